@@ -1,0 +1,85 @@
+# The contributor's guide, as recipes. Each target does its own set-up: `python3`, `make` and the
+# network are all it needs.
+#
+#   make demo     2,000 real records through the whole system, once, in a scratch folder
+#   make test     everything that must hold: under 10 minutes after the first download
+#   make check    the fast part: lint, types, layers, unit tests
+.DEFAULT_GOAL := test
+.PHONY: demo test check lint types layers unit contract flow package engines generated format pins clean
+
+venv := .venv
+bin := $(venv)/bin
+tools := .tools
+
+# uv may be there and yet not work (a version manager's shim for another Python): ask it.
+uv := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(bin)/uv)
+sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
+
+demo: $(venv)/run.done
+	$(bin)/lockstep demo
+
+test: lint types layers unit contract flow package
+
+check: lint types layers unit
+
+lint: $(venv)/dev.done
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+types: $(venv)/dev.done
+	$(bin)/mypy
+
+layers: $(venv)/dev.done
+	$(bin)/lint-imports
+
+unit: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/unit
+
+contract: $(venv)/dev.done $(tools)/awscli.done
+	$(bin)/pytest $(PYTEST) tests/contract
+
+flow: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow
+
+package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
+	$(bin)/pytest $(PYTEST) tests/package
+
+# What is made from the code and kept beside it; tests say when it is out of date.
+generated: $(venv)/dev.done
+	$(bin)/python -m shared.schema > docs/event.schema.json
+	$(bin)/python -m tests.sample_events
+
+format: $(venv)/dev.done
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+# Newest versions within what pyproject.toml and requirements/*.in allow, pinned with hashes.
+pins: $(venv)/dev.done
+	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml -o requirements/run.txt
+	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	for name in awscli lambda-runtime sam; do \
+	  $(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
+	done
+
+clean:
+	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Environments. Those under .tools hold programs that pin another botocore than ours.
+$(venv)/bin/python:
+	uv venv --quiet --python 3.13 $(venv) 2>/dev/null || { rm -rf $(venv) && python3 -m venv $(venv); }
+	uv --version >/dev/null 2>&1 || $(bin)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+
+$(venv)/run.done: requirements/run.txt pyproject.toml | $(venv)/bin/python
+	test -e $(venv)/dev.done || $(call sync,$(venv),requirements/run.txt)
+	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
+	touch $@
+
+$(venv)/dev.done: requirements/dev.txt pyproject.toml | $(venv)/bin/python
+	$(call sync,$(venv),requirements/dev.txt)
+	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
+	touch $@ $(venv)/run.done
+
+$(tools)/%.done: requirements/%.txt | $(venv)/bin/python
+	$(uv) venv --quiet --clear --python $(bin)/python $(tools)/$*
+	$(call sync,$(tools)/$*,$<)
+	touch $@

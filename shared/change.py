@@ -1,0 +1,84 @@
+"""The change: what an event means for a store."""
+
+import datetime as dt
+
+import msgspec
+from msgspec import UNSET
+
+from shared.event import Event, EventType, Image, digest
+from shared.record import Record
+
+
+class Put(msgspec.Struct, frozen=True):
+    """This image is as it says here, from this version on.
+
+    `arrived_at` is in milliseconds since 1970; shard and sequence number are provenance only.
+    """
+
+    image_id: str
+    version: int
+    image: Image
+    digest: str
+    event_type: EventType
+    occurred_at: str
+    arrived_at: int
+    shard_id: str
+    sequence_number: str
+
+
+class Remove(msgspec.Struct, frozen=True):
+    """This image is gone, from this version on: leave a tombstone until `expires_at`.
+
+    `expires_at` is in seconds since 1970: the record's arrival plus the horizon, no clock of ours,
+    so that a replay writes the very same tombstone.
+    """
+
+    image_id: str
+    version: int
+    event_type: EventType
+    occurred_at: str
+    arrived_at: int
+    expires_at: int
+    shard_id: str
+    sequence_number: str
+
+
+type Change = Put | Remove
+
+
+def digest_of(change: Change) -> str | None:
+    """The content's digest; tombstones have none."""
+    return change.digest if isinstance(change, Put) else None
+
+
+def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Change:
+    """What the event, found in this record, means for a store.
+
+    Args:
+        event: as `record.event_in` returned it.
+        record: where it was found.
+        horizon: how long after arrival a replay may still come (DESIGN.md, Deletes).
+    """
+    occurred_at: str = msgspec.to_builtins(event.occurred_at)
+    if event.image is UNSET:
+        return Remove(
+            image_id=event.image_id,
+            version=event.version,
+            event_type=event.type,
+            occurred_at=occurred_at,
+            arrived_at=record.arrived_at,
+            expires_at=record.arrived_at // 1000 + int(horizon.total_seconds()),
+            shard_id=record.shard_id,
+            sequence_number=record.sequence_number,
+        )
+    return Put(
+        image_id=event.image_id,
+        version=event.version,
+        image=event.image,
+        digest=digest(event.image),
+        event_type=event.type,
+        occurred_at=occurred_at,
+        arrived_at=record.arrived_at,
+        shard_id=record.shard_id,
+        sequence_number=record.sequence_number,
+    )

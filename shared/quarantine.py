@@ -1,0 +1,121 @@
+"""The quarantine: where what can never be applied lies, whole, with its reason and position."""
+
+import base64
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from shared.change import Change
+from shared.event import Reason
+from shared.record import Record
+
+
+class QuarantinedRecord(msgspec.Struct, frozen=True):
+    """A quarantine object as it is stored: JSON, one object a record.
+
+    Times: `arrived_at` in milliseconds since 1970, `quarantined_at` RFC 3339 in UTC.
+    `image_id` and `version` are None when the record could not be decoded.
+    """
+
+    function: str
+    stream: str
+    shard_id: str
+    sequence_number: str
+    partition_key: str
+    arrived_at: int
+    image_id: str | None
+    version: int | None
+    reason: Reason
+    detail: str
+    quarantined_at: str
+    payload: str
+
+    @property
+    def key(self) -> str:
+        """The object's key: one record of one consumer has one place, whatever the retries."""
+        position = f"{self.stream}/{self.shard_id}/{self.sequence_number}"
+        return f"quarantine/{self.function}/{position}.json"
+
+
+def quarantined(
+    record: Record,
+    *,
+    function: str,
+    change: Change | None,
+    reason: Reason,
+    detail: str,
+    at: str,
+) -> QuarantinedRecord:
+    """The record with its whole payload, and why it is set aside; `at` is RFC 3339."""
+    return QuarantinedRecord(
+        function=function,
+        stream=record.stream,
+        shard_id=record.shard_id,
+        sequence_number=record.sequence_number,
+        partition_key=record.partition_key,
+        arrived_at=record.arrived_at,
+        image_id=None if change is None else change.image_id,
+        version=None if change is None else change.version,
+        reason=reason,
+        detail=detail,
+        quarantined_at=at,
+        payload=base64.b64encode(record.data).decode(),
+    )
+
+
+class QuarantineError(Exception):
+    """The quarantine could not be written: the record must not be acknowledged."""
+
+
+class Quarantine(Protocol):
+    """A durable place. What is already there stays as it is: the first reason counts."""
+
+    @property
+    def longest_put(self) -> float:
+        """Seconds that one `put` can take at most, its own retries included."""
+        ...
+
+    def put(self, record: QuarantinedRecord) -> None:
+        """Keep the record; when this returns, it is durable.
+
+        Raises:
+            QuarantineError: it is not.
+        """
+        ...
+
+
+class BucketQuarantine:
+    """The quarantine in an S3 bucket.
+
+    `put_object` is an S3 client's method; `longest_put`, in seconds, follows from that client's
+    timeouts and retries.
+    """
+
+    def __init__(
+        self, put_object: Callable[..., object], bucket: str, *, longest_put: float
+    ) -> None:
+        self._put_object = put_object
+        self._bucket = bucket
+        self.longest_put = longest_put
+
+    def put(self, record: QuarantinedRecord) -> None:
+        """Keep the record unless it is kept already.
+
+        Raises:
+            QuarantineError: whatever the client raised, the record is not known to be durable.
+        """
+        try:
+            self._put_object(
+                Bucket=self._bucket,
+                Key=record.key,
+                Body=msgspec.json.encode(record),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+        except Exception as error:
+            answer = getattr(error, "response", {})
+            if answer.get("Error", {}).get("Code") == "PreconditionFailed":
+                return
+            message = f"s3://{self._bucket}/{record.key}: {error}"
+            raise QuarantineError(message) from error

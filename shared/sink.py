@@ -1,0 +1,64 @@
+"""The sink: what a store must offer so that `deliver` can keep it in step."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from shared.change import Change
+from shared.outcome import Outcome
+
+
+class SinkError(Exception):
+    """A request, as a whole, did not do its work. The message names the cause."""
+
+
+class RequestFailedError(SinkError):
+    """Not this time (throttling, timeout, 5xx, connection loss, an answer we do not know).
+
+    The request may have been applied all the same: the guard makes sending it again safe.
+    """
+
+
+class RequestRefusedError(SinkError):
+    """The store refuses the request as it stands, and wrote none of it.
+
+    One bad change condemns its neighbours: cut the request, down to single changes.
+    """
+
+
+class MisconfiguredError(SinkError):
+    """The deployment is broken: no right to write, no table, no alias, a schema not ours.
+
+    Nothing may be acknowledged or quarantined for it: the stream must stop and wait.
+    """
+
+
+class Sink(Protocol):
+    """One store, written under the guard: a strictly higher version wins."""
+
+    @property
+    def longest_send(self) -> float:
+        """Seconds that one `send` or `check` can take at most, retries and reads included."""
+        ...
+
+    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
+        """Cut the changes, in order, into what fits one request each."""
+        ...
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Write one request's worth of changes, of different images; one outcome for each.
+
+        Raises:
+            RequestFailedError: the whole request failed for now.
+            RequestRefusedError: the whole request was refused, nothing of it is written.
+            MisconfiguredError: no request can work until the deployment is mended.
+        """
+        ...
+
+    def check(self) -> None:
+        """Read the live schema once, to tell a bad event from a broken deployment.
+
+        Raises:
+            MisconfiguredError: the store's schema is not ours.
+            RequestFailedError: the schema could not be read for now.
+        """
+        ...

@@ -1,0 +1,93 @@
+"""Builders: an event, a record, a change, with everything said that a test does not say."""
+
+import base64
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from shared.change import Change, change_from
+from shared.event import Event, decode
+from shared.record import Record, from_lambda
+
+ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
+HORIZON = dt.timedelta(days=14)
+STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/lockstep-images"
+SHARD_ID = "shardId-000000000000"
+
+
+def image(name: Any = "Richmond Hill", **fields: Any) -> dict[str, Any]:
+    return {"name": name, **fields}
+
+
+def image_event(
+    image_id: str = "T02680", version: Any = 1, event_type: str = "image.uploaded", **fields: Any
+) -> dict[str, Any]:
+    """An event as a producer would write it; `fields` replace or add, also what is not allowed."""
+    event: dict[str, Any] = {
+        "type": event_type,
+        "image_id": image_id,
+        "version": version,
+        "occurred_at": "2026-11-21T08:00:00.123456Z",
+    }
+    if event_type != "image.deleted":
+        event["image"] = image(f"{image_id} at version {version}")
+    return event | fields
+
+
+def sequence_number(position: int) -> str:
+    """A 56-digit sequence number; a higher position is a later record."""
+    return f"4966{position:052d}"
+
+
+def kinesis_record(
+    event: dict[str, Any] | bytes | None = None,
+    *,
+    position: int = 1,
+    partition_key: str | None = None,
+    arrived_at: int = ARRIVED_AT,
+    shard_id: str = SHARD_ID,
+) -> dict[str, Any]:
+    """One entry of `Records`, as Lambda hands it to a function."""
+    if event is None:
+        event = image_event()
+    data = event if isinstance(event, bytes) else msgspec.json.encode(event)
+    if partition_key is None:
+        partition_key = event["image_id"] if isinstance(event, dict) else "T02680"
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": partition_key,
+            "sequenceNumber": sequence_number(position),
+            "data": base64.b64encode(data).decode(),
+            "approximateArrivalTimestamp": arrived_at / 1000,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{shard_id}:{sequence_number(position)}",
+        "eventName": "aws:kinesis:record",
+        "invokeIdentityArn": "arn:aws:iam::000000000000:role/lockstep",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": STREAM_ARN,
+    }
+
+
+def kinesis_records(*events: dict[str, Any] | bytes) -> list[dict[str, Any]]:
+    """A batch: these events at positions 1, 2, 3 and so on."""
+    return [kinesis_record(event, position=at) for at, event in enumerate(events, start=1)]
+
+
+def record(event: dict[str, Any] | bytes | None = None, **place: Any) -> Record:
+    return from_lambda(kinesis_record(event, **place))
+
+
+def decoded(event: dict[str, Any]) -> Event:
+    return decode(msgspec.json.encode(event))
+
+
+def change(
+    image_id: str = "T02680", version: int = 1, event_type: str = "image.uploaded", **fields: Any
+) -> Change:
+    """What a valid event means for a store."""
+    event = image_event(image_id, version, event_type, **fields)
+    return change_from(decoded(event), record(event), horizon=HORIZON)

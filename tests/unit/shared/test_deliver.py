@@ -1,0 +1,412 @@
+"""Delivery: the rules of DESIGN.md, Writing, on a sink whose failures are items in a list."""
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.change import Change, digest_of
+from shared.deliver import REPORTING_SECONDS, Clock, Delivery, deliver
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.quarantine import QuarantinedRecord, QuarantineError
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from tests.builders import HORIZON, image, image_event, kinesis_record, kinesis_records
+from tests.builders import sequence_number as at
+
+
+class Shelf:
+    """A store in memory, under the guard, that misbehaves as told."""
+
+    longest_send = 5.0
+
+    def __init__(
+        self,
+        *,
+        refuses: Sequence[tuple[str, int]] = (),
+        fails: Sequence[str] = (),
+        recovers_after: int = 1000,
+        raises: Sequence[Exception] = (),
+        schema_error: Exception | None = None,
+        per_request: int = 100,
+    ) -> None:
+        self.stored: dict[str, Change] = {}
+        self.sent: list[list[tuple[str, int]]] = []
+        self.checks = 0
+        self._refuses = refuses
+        self._fails = fails
+        self._recovers_after = recovers_after
+        self._raises = list(raises)
+        self._schema_error = schema_error
+        self._per_request = per_request
+
+    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
+        for start in range(0, len(changes), self._per_request):
+            yield changes[start : start + self._per_request]
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        self.sent.append([(change.image_id, change.version) for change in changes])
+        if self._raises:
+            raise self._raises.pop(0)
+        return [self._one(change) for change in changes]
+
+    def check(self) -> None:
+        self.checks += 1
+        if self._schema_error:
+            raise self._schema_error
+
+    def _one(self, change: Change) -> Outcome:
+        if (change.image_id, change.version) in self._refuses:
+            return Refused("mapper_parsing_exception")
+        if change.image_id in self._fails and len(self.sent) <= self._recovers_after:
+            return Failed("throttled")
+        there = self.stored.get(change.image_id)
+        if there is None or there.version < change.version:
+            self.stored[change.image_id] = change
+            return Applied()
+        if there.version > change.version:
+            return Stale()
+        return Duplicate() if digest_of(there) == digest_of(change) else Conflict("other content")
+
+    @property
+    def versions(self) -> dict[str, int]:
+        return {image_id: change.version for image_id, change in self.stored.items()}
+
+
+class Box:
+    """A quarantine in memory; `broken` ones refuse everything."""
+
+    longest_put = 3.0
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.kept: dict[str, QuarantinedRecord] = {}
+        self._broken = broken
+
+    def put(self, record: QuarantinedRecord) -> None:
+        if self._broken:
+            raise QuarantineError("no such bucket")
+        self.kept.setdefault(record.key, record)
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        return [(record.sequence_number, record.reason) for record in self.kept.values()]
+
+
+class Watch:
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self.left = seconds
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.left -= seconds
+
+    def clock(self) -> Clock:
+        return Clock(
+            remaining=lambda: self.left,
+            now=lambda: 1_795_248_001.0,
+            sleep=self.sleep,
+            chance=lambda: 0.5,
+        )
+
+
+def delivered(
+    records: list[dict[str, Any]], shelf: Shelf, box: Box | None = None, watch: Watch | None = None
+) -> Delivery:
+    return deliver(
+        records,
+        to=shelf,
+        quarantine=box or Box(),
+        function="write_to_es",
+        horizon=HORIZON,
+        clock=(watch or Watch()).clock(),
+    )
+
+
+def other(image_id: str, version: int) -> dict[str, Any]:
+    """The same version with other content."""
+    return image_event(image_id, version, image=image("something else"))
+
+
+def test_all_settled_is_an_empty_response() -> None:
+    delivery = delivered(kinesis_records(image_event("a"), image_event("b")), shelf := Shelf())
+    assert delivery.response() == {"batchItemFailures": []}
+    assert delivery.counts == {"Applied": 2}
+    assert shelf.versions == {"a": 1, "b": 1}
+
+
+def test_an_empty_batch_is_settled_without_a_request() -> None:
+    shelf = Shelf()
+    assert delivered([], shelf).response() == {"batchItemFailures": []}
+    assert shelf.sent == []
+
+
+def test_only_the_highest_version_of_an_image_is_written() -> None:
+    shelf = Shelf()
+    records = kinesis_records(image_event("a", 2), image_event("a", 3), image_event("a", 1))
+    delivery = delivered(records, shelf)
+    assert shelf.sent == [[("a", 3)]]
+    assert delivery.counts == {"Applied": 1, "Stale": 2}
+
+
+def test_a_repeated_event_in_a_batch_is_a_duplicate() -> None:
+    delivery = delivered(kinesis_records(image_event("a"), image_event("a")), Shelf())
+    assert delivery.counts == {"Applied": 1, "Duplicate": 1}
+
+
+def test_of_equal_versions_the_first_is_written_and_the_other_is_a_conflict() -> None:
+    shelf, box = Shelf(), Box()
+    delivery = delivered(kinesis_records(image_event("a", 5), other("a", 5)), shelf, box)
+    assert box.reasons == [(at(2), "conflict")]
+    assert shelf.sent == [[("a", 5)]]
+    assert delivery.counts == {"Applied": 1, "Quarantined": 1}
+
+
+def test_a_tombstone_and_an_image_of_the_same_version_are_a_conflict() -> None:
+    box = Box()
+    delete = image_event("a", 5, "image.deleted")
+    delivered(kinesis_records(image_event("a", 5), delete), Shelf(), box)
+    assert box.reasons == [(at(2), "conflict")]
+
+
+def test_a_conflict_with_the_store_is_quarantined_and_what_the_store_holds_is_a_duplicate() -> None:
+    shelf, box = Shelf(), Box()
+    delivered(kinesis_records(image_event("a", 5)), shelf)
+    replay = kinesis_records(other("a", 5), image_event("a", 5), image_event("a", 4))
+    delivery = delivered(replay, shelf, box)
+    assert box.reasons == [(at(1), "conflict")]
+    assert delivery.counts == {"Quarantined": 1, "Duplicate": 1, "Stale": 1}
+
+
+def test_equal_versions_below_the_stored_one_are_stale_not_in_conflict() -> None:
+    shelf, box = Shelf(), Box()
+    delivered(kinesis_records(image_event("a", 6)), shelf)
+    delivery = delivered(kinesis_records(image_event("a", 5), other("a", 5)), shelf, box)
+    assert box.kept == {}
+    assert delivery.counts == {"Stale": 2}
+
+
+def test_after_a_refusal_the_next_highest_version_is_written() -> None:
+    shelf, box = Shelf(refuses=[("a", 3), ("a", 2)]), Box()
+    records = kinesis_records(*(image_event("a", n) for n in (1, 2, 3)), image_event("b"))
+    delivery = delivered(records, shelf, box)
+    assert shelf.versions == {"a": 1, "b": 1}
+    assert shelf.sent == [[("a", 3), ("b", 1)], [("a", 2)], [("a", 1)]]
+    assert sorted(box.reasons) == [(at(2), "refused_by_store"), (at(3), "refused_by_store")]
+    assert delivery.checkpoint is None
+
+
+def test_a_refusal_is_believed_only_of_a_store_whose_schema_is_ours() -> None:
+    shelf = Shelf(refuses=[("a", 1)], schema_error=MisconfiguredError("dynamic is true"))
+    box = Box()
+    with pytest.raises(MisconfiguredError, match="dynamic is true"):
+        delivered(kinesis_records(image_event("a")), shelf, box)
+    assert box.kept == {}
+
+
+def test_the_schema_is_read_once_for_many_refusals_and_never_without_one() -> None:
+    shelf = Shelf(refuses=[("a", 1), ("b", 1)])
+    delivered(kinesis_records(image_event("a"), image_event("b")), shelf)
+    assert shelf.checks == 1
+    delivered(kinesis_records(image_event("c")), shelf)
+    assert shelf.checks == 1
+
+
+def test_a_refusal_with_an_unreadable_schema_is_not_settled() -> None:
+    shelf = Shelf(refuses=[("a", 1)], schema_error=RequestFailedError("timeout"))
+    box = Box()
+    delivery = delivered(kinesis_records(image_event("a")), shelf, box)
+    assert delivery.checkpoint == at(1)
+    assert box.kept == {}
+
+
+def test_a_failed_winner_holds_back_the_lowest_record_of_its_image() -> None:
+    shelf = Shelf(fails=["a"])
+    records = kinesis_records(
+        image_event("b", 1), image_event("a", 1), image_event("c", 1), image_event("a", 2)
+    )
+    delivery = delivered(records, shelf)
+    assert delivery.response() == {"batchItemFailures": [{"itemIdentifier": at(2)}]}
+    assert shelf.versions == {"b": 1, "c": 1}
+    assert delivery.counts == {"Applied": 2, "Failed": 2}
+    assert delivery.failures == {"throttled": 2}
+
+
+def test_the_checkpoint_compares_sequence_numbers_as_numbers() -> None:
+    records = kinesis_records(image_event("a"), image_event("b"))
+    records[0]["kinesis"]["sequenceNumber"] = "10"
+    records[1]["kinesis"]["sequenceNumber"] = "9"
+    assert delivered(records, Shelf(fails=["a", "b"])).checkpoint == "9"
+
+
+def test_a_transient_failure_is_retried_with_pauses_and_alone() -> None:
+    shelf, watch = Shelf(fails=["a"], recovers_after=2), Watch()
+    delivery = delivered(kinesis_records(image_event("a"), image_event("b")), shelf, watch=watch)
+    assert shelf.sent == [[("a", 1), ("b", 1)], [("a", 1)], [("a", 1)]]
+    assert watch.slept == [0.1, 0.2]
+    assert delivery.checkpoint is None
+
+
+def test_a_failure_is_not_sent_again_because_another_image_falls_back() -> None:
+    shelf = Shelf(fails=["a"], recovers_after=2, refuses=[("b", 2)])
+    records = kinesis_records(image_event("a"), image_event("b", 2), image_event("b", 1))
+    delivered(records, shelf)
+    assert shelf.sent == [[("a", 1), ("b", 2)], [("b", 1)], [("a", 1)]]
+
+
+def test_retries_are_bounded() -> None:
+    shelf = Shelf(fails=["a"])
+    delivered(kinesis_records(image_event("a")), shelf)
+    assert len(shelf.sent) == 4
+
+
+def test_a_failed_request_holds_back_only_its_own_images() -> None:
+    shelf = Shelf(raises=[RequestFailedError("timeout")] * 2, per_request=1)
+    shelf_records = kinesis_records(image_event("a"), image_event("b"), image_event("c"))
+    delivery = delivered(shelf_records, shelf, watch=Watch(6.05))
+    assert shelf.versions == {"c": 1}
+    assert delivery.checkpoint == at(1)
+
+
+def test_a_refused_request_is_cut_down_to_the_one_bad_change() -> None:
+    class Fussy(Shelf):
+        def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+            if any(change.image_id == "d" for change in changes):
+                self.sent.append([(change.image_id, change.version) for change in changes])
+                raise RequestRefusedError("ValidationException")
+            return super().send(changes)
+
+    shelf, box = Fussy(), Box()
+    delivery = delivered(kinesis_records(*(image_event(name) for name in "abcdef")), shelf, box)
+    assert sorted(shelf.versions) == ["a", "b", "c", "e", "f"]
+    assert box.reasons == [(at(4), "refused_by_store")]
+    assert delivery.checkpoint is None
+
+
+def test_misconfiguration_raises_whatever_else_went_well() -> None:
+    shelf = Shelf(raises=[MisconfiguredError("no alias images")])
+    with pytest.raises(MisconfiguredError, match="no alias images"):
+        delivered(kinesis_records(image_event("a")), shelf)
+
+
+def test_no_request_is_started_that_may_outlast_the_invocation() -> None:
+    shelf = Shelf()
+    delivery = delivered(kinesis_records(image_event("a")), shelf, watch=Watch(5.9))
+    assert shelf.sent == []
+    assert delivery.checkpoint == at(1)
+    assert delivery.failures == {"no time left in this invocation": 1}
+
+
+def test_no_pause_is_made_that_leaves_no_time_to_send() -> None:
+    watch = Watch(5.0 + REPORTING_SECONDS + 0.15)
+    shelf = Shelf(fails=["a"])
+    delivered(kinesis_records(image_event("a")), shelf, watch=watch)
+    assert watch.slept == [0.1]
+
+
+def test_poison_is_quarantined_whole_and_its_neighbours_are_stored() -> None:
+    shelf, box = Shelf(), Box()
+    records = kinesis_records(image_event("a"), b"\xff", image_event("b"))
+    delivery = delivered(records, shelf, box)
+    assert shelf.versions == {"a": 1, "b": 1}
+    assert delivery.checkpoint is None
+    (record,) = box.kept.values()
+    assert msgspec.to_builtins(record) == {
+        "function": "write_to_es",
+        "stream": "lockstep-images",
+        "shard_id": "shardId-000000000000",
+        "sequence_number": at(2),
+        "partition_key": "T02680",
+        "arrived_at": 1_795_248_000_500,
+        "image_id": None,
+        "version": None,
+        "reason": "not_utf8",
+        "detail": "byte 0 is not UTF-8 (invalid start byte): encode the JSON as UTF-8",
+        "quarantined_at": "2026-11-21T08:00:01+00:00",
+        "payload": "/w==",
+    }
+    assert record.key == (
+        f"quarantine/write_to_es/lockstep-images/shardId-000000000000/{at(2)}.json"
+    )
+
+
+def test_a_partition_key_that_is_not_the_image_id_is_poison() -> None:
+    box = Box()
+    delivered([kinesis_record(image_event("a"), partition_key="b")], Shelf(), box)
+    assert box.reasons == [(at(1), "partition_key")]
+
+
+@pytest.mark.parametrize(
+    ("microseconds_ahead", "reasons"), [(0, []), (1, [(at(1), "version_ahead")])]
+)
+def test_a_version_more_than_a_day_after_arrival_is_poison(
+    microseconds_ahead: int, reasons: list[tuple[str, str]]
+) -> None:
+    latest = (1_795_248_000_500 + 24 * 60 * 60 * 1000) * 1000
+    box = Box()
+    delivered(kinesis_records(image_event("a", latest + microseconds_ahead)), Shelf(), box)
+    assert box.reasons == reasons
+
+
+def test_without_quarantine_poison_is_not_acknowledged_and_its_neighbours_go_on() -> None:
+    shelf = Shelf(refuses=[("c", 1)])
+    records = kinesis_records(image_event("a"), b"\xff", image_event("b"), image_event("c"))
+    delivery = delivered(records, shelf, Box(broken=True))
+    assert delivery.checkpoint == at(2)
+    assert delivery.counts == {"Applied": 2, "Failed": 2}
+    assert delivery.failures == {"quarantine: no such bucket": 2}
+
+
+def test_no_record_is_set_aside_when_there_is_no_time_for_it() -> None:
+    box = Box()
+    delivery = delivered(kinesis_records(b"\xff"), Shelf(), box, Watch(3.5))
+    assert box.kept == {}
+    assert delivery.checkpoint == at(1)
+
+
+def test_lag_is_measured_from_the_oldest_event_applied() -> None:
+    records = kinesis_records(
+        image_event("a", occurred_at="2026-11-21T09:00:00+01:00"),
+        image_event("b", occurred_at="2026-11-21T08:00:00.5Z"),
+    )
+    assert delivered(records, Shelf()).lag_ms == 1000
+
+
+def test_lag_is_unknown_when_nothing_was_applied() -> None:
+    assert delivered(kinesis_records(b"\xff"), Shelf()).lag_ms is None
+
+
+def mixed_batch(chance: random.Random, *, size: int = 100) -> list[dict[str, Any]]:
+    """Uploads, updates, deletions and repeats of a dozen images; no version with two contents."""
+    events = []
+    for _ in range(size):
+        image_id, version = f"i{chance.randrange(12)}", chance.randrange(1, 30)
+        kind = "image.deleted" if version % 7 == 0 else "image.updated"
+        events.append(image_event(image_id, version, kind))
+    return kinesis_records(*events)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_however_a_batch_is_ordered_cut_or_repeated_the_store_ends_the_same(seed: int) -> None:
+    chance = random.Random(seed)
+    batch = mixed_batch(chance)
+    delivered(batch, once := Shelf())
+    shuffled = chance.sample(batch, len(batch))
+    cut = chance.randrange(1, len(batch))
+    for deliveries in (
+        [batch, batch],
+        [batch[::-1]],
+        [shuffled],
+        [batch[:cut], batch[cut:]],
+        [batch[cut:], batch[:cut], batch],
+    ):
+        shelf, box = Shelf(), Box()
+        for records in deliveries:
+            assert delivered(records, shelf, box).checkpoint is None
+        assert {k: (v.version, digest_of(v)) for k, v in shelf.stored.items()} == {
+            k: (v.version, digest_of(v)) for k, v in once.stored.items()
+        }
+        assert box.kept == {}

@@ -1,0 +1,252 @@
+"""The event: what is accepted, what is refused and why; and that the published schema agrees."""
+
+import contextlib
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.event import (
+    MAX_DESCRIPTION_BYTES,
+    MAX_EVENT_BYTES,
+    MAX_VALUE_BYTES,
+    MAX_VERSION,
+    InvalidEventError,
+    decode,
+    digest,
+    encode,
+)
+from shared.schema import event_schema
+from tests.builders import image, image_event
+
+SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "event.schema.json"
+
+EVERYTHING = image(
+    "St Catherine’s Chapel, Dorset",
+    description="Copper plate",
+    url="s3://pictures/T02680.jpg",
+    content_type="image/jpeg",
+    size_bytes=348112,
+    width=1536,
+    height=1024,
+    checksum="sha256:00",
+    uploaded_by="u-117",
+    taken_at="1826-05-01T10:00:00+01:00",
+    tags=["landscape"],
+    attributes={"artist": "William Daniell"},
+)
+
+
+def refusal(data: dict[str, Any] | bytes) -> InvalidEventError:
+    with pytest.raises(InvalidEventError) as caught:
+        decode(data if isinstance(data, bytes) else msgspec.json.encode(data))
+    return caught.value
+
+
+def raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "the least": image_event(),
+    "everything": image_event(image=EVERYTHING),
+    "an update": image_event(event_type="image.updated"),
+    "a deletion": image_event(event_type="image.deleted"),
+    "the highest version": image_event(version=MAX_VERSION),
+    "every character an id may have": image_event("a0A-._:" + "z" * 249),
+    "another zone": image_event(occurred_at="2026-11-21T08:00:00+05:30"),
+    "a zone in small letters": image_event(occurred_at="2026-11-21t08:00:00z"),
+    "an empty description": image_event(image=image(description="")),
+    "no tags and no attributes": image_event(image=image(tags=[], attributes={})),
+    "64 tags": image_event(image=image(tags=["t"] * 64)),
+    "control characters": image_event(image=image("a\x00b\nc")),
+    "characters beyond the first plane": image_event(image=image("\U0001f5bc")),
+    "the longest name": image_event(image=image("n" * MAX_VALUE_BYTES)),
+    "the longest description": image_event(image=image(description="d" * MAX_DESCRIPTION_BYTES)),
+}
+
+NO_EVENT: dict[str, dict[str, Any]] = {
+    "an unknown type": image_event(event_type="image.moved"),
+    "an unknown field": image_event(colour="red"),
+    "an unknown field of the image": image_event(image=image(colour="red")),
+    "an upload without image": {k: v for k, v in image_event().items() if k != "image"},
+    "a deletion with image": image_event(event_type="image.deleted", image=image()),
+    "no name": image_event(image={}),
+    "an empty name": image_event(image=image("")),
+    "null for an optional field": image_event(image=image(description=None)),
+    "null for the image": image_event(image=None),
+    "a version of nought": image_event(version=0),
+    "a version beyond 2^53-1": image_event(version=MAX_VERSION + 1),
+    "true for a version": image_event(version=True),
+    "text for a version": image_event(version=raw('"1"')),
+    "a negative width": image_event(image=image(width=-1)),
+    "an id that starts with a dot": image_event(".T1"),
+    "an id with a space": image_event("T 1"),
+    "an id with a newline at its end": image_event("T1\n"),
+    "an empty id": image_event(""),
+    "an id of 257 characters": image_event("a" * 257),
+    "a time without zone": image_event(occurred_at="2026-11-21T08:00:00"),
+    "a time that is a number": image_event(occurred_at=1795248000),
+    "65 tags": image_event(image=image(tags=["t"] * 65)),
+    "a tag that is a number": image_event(image=image(tags=[1])),
+    "65 attributes": image_event(image=image(attributes={f"a{n}": "" for n in range(65)})),
+    "an attribute name with a space": image_event(image=image(attributes={"a b": ""})),
+    "an attribute name with a newline": image_event(image=image(attributes={"a\n": ""})),
+    "an attribute that is a number": image_event(image=image(attributes={"a": 1})),
+    "a name of one character too many": image_event(image=image("n" * (MAX_VALUE_BYTES + 1))),
+    "a list": {"type": ["image.uploaded"]},
+}
+
+
+@pytest.mark.parametrize("event", ACCEPTED.values(), ids=ACCEPTED)
+def test_a_valid_event_is_accepted_and_survives_encoding(event: dict[str, Any]) -> None:
+    decoded = decode(msgspec.json.encode(event))
+    assert decode(encode(decoded)) == decoded
+
+
+@pytest.mark.parametrize("event", NO_EVENT.values(), ids=NO_EVENT)
+def test_json_that_is_no_event_is_refused_with_the_place(event: dict[str, Any]) -> None:
+    found = refusal(event)
+    assert found.reason == "schema"
+    assert found.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not_json"),
+        (b" \n", "not_json"),
+        (b"hello", "not_json"),
+        (b'{"type":', "not_json"),
+        (b"{} {}", "not_json"),
+        (b"[1, 2", "not_json"),
+        (msgspec.json.encode(image_event()) + b"\x00", "not_json"),
+        (b"\xef\xbb\xbf" + msgspec.json.encode(image_event()), "not_json"),
+        (msgspec.json.encode(image_event(version=raw("NaN"))), "not_json"),
+        (msgspec.json.encode(image_event(image=image(raw(r'"\ud800"')))), "not_json"),
+        (b"null", "schema"),
+        (b"[" * 100_000, "schema"),
+        (b'{"a":' * 40_000, "schema"),
+        (msgspec.json.encode(image_event(version=raw("1.0"))), "schema"),
+        (msgspec.json.encode(image_event(version=raw("1e3"))), "schema"),
+        (msgspec.json.encode(image_event(version=raw("1e999"))), "schema"),
+        (msgspec.json.encode(image_event(version=raw("9" * 500))), "schema"),
+        (b'"\xff"', "not_utf8"),
+        (b'"\xed\xa0\x80"', "not_utf8"),
+        ("é".encode("latin-1"), "not_utf8"),
+        (b"\xf3\x89\x9a\xc2\n\x05", "aggregated"),
+        (b" " * (MAX_EVENT_BYTES + 1), "too_large"),
+    ],
+)
+def test_what_is_not_json_or_not_one_event_is_refused_for_its_reason(
+    data: bytes, reason: str
+) -> None:
+    assert refusal(data).reason == reason
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "€" * 2731},
+        {"description": "€" * 10_923},
+        {"tags": ["short", "€" * 2731]},
+        {"attributes": {"artist": "€" * 2731}},
+    ],
+)
+def test_lengths_count_in_bytes_not_in_characters(fields: dict[str, Any]) -> None:
+    found = refusal(image_event(image={"name": "n", **fields}))
+    assert found.reason == "schema"
+    assert "bytes of UTF-8" in found.detail
+
+
+def test_of_repeated_keys_the_last_counts() -> None:
+    data = msgspec.json.encode(image_event())[:-1] + b',"version":7,"\\u0074ype":"image.updated"}'
+    event = decode(data)
+    assert (event.version, event.type) == (7, "image.updated")
+
+
+def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
+    one = decode(msgspec.json.encode(image_event(image=EVERYTHING))).image
+    backwards = dict(reversed(EVERYTHING.items()))
+    other = decode(msgspec.json.encode(image_event(image=backwards))).image
+    assert isinstance(one, msgspec.Struct)
+    assert isinstance(other, msgspec.Struct)
+    assert digest(one) == digest(other)
+
+
+def test_the_digest_is_the_published_one() -> None:
+    """SHA-256 of `{"name":"n","tags":["a"]}`; a change of encoding would break every audit."""
+    event = decode(msgspec.json.encode(image_event(image={"tags": ["a"], "name": "n"})))
+    assert isinstance(event.image, msgspec.Struct)
+    assert digest(event.image) == (
+        "2ce046e53624d5516903be421d4abdc6c9ffd1c022b40d1fe32af23d509438b8"
+    )
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_decoding_gives_an_event_or_the_documented_error(data: bytes) -> None:
+    with contextlib.suppress(InvalidEventError):
+        decode(data)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+# JSON Schema takes 1.0 for an integer; the validator does not.
+fractions = st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: not x.is_integer())
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | fractions | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+times = st.datetimes(timezones=st.timezones()).map(dt.datetime.isoformat) | texts
+images = st.fixed_dictionaries(
+    {"name": texts | json_values},
+    optional={
+        "description": texts | json_values,
+        "width": st.integers(-1, 2**54) | json_values,
+        "taken_at": times,
+        "tags": st.lists(texts, max_size=66) | json_values,
+        "attributes": st.dictionaries(st.from_regex(r"[A-Za-z_][\w -]{0,66}"), texts) | json_values,
+        "other": json_values,
+    },
+)
+events = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["image.uploaded", "image.deleted", "image.x"]) | json_values,
+        "image_id": st.from_regex(r"[\w.:-]{0,4}") | json_values,
+        "version": st.integers(-1, 2**54) | json_values,
+        "occurred_at": st.just("2026-11-21T08:00:00Z") | json_values,
+    },
+    optional={"image": images | json_values, "other": json_values},
+)
+
+
+def schema_accepts(event: object) -> bool:
+    checker = jsonschema.FormatChecker(formats=["date-time"])
+    return jsonschema.Draft202012Validator(event_schema(), format_checker=checker).is_valid(event)
+
+
+@pytest.mark.parametrize("event", [*ACCEPTED.values(), *NO_EVENT.values()])
+def test_the_schema_agrees_with_the_validator_on_the_examples(event: dict[str, Any]) -> None:
+    assert schema_accepts(event) == (event in ACCEPTED.values())
+
+
+@given(events)
+def test_the_schema_agrees_with_the_validator_on_anything(event: dict[str, Any]) -> None:
+    try:
+        decode(msgspec.json.encode(event))
+    except InvalidEventError:
+        accepted = False
+    else:
+        accepted = True
+    assert schema_accepts(event) == accepted
+
+
+def test_the_published_schema_is_the_one_the_code_makes() -> None:
+    assert msgspec.json.decode(SCHEMA_FILE.read_bytes()) == event_schema(), (
+        "run `make generated` and commit what changed"
+    )
