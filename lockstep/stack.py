@@ -1,8 +1,18 @@
 """A stack: the addresses and names that every command needs, local or deployed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
+
+# The consumers' names: their folder under functions/, and their prefix in the quarantine.
+CONSUMERS = ("write_to_dynamodb", "write_to_es")
+
+LOCAL_REGION = "us-east-1"
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,7 +28,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One running system: its endpoints and the names of its parts.
 
     `state` is the local stack's folder, None for a deployed one. `index` is the writing alias;
-    readers use the alias `INDEX-live`, which hides tombstones.
+    readers use the alias `INDEX-live`, which hides tombstones. `functions` gives each consumer's
+    name in Lambda.
     """
 
     endpoints: Endpoints
@@ -27,7 +38,13 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index: str
     bucket: str
     region: str
+    functions: dict[str, str]
     state: str | None = None
+
+    @property
+    def live(self) -> str:
+        """The reading alias."""
+        return f"{self.index}-live"
 
 
 class StackNotFoundError(Exception):
@@ -54,4 +71,39 @@ def read_local(state: Path) -> Stack:
         raise StackNotFoundError(message) from None
     except msgspec.MsgspecError as error:
         message = f"{state / 'stack.json'} is damaged ({error}): run `lockstep up` again"
+        raise StackNotFoundError(message) from None
+
+
+def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str) -> Stack:
+    """The stack that `sam deploy` made, found through its CloudFormation outputs.
+
+    Raises:
+        StackNotFoundError: there is no such stack in this account and region, or it is not ours.
+    """
+    try:
+        (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        message = f"no stack {name!r} in {region}: {error.response['Error']['Message']}"
+        raise StackNotFoundError(message) from error
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
+    try:
+        return Stack(
+            endpoints=Endpoints(
+                kinesis=None, dynamodb=None, opensearch=outputs["OpenSearchEndpoint"], s3=None
+            ),
+            stream=outputs["StreamName"],
+            table=outputs["TableName"],
+            index=outputs["IndexAlias"],
+            bucket=outputs["QuarantineBucket"],
+            region=region,
+            functions=dict(
+                zip(
+                    CONSUMERS,
+                    (outputs["WriteToDynamodbName"], outputs["WriteToEsName"]),
+                    strict=True,
+                )
+            ),
+        )
+    except KeyError as missing:
+        message = f"stack {name!r} has no output {missing}: was it deployed from template.yaml?"
         raise StackNotFoundError(message) from None

@@ -1,0 +1,81 @@
+"""The door of the system of record: environment and clients in, batch response out."""
+
+import datetime as dt
+import os
+import random
+import time
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from functions.write_to_dynamodb.sink import ImageTable
+from shared.deliver import BatchResponse, Clock, deliver
+from shared.quarantine import BucketQuarantine
+from shared.report import report
+from shared.sink import MisconfiguredError
+
+logger = Logger()
+metrics = Metrics()
+
+# Short, so that one slow answer leaves time for others; `deliver` does the retrying.
+CONNECT_SECONDS, READ_SECONDS = 1, 4
+S3_ATTEMPTS = 2
+
+
+@cache
+def table() -> ImageTable:
+    """The table that the environment names."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"total_max_attempts": 1},
+        parameter_validation=False,
+    )
+    client = boto3.client("dynamodb", config=config)
+    seconds = CONNECT_SECONDS + READ_SECONDS
+    return ImageTable(client, os.environ["TABLE_NAME"], longest_request=seconds)
+
+
+@cache
+def quarantine() -> BucketQuarantine:
+    """The quarantine that the environment names."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": S3_ATTEMPTS},
+    )
+    return BucketQuarantine(
+        boto3.client("s3", config=config).put_object,
+        os.environ["QUARANTINE_BUCKET"],
+        longest_put=S3_ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1,
+    )
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handle(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
+    """Bring one batch of the stream into the table."""
+    clock = Clock(
+        remaining=lambda: context.get_remaining_time_in_millis() / 1000,
+        now=time.time,
+        sleep=time.sleep,
+        chance=random.random,
+    )
+    try:
+        delivery = deliver(
+            event["Records"],
+            to=table(),
+            quarantine=quarantine(),
+            function="write_to_dynamodb",
+            horizon=dt.timedelta(days=int(os.environ["HORIZON_DAYS"])),
+            clock=clock,
+        )
+    except MisconfiguredError:
+        logger.exception("misconfigured: nothing of this batch is acknowledged")
+        raise
+    report(delivery, log=logger, metric=metrics.add_metric)
+    return delivery.response()

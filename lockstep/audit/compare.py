@@ -1,0 +1,47 @@
+"""The comparison: two entries of one image in, the kind of their difference out. Pure."""
+
+from typing import Literal
+
+from lockstep.audit.entry import Entry
+
+Difference = Literal[
+    "missing_in_index",
+    "missing_in_table",
+    "index_behind",
+    "table_behind",
+    "conflict",
+    "deleted_in_one",
+    "malformed",
+    "index_version_moved",
+]
+
+
+def difference(table: Entry | None, index: Entry | None, *, now: float) -> Difference | None:
+    """How the two stores differ about one image; None when they say the same.
+
+    Args:
+        table: the table's entry, if it has one.
+        index: the index's, if it has one.
+        now: in seconds since 1970; a tombstone past its time counts as absence on either side.
+    """
+    table = None if table is None or table.expired(now) else table
+    index = None if index is None or index.expired(now) else index
+    if any(entry is not None and entry.malformed for entry in (table, index)):
+        return "malformed"
+    if table is None:
+        return None if index is None else "missing_in_table"
+    return "missing_in_index" if index is None else _between(table, index)
+
+
+def _between(table: Entry, index: Entry) -> Difference | None:
+    if index.version < table.version:
+        return "index_behind"
+    if table.version < index.version:
+        return "table_behind"
+    if table.deleted != index.deleted:
+        return "deleted_in_one"
+    if table.digest != index.digest:
+        return "conflict"
+    if index.guard != index.version:
+        return "index_version_moved"
+    return None

@@ -1,0 +1,78 @@
+"""The entry: what one store says of one image, in the few words that both stores can say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from boto3.dynamodb.types import TypeDeserializer
+
+# What a reader must ask each store for.
+FIELDS = ("image_id", "version", "deleted", "digest", "expires_at")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One image in one store.
+
+    `expires_at` is a tombstone's end, in seconds since 1970. `guard` is the version that the
+    store's own guard compares: the same in the table, `_version` in the index. `malformed` says
+    what is wrong with an entry that our sinks never wrote; then the rest may be missing.
+    """
+
+    image_id: str
+    version: int = 0
+    deleted: bool = False
+    digest: str | None = None
+    expires_at: int | None = None
+    guard: int = 0
+    malformed: str | None = None
+
+    def expired(self, now: float) -> bool:
+        """Whether this is a tombstone past its time: one that counts as absence."""
+        return self.deleted and self.expires_at is not None and self.expires_at <= now
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """What our sinks write: anything else is malformed."""
+
+    image_id: str
+    version: int
+    deleted: bool
+    digest: str | None = None
+    expires_at: int | None = None
+
+
+_deserializer = TypeDeserializer()
+
+
+def from_item(item: Mapping[str, Any]) -> Entry:
+    """The entry in an item of the table, as DynamoDB's low-level API spells it."""
+    fields = {name: _deserializer.deserialize(value) for name, value in item.items()}
+    for name in ("version", "expires_at"):
+        number = fields.get(name)
+        if number is not None and not isinstance(number, str) and number == int(number):
+            fields[name] = int(number)
+    return _entry(str(fields["image_id"]), fields, guard=None)
+
+
+def from_document(hit: Mapping[str, Any]) -> Entry:
+    """The entry in a document of the index, as a search hit or an `_mget` answer spells it."""
+    return _entry(hit["_id"], hit["_source"], guard=hit["_version"])
+
+
+def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry:
+    try:
+        found = msgspec.convert(fields, _Fields)
+    except msgspec.ValidationError as error:
+        return Entry(image_id, malformed=str(error))
+    if found.image_id != image_id:
+        return Entry(image_id, malformed=f"image_id is {found.image_id!r}")
+    if found.deleted != (found.digest is None):
+        return Entry(image_id, malformed="a digest goes with an image, none with a tombstone")
+    return Entry(
+        image_id=image_id,
+        version=found.version,
+        deleted=found.deleted,
+        digest=found.digest,
+        expires_at=found.expires_at,
+        guard=found.version if guard is None else guard,
+    )

@@ -1,0 +1,72 @@
+"""The composition root of the operator's tool: a stack in, clients for its services out."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from opensearchpy import OpenSearch
+
+from functions.write_to_es.connect import connect
+from lockstep.stack import Stack
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_kinesis import KinesisClient
+    from types_boto3_s3 import S3Client
+
+# The local engines take any credentials; the SDK insists on some.
+LOCAL_CREDENTIALS = "local"
+
+# A person waits at the other end: give up soon enough to say why.
+_config = Config(
+    connect_timeout=3,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    s3={"addressing_style": "path"},
+)
+
+
+class Clients:
+    """A stack's clients, each made when it is first used."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        secret = LOCAL_CREDENTIALS if stack.state else None
+        self._session = boto3.Session(
+            region_name=stack.region, aws_access_key_id=secret, aws_secret_access_key=secret
+        )
+
+    @cached_property
+    def kinesis(self) -> "KinesisClient":
+        """The stream's service."""
+        return self._session.client(
+            "kinesis", endpoint_url=self._stack.endpoints.kinesis, config=_config
+        )
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """The table's service."""
+        return self._session.client(
+            "dynamodb", endpoint_url=self._stack.endpoints.dynamodb, config=_config
+        )
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """The quarantine's service."""
+        return self._session.client("s3", endpoint_url=self._stack.endpoints.s3, config=_config)
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """The metrics of a deployed stack; a local one has none."""
+        return self._session.client("cloudwatch", config=_config)
+
+    @cached_property
+    def opensearch(self) -> OpenSearch:
+        """The index's service."""
+        return connect(
+            self._stack.endpoints.opensearch,
+            self._stack.region,
+            self._session.get_credentials(),
+        )

@@ -1,0 +1,124 @@
+"""The status: where a stack is, and how far each consumer is behind the stream."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lockstep.local.kinesis.backlog import backlog
+from lockstep.local.mapping.checkpoints import read_checkpoints
+from lockstep.stack import CONSUMERS, Endpoints, Stack
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
+
+# A deployed consumer under this iterator age, twice running, has caught up; in milliseconds.
+CAUGHT_UP_UNDER = 1000
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """How far one consumer is behind: records not processed yet, and the age of the oldest.
+
+    A deployed stack cannot count records: None there. None for the age: it is not known.
+    """
+
+    behind_records: int | None
+    behind_ms: int | None
+    caught_up: bool
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A stack and its consumers, at one moment."""
+
+    endpoints: Endpoints
+    stream: str
+    table: str
+    index: str
+    bucket: str
+    consumers: Mapping[str, Behind]
+    quarantined: int
+    caught_up: bool
+
+
+def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: int) -> Status:
+    """What is known of a stack, as one answer."""
+    return Status(
+        endpoints=stack.endpoints,
+        stream=stack.stream,
+        table=stack.table,
+        index=stack.index,
+        bucket=stack.bucket,
+        consumers=consumers,
+        quarantined=quarantined,
+        caught_up=all(consumer.caught_up for consumer in consumers.values()),
+    )
+
+
+def local_consumers(state: Path, stream: str, *, now: float) -> dict[str, Behind]:
+    """The local consumers, counted record by record.
+
+    Args:
+        state: the stack's folder.
+        stream: its stream.
+        now: in seconds since 1970.
+    """
+    checkpoints = read_checkpoints(state / "checkpoints.db")
+    consumers = {}
+    for name in CONSUMERS:
+        behind = backlog(state / "kinesis.db", stream, checkpoints.get(name, {}))
+        oldest = behind.oldest_arrival
+        consumers[name] = Behind(
+            behind_records=behind.records,
+            behind_ms=0 if oldest is None else max(0, round(now * 1000) - oldest),
+            caught_up=behind.records == 0,
+        )
+    return consumers
+
+
+def deployed_consumers(
+    cloudwatch: "CloudWatchClient", functions: Mapping[str, str], *, now: dt.datetime
+) -> dict[str, Behind]:
+    """The deployed consumers, by Lambda's iterator age of the last minutes.
+
+    Without invocations there is no age: then it is not known whether a consumer has caught up.
+    """
+    return {
+        name: _by_iterator_age(cloudwatch, function, now) for name, function in functions.items()
+    }
+
+
+def _by_iterator_age(cloudwatch: "CloudWatchClient", function: str, now: dt.datetime) -> Behind:
+    answer = cloudwatch.get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="IteratorAge",
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        StartTime=now - dt.timedelta(minutes=5),
+        EndTime=now,
+        Period=60,
+        Statistics=["Maximum"],
+    )
+    points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
+    ages = [point["Maximum"] for point in points]
+    return Behind(
+        behind_records=None,
+        behind_ms=round(ages[-1]) if ages else None,
+        caught_up=len(ages) > 1 and max(ages[-2:]) < CAUGHT_UP_UNDER,
+    )
+
+
+def wait_until[S](
+    look: Callable[[], S],
+    done: Callable[[S], bool],
+    *,
+    seconds: float,
+    every: float,
+    elapsed: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> S:
+    """Look until it is done or the time is up; what was seen last."""
+    deadline = elapsed() + seconds
+    while not done(seen := look()) and elapsed() < deadline:
+        sleep(every)
+    return seen
