@@ -1,0 +1,1 @@
+"""The consumer that keeps the system of record: change -> item."""

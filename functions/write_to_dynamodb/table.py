@@ -1,0 +1,34 @@
+"""The table as the local stack creates it: the same definition as in template.yaml."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from functions.write_to_dynamodb.item import KEY
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+PURGED_BY = "expires_at"
+
+
+def ensure_table(client: "DynamoDBClient", name: str) -> None:
+    """Create the table unless it is there, with tombstones purged once they expire.
+
+    A table of that name with another key is left as it is: `ImageTable.check` tells.
+    """
+    with suppress(client.exceptions.ResourceInUseException):
+        client.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    client.get_waiter("table_exists").wait(
+        TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    purge = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if purge.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+        client.update_time_to_live(
+            TableName=name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": PURGED_BY},
+        )

@@ -1,0 +1,100 @@
+"""A sink in memory: the same guard as the real ones, for tests of what stands before a sink."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import batched
+
+import msgspec
+
+from shared.change import Change, Put, digest_of
+from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
+from shared.sink import RequestFailedError, SinkError
+
+
+class AnswerLost(msgspec.Struct, frozen=True):
+    """The request is applied, but its answer never arrives."""
+
+
+type Happening = Mapping[str, Outcome] | SinkError | AnswerLost
+"""What becomes of a request: outcomes for single images (none of those is written), an error
+for the whole of it (nothing is written), or a lost answer. An empty mapping: it just works."""
+
+
+class MemorySink:
+    """Keeps changes in a dict; a strictly higher version wins.
+
+    Failures are data: `script` says what happens to the first request, the second and so on;
+    after its end all requests work. `always` says what happens to any request with that image:
+    its outcome, or an error for the whole request. Every request is kept in `sent`.
+    """
+
+    def __init__(
+        self,
+        *script: Happening,
+        always: Mapping[str, Outcome | SinkError] | None = None,
+        schema: Sequence[SinkError | None] = (),
+        per_request: int = 25,
+        longest_send: float = 0.0,
+    ) -> None:
+        """Args: `schema` says what each `check` finds: an error, or None for ours."""
+        self.stored: dict[str, Change] = {}
+        self.sent: list[Sequence[Change]] = []
+        self.checks = 0
+        self.longest_send = longest_send
+        self._script: Iterator[Happening] = iter(script)
+        self._always = always or {}
+        self._schema = iter(schema)
+        self._per_request = per_request
+
+    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
+        return batched(changes, self._per_request, strict=False)
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        self.sent.append(changes)
+        images = [one.image_id for one in changes]
+        assert len(set(images)) == len(images), "a request holds changes of different images"
+        outcomes: dict[str, Outcome] = {}
+        for image_id in images:
+            match self._always.get(image_id):
+                case None:
+                    pass
+                case SinkError() as error:
+                    raise error
+                case outcome:
+                    outcomes[image_id] = outcome
+        match next(self._script, {}):
+            case SinkError() as error:
+                raise error
+            case AnswerLost():
+                self._write_all(changes, outcomes)
+                raise RequestFailedError("the answer was lost")
+            case scripted:
+                return self._write_all(changes, outcomes | dict(scripted))
+
+    def check(self) -> None:
+        self.checks += 1
+        error = next(self._schema, None)
+        if error is not None:
+            raise error
+
+    def _write_all(
+        self, changes: Sequence[Change], outcomes: Mapping[str, Outcome]
+    ) -> Sequence[Outcome]:
+        return [outcomes.get(one.image_id) or self._write(one) for one in changes]
+
+    def _write(self, change: Change) -> Outcome:
+        stored = self.stored.get(change.image_id)
+        if stored is None or stored.version < change.version:
+            self.stored[change.image_id] = change
+            return Applied()
+        if stored.version > change.version:
+            return Stale()
+        if digest_of(stored) == digest_of(change):
+            return Duplicate()
+        return Conflict(
+            f"version {change.version} is taken: stored is {_content(stored)}, "
+            f"this is {_content(change)}"
+        )
+
+
+def _content(change: Change) -> str:
+    return f"digest {change.digest}" if isinstance(change, Put) else "a tombstone"

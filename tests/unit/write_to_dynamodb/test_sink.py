@@ -1,0 +1,263 @@
+"""What the table's sink makes of answers that DynamoDB Local never gives."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import (
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.stub import Stubber
+
+from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
+from shared.outcome import Applied, Failed, Refused, Stale
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from tests.builders import change
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+type Client = DynamoDBClient
+
+OK: Mapping[str, Any] = {"TableName": "images"}
+DUPLICATE_ITEM: Mapping[str, Any] = {"Error": {"Code": "DuplicateItem", "Message": "is there"}}
+GONE: Mapping[str, Any] = {"Error": {"Code": "ConditionalCheckFailed", "Message": "condition"}}
+HIGHER: Mapping[str, Any] = {
+    "Error": GONE["Error"] | {"Item": {"image_id": {"S": "T1"}, "version": {"N": "9"}}}
+}
+
+# (code, status) of a whole request's error answer
+TRANSIENT = [
+    ("ProvisionedThroughputExceededException", 400),
+    ("ThrottlingException", 400),
+    ("RequestLimitExceeded", 400),
+    ("ExpiredTokenException", 400),
+    ("ExpiredTokenException", 403),
+    ("InternalServerError", 500),
+    ("503", 503),
+    ("TeapotException", 418),
+]
+MISCONFIGURED = [
+    ("AccessDeniedException", 400),
+    ("UnrecognizedClientException", 400),
+    ("InvalidSignatureException", 400),
+    ("ResourceNotFoundException", 400),
+    ("SomethingNew", 401),
+    ("403", 403),
+]
+REFUSED = [("ValidationException", 400), ("413", 413)]
+
+
+@pytest.fixture
+def client() -> Client:
+    return boto3.client(
+        "dynamodb",
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - nothing is ever sent
+        config=Config(parameter_validation=False, retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def stub(client: Client) -> Iterator[Stubber]:
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def table(client: Client) -> ImageTable:
+    return ImageTable(client, "images", longest_request=5.0)
+
+
+def answers(stub: Stubber, *responses: Mapping[str, Any]) -> None:
+    stub.add_response("batch_execute_statement", {"Responses": list(responses)})
+
+
+def error(
+    stub: Stubber, code: str, status: int, operation: str = "batch_execute_statement"
+) -> None:
+    stub.add_client_error(operation, code, "says DynamoDB", http_status_code=status)
+
+
+def item_error(code: str) -> Mapping[str, Any]:
+    return {"Error": {"Code": code, "Message": "says DynamoDB"}}
+
+
+@pytest.mark.parametrize(("code", "status"), TRANSIENT)
+def test_what_may_pass_fails_the_request_for_now(
+    table: ImageTable, stub: Stubber, code: str, status: int
+) -> None:
+    error(stub, code, status)
+    with pytest.raises(RequestFailedError, match=f"table images: .*{code}.*says DynamoDB"):
+        table.send([change()])
+
+
+@pytest.mark.parametrize(("code", "status"), MISCONFIGURED)
+def test_what_nobody_but_an_operator_can_mend_is_a_misconfiguration(
+    table: ImageTable, stub: Stubber, code: str, status: int
+) -> None:
+    error(stub, code, status)
+    with pytest.raises(MisconfiguredError, match=f"table images: .*{code}.*says DynamoDB"):
+        table.send([change()])
+
+
+@pytest.mark.parametrize(("code", "status"), REFUSED)
+def test_a_request_that_is_wrong_in_itself_is_refused(
+    table: ImageTable, stub: Stubber, code: str, status: int
+) -> None:
+    error(stub, code, status)
+    with pytest.raises(RequestRefusedError, match=f"table images: .*{code}.*says DynamoDB"):
+        table.send([change()])
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        EndpointConnectionError(endpoint_url="http://table"),
+        ConnectTimeoutError(endpoint_url="http://table"),
+        ReadTimeoutError(endpoint_url="http://table"),
+    ],
+    ids=lambda cause: type(cause).__name__,
+)
+def test_a_lost_connection_fails_the_request_for_now(
+    table: ImageTable, client: Client, cause: Exception
+) -> None:
+    def lose(**_: Any) -> None:
+        raise cause
+
+    client.meta.events.register("before-send.dynamodb", lose)
+    with pytest.raises(RequestFailedError, match="table images"):
+        table.send([change()])
+    with pytest.raises(RequestFailedError, match="table images"):
+        table.check()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "RequestLimitExceeded",
+        "ProvisionedThroughputExceeded",
+        "TransactionConflict",
+        "ThrottlingError",
+        "InternalServerError",
+        "SomethingNew",
+    ],
+)
+def test_a_statement_that_may_work_later_fails_alone(
+    table: ImageTable, stub: Stubber, code: str
+) -> None:
+    answers(stub, OK, item_error(code), OK)
+    applied, failed, also = table.send([change("T1"), change("T2"), change("T3")])
+    assert (applied, also) == (Applied(), Applied())
+    assert isinstance(failed, Failed)
+    assert failed.detail == f"table images: {code}: says DynamoDB"
+
+
+def test_a_statement_that_fails_without_a_reason_may_work_later(
+    table: ImageTable, stub: Stubber
+) -> None:
+    answers(stub, {"Error": {}})
+    (failed,) = table.send([change()])
+    assert isinstance(failed, Failed)
+
+
+@pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded"])
+def test_a_statement_that_can_never_work_is_refused_alone(
+    table: ImageTable, stub: Stubber, code: str
+) -> None:
+    answers(stub, OK, item_error(code), OK)
+    applied, refused, also = table.send([change("T1"), change("T2"), change("T3")])
+    assert (applied, also) == (Applied(), Applied())
+    assert isinstance(refused, Refused)
+    assert refused.detail == f"table images: {code}: says DynamoDB"
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "ResourceNotFound"])
+def test_a_statement_without_right_or_table_is_a_misconfiguration(
+    table: ImageTable, stub: Stubber, code: str
+) -> None:
+    answers(stub, OK, item_error(code))
+    with pytest.raises(MisconfiguredError, match=f"table images: {code}: says DynamoDB"):
+        table.send([change("T1"), change("T2")])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_an_answer_with_another_number_of_results_is_no_answer(
+    table: ImageTable, stub: Stubber, count: int
+) -> None:
+    answers(stub, *[OK] * count)
+    with pytest.raises(RequestFailedError, match=f"{count} answers to 2 statements"):
+        table.send([change("T1"), change("T2")])
+
+
+def test_an_answer_without_results_is_no_answer(table: ImageTable, stub: Stubber) -> None:
+    stub.add_response("batch_execute_statement", {})
+    with pytest.raises(RequestFailedError, match="0 answers to 1 statements"):
+        table.send([change()])
+
+
+@pytest.mark.parametrize(("code", "status"), [TRANSIENT[0], REFUSED[0]])
+def test_a_later_request_that_fails_leaves_known_outcomes_as_they_are(
+    table: ImageTable, stub: Stubber, code: str, status: int
+) -> None:
+    answers(stub, OK, DUPLICATE_ITEM, HIGHER)
+    error(stub, code, status)
+    changes = [change("T1"), change("T2"), change("T3", event_type="image.updated")]
+    applied, failed, stale = table.send(changes)
+    assert (applied, stale) == (Applied(), Stale())
+    assert isinstance(failed, Failed)
+    assert code in failed.detail
+
+
+@pytest.mark.parametrize(("code", "status"), REFUSED)
+def test_a_later_request_that_is_refused_is_split_when_nothing_else_is_known(
+    table: ImageTable, stub: Stubber, code: str, status: int
+) -> None:
+    answers(stub, DUPLICATE_ITEM, DUPLICATE_ITEM)
+    error(stub, code, status)
+    with pytest.raises(RequestRefusedError):
+        table.send([change("T1"), change("T2")])
+
+
+def test_an_item_that_comes_and_goes_is_given_up_after_bounded_rounds(
+    table: ImageTable, stub: Stubber
+) -> None:
+    for answer in [DUPLICATE_ITEM, GONE, DUPLICATE_ITEM, GONE][:ROUNDS]:
+        answers(stub, answer)
+    (failed,) = table.send([change()])
+    assert isinstance(failed, Failed)
+
+
+def test_a_guard_that_defends_a_lower_version_is_never_believed(
+    table: ImageTable, stub: Stubber
+) -> None:
+    for _ in range(ROUNDS):
+        answers(stub, HIGHER)
+    (failed,) = table.send([change("T1", 10, "image.updated")])
+    assert isinstance(failed, Failed)
+
+
+def test_every_request_of_a_send_is_counted_in_its_longest_time(table: ImageTable) -> None:
+    assert table.longest_send == ROUNDS * 5.0
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "meaning"),
+    [
+        *[(*answer, RequestFailedError) for answer in TRANSIENT],
+        *[(*answer, MisconfiguredError) for answer in MISCONFIGURED],
+        ("ValidationException", 400, MisconfiguredError),
+    ],
+)
+def test_a_key_schema_that_cannot_be_read_is_no_schema_of_ours(
+    table: ImageTable, stub: Stubber, code: str, status: int, meaning: type[Exception]
+) -> None:
+    error(stub, code, status, "describe_table")
+    with pytest.raises(meaning, match="table images"):
+        table.check()
