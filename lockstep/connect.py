@@ -40,9 +40,10 @@ class Clients:
 
     @cached_property
     def kinesis(self) -> "KinesisClient":
-        """The stream's service."""
+        """The stream's service, without retries: the producer knows better what may go again."""
+        config = _config.merge(Config(retries={"total_max_attempts": 1}))
         return self._session.client(
-            "kinesis", endpoint_url=self._stack.endpoints.kinesis, config=_config
+            "kinesis", endpoint_url=self._stack.endpoints.kinesis, config=config
         )
 
     @cached_property

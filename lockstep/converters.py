@@ -1,0 +1,224 @@
+"""The converters: records of any shape become events, field by field, as a mapping file says.
+
+A mapping is a TOML or JSON file; docs/producing.md shows one. Nothing of a source record is left
+out unless the mapping says so.
+"""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from shared import event
+from shared.event import Event, Image, InvalidEventError
+
+_BUILT_IN = resources.files("lockstep") / "mappings"
+
+MAX_TAGS = 64  # as shared.event.Image says
+MAX_DEPTH = 16
+SEPARATOR = "; "  # between the items of a list that becomes one text
+
+_ATTRIBUTE = "attributes."
+_EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
+_IMAGE_FIELDS = frozenset(Image.__struct_fields__) - {"attributes"}
+_NUMBERS = frozenset({"version", "size_bytes", "width", "height"})
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+
+
+class MappingError(Exception):
+    """A mapping that cannot be used; the message says where, why and what to do."""
+
+
+class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where each field of a source record goes in an event."""
+
+    fields: dict[str, str]
+    """Source field to event field. What is inside an object has a dotted name: `exif.width`.
+    Event fields: those of the event and of its image, by name alone (`image_id`, `name`, `url`,
+    ...), and `attributes.NAME`."""
+    defaults: dict[str, str | int | list[str]] = {}
+    """Event field to value, for records that have nothing for it; so, constants too."""
+    rest: Literal["refuse", "attributes", "ignore"] = "refuse"
+    """What becomes of source fields that are not named above."""
+    more_tags: str | None = None
+    """The attribute that takes the tags beyond what an image may have; without it, the record is
+    refused."""
+
+    def convert(self, line: bytes) -> bytes:
+        """The event in a source record, both as JSON; valid or not, which the validator judges.
+
+        Raises:
+            InvalidEventError: the record cannot be mapped.
+        """
+        source = _source(line)
+        found: dict[str, Any] = {}
+        for name, target in self.fields.items():
+            _place(found, target, name, source.get(name))
+        if self.rest != "ignore":
+            self._place_rest(found, source)
+        for target, value in self.defaults.items():
+            found.setdefault(target, value)
+        self._cut_tags(found)
+        return msgspec.json.encode(_event(found))
+
+    def _place_rest(self, found: dict[str, Any], source: Mapping[str, Raw]) -> None:
+        for name in source:
+            if name in self.fields:
+                continue
+            if self.rest == "refuse":
+                detail = (
+                    f"field `{name}` is mapped to nothing: name it under [fields] of the mapping, "
+                    'or set `rest` there to "attributes" or "ignore"'
+                )
+                raise InvalidEventError("schema", detail)
+            _place(found, _ATTRIBUTE + name.replace(".", "_"), name, source[name])
+
+    def _cut_tags(self, found: dict[str, Any]) -> None:
+        tags = found.get("tags")
+        if self.more_tags is not None and isinstance(tags, list) and len(tags) > MAX_TAGS:
+            beyond = SEPARATOR.join(tags[MAX_TAGS:])
+            _place(found, _ATTRIBUTE + self.more_tags, "tags", Raw(msgspec.json.encode(beyond)))
+            found["tags"] = tags[:MAX_TAGS]
+
+
+def load_mapping(name: str) -> FieldMapping:
+    """The mapping of this name: one that comes with Lockstep (`tate`), or a .toml or .json file.
+
+    Raises:
+        MappingError: it is not there, or cannot be used.
+    """
+    built_in = {file.name.removesuffix(".toml"): file for file in _BUILT_IN.iterdir()}
+    is_file = Path(name).suffix in {".toml", ".json"}
+    if not is_file and name not in built_in:
+        known = ", ".join(sorted(built_in))
+        message = f"no mapping `{name}`: give one of {known}, or the path of a .toml or .json file"
+        raise MappingError(message)
+    try:
+        data = Path(name).read_bytes() if is_file else built_in[name].read_bytes()
+    except OSError as error:
+        message = f"mapping {name}: {error.strerror}: give the path of a .toml or .json file"
+        raise MappingError(message) from None
+    return parse_mapping(data, name, is_json=name.endswith(".json"))
+
+
+def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
+    """The mapping in these bytes; `name` stands in error messages.
+
+    Raises:
+        MappingError: it cannot be used.
+    """
+    try:
+        tree = msgspec.json.decode(data) if is_json else tomllib.loads(data.decode())
+        mapping = msgspec.convert(tree, FieldMapping)
+    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"mapping {name}: {error} (docs/producing.md shows how to write one)"
+        raise MappingError(message) from None
+    targets = [*mapping.fields.values(), *mapping.defaults]
+    for target in targets:
+        if target not in _EVENT_FIELDS | _IMAGE_FIELDS and not target.startswith(_ATTRIBUTE):
+            known = ", ".join(sorted(_EVENT_FIELDS | _IMAGE_FIELDS))
+            message = f"mapping {name}: no event has `{target}`; known: {known}, attributes.NAME"
+            raise MappingError(message)
+    for target, count in Counter(mapping.fields.values()).items():
+        if count > 1:
+            message = f"mapping {name}: {count} fields go to `{target}`: leave one"
+            raise MappingError(message)
+    for target in ("image_id", "name"):
+        if target not in targets:
+            message = f'mapping {name}: nothing goes to `{target}`: add FIELD = "{target}"'
+            raise MappingError(message)
+    return mapping
+
+
+_sources = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+
+
+def _source(line: bytes) -> dict[str, Raw]:
+    """The fields of a source record, values as they were written; of repeated ones the last."""
+    try:
+        line.decode()
+        fields = _sources.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        event.decode(line)  # raises: not UTF-8, not JSON or no object is never an event
+        raise
+    return dict(_flat(fields, "", MAX_DEPTH))
+
+
+def _flat(fields: Mapping[str, Raw], prefix: str, depth: int) -> Iterator[tuple[str, Raw]]:
+    """The fields, those inside objects by dotted names."""
+    if not depth:
+        detail = f"field `{prefix[:40]}` is nested deeper than {MAX_DEPTH}: make the record flatter"
+        raise InvalidEventError("schema", detail)
+    for name, value in fields.items():
+        if bytes(value).startswith(b"{"):
+            yield from _flat(_sources.decode(value), f"{prefix}{name}.", depth - 1)
+        else:
+            yield prefix + name, value
+
+
+def _place(found: dict[str, Any], target: str, name: str, raw: Raw | None) -> None:
+    """Set an event's field from a source field, unless that is absent or null."""
+    if raw is None or bytes(raw) == b"null":
+        return
+    if target in found:
+        detail = f"field `{name}` and another one both go to `{target}`: map one elsewhere"
+        raise InvalidEventError("schema", detail)
+    if target == "tags":
+        found[target] = _texts(name, raw)
+    elif target in _NUMBERS:
+        found[target] = _number(raw)
+    else:
+        found[target] = _text(name, raw)
+
+
+def _texts(name: str, raw: Raw) -> list[str]:
+    """A list's items as texts, nulls left out; a single value is a list of one."""
+    if not bytes(raw).startswith(b"["):
+        return [_text(name, raw)]
+    return [_text(name, item) for item in _items.decode(raw) if bytes(item) != b"null"]
+
+
+def _text(name: str, raw: Raw) -> str:
+    """A value as text: numbers and truth values as they were written, lists joined."""
+    written = bytes(raw)
+    if written.startswith(b'"'):
+        return msgspec.json.decode(raw, type=str)
+    if written.startswith(b"["):
+        return SEPARATOR.join(_texts(name, raw))
+    if written.startswith(b"{"):
+        detail = f"field `{name}` is a list of objects, which no event can hold: make it texts"
+        raise InvalidEventError("schema", detail)
+    return written.decode()
+
+
+def _number(raw: Raw) -> Raw:
+    """A whole number, also one written as text; anything else is left to the validator."""
+    if bytes(raw).startswith(b'"'):
+        text = msgspec.json.decode(raw, type=str)
+        if _WHOLE_NUMBER.fullmatch(text):
+            return Raw(text.encode())
+    return raw
+
+
+def _event(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The event's tree, from its fields by name."""
+    whole: dict[str, Any] = {"type": "image.uploaded"}
+    image: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    for target, value in found.items():
+        if target.startswith(_ATTRIBUTE):
+            attributes[target.removeprefix(_ATTRIBUTE)] = value
+        elif target in _EVENT_FIELDS:
+            whole[target] = value
+        else:
+            image[target] = value
+    if attributes:
+        image["attributes"] = attributes
+    return whole | {"image": image}

@@ -1,0 +1,95 @@
+"""The demo: the whole promise once, on real data: put, catch up, audit, search."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from lockstep.search import SearchResult
+from lockstep.sources import BadLine
+from lockstep.system import System
+from shared.event import Event
+
+# Both words lack a letter; the Thames at Richmond Hill is in the data.
+QUERY = "richmnd tames"
+CATCH_UP_SECONDS = 600.0
+
+
+class Demo(msgspec.Struct, frozen=True):
+    """What the demo did, and how long each step took, in seconds.
+
+    `table` and `index` count the images that the audit read in each store.
+    """
+
+    put: int
+    table: int
+    index: int
+    audit: str
+    search: SearchResult
+    seconds: dict[str, float]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that was put is in both stores, which say the same."""
+        return self.audit == "equal" and self.put == self.table == self.index
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+class Steps:
+    """The demo's steps, each timed, and told when it is done: name, seconds, what came of it."""
+
+    def __init__(self, tell: Callable[[str, float, str], None]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._tell = tell
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[list[str]]:
+        """Time one step; what is appended to the list is told at its end."""
+        said: list[str] = []
+        started = time.monotonic()
+        yield said
+        self.seconds[name] = round(time.monotonic() - started, 2)
+        self._tell(name, self.seconds[name], " ".join(said))
+
+
+def run(system: System, events: Iterable[Event | BadLine], steps: Steps) -> Demo:
+    """Put these events, wait for both consumers, audit, search.
+
+    Raises:
+        DemoError: a line is no event, or the consumers do not catch up.
+    """
+    with steps.step("put") as said:
+        put = system.put(_only_events(events), on_progress=lambda _: None)
+        said.append(f"{put.put:,} events onto the stream")
+    with steps.step("catch up") as said:
+        status = system.wait(CATCH_UP_SECONDS)
+        if not status.caught_up:
+            message = f"the consumers did not catch up within {CATCH_UP_SECONDS:.0f} s"
+            raise DemoError(message)
+        said.append(f"both stores have read it all; in quarantine: {status.quarantined:,}")
+    with steps.step("audit") as said:
+        audit = system.audit(lambda _store, _count: None)
+        said.append(f"{audit.table:,} in the table, {audit.index:,} in the index: {audit.result}")
+    with steps.step("search") as said:
+        found = system.search(QUERY)
+        said.append(f"{QUERY!r}: {found.total:,} found")
+    return Demo(
+        put=put.put,
+        table=audit.table,
+        index=audit.index,
+        audit=audit.result,
+        search=found,
+        seconds=steps.seconds,
+    )
+
+
+def _only_events(lines: Iterable[Event | BadLine]) -> Iterator[Event]:
+    for line in lines:
+        if isinstance(line, BadLine):
+            message = f"line {line.line}: {line.reason}: {line.detail}"
+            raise DemoError(message)
+        yield line

@@ -1,0 +1,200 @@
+"""The outbox: what may go onto the stream next, so that one image's events arrive in order.
+
+PutRecords takes some records and leaves others, in any mixture, so resending what failed turns the
+order of an image round (FACTS.md, Kinesis). Here an image has at most one record in flight, and
+nothing newer of it goes before that one is accepted.
+
+Pure: no client, no clock, no waiting. The loop around it is in producer.py; a simulation brings
+its own.
+"""
+
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+# Kinesis takes 500 records and 10 MiB a request; half of that bounds what one retry repeats.
+MAX_REQUEST_RECORDS = 500
+MAX_REQUEST_BYTES = 5 * 1024 * 1024
+
+# A throttled shard is free again within a second; an outage must not be hammered.
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 3.0
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One record on its way: an encoded event, under its image id as partition key."""
+
+    image_id: str
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against a request: data and partition key (image ids are ASCII)."""
+        return len(self.data) + len(self.image_id)
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The record is on the stream, durably."""
+
+
+class Deferred(msgspec.Struct, frozen=True):
+    """The stream did not take this record now (throttled, or failing): it goes again."""
+
+    why: str
+
+
+type Answer = Accepted | Deferred
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much an outbox holds at most, by records and by bytes, whichever comes first.
+
+    One hot or throttled image lets others overtake it up to here; then reading waits for it.
+    """
+
+    records: int = 10_000
+    bytes: int = 32 * 1024 * 1024
+
+
+class Outbox:
+    """Records in input order in, requests out; per image, acceptance in input order.
+
+    All times are seconds of one monotonic clock. A request that was taken is answered once, by
+    `settle` or `postpone`; several may be out at the same time.
+    """
+
+    def __init__(self, *, chance: Callable[[], float], bounds: Bounds | None = None) -> None:
+        """Set up an empty outbox; `chance` draws from 0 to 1 and spreads the pauses."""
+        self._chance = chance
+        self._bounds = Bounds() if bounds is None else bounds
+        self._images: dict[str, deque[Outgoing]] = {}  # not yet accepted, oldest first
+        self._sends: dict[str, int] = {}  # how often an image's oldest record was sent
+        self._ready: deque[str] = deque()  # images whose oldest record may go now
+        self._ready_bytes = 0
+        self._resting: list[tuple[float, int, str]] = []  # heap: due, tie-break, image
+        self._ties = itertools.count()
+        self._failures_in_a_row = 0
+        self._open_again = -math.inf
+        self._held = 0
+        self._held_bytes = 0
+        self._resent = 0
+
+    @property
+    def held(self) -> int:
+        """Records that are not accepted yet."""
+        return self._held
+
+    @property
+    def resent(self) -> int:
+        """How many times a record was sent again."""
+        return self._resent
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether another record may be added: a full request cannot be made, and there is room.
+
+        Asking before each `add` keeps to the bounds, and by one record at most over the bytes.
+        """
+        return (
+            len(self._ready) < MAX_REQUEST_RECORDS
+            and self._ready_bytes < MAX_REQUEST_BYTES
+            and self._held < self._bounds.records
+            and self._held_bytes < self._bounds.bytes
+        )
+
+    def add(self, record: Outgoing) -> None:
+        """Queue a record behind the older ones of its image."""
+        self._held += 1
+        self._held_bytes += record.size
+        older = self._images.get(record.image_id)
+        if older is None:
+            self._images[record.image_id] = deque([record])
+            self._make_ready(record)
+        else:
+            older.append(record)
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request can be taken: 0 for now, infinite if none ever can."""
+        if self._ready:
+            due = self._open_again
+        elif self._resting:
+            due = max(self._resting[0][0], self._open_again)
+        else:
+            return math.inf
+        return max(0.0, due - now)
+
+    def take(self, now: float) -> tuple[Outgoing, ...]:
+        """The next request: at most one record an image, within Kinesis's limits.
+
+        Empty while `wait` says to wait.
+        """
+        if self._open_again > now:
+            return ()
+        while self._resting and self._resting[0][0] <= now:
+            _, _, image_id = heapq.heappop(self._resting)
+            self._make_ready(self._images[image_id][0])
+        request: list[Outgoing] = []
+        room = MAX_REQUEST_BYTES
+        while self._ready and len(request) < MAX_REQUEST_RECORDS:
+            record = self._images[self._ready[0]][0]
+            if request and record.size > room:
+                break
+            self._ready.popleft()
+            self._ready_bytes -= record.size
+            room -= record.size
+            sends = self._sends.get(record.image_id, 0)
+            self._sends[record.image_id] = sends + 1
+            self._resent += sends > 0
+            request.append(record)
+        return tuple(request)
+
+    def settle(self, request: Sequence[Outgoing], answers: Sequence[Answer], now: float) -> None:
+        """Take note of the stream's answer to each record of a request, in its order."""
+        self._failures_in_a_row = 0
+        for record, answer in zip(request, answers, strict=True):
+            match answer:
+                case Accepted():
+                    self._let_go(record)
+                case Deferred():
+                    pause = self._pause(self._sends[record.image_id])
+                    rest = (now + pause, next(self._ties), record.image_id)
+                    heapq.heappush(self._resting, rest)
+
+    def postpone(self, request: Sequence[Outgoing], now: float) -> None:
+        """Take note that a request failed as a whole: accepted or not, it all goes again.
+
+        Everything waits then, for longer each time in a row: what failed is not about an image.
+        """
+        self._failures_in_a_row += 1
+        self._open_again = now + self._pause(self._failures_in_a_row)
+        for record in reversed(request):
+            self._ready.appendleft(record.image_id)
+            self._ready_bytes += record.size
+
+    def unsettled(self) -> Iterator[Outgoing]:
+        """What is not known to be accepted; each image's records in their order."""
+        return itertools.chain.from_iterable(self._images.values())
+
+    def _let_go(self, record: Outgoing) -> None:
+        self._held -= 1
+        self._held_bytes -= record.size
+        del self._sends[record.image_id]
+        queue = self._images[record.image_id]
+        queue.popleft()
+        if queue:
+            self._make_ready(queue[0])
+        else:
+            del self._images[record.image_id]
+
+    def _make_ready(self, record: Outgoing) -> None:
+        self._ready.append(record.image_id)
+        self._ready_bytes += record.size
+
+    def _pause(self, failures: int) -> float:
+        """Exponential, with jitter: the upper half of the step by chance."""
+        doubled: float = FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10)
+        return min(LONGEST_PAUSE_SECONDS, doubled) * (1 + self._chance()) / 2

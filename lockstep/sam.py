@@ -1,0 +1,39 @@
+"""What `sam local invoke --env-vars` takes, so that a built function meets this stack's stores."""
+
+from lockstep.stack import Stack
+
+
+def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
+    """Each consumer's environment in this stack, by its name in template.yaml.
+
+    Only what depends on the stack: the rest has its value in the template. A store without an
+    endpoint of its own is left to the SDK.
+    """
+    names = {
+        "TABLE_NAME": stack.table,
+        "QUARANTINE_BUCKET": stack.bucket,
+        "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
+        "INDEX_ALIAS": stack.index,
+        "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
+        "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
+    }
+    return {
+        function: {name: value for name in needed if (value := names[name]) is not None}
+        for function, needed in _NEEDED.items()
+    }
+
+
+_NEEDED = {
+    "WriteToDynamodb": (
+        "TABLE_NAME",
+        "QUARANTINE_BUCKET",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_S3",
+    ),
+    "WriteToEs": (
+        "OPENSEARCH_ENDPOINT",
+        "INDEX_ALIAS",
+        "QUARANTINE_BUCKET",
+        "AWS_ENDPOINT_URL_S3",
+    ),
+}

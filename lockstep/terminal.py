@@ -1,0 +1,45 @@
+"""What a person sees: one console for answers, one for the rest, and nothing raw from outside."""
+
+import re
+from collections.abc import Iterable
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+answers = Console(highlight=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
+
+
+def printable(text: str) -> str:
+    """Text from outside, with everything made visible that could steer a terminal."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def highlighted(fragment: str) -> Text:
+    """A search highlight: what stands in `<em>` is bold."""
+    text = Text()
+    for position, part in enumerate(_EMPHASIS.split(fragment)):
+        text.append(printable(part), style="bold yellow" if position % 2 else "")
+    return text
+
+
+def print_json(answer: object) -> None:
+    """One JSON value on a line of its own, for programs."""
+    click.echo(msgspec.json.encode(answer))
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
+    """A small table: numbers to the right, text to the left."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column.strip(), justify="right" if column.startswith(" ") else "left")
+    for row in rows:
+        table.add_row(*row)
+    answers.print(table)

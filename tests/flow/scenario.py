@@ -1,0 +1,207 @@
+"""Scenarios: a list of what happens, run through producer, stream, mapping, sinks and both stores.
+
+Everything is real but the time and the process around a handler: the Kinesis endpoint, DynamoDB,
+OpenSearch and S3 answer over sockets, the event source mapping's core cuts and retries. What goes
+wrong is an item in the list.
+"""
+
+import datetime as dt
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from types_boto3_kinesis import KinesisClient
+
+from lockstep.local.mapping.batch import Entry, payload
+from lockstep.local.mapping.core import Advance, Discard, Finished, Invoke, Read, Shard, Wait
+from lockstep.local.mapping.invocation import Place, entry
+from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.stream import AfterSequenceNumber, KinesisStream, TrimHorizon
+from lockstep.producer import Producer
+from shared.change import Change
+from shared.deliver import Clock, deliver
+from shared.outcome import Failed, Outcome
+from shared.quarantine import Quarantine
+from shared.sink import MisconfiguredError, RequestFailedError, Sink
+from tests.builders import HORIZON, decoded
+
+type Name = Literal["write_to_dynamodb", "write_to_es"]
+
+
+class Crash(BaseException):
+    """The function's process dies: no answer, no clean-up."""
+
+
+@dataclass(frozen=True)
+class Put:
+    """These events are put onto the stream."""
+
+    events: Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The function dies around its next request: before it, or after the store has taken it."""
+
+    function: Name
+    after_request: bool
+
+
+@dataclass(frozen=True)
+class Throttled:
+    """The store refuses these images (none named: the whole request) so many times, for now."""
+
+    function: Name
+    times: int
+    images: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class AnswerLost:
+    """The store takes the function's next request, and the answer does not arrive."""
+
+    function: Name
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The whole stream is delivered again, from TRIM_HORIZON."""
+
+    function: Name
+
+
+type Happening = Put | Crashed | Throttled | AnswerLost | Replayed
+
+
+class Troubled:
+    """A real sink, around whose requests things happen."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.troubles: deque[Crashed | Throttled | AnswerLost] = deque()
+        self.longest_send = sink.longest_send
+
+    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
+        return self._sink.requests(changes)
+
+    def check(self) -> None:
+        self._sink.check()
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        trouble = self.troubles.popleft() if self.troubles else None
+        match trouble:
+            case None:
+                return self._sink.send(changes)
+            case Crashed(_, after_request):
+                if after_request:
+                    self._sink.send(changes)
+                raise Crash
+            case AnswerLost():
+                self._sink.send(changes)
+                raise RequestFailedError("connection reset")
+            case Throttled(_, _, images) if not images:
+                raise RequestFailedError("429 too many requests")
+            case Throttled(_, _, images):
+                kept = [change for change in changes if change.image_id not in images]
+                done = iter(self._sink.send(kept) if kept else [])
+                return [
+                    Failed("throttled") if change.image_id in images else next(done)
+                    for change in changes
+                ]
+
+
+@dataclass
+class Consumer:
+    """One function behind its event source mapping, with a checkpoint that survives."""
+
+    name: Name
+    sink: Troubled
+    quarantine: Quarantine
+    stream: KinesisStream
+    settings: Settings
+    place: Place
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    invocations: int = 0
+
+    def drain(self, *, now: float) -> float:
+        """Deliver all there is, shard by shard; the time afterwards."""
+        for listed in self.stream.shards():
+            now = self._drain_shard(listed.shard_id, now)
+        return now
+
+    def _drain_shard(self, shard_id: str, now: float) -> float:
+        position = self.checkpoints.get(shard_id)
+        reader = self.stream.reader(
+            shard_id, TrimHorizon() if position is None else AfterSequenceNumber(position)
+        )
+        place = msgspec.structs.replace(self.place, shard_id=shard_id)
+        shard = Shard(self.settings, retention=self.stream.retention(), chance=lambda: 0.5)
+        drained = False
+        while True:
+            match shard.next(now):
+                case Read() if drained:
+                    return now
+                case Read(limit):
+                    read = reader.read(limit)
+                    entries = [entry(record, place) for record in read.records]
+                    drained = not entries and not read.behind
+                    shard.took(entries, behind=read.behind, ended=read.ended, now=now)
+                case Invoke(entries):
+                    self.invocations += 1
+                    shard.answered(self._invoke(entries), request_id="request", now=now)
+                case Advance(sequence_number):
+                    self.checkpoints[shard_id] = sequence_number
+                    shard.advanced()
+                case Wait(until):
+                    now = max(now, until)
+                case Finished():
+                    return now
+                case Discard() as discard:
+                    raise AssertionError(f"given up: {discard}")
+
+    def _invoke(self, entries: tuple[Entry, ...]) -> Answer:
+        event = msgspec.json.decode(payload(entries))
+        clock = Clock(
+            remaining=lambda: 60.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0
+        )
+        try:
+            delivery = deliver(
+                event["Records"],
+                to=self.sink,
+                quarantine=self.quarantine,
+                function=self.name,
+                horizon=HORIZON,
+                clock=clock,
+            )
+        except Crash:
+            return Errored("Runtime.ExitError", "the process ended")
+        except MisconfiguredError as error:
+            return Errored("MisconfiguredError", str(error))
+        return Returned(msgspec.json.encode(delivery.response()))
+
+
+def run(
+    scenario: Iterable[Happening],
+    consumers: Mapping[Name, Consumer],
+    kinesis: KinesisClient,
+    stream: str,
+    *,
+    started: dt.datetime,
+) -> None:
+    """Let the scenario happen. Both consumers drain, from their checkpoints, at every put."""
+    now = started.timestamp()
+    for happening in [*scenario, Put([])]:
+        match happening:
+            case Put(events):
+                Producer(kinesis, stream).put(decoded(event) for event in events)
+                for consumer in consumers.values():
+                    now = consumer.drain(now=now)
+            case Throttled(function, times):
+                consumers[function].sink.troubles.extend([happening] * times)
+            case Crashed(function) | AnswerLost(function):
+                consumers[function].sink.troubles.append(happening)
+            case Replayed(function):
+                consumers[function].checkpoints.clear()

@@ -1,0 +1,205 @@
+"""The converters: records of any shape become events, and nothing is left out unasked."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.converters import MAX_TAGS, FieldMapping, MappingError, load_mapping, parse_mapping
+from lockstep.producer import Stamp
+from lockstep.sources import BadLine, lines, read_events
+from shared.event import Event
+from tests.unit.producer.scripted_stream import NOON
+
+TATE = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"
+
+
+def mapping(fields: dict[str, str] | None = None, **rest: Any) -> FieldMapping:
+    tree = {"fields": {"id": "image_id", "title": "name"} | (fields or {}), **rest}
+    return parse_mapping(msgspec.json.encode(tree), "mine.json", is_json=True)
+
+
+def converted(by: FieldMapping, record: dict[str, Any] | bytes) -> Event | BadLine:
+    given = record if isinstance(record, bytes) else msgspec.json.encode(record)
+    (found,) = read_events([given], Stamp(lambda: NOON), by.convert)
+    return found
+
+
+def image_of(mapping_: FieldMapping, /, **record: Any) -> dict[str, Any]:
+    """The image made of a record, as JSON would have it."""
+    found = converted(mapping_, {"id": "A", "title": "Thames"} | record)
+    assert isinstance(found, Event), found
+    tree: dict[str, Any] = msgspec.to_builtins(found.image)
+    return tree
+
+
+def refusal(by: FieldMapping, record: dict[str, Any] | bytes) -> str:
+    found = converted(by, record)
+    assert isinstance(found, BadLine), found
+    assert found.line == 1
+    return f"{found.reason}: {found.detail}"
+
+
+def test_all_of_the_tate_records_become_events_with_every_field_they_had() -> None:
+    tate = load_mapping("tate")
+    with TATE.open("rb") as file:
+        events = list(read_events(lines(file), Stamp(), tate.convert))
+    records = [msgspec.json.decode(line) for line in TATE.read_bytes().splitlines()]
+    assert len(events) == len(records) == 2000
+    for event, record in zip(events, records, strict=True):
+        assert isinstance(event, Event), event
+        assert event.type == "image.uploaded"
+        found = msgspec.to_builtins(event)["image"]
+        assert event.image_id == record.pop("accession")
+        assert found.pop("name") == record.pop("title")
+        assert found.pop("url", None) == record.pop("thumbnail", None)
+        assert list(found.pop("tags", [])) == record.pop("subjects", [])
+        assert found.pop("attributes") == {name: str(value) for name, value in record.items()}
+        assert found == {}
+
+
+def test_subjects_beyond_what_an_image_may_have_stay_in_an_attribute() -> None:
+    subjects = [f"subject {number}" for number in range(70)]
+    found = converted(load_mapping("tate"), {"accession": "A", "title": "T", "subjects": subjects})
+    assert isinstance(found, Event)
+    tree = msgspec.to_builtins(found)["image"]
+    assert list(tree["tags"]) == subjects[:64]
+    assert tree["attributes"]["more_subjects"].split("; ") == subjects[64:]
+
+
+def test_the_cap_on_tags_is_the_validators() -> None:
+    full = converted(
+        mapping({"words": "tags"}), {"id": "A", "title": "T", "words": ["x"] * MAX_TAGS}
+    )
+    assert isinstance(full, Event)
+    assert "length <= 64" in refusal(
+        mapping({"words": "tags"}), {"id": "A", "title": "T", "words": ["x"] * (MAX_TAGS + 1)}
+    )
+
+
+def test_a_title_with_newlines_and_quotes_arrives_as_it_is() -> None:
+    title = '‘So’,\n"she" said\t— \u2028 é'
+    assert image_of(mapping(), title=title)["name"] == title
+
+
+def test_values_become_texts_as_they_were_written() -> None:
+    fields = {"a": "attributes.a", "b": "attributes.b", "c": "attributes.c", "d": "attributes.d"}
+    record = b'{"id":12,"title":1.10,"a":123456789012345678901234567890,"b":true,"c":[1,null,"x"]}'
+    found = converted(mapping(fields), record)
+    assert isinstance(found, Event)
+    assert found.image_id == "12"
+    tree = msgspec.to_builtins(found)["image"]
+    assert tree["name"] == "1.10"
+    assert tree["attributes"] == {"a": "123456789012345678901234567890", "b": "true", "c": "1; x"}
+
+
+def test_numbers_may_come_as_text() -> None:
+    by = mapping({"w": "width", "revision": "version"})
+    found = converted(by, {"id": "A", "title": "T", "w": "640", "revision": 7})
+    assert isinstance(found, Event)
+    assert found.version == 7
+    assert msgspec.to_builtins(found)["image"]["width"] == 640
+    assert "got `str` - at `$.image.width`" in refusal(by, {"id": "A", "title": "T", "w": "wide"})
+    assert "got `float`" in refusal(by, {"id": "A", "title": "T", "w": 1.0})
+
+
+def test_absent_and_null_are_the_same_and_take_the_default() -> None:
+    by = mapping({"by": "uploaded_by"}, defaults={"uploaded_by": "nobody", "width": 3})
+    assert image_of(by)["uploaded_by"] == "nobody"
+    assert image_of(by, by=None)["uploaded_by"] == "nobody"
+    assert image_of(by, by="me") == {"name": "Thames", "uploaded_by": "me", "width": 3}
+
+
+def test_what_is_inside_objects_has_dotted_names() -> None:
+    by = mapping({"exif.at": "taken_at", "exif.lens.maker": "attributes.lens"}, rest="attributes")
+    found = image_of(
+        by, exif={"at": "2026-01-01T00:00:00Z", "lens": {"maker": "Z", "mm": 50}, "iso": 100}
+    )
+    assert found["taken_at"] == "2026-01-01T00:00:00Z"
+    assert found["attributes"] == {"lens": "Z", "exif_lens_mm": "50", "exif_iso": "100"}
+
+
+def test_a_single_word_is_a_list_of_one_tag() -> None:
+    assert list(image_of(mapping({"word": "tags"}), word="sea")["tags"]) == ["sea"]
+
+
+def test_a_field_that_is_mapped_to_nothing_is_refused_unless_the_mapping_says_what_to_do() -> None:
+    record = {"id": "A", "title": "Thames", "colour": "red"}
+    assert "schema: field `colour` is mapped to nothing: name it under" in refusal(
+        mapping(), record
+    )
+    assert image_of(mapping(rest="attributes"), colour="red")["attributes"] == {"colour": "red"}
+    assert image_of(mapping(rest="ignore"), colour="red") == {"name": "Thames"}
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (b"[1]", "schema: Expected `object`"),
+        (b"no", "not_json: "),
+        (b'{"id":"\xff"}', "not_utf8: "),
+        (rb'{"id":"\ud800"}', "not_json: "),
+        (b'{"title":"T"}', "missing required field `image_id`: add it"),
+        (b'{"id":"A"}', "missing required field `name`"),
+        (b'{"id":"a b","title":"T"}', "use only the letters"),
+        (b'{"id":"A","title":[{}]}', "field `title` is a list of objects"),
+        (b'{"id":"A","title":"T","creator":"x"}', "both go to `attributes.creator`"),
+        (b'{"id":"A","title":"T","a b":"x"}', "`key` in `$.image.attributes`"),
+        (b'{"id":"A","title":"T","x":' + b'{"x":' * 50 + b"1" + b"}" * 51, "nested deeper than"),
+    ],
+)
+def test_a_record_that_cannot_be_mapped_says_why(record: bytes, says: str) -> None:
+    by = mapping({"artist": "attributes.creator"}, rest="attributes", defaults={})
+    if b"creator" in record:
+        record = record[:-1] + b',"artist":"y"}'
+    assert says in refusal(by, record)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "missing required field `fields`"),
+        (b"[fields", "mapping mine.toml: "),
+        (b"\xff", "mapping mine.toml: "),
+        (b'[fields]\nid="image_id"\n', "nothing goes to `name`"),
+        (b'[fields]\nt="name"\n', "nothing goes to `image_id`"),
+        (b'[fields]\nid="image_id"\nt="title"\n', "no event has `title`; known: "),
+        (b'[fields]\nid="image_id"\nt="name"\nu="name"\n', "2 fields go to `name`"),
+        (b'[fields]\nid="image_id"\nexif.t="name"\n', "Expected `str`, got `object`"),
+        (b'rest="drop"\n[fields]\nid="image_id"\nt="name"\n', "Invalid enum value 'drop'"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_says_why_in_one_line(text: bytes, says: str) -> None:
+    with pytest.raises(MappingError) as caught:
+        parse_mapping(text, "mine.toml", is_json=False)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mapping_is_one_that_comes_along_or_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[fields]\nid = "image_id"\ntitle = "name"\n')
+    assert load_mapping(str(path)) == mapping()
+    path.with_suffix(".json").write_text('{"fields": {"id": "image_id", "title": "name"}}')
+    assert load_mapping(str(path.with_suffix(".json"))) == mapping()
+    assert load_mapping("tate").fields["accession"] == "image_id"
+    for missing in ("tete", "gone.toml", "../mappings/tate", ""):
+        with pytest.raises(MappingError, match=r"give .*the path of a \.toml or"):
+            load_mapping(missing)
+
+
+def test_the_example_in_the_docs_does_what_they_say() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "producing.md").read_text()
+    record, toml = (
+        text.partition(f"```{language}\n")[2].partition("```")[0] for language in ("json", "toml")
+    )
+    found = converted(parse_mapping(toml.encode(), "docs", is_json=False), record.encode())
+    assert isinstance(found, Event)
+    assert (found.image_id, found.version) == ("4711", 3)
+    assert msgspec.to_builtins(found.image) == {
+        "name": "Low tide",
+        "content_type": "image/jpeg",
+        "tags": ("sea", "sand"),
+        "attributes": {"camera": "Z", "camera_iso": "100", "etag": "x"},
+    }

@@ -1,0 +1,406 @@
+"""The producer: whatever fails, an image's events arrive in order, and nothing is lost."""
+
+import itertools
+import random
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockstep.outbox import Bounds
+from lockstep.producer import (
+    PAUSE,
+    GaveUpError,
+    Pause,
+    Producer,
+    Progress,
+    PutError,
+    Stamp,
+    StreamRefusedError,
+)
+from shared.event import Event, InvalidEventError
+from tests.builders import decoded, image, image_event
+from tests.unit.producer.scripted_stream import (
+    NOON,
+    Fail,
+    Say,
+    ScriptedStream,
+    Take,
+    Throttle,
+    Turn,
+    VirtualTime,
+    client_error,
+)
+
+STREAM = "lockstep-images"
+
+
+def event(image_id: str = "T02680", version: int = 1, name: str = "Thames") -> Event:
+    return decoded(image_event(image_id, version, image=image(name)))
+
+
+def events(count: int) -> list[Event]:
+    """One event for each of so many images."""
+    return [event(f"T{number}") for number in range(count)]
+
+
+def throttle(*at: int) -> Throttle:
+    return Throttle(frozenset(at))
+
+
+def lost() -> ConnectionClosedError:
+    return ConnectionClosedError(endpoint_url="the stream")
+
+
+def test_every_event_arrives_as_it_was_given() -> None:
+    stream = ScriptedStream()
+    given_events = [event("A", 1), decoded(image_event("A", 2, "image.deleted")), event("B", 1)]
+    report = Producer(stream, STREAM, clock=VirtualTime().clock).put(given_events)
+    assert (report.put, report.resent) == (3, 0)
+    assert sorted(stream.events(), key=lambda one: (one.image_id, one.version)) == given_events
+
+
+def test_nothing_to_put_makes_no_request() -> None:
+    stream = ScriptedStream()
+    assert Producer(stream, STREAM).put([]).put == 0
+    assert stream.requests == []
+
+
+def test_a_request_takes_five_hundred_records() -> None:
+    stream = ScriptedStream()
+    Producer(stream, STREAM, clock=VirtualTime().clock).put(events(1001))
+    assert [len(request) for request in stream.requests] == [500, 500, 1]
+
+
+def test_a_request_takes_five_mebibytes_of_data_and_keys() -> None:
+    stream = ScriptedStream()
+    tags = tuple("x" * 4000 for _ in range(60))  # 240 kB: 21 fit
+    heavy = [decoded(image_event(f"T{number}", image=image(tags=tags))) for number in range(50)]
+    assert Producer(stream, STREAM, clock=VirtualTime().clock).put(heavy).put == 50
+    assert [len(request) for request in stream.requests] == [21, 21, 8]
+
+
+def test_two_events_of_an_image_never_share_a_request() -> None:
+    stream = ScriptedStream()
+    hot = [event("A", version) for version in range(1, 6)]
+    Producer(stream, STREAM, clock=VirtualTime().clock).put([*hot, event("B")])
+    assert stream.requests == [["A", "B"], ["A"], ["A"], ["A"], ["A"]]
+    assert stream.versions()["A"] == [1, 2, 3, 4, 5]
+
+
+def test_a_throttled_record_goes_again_before_anything_newer_of_its_image() -> None:
+    time = VirtualTime()
+    stream = ScriptedStream(throttle(0))
+    report = Producer(stream, STREAM, clock=time.clock).put([event("A", 1), event("A", 2)])
+    assert stream.requests == [["A"], ["A"], ["A"]]
+    assert stream.versions() == {"A": [1, 2]}
+    assert (report.put, report.resent) == (2, 1)
+    assert len(time.slept) == 1
+
+
+def test_other_images_go_on_while_one_waits() -> None:
+    time = VirtualTime()
+    stream = ScriptedStream(throttle(0))
+    source = [event("A", 1), event("A", 2), event("B", 1), event("B", 2)]
+    Producer(stream, STREAM, clock=time.clock).put(source)
+    assert stream.requests == [["A", "B"], ["B"], ["A"], ["A"]]
+
+
+def test_pauses_grow_with_each_failure_and_are_spread_by_chance() -> None:
+    calm, hasty = VirtualTime(itertools.repeat(1.0)), VirtualTime(itertools.repeat(0.0))
+    for time in (calm, hasty):
+        stream = ScriptedStream(*[throttle(0)] * 7)
+        Producer(stream, STREAM, clock=time.clock).put([event()])
+    assert calm.slept == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0])
+    assert hasty.slept == pytest.approx([pause / 2 for pause in calm.slept])
+
+
+def test_an_accepted_record_starts_its_image_afresh() -> None:
+    time = VirtualTime(itertools.repeat(1.0))
+    stream = ScriptedStream(throttle(0), throttle(0), Take(), throttle(0))
+    Producer(stream, STREAM, clock=time.clock).put([event("A", 1), event("A", 2)])
+    assert time.slept == pytest.approx([0.1, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Fail(lost(), taken=True),
+        Fail(lost()),
+        Fail(EndpointConnectionError(endpoint_url="the stream")),
+        Fail(ReadTimeoutError(endpoint_url="the stream"), taken=True),
+        Fail(ResponseParserError("not JSON"), taken=True),
+        Fail(client_error("InternalFailure", 500), taken=True),
+        Fail(client_error("ServiceUnavailable", 503)),
+        Fail(client_error("ProvisionedThroughputExceededException", 400)),
+        Fail(client_error("LimitExceededException", 400)),
+        Fail(client_error("KMSThrottlingException", 400)),
+        Fail(client_error("ThrottlingException", 429)),
+        Say({"ResponseMetadata": {}}),
+        Say({"Records": [{"SequenceNumber": "1"}]}),
+        Say({"Records": None}),
+    ],
+    ids=repr,
+)
+def test_a_request_that_failed_for_now_is_resent_whole_and_in_order(turn: Turn) -> None:
+    time = VirtualTime()
+    stream = ScriptedStream(turn)
+    source = [event("A", 1), event("B", 1), event("A", 2), event("B", 2)]
+    report = Producer(stream, STREAM, clock=time.clock).put(source)
+    assert stream.requests[:3] == [["A", "B"]] * 3
+    assert stream.versions() == {"A": [1, 2], "B": [1, 2]}
+    assert (report.put, report.resent) == (4, 2)
+    assert len(time.slept) == 1
+
+
+def test_while_requests_fail_whole_nothing_else_goes_and_the_pauses_grow() -> None:
+    time = VirtualTime(itertools.repeat(1.0))
+    stream = ScriptedStream(*[Fail(lost())] * 3, Take(), Fail(lost()))
+    Producer(stream, STREAM, clock=time.clock).put(events(600))
+    assert time.slept == pytest.approx([0.1, 0.2, 0.4, 0.1])
+    assert [len(request) for request in stream.requests] == [500, 500, 500, 500, 100, 100]
+    assert stream.requests[0] == stream.requests[3]
+
+
+def test_an_entry_without_a_sequence_number_is_not_taken_for_accepted() -> None:
+    stream = ScriptedStream(Say({"Records": [{}]}), Say({"Records": [{"ErrorCode": "Odd"}]}))
+    report = Producer(stream, STREAM, clock=VirtualTime().clock).put([event()])
+    assert (report.put, report.resent) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        client_error("ResourceNotFoundException", 400, "Stream lockstep-images not found."),
+        client_error("AccessDeniedException", 400),
+        client_error("ValidationException", 400),
+        client_error("KMSDisabledException", 400),
+        client_error("UnrecognizedClientException", 403),
+        NoCredentialsError(),
+    ],
+    ids=repr,
+)
+def test_what_stays_wrong_is_said_once_with_what_is_put_and_what_is_not(error: Exception) -> None:
+    time = VirtualTime()
+    stream = ScriptedStream(Take(), Fail(error))
+    source = [*events(500), event("A", 1), event("A", 2), event("B", 1), event("C", 1)]
+    with pytest.raises(StreamRefusedError) as caught:
+        Producer(stream, STREAM, clock=time.clock).put(source)
+    assert caught.value.report.put == 500
+    assert [one.image_id for one in caught.value.not_put] == ["A", "A", "B", "C"]
+    assert str(caught.value).startswith("stream lockstep-images refuses: ")
+    assert "500 events are put, 4 read events are not" in str(caught.value)
+    assert "(A version 1, A version 2, B version 1 and 1 more)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert time.slept == []
+
+
+def test_patience_ends_when_nothing_gets_through() -> None:
+    time = VirtualTime(itertools.repeat(1.0))
+    stream = ScriptedStream(Take(), then=itertools.repeat(Fail(lost())))
+    with pytest.raises(GaveUpError, match=r"gave up after 3[0-9] s without progress") as caught:
+        Producer(stream, STREAM, clock=time.clock, patience=30).put(events(510))
+    assert caught.value.report.put == 500
+    assert len(caught.value.not_put) == 10
+    assert 30 < time.now < 34
+
+
+def test_patience_starts_anew_with_each_accepted_record() -> None:
+    time = VirtualTime(itertools.repeat(1.0))
+    outages = [Fail(lost())] * 5 + [Take()]  # 3.1 s each
+    stream = ScriptedStream(*outages * 10)
+    source = [event("A", version) for version in range(1, 11)]
+    assert Producer(stream, STREAM, clock=time.clock, patience=4).put(source).put == 10
+    assert time.now > 30
+
+
+def test_waiting_for_a_slow_source_costs_no_patience() -> None:
+    time = VirtualTime()
+
+    def slow() -> Iterator[Event | Pause]:
+        yield event("A")
+        yield PAUSE
+        time.now += 3600
+        yield event("B")
+
+    stream = ScriptedStream(Take(), throttle(0))
+    assert Producer(stream, STREAM, clock=time.clock, patience=1).put(slow()).put == 2
+
+
+def test_what_was_read_before_a_pause_goes_out_at_once() -> None:
+    stream = ScriptedStream()
+    seen: list[int] = []
+
+    def live() -> Iterator[Event | Pause]:
+        yield PAUSE
+        for number in range(3):
+            yield event(f"T{number}")
+            yield PAUSE
+            seen.append(len(stream.accepted))
+
+    Producer(stream, STREAM, clock=VirtualTime().clock).put(live())
+    assert seen == [1, 2, 3]
+
+
+def test_a_hot_image_lets_others_pass_up_to_the_bound_then_reading_waits() -> None:
+    stream = ScriptedStream()
+    read = ahead = 0
+
+    def source() -> Iterator[Event]:
+        nonlocal read, ahead
+        for version in range(1, 100):
+            read += 1
+            ahead = max(ahead, read - len(stream.accepted))
+            yield event("A", version)
+
+    Producer(stream, STREAM, clock=VirtualTime().clock, bounds=Bounds(records=20)).put(source())
+    assert ahead == 20
+    assert stream.versions() == {"A": list(range(1, 100))}
+
+
+def test_the_bound_counts_bytes_too() -> None:
+    stream = ScriptedStream()
+    read = ahead = 0
+
+    def source() -> Iterator[Event]:
+        nonlocal read, ahead
+        for version in range(1, 50):
+            read += 1
+            ahead = max(ahead, read - len(stream.accepted))
+            yield event("A", version, name="x" * 1000)
+
+    bounds = Bounds(records=1000, bytes=5000)
+    Producer(stream, STREAM, clock=VirtualTime().clock, bounds=bounds).put(source())
+    assert ahead == 5  # of about 1,100 bytes each: the last one steps over the bound
+
+
+def test_seventy_thousand_events_are_never_all_held() -> None:
+    seen: list[Progress] = []
+    source = (event(f"T{number % 997}", number + 1) for number in range(70_000))
+    stream = ScriptedStream()
+    producer = Producer(stream, STREAM, clock=VirtualTime().clock, on_progress=seen.append)
+    assert producer.put(source).put == 70_000
+    assert max(progress.held for progress in seen) < 2000
+    assert seen[-1] == Progress(put=70_000, resent=0, held=0, trouble=None)
+
+
+def test_progress_says_what_the_trouble_is() -> None:
+    seen: list[Progress] = []
+    stream = ScriptedStream(throttle(0), Fail(lost()))
+    Producer(stream, STREAM, clock=VirtualTime().clock, on_progress=seen.append).put([event()])
+    assert [(one.put, one.resent, one.held) for one in seen] == [(0, 0, 1), (0, 1, 1), (1, 2, 0)]
+    assert str(seen[0].trouble).startswith("ProvisionedThroughputExceededException: Rate")
+    assert str(seen[1].trouble).startswith("ConnectionClosedError: ")
+    assert seen[2].trouble is None
+
+
+def test_what_a_source_gave_before_it_broke_is_put_before_its_error_is_raised() -> None:
+    stream = ScriptedStream(throttle(1))
+
+    def breaking() -> Iterator[Event]:
+        yield from events(3)
+        raise OSError("disk on fire")
+
+    with pytest.raises(OSError, match="disk on fire"):
+        Producer(stream, STREAM, clock=VirtualTime().clock).put(breaking())
+    assert len(stream.accepted) == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (Event("image.uploaded", "A", 1, event().occurred_at), "schema"),
+        (Event("image.deleted", "", 1, event().occurred_at), "schema"),
+        (Event("image.deleted", "\ud800", 1, event().occurred_at), "schema"),
+        (Event("image.deleted", "A", int(NOON + 100_000) * 1_000_000, event().occurred_at),
+         "version_ahead"),
+    ],
+)  # fmt: skip
+def test_an_event_that_no_consumer_would_accept_is_never_sent(bad: Event, reason: str) -> None:
+    stream = ScriptedStream()
+    with pytest.raises(InvalidEventError) as caught:
+        Producer(stream, STREAM, clock=VirtualTime().clock).put([event("B"), bad, event("C")])
+    assert caught.value.reason == reason
+    assert [key for key, _ in stream.accepted] == ["B"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.5])
+@pytest.mark.parametrize("seed", range(5))
+def test_throttled_at_random_each_image_keeps_its_order(share: float, seed: int) -> None:
+    dice = random.Random(seed)
+    stream = ScriptedStream(
+        then=(
+            Throttle(frozenset(at for at in range(500) if dice.random() < share))
+            for _ in itertools.count()
+        )
+    )
+    source = [event(f"T{dice.randrange(200)}", number) for number in range(1, 3001)]
+    report = Producer(stream, STREAM, clock=VirtualTime(iter(dice.random, 2)).clock).put(source)
+    wanted: dict[str, list[int]] = {}
+    for one in source:
+        wanted.setdefault(one.image_id, []).append(one.version)
+    assert stream.versions() == wanted
+    assert report.put == len(stream.accepted) == 3000
+    assert (report.resent > 0) == (share > 0)
+
+
+turns = st.one_of(
+    st.just(Take()),
+    st.frozensets(st.integers(0, 7)).map(Throttle),
+    st.booleans().map(lambda taken: Fail(lost(), taken=taken)),
+    st.booleans().map(lambda taken: Fail(client_error("InternalFailure", 500), taken=taken)),
+    st.just(Say({})),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    images=st.lists(st.sampled_from("ABCDEFGH") | st.none(), max_size=40),
+    script=st.lists(turns, max_size=25),
+    room=st.integers(1, 12),
+    permanent=st.none() | st.just(Fail(client_error("AccessDeniedException", 400))),
+)
+def test_whatever_fails_the_order_holds_and_nothing_is_lost(
+    images: list[str | None], script: list[Turn], room: int, permanent: Fail | None
+) -> None:
+    source = [
+        PAUSE if image_id is None else event(image_id, number)
+        for number, image_id in enumerate(images, start=1)
+    ]
+    stream = ScriptedStream(*script, then=[permanent] if permanent else [])
+    producer = Producer(
+        stream, STREAM, clock=VirtualTime().clock, bounds=Bounds(records=room), patience=1000
+    )
+    asked: dict[str, list[int]] = {}
+    for one in source:
+        if isinstance(one, Event):
+            asked.setdefault(one.image_id, []).append(one.version)
+    reader = iter(source)
+    try:
+        report = producer.put(reader)
+    except PutError as error:
+        arrived = stream.versions()
+        missing: dict[str, list[int]] = {}
+        for left in [*error.not_put, *reader]:
+            if isinstance(left, Event) and left.version not in arrived.get(left.image_id, []):
+                missing.setdefault(left.image_id, []).append(left.version)
+        for image_id, versions in asked.items():
+            assert arrived.get(image_id, []) + missing.get(image_id, []) == versions
+    else:
+        assert stream.versions() == asked
+        assert report.put == sum(len(versions) for versions in asked.values())
+
+
+def test_stamps_rise_when_the_clock_stands_still_or_goes_back() -> None:
+    moments = iter([NOON, NOON, NOON - 3600, NOON - 3600, NOON + 1])
+    stamp = Stamp(lambda: next(moments))
+    noon = int(NOON * 1_000_000)
+    assert [stamp() for _ in range(5)] == [noon, noon + 1, noon + 2, noon + 3, noon + 1_000_000]

@@ -1,0 +1,269 @@
+"""The sources: each line an event or a numbered reason why not, in bounded memory."""
+
+import io
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.producer import PAUSE, Pause, Stamp
+from lockstep.sources import MAX_LINE_BYTES, BadLine, lines, read_ahead, read_events
+from shared.event import MAX_EVENT_BYTES, Event, InvalidEventError, decode, encode
+from tests.builders import image, image_event
+from tests.unit.producer.scripted_stream import NOON
+
+NOON_US = int(NOON * 1_000_000)
+
+
+def line(**fields: Any) -> bytes:
+    """A line for an image event; a field set to None is left out."""
+    whole = image_event(**fields)
+    return msgspec.json.encode({name: value for name, value in whole.items() if value is not None})
+
+
+def read(*given_lines: bytes) -> list[Event | BadLine]:
+    return list(read_events(given_lines, Stamp(lambda: NOON)))
+
+
+def bad(given_line: bytes) -> BadLine:
+    """What is said of this line, which stands third."""
+    first, third, last = read(line(image_id="A"), b"\n", given_line, line(image_id="C"))
+    assert isinstance(first, Event)
+    assert isinstance(third, BadLine)
+    assert isinstance(last, Event)
+    return third
+
+
+def test_a_whole_event_is_left_as_it_is() -> None:
+    (found,) = read(line(version=17))
+    assert isinstance(found, Event)
+    assert (found.image_id, found.version) == ("T02680", 17)
+    assert encode(found) == encode(decode(line(version=17)))
+
+
+def test_what_is_missing_is_stamped_by_the_clock_each_higher_than_the_one_before() -> None:
+    first, second, third = read(
+        line(version=None, occurred_at=None), line(version=None), line(version=5, occurred_at=None)
+    )
+    assert isinstance(first, Event)
+    assert isinstance(second, Event)
+    assert isinstance(third, Event)
+    assert first.version == NOON_US
+    assert first.occurred_at.isoformat() == "2026-11-21T12:00:00+00:00"
+    assert second.version == NOON_US + 1
+    assert second.occurred_at.isoformat() == "2026-11-21T08:00:00.123456+00:00"
+    assert third.version == 5
+    assert third.occurred_at.isoformat().startswith("2026-11-21T12:00:00")
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"  \t\r\n"])
+def test_any_line_ending_will_do(ending: bytes) -> None:
+    (found,) = read(line(version=None) + ending)
+    assert isinstance(found, Event)
+
+
+def test_blank_lines_are_passed_over_but_counted() -> None:
+    found = read(b"\n", b"\r\n", b"  \n", b"{}\n")
+    assert [one.line for one in found if isinstance(one, BadLine)] == [4]
+    assert len(found) == 1
+
+
+ODD = [
+    (b"{}", "schema", "missing required field `type`: add it"),
+    (b"[]", "schema", "got `array`: write an object"),
+    (b"what", "not_json", "send one JSON object"),
+    (line()[:-1], "not_json", "truncated"),
+    (line() + line(), "not_json", "trailing characters"),
+    (line(version=b"").replace(b'""', b"NaN"), "not_json", "malformed"),
+    (b"\xef\xbb\xbf" + line(), "not_json", "byte order mark: send UTF-8 without"),
+    (line().replace(b"version 1", b"\xff"), "not_utf8", "encode the JSON as UTF-8"),
+    (line().replace(b"version 1", rb"\ud800"), "not_json", "lone surrogates are no text"),
+    (line(version=None).replace(b"at version", rb"\ud800"), "not_json", "lone surrogates"),
+    (line(version=1.0), "schema", "`$.version`: write a whole number"),
+    (line(version=True), "schema", "`$.version`: write a whole number"),
+    (line(version="1"), "schema", "`$.version`: write a whole number"),
+    (line(version=0), "schema", "`$.version`: use a number in this range"),
+    (line(version=2**60), "schema", "`$.version`: use a number in this range"),
+    (line().replace(b'version":1', b'version":null'), "schema", "got `null` - at `$.version`"),
+    (line().replace(b'version":1', b'version":"x","version":1'), "schema", "got `str`"),
+    (line(version=NOON_US + 86_400_000_001), "version_ahead", "or lower"),
+    (line(occurred_at="now"), "schema", "write a time as 2026-"),
+    (line(occurred_at="2026-11-21T08:00:00"), "schema", "write a time with its zone"),
+    (line(occurred_at=7), "schema", "write a time as 2026-"),
+    (line(event_type="image.gone"), "schema", "use image.uploaded, image.updated or"),
+    (line(image_id="a b"), "schema", "use only the letters, digits and signs"),
+    (line(colour="red"), "schema", "`colour`: leave it out, or make it a text in image.attributes"),
+    (line(image=None), "schema", "image.uploaded needs it: send the whole image"),
+    (line(event_type="image.deleted", image=image()), "schema", "leave it out"),
+    (line(image=image(name=7)), "schema", "`$.image.name`: write a text, in quotes"),
+    (line(image=image(name="")), "schema", "do not leave it empty"),
+    (line(image=image(name="é" * 5000)), "schema", "at most 8192: shorten it"),
+    (line(image=image(tags="sea")), "schema", "`$.image.tags`: write a list"),
+    (line(image=image(tags=["x"] * 65)), "schema", "shorten it"),
+    (line(image=image(description="x" * MAX_EVENT_BYTES)), "too_large", "shorten the description"),
+    (b'{"type":' + b"[" * 5000 + b"]" * 5000 + b"}", "schema", "`$.type`"),
+    (b"[" * 5000 + b"]" * 5000, "schema", "got `array`"),
+    (b"\xf3\x89\x9a\xc2" + line(), "aggregated", "turn aggregation off"),
+    (b"x" * (MAX_LINE_BYTES + 1), "too_large", "one event a line"),
+]
+
+
+@pytest.mark.parametrize(("odd", "reason", "says"), ODD, ids=[says for _, _, says in ODD])
+def test_a_bad_line_is_named_by_its_number_and_costs_no_other(
+    odd: bytes, reason: str, says: str
+) -> None:
+    found = bad(odd)
+    assert found.line == 3
+    assert found.reason == reason
+    assert says in found.detail
+    assert "\n" not in found.detail
+
+
+def test_where_a_line_is_wrong_is_counted_in_the_line_as_given() -> None:
+    odd = line(version=None).replace(b"at version", b"\xff")
+    assert f"byte {odd.index(0xFF)} is not UTF-8" in bad(odd).detail
+
+
+def test_an_event_that_grows_beyond_the_limit_when_encoded_anew_is_refused() -> None:
+    tags = ["x" * 8000] * 32
+    short = line(image=image(tags=tags), occurred_at="2026-11-21T08:00:00.1Z")
+    padding = MAX_EVENT_BYTES - len(short) - len(',"url":""')
+    whole = line(image=image(tags=tags, url="u" * padding), occurred_at="2026-11-21T08:00:00.1Z")
+    assert len(whole) == MAX_EVENT_BYTES
+    assert len(encode(decode(whole))) > MAX_EVENT_BYTES
+    assert bad(whole).reason == "too_large"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+    | st.fixed_dictionaries(
+        {"type": st.just("image.deleted"), "image_id": st.just("A")},
+        optional={
+            "version": st.integers(0, 5) | st.none() | st.floats(0, 5) | st.text(max_size=2),
+            "occurred_at": st.sampled_from(["2026-11-21T08:00:00Z", None, "", 1]),
+            "image": st.none(),
+        },
+    )
+)
+def test_a_stamp_makes_nothing_valid_but_what_it_adds(tree: Any) -> None:
+    (found,) = read(b" " + msgspec.json.encode(tree) + b"\n")
+    completed = tree
+    if isinstance(tree, dict):
+        completed = {"version": 1, "occurred_at": "2026-11-21T08:00:00Z"} | tree
+    assert _verdict(found) == _verdict_of_the_validator(msgspec.json.encode(completed))
+
+
+def _verdict(found: Event | BadLine) -> str:
+    return found.reason if isinstance(found, BadLine) else "valid"
+
+
+def _verdict_of_the_validator(data: bytes) -> str:
+    try:
+        decode(data)
+    except InvalidEventError as error:
+        return error.reason
+    return "valid"
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_whatever_stop_the_reading(noise: bytes) -> None:
+    *_, last = read(noise.replace(b"\n", b""), line(image_id="C"))
+    assert isinstance(last, Event)
+
+
+class CountingFile(io.RawIOBase):
+    """A file of one endless line, that counts what was read of it, and then a good line."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._tail = b"\n" + line()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b"x" * min(self._left, len(buffer))
+        self._left -= len(data)
+        if not data:
+            data, self._tail = self._tail[: len(buffer)], self._tail[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def test_of_an_endless_line_only_the_start_is_held_and_the_next_line_is_read() -> None:
+    with io.BufferedReader(CountingFile(50 * MAX_LINE_BYTES + 7)) as file:
+        held = list(lines(file))
+    assert [len(one) for one in held] == [MAX_LINE_BYTES + 1, len(line())]
+    first, second = read(*held)
+    assert isinstance(first, BadLine)
+    assert (first.line, first.reason) == (1, "too_large")
+    assert isinstance(second, Event)
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1, 2, MAX_LINE_BYTES + 1, MAX_LINE_BYTES + 2])
+def test_lines_around_the_cap_are_told_apart(over: int) -> None:
+    long = b"x" * (MAX_LINE_BYTES + over)
+    found = list(lines(io.BytesIO(b"a\n" + long + b"\nb\n\nc")))
+    assert len(found) == 5
+    assert [found[0], *found[2:]] == [b"a\n", b"b\n", b"\n", b"c"]
+    assert found[1].rstrip() == long[: MAX_LINE_BYTES + 1]
+
+
+def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(line(image_id="A") + b"\r\n\n" + line(image_id="B"))
+    with path.open("rb") as file:
+        found = list(read_events(lines(file), Stamp(lambda: NOON)))
+    assert [one.image_id for one in found if isinstance(one, Event)] == ["A", "B"]
+
+
+def test_a_live_source_that_falls_silent_says_so_and_goes_on() -> None:
+    silence_noticed = threading.Event()
+
+    def live() -> Iterator[int]:
+        yield 1
+        assert silence_noticed.wait(60)
+        yield 2
+
+    found: list[int | Pause] = []
+    for item in read_ahead(live(), after=0.001):
+        found.append(item)
+        if found[-2:] == [1, PAUSE]:
+            silence_noticed.set()
+    assert [item for item in found if item != PAUSE] == [1, 2]
+
+
+def test_what_a_live_source_raises_is_raised_after_what_it_gave() -> None:
+    def breaking() -> Iterable[int]:
+        yield 1
+        raise OSError("pipe broken")
+
+    found: list[int | Pause] = []
+    with pytest.raises(OSError, match="pipe broken"):
+        found.extend(read_ahead(breaking()))
+    assert 1 in found
+
+
+def test_a_live_source_is_let_go_when_its_reader_stops_early() -> None:
+    let_go = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            let_go.set()
+
+    reader = read_ahead(endless())
+    assert isinstance(reader, Generator)
+    assert next(reader) in {1, PAUSE}
+    reader.close()
+    assert let_go.wait(60)
