@@ -1,0 +1,1 @@
+"""The Kinesis endpoint: a stream on one machine that any client of Kinesis can use."""

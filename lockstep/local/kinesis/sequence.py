@@ -1,0 +1,77 @@
+"""Sequence numbers: the 56 digits that order the records of a shard.
+
+Read off the numbers in AWS's own samples (FACTS.md, "Kinesis"). In hexadecimal a number is
+
+    2 CCCCCCCCC N PPPPPPPPPPPPPPPP 00 SSSSSSSSS HHHHHHHH 2
+
+the second its shard was created (C), the last digit of the shard's number (N), the position in the
+shard (P), the second of the record (S), the shard's number (H); the outer twos are the version.
+The position stands before the second, so numbers rise in a shard even when the clock goes back; the
+creation stands before all, so a child's numbers are above its parent's.
+"""
+
+from typing import NamedTuple
+
+_VERSION = 2
+_SHARD_AT, _SECOND_AT, _POSITION_AT, _DIGIT_AT, _CREATED_AT, _LEAD_AT = 4, 36, 80, 144, 148, 184
+_SHARD_MASK = (1 << 32) - 1
+_SECOND_MASK = (1 << 36) - 1
+_POSITION_MASK = (1 << 64) - 1
+
+# The highest position a number can carry; a closed shard's range ends there.
+LAST_POSITION = (1 << 63) - 1
+
+
+class InvalidSequenceNumberError(ValueError):
+    """The text is no sequence number of the layout in use."""
+
+
+class SequenceNumber(NamedTuple):
+    """What a sequence number says. `created` and `second` are seconds since 1970."""
+
+    created: int
+    position: int
+    second: int
+    shard: int
+
+    def __str__(self) -> str:
+        """The number as the API writes it: decimal, 56 digits."""
+        return str(
+            prefix(self.created, self.shard)
+            + (self.position << _POSITION_AT)
+            + (self.second << _SECOND_AT)
+        )
+
+
+def prefix(created: int, shard: int) -> int:
+    """What all numbers of one shard have in common; `at` puts the rest in."""
+    return (
+        (_VERSION << _LEAD_AT)
+        | (created << _CREATED_AT)
+        | ((shard & 0xF) << _DIGIT_AT)
+        | (shard << _SHARD_AT)
+        | _VERSION
+    )
+
+
+def at(shard_prefix: int, position: int, second: int) -> int:
+    """The number of the record at a position: `SequenceNumber`, without the parts known before."""
+    return shard_prefix + (position << _POSITION_AT) + (second << _SECOND_AT)
+
+
+def parse(text: str) -> SequenceNumber:
+    """Read a sequence number.
+
+    Raises:
+        InvalidSequenceNumberError: it was not made this way.
+    """
+    number = int(text)
+    found = SequenceNumber(
+        created=(number >> _CREATED_AT) & _SECOND_MASK,
+        position=(number >> _POSITION_AT) & _POSITION_MASK,
+        second=(number >> _SECOND_AT) & _SECOND_MASK,
+        shard=(number >> _SHARD_AT) & _SHARD_MASK,
+    )
+    if found.position > LAST_POSITION or str(found) != text:
+        raise InvalidSequenceNumberError(f"{text} is no sequence number of this layout")
+    return found

@@ -1,0 +1,176 @@
+"""The server: HTTP in front of the operations."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from lockstep.local.kinesis import protocol
+from lockstep.local.kinesis.endpoint import Endpoint
+from lockstep.local.kinesis.errors import KinesisError
+from lockstep.local.kinesis.operations import OPERATIONS
+
+_TARGET_PREFIX = "Kinesis_20131202."
+
+# 10 MiB of data in base64, and room for 500 partition keys and the JSON around them.
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+
+# A request of this size counts as large; so does a read, whose answer may be.
+_LARGE_BYTES = 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+
+_TRIM_EVERY_SECONDS = 60
+
+_STATUS = {
+    "InternalFailureException": 500,
+    "RequestEntityTooLargeException": 413,
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+
+
+def reply(endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearray) -> Reply:
+    """Answer one request. `headers` has lower-case names."""
+    try:
+        operation = _operation(headers)
+        request = protocol.kinesis_requests().decode(operation, body)
+        return Reply(200, protocol.encode(OPERATIONS[operation](endpoint, request)))
+    except KinesisError as error:
+        return _refusal(error)
+
+
+def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
+    """The ASGI application: every POST is an operation, GET /health says that it is up.
+
+    Large exchanges take turns, so that memory stays bounded, however many clients there are. A
+    client that stalls for `turn_seconds` in the middle of its turn is cut off.
+    """
+
+    async def health(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def internal_failure(_request: Request, _error: Exception) -> Response:
+        # Starlette hands the error on after this answer, so it is logged with its traceback.
+        failure = KinesisError("InternalFailureException", "see the endpoint's log")
+        return Response(protocol.encode_error(failure), 500, _answer_headers())
+
+    @contextlib.asynccontextmanager
+    async def trimming(_app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(_trim_forever(endpoint))
+        yield
+        task.cancel()
+
+    return Starlette(
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            Route("/{path:path}", _Operations(endpoint, turn_seconds), methods=["POST"]),
+        ],
+        exception_handlers={Exception: internal_failure},
+        lifespan=trimming,
+    )
+
+
+class _Operations:
+    """Every POST, as an ASGI application."""
+
+    def __init__(self, endpoint: Endpoint, turn_seconds: float) -> None:
+        self._endpoint = endpoint
+        self._turn_seconds = turn_seconds
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if not _may_be_large(request):
+            await self._exchange(request, send)
+            return
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._turn_seconds):
+                    await self._exchange(request, send)
+            except TimeoutError:
+                _log.warning("a client stalled for %s seconds: cut off", self._turn_seconds)
+
+    async def _exchange(self, request: Request, send: Send) -> None:
+        try:
+            answer = reply(self._endpoint, request.headers, await _receive(request))
+        except KinesisError as error:
+            answer = _refusal(error)
+        headers = _answer_headers() | {"content-length": str(len(answer.body))}
+        # In chunks, because the server waits for a slow client only between them.
+        response = StreamingResponse(_chunks(answer.body), answer.status, headers)
+        await response(request.scope, request.receive, send)
+
+
+def _may_be_large(request: Request) -> bool:
+    length = int(request.headers.get("content-length", _LARGE_BYTES))
+    return length >= _LARGE_BYTES or request.headers.get("x-amz-target", "").endswith("GetRecords")
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _CHUNK_BYTES):
+        yield body[start : start + _CHUNK_BYTES]
+
+
+def _operation(headers: Mapping[str, str]) -> str:
+    target = headers.get("x-amz-target")
+    if target is None:
+        raise KinesisError(
+            "MissingAuthenticationTokenException",
+            f"no x-amz-target header: it must say {_TARGET_PREFIX}OPERATION",
+        )
+    operation = target.removeprefix(_TARGET_PREFIX)
+    if operation == target or operation not in OPERATIONS:
+        raise KinesisError("UnknownOperationException", f"{target} is not offered here")
+    content_type = headers.get("content-type", "").partition(";")[0].strip()
+    if content_type != protocol.CONTENT_TYPE:
+        raise KinesisError(
+            "SerializationException",
+            f"this endpoint speaks {protocol.CONTENT_TYPE}, not {content_type or 'nothing named'}"
+            " (an SDK for Java: set AWS_CBOR_DISABLE=true)",
+        )
+    return operation
+
+
+async def _receive(request: Request) -> bytearray:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            message = f"a request of more than {_MAX_BODY_BYTES} bytes"
+            raise KinesisError("RequestEntityTooLargeException", message)
+    return body
+
+
+async def _trim_forever(endpoint: Endpoint) -> None:
+    while True:
+        try:
+            for _deleted in endpoint.store.trim(endpoint.now()):
+                await asyncio.sleep(0)
+        except sqlite3.OperationalError as error:  # a full disk, say: serving goes on meanwhile
+            _log.warning("trimming failed, it is tried again: %s", error)
+        await asyncio.sleep(_TRIM_EVERY_SECONDS)
+
+
+def _refusal(error: KinesisError) -> Reply:
+    return Reply(_STATUS.get(error.name, 400), protocol.encode_error(error))
+
+
+def _answer_headers() -> dict[str, str]:
+    return {"content-type": protocol.CONTENT_TYPE, "x-amzn-requestid": str(uuid.uuid4())}

@@ -1,0 +1,78 @@
+"""The backlog counts what a consumer has not processed."""
+
+from pathlib import Path
+
+import pytest
+
+from lockstep.local.kinesis.backlog import Backlog, UnknownBacklogError, backlog
+from lockstep.local.kinesis.store import Store
+from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
+
+SHARD = "shardId-000000000000"
+
+
+def test_a_shard_that_was_not_started_counts_whole(kinesis: Kinesis, database: Path) -> None:
+    kinesis.stream()
+    kinesis.put(b"one", b"two")
+    assert backlog(database, "pictures", {}) == Backlog(2, START)
+
+
+def test_only_what_comes_after_the_last_processed_counts(kinesis: Kinesis, database: Path) -> None:
+    kinesis.stream()
+    [first] = kinesis.put(b"one")
+    kinesis.clock.now += SECOND
+    [second] = kinesis.put(b"two")
+    assert backlog(database, "pictures", {SHARD: first}) == Backlog(1, START + SECOND)
+    assert backlog(database, "pictures", {SHARD: second}) == Backlog(0, None)
+
+
+def test_shards_are_added_up_and_the_oldest_counts(kinesis: Kinesis, database: Path) -> None:
+    kinesis.stream(shards=4)
+    keys = [str(number) for number in range(200)]
+    records = [{"Data": "", "PartitionKey": key} for key in keys]
+    kinesis("PutRecords", StreamName="pictures", Records=records)
+    kinesis(
+        "UpdateShardCount",
+        StreamName="pictures",
+        TargetShardCount=2,
+        ScalingType="UNIFORM_SCALING",
+    )
+    kinesis.clock.now += SECOND
+    kinesis("PutRecords", StreamName="pictures", Records=records)
+    assert backlog(database, "pictures", {}) == Backlog(400, START)
+
+
+def test_what_was_trimmed_does_not_count(kinesis: Kinesis, store: Store, database: Path) -> None:
+    kinesis.stream()
+    [old, _] = kinesis.put(b"old", b"older")
+    kinesis.clock.now += 25 * HOUR
+    kinesis.put(b"new")
+    list(store.trim(kinesis.clock.now))
+    expected = Backlog(1, START + 25 * HOUR)
+    assert backlog(database, "pictures", {}) == expected
+    assert backlog(database, "pictures", {SHARD: old}) == expected
+
+
+def test_a_position_in_a_stream_of_the_same_name_that_was_deleted_is_no_progress(
+    kinesis: Kinesis, database: Path
+) -> None:
+    kinesis.stream()
+    [stale] = kinesis.put(b"one")
+    kinesis("DeleteStream", StreamName="pictures")
+    kinesis.clock.now += SECOND
+    kinesis.stream()
+    kinesis.put(b"two")
+    assert backlog(database, "pictures", {SHARD: stale}).records == 1
+
+
+def test_what_cannot_be_told_is_said_in_one_line(
+    kinesis: Kinesis, database: Path, tmp_path: Path
+) -> None:
+    kinesis.stream()
+    with pytest.raises(UnknownBacklogError, match="no stream other"):
+        backlog(database, "other", {})
+    with pytest.raises(UnknownBacklogError, match=r"missing\.db"):
+        backlog(tmp_path / "missing.db", "pictures", {})
+    assert not (tmp_path / "missing.db").exists()
+    with pytest.raises(UnknownBacklogError, match="no sequence number"):
+        backlog(database, "pictures", {SHARD: "12"})

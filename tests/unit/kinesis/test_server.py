@@ -1,0 +1,78 @@
+"""The server answers others while one client stalls."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from lockstep.local.kinesis.server import application
+from tests.unit.kinesis.client import Kinesis
+
+type Message = MutableMapping[str, Any]
+
+LARGE = 2 * 1024 * 1024
+
+
+def scope(operation: str, length: int) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [
+            (b"x-amz-target", f"Kinesis_20131202.{operation}".encode()),
+            (b"content-type", b"application/x-amz-json-1.1"),
+            (b"content-length", str(length).encode()),
+        ],
+    }
+
+
+def sends(body: bytes) -> Callable[[], Awaitable[Message]]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def stalls() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("nothing sets that event")
+
+
+def test_a_client_that_stalls_in_a_large_request_holds_up_nobody_for_long(
+    kinesis: Kinesis,
+) -> None:
+    kinesis.stream()
+    app = application(kinesis.endpoint, turn_seconds=0.01)
+    large_put = b'{"StreamName": "pictures", "PartitionKey": "k", "Data": ""}'.ljust(LARGE)
+    answers: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(app(scope("PutRecord", LARGE), stalls, send))
+            tasks.create_task(app(scope("PutRecord", LARGE), sends(large_put), send))
+
+    asyncio.run(both())
+    starts = [each["status"] for each in answers if each["type"] == "http.response.start"]
+    assert starts == [200]
+    assert len(kinesis.data(kinesis.iterator("TRIM_HORIZON"))) == 1
+
+
+def test_an_answer_carries_a_request_id_and_its_length(kinesis: Kinesis) -> None:
+    app = application(kinesis.endpoint)
+    answers: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    asyncio.run(app(scope("ListStreams", 2), sends(b"{}"), send))
+    headers = dict(answers[0]["headers"])
+    body = b"".join(each.get("body", b"") for each in answers[1:])
+    assert headers[b"content-type"] == b"application/x-amz-json-1.1"
+    assert len(headers[b"x-amzn-requestid"]) == 36
+    assert int(headers[b"content-length"]) == len(body) > 0
