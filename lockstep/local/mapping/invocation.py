@@ -1,0 +1,109 @@
+"""The invocation: a Kinesis record as Lambda hands it over, and what a function sees around it.
+
+https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+"""
+
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.stream import StreamRecord
+
+ACCOUNT = "000000000000"
+# Mappings get their names from what they connect, so that a restart finds its checkpoints.
+_MAPPINGS = uuid.UUID("6f6b7f0e-3f5e-4d43-9d5b-0d5f5f3a2c11")
+
+
+class Function(msgspec.Struct, frozen=True):
+    """One Lambda function, as the template describes it.
+
+    `name` is the FUNCTION in `functions.FUNCTION.handler.handle`; `deployed_name` is what Lambda
+    calls it. `timeout` is in seconds, `memory` in MB.
+    """
+
+    name: str
+    deployed_name: str
+    handler: str
+    role_arn: str
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an invocation's records come from and go to."""
+
+    stream_arn: str
+    shard_id: str
+    region: str
+    function_arn: str
+    role_arn: str
+
+
+class _Kinesis(msgspec.Struct, rename="camel", gc=False):
+    kinesis_schema_version: str
+    partition_key: str
+    sequence_number: str
+    data: bytes  # msgspec writes base64
+    approximate_arrival_timestamp: float
+
+
+class _LambdaRecord(
+    msgspec.Struct,
+    gc=False,
+    rename={
+        "event_source": "eventSource",
+        "event_version": "eventVersion",
+        "event_id": "eventID",
+        "event_name": "eventName",
+        "invoke_identity_arn": "invokeIdentityArn",
+        "aws_region": "awsRegion",
+        "event_source_arn": "eventSourceARN",
+    },
+):
+    kinesis: _Kinesis
+    event_source: str
+    event_version: str
+    event_id: str
+    event_name: str
+    invoke_identity_arn: str
+    aws_region: str
+    event_source_arn: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def entry(record: StreamRecord, place: Place) -> Entry:
+    """The record as the function will see it: encoded once, however often it is delivered."""
+    arrived_at = record.arrived_at / 1000
+    seen = _LambdaRecord(
+        kinesis=_Kinesis(
+            "1.0", record.partition_key, record.sequence_number, record.data, arrived_at
+        ),
+        event_source="aws:kinesis",
+        event_version="1.0",
+        event_id=f"{place.shard_id}:{record.sequence_number}",
+        event_name="aws:kinesis:record",
+        invoke_identity_arn=place.role_arn,
+        aws_region=place.region,
+        event_source_arn=place.stream_arn,
+    )
+    return Entry(record.sequence_number, record.partition_key, arrived_at, _encode(seen))
+
+
+def function_arn(name: str, region: str) -> str:
+    """A local function's ARN."""
+    return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+
+
+def stream_arn(name: str, region: str) -> str:
+    """A local stream's ARN."""
+    return f"arn:aws:kinesis:{region}:{ACCOUNT}:stream/{name}"
+
+
+def mapping_uuid(function: str, stream: str) -> str:
+    """The mapping's UUID: always the same for this function and this stream's ARN."""
+    return str(uuid.uuid5(_MAPPINGS, f"{function} {stream}"))

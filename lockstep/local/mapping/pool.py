@@ -1,0 +1,237 @@
+"""The pool: a function's workers, one for each invocation that runs at the same time, kept warm.
+
+As in Lambda, invocations of several shards overlap, each in a process of its own; a worker that
+is free is used again, one that ran out of time or crashed is replaced. A mapping of N shards thus
+has at most N workers, and as many as were ever busy at once.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from lockstep.local.mapping import channel
+from lockstep.local.mapping.channel import ClosedError, Failure, Invocation, Ready, Report, Result
+from lockstep.local.mapping.invocation import Function, function_arn
+from lockstep.local.mapping.response import Answer, Errored, Returned
+
+# Lambda gives an import 10 s; a busy machine that imports slowly is not the function's fault.
+INIT_SECONDS = 60.0
+
+_report = msgspec.json.Decoder[Report](Report)
+
+
+class StoppedError(Exception):
+    """The pool was closed: whether this invocation did anything is not known."""
+
+
+class Worker:
+    """One process of the function: started, used, killed.
+
+    Args:
+        function: what to run.
+        region: in which region the function believes to be.
+        environment: all it sees.
+        root: the folder that its import paths start from.
+        log: the file that takes what it prints.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        region: str,
+        environment: Mapping[str, str],
+        *,
+        root: Path,
+        log: Path,
+    ) -> None:
+        self._arn = function_arn(function.deployed_name, region)
+        self._timeout = function.timeout
+        self._ready = False
+        self._channel, theirs = socket.socketpair()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with theirs, log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603  # a module of this package
+                [sys.executable, "-u", "-m", "lockstep.local.mapping.worker", str(theirs.fileno())],
+                cwd=root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C in a terminal is for the mapping; and a kill takes the function's children.
+                process_group=0,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def invoke(self, event: bytes, request_id: str) -> Answer:
+        """Run the function once on this event. After anything but an answer it is dead."""
+        try:
+            if not self._ready:
+                self._channel.settimeout(INIT_SECONDS)
+                match _report.decode(channel.receive(self._channel)):
+                    case Ready():
+                        self._ready = True
+                    case Failure(error_type, message):
+                        self.kill()
+                        return Errored(error_type, message)
+                    case Result():
+                        raise RuntimeError("a worker answered before it was asked")
+            return self._ask(event, request_id)
+        except TimeoutError:
+            self.kill()
+            if not self._ready:
+                return Errored("Sandbox.Timedout", f"not imported within {INIT_SECONDS:.0f} s")
+            message = f"Task timed out after {self._timeout:.2f} seconds"
+            return Errored("Sandbox.Timedout", message)
+        except ClosedError:
+            self.kill()
+            return Errored("Runtime.ExitError", f"the process ended: {self._end()}")
+
+    def kill(self) -> None:
+        """End the process and what it started, and wait until it is gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._channel.close()
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    def _ask(self, event: bytes, request_id: str) -> Answer:
+        ends = time.monotonic() + self._timeout
+        asked = Invocation(request_id, self._arn, time.time() + self._timeout)
+        self._channel.settimeout(self._timeout)
+        channel.send(self._channel, msgspec.json.encode(asked))
+        channel.send(self._channel, event)
+        self._channel.settimeout(max(ends - time.monotonic(), 0.001))
+        match _report.decode(channel.receive(self._channel)):
+            case Failure(error_type, message):
+                return Errored(error_type, message)
+            case _:
+                return Returned(channel.receive(self._channel))
+
+    def _end(self) -> str:
+        code = self._process.returncode
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class Pool:
+    """The workers of one function. Several threads may invoke at once.
+
+    Args: as `Worker`'s.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        region: str,
+        environment: Mapping[str, str],
+        *,
+        root: Path,
+        log: Path,
+    ) -> None:
+        self._start: Callable[[], Worker] = partial(
+            Worker, function, region, environment, root=root, log=log
+        )
+        self._state = threading.Condition()
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._closed = False
+
+    def invoke(self, event: bytes, request_id: str) -> Answer:
+        """Run the function once, in a worker that is free or new.
+
+        Raises:
+            StoppedError: the pool was closed before there was an answer.
+        """
+        worker = self._borrow()
+        try:
+            answer = worker.invoke(event, request_id)
+        finally:
+            stopped = self._give_back(worker)
+        if stopped and isinstance(answer, Errored):
+            raise StoppedError
+        return answer
+
+    def close(self, grace: float) -> None:
+        """Start nothing new, give running invocations so many seconds, then kill all workers."""
+        with self._state:
+            self._closed = True
+            self._state.wait_for(lambda: not self._busy, timeout=grace)
+            workers = [*self._idle, *self._busy]
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+
+    def _borrow(self) -> Worker:
+        with self._state:
+            if self._closed:
+                raise StoppedError
+            while self._idle:
+                worker = self._idle.pop()
+                if not worker.dead:
+                    break
+                worker.kill()
+            else:
+                worker = self._start()
+            self._busy.add(worker)
+            return worker
+
+    def _give_back(self, worker: Worker) -> bool:
+        """Take the worker back, if it lives; says whether the pool is closed."""
+        with self._state:
+            self._busy.discard(worker)
+            if not worker.dead:
+                self._idle.append(worker)
+            self._state.notify_all()
+            return self._closed
+
+
+def lambda_environment(
+    function: Function, *, region: str, root: Path, endpoints: Mapping[str, str]
+) -> dict[str, str]:
+    """All that the function sees: what the template gives it, and what Lambda itself sets.
+
+    `endpoints` are local addresses by service (`DYNAMODB`, `S3`); the credentials are dummies.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    return {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+        "AWS_LAMBDA_FUNCTION_NAME": function.deployed_name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.deployed_name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+        "LAMBDA_TASK_ROOT": str(root),
+        "_HANDLER": function.handler,
+        "LANG": "en_US.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "TZ": ":UTC",
+        # In Lambda there is no ~/.aws; on a developer's machine it must not leak in.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **{f"AWS_ENDPOINT_URL_{service}": url for service, url in endpoints.items()},
+        **function.environment,
+    }

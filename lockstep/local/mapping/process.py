@@ -1,0 +1,361 @@
+"""The process: drives the pure core with a real stream, real workers and the real time.
+
+One thread a shard, each with a core of its own, so that one shard's back-off or slow invocation
+holds up no other; they share the checkpoints' file and the pool of workers.
+"""
+
+import datetime as dt
+import logging
+import queue
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from lockstep.local.mapping import invocation
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, Entry, payload
+from lockstep.local.mapping.checkpoints import Checkpoint, Checkpoints
+from lockstep.local.mapping.core import (
+    Advance,
+    Discard,
+    Finished,
+    GaveUp,
+    Halved,
+    Invoke,
+    Progressed,
+    Read,
+    Retrying,
+    Settled,
+    Shard,
+    Turn,
+    Wait,
+    pause_after,
+    startable,
+)
+from lockstep.local.mapping.failure import (
+    Destination,
+    DestinationError,
+    failure_document,
+)
+from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.pool import StoppedError
+from lockstep.local.mapping.response import Answer, Errored
+from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.stream import (
+    AfterSequenceNumber,
+    AtTimestamp,
+    Position,
+    PositionLostError,
+    ShardReader,
+    Stream,
+    StreamUnavailableError,
+    TrimHorizon,
+)
+
+# How soon a split or merge is noticed where no shard ends.
+LIST_SECONDS = 2.0
+# What runs when the mapping is told to stop may end within this time; else it comes again.
+GRACE_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Invoker(Protocol):
+    """What can run the function."""
+
+    def invoke(self, event: bytes, request_id: str) -> Answer:
+        """Run it once.
+
+        Raises:
+            StoppedError: the mapping is being stopped.
+        """
+        ...
+
+    def close(self, grace: float) -> None:
+        """Start nothing new; what runs has so many seconds."""
+        ...
+
+
+class Collaborators(msgspec.Struct, frozen=True):
+    """All that a mapping uses of the world; `destination` is None where nobody wants to know."""
+
+    stream: Stream
+    invoker: Invoker
+    checkpoints: Checkpoints
+    destination: Destination | None
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    shard_id: str
+
+
+class _Crashed(msgspec.Struct, frozen=True):
+    shard_id: str
+    error: BaseException
+
+
+class _Stop(msgspec.Struct, frozen=True):
+    pass
+
+
+class Process:
+    """One event source mapping at work, until it is stopped.
+
+    `place` is the mapping's; its `shard_id` is filled in for each shard.
+    """
+
+    def __init__(self, settings: Settings, place: Place, world: Collaborators) -> None:
+        self._settings = settings
+        self._place = place
+        self._world = world
+        self._stopping = threading.Event()
+        self._news: queue.SimpleQueue[_Ended | _Crashed | _Stop] = queue.SimpleQueue()
+        self._outage = Outage()
+        self._shards: dict[str, Shard] = {}
+        self._threads: list[threading.Thread] = []
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called from a signal handler."""
+        self._stopping.set()
+        self._news.put(_Stop())
+
+    def run(self) -> None:
+        """Feed the function until `stop`, or until something unforeseen breaks a shard's thread.
+
+        On the way out nothing new is started; running invocations have `GRACE_SECONDS`.
+        """
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._start_shards()
+                except StreamUnavailableError as error:
+                    self._outage.began(str(error))
+                self._hear()
+        finally:
+            self._stopping.set()
+            self._world.invoker.close(GRACE_SECONDS)
+            deadline = time.monotonic() + GRACE_SECONDS
+            for thread in self._threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _hear(self) -> None:
+        """Wait for news from the shards, or until it is time to list them again."""
+        try:
+            news = self._news.get(timeout=LIST_SECONDS)
+        except queue.Empty:
+            return
+        match news:
+            case _Ended(shard_id):
+                self._shards.pop(shard_id)
+            case _Crashed(_, error):
+                raise error
+            case _Stop():
+                pass
+
+    def _start_shards(self) -> None:
+        """Start what may be read and is not; tell the others how long records are kept now."""
+        listed = {shard.shard_id: shard.parents for shard in self._world.stream.shards()}
+        retention = self._world.stream.retention()
+        self._outage.ended()
+        for shard in self._shards.values():
+            shard.retention = retention
+        checkpoints = self._world.checkpoints.all()
+        ended = {shard_id for shard_id, checkpoint in checkpoints.items() if checkpoint.ended}
+        for shard_id in startable(listed, ended=ended):
+            if shard_id in self._shards:
+                continue
+            shard = Shard(self._settings, retention=retention, chance=random.random)
+            self._shards[shard_id] = shard
+            thread = ShardDriver(
+                shard,
+                msgspec.structs.replace(self._place, shard_id=shard_id),
+                self._world,
+                start=self._position(checkpoints.get(shard_id)),
+                again=self._starting_position(),
+                stopping=self._stopping,
+                outage=self._outage,
+            )
+            self._threads = [one for one in self._threads if one.is_alive()]
+            self._threads.append(self._start(shard_id, thread.run))
+
+    def _start(self, shard_id: str, run: Callable[[], None]) -> threading.Thread:
+        def body() -> None:
+            try:
+                run()
+            except BaseException as error:  # noqa: BLE001  # handed to the main thread, whole
+                self._news.put(_Crashed(shard_id, error))
+            else:
+                self._news.put(_Ended(shard_id))
+
+        thread = threading.Thread(target=body, name=shard_id, daemon=True)
+        thread.start()
+        return thread
+
+    def _position(self, checkpoint: Checkpoint | None) -> Position:
+        if checkpoint is None or checkpoint.sequence_number is None:
+            return self._starting_position()
+        return AfterSequenceNumber(checkpoint.sequence_number)
+
+    def _starting_position(self) -> Position:
+        """Where a shard without a checkpoint begins.
+
+        LATEST is the time when the mapping was first started: so a restart misses nothing, and a
+        child shard that appears later is read whole.
+        """
+        match self._settings.starting_position:
+            case "TRIM_HORIZON":
+                return TrimHorizon()
+            case "LATEST":
+                return AtTimestamp(self._world.checkpoints.created_at())
+            case "AT_TIMESTAMP":
+                return AtTimestamp(self._settings.starting_timestamp or 0.0)
+
+
+class Outage:
+    """Says once that the stream does not answer, and once that it does again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lasting = False
+
+    def began(self, cause: str) -> None:
+        """A request failed."""
+        with self._lock:
+            if not self._lasting:
+                log.warning("stream does not answer, trying on: %s", cause)
+            self._lasting = True
+
+    def ended(self) -> None:
+        """A request was answered."""
+        with self._lock:
+            if self._lasting:
+                log.info("stream answers again")
+            self._lasting = False
+
+
+class ShardDriver:
+    """Does one shard's steps, one after the other."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        place: Place,
+        world: Collaborators,
+        *,
+        start: Position,
+        again: Position,
+        stopping: threading.Event,
+        outage: Outage,
+    ) -> None:
+        self._shard = shard
+        self._place = place
+        self._world = world
+        self._reader: ShardReader = world.stream.reader(place.shard_id, start)
+        self._again = again
+        self._stopping = stopping
+        self._outage = outage
+        self._failures = 0  # in a row, of the stream or the destination
+
+    def run(self) -> None:
+        """Go on until the shard is finished or the mapping is stopped.
+
+        What is settled by then still moves the checkpoint.
+        """
+        while True:
+            step = self._shard.next(time.time())
+            if self._stopping.is_set() and not isinstance(step, Advance):
+                return
+            match step:
+                case Read(limit):
+                    self._read(limit)
+                case Invoke(entries):
+                    try:
+                        self._invoke(entries)
+                    except StoppedError:
+                        return
+                case Discard() as discard:
+                    self._discard(discard)
+                case Advance(sequence_number):
+                    self._world.checkpoints.advance(self._place.shard_id, sequence_number)
+                    self._shard.advanced()
+                case Wait(until):
+                    self._stopping.wait(max(0.0, until - time.time()))
+                case Finished():
+                    self._world.checkpoints.end(self._place.shard_id)
+                    log.info("%s: closed and read to its end", self._place.shard_id)
+                    return
+
+    def _read(self, limit: int) -> None:
+        try:
+            read = self._reader.read(limit)
+        except StreamUnavailableError as error:
+            self._outage.began(str(error))
+            self._pause()
+            return
+        except PositionLostError as error:
+            log.warning("%s: checkpoint lost, starting anew: %s", self._place.shard_id, error)
+            self._reader = self._world.stream.reader(self._place.shard_id, self._again)
+            self._pause()
+            return
+        self._outage.ended()
+        self._failures = 0
+        entries = [invocation.entry(record, self._place) for record in read.records]
+        self._shard.took(entries, behind=read.behind, ended=read.ended, now=time.time())
+
+    def _invoke(self, entries: tuple[Entry, ...]) -> None:
+        event, request_id = payload(entries), str(uuid.uuid4())
+        answer: Answer
+        if len(event) > PAYLOAD_BYTES:
+            message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
+            answer = Errored("RequestEntityTooLarge", message)
+        else:
+            answer = self._world.invoker.invoke(event, request_id)
+        turn = self._shard.answered(answer, request_id=request_id, now=time.time())
+        self._say(turn, entries)
+
+    def _discard(self, discard: Discard) -> None:
+        where = "nobody wants to know"
+        if self._world.destination is not None:
+            at = dt.datetime.now(dt.UTC)
+            document = failure_document(
+                discard, self._place, at=at, new_id=lambda: str(uuid.uuid4())
+            )
+            try:
+                where = self._world.destination.write(document, at)
+            except DestinationError as error:
+                log.warning("%s: failure document not written: %s", self._place.shard_id, error)
+                self._pause()
+                return
+        self._failures = 0
+        self._shard.discarded()
+        log.warning(
+            "%s: discarded %d records from %s, %s after %d invocations: %s",
+            self._place.shard_id,
+            len(discard.entries),
+            discard.entries[0].sequence_number,
+            discard.condition,
+            discard.invocations,
+            where,
+        )
+
+    def _pause(self) -> None:
+        self._stopping.wait(pause_after(self._failures, random.random()))  # noqa: S311  # jitter
+        self._failures += 1
+
+    def _say(self, turn: Turn, entries: tuple[Entry, ...]) -> None:
+        first = f"{self._place.shard_id}: {len(entries)} records from {entries[0].sequence_number}"
+        match turn:
+            case Settled():
+                log.debug("%s: done", first)
+            case Progressed(cause, done, left):
+                log.info("%s: %d done, %d again: %s", first, done, left, cause)
+            case Halved(cause, _):
+                log.warning("%s: cut in two: %s", first, cause)
+            case Retrying(cause, _, pause):
+                log.warning("%s: again in %.1f s: %s", first, pause, cause)
+            case GaveUp(cause, _):
+                log.warning("%s: no retry left: %s", first, cause)

@@ -1,0 +1,178 @@
+"""The settings: what an event source mapping's properties say, checked, each with its default."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+
+_STARTING_POSITIONS: tuple[StartingPosition, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
+_ENDLESS = -1
+_YOUNGEST_AGE_SECONDS = 60
+_S3 = "arn:aws:s3:::"
+# They say where to read, whom to call or how it is billed; nothing about how batches are cut.
+_OTHER_PROPERTIES = frozenset(
+    {"EventSourceArn", "FunctionName", "KmsKeyArn", "MetricsConfig", "Tags"}
+)
+_PROPERTIES = _OTHER_PROPERTIES | {
+    "BatchSize",
+    "BisectBatchOnFunctionError",
+    "DestinationConfig",
+    "Enabled",
+    "FilterCriteria",
+    "FunctionResponseTypes",
+    "MaximumBatchingWindowInSeconds",
+    "MaximumRecordAgeInSeconds",
+    "MaximumRetryAttempts",
+    "ParallelizationFactor",
+    "StartingPosition",
+    "StartingPositionTimestamp",
+    "TumblingWindowInSeconds",
+}
+
+
+class SettingsError(Exception):
+    """A property that Lambda would refuse, or that is not supported here; the message names it."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """One event source mapping's settings (FACTS.md, Event source mapping).
+
+    `retries` and `age_seconds` are None where the mapping says -1: until the records expire.
+    `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure_bucket` is
+    the S3 bucket that takes failure documents, None when discarded batches leave no trace.
+    """
+
+    starting_position: StartingPosition = "TRIM_HORIZON"
+    starting_timestamp: float | None = None
+    batch_size: int = 100
+    window_seconds: int = 0
+    retries: int | None = None
+    age_seconds: int | None = None
+    bisect: bool = False
+    reports_item_failures: bool = False
+    on_failure_bucket: str | None = None
+    enabled: bool = True
+
+
+def settings_from(properties: Mapping[str, Any]) -> Settings:
+    """The settings in an AWS::Lambda::EventSourceMapping's properties, intrinsics resolved.
+
+    Numbers and booleans may be text, as CloudFormation's parameters are.
+
+    Raises:
+        SettingsError: the first property that is out of range, unknown or not supported here.
+    """
+    for name in properties:
+        if name not in _PROPERTIES:
+            raise SettingsError(f"{name}: no property of a Kinesis event source mapping")
+    _refuse_unsupported(properties)
+    retries = _number(properties, "MaximumRetryAttempts", _ENDLESS, _ENDLESS, 10_000)
+    position, timestamp = _start(properties)
+    return Settings(
+        starting_position=position,
+        starting_timestamp=timestamp,
+        batch_size=_number(properties, "BatchSize", 100, 1, 10_000),
+        window_seconds=_number(properties, "MaximumBatchingWindowInSeconds", 0, 0, 300),
+        retries=None if retries == _ENDLESS else retries,
+        age_seconds=_age(properties),
+        bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
+        reports_item_failures=_reports(properties),
+        on_failure_bucket=_on_failure_bucket(properties),
+        enabled=_flag(properties, "Enabled", default=True),
+    )
+
+
+def _refuse_unsupported(properties: Mapping[str, Any]) -> None:
+    if _number(properties, "ParallelizationFactor", 1, 1, 10) != 1:
+        raise SettingsError("ParallelizationFactor: only 1 is supported here so far")
+    if _number(properties, "TumblingWindowInSeconds", 0, 0, 900) != 0:
+        raise SettingsError("TumblingWindowInSeconds: not supported here so far, leave it out")
+    if properties.get("FilterCriteria"):
+        raise SettingsError("FilterCriteria: not supported here so far, leave it out")
+
+
+def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | None]:
+    said = properties.get("StartingPosition")
+    for position in _STARTING_POSITIONS:
+        if said == position:
+            break
+    else:
+        allowed = ", ".join(_STARTING_POSITIONS)
+        raise SettingsError(f"StartingPosition: is {said!r}, must be one of {allowed}")
+    timestamp = properties.get("StartingPositionTimestamp")
+    if (position == "AT_TIMESTAMP") != (timestamp is not None):
+        raise SettingsError("StartingPositionTimestamp: needed with AT_TIMESTAMP, and only there")
+    return position, None if timestamp is None else _timestamp(timestamp)
+
+
+def _timestamp(said: object) -> float:
+    """Seconds since 1970, or an ISO 8601 time with a zone."""
+    try:
+        return float(str(said))
+    except ValueError:
+        pass
+    wrong = f"StartingPositionTimestamp: is {said!r}, must be seconds or a time with a zone"
+    try:
+        moment = dt.datetime.fromisoformat(str(said))
+    except ValueError:
+        raise SettingsError(wrong) from None
+    if moment.tzinfo is None:
+        raise SettingsError(wrong)
+    return moment.timestamp()
+
+
+def _age(properties: Mapping[str, Any]) -> int | None:
+    name, oldest = "MaximumRecordAgeInSeconds", 604_800
+    age = _number(properties, name, _ENDLESS, _ENDLESS, oldest)
+    if age == _ENDLESS:
+        return None
+    if age < _YOUNGEST_AGE_SECONDS:
+        allowed = f"-1 or {_YOUNGEST_AGE_SECONDS} to {oldest}"
+        raise SettingsError(f"{name}: is {age}, must be {allowed}")
+    return age
+
+
+def _reports(properties: Mapping[str, Any]) -> bool:
+    types = properties.get("FunctionResponseTypes") or []
+    if types not in ([], ["ReportBatchItemFailures"]):
+        message = f"FunctionResponseTypes: is {types!r}, must be [ReportBatchItemFailures] or empty"
+        raise SettingsError(message)
+    return bool(types)
+
+
+def _on_failure_bucket(properties: Mapping[str, Any]) -> str | None:
+    config = properties.get("DestinationConfig") or {}
+    try:
+        destination = config.get("OnFailure", {}).get("Destination")
+    except AttributeError:
+        raise SettingsError("DestinationConfig: must be {OnFailure: {Destination: ARN}}") from None
+    if destination is None:
+        return None
+    bucket = str(destination).removeprefix(_S3)
+    if bucket == destination:
+        message = f"DestinationConfig.OnFailure: is {destination!r}, only S3 is supported here"
+        raise SettingsError(message)
+    return bucket
+
+
+def _number(
+    properties: Mapping[str, Any], name: str, default: int, lowest: int, highest: int
+) -> int:
+    said = properties.get(name, default)
+    try:
+        number = int(str(said))
+    except ValueError:
+        raise SettingsError(f"{name}: is {said!r}, must be a whole number") from None
+    if not lowest <= number <= highest:
+        raise SettingsError(f"{name}: is {number}, must be {lowest} to {highest}")
+    return number
+
+
+def _flag(properties: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    said = str(properties.get(name, default)).lower()
+    if said not in {"true", "false"}:
+        raise SettingsError(f"{name}: is {said!r}, must be true or false")
+    return said == "true"

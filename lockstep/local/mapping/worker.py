@@ -1,0 +1,126 @@
+"""The worker: one process that is one function, as a Lambda sandbox is.
+
+Started by a mapping as `python -m lockstep.local.mapping.worker FD`, with just the environment
+that the function sees. FD is its end of the channel; what the function prints goes to its log.
+"""
+
+import importlib
+import json
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from lockstep.local.mapping.channel import (
+    ClosedError,
+    Failure,
+    Invocation,
+    Ready,
+    Report,
+    Result,
+    receive,
+    send,
+)
+
+
+class Identity:
+    """A Cognito identity; a stream has none."""
+
+    cognito_identity_id: None = None
+    cognito_identity_pool_id: None = None
+
+
+class Context:
+    """Lambda's context object. https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self.invoked_function_arn = invocation.function_arn
+        self.aws_request_id = invocation.request_id
+        self.client_context = None
+        self.identity = Identity()
+        self.tenant_id = None
+        self._deadline = invocation.deadline
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until this invocation is ended, never below 0."""
+        return max(0, round((self._deadline - time.time()) * 1000))
+
+    def log(self, message: object) -> None:
+        """Write to the function's log."""
+        sys.stdout.write(str(message))
+
+
+def serve(channel: socket.socket) -> None:
+    """Import the handler, then answer invocations one at a time, for ever."""
+    inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    # A thread of its own, so that this process ends with its mapping even while the handler runs.
+    threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
+    try:
+        handler = _handler(os.environ["_HANDLER"])
+    except Exception as error:  # noqa: BLE001  # the import of any code may raise anything
+        traceback.print_exc()
+        _report(channel, Failure(f"Runtime.{_import_error(error)}", str(error)))
+        return
+    _report(channel, Ready())
+    while True:
+        invocation = msgspec.json.decode(inbox.get(), type=Invocation)
+        event = msgspec.json.decode(inbox.get())
+        try:
+            returned = handler(event, Context(invocation))
+            # Not msgspec: what Lambda's runtime cannot encode must fail here, too.
+            answer = json.dumps(returned, ensure_ascii=False).encode()
+        except Exception as error:  # noqa: BLE001  # whatever a function raises is its answer
+            sys.stderr.write(f"[ERROR] {type(error).__name__}: {error} {invocation.request_id}\n")
+            traceback.print_exc()
+            _report(channel, Failure(type(error).__name__, str(error)))
+        else:
+            _report(channel, Result())
+            send(channel, answer)
+
+
+def _listen(channel: socket.socket, inbox: queue.SimpleQueue[bytes]) -> None:
+    while True:
+        try:
+            inbox.put(receive(channel))
+        except ClosedError:
+            os._exit(0)  # at once: nobody waits for what the handler is doing
+
+
+def _report(channel: socket.socket, report: Report) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    send(channel, msgspec.json.encode(report))
+
+
+def _handler(path: str) -> Callable[[Any, Context], Any]:
+    module, _, name = path.rpartition(".")
+    handler: Callable[[Any, Context], Any] = getattr(importlib.import_module(module), name)
+    return handler
+
+
+def _import_error(error: Exception) -> str:
+    match error:
+        case ImportError():
+            return "ImportModuleError"
+        case AttributeError():
+            return "HandlerNotFound"
+        case SyntaxError():
+            return "UserCodeSyntaxError"
+        case _:
+            return type(error).__name__
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

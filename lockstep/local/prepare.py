@@ -1,0 +1,24 @@
+"""What a deployment makes, made on this machine: stream, table, index and aliases, bucket."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from functions.write_to_dynamodb.table import ensure_table
+from functions.write_to_es.index import ensure_index
+
+if TYPE_CHECKING:
+    from lockstep.connect import Clients
+    from lockstep.stack import Stack
+
+
+def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
+    """Make what is not there yet; what is there stays as it is."""
+    with suppress(clients.kinesis.exceptions.ResourceInUseException):
+        clients.kinesis.create_stream(StreamName=stack.stream, ShardCount=shards)
+    clients.kinesis.get_waiter("stream_exists").wait(StreamName=stack.stream)
+    ensure_table(clients.dynamodb, stack.table)
+    ensure_index(clients.opensearch, stack.index)
+    with suppress(
+        clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
+    ):
+        clients.s3.create_bucket(Bucket=stack.bucket)

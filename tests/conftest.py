@@ -1,0 +1,90 @@
+"""What every test may use, and two rules: no sockets in unit tests, no skips on demand."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+from lockstep.local.engines.pins import EngineName
+from tests.engines import engines_for_tests
+
+UNIT = Path(__file__).parent / "unit"
+SKIPPED = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="a skipped test fails the run and is named"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SKIPPED] = {}
+    config.pluginmanager.register(_Skips(config), "lockstep-skips")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # First of all, so that a test's own fixtures obey, too.
+    if item.path.is_relative_to(UNIT):
+        # Unix sockets stay: an asyncio loop wakes itself through one.
+        disable_socket(allow_unix_socket=True)
+    else:
+        enable_socket()
+
+
+class _Skips:
+    """Under --no-skips a run with a skipped test is a failed one: a group that silently did not
+    run proves nothing.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._forbidden = bool(config.getoption("--no-skips"))
+        self._skipped: dict[str, str] = config.stash[SKIPPED]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # An expected failure is reported as skipped, too, and is none.
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._skipped[report.nodeid] = _reason(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._skipped[report.nodeid] = _reason(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._forbidden and self._skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._forbidden:
+            for name, reason in self._skipped.items():
+                terminalreporter.write_line(f"--no-skips: {name} was skipped: {reason}", red=True)
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    where = report.longrepr
+    return where[2] if isinstance(where, tuple) else str(where)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Callable[[EngineName], str]]:
+    """Endpoint of an engine, started when first asked for."""
+    with engines_for_tests() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def opensearch_endpoint(engine: Callable[[EngineName], str]) -> str:
+    return engine("opensearch")
+
+
+@pytest.fixture(scope="session")
+def dynamodb_endpoint(engine: Callable[[EngineName], str]) -> str:
+    return engine("dynamodb")
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(engine: Callable[[EngineName], str]) -> str:
+    return engine("s3")

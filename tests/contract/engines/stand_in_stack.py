@@ -1,0 +1,76 @@
+"""A script: `up` on stand-ins that start in no time, told by arguments how they behave.
+
+python stand_in_stack.py STATE [fresh] [detach] [broken-consumer] [slow-prepare] [deaf-consumer]
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from lockstep.local.processes import LocalStackError, Service, free_ports
+from lockstep.local.up import detach, up
+from lockstep.stack import Stack
+
+SERVERS = ("opensearch", "dynamodb", "s3", "kinesis")
+ANSWERING = (
+    "import sys; from http.server import SimpleHTTPRequestHandler, test;"
+    "test(SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+)
+SLEEPING = "import time; time.sleep(600)"
+BROKEN = "raise SystemExit('no such thing')"
+DEAF = (
+    "import signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "pathlib.Path('deaf').touch(); time.sleep(600)"
+)
+
+state, told = Path(sys.argv[1]), set(sys.argv[2:])
+
+
+def stand_in(folder: Path, name: str, code: str, port: int | None = None) -> Service:
+    command = [sys.executable, "-c", code, str(port)]
+    return Service(name, command, folder / name, folder / "logs" / f"{name}.log", port)
+
+
+def servers(folder: Path) -> Sequence[Service]:
+    ports = free_ports(SERVERS, {})
+    codes = dict.fromkeys(SERVERS, ANSWERING)
+    if "broken-server" in told:
+        codes["kinesis"] = BROKEN
+    return [stand_in(folder, name, code, ports[name]) for name, code in codes.items()]
+
+
+def consumers(folder: Path) -> Sequence[Service]:
+    code = SLEEPING
+    if "broken-consumer" in told:
+        code = BROKEN
+    elif "deaf-consumer" in told:
+        code = DEAF
+    return [stand_in(folder, "consumer", code)]
+
+
+def prepare(_: Stack) -> None:
+    if "slow-prepare" in told:
+        (state / "preparing").touch()
+        time.sleep(600)
+
+
+console = Console(width=80)
+try:
+    if "detach" in told:
+        again = [word for word in sys.argv if word != "detach"]
+        detach(state, [sys.executable, *again], console=console)
+        os._exit(0)  # as soon as it is ready, without a word more
+    up(
+        state,
+        servers=servers,
+        prepare=prepare,
+        consumers=consumers,
+        console=console,
+        fresh="fresh" in told,
+    )
+except LocalStackError as error:
+    sys.exit(f"Error: {error}")

@@ -1,0 +1,143 @@
+"""The real engines: they start from the cache, do what the sinks rely on, and forget nothing."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.config import Config
+from opensearchpy import OpenSearch
+
+from lockstep.local.engines.pins import EngineName
+from lockstep.local.processes import HOST, Service, start, stop, wait_until_ready
+from tests.engines import READY_SECONDS, engine_service
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+
+COUNT = 50
+
+
+@contextmanager
+def killed_and_started_again(service: Service) -> Iterator[None]:
+    """Inside: the service runs. After: it was killed and runs again, until the test ends."""
+    child = start(service)
+    try:
+        wait_until_ready([child], seconds=READY_SECONDS)
+        yield
+    finally:
+        child.kill()
+
+
+@contextmanager
+def running(service: Service) -> Iterator[None]:
+    child = start(service)
+    try:
+        wait_until_ready([child], seconds=READY_SECONDS)
+        yield
+    finally:
+        stop([child])
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+# A space and an accent: a home folder may have both.
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "état de choses"
+
+
+def service_of(name: EngineName, state: Path) -> Service:
+    return engine_service(name, state, in_memory=False)
+
+
+def dynamodb_client(port: int | None) -> "DynamoDBClient":
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=f"http://{HOST}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106  # the local engine takes any
+    )
+
+
+def s3_client(port: int | None) -> "S3Client":
+    return boto3.client(
+        "s3",
+        endpoint_url=f"http://{HOST}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106  # the local engine takes any
+        config=Config(s3={"addressing_style": "path"}),
+    )
+
+
+def test_opensearch_keeps_what_it_acknowledged_through_a_kill(
+    state: Path, closing: ExitStack
+) -> None:
+    service = service_of("opensearch", state)
+    client = OpenSearch(f"http://{HOST}:{service.port}")
+    closing.callback(client.close)
+    with killed_and_started_again(service):
+        client.indices.create(index="things", body={"settings": {"number_of_replicas": 0}})
+        for number in range(COUNT):
+            client.index(index="things", body={"n": number}, id=str(number))
+    with running(service):
+        client.indices.refresh(index="things")
+        assert client.count(index="things")["count"] == COUNT
+        # What the mapping of the index is made of: accents, stems and prefixes.
+        analysis = {
+            "tokenizer": "standard",
+            "filter": [
+                "lowercase",
+                "asciifolding",
+                {"type": "stemmer", "language": "english"},
+                {"type": "edge_ngram", "min_gram": 3, "max_gram": 3},
+            ],
+            "text": "Châteaux",
+        }
+        tokens = client.indices.analyze(body=analysis)["tokens"]
+        assert [token["token"] for token in tokens] == ["cha"]
+
+
+def test_dynamodb_keeps_what_it_acknowledged_through_a_kill(
+    state: Path, closing: ExitStack
+) -> None:
+    service = service_of("dynamodb", state)
+    client = dynamodb_client(service.port)
+    closing.callback(client.close)
+    with killed_and_started_again(service):
+        client.create_table(
+            TableName="things",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        for number in range(COUNT):
+            client.put_item(TableName="things", Item={"id": {"S": str(number)}})
+    with running(service):
+        assert client.scan(TableName="things", Select="COUNT")["Count"] == COUNT
+
+
+def test_s3_keeps_what_it_acknowledged_through_a_kill(state: Path, closing: ExitStack) -> None:
+    service = service_of("s3", state)
+    client = s3_client(service.port)
+    closing.callback(client.close)
+    with killed_and_started_again(service):
+        client.create_bucket(Bucket="things")
+        for number in range(COUNT):
+            client.put_object(Bucket="things", Key=f"quarantine/é/{number}", Body=b"payload")
+    with running(service):
+        listed = client.list_objects_v2(Bucket="things", Prefix="quarantine/")
+        assert listed["KeyCount"] == COUNT
+        answer = client.get_object(Bucket="things", Key="quarantine/é/7")
+        assert answer["Body"].read() == b"payload"
+        with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
+            client.put_object(Bucket="things", Key="quarantine/é/7", Body=b"other", IfNoneMatch="*")

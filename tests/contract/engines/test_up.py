@@ -1,0 +1,279 @@
+"""The supervisor: one on a state folder, watching, stopping in order, leaving nobody behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from lockstep.local.processes import Trace, answers
+from lockstep.local.up import Ended, down, running
+from lockstep.stack import StackNotFoundError, read_local
+
+SCRIPT = Path(__file__).with_name("stand_in_stack.py")
+PATIENCE_SECONDS = 30.0
+
+
+def eventually[T](look: Callable[[], T | None]) -> T:
+    """What `look` finds as soon as it finds something."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass
+class Supervised:
+    """An `up` that runs in a process of its own."""
+
+    process: subprocess.Popen[str]
+    state: Path
+
+    def wait_until_ready(self) -> None:
+        eventually(lambda: self.process.poll() is not None or self.says_ready())
+        assert self.process.poll() is None, self.finish()
+
+    def says_ready(self) -> bool:
+        found = running(self.state)
+        return found is not None and found.ready and found.supervisor.pid == self.process.pid
+
+    def children(self) -> list[Trace]:
+        return msgspec.json.decode((self.state / "children.json").read_bytes(), type=list[Trace])
+
+    def finish(self) -> tuple[int, str]:
+        """Its exit code and everything it wrote."""
+        written, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return self.process.returncode, written
+
+
+type Start = Callable[..., Supervised]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def start_up(state: Path) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def start(*told: str) -> Supervised:
+            process = subprocess.Popen(  # noqa: S603  # our own script
+                command(state, *told),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return Supervised(process, state)
+
+        yield start
+
+
+def command(state: Path, *told: str) -> Sequence[str]:
+    return [sys.executable, str(SCRIPT), str(state), *told]
+
+
+def gone(traces: Sequence[Trace]) -> bool:
+    return all(one.process() is None for one in traces)
+
+
+def ports(state: Path) -> list[int]:
+    at = read_local(state).endpoints
+    addresses = (at.kinesis, at.dynamodb, at.opensearch, at.s3)
+    return [int(address.rpartition(":")[2]) for address in addresses if address]
+
+
+def test_up_publishes_a_stack_that_answers_and_down_ends_it(state: Path, start_up: Start) -> None:
+    supervised = start_up()
+    supervised.wait_until_ready()
+    children = supervised.children()
+    assert [answers(port, "/") for port in ports(state)] == [True] * 4
+    assert len(children) == 5
+
+    assert down(state) is Ended.STOPPED
+    code, written = supervised.finish()
+    assert code == 0
+    assert "starting opensearch, dynamodb, s3, kinesis\n" in written
+    assert max(len(line.rstrip()) for line in written.splitlines()) <= 80
+    assert gone(children)
+    with pytest.raises(StackNotFoundError):
+        read_local(state)
+
+
+def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
+    assert down(tmp_path / "nowhere") is Ended.NOTHING_RAN
+
+
+def test_a_second_up_on_the_same_state_names_the_first(start_up: Start) -> None:
+    first = start_up()
+    first.wait_until_ready()
+    code, written = start_up().finish()
+    assert code == 1
+    assert f"runs on {first.state} already (pid {first.process.pid})" in written
+    assert first.process.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything(start_up: Start, number: signal.Signals) -> None:
+    supervised = start_up()
+    supervised.wait_until_ready()
+    children = supervised.children()
+    supervised.process.send_signal(number)
+    assert supervised.finish()[0] == 0
+    assert gone(children)
+
+
+def test_a_second_signal_does_not_wait_for_a_deaf_child(start_up: Start) -> None:
+    supervised = start_up("deaf-consumer")
+    supervised.wait_until_ready()
+    children = supervised.children()
+    eventually((supervised.state / "consumer" / "deaf").exists)
+    supervised.process.send_signal(signal.SIGINT)
+    assert supervised.process.stdout is not None
+    assert "stopping\n" in iter(supervised.process.stdout.readline, "")
+    asked = time.monotonic()
+    supervised.process.send_signal(signal.SIGINT)
+    assert supervised.finish()[0] == 0
+    # A deaf child alone is given 15 seconds.
+    assert time.monotonic() - asked < 10
+    assert gone(children)
+
+
+def test_a_signal_while_it_starts_stops_what_was_started(start_up: Start) -> None:
+    supervised = start_up("slow-prepare")
+    eventually((supervised.state / "preparing").exists)
+    children = supervised.children()
+    assert len(children) == 4
+    assert down(supervised.state) is Ended.STOPPED
+    assert supervised.finish()[0] == 0
+    assert gone(children)
+
+
+@pytest.mark.xfail(sys.platform != "linux", reason="only Linux ties a child to its parent")
+def test_when_the_supervisor_is_killed_no_child_is_left(start_up: Start) -> None:
+    supervised = start_up("deaf-consumer")
+    supervised.wait_until_ready()
+    children = supervised.children()
+    supervised.process.kill()
+    eventually(lambda: gone(children))
+    assert running(supervised.state) is None
+
+
+def test_a_killed_stack_starts_again(state: Path, start_up: Start) -> None:
+    first = start_up()
+    first.wait_until_ready()
+    left_over = first.children()
+    first.process.kill()
+    second = start_up()
+    second.wait_until_ready()
+    assert gone(left_over)
+    assert [answers(port, "/") for port in ports(state)] == [True] * 4
+
+
+def test_a_child_that_dies_is_started_again_on_its_port(state: Path, start_up: Start) -> None:
+    supervised = start_up()
+    supervised.wait_until_ready()
+    before = supervised.children()
+    os.kill(before[0].pid, signal.SIGKILL)
+    eventually(lambda: supervised.children() != before)
+    eventually(lambda: all(answers(port, "/") for port in ports(state)))
+    down(state)
+    code, written = supervised.finish()
+    log = state / "logs" / "opensearch.log"
+    assert f"opensearch died (killed by signal 9) and is started again; its log: {log}" in written
+    assert code == 0
+
+
+def test_a_child_that_keeps_dying_stops_everything_and_is_named(start_up: Start) -> None:
+    supervised = start_up("broken-consumer")
+    code, written = supervised.finish()
+    log = supervised.state / "logs" / "consumer.log"
+    assert code == 1
+    assert written.count("consumer died (exit code 1) and is started again") == 4
+    assert "Error: consumer died 5 times within a minute (exit code 1)" in written
+    assert written.endswith(f"its log: {log}\n")
+    assert log.read_text().count("no such thing") == 5
+
+
+def test_fresh_removes_the_state_and_without_it_state_stays(state: Path, start_up: Start) -> None:
+    for told, stays in (((), True), (("fresh",), False)):
+        state.mkdir(exist_ok=True)
+        (state / "lockstep-state").touch()
+        (state / "dynamodb").mkdir(exist_ok=True)
+        (state / "dynamodb" / "data").touch()
+        supervised = start_up(*told)
+        supervised.wait_until_ready()
+        assert (state / "dynamodb" / "data").exists() is stays
+        down(state)
+        supervised.finish()
+
+
+def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: Start) -> None:
+    precious = tmp_path / "state" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    code, written = start_up("fresh").finish()
+    assert code == 1
+    assert "is not empty and no state folder of Lockstep's" in written
+    assert [file.name for file in precious.parent.iterdir()] == ["thesis.txt"]
+
+
+def test_detached_it_returns_when_ready_and_runs_on(state: Path) -> None:
+    ended = subprocess.run(  # noqa: S603  # our own script
+        command(state, "detach"), check=False, capture_output=True, text=True
+    )
+    try:
+        found = running(state)
+        assert ended.returncode == 0, ended.stderr
+        assert found is not None
+        assert found.ready
+        assert f"pid {found.supervisor.pid}" in ended.stdout
+        assert [answers(port, "/") for port in ports(state)] == [True] * 4
+    finally:
+        assert down(state) is Ended.STOPPED
+
+
+def test_a_server_that_does_not_start_stops_everything_and_is_named(start_up: Start) -> None:
+    supervised = start_up("broken-server")
+    log = supervised.state / "logs" / "kinesis.log"
+    code, written = supervised.finish()
+    assert code == 1
+    assert written.endswith(f"Error: kinesis did not start (exit code 1); its log: {log}\n")
+    assert "no such thing" in log.read_text()
+    assert running(supervised.state) is None
+
+
+def test_detached_it_tells_why_it_did_not_start(state: Path) -> None:
+    ended = subprocess.run(  # noqa: S603  # our own script
+        command(state, "detach", "broken-server"), check=False, capture_output=True, text=True
+    )
+    log = state / "logs" / "kinesis.log"
+    assert ended.returncode == 1
+    assert ended.stderr == f"Error: kinesis did not start (exit code 1); its log: {log}\n"
+    assert running(state) is None
+
+
+def test_a_place_where_no_folder_can_be_is_one_clear_line(tmp_path: Path, start_up: Start) -> None:
+    (tmp_path / "state").write_text("a file")
+    code, written = start_up().finish()
+    assert code == 1
+    assert "Traceback" not in written
+    assert "name another with --state" in written
+
+
+def test_the_supervisor_stays_small(start_up: Start) -> None:
+    supervised = start_up()
+    supervised.wait_until_ready()
+    assert psutil.Process(supervised.process.pid).memory_info().rss < 100 * 2**20

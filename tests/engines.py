@@ -1,0 +1,62 @@
+"""The real engines for tests: one set for the whole run, each started when first asked for."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+from rich.console import Console
+
+from lockstep.local.engines.download import install, progress_on
+from lockstep.local.engines.dynamodb import dynamodb
+from lockstep.local.engines.opensearch import opensearch
+from lockstep.local.engines.pins import EngineName, kits
+from lockstep.local.engines.s3 import s3
+from lockstep.local.processes import HOST, Child, Service, free_ports, start, stop, wait_until_ready
+
+READY_SECONDS = 120
+
+
+def cache() -> Path:
+    """Where `lockstep up` keeps its engines, too."""
+    return Path(user_cache_dir("lockstep"))
+
+
+def engine_home(name: EngineName) -> Path:
+    """An engine's folder, fetched and checked."""
+    return install([kits()[name]], cache(), progress_on(Console(stderr=True)))[name]
+
+
+def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> Service:
+    """An engine on free ports, small, with its data under `state`; DynamoDB in memory or not."""
+    home = engine_home(name)
+    ports = free_ports(("http", "transport"), {})
+    match name:
+        case "opensearch":
+            return opensearch(home, state, ports["http"], ports["transport"])
+        case "dynamodb":
+            return dynamodb(home, state, ports["http"], in_memory=in_memory)
+        case "s3":
+            return s3(home, state, ports["http"])
+
+
+@contextmanager
+def engines_for_tests() -> Iterator[Callable[[EngineName], str]]:
+    """A function that gives an engine's endpoint, having started it; all are stopped at the end.
+
+    In a temporary folder, DynamoDB in memory. Use from the main thread.
+    """
+    children: dict[EngineName, Child] = {}
+    with tempfile.TemporaryDirectory(prefix="lockstep-tests-") as folder:
+
+        def endpoint(name: EngineName) -> str:
+            if name not in children:
+                children[name] = start(engine_service(name, Path(folder)))
+                wait_until_ready([children[name]], seconds=READY_SECONDS)
+            return f"http://{HOST}:{children[name].service.port}"
+
+        try:
+            yield endpoint
+        finally:
+            stop(children.values())

@@ -1,0 +1,147 @@
+"""Children: they start clean, die with their parent, and end when told to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lockstep.local.processes import (
+    Child,
+    LocalStackError,
+    Service,
+    Trace,
+    dying_with_parent,
+    end_left_overs,
+    start,
+    stop,
+    trace,
+    wait_until_ready,
+)
+
+SLEEP = "import time; time.sleep(600)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "print('deaf', flush=True); time.sleep(600)"
+)
+linux = pytest.mark.xfail(sys.platform != "linux", reason="only Linux ties a child to its parent")
+
+
+def service(folder: Path, code: str, *, empty: Sequence[Path] = ()) -> Service:
+    command = [sys.executable, "-c", code]
+    return Service("one", command, folder, folder / "logs" / "one.log", empty=empty)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def said(child: Child, word: str) -> bool:
+    return word in child.service.log.read_text()
+
+
+def test_output_is_appended_to_the_log(tmp_path: Path) -> None:
+    for word in ("first", "second"):
+        child = start(service(tmp_path, f"print('{word}')"))
+        child.process.wait()
+    assert child.service.log.read_text().split() == ["first", "second"]
+
+
+def test_an_ended_child_says_how_it_ended(tmp_path: Path) -> None:
+    failed = start(service(tmp_path, "raise SystemExit(3)"))
+    failed.process.wait()
+    killed = start(service(tmp_path, SLEEP))
+    before = killed.died
+    killed.kill()
+    assert [failed.died, before, killed.died] == ["exit code 3", None, "killed by signal 9"]
+
+
+def test_its_own_folders_are_emptied_before_each_start(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (temporary / "left over").touch()
+    start(service(tmp_path, "", empty=[temporary])).process.wait()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_child_that_obeys_sigterm_is_not_killed(tmp_path: Path) -> None:
+    child = start(service(tmp_path, SLEEP))
+    stop([child])
+    assert child.died == f"killed by signal {signal.SIGTERM:d}"
+
+
+def test_a_child_that_is_deaf_to_sigterm_is_killed(tmp_path: Path) -> None:
+    child = start(service(tmp_path, STUBBORN))
+    eventually(lambda: said(child, "deaf"))
+    stop([child], seconds=0.1)
+    assert child.died == f"killed by signal {signal.SIGKILL:d}"
+
+
+def test_in_a_hurry_nobody_waits_for_a_deaf_child(tmp_path: Path) -> None:
+    child = start(service(tmp_path, STUBBORN))
+    eventually(lambda: said(child, "deaf"))
+    stop([child], seconds=600, hurry=lambda: True)
+    assert child.died == f"killed by signal {signal.SIGKILL:d}"
+
+
+def test_a_child_that_ends_at_once_is_named_with_its_log(tmp_path: Path) -> None:
+    child = start(service(tmp_path, "raise SystemExit(3)"))
+    child.process.wait()
+    with pytest.raises(LocalStackError, match=r"one did not start \(exit code 3\); its log: .*one"):
+        wait_until_ready([child], seconds=30)
+
+
+@linux
+def test_when_the_parent_is_killed_its_child_dies(tmp_path: Path) -> None:
+    parent_code = f"""
+import sys, time
+from pathlib import Path
+from lockstep.local.processes import Service, start
+folder = Path(sys.argv[1])
+child = start(Service("one", [sys.executable, "-c", {SLEEP!r}], folder, folder / "log"))
+(folder / "pid").write_text(str(child.process.pid))
+(folder / "pid").rename(folder / "child")
+time.sleep(600)
+"""
+    command = [sys.executable, "-c", parent_code, str(tmp_path)]
+    with subprocess.Popen(command) as parent:  # noqa: S603  # the code above
+        eventually((tmp_path / "child").exists)
+        child = trace(int((tmp_path / "child").read_text()))
+        assert child.process() is not None
+        parent.kill()
+    eventually(lambda: child.process() is None)
+
+
+@linux
+def test_a_child_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> None:
+    command = list(
+        dying_with_parent([sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
+    )
+    command[command.index(str(os.getpid()))] = "1"
+    ended = subprocess.run(  # noqa: S603  # built above
+        command, check=False, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (1, "the parent is gone already\n")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_left_overs_are_ended(tmp_path: Path) -> None:
+    child = start(service(tmp_path, STUBBORN))
+    left_over = trace(child.process.pid)
+    end_left_overs([left_over])
+    assert left_over.process() is None
+    child.process.wait()
+
+
+def test_another_process_that_got_the_same_number_is_left_alone() -> None:
+    mine = trace(os.getpid())
+    end_left_overs([Trace(mine.pid, mine.started - 1000)])
+    assert psutil.Process().is_running()
