@@ -11,11 +11,13 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from opensearchpy.exceptions import OpenSearchException
 from platformdirs import user_cache_path
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lockstep import demo, sam
 from lockstep.converters import MappingError, load_mapping
-from lockstep.local.engines.download import progress_on
+from lockstep.local.engines.download import install, progress_on
+from lockstep.local.engines.pins import kits
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.prepare import prepare
 from lockstep.local.processes import LocalStackError
@@ -33,8 +35,9 @@ from shared.sink import MisconfiguredError
 # 1 is a no: not caught up, different, lines refused. 2 is for not knowing, and for a wrong call.
 NO, NOT_KNOWN = 1, 2
 
+# Each shard of a stream may keep a worker process of each function busy.
+SHARDS = 2
 DATA = Path(__file__).parents[1] / "data" / "tate-2000.ndjson"
-MEGABYTE = 1024 * 1024
 
 
 class OneLine(click.Group):
@@ -118,12 +121,16 @@ def main() -> None:
 @click.option("--fresh", is_flag=True, help="Empty the folder first: everything stored is lost.")
 @click.option("--detach", is_flag=True, help="Return when it is ready; `lockstep down` ends it.")
 @click.option(
-    "--shards", type=click.IntRange(1, 100), default=4, show_default=True, help="Of a new stream."
+    "--shards",
+    type=click.IntRange(1, 100),
+    default=SHARDS,
+    show_default=True,
+    help="Of a new stream.",
 )
 def up_command(state: Path, shards: int, *, fresh: bool, detach: bool) -> None:
     """The whole system on this machine, until Ctrl-C."""
     if detach:
-        start_in_background(state, shards=shards, fresh=fresh)
+        start_in_background(state, shards=shards, fresh=fresh, console=answers)
         return
     up(
         state,
@@ -135,11 +142,13 @@ def up_command(state: Path, shards: int, *, fresh: bool, detach: bool) -> None:
     )
 
 
-def start_in_background(state: Path, *, shards: int, fresh: bool, quiet: bool = False) -> Stack:
+def start_in_background(state: Path, *, shards: int, fresh: bool, console: Console) -> Stack:
     """A local stack in a process of its own; returns when it is ready."""
+    # Downloads here, where their progress can be seen.
+    install(kits().values(), user_cache_path("lockstep"), progress_on(notes))
     command = [sys.executable, "-P", "-m", "lockstep", "up", "--state", str(state)]
     command += ["--shards", str(shards), *(["--fresh"] if fresh else [])]
-    return detach(state, command, console=notes if quiet else answers)
+    return detach(state, command, console=console)
 
 
 @main.command("down")
@@ -309,14 +318,16 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
 
     def tell(step: str, seconds: float, said: str) -> None:
         if not as_json:
-            answers.print(f"{step:<9} {seconds:6.2f} s  {said}")
+            answers.print(f"{step.replace('_', ' '):<9} {seconds:6.2f} s  {said}")
 
     steps = demo.Steps(tell)
     with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as folder:
         state = Path(folder) / "state"
         try:
             with steps.step("up") as said:
-                stack = start_in_background(state, shards=4, fresh=False, quiet=True)
+                stack = start_in_background(
+                    state, shards=SHARDS, fresh=False, console=Console(quiet=True)
+                )
                 said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
             convert = load_mapping("tate").convert
             found = demo.run(System(stack), read_events(lines(data), Stamp(), convert), steps)

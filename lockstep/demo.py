@@ -65,7 +65,7 @@ def run(system: System, events: Iterable[Event | BadLine], steps: Steps) -> Demo
     with steps.step("put") as said:
         put = system.put(_only_events(events), on_progress=lambda _: None)
         said.append(f"{put.put:,} events onto the stream")
-    with steps.step("catch up") as said:
+    with steps.step("catch_up") as said:
         status = system.wait(CATCH_UP_SECONDS)
         if not status.caught_up:
             message = f"the consumers did not catch up within {CATCH_UP_SECONDS:.0f} s"

@@ -127,8 +127,8 @@ def request(text: str, words: Sequence[str], size: int) -> dict[str, Any]:
             "fields": {
                 field: {
                     "number_of_fragments": _FRAGMENTS.get(field, 3),
-                    "matched_fields": [field, f"{field}.stem", f"{field}.prefix"],
-                    "highlight_query": _any_word(field, words),
+                    "matched_fields": [field, f"{field}.stem"],
+                    "highlight_query": _marking(field, words),
                 }
                 for field in HIGHLIGHTED
             },
@@ -142,27 +142,44 @@ def _words(field: str, words: Iterable[str], boost: float = 1) -> dict[str, Any]
     return {"bool": {"should": clauses, "minimum_should_match": MOST_WORDS, "boost": boost}}
 
 
-def _any_word(field: str, words: Iterable[str]) -> dict[str, Any]:
-    return {"bool": {"should": [_word(field, word) for word in words]}}
-
-
 def _word(field: str, word: str) -> dict[str, Any]:
     """One word: as it is, in another form, as a beginning, with a typo; the best way counts."""
-    as_it_is = {"match": {field: {"query": word, "operator": "and", "boost": 2}}}
-    form = {"match": {f"{field}.stem": {"query": word, "operator": "and"}}}
     beginning = {"match": {f"{field}.prefix": {"query": word, "operator": "and", "boost": 0.5}}}
+    ways = [_as_it_is(field, word), _form(field, word), beginning, _typo(field, word)]
+    return {"dis_max": {"queries": ways}}
+
+
+def _marking(field: str, words: Iterable[str]) -> dict[str, Any]:
+    """What to mark in a field that was found through the catch-all: the same, in its own words."""
+    ways = [
+        way
+        for word in words
+        for way in (
+            _form(field, word),
+            {"match_bool_prefix": {field: {"query": word, "operator": "and"}}},
+            _typo(field, word),
+        )
+    ]
+    return {"bool": {"should": ways}}
+
+
+def _as_it_is(field: str, word: str) -> dict[str, Any]:
+    return {"match": {field: {"query": word, "operator": "and", "boost": 2}}}
+
+
+def _form(field: str, word: str) -> dict[str, Any]:
+    return {"match": {f"{field}.stem": {"query": word, "operator": "and"}}}
+
+
+def _typo(field: str, word: str) -> dict[str, Any]:
     typo = {
-        "match": {
-            field: {
-                "query": word,
-                "operator": "and",
-                "fuzziness": TYPOS,
-                "max_expansions": TYPOS_PER_WORD,
-                "boost": 0.5,
-            }
-        }
+        "query": word,
+        "operator": "and",
+        "fuzziness": TYPOS,
+        "max_expansions": TYPOS_PER_WORD,
+        "boost": 0.5,
     }
-    return {"dis_max": {"queries": [as_it_is, form, beginning, typo]}}
+    return {"match": {field: typo}}
 
 
 def _hit(hit: Mapping[str, Any]) -> Hit:

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from functions.write_to_es.connect import connect
+from functions.write_to_es.connect import REQUEST_SECONDS, connect
 from functions.write_to_es.sink import ImageIndex
 from shared.deliver import BatchResponse, Clock, deliver
 from shared.quarantine import BucketQuarantine

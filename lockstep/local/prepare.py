@@ -10,12 +10,19 @@ if TYPE_CHECKING:
     from lockstep.connect import Clients
     from lockstep.stack import Stack
 
+# As in template.yaml: what is older is given up by the mappings, too.
+RETENTION_HOURS = 7 * 24
+
 
 def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
     """Make what is not there yet; what is there stays as it is."""
     with suppress(clients.kinesis.exceptions.ResourceInUseException):
         clients.kinesis.create_stream(StreamName=stack.stream, ShardCount=shards)
     clients.kinesis.get_waiter("stream_exists").wait(StreamName=stack.stream)
+    with suppress(clients.kinesis.exceptions.InvalidArgumentException):  # it is longer already
+        clients.kinesis.increase_stream_retention_period(
+            StreamName=stack.stream, RetentionPeriodHours=RETENTION_HOURS
+        )
     ensure_table(clients.dynamodb, stack.table)
     ensure_index(clients.opensearch, stack.index)
     with suppress(

@@ -133,7 +133,9 @@ def local_consumers(functions: Sequence[str] = CONSUMERS) -> Services:
     def services(state: Path) -> Sequence[Service]:
         module = "lockstep.local.mapping"
         return [
-            python_service(name, state, [module, "--state", str(state), "--function", name])
+            python_service(
+                f"mapping-{name}", state, [module, "--state", str(state), "--function", name]
+            )
             for name in functions
         ]
 

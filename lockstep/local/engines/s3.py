@@ -16,10 +16,12 @@ LOGGING = """\
   <root level="warn"><appender-ref ref="out"/></root>
 </configuration>
 """
-# The folder must be absolute: with a relative one S3Proxy lists nothing.
+# The folder must be absolute: with a relative one S3Proxy lists nothing. A Lambda function's
+# credentials are temporary, and S3Proxy refuses the header that says so unless it may ignore it.
 SETTINGS = """\
 s3proxy.authorization=none
 s3proxy.endpoint=http://{host}:{port}
+s3proxy.ignore-unknown-headers=true
 jclouds.provider=filesystem-nio2
 jclouds.filesystem.basedir={objects}
 """

@@ -57,6 +57,7 @@ class Worker:
         self._arn = function_arn(function.deployed_name, region)
         self._timeout = function.timeout
         self._ready = False
+        self._gone = False
         self._channel, theirs = socket.socketpair()
         log.parent.mkdir(parents=True, exist_ok=True)
         with theirs, log.open("ab") as output:
@@ -71,11 +72,6 @@ class Worker:
                 # Ctrl-C in a terminal is for the mapping; and a kill takes the function's children.
                 process_group=0,
             )
-
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._process.pid
 
     def invoke(self, event: bytes, request_id: str) -> Answer:
         """Run the function once on this event. After anything but an answer it is dead."""
@@ -101,17 +97,25 @@ class Worker:
             self.kill()
             return Errored("Runtime.ExitError", f"the process ended: {self._end()}")
 
+    def end(self) -> None:
+        """Send SIGKILL to the process and what it started; a running `invoke` notices."""
+        # Once it is waited for, its number may be another process's.
+        if not self._gone:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """End the process and what it started, and wait until it is gone."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.end()
         self._process.wait()
+        self._gone = True
         self._channel.close()
 
     @property
     def dead(self) -> bool:
-        """Whether the process has ended."""
-        return self._process.poll() is not None
+        """Whether the process has ended; what it started may still run until `kill`."""
+        asked = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return self._gone or os.waitid(os.P_PID, self._process.pid, asked) is not None
 
     def _ask(self, event: bytes, request_id: str) -> Answer:
         ends = time.monotonic() + self._timeout
@@ -174,10 +178,10 @@ class Pool:
         with self._state:
             self._closed = True
             self._state.wait_for(lambda: not self._busy, timeout=grace)
-            workers = [*self._idle, *self._busy]
-        for worker in workers:
-            with suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
+            while self._idle:
+                self._idle.pop().kill()
+            for worker in self._busy:
+                worker.end()
 
     def _borrow(self) -> Worker:
         with self._state:
@@ -197,7 +201,9 @@ class Pool:
         """Take the worker back, if it lives; says whether the pool is closed."""
         with self._state:
             self._busy.discard(worker)
-            if not worker.dead:
+            if self._closed or worker.dead:
+                worker.kill()
+            else:
                 self._idle.append(worker)
             self._state.notify_all()
             return self._closed

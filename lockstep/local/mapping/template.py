@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import yaml
 from boto3.session import Session
-from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]  # it ships no types
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # it ships no types
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # it ships no types
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # it ships no types
+from samtranslator.model.exceptions import InvalidDocumentException
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
 
 from lockstep.local.mapping.intrinsics import Resolver, TemplateError, function_of, text
 from lockstep.local.mapping.invocation import ACCOUNT, Function

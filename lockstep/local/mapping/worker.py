@@ -30,6 +30,10 @@ from lockstep.local.mapping.channel import (
 )
 
 
+class MarshalError(Exception):
+    """The function returned something that JSON cannot say."""
+
+
 class Identity:
     """A Cognito identity; a stream has none."""
 
@@ -78,9 +82,7 @@ def serve(channel: socket.socket) -> None:
         invocation = msgspec.json.decode(inbox.get(), type=Invocation)
         event = msgspec.json.decode(inbox.get())
         try:
-            returned = handler(event, Context(invocation))
-            # Not msgspec: what Lambda's runtime cannot encode must fail here, too.
-            answer = json.dumps(returned, ensure_ascii=False).encode()
+            answer = _encoded(handler(event, Context(invocation)))
         except Exception as error:  # noqa: BLE001  # whatever a function raises is its answer
             sys.stderr.write(f"[ERROR] {type(error).__name__}: {error} {invocation.request_id}\n")
             traceback.print_exc()
@@ -88,6 +90,14 @@ def serve(channel: socket.socket) -> None:
         else:
             _report(channel, Result())
             send(channel, answer)
+
+
+def _encoded(returned: object) -> bytes:
+    """What the function returned, as JSON. Not by msgspec: what Lambda cannot encode must fail."""
+    try:
+        return json.dumps(returned, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise MarshalError(f"the response is no JSON: {error}") from error
 
 
 def _listen(channel: socket.socket, inbox: queue.SimpleQueue[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""The search index: change -> document, written under the guard of external versions."""

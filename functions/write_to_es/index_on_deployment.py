@@ -1,0 +1,71 @@
+"""The door of the custom resource that makes the index on deployment; CloudFormation calls it."""
+
+import os
+import time
+from typing import Any
+
+import boto3
+import msgspec
+import urllib3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.write_to_es.connect import connect
+from functions.write_to_es.index import ensure_index
+from shared.sink import RequestFailedError
+
+logger = Logger()
+
+# A new domain's name may not be known everywhere yet.
+ATTEMPTS = 6
+PAUSE_SECONDS = 5
+# CloudFormation takes an answer of 4 KiB at most.
+LONGEST_REASON = 1000
+
+
+def handle(event: dict[str, Any], context: LambdaContext) -> None:
+    """Do what CloudFormation asks, and answer whatever happens: it waits an hour for silence.
+
+    Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
+    """
+    try:
+        status, reason = "SUCCESS", _done(event["RequestType"])
+    except Exception as error:
+        logger.exception("the index is not as it must be")
+        status = "FAILED"
+        reason = f"{type(error).__name__}: {error} (log: {context.log_group_name})"
+    logger.info(reason)
+    answer = {
+        "Status": status,
+        "Reason": reason[:LONGEST_REASON],
+        # Always the same: another one would make CloudFormation delete "the old resource".
+        "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+    }
+    # The URL is signed for a request without a content type.
+    urllib3.request(
+        "PUT",
+        event["ResponseURL"],
+        body=msgspec.json.encode(answer),
+        headers={"Content-Type": ""},
+        timeout=10,
+    )
+
+
+def _done(request_type: str) -> str:
+    """What was done, in words."""
+    if request_type == "Delete":
+        return "the index stays: data is never deleted by a deployment"
+    session = boto3.Session()
+    client = connect(
+        os.environ["OPENSEARCH_ENDPOINT"], session.region_name, session.get_credentials()
+    )
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return str(ensure_index(client, os.environ["INDEX_ALIAS"]))
+        except RequestFailedError as error:
+            logger.info("not yet", extra={"cause": str(error)})
+            time.sleep(PAUSE_SECONDS)
+    return str(ensure_index(client, os.environ["INDEX_ALIAS"]))

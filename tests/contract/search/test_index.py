@@ -1,0 +1,208 @@
+"""The index and its aliases: made once, given what it lacks, never replaced; on OpenSearch."""
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch
+
+from functions.write_to_es.index import (
+    Added,
+    Created,
+    Unchanged,
+    definition,
+    differences,
+    ensure_index,
+)
+from shared.sink import MisconfiguredError
+
+
+@pytest.fixture
+def client(opensearch_endpoint: str) -> OpenSearch:
+    return OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
+
+
+@pytest.fixture
+def alias(client: OpenSearch) -> Iterator[str]:
+    name = f"images-{uuid.uuid4()}"
+    yield name
+    client.indices.delete(index=f"{name}*")
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Our definition with one part of it replaced, or without it where the value is None."""
+    whole: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(definition()))
+    *parents, last = path.split(".")
+    part = whole
+    for parent in parents:
+        part = part[parent]
+    if value is None:
+        del part[last]
+    else:
+        part[last] = value
+    return whole
+
+
+def aliases_of(client: OpenSearch, alias: str) -> Mapping[str, Any]:
+    ((_, its),) = client.indices.get_alias(index=f"{alias}-000001").items()
+    aliases: Mapping[str, Any] = its["aliases"]
+    return aliases
+
+
+class TestFirstIndex:
+    def test_it_is_made_with_its_mapping_and_both_aliases(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        done = ensure_index(client, alias)
+        assert done == Created(f"{alias}-000001", (alias, f"{alias}-live"))
+        assert str(done) == f"created index {alias}-000001 behind {alias} and {alias}-live"
+        assert aliases_of(client, alias) == {
+            alias: {"is_write_index": True},
+            f"{alias}-live": {"filter": {"term": {"deleted": False}}},
+        }
+
+    def test_opensearch_shows_the_mapping_just_as_our_file_says_it(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        ensure_index(client, alias)
+        shown = client.indices.get_mapping(index=alias)[f"{alias}-000001"]["mappings"]
+        assert shown == definition()["mappings"]
+        assert list(differences(shown, definition()["mappings"])) == []
+
+    def test_a_second_time_nothing_changes(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        before = client.indices.get(index=alias)
+        assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
+        assert client.indices.get(index=alias) == before
+
+    def test_several_at_once_agree(self, client: OpenSearch, alias: str) -> None:
+        together = threading.Barrier(4)
+
+        def deploy() -> Created | Added | Unchanged:
+            together.wait()
+            return ensure_index(client, alias)
+
+        with ThreadPoolExecutor(4) as pool:
+            done = [one.result() for one in [pool.submit(deploy) for _ in range(4)]]
+        assert sorted(type(one).__name__ for one in done) == ["Created"] + ["Unchanged"] * 3
+
+
+class TestOlderIndex:
+    def test_it_gets_the_fields_it_lacks_and_keeps_its_documents(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        older = changed("mappings.properties.checksum", None)
+        del older["mappings"]["properties"]["name"]["fields"]["stem"]
+        _make(client, alias, older)
+        client.index(index=alias, id="T1", body={"name": "before"}, params={"refresh": "true"})
+        done = ensure_index(client, alias)
+        assert done == Added(
+            f"{alias}-000001",
+            ("mappings.properties.name.fields.stem", "mappings.properties.checksum"),
+        )
+        shown = client.indices.get_mapping(index=alias)[f"{alias}-000001"]["mappings"]
+        assert shown == definition()["mappings"]
+        assert client.count(index=alias)["count"] == 1
+        assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
+
+    def test_it_gets_the_reading_alias_it_lacks(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        client.indices.delete_alias(index=f"{alias}-000001", name=f"{alias}-live")
+        done = ensure_index(client, alias)
+        assert done == Added(f"{alias}-000001", (f"alias {alias}-live",))
+        live = aliases_of(client, alias)[f"{alias}-live"]
+        assert live == {"filter": {"term": {"deleted": False}}}
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("mappings.properties.version", {"type": "keyword"}),
+            ("mappings.properties.attributes", {"type": "flat_object"}),
+            ("mappings.properties.name.analyzer", "stem"),
+            ("mappings.properties.digest", {"type": "keyword", "ignore_above": 8}),
+            ("mappings.dynamic", "true"),
+        ],
+    )
+    def test_a_field_defined_otherwise_is_named_and_left_alone(
+        self, client: OpenSearch, alias: str, path: str, value: Any
+    ) -> None:
+        _make(client, alias, changed(path, value))
+        before = client.indices.get(index=alias)
+        with pytest.raises(MisconfiguredError, match=rf"{path}.* expected is .*lockstep rebuild"):
+            ensure_index(client, alias)
+        assert client.indices.get(index=alias) == before
+
+    def test_a_field_that_needs_a_new_analyzer_needs_a_new_index(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        older = changed("mappings.properties.url.fields", {})
+        del older["settings"]["analysis"]["analyzer"]["file_name"]
+        _make(client, alias, older)
+        with pytest.raises(MisconfiguredError, match=r"url.fields.file .*lockstep rebuild"):
+            ensure_index(client, alias)
+
+    def test_fields_of_others_stay(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        client.indices.put_mapping(
+            index=alias, body={"properties": {"colour": {"type": "keyword"}}}
+        )
+        assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
+
+
+class TestWhatIsNotOursToMend:
+    def test_an_index_in_the_place_of_the_alias(self, client: OpenSearch, alias: str) -> None:
+        client.indices.create(index=alias)
+        with pytest.raises(MisconfiguredError, match=f"{alias} is an index, not an alias"):
+            ensure_index(client, alias)
+
+    def test_an_index_in_the_place_of_the_reading_alias(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        client.indices.create(index=f"{alias}-live")
+        with pytest.raises(MisconfiguredError, match="cannot be created"):
+            ensure_index(client, alias)
+
+    def test_an_index_that_lost_its_alias(self, client: OpenSearch, alias: str) -> None:
+        client.indices.create(index=f"{alias}-000001")
+        with pytest.raises(MisconfiguredError, match=f"is there, but no alias {alias}"):
+            ensure_index(client, alias)
+
+    def test_an_alias_of_two_indices(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        client.indices.create(index=f"{alias}-000002", body={"aliases": {alias: {}}})
+        with pytest.raises(MisconfiguredError, match="leave it on one index"):
+            ensure_index(client, alias)
+
+    def test_an_alias_that_forbids_writing(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        client.indices.put_alias(
+            index=f"{alias}-000001", name=alias, body={"is_write_index": False}
+        )
+        with pytest.raises(MisconfiguredError, match="forbids writing"):
+            ensure_index(client, alias)
+
+    def test_a_reading_alias_that_shows_deleted_images(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        ensure_index(client, alias)
+        client.indices.delete_alias(index=f"{alias}-000001", name=f"{alias}-live")
+        client.indices.put_alias(index=f"{alias}-000001", name=f"{alias}-live")
+        with pytest.raises(MisconfiguredError, match="does not hide deleted images"):
+            ensure_index(client, alias)
+
+    def test_a_reading_alias_of_another_index(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        client.indices.delete_alias(index=f"{alias}-000001", name=f"{alias}-live")
+        other = changed("mappings.dynamic", "strict") | {"aliases": {f"{alias}-live": {}}}
+        client.indices.create(index=f"{alias}-000002", body=other)
+        with pytest.raises(MisconfiguredError, match="point both at the same index"):
+            ensure_index(client, alias)
+
+
+def _make(client: OpenSearch, alias: str, body: Mapping[str, Any]) -> None:
+    aliases = {alias: {}, f"{alias}-live": {"filter": {"term": {"deleted": False}}}}
+    client.indices.create(index=f"{alias}-000001", body={**body, "aliases": aliases})

@@ -1,0 +1,216 @@
+"""The local stack as a user meets it: by commands, over restarts, under SIGKILL."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from lockstep.connect import Clients
+from lockstep.local.up import running
+from lockstep.stack import read_local
+from tests.builders import image, image_event
+
+DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
+
+
+class Shell:
+    """The command `lockstep` on one state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "lockstep", *words, "--state", str(self.state)]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, *words: str, stdin: bytes = b"", code: int = 0) -> str:
+        process = self.start(*words)
+        out, err = process.communicate(stdin, timeout=240)
+        assert process.returncode == code, (words, out.decode(), err.decode())
+        assert b"Traceback" not in err
+        return out.decode()
+
+    def json(self, *words: str, stdin: bytes = b"", code: int = 0) -> Any:
+        return msgspec.json.decode(self.run(*words, "--json", stdin=stdin, code=code))
+
+    def up(self) -> None:
+        self.run("up", "--detach")
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """Everything that runs for this folder, by what it is."""
+        found = running(self.state)
+        assert found is not None
+        supervisor = psutil.Process(found.supervisor.pid)
+        return {
+            "supervisor": supervisor,
+            **{_name(child): child for child in supervisor.children(recursive=True)},
+        }
+
+
+def _name(process: psutil.Process) -> str:
+    """What a process of the stack is, by its command line."""
+    line = " ".join(process.cmdline())
+    kinds = {
+        "mapping.worker": "worker",
+        "--function write_to_dynamodb": "write_to_dynamodb",
+        "--function write_to_es": "write_to_es",
+        "lockstep.local.kinesis": "kinesis",
+        "org.opensearch.bootstrap": "opensearch",
+        "com.amazonaws.services.dynamodbv2": "dynamodb",
+        "org.gaul.s3proxy": "s3",
+    }
+    return next(name for part, name in kinds.items() if part in line)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    made = Shell(tmp_path_factory.mktemp("stack") / "state")
+    made.up()
+    yield made
+    made.run("down")
+
+
+def clients(shell: Shell) -> Clients:
+    return Clients(read_local(shell.state))
+
+
+def ndjson(*events: dict[str, Any]) -> bytes:
+    return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+
+
+def first_lines(count: int, prefix: str = "") -> bytes:
+    """Real records, with ids of their own for each prefix."""
+    with DATA.open("rb") as file:
+        lines = [next(file) for _ in range(count)]
+    return b"".join(
+        line.replace(b'"accession": "', f'"accession": "{prefix}'.encode()) for line in lines
+    )
+
+
+def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: Shell) -> None:
+    assert shell.json("put", "-", "--from", "tate", stdin=first_lines(200))["put"] == 200
+    status = shell.json("status", "--wait", "60")
+    assert status["caught_up"] is True
+    assert set(status["endpoints"]) == {"kinesis", "dynamodb", "opensearch", "s3"}
+    assert set(status["consumers"]) == {"write_to_dynamodb", "write_to_es"}
+    for consumer in status["consumers"].values():
+        assert (consumer["behind_records"], consumer["behind_ms"]) == (0, 0)
+    audit = shell.json("audit")
+    assert (audit["result"], audit["table"], audit["index"]) == ("equal", 200, 200)
+    assert audit["differences"] == {}
+    found = shell.json("search", "catherins chapl")
+    assert found["hits"][0]["image_id"] == "T02680"
+    assert "<em>" in found["hits"][0]["highlights"]["name"][0]
+
+
+def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell) -> None:
+    lines = (
+        ndjson(image_event("good-1")) + b'{"type": "image.moved"}\n' + ndjson(image_event("good-2"))
+    )
+    report = shell.json("put", "-", stdin=lines, code=1)
+    assert (report["put"], report["resent"]) == (2, 0)
+    assert report["refused"] == [{"line": 2, "reason": "schema"}]
+    assert "line 2" in shell.start("put", "-").communicate(lines)[1].decode()
+
+
+def test_a_deleted_image_is_found_no_more_and_both_stores_agree(shell: Shell) -> None:
+    uploaded = image_event("gone", 1, image=image("Quodlibet"))
+    shell.run("put", "-", stdin=ndjson(uploaded, image_event("gone", 2, "image.deleted")))
+    shell.run("put", "-", stdin=ndjson(uploaded))
+    shell.run("status", "--wait", "60")
+    assert shell.json("search", "Quodlibet")["total"] == 0
+    assert shell.json("audit")["result"] == "equal"
+
+
+def test_poison_on_the_stream_is_counted_in_quarantine(shell: Shell) -> None:
+    before = shell.json("status", "--wait", "60")
+    clients(shell).kinesis.put_record(
+        StreamName=before["stream"], PartitionKey="p", Data=b"no event"
+    )
+    assert shell.json("status", "--wait", "60")["quarantined"] == before["quarantined"] + 2
+
+
+def test_a_hand_made_difference_is_found(shell: Shell) -> None:
+    status = shell.json("status", "--wait", "60")
+    clients(shell).opensearch.delete(index=status["index"], id="T02680")
+    audit = shell.json("audit", code=1)
+    assert (audit["result"], audit["differences"]) == ("different", {"missing_in_index": 1})
+    shell.run("put", "-", "--from", "tate", stdin=first_lines(1))
+    shell.run("status", "--wait", "60")
+    assert shell.json("audit")["result"] == "equal"
+
+
+def test_state_survives_down_and_up(shell: Shell) -> None:
+    before = shell.json("audit")
+    shell.run("down")
+    shell.up()
+    after = shell.json("audit")
+    assert (after["result"], after["table"]) == ("equal", before["table"])
+    assert shell.json("status")["caught_up"] is True
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "kinesis",
+        "dynamodb",
+        "opensearch",
+        "s3",
+        "write_to_dynamodb",
+        "write_to_es",
+        "worker",
+        "supervisor",
+    ],
+)
+def test_sigkill_of_any_process_while_events_flow_loses_nothing(shell: Shell, victim: str) -> None:
+    before = shell.json("audit")["table"]
+    put = shell.start("put", "-", "--from", "tate")
+    assert put.stdin is not None
+    records = first_lines(400, prefix=f"{victim}-".replace("_", "-"))
+    half = records.index(b"\n", len(records) // 2) + 1
+    put.stdin.write(records[:half])
+    put.stdin.flush()
+    while victim not in (processes := shell.processes()):
+        pass  # a worker starts with its first batch
+    processes[victim].send_signal(signal.SIGKILL)
+    if victim == "supervisor":
+        processes[victim].wait()
+        # The stream is gone with it: this `put` says what is not put, and is repeated.
+        put.kill()
+        put.communicate()
+        shell.up()
+        shell.run("put", "-", "--from", "tate", stdin=records)
+    else:
+        _, err = put.communicate(records[half:], timeout=120)
+        assert put.returncode == 0, err.decode()
+    shell.run("status", "--wait", "120")
+    audit = shell.json("audit")
+    assert (audit["result"], audit["table"]) == ("equal", before + 400)
+
+
+def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:
+    data = tmp_path / "data.ndjson"
+    data.write_bytes(first_lines(300))
+    command = [sys.executable, "-m", "lockstep", "demo", "--json", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=240)
+    found = msgspec.json.decode(done.stdout)
+    assert (found["put"], found["table"], found["index"]) == (300, 300, 300)
+    assert found["audit"] == "equal"
+    assert found["seconds"].keys() == {"up", "put", "catch_up", "audit", "search", "down"}
+
+
+@pytest.mark.parametrize("command", ["status", "audit", "search x", "put -"])
+def test_without_a_stack_one_line_says_how_to_start_one(tmp_path: Path, command: str) -> None:
+    process = Shell(tmp_path / "none").start(*command.split())
+    _, err = process.communicate(b"")
+    assert process.returncode == 2
+    assert "lockstep up" in err.decode()
+    assert len(err.splitlines()) == 1

@@ -1,0 +1,131 @@
+"""A mapping in virtual time: the real core, a list for a stream, a function for a function."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.core import (
+    Advance,
+    Discard,
+    Finished,
+    Invoke,
+    Read,
+    Shard,
+    Wait,
+)
+from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.mapping.settings import Settings
+
+DAY = 24 * 60 * 60.0
+START = 1_795_248_000.0
+
+type Batch = Sequence[str]
+type Handler = Callable[[Batch], Returned | Errored | Throttled]
+
+DONE = Returned(b'{"batchItemFailures":[]}')
+RAISED = Errored("ValueError", "poison")
+
+
+def entry(number: str, *, arrived_at: float = START, size: int = 0) -> Entry:
+    return Entry(number, "key", arrived_at, b"x" * size)
+
+
+def entries(*numbers: str, arrived_at: float = START) -> list[Entry]:
+    return [entry(number, arrived_at=arrived_at) for number in numbers]
+
+
+def report(*numbers: str | None) -> Returned:
+    """A partial batch response."""
+    failures = [{"itemIdentifier": number} for number in numbers]
+    return Returned(msgspec.json.encode({"batchItemFailures": failures}))
+
+
+def reporting(*poison: str) -> Handler:
+    """A function that stops at the first poison record and reports it."""
+
+    def handle(batch: Batch) -> Returned:
+        bad = [number for number in batch if number in poison]
+        return report(*bad[:1])
+
+    return handle
+
+
+def raising(*poison: str) -> Handler:
+    """A function that raises when there is poison in the batch."""
+    return lambda batch: RAISED if set(batch) & set(poison) else DONE
+
+
+@dataclass
+class History:
+    """What happened, in order."""
+
+    invocations: list[list[str]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    discards: list[Discard] = field(default_factory=list)
+    checkpoints: list[str] = field(default_factory=list)
+
+    @property
+    def discarded(self) -> list[list[str]]:
+        return [[one.sequence_number for one in discard.entries] for discard in self.discards]
+
+
+def play(
+    stream: Sequence[Entry | float],
+    handler: Handler,
+    settings: Settings,
+    *,
+    seconds: float = 0.0,
+    retention: float = DAY,
+    steps: int = 10_000,
+) -> History:
+    """Run a closed shard through a function to its end, in no time.
+
+    Args:
+        stream: records, and pauses in seconds before the next ones are there.
+        handler: gets sequence numbers.
+        settings: the mapping's.
+        seconds: how long an invocation takes.
+        retention: the stream's, in seconds.
+        steps: when to give up.
+    """
+    now = START
+    history = History()
+    shard = Shard(settings, retention=retention, chance=lambda: 0.5)
+    arrivals = _arrivals(stream)
+    for _ in range(steps):
+        match shard.next(now):
+            case Read(limit):
+                there = [one for at, one in arrivals if at <= now]
+                taken = there[:limit]
+                del arrivals[: len(taken)]
+                shard.took(taken, behind=len(there) > limit, ended=not arrivals, now=now)
+            case Invoke(batch):
+                numbers = [one.sequence_number for one in batch]
+                history.invocations.append(numbers)
+                history.times.append(now - START)
+                now += seconds
+                shard.answered(handler(numbers), request_id=f"r{len(history.invocations)}", now=now)
+            case Discard() as discard:
+                history.discards.append(discard)
+                shard.discarded()
+            case Advance(number):
+                history.checkpoints.append(number)
+                shard.advanced()
+            case Wait(until):
+                assert until > now
+                now = until
+            case Finished():
+                return history
+    raise AssertionError(f"not finished after {steps} steps")
+
+
+def _arrivals(stream: Sequence[Entry | float]) -> list[tuple[float, Entry]]:
+    at, arrivals = START, []
+    for item in stream:
+        if isinstance(item, Entry):
+            arrivals.append((at, item))
+        else:
+            at += item
+    return arrivals

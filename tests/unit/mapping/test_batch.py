@@ -1,0 +1,79 @@
+"""The batch is cut by number and by what the invocation really weighs."""
+
+from itertools import pairwise
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, Buffer, Entry, payload
+from lockstep.local.mapping.settings import Settings
+from tests.unit.mapping.play import entries, entry
+
+# Of {"Records":[]} around the records.
+AROUND = len(payload([]))
+
+
+def buffer_of(*found: Entry, batch_size: int = 10_000) -> Buffer:
+    buffer = Buffer(Settings(batch_size=batch_size))
+    buffer.add(found)
+    return buffer
+
+
+def numbers(batch: tuple[Entry, ...]) -> list[str]:
+    return [one.sequence_number for one in batch]
+
+
+def test_the_payload_is_a_kinesis_event() -> None:
+    found = [Entry("1", "key", 0.0, b'{"a":1}'), Entry("2", "key", 0.0, b'{"a":2}')]
+
+    assert msgspec.json.decode(payload(found)) == {"Records": [{"a": 1}, {"a": 2}]}
+
+
+def test_a_batch_takes_the_first_records_in_order() -> None:
+    buffer = buffer_of(*entries("1", "2", "3"), batch_size=2)
+
+    fullness = []
+    for expected in (["1", "2"], ["3"]):
+        fullness.append(buffer.full)
+        assert numbers(buffer.cut()) == expected
+    assert fullness == [True, False]
+    assert len(buffer) == 0
+
+
+def test_six_megabytes_to_the_byte_fit() -> None:
+    one, other = entry("1", size=100), entry("2", size=PAYLOAD_BYTES - AROUND - 100 - 1)
+    buffer = buffer_of(one, other, entry("3"))
+
+    assert buffer.full
+    batch = buffer.cut()
+    assert numbers(batch) == ["1", "2"]
+    assert len(payload(batch)) == PAYLOAD_BYTES
+
+
+def test_a_byte_more_than_six_megabytes_does_not_fit() -> None:
+    one, other = entry("1", size=100), entry("2", size=PAYLOAD_BYTES - AROUND - 100)
+
+    assert numbers(buffer_of(one, other).cut()) == ["1"]
+
+
+def test_a_record_that_is_too_big_for_any_batch_goes_alone() -> None:
+    buffer = buffer_of(entry("1", size=PAYLOAD_BYTES), entry("2"))
+
+    assert numbers(buffer.cut()) == ["1"]
+    assert numbers(buffer.cut()) == ["2"]
+
+
+@given(sizes=st.lists(st.integers(0, 3_000_000), max_size=12), batch_size=st.integers(1, 5))
+def test_cutting_loses_nothing_and_never_cuts_too_early(sizes: list[int], batch_size: int) -> None:
+    found = [entry(str(at), size=size) for at, size in enumerate(sizes)]
+    buffer = buffer_of(*found, batch_size=batch_size)
+    batches = []
+    while len(buffer):
+        batches.append(buffer.cut())
+
+    assert [one for batch in batches for one in batch] == found
+    assert all(len(payload(batch)) <= PAYLOAD_BYTES for batch in batches)
+    for batch, following in pairwise(batches):
+        if len(batch) < batch_size:
+            assert len(payload([*batch, following[0]])) > PAYLOAD_BYTES

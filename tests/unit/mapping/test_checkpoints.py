@@ -1,0 +1,88 @@
+"""Checkpoints are on disk before they count, and readable by others at any time."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from lockstep.local.mapping.checkpoints import Checkpoint, Checkpoints, read_checkpoints
+
+
+def opened(path: Path, function: str = "write_to_es") -> Checkpoints:
+    return Checkpoints(path, uuid=f"uuid of {function}", function=function, stream_arn="arn")
+
+
+def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "checkpoints.db"
+    with closing(opened(path)) as checkpoints:
+        checkpoints.advance("shard-0", "9")
+        checkpoints.advance("shard-0", "10")
+        checkpoints.advance("shard-1", "7")
+        created_at = checkpoints.created_at()
+
+    with closing(opened(path)) as checkpoints:
+        assert checkpoints.all() == {
+            "shard-0": Checkpoint("10", ended=False),
+            "shard-1": Checkpoint("7", ended=False),
+        }
+        assert checkpoints.created_at() == created_at
+
+
+def test_a_shard_that_is_read_to_its_end_is_marked(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "c.db")) as checkpoints:
+        checkpoints.advance("read", "9")
+        checkpoints.end("read")
+        checkpoints.end("empty")
+
+        assert checkpoints.all() == {
+            "read": Checkpoint("9", ended=True),
+            "empty": Checkpoint(None, ended=True),
+        }
+
+
+def test_two_mappings_share_the_file_and_see_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    with closing(opened(path)) as index, closing(opened(path, "write_to_dynamodb")) as table:
+        index.advance("shard-0", "3")
+        table.advance("shard-0", "5")
+        table.end("shard-1")
+
+        assert index.all() == {"shard-0": Checkpoint("3", ended=False)}
+        assert read_checkpoints(path) == {
+            "write_to_es": {"shard-0": "3"},
+            "write_to_dynamodb": {"shard-0": "5"},
+        }
+
+
+def test_a_mapping_that_settled_nothing_is_known_all_the_same(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "c.db")):
+        assert read_checkpoints(tmp_path / "c.db") == {"write_to_es": {}}
+
+
+def test_without_a_file_there_are_no_checkpoints(tmp_path: Path) -> None:
+    assert read_checkpoints(tmp_path / "c.db") == {}
+    assert not list(tmp_path.iterdir()), "reading makes no file"
+
+
+def test_a_file_that_is_just_being_made_has_no_checkpoints(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "c.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+
+    assert read_checkpoints(tmp_path / "c.db") == {}
+
+
+def test_threads_share_one_mappings_checkpoints(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "c.db")) as checkpoints:
+
+        def work(shard: str) -> None:
+            for number in range(20):
+                checkpoints.advance(shard, str(number))
+
+        threads = [threading.Thread(target=work, args=(f"shard-{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert set(checkpoints.all().values()) == {Checkpoint("19", ended=False)}
+        assert len(checkpoints.all()) == 4

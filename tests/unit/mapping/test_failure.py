@@ -1,0 +1,100 @@
+"""The failure document: its shape in FACTS.md, Event source mapping."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.core import Discard
+from lockstep.local.mapping.failure import BucketDestination, DestinationError, failure_document
+from lockstep.local.mapping.invocation import Place
+from tests.builders import STREAM_ARN
+
+AT = dt.datetime(2026, 11, 21, 8, 0, 1, 250_000, tzinfo=dt.UTC)
+ARRIVED = AT.timestamp() - 1.25
+PLACE = Place(STREAM_ARN, "shardId-000000000003", "us-east-1", "arn:function", "arn:role")
+ENTRIES = (
+    Entry("10", "a", ARRIVED, b'{"kinesis":{"data":"eA=="}}'),
+    Entry("12", "b", ARRIVED + 0.5, b'{"kinesis":{"data":"eQ=="}}'),
+)
+TRIED_OUT = Discard(ENTRIES, "RetryAttemptsExhausted", 4, "request-4", None)
+
+
+def written(discard: Discard) -> Any:
+    document = failure_document(discard, PLACE, at=AT, new_id=lambda: "new-id")
+    return msgspec.json.decode(msgspec.json.encode(document))
+
+
+def test_it_says_what_was_tried_and_keeps_the_payload() -> None:
+    assert written(TRIED_OUT) == {
+        "requestContext": {
+            "requestId": "request-4",
+            "functionArn": "arn:function",
+            "condition": "RetryAttemptsExhausted",
+            "approximateInvokeCount": 4,
+        },
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": None,
+        },
+        "version": "1.0",
+        "timestamp": "2026-11-21T08:00:01.250Z",
+        "KinesisBatchInfo": {
+            "shardId": "shardId-000000000003",
+            "startSequenceNumber": "10",
+            "endSequenceNumber": "12",
+            "approximateArrivalOfFirstRecord": "2026-11-21T08:00:00.000Z",
+            "approximateArrivalOfLastRecord": "2026-11-21T08:00:00.500Z",
+            "batchSize": 2,
+            "streamArn": STREAM_ARN,
+        },
+        "payload": {"Records": [{"kinesis": {"data": "eA=="}}, {"kinesis": {"data": "eQ=="}}]},
+    }
+
+
+def test_records_that_grew_too_old_have_no_response() -> None:
+    document = written(Discard(ENTRIES, "RecordAgeExceeded", 0, None, None))
+
+    assert "responseContext" not in document
+    assert document["requestContext"] == {
+        "requestId": "new-id",
+        "functionArn": "arn:function",
+        "condition": "RecordAgeExceeded",
+        "approximateInvokeCount": 0,
+    }
+
+
+def test_an_exception_is_told_as_unhandled() -> None:
+    raised = msgspec.structs.replace(TRIED_OUT, function_error="Unhandled")
+
+    assert written(raised)["responseContext"]["functionError"] == "Unhandled"
+
+
+def test_the_bucket_gets_it_under_lambdas_key() -> None:
+    put: list[dict[str, Any]] = []
+    destination = BucketDestination(
+        lambda **request: put.append(request), "set-aside", mapping_uuid="m", new_id=lambda: "n"
+    )
+    document = failure_document(TRIED_OUT, PLACE, at=AT, new_id=str)
+
+    place = destination.write(document, AT)
+
+    key = "aws/lambda/m/shardId-000000000003/2026/11/21/2026-11-21T08.00.01-n"
+    assert place == f"s3://set-aside/{key}"
+    (request,) = put
+    assert (request["Bucket"], request["Key"]) == ("set-aside", key)
+    assert msgspec.json.decode(request["Body"]) == written(TRIED_OUT)
+
+
+def test_a_bucket_that_does_not_take_it_is_an_error() -> None:
+    def refuse(**_: object) -> None:
+        raise OSError("no such bucket")
+
+    destination = BucketDestination(refuse, "set-aside", mapping_uuid="m", new_id=lambda: "n")
+    document = failure_document(TRIED_OUT, PLACE, at=AT, new_id=str)
+
+    with pytest.raises(DestinationError, match=r"s3://set-aside/.*: no such bucket"):
+        destination.write(document, AT)

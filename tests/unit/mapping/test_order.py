@@ -1,0 +1,67 @@
+"""What must hold whatever the function answers: nothing lost, first deliveries in order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.mapping.settings import Settings
+from tests.unit.mapping.play import DONE, RAISED, Batch, entries, play, report
+
+MOODS = st.lists(st.sampled_from(["done", "raise", "throttle", "nonsense", 0, 1, 2, 7]))
+
+
+@given(
+    count=st.integers(0, 30),
+    moods=MOODS,
+    batch_size=st.integers(1, 12),
+    retries=st.one_of(st.none(), st.integers(0, 3)),
+    bisect=st.booleans(),
+    window=st.sampled_from([0, 1]),
+)
+def test_every_record_is_settled_once_and_first_tried_in_order(
+    *,
+    count: int,
+    moods: list[str | int],
+    batch_size: int,
+    retries: int | None,
+    bisect: bool,
+    window: int,
+) -> None:
+    numbers = [str(1000 + position) for position in range(count)]
+    succeeded: list[str] = []
+    left = iter(moods)
+
+    def handle(batch: Batch) -> Returned | Errored | Throttled:
+        match next(left, "done"):
+            case "raise":
+                return RAISED
+            case "throttle":
+                return Throttled()
+            case "nonsense":
+                return report("77")
+            case int(position) if position < len(batch):
+                succeeded.extend(batch[:position])
+                return report(batch[position], batch[-1])
+            case _:
+                succeeded.extend(batch)
+                return DONE
+
+    settings = Settings(
+        batch_size=batch_size,
+        retries=retries,
+        bisect=bisect,
+        window_seconds=window,
+        reports_item_failures=True,
+    )
+    history = play(entries(*numbers), handle, settings)
+
+    discarded = [number for batch in history.discarded for number in batch]
+    assert sorted(succeeded + discarded) == numbers
+    assert succeeded == sorted(succeeded)
+    assert history.checkpoints == sorted(history.checkpoints)
+    assert history.checkpoints[-1:] == numbers[-1:]
+    first_tried = list(dict.fromkeys(number for batch in history.invocations for number in batch))
+    assert first_tried == numbers
+    assert all(1 <= len(batch) <= batch_size for batch in history.invocations)
+    if retries is None:
+        assert not discarded

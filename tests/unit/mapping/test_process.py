@@ -1,0 +1,202 @@
+"""The driver of the core, with a stream and a function that are objects in memory."""
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lockstep.local.mapping.batch import PAYLOAD_BYTES
+from lockstep.local.mapping.checkpoints import Checkpoint, Checkpoints
+from lockstep.local.mapping.failure import DestinationError, FailureDocument
+from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.process import Collaborators, Process
+from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.stream import (
+    ListedShard,
+    Position,
+    Records,
+    StreamRecord,
+    StreamUnavailableError,
+)
+
+PLACE = Place("arn:stream", "", "us-east-1", "arn:function", "arn:role")
+NOW_MS = round(dt.datetime.now(dt.UTC).timestamp() * 1000)
+
+
+class Stream:
+    """One closed shard."""
+
+    def __init__(self, *reads: Sequence[StreamRecord] | Exception) -> None:
+        self.reads = list(reads)
+        self.asked: list[Position] = []
+
+    def retention(self) -> float:
+        return 86_400.0
+
+    def shards(self) -> Sequence[ListedShard]:
+        return [ListedShard("shard", frozenset())]
+
+    def reader(self, shard_id: str, position: Position) -> "Stream":
+        assert shard_id == "shard"
+        self.asked.append(position)
+        return self
+
+    def read(self, limit: int) -> Records:
+        read = self.reads.pop(0)
+        if isinstance(read, Exception):
+            raise read
+        assert len(read) <= limit
+        return Records(read, behind=bool(self.reads), ended=not self.reads)
+
+
+class Function:
+    """Answers, in order, what the test wrote down; then that all is done."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self.answers = list(answers)
+        self.events: list[bytes] = []
+        self.closed = False
+
+    def invoke(self, event: bytes, request_id: str) -> Answer:
+        assert request_id
+        self.events.append(event)
+        answer = self.answers.pop(0) if self.answers else Returned(b"null")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self, grace: float) -> None:
+        assert grace > 0
+        self.closed = True
+
+
+class Destination:
+    """Takes documents, after some trouble."""
+
+    def __init__(self, troubles: int = 0) -> None:
+        self.troubles = troubles
+        self.documents: list[FailureDocument] = []
+
+    def write(self, document: FailureDocument, at: dt.datetime) -> str:
+        assert at.tzinfo
+        if self.troubles:
+            self.troubles -= 1
+            raise DestinationError("no such bucket")
+        self.documents.append(document)
+        return "s3://there"
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Iterator[Checkpoints]:
+    path = tmp_path / "checkpoints.db"
+    with closing(Checkpoints(path, uuid="u", function="f", stream_arn="arn:stream")) as one:
+        yield one
+
+
+def record(number: str, data: bytes = b"data") -> StreamRecord:
+    return StreamRecord(number, "key", data, NOW_MS)
+
+
+def run(world: Collaborators, **settings: object) -> None:
+    """Until the shard is read to its end."""
+    changed = msgspec.structs.replace(Settings(reports_item_failures=True), **settings)
+    process = Process(changed, PLACE, world)
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    try:
+        for _ in range(600):
+            if any(checkpoint.ended for checkpoint in world.checkpoints.all().values()):
+                return
+            thread.join(0.1)
+            assert thread.is_alive()
+        pytest.fail("the shard never ended")
+    finally:
+        process.stop()
+        thread.join(30)
+
+
+def test_a_shard_is_read_to_its_end_and_marked_so(checkpoints: Checkpoints) -> None:
+    function = Function()
+
+    run(Collaborators(Stream([record("1"), record("2")]), function, checkpoints, None))
+
+    assert len(function.events) == 1
+    assert function.closed
+    assert checkpoints.all() == {"shard": Checkpoint("2", ended=True)}
+
+
+def test_a_record_beyond_any_invocation_is_given_up_without_one(checkpoints: Checkpoints) -> None:
+    function, destination = Function(), Destination()
+    stream = Stream([record("1", b"x" * PAYLOAD_BYTES), record("2")])
+
+    run(Collaborators(stream, function, checkpoints, destination), retries=0)
+
+    assert len(function.events) == 1
+    (document,) = destination.documents
+    assert document.batch.start_sequence_number == document.batch.end_sequence_number == "1"
+
+
+def test_a_failure_document_is_written_before_the_shard_goes_on(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    destination = Destination(troubles=2)
+    function = Function(Errored("ValueError", "poison"))
+
+    run(
+        Collaborators(Stream([record("1"), record("2")]), function, checkpoints, destination),
+        retries=0,
+        batch_size=1,
+    )
+
+    assert len(destination.documents) == 1
+    assert checkpoints.all() == {"shard": Checkpoint("2", ended=True)}
+    log = caplog.text
+    assert log.count("failure document not written: no such bucket") == 2
+    assert "no retry left: ValueError: poison" in log
+    assert "RetryAttemptsExhausted after 1 invocations: s3://there" in log
+
+
+def test_a_stream_that_does_not_answer_is_told_once(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    down = StreamUnavailableError("refused")
+
+    run(Collaborators(Stream(down, down, [record("1")]), Function(), checkpoints, None))
+
+    assert caplog.text.count("stream does not answer, trying on: refused") == 1
+    assert caplog.text.count("stream answers again") == 1
+
+
+def test_what_ends_while_the_mapping_stops_still_counts(checkpoints: Checkpoints) -> None:
+    class StopsMeanwhile(Function):
+        def invoke(self, event: bytes, request_id: str) -> Answer:
+            process.stop()
+            return super().invoke(event, request_id)
+
+    function = StopsMeanwhile()
+    stream = Stream([record("1"), record("2")], [record("3")])
+    world = Collaborators(stream, function, checkpoints, None)
+    process = Process(Settings(batch_size=1), PLACE, world)
+
+    process.run()
+
+    assert len(function.events) == 1, "nothing new is started"
+    assert checkpoints.all() == {"shard": Checkpoint("1", ended=False)}
+
+
+def test_what_nobody_foresaw_ends_the_mapping(checkpoints: Checkpoints) -> None:
+    broken = Function(ZeroDivisionError("unforeseen"))
+    world = Collaborators(Stream([record("1")]), broken, checkpoints, None)
+
+    with pytest.raises(ZeroDivisionError, match="unforeseen"):
+        Process(Settings(), PLACE, world).run()
+
+    assert broken.closed
+    assert checkpoints.all() == {}

@@ -1,0 +1,87 @@
+"""What an answer means: FACTS.md, Event source mapping, "Success" and "Several identifiers"."""
+
+import pytest
+
+from lockstep.local.mapping.response import (
+    Errored,
+    Failed,
+    Judgement,
+    Returned,
+    Stopped,
+    Succeeded,
+    judge,
+)
+from tests.unit.mapping.play import entries
+
+BATCH = entries("9", "10", "11")
+
+
+def judged(payload: str) -> Judgement:
+    return judge(Returned(payload.encode()), BATCH, reports=True)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "",
+        "null",
+        '""',
+        "[]",
+        "{}",
+        '{"batchItemFailures":[]}',
+        '{"batchItemFailures":null}',
+        '{"statusCode":200}',
+    ],
+)
+def test_an_empty_response_is_success(payload: str) -> None:
+    assert judged(payload) == Succeeded()
+
+
+def test_one_identifier_stops_the_batch_there() -> None:
+    judgement = judged('{"batchItemFailures":[{"itemIdentifier":"10"}]}')
+
+    assert judgement == Stopped(1, "the function reported 10")
+
+
+def test_the_lowest_of_several_counts_as_a_number() -> None:
+    reported = '{"batchItemFailures":[{"itemIdentifier":"11"},{"itemIdentifier":"9"}]}'
+
+    assert judged(reported) == Stopped(0, "the function reported 9")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"batchItemFailures":[{"itemIdentifier":"12"}]}',
+        '{"batchItemFailures":[{"itemIdentifier":""}]}',
+        '{"batchItemFailures":[{"itemIdentifier":null}]}',
+        '{"batchItemFailures":[{"itemIdentifier":10}]}',
+        '{"batchItemFailures":[{}]}',
+        '{"batchItemFailures":["10"]}',
+        '{"batchItemFailures":[{"itemIdentifier":"10"},{"itemIdentifier":"12"}]}',
+        '{"batchItemFailures":"10"}',
+        '{"batchItemFailures":',
+        '"done"',
+        "[1]",
+        "true",
+        "0",
+    ],
+)
+def test_what_cannot_be_understood_fails_the_whole_batch(payload: str) -> None:
+    judgement = judged(payload)
+
+    assert isinstance(judgement, Failed)
+    assert judgement.function_error is None
+
+
+def test_what_a_function_returns_is_success_where_no_report_was_asked_for() -> None:
+    reported = Returned(b'{"batchItemFailures":[{"itemIdentifier":"9"}]}')
+
+    assert judge(reported, BATCH, reports=False) == Succeeded()
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_an_error_fails_the_whole_batch(*, reports: bool) -> None:
+    judgement = judge(Errored("KeyError", "'x'"), BATCH, reports=reports)
+
+    assert judgement == Failed("KeyError: 'x'", "Unhandled")

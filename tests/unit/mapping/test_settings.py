@@ -1,0 +1,116 @@
+"""FACTS.md, Event source mapping: every row of the table."""
+
+from typing import Any
+
+import pytest
+
+from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
+
+REQUIRED = {"StartingPosition": "TRIM_HORIZON"}
+BUCKET = {"OnFailure": {"Destination": "arn:aws:s3:::set-aside"}}
+
+
+def test_what_is_not_said_has_lambdas_default() -> None:
+    assert settings_from(REQUIRED) == Settings(
+        starting_position="TRIM_HORIZON",
+        starting_timestamp=None,
+        batch_size=100,
+        window_seconds=0,
+        retries=None,
+        age_seconds=None,
+        bisect=False,
+        reports_item_failures=False,
+        on_failure_bucket=None,
+        enabled=True,
+    )
+
+
+def test_what_is_said_counts_as_number_and_as_text() -> None:
+    said = {
+        "BatchSize": "500",
+        "BisectBatchOnFunctionError": "true",
+        "DestinationConfig": BUCKET,
+        "Enabled": False,
+        "EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s",
+        "FunctionName": "f",
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "MaximumBatchingWindowInSeconds": 5,
+        "MaximumRecordAgeInSeconds": 3600,
+        "MaximumRetryAttempts": "0",
+        "ParallelizationFactor": 1,
+        "StartingPosition": "AT_TIMESTAMP",
+        "StartingPositionTimestamp": "2026-11-21T08:00:00Z",
+        "TumblingWindowInSeconds": 0,
+    }
+
+    assert settings_from(said) == Settings(
+        starting_position="AT_TIMESTAMP",
+        starting_timestamp=1_795_248_000.0,
+        batch_size=500,
+        window_seconds=5,
+        retries=0,
+        age_seconds=3600,
+        bisect=True,
+        reports_item_failures=True,
+        on_failure_bucket="set-aside",
+        enabled=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [
+        ("BatchSize", 1, 10_000),
+        ("MaximumBatchingWindowInSeconds", 0, 300),
+        ("MaximumRetryAttempts", -1, 10_000),
+        ("MaximumRecordAgeInSeconds", 60, 604_800),
+    ],
+)
+def test_a_range_holds_its_ends_and_nothing_beyond(name: str, lowest: int, highest: int) -> None:
+    settings_from(REQUIRED | {name: lowest})
+    settings_from(REQUIRED | {name: highest})
+    for beyond in (lowest - 1, highest + 1):
+        with pytest.raises(SettingsError, match=f"^{name}: is {beyond}, must be"):
+            settings_from(REQUIRED | {name: beyond})
+
+
+def test_minus_one_means_until_the_records_expire() -> None:
+    said = {"MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1}
+
+    assert settings_from(REQUIRED | said) == settings_from(REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BatchSize", "many"),
+        ("BatchSize", 1.5),
+        ("BatchSize", True),
+        ("BatchSise", 1),
+        ("BisectBatchOnFunctionError", "perhaps"),
+        ("DestinationConfig", {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:0:q"}}),
+        ("DestinationConfig", {"OnFailure": "arn:aws:s3:::set-aside"}),
+        ("DestinationConfig", "arn:aws:s3:::set-aside"),
+        ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
+        ("FunctionResponseTypes", ["ReportEverything"]),
+        ("MaximumRecordAgeInSeconds", 0),
+        ("ParallelizationFactor", 2),
+        ("ParallelizationFactor", 11),
+        ("StartingPosition", None),
+        ("StartingPosition", "EARLIEST"),
+        ("StartingPosition", "AT_TIMESTAMP"),
+        ("StartingPositionTimestamp", 1_795_248_000),
+        ("TumblingWindowInSeconds", 60),
+        ("TumblingWindowInSeconds", 901),
+    ],
+)
+def test_an_error_names_the_property(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=name.removesuffix("Timestamp")):
+        settings_from(REQUIRED | {name: value})
+
+
+def test_a_starting_time_needs_a_zone() -> None:
+    said = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": "2026-11-21T08:00:00"}
+
+    with pytest.raises(SettingsError, match="a time with a zone"):
+        settings_from(said)

@@ -1,0 +1,200 @@
+"""Any Kinesis endpoint through boto3: what its answers and errors mean to a mapping."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
+from types_boto3_kinesis import KinesisClient
+
+from lockstep.local.mapping.stream import (
+    AfterSequenceNumber,
+    AtTimestamp,
+    KinesisStream,
+    ListedShard,
+    Position,
+    PositionLostError,
+    Records,
+    StreamRecord,
+    StreamUnavailableError,
+    TrimHorizon,
+)
+
+ARRIVED = dt.datetime(2026, 11, 21, 8, 0, 0, 500_000, tzinfo=dt.UTC)
+
+
+def error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "said so"}}, "Operation")
+
+
+class Client:
+    """A Kinesis client that answers, in order, what the test wrote down."""
+
+    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def answer(**request: Any) -> Any:
+            self.requests.append((operation, request))
+            said = self.answers.pop(0)
+            if isinstance(said, Exception):
+                raise said
+            return said
+
+        return answer
+
+    @property
+    def stream(self) -> KinesisStream:
+        return KinesisStream(cast("KinesisClient", self), "images")
+
+
+def iterator(name: str) -> dict[str, str]:
+    return {"ShardIterator": name}
+
+
+def records(*numbers: str, behind: int = 0, following: str | None = "next") -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "Records": [
+            {
+                "SequenceNumber": number,
+                "PartitionKey": "key",
+                "Data": b"data",
+                "ApproximateArrivalTimestamp": ARRIVED,
+            }
+            for number in numbers
+        ],
+        "MillisBehindLatest": behind,
+    }
+    return answer if following is None else answer | {"NextShardIterator": following}
+
+
+def test_shards_are_listed_over_all_pages_with_their_parents() -> None:
+    client = Client(
+        {
+            "Shards": [{"ShardId": "a"}, {"ShardId": "b", "ParentShardId": "a"}],
+            "NextToken": "more",
+        },
+        {"Shards": [{"ShardId": "c", "ParentShardId": "a", "AdjacentParentShardId": "b"}]},
+    )
+
+    assert client.stream.shards() == [
+        ListedShard("a", frozenset()),
+        ListedShard("b", frozenset({"a"})),
+        ListedShard("c", frozenset({"a", "b"})),
+    ]
+    assert client.requests == [
+        ("list_shards", {"StreamName": "images"}),
+        ("list_shards", {"NextToken": "more"}),
+    ]
+
+
+def test_retention_is_in_seconds() -> None:
+    client = Client({"StreamDescriptionSummary": {"RetentionPeriodHours": 24}})
+
+    assert client.stream.retention() == 86_400
+
+
+@pytest.mark.parametrize(
+    ("position", "where"),
+    [
+        (TrimHorizon(), {"ShardIteratorType": "TRIM_HORIZON"}),
+        (AtTimestamp(5.0), {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 5.0}),
+        (
+            AfterSequenceNumber("9"),
+            {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": "9"},
+        ),
+    ],
+)
+def test_a_reader_starts_where_it_was_told(position: Position, where: dict[str, Any]) -> None:
+    client = Client(iterator("first"), records("10", behind=5))
+
+    read = client.stream.reader("a", position).read(100)
+
+    arrived = round(ARRIVED.timestamp() * 1000)
+    assert read == Records([StreamRecord("10", "key", b"data", arrived)], behind=True, ended=False)
+    assert client.requests == [
+        ("get_shard_iterator", {"StreamName": "images", "ShardId": "a", **where}),
+        ("get_records", {"ShardIterator": "first", "Limit": 100}),
+    ]
+
+
+def test_a_read_never_asks_for_more_than_kinesis_gives() -> None:
+    client = Client(iterator("first"), records())
+
+    client.stream.reader("a", TrimHorizon()).read(50_000)
+
+    assert client.requests[-1] == ("get_records", {"ShardIterator": "first", "Limit": 10_000})
+
+
+def test_a_closed_shard_ends_with_its_last_record() -> None:
+    client = Client(iterator("first"), records("10"), records("11", following=None))
+    reader = client.stream.reader("a", TrimHorizon())
+
+    assert not reader.read(10).ended
+    assert reader.read(10).ended
+
+
+def test_an_expired_iterator_is_renewed_behind_the_last_record_read() -> None:
+    client = Client(
+        iterator("first"),
+        records("10"),
+        error("ExpiredIteratorException"),
+        iterator("renewed"),
+        records("11"),
+    )
+    reader = client.stream.reader("a", TrimHorizon())
+    reader.read(10)
+
+    assert reader.read(10) == Records((), behind=True, ended=False)
+    assert [one.sequence_number for one in reader.read(10).records] == ["11"]
+    assert client.requests[3][1]["StartingSequenceNumber"] == "10"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        error("ProvisionedThroughputExceededException"),
+        error("ResourceNotFoundException"),
+        error("InternalFailure"),
+        EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+        ResponseParserError("cut off"),
+    ],
+    ids=lambda trouble: str(trouble)[:40],
+)
+def test_after_trouble_a_reader_goes_on_where_it_was(trouble: Exception) -> None:
+    client = Client(
+        iterator("first"), records("10"), trouble, trouble, iterator("again"), records("11")
+    )
+    reader = client.stream.reader("a", TrimHorizon())
+    reader.read(10)
+
+    for _ in range(2):
+        with pytest.raises(StreamUnavailableError):
+            reader.read(10)
+    assert [one.sequence_number for one in reader.read(10).records] == ["11"]
+    assert client.requests[-2][1]["StartingSequenceNumber"] == "10"
+
+
+def test_a_new_iterator_that_is_refused_is_no_endless_loop() -> None:
+    client = Client(iterator("first"), error("InvalidArgumentException"))
+
+    with pytest.raises(StreamUnavailableError):
+        client.stream.reader("a", TrimHorizon()).read(10)
+
+
+def test_a_checkpoint_that_the_stream_does_not_know_is_lost() -> None:
+    client = Client(error("InvalidArgumentException"))
+
+    with pytest.raises(PositionLostError):
+        client.stream.reader("a", AfterSequenceNumber("9")).read(10)
+
+
+@pytest.mark.parametrize("trouble", [error("LimitExceededException"), ResponseParserError("x")])
+def test_a_stream_that_cannot_be_described_is_unavailable(trouble: Exception) -> None:
+    with pytest.raises(StreamUnavailableError):
+        Client(trouble).stream.shards()
+    with pytest.raises(StreamUnavailableError):
+        Client(trouble).stream.retention()

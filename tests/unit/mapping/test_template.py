@@ -1,0 +1,183 @@
+"""The template's functions and mappings, as they are on one machine."""
+
+from pathlib import Path
+
+import pytest
+
+from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.template import FunctionMapping, function_mapping
+from lockstep.stack import Endpoints, Stack
+
+STACK = Stack(
+    endpoints=Endpoints(
+        kinesis="http://127.0.0.1:1",
+        dynamodb="http://127.0.0.1:2",
+        opensearch="http://127.0.0.1:3",
+        s3="http://127.0.0.1:4",
+    ),
+    stream="local-stream",
+    table="local-table",
+    index="local-index",
+    bucket="local-bucket",
+    region="eu-west-1",
+    functions={},
+    state=".lockstep",
+)
+PROJECT = Path(__file__).parents[3]
+STREAM_ARN = "arn:aws:kinesis:eu-west-1:000000000000:stream/local-stream"
+
+TEMPLATE = """
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: {Runtime: python3.13, CodeUri: functions/, Timeout: 20}
+Parameters:
+  OpenSearchEndpoint: {Type: String, Default: ""}
+  Batch: {Type: Number, Default: 7}
+  Stage: {Type: String, Default: test}
+Conditions:
+  MakesDomain: !Equals [!Ref OpenSearchEndpoint, ""]
+  HasDomain: !Not [!Condition MakesDomain]
+  Both: !And [!Condition HasDomain, !Equals [!Ref Stage, test]]
+  Either: !Or [!Condition MakesDomain, !Equals [!Ref Stage, test]]
+  Never: !Equals [a, b]
+Mappings:
+  Days: {"7": {short: 3, long: 30}}
+Resources:
+  AnyStream: {Type: AWS::Kinesis::Stream, Properties: {ShardCount: 1}}
+  AnyTable: {Type: AWS::DynamoDB::Table, Properties: {}}
+  AnyBucket: {Type: AWS::S3::Bucket}
+  Domain: {Type: AWS::OpenSearchService::Domain, Condition: MakesDomain}
+  Role: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}
+  Probe:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.probe.handler.handle
+      Role: !GetAtt Role.Arn
+      MemorySize: 256
+      Environment:
+        Variables:
+          TABLE: !Ref AnyTable
+          TABLE_ARN: !GetAtt AnyTable.Arn
+          BUCKET: !Sub "s3://${AnyBucket}/${Stage}/${!kept}/${AWS::Region}"
+          ENDPOINT: !If [MakesDomain, !GetAtt Domain.DomainEndpoint, !Ref OpenSearchEndpoint]
+          BOTH: !If [Both, "yes", "no"]
+          EITHER: !If [Either, "yes", "no"]
+          ABSENT: !If [Never, "yes", !Ref AWS::NoValue]
+          JOINED: !Join ["-", [a, !Ref Batch, !Select [1, [x, y]]]]
+          FOUND: !FindInMap [Days, !Ref Batch, long]
+          SUBSTITUTED: !Sub ["${Given}/${AnyStream.Arn}", {Given: !Ref Stage}]
+          FLAG: true
+      Events:
+        Records:
+          Type: Kinesis
+          Properties:
+            Stream: !GetAtt AnyStream.Arn
+            StartingPosition: TRIM_HORIZON
+            BatchSize: !Ref Batch
+            BisectBatchOnFunctionError: true
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            DestinationConfig: {OnFailure: {Type: S3, Destination: !GetAtt AnyBucket.Arn}}
+  Other:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: functions.other.handler.handle
+      Role: !GetAtt Role.Arn
+"""
+
+
+def read(tmp_path: Path, text: str = TEMPLATE, name: str = "probe") -> FunctionMapping:
+    path = tmp_path / "template.yaml"
+    path.write_text(text)
+    return function_mapping(path, name, STACK)
+
+
+def test_the_function_sees_local_names_for_what_the_template_makes(tmp_path: Path) -> None:
+    function = read(tmp_path).function
+
+    assert function.environment == {
+        "TABLE": "local-table",
+        "TABLE_ARN": "arn:aws:dynamodb:eu-west-1:000000000000:table/local-table",
+        "BUCKET": "s3://local-bucket/test/${kept}/eu-west-1",
+        "ENDPOINT": "http://127.0.0.1:3",
+        "BOTH": "yes",
+        "EITHER": "yes",
+        "JOINED": "a-7-y",
+        "FOUND": "30",
+        "SUBSTITUTED": f"test/{STREAM_ARN}",
+        "FLAG": "true",
+    }
+
+
+def test_the_function_is_as_the_template_says(tmp_path: Path) -> None:
+    function = read(tmp_path).function
+
+    assert function.handler == "functions.probe.handler.handle"
+    assert (function.name, function.deployed_name) == ("probe", "probe")
+    assert (function.timeout, function.memory) == (20, 256)
+    assert function.role_arn == "arn:aws:iam::000000000000:role/Role"
+
+
+def test_the_mapping_is_as_the_template_says(tmp_path: Path) -> None:
+    mapping = read(tmp_path)
+
+    assert mapping.stream_arn == STREAM_ARN
+    assert mapping.settings.batch_size == 7
+    assert mapping.settings.bisect
+    assert mapping.settings.reports_item_failures
+    assert mapping.settings.on_failure_bucket == "local-bucket"
+
+
+def test_an_alias_is_its_function(tmp_path: Path) -> None:
+    aliased = "FunctionName: !Sub ${AWS::StackName}-probe\n      AutoPublishAlias: live"
+
+    mapping = read(tmp_path, TEMPLATE.replace("MemorySize: 256", aliased))
+
+    assert mapping.function.deployed_name == "lockstep-probe"
+    assert mapping.function.name == "probe"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("BatchSize: !Ref Batch", "BatchSize: 0", "ProbeRecords: BatchSize: is 0, must be 1"),
+        ("TABLE: !Ref AnyTable", "TABLE: !Ref Nothing", "TABLE: there is no Nothing"),
+        ("!GetAtt AnyTable.Arn", "!GetAtt AnyTable.StreamArn", "AnyTable.StreamArn is not known"),
+        ("!Ref AnyTable", "!ImportValue x", "TABLE: Fn::ImportValue of 'x' cannot be resolved"),
+        ("[Both,", "[Neither,", "there is no Neither"),
+        ("Batch, long]", "Batch, wide]", "there is no Days.7.wide"),
+        ("Stage: {Type: String, Default: test}", "Stage: {Type: String}", "Stage has no default"),
+        ("Handler: functions.probe.", "Handler: functions.prob.", "no function has Handler"),
+        ("Stream: !GetAtt AnyStream.Arn", "Strean: x", "Probe"),
+        ("Resources:", "Ressources:", "it has no Resources"),
+        ("Globals:", "Globals: [", "expected"),
+    ],
+)
+def test_an_error_says_where_the_template_is_wrong(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in TEMPLATE
+
+    with pytest.raises(TemplateError, match=message):
+        read(tmp_path, TEMPLATE.replace(old, new))
+
+
+def test_a_function_without_a_stream_has_no_mapping(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="Other has 0 Kinesis events, not one"):
+        read(tmp_path, name="other")
+
+
+def test_a_missing_template_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match=r"nowhere\.yaml"):
+        function_mapping(tmp_path / "nowhere.yaml", "probe", STACK)
+
+
+@pytest.mark.parametrize("name", ["write_to_dynamodb", "write_to_es"])
+def test_the_projects_own_template_can_be_used_here(name: str) -> None:
+    mapping = function_mapping(PROJECT / "template.yaml", name, STACK)
+
+    assert mapping.stream_arn == STREAM_ARN
+    assert mapping.settings.reports_item_failures
+    assert mapping.settings.starting_position == "TRIM_HORIZON"
+    assert mapping.settings.on_failure_bucket == "local-bucket"
+    assert mapping.function.environment["QUARANTINE_BUCKET"] == "local-bucket"

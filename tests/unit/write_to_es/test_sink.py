@@ -1,0 +1,293 @@
+"""What the index's sink makes of answers that OpenSearch on this machine never gives."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+from opensearchpy.connection.base import Connection
+from opensearchpy.exceptions import ConnectionError as NotConnected
+from opensearchpy.exceptions import ConnectionTimeout
+
+from functions.write_to_es.connect import LONGEST_DETAIL
+from functions.write_to_es.sink import ImageIndex
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
+from tests.builders import change
+
+type Answer = tuple[int, str] | Exception
+JSON = {"content-type": "application/json; charset=UTF-8"}
+HTML = {"content-type": "text/html"}
+
+
+class Scripted(Connection):
+    """A connection that gives these answers, one after another."""
+
+    def __init__(
+        self, *, answers: list[Answer], headers_of_answers: Mapping[str, str], **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._answers = answers
+        self._headers = headers_of_answers
+
+    def perform_request(self, *_: Any, **__: Any) -> Any:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, text = answer
+        if not 200 <= status < 300:
+            self._raise_error(status, text, self._headers["content-type"])
+        return status, self._headers, text
+
+
+def index_that_answers(*answers: Answer, headers: Mapping[str, str] = JSON) -> ImageIndex:
+    script = list(answers)
+    client = OpenSearch(
+        ["http://127.0.0.1:1"],
+        connection_class=Scripted,
+        answers=script,
+        headers_of_answers=headers,
+        max_retries=0,
+    )
+    return ImageIndex(client, "images", longest_request=5.0)
+
+
+def bulk(*items: Mapping[str, Any], **more: Any) -> Answer:
+    return 200, json.dumps({"items": [{"index": item} for item in items], **more})
+
+
+def failed(status: int, kind: str, reason: str = "because", **more: Any) -> Mapping[str, Any]:
+    return {"status": status, "error": {"type": kind, "reason": reason, **more}}
+
+
+def held_off(current: object, provided: int = 5) -> Mapping[str, Any]:
+    return failed(
+        409,
+        "version_conflict_engine_exception",
+        f"[T0]: version conflict, current version [{current}] is higher or equal to the one "
+        f"provided [{provided}]",
+    )
+
+
+def stored(image_id: str, moved_to: int, **source: Any) -> Mapping[str, Any]:
+    return {"_id": image_id, "_version": moved_to, "found": True, "_source": source}
+
+
+def mget(*docs: Mapping[str, Any]) -> Answer:
+    return 200, json.dumps({"docs": docs})
+
+
+def sent(*answers: Answer, count: int = 1, headers: Mapping[str, str] = JSON) -> Sequence[Outcome]:
+    changes = [change(f"T{number}", 5) for number in range(count)]
+    return index_that_answers(*answers, headers=headers).send(changes)
+
+
+CREATED: Mapping[str, Any] = {"status": 201}
+
+
+class TestItems:
+    def test_the_filtered_answer_and_the_whole_one_say_the_same(self) -> None:
+        whole = {"_index": "i", "_id": "T0", "_version": 5, "result": "created", "status": 201}
+        assert sent(bulk(CREATED)) == [Applied()]
+        assert sent(bulk(whole, errors=False, took=3)) == [Applied()]
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (429, "rejected_execution_exception"),
+            (500, "exception"),
+            (502, "bad_gateway"),
+            (503, "unavailable_shards_exception"),
+            (504, "timeout"),
+            (404, "shard_not_found_exception"),
+            (418, "something_new"),
+            (409, "something_new"),
+        ],
+    )
+    def test_what_may_pass_fails_its_own_change_only(self, status: int, kind: str) -> None:
+        first, second = sent(bulk(failed(status, kind), CREATED), count=2)
+        assert first == Failed(f"index images: {status}: {kind}: because")
+        assert second == Applied()
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "mapper_parsing_exception",
+            "document_parsing_exception",
+            "strict_dynamic_mapping_exception",
+            "illegal_argument_exception",
+        ],
+    )
+    def test_what_never_works_refuses_its_own_change_only(self, kind: str) -> None:
+        first, second = sent(bulk(failed(400, kind), CREATED), count=2)
+        assert first == Refused(f"index images: 400: {kind}: because")
+        assert second == Applied()
+
+    def test_a_refusal_names_its_root_and_stays_short(self) -> None:
+        cause = {"type": "number_format_exception", "reason": "For input string: x"}
+        (refused,) = sent(bulk(failed(400, "mapper_parsing_exception", caused_by=cause)))
+        assert isinstance(refused, Refused)
+        assert refused.detail.endswith("because (number_format_exception: For input string: x)")
+        (refused,) = sent(bulk(failed(400, "mapper_parsing_exception", "x" * 10_000)))
+        assert isinstance(refused, Refused)
+        assert len(refused.detail) <= LONGEST_DETAIL + 1
+
+    @pytest.mark.parametrize(
+        ("status", "kind", "reason"),
+        [
+            (401, "security_exception", "no credentials"),
+            (403, "security_exception", "no permissions for [indices:data/write/bulk]"),
+            (403, "cluster_block_exception", "index blocked"),
+            (404, "index_not_found_exception", "no such index [images]"),
+            (400, "index_closed_exception", "closed"),
+            (400, "illegal_argument_exception", "no write index is defined for alias [images]."),
+        ],
+    )
+    def test_a_broken_deployment_raises_with_its_cause(
+        self, status: int, kind: str, reason: str
+    ) -> None:
+        with pytest.raises(MisconfiguredError) as raised:
+            sent(bulk(CREATED, failed(status, kind, reason)), count=2)
+        assert str(raised.value) == f"index images: {status}: {kind}: {reason}"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            bulk(),
+            bulk(CREATED),
+            bulk(CREATED, CREATED, CREATED),
+            (200, "{}"),
+            (200, "[]"),
+            (200, '"items"'),
+            (200, ""),
+            (200, '{"items": [{"index": {"status": 201}}, {"index": {}}]}'),
+            (200, '{"items": [{"index": {"status": "201"}}, {"index": {"status": 201}}]}'),
+            (200, '{"items": [{}, {"index": {"status": 201}}]}'),
+            (200, '{"items": [{"index": {"status": 201}}, {"index": {"sta'),
+        ],
+    )
+    def test_an_answer_that_is_none_fails_the_request(self, answer: Answer) -> None:
+        with pytest.raises(RequestFailedError, match="index images: "):
+            sent(answer, count=2)
+
+    def test_a_web_page_in_place_of_an_answer_fails_the_request(self) -> None:
+        with pytest.raises(RequestFailedError, match="index images: "):
+            sent((200, "<html>"), headers=HTML)
+
+
+class TestWholeRequest:
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            (400, RequestRefusedError),
+            (413, RequestRefusedError),
+            (401, MisconfiguredError),
+            (403, MisconfiguredError),
+            (404, MisconfiguredError),
+            (302, RequestFailedError),
+            (405, RequestFailedError),
+            (418, RequestFailedError),
+            (429, RequestFailedError),
+            (500, RequestFailedError),
+            (502, RequestFailedError),
+            (503, RequestFailedError),
+            (504, RequestFailedError),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("body", "headers"),
+        [
+            ('{"error": {"type": "cause", "root_cause": [{"reason": "r"}]}}', JSON),
+            ('{"Message": "User is not authorized: cause"}', JSON),
+            ("<html>cause</html>", HTML),
+        ],
+    )
+    def test_a_status_means_one_thing_and_names_alias_and_cause(
+        self, status: int, error: type[SinkError], body: str, headers: Mapping[str, str]
+    ) -> None:
+        with pytest.raises(SinkError) as raised:
+            sent((status, body), headers=headers)
+        assert type(raised.value) is error
+        assert str(raised.value).startswith("index images: ")
+        assert str(status) in str(raised.value)
+        assert "cause" in str(raised.value)
+
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            NotConnected("N/A", "refused", OSError("refused")),
+            ConnectionTimeout("TIMEOUT", "late", OSError("late")),
+        ],
+    )
+    def test_a_lost_connection_fails_the_request(self, lost: Exception) -> None:
+        with pytest.raises(RequestFailedError, match="index images: "):
+            sent(lost)
+
+    def test_a_check_tells_the_same_apart(self) -> None:
+        with pytest.raises(RequestFailedError):
+            index_that_answers((503, "{}")).check()
+        with pytest.raises(MisconfiguredError):
+            index_that_answers((403, "{}")).check()
+        with pytest.raises(MisconfiguredError):
+            index_that_answers((400, "{}")).check()
+
+
+class TestGuard:
+    def test_a_higher_version_needs_no_second_look(self) -> None:
+        assert sent(bulk(held_off(6))) == [Stale()]
+        assert sent(bulk(held_off(2**53))) == [Stale()]
+
+    @pytest.mark.parametrize("current", ["5", "4", "-1", "x", ""])
+    def test_everything_else_is_decided_by_the_stored_document(self, current: str) -> None:
+        same = change("T0", 5)
+        digest = getattr(same, "digest", None)
+        there = stored("T0", 5, version=5, deleted=False, digest=digest)
+        assert sent(bulk(held_off(current)), mget(there)) == [Duplicate()]
+
+    def test_a_reason_in_other_words_is_decided_by_the_stored_document(self) -> None:
+        item = failed(409, "version_conflict_engine_exception", "held off; [T0] has [6] already")
+        assert sent(bulk(item), mget(stored("T0", 6, version=6))) == [Stale()]
+
+    def test_a_document_overtaken_in_between_is_stale(self) -> None:
+        assert sent(bulk(held_off(5)), mget(stored("T0", 7, version=7))) == [Stale()]
+
+    def test_one_look_decides_for_all_and_outcomes_keep_their_positions(self) -> None:
+        digest = getattr(change("T3", 5), "digest", None)
+        outcomes = sent(
+            bulk(held_off(9), held_off(5), CREATED, held_off(5)),
+            mget(
+                stored("T1", 5, version=5, deleted=False, digest="other"),
+                stored("T3", 5, version=5, deleted=False, digest=digest),
+            ),
+            count=4,
+        )
+        assert [type(outcome) for outcome in outcomes] == [Stale, Conflict, Applied, Duplicate]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (503, "{}"),
+            (400, "{}"),
+            mget(),
+            mget({"_id": "T9", "found": False}),
+            (200, "{"),
+            mget({"_id": "T1", "error": {"type": "no_shard_available_action_exception"}}),
+            mget({"_id": "T1", "found": False}),
+            mget(stored("T1", 4, version=4)),
+        ],
+    )
+    def test_a_look_that_does_not_tell_leaves_only_the_unclear_for_later(
+        self, answer: Answer
+    ) -> None:
+        applied, unclear = sent(bulk(CREATED, held_off(5)), answer, count=2)
+        assert applied == Applied()
+        assert isinstance(unclear, Failed)
+
+    def test_a_look_that_is_forbidden_is_a_misconfiguration(self) -> None:
+        with pytest.raises(MisconfiguredError, match="403"):
+            sent(bulk(held_off(5)), (403, "{}"))
+
+
+def test_a_send_and_its_look_fit_into_the_longest_send() -> None:
+    assert index_that_answers().longest_send == 10.0
