@@ -1,0 +1,100 @@
+"""A stack is found: a local one in its folder, a deployed one through its outputs."""
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lockstep.sam import env_vars
+from lockstep.stack import (
+    Endpoints,
+    Stack,
+    StackNotFoundError,
+    read_deployed,
+    read_local,
+    write_local,
+)
+
+REGION = "eu-central-1"
+OUTPUTS = {
+    "StreamName": "the-stream",
+    "TableName": "the-table",
+    "OpenSearchEndpoint": "https://search.example",
+    "IndexAlias": "images",
+    "QuarantineBucket": "the-bucket",
+    "WriteToDynamodbName": "f1",
+    "WriteToEsName": "f2",
+}
+LOCAL = Stack(
+    endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
+    stream="s",
+    table="t",
+    index="i",
+    bucket="b",
+    region=REGION,
+    functions={"write_to_dynamodb": "f1", "write_to_es": "f2"},
+    state="/state",
+)
+
+
+def deploy(name: str, outputs: dict[str, str]) -> None:
+    template = {
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
+        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
+    }
+    cloudformation = boto3.client("cloudformation", REGION)
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+
+
+@mock_aws
+def test_a_deployed_stack_is_found_through_its_outputs() -> None:
+    deploy("lockstep", OUTPUTS)
+    found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
+    assert found == Stack(
+        endpoints=Endpoints(None, None, "https://search.example", None),
+        stream="the-stream",
+        table="the-table",
+        index="images",
+        bucket="the-bucket",
+        region=REGION,
+        functions={"write_to_dynamodb": "f1", "write_to_es": "f2"},
+    )
+    assert found.live == "images-live"
+
+
+@mock_aws
+def test_a_stack_that_is_not_there_is_named() -> None:
+    with pytest.raises(StackNotFoundError, match="'nowhere' in eu-central-1"):
+        read_deployed(boto3.client("cloudformation", REGION), "nowhere", REGION)
+
+
+@mock_aws
+def test_a_stack_that_is_not_ours_is_told_by_what_it_lacks() -> None:
+    deploy("other", {key: value for key, value in OUTPUTS.items() if key != "TableName"})
+    with pytest.raises(StackNotFoundError, match="no output 'TableName'"):
+        read_deployed(boto3.client("cloudformation", REGION), "other", REGION)
+
+
+def test_a_local_stack_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_local(LOCAL, tmp_path)
+    assert read_local(tmp_path) == LOCAL
+
+
+def test_without_a_local_stack_the_message_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(StackNotFoundError, match="lockstep up"):
+        read_local(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"stream": 1}', b"\xff"])
+def test_a_damaged_description_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "stack.json").write_bytes(content)
+    with pytest.raises(StackNotFoundError, match="damaged"):
+        read_local(tmp_path)
+
+
+def test_the_environment_for_sam_names_each_function_as_the_template_does() -> None:
+    made = env_vars(LOCAL)
+    assert made["WriteToDynamodb"]["TABLE_NAME"] == "t"
+    assert made["WriteToEs"]["OPENSEARCH_ENDPOINT"] == "http://o"

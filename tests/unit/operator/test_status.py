@@ -1,0 +1,85 @@
+"""The status: how far each consumer is behind, and when that counts as caught up."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from lockstep.stack import Endpoints, Stack
+from lockstep.status import Behind, deployed_consumers, status, wait_until
+
+NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
+STACK = Stack(
+    endpoints=Endpoints(None, None, "https://o", None),
+    stream="s",
+    table="t",
+    index="i",
+    bucket="b",
+    region="eu-central-1",
+    functions={"write_to_es": "f"},
+)
+
+
+def by_ages(*ages: float) -> Behind:
+    """What is said of a deployed consumer with these iterator ages, minute by minute."""
+    client = boto3.client(
+        "cloudwatch", "eu-central-1", aws_access_key_id="local", aws_secret_access_key="local"
+    )
+    points = [
+        {"Timestamp": NOW - dt.timedelta(minutes=len(ages) - at), "Maximum": age}
+        for at, age in enumerate(ages)
+    ]
+    with Stubber(client) as stub:
+        stub.add_response("get_metric_statistics", {"Datapoints": points[::-1]})
+        return deployed_consumers(client, {"write_to_es": "f"}, now=NOW)["write_to_es"]
+
+
+@pytest.mark.parametrize(
+    ("ages", "behind_ms", "caught_up"),
+    [
+        ([5000, 900, 0], 0, True),
+        ([900, 5000, 0], 0, False),
+        ([0, 0, 1000], 1000, False),
+        ([0], 0, False),
+        ([], None, False),
+    ],
+)
+def test_a_deployed_consumer_has_caught_up_after_two_young_minutes(
+    ages: Sequence[float], behind_ms: int | None, *, caught_up: bool
+) -> None:
+    assert by_ages(*ages) == Behind(None, behind_ms, caught_up=caught_up)
+
+
+def test_a_stack_has_caught_up_when_every_consumer_has() -> None:
+    done, late = Behind(0, 0, caught_up=True), Behind(3, 9, caught_up=False)
+    assert status(STACK, {"a": done, "b": done}, 0).caught_up
+    assert not status(STACK, {"a": done, "b": late}, 0).caught_up
+
+
+def test_waiting_looks_until_it_is_done() -> None:
+    looks = iter([1, 2, 3])
+    slept: list[float] = []
+    seen = wait_until(
+        lambda: next(looks),
+        lambda one: one == 3,
+        seconds=10,
+        every=0.5,
+        elapsed=lambda: 0,
+        sleep=slept.append,
+    )
+    assert (seen, slept) == (3, [0.5, 0.5])
+
+
+def test_waiting_ends_with_its_time_and_says_what_was_seen_last() -> None:
+    times = iter([0, 1, 2, 3])
+    seen = wait_until(
+        lambda: "late",
+        lambda _: False,
+        seconds=2,
+        every=1,
+        elapsed=lambda: next(times),
+        sleep=lambda _: None,
+    )
+    assert seen == "late"

@@ -1,0 +1,26 @@
+"""Nothing from outside reaches a terminal raw."""
+
+import pytest
+
+from lockstep.terminal import highlighted, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Thames", "Thames"),
+        ("Cézanne’s café \U0001f5bc", "Cézanne’s café \U0001f5bc"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\nb", r"a\nb"),
+        ("a\u202eb", r"a\u202eb"),
+        ("\x9b31m", r"\x9b31m"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_made_visible(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_highlights_are_marked_and_everything_in_them_is_made_harmless() -> None:
+    text = highlighted("the <em>Tha\x1bmes</em> [red]at")
+    assert text.plain == r"the Tha\x1bmes [red]at"
+    assert [text.plain[span.start : span.end] for span in text.spans] == [r"Tha\x1bmes"]
