@@ -106,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lockstep.local.kinesis"]
         command += ["--database", f"{folder}/kinesis.db"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:  # noqa: S603 - our own
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:
             try:
                 if endpoint.stdout is None:
                     raise TypeError("a pipe was asked for")

@@ -64,7 +64,7 @@ def dynamodb_client(port: int | None) -> "DynamoDBClient":
         endpoint_url=f"http://{HOST}:{port}",
         region_name="us-east-1",
         aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106  # the local engine takes any
+        aws_secret_access_key="local",  # the local engine takes any
     )
 
 
@@ -74,7 +74,7 @@ def s3_client(port: int | None) -> "S3Client":
         endpoint_url=f"http://{HOST}:{port}",
         region_name="us-east-1",
         aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106  # the local engine takes any
+        aws_secret_access_key="local",  # the local engine takes any
         config=Config(s3={"addressing_style": "path"}),
     )
 

@@ -68,7 +68,7 @@ def start_up(state: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(*told: str) -> Supervised:
-            process = subprocess.Popen(  # noqa: S603  # our own script
+            process = subprocess.Popen(  # our own script
                 command(state, *told),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -231,7 +231,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: St
 
 
 def test_detached_it_returns_when_ready_and_runs_on(state: Path) -> None:
-    ended = subprocess.run(  # noqa: S603  # our own script
+    ended = subprocess.run(  # our own script
         command(state, "detach"), check=False, capture_output=True, text=True
     )
     try:
@@ -256,7 +256,7 @@ def test_a_server_that_does_not_start_stops_everything_and_is_named(start_up: St
 
 
 def test_detached_it_tells_why_it_did_not_start(state: Path) -> None:
-    ended = subprocess.run(  # noqa: S603  # our own script
+    ended = subprocess.run(  # our own script
         command(state, "detach", "broken-server"), check=False, capture_output=True, text=True
     )
     log = state / "logs" / "kinesis.log"

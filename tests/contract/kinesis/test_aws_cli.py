@@ -22,7 +22,7 @@ def aws(kinesis_endpoint: str) -> Aws:
 
     def run(command: str, *arguments: str) -> Any:
         where = ("--endpoint-url", kinesis_endpoint, "--region", "us-east-1", "--output", "json")
-        done = subprocess.run(  # noqa: S603 (the CLI of this repository's own tools)
+        done = subprocess.run(
             [str(AWS), *where, "kinesis", command, *arguments],
             env=os.environ | credentials,
             capture_output=True,

@@ -97,7 +97,7 @@ def test_a_discarded_batch_lies_in_s3_with_its_payload(tmp_path: Path, s3_endpoi
         endpoint_url=s3_endpoint,
         region_name="us-east-1",
         aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 (nobody checks it)
+        aws_secret_access_key="local",
         config=Config(s3={"addressing_style": "path"}),
     )
     with closing(s3), staged(tmp_path, s3=s3_endpoint) as stage:

@@ -29,7 +29,7 @@ def kinesis(tmp_path: Path) -> Iterator["KinesisClient"]:
     database = tmp_path / "kinesis.db"
     command = [sys.executable, "-m", "lockstep.local.kinesis", "--limits"]
     command += ["--database", str(database)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:
         try:
             assert endpoint.stdout is not None
             client = boto3.client(
@@ -37,7 +37,7 @@ def kinesis(tmp_path: Path) -> Iterator["KinesisClient"]:
                 endpoint_url=endpoint.stdout.readline().split()[-1],
                 region_name="us-east-1",
                 aws_access_key_id="local",
-                aws_secret_access_key="local",  # noqa: S106 - the local endpoint takes any
+                aws_secret_access_key="local",
                 config=Config(retries={"total_max_attempts": 1}),
             )
             client.create_stream(StreamName=STREAM, ShardCount=2)

@@ -56,7 +56,7 @@ def client_of(endpoint: str) -> Client:
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - DynamoDB Local takes any
+        aws_secret_access_key="local",
         config=Config(
             connect_timeout=1,
             read_timeout=30,

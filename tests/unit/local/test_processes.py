@@ -112,7 +112,7 @@ child = start(Service("one", [sys.executable, "-c", {SLEEP!r}], folder, folder /
 time.sleep(600)
 """
     command = [sys.executable, "-c", parent_code, str(tmp_path)]
-    with subprocess.Popen(command) as parent:  # noqa: S603  # the code above
+    with subprocess.Popen(command) as parent:  # the code above
         eventually((tmp_path / "child").exists)
         child = trace(int((tmp_path / "child").read_text()))
         assert child.process() is not None
@@ -126,7 +126,7 @@ def test_a_child_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> 
         dying_with_parent([sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
     )
     command[command.index(str(os.getpid()))] = "1"
-    ended = subprocess.run(  # noqa: S603  # built above
+    ended = subprocess.run(  # built above
         command, check=False, capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (1, "the parent is gone already\n")

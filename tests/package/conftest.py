@@ -1,0 +1,66 @@
+"""What is deployed: the template as CloudFormation, and the artifacts that `sam build` makes."""
+
+import os
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.write_to_dynamodb.table import ensure_table
+from functions.write_to_es.index import ensure_index
+from lockstep.connect import Clients
+from lockstep.local.mapping.template import translated
+from lockstep.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
+from tests.package.tools import TEMPLATE, sam
+
+pytest.register_assert_rewrite("tests.package.samples")
+
+
+@pytest.fixture(scope="session")
+def template() -> Mapping[str, Any]:
+    """template.yaml as SAM turns it into CloudFormation."""
+    return translated(TEMPLATE, LOCAL_REGION)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `sam build` makes: the built template, and each function's artifact."""
+    folder = tmp_path_factory.mktemp("sam")
+    # `sam build` takes the first Python of the functions' version on PATH that has pip.
+    venv.create(folder / "python", with_pip=True)
+    path = os.pathsep.join([str(folder / "python" / "bin"), os.environ["PATH"]])
+    sam("build", "--build-dir", folder / "build", PATH=path)
+    return folder / "build"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    request: pytest.FixtureRequest,
+    opensearch_endpoint: str,
+    dynamodb_endpoint: str,
+    s3_endpoint: str,
+) -> Stack:
+    """Stores of this test module alone, empty at first."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    stack = Stack(
+        endpoints=Endpoints(
+            kinesis=None,
+            dynamodb=dynamodb_endpoint,
+            opensearch=opensearch_endpoint,
+            s3=s3_endpoint,
+        ),
+        stream="lockstep-images",
+        table=name,
+        index=name,
+        bucket=name,
+        region=LOCAL_REGION,
+        functions={consumer: consumer for consumer in CONSUMERS},
+        state="tests",
+    )
+    clients = Clients(stack)
+    ensure_table(clients.dynamodb, stack.table)
+    ensure_index(clients.opensearch, stack.index)
+    clients.s3.create_bucket(Bucket=stack.bucket)
+    return stack

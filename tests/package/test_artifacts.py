@@ -1,0 +1,78 @@
+"""The artifacts of `sam build` hold what a function needs to run, and nothing of its neighbours."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.package.tools import FUNCTIONS, ROOT, imports
+
+# Lambda takes 250 MB; what is far below starts fast. Most of the index's is what opensearch-py
+# wants installed and never imports.
+LARGEST_MB = {"WriteToDynamodb": 8, "WriteToEs": 40, "IndexOnDeployment": 40}
+HANDLERS = {
+    "WriteToDynamodb": "functions.write_to_dynamodb.handler.handle",
+    "WriteToEs": "functions.write_to_es.handler.handle",
+    "IndexOnDeployment": "functions.write_to_es.index_on_deployment.handle",
+}
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+@pytest.mark.parametrize(("function", "folder"), FUNCTIONS.items())
+def test_an_artifact_holds_its_function_and_the_shared_rules_as_they_are_here(
+    built: Path, function: str, folder: str
+) -> None:
+    ours = _files(ROOT / "functions" / folder)
+    rules = _files(ROOT / "shared")
+    del rules["pyproject.toml"]
+    assert _files(built / function / "functions" / folder) == ours
+    assert _files(built / function / "shared") == rules
+
+
+@pytest.mark.parametrize(("function", "folder"), FUNCTIONS.items())
+def test_an_artifact_holds_nothing_else_of_ours_and_no_boto3(
+    built: Path, function: str, folder: str
+) -> None:
+    top = {path.name for path in (built / function).iterdir()}
+    assert top.isdisjoint({"tests", "lockstep", "benchmarks", "boto3", "botocore"})
+    assert {path.name for path in (built / function / "functions").iterdir()} == {folder}
+
+
+def test_the_tables_artifact_has_no_package_of_the_index(built: Path) -> None:
+    top = {path.name for path in (built / "WriteToDynamodb").iterdir()}
+    assert top.isdisjoint({"opensearchpy", "requests", "grpc", "google"})
+
+
+@pytest.mark.parametrize(("function", "handler"), HANDLERS.items())
+def test_a_handler_imports_from_the_artifact_alone(
+    built: Path, function: str, handler: str
+) -> None:
+    loaded = imports(built / function, handler)
+    assert "shared.event" in loaded or "shared.sink" in loaded
+    assert loaded.isdisjoint({"grpc", "google.protobuf"})
+
+
+@pytest.mark.parametrize("function", HANDLERS)
+def test_an_artifact_is_small(built: Path, function: str) -> None:
+    size = sum(path.stat().st_size for path in (built / function).rglob("*") if path.is_file())
+    assert size < LARGEST_MB[function] * 1_000_000
+
+
+def test_the_table_and_the_index_are_built_with_the_same_pinned_versions(built: Path) -> None:
+    pinned = {
+        line.strip().replace("-", "_").lower()
+        for line in (ROOT / "requirements" / "functions.txt").read_text().splitlines()
+        if "==" in line
+    }
+    for function in HANDLERS:
+        installed = {
+            path.name.removesuffix(".dist-info").replace("-", "==").lower()
+            for path in (built / function).glob("*.dist-info")
+        }
+        assert installed - {"lockstep_shared==0.1.0"} <= pinned

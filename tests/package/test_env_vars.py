@@ -1,0 +1,74 @@
+"""`lockstep status --env-vars` says what `sam local invoke --env-vars` needs, name by name."""
+
+from samtranslator.yaml_helper import yaml_parse
+
+from lockstep.local.mapping.template import function_mapping
+from lockstep.sam import env_vars
+from lockstep.stack import CONSUMERS, Endpoints, Stack
+from tests.package.tools import FUNCTIONS, TEMPLATE
+
+
+def _stack(endpoints: Endpoints) -> Stack:
+    return Stack(
+        endpoints=endpoints,
+        stream="a-stream",
+        table="a-table",
+        index="an-alias",
+        bucket="a-bucket",
+        region="us-east-1",
+        functions={consumer: consumer for consumer in CONSUMERS},
+    )
+
+
+LOCAL = _stack(
+    Endpoints(
+        kinesis="http://127.0.0.1:1",
+        dynamodb="http://127.0.0.1:2",
+        opensearch="http://127.0.0.1:3",
+        s3="http://127.0.0.1:4",
+    )
+)
+# The local event source mapping gives these to every function, template or not.
+ENDPOINTS = {"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3"}
+DEPLOYED = _stack(
+    Endpoints(kinesis=None, dynamodb=None, opensearch="https://search.example", s3=None)
+)
+
+
+def test_a_local_stacks_functions_meet_its_engines() -> None:
+    assert env_vars(LOCAL) == {
+        "WriteToDynamodb": {
+            "TABLE_NAME": "a-table",
+            "QUARANTINE_BUCKET": "a-bucket",
+            "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:2",
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:4",
+        },
+        "WriteToEs": {
+            "OPENSEARCH_ENDPOINT": "http://127.0.0.1:3",
+            "INDEX_ALIAS": "an-alias",
+            "QUARANTINE_BUCKET": "a-bucket",
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:4",
+        },
+    }
+
+
+def test_a_deployed_stacks_services_are_left_to_the_sdk() -> None:
+    variables = {name for function in env_vars(DEPLOYED).values() for name in function}
+    assert variables == {"TABLE_NAME", "QUARANTINE_BUCKET", "OPENSEARCH_ENDPOINT", "INDEX_ALIAS"}
+
+
+def test_only_what_the_template_names_is_said() -> None:
+    # SAM CLI passes over a variable that the template does not name, without a word.
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    for function, variables in env_vars(LOCAL).items():
+        assert (
+            variables.keys() <= resources[function]["Properties"]["Environment"]["Variables"].keys()
+        )
+
+
+def test_it_agrees_with_what_the_local_event_source_mapping_gives_the_functions() -> None:
+    for function, consumer in FUNCTIONS.items():
+        given = function_mapping(TEMPLATE, consumer, LOCAL).function.environment
+        said = env_vars(LOCAL)[function]
+        assert {name for name in said if name in given and given[name] != said[name]} == set()
+        assert {name for name in said if name not in given} <= ENDPOINTS

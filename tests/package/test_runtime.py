@@ -1,0 +1,77 @@
+"""Both built artifacts, under AWS's own runtime, bring every sample into the real stores."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.local.mapping.template import function_mapping
+from lockstep.stack import Stack
+from tests.package import samples
+from tests.package.tools import FUNCTIONS, TEMPLATE, emulated
+
+type Functions = Mapping[str, Callable[[bytes], Any]]
+
+
+@pytest.fixture(scope="module")
+def functions(
+    built: Path, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Functions]:
+    """Both functions, running, in the environment that the template gives them."""
+    with ExitStack() as running:
+        yield {
+            function: running.enter_context(
+                emulated(
+                    built / function,
+                    described.handler,
+                    {**described.environment, **samples.environments(stack)[function]},
+                    tmp_path_factory.mktemp(function),
+                )
+            )
+            for function, name in FUNCTIONS.items()
+            for described in [function_mapping(TEMPLATE, name, stack).function]
+        }
+
+
+@pytest.fixture(scope="module")
+def answers(functions: Functions) -> Mapping[tuple[str, str], Any]:
+    """What each function answered to each sample."""
+    return {
+        (function, name): invoke(samples.invocation(name))
+        for function, invoke in functions.items()
+        for name in samples.names()
+    }
+
+
+@pytest.mark.parametrize("name", samples.names())
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_record_of_a_sample_is_settled(
+    answers: Mapping[tuple[str, str], Any], function: str, name: str
+) -> None:
+    assert answers[function, name] == {"batchItemFailures": []}
+
+
+@pytest.mark.usefixtures("answers")
+def test_both_stores_hold_the_highest_version_of_each_image(stack: Stack) -> None:
+    contents, _ = samples.expected()
+    assert samples.in_table(stack) == contents
+    assert samples.in_index(stack) == contents
+
+
+@pytest.mark.usefixtures("answers")
+def test_both_functions_quarantined_the_same_records_with_payload_and_reason(stack: Stack) -> None:
+    _, set_aside = samples.expected()
+    assert samples.in_quarantine(stack) == set_aside
+
+
+@pytest.mark.usefixtures("answers")
+def test_everything_again_and_backwards_changes_nothing(functions: Functions, stack: Stack) -> None:
+    for invoke in functions.values():
+        for name in reversed(samples.names()):
+            assert invoke(samples.invocation(name)) == {"batchItemFailures": []}
+    contents, set_aside = samples.expected()
+    assert samples.in_table(stack) == contents
+    assert samples.in_index(stack) == contents
+    assert samples.in_quarantine(stack) == set_aside

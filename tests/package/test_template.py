@@ -1,0 +1,330 @@
+"""The template, as CloudFormation gets it: linted, least privilege, nothing lost on the way."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.stack import read_deployed
+from tests.package.tools import ROOT, sam
+
+type Template = Mapping[str, Any]
+
+ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/${OpenSearchDomainName}/"
+TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
+
+
+def _properties(template: Template, logical_id: str) -> Any:
+    return template["Resources"][logical_id]["Properties"]
+
+
+def _of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {
+        logical_id: resource["Properties"]
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def _plain(resource: Any) -> str:
+    """A policy's Resource, short: `ImageTable.Arn`, `${QuarantineBucket.Arn}/x`, `es:images/x`."""
+    match resource:
+        case {"Fn::GetAtt": [str(name), str(attribute)]}:
+            return f"{name}.{attribute}"
+        case {"Fn::Sub": str(text)}:
+            return text.replace(ARN, "domain:")
+        case {"Ref": str(name)}:
+            return name
+        case _:
+            return str(resource)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _allowed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for statement in document["Statement"]:
+        # The one conditional statement is there when the stack has a key of its own.
+        said = statement["Fn::If"][1] if "Fn::If" in statement else statement
+        assert said["Effect"] == "Allow"
+        for action in _listed(said["Action"]):
+            for resource in _listed(said["Resource"]):
+                yield action, _plain(resource)
+
+
+def _permissions(template: Template, function: str) -> set[tuple[str, str]]:
+    """Action and resource of all that a function may do."""
+    role = _properties(template, _plain(_properties(template, function)["Role"])[: -len(".Arn")])
+    documents = [policy["PolicyDocument"] for policy in role["Policies"]]
+    documents += [
+        _properties(template, managed["Ref"])["PolicyDocument"]
+        for managed in role.get("ManagedPolicyArns", [])
+    ]
+    return {permission for document in documents for permission in _allowed(document)}
+
+
+def test_cfn_lint_finds_nothing_in_what_is_rendered(template: Template, tmp_path: Path) -> None:
+    rendered = tmp_path / "rendered.json"
+    rendered.write_text(json.dumps(template))
+    run = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--", rendered],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stdout + run.stderr, run.returncode) == ("", 0)
+
+
+def test_sam_finds_nothing_in_the_template() -> None:
+    assert "is a valid SAM Template" in sam("validate", "--lint")
+
+
+def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
+    assert "AWSLambdaKinesisExecutionRole" not in json.dumps(template)
+    attached = {
+        role: role_properties.get("ManagedPolicyArns", [])
+        for role, role_properties in _of_type(template, "AWS::IAM::Role").items()
+    }
+    assert attached == {
+        "WriteToDynamodbRole": [{"Ref": "ConsumerPolicy"}],
+        "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
+        "IndexOnDeploymentRole": [],
+    }
+
+
+CONSUMER = TRACE | {
+    ("kinesis:DescribeStream", "ImageStream.Arn"),
+    ("kinesis:DescribeStreamSummary", "ImageStream.Arn"),
+    ("kinesis:GetRecords", "ImageStream.Arn"),
+    ("kinesis:GetShardIterator", "ImageStream.Arn"),
+    ("kinesis:ListShards", "ImageStream.Arn"),
+    ("kms:Decrypt", "KmsKeyArn"),
+    ("kms:GenerateDataKey", "KmsKeyArn"),
+    ("s3:ListBucket", "QuarantineBucket.Arn"),
+    ("s3:PutObject", "${QuarantineBucket.Arn}/aws/lambda/*"),
+}
+
+
+def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
+    assert _permissions(template, "WriteToDynamodb") == CONSUMER | {
+        ("dynamodb:DescribeTable", "ImageTable.Arn"),
+        ("dynamodb:PartiQLInsert", "ImageTable.Arn"),
+        ("dynamodb:PartiQLUpdate", "ImageTable.Arn"),
+        ("logs:CreateLogStream", "WriteToDynamodbLog.Arn"),
+        ("logs:PutLogEvents", "WriteToDynamodbLog.Arn"),
+        ("s3:PutObject", "${QuarantineBucket.Arn}/quarantine/write_to_dynamodb/*"),
+    }
+
+
+def test_the_indexs_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
+    assert _permissions(template, "WriteToEs") == CONSUMER | {
+        ("es:ESHttpGet", "domain:${IndexAlias}/_mapping"),
+        ("es:ESHttpPost", "domain:${IndexAlias}/_bulk"),
+        ("es:ESHttpPost", "domain:${IndexAlias}/_mget"),
+        ("logs:CreateLogStream", "WriteToEsLog.Arn"),
+        ("logs:PutLogEvents", "WriteToEsLog.Arn"),
+        ("s3:PutObject", "${QuarantineBucket.Arn}/quarantine/write_to_es/*"),
+    }
+
+
+def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
+    template: Template,
+) -> None:
+    assert _permissions(template, "IndexOnDeployment") == TRACE | {
+        ("es:ESHttpGet", "domain:${IndexAlias}"),
+        ("es:ESHttpGet", "domain:_alias/${IndexAlias}-live"),
+        ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
+        ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),
+        ("es:ESHttpPut", "domain:${IndexAlias}-*/_alias/${IndexAlias}-live"),
+        ("logs:CreateLogStream", "IndexOnDeploymentLog.Arn"),
+        ("logs:PutLogEvents", "IndexOnDeploymentLog.Arn"),
+    }
+
+
+@pytest.mark.parametrize(("function", "batch_size"), [("WriteToDynamodb", 100), ("WriteToEs", 500)])
+def test_a_mapping_loses_nothing_and_waits_for_nobody(
+    template: Template, function: str, batch_size: int
+) -> None:
+    age = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
+    assert _properties(template, f"{function}Stream") == {
+        "FunctionName": {"Ref": function},
+        "EventSourceArn": {"Fn::GetAtt": ["ImageStream", "Arn"]},
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": batch_size,
+        "MaximumBatchingWindowInSeconds": 1,
+        "ParallelizationFactor": 1,
+        "MaximumRetryAttempts": -1,
+        "MaximumRecordAgeInSeconds": age,
+        "BisectBatchOnFunctionError": True,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "DestinationConfig": {
+            "OnFailure": {"Destination": {"Fn::GetAtt": ["QuarantineBucket", "Arn"]}}
+        },
+    }
+
+
+def test_each_consumer_has_one_mapping_and_no_function_another(template: Template) -> None:
+    mappings = _of_type(template, "AWS::Lambda::EventSourceMapping")
+    assert mappings.keys() == {"WriteToDynamodbStream", "WriteToEsStream"}
+
+
+def test_no_record_reaches_the_index_before_the_index_is_there(template: Template) -> None:
+    # The mapping names the function, and so waits for it.
+    assert "ImageIndex" in _listed(template["Resources"]["WriteToEs"]["DependsOn"])
+
+
+def test_records_are_given_up_a_day_before_the_stream_forgets_them(template: Template) -> None:
+    days_allowed = template["Parameters"]["RetentionDays"]["AllowedValues"]
+    a_day, longest = 86_400, 604_800
+    assert template["Mappings"]["Retention"] == {
+        str(days): {"Hours": days * 24, "RecordAge": min((days - 1) * a_day, longest)}
+        for days in days_allowed
+    }
+
+
+def test_the_horizon_is_the_retention_plus_the_quarantine(template: Template) -> None:
+    parameters = template["Parameters"]
+    assert template["Mappings"]["Horizon"] == {
+        str(retention): {
+            str(quarantine): retention + quarantine
+            for quarantine in parameters["QuarantineDays"]["AllowedValues"]
+        }
+        for retention in parameters["RetentionDays"]["AllowedValues"]
+    }
+
+
+def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Template) -> None:
+    mapping = (ROOT / "functions/write_to_es/mapping.json").read_bytes()
+    said = _properties(template, "ImageIndex")["MappingSha256"]
+    assert said == hashlib.sha256(mapping).hexdigest(), "put it into template.yaml, MappingSha256"
+
+
+@pytest.mark.parametrize(
+    ("function", "own"),
+    [
+        ("WriteToDynamodb", {"TABLE_NAME", "AWS_ENDPOINT_URL_DYNAMODB"}),
+        ("WriteToEs", {"OPENSEARCH_ENDPOINT", "INDEX_ALIAS"}),
+    ],
+)
+def test_a_function_sees_what_it_needs(template: Template, function: str, own: set[str]) -> None:
+    variables = _properties(template, function)["Environment"]["Variables"]
+    assert variables.keys() == own | {
+        "QUARANTINE_BUCKET",
+        "HORIZON_DAYS",
+        "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "POWERTOOLS_LOG_LEVEL",
+        "AWS_ENDPOINT_URL_S3",
+    }
+    # Named for `sam local invoke` alone.
+    endpoints = [value for name, value in variables.items() if name.startswith("AWS_")]
+    assert endpoints == [{"Ref": "AWS::NoValue"}] * len(endpoints)
+
+
+def test_every_function_has_the_same_runtime_and_its_own_log(template: Template) -> None:
+    functions = _of_type(template, "AWS::Lambda::Function")
+    assert functions.keys() == {"WriteToDynamodb", "WriteToEs", "IndexOnDeployment"}
+    for name, properties in functions.items():
+        assert properties["Runtime"] == "python3.13"
+        assert properties["Architectures"] == ["x86_64"]
+        assert properties["TracingConfig"] == {"Mode": "Active"}
+        assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Log"}}
+
+
+def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> None:
+    timeouts = {
+        name: properties["Timeout"]
+        for name, properties in _of_type(template, "AWS::Lambda::Function").items()
+    }
+    assert timeouts == {"WriteToDynamodb": 60, "WriteToEs": 60, "IndexOnDeployment": 180}
+    # CloudFormation must hear the function out, or it reports a time-out for the real reason.
+    assert _properties(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
+
+
+def test_the_stream_is_encrypted_and_keeps_as_long_as_it_is_told(template: Template) -> None:
+    assert _properties(template, "ImageStream") == {
+        "RetentionPeriodHours": {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "Hours"]},
+        "StreamModeDetails": {
+            "StreamMode": {"Fn::If": ["HasShardCount", "PROVISIONED", "ON_DEMAND"]}
+        },
+        "ShardCount": {"Fn::If": ["HasShardCount", {"Ref": "ShardCount"}, {"Ref": "AWS::NoValue"}]},
+        "StreamEncryption": {
+            "EncryptionType": "KMS",
+            "KeyId": {"Fn::If": ["HasKey", {"Ref": "KmsKeyArn"}, "alias/aws/kinesis"]},
+        },
+    }
+
+
+def test_the_table_is_guarded_against_loss(template: Template) -> None:
+    table = _properties(template, "ImageTable")
+    assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": "image_id", "AttributeType": "S"}]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+@pytest.mark.parametrize("store", ["ImageTable", "QuarantineBucket"])
+def test_what_holds_the_only_copy_outlives_the_stack(template: Template, store: str) -> None:
+    resource = template["Resources"][store]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_nothing_in_quarantine_expires(template: Template) -> None:
+    bucket = _properties(template, "QuarantineBucket")
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule.keys() == {
+        "Id",
+        "Status",
+        "NoncurrentVersionExpiration",
+        "ExpiredObjectDeleteMarker",
+    }
+
+
+def test_the_quarantine_is_private_encrypted_and_speaks_tls_only(template: Template) -> None:
+    bucket = _properties(template, "QuarantineBucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert bucket["BucketEncryption"]
+    (statement,) = _properties(template, "QuarantineBucketPolicy")["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_domain_is_encrypted_and_closed(template: Template) -> None:
+    domain = _properties(template, "ImageDomain")
+    assert domain["EngineVersion"] == "OpenSearch_3.3"
+    assert domain["EncryptionAtRestOptions"] == {"Enabled": True}
+    assert domain["NodeToNodeEncryptionOptions"] == {"Enabled": True}
+    assert domain["DomainEndpointOptions"] == {
+        "EnforceHTTPS": True,
+        "TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10",
+    }
+    # Without it a path in a policy binds nobody.
+    assert domain["AdvancedOptions"] == {"rest.action.multi.allow_explicit_index": "false"}
+    # An allow here would add to what the roles may.
+    assert {one["Effect"] for one in domain["AccessPolicies"]["Statement"]} == {"Deny"}
+
+
+def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
+    class CloudFormation:
+        def describe_stacks(self, **_: str) -> Mapping[str, Any]:
+            outputs = [{"OutputKey": name, "OutputValue": name} for name in template["Outputs"]]
+            return {"Stacks": [{"Outputs": outputs}]}
+
+    found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
+    named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
+    assert named | set(found.functions.values()) == template["Outputs"].keys()
+
+
+def test_the_build_is_never_cached() -> None:
+    # The cache's key is the function's folder: a change in shared/ would not be deployed.
+    assert "cached = false" in (ROOT / "samconfig.toml").read_text()

@@ -1,0 +1,188 @@
+"""The sample events: what lies in `events/`, made from the builders and real records.
+
+`python -m tests.sample_events` writes the files; a test says when they are out of date.
+"""
+
+import base64
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockstep.converters import load_mapping
+from shared.event import MAX_EVENT_BYTES, Reason
+from tests.builders import ARRIVED_AT, image_event, kinesis_record
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "events"
+STREAM = "lockstep-images"
+
+# A few short records: a sample is there to be read.
+LONGEST_RECORD_BYTES = 500
+# Ids of their own, so that putting a sample never meets the same artwork of a demo.
+ID_PREFIX = "sample-"
+MIXED = 100
+
+
+@cache
+def artworks() -> Sequence[tuple[str, dict[str, Any]]]:
+    """Real images: id and fields, of the short ones among data/tate-2000.ndjson."""
+    tate = load_mapping("tate")
+    with (ROOT / "data" / "tate-2000.ndjson").open("rb") as file:
+        short = (line.rstrip(b"\n") for line in file if len(line) < LONGEST_RECORD_BYTES)
+        events = [msgspec.json.decode(tate.convert(line)) for line in short]
+    return [(ID_PREFIX + event["image_id"], event["image"]) for event in events]
+
+
+class Poison(msgspec.Struct, frozen=True):
+    """A record that can never be applied: why, and its data."""
+
+    reason: Reason
+    data: bytes
+    partition_key: str
+
+
+def event(artwork: int, revision: int, kind: str = "image.uploaded") -> dict[str, Any]:
+    """An event of a real image; a later revision occurred, and is versioned, a minute later."""
+    image_id, image = artworks()[artwork]
+    at_ms = ARRIVED_AT - 3_600_000 + 60_000 * revision
+    occurred = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
+    fields: dict[str, Any] = {"occurred_at": f"{occurred:%Y-%m-%dT%H:%M:%S.%f}Z"}
+    if kind != "image.deleted":
+        tags = [*image.get("tags", []), f"revision {revision}"]
+        fields["image"] = image | {"tags": tags}
+    return image_event(image_id, at_ms * 1000, kind, **fields)
+
+
+def poison() -> Mapping[str, Poison]:
+    """Every kind of record that no consumer can apply, by name; alone, without a good neighbour."""
+    good = event(0, 1)
+    text = msgspec.json.encode(good)
+    image_id = good["image_id"]
+    kinds: dict[str, tuple[Reason, bytes]] = {
+        "not-utf8": ("not_utf8", text.replace(b'"name":"', b'"name":"\xe9\xff')),
+        "byte-order-mark": ("not_json", b"\xef\xbb\xbf" + text),
+        "cut-off": ("not_json", text[:-20]),
+        "empty": ("not_json", b""),
+        "nan": ("not_json", _with(good, b'"width":NaN')),
+        "lone-surrogate": ("not_json", _with(good, rb'"description":"\ud800"')),
+        "no-object": ("schema", b'["image.uploaded"]'),
+        "unknown-type": ("schema", msgspec.json.encode(good | {"type": "image.moved"})),
+        "unknown-field": ("schema", msgspec.json.encode(good | {"colour": "blue"})),
+        "version-true": ("schema", msgspec.json.encode(good | {"version": True})),
+        "version-float": ("schema", msgspec.json.encode(good | {"version": 1.0})),
+        "version-zero": ("schema", msgspec.json.encode(good | {"version": 0})),
+        "huge-number": ("schema", _with(good, b'"width":1' + b"0" * 400)),
+        "no-name": ("schema", msgspec.json.encode(good | {"image": {"width": 1}})),
+        "no-image": ("schema", msgspec.json.encode(image_event(image_id) | {"image": None})),
+        "bad-id": ("schema", msgspec.json.encode(good | {"image_id": "../etc"})),
+        "no-zone": ("schema", msgspec.json.encode(good | {"occurred_at": "2026-11-21T08:00:00"})),
+        "runaway-nesting": ("schema", b"[" * 3000 + b"]" * 3000),
+        "too-large": ("too_large", text + b" " * (MAX_EVENT_BYTES + 1 - len(text))),
+        "aggregated": ("aggregated", b"\xf3\x89\x9a\xc2\x0a\x05lucky" + bytes(16)),
+        "version-ahead": (
+            "version_ahead",
+            msgspec.json.encode(good | {"version": (ARRIVED_AT + 2 * 86_400_000) * 1000}),
+        ),
+    }
+    records = {name: Poison(reason, data, image_id) for name, (reason, data) in kinds.items()}
+    records["other-partition-key"] = Poison("partition_key", text, f"{image_id}-2")
+    return records
+
+
+def _with(good: Mapping[str, Any], member: bytes) -> bytes:
+    """The event's JSON with one more member in its image, which no encoder would write."""
+    return msgspec.json.encode(good).replace(b'"image":{', b'"image":{' + member + b",")
+
+
+def mixed() -> list[dict[str, Any]]:
+    """A hundred events as they come in life: repeats and latecomers, but no conflict."""
+    kinds = ("image.uploaded", "image.updated", "image.updated", "image.deleted", "image.updated")
+    events = [
+        event(10 + artwork, revision, kinds[revision - 1])
+        for artwork in range(34)
+        for revision in range(1, 2 + artwork % 5)
+    ][: MIXED - 5]
+    # Every artwork's own order is lost, and every nineteenth event comes twice.
+    shuffled = [events[at * 37 % len(events)] for at in range(len(events))]
+    return [*shuffled, *shuffled[::19]][:MIXED]
+
+
+def invocations() -> Mapping[str, list[dict[str, Any]]]:
+    """The `Records` of each sample invocation, by file name."""
+    first, second, third, fourth = (event(at, 1) for at in (1, 2, 3, 4))
+    gone = "image.deleted"
+    batches: dict[str, list[dict[str, Any] | Poison]] = {
+        "upload.json": [event(0, 1)],
+        "update.json": [event(0, 2, "image.updated")],
+        "delete.json": [event(0, 3, gone)],
+        "out-of-order.json": [
+            event(5, 3, "image.updated"),
+            event(5, 1),
+            event(5, 2, "image.updated"),
+            event(6, 2, gone),
+            event(6, 1),
+        ],
+        "duplicate.json": [event(7, 1), event(8, 1), event(7, 1), event(7, 1)],
+        "poison.json": [
+            first,
+            second,
+            *poison().values(),
+            third,
+            # One version, two contents: the first stays.
+            third | {"image": fourth["image"]},
+            fourth,
+        ],
+        f"mixed-{MIXED}.json": list(mixed()),
+    }
+    return {
+        name: [_record(one, position) for position, one in enumerate(batch, start=1000 * number)]
+        for number, (name, batch) in enumerate(batches.items(), start=1)
+    }
+
+
+def _record(one: dict[str, Any] | Poison, position: int) -> dict[str, Any]:
+    data, key = (one.data, one.partition_key) if isinstance(one, Poison) else (one, None)
+    return kinesis_record(
+        data, partition_key=key, position=position, arrived_at=ARRIVED_AT + position
+    )
+
+
+def put_records() -> Mapping[str, dict[str, Any]]:
+    """Inputs of `aws kinesis put-record --cli-input-json`, by file name."""
+    good = {
+        "upload.json": event(0, 1),
+        "update.json": event(0, 2, "image.updated"),
+        "delete.json": event(0, 3, "image.deleted"),
+    }
+    puts = {name: (msgspec.json.encode(one), one["image_id"]) for name, one in good.items()} | {
+        f"poison-{name}.json": (poison()[name].data, poison()[name].partition_key)
+        for name in ("not-utf8", "cut-off", "unknown-field", "other-partition-key")
+    }
+    return {
+        name: {
+            "StreamName": STREAM,
+            "PartitionKey": key,
+            "Data": base64.b64encode(data).decode(),
+        }
+        for name, (data, key) in puts.items()
+    }
+
+
+def files() -> Mapping[Path, bytes]:
+    """Every sample file's path under `events/` and its content."""
+    found: dict[Path, Any] = {Path(name): {"Records": it} for name, it in invocations().items()}
+    found |= {Path("put-record") / name: it for name, it in put_records().items()}
+    return {
+        path: msgspec.json.format(msgspec.json.encode(it)) + b"\n" for path, it in found.items()
+    }
+
+
+if __name__ == "__main__":
+    for path, content in files().items():
+        target = FOLDER / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(content)
