@@ -60,7 +60,7 @@ def test_an_image_is_stored_as_in_the_event() -> None:
 
 def test_a_tombstone_has_no_image_and_an_end() -> None:
     one = change("T02680", 7, "image.deleted")
-    fourteen_days_after_arrival = 1_795_248_000 + 14 * 24 * 60 * 60
+    after_the_horizon = 1_795_248_000 + 36_500 * 24 * 60 * 60
     assert item_from(one) == {
         "image_id": {"S": "T02680"},
         "version": {"N": "7"},
@@ -68,7 +68,7 @@ def test_a_tombstone_has_no_image_and_an_end() -> None:
         "event_type": {"S": "image.deleted"},
         "occurred_at": {"S": "2026-11-21T08:00:00.123456Z"},
         "arrived_at": {"N": "1795248000500"},
-        "expires_at": {"N": str(fourteen_days_after_arrival)},
+        "expires_at": {"N": str(after_the_horizon)},
         "shard_id": {"S": "shardId-000000000000"},
         "sequence_number": {"S": one.sequence_number},
     }
