@@ -5,7 +5,7 @@
 #   make test     everything that must hold: under 10 minutes after the first download
 #   make check    the fast part: lint, types, layers, unit tests
 .DEFAULT_GOAL := test
-.PHONY: demo test check lint types layers unit contract flow package engines generated format pins clean
+.PHONY: demo test check lint types layers unit real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -18,7 +18,7 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
-test: lint types layers unit contract flow package
+test: check real
 
 check: lint types layers unit
 
@@ -34,6 +34,10 @@ layers: $(venv)/dev.done
 
 unit: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/unit
+
+# Everything that needs the real engines, in one run: they share one set.
+real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
+	$(bin)/pytest $(PYTEST) tests/contract tests/flow tests/package
 
 contract: $(venv)/dev.done $(tools)/awscli.done
 	$(bin)/pytest $(PYTEST) tests/contract

@@ -1,14 +1,24 @@
 """The door of the operator's tool: one command, `lockstep`."""
 
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+)
+from botocore.parsers import ResponseParserError
+from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 from platformdirs import user_cache_path
 from rich.console import Console
@@ -20,9 +30,10 @@ from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.prepare import prepare
-from lockstep.local.processes import LocalStackError
+from lockstep.local.processes import HOST, LocalStackError, check_address, dying_with_parent
 from lockstep.local.up import Ended, detach, down, local_consumers, local_servers, up
 from lockstep.producer import Pause, PutError, Stamp
+from lockstep.producer import Progress as Putting
 from lockstep.search import SearchResult
 from lockstep.sources import BadLine, lines, read_ahead, read_events
 from lockstep.stack import Stack, StackNotFoundError, read_deployed, read_local
@@ -30,10 +41,11 @@ from lockstep.status import Status
 from lockstep.system import System
 from lockstep.terminal import answers, highlighted, notes, print_json, print_table, printable
 from shared.event import Event
-from shared.sink import MisconfiguredError
+from shared.sink import SinkError
 
 # 1 is a no: not caught up, different, lines refused. 2 is for not knowing, and for a wrong call.
 NO, NOT_KNOWN = 1, 2
+INTERRUPTED = 128 + signal.SIGINT
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2
@@ -52,17 +64,26 @@ class OneLine(click.Group):
             LocalStackError,
             UnknownBacklogError,
             MappingError,
-            MisconfiguredError,
             PutError,
+            SinkError,
             demo.DemoError,
         ) as error:
             raise _failure(str(error)) from error
-        except ClientError as error:
-            raise _failure(f"{error}") from error
-        except BotoCoreError as error:
-            raise _failure(f"{error} (`lockstep up` starts a local stack)") from error
-        except OpenSearchException as error:
-            raise _failure(f"OpenSearch: {error}") from error
+        except (EndpointConnectionError, ConnectionClosedError, OpenSearchConnectionError) as error:
+            message = f"{_first_line(error)}: does the stack run? `lockstep up` starts a local one"
+            raise _failure(message) from error
+        except (ClientError, BotoCoreError, ResponseParserError, OpenSearchException) as error:
+            raise _failure(_first_line(error)) from error
+        except OSError as error:
+            raise _failure(f"{error.filename or 'input'}: {error.strerror}") from error
+        except KeyboardInterrupt:
+            notes.print("interrupted")
+            sys.exit(INTERRUPTED)
+
+
+def _first_line(error: Exception) -> str:
+    """What a client's exception says, without the history behind it."""
+    return str(error).partition(" caused by: ")[0].partition("\n")[0]
 
 
 class _Failure(click.ClickException):
@@ -103,7 +124,8 @@ def connected(name: str | None, state: Path) -> System:
     """The stack a command is about: the deployed one of that name, or the local one."""
     if name is None:
         return System(read_local(state))
-    session = boto3.Session()
+    # boto3 knows only the older name of this variable.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
     if not session.region_name:
         message = "no region: set AWS_REGION, or a region in your AWS profile"
         raise StackNotFoundError(message)
@@ -127,14 +149,23 @@ def main() -> None:
     show_default=True,
     help="Of a new stream.",
 )
-def up_command(state: Path, shards: int, *, fresh: bool, detach: bool) -> None:
+@click.option(
+    "--listen",
+    "host",
+    metavar="ADDRESS",
+    default=HOST,
+    show_default=True,
+    help="Of this machine. Whoever reaches it can read and write everything.",
+)
+def up_command(state: Path, shards: int, host: str, *, fresh: bool, detach: bool) -> None:
     """The whole system on this machine, until Ctrl-C."""
+    check_address(host)
     if detach:
-        start_in_background(state, shards=shards, fresh=fresh, console=answers)
+        start_in_background(state, shards=shards, fresh=fresh, console=answers, host=host)
         return
     up(
         state,
-        servers=local_servers(user_cache_path("lockstep"), progress_on(answers)),
+        servers=local_servers(user_cache_path("lockstep"), progress_on(answers), host),
         prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
         consumers=local_consumers(),
         console=answers,
@@ -142,13 +173,21 @@ def up_command(state: Path, shards: int, *, fresh: bool, detach: bool) -> None:
     )
 
 
-def start_in_background(state: Path, *, shards: int, fresh: bool, console: Console) -> Stack:
+def start_in_background(
+    state: Path,
+    *,
+    shards: int,
+    fresh: bool,
+    console: Console,
+    host: str = HOST,
+    dies_with_us: bool = False,
+) -> Stack:
     """A local stack in a process of its own; returns when it is ready."""
     # Downloads here, where their progress can be seen.
     install(kits().values(), user_cache_path("lockstep"), progress_on(notes))
     command = [sys.executable, "-P", "-m", "lockstep", "up", "--state", str(state)]
-    command += ["--shards", str(shards), *(["--fresh"] if fresh else [])]
-    return detach(state, command, console=console)
+    command += ["--listen", host, "--shards", str(shards), *(["--fresh"] if fresh else [])]
+    return detach(state, dying_with_parent(command) if dies_with_us else command, console=console)
 
 
 @main.command("down")
@@ -159,8 +198,22 @@ def down_command(state: Path) -> None:
     answers.print("stopped" if ended is Ended.STOPPED else f"nothing runs in {state}")
 
 
+def open_source(context: click.Context, _: click.Parameter, name: str) -> BinaryIO:
+    """The file of that name; for `-` standard input, under a buffer of our own.
+
+    Python's own is locked while the reading thread waits in it, and cannot be closed at an exit.
+    """
+    if name == "-":
+        return open(0, "rb", closefd=False)
+    try:
+        return context.with_resource(Path(name).open("rb"))
+    except OSError as error:
+        message = f"{name}: {error.strerror}"
+        raise click.BadParameter(message) from None
+
+
 @main.command("put")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", callback=open_source)
 @stack_options
 @json_option
 @click.option("--from", "mapping", metavar="MAPPING", help="`tate`, or a .toml or .json file.")
@@ -174,18 +227,39 @@ def put_command(
     """
     convert = load_mapping(mapping).convert if mapping else None
     system = connected(name, state)
-    refused: list[BadLine] = []
+    refused = 0
+    listed: list[dict[str, int | str]] = []
 
     def events() -> Iterator[Event | Pause]:
+        nonlocal refused
         for read in read_ahead(read_events(lines(file), Stamp(), convert)):
             if isinstance(read, BadLine):
-                refused.append(read)
+                refused += 1
                 notes.print(f"line {read.line}: {read.reason}: {printable(read.detail)}")
+                if as_json:
+                    listed.append({"line": read.line, "reason": read.reason})
             else:
                 yield read
 
+    with putting_progress() as on_progress:
+        report = system.put(events(), on_progress=on_progress)
+    seconds = round(report.seconds, 3)
+    if as_json:
+        counts = {"put": report.put, "refused": listed, "resent": report.resent}
+        print_json(counts | {"seconds": seconds})
+    else:
+        answers.print(
+            f"{report.put:,} put, {refused:,} refused, {report.resent:,} resent, {seconds:.1f} s"
+        )
+    sys.exit(NO if refused else 0)
+
+
+@contextmanager
+def putting_progress() -> Iterator[Callable[[Putting], None]]:
+    """A counter on a terminal; elsewhere a line whenever the stream has a new trouble."""
+    told: str | None = None
     with Progress(
-        TextColumn("putting {task.fields[trouble]}"),
+        TextColumn("putting {task.fields[trouble]}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -194,27 +268,16 @@ def put_command(
         disable=not notes.is_terminal,
     ) as progress:
         task = progress.add_task("", total=None, trouble="")
-        report = system.put(
-            events(),
-            on_progress=lambda seen: progress.update(
-                task, completed=seen.put, trouble=printable(seen.trouble or "")
-            ),
-        )
-    if as_json:
-        print_json(
-            {
-                "put": report.put,
-                "refused": [{"line": bad.line, "reason": bad.reason} for bad in refused],
-                "resent": report.resent,
-                "seconds": round(report.seconds, 3),
-            }
-        )
-    else:
-        answers.print(
-            f"{report.put:,} put, {len(refused):,} refused, {report.resent:,} resent, "
-            f"{report.seconds:.1f} s"
-        )
-    sys.exit(NO if refused else 0)
+
+        def on_progress(seen: Putting) -> None:
+            nonlocal told
+            trouble = printable(seen.trouble or "")
+            progress.update(task, completed=seen.put, trouble=trouble)
+            if trouble != told and trouble and not notes.is_terminal:
+                notes.print(f"trying again: {trouble}")
+            told = trouble
+
+        yield on_progress
 
 
 @main.command("status")
@@ -320,13 +383,19 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
         if not as_json:
             answers.print(f"{step.replace('_', ' '):<9} {seconds:6.2f} s  {said}")
 
+    # However the demo ends, so does the stack that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     steps = demo.Steps(tell)
     with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as folder:
         state = Path(folder) / "state"
         try:
             with steps.step("up") as said:
                 stack = start_in_background(
-                    state, shards=SHARDS, fresh=False, console=Console(quiet=True)
+                    state,
+                    shards=SHARDS,
+                    fresh=False,
+                    console=Console(quiet=True),
+                    dies_with_us=True,
                 )
                 said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
             convert = load_mapping("tate").convert
@@ -339,4 +408,6 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
     else:
         show_search(found.search)
         answers.print(f"audit: {found.audit}")
-    sys.exit(0 if found.succeeded else NO)
+    # What is searched for is in our data, not in any.
+    searched = bool(found.search.hits) or Path(data.name) != DATA
+    sys.exit(0 if found.succeeded and searched else NO)

@@ -1,9 +1,10 @@
 """The composition root of the operator's tool: a stack in, clients for its services out."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from opensearchpy import OpenSearch
 
@@ -33,9 +34,8 @@ class Clients:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        secret = LOCAL_CREDENTIALS if stack.state else None
-        self._session = boto3.Session(
-            region_name=stack.region, aws_access_key_id=secret, aws_secret_access_key=secret
+        self._session = (
+            _local_session(stack) if stack.state else boto3.Session(region_name=stack.region)
         )
 
     @cached_property
@@ -71,3 +71,14 @@ class Clients:
             self._stack.region,
             self._session.get_credentials(),
         )
+
+
+def _local_session(stack: Stack) -> boto3.Session:
+    """A session that the user's AWS profile, there or not, has no part in."""
+    no_profile: Any = {"profile": (None, None, None, None)}
+    return boto3.Session(
+        region_name=stack.region,
+        aws_access_key_id=LOCAL_CREDENTIALS,
+        aws_secret_access_key=LOCAL_CREDENTIALS,
+        botocore_session=botocore.session.Session(session_vars=no_profile),
+    )

@@ -116,7 +116,12 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
     try:
         tree = msgspec.json.decode(data) if is_json else tomllib.loads(data.decode())
         mapping = msgspec.convert(tree, FieldMapping)
-    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        msgspec.MsgspecError,
+        tomllib.TOMLDecodeError,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:
         message = f"mapping {name}: {error} (docs/producing.md shows how to write one)"
         raise MappingError(message) from None
     targets = [*mapping.fields.values(), *mapping.defaults]

@@ -134,7 +134,7 @@ class PutError(Exception):
         super().__init__(
             f"{why}; {report.put} events are put, {len(not_put)} read events are not"
             f"{f' ({named}{more})' if not_put else ''}, nor is what was not read yet: "
-            "mend the cause and put the same again"
+            "mend the cause and put them again"
         )
         self.report = report
         self.not_put = not_put

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.quarantine import QuarantinedRecord
+from shared.quarantine import PREFIX, QuarantinedRecord
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-
-PREFIX = "quarantine/"
 
 
 def keys(client: "S3Client", bucket: str) -> Iterator[str]:
@@ -21,8 +19,14 @@ def keys(client: "S3Client", bucket: str) -> Iterator[str]:
 
 
 def images(client: "S3Client", bucket: str) -> Iterator[str]:
-    """The image each record in quarantine is about; what could not be decoded has its key."""
+    """The image each record in quarantine is about; what could not be decoded has its key.
+
+    Objects that are not ours say nothing of any image.
+    """
     for key in keys(client, bucket):
         body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        record = msgspec.json.decode(body, type=QuarantinedRecord)
+        try:
+            record = msgspec.json.decode(body, type=QuarantinedRecord)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
         yield record.image_id or record.partition_key

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
+from functions.write_to_es.index import live_alias
+
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
@@ -44,7 +46,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def live(self) -> str:
         """The reading alias."""
-        return f"{self.index}-live"
+        return live_alias(self.index)
 
 
 class StackNotFoundError(Exception):
@@ -69,7 +71,10 @@ def read_local(state: Path) -> Stack:
     except FileNotFoundError:
         message = f"no local stack in {state}: start one with `lockstep up`"
         raise StackNotFoundError(message) from None
-    except msgspec.MsgspecError as error:
+    except OSError as error:
+        message = f"{state / 'stack.json'}: {error.strerror}: name the stack's folder with --state"
+        raise StackNotFoundError(message) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = f"{state / 'stack.json'} is damaged ({error}): run `lockstep up` again"
         raise StackNotFoundError(message) from None
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lockstep import quarantine
@@ -12,7 +12,7 @@ from lockstep.connect import Clients
 from lockstep.producer import Pause, Producer, Progress, PutReport
 from lockstep.search import SearchResult, search
 from lockstep.stack import Stack
-from lockstep.status import Status, deployed_consumers, local_consumers, status, wait_until
+from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
 
 
@@ -32,27 +32,22 @@ class System:
 
     def status(self) -> Status:
         """How far each consumer is behind, at this moment."""
-        stack, clients = self.stack, self.clients
-        if stack.state is None:
-            now = dt.datetime.now(dt.UTC)
-            consumers = deployed_consumers(clients.cloudwatch, stack.functions, now=now)
-        else:
-            consumers = local_consumers(Path(stack.state), stack.stream, now=time.time())
-        return status(stack, consumers, sum(1 for _ in quarantine.keys(clients.s3, stack.bucket)))
+        return self._status(self._consumers())
 
     def wait(self, seconds: float) -> Status:
         """The status once both consumers have caught up, or when the time is up.
 
         When they have, a search sees everything that was put before.
         """
-        found = wait_until(
-            self.status,
-            lambda seen: seen.caught_up,
+        consumers = wait_until(
+            self._consumers,
+            lambda seen: all(consumer.caught_up for consumer in seen.values()),
             seconds=seconds,
             every=10 if self.stack.state is None else 0.2,
             elapsed=time.monotonic,
             sleep=time.sleep,
         )
+        found = self._status(consumers)
         if found.caught_up:
             self.clients.opensearch.indices.refresh(index=self.stack.index)
         return found
@@ -71,3 +66,13 @@ class System:
     def search(self, text: str, *, size: int = 10) -> SearchResult:
         """Find images; see `search`."""
         return search(self.clients.opensearch, self.stack.live, text, size=size)
+
+    def _consumers(self) -> Mapping[str, Behind]:
+        if self.stack.state is None:
+            now = dt.datetime.now(dt.UTC)
+            return deployed_consumers(self.clients.cloudwatch, self.stack.functions, now=now)
+        return local_consumers(Path(self.stack.state), self.stack.stream, now=time.time())
+
+    def _status(self, consumers: Mapping[str, Behind]) -> Status:
+        quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))
+        return status(self.stack, consumers, quarantined)

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-answers = Console(highlight=False, soft_wrap=True)
-notes = Console(stderr=True, highlight=False, soft_wrap=True)
+# No markup: what looks like it comes from outside.
+answers = Console(highlight=False, soft_wrap=True, markup=False)
+notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 _EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
 

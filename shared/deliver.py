@@ -19,7 +19,7 @@ from shared.fold import Candidate, fold
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
 from shared.record import Record, event_in, from_lambda
-from shared.sink import RequestFailedError, RequestRefusedError, Sink
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, Sink
 
 # A few tries bridge a throttled second; an outage is left to the event source mapping, which
 # backs off for longer than an invocation may wait.
@@ -102,12 +102,18 @@ def deliver(
     Raises:
         MisconfiguredError: the deployment is broken; nothing of the batch may be acknowledged.
     """
+    needed = max(to.longest_send, quarantine.longest_put) + REPORTING_SECONDS
+    if clock.remaining() < needed:
+        message = f"the function's timeout is too short: one request may take {needed:g} s"
+        raise MisconfiguredError(message)
     batch = _Batch([from_lambda(record) for record in records], to, quarantine, function, clock)
     waiting = fold(batch.decode(horizon))
     for attempt in range(ATTEMPTS):
         trying = waiting
         while trying:
             trying = batch.write(trying)
+        # Only now, so that a slow quarantine holds up no good event.
+        batch.set_poison_aside()
         waiting = {image_id: candidates for image_id, candidates in waiting.items() if candidates}
         pause = clock.chance() * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
         if not waiting or attempt == ATTEMPTS - 1 or not batch.time_for(pause + to.longest_send):
@@ -134,17 +140,19 @@ class _Batch:
         self._clock = clock
         self._fates: dict[str, Fate] = {}  # by sequence number; none yet means not settled
         self._whys: dict[str, str] = {}  # what keeps a record from being settled
+        self._poison: list[tuple[Record, InvalidEventError]] = []
         self._set_aside: list[QuarantinedRecord] = []
+        self._quarantine_error: str | None = None
         self._oldest_applied = math.inf
         self._schema_is_ours = False
 
     def decode(self, horizon: dt.timedelta) -> Iterable[tuple[Change, Record]]:
-        """The batch's changes; what is no event goes into quarantine."""
+        """The batch's changes; what is no event is kept apart."""
         for record in self._records:
             try:
                 event = event_in(record)
             except InvalidEventError as invalid:
-                self._set_record_aside(record, None, invalid.reason, invalid.detail)
+                self._poison.append((record, invalid))
             else:
                 yield change_from(event, record, horizon=horizon), record
 
@@ -178,6 +186,12 @@ class _Batch:
             if candidates:
                 fell_back[image_id] = candidates
         return fell_back
+
+    def set_poison_aside(self) -> None:
+        """What is no event goes into quarantine."""
+        for record, invalid in self._poison:
+            self._set_record_aside(record, None, invalid.reason, invalid.detail)
+        self._poison.clear()
 
     def time_for(self, seconds: float) -> bool:
         """Whether something that takes so long still ends before this invocation does."""
@@ -269,7 +283,13 @@ class _Batch:
     def _set_record_aside(
         self, record: Record, change: Change | None, reason: Reason, detail: str
     ) -> None:
-        """Into quarantine, durably, or not settled at all."""
+        """Into quarantine, durably, or not settled at all.
+
+        A quarantine that failed once is not asked again: it would take the time of good events.
+        """
+        if self._quarantine_error is not None:
+            self._hold([record], self._quarantine_error)
+            return
         if not self.time_for(self._quarantine.longest_put):
             self._hold([record], NO_TIME.detail)
             return
@@ -284,7 +304,8 @@ class _Batch:
         try:
             self._quarantine.put(entry)
         except QuarantineError as error:
-            self._hold([record], f"quarantine: {error}")
+            self._quarantine_error = f"quarantine: {error}"
+            self._hold([record], self._quarantine_error)
         else:
             self._fates[record.sequence_number] = "Quarantined"
             self._set_aside.append(entry)

@@ -1,14 +1,16 @@
 """The quarantine: where what can never be applied lies, whole, with its reason and position."""
 
 import base64
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from shared.change import Change
 from shared.event import Reason
 from shared.record import Record
+
+PREFIX = "quarantine/"
 
 
 class QuarantinedRecord(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ class QuarantinedRecord(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """The object's key: one record of one consumer has one place, whatever the retries."""
         position = f"{self.stream}/{self.shard_id}/{self.sequence_number}"
-        return f"quarantine/{self.function}/{position}.json"
+        return f"{PREFIX}{self.function}/{position}.json"
 
 
 def quarantined(
@@ -93,7 +95,7 @@ class BucketQuarantine:
     """
 
     def __init__(
-        self, put_object: Callable[..., object], bucket: str, *, longest_put: float
+        self, put_object: Callable[..., Mapping[str, Any]], bucket: str, *, longest_put: float
     ) -> None:
         self._put_object = put_object
         self._bucket = bucket
@@ -106,7 +108,7 @@ class BucketQuarantine:
             QuarantineError: whatever the client raised, the record is not known to be durable.
         """
         try:
-            self._put_object(
+            answer = self._put_object(
                 Bucket=self._bucket,
                 Key=record.key,
                 Body=msgspec.json.encode(record),
@@ -114,8 +116,12 @@ class BucketQuarantine:
                 IfNoneMatch="*",
             )
         except Exception as error:
-            answer = getattr(error, "response", {})
-            if answer.get("Error", {}).get("Code") == "PreconditionFailed":
+            refusal = getattr(error, "response", {})
+            if refusal.get("Error", {}).get("Code") == "PreconditionFailed":
                 return
             message = f"s3://{self._bucket}/{record.key}: {error}"
             raise QuarantineError(message) from error
+        # botocore takes an answer that was cut off for an empty success.
+        if "ETag" not in answer:
+            message = f"s3://{self._bucket}/{record.key}: an answer without ETag"
+            raise QuarantineError(message)

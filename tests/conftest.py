@@ -9,6 +9,9 @@ from pytest_socket import disable_socket, enable_socket
 from lockstep.local.engines.pins import EngineName
 from tests.engines import engines_for_tests
 
+# Failed assertions in what several test modules share are explained like those of any test.
+pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samples")
+
 UNIT = Path(__file__).parent / "unit"
 SKIPPED = pytest.StashKey[dict[str, str]]()
 

@@ -154,6 +154,8 @@ class ImageTable:
         """
         try:
             table = self._client.describe_table(TableName=self._table)["Table"]
+        except KeyError as error:  # botocore takes an answer that was cut off for an empty success
+            raise RequestFailedError(f"table {self._table}: an empty answer") from error
         except ClientError as error:
             meaning = self._meaning(error)
             if isinstance(meaning, RequestRefusedError):  # the name itself is none

@@ -1,6 +1,5 @@
 """The index as a sink: one `_bulk` an invocation, guarded by versions (DESIGN.md, OpenSearch)."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,9 +22,6 @@ REQUESTS_PER_SEND = 2
 # may ignore it: the full answer is understood as well.
 _NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
 _COMPARED = ("version", "deleted", "digest")
-_CURRENT_VERSION = re.compile(
-    r"current version \[(\d+)\] is higher or equal to the one provided \[\d+\]$"
-)
 # A 400 like that of a bad document, but the fault of the deployment.
 _NO_WRITE_INDEX = "no write index is defined for alias"
 
@@ -149,7 +145,7 @@ class ImageIndex:
         else:
             operations = map(_operation, changes)
         items = self._bulk(b"".join(operations), len(changes))
-        verdicts = [self._read(item, change) for item, change in zip(items, changes, strict=True)]
+        verdicts = [self._read(item) for item in items]
         return self._looked_up(verdicts, changes)
 
     def check(self) -> None:
@@ -184,17 +180,12 @@ class ImageIndex:
             raise RequestFailedError(detail)
         return items
 
-    def _read(self, item: _Item, change: Change) -> Outcome | _Ambiguous:
+    def _read(self, item: _Item) -> Outcome | _Ambiguous:
         """What one item of the answer says."""
         match item:
             case _Item(status=200 | 201, error=None):
                 return Applied()
-            case _Item(
-                status=409, error=_Error(type="version_conflict_engine_exception", reason=reason)
-            ):
-                current = _CURRENT_VERSION.search(reason or "")
-                if current and int(current[1]) > change.version:
-                    return Stale()
+            case _Item(status=409, error=_Error(type="version_conflict_engine_exception")):
                 return _Ambiguous()
         detail = shortened(f"index {self._alias}: {item.status}: {item.error}")
         if _is_misconfiguration(item):
@@ -269,16 +260,17 @@ def _compare(change: Change, stored: _Stored) -> Outcome:
         return Failed(shortened(str(stored.error)))
     if not stored.found or stored.version is None or stored.version < change.version:
         return Failed(
-            f"version {change.version} is that of a document deleted behind our back, which "
-            "OpenSearch remembers for a minute (index.gc_deletes)"
+            f"version {change.version} meets a document deleted behind our back, which OpenSearch "
+            "remembers for a minute (index.gc_deletes)"
         )
-    if stored.version > change.version:
+    holds = stored.source.version
+    if holds is not None and holds > change.version:
         return Stale()
     there, this = _content_of(stored.source), _content(change)
-    if stored.source.version != change.version:
+    if holds != change.version:
         # Somebody wrote without a version: `_version` moved on, the content did not. Quarantined,
         # the event is not lost; audit finds the document.
-        there = f"{there} of version {stored.source.version}, moved to this one behind our back"
+        there = f"{there} of version {holds}, moved to {stored.version} behind our back"
     if there == this:
         return Duplicate()
     return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}")

@@ -1,10 +1,13 @@
 """The entry: what one store says of one image, in the few words that both stores can say."""
 
 from collections.abc import Mapping
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 
 import msgspec
 from boto3.dynamodb.types import TypeDeserializer
+
+from shared.event import MAX_VERSION
 
 # What a reader must ask each store for.
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at")
@@ -31,14 +34,18 @@ class Entry(msgspec.Struct, frozen=True):
         return self.deleted and self.expires_at is not None and self.expires_at <= now
 
 
+# Beyond this no version is ours, nor does it fit the audit's own records.
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
+
+
 class _Fields(msgspec.Struct, frozen=True):
     """What our sinks write: anything else is malformed."""
 
     image_id: str
-    version: int
+    version: _Number
     deleted: bool
     digest: str | None = None
-    expires_at: int | None = None
+    expires_at: _Number | None = None
 
 
 _deserializer = TypeDeserializer()
@@ -46,17 +53,20 @@ _deserializer = TypeDeserializer()
 
 def from_item(item: Mapping[str, Any]) -> Entry:
     """The entry in an item of the table, as DynamoDB's low-level API spells it."""
-    fields = {name: _deserializer.deserialize(value) for name, value in item.items()}
-    for name in ("version", "expires_at"):
-        number = fields.get(name)
-        if number is not None and not isinstance(number, str) and number == int(number):
-            fields[name] = int(number)
-    return _entry(str(fields["image_id"]), fields, guard=None)
+    fields = {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
+    return _entry(fields["image_id"], fields, guard=None)
+
+
+def _plain(value: Any) -> Any:
+    """A number as the integer it is; whatever is no integer stays what it is, and malformed."""
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
 
 
 def from_document(hit: Mapping[str, Any]) -> Entry:
     """The entry in a document of the index, as a search hit or an `_mget` answer spells it."""
-    return _entry(hit["_id"], hit["_source"], guard=hit["_version"])
+    return _entry(hit["_id"], hit.get("_source", {}), guard=hit["_version"])
 
 
 def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry:

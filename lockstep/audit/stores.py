@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 
@@ -19,6 +20,8 @@ KEEP_ALIVE = "2m"
 # Some of our attribute names are reserved words in DynamoDB's expressions.
 _NAMES = {f"#{name}": name for name in FIELDS}
 _PROJECTION = ", ".join(_NAMES)
+# botocore takes an answer that was cut off for an empty success: then a member is missing.
+_UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
 
 
 class StoreUnreadableError(Exception):
@@ -43,8 +46,8 @@ class TableEntries:
             )
             for page in pages:
                 yield from map(from_item, page["Items"])
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(f"table {self._table}: {error}") from error
+        except _UNREADABLE as error:
+            raise StoreUnreadableError(f"table {self._table}: {error!r}") from error
 
     def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         """The entries of these images, at most `LOOKUP` of them, as they are at this moment."""
@@ -64,8 +67,8 @@ class TableEntries:
                     entry = from_item(item)
                     found[entry.image_id] = entry
                 wanted = answer["UnprocessedKeys"]
-        except (ClientError, BotoCoreError) as error:
-            raise StoreUnreadableError(f"table {self._table}: {error}") from error
+        except _UNREADABLE as error:
+            raise StoreUnreadableError(f"table {self._table}: {error!r}") from error
         return found
 
 

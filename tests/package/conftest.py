@@ -15,8 +15,6 @@ from lockstep.local.mapping.template import translated
 from lockstep.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
 from tests.package.tools import TEMPLATE, sam
 
-pytest.register_assert_rewrite("tests.package.samples")
-
 
 @pytest.fixture(scope="session")
 def template() -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The audit, on two stores in memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -144,9 +145,16 @@ def test_an_item_and_a_document_of_the_same_image_make_the_same_entry() -> None:
         {"digest": {"NULL": True}},
         {"deleted": {"N": "0"}},
         {"expires_at": {"S": "soon"}},
+        {"version": {"BOOL": True}},
+        {"version": {"L": [{"N": "1"}]}},
+        {"version": {"M": {}}},
+        {"version": {"B": b"1"}},
+        {"version": {"SS": ["1"]}},
+        {"version": {"N": "123456789012345678901234567890"}},
+        {"version": {"N": "1E+100"}},
     ],
 )
-def test_an_item_that_our_sink_never_wrote_is_malformed(change: dict[str, dict[str, str]]) -> None:
+def test_an_item_that_our_sink_never_wrote_is_malformed(change: dict[str, Any]) -> None:
     assert from_item({**ITEM, **change}).malformed
 
 

@@ -292,12 +292,32 @@ def test_misconfiguration_raises_whatever_else_went_well() -> None:
         delivered(kinesis_records(image_event("a")), shelf)
 
 
+class SlowShelf(Shelf):
+    """Every request takes its time."""
+
+    def __init__(self, watch: Watch, seconds: float) -> None:
+        super().__init__(per_request=1)
+        self._watch = watch
+        self._seconds = seconds
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        self._watch.left -= self._seconds
+        return super().send(changes)
+
+
 def test_no_request_is_started_that_may_outlast_the_invocation() -> None:
-    shelf = Shelf()
-    delivery = delivered(kinesis_records(image_event("a")), shelf, watch=Watch(5.9))
-    assert shelf.sent == []
-    assert delivery.checkpoint == at(1)
+    watch = Watch(10.9)
+    shelf = SlowShelf(watch, seconds=5.0)
+    delivery = delivered(kinesis_records(image_event("a"), image_event("b")), shelf, watch=watch)
+    assert shelf.versions == {"a": 1}
+    assert delivery.checkpoint == at(2)
     assert delivery.failures == {"no time left in this invocation": 1}
+
+
+@pytest.mark.parametrize("seconds", [5.9, 3.5])
+def test_a_timeout_too_short_for_one_request_is_a_misconfiguration(seconds: float) -> None:
+    with pytest.raises(MisconfiguredError, match="timeout is too short"):
+        delivered(kinesis_records(image_event("a")), Shelf(), watch=Watch(seconds))
 
 
 def test_no_pause_is_made_that_leaves_no_time_to_send() -> None:
@@ -361,9 +381,29 @@ def test_without_quarantine_poison_is_not_acknowledged_and_its_neighbours_go_on(
 
 
 def test_no_record_is_set_aside_when_there_is_no_time_for_it() -> None:
-    box = Box()
-    delivery = delivered(kinesis_records(b"\xff"), Shelf(), box, Watch(3.5))
+    watch, box = Watch(7.0), Box()
+    shelf = SlowShelf(watch, seconds=4.0)
+    delivery = delivered(kinesis_records(image_event("a"), b"\xff"), shelf, box, watch)
     assert box.kept == {}
+    assert delivery.checkpoint == at(2)
+
+
+def test_a_quarantine_that_hangs_holds_up_no_good_event() -> None:
+    watch = Watch()
+    asked: list[str] = []
+
+    class Hanging(Box):
+        def put(self, record: QuarantinedRecord) -> None:
+            asked.append(record.sequence_number)
+            watch.left -= 11
+            raise QuarantineError("timeout")
+
+    records = kinesis_records(*[b"\xff"] * 20, *(image_event(f"i{n}") for n in range(50)))
+    shelf = Shelf(per_request=10)
+    delivery = delivered(records, shelf, Hanging(), watch)
+    assert len(shelf.versions) == 50
+    assert asked == [at(1)]
+    assert delivery.counts == {"Applied": 50, "Failed": 20}
     assert delivery.checkpoint == at(1)
 
 

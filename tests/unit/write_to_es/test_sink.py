@@ -234,20 +234,20 @@ class TestWholeRequest:
 
 
 class TestGuard:
-    def test_a_higher_version_needs_no_second_look(self) -> None:
-        assert sent(bulk(held_off(6))) == [Stale()]
-        assert sent(bulk(held_off(2**53))) == [Stale()]
-
-    @pytest.mark.parametrize("current", ["5", "4", "-1", "x", ""])
-    def test_everything_else_is_decided_by_the_stored_document(self, current: str) -> None:
+    def test_the_reasons_words_decide_nothing(self) -> None:
         same = change("T0", 5)
         digest = getattr(same, "digest", None)
         there = stored("T0", 5, version=5, deleted=False, digest=digest)
-        assert sent(bulk(held_off(current)), mget(there)) == [Duplicate()]
-
-    def test_a_reason_in_other_words_is_decided_by_the_stored_document(self) -> None:
         item = failed(409, "version_conflict_engine_exception", "held off; [T0] has [6] already")
-        assert sent(bulk(item), mget(stored("T0", 6, version=6))) == [Stale()]
+        assert sent(bulk(item), mget(there)) == [Duplicate()]
+
+    def test_a_higher_version_in_the_store_is_stale(self) -> None:
+        assert sent(bulk(held_off(6)), mget(stored("T0", 6, version=6))) == [Stale()]
+
+    def test_a_version_that_moved_without_its_content_is_a_conflict(self) -> None:
+        (conflict,) = sent(bulk(held_off(7)), mget(stored("T0", 7, version=4, digest="d")))
+        assert isinstance(conflict, Conflict)
+        assert "digest d of version 4, moved to 7 behind our back" in conflict.detail
 
     def test_a_document_overtaken_in_between_is_stale(self) -> None:
         assert sent(bulk(held_off(5)), mget(stored("T0", 7, version=7))) == [Stale()]
@@ -257,6 +257,7 @@ class TestGuard:
         outcomes = sent(
             bulk(held_off(9), held_off(5), CREATED, held_off(5)),
             mget(
+                stored("T0", 9, version=9),
                 stored("T1", 5, version=5, deleted=False, digest="other"),
                 stored("T3", 5, version=5, deleted=False, digest=digest),
             ),
