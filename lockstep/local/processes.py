@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from socket import SO_REUSEADDR, SOL_SOCKET, socket
+from socket import SO_REUSEADDR, SOL_SOCKET, create_connection, socket
 
 import msgspec
 import psutil
 
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.05
+# To an address of this very machine.
+CONNECT_SECONDS = 2.0
 # A stuck engine must not make Ctrl-C look broken; OpenSearch needs about two seconds to close.
 STOP_SECONDS = 15.0
 # Answers by which a server says that it is there but not ready, OpenSearch's health among them.
@@ -37,6 +40,7 @@ class Service:
         folder: where it runs; made if missing.
         log: the file that its output is appended to.
         port: where it listens, None for a program that serves nobody.
+        host: the address that it answers on.
         health: the path whose answer means ready; anything but 408, 429 and 5xx is an answer.
         environment: all it sees of the environment; None: what its parent sees.
         empty: folders of its own to empty before each start (what a killed program left behind).
@@ -47,6 +51,7 @@ class Service:
     folder: Path
     log: Path
     port: int | None = None
+    host: str = HOST
     health: str = "/"
     environment: Mapping[str, str] | None = None
     empty: Sequence[Path] = field(default=())
@@ -91,8 +96,8 @@ class Child:
     @property
     def ready(self) -> bool:
         """Whether it answers; a service without a port is ready as soon as it runs."""
-        port = self.service.port
-        return port is None or answers(port, self.service.health)
+        at = self.service
+        return at.port is None or answers(at.host, at.port, at.health)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, unless it has ended."""
@@ -139,9 +144,9 @@ def dying_with_parent(command: Sequence[str]) -> Sequence[str]:
     return [sys.executable, "-I", "-S", str(stub), str(os.getpid()), *command]
 
 
-def answers(port: int, path: str) -> bool:
+def answers(host: str, port: int, path: str) -> bool:
     """Whether an HTTP server answers there, and not by saying that it is not ready."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
@@ -202,18 +207,56 @@ def end_left_overs(traces: Iterable[Trace]) -> None:
     psutil.wait_procs(running, timeout=STOP_SECONDS)
 
 
-def free_ports(names: Iterable[str], preferred: Mapping[str, int]) -> dict[str, int]:
-    """A port for each name that nobody listens on: the preferred one if it is free."""
+def check_address(host: str) -> None:
+    """Return when servers can listen on this address and be reached there.
+
+    Raises:
+        LocalStackError: they cannot; the message says why and what to name instead.
+    """
+    try:
+        # All addresses at once are none that an endpoint can name.
+        if IPv4Address(host).is_unspecified:
+            raise _unusable(host, "that is not one address")
+        # Connecting finds what binding passes over: addresses of broadcast and multicast.
+        with socket() as listener:
+            listener.bind((host, 0))
+            listener.listen()
+            create_connection(listener.getsockname(), CONNECT_SECONDS).close()
+    except AddressValueError:
+        raise _unusable(host, "that is no IPv4 address") from None
+    except OSError as error:
+        raise _unusable(host, error.strerror or str(error)) from None
+
+
+def _unusable(host: str, why: str) -> LocalStackError:
+    return LocalStackError(
+        f"cannot listen on {host}: {why}; name an address of this machine: 127.0.0.1, "
+        "or for containers on Linux, while Docker runs, 172.17.0.1"
+    )
+
+
+def free_ports(
+    names: Iterable[str], preferred: Mapping[str, int], hosts: Mapping[str, str] = {}
+) -> dict[str, int]:
+    """A port for each name that nobody listens on: the preferred one if it is free.
+
+    Args:
+        names: of what is to listen.
+        preferred: the ports of the last time, for example.
+        hosts: the address of what is not to listen on 127.0.0.1.
+    """
     with ExitStack() as probes:
         # All are held until all are found, so that no port is given twice.
-        return {name: _hold(probes, preferred.get(name, 0)) for name in names}
+        return {
+            name: _hold(probes, hosts.get(name, HOST), preferred.get(name, 0)) for name in names
+        }
 
 
-def _hold(probes: ExitStack, preferred: int) -> int:
+def _hold(probes: ExitStack, host: str, preferred: int) -> int:
     probe = probes.enter_context(socket())
     probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     try:
-        probe.bind((HOST, preferred))
+        probe.bind((host, preferred))
     except OSError:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
     return int(probe.getsockname()[1])

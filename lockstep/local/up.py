@@ -103,25 +103,30 @@ class Running(msgspec.Struct, frozen=True):
     ready: bool
 
 
-def local_servers(cache: Path, report: Report) -> Services:
-    """The engines, fetched if need be, and the Kinesis endpoint; on the ports of the last time."""
+def local_servers(cache: Path, report: Report, host: str = HOST) -> Services:
+    """The engines, fetched if need be, and the Kinesis endpoint.
+
+    They answer on `host`, on the ports of the last time. DynamoDB Local listens on every other
+    address of this machine, too.
+    """
 
     def services(state: Path) -> Sequence[Service]:
         homes = install(kits().values(), cache, report)
-        names = ("opensearch", "opensearch-transport", "dynamodb", "s3", "kinesis")
-        ports = free_ports(names, _read(state / PORTS, dict[str, int]) or {})
+        hosts = dict.fromkeys(("opensearch", "dynamodb", "s3", "kinesis"), host)
+        before = _read(state / PORTS, dict[str, int]) or {}
+        ports = free_ports([*hosts, "opensearch-transport"], before, hosts)
         _write(state / PORTS, ports)
         transport = ports["opensearch-transport"]
         kinesis = [
             "lockstep.local.kinesis",
             *("--database", str(state / "kinesis.db")),
-            *("--port", str(ports["kinesis"])),
+            *("--host", host, "--port", str(ports["kinesis"])),
         ]
         return [
-            opensearch(homes["opensearch"], state, ports["opensearch"], transport),
-            dynamodb(homes["dynamodb"], state, ports["dynamodb"]),
-            s3(homes["s3"], state, ports["s3"]),
-            python_service("kinesis", state, kinesis, port=ports["kinesis"]),
+            opensearch(homes["opensearch"], state, ports["opensearch"], transport, host=host),
+            dynamodb(homes["dynamodb"], state, ports["dynamodb"], host=host),
+            s3(homes["s3"], state, ports["s3"], host=host),
+            python_service("kinesis", state, kinesis, port=ports["kinesis"], host=host),
         ]
 
     return services
@@ -143,7 +148,7 @@ def local_consumers(functions: Sequence[str] = CONSUMERS) -> Services:
 
 
 def python_service(
-    name: str, state: Path, module: Sequence[str], port: int | None = None
+    name: str, state: Path, module: Sequence[str], port: int | None = None, host: str = HOST
 ) -> Service:
     """A module of Lockstep's as a service; its log is written line by line."""
     return Service(
@@ -153,6 +158,7 @@ def python_service(
         folder=Path.cwd(),
         log=state / "logs" / f"{name}.log",
         port=port,
+        host=host,
     )
 
 
@@ -391,7 +397,8 @@ class _Supervisor:
 
 
 def _stack(state: Path, parts: Parts, children: dict[str, Child]) -> Stack:
-    at = {name: f"http://{HOST}:{child.service.port}" for name, child in children.items()}
+    services = {name: child.service for name, child in children.items()}
+    at = {name: f"http://{one.host}:{one.port}" for name, one in services.items()}
     return Stack(
         endpoints=Endpoints(at["kinesis"], at["dynamodb"], at["opensearch"], at["s3"]),
         stream=parts.stream,

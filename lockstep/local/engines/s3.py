@@ -27,15 +27,15 @@ jclouds.filesystem.basedir={objects}
 """
 
 
-def s3(home: Path, state: Path, port: int) -> Service:
+def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
     """The server that runs from `home` and keeps objects under `state`/s3/objects.
 
-    Writes its configuration into the state folder.
+    It answers on `host`. Writes its configuration into the state folder.
     """
     folder = state / "s3"
     objects = folder / "objects"
     objects.mkdir(parents=True, exist_ok=True)
-    settings = SETTINGS.format(host=HOST, port=port, objects=_property(str(objects)))
+    settings = SETTINGS.format(host=host, port=port, objects=_property(str(objects)))
     (folder / "logback.xml").write_text(LOGGING, "utf-8")
     (folder / "s3proxy.conf").write_text(settings, "ascii")
     temporary = folder / "tmp"
@@ -58,6 +58,7 @@ def s3(home: Path, state: Path, port: int) -> Service:
         folder=folder,
         log=state / "logs" / "s3.log",
         port=port,
+        host=host,
         environment={"LANG": "C.UTF-8"},
         empty=[temporary],
     )

@@ -14,7 +14,6 @@ from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.server import application
 from lockstep.local.kinesis.store import Store, UnusableDatabaseError
 
-_HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 5
 
 
@@ -26,13 +25,14 @@ def _now() -> int:
 @click.option(
     "--database", required=True, type=click.Path(path_type=Path), help="SQLite file of the streams."
 )
-@click.option("--port", default=0, show_default="a free one", help="Port on the loopback address.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
 @click.option("--limits", is_flag=True, help="Throttle each shard as Kinesis does.")
 @click.option("--region", default="us-east-1", show_default=True, help="Region in the ARNs.")
 @click.option("--account", default="000000000000", show_default=True, help="Account in the ARNs.")
-def main(*, database: Path, port: int, limits: bool, region: str, account: str) -> None:
+def main(*, database: Path, host: str, port: int, limits: bool, region: str, account: str) -> None:
     """Serve Kinesis on this machine until SIGTERM or SIGINT."""
-    listener = _listen(port)
+    listener = _listen(host, port)
     try:
         store = Store.open(database)
     except UnusableDatabaseError as error:
@@ -56,18 +56,19 @@ def main(*, database: Path, port: int, limits: bool, region: str, account: str) 
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        click.echo(f"kinesis: listening on http://{_HOST}:{listener.getsockname()[1]}")
+        click.echo(f"kinesis: listening on http://{host}:{listener.getsockname()[1]}")
         server.run(sockets=[listener])
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     # The protocol is named because asyncio turns Nagle's delay off only where it reads TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((_HOST, port))
+        listener.bind((host, port))
     except OSError as error:
-        sys.exit(f"kinesis: cannot listen on port {port}: {error.strerror}: use another --port")
+        message = f"kinesis: cannot listen on port {port} of {host}: {error.strerror}"
+        sys.exit(f"{message}: use another --port or --host")
     listener.listen(128)
     return listener
 

@@ -1,6 +1,7 @@
 """A script: `up` on stand-ins that start in no time, told by arguments how they behave.
 
 python stand_in_stack.py STATE [fresh] [detach] [broken-consumer] [slow-prepare] [deaf-consumer]
+                          [on-another-address]
 """
 
 import os
@@ -11,14 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lockstep.local.processes import LocalStackError, Service, free_ports
+from lockstep.local.processes import HOST, LocalStackError, Service, free_ports
 from lockstep.local.up import detach, up
 from lockstep.stack import Stack
 
 SERVERS = ("opensearch", "dynamodb", "s3", "kinesis")
 ANSWERING = (
     "import sys; from http.server import SimpleHTTPRequestHandler, test;"
-    "test(SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
+    "test(SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind=sys.argv[2])"
 )
 SLEEPING = "import time; time.sleep(600)"
 BROKEN = "raise SystemExit('no such thing')"
@@ -28,15 +29,16 @@ DEAF = (
 )
 
 state, told = Path(sys.argv[1]), set(sys.argv[2:])
+host = "127.0.0.2" if "on-another-address" in told else HOST
 
 
 def stand_in(folder: Path, name: str, code: str, port: int | None = None) -> Service:
-    command = [sys.executable, "-c", code, str(port)]
-    return Service(name, command, folder / name, folder / "logs" / f"{name}.log", port)
+    command = [sys.executable, "-c", code, str(port), host]
+    return Service(name, command, folder / name, folder / "logs" / f"{name}.log", port, host)
 
 
 def servers(folder: Path) -> Sequence[Service]:
-    ports = free_ports(SERVERS, {})
+    ports = free_ports(SERVERS, {}, dict.fromkeys(SERVERS, host))
     codes = dict.fromkeys(SERVERS, ANSWERING)
     if "broken-server" in told:
         codes["kinesis"] = BROKEN

@@ -1,18 +1,24 @@
 """The real engines: they start from the cache, do what the sinks rely on, and forget nothing."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from opensearchpy import OpenSearch
+from rich.console import Console
 
+from lockstep.local.engines.download import progress_on
 from lockstep.local.engines.pins import EngineName
-from lockstep.local.processes import HOST, Service, start, stop, wait_until_ready
-from tests.engines import READY_SECONDS, engine_service
+from lockstep.local.processes import HOST, Child, Service, start, stop, wait_until_ready
+from lockstep.local.up import local_servers
+from tests.engines import READY_SECONDS, cache, engine_service
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -141,3 +147,34 @@ def test_s3_keeps_what_it_acknowledged_through_a_kill(state: Path, closing: Exit
         assert answer["Body"].read() == b"payload"
         with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
             client.put_object(Bucket="things", Key="quarantine/é/7", Body=b"other", IfNoneMatch="*")
+
+
+def listened_on(child: Child) -> set[str]:
+    connections = psutil.Process(child.process.pid).net_connections("inet")
+    # Java speaks IPv4 through sockets of IPv6, where the machine has them.
+    return {
+        "all" if ip_address(address).is_unspecified else address.removeprefix("::ffff:")
+        for address in (each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN)
+    }
+
+
+@pytest.mark.xfail(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
+def test_all_but_dynamodb_local_listen_on_the_one_address_that_they_are_given(
+    state: Path, closing: ExitStack
+) -> None:
+    state.mkdir()
+    host = "127.0.0.2"
+    servers = local_servers(cache(), progress_on(Console(stderr=True)), host)
+    children = []
+    for service in servers(state):
+        children.append(start(service))
+        closing.callback(children[-1].kill)
+    wait_until_ready(children, seconds=READY_SECONDS)
+    assert {child.service.name: listened_on(child) for child in children} == {
+        # Its transport stays on loopback.
+        "opensearch": {host, HOST},
+        # It cannot be told.
+        "dynamodb": {"all"},
+        "s3": {host},
+        "kinesis": {host},
+    }
