@@ -1,6 +1,7 @@
 """The door of the operator's tool: one command, `lockstep`."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from lockstep.converters import MappingError, load_mapping
 from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.kinesis.backlog import UnknownBacklogError
+from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.prepare import prepare
 from lockstep.local.processes import HOST, LocalStackError, check_address, dying_with_parent
 from lockstep.local.up import Ended, detach, down, local_consumers, local_servers, up
@@ -63,6 +65,7 @@ class OneLine(click.Group):
             StackNotFoundError,
             LocalStackError,
             UnknownBacklogError,
+            CheckpointsError,
             MappingError,
             PutError,
             SinkError,
@@ -386,23 +389,26 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
     # However the demo ends, so does the stack that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     steps = demo.Steps(tell)
-    with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as folder:
-        state = Path(folder) / "state"
-        try:
-            with steps.step("up") as said:
-                stack = start_in_background(
-                    state,
-                    shards=SHARDS,
-                    fresh=False,
-                    console=Console(quiet=True),
-                    dies_with_us=True,
-                )
-                said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
-            convert = load_mapping("tate").convert
-            found = demo.run(System(stack), read_events(lines(data), Stamp(), convert), steps)
-        finally:
-            with steps.step("down"):
-                down(state)
+    state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
+    try:
+        with steps.step("up") as said:
+            stack = start_in_background(
+                state,
+                shards=SHARDS,
+                fresh=False,
+                console=Console(quiet=True),
+                dies_with_us=True,
+            )
+            said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
+        convert = load_mapping("tate").convert
+        found = demo.run(System(stack), read_events(lines(data), Stamp(), convert), steps)
+    except Exception:
+        notes.print(f"what the stack said of it is kept in {state}")
+        raise
+    finally:
+        with steps.step("down"):
+            down(state)
+    shutil.rmtree(state)
     if as_json:
         print_json(found)
     else:

@@ -11,7 +11,7 @@ from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.connect import Clients
 from lockstep.producer import Pause, Producer, Progress, PutReport
 from lockstep.search import SearchResult, search
-from lockstep.stack import Stack
+from lockstep.stack import Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
 
@@ -71,7 +71,9 @@ class System:
         if self.stack.state is None:
             now = dt.datetime.now(dt.UTC)
             return deployed_consumers(self.clients.cloudwatch, self.stack.functions, now=now)
-        return local_consumers(Path(self.stack.state), self.stack.stream, now=time.time())
+        state = Path(self.stack.state)
+        read_local(state)  # what stopped meanwhile will never catch up
+        return local_consumers(state, self.stack.stream, now=time.time())
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))

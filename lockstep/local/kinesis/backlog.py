@@ -1,5 +1,6 @@
 """The backlog: how far a consumer is behind, read from the endpoint's file beside the server."""
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +33,16 @@ def backlog(database: Path, stream: str, after: Mapping[str, str]) -> Backlog:
     positions, so it costs one look-up a shard, however many records there are.
 
     Raises:
-        UnknownBacklogError: no such file or stream, or a position that is no sequence number.
+        UnknownBacklogError: no such file or stream, the file is damaged, or a position is no
+            sequence number.
     """
     try:
         with Store.open_read_only(database) as store, store.snapshot():
             return _backlog(store, stream, after)
     except (UnusableDatabaseError, sequence.InvalidSequenceNumberError) as error:
         raise UnknownBacklogError(f"the backlog cannot be told: {error}") from None
+    except sqlite3.DatabaseError as error:
+        raise UnknownBacklogError(f"the backlog cannot be told: {database}: {error}") from None
 
 
 def _backlog(store: Store, stream_name: str, after: Mapping[str, str]) -> Backlog:

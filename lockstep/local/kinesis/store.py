@@ -1,8 +1,8 @@
 """The store: streams, shards and records in one SQLite file.
 
-Guarantees: what a method wrote is committed when it returns, so a process killed at any moment
-loses nothing it answered for (WAL, synchronous=NORMAL: only a power cut may take the newest
-commits). Each writing method is one transaction. Nothing is kept in memory between calls.
+Guarantees: what a method wrote is on disk when it returns, so neither a kill nor a power cut takes
+what it answered for (WAL, synchronous=FULL): a consumer's checkpoint, as durable, never lies ahead
+of its shard. Each writing method is one transaction. Nothing is kept in memory between calls.
 
 Two invariants make every look-up an index look-up. In a shard, records stand at positions without
 gaps from `first` (the trim horizon) to `next`, and their arrival times never go down, whatever the
@@ -592,9 +592,12 @@ class Store:
 def position_after(shard: Shard, number: SequenceNumber) -> int:
     """Where a reader stands who has processed the record of this number.
 
-    A number that is not of this shard (a stream deleted and made again) counts as nothing read.
+    A number that this shard did not issue counts as nothing read: the stream was deleted and made
+    again, or its file is an older copy.
     """
     if (number.created, number.shard) != (shard.created, shard.number):
+        return shard.first
+    if number.position >= shard.next:
         return shard.first
     return max(shard.first, number.position + 1)
 
@@ -614,7 +617,7 @@ def _prepare(connection: sqlite3.Connection, *, writable: bool) -> bytes:
     connection.execute("PRAGMA busy_timeout = 10000")
     if writable:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")
     if not tables:
         connection.executescript(
             f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA application_id = {_APPLICATION_ID};"

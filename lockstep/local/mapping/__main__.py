@@ -10,7 +10,7 @@ import click
 
 from lockstep.connect import Clients
 from lockstep.local.mapping import invocation
-from lockstep.local.mapping.checkpoints import Checkpoints
+from lockstep.local.mapping.checkpoints import Checkpoints, CheckpointsError
 from lockstep.local.mapping.failure import BucketDestination
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.invocation import Place
@@ -19,6 +19,9 @@ from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.stream import KinesisStream
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack import Stack, StackNotFoundError, read_local
+
+# Of the repository that this package lies in, wherever the user stands.
+_TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 log = logging.getLogger("lockstep.local.mapping")
 
@@ -30,8 +33,8 @@ log = logging.getLogger("lockstep.local.mapping")
 @click.option("--function", "name", required=True, help="NAME of functions.NAME.handler.handle.")
 @click.option(
     "--template",
-    default=Path("template.yaml"),
-    show_default=True,
+    default=_TEMPLATE,
+    show_default="the repository's",
     type=click.Path(path_type=Path),
     help="SAM template; its folder is where the handlers' import paths start.",
 )
@@ -52,7 +55,10 @@ def main(*, state: Path, name: str, template: Path) -> None:
     if not found.settings.enabled:
         log.info("%s: the mapping is disabled in %s", name, template)
         return
-    process = _process(found, stack, state.resolve(), template.parent)
+    try:
+        process = _process(found, stack, state.resolve(), template.parent)
+    except CheckpointsError as error:
+        sys.exit(f"mapping: {error}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: process.stop())
     log.info("%s: from %s with %s", name, found.stream_arn, found.settings)

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -17,17 +17,25 @@ CREATE TABLE IF NOT EXISTS mappings (
     created_at REAL NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS checkpoints (
-    uuid TEXT NOT NULL, shard_id TEXT NOT NULL, sequence_number TEXT,
+    uuid TEXT NOT NULL, shard_id TEXT NOT NULL, sequence_number TEXT NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (uuid, shard_id)
 ) STRICT, WITHOUT ROWID;
 """
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """How far a shard is: the last settled record, None before the first; `ended`: no more come."""
+    """How far a shard is; `ended`: no more come.
 
-    sequence_number: str | None
+    The sequence number is the last settled record's, or the shard's first if it ended without any:
+    so it always tells which shard is meant, where a stream made again has one of the same id.
+    """
+
+    sequence_number: str
     ended: bool
+
+
+class CheckpointsError(Exception):
+    """The file cannot be used; the message says which and why, in one line."""
 
 
 class Checkpoints:
@@ -37,14 +45,22 @@ class Checkpoints:
     """
 
     def __init__(self, path: Path, *, uuid: str, function: str, stream_arn: str) -> None:
+        """Open the file, making it if there is none.
+
+        Raises:
+            CheckpointsError: it is damaged or cannot be opened.
+        """
         self._uuid = uuid
         self._lock = threading.Lock()
-        self._database = _open(path)
-        with self._lock, self._database:
-            self._database.execute(
-                "INSERT INTO mappings VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (uuid, function, stream_arn, time.time()),
-            )
+        try:
+            self._database = _open(path)
+            with self._lock, self._database:
+                self._database.execute(
+                    "INSERT INTO mappings VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (uuid, function, stream_arn, time.time()),
+                )
+        except sqlite3.DatabaseError as error:
+            raise CheckpointsError(f"the checkpoints cannot be kept: {path}: {error}") from None
 
     def created_at(self) -> float:
         """When this mapping was first started, in seconds since 1970: where LATEST begins."""
@@ -69,12 +85,20 @@ class Checkpoints:
             sequence_number,
         )
 
-    def end(self, shard_id: str) -> None:
-        """The shard is closed and all of it is settled."""
+    def end(self, shard_id: str, starting_number: str) -> None:
+        """The shard that starts with this number is closed and all of it is settled."""
         self._write(
-            "INSERT INTO checkpoints (uuid, shard_id, ended) VALUES (?, ?, 1) "
-            "ON CONFLICT DO UPDATE SET ended = 1",
+            "INSERT INTO checkpoints VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET ended = 1",
             shard_id,
+            starting_number,
+        )
+
+    def forget(self, shard_id: str, sequence_number: str) -> None:
+        """The checkpoint is none of the shard that has this id now; one that moved since stays."""
+        self._write(
+            "DELETE FROM checkpoints WHERE uuid = ? AND shard_id = ? AND sequence_number = ?",
+            shard_id,
+            sequence_number,
         )
 
     def close(self) -> None:
@@ -91,9 +115,19 @@ def read_checkpoints(path: Path) -> dict[str, dict[str, str]]:
     """The last settled sequence number by function and shard, also while mappings run.
 
     A shard of which nothing is settled yet is not there; no file means no function at all.
+
+    Raises:
+        CheckpointsError: the file is damaged or cannot be read.
     """
     if not path.exists():
         return {}
+    try:
+        return _read(path)
+    except sqlite3.DatabaseError as error:
+        raise CheckpointsError(f"the checkpoints cannot be read: {path}: {error}") from None
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
     query = (
         "SELECT function, shard_id, sequence_number FROM mappings LEFT JOIN checkpoints USING "
         "(uuid)"
@@ -114,11 +148,14 @@ def read_checkpoints(path: Path) -> dict[str, dict[str, str]]:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
-    _write_ahead(database)
-    database.execute("PRAGMA synchronous = FULL")
-    database.executescript(_SCHEMA)
-    return database
+    with ExitStack() as opened:
+        database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        opened.callback(database.close)
+        _write_ahead(database)
+        database.execute("PRAGMA synchronous = FULL")
+        database.executescript(_SCHEMA)
+        opened.pop_all()
+        return database
 
 
 def _write_ahead(database: sqlite3.Connection) -> None:

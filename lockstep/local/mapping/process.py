@@ -11,7 +11,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -48,8 +48,10 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.stream import (
     AfterSequenceNumber,
     AtTimestamp,
+    ListedShard,
     Position,
     PositionLostError,
+    ShardNotFoundError,
     ShardReader,
     Stream,
     StreamUnavailableError,
@@ -158,14 +160,15 @@ class Process:
 
     def _start_shards(self) -> None:
         """Start what may be read and is not; tell the others how long records are kept now."""
-        listed = {shard.shard_id: shard.parents for shard in self._world.stream.shards()}
+        listed = {shard.shard_id: shard for shard in self._world.stream.shards()}
         retention = self._world.stream.retention()
         self._outage.ended()
         for shard in self._shards.values():
             shard.retention = retention
-        checkpoints = self._world.checkpoints.all()
+        checkpoints = self._checkpoints(listed)
+        parents = {shard_id: shard.parents for shard_id, shard in listed.items()}
         ended = {shard_id for shard_id, checkpoint in checkpoints.items() if checkpoint.ended}
-        for shard_id in startable(listed, ended=ended):
+        for shard_id in startable(parents, ended=ended):
             if shard_id in self._shards:
                 continue
             shard = Shard(self._settings, retention=retention, chance=random.random)
@@ -174,6 +177,7 @@ class Process:
                 shard,
                 msgspec.structs.replace(self._place, shard_id=shard_id),
                 self._world,
+                starting_number=listed[shard_id].starting_number,
                 start=self._position(checkpoints.get(shard_id)),
                 again=self._starting_position(),
                 stopping=self._stopping,
@@ -181,6 +185,28 @@ class Process:
             )
             self._threads = [one for one in self._threads if one.is_alive()]
             self._threads.append(self._start(shard_id, thread.run))
+
+    def _checkpoints(self, listed: Mapping[str, ListedShard]) -> Mapping[str, Checkpoint]:
+        """The listed shards' checkpoints.
+
+        A stream that is deleted and made again uses the same shard ids: what was settled of the
+        earlier one is forgotten.
+        """
+        found: dict[str, Checkpoint] = {}
+        for shard_id, checkpoint in self._world.checkpoints.all().items():
+            if shard_id not in listed:
+                continue
+            number = checkpoint.sequence_number
+            if listed[shard_id].may_have_issued(number):
+                found[shard_id] = checkpoint
+            else:
+                self._world.checkpoints.forget(shard_id, number)
+                log.warning(
+                    "%s: checkpoint lost, starting anew: %s is of an earlier stream",
+                    shard_id,
+                    number,
+                )
+        return found
 
     def _start(self, shard_id: str, run: Callable[[], None]) -> threading.Thread:
         def body() -> None:
@@ -196,7 +222,7 @@ class Process:
         return thread
 
     def _position(self, checkpoint: Checkpoint | None) -> Position:
-        if checkpoint is None or checkpoint.sequence_number is None:
+        if checkpoint is None:
             return self._starting_position()
         return AfterSequenceNumber(checkpoint.sequence_number)
 
@@ -246,6 +272,7 @@ class ShardDriver:
         place: Place,
         world: Collaborators,
         *,
+        starting_number: str,
         start: Position,
         again: Position,
         stopping: threading.Event,
@@ -254,6 +281,7 @@ class ShardDriver:
         self._shard = shard
         self._place = place
         self._world = world
+        self._starting_number = starting_number
         self._reader: ShardReader = world.stream.reader(place.shard_id, start)
         self._again = again
         self._stopping = stopping
@@ -285,14 +313,18 @@ class ShardDriver:
                 case Wait(until):
                     self._stopping.wait(max(0.0, until - time.time()))
                 case Finished():
-                    self._world.checkpoints.end(self._place.shard_id)
-                    log.info("%s: closed and read to its end", self._place.shard_id)
+                    self._world.checkpoints.end(self._place.shard_id, self._starting_number)
+                    log.info("%s: ended, all of it settled", self._place.shard_id)
                     return
 
     def _read(self, limit: int) -> None:
         try:
             read = self._reader.read(limit)
         except StreamUnavailableError as error:
+            if isinstance(error, ShardNotFoundError) and self._expired():
+                log.warning("%s: expired, what was not read of it is gone", self._place.shard_id)
+                self._shard.took([], behind=False, ended=True, now=time.time())
+                return
             self._outage.began(str(error))
             self._pause()
             return
@@ -305,6 +337,14 @@ class ShardDriver:
         self._failures = 0
         entries = [invocation.entry(record, self._place) for record in read.records]
         self._shard.took(entries, behind=read.behind, ended=read.ended, now=time.time())
+
+    def _expired(self) -> bool:
+        """Whether the stream answers, and no longer has this shard."""
+        try:
+            listed = self._world.stream.shards()
+        except StreamUnavailableError:
+            return False
+        return all(shard.shard_id != self._place.shard_id for shard in listed)
 
     def _invoke(self, entries: tuple[Entry, ...]) -> None:
         event, request_id = payload(entries), str(uuid.uuid4())

@@ -1,6 +1,7 @@
 """The stream behind the mapping: an interface, and any Kinesis endpoint through boto3."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -30,6 +31,11 @@ class ListedShard(msgspec.Struct, frozen=True):
 
     shard_id: str
     parents: frozenset[str]
+    starting_number: str
+
+    def may_have_issued(self, sequence_number: str) -> bool:
+        """Whether a number can be this shard's, and not one of an earlier stream's shard."""
+        return int(sequence_number) >= int(self.starting_number)
 
 
 class TrimHorizon(msgspec.Struct, frozen=True):
@@ -66,8 +72,12 @@ class StreamUnavailableError(Exception):
     """The stream does not answer now, or asks for patience; trying again later may work."""
 
 
+class ShardNotFoundError(StreamUnavailableError):
+    """The stream, if there is one, has no such shard."""
+
+
 class PositionLostError(Exception):
-    """The stream does not know the position that was asked for: it is another stream by now."""
+    """The stream does not know the position: it was made again, or is an older copy."""
 
 
 class ShardReader(Protocol):
@@ -78,6 +88,7 @@ class ShardReader(Protocol):
 
         Raises:
             StreamUnavailableError: nothing was read.
+            ShardNotFoundError: nothing was read, perhaps because the shard has expired.
             PositionLostError: the shard cannot be read from where it was.
         """
         ...
@@ -119,11 +130,9 @@ class KinesisStream:
 
     def retention(self) -> float:
         """See `Stream.retention`."""
-        try:
+        with _answering():
             answer = self._client.describe_stream_summary(StreamName=self._name)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
-            raise StreamUnavailableError(str(error)) from error
-        hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
+            hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
         return float(hours * _SECONDS_AN_HOUR)
 
     def shards(self) -> Sequence[ListedShard]:
@@ -131,14 +140,13 @@ class KinesisStream:
         found: list[ListedShard] = []
         request: dict[str, Any] = {"StreamName": self._name}
         while request:
-            try:
+            with _answering():
                 answer = self._client.list_shards(**request)
-            except (BotoCoreError, ClientError, ResponseParserError) as error:
-                raise StreamUnavailableError(str(error)) from error
-            for shard in answer["Shards"]:
-                above = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
-                parents = frozenset(parent for parent in above if parent)
-                found.append(ListedShard(shard["ShardId"], parents))
+                for shard in answer["Shards"]:
+                    above = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
+                    parents = frozenset(parent for parent in above if parent)
+                    number = shard["SequenceNumberRange"]["StartingSequenceNumber"]
+                    found.append(ListedShard(shard["ShardId"], parents, number))
             token = answer.get("NextToken")
             request = {"NextToken": token} if token else {}
         return found
@@ -166,25 +174,24 @@ class KinesisShardReader:
         iterator = kept or self._new_iterator()
         # Forgotten first: after any error the position, not the iterator, says where to go on.
         self._iterator = None
-        try:
-            answer = self._client.get_records(
-                ShardIterator=iterator, Limit=min(limit, GET_RECORDS_MOST)
-            )
-        except ClientError as error:
-            if kept and error.response["Error"]["Code"] in _ITERATOR_LOST:
-                return Records((), behind=True, ended=False)
-            raise StreamUnavailableError(str(error)) from error
-        except (BotoCoreError, ResponseParserError) as error:
-            raise StreamUnavailableError(str(error)) from error
-        records = [
-            StreamRecord(
-                record["SequenceNumber"],
-                record["PartitionKey"],
-                record["Data"],
-                round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
-            )
-            for record in answer["Records"]
-        ]
+        with _answering():
+            try:
+                answer = self._client.get_records(
+                    ShardIterator=iterator, Limit=min(limit, GET_RECORDS_MOST)
+                )
+            except ClientError as error:
+                if kept and error.response["Error"]["Code"] in _ITERATOR_LOST:
+                    return Records((), behind=True, ended=False)
+                raise
+            records = [
+                StreamRecord(
+                    record["SequenceNumber"],
+                    record["PartitionKey"],
+                    record["Data"],
+                    round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
+                )
+                for record in answer["Records"]
+            ]
         if records:
             self._position = AfterSequenceNumber(records[-1].sequence_number)
         self._iterator = answer.get("NextShardIterator")
@@ -203,14 +210,31 @@ class KinesisShardReader:
                     "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
                     "StartingSequenceNumber": number,
                 }
-        try:
-            answer = self._client.get_shard_iterator(
-                StreamName=self._stream, ShardId=self._shard_id, **where
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "InvalidArgumentException":
-                raise PositionLostError(str(error)) from error
-            raise StreamUnavailableError(str(error)) from error
-        except (BotoCoreError, ResponseParserError) as error:
-            raise StreamUnavailableError(str(error)) from error
-        return answer["ShardIterator"]
+        with _answering():
+            try:
+                answer = self._client.get_shard_iterator(
+                    StreamName=self._stream, ShardId=self._shard_id, **where
+                )
+            except ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "InvalidArgumentException":
+                        raise PositionLostError(str(error)) from error
+                    case "ResourceNotFoundException":
+                        raise ShardNotFoundError(str(error)) from error
+                raise
+            return answer["ShardIterator"]
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What keeps the stream from answering in full, as a StreamUnavailableError.
+
+    An answer that lacks what it always has was cut off: botocore makes an empty one of a server
+    that died while it answered. It must not pass for the end of a shard.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
+        raise StreamUnavailableError(str(error)) from error
+    except KeyError as error:
+        raise StreamUnavailableError(f"the answer was cut off: it has no {error}") from error

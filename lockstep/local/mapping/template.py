@@ -78,8 +78,12 @@ def translated(template: Path, region: str) -> Mapping[str, Any]:
     """
     try:
         document = yaml_parse(template.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TemplateError(f"{template}: {error}") from None
+    except OSError as error:
+        message = f"{template}: cannot be read: {error.strerror}: name another with --template"
+        raise TemplateError(message) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        # A YAML error tells where it is on lines of their own.
+        raise TemplateError(f"{template}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise TemplateError(f"{template}: no template: it has no Resources")
     _leave_code(document)

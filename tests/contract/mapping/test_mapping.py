@@ -5,9 +5,11 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
+import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
@@ -15,9 +17,13 @@ import psutil
 import pytest
 from botocore.config import Config
 
+from lockstep.local.kinesis import sequence
 from lockstep.local.mapping.checkpoints import read_checkpoints
 from tests.contract.kinesis.server import running
 from tests.contract.mapping.stage import BUCKET, STREAM, Stage, staged, stopped
+
+if TYPE_CHECKING:
+    from types_boto3_kinesis.type_defs import ShardTypeDef
 
 
 def test_records_arrive_in_order_in_one_warm_process(stage: Stage) -> None:
@@ -249,6 +255,25 @@ def test_children_wait_until_their_parents_are_read(stage: Stage) -> None:
     assert ended == [(parent["ShardId"],)]
 
 
+def test_a_stream_that_is_made_again_is_read_from_its_start(stage: Stage) -> None:
+    stage.put("before")
+    (parent,) = stage.client.list_shards(StreamName=STREAM)["Shards"]
+    ready = stage.client.get_waiter("stream_exists")
+    stage.client.split_shard(
+        StreamName=STREAM, ShardToSplit=parent["ShardId"], NewStartingHashKey=str(2**127)
+    )
+
+    with stage.mapping():
+        stage.until(lambda: "ended, all of it settled" in stage.log.read_text())
+        stage.until(lambda: _after(parent) < time.time())
+        stage.client.delete_stream(StreamName=STREAM)
+        stage.client.create_stream(StreamName=STREAM, ShardCount=1)
+        ready.wait(StreamName=STREAM, WaiterConfig={"Delay": 1})
+        stage.put("after")
+        stage.until(lambda: stage.texts == ["before", "after"])
+        stage.until(lambda: "expired" in stage.log.read_text())
+
+
 def test_one_shards_poison_holds_up_no_other_shard(tmp_path: Path) -> None:
     with staged(tmp_path, shards=2) as stage:
         shards = stage.client.list_shards(StreamName=STREAM)["Shards"]
@@ -279,13 +304,19 @@ def test_latest_begins_when_the_mapping_was_first_started(stage: Stage) -> None:
     assert stage.texts == ["while it was down"]
 
 
-def test_a_checkpoint_that_the_stream_does_not_know_starts_anew(stage: Stage) -> None:
+@pytest.mark.parametrize("positions", [-1, 1], ids=["earlier stream", "beyond the shard"])
+def test_a_checkpoint_that_the_stream_does_not_know_starts_anew(
+    stage: Stage, positions: int
+) -> None:
     with stage.mapping() as process:
         stage.put("first")
         stage.until(lambda: _checkpoints(stage) != [])
         assert stopped(process) == 0
+    (number,) = _checkpoints(stage)
+    # A record's position in its shard begins at this bit of its number.
+    unknown = "12" if positions < 0 else str(int(number) + (positions << 80))
     with closing(sqlite3.connect(stage.state / "checkpoints.db")) as database, database:
-        database.execute("UPDATE checkpoints SET sequence_number = '12'")
+        database.execute("UPDATE checkpoints SET sequence_number = ?", (unknown,))
 
     with stage.mapping():
         stage.until(lambda: len(stage.texts) == 2)
@@ -297,9 +328,32 @@ def test_a_checkpoint_that_the_stream_does_not_know_starts_anew(stage: Stage) ->
 def test_what_a_user_can_get_wrong_is_told_in_one_line(stage: Stage) -> None:
     stage.template(BatchSize=0)
     _fails(stage, "Recorder", "BatchSize: is 0, must be 1 to 10000")
+    (stage.folder / "template.yaml").write_text("Resources: [\n  {")
+    _fails(stage, "template.yaml", "line 2")
+    (stage.folder / "template.yaml").unlink()
+    _fails(stage, "template.yaml", "cannot be read", "--template")
     stage.template()
+    (stage.state / "checkpoints.db").write_text("no database " * 50)
+    _fails(stage, "checkpoints.db", "not a database")
     (stage.state / "stack.json").unlink()
     _fails(stage, "no local stack")
+
+
+def test_without_a_template_the_repositorys_own_is_used_from_any_folder(stage: Stage) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-P", "-m", "lockstep.local.mapping"),
+            *("--state", stage.state, "--function", "nobody"),
+        ],
+        cwd=stage.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    template = Path(__file__).parents[3] / "template.yaml"
+    assert f"{template}: no function has Handler functions.nobody" in done.stderr
 
 
 def test_a_disabled_mapping_says_so(stage: Stage) -> None:
@@ -317,6 +371,12 @@ def _fails(stage: Stage, *said: str) -> None:
         assert process.wait(timeout=30) == 1
     (line,) = stage.log.read_text().splitlines()
     assert all(word in line for word in said), line
+
+
+def _after(shard: "ShardTypeDef") -> int:
+    """The next second, since 1970, whose shards start with another number than this one."""
+    start = sequence.parse(shard["SequenceNumberRange"]["StartingSequenceNumber"])
+    return start.created + 1
 
 
 def _checkpoints(stage: Stage) -> list[str]:

@@ -1,5 +1,7 @@
 """The backlog counts what a consumer has not processed."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,33 @@ def test_a_position_in_a_stream_of_the_same_name_that_was_deleted_is_no_progress
     kinesis.stream()
     kinesis.put(b"two")
     assert backlog(database, "pictures", {SHARD: stale}).records == 1
+
+
+def test_a_position_beyond_the_shard_is_no_progress(kinesis: Kinesis, database: Path) -> None:
+    kinesis.stream()
+    [_, last] = kinesis.put(b"one", b"two")
+    beyond = str(int(last) + (1 << 80))
+    assert backlog(database, "pictures", {SHARD: last}).records == 0
+    assert backlog(database, "pictures", {SHARD: beyond}) == Backlog(2, START)
+
+
+def test_a_file_that_is_damaged_behind_its_header_is_told_in_one_line(
+    kinesis: Kinesis, store: Store, database: Path
+) -> None:
+    kinesis.stream()
+    kinesis.put(b"one")
+    store.close()
+    page = int.from_bytes(database.read_bytes()[16:18])
+    with closing(sqlite3.connect(database)) as opened:
+        (root,) = opened.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'streams'"
+        ).fetchone()
+    with database.open("r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+    with pytest.raises(UnknownBacklogError, match=r"kinesis\.db: .*malformed") as told:
+        backlog(database, "pictures", {})
+    assert "\n" not in str(told.value)
 
 
 def test_what_cannot_be_told_is_said_in_one_line(

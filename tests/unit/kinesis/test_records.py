@@ -124,6 +124,23 @@ def test_a_number_of_another_shard_or_stream_is_refused(kinesis: Kinesis) -> Non
         assert refusal.name == "InvalidArgumentException"
 
 
+def test_a_number_that_the_shard_has_not_issued_yet_is_refused(kinesis: Kinesis) -> None:
+    [last] = kinesis.put(b"one")
+    next_position = 1 << 80
+    for kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
+        assert kinesis.iterator(kind, StartingSequenceNumber=last)
+        for number in (int(last) + next_position, int(last) + 9 * next_position):
+            refusal = kinesis.refusal(
+                "GetShardIterator",
+                StreamName="pictures",
+                ShardId="shardId-000000000000",
+                ShardIteratorType=kind,
+                StartingSequenceNumber=str(number),
+            )
+            assert refusal.name == "InvalidArgumentException"
+            assert "beyond the shard's last record" in refusal.message
+
+
 def test_an_iterator_expires_after_five_minutes(kinesis: Kinesis) -> None:
     iterator = kinesis.iterator("TRIM_HORIZON")
     kinesis.clock.now += LIFETIME_MS

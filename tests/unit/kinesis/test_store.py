@@ -29,6 +29,14 @@ def test_streams_records_and_iterators_survive_a_restart(
         assert int(numbers[1]) > int(numbers[0])
 
 
+def test_what_was_put_is_synced_before_it_counts(store: Store, database: Path) -> None:
+    del store
+    # SQLite's own words: 1 is NORMAL, which syncs a write-ahead log at checkpoints only.
+    with Store.open(database) as opened:
+        (level,) = opened._sql.execute("PRAGMA synchronous").fetchone()  # noqa: SLF001  # no power to cut in a test
+    assert level == 2
+
+
 def test_the_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "other.db"
     with closing(sqlite3.connect(file)) as other:

@@ -2,10 +2,18 @@
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from lockstep.local.mapping.checkpoints import Checkpoint, Checkpoints, read_checkpoints
+import pytest
+
+from lockstep.local.mapping.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    CheckpointsError,
+    read_checkpoints,
+)
 
 
 def opened(path: Path, function: str = "write_to_es") -> Checkpoints:
@@ -31,13 +39,25 @@ def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
 def test_a_shard_that_is_read_to_its_end_is_marked(tmp_path: Path) -> None:
     with closing(opened(tmp_path / "c.db")) as checkpoints:
         checkpoints.advance("read", "9")
-        checkpoints.end("read")
-        checkpoints.end("empty")
+        checkpoints.end("read", "1")
+        checkpoints.end("empty", "2")
 
         assert checkpoints.all() == {
             "read": Checkpoint("9", ended=True),
-            "empty": Checkpoint(None, ended=True),
+            "empty": Checkpoint("2", ended=True),
         }
+
+
+def test_a_checkpoint_is_forgotten_unless_it_moved_since(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "c.db")) as checkpoints:
+        checkpoints.advance("earlier", "3")
+        checkpoints.end("earlier", "1")
+        checkpoints.advance("moved", "4")
+
+        checkpoints.forget("earlier", "3")
+        checkpoints.forget("moved", "3")
+
+        assert checkpoints.all() == {"moved": Checkpoint("4", ended=False)}
 
 
 def test_two_mappings_share_the_file_and_see_their_own(tmp_path: Path) -> None:
@@ -45,12 +65,12 @@ def test_two_mappings_share_the_file_and_see_their_own(tmp_path: Path) -> None:
     with closing(opened(path)) as index, closing(opened(path, "write_to_dynamodb")) as table:
         index.advance("shard-0", "3")
         table.advance("shard-0", "5")
-        table.end("shard-1")
+        table.end("shard-1", "4")
 
         assert index.all() == {"shard-0": Checkpoint("3", ended=False)}
         assert read_checkpoints(path) == {
             "write_to_es": {"shard-0": "3"},
-            "write_to_dynamodb": {"shard-0": "5"},
+            "write_to_dynamodb": {"shard-0": "5", "shard-1": "4"},
         }
 
 
@@ -69,6 +89,30 @@ def test_a_file_that_is_just_being_made_has_no_checkpoints(tmp_path: Path) -> No
         database.execute("PRAGMA journal_mode = WAL")
 
     assert read_checkpoints(tmp_path / "c.db") == {}
+
+
+def _cut(path: Path) -> None:
+    with closing(opened(path)):
+        pass
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_cut, lambda path: path.write_text("no database " * 50), Path.mkdir],
+    ids=["behind its header", "no database", "a folder"],
+)
+def test_a_file_that_cannot_be_used_is_told_in_one_line(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "c.db"
+    damage(path)
+
+    for use in (read_checkpoints, opened):
+        with pytest.raises(CheckpointsError, match=r"c\.db: ") as told:
+            use(path)
+        assert "\n" not in str(told.value)
 
 
 def test_threads_share_one_mappings_checkpoints(tmp_path: Path) -> None:

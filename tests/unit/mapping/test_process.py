@@ -18,11 +18,15 @@ from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.response import Answer, Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.stream import (
+    AfterSequenceNumber,
     ListedShard,
     Position,
+    PositionLostError,
     Records,
+    ShardNotFoundError,
     StreamRecord,
     StreamUnavailableError,
+    TrimHorizon,
 )
 
 PLACE = Place("arn:stream", "", "us-east-1", "arn:function", "arn:role")
@@ -34,13 +38,14 @@ class Stream:
 
     def __init__(self, *reads: Sequence[StreamRecord] | Exception) -> None:
         self.reads = list(reads)
+        self.listed = [ListedShard("shard", frozenset(), "0")]
         self.asked: list[Position] = []
 
     def retention(self) -> float:
         return 86_400.0
 
     def shards(self) -> Sequence[ListedShard]:
-        return [ListedShard("shard", frozenset())]
+        return self.listed
 
     def reader(self, shard_id: str, position: Position) -> "Stream":
         assert shard_id == "shard"
@@ -49,6 +54,8 @@ class Stream:
 
     def read(self, limit: int) -> Records:
         read = self.reads.pop(0)
+        if isinstance(read, ShardNotFoundError):
+            self.listed = []
         if isinstance(read, Exception):
             raise read
         assert len(read) <= limit
@@ -103,15 +110,16 @@ def record(number: str, data: bytes = b"data") -> StreamRecord:
     return StreamRecord(number, "key", data, NOW_MS)
 
 
-def run(world: Collaborators, **settings: object) -> None:
-    """Until the shard is read to its end."""
+def run(world: Collaborators, *, until: Checkpoint | None = None, **settings: object) -> None:
+    """Until the shard is read to its end, or its checkpoint is this one."""
     changed = msgspec.structs.replace(Settings(reports_item_failures=True), **settings)
     process = Process(changed, PLACE, world)
     thread = threading.Thread(target=process.run)
     thread.start()
     try:
         for _ in range(600):
-            if any(checkpoint.ended for checkpoint in world.checkpoints.all().values()):
+            found = world.checkpoints.all().get("shard")
+            if found and (found.ended if until is None else found == until):
                 return
             thread.join(0.1)
             assert thread.is_alive()
@@ -172,6 +180,90 @@ def test_a_stream_that_does_not_answer_is_told_once(
 
     assert caplog.text.count("stream does not answer, trying on: refused") == 1
     assert caplog.text.count("stream answers again") == 1
+
+
+def test_a_position_that_the_stream_does_not_know_starts_anew(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints.advance("shard", "9")
+    stream = Stream(PositionLostError("beyond the last record"), [record("1")])
+
+    run(Collaborators(stream, Function(), checkpoints, None))
+
+    assert stream.asked == [AfterSequenceNumber("9"), TrimHorizon()]
+    assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
+    assert "checkpoint lost" in caplog.text
+
+
+@pytest.mark.parametrize("settled", [["3"], []], ids=["with records", "empty"])
+def test_a_shard_of_a_stream_made_again_is_read_from_its_start(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture, settled: list[str]
+) -> None:
+    for number in settled:
+        checkpoints.advance("shard", number)
+    checkpoints.end("shard", "1")
+    stream, function = Stream([record("11")]), Function()
+    stream.listed = [ListedShard("shard", frozenset(), "10")]
+    world = Collaborators(stream, function, checkpoints, None)
+
+    run(world, until=Checkpoint("11", ended=True))
+
+    assert stream.asked == [TrimHorizon()]
+    assert len(function.events) == 1
+    assert caplog.text.count("checkpoint lost") == 1
+
+
+def test_an_earlier_streams_end_does_not_end_the_shard_made_again(checkpoints: Checkpoints) -> None:
+    checkpoints.advance("shard", "3")
+    checkpoints.end("shard", "1")
+    stream = Stream([record("11")], *[StreamUnavailableError("refused")] * 20)
+    stream.listed = [ListedShard("shard", frozenset(), "10")]
+    world = Collaborators(stream, Function(), checkpoints, None)
+
+    run(world, until=Checkpoint("11", ended=False), batch_size=1)
+
+
+def test_a_shard_that_ended_is_not_read_again(checkpoints: Checkpoints) -> None:
+    checkpoints.end("parent", "0")
+    stream = Stream([record("6")])
+    stream.listed = [
+        ListedShard("parent", frozenset(), "0"),
+        ListedShard("shard", frozenset({"parent"}), "5"),
+    ]
+
+    run(Collaborators(stream, Function(), checkpoints, None))
+
+    assert stream.asked == [TrimHorizon()], "of the child alone"
+    assert checkpoints.all()["parent"] == Checkpoint("0", ended=True)
+
+
+def test_a_shard_that_expired_ends_with_what_was_read_of_it(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = Function()
+    stream = Stream([record("1")], ShardNotFoundError("no such shard"), [])
+
+    run(Collaborators(stream, function, checkpoints, None), window_seconds=300)
+
+    assert len(function.events) == 1
+    assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
+    assert stream.reads == [[]], "asked no more"
+    assert "expired" in caplog.text
+
+
+def test_a_shard_that_is_listed_but_not_found_is_asked_for_again(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    class StillListed(Stream):
+        def shards(self) -> Sequence[ListedShard]:
+            return [ListedShard("shard", frozenset(), "0")]
+
+    stream = StillListed(ShardNotFoundError("not yet"), [record("1")])
+
+    run(Collaborators(stream, Function(), checkpoints, None))
+
+    assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
+    assert "expired" not in caplog.text
 
 
 def test_what_ends_while_the_mapping_stops_still_counts(checkpoints: Checkpoints) -> None:

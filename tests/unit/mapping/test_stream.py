@@ -17,6 +17,7 @@ from lockstep.local.mapping.stream import (
     Position,
     PositionLostError,
     Records,
+    ShardNotFoundError,
     StreamRecord,
     StreamUnavailableError,
     TrimHorizon,
@@ -55,6 +56,11 @@ def iterator(name: str) -> dict[str, str]:
     return {"ShardIterator": name}
 
 
+def listed(shard_id: str, starting_number: str, **parents: str) -> dict[str, Any]:
+    numbers = {"StartingSequenceNumber": starting_number}
+    return {"ShardId": shard_id, "SequenceNumberRange": numbers, **parents}
+
+
 def records(*numbers: str, behind: int = 0, following: str | None = "next") -> dict[str, Any]:
     answer: dict[str, Any] = {
         "Records": [
@@ -74,16 +80,16 @@ def records(*numbers: str, behind: int = 0, following: str | None = "next") -> d
 def test_shards_are_listed_over_all_pages_with_their_parents() -> None:
     client = Client(
         {
-            "Shards": [{"ShardId": "a"}, {"ShardId": "b", "ParentShardId": "a"}],
+            "Shards": [listed("a", "1"), listed("b", "2", ParentShardId="a")],
             "NextToken": "more",
         },
-        {"Shards": [{"ShardId": "c", "ParentShardId": "a", "AdjacentParentShardId": "b"}]},
+        {"Shards": [listed("c", "3", ParentShardId="a", AdjacentParentShardId="b")]},
     )
 
     assert client.stream.shards() == [
-        ListedShard("a", frozenset()),
-        ListedShard("b", frozenset({"a"})),
-        ListedShard("c", frozenset({"a", "b"})),
+        ListedShard("a", frozenset(), "1"),
+        ListedShard("b", frozenset({"a"}), "2"),
+        ListedShard("c", frozenset({"a", "b"}), "3"),
     ]
     assert client.requests == [
         ("list_shards", {"StreamName": "images"}),
@@ -190,6 +196,37 @@ def test_a_checkpoint_that_the_stream_does_not_know_is_lost() -> None:
 
     with pytest.raises(PositionLostError):
         client.stream.reader("a", AfterSequenceNumber("9")).read(10)
+
+
+def test_a_shard_that_is_not_found_is_told_apart_from_trouble() -> None:
+    client = Client(error("ResourceNotFoundException"))
+
+    with pytest.raises(ShardNotFoundError):
+        client.stream.reader("a", TrimHorizon()).read(10)
+
+
+def test_an_answer_that_was_cut_off_is_no_end_of_a_shard() -> None:
+    # Botocore makes an empty answer of a server that died after its status line.
+    cut_off: dict[str, Any] = {}
+    with pytest.raises(StreamUnavailableError, match="Shards"):
+        Client(cut_off).stream.shards()
+    with pytest.raises(StreamUnavailableError, match="StreamDescriptionSummary"):
+        Client(cut_off).stream.retention()
+    client = Client(cut_off, iterator("first"), cut_off, iterator("again"), records("10"))
+    reader = client.stream.reader("a", TrimHorizon())
+    for missing in ("ShardIterator", "Records"):
+        with pytest.raises(StreamUnavailableError, match=missing):
+            reader.read(10)
+    assert [one.sequence_number for one in reader.read(10).records] == ["10"]
+
+
+def test_a_shard_issues_no_number_below_its_first() -> None:
+    shard = ListedShard("a", frozenset(), "100")
+
+    assert [number for number in ("99", "100", "1000") if shard.may_have_issued(number)] == [
+        "100",
+        "1000",
+    ]
 
 
 @pytest.mark.parametrize("trouble", [error("LimitExceededException"), ResponseParserError("x")])

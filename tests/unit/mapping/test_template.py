@@ -168,7 +168,7 @@ def test_a_function_without_a_stream_has_no_mapping(tmp_path: Path) -> None:
 
 
 def test_a_missing_template_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match=r"nowhere\.yaml"):
+    with pytest.raises(TemplateError, match=r"nowhere\.yaml: .*--template"):
         function_mapping(tmp_path / "nowhere.yaml", "probe", STACK)
 
 

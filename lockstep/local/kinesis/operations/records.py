@@ -245,6 +245,8 @@ def _number_in(
         raise invalid(f"{where} because it is one of {shard_id(number.shard)}.")
     if number.created != shard.created:
         raise invalid(f"{where} because it did not come from this stream.")
+    if number.position >= shard.next:
+        raise invalid(f"{where} because it is beyond the shard's last record.")
     return number
 
 
