@@ -29,8 +29,10 @@ lint: $(venv)/dev.done
 types: $(venv)/dev.done
 	$(bin)/mypy
 
+# Who may import whom, and that every package imported is one that pyproject.toml asks for.
 layers: $(venv)/dev.done
 	$(bin)/lint-imports
+	$(bin)/deptry .
 
 unit: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/unit

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -76,6 +76,15 @@ class Trace(msgspec.Struct, frozen=True):
 def trace(pid: int) -> Trace:
     """The trace of a running process."""
     return Trace(pid, psutil.Process(pid).create_time())
+
+
+def traces(pids: Iterable[int]) -> Sequence[Trace]:
+    """The traces of those processes that still run: one may end as soon as it was started."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            found.append(trace(pid))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from lockstep.local.processes import (
     start,
     stop,
     trace,
+    traces,
     wait_until_ready,
 )
 from lockstep.stack import (
@@ -390,7 +391,7 @@ class _Supervisor:
 
     def _record(self) -> None:
         pids = (child.process.pid for child in self.children.values())
-        _write(self._state / CHILDREN, [trace(pid) for pid in pids])
+        _write(self._state / CHILDREN, traces(pids))
 
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)

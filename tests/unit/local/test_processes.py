@@ -21,6 +21,7 @@ from lockstep.local.processes import (
     start,
     stop,
     trace,
+    traces,
     wait_until_ready,
 )
 
@@ -145,3 +146,10 @@ def test_another_process_that_got_the_same_number_is_left_alone() -> None:
     mine = trace(os.getpid())
     end_left_overs([Trace(mine.pid, mine.started - 1000)])
     assert psutil.Process().is_running()
+
+
+def test_a_process_that_is_gone_leaves_no_trace() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    found = traces([os.getpid(), gone.pid])
+    assert [one.pid for one in found] == [os.getpid()]
