@@ -5,7 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -160,15 +160,24 @@ def main() -> None:
     show_default=True,
     help="Of this machine. Whoever reaches it can read and write everything.",
 )
-def up_command(state: Path, shards: int, host: str, *, fresh: bool, detach: bool) -> None:
+@click.option(
+    "--limits", is_flag=True, help="Throttle each shard as AWS does: 1,000 records, 1 MiB a second."
+)
+def up_command(
+    state: Path, shards: int, host: str, *, fresh: bool, detach: bool, limits: bool
+) -> None:
     """The whole system on this machine, until Ctrl-C."""
     check_address(host)
     if detach:
-        start_in_background(state, shards=shards, fresh=fresh, console=answers, host=host)
+        words = ["--listen", host, "--shards", str(shards)]
+        words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
+        start_in_background(state, words, console=answers)
         return
     up(
         state,
-        servers=local_servers(user_cache_path("lockstep"), progress_on(answers), host),
+        servers=local_servers(
+            user_cache_path("lockstep"), progress_on(answers), host, limits=limits
+        ),
         prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
         consumers=local_consumers(),
         console=answers,
@@ -177,19 +186,12 @@ def up_command(state: Path, shards: int, host: str, *, fresh: bool, detach: bool
 
 
 def start_in_background(
-    state: Path,
-    *,
-    shards: int,
-    fresh: bool,
-    console: Console,
-    host: str = HOST,
-    dies_with_us: bool = False,
+    state: Path, words: Sequence[str] = (), *, console: Console, dies_with_us: bool = False
 ) -> Stack:
-    """A local stack in a process of its own; returns when it is ready."""
+    """A local stack in a process of its own, `up` with these words; returns when it is ready."""
     # Downloads here, where their progress can be seen.
     install(kits().values(), user_cache_path("lockstep"), progress_on(notes))
-    command = [sys.executable, "-P", "-m", "lockstep", "up", "--state", str(state)]
-    command += ["--listen", host, "--shards", str(shards), *(["--fresh"] if fresh else [])]
+    command = [sys.executable, "-P", "-m", "lockstep", "up", "--state", str(state), *words]
     return detach(state, dying_with_parent(command) if dies_with_us else command, console=console)
 
 
@@ -392,13 +394,7 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
     state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
     try:
         with steps.step("up") as said:
-            stack = start_in_background(
-                state,
-                shards=SHARDS,
-                fresh=False,
-                console=Console(quiet=True),
-                dies_with_us=True,
-            )
+            stack = start_in_background(state, console=Console(quiet=True), dies_with_us=True)
             said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
         convert = load_mapping("tate").convert
         found = demo.run(System(stack), read_events(lines(data), Stamp(), convert), steps)

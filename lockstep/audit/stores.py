@@ -1,12 +1,13 @@
 """The two stores as an auditor reads them: whole, page by page; or a few images, right now."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import OpenSearchException
+from opensearchpy.exceptions import AuthorizationException, OpenSearchException
 
 from lockstep.audit.entry import FIELDS, Entry, from_document, from_item
 
@@ -80,8 +81,13 @@ class IndexEntries:
         self._alias = alias
 
     def all(self) -> Iterator[Entry]:
-        """Every document of one point in time, in the order of image ids."""
+        """Every document of one point in time, in the order of image ids.
+
+        That time is now, for who may refresh the index; else it is the last refresh.
+        """
         try:
+            with suppress(AuthorizationException):
+                self._client.indices.refresh(index=self._alias)
             pit = self._client.create_pit(index=self._alias, params={"keep_alive": KEEP_ALIVE})
             try:
                 for hit in self._hits(pit["pit_id"]):

@@ -104,11 +104,13 @@ class Running(msgspec.Struct, frozen=True):
     ready: bool
 
 
-def local_servers(cache: Path, report: Report, host: str = HOST) -> Services:
+def local_servers(
+    cache: Path, report: Report, host: str = HOST, *, limits: bool = False
+) -> Services:
     """The engines, fetched if need be, and the Kinesis endpoint.
 
     They answer on `host`, on the ports of the last time. DynamoDB Local listens on every other
-    address of this machine, too.
+    address of this machine, too. With `limits` the stream throttles its shards as AWS does.
     """
 
     def services(state: Path) -> Sequence[Service]:
@@ -122,6 +124,7 @@ def local_servers(cache: Path, report: Report, host: str = HOST) -> Services:
             "lockstep.local.kinesis",
             *("--database", str(state / "kinesis.db")),
             *("--host", host, "--port", str(ports["kinesis"])),
+            *(["--limits"] if limits else []),
         ]
         return [
             opensearch(homes["opensearch"], state, ports["opensearch"], transport, host=host),

@@ -84,7 +84,6 @@ class World:
 
     @property
     def index(self) -> IndexEntries:
-        self.clients.opensearch.indices.refresh(index=self.stack.index)
         return IndexEntries(self.clients.opensearch, self.stack.index)
 
     def _consumer(self, name: Name, sink: Troubled) -> Consumer:
