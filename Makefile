@@ -20,7 +20,8 @@ demo: $(venv)/run.done
 
 test: check real
 
-check: lint types layers unit
+check: $(venv)/dev.done
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
 
 lint: $(venv)/dev.done
 	$(bin)/ruff check .
