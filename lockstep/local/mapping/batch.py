@@ -15,13 +15,14 @@ _OPENING, _COMMA, _CLOSING = b'{"Records":[', b",", b"]}"
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One record on its way: its place in the shard, and its JSON as the function sees it.
 
-    `arrived_at` is in seconds since 1970.
+    `arrived_at` is in seconds since 1970; `data` is what the producer put.
     """
 
     sequence_number: str
     partition_key: str
     arrived_at: float
     json: bytes
+    data: bytes = b""
 
 
 def payload(entries: Iterable[Entry]) -> bytes:

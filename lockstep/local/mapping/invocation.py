@@ -91,7 +91,9 @@ def entry(record: StreamRecord, place: Place) -> Entry:
         aws_region=place.region,
         event_source_arn=place.stream_arn,
     )
-    return Entry(record.sequence_number, record.partition_key, arrived_at, _encode(seen))
+    return Entry(
+        record.sequence_number, record.partition_key, arrived_at, _encode(seen), record.data
+    )
 
 
 def function_arn(name: str, region: str) -> str:

@@ -1,8 +1,8 @@
 """The pool: a function's workers, one for each invocation that runs at the same time, kept warm.
 
 As in Lambda, invocations of several shards overlap, each in a process of its own; a worker that
-is free is used again, one that ran out of time or crashed is replaced. A mapping of N shards thus
-has at most N workers, and as many as were ever busy at once.
+is free is used again, one that ran out of time or crashed is replaced. A mapping of N shards and
+parallelization factor P thus has at most N x P workers, and as many as were ever busy at once.
 """
 
 import os

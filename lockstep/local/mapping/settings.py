@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     starting_timestamp: float | None = None
     batch_size: int = 100
     window_seconds: int = 0
+    parallelization_factor: int = 1
     retries: int | None = None
     age_seconds: int | None = None
     bisect: bool = False
@@ -76,6 +77,7 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
         starting_timestamp=timestamp,
         batch_size=_number(properties, "BatchSize", 100, 1, 10_000),
         window_seconds=_number(properties, "MaximumBatchingWindowInSeconds", 0, 0, 300),
+        parallelization_factor=_number(properties, "ParallelizationFactor", 1, 1, 10),
         retries=None if retries == _ENDLESS else retries,
         age_seconds=_age(properties),
         bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
@@ -86,8 +88,6 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
 
 
 def _refuse_unsupported(properties: Mapping[str, Any]) -> None:
-    if _number(properties, "ParallelizationFactor", 1, 1, 10) != 1:
-        raise SettingsError("ParallelizationFactor: only 1 is supported here so far")
     if _number(properties, "TumblingWindowInSeconds", 0, 0, 900) != 0:
         raise SettingsError("TumblingWindowInSeconds: not supported here so far, leave it out")
     if properties.get("FilterCriteria"):
