@@ -374,10 +374,11 @@ class Shard:
     def took(self, entries: list[Entry], *, behind: bool, ended: bool, now: float) -> None:
         """The read brought these; `behind`: more are there; `ended`: none will ever come."""
         self._unsettled.add(entries)
+        entries, brought = self._filtered(entries), bool(entries)
         for number, lane in enumerate(self._lanes):
             lane.add([entry for entry in entries if self._lane_of(entry) == number])
         self._ended = ended
-        self._more_at_once = behind and bool(entries)
+        self._more_at_once = behind and brought
         if self._more_at_once:
             self._read_at = now
         else:
@@ -401,6 +402,18 @@ class Shard:
 
     def _settle(self, entries: tuple[Entry, ...]) -> None:
         self._checkpoint = self._unsettled.settle(entries) or self._checkpoint
+
+    def _filtered(self, entries: list[Entry]) -> list[Entry]:
+        """What is for the function; the rest is settled by this."""
+        filters = self._settings.filters
+        if filters is None:
+            return entries
+        passed: list[Entry] = []
+        dropped: list[Entry] = []
+        for entry in entries:
+            (passed if filters.match(entry.data) else dropped).append(entry)
+        self._settle(tuple(dropped))
+        return passed
 
     def _lane_of(self, entry: Entry) -> int:
         """One lane for a key. Aggregated records hold other keys than their own: all go in one."""

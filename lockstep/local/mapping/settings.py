@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from lockstep.local.mapping.filters import Filters, PatternError, filters_from
+
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
 _STARTING_POSITIONS: tuple[StartingPosition, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
@@ -54,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True):
     age_seconds: int | None = None
     bisect: bool = False
     reports_item_failures: bool = False
+    filters: Filters | None = None
     on_failure_bucket: str | None = None
     enabled: bool = True
 
@@ -82,6 +85,7 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
         age_seconds=_age(properties),
         bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
         reports_item_failures=_reports(properties),
+        filters=_filters(properties),
         on_failure_bucket=_on_failure_bucket(properties),
         enabled=_flag(properties, "Enabled", default=True),
     )
@@ -90,8 +94,6 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
 def _refuse_unsupported(properties: Mapping[str, Any]) -> None:
     if _number(properties, "TumblingWindowInSeconds", 0, 0, 900) != 0:
         raise SettingsError("TumblingWindowInSeconds: not supported here so far, leave it out")
-    if properties.get("FilterCriteria"):
-        raise SettingsError("FilterCriteria: not supported here so far, leave it out")
 
 
 def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | None]:
@@ -141,6 +143,13 @@ def _reports(properties: Mapping[str, Any]) -> bool:
         message = f"FunctionResponseTypes: is {types!r}, must be [ReportBatchItemFailures] or empty"
         raise SettingsError(message)
     return bool(types)
+
+
+def _filters(properties: Mapping[str, Any]) -> Filters | None:
+    try:
+        return filters_from(properties.get("FilterCriteria") or {})
+    except PatternError as error:
+        raise SettingsError(f"FilterCriteria: {error}") from None
 
 
 def _on_failure_bucket(properties: Mapping[str, Any]) -> str | None:

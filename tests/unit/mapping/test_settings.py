@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.local.mapping.filters import Filters
 from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
 
 REQUIRED = {"StartingPosition": "TRIM_HORIZON"}
@@ -21,6 +22,7 @@ def test_what_is_not_said_has_lambdas_default() -> None:
         age_seconds=None,
         bisect=False,
         reports_item_failures=False,
+        filters=None,
         on_failure_bucket=None,
         enabled=True,
     )
@@ -32,6 +34,7 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         "BisectBatchOnFunctionError": "true",
         "DestinationConfig": BUCKET,
         "Enabled": False,
+        "FilterCriteria": {"Filters": [{"Pattern": '{"data":{"a":[1]}}'}]},
         "EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s",
         "FunctionName": "f",
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -54,6 +57,7 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         age_seconds=3600,
         bisect=True,
         reports_item_failures=True,
+        filters=Filters(({"a": [1]},)),
         on_failure_bucket="set-aside",
         enabled=False,
     )
@@ -95,6 +99,7 @@ def test_minus_one_means_until_the_records_expire() -> None:
         ("DestinationConfig", {"OnFailure": "arn:aws:s3:::set-aside"}),
         ("DestinationConfig", "arn:aws:s3:::set-aside"),
         ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
+        ("FilterCriteria", "all"),
         ("FunctionResponseTypes", ["ReportEverything"]),
         ("MaximumRecordAgeInSeconds", 0),
         ("ParallelizationFactor", 0),
