@@ -1,6 +1,7 @@
 """The settings: what an event source mapping's properties say, checked, each with its default."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -13,7 +14,10 @@ StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 _STARTING_POSITIONS: tuple[StartingPosition, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 _ENDLESS = -1
 _YOUNGEST_AGE_SECONDS = 60
-_S3 = "arn:aws:s3:::"
+_DESTINATION = re.compile(
+    r"arn:aws[\w-]*:(?:s3:::(?P<bucket>[^:/]+)"
+    r"|(?P<service>sqs|sns):(?P<region>[\w-]+):(?P<account>\d{12}):(?P<name>[\w-]+))"
+)
 # They say where to read, whom to call or how it is billed; nothing about how batches are cut.
 _OTHER_PROPERTIES = frozenset(
     {"EventSourceArn", "FunctionName", "KmsKeyArn", "MetricsConfig", "Tags"}
@@ -39,12 +43,35 @@ class SettingsError(Exception):
     """A property that Lambda would refuse, or that is not supported here; the message names it."""
 
 
+class Bucket(msgspec.Struct, frozen=True):
+    """An S3 bucket for failure documents: the one destination that gets the payload."""
+
+    name: str
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """An SQS queue for pointers to what was given up."""
+
+    arn: str
+    account: str
+    name: str
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """An SNS topic for pointers to what was given up."""
+
+    arn: str
+
+
+type OnFailure = Bucket | Queue | Topic
+
+
 class Settings(msgspec.Struct, frozen=True):
     """One event source mapping's settings (FACTS.md, Event source mapping).
 
     `retries` and `age_seconds` are None where the mapping says -1: until the records expire.
-    `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure_bucket` is
-    the S3 bucket that takes failure documents, None when discarded batches leave no trace.
+    `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure` takes
+    failure documents, None when discarded batches leave no trace.
     """
 
     starting_position: StartingPosition = "TRIM_HORIZON"
@@ -57,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True):
     bisect: bool = False
     reports_item_failures: bool = False
     filters: Filters | None = None
-    on_failure_bucket: str | None = None
+    on_failure: OnFailure | None = None
     enabled: bool = True
 
 
@@ -86,7 +113,7 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
         bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
         reports_item_failures=_reports(properties),
         filters=_filters(properties),
-        on_failure_bucket=_on_failure_bucket(properties),
+        on_failure=_on_failure(properties),
         enabled=_flag(properties, "Enabled", default=True),
     )
 
@@ -152,7 +179,7 @@ def _filters(properties: Mapping[str, Any]) -> Filters | None:
         raise SettingsError(f"FilterCriteria: {error}") from None
 
 
-def _on_failure_bucket(properties: Mapping[str, Any]) -> str | None:
+def _on_failure(properties: Mapping[str, Any]) -> OnFailure | None:
     config = properties.get("DestinationConfig") or {}
     try:
         destination = config.get("OnFailure", {}).get("Destination")
@@ -160,11 +187,15 @@ def _on_failure_bucket(properties: Mapping[str, Any]) -> str | None:
         raise SettingsError("DestinationConfig: must be {OnFailure: {Destination: ARN}}") from None
     if destination is None:
         return None
-    bucket = str(destination).removeprefix(_S3)
-    if bucket == destination:
-        message = f"DestinationConfig.OnFailure: is {destination!r}, only S3 is supported here"
-        raise SettingsError(message)
-    return bucket
+    arn = str(destination)
+    match = _DESTINATION.fullmatch(arn)
+    if match is None:
+        # Lambda takes no FIFO queue or topic; it would take a Kafka topic, there is none here.
+        message = "must be the ARN of a bucket, or of a standard SQS queue or SNS topic"
+        raise SettingsError(f"DestinationConfig.OnFailure: is {arn!r}, {message}")
+    if match["bucket"]:
+        return Bucket(match["bucket"])
+    return Queue(arn, match["account"], match["name"]) if match["service"] == "sqs" else Topic(arn)
 
 
 def _number(

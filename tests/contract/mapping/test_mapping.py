@@ -328,6 +328,9 @@ def test_a_checkpoint_that_the_stream_does_not_know_starts_anew(
 def test_what_a_user_can_get_wrong_is_told_in_one_line(stage: Stage) -> None:
     stage.template(BatchSize=0)
     _fails(stage, "Recorder", "BatchSize: is 0, must be 1 to 10000")
+    queue = "arn:aws:sqs:us-east-1:000000000000:given-up"
+    stage.template(DestinationConfig={"OnFailure": {"Type": "SQS", "Destination": queue}})
+    _fails(stage, queue, "AWS_ENDPOINT_URL_SQS")
     (stage.folder / "template.yaml").write_text("Resources: [\n  {")
     _fails(stage, "template.yaml", "line 2")
     (stage.folder / "template.yaml").unlink()

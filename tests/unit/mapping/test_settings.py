@@ -5,10 +5,21 @@ from typing import Any
 import pytest
 
 from lockstep.local.mapping.filters import Filters
-from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
+from lockstep.local.mapping.settings import (
+    Bucket,
+    OnFailure,
+    Queue,
+    Settings,
+    SettingsError,
+    Topic,
+    settings_from,
+)
 
 REQUIRED = {"StartingPosition": "TRIM_HORIZON"}
 BUCKET = {"OnFailure": {"Destination": "arn:aws:s3:::set-aside"}}
+
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:given-up"
+TOPIC = "arn:aws:sns:us-east-1:000000000000:given-up"
 
 
 def test_what_is_not_said_has_lambdas_default() -> None:
@@ -23,7 +34,7 @@ def test_what_is_not_said_has_lambdas_default() -> None:
         bisect=False,
         reports_item_failures=False,
         filters=None,
-        on_failure_bucket=None,
+        on_failure=None,
         enabled=True,
     )
 
@@ -58,7 +69,7 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         bisect=True,
         reports_item_failures=True,
         filters=Filters(({"a": [1]},)),
-        on_failure_bucket="set-aside",
+        on_failure=Bucket("set-aside"),
         enabled=False,
     )
 
@@ -81,6 +92,20 @@ def test_a_range_holds_its_ends_and_nothing_beyond(name: str, lowest: int, highe
             settings_from(REQUIRED | {name: beyond})
 
 
+@pytest.mark.parametrize(
+    ("arn", "destination"),
+    [
+        ("arn:aws:s3:::set-aside", Bucket("set-aside")),
+        (QUEUE, Queue(QUEUE, "000000000000", "given-up")),
+        (TOPIC, Topic(TOPIC)),
+    ],
+)
+def test_a_destination_is_known_by_its_arn(arn: str, destination: OnFailure) -> None:
+    said = {"DestinationConfig": {"OnFailure": {"Destination": arn}}}
+
+    assert settings_from(REQUIRED | said).on_failure == destination
+
+
 def test_minus_one_means_until_the_records_expire() -> None:
     said = {"MaximumRetryAttempts": -1, "MaximumRecordAgeInSeconds": -1}
 
@@ -96,6 +121,8 @@ def test_minus_one_means_until_the_records_expire() -> None:
         ("BatchSise", 1),
         ("BisectBatchOnFunctionError", "perhaps"),
         ("DestinationConfig", {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:0:q"}}),
+        ("DestinationConfig", {"OnFailure": {"Destination": f"{QUEUE}.fifo"}}),
+        ("DestinationConfig", {"OnFailure": {"Destination": "kafka://topic"}}),
         ("DestinationConfig", {"OnFailure": "arn:aws:s3:::set-aside"}),
         ("DestinationConfig", "arn:aws:s3:::set-aside"),
         ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
