@@ -25,6 +25,7 @@ from lockstep.local.mapping.response import (
     judge,
 )
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.windows import View, Windows, returned_state
 
 # Doubling from here makes 8 invocations of a batch that fails for 60 s, as recorded from AWS.
 FIRST_PAUSE_SECONDS = 0.35
@@ -52,18 +53,20 @@ class Read(msgspec.Struct, frozen=True):
 class Invoke(msgspec.Struct, frozen=True):
     """Invoke the function with these records, then say `answered` for this lane.
 
-    Other lanes' steps may be done while the invocation runs.
+    Other lanes' steps may be done while the invocation runs. `view` is there in tumbling windows.
     """
 
     entries: tuple[Entry, ...]
     lane: int = 0
+    view: View | None = None
 
 
 class Discard(msgspec.Struct, frozen=True):
     """Give these records up: write the failure document, if anybody wants it; say `discarded`.
 
     `invocations` counts those of the last quota. `request_id` is the last invocation's, None when
-    the records were never tried.
+    the records were never tried. Without records it is a tumbling window's final invocation that
+    is given up: nothing of the stream is lost by it.
     """
 
     entries: tuple[Entry, ...]
@@ -139,6 +142,15 @@ class _Piece(msgspec.Struct):
     entries: tuple[Entry, ...]
     invocations: int = 0  # that count towards the quota
     request_id: str | None = None  # of the last invocation
+    final: bool = False  # a tumbling window's last invocation, without records
+
+
+class _Tail(msgspec.Struct, frozen=True):
+    """What is known of the shard behind what was read."""
+
+    more: bool  # the next read brings records at once
+    ended: bool  # no read brings any
+    caught_up_at: float  # when a read last left nothing behind
 
 
 class _Lane:
@@ -154,6 +166,8 @@ class _Lane:
         self._chance = chance
         self._buffer = Buffer(settings)
         self._window_opened: float | None = None
+        tumbling = settings.tumbling_seconds
+        self._windows = Windows(tumbling) if tumbling else None
         self._pieces: deque[_Piece] = deque()
         self._running = False  # an invocation of the first piece
         self._giving_up: Discard | None = None
@@ -168,24 +182,29 @@ class _Lane:
     @property
     def empty(self) -> bool:
         """Whether it has nothing at all."""
-        return self.idle and not self._buffer
+        return self.idle and not self._buffer and not self.holds_back
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the checkpoint must wait for a tumbling window's end.
+
+        Its state is kept nowhere else: after a restart the window's records make it anew.
+        """
+        return self._windows is not None and self._windows.open
 
     def add(self, entries: list[Entry]) -> None:
         """Records for it, in the shard's order."""
         self._buffer.add(entries)
 
-    def next(
-        self, now: float, *, oldest: float, more: bool, ended: bool
-    ) -> Invoke | Discard | Wait:
+    def next(self, now: float, *, oldest: float, tail: _Tail) -> Invoke | Discard | Wait:
         """What to do with the first piece, or until when to wait.
 
-        `oldest`: when the oldest valid record arrived. `more`: the next read brings records at
-        once. `ended`: no read brings any.
+        `oldest`: when the oldest valid record arrived.
         """
-        if self.idle and self._due(now, more=more, ended=ended):
-            self._pieces.append(_Piece(self._buffer.cut()))
         if self.idle:
-            return Wait(self._window_ends if self._buffer and not more else math.inf)
+            self._begin_batch(now, tail)
+        if self.idle:
+            return Wait(self._window_ends if self._buffer and not tail.more else math.inf)
         if self._running:
             return Wait(math.inf)
         if self._giving_up is None and now < self._not_before:
@@ -196,7 +215,12 @@ class _Lane:
         if self._giving_up is not None:
             return self._giving_up
         self._running = True
-        return Invoke(piece.entries, self._number)
+        view = None
+        if self._windows is not None:
+            if not piece.final:
+                self._windows.begin(piece.entries[0].arrived_at)
+            view = self._windows.view(final=piece.final)
+        return Invoke(piece.entries, self._number, view)
 
     def answered(
         self, answer: Returned | Errored | Throttled, request_id: str, now: float
@@ -212,15 +236,21 @@ class _Lane:
             return self._retry("throttled", piece, now), ()
         piece.request_id = request_id
         batch, reports = piece.entries, self._settings.reports_item_failures
-        match judge(answer, batch, reports=reports):
+        judgement = judge(answer, batch, reports=reports)
+        state = None if self._windows is None else self._returned(answer)
+        if self._windows and state is None and not isinstance(judgement, Failed):
+            judgement = Failed("the response has no state", None)
+        match judgement:
             case Succeeded():
                 self._pieces.popleft()
                 self._moved()
+                self._keep(state, final=piece.final)
                 return Settled(), batch
             case Stopped(position, cause) if position > 0:
                 done, left = batch[:position], batch[position:]
                 self._pieces[0] = _Piece(left, request_id=request_id)
                 self._moved()
+                self._keep(state, final=False)
                 return Progressed(cause, len(done), len(left)), done
             case Stopped(_, cause):
                 return self._count(cause, piece, None, now), ()
@@ -239,7 +269,38 @@ class _Lane:
         if not piece.entries:
             self._pieces.popleft()
             self._moved()
+            if self._windows and piece.final:
+                self._windows.close()
         return gone
+
+    def _returned(self, answer: Returned | Errored) -> bytes | None:
+        return returned_state(answer.payload) if isinstance(answer, Returned) else None
+
+    def _keep(self, state: bytes | None, *, final: bool) -> None:
+        """A tumbling window's state for the next invocation, or its end."""
+        if self._windows is None or state is None:
+            return
+        if final:
+            self._windows.close()
+        elif self._windows.take(state):
+            self._pieces.appendleft(_Piece((), final=True))
+
+    def _begin_batch(self, now: float, tail: _Tail) -> None:
+        """Cut a batch if it is time, or end the tumbling window if its time is over."""
+        windows = self._windows
+        if windows is None:
+            if self._due(now, tail):
+                self._pieces.append(_Piece(self._buffer.cut()))
+            return
+        if self._buffer:
+            windows.begin(self._buffer.first.arrived_at)
+            over = self._buffer.first.arrived_at >= windows.end
+        else:
+            over = windows.open and (tail.ended or tail.caught_up_at >= windows.end)
+        if over:
+            self._pieces.append(_Piece((), final=True))
+        elif self._buffer and (self._buffer.reaches(windows.end) or self._due(now, tail)):
+            self._pieces.append(_Piece(self._buffer.cut(before=windows.end)))
 
     def _count(self, cause: str, piece: _Piece, function_error: str | None, now: float) -> Turn:
         """A failed invocation that counts: one retry less."""
@@ -276,20 +337,21 @@ class _Lane:
     def _expired(self, piece: _Piece, oldest: float) -> Discard | None:
         """The records at the head of the piece that are too old: given up ahead of the rest."""
         gone = tuple(takewhile(lambda entry: entry.arrived_at < oldest, piece.entries))
-        if not gone:
+        window_gone = piece.final and self._windows is not None and self._windows.end < oldest
+        if not gone and not window_gone:
             return None
         return Discard(
             gone, "RecordAgeExceeded", piece.invocations, piece.request_id, None, self._number
         )
 
-    def _due(self, now: float, *, more: bool, ended: bool) -> bool:
+    def _due(self, now: float, tail: _Tail) -> bool:
         """Whether a batch is to be cut: full, or nothing more comes before its window ends."""
         if self._window_opened is None or (not self._buffer and now >= self._window_ends):
             self._window_opened = now
         if not self._buffer:
             return False
-        waited = not more and now >= self._window_ends
-        return self._buffer.full or ended or waited
+        waited = not tail.more and now >= self._window_ends
+        return self._buffer.full or tail.ended or waited
 
     @property
     def _window_ends(self) -> float:
@@ -350,16 +412,18 @@ class Shard:
         self._checkpoint: str | None = None  # not yet advanced to
         self._read_at = float("-inf")
         self._more_at_once = False  # the last read left records behind
+        self._caught_up_at = float("-inf")
         self._ended = False
 
     def next(self, now: float) -> Step:
         """What to do at this time, in seconds since 1970."""
-        if self._checkpoint is not None:
+        if self._checkpoint is not None and not any(lane.holds_back for lane in self._lanes):
             return Advance(self._checkpoint)
-        oldest, more = now - self._lifetime, self._more_at_once and self._room
+        oldest = now - self._lifetime
+        tail = _Tail(self._more_at_once and self._room, self._ended, self._caught_up_at)
         until = math.inf
         for lane in self._lanes:
-            step = lane.next(now, oldest=oldest, more=more, ended=self._ended)
+            step = lane.next(now, oldest=oldest, tail=tail)
             if not isinstance(step, Wait):
                 return step
             until = min(until, step.until)
@@ -378,6 +442,8 @@ class Shard:
         for number, lane in enumerate(self._lanes):
             lane.add([entry for entry in entries if self._lane_of(entry) == number])
         self._ended = ended
+        if not behind:
+            self._caught_up_at = now
         self._more_at_once = behind and brought
         if self._more_at_once:
             self._read_at = now

@@ -59,6 +59,7 @@ from lockstep.local.mapping.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
+from lockstep.local.mapping.windows import windowed
 
 # How soon a split or merge is noticed where no shard ends.
 LIST_SECONDS = 2.0
@@ -373,7 +374,7 @@ class ShardDriver:
     def _run_one(self, step: Invoke, request_id: str) -> None:
         outcome: Answer | BaseException
         try:
-            event = payload(step.entries)
+            event = self._event(step)
             if len(event) > PAYLOAD_BYTES:
                 message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
                 outcome = Errored("RequestEntityTooLarge", message)
@@ -382,6 +383,14 @@ class ShardDriver:
         except BaseException as error:  # noqa: BLE001  # handed to the shard's thread, whole
             outcome = error
         self._ran.put(_Ran(step, request_id, outcome))
+
+    def _event(self, step: Invoke) -> bytes:
+        if step.view is None:
+            return payload(step.entries)
+        place = self._place
+        return windowed(
+            step.entries, step.view, shard_id=place.shard_id, stream_arn=place.stream_arn
+        )
 
     def _hear(self, until: float) -> None:
         """Wait until that time, or less: until an invocation ends or the mapping is stopped."""
@@ -404,6 +413,10 @@ class ShardDriver:
         self._say(turn, ran.step.entries)
 
     def _discard(self, discard: Discard) -> None:
+        if not discard.entries:
+            self._shard.discarded(lane=discard.lane)
+            log.warning("%s: a window's final invocation is given up", self._place.shard_id)
+            return
         where = "nobody wants to know"
         if self._world.destination is not None:
             at = dt.datetime.now(dt.UTC)
@@ -433,7 +446,10 @@ class ShardDriver:
         self._failures += 1
 
     def _say(self, turn: Turn, entries: tuple[Entry, ...]) -> None:
-        first = f"{self._place.shard_id}: {len(entries)} records from {entries[0].sequence_number}"
+        records = (
+            f"{len(entries)} records from {entries[0].sequence_number}" if entries else "window"
+        )
+        first = f"{self._place.shard_id}: {records}"
         match turn:
             case Settled():
                 log.debug("%s: done", first)

@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True):
     bisect: bool = False
     reports_item_failures: bool = False
     filters: Filters | None = None
+    tumbling_seconds: int = 0
     on_failure: OnFailure | None = None
     enabled: bool = True
 
@@ -99,7 +100,6 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
     for name in properties:
         if name not in _PROPERTIES:
             raise SettingsError(f"{name}: no property of a Kinesis event source mapping")
-    _refuse_unsupported(properties)
     retries = _number(properties, "MaximumRetryAttempts", _ENDLESS, _ENDLESS, 10_000)
     position, timestamp = _start(properties)
     return Settings(
@@ -113,14 +113,18 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
         bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
         reports_item_failures=_reports(properties),
         filters=_filters(properties),
+        tumbling_seconds=_tumbling(properties),
         on_failure=_on_failure(properties),
         enabled=_flag(properties, "Enabled", default=True),
     )
 
 
-def _refuse_unsupported(properties: Mapping[str, Any]) -> None:
-    if _number(properties, "TumblingWindowInSeconds", 0, 0, 900) != 0:
-        raise SettingsError("TumblingWindowInSeconds: not supported here so far, leave it out")
+def _tumbling(properties: Mapping[str, Any]) -> int:
+    seconds = _number(properties, "TumblingWindowInSeconds", 0, 0, 900)
+    if seconds and _number(properties, "ParallelizationFactor", 1, 1, 10) > 1:
+        message = "needs ParallelizationFactor 1: a shard has one window at a time, and its state"
+        raise SettingsError(f"TumblingWindowInSeconds: {message}")
+    return seconds
 
 
 def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | None]:

@@ -18,6 +18,7 @@ from lockstep.local.mapping.core import (
 )
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.windows import View
 
 DAY = 24 * 60 * 60.0
 START = 1_795_248_000.0
@@ -73,6 +74,7 @@ class History:
     times: list[float] = field(default_factory=list)
     discards: list[Discard] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
 
     @property
@@ -92,7 +94,7 @@ class _Running:
 
 def play(
     stream: Sequence[Entry | float],
-    handler: Handler,
+    handler: Callable[..., Returned | Errored | Throttled],
     settings: Settings,
     *,
     seconds: float | Callable[[Batch], float] = 0.0,
@@ -103,7 +105,7 @@ def play(
 
     Args:
         stream: records, and pauses in seconds before the next ones are there.
-        handler: gets sequence numbers.
+        handler: gets sequence numbers; with tumbling windows, the view of the window, too.
         settings: the mapping's.
         seconds: how long an invocation takes, or that for its sequence numbers.
         retention: the stream's, in seconds.
@@ -121,14 +123,17 @@ def play(
                 taken = there[:limit]
                 del arrivals[: len(taken)]
                 shard.took(taken, behind=len(there) > limit, ended=not arrivals, now=now)
-            case Invoke(batch, lane):
+            case Invoke(batch, lane, view):
                 numbers = [one.sequence_number for one in batch]
                 history.invocations.append(numbers)
+                if view is not None:
+                    history.views.append(view)
+                answer = handler(numbers) if view is None else handler(numbers, view)
                 history.times.append(now - START)
                 ends = now + (seconds(numbers) if callable(seconds) else seconds)
                 history.ends.append(ends - START)
                 name = f"r{len(history.invocations)}"
-                running.append(_Running(ends, lane, name, handler(numbers)))
+                running.append(_Running(ends, lane, name, answer))
             case Discard() as discard:
                 history.discards.append(discard)
                 shard.discarded(lane=discard.lane)

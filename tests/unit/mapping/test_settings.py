@@ -34,6 +34,7 @@ def test_what_is_not_said_has_lambdas_default() -> None:
         bisect=False,
         reports_item_failures=False,
         filters=None,
+        tumbling_seconds=0,
         on_failure=None,
         enabled=True,
     )
@@ -80,6 +81,7 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         ("BatchSize", 1, 10_000),
         ("MaximumBatchingWindowInSeconds", 0, 300),
         ("ParallelizationFactor", 1, 10),
+        ("TumblingWindowInSeconds", 0, 900),
         ("MaximumRetryAttempts", -1, 10_000),
         ("MaximumRecordAgeInSeconds", 60, 604_800),
     ],
@@ -104,6 +106,14 @@ def test_a_destination_is_known_by_its_arn(arn: str, destination: OnFailure) -> 
     said = {"DestinationConfig": {"OnFailure": {"Destination": arn}}}
 
     assert settings_from(REQUIRED | said).on_failure == destination
+
+
+def test_tumbling_windows_want_one_lane() -> None:
+    said = {"TumblingWindowInSeconds": 900}
+
+    assert settings_from(REQUIRED | said).tumbling_seconds == 900
+    with pytest.raises(SettingsError, match="TumblingWindowInSeconds: needs"):
+        settings_from(REQUIRED | said | {"ParallelizationFactor": 2})
 
 
 def test_minus_one_means_until_the_records_expire() -> None:
@@ -135,7 +145,6 @@ def test_minus_one_means_until_the_records_expire() -> None:
         ("StartingPosition", "EARLIEST"),
         ("StartingPosition", "AT_TIMESTAMP"),
         ("StartingPositionTimestamp", 1_795_248_000),
-        ("TumblingWindowInSeconds", 60),
         ("TumblingWindowInSeconds", 901),
     ],
 )
