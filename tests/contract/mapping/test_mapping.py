@@ -368,6 +368,23 @@ def test_a_disabled_mapping_says_so(stage: Stage) -> None:
     assert "disabled" in stage.log.read_text()
 
 
+def test_a_mapping_that_is_disabled_goes_on_at_the_last_processed_record(stage: Stage) -> None:
+    stage.put("before")
+    with stage.mapping() as process:
+        stage.until(lambda: _checkpoints(stage) != [])
+        assert stopped(process) == 0
+    stage.put("meanwhile")
+    stage.template(Enabled=False)
+    with stage.mapping() as process:
+        assert process.wait(timeout=30) == 0
+    stage.template(Enabled=True)
+
+    with stage.mapping():
+        stage.until(lambda: len(stage.texts) >= 2)
+
+    assert stage.texts == ["before", "meanwhile"]
+
+
 def _fails(stage: Stage, *said: str) -> None:
     stage.log.write_text("")
     with stage.mapping() as process:
