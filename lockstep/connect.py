@@ -1,7 +1,7 @@
 """The composition root of the operator's tool: a stack in, clients for its services out."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import botocore.session
@@ -62,6 +62,10 @@ class Clients:
     def cloudwatch(self) -> "CloudWatchClient":
         """The metrics of a deployed stack; a local one has none."""
         return self._session.client("cloudwatch", config=_config)
+
+    def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
+        """SQS or SNS at this endpoint: a stack has neither of its own."""
+        return self._session.client(service, endpoint_url=endpoint, config=_config)
 
     @cached_property
     def opensearch(self) -> OpenSearch:

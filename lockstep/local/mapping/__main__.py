@@ -11,11 +11,17 @@ import click
 from lockstep.connect import Clients
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.checkpoints import Checkpoints, CheckpointsError
-from lockstep.local.mapping.failure import BucketDestination
+from lockstep.local.mapping.failure import (
+    BucketDestination,
+    Destination,
+    QueueDestination,
+    TopicDestination,
+)
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.invocation import Place
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.process import Collaborators, Process
+from lockstep.local.mapping.settings import Bucket, OnFailure, Queue, Topic
 from lockstep.local.mapping.stream import KinesisStream
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack import Stack, StackNotFoundError, read_local
@@ -38,7 +44,9 @@ log = logging.getLogger("lockstep.local.mapping")
     type=click.Path(path_type=Path),
     help="SAM template; its folder is where the handlers' import paths start.",
 )
-def main(*, state: Path, name: str, template: Path) -> None:
+@click.option("--sqs", envvar="AWS_ENDPOINT_URL_SQS", help="Endpoint for OnFailure queues.")
+@click.option("--sns", envvar="AWS_ENDPOINT_URL_SNS", help="Endpoint for OnFailure topics.")
+def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | None) -> None:
     """Feed one function from its stream until SIGTERM or SIGINT."""
     logging.basicConfig(
         stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING
@@ -56,8 +64,12 @@ def main(*, state: Path, name: str, template: Path) -> None:
         log.info("%s: the mapping is disabled in %s", name, template)
         return
     try:
-        process = _process(found, stack, state.resolve(), template.parent)
-    except CheckpointsError as error:
+        clients = Clients(stack)
+        destination = _destination(found, clients, sqs=sqs, sns=sns)
+        process = _process(
+            found, stack, clients, destination, state=state.resolve(), root=template.parent
+        )
+    except (CheckpointsError, TemplateError) as error:
         sys.exit(f"mapping: {error}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: process.stop())
@@ -66,7 +78,46 @@ def main(*, state: Path, name: str, template: Path) -> None:
     log.info("%s: stopped", name)
 
 
-def _process(found: FunctionMapping, stack: Stack, state: Path, root: Path) -> Process:
+def _destination(
+    found: FunctionMapping, clients: Clients, *, sqs: str | None, sns: str | None
+) -> Destination | None:
+    """Where failure documents go.
+
+    Raises:
+        TemplateError: to a queue or topic, and nobody said where one is: the local stack has none.
+    """
+    on_failure: OnFailure | None = found.settings.on_failure
+    match on_failure:
+        case None:
+            return None
+        case Bucket(name):
+            return BucketDestination(
+                clients.s3.put_object,
+                name,
+                mapping_uuid=invocation.mapping_uuid(found.function.name, found.stream_arn),
+                new_id=lambda: str(uuid.uuid4()),
+            )
+        case Queue() as queue if sqs:
+            client = clients.messaging("sqs", sqs)
+            return QueueDestination(client.get_queue_url, client.send_message, queue)
+        case Topic() as topic if sns:
+            return TopicDestination(clients.messaging("sns", sns).publish, topic)
+    service = "SQS" if isinstance(on_failure, Queue) else "SNS"
+    raise TemplateError(
+        f"DestinationConfig.OnFailure: {on_failure.arn}: the local stack has no {service}: "
+        f"say where one answers in AWS_ENDPOINT_URL_{service}, or name a bucket"
+    )
+
+
+def _process(
+    found: FunctionMapping,
+    stack: Stack,
+    clients: Clients,
+    destination: Destination | None,
+    *,
+    state: Path,
+    root: Path,
+) -> Process:
     """All parts of one mapping, connected."""
     function, settings = found.function, found.settings
     uuid_of_mapping = invocation.mapping_uuid(function.name, found.stream_arn)
@@ -79,8 +130,6 @@ def _process(found: FunctionMapping, stack: Stack, state: Path, root: Path) -> P
         )
         if url is not None
     }
-    bucket = settings.on_failure_bucket
-    clients = Clients(stack)
     world = Collaborators(
         stream=KinesisStream(clients.kinesis, found.stream_arn.rpartition("/")[2]),
         invoker=Pool(
@@ -96,14 +145,7 @@ def _process(found: FunctionMapping, stack: Stack, state: Path, root: Path) -> P
             function=function.name,
             stream_arn=found.stream_arn,
         ),
-        destination=None
-        if bucket is None
-        else BucketDestination(
-            clients.s3.put_object,
-            bucket,
-            mapping_uuid=uuid_of_mapping,
-            new_id=lambda: str(uuid.uuid4()),
-        ),
+        destination=destination,
     )
     place = Place(
         stream_arn=found.stream_arn,

@@ -4,14 +4,17 @@ No clock, thread, socket or sleep: whoever drives a `Shard` asks it for the next
 and says how it went. So the same code runs behind real processes and in virtual time.
 """
 
+import math
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import takewhile
 from typing import Literal
 
 import msgspec
 
-from lockstep.local.mapping.batch import Buffer, Entry
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, Buffer, Entry
 from lockstep.local.mapping.response import (
     Errored,
     Failed,
@@ -22,6 +25,7 @@ from lockstep.local.mapping.response import (
     judge,
 )
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.windows import View, Windows, returned_state
 
 # Doubling from here makes 8 invocations of a batch that fails for 60 s, as recorded from AWS.
 FIRST_PAUSE_SECONDS = 0.35
@@ -34,6 +38,8 @@ IDLE_READ_SECONDS = 0.5
 GAP_READ_SECONDS = 0.2
 # One read brings several small batches; what GetRecords gives at once is also capped at 10 MiB.
 READ_RECORDS = 1_000
+# How a record of the Kinesis Producer Library begins that holds many records of many keys.
+AGGREGATED = b"\xf3\x89\x9a\xc2"
 
 type Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
@@ -45,16 +51,22 @@ class Read(msgspec.Struct, frozen=True):
 
 
 class Invoke(msgspec.Struct, frozen=True):
-    """Invoke the function with these records, then say `answered`."""
+    """Invoke the function with these records, then say `answered` for this lane.
+
+    Other lanes' steps may be done while the invocation runs. `view` is there in tumbling windows.
+    """
 
     entries: tuple[Entry, ...]
+    lane: int = 0
+    view: View | None = None
 
 
 class Discard(msgspec.Struct, frozen=True):
     """Give these records up: write the failure document, if anybody wants it; say `discarded`.
 
     `invocations` counts those of the last quota. `request_id` is the last invocation's, None when
-    the records were never tried.
+    the records were never tried. Without records it is a tumbling window's final invocation that
+    is given up: nothing of the stream is lost by it.
     """
 
     entries: tuple[Entry, ...]
@@ -62,6 +74,7 @@ class Discard(msgspec.Struct, frozen=True):
     invocations: int
     request_id: str | None
     function_error: str | None
+    lane: int = 0
 
 
 class Advance(msgspec.Struct, frozen=True):
@@ -71,7 +84,10 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Ask again at this time, in the clock's seconds."""
+    """Ask again at this time, in the clock's seconds, or when an invocation that runs has ended.
+
+    `until` is infinite when nothing can be done before that.
+    """
 
     until: float
 
@@ -126,56 +142,115 @@ class _Piece(msgspec.Struct):
     entries: tuple[Entry, ...]
     invocations: int = 0  # that count towards the quota
     request_id: str | None = None  # of the last invocation
+    final: bool = False  # a tumbling window's last invocation, without records
+
+
+class _Tail(msgspec.Struct, frozen=True):
+    """What is known of the shard behind what was read."""
+
+    more: bool  # the next read brings records at once
+    ended: bool  # no read brings any
+    caught_up_at: float  # when a read last left nothing behind
 
 
 class _Lane:
     """One batch at a time, on its way to being settled, its records in order.
 
-    A shard has one; with a parallelization factor it would have several, each with its own keys.
+    A shard has as many as its parallelization factor says, each with its own keys: so many batches
+    run at once, and yet no two of one key.
     """
 
-    def __init__(self, settings: Settings, chance: Callable[[], float]) -> None:
+    def __init__(self, number: int, settings: Settings, chance: Callable[[], float]) -> None:
+        self._number = number
         self._settings = settings
         self._chance = chance
+        self._buffer = Buffer(settings)
+        self._window_opened: float | None = None
+        tumbling = settings.tumbling_seconds
+        self._windows = Windows(tumbling) if tumbling else None
         self._pieces: deque[_Piece] = deque()
+        self._running = False  # an invocation of the first piece
         self._giving_up: Discard | None = None
         self._failures = 0  # in a row; they set the pause, the piece's own set the quota
         self._not_before = float("-inf")
 
     @property
     def idle(self) -> bool:
+        """Whether it has no batch; records for a next one may be there."""
         return not self._pieces
 
-    def take(self, batch: tuple[Entry, ...]) -> None:
-        self._pieces.append(_Piece(batch))
+    @property
+    def empty(self) -> bool:
+        """Whether it has nothing at all."""
+        return self.idle and not self._buffer and not self.holds_back
 
-    def next(self, now: float, *, oldest: float) -> Invoke | Discard | Wait:
-        """What to do with the first piece; `oldest`: when the oldest valid record arrived."""
+    @property
+    def holds_back(self) -> bool:
+        """Whether the checkpoint must wait for a tumbling window's end.
+
+        Its state is kept nowhere else: after a restart the window's records make it anew.
+        """
+        return self._windows is not None and self._windows.open
+
+    def add(self, entries: list[Entry]) -> None:
+        """Records for it, in the shard's order."""
+        self._buffer.add(entries)
+
+    def next(self, now: float, *, oldest: float, tail: _Tail) -> Invoke | Discard | Wait:
+        """What to do with the first piece, or until when to wait.
+
+        `oldest`: when the oldest valid record arrived.
+        """
+        if self.idle:
+            self._begin_batch(now, tail)
+        if self.idle:
+            return Wait(self._window_ends if self._buffer and not tail.more else math.inf)
+        if self._running:
+            return Wait(math.inf)
         if self._giving_up is None and now < self._not_before:
             return Wait(self._not_before)
         piece = self._pieces[0]
         if self._giving_up is None:
-            self._giving_up = _expired(piece, oldest)
-        return self._giving_up or Invoke(piece.entries)
+            self._giving_up = self._expired(piece, oldest)
+        if self._giving_up is not None:
+            return self._giving_up
+        self._running = True
+        view = None
+        if self._windows is not None:
+            if not piece.final:
+                self._windows.begin(piece.entries[0].arrived_at)
+            view = self._windows.view(final=piece.final)
+        return Invoke(piece.entries, self._number, view)
 
     def answered(
         self, answer: Returned | Errored | Throttled, request_id: str, now: float
     ) -> tuple[Turn, tuple[Entry, ...]]:
         """What becomes of the first piece, and the records that are settled by this."""
+        if not self._running:
+            raise RuntimeError("nothing was invoked")
+        self._running = False
+        # The next batch's window opens when the invocation ends.
+        self._window_opened = now
         piece = self._pieces[0]
         if isinstance(answer, Throttled):
             return self._retry("throttled", piece, now), ()
         piece.request_id = request_id
         batch, reports = piece.entries, self._settings.reports_item_failures
-        match judge(answer, batch, reports=reports):
+        judgement = judge(answer, batch, reports=reports)
+        state = None if self._windows is None else self._returned(answer)
+        if self._windows and state is None and not isinstance(judgement, Failed):
+            judgement = Failed("the response has no state", None)
+        match judgement:
             case Succeeded():
                 self._pieces.popleft()
                 self._moved()
+                self._keep(state, final=piece.final)
                 return Settled(), batch
             case Stopped(position, cause) if position > 0:
                 done, left = batch[:position], batch[position:]
                 self._pieces[0] = _Piece(left, request_id=request_id)
                 self._moved()
+                self._keep(state, final=False)
                 return Progressed(cause, len(done), len(left)), done
             case Stopped(_, cause):
                 return self._count(cause, piece, None, now), ()
@@ -194,7 +269,38 @@ class _Lane:
         if not piece.entries:
             self._pieces.popleft()
             self._moved()
+            if self._windows and piece.final:
+                self._windows.close()
         return gone
+
+    def _returned(self, answer: Returned | Errored) -> bytes | None:
+        return returned_state(answer.payload) if isinstance(answer, Returned) else None
+
+    def _keep(self, state: bytes | None, *, final: bool) -> None:
+        """A tumbling window's state for the next invocation, or its end."""
+        if self._windows is None or state is None:
+            return
+        if final:
+            self._windows.close()
+        elif self._windows.take(state):
+            self._pieces.appendleft(_Piece((), final=True))
+
+    def _begin_batch(self, now: float, tail: _Tail) -> None:
+        """Cut a batch if it is time, or end the tumbling window if its time is over."""
+        windows = self._windows
+        if windows is None:
+            if self._due(now, tail):
+                self._pieces.append(_Piece(self._buffer.cut()))
+            return
+        if self._buffer:
+            windows.begin(self._buffer.first.arrived_at)
+            over = self._buffer.first.arrived_at >= windows.end
+        else:
+            over = windows.open and (tail.ended or tail.caught_up_at >= windows.end)
+        if over:
+            self._pieces.append(_Piece((), final=True))
+        elif self._buffer and (self._buffer.reaches(windows.end) or self._due(now, tail)):
+            self._pieces.append(_Piece(self._buffer.cut(before=windows.end)))
 
     def _count(self, cause: str, piece: _Piece, function_error: str | None, now: float) -> Turn:
         """A failed invocation that counts: one retry less."""
@@ -208,6 +314,7 @@ class _Lane:
             piece.invocations,
             piece.request_id,
             function_error,
+            self._number,
         )
         return GaveUp(cause, len(piece.entries))
 
@@ -227,13 +334,64 @@ class _Lane:
     def _moved(self) -> None:
         self._failures = 0
 
+    def _expired(self, piece: _Piece, oldest: float) -> Discard | None:
+        """The records at the head of the piece that are too old: given up ahead of the rest."""
+        gone = tuple(takewhile(lambda entry: entry.arrived_at < oldest, piece.entries))
+        window_gone = piece.final and self._windows is not None and self._windows.end < oldest
+        if not gone and not window_gone:
+            return None
+        return Discard(
+            gone, "RecordAgeExceeded", piece.invocations, piece.request_id, None, self._number
+        )
+
+    def _due(self, now: float, tail: _Tail) -> bool:
+        """Whether a batch is to be cut: full, or nothing more comes before its window ends."""
+        if self._window_opened is None or (not self._buffer and now >= self._window_ends):
+            self._window_opened = now
+        if not self._buffer:
+            return False
+        waited = not tail.more and now >= self._window_ends
+        return self._buffer.full or tail.ended or waited
+
+    @property
+    def _window_ends(self) -> float:
+        opened = float("-inf") if self._window_opened is None else self._window_opened
+        return opened + self._settings.window_seconds
+
+
+class _Unsettled:
+    """What was read and is not behind the checkpoint yet, in the shard's order."""
+
+    def __init__(self) -> None:
+        self._order: deque[str] = deque()
+        self._settled: set[str] = set()
+        self.bytes = 0  # of those that are not settled
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def add(self, entries: list[Entry]) -> None:
+        self._order.extend(entry.sequence_number for entry in entries)
+        self.bytes += sum(len(entry.json) for entry in entries)
+
+    def settle(self, entries: tuple[Entry, ...]) -> str | None:
+        """These are settled; says the last number up to which all are, if that moved."""
+        self._settled.update(entry.sequence_number for entry in entries)
+        self.bytes -= sum(len(entry.json) for entry in entries)
+        last = None
+        while self._order and self._order[0] in self._settled:
+            last = self._order.popleft()
+            self._settled.remove(last)
+        return last
+
 
 class Shard:
     """One shard on its way through the function: read, cut, invoke, retry, give up, advance.
 
     The driver does each `next` step and answers it with the method that the step names, before it
-    asks again. The checkpoint follows what is settled and nothing else: a batch that succeeded, or
-    one whose failure document is written.
+    asks again; only an invocation may still run when it asks, and is answered for when it ended.
+    The checkpoint follows what is settled and nothing else: a batch that succeeded, or one whose
+    failure document is written; and never passes a record that is not, in whichever lane.
 
     Args:
         settings: the mapping's.
@@ -247,72 +405,97 @@ class Shard:
     ) -> None:
         self.retention = retention
         self._settings = settings
-        self._buffer = Buffer(settings)
-        self._lane = _Lane(settings, chance)
-        self._settled: str | None = None  # not yet advanced to
-        self._window_opened: float | None = None
+        self._lanes = [
+            _Lane(number, settings, chance) for number in range(settings.parallelization_factor)
+        ]
+        self._unsettled = _Unsettled()
+        self._checkpoint: str | None = None  # not yet advanced to
         self._read_at = float("-inf")
         self._more_at_once = False  # the last read left records behind
+        self._caught_up_at = float("-inf")
         self._ended = False
 
     def next(self, now: float) -> Step:
         """What to do at this time, in seconds since 1970."""
-        if self._settled is not None:
-            return Advance(self._settled)
-        if self._lane.idle and self._due(now):
-            self._lane.take(self._buffer.cut())
-        if not self._lane.idle:
-            return self._lane.next(now, oldest=now - self._lifetime)
+        if self._checkpoint is not None and not any(lane.holds_back for lane in self._lanes):
+            return Advance(self._checkpoint)
+        oldest = now - self._lifetime
+        tail = _Tail(self._more_at_once and self._room, self._ended, self._caught_up_at)
+        until = math.inf
+        for lane in self._lanes:
+            step = lane.next(now, oldest=oldest, tail=tail)
+            if not isinstance(step, Wait):
+                return step
+            until = min(until, step.until)
         if self._ended:
-            return Finished()
-        if now < self._read_at:
-            return Wait(min(self._read_at, self._window_ends) if self._buffer else self._read_at)
-        return Read(max(self._settings.batch_size, READ_RECORDS))
+            return Finished() if all(lane.empty for lane in self._lanes) else Wait(until)
+        if self._room and any(lane.idle for lane in self._lanes):
+            if now >= self._read_at:
+                return Read(max(self._settings.batch_size, READ_RECORDS))
+            until = min(until, self._read_at)
+        return Wait(until)
 
     def took(self, entries: list[Entry], *, behind: bool, ended: bool, now: float) -> None:
         """The read brought these; `behind`: more are there; `ended`: none will ever come."""
-        self._buffer.add(entries)
+        self._unsettled.add(entries)
+        entries, brought = self._filtered(entries), bool(entries)
+        for number, lane in enumerate(self._lanes):
+            lane.add([entry for entry in entries if self._lane_of(entry) == number])
         self._ended = ended
-        self._more_at_once = behind and bool(entries)
+        if not behind:
+            self._caught_up_at = now
+        self._more_at_once = behind and brought
         if self._more_at_once:
             self._read_at = now
         else:
             self._read_at = now + (GAP_READ_SECONDS if behind else IDLE_READ_SECONDS)
 
     def answered(
-        self, answer: Returned | Errored | Throttled, *, request_id: str, now: float
+        self, answer: Returned | Errored | Throttled, *, request_id: str, now: float, lane: int = 0
     ) -> Turn:
-        """The invocation ended like this."""
-        turn, settled = self._lane.answered(answer, request_id, now)
+        """The invocation of this lane ended like this."""
+        turn, settled = self._lanes[lane].answered(answer, request_id, now)
         self._settle(settled)
-        self._window_opened = now
         return turn
 
-    def discarded(self) -> None:
-        """The failure document is durable, or nobody wants one."""
-        self._settle(self._lane.discarded())
+    def discarded(self, *, lane: int = 0) -> None:
+        """The lane's failure document is durable, or nobody wants one."""
+        self._settle(self._lanes[lane].discarded())
 
     def advanced(self) -> None:
         """The checkpoint is durable."""
-        self._settled = None
+        self._checkpoint = None
 
     def _settle(self, entries: tuple[Entry, ...]) -> None:
-        if entries:
-            self._settled = entries[-1].sequence_number
+        self._checkpoint = self._unsettled.settle(entries) or self._checkpoint
 
-    def _due(self, now: float) -> bool:
-        """Whether a batch is to be cut: full, or nothing more comes before its window ends."""
-        if self._window_opened is None or (not self._buffer and now >= self._window_ends):
-            self._window_opened = now
-        if not self._buffer:
-            return False
-        waited = not self._more_at_once and now >= self._window_ends
-        return self._buffer.full or self._ended or waited
+    def _filtered(self, entries: list[Entry]) -> list[Entry]:
+        """What is for the function; the rest is settled by this."""
+        filters = self._settings.filters
+        if filters is None:
+            return entries
+        passed: list[Entry] = []
+        dropped: list[Entry] = []
+        for entry in entries:
+            (passed if filters.match(entry.data) else dropped).append(entry)
+        self._settle(tuple(dropped))
+        return passed
+
+    def _lane_of(self, entry: Entry) -> int:
+        """One lane for a key. Aggregated records hold other keys than their own: all go in one."""
+        if entry.data.startswith(AGGREGATED):
+            return 0
+        return zlib.crc32(entry.partition_key.encode()) % len(self._lanes)
 
     @property
-    def _window_ends(self) -> float:
-        opened = float("-inf") if self._window_opened is None else self._window_opened
-        return opened + self._settings.window_seconds
+    def _room(self) -> bool:
+        """Whether to read on: what is read must not fill the memory.
+
+        Nor must a lane that does not move let the others run away from the checkpoint.
+        """
+        records = len(self._lanes) * max(self._settings.batch_size, READ_RECORDS)
+        size = len(self._lanes) * PAYLOAD_BYTES
+        return len(self._unsettled) < records and self._unsettled.bytes < size
 
     @property
     def _lifetime(self) -> float:
@@ -338,16 +521,3 @@ def startable(parents: Mapping[str, AbstractSet[str]], *, ended: AbstractSet[str
         for shard, above in parents.items()
         if shard not in ended and all(parent in ended or parent not in parents for parent in above)
     ]
-
-
-def _expired(piece: _Piece, oldest: float) -> Discard | None:
-    """The records at the head of the piece that are too old: given up alone, ahead of the rest."""
-    count = 0
-    for entry in piece.entries:
-        if entry.arrived_at >= oldest:
-            break
-        count += 1
-    if not count:
-        return None
-    gone = piece.entries[:count]
-    return Discard(gone, "RecordAgeExceeded", piece.invocations, piece.request_id, None)

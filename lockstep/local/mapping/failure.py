@@ -1,11 +1,11 @@
-"""The failure document: what is left of a batch that was given up, and where S3 keeps it.
+"""The failure document: what is left of a batch that was given up, and where it goes.
 
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 """
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.core import Condition, Discard
 from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.settings import Queue, Topic
 
 
 class RequestContext(msgspec.Struct, frozen=True, rename="camel"):
@@ -50,14 +51,23 @@ class FailureDocument(
     rename={"batch": "KinesisBatchInfo"}
     | {"request_context": "requestContext", "response_context": "responseContext"},
 ):
-    """What Lambda sends to an S3 destination. `payload` is the event as the function saw it."""
+    """What Lambda sends to a destination.
+
+    `payload` is the event as the function saw it. Only S3 gets it; for SQS and SNS the document is
+    a pointer into the stream, of no use when the stream has forgotten the records.
+    """
 
     request_context: RequestContext
     response_context: ResponseContext | UnsetType
     version: Literal["1.0"]
     timestamp: str
     batch: KinesisBatchInfo
-    payload: msgspec.Raw
+    payload: msgspec.Raw | UnsetType
+
+    @property
+    def pointer(self) -> bytes:
+        """The document as SQS and SNS get it."""
+        return msgspec.json.encode(msgspec.structs.replace(self, payload=UNSET))
 
 
 class DestinationError(Exception):
@@ -115,6 +125,58 @@ class BucketDestination:
         except Exception as error:
             raise DestinationError(f"{place}: {error}") from error
         return place
+
+
+class QueueDestination:
+    """An SQS queue that takes pointers to what was given up.
+
+    `get_queue_url` and `send_message` are an SQS client's methods.
+    """
+
+    def __init__(
+        self,
+        get_queue_url: Callable[..., Mapping[str, Any]],
+        send_message: Callable[..., object],
+        queue: Queue,
+    ) -> None:
+        self._get_queue_url = get_queue_url
+        self._send_message = send_message
+        self._queue = queue
+
+    def write(self, document: FailureDocument, at: dt.datetime) -> str:  # noqa: ARG002  # Protocol
+        """Send the pointer as one message.
+
+        Raises:
+            DestinationError: whatever the client raised.
+        """
+        queue = self._queue
+        try:
+            found = self._get_queue_url(QueueName=queue.name, QueueOwnerAWSAccountId=queue.account)
+            self._send_message(QueueUrl=found["QueueUrl"], MessageBody=document.pointer.decode())
+        except Exception as error:
+            raise DestinationError(f"{queue.arn}: {error}") from error
+        return queue.arn
+
+
+class TopicDestination:
+    """An SNS topic that takes pointers to what was given up; `publish` is an SNS client's."""
+
+    def __init__(self, publish: Callable[..., object], topic: Topic) -> None:
+        self._publish = publish
+        self._topic = topic
+
+    def write(self, document: FailureDocument, at: dt.datetime) -> str:  # noqa: ARG002  # Protocol
+        """Publish the pointer as one message.
+
+        Raises:
+            DestinationError: whatever the client raised.
+        """
+        arn = self._topic.arn
+        try:
+            self._publish(TopicArn=arn, Message=document.pointer.decode())
+        except Exception as error:
+            raise DestinationError(f"{arn}: {error}") from error
+        return arn
 
 
 def failure_document(

@@ -20,7 +20,8 @@ class Function(msgspec.Struct, frozen=True):
     """One Lambda function, as the template describes it.
 
     `name` is the FUNCTION in `functions.FUNCTION.handler.handle`; `deployed_name` is what Lambda
-    calls it. `timeout` is in seconds, `memory` in MB.
+    calls it. `timeout` is in seconds, `memory` in MB. `reserved_concurrency`: how many invocations
+    may run at once, None for any number.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Function(msgspec.Struct, frozen=True):
     timeout: int
     memory: int
     environment: Mapping[str, str]
+    reserved_concurrency: int | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -91,7 +93,9 @@ def entry(record: StreamRecord, place: Place) -> Entry:
         aws_region=place.region,
         event_source_arn=place.stream_arn,
     )
-    return Entry(record.sequence_number, record.partition_key, arrived_at, _encode(seen))
+    return Entry(
+        record.sequence_number, record.partition_key, arrived_at, _encode(seen), record.data
+    )
 
 
 def function_arn(name: str, region: str) -> str:

@@ -1,8 +1,8 @@
 """The pool: a function's workers, one for each invocation that runs at the same time, kept warm.
 
 As in Lambda, invocations of several shards overlap, each in a process of its own; a worker that
-is free is used again, one that ran out of time or crashed is replaced. A mapping of N shards thus
-has at most N workers, and as many as were ever busy at once.
+is free is used again, one that ran out of time or crashed is replaced. A mapping of N shards and
+parallelization factor P thus has at most N x P workers, and as many as were ever busy at once.
 """
 
 import os
@@ -22,7 +22,7 @@ import msgspec
 from lockstep.local.mapping import channel
 from lockstep.local.mapping.channel import ClosedError, Failure, Invocation, Ready, Report, Result
 from lockstep.local.mapping.invocation import Function, function_arn
-from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.response import Answer, Errored, Returned, Throttled
 
 # Lambda gives an import 10 s; a busy machine that imports slowly is not the function's fault.
 INIT_SECONDS = 60.0
@@ -153,18 +153,21 @@ class Pool:
         self._start: Callable[[], Worker] = partial(
             Worker, function, region, environment, root=root, log=log
         )
+        self._most = function.reserved_concurrency
         self._state = threading.Condition()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._closed = False
 
     def invoke(self, event: bytes, request_id: str) -> Answer:
-        """Run the function once, in a worker that is free or new.
+        """Run the function once, in a worker that is free or new; throttled if too many run.
 
         Raises:
             StoppedError: the pool was closed before there was an answer.
         """
         worker = self._borrow()
+        if worker is None:
+            return Throttled()
         try:
             answer = worker.invoke(event, request_id)
         finally:
@@ -183,10 +186,13 @@ class Pool:
             for worker in self._busy:
                 worker.end()
 
-    def _borrow(self) -> Worker:
+    def _borrow(self) -> Worker | None:
+        """A worker, None if the function's reserved concurrency is used up."""
         with self._state:
             if self._closed:
                 raise StoppedError
+            if self._most is not None and len(self._busy) >= self._most:
+                return None
             while self._idle:
                 worker = self._idle.pop()
                 if not worker.dead:

@@ -1,11 +1,13 @@
 """The process: drives the pure core with a real stream, real workers and the real time.
 
 One thread a shard, each with a core of its own, so that one shard's back-off or slow invocation
-holds up no other; they share the checkpoints' file and the pool of workers.
+holds up no other, and one for each invocation that runs; they share the checkpoints' file and the
+pool of workers.
 """
 
 import datetime as dt
 import logging
+import math
 import queue
 import random
 import threading
@@ -57,11 +59,14 @@ from lockstep.local.mapping.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
+from lockstep.local.mapping.windows import windowed
 
 # How soon a split or merge is noticed where no shard ends.
 LIST_SECONDS = 2.0
 # What runs when the mapping is told to stop may end within this time; else it comes again.
 GRACE_SECONDS = 5.0
+# How soon a shard whose invocations run notices that the mapping is told to stop.
+STOP_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -263,8 +268,16 @@ class Outage:
             self._lasting = False
 
 
+class _Ran(msgspec.Struct, frozen=True):
+    """How an invocation ended: with the function's answer, or with what was raised instead."""
+
+    step: Invoke
+    request_id: str
+    outcome: Answer | BaseException
+
+
 class ShardDriver:
-    """Does one shard's steps, one after the other."""
+    """Does one shard's steps, one after the other; only invocations run beside them."""
 
     def __init__(
         self,
@@ -287,6 +300,8 @@ class ShardDriver:
         self._stopping = stopping
         self._outage = outage
         self._failures = 0  # in a row, of the stream or the destination
+        self._running = 0
+        self._ran: queue.SimpleQueue[_Ran] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Go on until the shard is finished or the mapping is stopped.
@@ -296,22 +311,22 @@ class ShardDriver:
         while True:
             step = self._shard.next(time.time())
             if self._stopping.is_set() and not isinstance(step, Advance):
-                return
+                if not self._running:
+                    return
+                self._hear(math.inf)
+                continue
             match step:
                 case Read(limit):
                     self._read(limit)
-                case Invoke(entries):
-                    try:
-                        self._invoke(entries)
-                    except StoppedError:
-                        return
+                case Invoke():
+                    self._invoke(step)
                 case Discard() as discard:
                     self._discard(discard)
                 case Advance(sequence_number):
                     self._world.checkpoints.advance(self._place.shard_id, sequence_number)
                     self._shard.advanced()
                 case Wait(until):
-                    self._stopping.wait(max(0.0, until - time.time()))
+                    self._hear(until)
                 case Finished():
                     self._world.checkpoints.end(self._place.shard_id, self._starting_number)
                     log.info("%s: ended, all of it settled", self._place.shard_id)
@@ -346,18 +361,62 @@ class ShardDriver:
             return False
         return all(shard.shard_id != self._place.shard_id for shard in listed)
 
-    def _invoke(self, entries: tuple[Entry, ...]) -> None:
-        event, request_id = payload(entries), str(uuid.uuid4())
-        answer: Answer
-        if len(event) > PAYLOAD_BYTES:
-            message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
-            answer = Errored("RequestEntityTooLarge", message)
-        else:
-            answer = self._world.invoker.invoke(event, request_id)
-        turn = self._shard.answered(answer, request_id=request_id, now=time.time())
-        self._say(turn, entries)
+    def _invoke(self, step: Invoke) -> None:
+        """Start the invocation; `_hear` brings its end."""
+        self._running += 1
+        threading.Thread(
+            target=self._run_one,
+            args=(step, str(uuid.uuid4())),
+            name=f"{self._place.shard_id}/{step.lane}",
+            daemon=True,
+        ).start()
+
+    def _run_one(self, step: Invoke, request_id: str) -> None:
+        outcome: Answer | BaseException
+        try:
+            event = self._event(step)
+            if len(event) > PAYLOAD_BYTES:
+                message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
+                outcome = Errored("RequestEntityTooLarge", message)
+            else:
+                outcome = self._world.invoker.invoke(event, request_id)
+        except BaseException as error:  # noqa: BLE001  # handed to the shard's thread, whole
+            outcome = error
+        self._ran.put(_Ran(step, request_id, outcome))
+
+    def _event(self, step: Invoke) -> bytes:
+        if step.view is None:
+            return payload(step.entries)
+        place = self._place
+        return windowed(
+            step.entries, step.view, shard_id=place.shard_id, stream_arn=place.stream_arn
+        )
+
+    def _hear(self, until: float) -> None:
+        """Wait until that time, or less: until an invocation ends or the mapping is stopped."""
+        seconds = max(0.0, until - time.time())
+        if not self._running:
+            self._stopping.wait(seconds)
+            return
+        try:
+            ran = self._ran.get(timeout=min(seconds, STOP_SECONDS))
+        except queue.Empty:
+            return
+        self._running -= 1
+        if isinstance(ran.outcome, StoppedError):
+            return  # not known to be done: it comes again when the mapping is started again
+        if isinstance(ran.outcome, BaseException):
+            raise ran.outcome
+        turn = self._shard.answered(
+            ran.outcome, request_id=ran.request_id, now=time.time(), lane=ran.step.lane
+        )
+        self._say(turn, ran.step.entries)
 
     def _discard(self, discard: Discard) -> None:
+        if not discard.entries:
+            self._shard.discarded(lane=discard.lane)
+            log.warning("%s: a window's final invocation is given up", self._place.shard_id)
+            return
         where = "nobody wants to know"
         if self._world.destination is not None:
             at = dt.datetime.now(dt.UTC)
@@ -371,7 +430,7 @@ class ShardDriver:
                 self._pause()
                 return
         self._failures = 0
-        self._shard.discarded()
+        self._shard.discarded(lane=discard.lane)
         log.warning(
             "%s: discarded %d records from %s, %s after %d invocations: %s",
             self._place.shard_id,
@@ -387,7 +446,10 @@ class ShardDriver:
         self._failures += 1
 
     def _say(self, turn: Turn, entries: tuple[Entry, ...]) -> None:
-        first = f"{self._place.shard_id}: {len(entries)} records from {entries[0].sequence_number}"
+        records = (
+            f"{len(entries)} records from {entries[0].sequence_number}" if entries else "window"
+        )
+        first = f"{self._place.shard_id}: {records}"
         match turn:
             case Settled():
                 log.debug("%s: done", first)

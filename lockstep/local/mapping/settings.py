@@ -1,17 +1,23 @@
 """The settings: what an event source mapping's properties say, checked, each with its default."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+
+from lockstep.local.mapping.filters import Filters, PatternError, filters_from
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
 _STARTING_POSITIONS: tuple[StartingPosition, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 _ENDLESS = -1
 _YOUNGEST_AGE_SECONDS = 60
-_S3 = "arn:aws:s3:::"
+_DESTINATION = re.compile(
+    r"arn:aws[\w-]*:(?:s3:::(?P<bucket>[^:/]+)"
+    r"|(?P<service>sqs|sns):(?P<region>[\w-]+):(?P<account>\d{12}):(?P<name>[\w-]+))"
+)
 # They say where to read, whom to call or how it is billed; nothing about how batches are cut.
 _OTHER_PROPERTIES = frozenset(
     {"EventSourceArn", "FunctionName", "KmsKeyArn", "MetricsConfig", "Tags"}
@@ -37,23 +43,49 @@ class SettingsError(Exception):
     """A property that Lambda would refuse, or that is not supported here; the message names it."""
 
 
+class Bucket(msgspec.Struct, frozen=True):
+    """An S3 bucket for failure documents: the one destination that gets the payload."""
+
+    name: str
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """An SQS queue for pointers to what was given up."""
+
+    arn: str
+    account: str
+    name: str
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """An SNS topic for pointers to what was given up."""
+
+    arn: str
+
+
+type OnFailure = Bucket | Queue | Topic
+
+
 class Settings(msgspec.Struct, frozen=True):
     """One event source mapping's settings (FACTS.md, Event source mapping).
 
     `retries` and `age_seconds` are None where the mapping says -1: until the records expire.
-    `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure_bucket` is
-    the S3 bucket that takes failure documents, None when discarded batches leave no trace.
+    `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure` takes
+    failure documents, None when discarded batches leave no trace.
     """
 
     starting_position: StartingPosition = "TRIM_HORIZON"
     starting_timestamp: float | None = None
     batch_size: int = 100
     window_seconds: int = 0
+    parallelization_factor: int = 1
     retries: int | None = None
     age_seconds: int | None = None
     bisect: bool = False
     reports_item_failures: bool = False
-    on_failure_bucket: str | None = None
+    filters: Filters | None = None
+    tumbling_seconds: int = 0
+    on_failure: OnFailure | None = None
     enabled: bool = True
 
 
@@ -68,7 +100,6 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
     for name in properties:
         if name not in _PROPERTIES:
             raise SettingsError(f"{name}: no property of a Kinesis event source mapping")
-    _refuse_unsupported(properties)
     retries = _number(properties, "MaximumRetryAttempts", _ENDLESS, _ENDLESS, 10_000)
     position, timestamp = _start(properties)
     return Settings(
@@ -76,22 +107,24 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
         starting_timestamp=timestamp,
         batch_size=_number(properties, "BatchSize", 100, 1, 10_000),
         window_seconds=_number(properties, "MaximumBatchingWindowInSeconds", 0, 0, 300),
+        parallelization_factor=_number(properties, "ParallelizationFactor", 1, 1, 10),
         retries=None if retries == _ENDLESS else retries,
         age_seconds=_age(properties),
         bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
         reports_item_failures=_reports(properties),
-        on_failure_bucket=_on_failure_bucket(properties),
+        filters=_filters(properties),
+        tumbling_seconds=_tumbling(properties),
+        on_failure=_on_failure(properties),
         enabled=_flag(properties, "Enabled", default=True),
     )
 
 
-def _refuse_unsupported(properties: Mapping[str, Any]) -> None:
-    if _number(properties, "ParallelizationFactor", 1, 1, 10) != 1:
-        raise SettingsError("ParallelizationFactor: only 1 is supported here so far")
-    if _number(properties, "TumblingWindowInSeconds", 0, 0, 900) != 0:
-        raise SettingsError("TumblingWindowInSeconds: not supported here so far, leave it out")
-    if properties.get("FilterCriteria"):
-        raise SettingsError("FilterCriteria: not supported here so far, leave it out")
+def _tumbling(properties: Mapping[str, Any]) -> int:
+    seconds = _number(properties, "TumblingWindowInSeconds", 0, 0, 900)
+    if seconds and _number(properties, "ParallelizationFactor", 1, 1, 10) > 1:
+        message = "needs ParallelizationFactor 1: a shard has one window at a time, and its state"
+        raise SettingsError(f"TumblingWindowInSeconds: {message}")
+    return seconds
 
 
 def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | None]:
@@ -143,7 +176,14 @@ def _reports(properties: Mapping[str, Any]) -> bool:
     return bool(types)
 
 
-def _on_failure_bucket(properties: Mapping[str, Any]) -> str | None:
+def _filters(properties: Mapping[str, Any]) -> Filters | None:
+    try:
+        return filters_from(properties.get("FilterCriteria") or {})
+    except PatternError as error:
+        raise SettingsError(f"FilterCriteria: {error}") from None
+
+
+def _on_failure(properties: Mapping[str, Any]) -> OnFailure | None:
     config = properties.get("DestinationConfig") or {}
     try:
         destination = config.get("OnFailure", {}).get("Destination")
@@ -151,11 +191,15 @@ def _on_failure_bucket(properties: Mapping[str, Any]) -> str | None:
         raise SettingsError("DestinationConfig: must be {OnFailure: {Destination: ARN}}") from None
     if destination is None:
         return None
-    bucket = str(destination).removeprefix(_S3)
-    if bucket == destination:
-        message = f"DestinationConfig.OnFailure: is {destination!r}, only S3 is supported here"
-        raise SettingsError(message)
-    return bucket
+    arn = str(destination)
+    match = _DESTINATION.fullmatch(arn)
+    if match is None:
+        # Lambda takes no FIFO queue or topic; it would take a Kafka topic, there is none here.
+        message = "must be the ARN of a bucket, or of a standard SQS queue or SNS topic"
+        raise SettingsError(f"DestinationConfig.OnFailure: is {arn!r}, {message}")
+    if match["bucket"]:
+        return Bucket(match["bucket"])
+    return Queue(arn, match["account"], match["name"]) if match["service"] == "sqs" else Topic(arn)
 
 
 def _number(

@@ -118,6 +118,7 @@ def _function(
 ) -> Function:
     resolve = partial(resolver.property, properties, logical_id)
     variables = resolve("Environment", {}).get("Variables", {})
+    reserved = resolve("ReservedConcurrentExecutions", None)
     return Function(
         name=name,
         deployed_name=resolver.name_of(logical_id),
@@ -126,6 +127,7 @@ def _function(
         timeout=int(resolve("Timeout", _TIMEOUT_SECONDS)),
         memory=int(resolve("MemorySize", _MEMORY_MB)),
         environment={key: text(value) for key, value in variables.items()},
+        reserved_concurrency=None if reserved is None else int(reserved),
     )
 
 

@@ -333,6 +333,9 @@ def test_a_checkpoint_that_the_stream_does_not_know_starts_anew(
 def test_what_a_user_can_get_wrong_is_told_in_one_line(stage: Stage) -> None:
     stage.template(BatchSize=0)
     _fails(stage, "Recorder", "BatchSize: is 0, must be 1 to 10000")
+    queue = "arn:aws:sqs:us-east-1:000000000000:given-up"
+    stage.template(DestinationConfig={"OnFailure": {"Type": "SQS", "Destination": queue}})
+    _fails(stage, queue, "AWS_ENDPOINT_URL_SQS")
     (stage.folder / "template.yaml").write_text("Resources: [\n  {")
     _fails(stage, "template.yaml", "line 2")
     (stage.folder / "template.yaml").unlink()
@@ -368,6 +371,23 @@ def test_a_disabled_mapping_says_so(stage: Stage) -> None:
         assert process.wait(timeout=30) == 0
 
     assert "disabled" in stage.log.read_text()
+
+
+def test_a_mapping_that_is_disabled_goes_on_at_the_last_processed_record(stage: Stage) -> None:
+    stage.put("before")
+    with stage.mapping() as process:
+        stage.until(lambda: _checkpoints(stage) != [])
+        assert stopped(process) == 0
+    stage.put("meanwhile")
+    stage.template(Enabled=False)
+    with stage.mapping() as process:
+        assert process.wait(timeout=30) == 0
+    stage.template(Enabled=True)
+
+    with stage.mapping():
+        stage.until(lambda: len(stage.texts) >= 2)
+
+    assert stage.texts == ["before", "meanwhile"]
 
 
 def _fails(stage: Stage, *said: str) -> None:

@@ -1,5 +1,6 @@
 """A mapping in virtual time: the real core, a list for a stream, a function for a function."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from lockstep.local.mapping.core import (
 )
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.windows import View
 
 DAY = 24 * 60 * 60.0
 START = 1_795_248_000.0
@@ -28,8 +30,15 @@ DONE = Returned(b'{"batchItemFailures":[]}')
 RAISED = Errored("ValueError", "poison")
 
 
-def entry(number: str, *, arrived_at: float = START, size: int = 0) -> Entry:
-    return Entry(number, "key", arrived_at, b"x" * size)
+def entry(
+    number: str,
+    *,
+    arrived_at: float = START,
+    size: int = 0,
+    key: str = "key",
+    data: bytes = b"",
+) -> Entry:
+    return Entry(number, key, arrived_at, b"x" * size, data)
 
 
 def entries(*numbers: str, arrived_at: float = START) -> list[Entry]:
@@ -64,6 +73,8 @@ class History:
     invocations: list[list[str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     discards: list[Discard] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
 
     @property
@@ -71,12 +82,22 @@ class History:
         return [[one.sequence_number for one in discard.entries] for discard in self.discards]
 
 
+@dataclass
+class _Running:
+    """An invocation, which ends at this time like this."""
+
+    ends: float
+    lane: int
+    name: str
+    answer: Returned | Errored | Throttled
+
+
 def play(
     stream: Sequence[Entry | float],
-    handler: Handler,
+    handler: Callable[..., Returned | Errored | Throttled],
     settings: Settings,
     *,
-    seconds: float = 0.0,
+    seconds: float | Callable[[Batch], float] = 0.0,
     retention: float = DAY,
     steps: int = 10_000,
 ) -> History:
@@ -84,9 +105,9 @@ def play(
 
     Args:
         stream: records, and pauses in seconds before the next ones are there.
-        handler: gets sequence numbers.
+        handler: gets sequence numbers; with tumbling windows, the view of the window, too.
         settings: the mapping's.
-        seconds: how long an invocation takes.
+        seconds: how long an invocation takes, or that for its sequence numbers.
         retention: the stream's, in seconds.
         steps: when to give up.
     """
@@ -94,6 +115,7 @@ def play(
     history = History()
     shard = Shard(settings, retention=retention, chance=lambda: 0.5)
     arrivals = _arrivals(stream)
+    running: list[_Running] = []
     for _ in range(steps):
         match shard.next(now):
             case Read(limit):
@@ -101,21 +123,33 @@ def play(
                 taken = there[:limit]
                 del arrivals[: len(taken)]
                 shard.took(taken, behind=len(there) > limit, ended=not arrivals, now=now)
-            case Invoke(batch):
+            case Invoke(batch, lane, view):
                 numbers = [one.sequence_number for one in batch]
                 history.invocations.append(numbers)
+                if view is not None:
+                    history.views.append(view)
+                answer = handler(numbers) if view is None else handler(numbers, view)
                 history.times.append(now - START)
-                now += seconds
-                shard.answered(handler(numbers), request_id=f"r{len(history.invocations)}", now=now)
+                ends = now + (seconds(numbers) if callable(seconds) else seconds)
+                history.ends.append(ends - START)
+                name = f"r{len(history.invocations)}"
+                running.append(_Running(ends, lane, name, answer))
             case Discard() as discard:
                 history.discards.append(discard)
-                shard.discarded()
+                shard.discarded(lane=discard.lane)
             case Advance(number):
                 history.checkpoints.append(number)
                 shard.advanced()
             case Wait(until):
                 assert until > now
-                now = until
+                first = min(running, key=lambda one: one.ends, default=None)
+                if first is None or until < first.ends:
+                    assert until < math.inf, "nothing runs, and nothing is to be done"
+                    now = until
+                    continue
+                running.remove(first)
+                now = first.ends
+                shard.answered(first.answer, request_id=first.name, now=now, lane=first.lane)
             case Finished():
                 return history
     raise AssertionError(f"not finished after {steps} steps")

@@ -360,9 +360,9 @@ def test_every_answer_has_a_word_for_the_log() -> None:
 
     def answer(said: Returned | Errored) -> object:
         now = START + 100
-        while isinstance(shard.next(now), Advance):
+        while isinstance(step := shard.next(now), Advance):
             shard.advanced()
-        assert isinstance(shard.next(now), Invoke)
+        assert isinstance(step, Invoke)
         return shard.answered(said, request_id="r", now=START)
 
     reported = "the function reported 2"

@@ -19,6 +19,7 @@ from lockstep.local.mapping.response import Answer, Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.stream import (
     AfterSequenceNumber,
+    AtTimestamp,
     ListedShard,
     Position,
     PositionLostError,
@@ -281,6 +282,80 @@ def test_what_ends_while_the_mapping_stops_still_counts(checkpoints: Checkpoints
 
     assert len(function.events) == 1, "nothing new is started"
     assert checkpoints.all() == {"shard": Checkpoint("1", ended=False)}
+
+
+def test_batches_of_two_lanes_run_at_the_same_time(checkpoints: Checkpoints) -> None:
+    both = threading.Barrier(2)
+
+    class Together(Function):
+        def invoke(self, event: bytes, request_id: str) -> Answer:
+            both.wait(timeout=30)  # breaks, if the other one does not run
+            return super().invoke(event, request_id)
+
+    function = Together()
+    keys = [StreamRecord(str(at), key, b"data", NOW_MS) for at, key in enumerate(["other", "one"])]
+
+    run(Collaborators(Stream(keys), function, checkpoints, None), parallelization_factor=2)
+
+    assert len(function.events) == 2
+    assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
+
+
+def test_an_invocation_in_a_tumbling_window_says_which(checkpoints: Checkpoints) -> None:
+    states = [Returned(b'{"state":{"count":1}}'), Returned(b'{"state":{}}')]
+    function = Function(*states)
+
+    run(Collaborators(Stream([record("1")]), function, checkpoints, None), tumbling_seconds=60)
+
+    first, final = (msgspec.json.decode(event) for event in function.events)
+    assert [len(first["Records"]), first["state"]] == [1, {}]
+    assert [len(final["Records"]), final["state"]] == [0, {"count": 1}]
+    assert final["isFinalInvokeForWindow"]
+    assert final["shardId"] == "shard"
+    assert final["eventSourceARN"] == "arn:stream"
+
+
+def test_a_final_invocation_that_is_given_up_leaves_no_document(
+    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = Function(Returned(b'{"state":{}}'), Errored("ValueError", "final"))
+    destination = Destination()
+    world = Collaborators(Stream([record("1")]), function, checkpoints, destination)
+
+    run(world, tumbling_seconds=60, retries=0)
+
+    assert not destination.documents
+    assert "a window's final invocation is given up" in caplog.text
+
+
+@pytest.mark.parametrize("said", ["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"])
+def test_a_shard_without_a_checkpoint_begins_where_the_mapping_says(
+    checkpoints: Checkpoints, said: str
+) -> None:
+    """LATEST is when the mapping was made, so that a restart or a child shard misses nothing."""
+    stream = Stream([record("1")])
+
+    world = Collaborators(stream, Function(), checkpoints, None)
+    run(world, starting_position=said, starting_timestamp=1_795_248_000.0)
+
+    assert stream.asked == [
+        {
+            "TRIM_HORIZON": TrimHorizon(),
+            "LATEST": AtTimestamp(checkpoints.created_at()),
+            "AT_TIMESTAMP": AtTimestamp(1_795_248_000.0),
+        }[said]
+    ]
+
+
+def test_a_mapping_that_starts_again_goes_on_behind_the_last_processed_record(
+    checkpoints: Checkpoints,
+) -> None:
+    checkpoints.advance("shard", "1")
+    stream = Stream([record("2")])
+
+    run(Collaborators(stream, Function(), checkpoints, None), starting_position="LATEST")
+
+    assert stream.asked == [AfterSequenceNumber("1")]
 
 
 def test_what_nobody_foresaw_ends_the_mapping(checkpoints: Checkpoints) -> None:

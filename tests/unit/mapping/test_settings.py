@@ -4,10 +4,22 @@ from typing import Any
 
 import pytest
 
-from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
+from lockstep.local.mapping.filters import Filters
+from lockstep.local.mapping.settings import (
+    Bucket,
+    OnFailure,
+    Queue,
+    Settings,
+    SettingsError,
+    Topic,
+    settings_from,
+)
 
 REQUIRED = {"StartingPosition": "TRIM_HORIZON"}
 BUCKET = {"OnFailure": {"Destination": "arn:aws:s3:::set-aside"}}
+
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:given-up"
+TOPIC = "arn:aws:sns:us-east-1:000000000000:given-up"
 
 
 def test_what_is_not_said_has_lambdas_default() -> None:
@@ -16,11 +28,14 @@ def test_what_is_not_said_has_lambdas_default() -> None:
         starting_timestamp=None,
         batch_size=100,
         window_seconds=0,
+        parallelization_factor=1,
         retries=None,
         age_seconds=None,
         bisect=False,
         reports_item_failures=False,
-        on_failure_bucket=None,
+        filters=None,
+        tumbling_seconds=0,
+        on_failure=None,
         enabled=True,
     )
 
@@ -31,13 +46,14 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         "BisectBatchOnFunctionError": "true",
         "DestinationConfig": BUCKET,
         "Enabled": False,
+        "FilterCriteria": {"Filters": [{"Pattern": '{"data":{"a":[1]}}'}]},
         "EventSourceArn": "arn:aws:kinesis:us-east-1:000000000000:stream/s",
         "FunctionName": "f",
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "MaximumBatchingWindowInSeconds": 5,
         "MaximumRecordAgeInSeconds": 3600,
         "MaximumRetryAttempts": "0",
-        "ParallelizationFactor": 1,
+        "ParallelizationFactor": 10,
         "StartingPosition": "AT_TIMESTAMP",
         "StartingPositionTimestamp": "2026-11-21T08:00:00Z",
         "TumblingWindowInSeconds": 0,
@@ -48,11 +64,13 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         starting_timestamp=1_795_248_000.0,
         batch_size=500,
         window_seconds=5,
+        parallelization_factor=10,
         retries=0,
         age_seconds=3600,
         bisect=True,
         reports_item_failures=True,
-        on_failure_bucket="set-aside",
+        filters=Filters(({"a": [1]},)),
+        on_failure=Bucket("set-aside"),
         enabled=False,
     )
 
@@ -62,6 +80,8 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
     [
         ("BatchSize", 1, 10_000),
         ("MaximumBatchingWindowInSeconds", 0, 300),
+        ("ParallelizationFactor", 1, 10),
+        ("TumblingWindowInSeconds", 0, 900),
         ("MaximumRetryAttempts", -1, 10_000),
         ("MaximumRecordAgeInSeconds", 60, 604_800),
     ],
@@ -72,6 +92,28 @@ def test_a_range_holds_its_ends_and_nothing_beyond(name: str, lowest: int, highe
     for beyond in (lowest - 1, highest + 1):
         with pytest.raises(SettingsError, match=f"^{name}: is {beyond}, must be"):
             settings_from(REQUIRED | {name: beyond})
+
+
+@pytest.mark.parametrize(
+    ("arn", "destination"),
+    [
+        ("arn:aws:s3:::set-aside", Bucket("set-aside")),
+        (QUEUE, Queue(QUEUE, "000000000000", "given-up")),
+        (TOPIC, Topic(TOPIC)),
+    ],
+)
+def test_a_destination_is_known_by_its_arn(arn: str, destination: OnFailure) -> None:
+    said = {"DestinationConfig": {"OnFailure": {"Destination": arn}}}
+
+    assert settings_from(REQUIRED | said).on_failure == destination
+
+
+def test_tumbling_windows_want_one_lane() -> None:
+    said = {"TumblingWindowInSeconds": 900}
+
+    assert settings_from(REQUIRED | said).tumbling_seconds == 900
+    with pytest.raises(SettingsError, match="TumblingWindowInSeconds: needs"):
+        settings_from(REQUIRED | said | {"ParallelizationFactor": 2})
 
 
 def test_minus_one_means_until_the_records_expire() -> None:
@@ -89,18 +131,20 @@ def test_minus_one_means_until_the_records_expire() -> None:
         ("BatchSise", 1),
         ("BisectBatchOnFunctionError", "perhaps"),
         ("DestinationConfig", {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:0:q"}}),
+        ("DestinationConfig", {"OnFailure": {"Destination": f"{QUEUE}.fifo"}}),
+        ("DestinationConfig", {"OnFailure": {"Destination": "kafka://topic"}}),
         ("DestinationConfig", {"OnFailure": "arn:aws:s3:::set-aside"}),
         ("DestinationConfig", "arn:aws:s3:::set-aside"),
         ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
+        ("FilterCriteria", "all"),
         ("FunctionResponseTypes", ["ReportEverything"]),
         ("MaximumRecordAgeInSeconds", 0),
-        ("ParallelizationFactor", 2),
+        ("ParallelizationFactor", 0),
         ("ParallelizationFactor", 11),
         ("StartingPosition", None),
         ("StartingPosition", "EARLIEST"),
         ("StartingPosition", "AT_TIMESTAMP"),
         ("StartingPositionTimestamp", 1_795_248_000),
-        ("TumblingWindowInSeconds", 60),
         ("TumblingWindowInSeconds", 901),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.settings import Bucket
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack import Endpoints, Stack
 
@@ -125,7 +126,7 @@ def test_the_mapping_is_as_the_template_says(tmp_path: Path) -> None:
     assert mapping.settings.batch_size == 7
     assert mapping.settings.bisect
     assert mapping.settings.reports_item_failures
-    assert mapping.settings.on_failure_bucket == "local-bucket"
+    assert mapping.settings.on_failure == Bucket("local-bucket")
 
 
 def test_an_alias_is_its_function(tmp_path: Path) -> None:
@@ -179,5 +180,5 @@ def test_the_projects_own_template_can_be_used_here(name: str) -> None:
     assert mapping.stream_arn == STREAM_ARN
     assert mapping.settings.reports_item_failures
     assert mapping.settings.starting_position == "TRIM_HORIZON"
-    assert mapping.settings.on_failure_bucket == "local-bucket"
+    assert mapping.settings.on_failure == Bucket("local-bucket")
     assert mapping.function.environment["QUARANTINE_BUCKET"] == "local-bucket"

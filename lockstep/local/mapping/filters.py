@@ -1,0 +1,201 @@
+"""The filters: which records a mapping's FilterCriteria lets through, by their data.
+
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html and, for Kinesis,
+https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+# The quota of a mapping, as far as AWS raises it.
+MOST_FILTERS = 10
+_COMPARISONS = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_TEXT_RULES = ("prefix", "suffix", "equals-ignore-case")
+_OR = "$or"
+
+
+class PatternError(Exception):
+    """A pattern that Lambda would refuse; the message says where and why."""
+
+
+class Filters(msgspec.Struct, frozen=True):
+    """The patterns of one mapping, of which one must match. `filters_from` makes them."""
+
+    patterns: tuple[Mapping[str, Any], ...]
+
+    def match(self, data: bytes) -> bool:
+        """Whether a record with this data is for the function.
+
+        Data that is no JSON matches nothing, so the record is dropped without a word, as Lambda
+        does it: an aggregated record, too.
+        """
+        try:
+            value = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        return any(_matches(pattern, value) for pattern in self.patterns)
+
+
+def filters_from(criteria: object) -> Filters | None:
+    """The filters in a FilterCriteria property, None if it has none.
+
+    Raises:
+        PatternError: it is not {Filters: [{Pattern: TEXT}]}, or a pattern uses what there is not.
+    """
+    listed = criteria.get("Filters", []) if isinstance(criteria, dict) else None
+    if not isinstance(listed, list):
+        raise PatternError("must be {Filters: [{Pattern: TEXT}, ...]}")
+    if len(listed) > MOST_FILTERS:
+        raise PatternError(f"has {len(listed)} filters, may have {MOST_FILTERS}")
+    return Filters(tuple(_pattern(one) for one in listed)) if listed else None
+
+
+def _pattern(said: object) -> Mapping[str, Any]:
+    text = said.get("Pattern") if isinstance(said, dict) else None
+    if not isinstance(text, str):
+        raise PatternError(f"{said!r} has no Pattern that is text")
+    try:
+        pattern = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise PatternError(f"pattern {text} is no JSON: {error}") from None
+    if not isinstance(pattern, dict) or set(pattern) != {"data"}:
+        raise PatternError(f"pattern {text} must have the one key `data`")
+    _check(pattern["data"], "data")
+    data: Mapping[str, Any] = pattern["data"]
+    return data
+
+
+def _check(pattern: object, where: str) -> None:
+    """See that this is an object of objects and, at its leaves, lists of rules."""
+    if not isinstance(pattern, dict) or not pattern:
+        raise PatternError(f"{where}: must be an object that names a field")
+    for name, below in pattern.items():
+        here = f"{where}.{name}"
+        if name == _OR:
+            if not isinstance(below, list) or not below:
+                raise PatternError(f"{here}: must be a list of patterns")
+            for choice in below:
+                _check(choice, here)
+        elif isinstance(below, list):
+            if not below:
+                raise PatternError(f"{here}: has no rule")
+            for rule in below:
+                _check_rule(rule, here)
+        else:
+            _check(below, here)
+
+
+def _check_rule(rule: Any, where: str) -> None:
+    match rule:
+        case None | str() | int() | float():
+            return
+        case {"exists": bool()} if len(rule) == 1:
+            return
+        case {"numeric": [*comparison]} if len(rule) == 1 and _is_comparison(comparison):
+            return
+        case {"anything-but": but} if len(rule) == 1 and _is_exception(but):
+            return
+        case dict() if _is_text_rule(rule):
+            return
+    raise PatternError(f"{where}: no rule for Lambda: {msgspec.json.encode(rule).decode()}")
+
+
+def _is_comparison(said: Sequence[object]) -> bool:
+    """Whether it is one comparison, or the two ends of a range."""
+    signs, bounds = said[::2], said[1::2]
+    return (
+        len(said) in {2, 4}
+        and all(isinstance(sign, str) and sign in _COMPARISONS for sign in signs)
+        and all(_is_number(bound) for bound in bounds)
+    )
+
+
+def _is_exception(said: object) -> bool:
+    if isinstance(said, dict):
+        return _is_text_rule(said)
+    values = said if isinstance(said, list) else [said]
+    return bool(values) and all(isinstance(value, str) or _is_number(value) for value in values)
+
+
+def _is_text_rule(rule: Mapping[str, object]) -> bool:
+    return len(rule) == 1 and all(
+        name in _TEXT_RULES and isinstance(text, str) for name, text in rule.items()
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _matches(pattern: Mapping[str, Any], value: object) -> bool:
+    """Whether every field of the pattern finds its match; of a list's items any one may do."""
+    if isinstance(value, list) and value:
+        return any(_matches(pattern, item) for item in value)
+    fields: Mapping[str, Any] = value if isinstance(value, dict) else {}
+    return all(_field_matches(name, below, fields) for name, below in pattern.items())
+
+
+def _field_matches(name: str, below: Any, fields: Mapping[str, Any]) -> bool:
+    if name == _OR:
+        return any(_matches(choice, fields) for choice in below)
+    if isinstance(below, dict):
+        return _matches(below, fields.get(name))
+    found = _leaves(fields[name]) if name in fields else []
+    return any(_obeys(found, rule) for rule in below)
+
+
+def _leaves(value: object) -> list[Any]:
+    """The values at a field: a list's are its items'; an object is no leaf."""
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [] if isinstance(value, dict) else [value]
+
+
+def _obeys(found: Sequence[Any], rule: Any) -> bool:
+    match rule:
+        case {"exists": wanted}:
+            return bool(found) is wanted
+        case {"numeric": comparison}:
+            return any(_compares(value, comparison) for value in found)
+        case {"anything-but": dict() as but}:
+            return any(not _reads(value, but) for value in found)
+        case {"anything-but": but}:
+            values = but if isinstance(but, list) else [but]
+            return any(not any(_equal(value, one) for one in values) for value in found)
+        case dict():
+            return any(_reads(value, rule) for value in found)
+    return any(_equal(value, rule) for value in found)
+
+
+def _equal(one: object, other: object) -> bool:
+    """Whether JSON writes both alike: 300 is not 300.0, and 1 is not true."""
+    return type(one) is type(other) and one == other
+
+
+def _compares(value: Any, comparison: Sequence[Any]) -> bool:
+    return _is_number(value) and all(
+        _COMPARISONS[sign](value, bound)
+        for sign, bound in zip(comparison[::2], comparison[1::2], strict=True)
+    )
+
+
+def _reads(value: object, rule: Mapping[str, str]) -> bool:
+    ((name, text),) = rule.items()
+    if not isinstance(value, str):
+        return False
+    match name:
+        case "prefix":
+            return value.startswith(text)
+        case "suffix":
+            return value.endswith(text)
+        case _:
+            return value.casefold() == text.casefold()

@@ -1,0 +1,214 @@
+"""FilterCriteria: FACTS.md, Event source mapping; the rules of AWS's page on event filtering."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.local.mapping.core import AGGREGATED
+from lockstep.local.mapping.filters import Filters, PatternError, filters_from
+from lockstep.local.mapping.settings import Settings
+from tests.unit.mapping.play import entry, play, reporting
+
+
+def filters(*patterns: object) -> Filters:
+    """Filters with these patterns of the data."""
+    said = [{"Pattern": msgspec.json.encode({"data": one}).decode()} for one in patterns]
+    found = filters_from({"Filters": said})
+    assert found
+    return found
+
+
+def passes(pattern: object, data: object) -> bool:
+    return filters(pattern).match(msgspec.json.encode(data))
+
+
+ANY_OTHER = {"anything-but": ["a", "b"]}
+BETWEEN = {"numeric": [">", 10, "<=", 20]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ("buy", "buy"),
+        ("", ""),
+        (None, None),
+        (True, True),
+        (300, 300),
+        (1.5, 1.5),
+        ({"prefix": "us-"}, "us-east-1"),
+        ({"suffix": ".png"}, "a.png"),
+        ({"equals-ignore-case": "Buy"}, "bUY"),
+        ({"numeric": ["=", 300]}, 300.0),
+        ({"numeric": ["<", 0]}, -1),
+        (BETWEEN, 10.5),
+        (BETWEEN, 20),
+        (ANY_OTHER, "c"),
+        (ANY_OTHER, 7),
+        ({"anything-but": "a"}, "b"),
+        ({"anything-but": 7}, 8),
+        ({"anything-but": {"prefix": "us-"}}, "eu-west-1"),
+        ({"anything-but": {"suffix": ".png"}}, "a.jpg"),
+        ({"exists": True}, "anything"),
+        ({"exists": True}, None),
+        ({"exists": False}, {"an": "object is no leaf"}),
+        ("b", ["a", "b"]),
+        (ANY_OTHER, ["a", "c"]),
+    ],
+)
+def test_a_rule_lets_through_what_it_names(rule: object, value: object) -> None:
+    assert passes({"field": [rule]}, {"field": value, "other": 1})
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ("buy", "sell"),
+        ("buy", "Buy"),
+        ("", " "),
+        ("", None),
+        (None, ""),
+        (None, 0),
+        (True, 1),
+        (300, "300"),
+        (300, 300.0),
+        ({"prefix": "us-"}, "eu-west-1"),
+        ({"prefix": "1"}, 1),
+        ({"suffix": ".png"}, "a.jpg"),
+        ({"equals-ignore-case": "Buy"}, "bye"),
+        ({"numeric": ["=", 300]}, "300"),
+        ({"numeric": ["<", 2]}, True),
+        (BETWEEN, 10),
+        (BETWEEN, 21),
+        (ANY_OTHER, "a"),
+        (ANY_OTHER, ["a", "b"]),
+        ({"anything-but": 7}, 7),
+        ({"anything-but": {"prefix": "us-"}}, "us-east-1"),
+        ({"exists": False}, None),
+        ({"exists": True}, {"an": "object is no leaf"}),
+        ({"exists": True}, []),
+        ("b", ["a"]),
+        ("b", {"b": "b"}),
+    ],
+)
+def test_a_rule_keeps_back_what_it_does_not_name(rule: object, value: object) -> None:
+    assert not passes({"field": [rule]}, {"field": value, "other": 1})
+
+
+@pytest.mark.parametrize("rule", ["a", "", None, ANY_OTHER, BETWEEN, {"exists": True}])
+def test_a_field_that_is_not_there_obeys_one_rule_only(rule: object) -> None:
+    assert not passes({"field": [rule]}, {"other": "a"})
+    assert passes({"field": [{"exists": False}]}, {"other": "a"})
+    assert passes({"above": {"field": [{"exists": False}]}}, {"other": "a"})
+
+
+def test_fields_are_joined_by_and_rules_and_filters_by_or() -> None:
+    pattern = {"order": {"type": ["buy", "sell"], "stock": ["ANYCO"]}}
+
+    assert passes(pattern, {"order": {"type": "sell", "stock": "ANYCO"}})
+    assert not passes(pattern, {"order": {"type": "sell", "stock": "OTHERCO"}})
+    either = filters({"a": [1]}, {"b": [1]})
+    assert either.match(b'{"a":1}')
+    assert either.match(b'{"b":1}')
+    assert not either.match(b'{"a":2,"b":2}')
+
+
+def test_or_over_several_fields() -> None:
+    pattern = {"kind": ["x"], "$or": [{"a": [1]}, {"b": [{"exists": False}]}]}
+
+    assert passes(pattern, {"kind": "x", "a": 1, "b": 1})
+    assert passes(pattern, {"kind": "x", "a": 2})
+    assert not passes(pattern, {"kind": "x", "a": 2, "b": 1})
+    assert not passes(pattern, {"kind": "y", "a": 1})
+
+
+def test_one_item_of_a_list_must_match_alone() -> None:
+    pattern = {"items": {"name": ["a"], "size": [1]}}
+
+    assert passes(pattern, {"items": [{"name": "b"}, {"name": "a", "size": 1}]})
+    assert not passes(pattern, {"items": [{"name": "a", "size": 2}, {"name": "b", "size": 1}]})
+    assert not passes(pattern, {"items": []})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"plain text", b'{"a":1', b"\xff\xfe", b'"\xff"', b"[" * 100_000, AGGREGATED + b"..."],
+    ids=["nothing", "text", "cut off", "bytes", "bytes in text", "nested", "aggregated"],
+)
+def test_data_that_is_no_json_is_dropped(data: bytes) -> None:
+    assert not filters({"a": [{"exists": False}]}).match(data)
+
+
+def test_json_that_is_no_object_has_no_fields() -> None:
+    assert not passes({"a": [1]}, 1)
+    assert passes({"a": [{"exists": False}]}, 1)
+
+
+def test_the_checkpoint_passes_what_is_dropped() -> None:
+    stream = [
+        entry("1", data=b'{"a":2}'),
+        entry("2", data=b'{"a":1}'),
+        entry("3", data=b"no JSON"),
+        entry("4", data=b'{"a":1}'),
+        entry("5", data=b'{"a":3}'),
+    ]
+    settings = Settings(batch_size=2, retries=0, filters=filters({"a": [1]}))
+
+    history = play(stream, reporting(), settings)
+
+    assert history.invocations == [["2", "4"]]
+    assert history.checkpoints == ["1", "5"]
+    assert not history.discards, "without a word"
+
+
+def test_a_shard_of_which_nothing_passes_ends_without_an_invocation() -> None:
+    stream = [entry("1", data=b"{}"), entry("2", data=b"no JSON")]
+
+    history = play(stream, reporting(), Settings(filters=filters({"a": [1]})))
+
+    assert not history.invocations
+    assert history.checkpoints == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "message"),
+    [
+        ("all", r"must be \{Filters"),
+        ({"Filters": "all"}, r"must be \{Filters"),
+        ({"Filters": [{"Pattern": '{"data":{"a":[1]}}'}] * 11}, "has 11 filters, may have 10"),
+        ({"Filters": ["{}"]}, "no Pattern"),
+        ({"Filters": [{"Pattern": {"data": {"a": [1]}}}]}, "no Pattern that is text"),
+        ({"Filters": [{"Pattern": "{"}]}, "no JSON"),
+        ({"Filters": [{"Pattern": "{}"}]}, "one key `data`"),
+        ({"Filters": [{"Pattern": '{"partitionKey":["a"]}'}]}, "one key `data`"),
+    ],
+)
+def test_criteria_of_another_shape_are_refused(criteria: Any, message: str) -> None:
+    with pytest.raises(PatternError, match=message):
+        filters_from(criteria)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ({}, "data: must be an object"),
+        ("a", "data: must be an object"),
+        ({"a": {}}, "data.a: must be an object"),
+        ({"a": 1}, "data.a: must be an object"),
+        ({"a": []}, "data.a: has no rule"),
+        ({"$or": []}, "must be a list of patterns"),
+        ({"a": [{"wildcard": "*"}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"prefix": 1}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"prefix": "a", "suffix": "b"}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"exists": "yes"}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"numeric": [">"]}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"numeric": ["~", 1]}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"numeric": [">", "1"]}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"anything-but": []}]}, "data.a: no rule for Lambda"),
+        ({"a": [{"anything-but": {"exists": True}}]}, "data.a: no rule for Lambda"),
+        ({"a": [["nested"]]}, "data.a: no rule for Lambda"),
+    ],
+)
+def test_a_pattern_that_lambda_would_refuse_is_named(pattern: object, message: str) -> None:
+    with pytest.raises(PatternError, match=message):
+        filters(pattern)

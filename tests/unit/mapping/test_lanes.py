@@ -1,0 +1,200 @@
+"""Concurrent batches of one shard: FACTS.md, Event source mapping, ParallelizationFactor."""
+
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.core import AGGREGATED, READ_RECORDS
+from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.mapping.settings import Settings
+from tests.unit.mapping.play import (
+    DONE,
+    RAISED,
+    Batch,
+    History,
+    entry,
+    play,
+    raising,
+    report,
+    reporting,
+)
+
+LANES = Settings(reports_item_failures=True, parallelization_factor=10)
+# Of two lanes as of ten, these two keys are in the first and in a later one.
+ONE, OTHER = "other", "one"
+
+
+def settings(**changes: Any) -> Settings:
+    return msgspec.structs.replace(LANES, **changes)
+
+
+def keyed(*keys: str) -> list[Entry]:
+    """Records with these keys, numbered from 100."""
+    return [entry(str(number), key=key) for number, key in enumerate(keys, start=100)]
+
+
+def test_batches_of_different_keys_run_at_the_same_time() -> None:
+    history = play(keyed(ONE, OTHER), reporting(), LANES, seconds=5.0)
+
+    assert sorted(history.invocations) == [["100"], ["101"]]
+    assert history.times == [0, 0]
+
+
+def test_batches_of_one_key_run_one_after_the_other() -> None:
+    history = play(keyed(ONE, ONE, ONE), reporting(), settings(batch_size=1), seconds=5.0)
+
+    assert history.invocations == [["100"], ["101"], ["102"]]
+    assert history.times == [0, 5, 10]
+
+
+def test_never_do_more_batches_run_than_the_factor_says() -> None:
+    stream = keyed(*(f"key-{number}" for number in range(200)))
+
+    history = play(
+        stream, reporting(), settings(batch_size=1, parallelization_factor=3), seconds=1.0
+    )
+
+    assert max(_at_once(history)) == 3
+
+
+def test_the_checkpoint_is_below_the_lowest_record_that_is_not_settled() -> None:
+    """The slow first record holds the checkpoint, and nothing else."""
+    stream = keyed(ONE, OTHER, OTHER)
+
+    history = play(
+        stream,
+        reporting(),
+        settings(batch_size=1),
+        seconds=lambda batch: 60.0 if batch == ["100"] else 1.0,
+    )
+
+    assert history.ends == [60, 1, 2]
+    assert history.checkpoints == ["102"], "two ended long before it, and moved nothing"
+
+
+def test_a_poison_record_holds_up_its_own_lane_only() -> None:
+    stream = keyed(ONE, OTHER)
+
+    history = play(stream, raising("100"), settings(retries=3))
+
+    assert history.invocations == [["100"], ["101"], *[["100"]] * 3]
+    assert history.discarded == [["100"]]
+    assert history.discards[0].invocations == 4
+    assert history.checkpoints == ["101"]
+
+
+def test_a_lane_that_does_not_move_holds_up_the_shard_in_the_end() -> None:
+    """What is read ahead of the checkpoint is bounded, in memory and in what comes twice."""
+    stream = keyed(ONE, *[OTHER] * 5 * READ_RECORDS)
+
+    history = play(
+        stream, raising("100"), settings(parallelization_factor=2, age_seconds=3600), retention=1e9
+    )
+
+    given_up = history.times[-1]
+    before = [
+        batch for batch, at in zip(history.invocations, history.times, strict=True) if at < 60
+    ]
+    ahead = sum(len(batch) for batch in before if batch != ["100"])
+    assert READ_RECORDS <= ahead <= 3 * READ_RECORDS
+    assert given_up > 3600 - 60
+
+
+def test_aggregated_records_share_one_lane() -> None:
+    """FACTS.md: they defeat ParallelizationFactor, for they hold records of many keys."""
+    stream = [
+        entry(str(number), key=f"key-{number}", data=AGGREGATED + b"...") for number in range(5)
+    ]
+
+    history = play(stream, reporting(), settings(batch_size=1), seconds=1.0)
+
+    assert history.times == [0, 1, 2, 3, 4]
+    assert history.invocations == [["0"], ["1"], ["2"], ["3"], ["4"]]
+
+
+def test_each_lane_fills_batches_and_windows_of_its_own() -> None:
+    stream: list[Entry | float] = [*keyed(ONE, OTHER, OTHER), 100.0, entry("200", key=ONE)]
+
+    history = play(stream, reporting(), settings(batch_size=2, window_seconds=10))
+
+    assert history.invocations == [["101", "102"], ["100"], ["200"]]
+    assert history.times[0] == 0
+    assert history.times[1] == pytest.approx(10)
+
+
+@given(
+    keys=st.lists(st.sampled_from("abcdefgh"), max_size=30),
+    moods=st.lists(st.sampled_from(["done", "raise", "throttle", "nonsense", 0, 1, 2])),
+    durations=st.lists(st.sampled_from([0.0, 0.1, 1.0, 7.0])),
+    factor=st.integers(1, 10),
+    batch_size=st.integers(1, 5),
+    retries=st.one_of(st.none(), st.integers(0, 2)),
+    bisect=st.booleans(),
+)
+def test_whatever_fails_each_keys_records_are_first_tried_in_order_and_none_is_lost(
+    *,
+    keys: list[str],
+    moods: list[str | int],
+    durations: list[float],
+    factor: int,
+    batch_size: int,
+    retries: int | None,
+    bisect: bool,
+) -> None:
+    stream = keyed(*keys)
+    key_of = {one.sequence_number: one.partition_key for one in stream}
+    settled: list[str] = []
+    left, times = iter(moods), iter(durations)
+
+    def handle(batch: Batch) -> Returned | Errored | Throttled:
+        match next(left, "done"):
+            case "raise":
+                return RAISED
+            case "throttle":
+                return Throttled()
+            case "nonsense":
+                return report("77")
+            case int(position) if position < len(batch):
+                settled.extend(batch[:position])
+                return report(batch[position])
+            case _:
+                settled.extend(batch)
+                return DONE
+
+    history = play(
+        stream,
+        handle,
+        settings(
+            batch_size=batch_size, retries=retries, bisect=bisect, parallelization_factor=factor
+        ),
+        seconds=lambda _: next(times, 0.0),
+    )
+
+    discarded = [number for batch in history.discarded for number in batch]
+    assert sorted(settled + discarded) == sorted(key_of)
+    tried = list(dict.fromkeys(number for batch in history.invocations for number in batch))
+    for key in set(keys):
+        of_key = [number for number in key_of if key_of[number] == key]
+        assert [number for number in tried if key_of[number] == key] == of_key
+        runs = sorted(
+            (at, end)
+            for batch, at, end in zip(history.invocations, history.times, history.ends, strict=True)
+            if any(key_of[number] == key for number in batch)
+        )
+        assert all(end <= at for (_, end), (at, _) in pairwise(runs))
+    assert history.checkpoints == sorted(history.checkpoints)
+    assert history.checkpoints[-1:] == list(key_of)[-1:]
+    assert max(_at_once(history), default=0) <= factor
+
+
+def _at_once(history: History) -> list[int]:
+    """How many invocations ran when each of them began, itself included."""
+    return [
+        sum(began <= at < ended for began, ended in zip(history.times, history.ends, strict=True))
+        for at in history.times
+    ]
