@@ -413,3 +413,7 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
     # What is searched for is in our data, not in any.
     searched = bool(found.search.hits) or Path(data.name) != DATA
     sys.exit(0 if found.succeeded and searched else NO)
+
+
+# Last, since its commands hang on what stands above.
+from lockstep import cli_quarantine  # noqa: E402, F401 - imported for its commands

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# No markup: what looks like it comes from outside.
-answers = Console(highlight=False, soft_wrap=True, markup=False)
-notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+# No markup and no emoji codes: what looks like them comes from outside.
+answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 _EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
 

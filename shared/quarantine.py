@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -11,6 +11,9 @@ from shared.event import Reason
 from shared.record import Record
 
 PREFIX = "quarantine/"
+
+# The event source mapping gave a whole batch up; redrive takes its records apart.
+type SetAsideReason = Reason | Literal["given_up"]
 
 
 class QuarantinedRecord(msgspec.Struct, frozen=True):
@@ -28,7 +31,7 @@ class QuarantinedRecord(msgspec.Struct, frozen=True):
     arrived_at: int
     image_id: str | None
     version: int | None
-    reason: Reason
+    reason: SetAsideReason
     detail: str
     quarantined_at: str
     payload: str

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.terminal import highlighted, printable
+from lockstep.terminal import highlighted, print_table, printable
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,10 @@ def test_highlights_are_marked_and_everything_in_them_is_made_harmless() -> None
     text = highlighted("the <em>Tha\x1bmes</em> [red]at")
     assert text.plain == r"the Tha\x1bmes [red]at"
     assert [text.plain[span.start : span.end] for span in text.spans] == [r"Tha\x1bmes"]
+
+
+def test_what_looks_like_an_emoji_code_in_a_table_stays_what_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(["image"], [["shelf:cat:1 [red]"]])
+    assert "shelf:cat:1 [red]" in capsys.readouterr().out

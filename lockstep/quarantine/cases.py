@@ -1,0 +1,373 @@
+"""The cases: each record that is set aside, once, whoever set it aside, and what can be done."""
+
+import base64
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, Objects, redriven_key
+from lockstep.quarantine.given_up import (
+    Fetched,
+    Gone,
+    NotADocumentError,
+    document_in,
+    records_in,
+    set_aside,
+)
+from shared.event import Event, InvalidEventError, decode
+from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
+from shared.record import MAX_AHEAD_US
+
+ID_LENGTH = 10
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="state", tag="ready"):
+    """It can go back onto the stream as it is."""
+
+    why: str = "can go back as it is"
+
+
+class Waits(msgspec.Struct, frozen=True, tag_field="state", tag="waits"):
+    """Its version is too far ahead for now; from `until` on (RFC 3339) it is not."""
+
+    why: str
+    until: str
+
+
+class NeedsChoice(msgspec.Struct, frozen=True, tag_field="state", tag="choose"):
+    """Two contents claim one version: somebody must choose."""
+
+    why: str
+
+
+class NeedsMending(msgspec.Struct, frozen=True, tag_field="state", tag="mend"):
+    """It is no event: it stays until somebody mends it."""
+
+    why: str
+
+
+class TooOld(msgspec.Struct, frozen=True, tag_field="state", tag="too_old"):
+    """Tombstones that should stop it may be purged: it goes back only as mended."""
+
+    why: str
+
+
+type Verdict = Ready | Waits | NeedsChoice | NeedsMending | TooOld
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One record that is set aside, by one consumer or by both.
+
+    `arrived_at`, in milliseconds since 1970, is when its event first came: also when what lies
+    here is the record of a redrive. `keys` are its objects under `quarantine/`, `documents` the
+    failure documents that hold it still.
+    """
+
+    id: str
+    stream: str
+    shard_id: str
+    sequence_number: str
+    partition_key: str
+    arrived_at: int
+    image_id: str | None
+    version: int | None
+    functions: tuple[str, ...]
+    reasons: tuple[SetAsideReason, ...]
+    detail: str
+    quarantined_at: str
+    bytes: int
+    verdict: Verdict
+    keys: tuple[str, ...]
+    documents: tuple[str, ...]
+
+    @property
+    def image(self) -> str:
+        """The image it is about, as far as anybody knows."""
+        return self.image_id or self.partition_key
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An object, or a pointer's line, that is nothing of ours: it stays as it is."""
+
+    where: str
+    why: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """All that is set aside, oldest first, and what of it nobody can bring back."""
+
+    cases: Sequence[Case]
+    unreadable: Sequence[Unreadable]
+    gone: Sequence[Gone]
+    fetched: Mapping[str, QuarantinedRecord]
+    """Records that are so far only on the stream, by the key that they are to have."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which cases: those that fit all that is said. `ids` are beginnings of ids."""
+
+    ids: tuple[str, ...] = ()
+    reason: str | None = None
+    image: str | None = None
+    since: dt.datetime | None = None
+
+    def __contains__(self, case: Case) -> bool:
+        return (
+            (not self.ids or case.id.startswith(self.ids))
+            and self.reason in (None, *case.reasons)
+            and self.image in (None, case.image)
+            and (self.since is None or _moment(case.quarantined_at) >= self.since)
+        )
+
+
+def case_id(record: QuarantinedRecord) -> str:
+    """A short name for the record's position: the same for both consumers, and for ever."""
+    position = f"{record.stream}/{record.shard_id}/{record.sequence_number}"
+    return hashlib.sha256(position.encode()).hexdigest()[:ID_LENGTH]
+
+
+def first_arrival_key(event: Event) -> str:
+    """Where it is noted when an event first came, before it is redriven.
+
+    A redriven record that is set aside again arrived only just now; its age, against which
+    tombstones are kept, counts from the first time.
+    """
+    return f"{REDRIVEN}first-arrival/{event.image_id}/{event.version}.json"
+
+
+class FirstArrival(msgspec.Struct, frozen=True):
+    """When an event first came, in milliseconds since 1970."""
+
+    arrived_at: int
+
+
+def find(
+    objects: Objects,
+    consumers: Mapping[str, str],
+    *,
+    now: dt.datetime,
+    quarantine_age: dt.timedelta,
+    pointers: Iterable[bytes] = (),
+    fetch: Callable[[bytes], Fetched] | None = None,
+    wanted: Wanted | None = None,
+) -> Found:
+    """Everything that is set aside, of both consumers, given up by the mapping, and pointed at.
+
+    Reads every object once, and keeps no payloads but those that are on the stream alone.
+
+    Args:
+        objects: the quarantine's bucket.
+        consumers: each consumer's name in Lambda, by its name in the quarantine.
+        now: the time to judge by.
+        quarantine_age: what is older goes back only as mended (DESIGN.md, Deletes).
+        pointers: lines of NDJSON, failure documents without payload.
+        fetch: gets what such a line points at; see `given_up.fetch`.
+        wanted: which cases; all, if not said.
+    """
+    gathering = _Gathering(objects, now, quarantine_age)
+    gathering.read_objects()
+    gathering.read_documents(consumers)
+    if fetch is not None:
+        gathering.follow(pointers, fetch)
+    cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
+    return Found(
+        cases=[case for case in cases if wanted is None or case in wanted],
+        unreadable=gathering.unreadable,
+        gone=gathering.gone,
+        fetched=gathering.fetched,
+    )
+
+
+class _Gathering:
+    """A `find` on its way."""
+
+    def __init__(self, objects: Objects, now: dt.datetime, quarantine_age: dt.timedelta) -> None:
+        self._objects = objects
+        self._now = now
+        self._age = quarantine_age
+        self.cases: dict[str, Case] = {}
+        self.unreadable: list[Unreadable] = []
+        self.gone: list[Gone] = []
+        self.fetched: dict[str, QuarantinedRecord] = {}
+
+    def read_objects(self) -> None:
+        """What the consumers set aside."""
+        for key, body in self._bodies(PREFIX):
+            try:
+                self._add(read_record(body))
+            except NotOursError as error:
+                self.unreadable.append(Unreadable(key, str(error)))
+
+    def read_documents(self, consumers: Mapping[str, str]) -> None:
+        """What the mapping gave up, records and all."""
+        for key, body in self._bodies(GIVEN_UP):
+            try:
+                held = records_of(body, consumers)
+            except NotADocumentError as error:
+                self.unreadable.append(Unreadable(key, str(error)))
+                continue
+            for one in self._not_redriven(held):
+                self._add(one, document=key)
+
+    def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
+        """What the mapping gave up and left on the stream."""
+        for number, line in enumerate(pointers, start=1):
+            if not line.strip():
+                continue
+            try:
+                fetched = fetch(line)
+            except NotADocumentError as error:
+                self.unreadable.append(Unreadable(f"pointer in line {number}", str(error)))
+                continue
+            if fetched.gone is not None:
+                self.gone.append(fetched.gone)
+            for one in self._not_redriven(fetched.records):
+                self._add(one)
+                self.fetched[one.key] = one
+
+    def _bodies(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        for key in self._objects.keys(prefix):
+            body = self._objects.read(key)
+            if body is not None:  # else redriven since it was listed
+                yield key, body
+
+    def _not_redriven(self, records: Iterable[QuarantinedRecord]) -> Iterator[QuarantinedRecord]:
+        """Those that did not go back already; what is in quarantine still did not."""
+        for one in records:
+            gone_back = self._objects.read(redriven_key(one.key)) is not None
+            if not gone_back or self._objects.read(one.key) is not None:
+                yield one
+
+    def _add(self, held: QuarantinedRecord, *, document: str | None = None) -> None:
+        case = self._case(held, () if document is None else (document,))
+        known = self.cases.get(case.id)
+        self.cases[case.id] = case if known is None else _merged(known, case)
+
+    def _case(self, held: QuarantinedRecord, documents: tuple[str, ...]) -> Case:
+        data = payload(held)
+        try:
+            event = decode(data)
+        except InvalidEventError:
+            arrived_at, image_id, version = held.arrived_at, held.image_id, held.version
+        else:
+            arrived_at = min(held.arrived_at, self._first_arrival(event) or held.arrived_at)
+            image_id, version = event.image_id, event.version
+        return Case(
+            id=case_id(held),
+            stream=held.stream,
+            shard_id=held.shard_id,
+            sequence_number=held.sequence_number,
+            partition_key=held.partition_key,
+            arrived_at=arrived_at,
+            image_id=image_id,
+            version=version,
+            functions=(held.function,),
+            reasons=(held.reason,),
+            detail=held.detail,
+            quarantined_at=held.quarantined_at,
+            bytes=len(data),
+            verdict=judge(held, arrived_at, now=self._now, quarantine_age=self._age),
+            keys=(held.key,),
+            documents=documents,
+        )
+
+    def _first_arrival(self, event: Event) -> int | None:
+        noted = self._objects.read(first_arrival_key(event))
+        return None if noted is None else msgspec.json.decode(noted, type=FirstArrival).arrived_at
+
+
+class NotOursError(Exception):
+    """An object under `quarantine/` that no consumer wrote."""
+
+
+def read_record(body: bytes) -> QuarantinedRecord:
+    """The record in a quarantine object.
+
+    Raises:
+        NotOursError: there is none.
+    """
+    try:
+        held = msgspec.json.decode(body, type=QuarantinedRecord)
+        payload(held)
+        int(held.sequence_number)
+        _moment(held.quarantined_at)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise NotOursError(f"no quarantined record: {error}") from None
+    return held
+
+
+def payload(held: QuarantinedRecord) -> bytes:
+    """The record's data, as it came."""
+    return base64.b64decode(held.payload, validate=True)
+
+
+def records_of(body: bytes, consumers: Mapping[str, str]) -> list[QuarantinedRecord]:
+    """The records of a failure document with payload, as quarantine would keep them.
+
+    Raises:
+        NotADocumentError: it is none of this stack's.
+    """
+    document = document_in(body)
+    return set_aside(document, records_in(document), document.function(consumers))
+
+
+def judge(
+    held: QuarantinedRecord, first_arrival: int, *, now: dt.datetime, quarantine_age: dt.timedelta
+) -> Verdict:
+    """What can be done about a record, by what it is today: validator and time may have moved on.
+
+    A wrong partition key is no obstacle: redriven, an event gets its image's.
+    """
+    try:
+        event = decode(payload(held))
+    except InvalidEventError as invalid:
+        return NeedsMending(f"{invalid.reason}: {invalid.detail}")
+    if held.reason == "conflict":
+        return NeedsChoice(held.detail)
+    age_ms = now.timestamp() * 1000 - first_arrival
+    if age_ms > quarantine_age.total_seconds() * 1000:
+        return TooOld(
+            f"it came {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}: a "
+            "tombstone that should stop it may be purged"
+        )
+    ahead = event.version - int(now.timestamp() * 1_000_000) - MAX_AHEAD_US
+    if ahead > 0:
+        try:
+            until = (now + dt.timedelta(microseconds=ahead)).isoformat()
+        except OverflowError:
+            return NeedsMending(f"version {event.version} is no time that comes")
+        return Waits(f"version {event.version} is more than a day ahead, until {until}", until)
+    return Ready()
+
+
+def _merged(one: Case, other: Case) -> Case:
+    """The same record twice: both consumers', or in its own object and in a document."""
+    # A choice settles both consumers' objects; the rest follows from the record, the same in both.
+    conflict = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
+    return msgspec.structs.replace(
+        one,
+        arrived_at=min(one.arrived_at, other.arrived_at),
+        functions=_union(one.functions, other.functions),
+        reasons=_union(one.reasons, other.reasons),
+        detail=conflict.detail,
+        verdict=conflict.verdict,
+        keys=_union(one.keys, other.keys),
+        documents=_union(one.documents, other.documents),
+    )
+
+
+def _union[T](one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+def _moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def state_of(verdict: Verdict) -> str:
+    """The verdict's word."""
+    return str(type(verdict).__struct_config__.tag)

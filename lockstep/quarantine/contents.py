@@ -1,0 +1,139 @@
+"""What the stores hold of one image, whole: to show beside a conflict, and to choose from."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import NotFoundError
+
+from functions.write_to_dynamodb.item import KEY, MalformedItemError, change_in
+from functions.write_to_es.connect import in_sink_words
+from functions.write_to_es.document import Document
+from shared.change import Put
+from shared.event import Event, Image, digest
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+class Content(msgspec.Struct, frozen=True):
+    """An image at one version; `image` is None when it is deleted."""
+
+    version: int
+    occurred_at: str
+    image: Image | None
+
+    @property
+    def digest(self) -> str | None:
+        """The image's digest; a removal has none."""
+        return None if self.image is None else digest(self.image)
+
+    def same_as(self, other: "Content") -> bool:
+        """Whether both say the same, at whatever versions."""
+        return self.digest == other.digest
+
+    def fields(self) -> dict[str, Any]:
+        """Field by field, as a person compares them."""
+        plain: dict[str, Any] = {} if self.image is None else msgspec.to_builtins(self.image)
+        attributes = plain.pop("attributes", {})
+        return {
+            "version": self.version,
+            "occurred_at": self.occurred_at,
+            "deleted": self.image is None,
+            **plain,
+            **{f"attributes.{name}": value for name, value in attributes.items()},
+        }
+
+    def event(self, image_id: str, version: int) -> Event:
+        """An event that says this of the image, at that version."""
+        return Event(
+            type="image.deleted" if self.image is None else "image.updated",
+            image_id=image_id,
+            version=version,
+            occurred_at=dt.datetime.fromisoformat(self.occurred_at),
+            image=UNSET if self.image is None else self.image,
+        )
+
+
+def content_of(event: Event) -> Content:
+    """What an event says."""
+    occurred_at: str = msgspec.to_builtins(event.occurred_at)
+    return Content(event.version, occurred_at, None if event.image is UNSET else event.image)
+
+
+class MalformedContentError(Exception):
+    """A store holds what no sink of ours wrote; says where and what."""
+
+
+type Lookup = Callable[[str], Content | None]
+"""What a store holds of an image, at this moment; a tombstone past its time counts as absence."""
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """Both stores, to look single images up in."""
+
+    table: Lookup
+    index: Lookup
+
+    def contents(self, image_id: str) -> Mapping[str, Content | None]:
+        """What each store holds of the image."""
+        return {"table": self.table(image_id), "index": self.index(image_id)}
+
+
+def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float]) -> Lookup:
+    """Looks images up in the table, consistently; `now` is in seconds since 1970."""
+
+    def look(image_id: str) -> Content | None:
+        answer = client.get_item(TableName=table, Key={KEY: {"S": image_id}}, ConsistentRead=True)
+        item = answer.get("Item")
+        if not item:
+            return None
+        try:
+            change = change_in(item)
+        except MalformedItemError as error:
+            message = f"table {table}, image {image_id}: {error}: `lockstep audit` has more"
+            raise MalformedContentError(message) from error
+        if isinstance(change, Put):
+            return Content(change.version, change.occurred_at, change.image)
+        if change.expires_at <= now():
+            return None
+        return Content(change.version, change.occurred_at, None)
+
+    return look
+
+
+def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lookup:
+    """Looks images up in the index, also those written since the last refresh."""
+
+    def look(image_id: str) -> Content | None:
+        try:
+            with in_sink_words(alias):
+                answer = client.mget(index=alias, body={"ids": [image_id]})
+            (found,) = answer["docs"]
+        except NotFoundError:
+            return None
+        if not found.get("found"):
+            return None
+        try:
+            document = msgspec.convert(found["_source"], Document)
+            if not document.deleted:
+                return Content(document.version, document.occurred_at, _image_in(document))
+        except (msgspec.ValidationError, KeyError) as error:
+            message = f"index {alias}, image {image_id}: {error}: `lockstep audit` has more"
+            raise MalformedContentError(message) from error
+        if document.expires_at is not UNSET and document.expires_at <= now():
+            return None
+        return Content(document.version, document.occurred_at, None)
+
+    return look
+
+
+def _image_in(document: Document) -> Image:
+    plain = msgspec.to_builtins(document)
+    if document.attributes is not UNSET:
+        plain["attributes"] = {pair.name: pair.value for pair in document.attributes}
+    fields = {name: plain[name] for name in Image.__struct_fields__ if name in plain}
+    return msgspec.convert(fields, Image)

@@ -1,0 +1,278 @@
+"""What the event source mapping gave up: failure documents, with their records or pointing at them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from lockstep.local.mapping.stream import (
+    AtTimestamp,
+    Position,
+    Records,
+    ShardNotFoundError,
+    StreamUnavailableError,
+)
+from shared.change import Change, change_from
+from shared.event import InvalidEventError
+from shared.quarantine import QuarantinedRecord, quarantined
+from shared.record import Record, event_in, from_lambda
+
+# A message of SQS that carries one of SNS that carries the document.
+_MOST_WRAPPINGS = 3
+_WRAPPINGS = ("Body", "body", "Message")
+# A standard consumer shares five reads a second and shard with all others.
+PAUSE_SECONDS = 0.5
+PATIENCE_READS = 20
+READ_AT_ONCE = 1_000
+
+
+class _RequestContext(msgspec.Struct, frozen=True, rename="camel"):
+    function_arn: str
+    condition: str
+
+
+class _BatchInfo(msgspec.Struct, frozen=True, rename="camel"):
+    shard_id: str
+    start_sequence_number: str
+    end_sequence_number: str
+    approximate_arrival_of_first_record: dt.datetime
+    approximate_arrival_of_last_record: dt.datetime
+    batch_size: int
+    stream_arn: str
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    records: list[dict[str, Any]] = msgspec.field(name="Records")
+
+
+class Document(
+    msgspec.Struct,
+    frozen=True,
+    rename={"request": "requestContext", "batch": "KinesisBatchInfo"},
+):
+    """A failure document. Only S3 gets the payload; elsewhere it merely says where they were."""
+
+    request: _RequestContext
+    timestamp: dt.datetime
+    batch: _BatchInfo
+    payload: Raw | UnsetType = UNSET
+
+    def function(self, consumers: Mapping[str, str]) -> str:
+        """The consumer that gave up: its name in the quarantine.
+
+        Args:
+            consumers: each consumer's name in Lambda, by its name in the quarantine.
+        """
+        deployed = self.request.function_arn.partition(":function:")[2].partition(":")[0]
+        for name, its in consumers.items():
+            if deployed in (name, its):
+                return name
+        raise NotADocumentError(f"function {self.request.function_arn!r} is none of this stack's")
+
+
+class NotADocumentError(Exception):
+    """These bytes are no failure document of this stack's; says why."""
+
+
+def document_in(body: bytes) -> Document:
+    """The failure document in an S3 object, or in a message of SQS or SNS around one.
+
+    Raises:
+        NotADocumentError: there is none.
+    """
+    for _ in range(_MOST_WRAPPINGS):
+        try:
+            wrapped = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            inner = next((wrapped[name] for name in _WRAPPINGS if name in wrapped), None)
+            if inner is None:
+                return msgspec.json.decode(body, type=Document)
+            body = msgspec.json.decode(inner, type=str).encode()
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise NotADocumentError(f"no failure document of a Kinesis mapping: {error}") from None
+    raise NotADocumentError("a message in a message in a message, and no failure document")
+
+
+def set_aside(
+    document: Document, records: Iterable[Record], function: str
+) -> list[QuarantinedRecord]:
+    """Each record of a batch that was given up, as the function itself would have set it aside."""
+    detail = f"the mapping gave its batch up: {document.request.condition}"
+    return [_set_aside(one, function, detail, document.timestamp.isoformat()) for one in records]
+
+
+def _set_aside(record: Record, function: str, detail: str, at: str) -> QuarantinedRecord:
+    try:
+        event = event_in(record)
+    except InvalidEventError as invalid:
+        return quarantined(
+            record,
+            function=function,
+            change=None,
+            reason=invalid.reason,
+            detail=f"{invalid.detail} ({detail})",
+            at=at,
+        )
+    # No consumer sees this change: only its image and version are noted.
+    change: Change = change_from(event, record, horizon=dt.timedelta())
+    held = quarantined(
+        record, function=function, change=change, reason="refused_by_store", detail=detail, at=at
+    )
+    return msgspec.structs.replace(held, reason="given_up")
+
+
+def records_in(document: Document) -> list[Record]:
+    """The records of a document with payload: the event itself, or that event as a text.
+
+    Raises:
+        NotADocumentError: it has none, or no records that Lambda hands over.
+    """
+    if document.payload is UNSET:
+        raise NotADocumentError("it has no payload: give it to `--pointers`")
+    try:
+        whole = msgspec.json.decode(document.payload, type=str | dict[str, Any])
+        text = whole.encode() if isinstance(whole, str) else document.payload
+        records = msgspec.json.decode(text, type=_Payload).records
+        return [from_lambda(one) for one in records]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise NotADocumentError(
+            f"a record in its payload is none of Kinesis's: {error!r}"
+        ) from None
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What a pointer's batch came to: the records that the stream still had, and what is gone."""
+
+    records: Sequence[QuarantinedRecord]
+    gone: "Gone | None"
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """What no stream has any more: records of this shard, both ends included.
+
+    `records` is how many of the batch were not found. Times: of arrival, RFC 3339.
+    """
+
+    shard_id: str
+    first_sequence_number: str
+    before_sequence_number: str | None
+    last_sequence_number: str
+    records: int
+    arrived_from: str
+    arrived_to: str
+    why: str
+
+    def __str__(self) -> str:
+        until = (
+            f"up to {self.last_sequence_number}"
+            if self.before_sequence_number is None
+            else f"up to, and without, {self.before_sequence_number}"
+        )
+        return (
+            f"{self.records} records of {self.shard_id} are gone, from "
+            f"{self.first_sequence_number} {until}, arrived between {self.arrived_from} and "
+            f"{self.arrived_to}: {self.why}"
+        )
+
+
+class Reader(Protocol):
+    """One shard, read in order, as `lockstep.local.mapping.stream` does it."""
+
+    def read(self, limit: int) -> Records:
+        """The next records, at most so many, perhaps none."""
+        ...
+
+
+def fetch(
+    line: bytes,
+    consumers: Mapping[str, str],
+    stream: str,
+    reader: Callable[[str, Position], Reader],
+    sleep: Callable[[float], None],
+) -> Fetched:
+    """The batch that a pointer names, as far as the stream still has it.
+
+    Args:
+        line: the failure document, or the message of SQS or SNS around it.
+        consumers: each consumer's name in Lambda, by its name in the quarantine.
+        stream: the name of the stream.
+        reader: makes a reader of a shard; `KinesisStream.reader`.
+        sleep: wait that many seconds.
+
+    Raises:
+        NotADocumentError: it is none, or points at another stream.
+        StreamUnavailableError: the stream does not answer.
+    """
+    document = document_in(line)
+    function = document.function(consumers)
+    batch = document.batch
+    if batch.stream_arn.rpartition("/")[2] != stream:
+        raise NotADocumentError(f"it points at {batch.stream_arn!r}, this stack reads {stream}")
+    try:
+        first, last = int(batch.start_sequence_number), int(batch.end_sequence_number)
+    except ValueError:
+        raise NotADocumentError("its sequence numbers are no numbers") from None
+    # By time, since only that is documented for what is trimmed: then from the oldest there is.
+    # A second earlier, since the document's time may be rounded.
+    since = batch.approximate_arrival_of_first_record.timestamp() - 1
+    found: list[Record] = []
+    why = "older than the stream's retention"
+    try:
+        for read in _up_to(reader(batch.shard_id, AtTimestamp(since)), last, sleep):
+            found += [
+                Record(
+                    stream=stream,
+                    shard_id=batch.shard_id,
+                    sequence_number=one.sequence_number,
+                    partition_key=one.partition_key,
+                    arrived_at=one.arrived_at,
+                    data=one.data,
+                )
+                for one in read.records
+                if first <= int(one.sequence_number) <= last
+            ]
+    except ShardNotFoundError:
+        why = "the stream has no such shard any more"
+    records = set_aside(document, found, function)
+    if found and found[0].position == first:
+        return Fetched(records, None)
+    before = found[0].sequence_number if found else None
+    return Fetched(records, _gone(batch, before, len(found), why))
+
+
+def _up_to(shard: Reader, last: int, sleep: Callable[[float], None]) -> Iterator[Records]:
+    """What the shard holds, from the reader's position up to this sequence number."""
+    failures = 0
+    while True:
+        try:
+            read = shard.read(READ_AT_ONCE)
+        except ShardNotFoundError:
+            raise
+        except StreamUnavailableError:
+            failures += 1
+            if failures == PATIENCE_READS:
+                raise
+            sleep(PAUSE_SECONDS)
+            continue
+        failures = 0
+        yield read
+        passed = bool(read.records) and int(read.records[-1].sequence_number) >= last
+        if passed or read.ended or not (read.records or read.behind):
+            return
+
+
+def _gone(batch: _BatchInfo, before: str | None, found: int, why: str) -> Gone:
+    return Gone(
+        shard_id=batch.shard_id,
+        first_sequence_number=batch.start_sequence_number,
+        before_sequence_number=before,
+        last_sequence_number=batch.end_sequence_number,
+        records=max(batch.batch_size - found, 1),
+        arrived_from=batch.approximate_arrival_of_first_record.isoformat(),
+        arrived_to=batch.approximate_arrival_of_last_record.isoformat(),
+        why=why,
+    )

@@ -1,0 +1,470 @@
+"""The redrive: quarantined records back onto the stream, under the same guard as everything else.
+
+In this order, for each record: its event is on the stream, then its objects are under `redriven/`,
+then they are gone from `quarantine/`. After a crash in between it is still in quarantine, and goes
+again: with the same version, which both sinks count as a duplicate.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import batched
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from lockstep.producer import outgoing
+from lockstep.quarantine.bucket import Objects, redriven_key
+from lockstep.quarantine.cases import (
+    Case,
+    FirstArrival,
+    NeedsChoice,
+    NotOursError,
+    Ready,
+    first_arrival_key,
+    judge,
+    payload,
+    read_record,
+    records_of,
+    state_of,
+)
+from lockstep.quarantine.contents import Stores, content_of
+from shared.event import MAX_VERSION, Event, InvalidEventError, decode
+from shared.quarantine import QuarantinedRecord
+from shared.record import MAX_AHEAD_US
+
+# So many are on the stream, at most, before their objects move: what a crash makes go twice.
+AT_ONCE = 100
+
+# A version from here on is a stamp, microseconds since 1970: below lies the year 2001.
+_FIRST_STAMP = 10**15
+
+How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What became of a redriven record: kept with it, under `redriven/`.
+
+    `event` is what was put onto the stream; None where nothing had to be. `at` is RFC 3339.
+    """
+
+    at: str
+    how: How
+    event: Event | None
+
+
+class RedriveReport(msgspec.Struct, frozen=True):
+    """What a redrive did: records settled, events put for them, objects moved, seconds.
+
+    `moved_meanwhile`: somebody else had settled these first. `kept`: what stayed, by its state, or
+    `changed_meanwhile`.
+    """
+
+    redriven: int
+    put: int
+    objects: int
+    moved_meanwhile: int
+    kept: Mapping[str, int]
+    seconds: float
+
+
+class Time(msgspec.Struct, frozen=True):
+    """Clocks, passed in."""
+
+    now: Callable[[], float]
+    """Seconds since 1970."""
+    elapsed: Callable[[], float]
+    """Seconds, never going back."""
+    sleep: Callable[[float], None]
+    """Wait that many seconds."""
+
+
+class CannotSettleError(Exception):
+    """A record cannot be settled in the way that was asked for; says why, and what can be done."""
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """How one case is to be settled: by this event, or, where it is None, by nothing more.
+
+    `note` says to a person what comes of it.
+    """
+
+    case: Case
+    how: How
+    event: Event | None
+    note: str
+
+
+class Redrive:
+    """Settles cases: puts their events onto the stream and moves their objects."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        put: Callable[[Iterable[Event]], object],
+        consumers: Mapping[str, str],
+        *,
+        time: Time,
+        quarantine_age: dt.timedelta,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            objects: the quarantine's bucket.
+            put: puts events onto the stream, and returns when all are there: `Producer.put`.
+            consumers: each consumer's name in Lambda, by its name in the quarantine.
+            time: clocks.
+            quarantine_age: what is older goes back only as mended.
+        """
+        self._objects = objects
+        self._put = put
+        self._consumers = consumers
+        self._time = time
+        self._age = quarantine_age
+
+    def as_they_were(
+        self,
+        cases: Sequence[Case],
+        fetched: Mapping[str, QuarantinedRecord],
+        *,
+        rate: float | None = None,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> RedriveReport:
+        """Put back every case that is ready; the others stay.
+
+        Args:
+            cases: as `find` found them.
+            fetched: records that lie nowhere but on the stream, by the key they are to have.
+            rate: records a second, at most.
+            on_progress: told how many are settled.
+
+        Raises:
+            PutError: the stream did not take a record: all that are not settled stay.
+        """
+        began = self._time.elapsed()
+        ready = sorted(
+            (case for case in cases if isinstance(case.verdict, Ready)),
+            # Lower versions first: each image's effects then come in their order.
+            key=lambda case: (case.version or 0, case.id),
+        )
+        self._secure(cases, fetched)
+        kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
+        redriven = moved_meanwhile = objects = 0
+        at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
+        for chunk in batched(ready, at_once, strict=False):
+            if rate is not None:
+                self._wait_until(began + redriven / rate)
+            settling: list[tuple[Settlement, dict[str, bytes]]] = []
+            for case in chunk:
+                bodies = self._bodies(case)
+                if not bodies:
+                    moved_meanwhile += 1
+                    continue
+                event = self._event(case, bodies)
+                if event is None:
+                    kept["changed_meanwhile"] += 1
+                    continue
+                self._note_arrival(case, event)
+                settling.append((Settlement(case, "as_it_was", event, ""), bodies))
+            if settling:
+                self._put([one.event for one, _ in settling if one.event is not None])
+            for settlement, bodies in settling:
+                objects += self._move(settlement, bodies)
+                redriven += 1
+                on_progress(redriven)
+        return RedriveReport(
+            redriven=redriven,
+            put=redriven,
+            objects=objects,
+            moved_meanwhile=moved_meanwhile,
+            kept=kept,
+            seconds=self._time.elapsed() - began,
+        )
+
+    def settle(
+        self, settlements: Sequence[Settlement], fetched: Mapping[str, QuarantinedRecord]
+    ) -> RedriveReport:
+        """Settle cases by what was decided about each: mended, or chosen.
+
+        Raises:
+            PutError: the stream did not take an event: all that are not settled stay.
+        """
+        began = self._time.elapsed()
+        self._secure([one.case for one in settlements], fetched)
+        put = objects = moved_meanwhile = 0
+        for one in settlements:
+            bodies = self._bodies(one.case)
+            if not bodies:
+                moved_meanwhile += 1
+                continue
+            if one.event is not None:
+                if one.event.version == one.case.version:
+                    self._note_arrival(one.case, one.event)
+                self._put([one.event])
+                put += 1
+            objects += self._move(one, bodies)
+        return RedriveReport(
+            redriven=len(settlements) - moved_meanwhile,
+            put=put,
+            objects=objects,
+            moved_meanwhile=moved_meanwhile,
+            kept={},
+            seconds=self._time.elapsed() - began,
+        )
+
+    def records_of(self, document: str) -> list[QuarantinedRecord]:
+        """The records of a failure document; none when it was taken apart meanwhile."""
+        body = self._objects.read(document)
+        return [] if body is None else records_of(body, self._consumers)
+
+    def _secure(self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]) -> None:
+        """Every record of these cases gets its own object, before anything is done with it.
+
+        A failure document is taken apart whole; then it has nothing left to say, and moves.
+        """
+        taken_apart: set[str] = set()
+        for case in cases:
+            for key in case.keys:
+                if key in fetched:
+                    self._objects.write_new(key, msgspec.json.encode(fetched[key]))
+            for document in case.documents:
+                if document not in taken_apart:
+                    taken_apart.add(document)
+                    self._take_apart(document)
+
+    def _take_apart(self, document: str) -> None:
+        body = self._objects.read(document)
+        if body is None:
+            return
+        for held in records_of(body, self._consumers):
+            gone_back = self._objects.read(redriven_key(held.key)) is not None
+            if not gone_back:
+                self._objects.write_new(held.key, msgspec.json.encode(held))
+        self._objects.write(redriven_key(document), body)
+        self._objects.delete(document)
+
+    def _bodies(self, case: Case) -> dict[str, bytes]:
+        """The case's objects as they are now; those moved meanwhile are left out."""
+        found = ((key, self._objects.read(key)) for key in case.keys)
+        return {key: body for key, body in found if body is not None}
+
+    def _event(self, case: Case, bodies: Mapping[str, bytes]) -> Event | None:
+        """The event to put back; None when the objects are not what they were when judged."""
+        now = dt.datetime.fromtimestamp(self._time.now(), dt.UTC)
+        event = None
+        for body in bodies.values():
+            try:
+                held = read_record(body)
+            except NotOursError:
+                return None
+            verdict = judge(held, case.arrived_at, now=now, quarantine_age=self._age)
+            if not isinstance(verdict, Ready):
+                return None
+            event = decode(payload(held))
+        return event
+
+    def _note_arrival(self, case: Case, event: Event) -> None:
+        noted = msgspec.json.encode(FirstArrival(case.arrived_at))
+        self._objects.write_new(first_arrival_key(event), noted)
+
+    def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
+        """Into `redriven/`, with the trace; out of `quarantine/` only then."""
+        at = dt.datetime.fromtimestamp(self._time.now(), dt.UTC).isoformat()
+        trace = Trace(at, settlement.how, settlement.event)
+        for key, body in bodies.items():
+            whole: dict[str, Any] = msgspec.json.decode(body)
+            whole["redriven"] = trace
+            self._objects.write(redriven_key(key), msgspec.json.encode(whole))
+            self._objects.delete(key)
+        return len(bodies)
+
+    def _wait_until(self, moment: float) -> None:
+        pause = moment - self._time.elapsed()
+        if pause > 0:
+            self._time.sleep(pause)
+
+
+def choose(
+    what: Literal["this", "stored"], case: Case, record: bytes, stores: Stores, *, now: float
+) -> Settlement:
+    """Settle a conflict: by what was set aside, or by what is stored.
+
+    Args:
+        what: `this` content wins, under a new version; or what is `stored` stays.
+        case: the conflict.
+        record: its payload.
+        stores: to see what is there now.
+        now: in seconds since 1970.
+
+    Raises:
+        CannotSettleError: there is no conflict, or what is stored has moved on.
+    """
+    if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
+        raise CannotSettleError(f"{case.id} is no conflict: {case.verdict.why}")
+    this = content_of(decode(record))
+    found = stores.contents(case.image_id)
+    there = [content for content in found.values() if content is not None]
+    newest = max((content.version for content in there), default=0)
+    if what == "this":
+        if len(there) == len(found) and all(content.same_as(this) for content in there):
+            return Settlement(case, "chose_this", None, "both stores say this already")
+        if newest > case.version:
+            raise CannotSettleError(
+                f"{case.id}: version {newest} is stored meanwhile, above this conflict's "
+                f"{case.version}: settle it with `--choose stored`, or put this content in with "
+                "`--mend` and a version of your own"
+            )
+        version = new_version(max(newest, case.version), now)
+        event = this.event(case.image_id, version)
+        return Settlement(case, "chose_this", event, f"this content, as version {version}")
+    if not there:
+        raise CannotSettleError(f"{case.id}: nothing is stored: `--choose this`")
+    first, *rest = there
+    if len(there) == len(found) and all(
+        first.version == other.version and first.same_as(other) for other in rest
+    ):
+        return Settlement(case, "chose_stored", None, f"version {first.version} stays as stored")
+    # The stores disagree: the system of record decides, and both meet it under a new version.
+    chosen = found["table"]
+    if chosen is None:
+        raise CannotSettleError(
+            f"{case.id}: only the index holds the image: `--choose this`, or see `lockstep audit`"
+        )
+    version = new_version(max(newest, case.version), now)
+    note = f"the stores differ: the table's content, as version {version}"
+    return Settlement(case, "chose_stored", chosen.event(case.image_id, version), note)
+
+
+class Mending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of a mending file: the id of what is set aside, and the event it should have been."""
+
+    id: str
+    event: Raw
+
+
+def mending_in(line: bytes) -> Mending:
+    """What a line says.
+
+    Raises:
+        CannotSettleError: it says something else.
+    """
+    try:
+        return msgspec.json.decode(line, type=Mending)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CannotSettleError(
+            f'{error}: one line each, {{"id": "...", "event": {{...}}}}'
+        ) from None
+
+
+def mend(
+    case: Case,
+    record: bytes,
+    event: Raw,
+    stores: Stores,
+    *,
+    now: float,
+    quarantine_age: dt.timedelta,
+) -> Settlement:
+    """Settle a case by the event that it should have been.
+
+    A missing `version` is the old one, a missing `occurred_at` the time when the record came. The
+    version is a new one where the old one is not known, is taken by other content, is too far
+    ahead, or is too old to be safe (DESIGN.md, Deletes).
+
+    Args:
+        case: what is mended.
+        record: its payload.
+        event: the corrected event.
+        stores: to see which versions are taken.
+        now: in seconds since 1970.
+        quarantine_age: what is older gets a new version.
+
+    Raises:
+        CannotSettleError: it is no event still, or one of another image.
+    """
+    said = _plain(event)
+    _check_image(case, record, said.get("image_id"))
+    old = _old_version(case, record)
+    asked = "version" in said
+    said.setdefault("version", old or 1)
+    said.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
+    too_old = now - case.arrived_at / 1000 > quarantine_age.total_seconds()
+    try:
+        mended = decode(msgspec.json.encode(said))
+        there = [one for one in stores.contents(mended.image_id).values() if one is not None]
+        newest = max((content.version for content in there), default=0)
+        if newest > mended.version and (asked or old is not None):
+            # Under a new version it would undo what came after it.
+            note = f"nothing to do: version {newest} is stored (a higher one would win)"
+            return Settlement(case, "mended", None, note)
+        this = content_of(mended)
+        ahead = mended.version > int(now * 1_000_000) + MAX_AHEAD_US
+        if not asked and old is None:
+            why = "its version is not known"
+        elif any(one.version == mended.version and not one.same_as(this) for one in there):
+            why = f"version {mended.version} is taken by other content"
+        elif too_old and mended.version <= (old or mended.version):
+            why = f"version {mended.version} is too old"
+        elif ahead and not asked:
+            why = f"version {mended.version} is too far ahead"
+        else:
+            outgoing(mended, now)
+            return Settlement(case, "mended", mended, f"as version {mended.version}")
+        # A version too far ahead says no more than that versions are stamps here.
+        said_before = _FIRST_STAMP if ahead else mended.version
+        above = newest if not asked and old is None else max(newest, said_before)
+        version = new_version(above or None, now)
+        renewed = msgspec.structs.replace(mended, version=version)
+        outgoing(renewed, now)
+    except InvalidEventError as invalid:
+        raise CannotSettleError(f"{case.id}: {invalid}") from None
+    return Settlement(case, "mended", renewed, f"as version {version}: {why}")
+
+
+def new_version(above: int | None, now: float) -> int:
+    """A version above this one: stamped where versions are stamps, else the next number.
+
+    A stamp on an image whose versions are counted would make every later revision stale.
+    """
+    stamp = int(now * 1_000_000)
+    if above is None:
+        return stamp
+    version = max(stamp, above + 1) if above >= _FIRST_STAMP else above + 1
+    return min(version, MAX_VERSION)
+
+
+def _plain(event: Raw) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(event, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise CannotSettleError(f"the event is no JSON object: {error}") from None
+
+
+def _check_image(case: Case, record: bytes, image_id: object) -> None:
+    """A slip of the pen must not overwrite another image."""
+    known = [case.image_id, case.partition_key, _leniently(record).get("image_id")]
+    if image_id not in known:
+        names = " or ".join(sorted({repr(one) for one in known if one is not None}))
+        raise CannotSettleError(f"{case.id}: image_id is {image_id!r}, the record's is {names}")
+
+
+def _old_version(case: Case, record: bytes) -> int | None:
+    """The version that the record has, or was meant to have."""
+    if case.version is not None:
+        return case.version
+    match _leniently(record).get("version"):
+        case bool():
+            return None
+        case int(version) if 1 <= version <= MAX_VERSION:
+            return version
+        case _:
+            return None
+
+
+def _leniently(record: bytes) -> dict[str, Any]:
+    """What can still be read out of a record that is no event."""
+    try:
+        return msgspec.json.decode(record, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}

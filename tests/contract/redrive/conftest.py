@@ -1,0 +1,136 @@
+"""Both real sinks, S3Proxy and the Kinesis endpoint; each test has a stack of its own in them."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_es.sink import ImageIndex
+from lockstep.cli import main
+from lockstep.connect import Clients
+from lockstep.local.engines.pins import EngineName
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.core import Discard
+from lockstep.local.mapping.failure import BucketDestination, failure_document
+from lockstep.local.mapping.invocation import Place, entry, function_arn, stream_arn
+from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.stream import KinesisStream, TrimHorizon
+from lockstep.local.prepare import prepare
+from lockstep.quarantine.contents import Content, Stores, index_lookup, table_lookup
+from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
+from shared.quarantine import BucketQuarantine
+from tests.contract.kinesis.server import running
+from tests.flow.scenario import Consumer, Name, Troubled
+
+
+@pytest.fixture(scope="session")
+def kinesis_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("kinesis") / "kinesis.db") as server:
+        yield server.url
+
+
+class Stage:
+    """A stack whose consumers run when they are told to, and the operator's tool on it."""
+
+    def __init__(self, endpoints: Endpoints, state: Path) -> None:
+        name = f"redrive-{uuid.uuid4().hex[:12]}"
+        functions = {"write_to_dynamodb": "write_to_dynamodb", "write_to_es": "write_to_es"}
+        self.stack = Stack(endpoints, name, name, name, name, LOCAL_REGION, functions, str(state))
+        self.state = state
+        write_local(self.stack, state)
+        self.clients = Clients(self.stack)
+        prepare(self.stack, self.clients, shards=2)
+        self.stream = KinesisStream(self.clients.kinesis, name)
+        self.consumers: Mapping[Name, Consumer] = {
+            "write_to_dynamodb": self._consumer(
+                "write_to_dynamodb", ImageTable(self.clients.dynamodb, name, longest_request=0.1)
+            ),
+            "write_to_es": self._consumer(
+                "write_to_es", ImageIndex(self.clients.opensearch, name, longest_request=0.1)
+            ),
+        }
+        self.stores = Stores(
+            table_lookup(self.clients.dynamodb, name, lambda: 0.0),
+            index_lookup(self.clients.opensearch, name, lambda: 0.0),
+        )
+
+    def put_raw(self, data: bytes | dict[str, Any], key: str) -> None:
+        """A record past the producer's rules."""
+        body = data if isinstance(data, bytes) else msgspec.json.encode(data)
+        self.clients.kinesis.put_record(StreamName=self.stack.stream, Data=body, PartitionKey=key)
+
+    def drain(self) -> None:
+        for consumer in self.consumers.values():
+            consumer.drain(now=0.0)
+
+    def lockstep(self, *words: object) -> Result:
+        return CliRunner().invoke(main, [*map(str, words), "--state", str(self.state)])
+
+    def answer(self, *words: object) -> Any:
+        result = self.lockstep(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return msgspec.json.decode(result.stdout)
+
+    def keys(self, prefix: str) -> list[str]:
+        listed = self.clients.s3.list_objects_v2(Bucket=self.stack.bucket, Prefix=prefix)
+        return [one["Key"] for one in listed.get("Contents", [])]
+
+    def names(self, image_id: str) -> set[str | None]:
+        """What the image is called in each store; None where it is not there."""
+        return {_name(one) for one in self.stores.contents(image_id).values()}
+
+    def give_up(self, function: Name) -> dict[str, Any]:
+        """What the mapping does with all that is on the stream, as if it had grown too old."""
+        for listed in self.stream.shards():
+            place = msgspec.structs.replace(
+                self.consumers[function].place, shard_id=listed.shard_id
+            )
+            read = self.stream.reader(listed.shard_id, TrimHorizon()).read(10_000)
+            entries: tuple[Entry, ...] = tuple(entry(one, place) for one in read.records)
+            if not entries:
+                continue
+            discard = Discard(entries, "RecordAgeExceeded", 1, None, None)
+            document = failure_document(discard, place, at=_now(), new_id=_uuid)
+            destination = BucketDestination(
+                self.clients.s3.put_object, self.stack.bucket, mapping_uuid="m", new_id=_uuid
+            )
+            destination.write(document, _now())
+            whole: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+        return whole
+
+    def _consumer(self, name: Name, sink: ImageTable | ImageIndex) -> Consumer:
+        arn = stream_arn(self.stack.stream, LOCAL_REGION)
+        return Consumer(
+            name=name,
+            sink=Troubled(sink),
+            quarantine=BucketQuarantine(
+                self.clients.s3.put_object, self.stack.bucket, longest_put=0.1
+            ),
+            stream=self.stream,
+            settings=Settings(batch_size=10, bisect=True, reports_item_failures=True),
+            place=Place(arn, "", LOCAL_REGION, function_arn(name, LOCAL_REGION), "role"),
+        )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _uuid() -> str:
+    return str(uuid.uuid4())
+
+
+def _name(content: Content | None) -> str | None:
+    return None if content is None or content.image is None else content.image.name
+
+
+@pytest.fixture
+def stage(kinesis_endpoint: str, engine: Callable[[EngineName], str], tmp_path: Path) -> Stage:
+    endpoints = Endpoints(kinesis_endpoint, engine("dynamodb"), engine("opensearch"), engine("s3"))
+    return Stage(endpoints, tmp_path)

@@ -1,0 +1,193 @@
+"""Set aside by the real consumers, put back by the operator's commands, met by the same guard."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import Result
+
+from tests.builders import image, image_event
+from tests.contract.redrive.conftest import Stage
+
+
+def case_of(stage: Stage, image_id: str) -> str:
+    (case,) = stage.answer("quarantine", "list", "--image", image_id)["cases"]
+    return str(case["id"])
+
+
+def test_a_record_under_a_wrong_key_reaches_both_stores_and_both_objects_move(
+    stage: Stage,
+) -> None:
+    stage.put_raw(image_event("T1", 7), "T9")
+    stage.drain()
+    assert len(stage.keys("quarantine/")) == 2
+    assert stage.answer("redrive")["ready"] == 1
+    assert stage.names("T1") == {None}
+    report = stage.answer("redrive", "--apply", "--rate", "100")["report"]
+    assert (report["redriven"], report["put"], report["objects"]) == (1, 1, 2)
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 7"}
+    assert stage.keys("quarantine/") == []
+    assert len(stage.keys("redriven/write_to_")) == 2
+    assert stage.answer("redrive", "--apply")["report"]["redriven"] == 0
+
+
+def test_a_redriven_record_meets_the_guard_and_turns_nothing_back(stage: Stage) -> None:
+    stage.put_raw(image_event("T1", 7), "T9")
+    stage.put_raw(image_event("T1", 8), "T1")
+    stage.drain()
+    stage.answer("redrive", "--apply")
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 8"}
+    assert stage.answer("audit")["result"] == "equal"
+
+
+def test_a_removal_stays_a_removal_when_an_older_upload_is_redriven(stage: Stage) -> None:
+    stage.put_raw(image_event("T1", 7), "T9")
+    stage.put_raw(image_event("T1", 8, "image.deleted"), "T1")
+    stage.drain()
+    stage.answer("redrive", "--apply")
+    stage.drain()
+    assert stage.names("T1") == {None}
+
+
+def conflict(stage: Stage) -> str:
+    stage.put_raw(image_event("T1", 7, image=image("first", attributes={"a": "b"})), "T1")
+    stage.drain()
+    stage.put_raw(image_event("T1", 7, image=image("second \x1b[2J")), "T1")
+    stage.drain()
+    return case_of(stage, "T1")
+
+
+def test_a_conflict_is_shown_side_by_side_and_never_raw(stage: Stage) -> None:
+    case_id = conflict(stage)
+    result = stage.lockstep("quarantine", "show", case_id)
+    assert result.exit_code == 0, result.output
+    (name,) = [line for line in result.stdout.splitlines() if " name " in line]
+    assert r"second \x1b[2J" in name
+    assert name.count("first") == 2
+    assert "\x1b" not in result.output
+    contents = stage.answer("quarantine", "show", case_id)["contents"]
+    assert contents["table"] == contents["index"]
+    assert contents["table"]["image"]["attributes"] == {"a": "b"}
+
+
+@pytest.mark.parametrize(("choice", "name"), [("this", "second \x1b[2J"), ("stored", "first")])
+def test_a_conflict_is_settled_by_choosing(stage: Stage, choice: str, name: str) -> None:
+    case_id = conflict(stage)
+    assert stage.answer("redrive", "--apply")["report"]["kept"] == {"choose": 1}
+    stage.answer("redrive", "--choose", choice, case_id)
+    assert len(stage.keys("quarantine/")) == 2
+    stage.answer("redrive", "--choose", choice, case_id, "--apply")
+    stage.drain()
+    assert stage.names("T1") == {name}
+    assert stage.keys("quarantine/") == []
+    assert stage.answer("audit")["result"] == "equal"
+
+
+def mend(stage: Stage, line: bytes, *words: str) -> Result:
+    file = stage.state / "mended.ndjson"
+    file.write_bytes(line)
+    return stage.lockstep("redrive", "--mend", file, *words)
+
+
+def test_an_undecodable_record_stays_until_it_is_mended(stage: Stage) -> None:
+    stage.put_raw(b"\xff\x1b[2J", "T1")
+    stage.put_raw(image_event("T1", 3), "T1")
+    stage.drain()
+    assert stage.answer("redrive", "--apply")["report"]["kept"] == {"mend": 1}
+    case_id = case_of(stage, "T1")
+    shown = stage.lockstep("quarantine", "show", case_id)
+    assert r"\xff\x1b[2J" in shown.stdout
+    assert "\x1b" not in shown.output
+    event = image_event("T1", image=image("mended"))
+    del event["version"]
+    line = msgspec.json.encode({"id": case_id, "event": event})
+    assert mend(stage, line).exit_code == 0
+    assert len(stage.keys("quarantine/")) == 2
+    assert mend(stage, line, "--apply").exit_code == 0
+    stage.drain()
+    assert stage.names("T1") == {"mended"}
+    assert stage.keys("quarantine/") == []
+    key = stage.keys("redriven/write_to_es")[0]
+    kept = stage.clients.s3.get_object(Bucket=stage.stack.bucket, Key=key)["Body"].read()
+    trace = msgspec.json.decode(kept)
+    assert (trace["redriven"]["how"], trace["redriven"]["event"]["version"]) == ("mended", 4)
+    assert trace["payload"]
+
+
+def test_a_wrong_line_of_a_mending_file_is_named_and_costs_no_other(stage: Stage) -> None:
+    stage.put_raw(b"{", "T1")
+    stage.drain()
+    good = {"id": case_of(stage, "T1"), "event": image_event("T1", 3)}
+    lines = b"no\n" + msgspec.json.encode({"id": "nowhere", "event": {}}) + b"\n"
+    result = mend(stage, lines + msgspec.json.encode(good), "--apply")
+    assert result.exit_code == 1
+    assert "line 1: " in result.stderr
+    assert "line 2: nowhere: nothing of that id" in result.stderr
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 3"}
+
+
+def test_what_the_mapping_gave_up_goes_back_from_its_document(stage: Stage) -> None:
+    stage.put_raw(image_event("T1", 7), "T1")
+    stage.put_raw(b"{", "T1")
+    stage.give_up("write_to_es")
+    stage.consumers["write_to_dynamodb"].drain(now=0.0)
+    stage.consumers["write_to_es"].checkpoints.update(
+        stage.consumers["write_to_dynamodb"].checkpoints
+    )
+    assert stage.names("T1") == {"T1 at version 7", None}
+    report = stage.answer("redrive", "--apply")["report"]
+    assert (report["redriven"], report["kept"]) == (1, {"mend": 1})
+    assert stage.keys("aws/") == []
+    assert len(stage.keys("redriven/aws/")) == 1
+    # The one that is no event has now an object of its own for each consumer.
+    assert len(stage.keys("quarantine/")) == 2
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 7"}
+
+
+def test_a_pointer_brings_back_what_the_stream_still_has(stage: Stage, tmp_path: Path) -> None:
+    stage.put_raw(image_event("T1", 7), "T1")
+    document = stage.give_up("write_to_es")
+    for key in stage.keys("aws/"):
+        stage.clients.s3.delete_object(Bucket=stage.stack.bucket, Key=key)
+    del document["payload"]
+    lost = {**document, "KinesisBatchInfo": document["KinesisBatchInfo"]}
+    lost["KinesisBatchInfo"] = lost["KinesisBatchInfo"] | {"shardId": "shardId-000000000077"}
+    pointers = tmp_path / "pointers.ndjson"
+    pointers.write_bytes(
+        b"\n".join(
+            msgspec.json.encode(one)
+            for one in [{"Body": msgspec.json.encode(document).decode()}, lost]
+        )
+    )
+    result = stage.answer("redrive", "--pointers", pointers, "--apply")
+    assert result["report"]["redriven"] == 1
+    (gone,) = result["gone"]
+    assert (gone["shard_id"], gone["records"]) == ("shardId-000000000077", 1)
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 7"}
+    assert stage.answer("redrive", "--pointers", pointers, "--apply")["report"]["redriven"] == 0
+
+
+def test_the_dry_run_is_a_table_that_fits_a_terminal(stage: Stage) -> None:
+    stage.put_raw(image_event("T" * 200, 2**53 - 1), "T" * 200)
+    stage.put_raw(b"{", "\x1b[31mred")
+    stage.put_raw(image_event("T1", 7), "T9")
+    stage.drain()
+    for words in (["redrive"], ["quarantine", "list"], ["quarantine", "stats"]):
+        result = stage.lockstep(*words)
+        assert result.exit_code == 0, result.output
+        assert all(len(line) <= 80 for line in result.stdout.splitlines()), result.stdout
+        assert "\x1b" not in result.output
+    stats = stage.answer("quarantine", "stats")
+    assert (stats["records"], stats["images"]) == (3, 3)
+
+
+def test_an_id_that_is_not_there_is_told_in_a_line(stage: Stage) -> None:
+    for words in (["quarantine", "show", "x"], ["redrive", "x"]):
+        result = stage.lockstep(*words)
+        assert result.exit_code == 2
+        assert "lockstep quarantine list" in result.stderr

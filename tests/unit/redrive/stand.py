@@ -1,0 +1,197 @@
+"""What a redrive works on, in memory: a bucket, a stream, two stores, and time as a number."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from lockstep.producer import PutError, outgoing
+from lockstep.quarantine.cases import Case, Found, Wanted, find, payload, read_record
+from lockstep.quarantine.contents import Content, Stores, content_of
+from lockstep.quarantine.given_up import Fetched
+from lockstep.redrive import Redrive, RedriveReport, Time
+from shared.change import change_from
+from shared.event import Event, InvalidEventError, Reason
+from shared.quarantine import quarantined
+from shared.record import event_in
+from tests.builders import ARRIVED_AT, HORIZON, image_event, record
+
+CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
+AGE = dt.timedelta(days=30)
+NOW = ARRIVED_AT / 1000 + 3600.0
+DAY = 86_400.0
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class MemoryObjects:
+    """A bucket in a dict; dies when it has done `crash_after` writes and deletes."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.crash_after: int | None = None
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        return iter(sorted(key for key in self.kept if key.startswith(prefix)))
+
+    def read(self, key: str) -> bytes | None:
+        return self.kept.get(key)
+
+    def write(self, key: str, body: bytes) -> None:
+        self._step()
+        self.kept[key] = body
+
+    def write_new(self, key: str, body: bytes) -> None:
+        self._step()
+        self.kept.setdefault(key, body)
+
+    def delete(self, key: str) -> None:
+        self._step()
+        self.kept.pop(key, None)
+
+    def _step(self) -> None:
+        if self.crash_after is not None:
+            if self.crash_after == 0:
+                raise Crash
+            self.crash_after -= 1
+
+
+class Stand:
+    """All of it, and the shortest way to use it."""
+
+    def __init__(self) -> None:
+        self.objects = MemoryObjects()
+        self.stream: list[Event] = []
+        self.puts: list[int] = []
+        self.table: dict[str, Content] = {}
+        self.index: dict[str, Content] = {}
+        self.now = NOW
+        self.slept = 0.0
+        self.refusal: PutError | None = None
+        self.stores = Stores(self.table.get, self.index.get)
+        self.redrive = Redrive(
+            self.objects,
+            self._put,
+            CONSUMERS,
+            time=Time(lambda: self.now, lambda: self.slept, self._sleep),
+            quarantine_age=AGE,
+        )
+
+    def set_aside(
+        self,
+        event: dict[str, Any] | bytes | None = None,
+        *,
+        functions: Iterable[str] = CONSUMERS,
+        reason: Reason = "refused_by_store",
+        **place: Any,
+    ) -> list[str]:
+        """As the consumers do it; the keys."""
+        one = record(event, **place)
+        try:
+            change = change_from(event_in(one), one, horizon=HORIZON)
+        except InvalidEventError as invalid:
+            change, reason = None, invalid.reason
+        keys = []
+        for function in functions:
+            held = quarantined(
+                one,
+                function=function,
+                change=change,
+                reason=reason,
+                detail="because",
+                at=dt.datetime.fromtimestamp(one.arrived_at / 1000, dt.UTC).isoformat(),
+            )
+            self.objects.kept[held.key] = msgspec.json.encode(held)
+            keys.append(held.key)
+        return keys
+
+    def find(
+        self,
+        wanted: Wanted | None = None,
+        pointers: Iterable[bytes] = (),
+        fetch: Callable[[bytes], Fetched] | None = None,
+    ) -> Found:
+        return find(
+            self.objects,
+            CONSUMERS,
+            now=dt.datetime.fromtimestamp(self.now, dt.UTC),
+            quarantine_age=AGE,
+            wanted=wanted,
+            pointers=pointers,
+            fetch=fetch,
+        )
+
+    def only(self) -> Case:
+        (case,) = self.find().cases
+        return case
+
+    def payload_of(self, case: Case) -> bytes:
+        return payload(read_record(self.objects.kept[case.keys[0]]))
+
+    def apply(self, found: Found | None = None, *, rate: float | None = None) -> RedriveReport:
+        found = found or self.find()
+        return self.redrive.as_they_were(found.cases, found.fetched, rate=rate)
+
+    def under(self, prefix: str) -> list[str]:
+        return list(self.objects.keys(prefix))
+
+    def trace(self, key: str) -> dict[str, Any]:
+        whole: dict[str, Any] = msgspec.json.decode(self.objects.kept[key])
+        found: dict[str, Any] = whole["redriven"]
+        return found
+
+    def _put(self, events: Iterable[Event]) -> None:
+        batch = list(events)
+        if self.refusal is not None:
+            raise self.refusal
+        for event in batch:
+            outgoing(event, self.now)  # the producer's rules
+        self.stream += batch
+        self.puts.append(len(batch))
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+def document(
+    *records: dict[str, Any], payload: bool = True, function: str = "Table-1"
+) -> dict[str, Any]:
+    """A failure document as Lambda writes it about these records."""
+    kinesis = [one["kinesis"] for one in records]
+    arrivals = [
+        dt.datetime.fromtimestamp(one["approximateArrivalTimestamp"], dt.UTC).isoformat()
+        for one in kinesis
+    ]
+    said: dict[str, Any] = {
+        "requestContext": {
+            "requestId": "r",
+            "functionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{function}",
+            "condition": "RecordAgeExceeded",
+            "approximateInvokeCount": 1,
+        },
+        "version": "1.0",
+        "timestamp": "2026-11-21T09:00:00.000Z",
+        "KinesisBatchInfo": {
+            "shardId": records[0]["eventID"].partition(":")[0],
+            "startSequenceNumber": kinesis[0]["sequenceNumber"],
+            "endSequenceNumber": kinesis[-1]["sequenceNumber"],
+            "approximateArrivalOfFirstRecord": arrivals[0],
+            "approximateArrivalOfLastRecord": arrivals[-1],
+            "batchSize": len(records),
+            "streamArn": records[0]["eventSourceARN"],
+        },
+    }
+    return said | ({"payload": {"Records": list(records)}} if payload else {})
+
+
+def content(image_id: str = "T02680", version: int = 1, **fields: Any) -> Content:
+    one = record(image_event(image_id, version, **fields))
+    return content_of(event_in(one))
+
+
+def states(found: Found) -> Mapping[str, str]:
+    """Each image's state."""
+    return {one.image: type(one.verdict).__name__ for one in found.cases}

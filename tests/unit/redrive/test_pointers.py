@@ -1,0 +1,150 @@
+"""Pointers: what the stream still has comes back, what it does not is said exactly."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.local.mapping.stream import (
+    AtTimestamp,
+    Position,
+    Records,
+    ShardNotFoundError,
+    StreamRecord,
+    StreamUnavailableError,
+)
+from lockstep.quarantine.given_up import (
+    PATIENCE_READS,
+    Fetched,
+    NotADocumentError,
+    document_in,
+    fetch,
+)
+from tests.builders import ARRIVED_AT, image_event, kinesis_record, record, sequence_number
+from tests.unit.redrive.stand import CONSUMERS, Stand, document
+
+
+class Shard:
+    """A shard that has these records, two a read, and fails as it is told."""
+
+    def __init__(self, positions: Sequence[int], *failures: Exception) -> None:
+        self.positions = list(positions)
+        self.failures = list(failures)
+        self.asked: list[tuple[str, Position]] = []
+        self.slept = 0.0
+
+    def reader(self, shard_id: str, position: Position) -> "Shard":
+        self.asked.append((shard_id, position))
+        return self
+
+    def read(self, limit: int) -> Records:
+        if self.failures:
+            raise self.failures.pop(0)
+        assert limit > 2
+        now, self.positions = self.positions[:2], self.positions[2:]
+        records = []
+        for position in now:
+            one = record(image_event(f"T{position}"), position=position)
+            records.append(
+                StreamRecord(one.sequence_number, one.partition_key, one.data, one.arrived_at)
+            )
+        return Records(records, behind=bool(self.positions), ended=False)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+    def fetch(self, line: bytes) -> Fetched:
+        return fetch(line, CONSUMERS, "lockstep-images", self.reader, self.sleep)
+
+
+RECORDS = [kinesis_record(image_event(f"T{at}"), position=at) for at in range(3, 7)]
+POINTER: dict[str, Any] = document(*RECORDS, payload=False)
+LINE = msgspec.json.encode(POINTER)
+
+
+def test_the_whole_batch_comes_from_the_stream_and_nothing_beside_it() -> None:
+    shard = Shard(range(1, 12))
+    fetched = shard.fetch(LINE)
+    assert [one.sequence_number for one in fetched.records] == [
+        sequence_number(at) for at in range(3, 7)
+    ]
+    assert fetched.gone is None
+    assert shard.asked == [("shardId-000000000000", AtTimestamp(ARRIVED_AT / 1000 - 1))]
+
+
+def test_fetched_records_go_back_and_are_not_fetched_into_a_second_redrive() -> None:
+    stand = Stand()
+    found = stand.find(pointers=[LINE, b"\n"], fetch=Shard(range(1, 12)).fetch)
+    assert stand.under("quarantine/") == []
+    stand.apply(found)
+    assert {event.image_id for event in stand.stream} == {"T3", "T4", "T5", "T6"}
+    again = stand.find(pointers=[LINE], fetch=Shard(range(1, 12)).fetch)
+    assert again.cases == []
+
+
+def test_what_the_stream_has_forgotten_is_said_by_its_numbers() -> None:
+    fetched = Shard([5, 6, 7]).fetch(LINE)
+    assert len(fetched.records) == 2
+    gone = fetched.gone
+    assert gone is not None
+    assert (gone.records, gone.first_sequence_number) == (2, sequence_number(3))
+    assert gone.before_sequence_number == sequence_number(5)
+    assert "older than the stream's retention" in str(gone)
+
+
+def test_when_nothing_is_left_the_whole_range_is_gone() -> None:
+    gone = Shard([]).fetch(LINE).gone
+    assert gone is not None
+    assert (gone.records, gone.before_sequence_number) == (4, None)
+    assert gone.last_sequence_number == sequence_number(6)
+
+
+def test_a_shard_that_expired_is_told() -> None:
+    gone = Shard([], ShardNotFoundError("no")).fetch(LINE).gone
+    assert gone is not None
+    assert "no such shard" in gone.why
+
+
+def test_a_throttled_stream_is_waited_for() -> None:
+    shard = Shard(range(1, 12), *[StreamUnavailableError("slow down")] * 3)
+    assert shard.fetch(LINE).gone is None
+    assert shard.slept == pytest.approx(1.5)
+
+
+def test_a_stream_that_never_answers_leaves_everything_open() -> None:
+    shard = Shard([], *[StreamUnavailableError("slow down")] * PATIENCE_READS)
+    with pytest.raises(StreamUnavailableError):
+        shard.fetch(LINE)
+
+
+def text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"MessageId": "1", "Body": text(POINTER)},
+        {"Type": "Notification", "Message": text(POINTER)},
+        {"body": text({"Type": "Notification", "Message": text(POINTER)})},
+    ],
+)
+def test_messages_of_sqs_and_sns_are_unwrapped(message: dict[str, Any]) -> None:
+    assert document_in(msgspec.json.encode(message)) == document_in(LINE)
+
+
+OTHER = POINTER | {"KinesisBatchInfo": POINTER["KinesisBatchInfo"] | {"streamArn": "a/other"}}
+NUMBERS = POINTER | {"KinesisBatchInfo": POINTER["KinesisBatchInfo"] | {"endSequenceNumber": "x"}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\xff", b"{}", b"[]", b'{"Body": 1}', b"{" * 5000, text(OTHER).encode(),
+     text(NUMBERS).encode()],
+)  # fmt: skip
+def test_what_is_no_pointer_of_ours_is_told(line: bytes) -> None:
+    with pytest.raises(NotADocumentError):
+        Shard([]).fetch(line)
+    (unreadable,) = Stand().find(pointers=[b"\n", line], fetch=Shard([]).fetch).unreadable
+    assert unreadable.where == "pointer in line 2"

@@ -1,0 +1,236 @@
+"""The redrive: back onto the stream once, whatever crashes; nothing is ever in no place."""
+
+import msgspec
+import pytest
+
+from lockstep.producer import PutReport, StreamRefusedError
+from lockstep.quarantine.cases import Wanted
+from tests.builders import ARRIVED_AT, image, image_event, kinesis_record
+from tests.unit.redrive.stand import (
+    AGE,
+    DAY,
+    NOW,
+    Crash,
+    Stand,
+    document,
+    states,
+)
+
+DOCUMENT = "aws/lambda/uuid/shardId-000000000000/2026/11/21/2026-11-21T09.00.00-x"
+
+
+def test_a_record_that_both_consumers_set_aside_goes_back_once_and_both_objects_move() -> None:
+    stand = Stand()
+    keys = stand.set_aside(image_event("T1", 7))
+    report = stand.apply()
+    assert [(event.image_id, event.version) for event in stand.stream] == [("T1", 7)]
+    assert (report.redriven, report.objects) == (1, 2)
+    assert stand.under("quarantine/") == []
+    moved = [key.replace("quarantine/", "redriven/") for key in keys]
+    assert set(moved) <= set(stand.under("redriven/"))
+    assert stand.trace(moved[0])["how"] == "as_it_was"
+
+
+def test_finding_changes_nothing() -> None:
+    stand = Stand()
+    stand.set_aside()
+    stand.objects.kept[DOCUMENT] = msgspec.json.encode(document(kinesis_record()))
+    before = dict(stand.objects.kept)
+    stand.find()
+    assert (stand.objects.kept, stand.stream) == (before, [])
+
+
+def test_after_a_crash_at_any_point_nothing_is_lost_and_a_repeat_finishes() -> None:
+    crashes = 0
+    while True:
+        stand = Stand()
+        stand.set_aside(image_event("T1", 7))
+        records = [
+            kinesis_record(image_event("T2", 8), position=2),
+            kinesis_record(b"", position=3),
+        ]
+        stand.objects.kept[DOCUMENT] = msgspec.json.encode(document(*records))
+        stand.objects.crash_after = crashes
+        try:
+            stand.apply()
+        except Crash:
+            crashes += 1
+        else:
+            break
+        there = {case.image_id for case in stand.find().cases}
+        on_stream = {event.image_id for event in stand.stream}
+        assert there | on_stream >= {"T1", "T2"}
+        stand.objects.crash_after = None
+        stand.apply()
+        assert {(event.image_id, event.version) for event in stand.stream} == {("T1", 7), ("T2", 8)}
+        assert states(stand.find()) == {"T02680": "NeedsMending"}
+        assert stand.under("aws/") == []
+        assert len(stand.under("redriven/aws/")) == 1
+    assert crashes > 8
+
+
+def test_a_second_redrive_finds_nothing_to_do() -> None:
+    stand = Stand()
+    stand.set_aside()
+    stand.apply()
+    report = stand.apply()
+    assert (report.redriven, len(stand.stream)) == (0, 1)
+
+
+def test_what_somebody_else_settled_meanwhile_is_left_alone() -> None:
+    stand = Stand()
+    stand.set_aside()
+    found = stand.find()
+    stand.apply(found)
+    report = stand.apply(found)
+    assert (report.redriven, report.moved_meanwhile, len(stand.stream)) == (0, 1, 1)
+
+
+def test_when_the_stream_takes_nothing_everything_stays() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7))
+    stand.refusal = StreamRefusedError("no such stream", PutReport(0, 0, 0.0), ())
+    with pytest.raises(StreamRefusedError):
+        stand.apply()
+    assert len(stand.under("quarantine/")) == 2
+
+
+def test_lower_versions_of_an_image_go_first() -> None:
+    stand = Stand()
+    for position, version in enumerate([9, 3, 6], start=1):
+        stand.set_aside(image_event("T1", version), position=position)
+    stand.apply()
+    assert [event.version for event in stand.stream] == [3, 6, 9]
+
+
+def test_a_rate_is_kept() -> None:
+    stand = Stand()
+    for position in range(1, 31):
+        stand.set_aside(image_event(f"T{position}"), position=position)
+    stand.apply(rate=10)
+    assert stand.slept == pytest.approx(2.0)
+    assert stand.puts == [10, 10, 10]
+
+
+def test_undecodable_records_stay_with_their_reason() -> None:
+    stand = Stand()
+    stand.set_aside(b"{")
+    report = stand.apply()
+    assert (stand.stream, dict(report.kept)) == ([], {"mend": 1})
+    assert "not_json" in stand.only().verdict.why
+
+
+def test_a_record_under_a_wrong_key_goes_back_under_its_image() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7), partition_key="T9")
+    stand.apply()
+    assert [event.image_id for event in stand.stream] == ["T1"]
+
+
+def test_a_version_too_far_ahead_may_go_back_when_its_time_has_come() -> None:
+    stand = Stand()
+    ahead = int((NOW + 3 * DAY) * 1_000_000)
+    stand.set_aside(image_event("T1", ahead))
+    assert states(stand.find()) == {"T1": "Waits"}
+    stand.now = NOW + 2 * DAY + 1
+    assert states(stand.find()) == {"T1": "Ready"}
+    assert stand.apply().redriven == 1
+
+
+def test_what_is_older_than_the_quarantine_age_does_not_go_back() -> None:
+    stand = Stand()
+    stand.set_aside()
+    stand.now = ARRIVED_AT / 1000 + AGE.total_seconds()
+    assert states(stand.find()) == {"T02680": "Ready"}
+    stand.now += 1
+    assert states(stand.find()) == {"T02680": "TooOld"}
+    assert (stand.apply().redriven, stand.stream) == (0, [])
+
+
+def test_a_redriven_record_that_is_set_aside_again_is_as_old_as_it_was_first() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7))
+    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    stand.apply()
+    later = round(stand.now * 1000)
+    stand.set_aside(image_event("T1", 7), position=99, arrived_at=later)
+    assert states(stand.find()) == {"T1": "Ready"}
+    stand.now += 2 * DAY
+    assert states(stand.find()) == {"T1": "TooOld"}
+
+
+def test_a_conflict_waits_for_a_choice_also_when_only_one_consumer_sees_it() -> None:
+    stand = Stand()
+    stand.set_aside(functions=["write_to_dynamodb"])
+    stand.set_aside(functions=["write_to_es"], reason="conflict")
+    assert states(stand.find()) == {"T02680": "NeedsChoice"}
+    assert stand.apply().redriven == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "images"),
+    [
+        (Wanted(reason="not_json"), {"T02680"}),
+        (Wanted(image="T1"), {"T1"}),
+        (Wanted(image="T3"), set()),
+        (Wanted(ids=("nowhere",)), set()),
+    ],
+)
+def test_only_what_is_wanted_is_found(wanted: Wanted, images: set[str]) -> None:
+    stand = Stand()
+    stand.set_aside(b"{")
+    stand.set_aside(image_event("T1"), position=2)
+    assert set(states(stand.find(wanted))) == images
+
+
+def test_an_object_that_is_not_ours_is_named_and_stays() -> None:
+    stand = Stand()
+    stand.objects.kept["quarantine/notes.txt"] = b"\xff"
+    stand.objects.kept["aws/lambda/x"] = b"{}"
+    found = stand.find()
+    assert [one.where for one in found.unreadable] == ["quarantine/notes.txt", "aws/lambda/x"]
+    stand.apply(found)
+    assert len(stand.objects.kept) == 2
+
+
+def test_a_document_and_the_same_records_own_object_are_one_case() -> None:
+    stand = Stand()
+    stand.set_aside(functions=["write_to_es"])
+    stand.objects.kept[DOCUMENT] = msgspec.json.encode(document(kinesis_record()))
+    assert stand.only().functions == ("write_to_es", "write_to_dynamodb")
+    stand.apply()
+    assert (len(stand.stream), stand.under("quarantine/"), stand.under("aws/")) == (1, [], [])
+
+
+def test_a_document_whose_payload_is_a_text_is_read_too() -> None:
+    stand = Stand()
+    said = document(kinesis_record(image_event("T1", 7)))
+    said["payload"] = msgspec.json.encode(said["payload"]).decode()
+    stand.objects.kept[DOCUMENT] = msgspec.json.encode(said)
+    stand.apply()
+    assert [event.image_id for event in stand.stream] == ["T1"]
+
+
+@pytest.mark.parametrize("payload", [None, 1, "{", "", {"Records": 1}, {"Records": [{}]}])
+def test_a_document_with_another_payload_is_passed_over(payload: object) -> None:
+    stand = Stand()
+    said = document(kinesis_record()) | {"payload": payload}
+    stand.objects.kept[DOCUMENT] = msgspec.json.encode(said)
+    assert len(stand.find().unreadable) == 1
+    stand.apply()
+    assert list(stand.objects.kept) == [DOCUMENT]
+
+
+def test_a_document_of_another_function_is_passed_over() -> None:
+    stand = Stand()
+    body = msgspec.json.encode(document(kinesis_record(), function="Other"))
+    stand.objects.kept[DOCUMENT] = body
+    (unreadable,) = stand.find().unreadable
+    assert "none of this stack's" in unreadable.why
+
+
+def test_a_record_of_the_largest_size_goes_back() -> None:
+    stand = Stand()
+    large = image_event("T1", image=image("x", description="é" * 16_000, tags=["t" * 8000] * 20))
+    stand.set_aside(large)
+    assert stand.apply().redriven == 1

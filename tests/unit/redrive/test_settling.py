@@ -1,0 +1,242 @@
+"""Choosing and mending: what wins gets a version that nothing else has, and leaves a trace."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.redrive import CannotSettleError, Settlement, choose, mend, mending_in, new_version
+from tests.builders import ARRIVED_AT, image, image_event
+from tests.unit.redrive.stand import AGE, NOW, Crash, Stand, content
+
+STAMP = int(NOW * 1_000_000)
+
+
+def conflict(version: int = 5) -> Stand:
+    stand = Stand()
+    stand.set_aside(image_event("T1", version, image=image("this")), reason="conflict")
+    return stand
+
+
+def chosen(stand: Stand, what: Any) -> Settlement:
+    case = stand.only()
+    return choose(what, case, stand.payload_of(case), stand.stores, now=stand.now)
+
+
+def mended(stand: Stand, event: dict[str, Any]) -> Settlement:
+    case = stand.only()
+    raw = msgspec.Raw(msgspec.json.encode(event))
+    data = stand.payload_of(case)
+    return mend(case, data, raw, stand.stores, now=stand.now, quarantine_age=AGE)
+
+
+def settle(stand: Stand, settlement: Settlement) -> None:
+    stand.redrive.settle([settlement], {})
+
+
+def without(event: dict[str, Any], *fields: str) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name not in fields}
+
+
+def test_choosing_this_puts_it_under_a_new_version_and_settles_both_consumers() -> None:
+    stand = conflict()
+    stand.table["T1"] = stand.index["T1"] = content("T1", 5)
+    settle(stand, chosen(stand, "this"))
+    (event,) = stand.stream
+    assert (event.version, event.image.name if event.image else "") == (6, "this")
+    assert stand.under("quarantine/") == []
+    (key, _) = stand.under("redriven/write")
+    assert stand.trace(key)["how"] == "chose_this"
+    assert stand.trace(key)["event"]["version"] == 6
+
+
+def test_choosing_what_both_stores_hold_puts_nothing() -> None:
+    stand = conflict()
+    stand.table["T1"] = stand.index["T1"] = content("T1", 5)
+    settle(stand, chosen(stand, "stored"))
+    assert (stand.stream, stand.under("quarantine/")) == ([], [])
+    assert len(stand.under("redriven/write")) == 2
+
+
+def test_choosing_what_is_stored_where_the_stores_differ_brings_them_together() -> None:
+    stand = conflict()
+    stand.table["T1"] = content("T1", 5, image=image("in the table"))
+    stand.index["T1"] = content("T1", 5, image=image("in the index"))
+    settle(stand, chosen(stand, "stored"))
+    (event,) = stand.stream
+    assert (event.version, event.image.name if event.image else "") == (6, "in the table")
+
+
+def test_a_conflict_that_is_over_cannot_turn_a_newer_version_back() -> None:
+    stand = conflict()
+    stand.table["T1"] = stand.index["T1"] = content("T1", 9)
+    with pytest.raises(CannotSettleError, match="version 9 is stored"):
+        chosen(stand, "this")
+    settle(stand, chosen(stand, "stored"))
+    assert (stand.stream, stand.under("quarantine/")) == ([], [])
+
+
+def test_choosing_this_again_after_a_crash_puts_nothing_twice() -> None:
+    stand = conflict()
+    stand.table["T1"] = stand.index["T1"] = content("T1", 5)
+    stand.objects.crash_after = 0
+    with pytest.raises(Crash):
+        settle(stand, chosen(stand, "this"))
+    stand.objects.crash_after = None
+    stand.table["T1"] = stand.index["T1"] = content("T1", 6, image=image("this"))
+    settle(stand, chosen(stand, "this"))
+    assert (len(stand.stream), stand.under("quarantine/")) == (1, [])
+
+
+def test_only_conflicts_are_chosen_about() -> None:
+    stand = Stand()
+    stand.set_aside()
+    with pytest.raises(CannotSettleError, match="is no conflict"):
+        chosen(stand, "this")
+
+
+def test_nothing_stored_is_nothing_to_choose() -> None:
+    with pytest.raises(CannotSettleError, match="nothing is stored"):
+        chosen(conflict(), "stored")
+
+
+BAD = image_event("T1", 5, unknown="field")
+
+
+def test_a_mended_event_takes_its_old_version_where_nobody_else_has_it() -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    settle(stand, mended(stand, without(image_event("T1"), "version")))
+    assert [event.version for event in stand.stream] == [5]
+    assert stand.under("quarantine/") == []
+    key = stand.under("redriven/write_to_es")[0]
+    assert stand.trace(key)["how"] == "mended"
+    assert stand.trace(key)["event"]["image_id"] == "T1"
+
+
+def test_a_mended_event_whose_version_is_taken_gets_a_new_one() -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.table["T1"] = content("T1", 5, image=image("other"))
+    settlement = mended(stand, without(image_event("T1"), "version"))
+    assert "taken" in settlement.note
+    settle(stand, settlement)
+    assert [event.version for event in stand.stream] == [6]
+
+
+def test_the_same_content_under_the_same_version_takes_nothing() -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.table["T1"] = content("T1", 5)
+    settle(stand, mended(stand, image_event("T1", 5)))
+    assert [event.version for event in stand.stream] == [5]
+
+
+def test_a_mended_event_does_not_undo_what_came_after_it() -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.table["T1"] = content("T1", 9)
+    settlement = mended(stand, image_event("T1", 5))
+    assert settlement.event is None
+    assert "a higher one would win" in settlement.note
+    assert mended(stand, image_event("T1", 10)).event is not None
+
+
+def test_what_has_no_version_gets_one_above_what_is_stored() -> None:
+    stand = Stand()
+    stand.set_aside(b"\xff")
+    event = without(image_event("T02680"), "version", "occurred_at")
+    settlement = mended(stand, event)
+    assert settlement.event is not None
+    assert settlement.event.version == STAMP
+    assert round(settlement.event.occurred_at.timestamp() * 1000) == ARRIVED_AT
+    stand.table["T02680"] = content("T02680", 9)
+    again = mended(stand, event)
+    assert again.event is not None
+    assert again.event.version == 10
+
+
+def test_what_is_too_old_goes_back_mended_under_a_new_version_only() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 5))
+    stand.now += AGE.total_seconds()
+    settlement = mended(stand, image_event("T1", 5))
+    assert "too old" in settlement.note
+    assert settlement.event is not None
+    assert settlement.event.version == 6
+
+
+@pytest.mark.parametrize("asked", [5, 3, None])
+def test_what_is_too_old_gets_a_new_version_also_when_it_was_no_event(asked: int | None) -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.now += AGE.total_seconds()
+    event = image_event("T1", asked) if asked else without(image_event("T1"), "version")
+    settlement = mended(stand, event)
+    assert settlement.event is not None
+    assert settlement.event.version > (asked or 5)
+
+
+@pytest.mark.parametrize("version", [True, 1.5, -1, 2**80, "7", None])
+def test_an_old_version_that_is_none_is_not_taken_over(version: Any) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", version))
+    settlement = mended(stand, without(image_event("T1"), "version"))
+    assert settlement.event is not None
+    assert settlement.event.version == STAMP
+
+
+def test_a_version_too_far_ahead_is_mended_to_one_of_now() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 2**53 - 1))
+    settlement = mended(stand, without(image_event("T1"), "version"))
+    assert settlement.event is not None
+    assert settlement.event.version == STAMP
+    with pytest.raises(CannotSettleError, match="version_ahead"):
+        mended(stand, image_event("T1", 2**53 - 1))
+
+
+def test_a_mended_event_of_another_image_is_refused() -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    with pytest.raises(CannotSettleError, match="image_id is 'T2'"):
+        mended(stand, image_event("T2", 5))
+
+
+@pytest.mark.parametrize("image_id", [["T1"], {"a": 1}, None, 5])
+def test_an_image_id_that_is_none_helps_nobody(image_id: Any) -> None:
+    stand = Stand()
+    stand.set_aside({"image_id": image_id}, partition_key="T1")
+    with pytest.raises(CannotSettleError):
+        mended(stand, image_event("T2", 5))
+    with pytest.raises(CannotSettleError):
+        mended(stand, {"image_id": image_id})
+    assert mended(stand, image_event("T1", 5)).event is not None
+
+
+def test_what_is_still_no_event_is_refused_with_the_reason() -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    with pytest.raises(CannotSettleError, match="unknown field"):
+        mended(stand, BAD)
+
+
+@pytest.mark.parametrize("line", [b"", b"\xff", b"{}", b'{"id": 1, "event": {}}', b"[" * 5000])
+def test_a_line_that_is_no_mending_is_told(line: bytes) -> None:
+    with pytest.raises(CannotSettleError):
+        mending_in(line)
+
+
+@given(
+    above=st.one_of(st.none(), st.integers(1, 2**52)),
+    now=st.floats(1.6e9, 2e9),
+)
+def test_a_new_version_is_above_the_known_one_and_counts_on_where_versions_are_counted(
+    above: int | None, now: float
+) -> None:
+    version = new_version(above, now)
+    assert version > (above or 0)
+    if above is not None and above < 10**15:
+        assert version == above + 1
