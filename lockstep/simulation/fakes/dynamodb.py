@@ -1,6 +1,6 @@
 """DynamoDB at the request: one table behind the methods of boto3's client that we call."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
 from typing import Any
 
@@ -52,15 +52,25 @@ class Written(msgspec.Struct, frozen=True):
 class DynamoDB:
     """A client of a table, and that table.
 
-    `items` is what is stored, `journal` every write that took effect, in order.
+    `items` is what is stored, `journal` every write that took effect, in order. `refuses` and
+    `condemns` say of an item that it, or that the whole request with it, can never be written.
     """
 
-    def __init__(self, table: str, *, line: Line = PERFECT) -> None:
+    def __init__(
+        self,
+        table: str,
+        *,
+        line: Line = PERFECT,
+        refuses: Callable[[Item], bool] = lambda _: False,
+        condemns: Callable[[Item], bool] = lambda _: False,
+    ) -> None:
         self.items: dict[str, Item] = {}
         self.journal: list[Written] = []
         self.missing = False
         self._table = table
         self._line = line
+        self._refuses = refuses
+        self._condemns = condemns
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """PartiQL statements, each with a fate of its own."""
@@ -133,6 +143,10 @@ class DynamoDB:
         if not 1 <= len(statements) <= MAX_STATEMENTS:
             raise _invalid(f"{len(statements)} statements")
         parsed = [_parsed(one) for one in statements]
+        for statement, _, values in parsed:
+            names = () if isinstance(statement, Delete) else _named(statement)
+            if self._condemns(dict(zip(names, values, strict=False))):
+                raise _invalid("One or more parameter values were invalid")
         keys = [key for _, key, _ in parsed]
         if len(set(keys)) != len(keys):
             raise _invalid("Provided list of item keys contains duplicates")
@@ -180,6 +194,8 @@ class DynamoDB:
     def _keep(self, key: str, item: Item) -> dict[str, Any]:
         if _size(item) > MAX_ITEM_BYTES:
             return _failed("ValidationError", "Item size has exceeded the maximum allowed size")
+        if self._refuses(item):
+            return _failed("ValidationError", "One or more parameter values were invalid")
         self.items[key] = item
         deleted = item.get("deleted") == {"BOOL": True}
         self.journal.append(Written(key, int(item["version"]["N"]), deleted))
@@ -233,6 +249,10 @@ def _parsed(one: Mapping[str, Any]) -> tuple[Insert | Update | Delete, str, Sequ
     if at is None or "S" not in values[at]:
         raise _invalid("Where clause does not contain the key")
     return statement, values[at]["S"], values
+
+
+def _named(statement: Insert | Update) -> tuple[str, ...]:
+    return statement.names if isinstance(statement, Insert) else statement.sets
 
 
 def _has_empty_name(value: Mapping[str, Any]) -> bool:

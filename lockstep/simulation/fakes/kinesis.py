@@ -151,7 +151,7 @@ class Kinesis:
         for at, record in enumerate(records):
             fault = spoilt.get(at)
             if fault is None or fault.applied:
-                accepted = self._accept(record["PartitionKey"], record["Data"])
+                accepted = self.accept(record["PartitionKey"], record["Data"])
             if fault is None:
                 entries.append(
                     {"SequenceNumber": accepted.sequence_number, "ShardId": accepted.shard_id}
@@ -160,7 +160,8 @@ class Kinesis:
                 entries.append({"ErrorCode": fault.code, "ErrorMessage": "so it is"})
         return {"FailedRecordCount": len(spoilt), "Records": entries}
 
-    def _accept(self, partition_key: str, data: bytes) -> Accepted:
+    def accept(self, partition_key: str, data: bytes) -> Accepted:
+        """Put one record into the shard of its key."""
         key = int.from_bytes(hash_key(partition_key))
         for shard in self.shards.values():
             if not shard.closed and shard.hashes.start <= key <= shard.hashes.end:

@@ -61,9 +61,18 @@ class OpenSearch:
         *,
         line: Line = PERFECT,
         now: Callable[[], float] = lambda: 0.0,
+        refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False,
         honours_parameters: bool = True,
     ) -> None:
-        """Make an empty index; `honours_parameters` is not said of signed POSTs on AWS."""
+        """Make an empty index.
+
+        Args:
+            alias: for writing.
+            line: to the index.
+            now: in seconds.
+            refuses: says of a document that it can never be indexed.
+            honours_parameters: which a signed POST on AWS may not (FACTS.md, OpenSearch).
+        """
         self.documents: dict[str, Document] = {}
         self.journal: list[Written] = []
         self.missing = False
@@ -71,6 +80,7 @@ class OpenSearch:
         self._alias = alias
         self._line = line
         self._now = now
+        self._refuses = refuses
         self._honours_parameters = honours_parameters
         self._points: dict[str, list[tuple[str, Document]]] = {}
 
@@ -199,6 +209,8 @@ class OpenSearch:
         refusal = None if verb == "delete" else _refusal(source)
         if refusal is not None:
             return refusal
+        if verb != "delete" and self._refuses(source):
+            return _error(_BAD_REQUEST, "mapper_parsing_exception", "failed to parse")
         image_id = target["_id"]
         there = self._remembered(image_id)
         version, kind = target.get("version"), target.get("version_type")
