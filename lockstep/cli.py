@@ -37,6 +37,7 @@ from lockstep.local.up import Ended, detach, down, local_consumers, local_server
 from lockstep.producer import Pause, PutError, Stamp
 from lockstep.producer import Progress as Putting
 from lockstep.search import SearchResult
+from lockstep.simulation.command import simulate_command
 from lockstep.sources import BadLine, lines, read_ahead, read_events
 from lockstep.stack import Stack, StackNotFoundError, read_deployed, read_local
 from lockstep.status import Status
@@ -139,6 +140,9 @@ def connected(name: str | None, state: Path) -> System:
 @click.version_option(package_name="lockstep")
 def main() -> None:
     """One stream of image events, two stores, never out of step."""
+
+
+main.add_command(simulate_command)
 
 
 @main.command("up")

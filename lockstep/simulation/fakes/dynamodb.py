@@ -1,0 +1,291 @@
+"""DynamoDB at the request: one table behind the methods of boto3's client that we call."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import batched
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from lockstep.simulation.fakes.line import (
+    PERFECT,
+    AnswerError,
+    CutOffError,
+    Line,
+    NoAnswerError,
+    Spoilt,
+)
+from lockstep.simulation.fakes.partiql import (
+    Delete,
+    Insert,
+    Item,
+    SyntaxInStatementError,
+    Update,
+    parse,
+)
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+MAX_STATEMENTS = 25
+MAX_ITEM_BYTES = 400 * 1024
+PAGE = 1_000
+
+# What one statement of a batch may meet though its neighbours do not (FACTS.md, DynamoDB).
+PASSING_CODES = (
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "InternalServerError",
+    "TransactionConflict",
+)
+
+KEY = "image_id"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One write that took effect; no `version` means the item is gone."""
+
+    image_id: str
+    version: int | None
+    deleted: bool
+
+
+class DynamoDB:
+    """A client of a table, and that table.
+
+    `items` is what is stored, `journal` every write that took effect, in order. `refuses` and
+    `condemns` say of an item that it, or that the whole request with it, can never be written.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        line: Line = PERFECT,
+        refuses: Callable[[Item], bool] = lambda _: False,
+        condemns: Callable[[Item], bool] = lambda _: False,
+    ) -> None:
+        self.items: dict[str, Item] = {}
+        self.journal: list[Written] = []
+        self.missing = False
+        self._table = table
+        self._line = line
+        self._refuses = refuses
+        self._condemns = condemns
+
+    def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
+        """PartiQL statements, each with a fate of its own."""
+        statements: Sequence[Mapping[str, Any]] = request["Statements"]
+        spoilt = self._line.spoilt(len(statements), PASSING_CODES)
+        return self._carried(
+            "BatchExecuteStatement", lambda: {"Responses": self._batch(statements, spoilt)}
+        )
+
+    def describe_table(self, **request: Any) -> dict[str, Any]:
+        """The key schema."""
+
+        def described() -> dict[str, Any]:
+            self._insist_on(request["TableName"])
+            return {
+                "Table": {
+                    "AttributeDefinitions": [{"AttributeName": KEY, "AttributeType": "S"}],
+                    "KeySchema": [{"AttributeName": KEY, "KeyType": "HASH"}],
+                }
+            }
+
+        return self._carried("DescribeTable", described)
+
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        """Items by key."""
+        ((table, wanted),) = request["RequestItems"].items()
+
+        def found() -> dict[str, Any]:
+            self._insist_on(table)
+            ids = [key[KEY]["S"] for key in wanted["Keys"]]
+            there = [_projected(self.items[one], wanted) for one in ids if one in self.items]
+            return {"Responses": {table: there}, "UnprocessedKeys": {}}
+
+        return self._carried("BatchGetItem", found)
+
+    def scan(self, **request: Any) -> dict[str, Any]:
+        """All items, in one page."""
+
+        def found() -> dict[str, Any]:
+            self._insist_on(request["TableName"])
+            return {"Items": [_projected(item, request) for item in self.items.values()]}
+
+        return self._carried("Scan", found)
+
+    def get_paginator(self, operation: str) -> "_Pages":
+        """Of a scan."""
+        if operation != "scan":
+            raise NotImplementedError(operation)
+        return _Pages(self)
+
+    def _carried(self, operation: str, apply: Any) -> dict[str, Any]:
+        """What boto3 makes of the line's troubles."""
+        try:
+            answer: dict[str, Any] = self._line.carry(apply)
+        except NoAnswerError as error:
+            raise EndpointConnectionError(endpoint_url="dynamodb", error=error) from error
+        except CutOffError:
+            return {}  # boto3 takes an answer that was cut off for an empty success
+        except AnswerError as error:
+            raise client_error(operation, error.status, error.code) from error
+        return answer
+
+    def _insist_on(self, table: str) -> None:
+        if self.missing or table != self._table:
+            raise AnswerError(400, "ResourceNotFoundException")
+
+    def _batch(
+        self, statements: Sequence[Mapping[str, Any]], spoilt: Mapping[int, Spoilt]
+    ) -> list[dict[str, Any]]:
+        if not 1 <= len(statements) <= MAX_STATEMENTS:
+            raise _invalid(f"{len(statements)} statements")
+        parsed = [_parsed(one) for one in statements]
+        for statement, _, values in parsed:
+            names = () if isinstance(statement, Delete) else _named(statement)
+            if self._condemns(dict(zip(names, values, strict=False))):
+                raise _invalid("One or more parameter values were invalid")
+        keys = [key for _, key, _ in parsed]
+        if len(set(keys)) != len(keys):
+            raise _invalid("Provided list of item keys contains duplicates")
+        answers = []
+        for at, (statement, key, values) in enumerate(parsed):
+            fault = spoilt.get(at)
+            if fault is None:
+                wants_item = "ReturnValuesOnConditionCheckFailure" in statements[at]
+                answers.append(self._execute(statement, key, values, wants_item=wants_item))
+            else:
+                if fault.applied:
+                    self._execute(statement, key, values, wants_item=False)
+                answers.append(_failed(fault.code))
+        return answers
+
+    def _execute(
+        self,
+        statement: Insert | Update | Delete,
+        key: str,
+        values: Sequence[Any],
+        *,
+        wants_item: bool,
+    ) -> dict[str, Any]:
+        if self.missing or statement.table != self._table:
+            return _failed("ResourceNotFound")
+        there = self.items.get(key)
+        if isinstance(statement, Insert):
+            if there is not None:
+                return _failed("DuplicateItem")
+            return self._keep(key, dict(zip(statement.names, values, strict=True)))
+        sets = len(statement.sets) if isinstance(statement, Update) else 0
+        if there is None or not statement.condition(there, values):
+            answer = _failed("ConditionalCheckFailed")
+            if wants_item and there is not None:
+                answer["Error"]["Item"] = there
+            return answer
+        if isinstance(statement, Delete):
+            del self.items[key]
+            self.journal.append(Written(key, None, deleted=True))
+            return {"TableName": self._table}
+        changed = {name: value for name, value in there.items() if name not in statement.removes}
+        changed.update(zip(statement.sets, values[:sets], strict=True))
+        return self._keep(key, changed)
+
+    def _keep(self, key: str, item: Item) -> dict[str, Any]:
+        if _size(item) > MAX_ITEM_BYTES:
+            return _failed("ValidationError", "Item size has exceeded the maximum allowed size")
+        if self._refuses(item):
+            return _failed("ValidationError", "One or more parameter values were invalid")
+        self.items[key] = item
+        deleted = item.get("deleted") == {"BOOL": True}
+        self.journal.append(Written(key, int(item["version"]["N"]), deleted))
+        return {"TableName": self._table}
+
+
+class _Pages:
+    """What boto3's paginator of a scan does."""
+
+    def __init__(self, client: DynamoDB) -> None:
+        self._client = client
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        items = self._client.scan(**request)["Items"]
+        for page in batched(items, PAGE, strict=False):
+            yield {"Items": list(page)}
+
+
+def client_error(operation: str, status: int, code: str) -> ClientError:
+    """What boto3 raises for an answer that is an error."""
+    return ClientError(
+        {
+            "Error": {"Code": code.partition(":")[0], "Message": code},
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "",
+                "HostId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+            },
+        },
+        operation,
+    )
+
+
+def _parsed(one: Mapping[str, Any]) -> tuple[Insert | Update | Delete, str, Sequence[Any]]:
+    """A statement, the key it is about, and its parameters."""
+    values = one["Parameters"]
+    try:
+        statement = parse(one["Statement"])
+    except SyntaxInStatementError as error:
+        raise _invalid(str(error)) from error
+    if len(values) != statement.parameters:
+        raise _invalid(f"{len(values)} parameters for {statement.parameters}")
+    if any(_has_empty_name(value) for value in values):
+        raise _invalid("Empty attribute name")
+    if isinstance(statement, Insert):
+        at = statement.names.index(KEY) if KEY in statement.names else None
+    else:
+        at = statement.keys.get(KEY)
+    if at is None or "S" not in values[at]:
+        raise _invalid("Where clause does not contain the key")
+    return statement, values[at]["S"], values
+
+
+def _named(statement: Insert | Update) -> tuple[str, ...]:
+    return statement.names if isinstance(statement, Insert) else statement.sets
+
+
+def _has_empty_name(value: Mapping[str, Any]) -> bool:
+    inner = value.get("M")
+    return inner is not None and any(not name or _has_empty_name(inner[name]) for name in inner)
+
+
+def _invalid(message: str) -> AnswerError:
+    return AnswerError(400, f"ValidationException: {message}")
+
+
+def _failed(code: str, message: str = "so it is") -> dict[str, Any]:
+    return {"Error": {"Code": code, "Message": message}}
+
+
+def _projected(item: Item, request: Mapping[str, Any]) -> Item:
+    names: Iterable[str] = request["ExpressionAttributeNames"].values()
+    return {name: item[name] for name in names if name in item}
+
+
+def _size(item: Item) -> int:
+    """Bytes of names and values, as far as it matters against the limit."""
+    return sum(len(name) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: Mapping[str, Any]) -> int:
+    ((kind, inner),) = value.items()
+    match kind:
+        case "S":
+            return len(inner) if inner.isascii() else len(inner.encode())
+        case "M":
+            return _size(inner)
+        case "L":
+            return sum(map(_value_size, inner))
+        case _:
+            return len(str(inner))

@@ -1,0 +1,171 @@
+"""Kinesis at the request: one stream, its shards, and the way they split and merge."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from botocore.exceptions import EndpointConnectionError
+
+from lockstep.local.kinesis import sequence
+from lockstep.local.kinesis.shards import (
+    HashRange,
+    Merge,
+    Split,
+    hash_key,
+    parts,
+    shard_id,
+    uniform,
+    union,
+)
+from lockstep.simulation.fakes.dynamodb import client_error
+from lockstep.simulation.fakes.line import (
+    PERFECT,
+    AnswerError,
+    CutOffError,
+    Line,
+    NoAnswerError,
+    Spoilt,
+)
+
+# https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+MAX_RECORDS = 500
+PASSING_CODES = ("ProvisionedThroughputExceededException", "InternalFailure")
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A record on the stream; `arrived_at` is in seconds since 1970."""
+
+    shard_id: str
+    sequence_number: str
+    partition_key: str
+    arrived_at: float
+    data: bytes
+
+    def as_lambda_shows_it(self, stream_arn: str) -> dict[str, Any]:
+        """One entry of `Records` in a Kinesis event."""
+        return {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": self.partition_key,
+                "sequenceNumber": self.sequence_number,
+                "data": base64.b64encode(self.data).decode(),
+                "approximateArrivalTimestamp": self.arrived_at,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": f"{self.shard_id}:{self.sequence_number}",
+            "eventName": "aws:kinesis:record",
+            "invokeIdentityArn": "arn:aws:iam::000000000000:role/lockstep",
+            "awsRegion": "us-east-1",
+            "eventSourceARN": stream_arn,
+        }
+
+
+class ShardOfStream:
+    """Records in the order of their numbers; closed once it is split or merged."""
+
+    def __init__(
+        self, number: int, hashes: HashRange, created: int, parents: Sequence[str]
+    ) -> None:
+        self.shard_id = shard_id(number)
+        self.hashes = hashes
+        self.parents = frozenset(parents)
+        self.records: list[Accepted] = []
+        self.closed = False
+        self.created = created
+        self._prefix = sequence.prefix(created, number)
+
+    def append(self, partition_key: str, data: bytes, now: float) -> Accepted:
+        """The record, at the end of the shard."""
+        number = str(sequence.at(self._prefix, len(self.records) + 1, int(now)))
+        record = Accepted(self.shard_id, number, partition_key, round(now, 3), data)
+        self.records.append(record)
+        return record
+
+
+class Kinesis:
+    """A client of a stream, and that stream. `accepted` is every record, in order of arrival."""
+
+    def __init__(
+        self,
+        stream: str,
+        *,
+        shards: int = 1,
+        line: Line = PERFECT,
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self.shards: dict[str, ShardOfStream] = {}
+        self.accepted: list[Accepted] = []
+        self._stream = stream
+        self._line = line
+        self._now = now
+        for hashes in uniform(shards):
+            self._open(hashes, ())
+
+    @property
+    def open_shards(self) -> list[ShardOfStream]:
+        """Those that take records, in the order of their hash keys."""
+        still = [one for one in self.shards.values() if not one.closed]
+        return sorted(still, key=lambda one: one.hashes.start)
+
+    def put_records(self, **request: Any) -> dict[str, Any]:
+        """Records, each with a fate of its own."""
+        records: Sequence[Mapping[str, Any]] = request["Records"]
+        spoilt = self._line.spoilt(len(records), PASSING_CODES)
+        try:
+            return self._line.carry(lambda: self._put(request["StreamName"], records, spoilt))
+        except NoAnswerError as error:
+            raise EndpointConnectionError(endpoint_url="kinesis", error=error) from error
+        except CutOffError:
+            return {}  # boto3 takes an answer that was cut off for an empty success
+        except AnswerError as error:
+            raise client_error("PutRecords", error.status, error.code) from error
+
+    def split(self, shard: ShardOfStream, at: int) -> None:
+        """Close the shard and open two in its place; the second begins at this hash key."""
+        shard.closed = True
+        for hashes in parts(Split(shard.hashes, at)):
+            self._open(hashes, (shard.shard_id,))
+
+    def merge(self, left: ShardOfStream, right: ShardOfStream) -> None:
+        """Close two neighbours and open one in their place."""
+        hashes = union(Merge(left.hashes, right.hashes))
+        left.closed = right.closed = True
+        self._open(hashes, (left.shard_id, right.shard_id))
+
+    def _open(self, hashes: HashRange, parents: Sequence[str]) -> None:
+        # A child's numbers are above its parents': the second of its creation is later.
+        created = max([int(self._now()), *(self.shards[one].created + 1 for one in parents)])
+        shard = ShardOfStream(len(self.shards), hashes, created, parents)
+        self.shards[shard.shard_id] = shard
+
+    def _put(
+        self, stream: str, records: Sequence[Mapping[str, Any]], spoilt: Mapping[int, Spoilt]
+    ) -> dict[str, Any]:
+        if stream != self._stream:
+            raise AnswerError(400, "ResourceNotFoundException")
+        if not 1 <= len(records) <= MAX_RECORDS:
+            raise AnswerError(400, "ValidationException")
+        entries: list[dict[str, str]] = []
+        for at, record in enumerate(records):
+            fault = spoilt.get(at)
+            if fault is None or fault.applied:
+                accepted = self.accept(record["PartitionKey"], record["Data"])
+            if fault is None:
+                entries.append(
+                    {"SequenceNumber": accepted.sequence_number, "ShardId": accepted.shard_id}
+                )
+            else:
+                entries.append({"ErrorCode": fault.code, "ErrorMessage": "so it is"})
+        return {"FailedRecordCount": len(spoilt), "Records": entries}
+
+    def accept(self, partition_key: str, data: bytes) -> Accepted:
+        """Put one record into the shard of its key."""
+        key = int.from_bytes(hash_key(partition_key))
+        for shard in self.shards.values():
+            if not shard.closed and shard.hashes.start <= key <= shard.hashes.end:
+                record = shard.append(partition_key, data, self._now())
+                self.accepted.append(record)
+                return record
+        raise RuntimeError(f"no open shard for {partition_key}")

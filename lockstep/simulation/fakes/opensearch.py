@@ -1,0 +1,317 @@
+"""OpenSearch at the request: one index behind its alias, and the client's methods that we call."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from opensearchpy.exceptions import (
+    ConnectionError as OpenSearchConnectionError,
+)
+from opensearchpy.exceptions import (
+    NotFoundError,
+    RequestError,
+    SerializationError,
+    TransportError,
+)
+
+from functions.write_to_es.index import definition
+from lockstep.simulation.fakes.dynamodb import Written
+from lockstep.simulation.fakes.line import (
+    PERFECT,
+    AnswerError,
+    CutOffError,
+    Line,
+    NoAnswerError,
+    Spoilt,
+)
+
+# How long a deleted document's version is remembered (FACTS.md, OpenSearch).
+GC_DELETES_SECONDS = 60.0
+MAX_TERM_BYTES = 32_766
+MAX_ID_BYTES = 512
+_NOT_FOUND, _BAD_REQUEST, _CONFLICT, _CREATED, _OK = 404, 400, 409, 201, 200
+
+# What one operation of a bulk may meet though its neighbours do not: status and type in one word.
+PASSING_CODES = (
+    "429 rejected_execution_exception",
+    "503 unavailable_shards_exception",
+    "500 internal_server_error",
+    "504 process_cluster_event_timeout_exception",
+)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What the index holds under one id; no source means deleted, at that second."""
+
+    version: int
+    source: Mapping[str, Any] | None
+    at: float
+
+
+class OpenSearch:
+    """A client of an index, and that index.
+
+    Writes are seen by searches at once: what a refresh hides for a second is no part of this.
+    `journal` is every write that took effect, in order.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        line: Line = PERFECT,
+        now: Callable[[], float] = lambda: 0.0,
+        refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+        honours_parameters: bool = True,
+    ) -> None:
+        """Make an empty index.
+
+        Args:
+            alias: for writing.
+            line: to the index.
+            now: in seconds.
+            refuses: says of a document that it can never be indexed.
+            honours_parameters: which a signed POST on AWS may not (FACTS.md, OpenSearch).
+        """
+        self.documents: dict[str, Document] = {}
+        self.journal: list[Written] = []
+        self.missing = False
+        self.indices = _Indices(self)
+        self._alias = alias
+        self._line = line
+        self._now = now
+        self._refuses = refuses
+        self._honours_parameters = honours_parameters
+        self._points: dict[str, list[tuple[str, Document]]] = {}
+
+    @property
+    def index(self) -> str:
+        """The index behind the alias."""
+        return f"{self._alias}-000001"
+
+    def restart(self) -> None:
+        """Start again: the versions of deleted documents are forgotten."""
+        for image_id in [one for one, its in self.documents.items() if its.source is None]:
+            del self.documents[image_id]
+
+    def is_there(self, alias: str) -> bool:
+        """Whether there is something behind that alias."""
+        return alias == self._alias and not self.missing
+
+    def bulk(
+        self, *, body: bytes, index: str, params: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """NDJSON operations, each with a fate of its own."""
+        operations = list(_operations(body))
+        spoilt = self._line.spoilt(len(operations), PASSING_CODES)
+        filtered = self._honours_parameters and "filter_path" in (params or {})
+        return self.carried(lambda: self._bulk(operations, index, spoilt, filtered=filtered))
+
+    def mget(
+        self, *, body: Mapping[str, Any], index: str, params: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Documents by id, as they are now."""
+        wanted = [(one["_id"], one.get("_source")) for one in body.get("docs", ())]
+        fields = (params or {}).get("_source_includes", "").split(",")
+        wanted += [(one, fields) for one in body.get("ids", ())]
+
+        def found() -> dict[str, Any]:
+            return {"docs": [self._got(one, index, fields) for one, fields in wanted]}
+
+        return self.carried(found)
+
+    def create_pit(self, *, index: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A point in time: what is there now, for later searches."""
+
+        def created() -> dict[str, Any]:
+            if not self.is_there(index):
+                raise AnswerError(_NOT_FOUND, "index_not_found_exception")
+            if "keep_alive" not in params:
+                raise AnswerError(_BAD_REQUEST, "action_request_validation_exception")
+            name = f"pit-{len(self._points)}"
+            self._points[name] = sorted(
+                (image_id, one) for image_id, one in self.documents.items() if one.source
+            )
+            return {"pit_id": name}
+
+        return self.carried(created)
+
+    def delete_pit(self, *, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Forget points in time."""
+        return self.carried(
+            lambda: {"pits": [{"pit_id": one} for one in body["pit_id"] if self._points.pop(one)]}
+        )
+
+    def search(self, *, body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+        """A page of a point in time, in the order of image ids."""
+        if body["sort"] != [{"image_id": "asc"}] or "allow_partial_search_results" not in params:
+            raise NotImplementedError(body)
+
+        def found() -> dict[str, Any]:
+            (after,) = body.get("search_after", [""])
+            there = [one for one in self._points[body["pit"]["id"]] if one[0] > after]
+            hits = [
+                {
+                    "_id": image_id,
+                    "_version": one.version,
+                    "_source": _only(one.source or {}, body["_source"]),
+                    "sort": [image_id],
+                }
+                for image_id, one in there[: body["size"]]
+            ]
+            return {"timed_out": False, "_shards": {"failed": 0}, "hits": {"hits": hits}}
+
+        return self.carried(found)
+
+    def carried(self, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What opensearch-py makes of the line's troubles."""
+        try:
+            return self._line.carry(apply)
+        except NoAnswerError as error:
+            raise OpenSearchConnectionError("N/A", str(error), error) from error
+        except CutOffError as error:
+            raise SerializationError('{"items":[{"ind', error) from error
+        except AnswerError as error:
+            raise transport_error(error.status, error.code) from error
+
+    def _bulk(
+        self,
+        operations: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+        index: str,
+        spoilt: Mapping[int, Spoilt],
+        *,
+        filtered: bool,
+    ) -> dict[str, Any]:
+        if any(len(target["_id"]) > MAX_ID_BYTES for _, target, _ in operations):
+            raise AnswerError(_BAD_REQUEST, "action_request_validation_exception")
+        items = []
+        for at, (verb, target, source) in enumerate(operations):
+            fault = spoilt.get(at)
+            if fault is None or fault.applied:
+                item = self._write(verb, target, source, index)
+            if fault is not None:
+                status, _, kind = fault.code.partition(" ")
+                item = _error(int(status), kind)
+            full = {"_index": self.index, "_id": target["_id"], "_shards": {"failed": 0}}
+            items.append({verb: item if filtered else full | item})
+        errors = any("error" in item for entry in items for item in entry.values())
+        return {"errors": errors, "items": items} | ({} if filtered else {"took": 1})
+
+    def _write(
+        self, verb: str, target: Mapping[str, Any], source: Mapping[str, Any], index: str
+    ) -> dict[str, Any]:
+        if not self.is_there(index):
+            if not target.get("require_alias"):
+                raise NotImplementedError(
+                    "an index would be made by itself, with a guessed mapping"
+                )
+            return _error(_NOT_FOUND, "index_not_found_exception", f"no such index [{index}]")
+        refusal = None if verb == "delete" else _refusal(source)
+        if refusal is not None:
+            return refusal
+        if verb != "delete" and self._refuses(source):
+            return _error(_BAD_REQUEST, "mapper_parsing_exception", "failed to parse")
+        image_id = target["_id"]
+        there = self._remembered(image_id)
+        version, kind = target.get("version"), target.get("version_type")
+        if version is None:
+            version = 1 if there is None else there.version + 1
+        elif kind not in {"external", "external_gte"}:
+            raise NotImplementedError(kind)
+        elif there is not None and (
+            version < there.version or (version == there.version and kind == "external")
+        ):
+            reason = (
+                f"[{image_id}]: version conflict, current version [{there.version}] is higher or "
+                f"equal to the one provided [{version}]"
+            )
+            return _error(_CONFLICT, "version_conflict_engine_exception", reason)
+        gone = verb == "delete"
+        self.documents[image_id] = Document(version, None if gone else source, self._now())
+        says = None if gone else source.get("version")
+        self.journal.append(Written(image_id, says, gone or bool(source.get("deleted"))))
+        created = there is None or there.source is None
+        return {"status": _CREATED if created and not gone else _OK}
+
+    def _remembered(self, image_id: str) -> Document | None:
+        there = self.documents.get(image_id)
+        if there is None or there.source is not None:
+            return there
+        return there if self._now() - there.at < GC_DELETES_SECONDS else None
+
+    def _got(self, image_id: str, index: str, fields: Sequence[str] | None) -> dict[str, Any]:
+        if not self.is_there(index):
+            error = {"type": "index_not_found_exception", "reason": f"no such index [{index}]"}
+            return {"_index": index, "_id": image_id, "error": error}
+        there = self.documents.get(image_id)
+        got: dict[str, Any] = {"_index": self.index, "_id": image_id, "found": False}
+        if there is not None and there.source is not None:
+            source = there.source if fields is None else _only(there.source, fields)
+            got |= {"found": True, "_version": there.version, "_source": source}
+        return got
+
+
+class _Indices:
+    """The part of a client that is about the index itself."""
+
+    def __init__(self, client: OpenSearch) -> None:
+        self._client = client
+
+    def get_mapping(self, *, index: str) -> dict[str, Any]:
+        """The mapping, which is ours."""
+
+        def found() -> dict[str, Any]:
+            if not self._client.is_there(index):
+                raise AnswerError(_NOT_FOUND, "index_not_found_exception")
+            return {self._client.index: {"mappings": definition()["mappings"]}}
+
+        return self._client.carried(found)
+
+
+def transport_error(status: int, code: str) -> TransportError:
+    """What opensearch-py raises for an answer that is an error."""
+    kinds = {_BAD_REQUEST: RequestError, _NOT_FOUND: NotFoundError}
+    return kinds.get(status, TransportError)(status, code, {"error": {"type": code}})
+
+
+def _operations(
+    body: bytes,
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Verb, target and document of each operation."""
+    if not body.endswith(b"\n"):
+        raise transport_error(_BAD_REQUEST, "illegal_argument_exception: no newline at the end")
+    lines = iter(body[:-1].split(b"\n"))
+    for line in lines:
+        ((verb, target),) = msgspec.json.decode(line).items()
+        match verb:
+            case "index" | "create":
+                yield verb, target, msgspec.json.decode(next(lines))
+            case "delete":
+                yield verb, target, {}
+            case _:
+                raise transport_error(_BAD_REQUEST, f"illegal_argument_exception: action {verb}")
+
+
+def _refusal(source: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the mapping does not allow: unknown fields, and terms beyond Lucene's limit."""
+    fields = definition()["mappings"]["properties"]
+    for name, value in source.items():
+        if name not in fields:
+            return _error(_BAD_REQUEST, "strict_dynamic_mapping_exception", f"[{name}] not allowed")
+        if (
+            isinstance(value, str)
+            and fields[name]["type"] == "keyword"
+            and "ignore_above" not in fields[name]
+            and len(value.encode()) > MAX_TERM_BYTES
+        ):
+            reason = f"Document contains at least one immense term in field={name}"
+            return _error(_BAD_REQUEST, "illegal_argument_exception", reason)
+    return None
+
+
+def _error(status: int, kind: str, reason: str = "so it is") -> dict[str, Any]:
+    return {"status": status, "error": {"type": kind, "reason": reason}}
+
+
+def _only(source: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    return {name: source[name] for name in fields if name in source}

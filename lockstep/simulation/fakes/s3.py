@@ -1,0 +1,103 @@
+"""S3 at the request: one bucket behind the methods of boto3's client that we call."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import EndpointConnectionError
+
+from lockstep.simulation.fakes.dynamodb import client_error
+from lockstep.simulation.fakes.line import (
+    PERFECT,
+    AnswerError,
+    CutOffError,
+    Line,
+    NoAnswerError,
+)
+
+PAGE = 1_000
+
+
+class S3:
+    """A client of a bucket, and that bucket's `objects` by key."""
+
+    def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._bucket = bucket
+        self._line = line
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        """Keep an object; with `If-None-Match: *` only where there is none."""
+        key, body = request["Key"], request["Body"]
+
+        def put() -> dict[str, Any]:
+            self._insist_on(request)
+            if request.get("IfNoneMatch") == "*" and key in self.objects:
+                raise AnswerError(412, "PreconditionFailed")
+            self.objects[key] = bytes(body)
+            return {"ETag": '"etag"'}
+
+        return self._carried("PutObject", put)
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        """An object, whole."""
+
+        def got() -> dict[str, Any]:
+            self._insist_on(request)
+            if request["Key"] not in self.objects:
+                raise AnswerError(404, "NoSuchKey")
+            return {"Body": io.BytesIO(self.objects[request["Key"]])}
+
+        return self._carried("GetObject", got)
+
+    def list_objects_v2(self, **request: Any) -> dict[str, Any]:
+        """The keys under a prefix, in order, a page at a time."""
+
+        def listed() -> dict[str, Any]:
+            self._insist_on(request)
+            after = request.get("ContinuationToken", "")
+            prefix = request.get("Prefix", "")
+            keys = sorted(one for one in self.objects if one.startswith(prefix) and one > after)
+            page = keys[:PAGE]
+            answer: dict[str, Any] = {"Contents": [{"Key": key} for key in page]}
+            if len(keys) > PAGE:
+                answer["NextContinuationToken"] = page[-1]
+            return answer
+
+        return self._carried("ListObjectsV2", listed)
+
+    def get_paginator(self, operation: str) -> "_Pages":
+        """Of a listing."""
+        if operation != "list_objects_v2":
+            raise NotImplementedError(operation)
+        return _Pages(self)
+
+    def _insist_on(self, request: dict[str, Any]) -> None:
+        if request["Bucket"] != self._bucket:
+            raise AnswerError(404, "NoSuchBucket")
+
+    def _carried(self, operation: str, apply: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._line.carry(apply)
+        except NoAnswerError as error:
+            raise EndpointConnectionError(endpoint_url="s3", error=error) from error
+        except CutOffError:
+            return {}  # boto3 takes an answer that was cut off for an empty success
+        except AnswerError as error:
+            raise client_error(operation, error.status, error.code) from error
+        return answer
+
+
+class _Pages:
+    """What boto3's paginator of a listing does."""
+
+    def __init__(self, client: S3) -> None:
+        self._client = client
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._client.list_objects_v2(**request)
+            yield page
+            if "NextContinuationToken" not in page:
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]

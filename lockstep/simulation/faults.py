@@ -1,0 +1,71 @@
+"""The faults: what may go wrong in a history, by name, and how often it must have been hit."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+Fault = Literal[
+    "duplicate delivery",
+    "replay of a prefix",
+    "full replay from TRIM_HORIZON",
+    "late replay of a deletion",
+    "two mappings on one function",
+    "shard split",
+    "shard merge",
+    "clock back",
+    "clock ahead",
+    "PutRecords failed in part",
+    "PutRecords answer lost",
+    "statement failed in a 200",
+    "statement failed but applied",
+    "bulk item failed in a 200",
+    "bulk item failed but applied",
+    "connection reset",
+    "answer lost",
+    "answer cut off",
+    "zombie request",
+    "throttled request",
+    "server error",
+    "server error, but applied",
+    "credentials expired",
+    "request refused as a whole",
+    "parameters in the URL ignored",
+    "crash before a request",
+    "crash after a request",
+    "Lambda timeout",
+    "table down",
+    "index down",
+    "quarantine down",
+    "stream down",
+    "alias missing",
+    "OpenSearch restart",
+    "poison not_utf8",
+    "poison not_json",
+    "poison schema",
+    "poison too_large",
+    "poison aggregated",
+    "poison partition_key",
+    "poison version_ahead",
+    "poison conflict",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+]
+
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+
+# Far below what a run hits: a fault that is no longer injected falls under it, chance does not.
+FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
+    **dict.fromkeys(FAULTS, 15),
+    "poison too_large": 3,  # a quarter of a mebibyte each: rare, to save time
+}
+
+
+class Tally(Counter[Fault]):
+    """How often each fault was hit."""
+
+
+def missed(hit: Tally, histories: int) -> dict[Fault, int]:
+    """The faults hit fewer times than their floor in so many histories, with that floor."""
+    floors = {fault: each * histories // 1000 for fault, each in FLOORS_PER_THOUSAND.items()}
+    return {fault: floor for fault, floor in floors.items() if hit[fault] < floor}

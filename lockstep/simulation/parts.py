@@ -1,0 +1,61 @@
+"""The parts of ours that a history runs: the real ones, or wrong ones to see them caught."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from opensearchpy import OpenSearch
+
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_es.sink import ImageIndex
+from lockstep.local.mapping.core import Shard, startable
+from lockstep.producer import Producer
+from shared.deliver import Delivery, deliver
+from shared.event import Event
+from shared.quarantine import BucketQuarantine
+from shared.sink import Sink
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+# As the doors set them; the clients' timeouts and retries lie below.
+TABLE_SECONDS, INDEX_SECONDS, QUARANTINE_SECONDS = 5.0, 11.0, 11.0
+TABLE, INDEX, BUCKET, STREAM = "lockstep-images", "images", "lockstep-quarantine", "lockstep-images"
+
+
+class Puts(Protocol):
+    """What a history needs of a producer."""
+
+    def put(self, events: Iterable[Event]) -> object:
+        """Put all events onto the stream, or raise."""
+        ...
+
+
+def image_table(client: "DynamoDBClient") -> Sink:
+    """The table as the door makes it."""
+    return ImageTable(client, TABLE, longest_request=TABLE_SECONDS)
+
+
+def image_index(client: OpenSearch) -> Sink:
+    """The index as the door makes it."""
+    return ImageIndex(client, INDEX, longest_request=INDEX_SECONDS)
+
+
+def bucket_quarantine(put_object: Callable[..., Mapping[str, Any]]) -> BucketQuarantine:
+    """The quarantine as the doors make it."""
+    return BucketQuarantine(put_object, BUCKET, longest_put=QUARANTINE_SECONDS)
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """Each seam at which a part can be exchanged; what is not said is the real one."""
+
+    table: Callable[["DynamoDBClient"], Sink] = image_table
+    index: Callable[[OpenSearch], Sink] = image_index
+    quarantine: Callable[[Callable[..., Mapping[str, Any]]], BucketQuarantine] = bucket_quarantine
+    deliver: Callable[..., Delivery] = deliver
+    producer: Callable[..., Puts] = Producer
+    shard: Callable[..., Shard] = Shard
+    startable: Callable[..., list[str]] = startable
+
+
+REAL = Parts()

@@ -1,0 +1,104 @@
+"""The plan: the steps of one history, drawn from its seed; each step brings its own chance."""
+
+import random
+from typing import Literal, get_args
+
+import msgspec
+
+Kind = Literal[
+    "put",
+    "poll",
+    "poison",
+    "duplicate",
+    "replay",
+    "full replay",
+    "late replay",
+    "restart poller",
+    "split",
+    "merge",
+    "store down",
+    "alias missing",
+    "restart OpenSearch",
+    "clock",
+    "wait",
+]
+
+_WEIGHTS: dict[Kind, float] = {
+    "put": 6,
+    "poll": 6,
+    "poison": 2,
+    "duplicate": 0.7,
+    "replay": 0.7,
+    "full replay": 0.4,
+    "late replay": 0.7,
+    "restart poller": 0.7,
+    "split": 0.5,
+    "merge": 0.5,
+    "store down": 1,
+    "alias missing": 0.3,
+    "restart OpenSearch": 0.3,
+    "clock": 0.7,
+    "wait": 0.7,
+}
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_FEWEST_STEPS, _MOST_STEPS = 4, 18
+_TROUBLE = (0.0, 0.05, 0.2, 0.5)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing that is done to the system; all that is left open in it follows from its seed."""
+
+    kind: Kind
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.seed})"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One history to be: how bad it is, how the system is set up, and what happens."""
+
+    seed: int
+    trouble: float
+    shards: int
+    batch_size: int
+    window_seconds: int
+    bisect: bool
+    honours_parameters: bool
+    second_mapping: Literal["write_to_dynamodb", "write_to_es"] | None
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        steps = ", ".join(map(str, self.steps))
+        return f"seed {self.seed}, {len(self.steps)} steps: {steps}"
+
+
+def dice(seed: int) -> random.Random:
+    """Chance that repeats itself."""
+    return random.Random(seed)  # noqa: S311 - seeded so that histories repeat; nothing secret
+
+
+def plan(seed: int) -> Plan:
+    """The history of this seed: the same one always."""
+    chance = dice(seed)
+    kinds = chance.choices(
+        _KINDS,
+        [_WEIGHTS[kind] for kind in _KINDS],
+        k=chance.randint(_FEWEST_STEPS, _MOST_STEPS),
+    )
+    return Plan(
+        seed=seed,
+        trouble=chance.choice(_TROUBLE),
+        shards=chance.randint(1, 3),
+        batch_size=chance.choice((1, 2, 5, 10, 100)),
+        window_seconds=chance.choice((0, 0, 1)),
+        bisect=chance.random() < 0.5,  # noqa: PLR2004 - a coin
+        honours_parameters=chance.random() < 0.8,  # noqa: PLR2004 - mostly
+        second_mapping=chance.choice((*[None] * 6, "write_to_dynamodb", "write_to_es")),
+        steps=tuple(Step(kind, chance.getrandbits(32)) for kind in kinds),
+    )
+
+
+def without(whole: Plan, at: int) -> Plan:
+    """The plan with one step less; what the other steps do by chance stays the same."""
+    return msgspec.structs.replace(whole, steps=whole.steps[:at] + whole.steps[at + 1 :])

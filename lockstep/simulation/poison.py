@@ -1,0 +1,85 @@
+"""Poison: records of every kind that no consumer may accept, as somebody else might put them."""
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from lockstep.producer import moment
+from lockstep.simulation.faults import Fault
+from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
+from shared.event import MAX_EVENT_BYTES, Event, Image, encode
+from shared.record import MAX_AHEAD_US
+
+Kind = Literal[
+    "poison not_utf8",
+    "poison not_json",
+    "poison schema",
+    "poison too_large",
+    "poison aggregated",
+    "poison partition_key",
+    "poison version_ahead",
+    "poison conflict",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+]
+
+_TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
+_ALWAYS_POISON: dict[Fault, Sequence[bytes]] = {
+    "poison not_utf8": (b'{"type":"image.upl\xffaded"}', b"\xff"),
+    "poison not_json": (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
+    "poison schema": (b"null", b"{}", b"[]", b"[" * 5_000 + b"]" * 5_000, b'{"version":1e999}'),
+    "poison too_large": (_TOO_LARGE,),
+    "poison aggregated": (b"\xf3\x89\x9a\xc2 and so on",),
+}
+_NAMES: dict[Kind, str] = {
+    "refused by the table": REFUSED_BY_TABLE,
+    "condemned by the table": CONDEMNED_BY_TABLE,
+    "refused by the index": REFUSED_BY_INDEX,
+}
+KINDS: tuple[Kind, ...] = (
+    "poison not_utf8",
+    "poison not_json",
+    "poison schema",
+    "poison too_large",
+    "poison aggregated",
+    "poison partition_key",
+    "poison version_ahead",
+    "poison conflict",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+)
+
+
+def poisonous(
+    kind: Kind, chance: random.Random, *, image_id: str, version: int, taken: Event | None
+) -> tuple[str, bytes]:
+    """A record of this kind about this image: partition key and data.
+
+    Args:
+        kind: what is wrong with it.
+        chance: draws among those of the kind.
+        image_id: the image it claims to be about.
+        version: the next version of that image.
+        taken: an event on the stream, whose version a conflict claims; else it is no JSON.
+    """
+    if kind in _ALWAYS_POISON:
+        return image_id, chance.choice(_ALWAYS_POISON[kind])
+    if kind == "poison conflict":
+        if taken is None:
+            return image_id, b"{"
+        name = "another content"
+        event = msgspec.structs.replace(taken, type="image.updated", image=Image(name))
+        return taken.image_id, encode(event)
+    ahead = 2 * MAX_AHEAD_US if kind == "poison version_ahead" else 0
+    event = Event(
+        type="image.updated",
+        image_id=image_id,
+        version=version + ahead,
+        occurred_at=moment(version),
+        image=Image(_NAMES.get(kind, "poison")),
+    )
+    return image_id if kind != "poison partition_key" else f"{image_id}-not", encode(event)

@@ -1,0 +1,101 @@
+"""The stores as the invariants see them: what each holds of an image, right now."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from functions.write_to_dynamodb.item import MalformedItemError, change_in
+from lockstep.audit.entry import Entry, from_document
+from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.violation import ViolationError
+from shared.change import digest_of
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The version of an image in a store, and its content's digest; none for a tombstone."""
+
+    version: int
+    digest: str | None
+
+
+class SeenStore(Protocol):
+    """One store from behind."""
+
+    @property
+    def journal(self) -> list[Written]:
+        """Every write that took effect, in order."""
+        ...
+
+    def held(self, image_id: str) -> Held | None:
+        """What is there of the image, if anything; quickly, believing what it says."""
+        ...
+
+    def sound(self) -> Mapping[str, Held]:
+        """All that is there, each entry looked at as a whole.
+
+        Raises:
+            ViolationError: one that no change of ours makes.
+        """
+        ...
+
+
+class SeenTable:
+    """The table from behind."""
+
+    def __init__(self, client: DynamoDB) -> None:
+        self._client = client
+        self.journal = client.journal
+
+    def held(self, image_id: str) -> Held | None:
+        """What is there of the image."""
+        item = self._client.items.get(image_id)
+        if item is None:
+            return None
+        return Held(int(item["version"]["N"]), item.get("digest", {}).get("S"))
+
+    def sound(self) -> Mapping[str, Held]:
+        """All items, decoded as what made them."""
+        found = {}
+        for image_id, item in self._client.items.items():
+            try:
+                change = change_in(item)
+            except MalformedItemError as error:
+                raise ViolationError("I3", f"item {image_id}: {error}") from error
+            found[image_id] = Held(change.version, digest_of(change))
+        return found
+
+
+class SeenIndex:
+    """The index from behind."""
+
+    def __init__(self, client: OpenSearch) -> None:
+        self._client = client
+        self.journal = client.journal
+
+    def held(self, image_id: str) -> Held | None:
+        """What is there of the image."""
+        document = self._client.documents.get(image_id)
+        if document is None or document.source is None:
+            return None
+        return Held(document.source["version"], document.source.get("digest"))
+
+    def sound(self) -> Mapping[str, Held]:
+        """All documents, looked at as the audit does."""
+        found = {}
+        for image_id, document in self._client.documents.items():
+            if document.source is None:
+                continue
+            entry = _entry(image_id, document.version, document.source)
+            if entry.malformed or entry.guard != entry.version:
+                said = entry.malformed or f"_version {entry.guard}, version {entry.version}"
+                raise ViolationError("I3", f"document {image_id}: {said}")
+            if entry.deleted != (entry.expires_at is not None):
+                raise ViolationError("I3", f"document {image_id}: expires_at goes with a tombstone")
+            found[image_id] = Held(entry.version, entry.digest)
+        return found
+
+
+def _entry(image_id: str, version: int, source: Mapping[str, Any]) -> Entry:
+    return from_document({"_id": image_id, "_version": version, "_source": source})

@@ -1,0 +1,9 @@
+"""The violation: what must always hold (DESIGN.md), and did not."""
+
+
+class ViolationError(Exception):
+    """One of I1 to I8 is broken; says which, and by what."""
+
+    def __init__(self, invariant: str, detail: str) -> None:
+        super().__init__(f"{invariant}: {detail}")
+        self.invariant = invariant

@@ -1,0 +1,57 @@
+"""`lockstep simulate`: what it prints, and how it exits."""
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from lockstep.cli import main
+from lockstep.simulation import command
+from lockstep.simulation.faults import FAULTS
+from lockstep.simulation.run import Report, simulate
+from tests.unit.simulation.wrong_parts import WRONG
+
+
+def lockstep(*words: object) -> Result:
+    return CliRunner().invoke(main, ["simulate", *map(str, words)])
+
+
+def test_a_program_reads_one_object() -> None:
+    result = lockstep("--seed", 7, "--histories", 30, "--json")
+    assert result.exit_code == 0, result.output
+    report = msgspec.json.decode(result.stdout, type=Report)
+    assert (report.seed, report.histories, report.failure) == (7, 30, None)
+    assert set(report.faults) == set(FAULTS)
+
+
+def test_a_person_reads_every_fault_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    command.show(simulate(7, 30))
+    printed = capsys.readouterr().out
+    for fault in FAULTS:
+        assert fault in printed
+    assert "30 histories from seed 7" in printed
+    assert printed.endswith("nothing lost, nothing backwards\n")
+
+
+def test_a_broken_history_is_named_with_its_steps_and_how_to_see_it_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = simulate(1, 50, parts=WRONG["table: no guard"])
+    assert report.failure is not None
+    command.show(report)
+    printed = capsys.readouterr().out
+    assert f"seed {report.failure.seed} breaks I" in printed
+    assert all(step in printed for step in report.failure.steps)
+    assert f"lockstep simulate --seed {report.failure.seed} --histories 1" in printed
+
+
+def test_a_fault_tried_too_seldom_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    report = simulate(7, 1)
+    command.show(msgspec.structs.replace(report, missed={"zombie request": 15}))
+    assert "too seldom: zombie request" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--seed", "-1"], ["--histories", "0"], ["--histories", "x"]])
+def test_a_wrong_call_is_told(words: list[str]) -> None:
+    result = lockstep(*words)
+    assert result.exit_code == 2
+    assert words[0] in result.stderr

@@ -1,0 +1,118 @@
+"""The index's fake obeys the contract of the real one: the same tests, on the fake."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+import opensearchpy
+import pytest
+
+from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.stores import IndexEntries
+from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS, OpenSearch
+from shared.outcome import Applied, Stale
+from tests.builders import change
+from tests.contract.sinks import test_opensearch_sink
+from tests.contract.sinks.suite import (
+    DELETED,
+    SinkContract,
+    Store,
+    Stored,
+    write,
+    write_each,
+)
+from tests.contract.sinks.test_opensearch_sink import image_in
+from tests.unit.simulation.test_fake_dynamodb import as_entry
+
+
+class Noting(OpenSearch):
+    """A fake that notes what goes over the wire, as the contract tests' connection does."""
+
+    def __init__(self, alias: str, *, honours_parameters: bool) -> None:
+        self.requests: list[tuple[str, str, bytes]] = []
+        self.now = 0.0
+        super().__init__(alias, now=lambda: self.now, honours_parameters=honours_parameters)
+
+    def bulk(self, *, body: bytes, index: str, params: Any = None) -> dict[str, Any]:
+        self.requests.append(("POST", f"/{index}/_bulk", body))
+        return super().bulk(body=body, index=index, params=params)
+
+    def mget(self, *, body: Any, index: str, params: Any = None) -> dict[str, Any]:
+        self.requests.append(("POST", f"/{index}/_mget", msgspec.json.encode(body)))
+        return super().mget(body=body, index=index, params=params)
+
+
+class FakeIndexStore:
+    def __init__(self, *, honours_parameters: bool) -> None:
+        self.alias = "images"
+        self.client = Noting(self.alias, honours_parameters=honours_parameters)
+        self.requests = self.client.requests
+        client = cast("opensearchpy.OpenSearch", self.client)
+        self.sink = ImageIndex(client, self.alias, longest_request=1.0)
+
+    def document(self, image_id: str) -> Mapping[str, Any] | None:
+        found = self.client.documents.get(image_id)
+        if found is None or found.source is None:
+            return None
+        return {"_id": image_id, "_version": found.version, "_source": found.source}
+
+    def stored(self, image_id: str) -> Stored | None:
+        found = self.document(image_id)
+        if found is None:
+            return None
+        source = found["_source"]
+        assert source["image_id"] == image_id
+        assert found["_version"] == source["version"]
+        return Stored(
+            version=source["version"],
+            deleted=source["deleted"],
+            digest=source.get("digest"),
+            expires_at=source.get("expires_at"),
+            image=None if source["deleted"] else image_in(source),
+        )
+
+    def paths(self) -> list[tuple[str, str]]:
+        return [(method, url) for method, url, _ in self.requests]
+
+
+@pytest.fixture(params=[True, False], ids=["parameters honoured", "parameters ignored"])
+def index(request: pytest.FixtureRequest) -> FakeIndexStore:
+    return FakeIndexStore(honours_parameters=request.param)
+
+
+class TestImageIndex(SinkContract):
+    @pytest.fixture
+    def store(self, index: FakeIndexStore) -> Store:
+        return index
+
+
+class TestRequests(test_opensearch_sink.TestRequests):
+    pass
+
+
+class TestDocuments(test_opensearch_sink.TestDocuments):
+    pass
+
+
+def test_the_audit_reads_the_fake_as_it_reads_the_index(index: FakeIndexStore) -> None:
+    one, gone = change("T1", 1), change("T2", 2, DELETED)
+    write(index.sink, one, gone)
+    entries = IndexEntries(cast("opensearchpy.OpenSearch", index.client), index.alias)
+    expected = [as_entry(one), as_entry(gone)]
+    assert list(entries.all()) == expected
+    assert list(entries.now(["T1", "T2", "T3"]).values()) == expected
+
+
+@pytest.mark.parametrize("forgets", ["after a minute", "at a restart"])
+def test_a_deleted_documents_version_is_forgotten(index: FakeIndexStore, forgets: str) -> None:
+    """FACTS.md, OpenSearch: deleted at 6, put at 5: 409 at once, 201 later."""
+    write(index.sink, change("T1", 4))
+    delete = {"_id": "T1", "version": 6, "version_type": "external", "require_alias": True}
+    index.client.bulk(body=msgspec.json.encode({"delete": delete}) + b"\n", index="images")
+    (at_once,) = write(index.sink, change("T1", 5))
+    assert at_once != Applied()
+    if forgets == "at a restart":
+        index.client.restart()
+    else:
+        index.client.now += GC_DELETES_SECONDS
+    assert write_each(index.sink, change("T1", 5), change("T1", 4)) == [Applied(), Stale()]

@@ -1,0 +1,85 @@
+"""The fakes of bucket and stream keep the rules that the system stands on."""
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lockstep import quarantine
+from lockstep.producer import Producer, Stamp
+from lockstep.simulation.fakes.kinesis import Kinesis
+from lockstep.simulation.fakes.s3 import S3
+from shared.event import decode
+from shared.quarantine import BucketQuarantine, quarantined
+from tests.builders import decoded, image_event, record
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+def test_the_first_reason_of_a_quarantined_record_stays() -> None:
+    bucket = S3("b")
+    keep = BucketQuarantine(bucket.put_object, "b", longest_put=1.0)
+    for reason in ("first", "second"):
+        keep.put(
+            quarantined(
+                record(), function="f", change=None, reason="schema", detail=reason, at="now"
+            )
+        )
+    ((key, body),) = bucket.objects.items()
+    assert b'"first"' in body
+    client = cast("S3Client", bucket)
+    assert list(quarantine.keys(client, "b")) == [key]
+    assert list(quarantine.images(client, "b")) == ["T02680"]
+
+
+def test_a_bucket_lists_all_its_keys_page_by_page() -> None:
+    bucket = S3("b")
+    for number in range(2_500):
+        bucket.put_object(Bucket="b", Key=f"quarantine/{number:04}", Body=b"")
+    bucket.put_object(Bucket="b", Key="redriven/1", Body=b"")
+    found = list(quarantine.keys(cast("S3Client", bucket), "b"))
+    assert found == [f"quarantine/{number:04}" for number in range(2_500)]
+
+
+def test_another_bucket_is_not_there() -> None:
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        S3("b").put_object(Bucket="c", Key="k", Body=b"")
+
+
+def test_the_real_producer_puts_onto_the_fake_stream() -> None:
+    stream = Kinesis("lockstep-images", shards=4)
+    events = [
+        decoded(image_event(f"T{number % 7}", version))
+        for version, number in enumerate(range(50), start=1)
+    ]
+    report = Producer(stream, "lockstep-images").put(events)
+    assert report.put == 50
+    arrived = [decode(one.data) for one in stream.accepted]
+    by_image = {f"T{n}": [one for one in events if one.image_id == f"T{n}"] for n in range(7)}
+    for image_id, expected in by_image.items():
+        assert [one for one in arrived if one.image_id == image_id] == expected
+
+
+def test_a_shards_numbers_rise_and_a_childs_are_above_its_parents() -> None:
+    clock = Stamp(lambda: 1_795_248_000.0)
+    stream = Kinesis("s", shards=2, now=lambda: clock() / 1_000_000)
+
+    def put() -> None:
+        records = [{"PartitionKey": f"T{n}", "Data": b"x"} for n in range(20)]
+        stream.put_records(StreamName="s", Records=records)
+
+    put()
+    left, right = stream.open_shards
+    stream.split(left, left.hashes.start + 1000)
+    put()
+    stream.merge(*stream.open_shards[1:])
+    put()
+    assert [one.closed for one in (left, right)] == [True, True]
+    for shard in stream.shards.values():
+        numbers = [int(one.sequence_number) for one in shard.records]
+        assert numbers == sorted(set(numbers))
+        for parent in shard.parents:
+            above = [int(one.sequence_number) for one in stream.shards[parent].records]
+            assert max(above, default=0) < min(numbers, default=1 << 200)
+    assert sum(len(one.records) for one in stream.shards.values()) == len(stream.accepted) == 60

@@ -1,0 +1,83 @@
+"""The simulation: what must always hold does, and a run that did not try says so."""
+
+import msgspec
+import pytest
+
+from lockstep.simulation.faults import FAULTS, FLOORS_PER_THOUSAND, Tally, missed
+from lockstep.simulation.history import History
+from lockstep.simulation.parts import Parts
+from lockstep.simulation.plan import plan, without
+from lockstep.simulation.run import broken_by, shrink, simulate
+from tests.unit.simulation.wrong_parts import WRONG
+
+
+def test_whatever_happens_nothing_is_lost_and_nothing_goes_backwards() -> None:
+    report = simulate(seed=1, histories=500)
+    assert report.failure is None
+    assert report.missed == {}
+    assert report.histories == 500
+    assert all(report.faults.values())
+
+
+def test_a_history_repeats_itself_to_the_byte() -> None:
+    for seed in range(20):
+        fingerprints = {History(plan(seed)).run() for _ in range(2)}
+        assert len(fingerprints) == 1
+
+
+def test_histories_differ() -> None:
+    assert len({History(plan(seed)).run() for seed in range(20)}) == 20
+
+
+def test_the_steps_of_a_plan_do_not_depend_on_each_other() -> None:
+    whole = plan(3)
+    shorter = without(whole, 0)
+    assert shorter.steps == whole.steps[1:]
+    assert msgspec.structs.replace(shorter, steps=whole.steps) == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["table: no guard", "quarantine: acknowledged before it is written"]
+)
+def test_a_failing_history_is_shrunk_to_steps_that_are_all_needed(name: str) -> None:
+    wrong = WRONG[name]
+    report = simulate(seed=1, histories=200, parts=wrong)
+    failure = report.failure
+    assert failure is not None
+    assert not report.succeeded
+    assert len(failure.steps) < failure.of_steps
+    shortest = shrink(plan(failure.seed), wrong)
+    assert tuple(map(str, shortest.steps)) == failure.steps
+    assert broken_by(shortest, wrong) == failure.violation
+    for at in range(len(shortest.steps)):
+        assert broken_by(without(shortest, at), wrong) is None
+
+
+def test_a_failing_history_fails_again_alone() -> None:
+    wrong = WRONG["delivery: checkpoint one too high"]
+    first = simulate(seed=1, histories=200, parts=wrong).failure
+    assert first is not None
+    again = simulate(seed=first.seed, histories=1, parts=wrong).failure
+    assert again == first
+
+
+def test_a_run_that_missed_a_fault_is_no_success() -> None:
+    everything = Tally({fault: FLOORS_PER_THOUSAND[fault] for fault in FAULTS})
+    assert missed(everything, 1000) == {}
+    everything["zombie request"] -= 1
+    assert missed(everything, 1000) == {"zombie request": FLOORS_PER_THOUSAND["zombie request"]}
+    assert set(missed(Tally(), 1000)) == set(FAULTS)
+
+
+@pytest.mark.parametrize("function", ["table", "index"])
+def test_a_parts_own_exception_is_a_finding(function: str) -> None:
+    class Raising:
+        longest_send = 1.0
+
+        def requests(self, _: object) -> object:
+            raise ZeroDivisionError
+
+    wrong = Parts(**{function: lambda _: Raising()})  # type: ignore[arg-type]  # that is the point
+    failure = simulate(seed=1, histories=50, parts=wrong).failure
+    assert failure is not None
+    assert "ZeroDivisionError" in failure.violation
