@@ -26,6 +26,8 @@ class _Reader(msgspec.Struct):
 
     core: Shard
     position: int
+    asked: Invoke | None = None
+    """What the core wants invoked, when there was no invocation left for it."""
 
 
 class Poller:
@@ -112,9 +114,11 @@ class Poller:
     def _go_on(self, shard: ShardOfStream, invocations: int, until: float) -> None:
         reader, time = self._reader(shard.shard_id), self._time
         for _ in range(MOST_STEPS):
-            match reader.core.next(time.now):
+            step, reader.asked = reader.asked or reader.core.next(time.now), None
+            match step:
                 case Invoke(batch):
                     if not invocations:
+                        reader.asked = step
                         return
                     invocations -= 1
                     self._deliver(reader.core, shard, batch)

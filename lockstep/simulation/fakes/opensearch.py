@@ -267,6 +267,10 @@ class _Indices:
 
         return self._client.carried(found)
 
+    def refresh(self, *, index: str) -> dict[str, Any]:
+        """What is written is found at once here: nothing to do."""
+        return self._client.carried(lambda: {"_index": index})
+
 
 def transport_error(status: int, code: str) -> TransportError:
     """What opensearch-py raises for an answer that is an error."""
