@@ -349,6 +349,8 @@ def audit_command(name: str | None, state: Path, *, as_json: bool) -> None:
         if found.reason:
             answers.print(printable(found.reason))
         answers.print(f"audit: {found.result} ({found.seconds:.1f} s)")
+    if found.result == "different" and not system.status().caught_up:
+        notes.print("a consumer is behind: `lockstep status --wait 60`, then audit again")
     sys.exit(found.exit_code)
 
 

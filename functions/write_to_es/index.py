@@ -16,7 +16,7 @@ from shared.sink import MisconfiguredError
 LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
 # Creating an index waits for the cluster's state; a deployment has time.
 _PATIENCE = {"request_timeout": 30}
-_REBUILD = "make a new index with `lockstep rebuild`"
+_REBUILD = "this takes a new index (docs/search.md, Changing it)"
 
 
 class Created(msgspec.Struct, frozen=True):

@@ -89,8 +89,15 @@ def audit(
                     spill.add(name, entries)
                     counts[name] += len(entries)
                     progress(name, counts[name])
-            suspects = (image_id for image_id, kind in spill.differences(time.now()) if kind)
-            found = _second_look(suspects, table, index, quarantined_images, time)
+            suspects = spill.differences(time.now())
+            found = _second_look(
+                suspects,
+                counts,
+                table=table,
+                index=index,
+                quarantined_images=quarantined_images,
+                time=time,
+            )
         except StoreUnreadableError as error:
             reason = str(error)
         finally:
@@ -106,22 +113,39 @@ def audit(
     )
 
 
+class _Suspect(msgspec.Struct, frozen=True):
+    """An image that differed when both stores were read, and where it was."""
+
+    image_id: str
+    in_table: bool
+    in_index: bool
+
+
 def _second_look(
-    suspects: Iterable[str],
+    suspects: Iterable[_Suspect],
+    counts: dict[str, int],
+    *,
     table: Entries,
     index: Entries,
     quarantined_images: Callable[[], Iterable[str]],
     time: Time,
 ) -> Counter[str]:
-    """The differences that are still there when both stores are asked again, image by image."""
+    """The differences that are still there when both stores are asked again, image by image.
+
+    `counts` then counts what is there at this look.
+    """
     found: Counter[str] = Counter()
     explained: set[str] | None = None
-    for image_ids in batched(suspects, LOOKUP, strict=False):
+    for some in batched(suspects, LOOKUP, strict=False):
+        image_ids = [suspect.image_id for suspect in some]
         if explained is None:
             time.sleep(SECOND_LOOK_AFTER)
             explained = set(quarantined_images())
         in_table, in_index = table.now(image_ids), index.now(image_ids)
-        for image_id in image_ids:
+        for suspect in some:
+            image_id = suspect.image_id
+            counts["table"] += (image_id in in_table) - suspect.in_table
+            counts["index"] += (image_id in in_index) - suspect.in_index
             kind = difference(in_table.get(image_id), in_index.get(image_id), now=time.now())
             if kind is not None:
                 found[kind] += 1
@@ -151,13 +175,14 @@ class _Spill:
         )
         self._database.execute("COMMIT")
 
-    def differences(self, now: float) -> Iterator[tuple[str, str | None]]:
+    def differences(self, now: float) -> Iterator[_Suspect]:
         rows = self._database.execute("""
             SELECT coalesce(t.image_id, i.image_id), t.entry, i.entry
             FROM "table" AS t FULL OUTER JOIN "index" AS i ON t.image_id = i.image_id
         """)
         for image_id, in_table, in_index in rows:
-            yield image_id, difference(_entry(in_table), _entry(in_index), now=now)
+            if difference(_entry(in_table), _entry(in_index), now=now) is not None:
+                yield _Suspect(image_id, in_table is not None, in_index is not None)
 
     def close(self) -> None:
         self._database.close()
