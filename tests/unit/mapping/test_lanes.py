@@ -9,12 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.core import AGGREGATED, READ_RECORDS
+from lockstep.local.mapping.core import (
+    AGGREGATED,
+    READ_RECORDS,
+    Advance,
+    Invoke,
+    Read,
+    Shard,
+    Wait,
+)
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import (
     DONE,
     RAISED,
+    START,
     Batch,
     History,
     entry,
@@ -112,6 +121,24 @@ def test_a_lane_that_does_not_move_holds_up_the_shard_in_the_end() -> None:
     ahead = sum(len(batch) for batch in before if batch != ["100"])
     assert READ_RECORDS <= ahead <= 3 * READ_RECORDS
     assert given_up > 3600 - 60
+
+
+def test_a_stream_that_does_not_answer_holds_up_nothing_that_was_read() -> None:
+    """Neither a lane whose invocation ends meanwhile, nor a batch that hoped for more."""
+    shard = Shard(settings(batch_size=2), retention=1e9, chance=lambda: 0.5)
+    assert isinstance(shard.next(START), Read)
+    shard.took(keyed(ONE, OTHER), behind=True, ended=False, now=START)
+    assert isinstance(shard.next(START), Read), "for fuller batches"
+
+    shard.unread(again=START + 30)
+
+    assert isinstance(shard.next(START), Invoke)
+    assert isinstance(shard.next(START), Invoke)
+    assert shard.next(START) == Wait(START + 30)
+    shard.answered(DONE, request_id="r", now=START + 1)
+    assert shard.next(START + 1) == Advance("100")
+    shard.advanced()
+    assert isinstance(shard.next(START + 30), Read)
 
 
 def test_aggregated_records_share_one_lane() -> None:

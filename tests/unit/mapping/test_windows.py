@@ -201,6 +201,21 @@ def test_a_final_invocation_that_always_fails_is_given_up(
     assert history.checkpoints == ["1"]
 
 
+def test_batches_are_gathered_inside_a_tumbling_window() -> None:
+    """MaximumBatchingWindowInSeconds counts from when the lane became idle, or idle again."""
+    stream: list[Entry | float] = [
+        *entries("1"),
+        25.0,
+        *(entry(number, arrived_at=START + 25) for number in "2"),
+        3.0,
+        *(entry(number, arrived_at=START + 28) for number in "3"),
+    ]
+
+    history = play(stream, counting, settings(window_seconds=10))
+
+    assert history.invocations == [["1"], ["2", "3"], []]
+
+
 def test_records_leave_room_for_the_largest_state() -> None:
     third = PAYLOAD_BYTES // 3
     view = View(0, 60, b" " * STATE_BYTES, final=False, early=False)
