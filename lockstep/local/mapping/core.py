@@ -45,7 +45,7 @@ type Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Read at most so many records, then say `took`."""
+    """Read at most so many records, then say `took` or `unread`."""
 
     limit: int
 
@@ -287,9 +287,9 @@ class _Lane:
 
     def _begin_batch(self, now: float, tail: _Tail) -> None:
         """Cut a batch if it is time, or end the tumbling window if its time is over."""
-        windows = self._windows
+        windows, due = self._windows, self._due(now, tail)
         if windows is None:
-            if self._due(now, tail):
+            if due:
                 self._pieces.append(_Piece(self._buffer.cut()))
             return
         if self._buffer:
@@ -299,7 +299,7 @@ class _Lane:
             over = windows.open and (tail.ended or tail.caught_up_at >= windows.end)
         if over:
             self._pieces.append(_Piece((), final=True))
-        elif self._buffer and (self._buffer.reaches(windows.end) or self._due(now, tail)):
+        elif self._buffer and (self._buffer.reaches(windows.end) or due):
             self._pieces.append(_Piece(self._buffer.cut(before=windows.end)))
 
     def _count(self, cause: str, piece: _Piece, function_error: str | None, now: float) -> Turn:
@@ -449,6 +449,11 @@ class Shard:
             self._read_at = now
         else:
             self._read_at = now + (GAP_READ_SECONDS if behind else IDLE_READ_SECONDS)
+
+    def unread(self, *, again: float) -> None:
+        """The read failed, and is to be tried again at this time; what is there goes on."""
+        self._more_at_once = False
+        self._read_at = again
 
     def answered(
         self, answer: Returned | Errored | Throttled, *, request_id: str, now: float, lane: int = 0

@@ -341,12 +341,12 @@ class ShardDriver:
                 self._shard.took([], behind=False, ended=True, now=time.time())
                 return
             self._outage.began(str(error))
-            self._pause()
+            self._shard.unread(again=time.time() + self._next_pause())
             return
         except PositionLostError as error:
             log.warning("%s: checkpoint lost, starting anew: %s", self._place.shard_id, error)
             self._reader = self._world.stream.reader(self._place.shard_id, self._again)
-            self._pause()
+            self._shard.unread(again=time.time() + self._next_pause())
             return
         self._outage.ended()
         self._failures = 0
@@ -427,7 +427,7 @@ class ShardDriver:
                 where = self._world.destination.write(document, at)
             except DestinationError as error:
                 log.warning("%s: failure document not written: %s", self._place.shard_id, error)
-                self._pause()
+                self._stopping.wait(self._next_pause())
                 return
         self._failures = 0
         self._shard.discarded(lane=discard.lane)
@@ -441,9 +441,11 @@ class ShardDriver:
             where,
         )
 
-    def _pause(self) -> None:
-        self._stopping.wait(pause_after(self._failures, random.random()))  # noqa: S311  # jitter
+    def _next_pause(self) -> float:
+        """Seconds to wait after one more failure of the stream or the destination."""
+        pause = pause_after(self._failures, random.random())  # noqa: S311  # jitter
         self._failures += 1
+        return pause
 
     def _say(self, turn: Turn, entries: tuple[Entry, ...]) -> None:
         records = (

@@ -80,6 +80,11 @@ def test_the_function_sees_lambdas_environment_and_context_only(stage: Stage) ->
 
 @pytest.mark.parametrize("trouble", ["hang once", "crash once", "raise once"])
 def test_a_batch_comes_again_in_a_fresh_process_if_need_be(stage: Stage, trouble: str) -> None:
+    """What is not known to be done comes again.
+
+    Rule: at least once.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     stage.put("before", trouble, "after")
     stage.template(timeout=2)
 
@@ -280,6 +285,11 @@ def test_a_stream_that_is_made_again_is_read_from_its_start(stage: Stage) -> Non
 
 
 def test_one_shards_poison_holds_up_no_other_shard(tmp_path: Path) -> None:
+    """A batch holds one shard's records.
+
+    Rule: one shard.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     with staged(tmp_path, shards=2) as stage:
         shards = stage.client.list_shards(StreamName=STREAM)["Shards"]
         keys = [shard["HashKeyRange"]["StartingHashKey"] for shard in shards]
@@ -374,6 +384,11 @@ def test_a_disabled_mapping_says_so(stage: Stage) -> None:
 
 
 def test_a_mapping_that_is_disabled_goes_on_at_the_last_processed_record(stage: Stage) -> None:
+    """A disabled mapping goes on at the last processed record.
+
+    Rule: Enabled.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     stage.put("before")
     with stage.mapping() as process:
         stage.until(lambda: _checkpoints(stage) != [])

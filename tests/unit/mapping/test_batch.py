@@ -42,6 +42,11 @@ def test_a_batch_takes_the_first_records_in_order() -> None:
 
 
 def test_six_megabytes_to_the_byte_fit() -> None:
+    """A batch is cut at 6 MB of invocation payload.
+
+    Rule: payload.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     one, other = entry("1", size=100), entry("2", size=PAYLOAD_BYTES - AROUND - 100 - 1)
     buffer = buffer_of(one, other, entry("3"))
 

@@ -45,7 +45,11 @@ def settings(**changes: Any) -> Settings:
 
 
 def test_progress_by_a_partial_response_starts_a_new_quota() -> None:
-    """Recorded (1): batch of 3, 3 retries, the last of six records always fails."""
+    """Recorded (1): batch of 3, 3 retries, the last of six records always fails.
+
+    Rule: new quota.
+    Source: recorded from real AWS
+    """
     history = play(
         entries("1", "2", "3", "4", "5", "6"), reporting("6"), settings(batch_size=3, retries=3)
     )
@@ -71,7 +75,11 @@ def test_progress_gives_back_the_retries_that_were_used() -> None:
 
 @pytest.mark.parametrize(("retries", "invocations"), [(0, 1), (1, 2), (2, 3)])
 def test_n_retries_mean_one_invocation_more(retries: int, invocations: int) -> None:
-    """Recorded (2)."""
+    """Recorded (2).
+
+    Rule: MaximumRetryAttempts.
+    Source: recorded from real AWS
+    """
     history = play(entries("1"), raising("1"), settings(retries=retries))
 
     assert len(history.invocations) == invocations
@@ -90,7 +98,11 @@ def test_n_retries_mean_one_invocation_more(retries: int, invocations: int) -> N
     ids=["unknown", "empty", "null", "misnamed", "misnamed and null"],
 )
 def test_an_identifier_that_cannot_be_right_fails_the_whole_batch(answer: Returned) -> None:
-    """Recorded (3): retried whole, then discarded, and the function had no error."""
+    """Recorded (3): retried whole, then discarded, and the function had no error.
+
+    Rule: wrong identifier.
+    Source: recorded from real AWS
+    """
     history = play(entries("1", "2", "3"), lambda _: answer, settings(retries=2))
 
     assert history.invocations == [["1", "2", "3"]] * 3
@@ -99,7 +111,11 @@ def test_an_identifier_that_cannot_be_right_fails_the_whole_batch(answer: Return
 
 
 def test_an_exception_is_an_unhandled_function_error() -> None:
-    """Recorded (3)."""
+    """Recorded (3).
+
+    Rule: exception.
+    Source: recorded from real AWS
+    """
     history = play(entries("1", "2"), raising("2"), settings(retries=2))
 
     assert history.invocations == [["1", "2"]] * 3
@@ -108,7 +124,11 @@ def test_an_exception_is_an_unhandled_function_error() -> None:
 
 
 def test_an_expired_record_is_discarded_alone_ahead_of_fresh_ones() -> None:
-    """Recorded (4): one expired record ahead of five fresh ones."""
+    """Recorded (4): one expired record ahead of five fresh ones.
+
+    Rule: MaximumRecordAgeInSeconds.
+    Source: recorded from real AWS
+    """
     old = entry("1", arrived_at=START - 61)
     fresh = entries("2", "3", "4", "5", "6")
 
@@ -140,7 +160,11 @@ def test_expired_records_in_a_row_share_one_document() -> None:
 
 
 def test_sixty_seconds_of_endless_retries_are_eight_invocations() -> None:
-    """Recorded (5): the back-off grows."""
+    """Recorded (5): the back-off grows.
+
+    Rule: back-off.
+    Source: recorded from real AWS
+    """
     history = play(entries("1"), raising("1"), settings(age_seconds=60))
 
     assert len(history.invocations) == 8
@@ -152,7 +176,11 @@ def test_sixty_seconds_of_endless_retries_are_eight_invocations() -> None:
 
 
 def test_endless_retries_end_when_the_stream_forgets_the_record() -> None:
-    """FACTS.md: MaximumRetryAttempts -1 (until expiry)."""
+    """FACTS.md: MaximumRetryAttempts -1 (until expiry).
+
+    Rule: MaximumRetryAttempts, -1.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     history = play(entries("1"), raising("1"), settings(), retention=3600.0)
 
     assert history.discarded == [["1"]]
@@ -161,7 +189,11 @@ def test_endless_retries_end_when_the_stream_forgets_the_record() -> None:
 
 
 def test_the_lowest_of_several_identifiers_is_the_checkpoint() -> None:
-    """FACTS.md: retry starts there, inclusive. As numbers: 9 is before 10."""
+    """FACTS.md: retry starts there, inclusive. As numbers: 9 is before 10.
+
+    Rule: lowest.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
+    """
     answers = [report("11", "9", "10"), DONE]
 
     history = play(entries("8", "9", "10", "11"), lambda _: answers.pop(0), REPORTS)
@@ -171,7 +203,11 @@ def test_the_lowest_of_several_identifiers_is_the_checkpoint() -> None:
 
 
 def test_records_that_were_never_tried_go_with_the_poison_ahead_of_them() -> None:
-    """FACTS.md: the batch, as it then stands, goes to the destination and the shard moves on."""
+    """FACTS.md: the batch, as it then stands, goes to the destination and the shard moves on.
+
+    Rule: exhausted.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
+    """
     history = play(entries("1", "2", "3", "4"), reporting("2"), settings(batch_size=3, retries=1))
 
     assert history.invocations == [["1", "2", "3"], ["2", "3"], ["2", "3"], ["4"]]
@@ -180,7 +216,11 @@ def test_records_that_were_never_tried_go_with_the_poison_ahead_of_them() -> Non
 
 
 def test_responses_are_ignored_without_report_batch_item_failures() -> None:
-    """FACTS.md, FunctionResponseTypes."""
+    """FACTS.md, FunctionResponseTypes.
+
+    Rule: FunctionResponseTypes.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
+    """
     history = play(entries("1", "2"), reporting("1"), Settings())
 
     assert history.invocations == [["1", "2"]]
@@ -189,7 +229,11 @@ def test_responses_are_ignored_without_report_batch_item_failures() -> None:
 
 
 def test_a_failed_batch_is_cut_into_halves_until_the_poison_is_alone() -> None:
-    """FACTS.md, BisectBatchOnFunctionError: splits cost no retry."""
+    """FACTS.md, BisectBatchOnFunctionError: splits cost no retry.
+
+    Rule: BisectBatchOnFunctionError.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     numbers = [str(number) for number in range(1, 9)]
 
     history = play(entries(*numbers), raising("3"), settings(bisect=True, retries=1))
@@ -210,7 +254,11 @@ def test_a_failed_batch_is_cut_into_halves_until_the_poison_is_alone() -> None:
 
 
 def test_bisecting_splits_a_partial_response_at_the_reported_record_only() -> None:
-    """FACTS.md, BisectBatchOnFunctionError."""
+    """FACTS.md, BisectBatchOnFunctionError.
+
+    Rule: BisectBatchOnFunctionError, partial response.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
+    """
     history = play(
         entries("1", "2", "3", "4", "5"), reporting("2"), settings(bisect=True, retries=1)
     )
@@ -230,7 +278,11 @@ def test_halves_inherit_the_retries_that_were_used() -> None:
 
 
 def test_throttled_invocations_use_up_no_retry() -> None:
-    """FACTS.md, MaximumRetryAttempts."""
+    """FACTS.md, MaximumRetryAttempts.
+
+    Rule: throttling.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     answers: list[Throttled | Errored] = [Throttled(), RAISED, Throttled(), Throttled(), RAISED]
 
     history = play(entries("1"), lambda _: answers.pop(0), settings(retries=1))
@@ -240,6 +292,11 @@ def test_throttled_invocations_use_up_no_retry() -> None:
 
 
 def test_a_batch_is_cut_at_the_batch_size() -> None:
+    """A batch has at most so many records.
+
+    Rule: BatchSize.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     history = play(entries("1", "2", "3", "4", "5"), reporting(), settings(batch_size=2))
 
     assert history.invocations == [["1", "2"], ["3", "4"], ["5"]]
@@ -255,6 +312,11 @@ def test_a_batch_is_cut_at_six_megabytes_of_invocation() -> None:
 
 
 def test_a_full_batch_waits_for_no_window() -> None:
+    """A full batch is invoked at once.
+
+    Rule: full batch.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     stream: list[Entry | float] = [*entries("1", "2"), 1000.0, *entries("3")]
 
     history = play(stream, reporting(), settings(batch_size=2, window_seconds=300))
@@ -263,6 +325,11 @@ def test_a_full_batch_waits_for_no_window() -> None:
 
 
 def test_a_window_gathers_what_comes_in_its_time() -> None:
+    """A batch that is not full waits for more, so long.
+
+    Rule: MaximumBatchingWindowInSeconds.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     stream: list[Entry | float] = [
         *entries("1"),
         3.0,
@@ -284,6 +351,9 @@ def test_the_next_window_opens_when_the_invocation_ends() -> None:
 
     The first invocation lasts from 10 to 14, so the second window is open until 24; the clock
     of the first one would have ended it at 20.
+
+    Rule: next window.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
     """
     stream: list[Entry | float] = [
         *entries("1"),
@@ -396,6 +466,11 @@ def test_success_makes_the_next_pause_short_again() -> None:
 
 
 def test_a_child_waits_until_its_parents_are_read_to_the_end() -> None:
+    """A child shard waits until its parents are read to the end.
+
+    Rule: parents first.
+    Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html
+    """
     listed = {
         "left": frozenset[str](),
         "right": frozenset[str](),

@@ -28,6 +28,11 @@ def written(discard: Discard) -> Any:
 
 
 def test_it_says_what_was_tried_and_keeps_the_payload() -> None:
+    """S3 gets the whole document, with the payload.
+
+    Rule: OnFailure, S3.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
     assert written(TRIED_OUT) == {
         "requestContext": {
             "requestId": "request-4",
@@ -56,6 +61,11 @@ def test_it_says_what_was_tried_and_keeps_the_payload() -> None:
 
 
 def test_records_that_grew_too_old_have_no_response() -> None:
+    """(4) It has no responseContext.
+
+    Rule: RecordAgeExceeded.
+    Source: recorded from real AWS
+    """
     document = written(Discard(ENTRIES, "RecordAgeExceeded", 0, None, None))
 
     assert "responseContext" not in document
@@ -74,6 +84,11 @@ def test_an_exception_is_told_as_unhandled() -> None:
 
 
 def test_the_bucket_gets_it_under_lambdas_key() -> None:
+    """aws/lambda/MAPPING-UUID/SHARD/YYYY/MM/DD/....
+
+    Rule: OnFailure, S3 key.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
     put: list[dict[str, Any]] = []
     destination = BucketDestination(
         lambda **request: put.append(request), "set-aside", mapping_uuid="m", new_id=lambda: "n"

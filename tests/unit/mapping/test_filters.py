@@ -57,6 +57,11 @@ BETWEEN = {"numeric": [">", 10, "<=", 20]}
     ],
 )
 def test_a_rule_lets_through_what_it_names(rule: object, value: object) -> None:
+    """Exact, null, empty, prefix, suffix, numeric, exists, anything-but.
+
+    Rule: FilterCriteria, rules.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    """
     assert passes({"field": [rule]}, {"field": value, "other": 1})
 
 
@@ -103,6 +108,11 @@ def test_a_field_that_is_not_there_obeys_one_rule_only(rule: object) -> None:
 
 
 def test_fields_are_joined_by_and_rules_and_filters_by_or() -> None:
+    """Fields are joined by and, rules and filters by or.
+
+    Rule: FilterCriteria.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    """
     pattern = {"order": {"type": ["buy", "sell"], "stock": ["ANYCO"]}}
 
     assert passes(pattern, {"order": {"type": "sell", "stock": "ANYCO"}})
@@ -136,6 +146,11 @@ def test_one_item_of_a_list_must_match_alone() -> None:
     ids=["nothing", "text", "cut off", "bytes", "bytes in text", "nested", "aggregated"],
 )
 def test_data_that_is_no_json_is_dropped(data: bytes) -> None:
+    """A record whose data is no JSON is dropped without a word.
+
+    Rule: FilterCriteria, no JSON.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
+    """
     assert not filters({"a": [{"exists": False}]}).match(data)
 
 
@@ -145,6 +160,11 @@ def test_json_that_is_no_object_has_no_fields() -> None:
 
 
 def test_the_checkpoint_passes_what_is_dropped() -> None:
+    """The checkpoint passes what is dropped.
+
+    Rule: FilterCriteria, checkpoint.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
+    """
     stream = [
         entry("1", data=b'{"a":2}'),
         entry("2", data=b'{"a":1}'),
@@ -184,6 +204,11 @@ def test_a_shard_of_which_nothing_passes_ends_without_an_invocation() -> None:
     ],
 )
 def test_criteria_of_another_shape_are_refused(criteria: Any, message: str) -> None:
+    """Up to 10 patterns, on data only.
+
+    Rule: FilterCriteria, data.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
+    """
     with pytest.raises(PatternError, match=message):
         filters_from(criteria)
 

@@ -9,12 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.core import AGGREGATED, READ_RECORDS
+from lockstep.local.mapping.core import (
+    AGGREGATED,
+    READ_RECORDS,
+    Advance,
+    Invoke,
+    Read,
+    Shard,
+    Wait,
+)
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import (
     DONE,
     RAISED,
+    START,
     Batch,
     History,
     entry,
@@ -53,6 +62,11 @@ def test_batches_of_one_key_run_one_after_the_other() -> None:
 
 
 def test_never_do_more_batches_run_than_the_factor_says() -> None:
+    """So many batches of a shard run at once.
+
+    Rule: ParallelizationFactor.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     stream = keyed(*(f"key-{number}" for number in range(200)))
 
     history = play(
@@ -63,7 +77,11 @@ def test_never_do_more_batches_run_than_the_factor_says() -> None:
 
 
 def test_the_checkpoint_is_below_the_lowest_record_that_is_not_settled() -> None:
-    """The slow first record holds the checkpoint, and nothing else."""
+    """The slow first record holds the checkpoint, and nothing else.
+
+    Rule: ParallelizationFactor, checkpoint.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     stream = keyed(ONE, OTHER, OTHER)
 
     history = play(
@@ -105,8 +123,30 @@ def test_a_lane_that_does_not_move_holds_up_the_shard_in_the_end() -> None:
     assert given_up > 3600 - 60
 
 
+def test_a_stream_that_does_not_answer_holds_up_nothing_that_was_read() -> None:
+    """Neither a lane whose invocation ends meanwhile, nor a batch that hoped for more."""
+    shard = Shard(settings(batch_size=2), retention=1e9, chance=lambda: 0.5)
+    assert isinstance(shard.next(START), Read)
+    shard.took(keyed(ONE, OTHER), behind=True, ended=False, now=START)
+    assert isinstance(shard.next(START), Read), "for fuller batches"
+
+    shard.unread(again=START + 30)
+
+    assert isinstance(shard.next(START), Invoke)
+    assert isinstance(shard.next(START), Invoke)
+    assert shard.next(START) == Wait(START + 30)
+    shard.answered(DONE, request_id="r", now=START + 1)
+    assert shard.next(START + 1) == Advance("100")
+    shard.advanced()
+    assert isinstance(shard.next(START + 30), Read)
+
+
 def test_aggregated_records_share_one_lane() -> None:
-    """FACTS.md: they defeat ParallelizationFactor, for they hold records of many keys."""
+    """FACTS.md: they defeat ParallelizationFactor, for they hold records of many keys.
+
+    Rule: aggregated records.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     stream = [
         entry(str(number), key=f"key-{number}", data=AGGREGATED + b"...") for number in range(5)
     ]
@@ -146,6 +186,11 @@ def test_whatever_fails_each_keys_records_are_first_tried_in_order_and_none_is_l
     retries: int | None,
     bisect: bool,
 ) -> None:
+    """Each key's records keep their order whatever the factor.
+
+    Rule: ParallelizationFactor, order.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     stream = keyed(*keys)
     key_of = {one.sequence_number: one.partition_key for one in stream}
     settled: list[str] = []

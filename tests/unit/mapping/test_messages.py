@@ -48,6 +48,11 @@ def received(sqs: Any, url: str) -> list[Any]:
 
 
 def test_a_queue_gets_the_document_without_the_payload(queue: tuple[Any, str, str]) -> None:
+    """SQS gets the document without the payload.
+
+    Rule: OnFailure, SQS.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
     sqs, url, arn = queue
     found = destination(arn)
     assert isinstance(found, Queue)
@@ -68,6 +73,11 @@ def test_a_queue_gets_the_document_without_the_payload(queue: tuple[Any, str, st
 
 
 def test_a_topic_gets_the_same(aws: boto3.Session, queue: tuple[Any, str, str]) -> None:
+    """SNS gets the document without the payload.
+
+    Rule: OnFailure, SNS.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
     sqs, url, queue_arn = queue
     sns: Any = aws.client("sns")
     arn = sns.create_topic(Name="given-up")["TopicArn"]

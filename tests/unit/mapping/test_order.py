@@ -27,6 +27,11 @@ def test_every_record_is_settled_once_and_first_tried_in_order(
     bisect: bool,
     window: int,
 ) -> None:
+    """Records are in order the first time.
+
+    Rule: order.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    """
     numbers = [str(1000 + position) for position in range(count)]
     succeeded: list[str] = []
     left = iter(moods)

@@ -332,7 +332,11 @@ def test_a_final_invocation_that_is_given_up_leaves_no_document(
 def test_a_shard_without_a_checkpoint_begins_where_the_mapping_says(
     checkpoints: Checkpoints, said: str
 ) -> None:
-    """LATEST is when the mapping was made, so that a restart or a child shard misses nothing."""
+    """LATEST is when the mapping was made, so that a restart or a child shard misses nothing.
+
+    Rule: StartingPosition.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     stream = Stream([record("1")])
 
     world = Collaborators(stream, Function(), checkpoints, None)

@@ -34,6 +34,11 @@ def judged(payload: str) -> Judgement:
     ],
 )
 def test_an_empty_response_is_success(payload: str) -> None:
+    """Empty or null responses and failures.
+
+    Rule: success.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
+    """
     assert judged(payload) == Succeeded()
 
 

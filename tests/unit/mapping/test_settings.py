@@ -23,6 +23,11 @@ TOPIC = "arn:aws:sns:us-east-1:000000000000:given-up"
 
 
 def test_what_is_not_said_has_lambdas_default() -> None:
+    """What is not said has Lambda's default.
+
+    Rule: defaults.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     assert settings_from(REQUIRED) == Settings(
         starting_position="TRIM_HORIZON",
         starting_timestamp=None,
@@ -87,6 +92,11 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
     ],
 )
 def test_a_range_holds_its_ends_and_nothing_beyond(name: str, lowest: int, highest: int) -> None:
+    """Each number has its range, ends included.
+
+    Rule: ranges.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
     settings_from(REQUIRED | {name: lowest})
     settings_from(REQUIRED | {name: highest})
     for beyond in (lowest - 1, highest + 1):

@@ -8,6 +8,11 @@ from lockstep.local.mapping.response import Throttled
 
 
 def test_a_function_whose_concurrency_is_used_up_is_not_called(tmp_path: Path) -> None:
+    """Beyond it an invocation is throttled.
+
+    Rule: reserved concurrency.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
     function = Function("f", "f", "f.handle", "arn:role", 3, 128, {}, reserved_concurrency=0)
     pool = Pool(function, "us-east-1", {}, root=tmp_path, log=tmp_path / "log")
 

@@ -43,7 +43,11 @@ def finals(views: list[View]) -> list[tuple[float, object]]:
 
 
 def test_a_record_belongs_to_the_window_in_which_it_arrived() -> None:
-    """Boundaries by the times at which the records were inserted into the stream."""
+    """Boundaries by the times at which the records were inserted into the stream.
+
+    Rule: TumblingWindowInSeconds.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     stream = [
         entry("1", arrived_at=START),
         entry("2", arrived_at=START + 59.999),
@@ -59,6 +63,11 @@ def test_a_record_belongs_to_the_window_in_which_it_arrived() -> None:
 
 
 def test_the_state_goes_from_invocation_to_invocation_and_begins_empty() -> None:
+    """The state goes from invocation to invocation.
+
+    Rule: tumbling state.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     history = play(entries("1", "2", "3"), counting, settings(batch_size=1))
 
     assert [view.state for view in history.views] == [
@@ -80,7 +89,11 @@ def test_a_window_that_gets_no_more_records_ends_when_its_time_is_over() -> None
 
 
 def test_a_shards_end_is_its_windows_end() -> None:
-    """Aggregation does not go over a split or merge: children begin with a fresh state."""
+    """Aggregation does not go over a split or merge: children begin with a fresh state.
+
+    Rule: tumbling, resharding.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     history = play(entries("1"), counting, MINUTE)
 
     assert history.invocations == [["1"], []]
@@ -105,7 +118,11 @@ def test_the_checkpoint_waits_for_the_windows_end() -> None:
 
 
 def test_a_state_beyond_a_megabyte_ends_the_window_early() -> None:
-    """isWindowTerminatedEarly: the same window begins anew with the records that are left."""
+    """isWindowTerminatedEarly: the same window begins anew with the records that are left.
+
+    Rule: tumbling state, 1 MB.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     largest = {"x": "y" * (STATE_BYTES - len('{"x":""}'))}
     answers = [largest, {"x": largest["x"] + "y"}, {}, {"fresh": True}, {}]
 
@@ -123,6 +140,11 @@ def test_a_state_beyond_a_megabyte_ends_the_window_early() -> None:
     "payload", [b"null", b"{}", b'{"batchItemFailures":[]}', b'{"state":null}', b'{"state":[1]}']
 )
 def test_a_response_without_a_state_is_a_failed_invocation(payload: bytes) -> None:
+    """A response without a state is a failed invocation.
+
+    Rule: tumbling state, missing.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     history = play(entries("1", "2"), _in_turn(Returned(payload)), MINUTE)
 
     assert history.invocations == [["1", "2"], ["1", "2"], []]
@@ -148,7 +170,11 @@ def test_a_failed_invocation_leaves_the_state_as_it_was() -> None:
 
 
 def test_what_is_given_up_does_not_end_the_window() -> None:
-    """Retries and age count as without windows."""
+    """Retries and age count as without windows.
+
+    Rule: tumbling, retries.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
 
     def handle(batch: Batch, view: View) -> Answer:
         return RAISED if "2" in batch else counting(batch, view)
@@ -175,6 +201,21 @@ def test_a_final_invocation_that_always_fails_is_given_up(
     assert history.checkpoints == ["1"]
 
 
+def test_batches_are_gathered_inside_a_tumbling_window() -> None:
+    """MaximumBatchingWindowInSeconds counts from when the lane became idle, or idle again."""
+    stream: list[Entry | float] = [
+        *entries("1"),
+        25.0,
+        *(entry(number, arrived_at=START + 25) for number in "2"),
+        3.0,
+        *(entry(number, arrived_at=START + 28) for number in "3"),
+    ]
+
+    history = play(stream, counting, settings(window_seconds=10))
+
+    assert history.invocations == [["1"], ["2", "3"], []]
+
+
 def test_records_leave_room_for_the_largest_state() -> None:
     third = PAYLOAD_BYTES // 3
     view = View(0, 60, b" " * STATE_BYTES, final=False, early=False)
@@ -193,6 +234,11 @@ def test_records_leave_room_for_the_largest_state() -> None:
 
 
 def test_the_event_says_what_lambda_says_of_the_window() -> None:
+    """window, state, isFinalInvokeForWindow, isWindowTerminatedEarly.
+
+    Rule: tumbling event.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
     view = View(1_795_248_000, 1_795_248_060, b'{"count":1}', final=True, early=False)
 
     event = windowed((), view, shard_id="shardId-000000000006", stream_arn="arn:stream")
