@@ -60,7 +60,7 @@ ROWS = 50
 SHOWN = 2_000
 SHOWN_OF_A_FIELD = 200
 
-_AGE = re.compile(r"(\d{1,6})([dhm])")
+_AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -350,7 +350,7 @@ def redrive_command(
             show_cases(found.cases)
             show_rest(found)
             show_report(None, len(ready))
-        return
+        sys.exit(NO if ids and len(ready) < len(found.cases) else 0)
     with notes.status("redriving") as line:
         report = desk.redrive.as_they_were(
             found.cases,
@@ -363,6 +363,7 @@ def redrive_command(
     else:
         show_rest(found)
         show_report(report, len(ready))
+    sys.exit(NO if ids and report.kept else 0)
 
 
 def _settlements(

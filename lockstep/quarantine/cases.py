@@ -4,6 +4,8 @@ import base64
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
 
 import msgspec
 
@@ -21,6 +23,10 @@ from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
 from shared.record import MAX_AHEAD_US
 
 ID_LENGTH = 10
+# Each object takes a request or two: side by side, within a client's ten connections. So few ahead
+# that memory stays small, however large the payloads are.
+READERS = 8
+READ_AHEAD = 64
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -195,22 +201,41 @@ class _Gathering:
 
     def read_objects(self) -> None:
         """What the consumers set aside."""
-        for key, body in self._bodies(PREFIX):
-            try:
-                self._add(read_record(body))
-            except NotOursError as error:
-                self.unreadable.append(Unreadable(key, str(error)))
+        with ThreadPoolExecutor(READERS) as readers:
+            for keys in batched(self._objects.keys(PREFIX), READ_AHEAD, strict=False):
+                for read in readers.map(self._read_object, keys):
+                    match read:
+                        case Case():
+                            self._add(read)
+                        case Unreadable():
+                            self.unreadable.append(read)
+                        case None:  # redriven since it was listed
+                            pass
+
+    def _read_object(self, key: str) -> Case | Unreadable | None:
+        body = self._objects.read(key)
+        if body is None:
+            return None
+        try:
+            case = self._case(read_record(body))
+        except NotOursError as error:
+            return Unreadable(key, str(error))
+        # Where it lies, also if somebody moved it there: that object is what is to be settled.
+        return msgspec.structs.replace(case, keys=(key,))
 
     def read_documents(self, consumers: Mapping[str, str]) -> None:
         """What the mapping gave up, records and all."""
-        for key, body in self._bodies(GIVEN_UP):
+        for key in self._objects.keys(GIVEN_UP):
+            body = self._objects.read(key)
+            if body is None:
+                continue
             try:
                 held = records_of(body, consumers)
             except NotADocumentError as error:
                 self.unreadable.append(Unreadable(key, str(error)))
                 continue
             for one in self._not_redriven(held):
-                self._add(one, document=key)
+                self._add(self._case(one, documents=(key,)))
 
     def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
         """What the mapping gave up and left on the stream."""
@@ -225,14 +250,8 @@ class _Gathering:
             if fetched.gone is not None:
                 self.gone.append(fetched.gone)
             for one in self._not_redriven(fetched.records):
-                self._add(one)
+                self._add(self._case(one))
                 self.fetched[one.key] = one
-
-    def _bodies(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        for key in self._objects.keys(prefix):
-            body = self._objects.read(key)
-            if body is not None:  # else redriven since it was listed
-                yield key, body
 
     def _not_redriven(self, records: Iterable[QuarantinedRecord]) -> Iterator[QuarantinedRecord]:
         """Those that did not go back already; what is in quarantine still did not."""
@@ -241,12 +260,11 @@ class _Gathering:
             if not gone_back or self._objects.read(one.key) is not None:
                 yield one
 
-    def _add(self, held: QuarantinedRecord, *, document: str | None = None) -> None:
-        case = self._case(held, () if document is None else (document,))
+    def _add(self, case: Case) -> None:
         known = self.cases.get(case.id)
         self.cases[case.id] = case if known is None else _merged(known, case)
 
-    def _case(self, held: QuarantinedRecord, documents: tuple[str, ...]) -> Case:
+    def _case(self, held: QuarantinedRecord, documents: tuple[str, ...] = ()) -> Case:
         data = payload(held)
         try:
             event = decode(data)

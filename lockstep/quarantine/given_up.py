@@ -209,6 +209,8 @@ def fetch(
     """
     document = document_in(line)
     function = document.function(consumers)
+    if document.payload is not UNSET:  # a document out of S3: it has what a pointer points at
+        return Fetched(set_aside(document, records_in(document), function), None)
     batch = document.batch
     if batch.stream_arn.rpartition("/")[2] != stream:
         raise NotADocumentError(f"it points at {batch.stream_arn!r}, this stack reads {stream}")

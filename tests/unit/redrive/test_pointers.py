@@ -83,6 +83,12 @@ def test_fetched_records_go_back_and_are_not_fetched_into_a_second_redrive() -> 
     assert again.cases == []
 
 
+def test_a_document_that_has_its_records_asks_no_stream() -> None:
+    shard = Shard([])
+    assert len(shard.fetch(msgspec.json.encode(document(*RECORDS))).records) == 4
+    assert shard.asked == []
+
+
 def test_what_the_stream_has_forgotten_is_said_by_its_numbers() -> None:
     fetched = Shard([5, 6, 7]).fetch(LINE)
     assert len(fetched.records) == 2

@@ -1,5 +1,7 @@
 """The redrive: back onto the stream once, whatever crashes; nothing is ever in no place."""
 
+import datetime as dt
+
 import msgspec
 import pytest
 
@@ -174,6 +176,8 @@ def test_a_conflict_waits_for_a_choice_also_when_only_one_consumer_sees_it() -> 
         (Wanted(image="T1"), {"T1"}),
         (Wanted(image="T3"), set()),
         (Wanted(ids=("nowhere",)), set()),
+        (Wanted(since=dt.datetime(2026, 11, 21, 7, tzinfo=dt.UTC)), {"T1", "T02680"}),
+        (Wanted(since=dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)), set()),
     ],
 )
 def test_only_what_is_wanted_is_found(wanted: Wanted, images: set[str]) -> None:
@@ -191,6 +195,15 @@ def test_an_object_that_is_not_ours_is_named_and_stays() -> None:
     assert [one.where for one in found.unreadable] == ["quarantine/notes.txt", "aws/lambda/x"]
     stand.apply(found)
     assert len(stand.objects.kept) == 2
+
+
+def test_an_object_that_somebody_moved_is_settled_where_it_lies() -> None:
+    stand = Stand()
+    (key,) = stand.set_aside(functions=["write_to_es"])
+    stand.objects.kept["quarantine/elsewhere.json"] = stand.objects.kept.pop(key)
+    assert stand.apply().redriven == 1
+    assert stand.under("quarantine/") == []
+    assert stand.objects.read("redriven/elsewhere.json") is not None
 
 
 def test_a_document_and_the_same_records_own_object_are_one_case() -> None:
