@@ -10,7 +10,7 @@ import opensearchpy
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.producer import Clock as ProducerClock
-from lockstep.producer import PutError, Stamp, moment
+from lockstep.producer import PutError, moment
 from lockstep.simulation import invariants, poison
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -106,7 +106,7 @@ class History:
         self._quarantine = parts.quarantine(self.bucket.put_object)
         self._shown: dict[str, Mapping[str, Any]] = {}
         self._skew = 0.0  # of the producer's clock, and of Lambda's
-        self._stamp = Stamp(lambda: self.time.now + self._skew)
+        self._stamp = parts.stamp(lambda: self.time.now + self._skew)
         self._unput: list[Event] = []
         self.consumers: dict[Function, Consumer] = {
             "write_to_dynamodb": Consumer(

@@ -24,7 +24,7 @@ from lockstep.simulation.parts import (
 from shared.change import Change, Remove
 from shared.deliver import Delivery, deliver
 from shared.event import Event, encode
-from shared.outcome import Applied, Failed, Outcome, Refused, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import BucketQuarantine, QuarantinedRecord, QuarantineError
 from shared.sink import MisconfiguredError, Sink
 
@@ -106,6 +106,11 @@ class RefusalsAreTriedForEver(ImageTable):
         return [
             Failed(one.detail) if isinstance(one, Refused) else one for one in super().send(changes)
         ]
+
+
+class ConflictsAreDuplicates(ImageTable):
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        return [Duplicate() if isinstance(one, Conflict) else one for one in super().send(changes)]
 
 
 class OtherBulk(ImageIndex):
@@ -280,6 +285,10 @@ def takes_lost_answers_for_a_yes(client: Any, stream: str, *, clock: Clock) -> P
     return Producer(cast("Any", Trusting(client)), stream, clock=clock)
 
 
+def stamps_by_the_clock_alone(unix: Callable[[], float]) -> Callable[[], int]:
+    return lambda: int(unix() * 1_000_000)
+
+
 WRONG: Mapping[str, Parts] = {
     "table: no guard": table(Unguarded),
     "table: <= for <": table(GuardLetsEqualIn),
@@ -288,6 +297,7 @@ WRONG: Mapping[str, Parts] = {
     "table: hard delete": table(DeletesItems),
     "table: errors in a 200 overlooked": table(StatementErrorsAreOverlooked),
     "table: refusals tried for ever": table(RefusalsAreTriedForEver),
+    "table: conflicts are duplicates": table(ConflictsAreDuplicates),
     "index: no guard": index(UnguardedIndex),
     "index: external_gte": index(EqualVersionsAreIndexedAgain),
     "index: hard delete": index(DeletesDocuments),
@@ -308,5 +318,6 @@ WRONG: Mapping[str, Parts] = {
     "mapping: reports ignored": Parts(shard=ReportsAreIgnored),
     "mapping: children before parents": Parts(startable=children_first),
     "producer: resends what failed": Parts(producer=ResendsWhatFailed),
+    "producer: stamps go back with the clock": Parts(stamp=stamps_by_the_clock_alone),
     "producer: a lost answer is a yes": Parts(producer=takes_lost_answers_for_a_yes),
 }
