@@ -215,6 +215,14 @@ def checkpoint_one_too_low(records: Sequence[Mapping[str, Any]], **kwargs: Any) 
     return delivery if delivery.checkpoint else msgspec.structs.replace(delivery, checkpoint=last)
 
 
+def one_failure_holds_back_the_batch(
+    records: Sequence[Mapping[str, Any]], **kwargs: Any
+) -> Delivery:
+    delivery = deliver(records, **kwargs)
+    first = _number(records[0])
+    return msgspec.structs.replace(delivery, checkpoint=first) if delivery.checkpoint else delivery
+
+
 def fold_keeps_the_last_position(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
     last = {record["kinesis"]["partitionKey"]: record for record in records}
     return deliver(list(last.values()), **kwargs)
@@ -311,6 +319,7 @@ WRONG: Mapping[str, Parts] = {
     "quarantine: one place for both": quarantine(ForgetsTheFunction),
     "delivery: checkpoint one too high": Parts(deliver=checkpoint_one_too_high),
     "delivery: checkpoint one too low": Parts(deliver=checkpoint_one_too_low),
+    "delivery: one failure holds back the batch": Parts(deliver=one_failure_holds_back_the_batch),
     "delivery: fold keeps the last position": Parts(deliver=fold_keeps_the_last_position),
     "delivery: misconfiguration is success": Parts(deliver=misconfiguration_is_success),
     "delivery: poison stops the batch": Parts(deliver=poison_stops_the_batch),
