@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -10,7 +11,7 @@ import opensearchpy
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.producer import Clock as ProducerClock
-from lockstep.producer import PutError, Stamp, moment
+from lockstep.producer import PutError, moment
 from lockstep.simulation import invariants, poison
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -106,7 +107,7 @@ class History:
         self._quarantine = parts.quarantine(self.bucket.put_object)
         self._shown: dict[str, Mapping[str, Any]] = {}
         self._skew = 0.0  # of the producer's clock, and of Lambda's
-        self._stamp = Stamp(lambda: self.time.now + self._skew)
+        self._stamp = parts.stamp(lambda: self.time.now + self._skew)
         self._unput: list[Event] = []
         self.consumers: dict[Function, Consumer] = {
             "write_to_dynamodb": Consumer(
@@ -344,7 +345,8 @@ class History:
         weather, time = self.weather, self.time
         deadline = time.now + FUNCTION_SECONDS
         weather.deadline = deadline
-        before = weather.hits
+        before, unknown = weather.hits, weather.unknown
+        durable = {one.sequence_number for one in batch if self.is_durable(consumer, one)}
         if consumer.function == "write_to_es" and self.index.missing:
             weather.hit("alias missing")
         clock = Clock(
@@ -378,6 +380,8 @@ class History:
         if time.now > deadline:
             raise ViolationError("I6", f"{consumer.function} overran its time")
         self._hold_to(consumer, batch, delivery, troubled=weather.hits > before)
+        if weather.unknown == unknown:
+            self._hold_to_lowest(consumer, batch, delivery, durable)
         return Returned(msgspec.json.encode(delivery.response()))
 
     def _hold_to(
@@ -400,6 +404,21 @@ class History:
                 raise ViolationError("I8", said)
         if delivery.checkpoint is not None:
             raise ViolationError("I8", f"{delivery.checkpoint} is not of this batch")
+
+    def _hold_to_lowest(
+        self,
+        consumer: Consumer,
+        batch: Sequence[Accepted],
+        delivery: Delivery,
+        durable: AbstractSet[str],
+    ) -> None:
+        """No record is reported that this invocation itself settled, knowing it."""
+        for accepted in batch:
+            number = accepted.sequence_number
+            reported = number == delivery.checkpoint and number not in durable
+            if reported and self.is_durable(consumer, accepted):
+                said = f"{consumer.function} settled {self.meaning(accepted)} and reports it"
+                raise ViolationError("I8", said)
 
     def _as_lambda_shows(self, accepted: Accepted) -> Mapping[str, Any]:
         shown = self._shown.get(accepted.sequence_number)

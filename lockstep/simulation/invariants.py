@@ -63,6 +63,8 @@ def _producer_kept_its_word(history: "History") -> None:
         if not isinstance(meaning, Poison) and (meaning.image_id, meaning.version) in own:
             arrived.setdefault(meaning.image_id, {})[meaning.version] = None
     for image_id, versions in made.items():
+        if versions != sorted(set(versions)):
+            raise ViolationError("I5", f"producer: {image_id} was stamped {versions}")
         there = list(arrived.get(image_id, ()))
         if there != versions:
             invariant = "I5" if sorted(there) == sorted(versions) else "I1"

@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.mapping.core import Shard, startable
-from lockstep.producer import Producer
+from lockstep.producer import Producer, Stamp
 from shared.deliver import Delivery, deliver
 from shared.event import Event
 from shared.quarantine import BucketQuarantine
@@ -54,6 +54,7 @@ class Parts(msgspec.Struct, frozen=True):
     quarantine: Callable[[Callable[..., Mapping[str, Any]]], BucketQuarantine] = bucket_quarantine
     deliver: Callable[..., Delivery] = deliver
     producer: Callable[..., Puts] = Producer
+    stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable
 

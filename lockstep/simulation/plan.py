@@ -41,7 +41,7 @@ _WEIGHTS: dict[Kind, float] = {
     "wait": 0.7,
 }
 _KINDS: tuple[Kind, ...] = get_args(Kind)
-_FEWEST_STEPS, _MOST_STEPS = 4, 18
+_FEWEST_STEPS, _MOST_STEPS = 4, 14
 _TROUBLE = (0.0, 0.05, 0.2, 0.5)
 
 
@@ -90,7 +90,7 @@ def plan(seed: int) -> Plan:
         seed=seed,
         trouble=chance.choice(_TROUBLE),
         shards=chance.randint(1, 3),
-        batch_size=chance.choice((1, 2, 5, 10, 100)),
+        batch_size=chance.choice((1, 3, 10, 100, 100)),
         window_seconds=chance.choice((0, 0, 1)),
         bisect=chance.random() < 0.5,  # noqa: PLR2004 - a coin
         honours_parameters=chance.random() < 0.8,  # noqa: PLR2004 - mostly

@@ -79,6 +79,7 @@ class Weather:
         self.trouble = 0.0
         self.deadline: float | None = None  # of the invocation under way
         self.hits = 0  # faults that any request has met
+        self.unknown = 0  # requests that did their work, unknown to who sent them
 
     def hit(self, fault: Fault) -> None:
         """Take note of a fault that a request met."""
@@ -113,6 +114,7 @@ class TroubledLine:
                 applied = chance.random() < APPLIED_SHARE
                 found[part] = Spoilt(chance.choice(codes), applied)
                 weather.hit(applied_too if applied else failed)
+                weather.unknown += applied
         return found
 
     def carry[T](self, apply: Callable[[], T]) -> T:
@@ -140,6 +142,7 @@ class TroubledLine:
             fault = "server error"
         weather.hit(fault)
         if fault in _APPLIED:
+            weather.unknown += 1
             apply()
         if fault == "zombie request":
             self._later(apply)
@@ -172,6 +175,7 @@ class TroubledLine:
         """The request is still on its way, long after everybody gave it up."""
 
         def land() -> None:
+            self._weather.unknown += 1
             with suppress(AnswerError):  # nobody is there to hear it
                 apply()
 

@@ -1,14 +1,24 @@
 """The simulation: what must always hold does, and a run that did not try says so."""
 
+from typing import TYPE_CHECKING, cast
+
 import msgspec
+import opensearchpy
 import pytest
 
+from lockstep import quarantine
+from lockstep.audit.audit import EXPLAINED, Audit, Time, audit
+from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.simulation.faults import FAULTS, FLOORS_PER_THOUSAND, Tally, missed
 from lockstep.simulation.history import History
-from lockstep.simulation.parts import Parts
+from lockstep.simulation.parts import BUCKET, INDEX, TABLE, Parts
 from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
 from tests.unit.simulation.wrong_parts import WRONG
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
 
 
 def test_whatever_happens_nothing_is_lost_and_nothing_goes_backwards() -> None:
@@ -67,6 +77,31 @@ def test_a_run_that_missed_a_fault_is_no_success() -> None:
     everything["zombie request"] -= 1
     assert missed(everything, 1000) == {"zombie request": FLOORS_PER_THOUSAND["zombie request"]}
     assert set(missed(Tally(), 1000)) == set(FAULTS)
+
+
+def test_the_operators_audit_comes_to_the_same_verdict() -> None:
+    results = set()
+    for seed in range(40):
+        history = History(plan(seed))
+        history.run()
+        found = audited(history)
+        assert sum(found.differences.values()) == 2 * found.differences.get(EXPLAINED, 0)
+        results.add(found.result)
+    assert results == {"equal", "different"}
+
+
+def audited(history: History) -> Audit:
+    bucket = cast("S3Client", history.bucket)
+    return audit(
+        TableEntries(cast("DynamoDBClient", history.table), TABLE),
+        IndexEntries(cast("opensearchpy.OpenSearch", history.index), INDEX),
+        quarantined_images=lambda: quarantine.images(bucket, BUCKET),
+        time=Time(
+            now=lambda: history.time.now,
+            elapsed=lambda: history.time.now,
+            sleep=history.time.advance,
+        ),
+    )
 
 
 @pytest.mark.parametrize("function", ["table", "index"])

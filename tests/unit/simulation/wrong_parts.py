@@ -24,7 +24,7 @@ from lockstep.simulation.parts import (
 from shared.change import Change, Remove
 from shared.deliver import Delivery, deliver
 from shared.event import Event, encode
-from shared.outcome import Applied, Failed, Outcome, Refused, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import BucketQuarantine, QuarantinedRecord, QuarantineError
 from shared.sink import MisconfiguredError, Sink
 
@@ -106,6 +106,11 @@ class RefusalsAreTriedForEver(ImageTable):
         return [
             Failed(one.detail) if isinstance(one, Refused) else one for one in super().send(changes)
         ]
+
+
+class ConflictsAreDuplicates(ImageTable):
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        return [Duplicate() if isinstance(one, Conflict) else one for one in super().send(changes)]
 
 
 class OtherBulk(ImageIndex):
@@ -210,6 +215,14 @@ def checkpoint_one_too_low(records: Sequence[Mapping[str, Any]], **kwargs: Any) 
     return delivery if delivery.checkpoint else msgspec.structs.replace(delivery, checkpoint=last)
 
 
+def one_failure_holds_back_the_batch(
+    records: Sequence[Mapping[str, Any]], **kwargs: Any
+) -> Delivery:
+    delivery = deliver(records, **kwargs)
+    first = _number(records[0])
+    return msgspec.structs.replace(delivery, checkpoint=first) if delivery.checkpoint else delivery
+
+
 def fold_keeps_the_last_position(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
     last = {record["kinesis"]["partitionKey"]: record for record in records}
     return deliver(list(last.values()), **kwargs)
@@ -280,6 +293,10 @@ def takes_lost_answers_for_a_yes(client: Any, stream: str, *, clock: Clock) -> P
     return Producer(cast("Any", Trusting(client)), stream, clock=clock)
 
 
+def stamps_by_the_clock_alone(unix: Callable[[], float]) -> Callable[[], int]:
+    return lambda: int(unix() * 1_000_000)
+
+
 WRONG: Mapping[str, Parts] = {
     "table: no guard": table(Unguarded),
     "table: <= for <": table(GuardLetsEqualIn),
@@ -288,6 +305,7 @@ WRONG: Mapping[str, Parts] = {
     "table: hard delete": table(DeletesItems),
     "table: errors in a 200 overlooked": table(StatementErrorsAreOverlooked),
     "table: refusals tried for ever": table(RefusalsAreTriedForEver),
+    "table: conflicts are duplicates": table(ConflictsAreDuplicates),
     "index: no guard": index(UnguardedIndex),
     "index: external_gte": index(EqualVersionsAreIndexedAgain),
     "index: hard delete": index(DeletesDocuments),
@@ -301,6 +319,7 @@ WRONG: Mapping[str, Parts] = {
     "quarantine: one place for both": quarantine(ForgetsTheFunction),
     "delivery: checkpoint one too high": Parts(deliver=checkpoint_one_too_high),
     "delivery: checkpoint one too low": Parts(deliver=checkpoint_one_too_low),
+    "delivery: one failure holds back the batch": Parts(deliver=one_failure_holds_back_the_batch),
     "delivery: fold keeps the last position": Parts(deliver=fold_keeps_the_last_position),
     "delivery: misconfiguration is success": Parts(deliver=misconfiguration_is_success),
     "delivery: poison stops the batch": Parts(deliver=poison_stops_the_batch),
@@ -308,5 +327,6 @@ WRONG: Mapping[str, Parts] = {
     "mapping: reports ignored": Parts(shard=ReportsAreIgnored),
     "mapping: children before parents": Parts(startable=children_first),
     "producer: resends what failed": Parts(producer=ResendsWhatFailed),
+    "producer: stamps go back with the clock": Parts(stamp=stamps_by_the_clock_alone),
     "producer: a lost answer is a yes": Parts(producer=takes_lost_answers_for_a_yes),
 }
