@@ -5,7 +5,7 @@
 #   make test     everything that must hold: under 10 minutes after the first download
 #   make check    the fast part: lint, types, layers, unit tests
 .DEFAULT_GOAL := test
-.PHONY: demo test check lint types layers unit real contract flow package generated format pins clean
+.PHONY: demo test check lint types layers unit simulation real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -18,7 +18,7 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
-test: check real
+test: check simulation real
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
@@ -37,6 +37,10 @@ layers: $(venv)/dev.done
 
 unit: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/unit
+
+# The real code over fakes that misbehave, in virtual time; every seeded bug must be caught.
+simulation: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/simulation
 
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done

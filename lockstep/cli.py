@@ -326,7 +326,8 @@ def show_status(found: Status) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
-    answers.print(f"in quarantine: {found.quarantined:,}")
+    more = " (`lockstep quarantine list` shows them)" if found.quarantined else ""
+    answers.print(f"in quarantine: {found.quarantined:,}{more}")
 
 
 @main.command("audit")

@@ -1,4 +1,4 @@
-"""What every test may use, and two rules: no sockets in unit tests, no skips on demand."""
+"""What every test may use, and two rules: no sockets where none belong, no skips on demand."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.engines import engines_for_tests
 # Failed assertions in what several test modules share are explained like those of any test.
 pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samples")
 
-UNIT = Path(__file__).parent / "unit"
+WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation")]
 SKIPPED = pytest.StashKey[dict[str, str]]()
 
 
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # First of all, so that a test's own fixtures obey, too.
-    if item.path.is_relative_to(UNIT):
+    if any(item.path.is_relative_to(folder) for folder in WITHOUT_SOCKETS):
         # Unix sockets stay: an asyncio loop wakes itself through one.
         disable_socket(allow_unix_socket=True)
     else:

@@ -22,7 +22,7 @@ from tests.contract.sinks.suite import (
     write_each,
 )
 from tests.contract.sinks.test_opensearch_sink import image_in
-from tests.unit.simulation.test_fake_dynamodb import as_entry
+from tests.simulation.test_fake_dynamodb import as_entry
 
 
 class Noting(OpenSearch):

@@ -8,7 +8,7 @@ from lockstep.cli import main
 from lockstep.simulation import command
 from lockstep.simulation.faults import FAULTS
 from lockstep.simulation.run import Report, simulate
-from tests.unit.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_parts import WRONG
 
 
 def lockstep(*words: object) -> Result:

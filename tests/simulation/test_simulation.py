@@ -14,7 +14,7 @@ from lockstep.simulation.history import History
 from lockstep.simulation.parts import BUCKET, INDEX, TABLE, Parts
 from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
-from tests.unit.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_parts import WRONG
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

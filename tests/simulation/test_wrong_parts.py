@@ -5,7 +5,7 @@ import pytest
 from lockstep.simulation.parts import REAL
 from lockstep.simulation.plan import plan
 from lockstep.simulation.run import broken_by
-from tests.unit.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_parts import WRONG
 
 HISTORIES = 1_000
 
