@@ -4,6 +4,21 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+# Records that can never be applied: each kind of them is a fault as well.
+Kind = Literal[
+    "poison not_utf8",
+    "poison not_json",
+    "poison schema",
+    "poison too_large",
+    "poison aggregated",
+    "poison partition_key",
+    "poison version_ahead",
+    "poison conflict",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+]
+
 Fault = Literal[
     "duplicate delivery",
     "replay of a prefix",
@@ -39,17 +54,7 @@ Fault = Literal[
     "stream down",
     "alias missing",
     "OpenSearch restart",
-    "poison not_utf8",
-    "poison not_json",
-    "poison schema",
-    "poison too_large",
-    "poison aggregated",
-    "poison partition_key",
-    "poison version_ahead",
-    "poison conflict",
-    "refused by the table",
-    "condemned by the table",
-    "refused by the index",
+    Kind,
 ]
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)

@@ -2,32 +2,18 @@
 
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import get_args
 
 import msgspec
 
 from lockstep.producer import moment
-from lockstep.simulation.faults import Fault
+from lockstep.simulation.faults import Kind
 from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
 from shared.event import MAX_EVENT_BYTES, Event, Image, encode
 from shared.record import MAX_AHEAD_US
 
-Kind = Literal[
-    "poison not_utf8",
-    "poison not_json",
-    "poison schema",
-    "poison too_large",
-    "poison aggregated",
-    "poison partition_key",
-    "poison version_ahead",
-    "poison conflict",
-    "refused by the table",
-    "condemned by the table",
-    "refused by the index",
-]
-
 _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
-_ALWAYS_POISON: dict[Fault, Sequence[bytes]] = {
+_ALWAYS_POISON: dict[Kind, Sequence[bytes]] = {
     "poison not_utf8": (b'{"type":"image.upl\xffaded"}', b"\xff"),
     "poison not_json": (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
     "poison schema": (b"null", b"{}", b"[]", b"[" * 5_000 + b"]" * 5_000, b'{"version":1e999}'),
@@ -39,19 +25,7 @@ _NAMES: dict[Kind, str] = {
     "condemned by the table": CONDEMNED_BY_TABLE,
     "refused by the index": REFUSED_BY_INDEX,
 }
-KINDS: tuple[Kind, ...] = (
-    "poison not_utf8",
-    "poison not_json",
-    "poison schema",
-    "poison too_large",
-    "poison aggregated",
-    "poison partition_key",
-    "poison version_ahead",
-    "poison conflict",
-    "refused by the table",
-    "condemned by the table",
-    "refused by the index",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def poisonous(
