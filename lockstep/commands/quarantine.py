@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Literal, get_args
 import click
 import msgspec
 
-from lockstep.cli import NO, NOT_KNOWN, connected, json_option, main, stack_options
+from lockstep.commands.endings import NO, Refusal
+from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.local.mapping.stream import KinesisStream, StreamUnavailableError
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import (
@@ -62,15 +63,6 @@ SHOWN_OF_A_FIELD = 200
 
 _AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
-
-
-class _Refusal(click.ClickException):
-    """One line on standard error."""
-
-    exit_code = NOT_KNOWN
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
 
 
 def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
@@ -141,7 +133,7 @@ class _Desk:
                     wanted=wanted,
                 )
             except StreamUnavailableError as error:
-                raise _Refusal(f"stream {self._system.stack.stream}: {error}") from error
+                raise Refusal(f"stream {self._system.stack.stream}: {error}") from error
 
     def one(self, case_id: str, found: Found) -> Case:
         """The only case whose id starts so."""
@@ -149,10 +141,8 @@ class _Desk:
         if len(cases) == 1:
             return cases[0]
         if cases:
-            raise _Refusal(f"{case_id}: {len(cases)} ids start so: write more of it")
-        raise _Refusal(
-            f"{case_id}: nothing of that id is set aside: see `lockstep quarantine list`"
-        )
+            raise Refusal(f"{case_id}: {len(cases)} ids start so: write more of it")
+        raise Refusal(f"{case_id}: nothing of that id is set aside: see `lockstep quarantine list`")
 
     def record(self, case: Case, found: Found) -> QuarantinedRecord:
         """A case's record, whole."""
@@ -164,12 +154,12 @@ class _Desk:
                 try:
                     return read_record(body)
                 except NotOursError as error:
-                    raise _Refusal(f"{key}: {error}") from error
+                    raise Refusal(f"{key}: {error}") from error
         for document in case.documents:
             for held in self.redrive.records_of(document):
                 if held.key in case.keys:
                     return held
-        raise _Refusal(f"{case.id}: somebody else settled it just now")
+        raise Refusal(f"{case.id}: somebody else settled it just now")
 
     def _fetch(self, line: bytes) -> Fetched:
         stack = self._system.stack
@@ -177,7 +167,7 @@ class _Desk:
         return fetch(line, self._consumers, stack.stream, stream.reader, time.sleep)
 
 
-@main.group("quarantine")
+@click.group("quarantine")
 def quarantine_group() -> None:
     """What is set aside, and why."""
 
@@ -279,10 +269,10 @@ def _looked_up(stores: Stores, case: Case) -> Mapping[str, Content | None]:
     try:
         return {} if case.image_id is None else stores.contents(case.image_id)
     except MalformedContentError as error:
-        raise _Refusal(str(error)) from error
+        raise Refusal(str(error)) from error
 
 
-@main.command("redrive")
+@click.command("redrive")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @stack_options
 @json_option
@@ -378,7 +368,7 @@ def _settlements(
     for where, settle in _orders(desk, found, ids, chosen, mending):
         try:
             settlements.append(settle())
-        except (CannotSettleError, MalformedContentError, _Refusal) as error:
+        except (CannotSettleError, MalformedContentError, Refusal) as error:
             problems.append(f"{where}{error}")
     return settlements, problems
 
