@@ -53,8 +53,6 @@ from lockstep.terminal import answers, notes, print_json, print_table, printable
 from shared.event import InvalidEventError, Reason, decode
 from shared.quarantine import QuarantinedRecord
 
-# As in template.yaml: the horizon, for which tombstones stay, without the stream's retention.
-QUARANTINE_DAYS = 30
 # More rows than this nobody reads; programs get all of them.
 ROWS = 50
 # Of a payload that is no event, and of a field in a comparison.
@@ -92,18 +90,16 @@ pointers_option = click.option(
 age_option = click.option(
     "--quarantine-days",
     type=click.IntRange(1, 3650),
-    default=QUARANTINE_DAYS,
-    show_default=True,
-    help="QuarantineDays of the deployment: older records go back only mended.",
+    help="In place of the stack's QuarantineDays: older records go back only mended.",
 )
 
 
 class _Desk:
     """One stack, with everything that these commands use of it."""
 
-    def __init__(self, system: System, quarantine_days: int) -> None:
+    def __init__(self, system: System, quarantine_days: int | None) -> None:
         stack, clients = system.stack, system.clients
-        self.age = dt.timedelta(days=quarantine_days)
+        self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
         self.objects = BucketObjects(clients.s3, stack.bucket)
         self.stores = Stores(
             table_lookup(clients.dynamodb, stack.table, time.time),
@@ -188,7 +184,7 @@ def list_command(
     image: str | None,
     since: dt.datetime | None,
     pointers: BinaryIO | None,
-    quarantine_days: int,
+    quarantine_days: int | None,
     as_json: bool,
 ) -> None:
     """Each record that is set aside, oldest first, and what can be done about it."""
@@ -205,7 +201,9 @@ def list_command(
 @stack_options
 @json_option
 @age_option
-def stats_command(name: str | None, state: Path, quarantine_days: int, *, as_json: bool) -> None:
+def stats_command(
+    name: str | None, state: Path, quarantine_days: int | None, *, as_json: bool
+) -> None:
     """How much is set aside: by reason, consumer and what can be done."""
     found = _Desk(connected(name, state), quarantine_days).find(Wanted())
     counts = Counter(
@@ -241,13 +239,20 @@ def stats_command(name: str | None, state: Path, quarantine_days: int, *, as_jso
 @click.argument("case_id", metavar="ID")
 @stack_options
 @json_option
+@pointers_option
 @age_option
 def show_command(
-    case_id: str, name: str | None, state: Path, quarantine_days: int, *, as_json: bool
+    case_id: str,
+    name: str | None,
+    state: Path,
+    *,
+    pointers: BinaryIO | None,
+    quarantine_days: int | None,
+    as_json: bool,
 ) -> None:
     """One record: where it came from, why it lies here, and what the stores say of its image."""
     desk = _Desk(connected(name, state), quarantine_days)
-    found = desk.find(Wanted())
+    found = desk.find(Wanted(), pointers)
     case = desk.one(case_id, found)
     data = payload(desk.record(case, found))
     try:
@@ -304,7 +309,7 @@ def redrive_command(
     image: str | None,
     since: dt.datetime | None,
     pointers: BinaryIO | None,
-    quarantine_days: int,
+    quarantine_days: int | None,
     mending: BinaryIO | None,
     chosen: Literal["this", "stored"] | None,
     apply: bool,
