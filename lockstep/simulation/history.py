@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 type Function = Literal["write_to_dynamodb", "write_to_es"]
 
 STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
-# As in template.yaml: several requests' worth.
-FUNCTION_SECONDS = 120.0
 IMAGES = 4
 MOST_EVENTS = 6
 MOST_INVOCATIONS = 3
@@ -261,11 +259,14 @@ class History:
             kind = "poison schema"
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
-        key, data = poison.poisonous(
-            kind, chance, image_id=image_id, version=self._stamp(), taken=taken
-        )
-        self._happened(kind)
-        self.stream.accept(key, data)
+        version = self._stamp()
+        records = [
+            poison.poisonous(kind, chance, image_id=image_id, version=version, taken=taken)
+            for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
+        ]
+        for key, data in records:
+            self._happened(kind)
+            self.stream.accept(key, data)
 
     def _any_event(self) -> Event | None:
         """One of those on the stream."""
@@ -343,7 +344,7 @@ class History:
     def _invoke(self, consumer: Consumer, batch: Sequence[Accepted]) -> Returned | Errored:
         """One invocation, as the doors do it, and its answer held against the stores."""
         weather, time = self.weather, self.time
-        deadline = time.now + FUNCTION_SECONDS
+        deadline = time.now + self._plan.function_seconds
         weather.deadline = deadline
         before, unknown = weather.hits, weather.unknown
         durable = {one.sequence_number for one in batch if self.is_durable(consumer, one)}
