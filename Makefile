@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly check lint types layers unit simulation real contract flow package generated format pins clean
+.PHONY: demo test nightly check lint types layers unit simulation bugs real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -47,6 +47,10 @@ unit: $(venv)/dev.done
 simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/simulation
 
+# The seeded bugs, each with the first history that catches it.
+bugs: $(venv)/dev.done
+	$(bin)/python -m tests.simulation.seeded_bugs
+
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(bin)/pytest $(PYTEST) tests/contract tests/flow tests/package
@@ -64,6 +68,7 @@ package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
 generated: $(venv)/dev.done
 	$(bin)/python -m shared.schema > docs/event.schema.json
 	$(bin)/python -m tests.sample_events
+	$(bin)/python -m tests.simulation.seeded_bugs > docs/seeded-bugs.md
 
 format: $(venv)/dev.done
 	$(bin)/ruff check --fix .
