@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 CONSUMERS = ("write_to_dynamodb", "write_to_es")
 
 LOCAL_REGION = "us-east-1"
+# As in template.yaml, whose default the local stack keeps to.
+QUARANTINE_DAYS = 30
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +33,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `state` is the local stack's folder, None for a deployed one. `index` is the writing alias;
     readers use the alias `INDEX-live`, which hides tombstones. `functions` gives each consumer's
-    name in Lambda.
+    name in Lambda. `quarantine_days` is the age up to which a quarantined record may be redriven:
+    the horizon, for which tombstones stay, without the stream's retention.
     """
 
     endpoints: Endpoints
@@ -42,6 +45,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str
     functions: dict[str, str]
     state: str | None = None
+    quarantine_days: int = QUARANTINE_DAYS
 
     @property
     def live(self) -> str:
@@ -108,6 +112,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                     strict=True,
                 )
             ),
+            quarantine_days=int(outputs["QuarantineDays"]),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: was it deployed from template.yaml?"

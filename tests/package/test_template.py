@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.stack import read_deployed
+from lockstep.stack import QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
@@ -317,12 +317,19 @@ def test_the_domain_is_encrypted_and_closed(template: Template) -> None:
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Mapping[str, Any]:
-            outputs = [{"OutputKey": name, "OutputValue": name} for name in template["Outputs"]]
+            values = {name: name for name in template["Outputs"]} | {"QuarantineDays": "14"}
+            outputs = [{"OutputKey": key, "OutputValue": value} for key, value in values.items()]
             return {"Stacks": [{"Outputs": outputs}]}
 
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
-    assert named | set(found.functions.values()) == template["Outputs"].keys()
+    assert found.quarantine_days == 14
+    assert named | {*found.functions.values(), "QuarantineDays"} == template["Outputs"].keys()
+
+
+def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:
+    assert template["Outputs"]["QuarantineDays"]["Value"] == {"Ref": "QuarantineDays"}
+    assert template["Parameters"]["QuarantineDays"]["Default"] == QUARANTINE_DAYS
 
 
 def test_the_build_is_never_cached() -> None:

@@ -1,11 +1,13 @@
 """Set aside by the real consumers, put back by the operator's commands, met by the same guard."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from click.testing import Result
 
+from lockstep.stack import write_local
 from tests.builders import image, image_event
 from tests.contract.redrive.conftest import Stage
 
@@ -148,12 +150,28 @@ def test_what_the_mapping_gave_up_goes_back_from_its_document(stage: Stage) -> N
     assert stage.names("T1") == {"T1 at version 7"}
 
 
-def test_a_pointer_brings_back_what_the_stream_still_has(stage: Stage, tmp_path: Path) -> None:
+def pointer(stage: Stage) -> dict[str, Any]:
+    """What SQS would have got of a record that was given up: not the record."""
     stage.put_raw(image_event("T1", 7), "T1")
     document = stage.give_up("write_to_es")
     for key in stage.keys("aws/"):
         stage.clients.s3.delete_object(Bucket=stage.stack.bucket, Key=key)
     del document["payload"]
+    return document
+
+
+def test_what_a_pointer_points_at_is_shown_like_any_other(stage: Stage, tmp_path: Path) -> None:
+    pointers = tmp_path / "pointers.ndjson"
+    pointers.write_bytes(msgspec.json.encode(pointer(stage)))
+    (case,) = stage.answer("quarantine", "list", "--pointers", pointers)["cases"]
+    shown = stage.answer("quarantine", "show", case["id"], "--pointers", pointers)
+    assert shown["case"]["reasons"] == ["given_up"]
+    assert shown["contents"]["this"]["image"]["name"] == "T1 at version 7"
+    assert stage.lockstep("quarantine", "show", case["id"]).exit_code == 2
+
+
+def test_a_pointer_brings_back_what_the_stream_still_has(stage: Stage, tmp_path: Path) -> None:
+    document = pointer(stage)
     lost = {**document, "KinesisBatchInfo": document["KinesisBatchInfo"]}
     lost["KinesisBatchInfo"] = lost["KinesisBatchInfo"] | {"shardId": "shardId-000000000077"}
     pointers = tmp_path / "pointers.ndjson"
@@ -170,6 +188,31 @@ def test_a_pointer_brings_back_what_the_stream_still_has(stage: Stage, tmp_path:
     stage.drain()
     assert stage.names("T1") == {"T1 at version 7"}
     assert stage.answer("redrive", "--pointers", pointers, "--apply")["report"]["redriven"] == 0
+
+
+@pytest.mark.parametrize(
+    ("stack_says", "words", "state"),
+    [
+        (30, [], "too_old"),
+        (90, [], "ready"),
+        (90, ["--quarantine-days", "39"], "too_old"),
+        (30, ["--quarantine-days", "41"], "ready"),
+    ],
+)
+def test_what_is_too_old_is_said_by_the_stack_unless_by_the_call(
+    stage: Stage, stack_says: int, words: list[str], state: str
+) -> None:
+    stage.put_raw(image_event("T1", 7), "T9")
+    stage.drain()
+    forty_days = 40 * 24 * 60 * 60 * 1000
+    s3, bucket = stage.clients.s3, stage.stack.bucket
+    for key in stage.keys("quarantine/"):
+        record = msgspec.json.decode(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        record["arrived_at"] -= forty_days
+        s3.put_object(Bucket=bucket, Key=key, Body=msgspec.json.encode(record))
+    write_local(msgspec.structs.replace(stage.stack, quarantine_days=stack_says), stage.state)
+    (case,) = stage.answer("quarantine", "list", *words)["cases"]
+    assert case["verdict"]["state"] == state
 
 
 def test_the_dry_run_is_a_table_that_fits_a_terminal(stage: Stage) -> None:

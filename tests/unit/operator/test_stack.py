@@ -24,6 +24,7 @@ OUTPUTS = {
     "OpenSearchEndpoint": "https://search.example",
     "IndexAlias": "images",
     "QuarantineBucket": "the-bucket",
+    "QuarantineDays": "90",
     "WriteToDynamodbName": "f1",
     "WriteToEsName": "f2",
 }
@@ -60,6 +61,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         bucket="the-bucket",
         region=REGION,
         functions={"write_to_dynamodb": "f1", "write_to_es": "f2"},
+        quarantine_days=90,
     )
     assert found.live == "images-live"
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from lockstep.cli import main
-from lockstep.cli_quarantine import quarantine_group
+from lockstep.commands.quarantine import quarantine_group
 
 
 @pytest.mark.parametrize(

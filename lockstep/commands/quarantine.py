@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Literal, get_args
 import click
 import msgspec
 
-from lockstep.cli import NO, NOT_KNOWN, connected, json_option, main, stack_options
+from lockstep.commands.endings import NO, Refusal
+from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.local.mapping.stream import KinesisStream, StreamUnavailableError
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import (
@@ -52,8 +53,6 @@ from lockstep.terminal import answers, notes, print_json, print_table, printable
 from shared.event import InvalidEventError, Reason, decode
 from shared.quarantine import QuarantinedRecord
 
-# As in template.yaml: the horizon, for which tombstones stay, without the stream's retention.
-QUARANTINE_DAYS = 30
 # More rows than this nobody reads; programs get all of them.
 ROWS = 50
 # Of a payload that is no event, and of a field in a comparison.
@@ -62,15 +61,6 @@ SHOWN_OF_A_FIELD = 200
 
 _AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
-
-
-class _Refusal(click.ClickException):
-    """One line on standard error."""
-
-    exit_code = NOT_KNOWN
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
 
 
 def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
@@ -100,18 +90,16 @@ pointers_option = click.option(
 age_option = click.option(
     "--quarantine-days",
     type=click.IntRange(1, 3650),
-    default=QUARANTINE_DAYS,
-    show_default=True,
-    help="QuarantineDays of the deployment: older records go back only mended.",
+    help="In place of the stack's QuarantineDays: older records go back only mended.",
 )
 
 
 class _Desk:
     """One stack, with everything that these commands use of it."""
 
-    def __init__(self, system: System, quarantine_days: int) -> None:
+    def __init__(self, system: System, quarantine_days: int | None) -> None:
         stack, clients = system.stack, system.clients
-        self.age = dt.timedelta(days=quarantine_days)
+        self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
         self.objects = BucketObjects(clients.s3, stack.bucket)
         self.stores = Stores(
             table_lookup(clients.dynamodb, stack.table, time.time),
@@ -141,7 +129,7 @@ class _Desk:
                     wanted=wanted,
                 )
             except StreamUnavailableError as error:
-                raise _Refusal(f"stream {self._system.stack.stream}: {error}") from error
+                raise Refusal(f"stream {self._system.stack.stream}: {error}") from error
 
     def one(self, case_id: str, found: Found) -> Case:
         """The only case whose id starts so."""
@@ -149,10 +137,8 @@ class _Desk:
         if len(cases) == 1:
             return cases[0]
         if cases:
-            raise _Refusal(f"{case_id}: {len(cases)} ids start so: write more of it")
-        raise _Refusal(
-            f"{case_id}: nothing of that id is set aside: see `lockstep quarantine list`"
-        )
+            raise Refusal(f"{case_id}: {len(cases)} ids start so: write more of it")
+        raise Refusal(f"{case_id}: nothing of that id is set aside: see `lockstep quarantine list`")
 
     def record(self, case: Case, found: Found) -> QuarantinedRecord:
         """A case's record, whole."""
@@ -164,12 +150,12 @@ class _Desk:
                 try:
                     return read_record(body)
                 except NotOursError as error:
-                    raise _Refusal(f"{key}: {error}") from error
+                    raise Refusal(f"{key}: {error}") from error
         for document in case.documents:
             for held in self.redrive.records_of(document):
                 if held.key in case.keys:
                     return held
-        raise _Refusal(f"{case.id}: somebody else settled it just now")
+        raise Refusal(f"{case.id}: somebody else settled it just now")
 
     def _fetch(self, line: bytes) -> Fetched:
         stack = self._system.stack
@@ -177,7 +163,7 @@ class _Desk:
         return fetch(line, self._consumers, stack.stream, stream.reader, time.sleep)
 
 
-@main.group("quarantine")
+@click.group("quarantine")
 def quarantine_group() -> None:
     """What is set aside, and why."""
 
@@ -198,7 +184,7 @@ def list_command(
     image: str | None,
     since: dt.datetime | None,
     pointers: BinaryIO | None,
-    quarantine_days: int,
+    quarantine_days: int | None,
     as_json: bool,
 ) -> None:
     """Each record that is set aside, oldest first, and what can be done about it."""
@@ -215,7 +201,9 @@ def list_command(
 @stack_options
 @json_option
 @age_option
-def stats_command(name: str | None, state: Path, quarantine_days: int, *, as_json: bool) -> None:
+def stats_command(
+    name: str | None, state: Path, quarantine_days: int | None, *, as_json: bool
+) -> None:
     """How much is set aside: by reason, consumer and what can be done."""
     found = _Desk(connected(name, state), quarantine_days).find(Wanted())
     counts = Counter(
@@ -251,13 +239,20 @@ def stats_command(name: str | None, state: Path, quarantine_days: int, *, as_jso
 @click.argument("case_id", metavar="ID")
 @stack_options
 @json_option
+@pointers_option
 @age_option
 def show_command(
-    case_id: str, name: str | None, state: Path, quarantine_days: int, *, as_json: bool
+    case_id: str,
+    name: str | None,
+    state: Path,
+    *,
+    pointers: BinaryIO | None,
+    quarantine_days: int | None,
+    as_json: bool,
 ) -> None:
     """One record: where it came from, why it lies here, and what the stores say of its image."""
     desk = _Desk(connected(name, state), quarantine_days)
-    found = desk.find(Wanted())
+    found = desk.find(Wanted(), pointers)
     case = desk.one(case_id, found)
     data = payload(desk.record(case, found))
     try:
@@ -279,10 +274,10 @@ def _looked_up(stores: Stores, case: Case) -> Mapping[str, Content | None]:
     try:
         return {} if case.image_id is None else stores.contents(case.image_id)
     except MalformedContentError as error:
-        raise _Refusal(str(error)) from error
+        raise Refusal(str(error)) from error
 
 
-@main.command("redrive")
+@click.command("redrive")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @stack_options
 @json_option
@@ -314,7 +309,7 @@ def redrive_command(
     image: str | None,
     since: dt.datetime | None,
     pointers: BinaryIO | None,
-    quarantine_days: int,
+    quarantine_days: int | None,
     mending: BinaryIO | None,
     chosen: Literal["this", "stored"] | None,
     apply: bool,
@@ -378,7 +373,7 @@ def _settlements(
     for where, settle in _orders(desk, found, ids, chosen, mending):
         try:
             settlements.append(settle())
-        except (CannotSettleError, MalformedContentError, _Refusal) as error:
+        except (CannotSettleError, MalformedContentError, Refusal) as error:
             problems.append(f"{where}{error}")
     return settlements, problems
 

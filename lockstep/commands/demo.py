@@ -1,0 +1,67 @@
+"""`lockstep demo`: the whole promise once, in a scratch folder."""
+
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+from rich.console import Console
+
+from lockstep import demo
+from lockstep.commands.endings import NO
+from lockstep.commands.options import json_option
+from lockstep.commands.search import show_search
+from lockstep.commands.up import start_in_background
+from lockstep.converters import load_mapping
+from lockstep.local.up import down
+from lockstep.producer import Stamp
+from lockstep.sources import lines, read_events
+from lockstep.system import System
+from lockstep.terminal import answers, notes, print_json
+
+DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
+
+
+@click.command("demo")
+@json_option
+@click.option(
+    "--data",
+    type=click.File("rb"),
+    default=str(DATA),
+    help="Another file of the shape of data/tate-2000.ndjson.",
+)
+def demo_command(data: BinaryIO, *, as_json: bool) -> None:
+    """Everything once, on real data, in a scratch folder: up, put, catch up, audit, search."""
+
+    def tell(step: str, seconds: float, said: str) -> None:
+        if not as_json:
+            answers.print(f"{step.replace('_', ' '):<9} {seconds:6.2f} s  {said}")
+
+    # However the demo ends, so does the stack that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    steps = demo.Steps(tell)
+    state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
+    try:
+        with steps.step("up") as said:
+            stack = start_in_background(state, console=Console(quiet=True), dies_with_us=True)
+            said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
+        convert = load_mapping("tate").convert
+        found = demo.run(System(stack), read_events(lines(data), Stamp(), convert), steps)
+    except Exception:
+        notes.print(f"what the stack said of it is kept in {state}")
+        raise
+    finally:
+        with steps.step("down"):
+            down(state)
+    shutil.rmtree(state)
+    if as_json:
+        print_json(found)
+    else:
+        show_search(found.search)
+        answers.print(f"audit: {found.audit}")
+    # What is searched for is in our data, not in any.
+    searched = bool(found.search.hits) or Path(data.name) != DATA
+    sys.exit(0 if found.succeeded and searched else NO)

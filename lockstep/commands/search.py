@@ -1,0 +1,34 @@
+"""`lockstep search`: what a person would find."""
+
+from pathlib import Path
+
+import click
+
+from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.search import SearchResult
+from lockstep.terminal import answers, highlighted, print_json, printable
+
+
+@click.command("search")
+@click.argument("text")
+@stack_options
+@json_option
+@click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)
+def search_command(text: str, name: str | None, state: Path, size: int, *, as_json: bool) -> None:
+    """Find images: by name, by any field, with typos; best first."""
+    found = connected(name, state).search(text, size=size)
+    if as_json:
+        print_json(found)
+    else:
+        show_search(found)
+
+
+def show_search(found: SearchResult) -> None:
+    """Search results as a person reads them: the name, and where else the words were found."""
+    for hit in found.hits:
+        name = hit.highlights.get("name", [hit.name])[0]
+        answers.print(highlighted(name), f" {hit.image_id}", sep="")
+        for field, fragments in hit.highlights.items():
+            if field != "name":
+                answers.print(f"  {printable(field)}: ", highlighted(" … ".join(fragments)), sep="")
+    answers.print(f"{found.total:,} found" if found.total else "nothing found")

@@ -1,0 +1,53 @@
+"""`lockstep status`: how far each consumer is behind."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from lockstep import sam
+from lockstep.commands.endings import NO
+from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.status import Status
+from lockstep.terminal import answers, print_json, print_table
+
+
+@click.command("status")
+@stack_options
+@json_option
+@click.option(
+    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait until caught up."
+)
+@click.option("--env-vars", is_flag=True, help="Print the file for `sam local invoke --env-vars`.")
+def status_command(
+    name: str | None, state: Path, wait: float | None, *, env_vars: bool, as_json: bool
+) -> None:
+    """How far each consumer is behind. Exit code 0: caught up, 1: not yet."""
+    system = connected(name, state)
+    if env_vars:
+        print_json(sam.env_vars(system.stack))
+        return
+    found = system.status() if wait is None else system.wait(wait)
+    if as_json:
+        print_json(found)
+    else:
+        show_status(found)
+    sys.exit(0 if found.caught_up else NO)
+
+
+def show_status(found: Status) -> None:
+    """A status as a person reads it."""
+    print_table(
+        ["consumer", " records behind", " oldest", "caught up"],
+        [
+            [
+                consumer,
+                "unknown" if behind.behind_records is None else f"{behind.behind_records:,}",
+                "unknown" if behind.behind_ms is None else f"{behind.behind_ms / 1000:,.1f} s",
+                "yes" if behind.caught_up else "no",
+            ]
+            for consumer, behind in found.consumers.items()
+        ],
+    )
+    more = " (`lockstep quarantine list` shows them)" if found.quarantined else ""
+    answers.print(f"in quarantine: {found.quarantined:,}{more}")

@@ -1,0 +1,84 @@
+"""`lockstep up` and `lockstep down`: the whole system on this machine, and its end."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from platformdirs import user_cache_path
+from rich.console import Console
+
+from lockstep.commands.options import state_option
+from lockstep.local.engines.download import install, progress_on
+from lockstep.local.engines.pins import kits
+from lockstep.local.prepare import prepare
+from lockstep.local.processes import HOST, check_address, dying_with_parent
+from lockstep.local.up import Ended, detach, down, local_consumers, local_servers, up
+from lockstep.stack import Stack
+from lockstep.system import System
+from lockstep.terminal import answers, notes
+
+# Each shard of a stream may keep a worker process of each function busy.
+SHARDS = 2
+
+
+@click.command("up")
+@state_option
+@click.option("--fresh", is_flag=True, help="Empty the folder first: everything stored is lost.")
+@click.option("--detach", is_flag=True, help="Return when it is ready; `lockstep down` ends it.")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 100),
+    default=SHARDS,
+    show_default=True,
+    help="Of a new stream.",
+)
+@click.option(
+    "--listen",
+    "host",
+    metavar="ADDRESS",
+    default=HOST,
+    show_default=True,
+    help="Of this machine. Whoever reaches it can read and write everything.",
+)
+@click.option(
+    "--limits", is_flag=True, help="Throttle each shard as AWS does: 1,000 records, 1 MiB a second."
+)
+def up_command(
+    state: Path, shards: int, host: str, *, fresh: bool, detach: bool, limits: bool
+) -> None:
+    """The whole system on this machine, until Ctrl-C."""
+    check_address(host)
+    if detach:
+        words = ["--listen", host, "--shards", str(shards)]
+        words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
+        start_in_background(state, words, console=answers)
+        return
+    up(
+        state,
+        servers=local_servers(
+            user_cache_path("lockstep"), progress_on(answers), host, limits=limits
+        ),
+        prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
+        consumers=local_consumers(),
+        console=answers,
+        fresh=fresh,
+    )
+
+
+def start_in_background(
+    state: Path, words: Sequence[str] = (), *, console: Console, dies_with_us: bool = False
+) -> Stack:
+    """A local stack in a process of its own, `up` with these words; returns when it is ready."""
+    # Downloads here, where their progress can be seen.
+    install(kits().values(), user_cache_path("lockstep"), progress_on(notes))
+    command = [sys.executable, "-P", "-m", "lockstep", "up", "--state", str(state), *words]
+    return detach(state, dying_with_parent(command) if dies_with_us else command, console=console)
+
+
+@click.command("down")
+@state_option
+def down_command(state: Path) -> None:
+    """Stop the local stack; what is stored stays."""
+    ended = down(state)
+    answers.print("stopped" if ended is Ended.STOPPED else f"nothing runs in {state}")
