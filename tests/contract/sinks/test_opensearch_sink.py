@@ -434,6 +434,20 @@ class TestDeployment:
             store.sink.check()
         store.client.indices.delete(index=f"{store.alias}-000001")
 
+    def test_an_analyzer_defined_otherwise_is_named_with_both_definitions(
+        self, opensearch_endpoint: str
+    ) -> None:
+        store = IndexStore(opensearch_endpoint)
+        body = msgspec.json.decode(msgspec.json.encode(definition()))
+        body["settings"]["analysis"]["analyzer"]["stem"]["filter"] = ["lowercase"]
+        store.client.indices.create(
+            index=f"{store.alias}-000001", body=body | {"aliases": {store.alias: {}}}
+        )
+        expected = r'analyzer.stem is .*\["lowercase"\].* expected is .*"possessive","english"'
+        with pytest.raises(MisconfiguredError, match=expected):
+            store.sink.check()
+        store.client.indices.delete(index=f"{store.alias}-000001")
+
     def test_fields_beside_ours_are_allowed(self, index: IndexStore) -> None:
         more = {"properties": {"colour": {"type": "keyword"}}, "_meta": {"owner": "somebody"}}
         index.client.indices.put_mapping(index=index.alias, body=more)
