@@ -4,8 +4,9 @@
 #   make demo     2,000 real records through the whole system, once, in a scratch folder
 #   make test     everything that must hold: under 10 minutes after the first download
 #   make check    the fast part: lint, types, layers, unit tests
+#   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test check lint types layers unit simulation real contract flow package generated format pins clean
+.PHONY: demo test nightly check lint types layers unit simulation real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -19,6 +20,10 @@ demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
 test: check simulation real
+
+# The record that it adds a line to is to be committed.
+nightly: $(venv)/dev.done
+	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit

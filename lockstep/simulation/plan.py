@@ -65,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     window_seconds: int
     bisect: bool
     honours_parameters: bool
+    parallelization_factor: int
     second_mapping: Literal["write_to_dynamodb", "write_to_es"] | None
     steps: tuple[Step, ...]
 
@@ -94,6 +95,7 @@ def plan(seed: int) -> Plan:
         window_seconds=chance.choice((0, 0, 1)),
         bisect=chance.random() < 0.5,  # noqa: PLR2004 - a coin
         honours_parameters=chance.random() < 0.8,  # noqa: PLR2004 - mostly
+        parallelization_factor=chance.choice((1, 1, chance.randint(2, 10))),
         second_mapping=chance.choice((*[None] * 6, "write_to_dynamodb", "write_to_es")),
         steps=tuple(Step(kind, chance.getrandbits(32)) for kind in kinds),
     )
