@@ -28,12 +28,16 @@ class _Exceptions:
 
 
 class S3:
-    """A client of a bucket, and that bucket's `objects` by key."""
+    """A client of a bucket, and that bucket's `objects` by key.
+
+    `overwritten` holds the keys whose object was replaced by another.
+    """
 
     exceptions = _Exceptions
 
     def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
         self.objects: dict[str, bytes] = {}
+        self.overwritten: list[str] = []
         self._bucket = bucket
         self._line = line
 
@@ -45,6 +49,8 @@ class S3:
             self._insist_on(request)
             if request.get("IfNoneMatch") == "*" and key in self.objects:
                 raise AnswerError(412, "PreconditionFailed")
+            if self.objects.get(key, body) != body:
+                self.overwritten.append(key)
             self.objects[key] = bytes(body)
             return {"ETag": '"etag"'}
 
