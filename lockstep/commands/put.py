@@ -75,7 +75,7 @@ def put_command(
     except KeyboardInterrupt:
         notes.print(
             f"interrupted: {put:,} put, perhaps also those of a last request: put all again from "
-            "the start; what is there already changes nothing"
+            "the start, which is harmless"
         )
         sys.exit(INTERRUPTED)
     seconds = round(report.seconds, 3)

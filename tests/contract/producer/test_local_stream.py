@@ -1,6 +1,7 @@
 """The producer against the local Kinesis endpoint, which throttles each shard as Kinesis does."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 STREAM = "lockstep-images"
 IMAGES = 800
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "producing.md"
 
 
 @pytest.fixture
@@ -92,13 +94,34 @@ def test_a_stream_that_is_not_there_is_said_at_once(kinesis: "KinesisClient") ->
         Producer(kinesis, "another").put([decoded(image_event())])
 
 
+def describe_stack(kinesis: "KinesisClient", state: Path) -> None:
+    """A local stack of which only the stream is there."""
+    nowhere = "http://127.0.0.1:9"
+    endpoints = Endpoints(kinesis.meta.endpoint_url, nowhere, nowhere, nowhere)
+    stack = Stack(endpoints, STREAM, "t", "i", "b", LOCAL_REGION, {}, str(state))
+    write_local(stack, state)
+
+
+def test_the_documentations_example_runs_as_it_is_printed(
+    kinesis: "KinesisClient", tmp_path: Path
+) -> None:
+    (tmp_path / ".lockstep").mkdir()
+    describe_stack(kinesis, tmp_path / ".lockstep")
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", DOCUMENTATION.read_text(), re.DOTALL | re.MULTILINE
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, check=True, timeout=60
+    ).stdout
+    assert printed == b"2 put\n"
+    types = {event.image_id: event.type for event in events_on(kinesis)}
+    assert types == {"4711": "image.uploaded", "4710": "image.deleted"}
+
+
 def test_an_interrupted_put_says_how_much_is_put_and_how_to_go_on(
     kinesis: "KinesisClient", tmp_path: Path
 ) -> None:
-    nowhere = "http://127.0.0.1:9"
-    endpoints = Endpoints(kinesis.meta.endpoint_url, nowhere, nowhere, nowhere)
-    stack = Stack(endpoints, STREAM, "t", "i", "b", LOCAL_REGION, {}, str(tmp_path))
-    write_local(stack, tmp_path)
+    describe_stack(kinesis, tmp_path)
     command = [sys.executable, "-m", "lockstep", "put", "-", "--state", str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as put:
         assert put.stdin is not None
