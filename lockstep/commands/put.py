@@ -46,19 +46,19 @@ def put_command(
     Each image's events arrive in order. A missing version or time is stamped. Exit code 1: some
     lines were no events; all others are put.
     """
-    convert = load_mapping(mapping).convert if mapping else None
+    converter = load_mapping(mapping) if mapping else None
     system = connected(name, state)
     refused = 0
-    listed: list[dict[str, int | str]] = []
+    listed: list[BadLine] = []
 
     def events() -> Iterator[Event | Pause]:
         nonlocal refused
-        for read in read_ahead(read_events(lines(file), Stamp(), convert)):
+        for read in read_ahead(read_events(lines(file), Stamp(), converter)):
             if isinstance(read, BadLine):
                 refused += 1
                 notes.print(f"line {read.line}: {read.reason}: {printable(read.detail)}")
                 if as_json:
-                    listed.append({"line": read.line, "reason": read.reason})
+                    listed.append(read)
             else:
                 yield read
 

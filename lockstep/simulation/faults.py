@@ -25,6 +25,8 @@ Fault = Literal[
     "full replay from TRIM_HORIZON",
     "late replay of a deletion",
     "two mappings on one function",
+    "several batches of a shard in flight",
+    "another invocation in the middle",
     "shard split",
     "shard merge",
     "clock back",

@@ -1,10 +1,9 @@
 """What must hold once everything has drained: I1 to I5 of DESIGN.md, exactly, for every record.
 
-I6 and I8 are held against every single invocation (history.py), I7 by draining at all.
+I6 and I8 are held against every single invocation (invocation.py), I7 by draining at all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,12 +15,11 @@ from lockstep.simulation.meaning import (
     Poison,
 )
 from lockstep.simulation.stores import Held
+from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
 from shared.change import Change, Put, digest_of
+from shared.event import Event
 from shared.quarantine import QuarantinedRecord
-
-if TYPE_CHECKING:
-    from lockstep.simulation.history import Consumer, History
 
 _REFUSES = {
     "write_to_dynamodb": frozenset({REFUSED_BY_TABLE, CONDEMNED_BY_TABLE}),
@@ -30,17 +28,21 @@ _REFUSES = {
 _decoder = msgspec.json.Decoder(QuarantinedRecord)
 
 
-def check(history: "History") -> None:
-    """Everything that can be said of a drained history.
+def check(system: System, made: Sequence[Event]) -> None:
+    """Everything that can be said of a drained system.
+
+    Args:
+        system: where nothing is under way any more.
+        made: the producer's events, in its order.
 
     Raises:
         ViolationError: the first thing that is not as it must be.
     """
-    _producer_kept_its_word(history)
-    for consumer in history.consumers.values():
+    _producer_kept_its_word(system, made)
+    for consumer in system.consumers.values():
         _never_backwards(consumer.store.journal, consumer.function)
-        quarantined = set(_quarantine(history, consumer))
-        expected = _fold(history, consumer, quarantined)
+        quarantined = set(_quarantine(system, consumer))
+        expected = _fold(system, consumer, quarantined)
         found = consumer.store.sound()
         for image_id in expected.keys() | found.keys():
             if expected.get(image_id) != found.get(image_id):
@@ -51,15 +53,15 @@ def check(history: "History") -> None:
                 )
 
 
-def _producer_kept_its_word(history: "History") -> None:
+def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
     """I1, I5: every event it made is on the stream, an image's first arrivals in its order."""
     made: dict[str, list[int]] = {}
-    for event in history.made:
+    for event in events:
         made.setdefault(event.image_id, []).append(event.version)
-    own = {(event.image_id, event.version) for event in history.made}
+    own = {(event.image_id, event.version) for event in events}
     arrived: dict[str, dict[int, None]] = {}
-    for accepted in history.stream.accepted:
-        meaning = history.meaning(accepted)
+    for accepted in system.stream.accepted:
+        meaning = system.meaning(accepted)
         if not isinstance(meaning, Poison) and (meaning.image_id, meaning.version) in own:
             arrived.setdefault(meaning.image_id, {})[meaning.version] = None
     for image_id, versions in made.items():
@@ -86,22 +88,23 @@ def _never_backwards(journal: Sequence[Written], function: str) -> None:
         highest[written.image_id] = written
 
 
-def _quarantine(history: "History", consumer: "Consumer") -> Iterator[str]:
+def _quarantine(system: System, consumer: Consumer) -> Iterator[str]:
     """I1: what lies in quarantine lies there whole and rightly; all poison does. Its numbers."""
+    if system.bucket.overwritten:
+        raise ViolationError("I1", f"quarantine: first reason lost of {system.bucket.overwritten}")
     bodies = {
         key: body
-        for key, body in history.bucket.objects.items()
+        for key, body in system.bucket.objects.items()
         if key.startswith(f"quarantine/{consumer.function}/")
     }
-    contents: dict[tuple[str, int], set[str | None]] = {}
-    for accepted in history.stream.accepted:
-        meaning = history.meaning(accepted)
+    first: dict[tuple[str, int], str | None] = {}  # content of a version, in order of arrival
+    for accepted in system.stream.accepted:
+        meaning = system.meaning(accepted)
         if not isinstance(meaning, Poison):
-            of = contents.setdefault((meaning.image_id, meaning.version), set())
-            of.add(digest_of(meaning))
-    for accepted in history.stream.accepted:
-        meaning = history.meaning(accepted)
-        body = bodies.pop(history.quarantine_key(consumer, accepted), None)
+            first.setdefault((meaning.image_id, meaning.version), digest_of(meaning))
+    for accepted in system.stream.accepted:
+        meaning = system.meaning(accepted)
+        body = bodies.pop(system.quarantine_key(consumer, accepted), None)
         if body is None:
             if isinstance(meaning, Poison):
                 raise ViolationError("I1", f"{consumer.function}: {meaning} is not in quarantine")
@@ -112,7 +115,7 @@ def _quarantine(history: "History", consumer: "Consumer") -> Iterator[str]:
         rightly = (
             meaning.reason == record.reason
             if isinstance(meaning, Poison)
-            else _may_be_refused(meaning, record, consumer, contents)
+            else _may_be_refused(meaning, record, consumer, first)
         )
         if not rightly:
             said = f"{record.reason}, {record.detail}"
@@ -125,23 +128,24 @@ def _quarantine(history: "History", consumer: "Consumer") -> Iterator[str]:
 def _may_be_refused(
     change: Change,
     record: QuarantinedRecord,
-    consumer: "Consumer",
-    contents: Mapping[tuple[str, int], set[str | None]],
+    consumer: Consumer,
+    first: Mapping[tuple[str, int], str | None],
 ) -> bool:
     match record.reason:
         case "conflict":
-            return len(contents[change.image_id, change.version]) > 1
+            # Of two contents under one version the first on the stream counts, in both stores.
+            return first[change.image_id, change.version] != digest_of(change)
         case "refused_by_store":
             return isinstance(change, Put) and change.image.name in _REFUSES[consumer.function]
         case _:
             return False
 
 
-def _fold(history: "History", consumer: "Consumer", quarantined: set[str]) -> Mapping[str, Held]:
+def _fold(system: System, consumer: Consumer, quarantined: set[str]) -> Mapping[str, Held]:
     """I1, I3: the highest version of each image, of all that is not in this quarantine."""
     highest: dict[str, Held] = {}
-    for accepted in history.stream.accepted:
-        change = history.meaning(accepted)
+    for accepted in system.stream.accepted:
+        change = system.meaning(accepted)
         if isinstance(change, Poison) or accepted.sequence_number in quarantined:
             continue
         held = Held(change.version, digest_of(change))
@@ -159,7 +163,7 @@ def _fold(history: "History", consumer: "Consumer", quarantined: set[str]) -> Ma
     return highest
 
 
-def _settled(consumer: "Consumer", change: Change) -> bool:
+def _settled(consumer: Consumer, change: Change) -> bool:
     """Whether the version in doubt is the one that the store holds: not superseded."""
     held = consumer.store.held(change.image_id)
     return held is not None and held.version == change.version

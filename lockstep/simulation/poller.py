@@ -1,22 +1,34 @@
 """The poller: an event source mapping's real core, driven over the stream's shards in its time."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from lockstep.local.kinesis import sequence
 from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.core import Advance, Discard, Finished, Invoke, Read, Shard, Wait
+from lockstep.local.mapping.core import (
+    AGGREGATED,
+    Advance,
+    Discard,
+    Finished,
+    Invoke,
+    Read,
+    Shard,
+    Wait,
+)
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis, ShardOfStream
 from lockstep.simulation.parts import Parts
+from lockstep.simulation.troubled_line import Weather
 from lockstep.simulation.violation import ViolationError
 
 RETENTION_SECONDS = 7 * 24 * 3_600.0
 # Far beyond what any batch needs once nothing fails any more.
 MOST_STEPS = 10_000
+# Soon enough for one invocation to begin while another's first requests are on their way.
+MEANWHILE_SECONDS = 0.2
 
 type Invocation = Callable[[Sequence[Accepted]], Returned | Errored]
 
@@ -26,8 +38,10 @@ class _Reader(msgspec.Struct):
 
     core: Shard
     position: int
-    asked: Invoke | None = None
-    """What the core wants invoked, when there was no invocation left for it."""
+    records: dict[str, Accepted] = msgspec.field(default_factory=dict)
+    """What was read, by sequence number."""
+    under_way: list[Invoke] = msgspec.field(default_factory=list)
+    """The invocations that the core wants or takes for begun, one a lane at most."""
 
 
 class Poller:
@@ -39,28 +53,36 @@ class Poller:
         *,
         stream: Kinesis,
         settings: Settings,
-        time: VirtualTime,
+        weather: Weather,
         parts: Parts,
-        chance: Callable[[], float],
         invoke: Invocation,
     ) -> None:
         self.function = function
         self.checkpoints: dict[str, int] = {}
         self._stream = stream
         self._settings = settings
-        self._time = time
+        self._one_lane = settings.parallelization_factor == 1
+        self._weather = weather
+        self._time = weather.time
         self._parts = parts
-        self._chance = chance
         self._invoke = invoke
+        self._goes_on = False
         self._readers: dict[str, _Reader] = {}
         self._ended: set[str] = set()
         self._delivered: set[str] = set()
         self._latest: dict[str, int] = {}  # by partition key, the highest number delivered
 
     def run(self, *, invocations: int, seconds: float) -> None:
-        """Go on with every shard that may be read: so many invocations each, and so long."""
+        """Go on with every shard that may be read: so many invocations each, and so long.
+
+        In the middle of its own going on, this does nothing.
+        """
+        if self._goes_on:
+            return
+        self._goes_on = True
         for shard in self._startable():
             self._go_on(shard, invocations, self._time.now + seconds)
+        self._goes_on = False
 
     def drain(self) -> None:
         """Go on until everything on the stream is settled.
@@ -105,23 +127,23 @@ class Poller:
         reader = self._readers.get(shard_id)
         if reader is None:
             core = self._parts.shard(
-                self._settings, retention=RETENTION_SECONDS, chance=self._chance
+                self._settings, retention=RETENTION_SECONDS, chance=self._weather.draw
             )
             reader = _Reader(core, self.checkpoints.get(shard_id, 0))
             self._readers[shard_id] = reader
         return reader
 
     def _go_on(self, shard: ShardOfStream, invocations: int, until: float) -> None:
+        """One step of the core after another; an invocation ends once every lane has begun."""
         reader, time = self._reader(shard.shard_id), self._time
         for _ in range(MOST_STEPS):
-            step, reader.asked = reader.asked or reader.core.next(time.now), None
+            step = self._next(reader)
             match step:
-                case Invoke(batch):
+                case None:
                     if not invocations:
-                        reader.asked = step
                         return
                     invocations -= 1
-                    self._deliver(reader.core, shard, batch)
+                    self._end_any(reader)
                 case Wait(at):
                     if at > until:
                         return
@@ -131,11 +153,43 @@ class Poller:
                         return
         raise ViolationError("I7", f"{self.function} goes round and round in {shard.shard_id}")
 
-    def _deliver(self, core: Shard, shard: ShardOfStream, batch: Sequence[Entry]) -> None:
-        first = sequence.parse(batch[0].sequence_number).position - 1
-        records = shard.records[first : first + len(batch)]
+    def _next(self, reader: _Reader) -> Read | Advance | Discard | Wait | Finished | None:
+        """What to do until an invocation ends; None when only that is left."""
+        while not (reader.under_way and self._one_lane):
+            match reader.core.next(self._time.now):
+                case Invoke() as begun:
+                    reader.under_way.append(begun)
+                    if len(reader.under_way) > 1:
+                        self._weather.tally["several batches of a shard in flight"] += 1
+                case Wait() if reader.under_way:
+                    break
+                case step:
+                    return step
+        return None
+
+    def _end_any(self, reader: _Reader) -> None:
+        """Chance says whose invocation goes on to its end, and which others end in the middle."""
+        if len(reader.under_way) == 1:
+            self._deliver(reader, reader.under_way.pop())
+            return
+        draw = self._weather.draw
+        one = reader.under_way.pop(int(draw() * len(reader.under_way)))
+        if draw() < 0.5:  # noqa: PLR2004 - a coin
+            for other in reader.under_way:
+                self._time.later(draw() * MEANWHILE_SECONDS, partial(self._end, reader, other))
+        self._deliver(reader, one)
+
+    def _end(self, reader: _Reader, one: Invoke) -> None:
+        """In the middle of whatever else is under way."""
+        if one in reader.under_way:
+            reader.under_way.remove(one)
+            self._weather.meanwhile(lambda: self._deliver(reader, one))
+
+    def _deliver(self, reader: _Reader, one: Invoke) -> None:
+        records = [reader.records[entry.sequence_number] for entry in one.entries]
         self._keep_order(records)
-        core.answered(self._invoke(records), request_id="", now=self._time.now)
+        answer = self._invoke(records)
+        reader.core.answered(answer, request_id="", now=self._time.now, lane=one.lane)
 
     def _moved(
         self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: ShardOfStream
@@ -158,21 +212,29 @@ class Poller:
     def _read(self, reader: _Reader, shard: ShardOfStream, limit: int) -> bool:
         there = shard.records[reader.position : reader.position + limit]
         reader.position += len(there)
+        reader.records.update((one.sequence_number, one) for one in there)
         behind = reader.position < len(shard.records)
         ended = shard.closed and not behind
         entries = [
-            Entry(one.sequence_number, one.partition_key, one.arrived_at, b"") for one in there
+            Entry(one.sequence_number, one.partition_key, one.arrived_at, b"", one.data)
+            for one in there
         ]
         reader.core.took(entries, behind=behind, ended=ended, now=self._time.now)
         return bool(there) or ended or not self._settled(shard)
 
     def _keep_order(self, records: Sequence[Accepted]) -> None:
-        """I5: what is delivered for the first time comes after all of its key before it."""
+        """I5: what is delivered for the first time comes after all of its key before it.
+
+        Not so an aggregated record, whose key is not that of what it holds: all of those have one
+        lane, and each of them is poison (FACTS.md, Event source mapping).
+        """
         for record in records:
             number, key = record.sequence_number, record.partition_key
             if number in self._delivered:
                 continue
             self._delivered.add(number)
+            if not self._one_lane and record.data.startswith(AGGREGATED):
+                continue
             if int(number) < self._latest.get(key, 0):
                 raise ViolationError("I5", f"{self.function}: {record} came too late")
             self._latest[key] = int(number)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -10,6 +11,10 @@ from lockstep.simulation.history import History
 from lockstep.simulation.parts import REAL, Parts
 from lockstep.simulation.plan import Plan, plan, without
 from lockstep.simulation.violation import ViolationError
+from lockstep.simulation.workers import workers
+
+# A worker's task takes about a tenth of a second: progress moves, and Ctrl-C need not wait.
+STRETCH = 100
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -24,12 +29,17 @@ class Failure(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What a run found.
 
-    `missed` holds the faults hit fewer times than their floor: a run that did not try is no proof.
+    `seconds` is how long it took, `core_seconds` the processors' time that its histories took, all
+    processes together. `missed` holds the faults hit fewer times than their floor: a run that did
+    not try is no proof.
     """
 
+    commit: str
     seed: int
     histories: int
+    processes: int
     seconds: float
+    core_seconds: float
     faults: dict[Fault, int]
     missed: dict[Fault, int]
     failure: Failure | None
@@ -40,9 +50,38 @@ class Report(msgspec.Struct, frozen=True):
         return self.failure is None and not self.missed
 
     @property
+    def verdict(self) -> str:
+        """The result in a few words."""
+        if self.failure is not None:
+            invariant = self.failure.violation.partition(":")[0]
+            return f"seed {self.failure.seed} breaks {invariant}"
+        if self.missed:
+            return f"too seldom: {', '.join(self.missed)}"
+        return "nothing lost, nothing backwards"
+
+    @property
+    def last_seed(self) -> int:
+        """The seed of the last history."""
+        return self.seed + self.histories - 1
+
+    @property
     def histories_per_second(self) -> float:
-        """On one core."""
+        """By the clock on the wall, all processes together."""
         return self.histories / self.seconds if self.seconds else 0.0
+
+    @property
+    def histories_per_core_second(self) -> float:
+        """Of one core; what else the machine does meanwhile is not counted."""
+        return self.histories / self.core_seconds if self.core_seconds else 0.0
+
+
+class _Stretch(msgspec.Struct, frozen=True):
+    """Histories one after another, up to the first that fails."""
+
+    histories: int
+    tally: Tally
+    broken: int | None  # its seed
+    core_seconds: float
 
 
 def simulate(
@@ -50,38 +89,62 @@ def simulate(
     histories: int,
     *,
     parts: Parts = REAL,
+    processes: int = 1,
+    commit: str = "unknown",
     elapsed: Callable[[], float] = time.perf_counter,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Run the histories of the seeds from this one on, until one fails.
 
+    However many processes share the work, the report is the same but for the times: it ends with
+    the lowest seed that fails.
+
     Args:
         seed: of the first history; each following has the next.
         histories: how many.
-        parts: of ours, to be tried.
+        parts: of ours, to be tried; what can be pickled, if there are several processes.
+        processes: how many run histories at the same time.
+        commit: which code this is.
         elapsed: seconds that only go forward.
         progress: is told how many histories are done.
     """
     started = elapsed()
     tally = Tally()
-    failure = None
+    broken = None
     done = 0
-    for its_seed in range(seed, seed + histories):
-        planned = plan(its_seed)
-        violation = broken_by(planned, parts, tally)
-        done += 1
-        progress(done)
-        if violation is not None:
-            failure = _failure(planned, parts)
-            break
+    core_seconds = 0.0
+    end = seed + histories
+    stretches = [range(at, min(at + STRETCH, end)) for at in range(seed, end, STRETCH)]
+    with workers(processes) as in_order:
+        for stretch in in_order(partial(_run, parts), stretches):
+            tally.update(stretch.tally)
+            done += stretch.histories
+            core_seconds += stretch.core_seconds
+            progress(done)
+            if stretch.broken is not None:
+                broken = stretch.broken
+                break
+    seconds = elapsed() - started
     return Report(
+        commit=commit,
         seed=seed,
         histories=done,
-        seconds=round(elapsed() - started, 3),
+        processes=processes,
+        seconds=round(seconds, 3),
+        core_seconds=round(core_seconds, 3),
         faults={fault: tally[fault] for fault in FAULTS},
-        missed={} if failure else missed(tally, done),
-        failure=failure,
+        missed=missed(tally, done) if broken is None else {},
+        failure=None if broken is None else _failure(plan(broken), parts),
     )
+
+
+def _run(parts: Parts, seeds: range) -> _Stretch:
+    """A worker's task."""
+    started = time.process_time()
+    tally = Tally()
+    broken = next((seed for seed in seeds if broken_by(plan(seed), parts, tally)), None)
+    done = len(seeds) if broken is None else seeds.index(broken) + 1
+    return _Stretch(done, tally, broken, time.process_time() - started)
 
 
 def broken_by(planned: Plan, parts: Parts = REAL, tally: Tally | None = None) -> str | None:

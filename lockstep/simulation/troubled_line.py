@@ -5,15 +5,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
+import msgspec
+
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.line import AnswerError, CutOffError, NoAnswerError, Spoilt
 from lockstep.simulation.faults import Fault, Tally
+from lockstep.simulation.parts import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
 
 StoreName = Literal["table", "index", "quarantine", "stream"]
 
 # All below the clients' timeouts: what takes longer is a timeout, and has its own name here.
 LONGEST_ANSWER_SECONDS = 0.1
-TIMEOUT_SECONDS = 4.0
+# A timeout takes all the time that the sink was told a request may take, the client's retries too.
+TIMEOUT_SECONDS: Mapping[StoreName, float] = {
+    "table": TABLE_SECONDS,
+    "index": INDEX_SECONDS,
+    "quarantine": QUARANTINE_SECONDS,
+    "stream": 4.0,
+}
 LONGEST_ZOMBIE_SECONDS = 3_600.0
 APPLIED_SHARE = 0.3
 
@@ -69,6 +78,13 @@ class TimedOutError(BaseException):
     """Lambda ended the invocation. No `Exception`, as above."""
 
 
+class UnderWay(msgspec.Struct):
+    """One invocation: when Lambda ends it, and how many faults its requests have met."""
+
+    deadline: float
+    hits: int = 0
+
+
 class Weather:
     """What all lines of a history share: time, chance, how bad it is, and what was hit."""
 
@@ -77,18 +93,32 @@ class Weather:
         self.tally = tally
         self.chance = chance
         self.trouble = 0.0
-        self.deadline: float | None = None  # of the invocation under way
-        self.hits = 0  # faults that any request has met
+        self.under_way: UnderWay | None = None
         self.unknown = 0  # requests that did their work, unknown to who sent them
 
     def hit(self, fault: Fault) -> None:
         """Take note of a fault that a request met."""
-        self.hits += 1
         self.tally[fault] += 1
+        if self.under_way is not None:
+            self.under_way.hits += 1
 
     def draw(self) -> float:
         """0 to 1, by the chance of the step under way."""
         return self.chance.random()
+
+    def meanwhile(self, action: Callable[[], None]) -> None:
+        """Something else happens in the middle of the invocation under way, in its own time.
+
+        What it does is unknown to that invocation; the time that it takes does not count there.
+        """
+        outer, self.under_way = self.under_way, None
+        began = self.time.now
+        action()
+        self.under_way = outer
+        if outer is not None and self.time.now > began:
+            outer.deadline += self.time.now - began
+            self.unknown += 1
+            self.tally["another invocation in the middle"] += 1
 
 
 class TroubledLine:
@@ -122,7 +152,7 @@ class TroubledLine:
         weather = self._weather
         if weather.time.now < self.down_until:
             weather.hit(_DOWN[self._store])
-            self._pass(TIMEOUT_SECONDS)
+            self._pass(TIMEOUT_SECONDS[self._store])
             raise NoAnswerError("connection refused")
         if not weather.trouble or weather.chance.random() >= weather.trouble:
             answer = apply()
@@ -132,7 +162,7 @@ class TroubledLine:
 
     def _in_trouble[T](self, apply: Callable[[], T]) -> T:
         weather = self._weather
-        in_lambda = weather.deadline is not None
+        in_lambda = weather.under_way is not None
         fault = weather.chance.choice(_IN_LAMBDA if in_lambda else _ANYWHERE)
         if fault == "request refused as a whole" and (
             self._parts == 1 or self._store not in _TOO_LARGE
@@ -146,7 +176,7 @@ class TroubledLine:
             apply()
         if fault == "zombie request":
             self._later(apply)
-            self._pass(TIMEOUT_SECONDS)
+            self._pass(TIMEOUT_SECONDS[self._store])
         if fault == "Lambda timeout" and weather.chance.random() < APPLIED_SHARE:
             self._later(apply)
         raise self._outcome_of(fault)

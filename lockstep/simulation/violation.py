@@ -1,8 +1,11 @@
 """The violation: what must always hold (DESIGN.md), and did not."""
 
 
-class ViolationError(Exception):
-    """One of I1 to I8 is broken; says which, and by what."""
+class ViolationError(BaseException):
+    """One of I1 to I8 is broken; says which, and by what.
+
+    No `Exception`: it may be found in the middle of code of ours, which must not catch it.
+    """
 
     def __init__(self, invariant: str, detail: str) -> None:
         super().__init__(f"{invariant}: {detail}")

@@ -8,6 +8,7 @@ from lockstep.cli import main
 from lockstep.simulation import command
 from lockstep.simulation.faults import FAULTS
 from lockstep.simulation.run import Report, simulate
+from lockstep.simulation.source import source
 from tests.simulation.wrong_parts import WRONG
 
 
@@ -20,6 +21,7 @@ def test_a_program_reads_one_object() -> None:
     assert result.exit_code == 0, result.output
     report = msgspec.json.decode(result.stdout, type=Report)
     assert (report.seed, report.histories, report.failure) == (7, 30, None)
+    assert report.commit == str(source())
     assert set(report.faults) == set(FAULTS)
 
 
@@ -35,11 +37,11 @@ def test_a_person_reads_every_fault_and_the_verdict(capsys: pytest.CaptureFixtur
 def test_a_broken_history_is_named_with_its_steps_and_how_to_see_it_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = simulate(1, 50, parts=WRONG["table: no guard"])
+    report = simulate(1, 50, parts=WRONG["table: no guard"], commit="0a1b2c3d4e")
     assert report.failure is not None
     command.show(report)
     printed = capsys.readouterr().out
-    assert f"seed {report.failure.seed} breaks I" in printed
+    assert f"seed {report.failure.seed} at 0a1b2c3d4e breaks I" in printed
     assert all(step in printed for step in report.failure.steps)
     assert f"lockstep simulate --seed {report.failure.seed} --histories 1" in printed
 

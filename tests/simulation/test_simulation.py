@@ -91,15 +91,15 @@ def test_the_operators_audit_comes_to_the_same_verdict() -> None:
 
 
 def audited(history: History) -> Audit:
-    bucket = cast("S3Client", history.bucket)
+    bucket = cast("S3Client", history.system.bucket)
     return audit(
-        TableEntries(cast("DynamoDBClient", history.table), TABLE),
-        IndexEntries(cast("opensearchpy.OpenSearch", history.index), INDEX),
+        TableEntries(cast("DynamoDBClient", history.system.table), TABLE),
+        IndexEntries(cast("opensearchpy.OpenSearch", history.system.index), INDEX),
         quarantined_images=lambda: quarantine.images(bucket, BUCKET),
         time=Time(
-            now=lambda: history.time.now,
-            elapsed=lambda: history.time.now,
-            sleep=history.time.advance,
+            now=lambda: history.system.time.now,
+            elapsed=lambda: history.system.time.now,
+            sleep=history.system.time.advance,
         ),
     )
 

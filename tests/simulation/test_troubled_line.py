@@ -12,6 +12,7 @@ from lockstep.simulation.troubled_line import (
     CrashedError,
     TimedOutError,
     TroubledLine,
+    UnderWay,
     Weather,
 )
 
@@ -49,7 +50,7 @@ def test_each_fault_does_what_its_name_says(fault: Fault) -> None:
     weather = Weather(VirtualTime(), Tally(), Always(fault))
     line = TroubledLine("table", weather)
     line.spoilt(2, ["ThrottlingError"])  # a request of two parts, none of them spoilt
-    weather.trouble, weather.deadline = 1.0, START + 60.0
+    weather.trouble, weather.under_way = 1.0, UnderWay(START + 60.0)
     applied: list[str] = []
     error, at_once, later = EXPECTED[fault]
     with pytest.raises(error):
@@ -62,7 +63,7 @@ def test_each_fault_does_what_its_name_says(fault: Fault) -> None:
 
 def test_a_frozen_invocations_request_may_land_or_not() -> None:
     weather = Weather(VirtualTime(), Tally(), Always("Lambda timeout"))
-    weather.trouble, weather.deadline = 1.0, START + 60.0
+    weather.trouble, weather.under_way = 1.0, UnderWay(START + 60.0)
     landed: list[int] = []
     for number in range(100):
         with pytest.raises(TimedOutError):

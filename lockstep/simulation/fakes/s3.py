@@ -19,10 +19,14 @@ PAGE = 1_000
 
 
 class S3:
-    """A client of a bucket, and that bucket's `objects` by key."""
+    """A client of a bucket, and that bucket's `objects` by key.
+
+    `overwritten` holds the keys whose object was replaced by another.
+    """
 
     def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
         self.objects: dict[str, bytes] = {}
+        self.overwritten: list[str] = []
         self._bucket = bucket
         self._line = line
 
@@ -34,6 +38,8 @@ class S3:
             self._insist_on(request)
             if request.get("IfNoneMatch") == "*" and key in self.objects:
                 raise AnswerError(412, "PreconditionFailed")
+            if self.objects.get(key, body) != body:
+                self.overwritten.append(key)
             self.objects[key] = bytes(body)
             return {"ETag": '"etag"'}
 

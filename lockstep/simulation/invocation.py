@@ -1,0 +1,123 @@
+"""The invocation: one batch through the real delivery, as the doors do it, and held to its word."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import msgspec
+
+from lockstep.local.mapping.response import Errored, Returned
+from lockstep.simulation.fakes.kinesis import Accepted
+from lockstep.simulation.meaning import HORIZON
+from lockstep.simulation.parts import STREAM
+from lockstep.simulation.system import Consumer, System
+from lockstep.simulation.troubled_line import CrashedError, TimedOutError, UnderWay
+from lockstep.simulation.violation import ViolationError
+from shared.deliver import Clock, Delivery
+from shared.sink import MisconfiguredError
+
+STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
+
+
+class Invocations:
+    """Invokes the consumers of one system; every answer is held against the stores at once."""
+
+    def __init__(self, system: System, *, timeout: float) -> None:
+        """Invoke in this system; `timeout` is the functions', in seconds."""
+        self._system = system
+        self._timeout = timeout
+        self._shown: dict[str, Mapping[str, Any]] = {}
+
+    def invoke(self, consumer: Consumer, batch: Sequence[Accepted]) -> Returned | Errored:
+        """What the event source mapping hears of one invocation.
+
+        Raises:
+            ViolationError: I6, I7 or I8 is broken.
+        """
+        system = self._system
+        weather, time = system.weather, system.time
+        under_way = UnderWay(time.now + self._timeout)
+        weather.under_way = under_way
+        unknown = weather.unknown
+        durable = {one.sequence_number for one in batch if system.is_durable(consumer, one)}
+        if consumer.function == "write_to_es" and system.index.missing:
+            weather.hit("alias missing")
+        clock = Clock(
+            remaining=lambda: under_way.deadline - time.now,
+            now=lambda: time.now + system.skew,
+            sleep=time.advance,
+            chance=weather.draw,
+        )
+        try:
+            delivery = system.parts.deliver(
+                [self._as_lambda_shows(one) for one in batch],
+                to=consumer.sink,
+                quarantine=system.quarantine,
+                function=consumer.function,
+                horizon=HORIZON,
+                clock=clock,
+            )
+        except CrashedError:
+            return Errored("Runtime.ExitError", "the process is gone")
+        except TimedOutError:
+            time.advance(under_way.deadline - time.now)
+            return Errored("Sandbox.Timedout", "the invocation was ended")
+        except MisconfiguredError as error:
+            if not under_way.hits:
+                raise ViolationError("I7", f"nothing is wrong, and yet: {error}") from error
+            return Errored("MisconfiguredError", str(error))
+        except Exception as error:
+            raise ViolationError("I7", f"the handler raised {error!r}") from error
+        finally:
+            weather.under_way = None
+        if time.now > under_way.deadline:
+            raise ViolationError("I6", f"{consumer.function} overran its time")
+        self._hold_to(consumer, batch, delivery, troubled=under_way.hits > 0)
+        if weather.unknown == unknown:
+            self._hold_to_lowest(consumer, batch, delivery, durable)
+        return Returned(msgspec.json.encode(delivery.response()))
+
+    def _hold_to(
+        self,
+        consumer: Consumer,
+        batch: Sequence[Accepted],
+        delivery: Delivery,
+        *,
+        troubled: bool,
+    ) -> None:
+        """The checkpoint is honest, and as high as it can be."""
+        for accepted in batch:
+            if accepted.sequence_number == delivery.checkpoint:
+                if not troubled:
+                    why = dict(delivery.failures)
+                    raise ViolationError("I6", f"{consumer.function} settles not: {why}")
+                return
+            if not self._system.is_durable(consumer, accepted):
+                meaning = self._system.meaning(accepted)
+                said = f"{consumer.function} said that {meaning} is settled"
+                raise ViolationError("I8", said)
+        if delivery.checkpoint is not None:
+            raise ViolationError("I8", f"{delivery.checkpoint} is not of this batch")
+
+    def _hold_to_lowest(
+        self,
+        consumer: Consumer,
+        batch: Sequence[Accepted],
+        delivery: Delivery,
+        durable: AbstractSet[str],
+    ) -> None:
+        """No record is reported that this invocation itself settled, knowing it."""
+        for accepted in batch:
+            number = accepted.sequence_number
+            reported = number == delivery.checkpoint and number not in durable
+            if reported and self._system.is_durable(consumer, accepted):
+                meaning = self._system.meaning(accepted)
+                said = f"{consumer.function} settled {meaning} and reports it"
+                raise ViolationError("I8", said)
+
+    def _as_lambda_shows(self, accepted: Accepted) -> Mapping[str, Any]:
+        shown = self._shown.get(accepted.sequence_number)
+        if shown is None:
+            shown = accepted.as_lambda_shows_it(STREAM_ARN)
+            self._shown[accepted.sequence_number] = shown
+        return shown

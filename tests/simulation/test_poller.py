@@ -1,0 +1,119 @@
+"""The poller: several batches of a shard at once, each key's records in order, one checkpoint."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.core import Shard
+from lockstep.local.mapping.response import Errored, Returned
+from lockstep.local.mapping.settings import Settings
+from lockstep.simulation.clock import VirtualTime
+from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.parts import REAL, Parts
+from lockstep.simulation.plan import dice, plan
+from lockstep.simulation.poller import Poller
+from lockstep.simulation.run import broken_by, simulate
+from lockstep.simulation.troubled_line import Weather
+
+KEYS = [f"T{number}" for number in range(8)]
+ROUNDS = 5
+
+
+class Run:
+    """A poller over one shard, and the batches that its function saw begin and end."""
+
+    def __init__(self, parallelization_factor: int, seed: int) -> None:
+        self.weather = Weather(VirtualTime(), Tally(), dice(seed))
+        self.stream = Kinesis("s", now=lambda: self.weather.time.now)
+        for _ in range(ROUNDS):
+            for key in KEYS:
+                self.stream.accept(key, b"")
+        self.log: list[tuple[str, list[Accepted]]] = []
+        self.settled: set[str] = set()
+        self.poller = Poller(
+            "f",
+            stream=self.stream,
+            settings=Settings(batch_size=3, parallelization_factor=parallelization_factor),
+            weather=self.weather,
+            parts=REAL,
+            invoke=self.invoke,
+        )
+
+    def invoke(self, batch: Sequence[Accepted]) -> Returned | Errored:
+        self.log.append(("begin", list(batch)))
+        self.weather.time.advance(1.0)
+        self.log.append(("end", list(batch)))
+        if self.weather.chance.random() < 0.2:
+            return Errored("Exception", "so it is")
+        self.settled.update(one.sequence_number for one in batch)
+        return Returned(b"")
+
+
+def test_the_records_of_a_key_come_in_order_and_are_never_in_flight_twice() -> None:
+    overlapped = 0
+    for seed in range(20):
+        run = Run(4, seed)
+        run.poller.drain()
+        in_flight: list[list[Accepted]] = []
+        first: dict[str, list[str]] = {key: [] for key in KEYS}
+        for what, batch in run.log:
+            if what == "end":
+                in_flight.remove(batch)
+                continue
+            busy = {one.partition_key for other in in_flight for one in other}
+            assert not busy & {one.partition_key for one in batch}
+            in_flight.append(batch)
+            overlapped += len(in_flight) > 1
+            for one in batch:
+                if one.sequence_number not in first[one.partition_key]:
+                    first[one.partition_key].append(one.sequence_number)
+        for key, numbers in first.items():
+            put = [one.sequence_number for one in run.stream.accepted if one.partition_key == key]
+            assert numbers == put
+    assert overlapped > 20
+
+
+def test_the_checkpoint_is_the_shards_and_passes_no_record_that_is_not_settled() -> None:
+    for seed in range(20):
+        run = Run(4, seed)
+        (shard,) = run.stream.shards.values()
+        while run.poller.checkpoints.get(shard.shard_id, 0) < len(shard.records):
+            run.poller.run(invocations=1, seconds=60.0)
+            passed = shard.records[: run.poller.checkpoints.get(shard.shard_id, 0)]
+            assert {one.sequence_number for one in passed} <= run.settled
+
+
+def test_without_lanes_nothing_is_in_flight_beside_another() -> None:
+    run = Run(1, 0)
+    run.poller.drain()
+    assert [what for what, _ in run.log] == ["begin", "end"] * (len(run.log) // 2)
+    assert run.weather.tally["several batches of a shard in flight"] == 0
+
+
+def test_every_parallelization_factor_that_lambda_allows_is_drawn() -> None:
+    assert {plan(seed).parallelization_factor for seed in range(300)} == set(range(1, 11))
+
+
+def test_lanes_that_part_the_records_of_a_key_are_found() -> None:
+    class AnyLane(Shard):
+        def _lane_of(self, entry: Entry) -> int:
+            return int(entry.sequence_number) % len(self._lanes)
+
+    failure = simulate(seed=1, histories=300, parts=Parts(shard=AnyLane)).failure
+    assert failure is not None
+    assert failure.violation.startswith("I5")
+
+
+def test_a_checkpoint_that_follows_one_lane_is_found() -> None:
+    class OneLaneCounts(Shard):
+        def _settle(self, entries: tuple[Entry, ...]) -> None:
+            if entries:
+                self._checkpoint = entries[-1].sequence_number
+
+    wrong = Parts(shard=OneLaneCounts)
+    first = next(seed for seed in range(400) if broken_by(plan(seed), wrong) is not None)
+    assert plan(first).parallelization_factor > 1
+    one_lane = msgspec.structs.replace(plan(first), parallelization_factor=1)
+    assert broken_by(one_lane, wrong) is None
