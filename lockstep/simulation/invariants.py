@@ -63,7 +63,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         found = consumer.store.sound()
         # What was refused, and is read again once the store refuses no more, is taken after all.
         taken = set() if system.stores_refuse else set(_refused(aside.values(), consumer))
-        for image_id in expected.keys() | found.keys():
+        for image_id in sorted(expected.keys() | found.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
             if held == must or (gone and must is not None and (image_id, must.version) in purged):

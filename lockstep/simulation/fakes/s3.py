@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from lockstep.simulation.fakes.cut import boto3_body, boto3_document, boto3_put
 from lockstep.simulation.fakes.dynamodb import client_error
@@ -108,7 +108,7 @@ class S3:
         try:
             answer: dict[str, Any] = self._line.carry(apply)
         except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="s3", error=error) from error
+            raise ConnectionClosedError(endpoint_url="s3", error=error) from error
         except CutOffError as cut:
             return _cut_off(operation, cut)
         except AnswerError as error:
