@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lockstep.commands.endings import NO
+from lockstep.commands.endings import INTERRUPTED, NO
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.converters import load_mapping
 from lockstep.producer import Pause, Stamp
@@ -62,8 +62,22 @@ def put_command(
             else:
                 yield read
 
-    with putting_progress() as on_progress:
-        report = system.put(events(), on_progress=on_progress)
+    put = 0
+
+    def count(seen: Putting) -> None:
+        nonlocal put
+        put = seen.put
+        show(seen)
+
+    try:
+        with putting_progress() as show:
+            report = system.put(events(), on_progress=count)
+    except KeyboardInterrupt:
+        notes.print(
+            f"interrupted: {put:,} put, perhaps also those of a last request: put all again from "
+            "the start, which is harmless"
+        )
+        sys.exit(INTERRUPTED)
     seconds = round(report.seconds, 3)
     if as_json:
         counts = {"put": report.put, "refused": listed, "resent": report.resent}
