@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly check lint types layers unit simulation bugs mutation real contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-crashes kills check lint types layers unit simulation bugs mutation real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -27,6 +27,16 @@ test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 # The record that it adds a line to is to be committed.
 nightly: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
+
+# As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
+nightly-crashes: $(venv)/dev.done kills
+	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
+
+KILLS = 1000
+KILLS_SEED := $(shell date +%s)
+kills: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k sigkill \
+	  --kills $(KILLS) --kills-seed $(KILLS_SEED)
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit

@@ -33,6 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=101,
         help="cut exchanges with the engines at every so manieth byte; 1 is every byte",
     )
+    parser.addoption(
+        "--kills", type=int, default=10, help="how many processes of a local stack to kill"
+    )
+    parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
 
 
 def pytest_configure(config: pytest.Config) -> None:
