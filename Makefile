@@ -5,7 +5,7 @@
 #   make test     everything that must hold: under 10 minutes after the first download
 #   make check    the fast part: lint, types, layers, unit tests
 .DEFAULT_GOAL := test
-.PHONY: demo test check lint types layers unit simulation real contract flow package generated format pins clean
+.PHONY: demo test check lint types layers unit simulation proofs model real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -18,7 +18,7 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
-test: check simulation real
+test: check simulation proofs real
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
@@ -41,6 +41,14 @@ unit: $(venv)/dev.done
 # The real code over fakes that misbehave, in virtual time; every seeded bug must be caught.
 simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/simulation
+
+# What is searched through rather than tried: the exhaustive model.
+proofs: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/model
+
+# The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
+model: $(venv)/dev.done
+	$(bin)/python -m tests.model
 
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done

@@ -12,7 +12,7 @@ from tests.engines import engines_for_tests
 # Failed assertions in what several test modules share are explained like those of any test.
 pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samples")
 
-WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation")]
+WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation", "model")]
 SKIPPED = pytest.StashKey[dict[str, str]]()
 
 
