@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly check lint types layers unit simulation bugs real contract flow package generated format pins clean
+.PHONY: demo test nightly check lint types layers unit simulation bugs mutation real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -54,6 +54,12 @@ simulation: $(venv)/dev.done
 bugs: $(venv)/dev.done
 	$(bin)/python -m tests.simulation.seeded_bugs
 
+# Every small change to what keeps events, one after another: tests must see each. A nightly run.
+mutation: $(venv)/dev.done
+	rm -rf mutants
+	$(bin)/mutmut run
+	$(bin)/python -m tests.mutation
+
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(bin)/pytest $(PYTEST) tests/contract tests/flow tests/package
@@ -87,7 +93,7 @@ pins: $(venv)/dev.done
 	done
 
 clean:
-	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 # Environments. Those under .tools hold programs that pin another botocore than ours.
 $(venv)/bin/python:

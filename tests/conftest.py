@@ -27,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="a skipped test fails the run and is named"
     )
+    parser.addoption(
+        "--cut-every",
+        type=int,
+        default=101,
+        help="cut exchanges with the engines at every so manieth byte; 1 is every byte",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -44,7 +44,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         quarantined = set(_quarantine(system, consumer))
         expected = _fold(system, consumer, quarantined)
         found = consumer.store.sound()
-        for image_id in expected.keys() | found.keys():
+        for image_id in sorted(expected.keys() | found.keys()):
             if expected.get(image_id) != found.get(image_id):
                 raise ViolationError(
                     "I3",

@@ -1,13 +1,14 @@
 """Seeded bugs of the event source mapping's core."""
 
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.core import Finished, Shard, Step, _Lane
+from lockstep.local.mapping.core import Finished, Shard, Step, _Lane, _Unsettled
 from lockstep.local.mapping.response import (
     Errored,
     Judgement,
@@ -85,6 +86,21 @@ class ReadToTheEndIsFinished(Shard):
         return Finished() if self._ended else super().next(now)
 
 
+class LanesByPosition(Shard):
+    def _lane_of(self, entry: Entry) -> int:
+        return zlib.crc32(entry.sequence_number.encode()) % len(self._lanes)
+
+
+class UpToTheFurthest(_Unsettled):
+    def settle(self, entries: tuple[Entry, ...]) -> str | None:
+        super().settle(entries)
+        return entries[-1].sequence_number if entries else None
+
+
+class CheckpointOfTheFurthestLane(Shard):
+    __init__ = rewired(Shard.__init__, _Unsettled=UpToTheFurthest)
+
+
 def children_first(parents: Mapping[str, Any], *, ended: Any) -> list[str]:
     return [one for one in sorted(parents, reverse=True) if one not in ended]
 
@@ -106,6 +122,8 @@ WRONG: Mapping[str, Parts] = {
     "mapping: gives up after five retries": Parts(shard=GivesUp),
     "mapping: what is read is settled": Parts(shard=ReadIsSettled),
     "mapping: a shard read to its end is finished": Parts(shard=ReadToTheEndIsFinished),
+    "mapping: lanes by position, not by key": Parts(shard=LanesByPosition),
+    "mapping: checkpoint of the furthest lane": Parts(shard=CheckpointOfTheFurthestLane),
     "mapping: children before parents": Parts(startable=children_first),
     "mapping: children after one parent": Parts(startable=one_parent_is_enough),
 }

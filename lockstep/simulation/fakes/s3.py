@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ConnectionClosedError
 
 from lockstep.simulation.fakes.dynamodb import client_error
 from lockstep.simulation.fakes.line import (
@@ -86,7 +86,7 @@ class S3:
         try:
             answer: dict[str, Any] = self._line.carry(apply)
         except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="s3", error=error) from error
+            raise ConnectionClosedError(endpoint_url="s3", error=error) from error
         except CutOffError:
             return {}  # boto3 takes an answer that was cut off for an empty success
         except AnswerError as error:
