@@ -193,6 +193,7 @@ def up(
         AlreadyRunningError: another `up` has that folder.
         LocalStackError: the folder is not ours, an engine cannot be had, a service does not
             start or dies again and again; everything is stopped then.
+        KeyboardInterrupt: a signal came before all was ready; everything is stopped then, too.
     """
     state = state.resolve()
     with _claimed(state), _signals() as signals:
@@ -210,13 +211,11 @@ def up(
             write_local(stack, state)
             supervisor.start(consumers(state))
             supervisor.wait_until_ready()
+            signals.raising = False
             _announce(state, ready=True)
             console.print(endpoints(stack))
             console.print("Ctrl-C stops everything; what is stored stays.", style="dim")
-            signals.raising = False
             supervisor.watch()
-        except KeyboardInterrupt:
-            pass
         finally:
             signals.raising = False
             supervisor.stop()

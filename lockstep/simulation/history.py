@@ -37,7 +37,7 @@ class History:
         self._stream = self.system.stream
         self._stamp = parts.stamp(self._producers_clock)
         self._unput: list[Event] = []
-        self._invocations = Invocations(self.system)
+        self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
             mapped.append(planned.second_mapping)
@@ -155,11 +155,14 @@ class History:
             kind = "poison schema"
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
-        key, data = poison.poisonous(
-            kind, chance, image_id=image_id, version=self._stamp(), taken=taken
-        )
-        self._happened(kind)
-        self._stream.accept(key, data)
+        version = self._stamp()
+        records = [
+            poison.poisonous(kind, chance, image_id=image_id, version=version, taken=taken)
+            for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
+        ]
+        for key, data in records:
+            self._happened(kind)
+            self._stream.accept(key, data)
 
     def _any_event(self) -> Event | None:
         """One of those on the stream."""

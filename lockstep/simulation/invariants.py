@@ -44,7 +44,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         quarantined = set(_quarantine(system, consumer))
         expected = _fold(system, consumer, quarantined)
         found = consumer.store.sound()
-        for image_id in expected.keys() | found.keys():
+        for image_id in sorted(expected.keys() | found.keys()):
             if expected.get(image_id) != found.get(image_id):
                 raise ViolationError(
                     "I3",
@@ -90,17 +90,18 @@ def _never_backwards(journal: Sequence[Written], function: str) -> None:
 
 def _quarantine(system: System, consumer: Consumer) -> Iterator[str]:
     """I1: what lies in quarantine lies there whole and rightly; all poison does. Its numbers."""
+    if system.bucket.overwritten:
+        raise ViolationError("I1", f"quarantine: first reason lost of {system.bucket.overwritten}")
     bodies = {
         key: body
         for key, body in system.bucket.objects.items()
         if key.startswith(f"quarantine/{consumer.function}/")
     }
-    contents: dict[tuple[str, int], set[str | None]] = {}
+    first: dict[tuple[str, int], str | None] = {}  # content of a version, in order of arrival
     for accepted in system.stream.accepted:
         meaning = system.meaning(accepted)
         if not isinstance(meaning, Poison):
-            of = contents.setdefault((meaning.image_id, meaning.version), set())
-            of.add(digest_of(meaning))
+            first.setdefault((meaning.image_id, meaning.version), digest_of(meaning))
     for accepted in system.stream.accepted:
         meaning = system.meaning(accepted)
         body = bodies.pop(system.quarantine_key(consumer, accepted), None)
@@ -114,7 +115,7 @@ def _quarantine(system: System, consumer: Consumer) -> Iterator[str]:
         rightly = (
             meaning.reason == record.reason
             if isinstance(meaning, Poison)
-            else _may_be_refused(meaning, record, consumer, contents)
+            else _may_be_refused(meaning, record, consumer, first)
         )
         if not rightly:
             said = f"{record.reason}, {record.detail}"
@@ -128,11 +129,12 @@ def _may_be_refused(
     change: Change,
     record: QuarantinedRecord,
     consumer: Consumer,
-    contents: Mapping[tuple[str, int], set[str | None]],
+    first: Mapping[tuple[str, int], str | None],
 ) -> bool:
     match record.reason:
         case "conflict":
-            return len(contents[change.image_id, change.version]) > 1
+            # Of two contents under one version the first on the stream counts, in both stores.
+            return first[change.image_id, change.version] != digest_of(change)
         case "refused_by_store":
             return isinstance(change, Put) and change.image.name in _REFUSES[consumer.function]
         case _:

@@ -17,16 +17,15 @@ from shared.deliver import Clock, Delivery
 from shared.sink import MisconfiguredError
 
 STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
-# As in template.yaml: several requests' worth.
-FUNCTION_SECONDS = 120.0
 
 
 class Invocations:
     """Invokes the consumers of one system; every answer is held against the stores at once."""
 
-    def __init__(self, system: System) -> None:
-        """Invoke in this system."""
+    def __init__(self, system: System, *, timeout: float) -> None:
+        """Invoke in this system; `timeout` is the functions', in seconds."""
         self._system = system
+        self._timeout = timeout
         self._shown: dict[str, Mapping[str, Any]] = {}
 
     def invoke(self, consumer: Consumer, batch: Sequence[Accepted]) -> Returned | Errored:
@@ -37,7 +36,7 @@ class Invocations:
         """
         system = self._system
         weather, time = system.weather, system.time
-        under_way = UnderWay(time.now + FUNCTION_SECONDS)
+        under_way = UnderWay(time.now + self._timeout)
         weather.under_way = under_way
         unknown = weather.unknown
         durable = {one.sequence_number for one in batch if system.is_durable(consumer, one)}

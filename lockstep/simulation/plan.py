@@ -43,6 +43,8 @@ _WEIGHTS: dict[Kind, float] = {
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _FEWEST_STEPS, _MOST_STEPS = 4, 14
 _TROUBLE = (0.0, 0.05, 0.2, 0.5)
+# As in template.yaml, several requests' worth; and just enough for one.
+_FUNCTION_SECONDS = (120.0, 24.0)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -63,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     shards: int
     batch_size: int
     window_seconds: int
+    function_seconds: float
     bisect: bool
     honours_parameters: bool
     parallelization_factor: int
@@ -93,6 +96,7 @@ def plan(seed: int) -> Plan:
         shards=chance.randint(1, 3),
         batch_size=chance.choice((1, 3, 10, 100, 100)),
         window_seconds=chance.choice((0, 0, 1)),
+        function_seconds=chance.choice(_FUNCTION_SECONDS),
         bisect=chance.random() < 0.5,  # noqa: PLR2004 - a coin
         honours_parameters=chance.random() < 0.8,  # noqa: PLR2004 - mostly
         parallelization_factor=chance.choice((1, 1, chance.randint(2, 10))),

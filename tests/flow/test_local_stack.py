@@ -117,7 +117,9 @@ def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell
     )
     report = shell.json("put", "-", stdin=lines, code=1)
     assert (report["put"], report["resent"]) == (2, 0)
-    assert report["refused"] == [{"line": 2, "reason": "schema"}]
+    (refused,) = report["refused"]
+    assert (refused["line"], refused["reason"]) == (2, "schema")
+    assert "image.uploaded" in refused["detail"], "how to mend it"
     assert "line 2" in shell.start("put", "-").communicate(lines)[1].decode()
 
 

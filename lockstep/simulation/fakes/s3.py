@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ConnectionClosedError
 
 from lockstep.simulation.fakes.dynamodb import client_error
 from lockstep.simulation.fakes.line import (
@@ -19,10 +19,14 @@ PAGE = 1_000
 
 
 class S3:
-    """A client of a bucket, and that bucket's `objects` by key."""
+    """A client of a bucket, and that bucket's `objects` by key.
+
+    `overwritten` holds the keys whose object was replaced by another.
+    """
 
     def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
         self.objects: dict[str, bytes] = {}
+        self.overwritten: list[str] = []
         self._bucket = bucket
         self._line = line
 
@@ -34,6 +38,8 @@ class S3:
             self._insist_on(request)
             if request.get("IfNoneMatch") == "*" and key in self.objects:
                 raise AnswerError(412, "PreconditionFailed")
+            if self.objects.get(key, body) != body:
+                self.overwritten.append(key)
             self.objects[key] = bytes(body)
             return {"ETag": '"etag"'}
 
@@ -80,7 +86,7 @@ class S3:
         try:
             answer: dict[str, Any] = self._line.carry(apply)
         except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="s3", error=error) from error
+            raise ConnectionClosedError(endpoint_url="s3", error=error) from error
         except CutOffError:
             return {}  # boto3 takes an answer that was cut off for an empty success
         except AnswerError as error:

@@ -202,7 +202,9 @@ def test_a_signal_while_it_starts_stops_what_was_started(start_up: Start) -> Non
     children = supervised.children()
     assert len(children) == 4
     assert down(supervised.state) is Ended.STOPPED
-    assert supervised.finish()[0] == 0
+    code, written = supervised.finish()
+    assert code != 0, "it was never ready"
+    assert written.endswith("stopping\ninterrupted\n")
     assert gone(children)
 
 

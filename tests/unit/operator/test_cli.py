@@ -86,10 +86,11 @@ def test_bad_lines_are_listed_for_programs(state: Path) -> None:
     file.write_bytes(b"\n\nno event\n\xff\n")
     result = lockstep("put", file, "--json", "--state", state)
     report = msgspec.json.decode(result.stdout)
-    assert report["refused"] == [
-        {"line": 3, "reason": "not_json"},
-        {"line": 4, "reason": "not_utf8"},
-    ]
+    (third, fourth) = report["refused"]
+    assert (third["line"], third["reason"]) == (3, "not_json")
+    assert "malformed" in third["detail"]
+    assert (fourth["line"], fourth["reason"]) == (4, "not_utf8")
+    assert "encode the JSON as UTF-8" in fourth["detail"]
     assert (report["put"], report["resent"], result.exit_code) == (0, 0, 1)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from shared.change import Change, digest_of
 from shared.deliver import REPORTING_SECONDS, Clock, Delivery, deliver
+from shared.event import Image, digest
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord, QuarantineError
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
@@ -163,6 +164,11 @@ def test_of_equal_versions_the_first_is_written_and_the_other_is_a_conflict() ->
     assert box.reasons == [(at(2), "conflict")]
     assert shelf.sent == [[("a", 5)]]
     assert delivery.counts == {"Applied": 1, "Quarantined": 1}
+    (record,) = delivery.quarantined
+    stored, this = (digest(Image(name)) for name in ("a at version 5", "something else"))
+    assert record.detail == (
+        f"version 5 is taken by other content: stored is digest {stored}, this is {this}"
+    )
 
 
 def test_a_tombstone_and_an_image_of_the_same_version_are_a_conflict() -> None:
@@ -178,7 +184,16 @@ def test_a_conflict_with_the_store_is_quarantined_and_what_the_store_holds_is_a_
     replay = kinesis_records(other("a", 5), image_event("a", 5), image_event("a", 4))
     delivery = delivered(replay, shelf, box)
     assert box.reasons == [(at(1), "conflict")]
+    assert [record.detail for record in delivery.quarantined] == ["other content"]
     assert delivery.counts == {"Quarantined": 1, "Duplicate": 1, "Stale": 1}
+
+
+def test_what_a_conflict_shows_to_be_superseded_is_not_sent() -> None:
+    shelf = Shelf()
+    delivered(kinesis_records(image_event("a", 5)), shelf)
+    replay = kinesis_records(other("a", 5), image_event("a", 4))
+    assert delivered(replay, shelf).counts == {"Quarantined": 1, "Stale": 1}
+    assert shelf.sent == [[("a", 5)], [("a", 5)]]
 
 
 def test_equal_versions_below_the_stored_one_are_stale_not_in_conflict() -> None:
@@ -220,6 +235,8 @@ def test_a_refusal_with_an_unreadable_schema_is_not_settled() -> None:
     box = Box()
     delivery = delivered(kinesis_records(image_event("a")), shelf, box)
     assert delivery.checkpoint == at(1)
+    why = "refused (mapper_parsing_exception), and the schema is unknown: timeout"
+    assert delivery.failures == {why: 1}
     assert box.kept == {}
 
 
@@ -257,10 +274,11 @@ def test_a_failure_is_not_sent_again_because_another_image_falls_back() -> None:
     assert shelf.sent == [[("a", 1), ("b", 2)], [("b", 1)], [("a", 1)]]
 
 
-def test_retries_are_bounded() -> None:
-    shelf = Shelf(fails=["a"])
-    delivered(kinesis_records(image_event("a")), shelf)
+def test_retries_are_bounded_and_none_is_waited_for_after_the_last() -> None:
+    shelf, watch = Shelf(fails=["a"]), Watch()
+    delivered(kinesis_records(image_event("a")), shelf, watch=watch)
     assert len(shelf.sent) == 4
+    assert len(watch.slept) == 3
 
 
 def test_a_failed_request_holds_back_only_its_own_images() -> None:
@@ -269,6 +287,16 @@ def test_a_failed_request_holds_back_only_its_own_images() -> None:
     delivery = delivered(shelf_records, shelf, watch=Watch(6.05))
     assert shelf.versions == {"c": 1}
     assert delivery.checkpoint == at(1)
+    assert delivery.failures == {"timeout": 2}
+
+
+def test_a_store_that_answers_for_fewer_changes_than_it_was_sent_settles_nothing() -> None:
+    class Terse(Shelf):
+        def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+            return super().send(changes)[1:]
+
+    with pytest.raises(ValueError, match="shorter"):
+        delivered(kinesis_records(image_event("a"), image_event("b")), Terse())
 
 
 def test_a_refused_request_is_cut_down_to_the_one_bad_change() -> None:
@@ -314,6 +342,12 @@ def test_no_request_is_started_that_may_outlast_the_invocation() -> None:
     assert delivery.failures == {"no time left in this invocation": 1}
 
 
+def test_a_request_is_started_that_ends_just_in_time() -> None:
+    shelf, watch = Shelf(), Watch(Shelf.longest_send + REPORTING_SECONDS)
+    assert delivered(kinesis_records(image_event("a")), shelf, watch=watch).checkpoint is None
+    assert shelf.versions == {"a": 1}
+
+
 @pytest.mark.parametrize("seconds", [5.9, 3.5])
 def test_a_timeout_too_short_for_one_request_is_a_misconfiguration(seconds: float) -> None:
     with pytest.raises(MisconfiguredError, match="timeout is too short"):
@@ -334,6 +368,7 @@ def test_poison_is_quarantined_whole_and_its_neighbours_are_stored() -> None:
     assert shelf.versions == {"a": 1, "b": 1}
     assert delivery.checkpoint is None
     (record,) = box.kept.values()
+    assert delivery.quarantined == [record]
     assert msgspec.to_builtins(record) == {
         "function": "write_to_es",
         "stream": "lockstep-images",
@@ -386,6 +421,7 @@ def test_no_record_is_set_aside_when_there_is_no_time_for_it() -> None:
     delivery = delivered(kinesis_records(image_event("a"), b"\xff"), shelf, box, watch)
     assert box.kept == {}
     assert delivery.checkpoint == at(2)
+    assert delivery.failures == {"no time left in this invocation": 1}
 
 
 def test_a_quarantine_that_hangs_holds_up_no_good_event() -> None:
