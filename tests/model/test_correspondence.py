@@ -59,8 +59,8 @@ class RefusingMemory(MemorySink):
         self._refuses = refuses
 
     @override
-    def _write(self, change: Change) -> Outcome:
-        return Refused("so it is") if self._refuses(said(change)) else super()._write(change)
+    def write(self, change: Change) -> Outcome:
+        return Refused("so it is") if self._refuses(said(change)) else super().write(change)
 
     def held(self) -> Event | None:
         stored = self.stored.get(IMAGE)
