@@ -27,6 +27,7 @@ test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 # The record that it adds a line to is to be committed.
 nightly: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
+	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
 
 # As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
 nightly-crashes: $(venv)/dev.done kills
@@ -70,9 +71,9 @@ mutation: $(venv)/dev.done
 	$(bin)/mutmut run
 	$(bin)/python -m tests.mutation
 
-# What is searched through: every state of the model, and whatever bytes may come.
+# What is gone through: every state of the model, whatever bytes may come, the producer under fire.
 proofs: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/model tests/fuzz
+	$(bin)/pytest $(PYTEST) tests/model tests/fuzz tests/under_fire
 
 # The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
 model: $(venv)/dev.done
