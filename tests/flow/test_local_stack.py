@@ -11,9 +11,11 @@ import msgspec
 import psutil
 import pytest
 
+from lockstep.audit.audit import Audit
 from lockstep.connect import Clients
 from lockstep.local.up import running
 from lockstep.stack import read_local
+from lockstep.system import System
 from tests.builders import image, image_event
 
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
@@ -80,6 +82,11 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 def clients(shell: Shell) -> Clients:
     return Clients(read_local(shell.state))
+
+
+def audited(shell: Shell) -> Audit:
+    """What `lockstep audit` says, without a process that takes longer to start than to look."""
+    return System(read_local(shell.state)).audit(lambda _store, _count: None)
 
 
 def ndjson(*events: dict[str, Any]) -> bytes:
@@ -173,7 +180,7 @@ def test_state_survives_down_and_up(shell: Shell) -> None:
     ],
 )
 def test_sigkill_of_any_process_while_events_flow_loses_nothing(shell: Shell, victim: str) -> None:
-    before = shell.json("audit")["table"]
+    before = audited(shell).table
     put = shell.start("put", "-", "--from", "tate")
     assert put.stdin is not None
     records = first_lines(400, prefix=f"{victim}-".replace("_", "-"))
@@ -193,9 +200,9 @@ def test_sigkill_of_any_process_while_events_flow_loses_nothing(shell: Shell, vi
     else:
         _, err = put.communicate(records[half:], timeout=120)
         assert put.returncode == 0, err.decode()
-    shell.run("status", "--wait", "120")
-    audit = shell.json("audit")
-    assert (audit["result"], audit["table"]) == ("equal", before + 400)
+    assert System(read_local(shell.state)).wait(120).caught_up
+    audit = audited(shell)
+    assert (audit.result, audit.table) == ("equal", before + 400)
 
 
 def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:
