@@ -20,13 +20,7 @@ from lockstep.producer import Clock, Producer, PutReport
 from shared.event import decode
 from tests.builders import decoded, image_event
 from tests.contract.kinesis.server import client_of
-from tests.contract.toxics.exchanges import (
-    Exchange,
-    bodies,
-    with_bucket,
-    with_index,
-    with_table,
-)
+from tests.contract.toxics.exchanges import ENGINES, Exchange, bodies
 from tests.toxics import Direction, Reset, Truncate, before
 
 if TYPE_CHECKING:
@@ -38,7 +32,6 @@ type Cut = type[Reset | Truncate]
 PATIENCE = 20.0
 # Of the bytes at the beginning and the end of a body, resets try every one.
 AT_EDGES = 32
-ENGINES = {"dynamodb": with_table, "opensearch": with_index, "s3": with_bucket}
 
 all_cuts = pytest.mark.parametrize("cut", [Reset, Truncate])
 both_directions = pytest.mark.parametrize("direction", ["up", "down"])

@@ -101,6 +101,23 @@ def test_a_stack_that_is_deployed_needs_a_region(monkeypatch: pytest.MonkeyPatch
     assert_one_line(lockstep("status", "--stack", "x"), "AWS_REGION")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--apply"],
+        ["--repair", "--sample", "5"],
+        ["--at-most", "101"],
+        ["--since", "soon"],
+        ["--rate", "0"],
+        ["--sample", "0"],
+    ],
+)
+def test_an_audit_that_makes_no_sense_is_told_before_anything_is_read(
+    state: Path, words: list[str]
+) -> None:
+    assert_one_line(lockstep("audit", *words, "--state", state), words[0] if words else "")
+
+
 def test_nothing_runs_is_no_error_when_it_is_to_be_stopped(tmp_path: Path) -> None:
     result = lockstep("down", "--state", tmp_path / "none")
     assert (result.exit_code, "nothing runs" in result.stdout) == (0, True)
