@@ -288,9 +288,12 @@ class History:
     def _reshard(self) -> None:
         """Splits and merges one after the other, children of children, with events in between."""
         chance = self._weather.chance
-        for _ in range(chance.randint(3, 6)):
-            chance.choice((self._split, self._merge))()
-            self._put([self._event(f"T{chance.randrange(IMAGES)}", "image.updated")])
+        # Each with its own chance: how much of it a put takes is up to what goes wrong there.
+        for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
+            self._weather.chance = dice(seed)
+            image_id = f"T{self._weather.chance.randrange(IMAGES)}"
+            self._weather.chance.choice((self._split, self._merge))()
+            self._put([self._event(image_id, "image.updated")])
         self._happened("reshard storm")
 
     def _poller(self, function: Function) -> Poller:
