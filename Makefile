@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model real contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model fuzz real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -27,6 +27,7 @@ test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 # The record that it adds a line to is to be committed.
 nightly: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
+	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
 
 # As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
 nightly-crashes: $(venv)/dev.done kills
@@ -70,13 +71,17 @@ mutation: $(venv)/dev.done
 	$(bin)/mutmut run
 	$(bin)/python -m tests.mutation
 
-# What is searched through rather than tried: the exhaustive model.
+# What is gone through: every state of the model, whatever bytes may come, the producer under fire.
 proofs: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/model
+	$(bin)/pytest $(PYTEST) tests/model tests/fuzz tests/under_fire
 
 # The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
 model: $(venv)/dev.done
 	$(bin)/python -m tests.model
+
+# At length: minutes. What it finds goes into tests/corpus, by name.
+fuzz: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) --hypothesis-profile=long --hypothesis-show-statistics tests/fuzz
 
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done

@@ -15,6 +15,7 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
 from lockstep.audit.audit import WATERMARK, Audit, Found, Sample, Time, audit
 from lockstep.audit.corrections import Corrections
+from lockstep.audit.purge import Purged, purge
 from lockstep.audit.repair import Repair
 from lockstep.audit.sample import CONFIDENCE, at_most
 from lockstep.audit.stores import IndexEntries, Pace, TableEntries
@@ -134,6 +135,18 @@ class System:
             corrections=Corrections(clients.opensearch, stack.index),
             time=_TIME,
             horizon=self.horizon(),
+        )
+
+    def purge(self, on_progress: Callable[[int], None], *, apply: bool) -> Purged:
+        """Take tombstones that nobody needs out of the index; see `purge`."""
+        table, index = self._stores(AuditOptions())
+        return purge(
+            index,
+            table,
+            Corrections(self.clients.opensearch, self.stack.index),
+            now=time.time(),
+            apply=apply,
+            on_progress=on_progress,
         )
 
     def horizon(self) -> dt.timedelta:

@@ -19,7 +19,9 @@ pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samp
 settings.register_profile("lockstep", deadline=None)
 settings.load_profile("lockstep")
 
-WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation", "model")]
+WITHOUT_SOCKETS = [
+    Path(__file__).parent / name for name in ("unit", "simulation", "model", "under_fire")
+]
 SKIPPED = pytest.StashKey[dict[str, str]]()
 
 

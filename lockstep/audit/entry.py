@@ -52,7 +52,7 @@ class _Fields(msgspec.Struct, frozen=True):
     deleted: bool
     digest: str | None = None
     expires_at: _Number | None = None
-    arrived_at: _Number = 0
+    arrived_at: Annotated[int, msgspec.Meta(ge=-MAX_VERSION, le=MAX_VERSION)] = 0
 
 
 _deserializer = TypeDeserializer()

@@ -218,7 +218,7 @@ class IndexEntries:
         self._since = since
 
     def all(self) -> Iterator[Entry]:
-        """Every document of one point in time, in the order of image ids.
+        """Every document of one point in time, in no order.
 
         That time is now, for who may refresh the index; else it is the last refresh.
         """
@@ -298,13 +298,16 @@ class IndexEntries:
         self, pit_id: str, fields: Sequence[str], query: Mapping[str, Any]
     ) -> Iterator[Mapping[str, Any]]:
         after: dict[str, Any] = {}
+        count = 0
         while True:
             answer = self._client.search(
                 body={
                     "size": self._page,
                     "pit": {"id": pit_id, "keep_alive": KEEP_ALIVE},
-                    "sort": [{"image_id": "asc"}],
-                    "track_total_hits": False,
+                    # Not by image id: foreign documents may lack it, or have another's, and a page
+                    # that ends between two of the same would hide one.
+                    "sort": [{"_shard_doc": "asc"}],
+                    "track_total_hits": not after,
                     "version": True,
                     "_source": list(fields),
                     **query,
@@ -316,10 +319,16 @@ class IndexEntries:
                 message = f"index {self._alias}: a shard did not answer; try again"
                 raise StoreUnreadableError(message)
             hits = answer["hits"]["hits"]
+            if not after:
+                total = answer["hits"]["total"]["value"]
             yield from hits
+            count += len(hits)
             if len(hits) < self._page:
-                return
+                break
             after = {"search_after": hits[-1]["sort"]}
+        if count != total:
+            message = f"index {self._alias}: {count} documents of {total} could be read; try again"
+            raise StoreUnreadableError(message)
 
     def _unreadable(self, error: Exception) -> StoreUnreadableError:
         return StoreUnreadableError(f"index {self._alias}: {error}")

@@ -116,7 +116,7 @@ def test_sigkill_of_any_process_while_events_flow_loses_nothing(
     before = storm.set_aside()
     try:
         storm.rage(pytestconfig.getoption("--kills"))
-        assert shell.json("status", "--wait", "240")["caught_up"] is True
+        assert shell.json("status", "--wait", "200")["caught_up"] is True
         audit = shell.json("audit")
         assert (audit["result"], audit["differences"]) == ("equal", {})
         assert storm.in_table() == storm.acknowledged

@@ -146,23 +146,28 @@ class OpenSearch:
         )
 
     def search(self, *, body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-        """A page of a point in time, in the order of image ids."""
-        if body["sort"] != [{"image_id": "asc"}] or "allow_partial_search_results" not in params:
+        """A page of a point in time."""
+        if body["sort"] != [{"_shard_doc": "asc"}] or "allow_partial_search_results" not in params:
             raise NotImplementedError(body)
 
         def found() -> dict[str, Any]:
-            (after,) = body.get("search_after", [""])
-            there = [one for one in self._points[body["pit"]["id"]] if one[0] > after]
+            (after,) = body.get("search_after", [-1])
+            there = self._points[body["pit"]["id"]]
             hits = [
                 {
                     "_id": image_id,
                     "_version": one.version,
                     "_source": _only(one.source or {}, body["_source"]),
-                    "sort": [image_id],
+                    "sort": [at],
                 }
-                for image_id, one in there[: body["size"]]
+                for at, (image_id, one) in enumerate(there)
+                if after < at <= after + body["size"]
             ]
-            return {"timed_out": False, "_shards": {"failed": 0}, "hits": {"hits": hits}}
+            return {
+                "timed_out": False,
+                "_shards": {"failed": 0},
+                "hits": {"total": {"value": len(there), "relation": "eq"}, "hits": hits},
+            }
 
         return self.carried(found)
 

@@ -1,5 +1,6 @@
 """Corruptions of every kind on the real engines: all of them found, none invented, all mended."""
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,15 +27,27 @@ EACH = 12
 DAY = 86_400
 
 
-def a_change(image_id: str, version: int, content: str | None, *, age: float = DAY) -> Change:
+def a_change(
+    image_id: str,
+    version: int,
+    content: str | None,
+    *,
+    age: float = DAY,
+    horizon: dt.timedelta = HORIZON,
+) -> Change:
     """An image of that content, or a removal, that came so many seconds ago."""
     kind = "image.deleted" if content is None else "image.updated"
     fields = {} if content is None else {"image": image(content, tags=["a"], width=1)}
     event = image_event(image_id, version, kind, **fields)
     arrived_at = int((time.time() - age) * 1000)
     return change_from(
-        decode(msgspec.json.encode(event)), record(event, arrived_at=arrived_at), horizon=HORIZON
+        decode(msgspec.json.encode(event)), record(event, arrived_at=arrived_at), horizon=horizon
     )
+
+
+def over_since_yesterday(image_id: str, version: int) -> Change:
+    """A tombstone past its time."""
+    return a_change(image_id, version, None, age=9 * DAY, horizon=dt.timedelta(days=8))
 
 
 def stamp(ago: float = 0) -> int:
@@ -214,9 +227,7 @@ def test_all_corruptions_are_found_and_mended_and_none_invented_while_a_producer
     hand = Hand(stage)
     good = [a_change(f"good-{n}", stamp(DAY), f"good {n}") for n in range(100)]
     removed = [a_change(f"removed-{n}", stamp(DAY), None) for n in range(20)]
-    over = [
-        a_change(f"over-{n}", stamp(DAY), None, age=HORIZON.total_seconds() + DAY) for n in range(4)
-    ]
+    over = [over_since_yesterday(f"over-{n}", stamp(DAY)) for n in range(4)]
     spoilt = [
         (kind, spoil, a_change(f"{spoil.__name__}-{n}", stamp(DAY), f"image {n}"))
         for kind, spoil in CORRUPTIONS

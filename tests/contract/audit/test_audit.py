@@ -1,0 +1,111 @@
+"""The audit on the real engines: all its ways to read them, with nothing but the right to."""
+
+import datetime as dt
+import random
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch, Urllib3HttpConnection
+from opensearchpy.exceptions import AuthorizationException
+
+from lockstep.audit import stores
+from lockstep.audit.audit import Time, audit
+from lockstep.audit.stores import IndexEntries, Pace, TableEntries
+from lockstep.connect import Clients
+from tests.contract.redrive.conftest import Stage
+from tests.contract.repair.test_repair import DAY, Hand, a_change, over_since_yesterday, stamp
+
+WRITES = ("_bulk", "_doc", "_update", "_create", "_refresh", "_delete_by_query")
+
+
+class ReadOnly(Urllib3HttpConnection):
+    """What a role that may only read meets."""
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        if any(word in url for word in WRITES) or (method == "DELETE" and "_search" not in url):
+            raise AuthorizationException(403, "no permissions", {})
+        return super().perform_request(method, url, *args, **kwargs)
+
+
+def read_only(stage: Stage) -> Clients:
+    """Clients that read; what writes is refused before it leaves."""
+    clients = Clients(stage.stack)
+
+    def refuse(model: Any, **_: Any) -> None:
+        if model.name not in {"Scan", "BatchGetItem", "DescribeTable"}:
+            raise AssertionError(model.name)
+
+    clients.dynamodb.meta.events.register("before-call.dynamodb", refuse)
+    clients.__dict__["opensearch"] = OpenSearch(
+        [stage.stack.endpoints.opensearch], connection_class=ReadOnly, timeout=30, max_retries=0
+    )
+    return clients
+
+
+def test_every_way_to_read_says_the_same_of_the_same_stores(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Pages so small that their borders fall everywhere.
+    monkeypatch.setattr(stores, "DOCUMENTS_PER_PAGE", 7)
+    monkeypatch.setattr(stores, "WHOLE_DOCUMENTS_PER_PAGE", 7)
+    hand = Hand(stage)
+    old = [a_change(f"old-{n}", stamp(9 * DAY), f"old {n}", age=9 * DAY) for n in range(60)]
+    new = [a_change(f"new-{n}", stamp(DAY), f"new {n}") for n in range(60)]
+    hand.write_both(*old, *new, over_since_yesterday("over", stamp(DAY)))
+    hand.delete_document(old[0])
+    hand.delete_document(new[0])
+    for n in range(20):  # foreign documents without an id, and with one and the same
+        hand.opensearch.index(index=hand.index, id=f"foreign-{n}", body={"name": "x"})
+        hand.opensearch.index(index=hand.index, id=f"twin-{n}", body={"image_id": "old-30"})
+    expected = {"malformed": 40, "missing_in_index": 2}
+    clients = read_only(stage)
+    table, index = clients.dynamodb, clients.opensearch
+    hand.opensearch.indices.refresh(index=hand.index)  # which a reader may not
+
+    def differences(**how: Any) -> dict[str, int]:
+        pace = how.pop("pace", None)
+        found = audit(
+            TableEntries(table, hand.table, pace=pace, **how),
+            IndexEntries(index, hand.index, **how),
+            quarantined_images=list,
+            time=Time(time.time, time.monotonic, lambda _: None),
+        )
+        assert found.reason is None
+        return found.differences
+
+    assert differences() == expected
+    assert differences(whole=True) == expected
+    since = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)
+    assert differences(since=since) == {"malformed": 40, "missing_in_index": 1}
+    waited: list[float] = []
+    assert differences(pace=Pace(50, lambda: 0.0, waited.append)) == expected
+    # The clock stands, so the waits add up to the units used: 121 items of some hundred bytes, and
+    # those that are looked up again.
+    assert 5 < max(waited) * 50 < 100
+
+    chance = random.Random(1).random
+    entries = TableEntries(table, hand.table)
+    assert entries.about() == 121
+    some = entries.some(50, chance)
+    assert (len(some), len(set(some))) == (50, 50)
+    assert set(entries.some(1000, chance)) >= {f"new-{n}" for n in range(60)}
+    documents = IndexEntries(index, hand.index)
+    assert len(set(documents.some(50, chance))) == 50
+    assert documents.about() == 159
+
+
+def test_the_command_looks_at_a_sample_and_says_how_far_to_believe_it(stage: Stage) -> None:
+    hand = Hand(stage)
+    hand.write_both(*(a_change(f"T{n}", stamp(DAY), f"image {n}") for n in range(300)))
+    hand.opensearch.indices.refresh(index=hand.index)
+    result = stage.lockstep("audit", "--sample", "200", "--json")
+    assert result.exit_code == 0, result.output
+    found = msgspec.json.decode(result.stdout)
+    assert found["result"] == "equal"
+    assert 200 <= found["sample"]["images"] <= 300
+    assert found["sample"]["at_most"] == pytest.approx(0.0183, abs=0.0002)
+    said = stage.lockstep("audit", "--sample", "200", "--values", "--rate", "100000")
+    assert "with 95% confidence at most 1.83% of all differ" in said.stdout
+    assert stage.lockstep("audit", "--within", "0").exit_code == 2

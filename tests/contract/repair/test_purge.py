@@ -1,0 +1,38 @@
+"""The purge on the real engines: search, then deletes under their guard."""
+
+import msgspec
+
+from shared.change import Change
+from tests.contract.redrive.conftest import Stage
+from tests.contract.repair.test_repair import DAY, Hand, a_change, over_since_yesterday, stamp
+
+
+def test_tombstones_that_nobody_needs_leave_the_index_and_no_others(stage: Stage) -> None:
+    hand = Hand(stage)
+    version = stamp(DAY)
+    may_go = [over_since_yesterday(f"over-{n}", version) for n in range(150)]
+    images = [a_change(f"image-{n}", version, "image") for n in range(20)]
+    fresh = [a_change(f"fresh-{n}", version, None) for n in range(20)]
+    table_missed_it: Change = a_change("missed", version - 1, "still there")
+    hand.write_both(*images, *fresh)
+    hand.write(hand.table_sink, table_missed_it)
+    hand.write(hand.index_sink, *may_go, over_since_yesterday("missed", version))
+    shown = stage.lockstep("purge", "--json")
+    assert shown.exit_code == 0, shown.output
+    found = msgspec.json.decode(shown.stdout)
+    assert (found["over"], found["purge"], found["purged"]) == (151, 150, 0)
+    assert found["kept"] == {"removal_missing_in_table": 1}
+    done = stage.lockstep("purge", "--apply")
+    assert done.exit_code == 0, done.output
+    assert "150 purged, 0 written meanwhile, 0 failed" in done.stdout
+    assert "the table never got the removal" in done.stdout
+    found = msgspec.json.decode(stage.lockstep("purge", "--json").stdout)
+    assert (found["over"], found["purge"]) == (1, 0)
+    # The one that stayed is what tells the table that the image is gone.
+    repaired = stage.lockstep(
+        "audit", "--repair", "--apply", "--at-most", "100", "--watermark", "1"
+    )
+    assert repaired.exit_code == 0, repaired.output
+    assert stage.names("missed") == {None}
+    assert stage.names("image-3") == {"image"}
+    assert msgspec.json.decode(stage.lockstep("audit", "--json").stdout)["index"] == 41
