@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly check lint types layers unit simulation bugs mutation real contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model fuzz real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -22,11 +22,22 @@ demo: $(venv)/run.done
 # Three groups at a time: those on real engines wait as long as they work, and leave two cores half
 # idle; each has engines of its own. A group is shown once it is done.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target contract flow simulation package
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target contract flow simulation proofs package
 
 # The record that it adds a line to is to be committed.
 nightly: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
+	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
+
+# As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
+nightly-crashes: $(venv)/dev.done kills
+	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
+
+KILLS = 1000
+KILLS_SEED := $(shell date +%s)
+kills: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k sigkill \
+	  --kills $(KILLS) --kills-seed $(KILLS_SEED)
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
@@ -59,6 +70,18 @@ mutation: $(venv)/dev.done
 	rm -rf mutants
 	$(bin)/mutmut run
 	$(bin)/python -m tests.mutation
+
+# What is gone through: every state of the model, whatever bytes may come, the producer under fire.
+proofs: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/model tests/fuzz tests/under_fire
+
+# The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
+model: $(venv)/dev.done
+	$(bin)/python -m tests.model
+
+# At length: minutes. What it finds goes into tests/corpus, by name.
+fuzz: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) --hypothesis-profile=long --hypothesis-show-statistics tests/fuzz
 
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done

@@ -19,7 +19,9 @@ pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samp
 settings.register_profile("lockstep", deadline=None)
 settings.load_profile("lockstep")
 
-WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation")]
+WITHOUT_SOCKETS = [
+    Path(__file__).parent / name for name in ("unit", "simulation", "model", "under_fire")
+]
 SKIPPED = pytest.StashKey[dict[str, str]]()
 
 
@@ -33,6 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=101,
         help="cut exchanges with the engines at every so manieth byte; 1 is every byte",
     )
+    parser.addoption(
+        "--kills", type=int, default=10, help="how many processes of a local stack to kill"
+    )
+    parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
 
 
 def pytest_configure(config: pytest.Config) -> None:

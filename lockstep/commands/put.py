@@ -75,7 +75,7 @@ def put_command(
     except KeyboardInterrupt:
         notes.print(
             f"interrupted: {put:,} put, perhaps also those of a last request: put all again from "
-            "the start, which is harmless"
+            "the start (what has a version is a duplicate then, what has none is written anew)"
         )
         sys.exit(INTERRUPTED)
     seconds = round(report.seconds, 3)

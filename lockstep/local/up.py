@@ -418,13 +418,14 @@ def _make_ours(state: Path) -> None:
     """Make the folder, or see that it is one of Lockstep's: `fresh` empties only these."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        if not (state / MARKER).exists():
-            if any(state.iterdir()):
-                raise LocalStackError(
-                    f"{state} is not empty and no state folder of Lockstep's: "
-                    "name another with --state"
-                )
+        # The marker is the first that is written: looked for before the rest, another `up` that
+        # begins just now could be taken for somebody else.
+        if not any(state.iterdir()):
             (state / MARKER).write_text(MARKER_TEXT)
+        elif not (state / MARKER).exists():
+            raise LocalStackError(
+                f"{state} is not empty and no state folder of Lockstep's: name another with --state"
+            )
     except OSError as error:
         message = f"cannot keep state in {state}: {error.strerror}; name another with --state"
         raise LocalStackError(message) from None
@@ -454,7 +455,8 @@ def _taken(lock: int) -> bool:
 
 def _is_claimed(state: Path) -> bool:
     try:
-        with (state / LOCK).open("a") as lock:
+        # Without making it: whoever only asks leaves nothing in a folder that `up` is making its.
+        with (state / LOCK).open("rb") as lock:
             return not _taken(lock.fileno())
     except FileNotFoundError:
         return False

@@ -28,6 +28,14 @@ _NAMES: dict[Kind, str] = {
 # More than one: a version may be claimed by three.
 _OTHER_CONTENTS = ("another content", "yet another content")
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# These go back as they are, once a while has passed.
+CURABLE: tuple[Kind, ...] = (
+    "poison partition_key",
+    "poison version_ahead",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+)
 
 
 def poisonous(

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+)
 
 from lockstep.outbox import Answer, Deferred, Outbox, Outgoing
 from lockstep.producer import Clock, Producer, _Put
@@ -51,7 +56,7 @@ class Resends:
         while records:
             try:
                 answer = self._client.put_records(StreamName=self._stream, Records=records)
-            except (ClientError, EndpointConnectionError):
+            except (ClientError, BotoCoreError):
                 self._clock.sleep(60.0)
                 continue
             entries = answer.get("Records", [{"ErrorCode": "cut off"}] * len(records))
@@ -81,7 +86,7 @@ class LostAnswersAreAYes:
     def put_records(self, **request: Any) -> Any:
         try:
             return self._client.put_records(**request)
-        except EndpointConnectionError:
+        except (EndpointConnectionError, ConnectionClosedError):
             return {"Records": [{"SequenceNumber": "1"}] * len(request["Records"])}
 
 

@@ -6,7 +6,6 @@ that names every violation, as the service does.
 """
 
 import binascii
-import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -23,6 +22,9 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 # A message names so many violations at most, and shows so many characters of a value.
 _VIOLATIONS_SHOWN = 10
 _VALUE_SHOWN = 100
+
+# In seconds since 1970: the times that calendars, and so SDKs, can tell.
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 
 _WHOLE_NUMBERS = {"integer": range(-(1 << 31), 1 << 31), "long": range(-(1 << 63), 1 << 63)}
 
@@ -221,9 +223,14 @@ def _boolean(value: Any, _violations: list[_Violation]) -> bool:
 
 
 def _timestamp(value: Any, _violations: list[_Violation]) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _unexpected(value, "a number of seconds since 1970")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_time(value):
+        raise _unexpected(value, "a number of seconds since 1970, of the years 1 to 9999")
     return value
+
+
+def _is_time(seconds: float) -> bool:
+    """NaN is within no bounds."""
+    return _YEAR_1 <= seconds < _YEAR_10000
 
 
 def _whole_number(shape: Shape) -> _Check:
@@ -267,5 +274,6 @@ def _shown(value: Any) -> str:
 
 
 def _unexpected(value: Any, wanted: str) -> KinesisError:
-    message = f"expected {wanted}, found {msgspec.json.encode(value)[:_VALUE_SHOWN].decode()}"
-    return KinesisError("SerializationException", message)
+    # The cut may go through a character.
+    shown = msgspec.json.encode(value)[:_VALUE_SHOWN].decode(errors="ignore")
+    return KinesisError("SerializationException", f"expected {wanted}, found {shown}")

@@ -277,6 +277,16 @@ def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: St
     assert [file.name for file in precious.parent.iterdir()] == ["thesis.txt"]
 
 
+def test_who_asks_while_the_folder_is_being_made_leaves_nothing_in_it(
+    state: Path, start_up: Start
+) -> None:
+    state.mkdir()
+    assert running(state) is None
+    assert down(state) is Ended.NOTHING_RAN
+    assert list(state.iterdir()) == []
+    start_up().wait_until_ready()
+
+
 def test_detached_it_returns_when_ready_and_runs_on(state: Path) -> None:
     ended = subprocess.run(  # our own script
         command(state, "detach"), check=False, capture_output=True, text=True

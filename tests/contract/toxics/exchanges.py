@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol
 
 import boto3
@@ -18,6 +18,7 @@ from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.entry import Entry
 from lockstep.audit.stores import IndexEntries, TableEntries
+from lockstep.local.engines.pins import EngineName
 from shared.change import Change, digest_of
 from shared.outcome import Applied, Duplicate, Failed, Stale
 from shared.quarantine import (
@@ -58,12 +59,16 @@ class Written:
     """Changes through a sink: a new image, a deletion of one never seen, and one that is late."""
 
     def __init__(
-        self, proxy: Proxy, sink: Sink, now: Callable[[Sequence[str]], Mapping[str, Entry]]
+        self,
+        proxy: Proxy,
+        through: Sink,
+        direct: Sink,
+        now: Callable[[Sequence[str]], Mapping[str, Entry]],
     ) -> None:
         self.proxy = proxy
-        self._sink = sink
+        self._sink = through
         self._now = now
-        assert self._sent([change("late", 2)]) == [Applied()]
+        assert direct.send([change("late", 2)]) == [Applied()]
 
     def had(self, number: int) -> Said:
         changes = self._changes(number)
@@ -123,28 +128,28 @@ class SetAside:
 
     def had(self, number: int) -> Said:
         try:
-            self._quarantine.put(self._record(number))
+            self._quarantine.put(set_aside(number))
         except QuarantineError:
             return "not done"
         assert self.is_whole(number)
         return "done"
 
     def is_whole(self, number: int) -> bool:
-        wanted = self._record(number)
+        wanted = set_aside(number)
         body = self._direct.get_object(Bucket=self._bucket, Key=wanted.key)["Body"]
         with body:
             return bool(msgspec.json.decode(body.read(), type=QuarantinedRecord) == wanted)
 
-    @staticmethod
-    def _record(number: int) -> QuarantinedRecord:
-        return quarantined(
-            record(b"no event", position=1_000_000 + number),
-            function="write_to_es",
-            change=None,
-            reason="not_json",
-            detail="so it is",
-            at="2026-11-21T08:00:00+00:00",
-        )
+
+def set_aside(number: int) -> QuarantinedRecord:
+    return quarantined(
+        record(b"no event", position=1_000_000 + number),
+        function="write_to_es",
+        change=None,
+        reason="not_json",
+        detail="so it is",
+        at="2026-11-21T08:00:00+00:00",
+    )
 
 
 @contextmanager
@@ -154,8 +159,8 @@ def with_table(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     ensure_table(direct, name)
     with before(endpoint) as proxy:
         client = _client("dynamodb", proxy.url, patience=patience)
-        sink = ImageTable(client, name, longest_request=1.0)
-        yield Written(proxy, sink, TableEntries(direct, name).now)
+        through, around = (ImageTable(one, name, longest_request=1.0) for one in (client, direct))
+        yield Written(proxy, through, around, TableEntries(direct, name).now)
         client.close()
     direct.delete_table(TableName=name)
     direct.close()
@@ -168,8 +173,8 @@ def with_index(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     ensure_index(direct, alias)
     with before(endpoint) as proxy:
         client = _search(proxy.url, patience=patience)
-        sink = ImageIndex(client, alias, longest_request=1.0)
-        yield Written(proxy, sink, IndexEntries(direct, alias).now)
+        through, around = (ImageIndex(one, alias, longest_request=1.0) for one in (client, direct))
+        yield Written(proxy, through, around, IndexEntries(direct, alias).now)
         client.close()
     direct.indices.delete(index=f"{alias}-0*")
     direct.close()
@@ -186,6 +191,13 @@ def with_bucket(endpoint: str, *, patience: float) -> Iterator[Exchange]:
         yield SetAside(proxy, client, direct, name)
         client.close()
     direct.close()
+
+
+ENGINES: Mapping[EngineName, Callable[..., AbstractContextManager[Exchange]]] = {
+    "dynamodb": with_table,
+    "opensearch": with_index,
+    "s3": with_bucket,
+}
 
 
 def _client(service: Literal["dynamodb", "s3"], url: str, *, patience: float) -> Any:

@@ -6,31 +6,23 @@ are tried says `--cut-every`.
 """
 
 import itertools
-import random
-import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from lockstep.local.engines.pins import EngineName
-from lockstep.producer import Clock, Producer, PutReport
-from shared.event import decode
-from tests.builders import decoded, image_event
 from tests.contract.kinesis.server import client_of
-from tests.contract.toxics.exchanges import (
-    Exchange,
-    bodies,
-    with_bucket,
-    with_index,
-    with_table,
+from tests.contract.toxics.exchanges import ENGINES, Exchange, bodies
+from tests.contract.toxics.puts import (
+    VERSIONS,
+    arrivals,
+    image_id,
+    impatient,
+    new_stream,
+    put,
 )
 from tests.toxics import Direction, Reset, Truncate, before
-
-if TYPE_CHECKING:
-    from types_boto3_kinesis import KinesisClient
 
 type Cut = type[Reset | Truncate]
 
@@ -38,7 +30,6 @@ type Cut = type[Reset | Truncate]
 PATIENCE = 20.0
 # Of the bytes at the beginning and the end of a body, resets try every one.
 AT_EDGES = 32
-ENGINES = {"dynamodb": with_table, "opensearch": with_index, "s3": with_bucket}
 
 all_cuts = pytest.mark.parametrize("cut", [Reset, Truncate])
 both_directions = pytest.mark.parametrize("direction", ["up", "down"])
@@ -123,16 +114,12 @@ def test_a_write_cut_at_any_byte_is_said_to_be_done_only_where_it_is(
 def test_a_producer_cut_at_any_byte_loses_nothing_and_keeps_each_images_order(
     kinesis_endpoint: str, direction: Direction, cut: Cut, trials: Trials
 ) -> None:
-    stream = f"stream-{uuid.uuid4()}"
     with (
         client_of(kinesis_endpoint) as direct,
         before(kinesis_endpoint) as proxy,
         client_of(proxy.url) as through,
     ):
-        direct.create_stream(StreamName=stream, ShardCount=1)
-        direct.get_waiter("stream_exists").wait(
-            StreamName=stream, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-        )
+        stream = new_stream(direct)
         assert put(through, stream, 0).resent == 0
         proxy.heal()
         assert put(through, stream, 1).resent == 0
@@ -142,7 +129,7 @@ def test_a_producer_cut_at_any_byte_loses_nothing_and_keeps_each_images_order(
         for number, after in tried.items():
             proxy.give(direction, cut(after, once=True))
             try:
-                resent[number] = put(through, stream, number).resent
+                resent[number] = put(through, stream, number, impatient()).resent
             except BaseException as error:
                 error.add_note(f"{direction}: {cut(after)}")
                 raise
@@ -165,42 +152,3 @@ def test_a_producer_cut_at_any_byte_loses_nothing_and_keeps_each_images_order(
     trials.tell(
         f"{cut.__name__} {direction} at {len(tried)} of {len(messages)} bytes of PutRecords"
     )
-
-
-# Two requests: the second version of an image waits for the first.
-VERSIONS = {"twice": [1, 2], "once": [1]}
-
-
-def image_id(name: str, number: int) -> str:
-    return f"{name}-{number:06}"
-
-
-def put(client: "KinesisClient", stream: str, number: int) -> PutReport:
-    """Put a number's events, without really waiting between a failure and the next try."""
-    skipped = 0.0
-
-    def skip(seconds: float) -> None:
-        nonlocal skipped
-        skipped += seconds
-
-    clock = Clock(lambda: time.monotonic() + skipped, time.time, skip, random.random)
-    events = [
-        decoded(image_event(image_id(name, number), version))
-        for name, versions in VERSIONS.items()
-        for version in versions
-    ]
-    return Producer(client, stream, clock=clock).put(events)
-
-
-def arrivals(client: "KinesisClient", stream: str) -> dict[str, list[int]]:
-    """Each image's versions, as they came."""
-    found: dict[str, list[int]] = {}
-    (shard,) = client.list_shards(StreamName=stream)["Shards"]
-    position = client.get_shard_iterator(
-        StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-    )["ShardIterator"]
-    while records := (answer := client.get_records(ShardIterator=position))["Records"]:
-        for event in (decode(record["Data"]) for record in records):
-            found.setdefault(event.image_id, []).append(event.version)
-        position = answer["NextShardIterator"]
-    return found

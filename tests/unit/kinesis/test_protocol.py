@@ -46,6 +46,18 @@ def test_what_is_of_the_wrong_form_is_a_serialization_exception(body: bytes) -> 
     assert refusal("PutRecord", body).name == "SerializationException"
 
 
+@pytest.mark.parametrize("time", [b"1e308", b"-1e308", b"253402300800", b"true", b'"now"'])
+def test_a_timestamp_must_be_one_that_a_calendar_has(time: bytes) -> None:
+    body = b'{"StreamName": "s", "StreamCreationTimestamp": ' + time + b"}"
+    assert refusal("ListShards", body).name == "SerializationException"
+
+
+def test_a_refusal_shows_no_half_character() -> None:
+    body = f'{{"StreamName": ["{"é" * 100}"]}}'.encode()
+    refused = refusal("DeleteStream", body)
+    assert str(refused) == f'expected a string, found ["{"é" * 49}'
+
+
 @pytest.mark.parametrize("count", [b"1.0", b"true", b'"1"', b"1e30", b"99999999999", b"[1]"])
 def test_a_number_must_be_a_whole_one_of_its_size(count: bytes) -> None:
     body = b'{"StreamName": "s", "ShardCount": ' + count + b"}"

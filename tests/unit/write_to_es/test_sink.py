@@ -248,6 +248,10 @@ class TestWholeRequest:
         with pytest.raises(MisconfiguredError, match=r"^index images: RequestError\(400"):
             index_that_answers((400, "{}")).check()
 
+    def test_a_mapping_that_was_cut_off_says_nothing_of_the_deployment(self) -> None:
+        with pytest.raises(RequestFailedError, match="an empty answer"):
+            index_that_answers((200, "")).check()
+
     @pytest.mark.parametrize(
         ("indices", "says"),
         [

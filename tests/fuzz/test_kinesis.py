@@ -1,0 +1,271 @@
+"""Whatever is sent to the Kinesis endpoint: it answers or refuses, as Kinesis does; no fault."""
+
+import base64
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from botocore.loaders import Loader
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
+from botocore.parsers import create_parser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockstep.local.kinesis.endpoint import Endpoint
+from lockstep.local.kinesis.errors import ErrorName
+from lockstep.local.kinesis.limits import PerShard, Unlimited
+from lockstep.local.kinesis.operations import OPERATIONS
+from lockstep.local.kinesis.server import Reply, reply
+from lockstep.local.kinesis.store import Store
+from tests.contract.kinesis.server import running
+from tests.fuzz.test_decode import anything
+from tests.unit.kinesis.client import Clock, Kinesis
+
+CORPUS = sorted((Path(__file__).parents[1] / "corpus/kinesis").iterdir())
+SERVICE = ServiceModel(Loader().load_service_model("kinesis", "service-2"), "kinesis")
+TARGET = "Kinesis_20131202."
+CONTENT_TYPE = "application/x-amz-json-1.1"
+REFUSALS = set(get_args(ErrorName.__value__)) - {"InternalFailureException"}
+_numbers = count()
+
+FEWER = settings().max_examples // 4  # these cost more
+
+type Known = dict[str, list[Any]]
+"""What a member of that name may well be: things that exist."""
+
+
+def checked(operation: str, answer: Reply) -> None:
+    """A well-formed answer, as SDKs read it, or a refusal by a name that Kinesis has."""
+    if answer.status != 200:
+        assert answer.status in (400, 413)
+        refusal = msgspec.json.decode(answer.body)
+        assert refusal["__type"] in REFUSALS, refusal
+        assert refusal["message"]
+        return
+    shape = SERVICE.operation_model(operation).output_shape
+    if shape is None:
+        assert answer.body == b""
+        return
+    parser = create_parser("json")
+    parsed = parser.parse({"body": answer.body, "headers": {}, "status_code": 200}, shape)
+    assert set(shape.required_members) <= parsed.keys()
+
+
+def inputs(shape: Shape | None, known: Known, name: str = "") -> st.SearchStrategy[Any]:
+    """What the model allows, what exists, and now and then what is neither."""
+    usual = _usual(shape, known)
+    there = known.get(name, [])
+    if there:
+        usual = st.sampled_from(there) | st.sampled_from(there) | usual
+    return st.integers(0, 20).flatmap(lambda roll: usual if roll else anything)
+
+
+def _usual(shape: Shape | None, known: Known) -> st.SearchStrategy[Any]:
+    match shape:
+        case StructureShape():
+            members = {name: inputs(one, known, name) for name, one in shape.members.items()}
+            needed = {name: members.pop(name) for name in shape.required_members}
+            return st.fixed_dictionaries(needed, optional=members)
+        case ListShape():
+            return st.lists(inputs(shape.member, known), max_size=4)
+        case MapShape():
+            return st.dictionaries(st.text(max_size=8), inputs(shape.value, known), max_size=4)
+        case StringShape():
+            if shape.enum:
+                return st.sampled_from(shape.enum)
+            return st.text(max_size=20) | st.from_regex(r"[0-9]{1,60}", fullmatch=True)
+    match shape and shape.type_name:
+        case "blob":
+            return st.binary(max_size=20).map(lambda data: base64.b64encode(data).decode())
+        case "boolean":
+            return st.booleans()
+        case "timestamp":
+            return st.floats() | st.integers(0, 2_000_000_000)
+        case None:
+            return st.just({})
+        case _:
+            return st.integers(-2, 30) | st.integers(-(2**63), 2**63)
+
+
+class Stage:
+    """An endpoint with a stream to play with, and one that nobody names: it must stay as it is."""
+
+    def __init__(self, store: Store, *, limited: bool = False) -> None:
+        clock = Clock()
+        limits = PerShard() if limited else Unlimited()
+        self.kinesis = Kinesis(Endpoint(store, clock, limits, "us-east-1", "000000000000"), clock)
+        self.kept = self.kinesis.stream(f"kept-{next(_numbers)}")
+        self.stream = self.kinesis.stream(f"stream-{next(_numbers)}", 2)
+        self.kinesis.put(b"before", stream=self.kept)
+        self.kinesis.put(b"a", b"b", stream=self.stream)
+
+    @property
+    def known(self) -> Known:
+        kinesis, stream = self.kinesis, self.stream
+        arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
+        records = kinesis("GetRecords", ShardIterator=kinesis.iterator("LATEST", stream=stream))
+        [*shards] = kinesis.shards(stream)
+        page = kinesis("ListShards", StreamName=stream, MaxResults=1).get("NextToken", "")
+        numbers = [one["SequenceNumberRange"]["StartingSequenceNumber"] for one in shards]
+        numbers += kinesis.put(b"c", stream=stream)
+        ids = [one["ShardId"] for one in shards]
+        iterators = [kinesis.iterator("TRIM_HORIZON", stream=stream), records["NextShardIterator"]]
+        return {
+            **{name: [stream] for name in ("StreamName", "ExclusiveStartStreamName")},
+            **{name: [arn] for name in ("StreamARN", "ResourceARN")},
+            **dict.fromkeys(("ShardId", "ShardToSplit", "ShardToMerge"), ids),
+            **dict.fromkeys(("AdjacentShardToMerge", "ExclusiveStartShardId"), ids),
+            **dict.fromkeys(("StartingSequenceNumber", "SequenceNumberForOrdering"), numbers),
+            **{name: [str(2**126), "0"] for name in ("NewStartingHashKey", "ExplicitHashKey")},
+            "ShardIterator": iterators,
+            "NextToken": [page, *iterators],
+            "Timestamp": [kinesis.clock.now / 1000],
+            "ShardCount": [1, 3],
+            "TargetShardCount": [1, 2, 3, 4],
+            "RetentionPeriodHours": [24, 48, 8760],
+            "PartitionKey": ["T02680", "é" * 128],
+        }
+
+    def holds(self) -> None:
+        """What was there before is there still, and nothing else."""
+        kinesis = self.kinesis
+        kinesis.clock.now += 1_000  # whatever was throttled is not any more
+        assert kinesis.data(kinesis.iterator("TRIM_HORIZON", stream=self.kept)) == [b"before"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(tmp_path_factory.mktemp("kinesis") / "kinesis.db") as opened:
+        yield opened
+
+
+@settings(max_examples=FEWER)
+@given(data=st.data(), limited=st.booleans())
+def test_any_operations_with_any_inputs(store: Store, data: st.DataObject, limited: bool) -> None:  # noqa: FBT001 - drawn
+    stage = Stage(store, limited=limited)
+    known = stage.known
+    for operation in data.draw(st.lists(st.sampled_from(sorted(OPERATIONS)), max_size=6)):
+        request = data.draw(_usual(SERVICE.operation_model(operation).input_shape, known))
+        body = written(request)
+        checked(operation, stage.kinesis.post(f"{TARGET}{operation}", body))
+    stage.holds()
+
+
+def written(request: Any) -> bytes:
+    """JSON, also of what JSON has no word for."""
+    try:
+        return msgspec.json.encode(request)
+    except (UnicodeEncodeError, OverflowError):
+        return str(request).encode(errors="replace")
+
+
+@given(
+    st.sampled_from(sorted(OPERATIONS)),
+    st.binary(max_size=60) | anything.map(written) | st.sampled_from([b"[" * 9_000, b"1e999"]),
+)
+def test_any_body(store: Store, operation: str, body: bytes) -> None:
+    endpoint = Endpoint(store, Clock(), Unlimited(), "us-east-1", "000000000000")
+    headers = {"x-amz-target": f"{TARGET}{operation}", "content-type": CONTENT_TYPE}
+    checked(operation, reply(endpoint, headers, body))
+
+
+type Exchange = Callable[[bytes], bytes]
+"""Sends a request's bytes; gives all that comes back."""
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """Sends raw bytes to the endpoint's process, gives what comes back; no fault is in its log."""
+    with running(tmp_path_factory.mktemp("kinesis") / "kinesis.db") as server:
+        address = urlsplit(server.url)
+
+        def send(request: bytes) -> bytes:
+            with socket.create_connection((address.hostname, address.port), timeout=20) as line:
+                line.sendall(request)
+                return b"".join(iter(lambda: line.recv(65_536), b""))
+
+        put(send, "CreateStream", {"StreamName": "kept", "ShardCount": 1})
+        put(send, "PutRecord", {"StreamName": "kept", "PartitionKey": "k", "Data": "YmVmb3Jl"})
+        yield send
+        shard = {"ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = put(send, "GetShardIterator", {"StreamName": "kept", **shard})
+        [record] = put(send, "GetRecords", iterator)["Records"]
+        assert record["Data"] == "YmVmb3Jl"
+        _, said = server.end(signal.SIGTERM)
+        assert "Traceback" not in said, said
+
+
+def put(send: Exchange, operation: str, request: Any) -> Any:
+    answer = send(http(msgspec.json.encode(request), {"X-Amz-Target": f"{TARGET}{operation}"}))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), answer
+    return msgspec.json.decode(body) if body else {}
+
+
+def http(body: bytes, headers: dict[str, str], method: str = "POST", path: str = "/") -> bytes:
+    given = {
+        "Host": "localhost",
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    } | headers
+    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body
+
+
+def answered(answer: bytes) -> None:
+    """One whole HTTP answer that is no fault of the server's."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 "), answer
+    while head.startswith(b"HTTP/1.1 100"):
+        head, _, body = body.partition(b"\r\n\r\n")
+    status = int(head.split(b" ")[1])
+    assert 200 <= status < 500, answer
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    if lengths:
+        assert int(lengths[0].partition(b":")[2]) == len(body) or not body  # HEAD
+
+
+tokens = st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=30)
+
+
+@settings(max_examples=FEWER)
+@given(
+    body=st.binary(max_size=60),
+    headers=st.dictionaries(
+        st.sampled_from(["X-Amz-Target", "Content-Type", "Host", "Expect", "X-Amz-Date", "Accept"]),
+        tokens | st.sampled_from([f"{TARGET}ListStreams", CONTENT_TYPE, "100-continue"]),
+        max_size=4,
+    ),
+    method=st.sampled_from(["POST", "POST", "GET", "PUT", "HEAD", "OPTIONS", "DELETE", "X"]),
+    path=st.sampled_from(["/", "/health", "//", "/%00", "/%ff", "/a?b=c", "*"]),
+)
+def test_any_http(
+    exchange: Exchange, body: bytes, headers: dict[str, str], method: str, path: str
+) -> None:
+    answered(exchange(http(body, headers, method, path)))
+
+
+@settings(max_examples=FEWER)
+@given(st.text(st.characters(exclude_characters="0123456789", max_codepoint=255), max_size=9))
+def test_a_length_that_is_none(exchange: Exchange, length: str) -> None:
+    headers = {"X-Amz-Target": f"{TARGET}ListStreams", "Content-Length": length}
+    answered(exchange(http(b"{}", headers)))
+
+
+@settings(max_examples=FEWER)
+@given(st.binary(min_size=1, max_size=200))
+def test_any_bytes_instead_of_http(exchange: Exchange, sent: bytes) -> None:
+    answered(exchange(b"!" + sent + b"\r\n\r\n"))
+
+
+@pytest.mark.parametrize("case", CORPUS, ids=lambda path: path.name)
+def test_what_was_nasty_once(exchange: Exchange, case: Path) -> None:
+    """Each file is a whole HTTP request."""
+    answered(exchange(case.read_bytes()))

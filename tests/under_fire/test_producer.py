@@ -1,0 +1,77 @@
+"""The real producer while up to half of everything fails: in order, nothing lost."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from lockstep.producer import Producer
+from lockstep.simulation.under_fire import STREAM, StreamUnderFire, Toll, events
+from shared.event import Event, encode
+
+RECORDS = 50_000  # unless --records says otherwise
+SHARES = [0.0, 0.01, 0.1, 0.25, 0.5]
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> int:
+    """How many events: a few, or those of the nightly run."""
+    given: int = request.config.getoption("--records", RECORDS)
+    return given // len(SHARES)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_every_event_arrives_in_order_and_twice_only_after_a_lost_answer(
+    share: float, count: int
+) -> None:
+    stream = StreamUnderFire(share, seed=int(share * 100))
+    given = list(events(count, images=2_000, seed=1))
+    report = Producer(stream, STREAM, clock=stream.clock, patience=math.inf).put(given)
+    toll = stream.toll(given)
+    print(f"{share:.0%} fail: {toll}")  # noqa: T201 - shown by -rP
+    assert report.put == count
+    assert (toll.records, toll.inversions, toll.losses, toll.unprovoked) == (count, 0, 0, 0)
+    assert (toll.duplicates > 0) == (share > 0)
+    assert len(stream.shards) > 4, "the stream was resharded meanwhile"
+
+
+def resend_what_failed(stream: StreamUnderFire, given: Sequence[Event]) -> Toll:
+    for chunk in itertools.batched(given, 500, strict=False):
+        records = [{"Data": encode(one), "PartitionKey": one.image_id} for one in chunk]
+        while records:
+            answer = stream.put_records(StreamName=STREAM, Records=records)
+            told = zip(records, answer["Records"], strict=True)
+            records = [one for one, entry in told if "ErrorCode" in entry]
+    return stream.toll(given)
+
+
+def test_the_fire_is_hot_enough_to_disorder_the_plain_resend_loop() -> None:
+    class OnlyThrottled(StreamUnderFire):
+        """No request fails as a whole: what the loop was made for."""
+
+        def __init__(self) -> None:
+            super().__init__(0.02, seed=1)
+            self.fire.carry = lambda apply: apply()  # type: ignore[method-assign] # a milder fire
+
+    toll = resend_what_failed(OnlyThrottled(), list(events(5_000, images=200, seed=1)))
+    assert toll.inversions > 0
+    assert toll.losses == toll.duplicates == 0
+
+
+def test_what_is_taken_for_accepted_and_was_not_is_counted_as_lost() -> None:
+    class Trusting(StreamUnderFire):
+        """A lost answer was surely a yes."""
+
+        def put_records(self, **request: Any) -> dict[str, Any]:
+            try:
+                return super().put_records(**request)
+            except EndpointConnectionError:
+                return {"Records": [{"SequenceNumber": "1"} for _ in request["Records"]]}
+
+    stream = Trusting(0.5, seed=1)
+    given = list(events(5_000, images=200, seed=1))
+    Producer(stream, STREAM, clock=stream.clock, patience=math.inf).put(given)
+    assert stream.toll(given).losses > 0
