@@ -194,9 +194,8 @@ def audited(system: System, on_difference: Callable[[Found], None], options: Aud
         def on_progress(store: str, count: int) -> None:
             if store in tasks:
                 progress.start_task(tasks[store])
-                # A table's size is some hours old on AWS.
-                total = max(sizes[store], count)
-                progress.update(tasks[store], completed=count, total=total)
+                # Beyond the total, too: on AWS a table's size is some hours old.
+                progress.update(tasks[store], completed=count)
 
         return system.audit(on_progress, on_difference, options)
 

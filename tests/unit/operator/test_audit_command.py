@@ -1,12 +1,16 @@
-"""What `lockstep audit` writes down."""
+"""What `lockstep audit` writes down, and how it ends."""
 
 import io
 
+import click
 import msgspec
+from click.testing import CliRunner
 
 from lockstep.audit.audit import Found
 from lockstep.audit.entry import Entry
+from lockstep.audit.stores import StoreUnreadableError
 from lockstep.commands.audit import Differences
+from lockstep.commands.endings import OneLine
 
 
 def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() -> None:
@@ -46,3 +50,15 @@ def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() 
         "index": None,
     }
     assert second["index"]["malformed"] == "no version"
+
+
+def test_a_store_that_breaks_off_in_the_middle_of_a_repair_ends_in_one_line() -> None:
+    def command() -> None:
+        raise StoreUnreadableError("index images: a shard did not answer")
+
+    group = OneLine("lockstep", commands={"audit": click.Command("audit", callback=command)})
+    result = CliRunner().invoke(group, ["audit"])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: index images: a shard did not answer\n",
+    )
