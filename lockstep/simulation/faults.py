@@ -29,6 +29,7 @@ Fault = Literal[
     "another invocation in the middle",
     "shard split",
     "shard merge",
+    "reshard storm",
     "clock back",
     "clock ahead",
     "PutRecords failed in part",
@@ -37,6 +38,11 @@ Fault = Literal[
     "statement failed but applied",
     "bulk item failed in a 200",
     "bulk item failed but applied",
+    "bulk item 409",
+    "bulk item 429",
+    "bulk item 500",
+    "bulk item 503",
+    "bulk item 504",
     "connection reset",
     "answer lost",
     "answer of the table cut at a byte",
@@ -51,7 +57,8 @@ Fault = Literal[
     "credentials for the index expired",
     "credentials for the quarantine expired",
     "credentials for the stream expired",
-    "request refused as a whole",
+    "request of the table refused as a whole",
+    "request of the index refused as a whole",
     "parameters in the URL ignored",
     "crash before a request",
     "crash after a request",
@@ -76,9 +83,22 @@ Fault = Literal[
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
+# Few requests go to the quarantine, few have many parts, and few histories last for months.
+_SELDOM: tuple[Fault, ...] = (
+    "request of the table refused as a whole",
+    "request of the index refused as a whole",
+    "answer of the quarantine cut at a byte",
+    "crash in a pause",
+    "redriven days later",
+    "mended or chosen days later",
+    "expired tombstone purged from the table",
+    "expired tombstone purged from the index",
+)
+
 # Far below what a run hits: a fault that is no longer injected falls under it, chance does not.
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 15),
+    **dict.fromkeys(_SELDOM, 5),
     "poison too_large": 3,  # a quarter of a mebibyte each: rare, to save time
 }
 

@@ -60,6 +60,7 @@ class History:
             "restart poller": self._restart_poller,
             "split": self._split,
             "merge": self._merge,
+            "reshard storm": self._reshard,
             "store down": self._take_down,
             "alias missing": self._lose_alias,
             "restart OpenSearch": self._restart_index,
@@ -114,6 +115,7 @@ class History:
         self._weather.chance = dice(self._plan.seed)
         self.system.skew = 0.0
         self._let_all_pass()
+        self._weather.tally["bulk item 409"] += self.system.index.conflicts
         invariants.check(self.system, self.made)
 
     def _rewind_all(self) -> None:
@@ -282,6 +284,17 @@ class History:
             at = self._weather.chance.randrange(len(shards) - 1)
             self._stream.merge(shards[at], shards[at + 1])
             self._happened("shard merge")
+
+    def _reshard(self) -> None:
+        """Splits and merges one after the other, children of children, with events in between."""
+        chance = self._weather.chance
+        # Each with its own chance: how much of it a put takes is up to what goes wrong there.
+        for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
+            self._weather.chance = dice(seed)
+            image_id = f"T{self._weather.chance.randrange(IMAGES)}"
+            self._weather.chance.choice((self._split, self._merge))()
+            self._put([self._event(image_id, "image.updated")])
+        self._happened("reshard storm")
 
     def _poller(self, function: Function) -> Poller:
         settings = Settings(

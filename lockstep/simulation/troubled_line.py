@@ -47,6 +47,16 @@ _TOO_LARGE: Mapping[StoreName, tuple[int, str]] = {
     "table": (400, "ValidationException: too much at once"),
     "index": (413, "request_entity_too_large"),
 }
+_REFUSED_WHOLE: Mapping[StoreName, Fault] = {
+    "table": "request of the table refused as a whole",
+    "index": "request of the index refused as a whole",
+}
+_BULK: Mapping[str, Fault] = {
+    "429": "bulk item 429",
+    "500": "bulk item 500",
+    "503": "bulk item 503",
+    "504": "bulk item 504",
+}
 _CUT: Mapping[StoreName, Fault] = {
     "table": "answer of the table cut at a byte",
     "index": "answer of the index cut at a byte",
@@ -68,7 +78,8 @@ _EXPIRED_ANSWERS: Mapping[StoreName, tuple[int, str]] = {
 }
 # Until somebody, or the SDK, has fetched new ones.
 LONGEST_EXPIRY_SECONDS = 900.0
-_Troubles = Literal["answer cut", "credentials expired"]
+# What is drawn is not what is counted: that names the store.
+_Troubles = Literal["answer cut", "credentials expired", "request refused"]
 _ANYWHERE: tuple[Fault | _Troubles, ...] = (
     "connection reset",
     "answer lost",
@@ -81,7 +92,7 @@ _ANYWHERE: tuple[Fault | _Troubles, ...] = (
 )
 _IN_LAMBDA: tuple[Fault | _Troubles, ...] = (
     *_ANYWHERE,
-    "request refused as a whole",
+    "request refused",
     "crash before a request",
     "crash after a request",
     "Lambda timeout",
@@ -165,7 +176,10 @@ class TroubledLine:
         for part in range(parts):
             if chance.random() < 0.5:  # noqa: PLR2004 - half of them
                 applied = chance.random() < APPLIED_SHARE
-                found[part] = Spoilt(chance.choice(codes), applied)
+                code = chance.choice(codes)
+                found[part] = Spoilt(code, applied)
+                if self._store == "index":
+                    weather.tally[_BULK[code[:3]]] += 1
                 weather.hit(applied_too if applied else failed)
                 weather.unknown += applied
         return found
@@ -198,17 +212,16 @@ class TroubledLine:
         weather = self._weather
         in_lambda = weather.under_way is not None
         fault = weather.chance.choice(_IN_LAMBDA if in_lambda else _ANYWHERE)
-        if fault == "request refused as a whole" and (
-            self._parts == 1 or self._store not in _TOO_LARGE
-        ):
-            fault = "throttled request"
-        if fault == "answer cut":
-            weather.hit(_CUT[self._store])
-            weather.unknown += 1
-            raise CutOffError(apply(), weather.chance.random())
-        if fault == "credentials expired":
-            self.expire(weather.chance.random() ** 4 * LONGEST_EXPIRY_SECONDS)
-            raise self._expired()
+        match fault:
+            case "answer cut":
+                weather.hit(_CUT[self._store])
+                weather.unknown += 1
+                raise CutOffError(apply(), weather.chance.random())
+            case "credentials expired":
+                self.expire(weather.chance.random() ** 4 * LONGEST_EXPIRY_SECONDS)
+                raise self._expired()
+            case "request refused":
+                raise self._refused()
         weather.hit(fault)
         if fault in _APPLIED:
             weather.unknown += 1
@@ -224,6 +237,14 @@ class TroubledLine:
         self._weather.hit(_EXPIRED[self._store])
         return AnswerError(*_EXPIRED_ANSWERS[self._store])
 
+    def _refused(self) -> AnswerError:
+        """Refused as a whole: only what has more than one part can be too much at once."""
+        if self._parts == 1 or self._store not in _TOO_LARGE:
+            self._weather.hit("throttled request")
+            return AnswerError(*_THROTTLED[self._store])
+        self._weather.hit(_REFUSED_WHOLE[self._store])
+        return AnswerError(*_TOO_LARGE[self._store])
+
     def _outcome_of(self, fault: Fault) -> BaseException:
         """How the caller hears of it, if ever."""
         match fault:
@@ -235,8 +256,6 @@ class TroubledLine:
                 return NoAnswerError(fault)
             case "throttled request":
                 return AnswerError(*_THROTTLED[self._store])
-            case "request refused as a whole":
-                return AnswerError(*_TOO_LARGE[self._store])
             case _:
                 return AnswerError(500, "InternalServerError")
 

@@ -1,5 +1,7 @@
 """The simulation: what must always hold does, and a run that did not try says so."""
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -77,6 +79,13 @@ def test_a_run_that_missed_a_fault_is_no_success() -> None:
     everything["zombie request"] -= 1
     assert missed(everything, 1000) == {"zombie request": FLOORS_PER_THOUSAND["zombie request"]}
     assert set(missed(Tally(), 1000)) == set(FAULTS)
+
+
+def test_the_documentation_names_every_fault_and_no_other() -> None:
+    documentation = Path(__file__).parents[2] / "docs" / "simulation.md"
+    table = [line for line in documentation.read_text().splitlines() if line.startswith("| ")]
+    named = [name for line in table for name in re.findall("`([^`]+)`", line)]
+    assert set(FAULTS) == {name for name in named if not name.endswith(".py")}
 
 
 def test_the_operators_audit_comes_to_the_same_verdict() -> None:

@@ -29,7 +29,7 @@ EXPECTED: dict[str, tuple[type[BaseException], bool, bool]] = {
     "server error": (AnswerError, False, False),
     "server error, but applied": (AnswerError, True, False),
     "credentials expired": (AnswerError, False, False),
-    "request refused as a whole": (AnswerError, False, False),
+    "request refused": (AnswerError, False, False),
     "crash before a request": (CrashedError, False, False),
     "crash after a request": (CrashedError, True, False),
 }
@@ -39,6 +39,7 @@ EXPECTED: dict[str, tuple[type[BaseException], bool, bool]] = {
 COUNTED: dict[str, Fault] = {
     "answer cut": "answer of the table cut at a byte",
     "credentials expired": "credentials for the table expired",
+    "request refused": "request of the table refused as a whole",
 }
 
 

@@ -53,7 +53,7 @@ class OpenSearch:
     """A client of an index, and that index.
 
     Writes are seen by searches at once: what a refresh hides for a second is no part of this.
-    `journal` is every write that took effect, in order.
+    `journal` is every write that took effect, in order; `conflicts` how many the versions kept out.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class OpenSearch:
         """
         self.documents: dict[str, Document] = {}
         self.journal: list[Written] = []
+        self.conflicts = 0
         self.missing = False
         self.indices = _Indices(self)
         self._alias = alias
@@ -229,6 +230,7 @@ class OpenSearch:
         elif there is not None and (
             version < there.version or (version == there.version and kind == "external")
         ):
+            self.conflicts += 1
             reason = (
                 f"[{image_id}]: version conflict, current version [{there.version}] is higher or "
                 f"equal to the one provided [{version}]"
