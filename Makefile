@@ -81,7 +81,7 @@ model: $(venv)/dev.done
 
 # At length: minutes. What it finds goes into tests/corpus, by name.
 fuzz: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) --hypothesis-profile=long --hypothesis-show-statistics tests/fuzz
+	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
