@@ -132,7 +132,7 @@ def audit(
     )
     reason = None
     with tempfile.TemporaryDirectory(prefix="lockstep-audit-") as folder:
-        spill = Spill(Path(folder) / "entries.db")
+        spill = Spill(Path(folder))
         try:
             if only is None:
                 _gather(table, index, spill, looks, progress)

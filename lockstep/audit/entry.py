@@ -15,7 +15,7 @@ from shared.event import MAX_VERSION
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One image in one store.
 
     `expires_at` is a tombstone's end, in seconds since 1970, `arrived_at` when the record came, in
@@ -60,8 +60,42 @@ _deserializer = TypeDeserializer()
 
 def from_item(item: Mapping[str, Any]) -> Entry:
     """The entry in an item of the table, as DynamoDB's low-level API spells it."""
+    try:
+        return _usual_item(item)
+    except (KeyError, ValueError, AttributeError, _UnusualError):
+        pass
     fields = {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
     return _entry(fields["image_id"], fields, guard=None)
+
+
+def _usual_item(item: Mapping[str, Any]) -> Entry:
+    """The entry in an item as our sinks write it; a tenth of the price of reading any item."""
+    version, deleted = int(item["version"]["N"]), item["deleted"]["BOOL"]
+    digest = item["digest"]["S"] if "digest" in item else None
+    expires_at = int(item["expires_at"]["N"]) if "expires_at" in item else None
+    arrived_at = int(item["arrived_at"]["N"])
+    _insist_on_usual(version, deleted, digest, expires_at, arrived_at)
+    return Entry(item["image_id"]["S"], version, deleted, digest, expires_at, version, arrived_at)
+
+
+class _UnusualError(Exception):
+    """Not what our sinks write, or not for certain: to be looked at more closely."""
+
+
+def _insist_on_usual(
+    version: Any, deleted: Any, digest: Any, expires_at: Any, arrived_at: Any
+) -> None:
+    is_usual = (
+        type(version) is int
+        and 0 <= version <= MAX_VERSION
+        and (deleted is (digest is None))
+        and (digest is None or type(digest) is str)
+        and (expires_at is None or (type(expires_at) is int and 0 <= expires_at <= MAX_VERSION))
+        and type(arrived_at) is int
+        and -MAX_VERSION <= arrived_at <= MAX_VERSION
+    )
+    if not is_usual:
+        raise _UnusualError
 
 
 def _plain(value: Any) -> Any:
@@ -73,7 +107,17 @@ def _plain(value: Any) -> Any:
 
 def from_document(hit: Mapping[str, Any]) -> Entry:
     """The entry in a document of the index, as a search hit or an `_mget` answer spells it."""
-    return _entry(hit["_id"], hit.get("_source", {}), guard=hit["_version"])
+    image_id, guard, source = hit["_id"], hit["_version"], hit.get("_source", {})
+    try:
+        version, deleted = source["version"], source["deleted"]
+        digest, expires_at = source.get("digest"), source.get("expires_at")
+        arrived_at = source["arrived_at"]
+        _insist_on_usual(version, deleted, digest, expires_at, arrived_at)
+        if source["image_id"] == image_id:
+            return Entry(image_id, version, deleted, digest, expires_at, guard, arrived_at)
+    except (KeyError, _UnusualError):
+        pass
+    return _entry(image_id, source, guard=guard)
 
 
 def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import click
 import msgspec
@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from lockstep.audit.audit import WATERMARK, Audit, Found
+from lockstep.audit.entry import Entry
 from lockstep.audit.repair import (
     Action,
     BrakeError,
@@ -149,7 +150,7 @@ class Differences:
 
     def add(self, found: Found) -> None:
         """Keep one."""
-        line = self._encoder.encode(found) + b"\n"
+        line = self._encoder.encode(as_line(found)) + b"\n"
         self._file.write(line)
         if self._report is not None:
             self._report.write(line)
@@ -158,6 +159,17 @@ class Differences:
         """From the first one on."""
         self._file.seek(0)
         return map(msgspec.json.Decoder(Differing).decode, self._file)
+
+
+def as_line(found: Found) -> dict[str, Any]:
+    """A difference by names, without what an entry does not have."""
+    whole = msgspec.structs.asdict(found)
+    for store in ("table", "index"):
+        entry: Entry | None = whole[store]
+        if entry is not None:
+            fields = msgspec.structs.asdict(entry)
+            whole[store] = {name: value for name, value in fields.items() if value is not None}
+    return whole
 
 
 def audited(system: System, on_difference: Callable[[Found], None], options: AuditOptions) -> Audit:
@@ -182,9 +194,8 @@ def audited(system: System, on_difference: Callable[[Found], None], options: Aud
         def on_progress(store: str, count: int) -> None:
             if store in tasks:
                 progress.start_task(tasks[store])
-                # A table's size is some hours old on AWS.
-                total = max(sizes[store], count)
-                progress.update(tasks[store], completed=count, total=total)
+                # Beyond the total, too: on AWS a table's size is some hours old.
+                progress.update(tasks[store], completed=count)
 
         return system.audit(on_progress, on_difference, options)
 

@@ -14,6 +14,7 @@ from botocore.parsers import ResponseParserError
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
+from lockstep.audit.stores import StoreUnreadableError
 from lockstep.converters import MappingError
 from lockstep.demo import DemoError
 from lockstep.local.kinesis.backlog import UnknownBacklogError
@@ -53,6 +54,7 @@ class OneLine(click.Group):
             MappingError,
             PutError,
             SinkError,
+            StoreUnreadableError,
             DemoError,
         ) as error:
             raise Refusal(str(error)) from error

@@ -8,5 +8,5 @@ _ALWAYS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.register_profile("short", _ALWAYS, max_examples=200, derandomize=True)
-settings.register_profile("long", _ALWAYS, max_examples=30_000, derandomize=False)
+settings.register_profile("long", _ALWAYS, max_examples=8_000, derandomize=False)
 settings.load_profile("short")

@@ -142,6 +142,24 @@ def test_a_store_that_keeps_failing_leaves_its_images_unfinished_with_the_reason
     assert [(one.image_id, one.detail) for one in done.unfinished] == [("T1", "503")]
 
 
+def test_what_the_table_does_not_take_is_not_republished_to_the_index_alone() -> None:
+    stand = Stand()
+    moved = a_document(a_change(STAMP), STAMP + 1)
+    stand.hold(an_item(a_change(STAMP)), moved)
+    repair = Repair(
+        stand.table,
+        stand.index,
+        table_sink=Troubled(stand.table_sink, RequestFailedError("503"), 10**6),
+        index_sink=stand.index_sink,
+        corrections=stand.corrections,
+        time=stand.time,
+        horizon=HORIZON,
+    )
+    done = repair.apply(T1)
+    assert [one.detail for one in done.unfinished] == ["503"]
+    assert stand.opensearch.documents["T1"] == moved
+
+
 def test_a_request_refused_as_a_whole_is_cut_down() -> None:
     stand = Stand()
     stand.write(*images(20))

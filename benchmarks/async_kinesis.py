@@ -1,0 +1,74 @@
+"""async-kinesis under fire: started by benchmarks.under_fire, in an environment of its own."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from kinesis import Producer, StringProcessor
+
+from benchmarks.under_fire import measured
+from lockstep.simulation.under_fire import STREAM, StreamUnderFire
+from shared.event import Event, encode
+
+# So many that its own limits, by record and by KiB, never make it wait.
+UNLIMITED = 1_000_000
+
+
+class Client:
+    """The part of a client that it uses."""
+
+    def __init__(self, stream: StreamUnderFire) -> None:
+        self._stream = stream
+
+    async def put_records(self, **request: Any) -> Any:
+        """Kinesis's PutRecords, under fire."""
+        return self._stream.put_records(**request)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class UnderFire(Producer):
+    """The published producer; only where its client comes from is different."""
+
+    def __init__(self, stream: StreamUnderFire) -> None:
+        super().__init__(
+            STREAM,
+            skip_describe_stream=True,
+            processor=StringProcessor(),
+            put_rate_limit_per_shard=UNLIMITED,
+            put_bandwidth_limit_per_shard=UNLIMITED,
+        )
+        self._stream = stream
+
+    async def get_client(self) -> None:
+        """Our client."""
+        self.client = Client(self._stream)
+
+
+async def put(stream: StreamUnderFire, given: Sequence[Event]) -> None:
+    """All events, as its documentation shows."""
+    async with UnderFire(stream) as producer:
+        for event in given:
+            await producer.put(encode(event).decode(), partition_key=event.image_id)
+
+
+def main() -> None:
+    """Put events under fire; the result, as JSON."""
+    parser = argparse.ArgumentParser(description="async-kinesis under fire.")
+    parser.add_argument("--share", type=float, required=True)
+    parser.add_argument("--records", type=int, required=True)
+    asked = parser.parse_args()
+    logging.disable()
+    found = measured(
+        lambda stream, given: asyncio.run(put(stream, given)), asked.share, asked.records
+    )
+    sys.stdout.buffer.write(msgspec.json.encode(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What `lockstep audit` writes down, and how it ends."""
+
+import io
+
+import click
+import msgspec
+from click.testing import CliRunner
+
+from lockstep.audit.audit import Found
+from lockstep.audit.entry import Entry
+from lockstep.audit.stores import StoreUnreadableError
+from lockstep.commands.audit import Differences
+from lockstep.commands.endings import OneLine
+
+
+def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() -> None:
+    table = Entry("a", 5, deleted=False, digest="d", guard=5, arrived_at=7)
+    found = [
+        Found("a", "missing_in_index", explained_by_quarantine=True, table=table, index=None),
+        Found(
+            "b\n",
+            "malformed",
+            explained_by_quarantine=False,
+            table=None,
+            index=Entry("b\n", malformed="no version"),
+        ),
+    ]
+    report = io.BytesIO()
+    differences = Differences(io.BytesIO(), report)
+    for one in found:
+        differences.add(one)
+    for _ in range(2):
+        assert [(one.image_id, one.kind) for one in differences] == [
+            ("a", "missing_in_index"),
+            ("b\n", "malformed"),
+        ]
+    first, second = map(msgspec.json.decode, report.getvalue().splitlines())
+    assert first == {
+        "image_id": "a",
+        "kind": "missing_in_index",
+        "explained_by_quarantine": True,
+        "table": {
+            "image_id": "a",
+            "version": 5,
+            "deleted": False,
+            "digest": "d",
+            "guard": 5,
+            "arrived_at": 7,
+        },
+        "index": None,
+    }
+    assert second["index"]["malformed"] == "no version"
+
+
+def test_a_store_that_breaks_off_in_the_middle_of_a_repair_ends_in_one_line() -> None:
+    def command() -> None:
+        raise StoreUnreadableError("index images: a shard did not answer")
+
+    group = OneLine("lockstep", commands={"audit": click.Command("audit", callback=command)})
+    result = CliRunner().invoke(group, ["audit"])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: index images: a shard did not answer\n",
+    )
