@@ -67,7 +67,9 @@ class Corrections:
                 answer = self._client.bulk(body=b"".join(operations), index=self._alias)
         except (RequestFailedError, RequestRefusedError) as error:
             return [Failed(str(error))] * len(operations)
-        items = [item for entry in answer.get("items", []) for item in entry.values()]
+        # opensearch-py takes an answer that was cut off for an empty text.
+        entries = answer.get("items", []) if answer else []
+        items = [item for entry in entries for item in entry.values()]
         if len(items) != len(operations):
             detail = f"index {self._alias}: {len(items)} answers to {len(operations)} operations"
             return [Failed(detail)] * len(operations)

@@ -23,6 +23,7 @@ from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.meaning import QUARANTINE_AGE
 from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.system import System
+from shared.sink import SinkError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -160,7 +161,8 @@ class DaysLater:
         system.purged["write_to_es"].add((image_id, version))
 
         def purge() -> None:
-            with suppress(opensearchpy.OpenSearchException):  # it stays for the next time
+            # Else it stays for the next time.
+            with suppress(SinkError, opensearchpy.OpenSearchException):
                 system.parts.purge(cast("opensearchpy.OpenSearch", system.index), image_id, version)
 
         self._weather.meanwhile(purge)

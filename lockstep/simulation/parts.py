@@ -8,6 +8,7 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.corrections import Corrections, Removal
 from lockstep.local.mapping.core import Shard, startable
 from lockstep.producer import Producer, Stamp
 from lockstep.quarantine.cases import Found, find
@@ -49,14 +50,8 @@ def bucket_quarantine(put_object: Callable[..., Mapping[str, Any]]) -> BucketQua
 
 
 def purge_tombstone(client: OpenSearch, image_id: str, version: int) -> None:
-    """Delete a tombstone from the index for good, unless something newer is there by then."""
-    target = {
-        "_id": image_id,
-        "version": version,
-        "version_type": "external_gte",
-        "require_alias": True,
-    }
-    client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
+    """Take a tombstone out of the index, as `lockstep purge` does once it has found it."""
+    Corrections(client, INDEX).remove([Removal(image_id, version)])
 
 
 class Parts(msgspec.Struct, frozen=True):

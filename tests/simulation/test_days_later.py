@@ -1,21 +1,25 @@
 """Days later: what goes back and what is purged is held to the same invariants as all else."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 import pytest
 from opensearchpy import OpenSearch
 
+from lockstep.audit.corrections import Corrections, Removal
 from lockstep.quarantine.cases import Found, find
 from lockstep.redrive import Redrive, Settlement
+from lockstep.simulation.fakes import opensearch as fakes
+from lockstep.simulation.fakes.line import CutOffError, Spoilt
 from lockstep.simulation.history import History
 from lockstep.simulation.parts import INDEX, Parts
 from lockstep.simulation.plan import Plan, Step, plan
 from lockstep.simulation.run import broken_by
 from shared.deliver import Delivery, deliver
 from shared.event import Event
+from shared.outcome import Failed
 
 LONG_AGO = dt.timedelta(days=10_000)
 HISTORIES = 3_000
@@ -83,6 +87,19 @@ def test_what_goes_wrong_days_later_is_found(wrong: Parts, invariant: str) -> No
                 assert broken_by(plan(seed)) is None
                 return
     pytest.fail("it was not found")
+
+
+def test_a_purge_whose_answer_was_cut_off_is_tried_again_another_time() -> None:
+    class Scissors:
+        def carry[T](self, apply: Callable[[], T]) -> T:
+            raise CutOffError(apply(), 0.3)
+
+        def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+            return {}
+
+    index = cast("OpenSearch", fakes.OpenSearch(INDEX, line=Scissors()))
+    (outcome,) = Corrections(index, INDEX).remove([Removal("T0", 1)])
+    assert isinstance(outcome, Failed)
 
 
 def quiet(*kinds: Any, seed: int = 0) -> Plan:
