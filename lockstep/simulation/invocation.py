@@ -1,7 +1,6 @@
 """The invocation: one batch through the real delivery, as the doors do it, and held to its word."""
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -10,7 +9,7 @@ from lockstep.local.mapping.response import Errored, Returned
 from lockstep.simulation.fakes.kinesis import Accepted
 from lockstep.simulation.meaning import HORIZON
 from lockstep.simulation.parts import STREAM
-from lockstep.simulation.system import Consumer, System
+from lockstep.simulation.system import Consumer, Moment, System
 from lockstep.simulation.troubled_line import CrashedError, TimedOutError, UnderWay
 from lockstep.simulation.violation import ViolationError
 from shared.deliver import Clock, Delivery
@@ -40,7 +39,7 @@ class Invocations:
         under_way = UnderWay(time.now + FUNCTION_SECONDS)
         weather.under_way = under_way
         unknown = weather.unknown
-        durable = {one.sequence_number for one in batch if system.is_durable(consumer, one)}
+        before = system.moment(consumer)
         if consumer.function == "write_to_es" and system.index.missing:
             weather.hit("alias missing")
         clock = Clock(
@@ -75,7 +74,7 @@ class Invocations:
             raise ViolationError("I6", f"{consumer.function} overran its time")
         self._hold_to(consumer, batch, delivery, troubled=under_way.hits > 0)
         if weather.unknown == unknown:
-            self._hold_to_lowest(consumer, batch, delivery, durable)
+            self._hold_to_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
 
     def _hold_to(
@@ -105,13 +104,17 @@ class Invocations:
         consumer: Consumer,
         batch: Sequence[Accepted],
         delivery: Delivery,
-        durable: AbstractSet[str],
+        before: Moment,
     ) -> None:
         """No record is reported that this invocation itself settled, knowing it."""
+        system = self._system
         for accepted in batch:
-            number = accepted.sequence_number
-            reported = number == delivery.checkpoint and number not in durable
-            if reported and self._system.is_durable(consumer, accepted):
+            reported = accepted.sequence_number == delivery.checkpoint
+            if (
+                reported
+                and system.is_durable(consumer, accepted)
+                and not system.is_durable(consumer, accepted, before)
+            ):
                 meaning = self._system.meaning(accepted)
                 said = f"{consumer.function} settled {meaning} and reports it"
                 raise ViolationError("I8", said)

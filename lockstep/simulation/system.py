@@ -1,8 +1,9 @@
 """The system under the simulation: both consumers, their stores and the stream, in virtual time."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 import opensearchpy
@@ -44,6 +45,13 @@ class Consumer(msgspec.Struct, frozen=True):
     function: Function
     sink: Sink
     store: SeenStore
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What one store and the quarantine held once."""
+
+    entries: Mapping[str, Any]
+    quarantined: AbstractSet[str]
 
 
 class System:
@@ -96,17 +104,24 @@ class System:
             self._meanings[accepted.sequence_number] = found
         return found
 
-    def is_durable(self, consumer: Consumer, accepted: Accepted) -> bool:
-        """Whether this record is stored, superseded or in quarantine."""
+    def moment(self, consumer: Consumer) -> Moment:
+        """What is durable of this consumer right now, for `is_durable` to look at later."""
+        return Moment(consumer.store.entries(), self.bucket.objects.keys() | ())
+
+    def is_durable(
+        self, consumer: Consumer, accepted: Accepted, then: Moment | None = None
+    ) -> bool:
+        """Whether this record is stored, superseded or in quarantine; or was at that moment."""
         meaning = self.meaning(accepted)
         if not isinstance(meaning, Poison):
-            held = consumer.store.held(meaning.image_id)
+            held = consumer.store.held(meaning.image_id, None if then is None else then.entries)
             if held is not None and (
                 held.version > meaning.version
                 or (held.version == meaning.version and held.digest == digest_of(meaning))
             ):
                 return True
-        return self.quarantine_key(consumer, accepted) in self.bucket.objects
+        quarantined = self.bucket.objects.keys() if then is None else then.quarantined
+        return self.quarantine_key(consumer, accepted) in quarantined
 
     @staticmethod
     def quarantine_key(consumer: Consumer, accepted: Accepted) -> str:
@@ -130,5 +145,5 @@ class System:
 
 
 def _name_in(item: Item) -> str | None:
-    name: str | None = item.get("image", {}).get("M", {}).get("name", {}).get("S")
-    return name
+    image = item.get("image")
+    return None if image is None else image["M"]["name"]["S"]
