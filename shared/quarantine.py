@@ -119,7 +119,8 @@ class BucketQuarantine:
                 IfNoneMatch="*",
             )
         except Exception as error:
-            refusal = getattr(error, "response", {})
+            # botocore's timeouts and lost connections have a response, too: None.
+            refusal = getattr(error, "response", None) or {}
             if refusal.get("Error", {}).get("Code") == "PreconditionFailed":
                 return
             message = f"s3://{self._bucket}/{record.key}: {error}"

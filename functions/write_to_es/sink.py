@@ -160,6 +160,8 @@ class ImageIndex:
                 found = self._client.indices.get_mapping(index=self._alias)
         except RequestRefusedError as error:  # the name itself is none
             raise MisconfiguredError(str(error)) from error
+        if not found:  # opensearch-py takes an answer that was cut off for an empty success
+            raise RequestFailedError(f"index {self._alias}: an empty answer")
         if self._alias in found:
             raise MisconfiguredError(f"{self._alias} is an index, expected is an alias")
         if len(found) != 1:

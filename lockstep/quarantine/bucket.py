@@ -84,9 +84,16 @@ class BucketObjects:
     def read(self, key: str) -> bytes | None:
         """See `Objects.read`."""
         try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            # botocore takes an answer that was cut off for an empty object, or cannot read its
+            # length.
+            if "ContentLength" in answer:
+                return answer["Body"].read()
         except self._client.exceptions.NoSuchKey:
             return None
+        except ValueError as error:
+            raise UnfinishedReadError(place=f"s3://{self._bucket}/{key}") from error
+        raise UnfinishedReadError(place=f"s3://{self._bucket}/{key}")
 
     def write(self, key: str, body: bytes) -> None:
         """See `Objects.write`."""
@@ -116,6 +123,12 @@ class BucketObjects:
         # next may then be the only copy.
         if "ETag" not in answer:
             raise UnfinishedWriteError(place=f"s3://{self._bucket}/{key}")
+
+
+class UnfinishedReadError(BotoCoreError):
+    """An object was not read whole."""
+
+    fmt = "{place}: an answer that was cut off. Try again"
 
 
 class UnfinishedWriteError(BotoCoreError):

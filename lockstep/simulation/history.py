@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from lockstep.local.mapping.settings import Settings
-from lockstep.producer import Clock as ProducerClock
 from lockstep.producer import PutError, moment
 from lockstep.simulation import invariants, poison
+from lockstep.simulation.days_later import DaysLater
 from lockstep.simulation.faults import Fault, Tally
+from lockstep.simulation.faults import Kind as PoisonKind
 from lockstep.simulation.invocation import Invocations
-from lockstep.simulation.meaning import Poison
+from lockstep.simulation.meaning import QUARANTINE_AGE, Poison
 from lockstep.simulation.parts import REAL, STREAM, Parts
 from lockstep.simulation.plan import Kind, Plan
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
@@ -22,6 +23,10 @@ IMAGES = 4
 MOST_EVENTS = 6
 MOST_INVOCATIONS = 3
 HOUR = 3_600.0
+DAY = 24 * HOUR
+# More than twice the horizon.
+MOST_DAYS = 90
+MOST_REDRIVES = 3
 TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
 
 
@@ -35,9 +40,10 @@ class History:
         self._plan = planned
         self._weather, self._time = self.system.weather, self.system.time
         self._stream = self.system.stream
-        self._stamp = parts.stamp(self._producers_clock)
+        self._stamp = parts.stamp(self.system.producers_clock().unix)
         self._unput: list[Event] = []
         self._invocations = Invocations(self.system)
+        self._days_later = DaysLater(self.system)
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
             mapped.append(planned.second_mapping)
@@ -46,7 +52,7 @@ class History:
         self._steps: Mapping[Kind, Callable[[], None]] = {
             "put": lambda: self._put(self._events()),
             "poll": self._poll,
-            "poison": self._put_poison,
+            "poison": self._put_any_poison,
             "duplicate": lambda: self._rewind("duplicate delivery", most=1),
             "replay": lambda: self._rewind("replay of a prefix"),
             "full replay": self._rewind_all,
@@ -59,6 +65,8 @@ class History:
             "restart OpenSearch": self._restart_index,
             "clock": self._move_clocks,
             "wait": self._wait,
+            "days pass": self._let_days_pass,
+            "redrive": self._days_later.redrive,
         }
         if not planned.honours_parameters:
             self._happened("parameters in the URL ignored")
@@ -104,11 +112,25 @@ class History:
         self.system.skew = (self._weather.chance.random() - 0.5) * 4 * HOUR
         self._happened("clock back" if self.system.skew < 0 else "clock ahead")
 
-    def _producers_clock(self) -> float:
-        return self._time.now + self.system.skew
-
     def _wait(self) -> None:
         self._time.advance(self._weather.chance.random() ** 2 * 2 * HOUR)
+
+    def _let_days_pass(self) -> None:
+        """All is consumed; nothing happens, for days or months; then what was set aside goes back.
+
+        No record outlives the stream's retention unread, and none is read again after it: what
+        comes later than that, and than the quarantine's age, is what tombstones need not stop.
+        """
+        chance = self._weather.chance
+        image_id = self._put_poison(chance.choice(poison.CURABLE))
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._put([self._event(image_id, "image.deleted")])
+        self._let_all_pass()
+        self._time.advance(chance.random() ** 2 * MOST_DAYS * DAY)
+        self._weather.trouble = self._plan.trouble
+        self._days_later.purge()
+        for _ in range(chance.randint(0, MOST_REDRIVES)):
+            self._days_later.redrive()
 
     def _happened(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as one
         """Count a fault that no request met."""
@@ -132,23 +154,23 @@ class History:
     def _put(self, events: Sequence[Event]) -> None:
         """The producer puts what it could not put before, then these."""
         source = iter([*self._unput, *events])
-        clock = ProducerClock(
-            monotonic=lambda: self._time.now,
-            unix=self._producers_clock,
-            sleep=self._time.advance,
-            chance=self._weather.draw,
-        )
+        clock = self.system.producers_clock()
         self._unput = []
         try:
             self.system.parts.producer(self._stream, STREAM, clock=clock).put(source)
         except PutError as error:
             self._unput = [*error.not_put, *source]
 
-    def _put_poison(self) -> None:
+    def _put_any_poison(self) -> None:
         chance = self._weather.chance
         kind = chance.choice(poison.KINDS)
         if kind == "poison too_large" and chance.random() < 0.95:  # noqa: PLR2004 - a big one costs time
             kind = "poison schema"
+        self._put_poison(kind)
+
+    def _put_poison(self, kind: PoisonKind) -> str:
+        """Somebody puts it past the producer; says which image it claims to be about."""
+        chance = self._weather.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
         key, data = poison.poisonous(
@@ -156,13 +178,15 @@ class History:
         )
         self._happened(kind)
         self._stream.accept(key, data)
+        return image_id
 
     def _any_event(self) -> Event | None:
-        """One of those on the stream."""
+        """One of those on the stream that are no older than what may come again."""
+        since = self._time.now - QUARANTINE_AGE.total_seconds()
         events = [
             accepted
             for accepted in self._stream.accepted
-            if not isinstance(self.system.meaning(accepted), Poison)
+            if accepted.arrived_at > since and not isinstance(self.system.meaning(accepted), Poison)
         ]
         return decode(self._weather.chance.choice(events).data) if events else None
 
@@ -240,15 +264,20 @@ class History:
             weather=self._weather,
             parts=self.system.parts,
             invoke=lambda batch: self._invocations.invoke(consumer, batch),
+            is_durable=lambda accepted: self.system.is_durable(consumer, accepted),
         )
 
     def _drain(self) -> None:
-        """The faults stop; what is on its way lands, what is held back goes out, all is read."""
+        """The faults stop, for good."""
         self._weather.chance.seed(self._plan.seed)
-        self._weather.trouble = 0.0
         self.system.skew = 0.0
+        self._let_all_pass()
+
+    def _let_all_pass(self) -> None:
+        """No faults: what is on its way lands, what is held back goes out, all is read."""
+        self._weather.trouble = 0.0
         for line in self.system.lines.values():
-            line.down_until = 0.0
+            line.mend()
         self._time.settle()
         self._put([])
         if self._unput:

@@ -3,29 +3,41 @@
 I6 and I8 are held against every single invocation (invocation.py), I7 by draining at all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
+from lockstep.quarantine.bucket import REDRIVEN, redriven_key
+from lockstep.redrive import Trace
 from lockstep.simulation.fakes.dynamodb import Written
+from lockstep.simulation.fakes.kinesis import Accepted
 from lockstep.simulation.meaning import (
     CONDEMNED_BY_TABLE,
     REFUSED_BY_INDEX,
     REFUSED_BY_TABLE,
+    Meaning,
     Poison,
 )
 from lockstep.simulation.stores import Held
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
 from shared.change import Change, Put, digest_of
-from shared.event import Event
-from shared.quarantine import QuarantinedRecord
+from shared.event import Event, digest
+from shared.quarantine import PREFIX, QuarantinedRecord
 
 _REFUSES = {
     "write_to_dynamodb": frozenset({REFUSED_BY_TABLE, CONDEMNED_BY_TABLE}),
     "write_to_es": frozenset({REFUSED_BY_INDEX}),
 }
+
+
+class _Redriven(msgspec.Struct):
+    redriven: Trace
+
+
 _decoder = msgspec.json.Decoder(QuarantinedRecord)
+_traces = msgspec.json.Decoder(_Redriven)
 
 
 def check(system: System, made: Sequence[Event]) -> None:
@@ -39,18 +51,38 @@ def check(system: System, made: Sequence[Event]) -> None:
         ViolationError: the first thing that is not as it must be.
     """
     _producer_kept_its_word(system, made)
+    accepted = _accepted(system)
     for consumer in system.consumers.values():
-        _never_backwards(consumer.store.journal, consumer.function)
-        quarantined = set(_quarantine(system, consumer))
-        expected = _fold(system, consumer, quarantined)
+        purged = system.purged[consumer.function]
+        _never_backwards(consumer.store.journal, consumer.function, purged)
+        aside = dict(_set_aside(system, consumer, accepted))
+        expected = _fold(system, consumer, aside.keys())
         found = consumer.store.sound()
+        # What was refused, and is read again once the store refuses no more, is taken after all.
+        taken = set() if system.stores_refuse else set(_refused(aside.values(), consumer))
         for image_id in expected.keys() | found.keys():
-            if expected.get(image_id) != found.get(image_id):
-                raise ViolationError(
-                    "I3",
-                    f"{consumer.function}: {image_id} is {found.get(image_id)}, of what was "
-                    f"accepted and not quarantined it must be {expected.get(image_id)}",
-                )
+            must, held = expected.get(image_id), found.get(image_id)
+            gone = held is None and must is not None and must.digest is None
+            if held == must or (gone and must is not None and (image_id, must.version) in purged):
+                continue
+            if (image_id, held) in taken:
+                continue
+            raise ViolationError(
+                "I3",
+                f"{consumer.function}: {image_id} is {held}, of what was accepted and not "
+                f"quarantined it must be {must}",
+            )
+
+
+def _accepted(system: System) -> Mapping[tuple[str, int], AbstractSet[str | None]]:
+    """Every event on the stream: the contents of each image's versions."""
+    contents: dict[tuple[str, int], set[str | None]] = {}
+    for accepted in system.stream.accepted:
+        meaning = system.meaning(accepted)
+        if not isinstance(meaning, Poison):
+            of = contents.setdefault((meaning.image_id, meaning.version), set())
+            of.add(digest_of(meaning))
+    return contents
 
 
 def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
@@ -58,11 +90,13 @@ def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
     made: dict[str, list[int]] = {}
     for event in events:
         made.setdefault(event.image_id, []).append(event.version)
-    own = {(event.image_id, event.version) for event in events}
+    own = {(event.image_id, event.version, digest_in(event)) for event in events}
     arrived: dict[str, dict[int, None]] = {}
     for accepted in system.stream.accepted:
         meaning = system.meaning(accepted)
-        if not isinstance(meaning, Poison) and (meaning.image_id, meaning.version) in own:
+        if isinstance(meaning, Poison):
+            continue
+        if (meaning.image_id, meaning.version, digest_of(meaning)) in own:
             arrived.setdefault(meaning.image_id, {})[meaning.version] = None
     for image_id, versions in made.items():
         if versions != sorted(set(versions)):
@@ -73,12 +107,23 @@ def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
             raise ViolationError(invariant, f"stream: {image_id} made {versions}, came {there}")
 
 
-def _never_backwards(journal: Sequence[Written], function: str) -> None:
-    """I2, I4: whatever is written of an image has a higher version than all before; none goes."""
+def _never_backwards(
+    journal: Sequence[Written], function: str, purged: AbstractSet[tuple[str, int]]
+) -> None:
+    """I2, I4: whatever is written of an image has a higher version than all before.
+
+    None goes, but a tombstone after its time; and not even then does a lower version come.
+    """
     highest: dict[str, Written] = {}
     for written in journal:
         before = highest.get(written.image_id)
         if written.version is None:
+            if (
+                before is not None
+                and before.deleted
+                and (before.image_id, before.version) in purged
+            ):
+                continue
             raise ViolationError("I4", f"{function}: {written.image_id} is deleted for good")
         if before is not None and before.version is not None and written.version <= before.version:
             raise ViolationError(
@@ -88,47 +133,79 @@ def _never_backwards(journal: Sequence[Written], function: str) -> None:
         highest[written.image_id] = written
 
 
-def _quarantine(system: System, consumer: Consumer) -> Iterator[str]:
-    """I1: what lies in quarantine lies there whole and rightly; all poison does. Its numbers."""
+def _set_aside(
+    system: System, consumer: Consumer, contents: Mapping[tuple[str, int], AbstractSet[str | None]]
+) -> Iterator[tuple[str, Meaning]]:
+    """I1: what lies in quarantine, or is redriven from there, lies there whole and rightly.
+
+    Returns:
+        Number and meaning of each. All poison is there.
+    """
     bodies = {
         key: body
         for key, body in system.bucket.objects.items()
-        if key.startswith(f"quarantine/{consumer.function}/")
+        if key.startswith((f"{PREFIX}{consumer.function}/", f"{REDRIVEN}{consumer.function}/"))
     }
-    contents: dict[tuple[str, int], set[str | None]] = {}
     for accepted in system.stream.accepted:
         meaning = system.meaning(accepted)
-        if not isinstance(meaning, Poison):
-            of = contents.setdefault((meaning.image_id, meaning.version), set())
-            of.add(digest_of(meaning))
-    for accepted in system.stream.accepted:
-        meaning = system.meaning(accepted)
-        body = bodies.pop(system.quarantine_key(consumer, accepted), None)
-        if body is None:
+        key = system.quarantine_key(consumer, accepted)
+        lies, went = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
+        if lies is None and went is None:
             if isinstance(meaning, Poison):
                 raise ViolationError("I1", f"{consumer.function}: {meaning} is not in quarantine")
             continue
-        record = _decoder.decode(body)
-        if msgspec.json.decode(f'"{record.payload}"', type=bytes) != accepted.data:
-            raise ViolationError("I1", f"{consumer.function}: payload of {accepted} is not whole")
-        rightly = (
-            meaning.reason == record.reason
-            if isinstance(meaning, Poison)
-            else _may_be_refused(meaning, record, consumer, contents)
-        )
-        if not rightly:
-            said = f"{record.reason}, {record.detail}"
-            raise ViolationError("I1", f"{consumer.function}: {meaning} in quarantine: {said}")
-        yield accepted.sequence_number
+        for body in (lies, went):
+            if body is not None:
+                _lies_rightly(body, accepted, meaning, consumer, contents)
+        if went is not None:
+            _went_back(went, contents)
+        yield accepted.sequence_number, meaning
     if bodies:
         raise ViolationError("I1", f"{consumer.function}: quarantine holds {sorted(bodies)}")
+
+
+def _lies_rightly(
+    body: bytes,
+    accepted: Accepted,
+    meaning: Meaning,
+    consumer: Consumer,
+    contents: Mapping[tuple[str, int], AbstractSet[str | None]],
+) -> None:
+    record = _decoder.decode(body)
+    if msgspec.json.decode(f'"{record.payload}"', type=bytes) != accepted.data:
+        raise ViolationError("I1", f"{consumer.function}: payload of {accepted} is not whole")
+    rightly = (
+        meaning.reason == record.reason
+        if isinstance(meaning, Poison)
+        else _may_be_refused(meaning, record, consumer, contents)
+    )
+    if not rightly:
+        said = f"{record.reason}, {record.detail}"
+        raise ViolationError("I1", f"{consumer.function}: {meaning} in quarantine: {said}")
+
+
+def _went_back(body: bytes, contents: Mapping[tuple[str, int], AbstractSet[str | None]]) -> None:
+    """I1: a redriven record's event is on the stream, unless a choice needed none."""
+    trace = _traces.decode(body).redriven
+    event = trace.event
+    if event is None:
+        if trace.how == "as_it_was":
+            raise ViolationError("I1", "redriven as it was, and nothing was put")
+    elif digest_in(event) not in contents.get((event.image_id, event.version), ()):
+        raise ViolationError("I1", f"redriven, and not on the stream: {event}")
+
+
+def _refused(meanings: Iterable[Meaning], consumer: Consumer) -> Iterator[tuple[str, Held]]:
+    for one in meanings:
+        if isinstance(one, Put) and one.image.name in _REFUSES[consumer.function]:
+            yield one.image_id, Held(one.version, one.digest)
 
 
 def _may_be_refused(
     change: Change,
     record: QuarantinedRecord,
     consumer: Consumer,
-    contents: Mapping[tuple[str, int], set[str | None]],
+    contents: Mapping[tuple[str, int], AbstractSet[str | None]],
 ) -> bool:
     match record.reason:
         case "conflict":
@@ -139,7 +216,7 @@ def _may_be_refused(
             return False
 
 
-def _fold(system: System, consumer: Consumer, quarantined: set[str]) -> Mapping[str, Held]:
+def _fold(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> Mapping[str, Held]:
     """I1, I3: the highest version of each image, of all that is not in this quarantine."""
     highest: dict[str, Held] = {}
     for accepted in system.stream.accepted:
@@ -165,3 +242,8 @@ def _settled(consumer: Consumer, change: Change) -> bool:
     """Whether the version in doubt is the one that the store holds: not superseded."""
     held = consumer.store.held(change.image_id)
     return held is not None and held.version == change.version
+
+
+def digest_in(event: Event) -> str | None:
+    """The digest of what an event says; a removal has none."""
+    return None if event.image is msgspec.UNSET else digest(event.image)

@@ -9,7 +9,11 @@ from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in
 
-HORIZON = dt.timedelta(days=30)
+# As template.yaml has them: how long the stream keeps a record, how old a quarantined one may be
+# that goes back under its old version, and both together: how late a replay may come.
+RETENTION = dt.timedelta(days=7)
+QUARANTINE_AGE = dt.timedelta(days=30)
+HORIZON = RETENTION + QUARANTINE_AGE
 
 # Images of these names are such as a store never takes; the fakes are told so.
 REFUSED_BY_TABLE = "refused by the table"

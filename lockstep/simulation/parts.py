@@ -10,6 +10,8 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.mapping.core import Shard, startable
 from lockstep.producer import Producer, Stamp
+from lockstep.quarantine.cases import Found, find
+from lockstep.redrive import Redrive
 from shared.deliver import Delivery, deliver
 from shared.event import Event
 from shared.quarantine import BucketQuarantine
@@ -46,6 +48,17 @@ def bucket_quarantine(put_object: Callable[..., Mapping[str, Any]]) -> BucketQua
     return BucketQuarantine(put_object, BUCKET, longest_put=QUARANTINE_SECONDS)
 
 
+def purge_tombstone(client: OpenSearch, image_id: str, version: int) -> None:
+    """Delete a tombstone from the index for good, unless something newer is there by then."""
+    target = {
+        "_id": image_id,
+        "version": version,
+        "version_type": "external_gte",
+        "require_alias": True,
+    }
+    client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
+
+
 class Parts(msgspec.Struct, frozen=True):
     """Each seam at which a part can be exchanged; what is not said is the real one."""
 
@@ -57,6 +70,9 @@ class Parts(msgspec.Struct, frozen=True):
     stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable
+    find: Callable[..., Found] = find
+    redrive: Callable[..., Redrive] = Redrive
+    purge: Callable[[OpenSearch, str, int], None] = purge_tombstone
 
 
 REAL = Parts()

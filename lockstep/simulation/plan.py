@@ -21,6 +21,8 @@ Kind = Literal[
     "restart OpenSearch",
     "clock",
     "wait",
+    "days pass",
+    "redrive",
 ]
 
 _WEIGHTS: dict[Kind, float] = {
@@ -39,6 +41,8 @@ _WEIGHTS: dict[Kind, float] = {
     "restart OpenSearch": 0.3,
     "clock": 0.7,
     "wait": 0.7,
+    "days pass": 0.5,
+    "redrive": 0.5,
 }
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _FEWEST_STEPS, _MOST_STEPS = 4, 14

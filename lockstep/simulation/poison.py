@@ -26,6 +26,14 @@ _NAMES: dict[Kind, str] = {
     "refused by the index": REFUSED_BY_INDEX,
 }
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# These go back as they are, once a while has passed.
+CURABLE: tuple[Kind, ...] = (
+    "poison partition_key",
+    "poison version_ahead",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+)
 
 
 def poisonous(

@@ -20,11 +20,11 @@ from lockstep.local.mapping.core import (
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis, ShardOfStream
+from lockstep.simulation.meaning import RETENTION
 from lockstep.simulation.parts import Parts
 from lockstep.simulation.troubled_line import Weather
 from lockstep.simulation.violation import ViolationError
 
-RETENTION_SECONDS = 7 * 24 * 3_600.0
 # Far beyond what any batch needs once nothing fails any more.
 MOST_STEPS = 10_000
 # Soon enough for one invocation to begin while another's first requests are on their way.
@@ -56,6 +56,7 @@ class Poller:
         weather: Weather,
         parts: Parts,
         invoke: Invocation,
+        is_durable: Callable[[Accepted], bool],
     ) -> None:
         self.function = function
         self.checkpoints: dict[str, int] = {}
@@ -66,6 +67,7 @@ class Poller:
         self._time = weather.time
         self._parts = parts
         self._invoke = invoke
+        self._is_durable = is_durable
         self._goes_on = False
         self._readers: dict[str, _Reader] = {}
         self._ended: set[str] = set()
@@ -92,14 +94,12 @@ class Poller:
         """
         for _ in range(MOST_STEPS):
             waiting = [
-                shard
-                for shard in self._startable()
-                if shard.closed or self.checkpoints.get(shard.shard_id, 0) < len(shard.records)
+                shard for shard in self._startable() if shard.closed or not self._settled(shard)
             ]
             if not waiting:
                 return
             for shard in waiting:
-                self._go_on(shard, 1, self._time.now + RETENTION_SECONDS)
+                self._go_on(shard, 1, self._time.now + RETENTION.total_seconds())
         raise ViolationError("I7", f"{self.function} never drains")
 
     def restart(self) -> None:
@@ -107,16 +107,21 @@ class Poller:
         self._readers.clear()
 
     def rewind(self, shard_id: str, to: int) -> None:
-        """Read one shard again from here."""
+        """Read one shard again from here, or from the oldest record that the stream still has."""
+        self._trim()
         self._readers.pop(shard_id, None)
         self._ended.discard(shard_id)
         self.checkpoints[shard_id] = min(to, self.checkpoints.get(shard_id, 0))
 
     def rewind_all(self) -> None:
         """Read everything again, from TRIM_HORIZON."""
+        self._trim()
         self._readers.clear()
         self._ended.clear()
         self.checkpoints.clear()
+
+    def _trim(self) -> None:
+        self._stream.trim(self._time.now - RETENTION.total_seconds())
 
     def _startable(self) -> list[ShardOfStream]:
         shards = self._stream.shards
@@ -127,9 +132,9 @@ class Poller:
         reader = self._readers.get(shard_id)
         if reader is None:
             core = self._parts.shard(
-                self._settings, retention=RETENTION_SECONDS, chance=self._weather.draw
+                self._settings, retention=RETENTION.total_seconds(), chance=self._weather.draw
             )
-            reader = _Reader(core, self.checkpoints.get(shard_id, 0))
+            reader = _Reader(core, self._checkpoint(self._stream.shards[shard_id]))
             self._readers[shard_id] = reader
         return reader
 
@@ -202,12 +207,20 @@ class Poller:
                 self.checkpoints[shard.shard_id] = sequence.position(number)
                 reader.core.advanced()
                 return True
-            case Discard(batch, condition):
-                raise ViolationError("I1", f"{len(batch)} records given up: {condition}")
+            case Discard():
+                self._give_up(step, reader)
+                return True
             case Finished():
                 self._ended.add(shard.shard_id)
                 self._readers.pop(shard.shard_id)
                 return False
+
+    def _give_up(self, step: Discard, reader: _Reader) -> None:
+        """Only what is read again may end like this, once it is too old for that."""
+        for entry in step.entries:
+            if not self._is_durable(reader.records[entry.sequence_number]):
+                raise ViolationError("I1", f"{self.function} gives up: {step.condition}")
+        reader.core.discarded(lane=step.lane)
 
     def _read(self, reader: _Reader, shard: ShardOfStream, limit: int) -> bool:
         there = shard.records[reader.position : reader.position + limit]
@@ -240,4 +253,7 @@ class Poller:
             self._latest[key] = int(number)
 
     def _settled(self, shard: ShardOfStream) -> bool:
-        return self.checkpoints.get(shard.shard_id, 0) == len(shard.records)
+        return self._checkpoint(shard) == len(shard.records)
+
+    def _checkpoint(self, shard: ShardOfStream) -> int:
+        return max(self.checkpoints.get(shard.shard_id, 0), shard.trimmed)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import opensearchpy
 
+from lockstep.producer import Clock as ProducerClock
+from lockstep.quarantine.bucket import redriven_key
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
@@ -48,10 +50,10 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What one store and the quarantine held once."""
+    """What one store and the bucket held once."""
 
     entries: Mapping[str, Any]
-    quarantined: AbstractSet[str]
+    objects: AbstractSet[str]
 
 
 class System:
@@ -62,6 +64,7 @@ class System:
         self.parts = parts
         self.time = VirtualTime()
         self.skew = 0.0  # of the producer's clock, and of Lambda's
+        self.stores_refuse = True  # some images, by their names, until somebody mends the stores
         self.weather = Weather(self.time, tally, dice(planned.seed))
         self.lines = {store: TroubledLine(store, self.weather) for store in STORES}
         self.stream = Kinesis(
@@ -70,14 +73,14 @@ class System:
         self.table = DynamoDB(
             TABLE,
             line=self.lines["table"],
-            refuses=lambda item: _name_in(item) == REFUSED_BY_TABLE,
-            condemns=lambda item: _name_in(item) == CONDEMNED_BY_TABLE,
+            refuses=lambda item: self.stores_refuse and _name_in(item) == REFUSED_BY_TABLE,
+            condemns=lambda item: self.stores_refuse and _name_in(item) == CONDEMNED_BY_TABLE,
         )
         self.index = OpenSearch(
             INDEX,
             line=self.lines["index"],
             now=lambda: self.time.now,
-            refuses=lambda source: source.get("name") == REFUSED_BY_INDEX,
+            refuses=lambda source: self.stores_refuse and source.get("name") == REFUSED_BY_INDEX,
             honours_parameters=planned.honours_parameters,
         )
         self.bucket = S3(BUCKET, line=self.lines["quarantine"])
@@ -94,6 +97,11 @@ class System:
                 SeenIndex(self.index),
             ),
         }
+        self.purged: dict[Function, set[tuple[str, int]]] = {
+            "write_to_dynamodb": set(),
+            "write_to_es": set(),
+        }
+        """The tombstones that are gone after their time, or may be: image id and version."""
         self._meanings: dict[str, Meaning] = {}  # by sequence number
 
     def meaning(self, accepted: Accepted) -> Meaning:
@@ -111,7 +119,10 @@ class System:
     def is_durable(
         self, consumer: Consumer, accepted: Accepted, then: Moment | None = None
     ) -> bool:
-        """Whether this record is stored, superseded or in quarantine; or was at that moment."""
+        """Whether this record is stored, superseded, in quarantine or redriven from there.
+
+        `then`: whether it was so at that moment.
+        """
         meaning = self.meaning(accepted)
         if not isinstance(meaning, Poison):
             held = consumer.store.held(meaning.image_id, None if then is None else then.entries)
@@ -120,14 +131,24 @@ class System:
                 or (held.version == meaning.version and held.digest == digest_of(meaning))
             ):
                 return True
-        quarantined = self.bucket.objects.keys() if then is None else then.quarantined
-        return self.quarantine_key(consumer, accepted) in quarantined
+        objects = self.bucket.objects.keys() if then is None else then.objects
+        key = self.quarantine_key(consumer, accepted)
+        return key in objects or redriven_key(key) in objects
 
     @staticmethod
     def quarantine_key(consumer: Consumer, accepted: Accepted) -> str:
         """Where DESIGN.md, Formats, says that a record in quarantine lies."""
         position = f"{STREAM}/{accepted.shard_id}/{accepted.sequence_number}"
         return f"{PREFIX}{consumer.function}/{position}.json"
+
+    def producers_clock(self) -> ProducerClock:
+        """The clock of whoever puts events now."""
+        return ProducerClock(
+            monotonic=lambda: self.time.now,
+            unix=lambda: self.time.now + self.skew,
+            sleep=self.time.advance,
+            chance=self.weather.draw,
+        )
 
     def fingerprint(self) -> str:
         """Of all that was stored: the same history gives the same one."""

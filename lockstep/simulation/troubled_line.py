@@ -40,18 +40,40 @@ _TOO_LARGE: Mapping[StoreName, tuple[int, str]] = {
     "table": (400, "ValidationException: too much at once"),
     "index": (413, "request_entity_too_large"),
 }
-_ANYWHERE: tuple[Fault, ...] = (
+_CUT: Mapping[StoreName, Fault] = {
+    "table": "answer of the table cut at a byte",
+    "index": "answer of the index cut at a byte",
+    "quarantine": "answer of the quarantine cut at a byte",
+    "stream": "answer of the stream cut at a byte",
+}
+_EXPIRED: Mapping[StoreName, Fault] = {
+    "table": "credentials for the table expired",
+    "index": "credentials for the index expired",
+    "quarantine": "credentials for the quarantine expired",
+    "stream": "credentials for the stream expired",
+}
+# Each as the store says it; the index's is the managed service's, before OpenSearch is asked.
+_EXPIRED_ANSWERS: Mapping[StoreName, tuple[int, str]] = {
+    "table": (400, "ExpiredTokenException"),
+    "index": (403, "The security token included in the request is expired"),
+    "quarantine": (400, "ExpiredToken"),
+    "stream": (400, "ExpiredTokenException"),
+}
+# Until somebody, or the SDK, has fetched new ones.
+LONGEST_EXPIRY_SECONDS = 900.0
+_Troubles = Literal["answer cut", "credentials expired"]
+_ANYWHERE: tuple[Fault | _Troubles, ...] = (
     "connection reset",
     "answer lost",
-    "answer cut off",
+    "answer cut",
+    "credentials expired",
     "zombie request",
     "throttled request",
     "server error",
     "server error, but applied",
 )
-_IN_LAMBDA: tuple[Fault, ...] = (
+_IN_LAMBDA: tuple[Fault | _Troubles, ...] = (
     *_ANYWHERE,
-    "credentials expired",
     "request refused as a whole",
     "crash before a request",
     "crash after a request",
@@ -59,7 +81,7 @@ _IN_LAMBDA: tuple[Fault, ...] = (
 )
 # These are lost on their way back: the request did its work.
 _APPLIED: frozenset[Fault] = frozenset(
-    {"crash after a request", "answer lost", "answer cut off", "server error, but applied"}
+    {"crash after a request", "answer lost", "server error, but applied"}
 )
 
 
@@ -119,6 +141,7 @@ class TroubledLine:
 
     def __init__(self, store: StoreName, weather: Weather) -> None:
         self.down_until = 0.0
+        self._expired_until = 0.0
         self._store: StoreName = store
         self._weather = weather
         self._parts = 1
@@ -140,6 +163,14 @@ class TroubledLine:
                 weather.unknown += applied
         return found
 
+    def expire(self, seconds: float) -> None:
+        """The credentials are no longer good, for so long."""
+        self._expired_until = self._weather.time.now + seconds
+
+    def mend(self) -> None:
+        """The store is up, and the credentials are good."""
+        self.down_until = self._expired_until = 0.0
+
     def carry[T](self, apply: Callable[[], T]) -> T:
         """The answer, most of the time."""
         weather = self._weather
@@ -147,6 +178,9 @@ class TroubledLine:
             weather.hit(_DOWN[self._store])
             self._pass(TIMEOUT_SECONDS)
             raise NoAnswerError("connection refused")
+        if weather.time.now < self._expired_until:
+            self._pass(weather.chance.random() * LONGEST_ANSWER_SECONDS)
+            raise self._expired()
         if not weather.trouble or weather.chance.random() >= weather.trouble:
             answer = apply()
             self._pass(weather.chance.random() * LONGEST_ANSWER_SECONDS)
@@ -161,8 +195,13 @@ class TroubledLine:
             self._parts == 1 or self._store not in _TOO_LARGE
         ):
             fault = "throttled request"
-        if fault == "credentials expired" and self._store != "table":
-            fault = "server error"
+        if fault == "answer cut":
+            weather.hit(_CUT[self._store])
+            weather.unknown += 1
+            raise CutOffError(apply(), weather.chance.random())
+        if fault == "credentials expired":
+            self.expire(weather.chance.random() ** 4 * LONGEST_EXPIRY_SECONDS)
+            raise self._expired()
         weather.hit(fault)
         if fault in _APPLIED:
             weather.unknown += 1
@@ -174,6 +213,10 @@ class TroubledLine:
             self._later(apply)
         raise self._outcome_of(fault)
 
+    def _expired(self) -> AnswerError:
+        self._weather.hit(_EXPIRED[self._store])
+        return AnswerError(*_EXPIRED_ANSWERS[self._store])
+
     def _outcome_of(self, fault: Fault) -> BaseException:
         """How the caller hears of it, if ever."""
         match fault:
@@ -183,14 +226,10 @@ class TroubledLine:
                 return TimedOutError()
             case "connection reset" | "answer lost" | "zombie request":
                 return NoAnswerError(fault)
-            case "answer cut off":
-                return CutOffError()
             case "throttled request":
                 return AnswerError(*_THROTTLED[self._store])
             case "request refused as a whole":
                 return AnswerError(*_TOO_LARGE[self._store])
-            case "credentials expired":
-                return AnswerError(400, "ExpiredTokenException")
             case _:
                 return AnswerError(500, "InternalServerError")
 

@@ -39,6 +39,7 @@ class Run:
             weather=self.weather,
             parts=REAL,
             invoke=self.invoke,
+            is_durable=lambda one: one.sequence_number in self.settled,
         )
 
     def invoke(self, batch: Sequence[Accepted]) -> Returned | Errored:

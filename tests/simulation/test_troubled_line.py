@@ -1,6 +1,7 @@
 """The troubled line: it does what each fault's name says, and nothing when there is no trouble."""
 
 import random
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -9,7 +10,9 @@ from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.line import AnswerError, CutOffError, NoAnswerError
 from lockstep.simulation.faults import Fault, Tally
 from lockstep.simulation.troubled_line import (
+    LONGEST_EXPIRY_SECONDS,
     CrashedError,
+    StoreName,
     TimedOutError,
     TroubledLine,
     UnderWay,
@@ -17,10 +20,10 @@ from lockstep.simulation.troubled_line import (
 )
 
 # What the caller sees, whether the request was applied at once, and whether it lands later.
-EXPECTED: dict[Fault, tuple[type[BaseException], bool, bool]] = {
+EXPECTED: dict[str, tuple[type[BaseException], bool, bool]] = {
     "connection reset": (NoAnswerError, False, False),
     "answer lost": (NoAnswerError, True, False),
-    "answer cut off": (CutOffError, True, False),
+    "answer cut": (CutOffError, True, False),
     "zombie request": (NoAnswerError, False, True),
     "throttled request": (AnswerError, False, False),
     "server error": (AnswerError, False, False),
@@ -32,21 +35,28 @@ EXPECTED: dict[Fault, tuple[type[BaseException], bool, bool]] = {
 }
 
 
+# Where the draw is not the fault that is counted: that one names the store.
+COUNTED: dict[str, Fault] = {
+    "answer cut": "answer of the table cut at a byte",
+    "credentials expired": "credentials for the table expired",
+}
+
+
 class Always(random.Random):
     """Chance that always draws this fault."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: str) -> None:
         super().__init__(0)
         self._fault = fault
 
-    def choice(self, seq: object) -> Fault:  # type: ignore[override]  # only faults are drawn here
+    def choice(self, seq: object) -> str:  # type: ignore[override]  # only faults are drawn here
         assert isinstance(seq, tuple)
         assert self._fault in seq
         return self._fault
 
 
 @pytest.mark.parametrize("fault", EXPECTED)
-def test_each_fault_does_what_its_name_says(fault: Fault) -> None:
+def test_each_fault_does_what_its_name_says(fault: str) -> None:
     weather = Weather(VirtualTime(), Tally(), Always(fault))
     line = TroubledLine("table", weather)
     line.spoilt(2, ["ThrottlingError"])  # a request of two parts, none of them spoilt
@@ -58,7 +68,7 @@ def test_each_fault_does_what_its_name_says(fault: Fault) -> None:
     assert bool(applied) == at_once
     weather.time.settle()
     assert bool(applied) == (at_once or later)
-    assert weather.tally == {fault: 1}
+    assert weather.tally == {COUNTED.get(fault, fault): 1}
 
 
 def test_a_frozen_invocations_request_may_land_or_not() -> None:
@@ -93,6 +103,50 @@ def test_a_store_that_is_down_answers_nothing_until_it_is_up() -> None:
         refused += 1
     assert line.carry(lambda: "up") == "up"
     assert refused == weather.tally["quarantine down"] > 0
+
+
+@pytest.mark.parametrize(
+    ("store", "status", "code"),
+    [
+        ("table", 400, "ExpiredTokenException"),
+        ("index", 403, "The security token included in the request is expired"),
+        ("quarantine", 400, "ExpiredToken"),
+        ("stream", 400, "ExpiredTokenException"),
+    ],
+)
+def test_expired_credentials_are_refused_as_the_store_says_it_until_they_are_new(
+    store: StoreName, status: int, code: str
+) -> None:
+    weather = Weather(VirtualTime(), Tally(), Always("credentials expired"))
+    line = TroubledLine(store, weather)
+    weather.trouble = 1.0
+    with pytest.raises(AnswerError) as first:
+        line.carry(lambda: "good")
+    weather.trouble = 0.0
+    refused = 1
+    while weather.time.now < START + LONGEST_EXPIRY_SECONDS:
+        with suppress(AnswerError):
+            assert line.carry(lambda: "good") == "good"
+            break
+        refused += 1
+    assert (first.value.status, first.value.code) == (status, code)
+    assert refused > 1
+    assert weather.tally == {f"credentials for the {store} expired": refused}
+
+
+def test_what_happens_meanwhile_costs_an_invocation_no_time() -> None:
+    weather = Weather(VirtualTime(), Tally(), random.Random(0))
+    outer = weather.under_way = UnderWay(START + 10.0)
+    seen: list[UnderWay | None] = []
+
+    def action() -> None:
+        seen.append(weather.under_way)
+        weather.hit("connection reset")
+        weather.time.advance(7.0)
+
+    weather.meanwhile(action)
+    assert (seen, weather.under_way) == ([None], outer)
+    assert (outer.deadline, outer.hits) == (START + 17.0, 0)
 
 
 def test_what_is_due_on_the_way_happens_at_its_time() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from lockstep.simulation.fakes.cut import boto3_document
 from lockstep.simulation.fakes.line import (
     PERFECT,
     AnswerError,
@@ -97,6 +98,16 @@ class DynamoDB:
 
         return self._carried("DescribeTable", described)
 
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        """One item, whole, if it is there."""
+
+        def found() -> dict[str, Any]:
+            self._insist_on(request["TableName"])
+            item = self.items.get(request["Key"][KEY]["S"])
+            return {} if item is None else {"Item": item}
+
+        return self._carried("GetItem", found)
+
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
         """Items by key."""
         ((table, wanted),) = request["RequestItems"].items()
@@ -124,14 +135,25 @@ class DynamoDB:
             raise NotImplementedError(operation)
         return _Pages(self)
 
+    def purge(self, key: str, now: float) -> bool:
+        """Delete the item if its time to live is over; says whether it was.
+
+        DynamoDB does that by itself, days after that time at the latest, and asks nobody.
+        """
+        expires_at = self.items.get(key, {}).get("expires_at")
+        expired = expires_at is not None and int(expires_at["N"]) < now
+        if expired:
+            del self.items[key]
+        return expired
+
     def _carried(self, operation: str, apply: Any) -> dict[str, Any]:
         """What boto3 makes of the line's troubles."""
         try:
             answer: dict[str, Any] = self._line.carry(apply)
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="dynamodb", error=error) from error
-        except CutOffError:
-            return {}  # boto3 takes an answer that was cut off for an empty success
+        except CutOffError as cut:
+            return boto3_document(cut)
         except AnswerError as error:
             raise client_error(operation, error.status, error.code) from error
         return answer

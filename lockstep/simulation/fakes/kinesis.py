@@ -18,6 +18,7 @@ from lockstep.local.kinesis.shards import (
     uniform,
     union,
 )
+from lockstep.simulation.fakes.cut import boto3_document
 from lockstep.simulation.fakes.dynamodb import client_error
 from lockstep.simulation.fakes.line import (
     PERFECT,
@@ -73,6 +74,7 @@ class ShardOfStream:
         self.parents = frozenset(parents)
         self.records: list[Accepted] = []
         self.closed = False
+        self.trimmed = 0  # so many records are gone, after the retention
         self.created = created
         self._prefix = sequence.prefix(created, number)
 
@@ -117,8 +119,8 @@ class Kinesis:
             return self._line.carry(lambda: self._put(request["StreamName"], records, spoilt))
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="kinesis", error=error) from error
-        except CutOffError:
-            return {}  # boto3 takes an answer that was cut off for an empty success
+        except CutOffError as cut:
+            return boto3_document(cut)
         except AnswerError as error:
             raise client_error("PutRecords", error.status, error.code) from error
 
@@ -133,6 +135,13 @@ class Kinesis:
         hashes = union(Merge(left.hashes, right.hashes))
         left.closed = right.closed = True
         self._open(hashes, (left.shard_id, right.shard_id))
+
+    def trim(self, before: float) -> None:
+        """Forget the records that arrived before this time."""
+        for shard in self.shards.values():
+            records = shard.records
+            while shard.trimmed < len(records) and records[shard.trimmed].arrived_at < before:
+                shard.trimmed += 1
 
     def _open(self, hashes: HashRange, parents: Sequence[str]) -> None:
         # A child's numbers are above its parents': the second of its creation is later.

@@ -1,7 +1,7 @@
 """The line between a client and its store: all that can happen to a request happens here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,7 +11,12 @@ class NoAnswerError(Exception):
 
 
 class CutOffError(Exception):
-    """Half an answer came; the request was applied."""
+    """The first bytes of an answer came, this share of them all; the request was applied."""
+
+    def __init__(self, answer: Any, share: float) -> None:
+        super().__init__(share)
+        self.answer = answer
+        self.share = share
 
 
 class AnswerError(Exception):

@@ -5,16 +5,17 @@ from typing import Any
 
 import msgspec
 from opensearchpy.exceptions import (
-    ConnectionError as OpenSearchConnectionError,
-)
-from opensearchpy.exceptions import (
+    AuthorizationException,
     NotFoundError,
     RequestError,
-    SerializationError,
     TransportError,
+)
+from opensearchpy.exceptions import (
+    ConnectionError as OpenSearchConnectionError,
 )
 
 from functions.write_to_es.index import definition
+from lockstep.simulation.fakes.cut import opensearch_document
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.fakes.line import (
     PERFECT,
@@ -30,7 +31,7 @@ GC_DELETES_SECONDS = 60.0
 MAX_TERM_BYTES = 32_766
 LONGEST_CHARACTER = 4  # bytes in UTF-8
 MAX_ID_BYTES = 512
-_NOT_FOUND, _BAD_REQUEST, _CONFLICT, _CREATED, _OK = 404, 400, 409, 201, 200
+_NOT_FOUND, _FORBIDDEN, _BAD_REQUEST, _CONFLICT, _CREATED, _OK = 404, 403, 400, 409, 201, 200
 
 # What one operation of a bulk may meet though its neighbours do not: status and type in one word.
 PASSING_CODES = (
@@ -113,7 +114,8 @@ class OpenSearch:
     ) -> dict[str, Any]:
         """Documents by id, as they are now."""
         wanted = [(one["_id"], one.get("_source")) for one in body.get("docs", ())]
-        fields = (params or {}).get("_source_includes", "").split(",")
+        included = (params or {}).get("_source_includes")
+        fields = included.split(",") if included else None
         wanted += [(one, fields) for one in body.get("ids", ())]
 
         def found() -> dict[str, Any]:
@@ -170,8 +172,9 @@ class OpenSearch:
             return self._line.carry(apply)
         except NoAnswerError as error:
             raise OpenSearchConnectionError("N/A", str(error), error) from error
-        except CutOffError as error:
-            raise SerializationError('{"items":[{"ind', error) from error
+        except CutOffError as cut:
+            found: dict[str, Any] = opensearch_document(cut)
+            return found
         except AnswerError as error:
             raise transport_error(error.status, error.code) from error
 
@@ -274,7 +277,13 @@ class _Indices:
 
 
 def transport_error(status: int, code: str) -> TransportError:
-    """What opensearch-py raises for an answer that is an error."""
+    """What opensearch-py raises for an answer that is an error.
+
+    A 403 is the managed service's, which stands before OpenSearch and has errors of its own.
+    """
+    if status == _FORBIDDEN:
+        said = msgspec.json.encode({"message": code}).decode()
+        return AuthorizationException(status, said, {"message": code})
     kinds = {_BAD_REQUEST: RequestError, _NOT_FOUND: NotFoundError}
     return kinds.get(status, TransportError)(status, code, {"error": {"type": code}})
 

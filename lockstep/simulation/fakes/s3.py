@@ -4,8 +4,9 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from lockstep.simulation.fakes.cut import boto3_body, boto3_document, boto3_put
 from lockstep.simulation.fakes.dynamodb import client_error
 from lockstep.simulation.fakes.line import (
     PERFECT,
@@ -18,8 +19,18 @@ from lockstep.simulation.fakes.line import (
 PAGE = 1_000
 
 
+class _NoSuchKeyError(ClientError):
+    """What boto3 raises for an object that is not there."""
+
+
+class _Exceptions:
+    NoSuchKey = _NoSuchKeyError
+
+
 class S3:
     """A client of a bucket, and that bucket's `objects` by key."""
+
+    exceptions = _Exceptions
 
     def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
         self.objects: dict[str, bytes] = {}
@@ -46,9 +57,20 @@ class S3:
             self._insist_on(request)
             if request["Key"] not in self.objects:
                 raise AnswerError(404, "NoSuchKey")
-            return {"Body": io.BytesIO(self.objects[request["Key"]])}
+            body = self.objects[request["Key"]]
+            return {"Body": io.BytesIO(body), "ContentLength": len(body)}
 
         return self._carried("GetObject", got)
+
+    def delete_object(self, **request: Any) -> dict[str, Any]:
+        """Delete an object; one that is not there is no error."""
+
+        def deleted() -> dict[str, Any]:
+            self._insist_on(request)
+            self.objects.pop(request["Key"], None)
+            return {}
+
+        return self._carried("DeleteObject", deleted)
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]:
         """The keys under a prefix, in order, a page at a time."""
@@ -81,11 +103,24 @@ class S3:
             answer: dict[str, Any] = self._line.carry(apply)
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="s3", error=error) from error
-        except CutOffError:
-            return {}  # boto3 takes an answer that was cut off for an empty success
+        except CutOffError as cut:
+            return _cut_off(operation, cut)
         except AnswerError as error:
-            raise client_error(operation, error.status, error.code) from error
+            raised = client_error(operation, error.status, error.code)
+            if error.code == "NoSuchKey":
+                raise _NoSuchKeyError(raised.response, operation) from error
+            raise raised from error
         return answer
+
+
+def _cut_off(operation: str, cut: CutOffError) -> dict[str, Any]:
+    match operation:
+        case "PutObject":
+            return dict(boto3_put(cut))
+        case "GetObject":
+            return boto3_body(cut, cut.answer["Body"].getvalue())
+        case _:
+            return boto3_document(cut)
 
 
 class _Pages:

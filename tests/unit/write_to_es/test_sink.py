@@ -232,6 +232,10 @@ class TestWholeRequest:
         with pytest.raises(MisconfiguredError):
             index_that_answers((400, "{}")).check()
 
+    def test_a_mapping_that_was_cut_off_says_nothing_of_the_deployment(self) -> None:
+        with pytest.raises(RequestFailedError, match="an empty answer"):
+            index_that_answers((200, "")).check()
+
 
 class TestGuard:
     def test_the_reasons_words_decide_nothing(self) -> None:

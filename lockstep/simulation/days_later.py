@@ -1,0 +1,171 @@
+"""Days later: what is set aside goes back in any order, and tombstones past their time go."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
+import opensearchpy
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Raw
+
+from lockstep.producer import PutError
+from lockstep.quarantine.bucket import BucketObjects
+from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld, payload
+from lockstep.quarantine.cases import read_record as record_in
+from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
+from lockstep.redrive import CannotSettleError, Redrive, Settlement, Time, choose, mend
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.meaning import QUARANTINE_AGE
+from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
+from lockstep.simulation.system import System
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+
+# No mapping gives anything up here: there are no failure documents to read.
+_NO_CONSUMERS: Mapping[str, str] = {}
+_MENDED = {"type": "image.updated", "image": {"name": "mended"}}
+_CHOICES: Sequence[Literal["this", "stored"]] = ("this", "stored")
+LONGEST_PURGE_SECONDS = 7_200.0
+# DynamoDB may take days; and nobody has to purge the index.
+STAYING_SHARE = 0.2
+
+
+class DaysLater:
+    """What operators and the stores themselves do long after an event came."""
+
+    def __init__(self, system: System) -> None:
+        """For this system."""
+        self._system = system
+        self._weather, self._time = system.weather, system.time
+        self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
+        # Whoever looks around changes nothing, and tries until he has seen: no faults there.
+        seen_bucket, seen_table, seen_index = S3(BUCKET), DynamoDB(TABLE), OpenSearch(INDEX)
+        seen_bucket.objects = system.bucket.objects
+        seen_table.items = system.table.items
+        seen_index.documents = system.index.documents
+        self._seen = BucketObjects(cast("S3Client", seen_bucket), BUCKET)
+        self._stores = Stores(
+            table_lookup(cast("DynamoDBClient", seen_table), TABLE, self._now),
+            index_lookup(cast("opensearchpy.OpenSearch", seen_index), INDEX, self._now),
+        )
+
+    def redrive(self) -> None:
+        """Some of what is set aside goes back, in any order, one at a time or several at once.
+
+        The cause of a refusal is over by then, or not. What breaks off is left for the next time.
+        """
+        system, chance = self._system, self._weather.chance
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            system.stores_refuse = False
+        if not any(key.startswith("quarantine/") for key in system.bucket.objects):
+            return
+        found = system.parts.find(
+            self._seen,
+            _NO_CONSUMERS,
+            now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
+            quarantine_age=QUARANTINE_AGE,
+        )
+        cases = chance.sample(found.cases, chance.randint(1, len(found.cases)))
+        redrive = system.parts.redrive(
+            self._objects,
+            lambda events: system.parts.producer(
+                system.stream, STREAM, clock=system.producers_clock()
+            ).put(events),
+            _NO_CONSUMERS,
+            time=Time(self._now, self._now, self._time.advance),
+            quarantine_age=QUARANTINE_AGE,
+        )
+        try:
+            for some in self._cut(cases):
+                self._redrive(redrive, some)
+        except (BotoCoreError, ClientError, PutError):
+            self._weather.tally["redrive broken off"] += 1
+
+    def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
+        tally = self._weather.tally
+        tally["too old to be redriven"] += sum(isinstance(one.verdict, TooOld) for one in cases)
+        tally["redriven days later"] += redrive.as_they_were(cases, {}).redriven
+        settlements = [settled for case in cases for settled in self._settled(case)]
+        done = redrive.settle(settlements, {}).redriven if settlements else 0
+        tally["mended or chosen days later"] += done
+
+    def _settled(self, case: Case) -> Iterator[Settlement]:
+        """What somebody decides about what cannot go back as it is; now and then, nobody does."""
+        chance, now = self._weather.chance, self._time.now
+        body = self._seen_record(case)
+        if body is None or chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            return
+        try:
+            match case.verdict:
+                case Ready():
+                    return
+                case NeedsChoice():
+                    yield choose(chance.choice(_CHOICES), case, body, self._stores, now=now)
+                case NeedsMending() | TooOld():
+                    event = Raw(msgspec.json.encode(_MENDED | {"image_id": case.image}))
+                    age = QUARANTINE_AGE
+                    yield mend(case, body, event, self._stores, now=now, quarantine_age=age)
+        except CannotSettleError:
+            return
+
+    def _seen_record(self, case: Case) -> bytes | None:
+        body = self._seen.read(case.keys[0])
+        return None if body is None else payload(record_in(body))
+
+    def _cut(self, cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+        """All at once, or one after the other, in the order of chance."""
+        if self._weather.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            return iter([cases])
+        return ([case] for case in cases)
+
+    def purge(self) -> None:
+        """Tombstones past their time go, now or within the hour, in the middle of anything.
+
+        DynamoDB's own purge looks at the time to live alone. The index's is a delete of just that
+        version, as long as nothing newer is there.
+        """
+        for image_id, item in self._system.table.items.items():
+            if "expires_at" in item and int(item["expires_at"]["N"]) < self._time.now:
+                self._soon(partial(self._purge_item, image_id))
+        for image_id, document in self._system.index.documents.items():
+            if (document.source or {}).get("expires_at", self._time.now) < self._time.now:
+                self._soon(partial(self._purge_document, image_id, document.version))
+        self._time.advance(0.0)
+
+    def _soon(self, purge: partial[None]) -> None:
+        chance = self._weather.chance
+        if chance.random() < STAYING_SHARE:
+            return
+        delay = max(0.0, chance.random() - 0.5) * LONGEST_PURGE_SECONDS
+        self._time.later(delay, purge)
+
+    def _purge_item(self, image_id: str) -> None:
+        held = self._system.consumers["write_to_dynamodb"].store.held(image_id)
+        if not self._system.table.purge(image_id, self._time.now) or held is None:
+            return
+        self._weather.unknown += 1
+        if held.digest is None:
+            self._system.purged["write_to_dynamodb"].add((image_id, held.version))
+            self._weather.tally["expired tombstone purged from the table"] += 1
+
+    def _purge_document(self, image_id: str, version: int) -> None:
+        system = self._system
+        system.purged["write_to_es"].add((image_id, version))
+
+        def purge() -> None:
+            with suppress(opensearchpy.OpenSearchException):  # it stays for the next time
+                system.parts.purge(cast("opensearchpy.OpenSearch", system.index), image_id, version)
+
+        self._weather.meanwhile(purge)
+        if system.consumers["write_to_es"].store.held(image_id) is None:
+            self._weather.tally["expired tombstone purged from the index"] += 1
+
+    def _now(self) -> float:
+        return self._time.now
