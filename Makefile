@@ -46,6 +46,7 @@ unit: $(venv)/dev.done
 # The real code over fakes that misbehave, in virtual time; every seeded bug must be caught.
 simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/simulation
+	$(bin)/lockstep simulate --histories 50000
 
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done

@@ -75,7 +75,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 # Far below what a run hits: a fault that is no longer injected falls under it, chance does not.
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
-    **dict.fromkeys(FAULTS, 15),
+    **dict.fromkeys(FAULTS, 2),
     "poison too_large": 1,  # a quarter of a mebibyte each: rare, to save time
 }
 

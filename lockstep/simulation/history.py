@@ -19,9 +19,9 @@ from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.violation import ViolationError
 from shared.event import Event, EventType, Image, decode
 
-IMAGES = 4
-MOST_EVENTS = 6
-MOST_INVOCATIONS = 3
+IMAGES = 3
+MOST_EVENTS = 3
+MOST_INVOCATIONS = 2
 HOUR = 3_600.0
 DAY = 24 * HOUR
 # More than twice the horizon.
@@ -164,7 +164,7 @@ class History:
     def _put_any_poison(self) -> None:
         chance = self._weather.chance
         kind = chance.choice(poison.KINDS)
-        if kind == "poison too_large" and chance.random() < 0.95:  # noqa: PLR2004 - a big one costs time
+        if kind == "poison too_large" and chance.random() < 0.9:  # noqa: PLR2004 - a big one costs time
             kind = "poison schema"
         self._put_poison(kind)
 
