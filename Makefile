@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly check lint types layers unit simulation real contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -19,11 +19,24 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
-test: check simulation real
+# Three groups at a time: those on real engines wait as long as they work, and leave two cores half
+# idle; each has engines of its own. A group is shown once it is done.
+test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target contract flow simulation proofs package
 
 # The record that it adds a line to is to be committed.
 nightly: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
+
+# As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
+nightly-crashes: $(venv)/dev.done kills
+	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
+
+KILLS = 1000
+KILLS_SEED := $(shell date +%s)
+kills: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k sigkill \
+	  --kills $(KILLS) --kills-seed $(KILLS_SEED)
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
@@ -48,6 +61,24 @@ simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/simulation
 	$(bin)/lockstep simulate --histories 50000
 
+# The seeded bugs, each with the first history that catches it.
+bugs: $(venv)/dev.done
+	$(bin)/python -m tests.simulation.seeded_bugs
+
+# Every small change to what keeps events, one after another: tests must see each. A nightly run.
+mutation: $(venv)/dev.done
+	rm -rf mutants
+	$(bin)/mutmut run
+	$(bin)/python -m tests.mutation
+
+# What is searched through rather than tried: the exhaustive model.
+proofs: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/model
+
+# The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
+model: $(venv)/dev.done
+	$(bin)/python -m tests.model
+
 # Everything that needs the real engines, in one run: they share one set.
 real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(bin)/pytest $(PYTEST) tests/contract tests/flow tests/package
@@ -65,6 +96,7 @@ package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
 generated: $(venv)/dev.done
 	$(bin)/python -m shared.schema > docs/event.schema.json
 	$(bin)/python -m tests.sample_events
+	$(bin)/python -m tests.simulation.seeded_bugs > docs/seeded-bugs.md
 
 format: $(venv)/dev.done
 	$(bin)/ruff check --fix .
@@ -80,7 +112,7 @@ pins: $(venv)/dev.done
 	done
 
 clean:
-	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 # Environments. Those under .tools hold programs that pin another botocore than ours.
 $(venv)/bin/python:

@@ -59,7 +59,7 @@ def source_lines(count: int) -> Iterator[bytes]:
 
 def events(count: int) -> Iterator[Event]:
     """The same as events."""
-    for read in read_events(source_lines(count), Stamp(), load_mapping("tate").convert):
+    for read in read_events(source_lines(count), Stamp(), load_mapping("tate")):
         if not isinstance(read, Event):
             raise TypeError(read)
         yield read

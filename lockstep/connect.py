@@ -10,6 +10,7 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_es.connect import connect
 from lockstep.stack import Stack
+from shared.quarantine import expecting_nothing
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
@@ -56,7 +57,9 @@ class Clients:
     @cached_property
     def s3(self) -> "S3Client":
         """The quarantine's service."""
-        return self._session.client("s3", endpoint_url=self._stack.endpoints.s3, config=_config)
+        client = self._session.client("s3", endpoint_url=self._stack.endpoints.s3, config=_config)
+        client.meta.events.register_last("before-call.s3", expecting_nothing)
+        return client
 
     @cached_property
     def cloudwatch(self) -> "CloudWatchClient":

@@ -28,6 +28,9 @@ _ATTRIBUTE = "attributes."
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
 _IMAGE_FIELDS = frozenset(Image.__struct_fields__) - {"attributes"}
 _NUMBERS = frozenset({"version", "size_bytes", "width", "height"})
+# Where the validator finds something: `$.image.tags[3]`, `$.image.attributes.artist`.
+_PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
+_MISSING = re.compile(r"missing required field `(\w+)`")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -66,6 +69,14 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.setdefault(target, value)
         self._cut_tags(found)
         return msgspec.json.encode(_event(found))
+
+    def origin(self, finding: str) -> str | None:
+        """The source field that this finding of the validator is about, where it has one."""
+        if place := _MISSING.search(finding) or _PLACE.search(finding):
+            for name, target in self.fields.items():
+                if target == place[1]:
+                    return name
+        return None
 
     def _place_rest(self, found: dict[str, Any], source: Mapping[str, Raw]) -> None:
         for name in source:

@@ -3,8 +3,8 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Protocol
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -28,6 +28,22 @@ class BadLine(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Converter(Protocol):
+    """Makes events of records of another shape: `FieldMapping`, for one."""
+
+    def convert(self, line: bytes) -> bytes:
+        """The event's JSON in a source record; valid or not, which the validator judges.
+
+        Raises:
+            InvalidEventError: the record cannot be mapped.
+        """
+        ...
+
+    def origin(self, finding: str) -> str | None:
+        """The record's field that this finding of the validator is about, if it can be told."""
+        ...
+
+
 def lines(file: BinaryIO) -> Iterator[bytes]:
     """A file's lines, in bounded memory: of a line beyond MAX_LINE_BYTES only the start."""
     while line := file.readline(MAX_LINE_BYTES + 1):
@@ -37,7 +53,7 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def read_events(
-    numbered: Iterable[bytes], stamp: Stamp, convert: Callable[[bytes], bytes] | None = None
+    numbered: Iterable[bytes], stamp: Stamp, converter: Converter | None = None
 ) -> Iterator[Event | BadLine]:
     """The event in each line, or why there is none; blank lines are passed over.
 
@@ -47,7 +63,7 @@ def read_events(
     Args:
         numbered: the lines, from line 1 on.
         stamp: gives versions and, by its clock, the time to judge them by.
-        convert: makes an event's JSON of a source record's; `FieldMapping.convert`, for one.
+        converter: makes the events, when the lines are records of another shape.
     """
     for number, line in enumerate(numbered, start=1):
         if not line.strip():
@@ -57,10 +73,13 @@ def read_events(
                 detail = f"more than {MAX_LINE_BYTES} bytes in one line: one event a line"
                 raise InvalidEventError("too_large", detail)  # noqa: TRY301 - one place tells of bad lines
             text = line.rstrip(b"\r\n")
-            read = event.decode(_stamped(text if convert is None else convert(text), stamp))
+            whole = text if converter is None else converter.convert(text)
+            read = event.decode(_stamped(whole, stamp))
             outgoing(read, stamp.unix())
         except InvalidEventError as invalid:
-            yield BadLine(number, invalid.reason, _with_mending(invalid))
+            origin = None if converter is None else converter.origin(invalid.detail)
+            named = "" if origin is None else f" (field `{origin}` of the record)"
+            yield BadLine(number, invalid.reason, _with_mending(invalid) + named)
         else:
             yield read
 

@@ -1,19 +1,53 @@
 """The composition root: a stack, its clients and the real clock, and what commands do with them."""
 
 import datetime as dt
+import math
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
-from lockstep.audit.audit import Audit, Time, audit
-from lockstep.audit.stores import IndexEntries, TableEntries
+from lockstep.audit.audit import WATERMARK, Audit, Found, Sample, Time, audit
+from lockstep.audit.corrections import Corrections
+from lockstep.audit.repair import Repair
+from lockstep.audit.sample import CONFIDENCE, at_most
+from lockstep.audit.stores import IndexEntries, Pace, TableEntries
 from lockstep.connect import Clients
+from lockstep.local.kinesis.backlog import UnknownBacklogError
+from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.producer import Pause, Producer, Progress, PutReport
 from lockstep.search import SearchResult, search
 from lockstep.stack import Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
+
+# CloudWatch shows an iterator age once its minute is over.
+METRIC_SECONDS = 120.0
+
+# How long a request may take matters where an invocation ends; not here.
+NO_CLOCK = 0.0
+
+_TIME = Time(now=time.time, elapsed=time.monotonic, sleep=time.sleep)
+
+
+class AuditOptions(msgspec.Struct, frozen=True):
+    """How to audit.
+
+    `values`: every field, not only version and digest. `since`: leave out what arrived before.
+    `rate`: read units a second, at most. `within`: seconds, at most. `watermark`: see `audit`.
+    """
+
+    values: bool = False
+    since: dt.datetime | None = None
+    rate: float | None = None
+    within: float = math.inf
+    watermark: float = WATERMARK
 
 
 class System:
@@ -52,20 +86,104 @@ class System:
             self.clients.opensearch.indices.refresh(index=self.stack.index)
         return found
 
-    def audit(self, progress: Callable[[str, int], None]) -> Audit:
+    def audit(
+        self,
+        progress: Callable[[str, int], None],
+        on_difference: Callable[[Found], None] = lambda _: None,
+        options: AuditOptions = AuditOptions(),  # noqa: B008 - frozen
+    ) -> Audit:
         """Compare the two stores; see `audit`."""
+        stores = self._stores(options)
+        return self._audit(options, stores, progress=progress, on_difference=on_difference)
+
+    def sample(
+        self,
+        count: int,
+        on_difference: Callable[[Found], None] = lambda _: None,
+        options: AuditOptions = AuditOptions(),  # noqa: B008 - frozen
+    ) -> Audit:
+        """Compare some images only, taken from each store by chance."""
+        stores = self._stores(options)
+        drawn = [set(store.some(count, random.random)) for store in stores]
+        differing: set[str] = set()
+
+        def on_each(found: Found) -> None:
+            differing.add(found.image_id)
+            on_difference(found)
+
+        images = sorted(set().union(*drawn))
+        found = self._audit(options, stores, on_difference=on_each, only=images)
+        looked_at = [(len(ids), len(ids & differing)) for ids in drawn]
+        bound = at_most(looked_at)
+        return msgspec.structs.replace(found, sample=Sample(len(images), CONFIDENCE, bound))
+
+    def sizes(self) -> Mapping[str, int]:
+        """About how many entries each store has."""
+        table, index = self._stores(AuditOptions())
+        return {"table": table.about(), "index": index.about()}
+
+    def repair(self) -> Repair:
+        """What mends the differences that an audit found; see `Repair`."""
         stack, clients = self.stack, self.clients
-        return audit(
-            TableEntries(clients.dynamodb, stack.table),
-            IndexEntries(clients.opensearch, stack.index),
-            quarantined_images=lambda: quarantine.images(clients.s3, stack.bucket),
-            time=Time(now=time.time, elapsed=time.monotonic, sleep=time.sleep),
-            progress=progress,
+        table, index = self._stores(AuditOptions())
+        return Repair(
+            table,
+            index,
+            table_sink=ImageTable(clients.dynamodb, stack.table, longest_request=NO_CLOCK),
+            index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_CLOCK),
+            corrections=Corrections(clients.opensearch, stack.index),
+            time=_TIME,
+            horizon=self.horizon(),
         )
+
+    def horizon(self) -> dt.timedelta:
+        """How long tombstones stay: the stream's retention, and the age quarantine may reach."""
+        answer = self.clients.kinesis.describe_stream_summary(StreamName=self.stack.stream)
+        hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
+        return dt.timedelta(hours=hours, days=self.stack.quarantine_days)
 
     def search(self, text: str, *, size: int = 10) -> SearchResult:
         """Find images; see `search`."""
         return search(self.clients.opensearch, self.stack.live, text, size=size)
+
+    def _audit(
+        self, options: AuditOptions, stores: tuple[TableEntries, IndexEntries], **more: Any
+    ) -> Audit:
+        return audit(
+            *stores,
+            quarantined_images=lambda: quarantine.images(self.clients.s3, self.stack.bucket),
+            time=_TIME,
+            settled=lambda: self._settled(options.watermark),
+            watermark=options.watermark,
+            budget=options.within,
+            **more,
+        )
+
+    def _stores(self, options: AuditOptions) -> tuple[TableEntries, IndexEntries]:
+        stack, clients = self.stack, self.clients
+        pace = None if options.rate is None else Pace(options.rate, time.monotonic, time.sleep)
+        whole, since = options.values, options.since
+        return (
+            TableEntries(clients.dynamodb, stack.table, whole=whole, since=since, pace=pace),
+            IndexEntries(clients.opensearch, stack.index, whole=whole, since=since),
+        )
+
+    def _settled(self, watermark: float) -> float:
+        """Until when, in seconds since 1970, both consumers have processed what arrived.
+
+        Where that cannot be known it is taken for granted after the watermark.
+        """
+        now = time.time()
+        try:
+            behind = [consumer.behind_ms for consumer in self._consumers().values()]
+        except (UnknownBacklogError, CheckpointsError):
+            return now - watermark
+        ages = [milliseconds / 1000 for milliseconds in behind if milliseconds is not None]
+        if len(ages) < len(behind):
+            return now - watermark
+        # What is as old as the oldest that is left may itself be left; a metric is a minute old.
+        slack = 0.001 if self.stack.state is not None else METRIC_SECONDS
+        return now - max(ages) - slack
 
     def _consumers(self) -> Mapping[str, Behind]:
         if self.stack.state is None:

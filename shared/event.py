@@ -1,7 +1,7 @@
 """The event: what a record says, decoded and validated; one validator for both consumers."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,11 +12,15 @@ MAX_VERSION = 2**53 - 1  # what JSON numbers carry exactly; fits OpenSearch's si
 # A description must fit an index keyword only when it is one word; a value always must.
 MAX_VALUE_BYTES = 8 * 1024
 MAX_DESCRIPTION_BYTES = 32 * 1024
+# What the index's calendar (Java's) knows; beyond it a time would be stored and not found by date.
+# The zones in use end at +14:00.
+MAX_OFFSET = timedelta(hours=18)
 
 # `$` alone also matches before a last newline in Python, and `\Z` is unknown to JSON Schema.
 _END = r"$(?![\s\S])"
 IMAGE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,255}" + _END
 ATTRIBUTE_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}" + _END
+_OFFSET_PATTERN = r"([Zz]|[+-](0[0-9]|1[0-7]):[0-5][0-9]|[+-]18:00)" + _END
 
 ImageId = Annotated[str, Meta(pattern=IMAGE_ID_PATTERN, description="Also the partition key.")]
 Version = Annotated[int, Meta(ge=1, le=MAX_VERSION, description="Higher wins.")]
@@ -46,7 +50,14 @@ Description = Annotated[
     ),
 ]
 Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
-Time = Annotated[datetime, Meta(tz=True, description="RFC 3339, with a zone.")]
+Time = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="RFC 3339, with a zone, at most 18 hours from UTC.",
+        extra_json_schema={"pattern": _OFFSET_PATTERN},
+    ),
+]
 AttributeName = Annotated[str, Meta(pattern=ATTRIBUTE_NAME_PATTERN)]
 
 EventType = Literal["image.uploaded", "image.updated", "image.deleted"]
@@ -126,13 +137,17 @@ def decode(data: bytes) -> Event:
         event = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _why_not(data, error) from None
+    _check_offset("$.occurred_at", event.occurred_at)
     if event.type == "image.deleted":
         if event.image is not UNSET:
             raise InvalidEventError("schema", "$.image: image.deleted carries none: leave it out")
     elif event.image is UNSET:
         raise InvalidEventError("schema", f"$.image: {event.type} needs it: send the whole image")
-    elif len(data) > MAX_VALUE_BYTES:  # decoding never lengthens a text
-        _check_lengths(event.image)
+    else:
+        if event.image.taken_at is not UNSET:
+            _check_offset("$.image.taken_at", event.image.taken_at)
+        if len(data) > MAX_VALUE_BYTES:  # decoding never lengthens a text
+            _check_lengths(event.image)
     return event
 
 
@@ -144,6 +159,12 @@ def encode(event: Event) -> bytes:
 def digest(image: Image) -> str:
     """SHA-256, lower-case hex, of the image as JSON with sorted keys and absent fields left out."""
     return hashlib.sha256(_encoder.encode(image)).hexdigest()
+
+
+def _check_offset(where: str, time: datetime) -> None:
+    if time.tzinfo is not UTC and abs(time.utcoffset() or timedelta()) > MAX_OFFSET:
+        detail = f"{where}: {time:%:z} is no zone's offset, 18:00 at most: write the time in UTC"
+        raise InvalidEventError("schema", detail)
 
 
 def _check_lengths(image: Image) -> None:

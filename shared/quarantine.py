@@ -90,6 +90,15 @@ class Quarantine(Protocol):
         ...
 
 
+def expecting_nothing(params: Mapping[str, Any], **_: object) -> None:
+    """For an S3 client, last at its event `before-call.s3`: no `Expect: 100-continue`.
+
+    Where a connection ends within that answer botocore reads on for ever, under no timeout; a
+    record is too small to be worth the question.
+    """
+    params["headers"].pop("Expect", None)
+
+
 class BucketQuarantine:
     """The quarantine in an S3 bucket.
 
@@ -119,7 +128,7 @@ class BucketQuarantine:
                 IfNoneMatch="*",
             )
         except Exception as error:
-            # botocore's timeouts and lost connections have a response, too: None.
+            # Of a lost connection botocore says that its response is None.
             refusal = getattr(error, "response", None) or {}
             if refusal.get("Error", {}).get("Code") == "PreconditionFailed":
                 return

@@ -1,9 +1,12 @@
-"""What every test may use, and two rules: no sockets where none belong, no skips on demand."""
+"""What every test may use, and three rules: no sockets where none belong, no skips on demand, and
+no test fails for being slow.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket
 
 from lockstep.local.engines.pins import EngineName
@@ -12,7 +15,11 @@ from tests.engines import engines_for_tests
 # Failed assertions in what several test modules share are explained like those of any test.
 pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samples")
 
-WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation")]
+# Hypothesis would fail an example that takes 200 ms, which on a busy machine any may.
+settings.register_profile("lockstep", deadline=None)
+settings.load_profile("lockstep")
+
+WITHOUT_SOCKETS = [Path(__file__).parent / name for name in ("unit", "simulation", "model")]
 SKIPPED = pytest.StashKey[dict[str, str]]()
 
 
@@ -20,6 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="a skipped test fails the run and is named"
     )
+    parser.addoption(
+        "--cut-every",
+        type=int,
+        default=101,
+        help="cut exchanges with the engines at every so manieth byte; 1 is every byte",
+    )
+    parser.addoption(
+        "--kills", type=int, default=10, help="how many processes of a local stack to kill"
+    )
+    parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -31,7 +31,7 @@ class MemorySink:
         self,
         *script: Happening,
         always: Mapping[str, Outcome | SinkError] | None = None,
-        schema: Sequence[SinkError | None] = (),
+        schema: Iterable[SinkError | None] = (),
         per_request: int = 25,
         longest_send: float = 0.0,
     ) -> None:
@@ -44,6 +44,10 @@ class MemorySink:
         self._always = always or {}
         self._schema = iter(schema)
         self._per_request = per_request
+
+    @property
+    def versions(self) -> dict[str, int]:
+        return {image_id: change.version for image_id, change in self.stored.items()}
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
         return batched(changes, self._per_request, strict=False)
@@ -79,9 +83,10 @@ class MemorySink:
     def _write_all(
         self, changes: Sequence[Change], outcomes: Mapping[str, Outcome]
     ) -> Sequence[Outcome]:
-        return [outcomes.get(one.image_id) or self._write(one) for one in changes]
+        return [outcomes.get(one.image_id) or self.write(one) for one in changes]
 
-    def _write(self, change: Change) -> Outcome:
+    def write(self, change: Change) -> Outcome:
+        """What becomes of one change, in a request that works."""
         stored = self.stored.get(change.image_id)
         if stored is None or stored.version < change.version:
             self.stored[change.image_id] = change

@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.deliver import BatchResponse, Clock, deliver
-from shared.quarantine import BucketQuarantine
+from shared.quarantine import BucketQuarantine, expecting_nothing
 from shared.report import report
 from shared.sink import MisconfiguredError
 
@@ -48,8 +48,10 @@ def quarantine() -> BucketQuarantine:
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": S3_ATTEMPTS},
     )
+    client = boto3.client("s3", config=config)
+    client.meta.events.register_last("before-call.s3", expecting_nothing)
     return BucketQuarantine(
-        boto3.client("s3", config=config).put_object,
+        client.put_object,
         os.environ["QUARANTINE_BUCKET"],
         longest_put=S3_ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1,
     )

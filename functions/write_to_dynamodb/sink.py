@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
 from itertools import batched
 from typing import TYPE_CHECKING, Literal
 
@@ -72,7 +71,6 @@ class _Statements(msgspec.Struct, frozen=True):
         }
 
 
-@cache
 def _statements(table: str, names: tuple[str, ...]) -> _Statements:
     fields = ", ".join(f"'{name}': ?" for name in (KEY, *names))
     # Every attribute of ours is set or removed: an image that comes back must lose `expires_at`.

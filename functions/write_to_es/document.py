@@ -1,10 +1,18 @@
-"""The index document: a change as the index stores it (DESIGN.md, Formats)."""
+"""The document: a change as the index stores it, and the change in it (DESIGN.md, Formats)."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.change import Change, Put
-from shared.event import EventType
+from shared.change import Change, Put, Remove
+from shared.event import EventType, Image
+
+# The index does not keep where in the stream a change was found. A change that is read back from
+# a document says so in these two, which are provenance only.
+FROM_A_DOCUMENT = "restored-from-the-index"
+NO_SEQUENCE_NUMBER = "0"
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -79,3 +87,64 @@ def document_from(change: Change) -> Document:
         if image.attributes is UNSET
         else tuple(Attribute(name, value) for name, value in image.attributes.items()),
     )
+
+
+class MalformedDocumentError(Exception):
+    """A document that we did not write, or that was changed behind our back; says what is wrong."""
+
+
+def change_in(source: Mapping[str, Any]) -> Change:
+    """The change that made this document, but for the record's position, which nobody keeps here.
+
+    Fields of others beside ours do not matter.
+
+    Raises:
+        MalformedDocumentError: no change of ours makes such a document.
+    """
+    try:
+        found = msgspec.convert(source, Document)
+        fields = {name: value for name in _IMAGE_FIELDS if (value := getattr(found, name)) != UNSET}
+        wrong = [*fields, *_given(digest=found.digest)] if found.deleted else []
+        wrong += [] if found.deleted else _given(expires_at=found.expires_at)
+        if wrong:
+            kind = "a tombstone" if found.deleted else "an image"
+            raise MalformedDocumentError(f"{kind}, with {', '.join(wrong)} too much")
+        if found.deleted:
+            return Remove(
+                image_id=found.image_id,
+                version=found.version,
+                event_type=found.event_type,
+                occurred_at=found.occurred_at,
+                arrived_at=found.arrived_at,
+                expires_at=_needed("expires_at", found.expires_at),
+                shard_id=FROM_A_DOCUMENT,
+                sequence_number=NO_SEQUENCE_NUMBER,
+            )
+        if found.attributes is not UNSET:
+            fields["attributes"] = {pair.name: pair.value for pair in found.attributes}
+        return Put(
+            image_id=found.image_id,
+            version=found.version,
+            image=msgspec.convert(fields, Image),
+            digest=_needed("digest", found.digest),
+            event_type=found.event_type,
+            occurred_at=found.occurred_at,
+            arrived_at=found.arrived_at,
+            shard_id=FROM_A_DOCUMENT,
+            sequence_number=NO_SEQUENCE_NUMBER,
+        )
+    except msgspec.ValidationError as error:
+        raise MalformedDocumentError(str(error)) from error
+
+
+_IMAGE_FIELDS = Image.__struct_fields__
+
+
+def _given(**fields: object) -> list[str]:
+    return [name for name, value in fields.items() if value is not UNSET]
+
+
+def _needed[T](name: str, value: T | UnsetType) -> T:
+    if isinstance(value, UnsetType):
+        raise MalformedDocumentError(f"{name} is missing")
+    return value

@@ -124,6 +124,20 @@ _FIELDS = frozenset({"properties", "fields"})
 _ALLOWED_BESIDE = _FIELDS | {"_meta"}
 
 
+def index_differences(its: Mapping[str, Any]) -> Iterator[Difference]:
+    """Where a live index, as OpenSearch shows it, is not ours: in its mapping or its analysis.
+
+    What it has beside ours is allowed. An analyzer and what it is made of cannot be added later.
+    """
+    yield from differences(its["mappings"], definition()["mappings"])
+    there = its["settings"]["index"].get("analysis", {})
+    for kind, ours in definition()["settings"]["analysis"].items():
+        for name, expected in ours.items():
+            found = there.get(kind, {}).get(name)
+            if found != expected:
+                yield Differs(f"settings.analysis.{kind}.{name}", found, expected)
+
+
 def ensure_index(client: OpenSearch, alias: str = "images") -> Ensured:
     """See to it that there is an index to write to and to read from, under its two aliases.
 
@@ -178,11 +192,10 @@ def _cannot_create(alias: str, error: RequestError) -> MisconfiguredError:
 def _complete(client: OpenSearch, alias: str, there: Mapping[str, Any]) -> Added | Unchanged:
     """Add what the one index behind the alias lacks."""
     index = _only_index(alias, there)
-    mapping = there[index]["mappings"]
-    # All of them, before anything is added: a mapping that is half ours is left alone.
+    # All of them, before anything is added: an index that is half ours is left alone.
     lacks = [
         one.path if isinstance(one, Missing) else _give_up(alias, index, one)
-        for one in differences(mapping, definition()["mappings"])
+        for one in index_differences(there[index])
     ]
     live = live_alias(alias)
     reads_from = _reading(client, live)
@@ -202,7 +215,7 @@ def _complete(client: OpenSearch, alias: str, there: Mapping[str, Any]) -> Added
             client.indices.put_mapping(
                 index=index, body={"properties": {name: ours[name] for name in tops}}
             )
-        except RequestError as error:  # an analyzer that the index was made without, say
+        except RequestError as error:  # more fields than the index may have, say
             raise MisconfiguredError(
                 f"index {index} cannot get {', '.join(lacks)} ({error}): {_REBUILD}"
             ) from error

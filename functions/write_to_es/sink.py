@@ -8,7 +8,7 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_es.connect import in_sink_words, shortened
 from functions.write_to_es.document import document_from
-from functions.write_to_es.index import definition, differences
+from functions.write_to_es.index import index_differences
 from shared.change import Change, Put
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
@@ -149,18 +149,18 @@ class ImageIndex:
         return self._looked_up(verdicts, changes)
 
     def check(self) -> None:
-        """Read the live mapping.
+        """Look at the live index.
 
         Raises:
-            MisconfiguredError: there is no such alias, or its mapping is not ours.
+            MisconfiguredError: there is no such alias, or its mapping or its analysis is not ours.
             RequestFailedError: it could not be read for now.
         """
         try:
             with in_sink_words(self._alias):
-                found = self._client.indices.get_mapping(index=self._alias)
+                found = self._client.indices.get(index=self._alias)
         except RequestRefusedError as error:  # the name itself is none
             raise MisconfiguredError(str(error)) from error
-        if not found:  # opensearch-py takes an answer that was cut off for an empty success
+        if found == "":  # opensearch-py takes an answer that was cut off for an empty success
             raise RequestFailedError(f"index {self._alias}: an empty answer")
         if self._alias in found:
             raise MisconfiguredError(f"{self._alias} is an index, expected is an alias")
@@ -168,7 +168,7 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} stands for {indices}, expected is one")
         ((index, its),) = found.items()
-        for difference in differences(its["mappings"], definition()["mappings"]):
+        for difference in index_differences(its):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
 
     def _bulk(self, body: bytes, count: int) -> Sequence[_Item]:

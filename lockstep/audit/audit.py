@@ -1,6 +1,6 @@
 """The run of an audit: gather both stores on disk, compare, look again at what differs."""
 
-import sqlite3
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,12 +10,15 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from lockstep.audit.compare import difference
+from lockstep.audit.compare import Difference, difference
 from lockstep.audit.entry import Entry
+from lockstep.audit.spill import Spill, Suspect
 from lockstep.audit.stores import LOOKUP, StoreUnreadableError
 
 # Long enough for a write under way to reach the other store, in seconds.
 SECOND_LOOK_AFTER = 2.0
+# So long at most, in seconds, a difference may be due to a record that is still under way.
+WATERMARK = 30.0
 
 EXPLAINED = "explained_by_quarantine"
 
@@ -32,8 +35,22 @@ class Entries(Protocol):
         ...
 
 
+class Sample(msgspec.Struct, frozen=True):
+    """How far a quick look can be believed.
+
+    Of `images` looked at; with `confidence` at most the share `at_most` of all images differs.
+    """
+
+    images: int
+    confidence: float
+    at_most: float
+
+
 class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an audit found. `table` and `index` count entries, tombstones included."""
+    """What an audit found. `table` and `index` count entries, tombstones included.
+
+    `under_way` counts images that differ, but may do so because a consumer is behind.
+    """
 
     result: Literal["equal", "different", "unknown"]
     table: int
@@ -41,11 +58,23 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     differences: dict[str, int]
     seconds: float
     reason: str | None = None
+    under_way: int = 0
+    sample: Sample | None = None
 
     @property
     def exit_code(self) -> int:
         """0 equal, 1 different, 2 could not tell."""
         return {"equal": 0, "different": 1, "unknown": 2}[self.result]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One difference, with what each store says; None: it has no entry."""
+
+    image_id: str
+    kind: Difference
+    explained_by_quarantine: bool
+    table: Entry | None
+    index: Entry | None
 
 
 class Time(msgspec.Struct, frozen=True):
@@ -56,6 +85,10 @@ class Time(msgspec.Struct, frozen=True):
     sleep: Callable[[float], None]
 
 
+class OverBudgetError(Exception):
+    """The audit was to take no longer than this."""
+
+
 def audit(
     table: Entries,
     index: Entries,
@@ -63,11 +96,17 @@ def audit(
     quarantined_images: Callable[[], Iterable[str]],
     time: Time,
     progress: Callable[[str, int], None] = lambda _store, _count: None,
+    settled: Callable[[], float] = lambda: math.inf,
+    watermark: float = WATERMARK,
+    budget: float = math.inf,
+    on_difference: Callable[[Found], None] = lambda _: None,
+    only: Iterable[str] | None = None,
 ) -> Audit:
     """Compare the two stores completely, in bounded memory.
 
-    What differs is looked up again in both after a moment, so that a write under way is no
-    difference. The result is `unknown` when a store could not be read to its end.
+    What differs is looked up again in both after a moment, and again, until it agrees or is proved
+    different: both consumers have processed all that arrived up to its newest entry. The result is
+    `unknown` when a store could not be read to its end, or something is still under way.
 
     Args:
         table: the system of record.
@@ -76,117 +115,158 @@ def audit(
             something differs.
         time: the clock.
         progress: is told a store's name and how many entries of it have been read.
+        settled: until when both consumers have processed what arrived, in seconds since 1970.
+        watermark: how long, in seconds, to wait for what is under way.
+        budget: seconds; an audit that takes longer could not tell.
+        on_difference: is told each difference that is proved.
+        only: look at these images, and at no others.
     """
     started = time.elapsed()
-    counts = {"table": 0, "index": 0}
-    found: Counter[str] = Counter()
+    looks = _Looks(
+        table,
+        index,
+        quarantined_images=quarantined_images,
+        time=time,
+        deadline=started + budget,
+        on_difference=on_difference,
+    )
     reason = None
     with tempfile.TemporaryDirectory(prefix="lockstep-audit-") as folder:
-        spill = _Spill(Path(folder) / "entries.db")
+        spill = Spill(Path(folder) / "entries.db")
         try:
-            for name, store in (("table", table), ("index", index)):
-                for entries in batched(store.all(), 1000, strict=False):
-                    spill.add(name, entries)
-                    counts[name] += len(entries)
-                    progress(name, counts[name])
-            suspects = spill.differences(time.now())
-            found = _second_look(
-                suspects,
-                counts,
-                table=table,
-                index=index,
-                quarantined_images=quarantined_images,
-                time=time,
-            )
+            if only is None:
+                _gather(table, index, spill, looks, progress)
+                spill.compare(time.now())
+            else:
+                spill.suspect(Suspect(one, in_table=False, in_index=False) for one in only)
+            looks.settle(spill, settled, watermark, first_pause=only is None)
         except StoreUnreadableError as error:
             reason = str(error)
+        except OverBudgetError:
+            reason = f"not done within {budget:g} s"
         finally:
             spill.close()
+    if looks.under_way and reason is None:
+        reason = (
+            f"{looks.under_way:,} images differ, but a consumer is behind by more than "
+            f"{watermark:g} s: `lockstep status --wait 60`, then audit again"
+        )
+    found = +looks.found
     result: Literal["equal", "different", "unknown"] = "different" if found else "equal"
     return Audit(
         result="unknown" if reason else result,
-        table=counts["table"],
-        index=counts["index"],
+        table=looks.counts["table"],
+        index=looks.counts["index"],
         differences=dict(sorted(found.items())),
         seconds=round(time.elapsed() - started, 3),
         reason=reason,
+        under_way=looks.under_way,
     )
 
 
-class _Suspect(msgspec.Struct, frozen=True):
-    """An image that differed when both stores were read, and where it was."""
-
-    image_id: str
-    in_table: bool
-    in_index: bool
-
-
-def _second_look(
-    suspects: Iterable[_Suspect],
-    counts: dict[str, int],
-    *,
+def _gather(
     table: Entries,
     index: Entries,
-    quarantined_images: Callable[[], Iterable[str]],
-    time: Time,
-) -> Counter[str]:
-    """The differences that are still there when both stores are asked again, image by image.
+    spill: Spill,
+    looks: "_Looks",
+    progress: Callable[[str, int], None],
+) -> None:
+    """Both stores onto disk."""
+    stores: tuple[tuple[Literal["table", "index"], Entries], ...] = (
+        ("table", table),
+        ("index", index),
+    )
+    for name, store in stores:
+        for entries in batched(store.all(), 1000, strict=False):
+            spill.add(name, entries)
+            looks.counts[name] += len(entries)
+            progress(name, looks.counts[name])
+            looks.check_budget()
 
-    `counts` then counts what is there at this look.
+
+class _Looks:
+    """Looks at suspects, image by image, until each agrees or is proved different.
+
+    `counts` counts what is in each store, as it was at the last look.
     """
-    found: Counter[str] = Counter()
-    explained: set[str] | None = None
-    for some in batched(suspects, LOOKUP, strict=False):
-        image_ids = [suspect.image_id for suspect in some]
-        if explained is None:
-            time.sleep(SECOND_LOOK_AFTER)
-            explained = set(quarantined_images())
-        in_table, in_index = table.now(image_ids), index.now(image_ids)
-        for suspect in some:
+
+    def __init__(
+        self,
+        table: Entries,
+        index: Entries,
+        *,
+        quarantined_images: Callable[[], Iterable[str]],
+        time: Time,
+        deadline: float,
+        on_difference: Callable[[Found], None],
+    ) -> None:
+        self.counts = {"table": 0, "index": 0}
+        self.found: Counter[str] = Counter()
+        self.under_way = 0
+        self._table = table
+        self._index = index
+        self._quarantined_images = quarantined_images
+        self._explained: set[str] | None = None
+        self._time = time
+        self._deadline = deadline
+        self._on_difference = on_difference
+
+    def settle(
+        self, spill: Spill, settled: Callable[[], float], watermark: float, *, first_pause: bool
+    ) -> None:
+        """Look, and look again at what may be under way; what is left then is `under_way`."""
+        for pause in _pauses(watermark):
+            self.under_way = 0
+            for some in spill.suspects(LOOKUP):
+                if pause or first_pause:
+                    self._time.sleep(pause or SECOND_LOOK_AFTER)
+                    pause, first_pause = 0.0, False  # noqa: PLW2901 - one wait a round
+                self.check_budget()
+                # Asked first: what arrives after that may still be under way.
+                until = settled() * 1000
+                spill.clear(list(self._look(some, until)))
+            if not self.under_way:
+                return
+
+    def check_budget(self) -> None:
+        """Raise OverBudgetError past the deadline."""
+        if self._time.elapsed() > self._deadline:
+            raise OverBudgetError
+
+    def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[str]:
+        """Look once; yields the images of which all is known now."""
+        image_ids = [suspect.image_id for suspect in suspects]
+        in_table, in_index = self._table.now(image_ids), self._index.now(image_ids)
+        for suspect in suspects:
             image_id = suspect.image_id
-            counts["table"] += (image_id in in_table) - suspect.in_table
-            counts["index"] += (image_id in in_index) - suspect.in_index
-            kind = difference(in_table.get(image_id), in_index.get(image_id), now=time.now())
+            table, index = in_table.get(image_id), in_index.get(image_id)
+            kind = difference(table, index, now=self._time.now())
+            newest = max((one.arrived_at for one in (table, index) if one), default=0)
+            if kind is not None and newest > until:
+                self.under_way += 1
+                continue
+            self.counts["table"] += (table is not None) - suspect.in_table
+            self.counts["index"] += (index is not None) - suspect.in_index
             if kind is not None:
-                found[kind] += 1
-                found[EXPLAINED] += image_id in explained
-    return +found
+                self._tell(Found(image_id, kind, self._is_explained(image_id), table, index))
+            yield image_id
+
+    def _is_explained(self, image_id: str) -> bool:
+        if self._explained is None:
+            self._explained = set(self._quarantined_images())
+        return image_id in self._explained
+
+    def _tell(self, found: Found) -> None:
+        self.found[found.kind] += 1
+        self.found[EXPLAINED] += found.explained_by_quarantine
+        self._on_difference(found)
 
 
-class _Spill:
-    """Both stores' entries on disk, side by side: neither store hands them over in one order."""
-
-    def __init__(self, file: Path) -> None:
-        self._database = sqlite3.connect(file, isolation_level=None)
-        self._database.executescript("""
-            PRAGMA journal_mode = OFF;
-            PRAGMA synchronous = OFF;
-            CREATE TABLE "table" (image_id TEXT PRIMARY KEY, entry BLOB) WITHOUT ROWID;
-            CREATE TABLE "index" (image_id TEXT PRIMARY KEY, entry BLOB) WITHOUT ROWID;
-        """)
-
-    def add(self, store: str, entries: Sequence[Entry]) -> None:
-        rows = ((entry.image_id, msgspec.msgpack.encode(entry)) for entry in entries)
-        self._database.execute("BEGIN")
-        # A scan may show an item twice when its partition splits under it: the last one counts.
-        self._database.executemany(
-            f'INSERT OR REPLACE INTO "{store}" VALUES (?, ?)',  # noqa: S608 - one of two words
-            rows,
-        )
-        self._database.execute("COMMIT")
-
-    def differences(self, now: float) -> Iterator[_Suspect]:
-        rows = self._database.execute("""
-            SELECT coalesce(t.image_id, i.image_id), t.entry, i.entry
-            FROM "table" AS t FULL OUTER JOIN "index" AS i ON t.image_id = i.image_id
-        """)
-        for image_id, in_table, in_index in rows:
-            if difference(_entry(in_table), _entry(in_index), now=now) is not None:
-                yield _Suspect(image_id, in_table is not None, in_index is not None)
-
-    def close(self) -> None:
-        self._database.close()
-
-
-def _entry(packed: bytes | None) -> Entry | None:
-    return None if packed is None else msgspec.msgpack.decode(packed, type=Entry)
+def _pauses(watermark: float) -> Iterator[float]:
+    """How long to wait before each look, in seconds; longer and longer, until the watermark."""
+    pause, waited = 1.0, 0.0
+    yield 0.0
+    while waited < watermark:
+        pause = min(pause * 2, watermark - waited)
+        yield pause
+        waited += pause

@@ -24,6 +24,8 @@ def difference(table: Entry | None, index: Entry | None, *, now: float) -> Diffe
         index: the index's, if it has one.
         now: in seconds since 1970; a tombstone past its time counts as absence on either side.
     """
+    if _ended_in_one(table, index, now):
+        return None
     table = None if table is None or table.expired(now) else table
     index = None if index is None or index.expired(now) else index
     if any(entry is not None and entry.malformed for entry in (table, index)):
@@ -33,6 +35,13 @@ def difference(table: Entry | None, index: Entry | None, *, now: float) -> Diffe
     return "missing_in_index" if index is None else _between(table, index)
 
 
+def _ended_in_one(table: Entry | None, index: Entry | None, now: float) -> bool:
+    """The same tombstone in both, though the time of one is over: each counts its own arrival."""
+    if table is None or index is None or not (table.expired(now) or index.expired(now)):
+        return False
+    return table.deleted and index.deleted and table.version == index.version
+
+
 def _between(table: Entry, index: Entry) -> Difference | None:
     if index.version < table.version:
         return "index_behind"
@@ -40,7 +49,7 @@ def _between(table: Entry, index: Entry) -> Difference | None:
         return "table_behind"
     if table.deleted != index.deleted:
         return "deleted_in_one"
-    if table.digest != index.digest:
+    if (table.digest, table.rest) != (index.digest, index.rest):
         return "conflict"
     if index.guard != index.version:
         return "index_version_moved"

@@ -7,18 +7,22 @@ from typing import Annotated, Any
 import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
+from lockstep.audit.held import Sound, Unsound, held_in_document, held_in_item
+from shared.change import Remove, digest_of
 from shared.event import MAX_VERSION
 
-# What a reader must ask each store for.
-FIELDS = ("image_id", "version", "deleted", "digest", "expires_at")
+# What a reader must ask each store for, unless it reads all.
+FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One image in one store.
 
-    `expires_at` is a tombstone's end, in seconds since 1970. `guard` is the version that the
-    store's own guard compares: the same in the table, `_version` in the index. `malformed` says
-    what is wrong with an entry that our sinks never wrote; then the rest may be missing.
+    `expires_at` is a tombstone's end, in seconds since 1970, `arrived_at` when the record came, in
+    milliseconds. `guard` is the version that the store's own guard compares: the same in the
+    table, `_version` in the index. `rest` is what else both stores must say alike, where whole
+    entries are read. `malformed` says what is wrong with an entry that our sinks never wrote; then
+    the rest may be missing.
     """
 
     image_id: str
@@ -27,6 +31,8 @@ class Entry(msgspec.Struct, frozen=True):
     digest: str | None = None
     expires_at: int | None = None
     guard: int = 0
+    arrived_at: int = 0
+    rest: str | None = None
     malformed: str | None = None
 
     def expired(self, now: float) -> bool:
@@ -46,6 +52,7 @@ class _Fields(msgspec.Struct, frozen=True):
     deleted: bool
     digest: str | None = None
     expires_at: _Number | None = None
+    arrived_at: _Number = 0
 
 
 _deserializer = TypeDeserializer()
@@ -85,4 +92,32 @@ def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry
         digest=found.digest,
         expires_at=found.expires_at,
         guard=found.version if guard is None else guard,
+        arrived_at=found.arrived_at,
     )
+
+
+def from_whole_item(item: Mapping[str, Any]) -> Entry:
+    """The entry in an item that was read with all its values, which must be what it says."""
+    return _from_held(item["image_id"]["S"], held_in_item(item))
+
+
+def from_whole_document(hit: Mapping[str, Any]) -> Entry:
+    """The entry in a document that was read with all its values, which must be what it says."""
+    return _from_held(hit["_id"], held_in_document(hit))
+
+
+def _from_held(image_id: str, held: Sound | Unsound) -> Entry:
+    match held:
+        case Unsound(why):
+            return Entry(image_id, malformed=why)
+        case Sound(change, guard):
+            return Entry(
+                image_id=image_id,
+                version=change.version,
+                deleted=isinstance(change, Remove),
+                digest=digest_of(change),
+                expires_at=change.expires_at if isinstance(change, Remove) else None,
+                guard=guard,
+                arrived_at=change.arrived_at,
+                rest=f"{change.event_type} {change.occurred_at}",
+            )

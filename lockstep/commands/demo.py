@@ -48,8 +48,8 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
         with steps.step("up") as said:
             stack = start_in_background(state, console=Console(quiet=True), dies_with_us=True)
             said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
-        convert = load_mapping("tate").convert
-        found = demo.run(System(stack), read_events(lines(data), Stamp(), convert), steps)
+        events = read_events(lines(data), Stamp(), load_mapping("tate"))
+        found = demo.run(System(stack), events, steps)
     except Exception:
         notes.print(f"what the stack said of it is kept in {state}")
         raise

@@ -1,6 +1,8 @@
 """The options that commands share, and the stack that they name."""
 
+import datetime as dt
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import click
 
 from lockstep.stack import StackNotFoundError, read_deployed, read_local
 from lockstep.system import System
+
+_AGE = re.compile(r"(\d{1,5})([dhm])")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def json_option[F: Callable[..., Any]](command: F) -> F:
@@ -34,6 +39,23 @@ def stack_options[F: Callable[..., Any]](command: F) -> F:
     """Which stack a command is about."""
     named = click.option("--stack", "name", help="A deployed stack; else the local one.")
     return state_option(named(command))
+
+
+def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    if age := _AGE.fullmatch(text):
+        return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[age[2]]: int(age[1])})
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("write 7d, 12h, 30m, or a time as 2026-11-21T08:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
+    """A moment: how long ago, or a time; `words` say what happened since."""
+    return click.option("--since", metavar="TIME", callback=_since, help=words)
 
 
 def connected(name: str | None, state: Path) -> System:

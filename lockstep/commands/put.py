@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lockstep.commands.endings import NO
+from lockstep.commands.endings import INTERRUPTED, NO
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.converters import load_mapping
 from lockstep.producer import Pause, Stamp
@@ -46,24 +46,38 @@ def put_command(
     Each image's events arrive in order. A missing version or time is stamped. Exit code 1: some
     lines were no events; all others are put.
     """
-    convert = load_mapping(mapping).convert if mapping else None
+    converter = load_mapping(mapping) if mapping else None
     system = connected(name, state)
     refused = 0
-    listed: list[dict[str, int | str]] = []
+    listed: list[BadLine] = []
 
     def events() -> Iterator[Event | Pause]:
         nonlocal refused
-        for read in read_ahead(read_events(lines(file), Stamp(), convert)):
+        for read in read_ahead(read_events(lines(file), Stamp(), converter)):
             if isinstance(read, BadLine):
                 refused += 1
                 notes.print(f"line {read.line}: {read.reason}: {printable(read.detail)}")
                 if as_json:
-                    listed.append({"line": read.line, "reason": read.reason})
+                    listed.append(read)
             else:
                 yield read
 
-    with putting_progress() as on_progress:
-        report = system.put(events(), on_progress=on_progress)
+    put = 0
+
+    def count(seen: Putting) -> None:
+        nonlocal put
+        put = seen.put
+        show(seen)
+
+    try:
+        with putting_progress() as show:
+            report = system.put(events(), on_progress=count)
+    except KeyboardInterrupt:
+        notes.print(
+            f"interrupted: {put:,} put, perhaps also those of a last request: put all again from "
+            "the start, which is harmless"
+        )
+        sys.exit(INTERRUPTED)
     seconds = round(report.seconds, 3)
     if as_json:
         counts = {"put": report.put, "refused": listed, "resent": report.resent}

@@ -1,7 +1,6 @@
 """The operator's commands about the quarantine: `lockstep quarantine` and `lockstep redrive`."""
 
 import datetime as dt
-import re
 import sys
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ import click
 import msgspec
 
 from lockstep.commands.endings import NO, Refusal
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import connected, json_option, since_option, stack_options
 from lockstep.local.mapping.stream import KinesisStream, StreamUnavailableError
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import (
@@ -59,29 +58,11 @@ ROWS = 50
 SHOWN = 2_000
 SHOWN_OF_A_FIELD = 200
 
-_AGE = re.compile(r"(\d{1,5})([dhm])")
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
-
-
-def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
-    if text is None:
-        return None
-    if age := _AGE.fullmatch(text):
-        return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[age[2]]: int(age[1])})
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter("write 7d, 12h, 30m, or a time as 2026-11-21T08:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
 reason_option = click.option(
     "--reason", type=click.Choice([*get_args(Reason), "given_up"]), help="Only these."
 )
 image_option = click.option("--image", metavar="ID", help="Only this image.")
-since_option = click.option(
-    "--since", metavar="TIME", callback=_since, help="Set aside since; 7d, 12h, or a time (UTC)."
-)
+since = since_option("Set aside since; 7d, 12h, or a time (UTC).")
 pointers_option = click.option(
     "--pointers",
     type=click.File("rb"),
@@ -173,7 +154,7 @@ def quarantine_group() -> None:
 @json_option
 @reason_option
 @image_option
-@since_option
+@since
 @pointers_option
 @age_option
 def list_command(
@@ -287,7 +268,7 @@ def _looked_up(stores: Stores, case: Case) -> Mapping[str, Content | None]:
 )
 @reason_option
 @image_option
-@since_option
+@since
 @pointers_option
 @age_option
 @click.option(

@@ -193,6 +193,7 @@ def up(
         AlreadyRunningError: another `up` has that folder.
         LocalStackError: the folder is not ours, an engine cannot be had, a service does not
             start or dies again and again; everything is stopped then.
+        KeyboardInterrupt: a signal came before all was ready; everything is stopped then, too.
     """
     state = state.resolve()
     with _claimed(state), _signals() as signals:
@@ -210,13 +211,11 @@ def up(
             write_local(stack, state)
             supervisor.start(consumers(state))
             supervisor.wait_until_ready()
+            signals.raising = False
             _announce(state, ready=True)
             console.print(endpoints(stack))
             console.print("Ctrl-C stops everything; what is stored stays.", style="dim")
-            signals.raising = False
             supervisor.watch()
-        except KeyboardInterrupt:
-            pass
         finally:
             signals.raising = False
             supervisor.stop()
@@ -419,13 +418,14 @@ def _make_ours(state: Path) -> None:
     """Make the folder, or see that it is one of Lockstep's: `fresh` empties only these."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        if not (state / MARKER).exists():
-            if any(state.iterdir()):
-                raise LocalStackError(
-                    f"{state} is not empty and no state folder of Lockstep's: "
-                    "name another with --state"
-                )
+        # The marker is the first that is written: looked for before the rest, another `up` that
+        # begins just now could be taken for somebody else.
+        if not any(state.iterdir()):
             (state / MARKER).write_text(MARKER_TEXT)
+        elif not (state / MARKER).exists():
+            raise LocalStackError(
+                f"{state} is not empty and no state folder of Lockstep's: name another with --state"
+            )
     except OSError as error:
         message = f"cannot keep state in {state}: {error.strerror}; name another with --state"
         raise LocalStackError(message) from None
@@ -455,7 +455,8 @@ def _taken(lock: int) -> bool:
 
 def _is_claimed(state: Path) -> bool:
     try:
-        with (state / LOCK).open("a") as lock:
+        # Without making it: whoever only asks leaves nothing in a folder that `up` is making its.
+        with (state / LOCK).open("rb") as lock:
             return not _taken(lock.fileno())
     except FileNotFoundError:
         return False

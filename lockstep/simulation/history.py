@@ -21,7 +21,7 @@ from shared.event import Event, EventType, Image, decode
 
 IMAGES = 3
 MOST_EVENTS = 3
-MOST_INVOCATIONS = 2
+MOST_INVOCATIONS = 4
 HOUR = 3_600.0
 DAY = 24 * HOUR
 # More than twice the horizon.
@@ -42,7 +42,7 @@ class History:
         self._stream = self.system.stream
         self._stamp = parts.stamp(self.system.producers_clock().unix)
         self._unput: list[Event] = []
-        self._invocations = Invocations(self.system)
+        self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         self._days_later = DaysLater(self.system)
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
@@ -77,11 +77,39 @@ class History:
         Raises:
             ViolationError: one of I1 to I8 is broken.
         """
+        self.play()
+        self.finish()
+
+    def play(self) -> None:
+        """Do all steps.
+
+        Raises:
+            ViolationError: one of I5 to I8 is broken.
+        """
         for step in self._plan.steps:
             self._weather.chance.seed(step.seed)
             self._weather.trouble = self._plan.trouble
             self._steps[step.kind]()
-        self._drain()
+
+    def drain(self, function: Function) -> None:
+        """Let one consumer settle all that is on the stream, whatever becomes of the other.
+
+        Raises:
+            ViolationError: see `play`; or it never ends.
+        """
+        for poller in self._pollers:
+            if poller.function == function:
+                poller.drain()
+
+    def finish(self) -> None:
+        """The faults stop for good, everything drains, and what must always hold does.
+
+        Raises:
+            ViolationError: one of I1 to I8 is broken.
+        """
+        self._weather.chance.seed(self._plan.seed)
+        self.system.skew = 0.0
+        self._let_all_pass()
         invariants.check(self.system, self.made)
 
     def _rewind_all(self) -> None:
@@ -173,11 +201,14 @@ class History:
         chance = self._weather.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
-        key, data = poison.poisonous(
-            kind, chance, image_id=image_id, version=self._stamp(), taken=taken
-        )
-        self._happened(kind)
-        self._stream.accept(key, data)
+        version = self._stamp()
+        records = [
+            poison.poisonous(kind, chance, image_id=image_id, version=version, taken=taken)
+            for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
+        ]
+        for key, data in records:
+            self._happened(kind)
+            self._stream.accept(key, data)
         return image_id
 
     def _any_event(self) -> Event | None:
@@ -266,12 +297,6 @@ class History:
             invoke=lambda batch: self._invocations.invoke(consumer, batch),
             is_durable=lambda accepted: self.system.is_durable(consumer, accepted),
         )
-
-    def _drain(self) -> None:
-        """The faults stop, for good."""
-        self._weather.chance.seed(self._plan.seed)
-        self.system.skew = 0.0
-        self._let_all_pass()
 
     def _let_all_pass(self) -> None:
         """No faults: what is on its way lands, what is held back goes out, all is read."""

@@ -31,6 +31,9 @@ _REFUSES = {
     "write_to_es": frozenset({REFUSED_BY_INDEX}),
 }
 
+# The contents of each image's versions that are on the stream, in their order there.
+type Contents = Mapping[tuple[str, int], Mapping[str | None, None]]
+
 
 class _Redriven(msgspec.Struct):
     redriven: Trace
@@ -60,7 +63,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         found = consumer.store.sound()
         # What was refused, and is read again once the store refuses no more, is taken after all.
         taken = set() if system.stores_refuse else set(_refused(aside.values(), consumer))
-        for image_id in expected.keys() | found.keys():
+        for image_id in sorted(expected.keys() | found.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
             if held == must or (gone and must is not None and (image_id, must.version) in purged):
@@ -74,14 +77,14 @@ def check(system: System, made: Sequence[Event]) -> None:
             )
 
 
-def _accepted(system: System) -> Mapping[tuple[str, int], AbstractSet[str | None]]:
-    """Every event on the stream: the contents of each image's versions."""
-    contents: dict[tuple[str, int], set[str | None]] = {}
+def _accepted(system: System) -> Contents:
+    """Every event on the stream."""
+    contents: dict[tuple[str, int], dict[str | None, None]] = {}
     for accepted in system.stream.accepted:
         meaning = system.meaning(accepted)
         if not isinstance(meaning, Poison):
-            of = contents.setdefault((meaning.image_id, meaning.version), set())
-            of.add(digest_of(meaning))
+            of = contents.setdefault((meaning.image_id, meaning.version), {})
+            of.setdefault(digest_of(meaning))
     return contents
 
 
@@ -134,13 +137,16 @@ def _never_backwards(
 
 
 def _set_aside(
-    system: System, consumer: Consumer, contents: Mapping[tuple[str, int], AbstractSet[str | None]]
+    system: System, consumer: Consumer, contents: Contents
 ) -> Iterator[tuple[str, Meaning]]:
     """I1: what lies in quarantine, or is redriven from there, lies there whole and rightly.
 
     Returns:
         Number and meaning of each. All poison is there.
     """
+    first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
+    if first_reasons_lost:
+        raise ViolationError("I1", f"quarantine: first reason lost of {first_reasons_lost}")
     bodies = {
         key: body
         for key, body in system.bucket.objects.items()
@@ -169,7 +175,7 @@ def _lies_rightly(
     accepted: Accepted,
     meaning: Meaning,
     consumer: Consumer,
-    contents: Mapping[tuple[str, int], AbstractSet[str | None]],
+    contents: Contents,
 ) -> None:
     record = _decoder.decode(body)
     if msgspec.json.decode(f'"{record.payload}"', type=bytes) != accepted.data:
@@ -184,7 +190,7 @@ def _lies_rightly(
         raise ViolationError("I1", f"{consumer.function}: {meaning} in quarantine: {said}")
 
 
-def _went_back(body: bytes, contents: Mapping[tuple[str, int], AbstractSet[str | None]]) -> None:
+def _went_back(body: bytes, contents: Contents) -> None:
     """I1: a redriven record's event is on the stream, unless a choice needed none."""
     trace = _traces.decode(body).redriven
     event = trace.event
@@ -197,23 +203,31 @@ def _went_back(body: bytes, contents: Mapping[tuple[str, int], AbstractSet[str |
 
 def _refused(meanings: Iterable[Meaning], consumer: Consumer) -> Iterator[tuple[str, Held]]:
     for one in meanings:
-        if isinstance(one, Put) and one.image.name in _REFUSES[consumer.function]:
-            yield one.image_id, Held(one.version, one.digest)
+        if not isinstance(one, Poison) and _is_refused(one, consumer):
+            yield one.image_id, Held(one.version, digest_of(one))
 
 
 def _may_be_refused(
     change: Change,
     record: QuarantinedRecord,
     consumer: Consumer,
-    contents: Mapping[tuple[str, int], AbstractSet[str | None]],
+    contents: Contents,
 ) -> bool:
     match record.reason:
         case "conflict":
-            return len(contents[change.image_id, change.version]) > 1
+            # Of two contents under one version the first on the stream counts, in both stores;
+            # unless it was refused at first, and its place is taken when it comes back.
+            first = next(iter(contents[change.image_id, change.version]))
+            return first != digest_of(change) or _is_refused(change, consumer)
         case "refused_by_store":
-            return isinstance(change, Put) and change.image.name in _REFUSES[consumer.function]
+            return _is_refused(change, consumer)
         case _:
             return False
+
+
+def _is_refused(change: Change, consumer: Consumer) -> bool:
+    """Whether the store takes this only once somebody has mended it."""
+    return isinstance(change, Put) and change.image.name in _REFUSES[consumer.function]
 
 
 def _fold(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> Mapping[str, Held]:

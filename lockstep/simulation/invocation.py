@@ -1,7 +1,8 @@
 """The invocation: one batch through the real delivery, as the doors do it, and held to its word."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Never
 
 import msgspec
 
@@ -15,17 +16,28 @@ from lockstep.simulation.violation import ViolationError
 from shared.deliver import Clock, Delivery
 from shared.sink import MisconfiguredError
 
+type Crash = Literal["crash between requests", "crash in a pause", "crash before the answer"]
+
+_CRASHES: Sequence[Crash] = (
+    "crash between requests",
+    "crash in a pause",
+    "crash before the answer",
+)
+# Of the invocations in trouble; as many again die around a request (troubled_line.py).
+CRASHING_SHARE = 0.2
+# An invocation looks at the clock more often than this only when it writes large batches.
+MOST_LOOKS = 12
+
 STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
-# As in template.yaml: several requests' worth.
-FUNCTION_SECONDS = 120.0
 
 
 class Invocations:
     """Invokes the consumers of one system; every answer is held against the stores at once."""
 
-    def __init__(self, system: System) -> None:
-        """Invoke in this system."""
+    def __init__(self, system: System, *, timeout: float) -> None:
+        """Invoke in this system; `timeout` is the functions', in seconds."""
         self._system = system
+        self._timeout = timeout
         self._shown: dict[str, Mapping[str, Any]] = {}
 
     def invoke(self, consumer: Consumer, batch: Sequence[Accepted]) -> Returned | Errored:
@@ -36,27 +48,14 @@ class Invocations:
         """
         system = self._system
         weather, time = system.weather, system.time
-        under_way = UnderWay(time.now + FUNCTION_SECONDS)
+        under_way = UnderWay(time.now + self._timeout)
         weather.under_way = under_way
         unknown = weather.unknown
         before = system.moment(consumer)
         if consumer.function == "write_to_es" and system.index.missing:
             weather.hit("alias missing")
-        clock = Clock(
-            remaining=lambda: under_way.deadline - time.now,
-            now=lambda: time.now + system.skew,
-            sleep=time.advance,
-            chance=weather.draw,
-        )
         try:
-            delivery = system.parts.deliver(
-                [self._as_lambda_shows(one) for one in batch],
-                to=consumer.sink,
-                quarantine=system.quarantine,
-                function=consumer.function,
-                horizon=HORIZON,
-                clock=clock,
-            )
+            delivery = self._deliver(consumer, batch, under_way)
         except CrashedError:
             return Errored("Runtime.ExitError", "the process is gone")
         except TimedOutError:
@@ -76,6 +75,70 @@ class Invocations:
         if weather.unknown == unknown:
             self._hold_to_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
+
+    def _deliver(
+        self, consumer: Consumer, batch: Sequence[Accepted], under_way: UnderWay
+    ) -> Delivery:
+        system, time = self._system, self._system.time
+        crash = self._crash()
+        clock = Clock(
+            remaining=lambda: under_way.deadline - time.now,
+            now=lambda: time.now + system.skew,
+            sleep=time.advance,
+            chance=system.weather.draw,
+        )
+        delivery = system.parts.deliver(
+            [self._as_lambda_shows(one) for one in batch],
+            to=consumer.sink,
+            quarantine=system.quarantine,
+            function=consumer.function,
+            horizon=HORIZON,
+            clock=clock if crash is None else self._crashing(clock, crash),
+        )
+        if crash == "crash before the answer":
+            self._die(crash)
+        return delivery
+
+    def _crash(self) -> Crash | None:
+        """Where the process is to die of itself, between two requests; mostly nowhere."""
+        weather = self._system.weather
+        if not weather.trouble or weather.draw() >= weather.trouble * CRASHING_SHARE:
+            return None
+        return weather.chance.choice(_CRASHES)
+
+    def _crashing(self, clock: Clock, crash: Crash) -> Clock:
+        """The clock, on which the process dies at one of its looks, or when it waits.
+
+        Delivery looks at the clock between any two things that it does.
+        """
+        looks = itertools.count()
+        last = int(self._system.weather.draw() * MOST_LOOKS)
+
+        def look(at: Callable[[], float]) -> float:
+            if next(looks) == last:
+                self._die(crash)
+            return at()
+
+        def sleep(seconds: float) -> None:
+            clock.sleep(seconds * self._system.weather.draw())
+            self._die(crash)
+
+        match crash:
+            case "crash in a pause":
+                return msgspec.structs.replace(clock, sleep=sleep)
+            case "crash between requests":
+                return Clock(
+                    remaining=lambda: look(clock.remaining),
+                    now=lambda: look(clock.now),
+                    sleep=clock.sleep,
+                    chance=lambda: look(clock.chance),
+                )
+            case "crash before the answer":
+                return clock
+
+    def _die(self, crash: Crash) -> Never:
+        self._system.weather.hit(crash)
+        raise CrashedError
 
     def _hold_to(
         self,

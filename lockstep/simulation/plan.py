@@ -37,8 +37,8 @@ _WEIGHTS: dict[Kind, float] = {
     "late replay": 0.3,
     "restart poller": 0.7,
     "split": 0.5,
-    "merge": 0.5,
-    "store down": 1,
+    "merge": 0.8,
+    "store down": 2,
     "alias missing": 0.3,
     "restart OpenSearch": 0.3,
     "clock": 0.7,
@@ -49,6 +49,8 @@ _WEIGHTS: dict[Kind, float] = {
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _FEWEST_STEPS, _MOST_STEPS = 3, 6
 _TROUBLE = (0.0, 0.05, 0.2, 0.5)
+# As in template.yaml, several requests' worth; and just enough for one.
+_FUNCTION_SECONDS = (120.0, 24.0)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -69,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True):
     shards: int
     batch_size: int
     window_seconds: int
+    function_seconds: float
     bisect: bool
     honours_parameters: bool
     parallelization_factor: int
@@ -96,9 +99,10 @@ def plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         trouble=chance.choice(_TROUBLE),
-        shards=chance.choice((1, 1, 1, 2)),
+        shards=chance.choice((1, 1, 2, 3)),
         batch_size=chance.choice((1, 3, 10, 100, 100, 100)),
         window_seconds=chance.choice((0, 0, 1)),
+        function_seconds=chance.choice(_FUNCTION_SECONDS),
         bisect=chance.random() < 0.5,  # noqa: PLR2004 - a coin
         honours_parameters=chance.random() < 0.8,  # noqa: PLR2004 - mostly
         parallelization_factor=chance.choice((1, 1, 1, chance.randint(2, 10))),

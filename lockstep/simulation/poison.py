@@ -25,6 +25,8 @@ _NAMES: dict[Kind, str] = {
     "condemned by the table": CONDEMNED_BY_TABLE,
     "refused by the index": REFUSED_BY_INDEX,
 }
+# More than one: a version may be claimed by three.
+_OTHER_CONTENTS = ("another content", "yet another content")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # These go back as they are, once a while has passed.
 CURABLE: tuple[Kind, ...] = (
@@ -53,8 +55,8 @@ def poisonous(
     if kind == "poison conflict":
         if taken is None:
             return image_id, b"{"
-        name = "another content"
-        event = msgspec.structs.replace(taken, type="image.updated", image=Image(name))
+        image = Image(chance.choice(_OTHER_CONTENTS))
+        event = msgspec.structs.replace(taken, type="image.updated", image=image)
         return taken.image_id, encode(event)
     ahead = 2 * MAX_AHEAD_US if kind == "poison version_ahead" else 0
     event = Event(

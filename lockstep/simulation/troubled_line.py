@@ -10,12 +10,19 @@ import msgspec
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.line import AnswerError, CutOffError, NoAnswerError, Spoilt
 from lockstep.simulation.faults import Fault, Tally
+from lockstep.simulation.parts import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
 
 StoreName = Literal["table", "index", "quarantine", "stream"]
 
 # All below the clients' timeouts: what takes longer is a timeout, and has its own name here.
 LONGEST_ANSWER_SECONDS = 0.1
-TIMEOUT_SECONDS = 4.0
+# A timeout takes all the time that the sink was told a request may take, the client's retries too.
+TIMEOUT_SECONDS: Mapping[StoreName, float] = {
+    "table": TABLE_SECONDS,
+    "index": INDEX_SECONDS,
+    "quarantine": QUARANTINE_SECONDS,
+    "stream": 4.0,
+}
 LONGEST_ZOMBIE_SECONDS = 3_600.0
 APPLIED_SHARE = 0.3
 
@@ -176,7 +183,7 @@ class TroubledLine:
         weather = self._weather
         if weather.time.now < self.down_until:
             weather.hit(_DOWN[self._store])
-            self._pass(TIMEOUT_SECONDS)
+            self._pass(TIMEOUT_SECONDS[self._store])
             raise NoAnswerError("connection refused")
         if weather.time.now < self._expired_until:
             self._pass(weather.chance.random() * LONGEST_ANSWER_SECONDS)
@@ -208,7 +215,7 @@ class TroubledLine:
             apply()
         if fault == "zombie request":
             self._later(apply)
-            self._pass(TIMEOUT_SECONDS)
+            self._pass(TIMEOUT_SECONDS[self._store])
         if fault == "Lambda timeout" and weather.chance.random() < APPLIED_SHARE:
             self._later(apply)
         raise self._outcome_of(fault)

@@ -1,6 +1,5 @@
 """The local stack as a user meets it: by commands, over restarts, under SIGKILL."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,66 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 
 from lockstep.connect import Clients
-from lockstep.local.up import running
 from lockstep.stack import read_local
 from tests.builders import image, image_event
+from tests.flow.shell import Shell
+from tests.flow.storm import VICTIMS, Storm
 
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
-
-
-class Shell:
-    """The command `lockstep` on one state folder."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "lockstep", *words, "--state", str(self.state)]
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-
-    def run(self, *words: str, stdin: bytes = b"", code: int = 0) -> str:
-        process = self.start(*words)
-        out, err = process.communicate(stdin, timeout=240)
-        assert process.returncode == code, (words, out.decode(), err.decode())
-        assert b"Traceback" not in err
-        return out.decode()
-
-    def json(self, *words: str, stdin: bytes = b"", code: int = 0) -> Any:
-        return msgspec.json.decode(self.run(*words, "--json", stdin=stdin, code=code))
-
-    def up(self) -> None:
-        self.run("up", "--detach")
-
-    def processes(self) -> dict[str, psutil.Process]:
-        """Everything that runs for this folder, by what it is."""
-        found = running(self.state)
-        assert found is not None
-        supervisor = psutil.Process(found.supervisor.pid)
-        return {
-            "supervisor": supervisor,
-            **{_name(child): child for child in supervisor.children(recursive=True)},
-        }
-
-
-def _name(process: psutil.Process) -> str:
-    """What a process of the stack is, by its command line."""
-    line = " ".join(process.cmdline())
-    kinds = {
-        "mapping.worker": "worker",
-        "--function write_to_dynamodb": "write_to_dynamodb",
-        "--function write_to_es": "write_to_es",
-        "lockstep.local.kinesis": "kinesis",
-        "org.opensearch.bootstrap": "opensearch",
-        "com.amazonaws.services.dynamodbv2": "dynamodb",
-        "org.gaul.s3proxy": "s3",
-    }
-    return next(name for part, name in kinds.items() if part in line)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +65,9 @@ def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell
     )
     report = shell.json("put", "-", stdin=lines, code=1)
     assert (report["put"], report["resent"]) == (2, 0)
-    assert report["refused"] == [{"line": 2, "reason": "schema"}]
+    (refused,) = report["refused"]
+    assert (refused["line"], refused["reason"]) == (2, "schema")
+    assert "image.uploaded" in refused["detail"], "how to mend it"
     assert "line 2" in shell.start("put", "-").communicate(lines)[1].decode()
 
 
@@ -157,43 +107,27 @@ def test_state_survives_down_and_up(shell: Shell) -> None:
     assert shell.json("status")["caught_up"] is True
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
-        "kinesis",
-        "dynamodb",
-        "opensearch",
-        "s3",
-        "write_to_dynamodb",
-        "write_to_es",
-        "worker",
-        "supervisor",
-    ],
-)
-def test_sigkill_of_any_process_while_events_flow_loses_nothing(shell: Shell, victim: str) -> None:
-    before = shell.json("audit")["table"]
-    put = shell.start("put", "-", "--from", "tate")
-    assert put.stdin is not None
-    records = first_lines(400, prefix=f"{victim}-".replace("_", "-"))
-    half = records.index(b"\n", len(records) // 2) + 1
-    put.stdin.write(records[:half])
-    put.stdin.flush()
-    while victim not in (processes := shell.processes()):
-        pass  # a worker starts with its first batch
-    processes[victim].send_signal(signal.SIGKILL)
-    if victim == "supervisor":
-        processes[victim].wait()
-        # The stream is gone with it: this `put` says what is not put, and is repeated.
-        put.kill()
-        put.communicate()
-        shell.up()
-        shell.run("put", "-", "--from", "tate", stdin=records)
-    else:
-        _, err = put.communicate(records[half:], timeout=120)
-        assert put.returncode == 0, err.decode()
-    shell.run("status", "--wait", "120")
-    audit = shell.json("audit")
-    assert (audit["result"], audit["table"]) == ("equal", before + 400)
+# It has deadlines of its own, step by step: how long it takes depends on `--kills`.
+@pytest.mark.timeout(0)
+def test_sigkill_of_any_process_while_events_flow_loses_nothing(
+    shell: Shell, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storm = Storm(shell, seed=pytestconfig.getoption("--kills-seed"))
+    before = storm.set_aside()
+    try:
+        storm.rage(pytestconfig.getoption("--kills"))
+        assert shell.json("status", "--wait", "240")["caught_up"] is True
+        audit = shell.json("audit")
+        assert (audit["result"], audit["differences"]) == ("equal", {})
+        assert storm.in_table() == storm.acknowledged
+        assert storm.in_index() == storm.acknowledged
+        assert storm.set_aside() == before
+    except BaseException as error:
+        error.add_note(str(storm))
+        raise
+    assert set(storm.kills) == set(VICTIMS)
+    with capsys.disabled():
+        print(f"\n{storm}")  # noqa: T201 - how much was tried is part of the result
 
 
 def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template)
 
 def test_the_indexs_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
     assert _permissions(template, "WriteToEs") == CONSUMER | {
-        ("es:ESHttpGet", "domain:${IndexAlias}/_mapping"),
+        ("es:ESHttpGet", "domain:${IndexAlias}"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_bulk"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_mget"),
         ("logs:CreateLogStream", "WriteToEsLog.Arn"),

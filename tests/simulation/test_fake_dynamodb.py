@@ -98,6 +98,7 @@ def as_entry(one: Any) -> Entry:
         digest=stored.digest,
         expires_at=stored.expires_at,
         guard=stored.version,
+        arrived_at=one.arrived_at,
     )
 
 

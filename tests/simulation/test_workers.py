@@ -14,7 +14,8 @@ import pytest
 
 from lockstep.simulation.parts import REAL, Parts
 from lockstep.simulation.run import STRETCH, Report, simulate
-from tests.simulation.wrong_parts import WRONG, checkpoint_one_too_high
+from tests.simulation.wrong_delivery import checkpoint_one_too_high
+from tests.simulation.wrong_parts import WRONG
 
 PATIENCE_SECONDS = 60.0
 

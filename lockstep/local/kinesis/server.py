@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -96,7 +96,11 @@ class _Operations:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        # A client that is gone is nobody's fault here, and no traceback in the log.
+        with contextlib.suppress(ClientDisconnect):
+            await self._take_turn(Request(scope, receive), send)
+
+    async def _take_turn(self, request: Request, send: Send) -> None:
         if not _may_be_large(request):
             await self._exchange(request, send)
             return

@@ -179,7 +179,8 @@ class DynamoDB:
         for at, (statement, key, values) in enumerate(parsed):
             fault = spoilt.get(at)
             if fault is None:
-                wants_item = "ReturnValuesOnConditionCheckFailure" in statements[at]
+                wants = statements[at].get("ReturnValuesOnConditionCheckFailure")
+                wants_item = wants == "ALL_OLD"
                 answers.append(self._execute(statement, key, values, wants_item=wants_item))
             else:
                 if fault.applied:

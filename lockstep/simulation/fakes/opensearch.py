@@ -261,13 +261,18 @@ class _Indices:
     def __init__(self, client: OpenSearch) -> None:
         self._client = client
 
-    def get_mapping(self, *, index: str) -> dict[str, Any]:
-        """The mapping, which is ours."""
+    def get(self, *, index: str) -> dict[str, Any]:
+        """The index as it was made, which is ours."""
 
         def found() -> dict[str, Any]:
             if not self._client.is_there(index):
                 raise AnswerError(_NOT_FOUND, "index_not_found_exception")
-            return {self._client.index: {"mappings": definition()["mappings"]}}
+            return {
+                self._client.index: {
+                    "mappings": definition()["mappings"],
+                    "settings": {"index": definition()["settings"]},
+                }
+            }
 
         return self._client.carried(found)
 

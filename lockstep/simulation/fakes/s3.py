@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from lockstep.simulation.fakes.cut import boto3_body, boto3_document, boto3_put
 from lockstep.simulation.fakes.dynamodb import client_error
@@ -28,12 +28,16 @@ class _Exceptions:
 
 
 class S3:
-    """A client of a bucket, and that bucket's `objects` by key."""
+    """A client of a bucket, and that bucket's `objects` by key.
+
+    `overwritten` holds the keys whose object was replaced by another.
+    """
 
     exceptions = _Exceptions
 
     def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
         self.objects: dict[str, bytes] = {}
+        self.overwritten: list[str] = []
         self._bucket = bucket
         self._line = line
 
@@ -45,6 +49,8 @@ class S3:
             self._insist_on(request)
             if request.get("IfNoneMatch") == "*" and key in self.objects:
                 raise AnswerError(412, "PreconditionFailed")
+            if self.objects.get(key, body) != body:
+                self.overwritten.append(key)
             self.objects[key] = bytes(body)
             return {"ETag": '"etag"'}
 
@@ -102,7 +108,7 @@ class S3:
         try:
             answer: dict[str, Any] = self._line.carry(apply)
         except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="s3", error=error) from error
+            raise ConnectionClosedError(endpoint_url="s3", error=error) from error
         except CutOffError as cut:
             return _cut_off(operation, cut)
         except AnswerError as error:

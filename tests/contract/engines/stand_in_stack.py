@@ -76,3 +76,5 @@ try:
     )
 except LocalStackError as error:
     sys.exit(f"Error: {error}")
+except KeyboardInterrupt:
+    sys.exit("interrupted")

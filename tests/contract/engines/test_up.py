@@ -202,7 +202,9 @@ def test_a_signal_while_it_starts_stops_what_was_started(start_up: Start) -> Non
     children = supervised.children()
     assert len(children) == 4
     assert down(supervised.state) is Ended.STOPPED
-    assert supervised.finish()[0] == 0
+    code, written = supervised.finish()
+    assert code != 0, "it was never ready"
+    assert written.endswith("stopping\ninterrupted\n")
     assert gone(children)
 
 
@@ -273,6 +275,16 @@ def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: St
     assert code == 1
     assert "is not empty and no state folder of Lockstep's" in written
     assert [file.name for file in precious.parent.iterdir()] == ["thesis.txt"]
+
+
+def test_who_asks_while_the_folder_is_being_made_leaves_nothing_in_it(
+    state: Path, start_up: Start
+) -> None:
+    state.mkdir()
+    assert running(state) is None
+    assert down(state) is Ended.NOTHING_RAN
+    assert list(state.iterdir()) == []
+    start_up().wait_until_ready()
 
 
 def test_detached_it_returns_when_ready_and_runs_on(state: Path) -> None:

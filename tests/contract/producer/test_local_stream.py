@@ -1,26 +1,33 @@
 """The producer against the local Kinesis endpoint, which throttles each shard as Kinesis does."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import msgspec
 import pytest
 from botocore.config import Config
 
 from lockstep.producer import Producer, StreamRefusedError
+from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from shared.event import Event, decode
-from tests.builders import decoded, image_event
+from tests.builders import decoded, image, image_event
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
 STREAM = "lockstep-images"
-IMAGES = 800
+# One request of 500 of these is more than both shards take in a second, however slow the machine.
+IMAGES, EVENTS = 600, 1500
+LONG = image(description="x" * 4_500)
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "producing.md"
 
 
 @pytest.fixture
@@ -57,7 +64,11 @@ def events_on(kinesis: "KinesisClient") -> list[Event]:
             StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
         while True:
-            answer = kinesis.get_records(ShardIterator=iterator)
+            try:
+                answer = kinesis.get_records(ShardIterator=iterator)
+            except kinesis.exceptions.ProvisionedThroughputExceededException:
+                time.sleep(0.2)  # a shard gives five reads a second, and 2 MiB
+                continue
             found += [decode(record["Data"]) for record in answer["Records"]]
             if not answer["Records"] and answer["MillisBehindLatest"] == 0:
                 break
@@ -71,19 +82,63 @@ def test_throttled_by_its_shards_every_event_arrives_in_order_per_image(
     dice = random.Random(1)
     wanted: dict[str, list[int]] = {}
     source = []
-    for version in range(1, 5001):
+    for version in range(1, EVENTS + 1):
         image_id = f"T{dice.randrange(IMAGES)}"
         wanted.setdefault(image_id, []).append(version)
-        source.append(decoded(image_event(image_id, version)))
+        source.append(decoded(image_event(image_id, version, image=LONG)))
     report = Producer(kinesis, STREAM).put(source)
     found: dict[str, list[int]] = {}
     for event in events_on(kinesis):
         found.setdefault(event.image_id, []).append(event.version)
     assert found == wanted
-    assert report.put == 5000
+    assert report.put == EVENTS
     assert report.resent > 0, "the shards did not throttle: this test showed nothing"
 
 
 def test_a_stream_that_is_not_there_is_said_at_once(kinesis: "KinesisClient") -> None:
     with pytest.raises(StreamRefusedError, match="refuses: ResourceNotFoundException"):
         Producer(kinesis, "another").put([decoded(image_event())])
+
+
+def describe_stack(kinesis: "KinesisClient", state: Path) -> None:
+    """A local stack of which only the stream is there."""
+    nowhere = "http://127.0.0.1:9"
+    endpoints = Endpoints(kinesis.meta.endpoint_url, nowhere, nowhere, nowhere)
+    stack = Stack(endpoints, STREAM, "t", "i", "b", LOCAL_REGION, {}, str(state))
+    write_local(stack, state)
+
+
+def test_the_documentations_example_runs_as_it_is_printed(
+    kinesis: "KinesisClient", tmp_path: Path
+) -> None:
+    (tmp_path / ".lockstep").mkdir()
+    describe_stack(kinesis, tmp_path / ".lockstep")
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", DOCUMENTATION.read_text(), re.DOTALL | re.MULTILINE
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, check=True, timeout=60
+    ).stdout
+    assert printed == b"2 put\n"
+    types = {event.image_id: event.type for event in events_on(kinesis)}
+    assert types == {"4711": "image.uploaded", "4710": "image.deleted"}
+
+
+def test_an_interrupted_put_says_how_much_is_put_and_how_to_go_on(
+    kinesis: "KinesisClient", tmp_path: Path
+) -> None:
+    describe_stack(kinesis, tmp_path)
+    command = [sys.executable, "-m", "lockstep", "put", "-", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as put:
+        assert put.stdin is not None
+        for number in (1, 2):
+            put.stdin.write(msgspec.json.encode(image_event(f"T{number}")) + b"\n")
+            put.stdin.flush()
+            while len(events_on(kinesis)) < number:
+                pass
+        put.send_signal(signal.SIGINT)
+        _, said = put.communicate(timeout=60)
+    assert put.returncode == 130
+    # The second is on the stream; whether its answer has come, nobody can tell.
+    assert said.startswith((b"interrupted: 1 put,", b"interrupted: 2 put,"))
+    assert b"again from the start" in said

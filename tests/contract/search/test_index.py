@@ -15,8 +15,8 @@ from functions.write_to_es.index import (
     Created,
     Unchanged,
     definition,
-    differences,
     ensure_index,
+    index_differences,
 )
 from shared.sink import MisconfiguredError
 
@@ -65,13 +65,14 @@ class TestFirstIndex:
             f"{alias}-live": {"filter": {"term": {"deleted": False}}},
         }
 
-    def test_opensearch_shows_the_mapping_just_as_our_file_says_it(
+    def test_opensearch_shows_mapping_and_analysis_just_as_our_file_says_them(
         self, client: OpenSearch, alias: str
     ) -> None:
         ensure_index(client, alias)
-        shown = client.indices.get_mapping(index=alias)[f"{alias}-000001"]["mappings"]
-        assert shown == definition()["mappings"]
-        assert list(differences(shown, definition()["mappings"])) == []
+        shown = client.indices.get(index=alias)[f"{alias}-000001"]
+        assert shown["mappings"] == definition()["mappings"]
+        assert shown["settings"]["index"]["analysis"] == definition()["settings"]["analysis"]
+        assert list(index_differences(shown)) == []
 
     def test_a_second_time_nothing_changes(self, client: OpenSearch, alias: str) -> None:
         ensure_index(client, alias)
@@ -136,13 +137,46 @@ class TestOlderIndex:
             ensure_index(client, alias)
         assert client.indices.get(index=alias) == before
 
+    @pytest.mark.parametrize(
+        ("part", "key", "value"),
+        [
+            ("analyzer.stem", "filter", ["lowercase", "english"]),
+            ("analyzer.prefix", "tokenizer", "whitespace"),
+            ("filter.prefixes", "max_gram", "15"),
+            ("char_filter.file", "pattern", "^.*:"),
+        ],
+    )
+    def test_an_analysis_that_is_not_ours_is_named_and_left_alone(
+        self, client: OpenSearch, alias: str, part: str, key: str, value: Any
+    ) -> None:
+        _make(client, alias, changed(f"settings.analysis.{part}.{key}", value))
+        before = client.indices.get(index=alias)
+        with pytest.raises(MisconfiguredError, match=rf"analysis.{part} is .*a new index"):
+            ensure_index(client, alias)
+        assert client.indices.get(index=alias) == before
+
     def test_a_field_that_needs_a_new_analyzer_needs_a_new_index(
         self, client: OpenSearch, alias: str
     ) -> None:
         older = changed("mappings.properties.url.fields", {})
         del older["settings"]["analysis"]["analyzer"]["file_name"]
         _make(client, alias, older)
-        with pytest.raises(MisconfiguredError, match=r"url.fields.file .*a new index"):
+        with pytest.raises(MisconfiguredError, match=r"analyzer.file_name is null.*a new index"):
+            ensure_index(client, alias)
+
+    def test_analyzers_of_others_stay(self, client: OpenSearch, alias: str) -> None:
+        theirs = {"type": "custom", "tokenizer": "keyword"}
+        _make(client, alias, changed("settings.analysis.analyzer.theirs", theirs))
+        assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
+
+    def test_a_field_for_which_there_is_no_room_needs_a_new_index(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        older = changed("mappings.properties.url.fields", {})
+        fields = msgspec.json.encode(older["mappings"]).count(b'"type"')
+        older["settings"]["mapping.total_fields.limit"] = fields
+        _make(client, alias, older)
+        with pytest.raises(MisconfiguredError, match=r"cannot get .*url.fields.file .*a new index"):
             ensure_index(client, alias)
 
     def test_fields_of_others_stay(self, client: OpenSearch, alias: str) -> None:

@@ -243,14 +243,14 @@ class TestDocuments:
         "time",
         [
             "0001-01-01T00:00:00+14:00",
-            "0001-01-01T00:00:00+23:59",
+            "0001-01-01T00:00:00+18:00",
             "9999-12-31T23:59:59.999999-12:00",
-            "9999-12-31T23:59:59.999999-23:59",
+            "9999-12-31T23:59:59.999999-18:00",
             "2026-11-21T08:00:00.123456+05:45",
             "1831-07-01T12:00:00Z",
         ],
     )
-    def test_any_time_that_an_event_may_carry_is_stored_as_it_was_written(
+    def test_any_time_that_an_event_may_carry_is_stored_as_it_was_written_and_indexed(
         self, index: IndexStore, time: str
     ) -> None:
         one = change("T1", 1, occurred_at=time, image=image("x", taken_at=time))
@@ -259,6 +259,8 @@ class TestDocuments:
         document = index.document("T1")
         assert document is not None
         assert document["_source"]["occurred_at"] == document["_source"]["taken_at"] == time
+        # OpenSearch names here what it could not make a date of.
+        assert "_ignored" not in document
 
     def test_a_document_says_everything_that_the_format_names(self, index: IndexStore) -> None:
         write(index.sink, change("T1", 1, image=image("x", attributes={"artist": "y"})))
@@ -428,6 +430,20 @@ class TestDeployment:
             index=f"{store.alias}-000001", body=body | {"aliases": {store.alias: {}}}
         )
         expected = r'name.fields.stem.analyzer is "exact", expected is "stem"'
+        with pytest.raises(MisconfiguredError, match=expected):
+            store.sink.check()
+        store.client.indices.delete(index=f"{store.alias}-000001")
+
+    def test_an_analyzer_defined_otherwise_is_named_with_both_definitions(
+        self, opensearch_endpoint: str
+    ) -> None:
+        store = IndexStore(opensearch_endpoint)
+        body = msgspec.json.decode(msgspec.json.encode(definition()))
+        body["settings"]["analysis"]["analyzer"]["stem"]["filter"] = ["lowercase"]
+        store.client.indices.create(
+            index=f"{store.alias}-000001", body=body | {"aliases": {store.alias: {}}}
+        )
+        expected = r'analyzer.stem is .*\["lowercase"\].* expected is .*"possessive","english"'
         with pytest.raises(MisconfiguredError, match=expected):
             store.sink.check()
         store.client.indices.delete(index=f"{store.alias}-000001")

@@ -3,18 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Time, audit
+from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Found, Time, audit
 from lockstep.audit.compare import difference
 from lockstep.audit.entry import Entry, from_document, from_item
-from lockstep.audit.stores import StoreUnreadableError
+from lockstep.audit.sample import at_most
+from lockstep.audit.stores import Pace, StoreUnreadableError
 
 NOW = 1_795_248_000.0
 
 
 def entry(image_id: str = "a", version: int = 1, digest: str = "d", guard: int = 0) -> Entry:
     return Entry(image_id, version, deleted=False, digest=digest, guard=guard or version)
+
+
+def arrived(version: int, at: float, **more: Any) -> Entry:
+    return msgspec.structs.replace(entry(version=version, **more), arrived_at=int(at * 1000))
 
 
 def tombstone(image_id: str = "a", version: int = 1, expires_at: int = int(NOW) + 1) -> Entry:
@@ -68,6 +74,10 @@ def audited(table: Memory, index: Memory, *, explained: Sequence[str] = ()) -> A
         (tombstone(expires_at=int(NOW)), None, None),
         (None, tombstone(expires_at=int(NOW)), None),
         (tombstone(expires_at=int(NOW)), entry(), "missing_in_table"),
+        (tombstone(expires_at=int(NOW)), tombstone(), None),
+        (tombstone(), tombstone(expires_at=int(NOW)), None),
+        (tombstone(version=2), tombstone(expires_at=int(NOW)), "missing_in_index"),
+        (entry(), tombstone(version=2, expires_at=int(NOW)), "missing_in_index"),
     ],
 )
 def test_each_difference_has_its_name(
@@ -115,6 +125,128 @@ def test_the_second_look_waits_once_and_only_when_something_differs() -> None:
     found = audit(Memory(*many), Memory(), quarantined_images=list, time=time)
     assert slept == [SECOND_LOOK_AFTER]
     assert found.differences == {"missing_in_index": 250}
+
+
+class Stream:
+    """Consumers that have processed what arrived up to a moment, which moves while time passes."""
+
+    def __init__(self, settled: float, *, speed: float) -> None:
+        self.settled = settled
+        self._speed = speed
+        self.waited = 0.0
+
+    def time(self) -> Time:
+        return Time(now=lambda: NOW, elapsed=lambda: self.waited, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.waited += seconds
+        self.settled += seconds * self._speed
+
+
+def audited_behind(stream: Stream, table: Memory, index: Memory, **more: Any) -> Audit:
+    return audit(
+        table,
+        index,
+        quarantined_images=list,
+        time=stream.time(),
+        settled=lambda: stream.settled,
+        **more,
+    )
+
+
+def test_what_a_consumer_may_still_bring_is_no_difference_until_it_has_passed_it() -> None:
+    table, index = Memory(arrived(2, NOW)), Memory(arrived(1, NOW - 60))
+    stream = Stream(NOW - 5, speed=1.0)
+    found = audited_behind(stream, table, index, watermark=30)
+    assert (found.result, found.differences) == ("different", {"index_behind": 1})
+    assert 5 <= stream.waited < 30
+
+
+def test_what_is_older_than_all_that_is_left_on_the_stream_is_told_at_the_second_look() -> None:
+    table, index = Memory(arrived(2, NOW - 9)), Memory(arrived(1, NOW - 60))
+    stream = Stream(NOW - 5, speed=0)
+    assert audited_behind(stream, table, index).result == "different"
+    assert stream.waited == SECOND_LOOK_AFTER
+
+
+def test_a_consumer_that_is_behind_by_more_than_the_watermark_leaves_the_answer_open() -> None:
+    table, index = Memory(arrived(2, NOW)), Memory(arrived(1, NOW - 60))
+    stream = Stream(NOW - 100, speed=1.0)
+    found = audited_behind(stream, table, index, watermark=30)
+    assert (found.result, found.exit_code, found.under_way) == ("unknown", 2, 1)
+    assert found.differences == {}
+    assert "behind by more than 30 s" in str(found.reason)
+    assert stream.waited <= 30 + SECOND_LOOK_AFTER
+
+
+def test_what_is_proved_is_told_though_something_else_is_under_way() -> None:
+    proved = arrived(2, NOW - 200, image_id="b")
+    found = audited_behind(
+        Stream(NOW - 100, speed=0), Memory(arrived(2, NOW), proved), Memory(), watermark=1
+    )
+    assert (found.result, found.under_way) == ("unknown", 1)
+    assert found.differences == {"missing_in_index": 1}
+
+
+def test_an_audit_that_takes_longer_than_it_may_could_not_tell() -> None:
+    table, index = Memory(entry()), Memory()
+    found = audited_behind(Stream(NOW, speed=0), table, index, budget=1.5)
+    assert (found.result, found.reason) == ("unknown", "not done within 1.5 s")
+
+
+def test_a_malformed_entry_is_found_though_both_stores_say_it_in_the_same_words() -> None:
+    broken = Entry("a", malformed="no version")
+    assert audited(Memory(broken), Memory(broken)).differences == {"malformed": 1}
+
+
+def test_each_difference_is_told_with_what_both_stores_say() -> None:
+    told: list[Found] = []
+    time = Time(now=lambda: NOW, elapsed=lambda: 0.0, sleep=lambda _: None)
+    audit(
+        Memory(entry("a"), entry("b")),
+        Memory(entry("b", 2)),
+        quarantined_images=lambda: ["b"],
+        time=time,
+        on_difference=told.append,
+    )
+    assert told == [
+        Found("a", "missing_in_index", False, entry("a"), None),  # noqa: FBT003 - a record's field
+        Found("b", "table_behind", True, entry("b"), entry("b", 2)),  # noqa: FBT003 - the same
+    ]
+
+
+def test_only_the_images_asked_for_are_looked_at() -> None:
+    time = Time(now=lambda: NOW, elapsed=lambda: 0.0, sleep=lambda _: None)
+    table = Memory(entry("a"), entry("b"), entry("c"))
+    found = audit(
+        table, Memory(entry("b")), quarantined_images=list, time=time, only=["a", "b", "gone"]
+    )
+    assert (found.table, found.index, found.differences) == (2, 1, {"missing_in_index": 1})
+
+
+@pytest.mark.parametrize(
+    ("images", "differing", "bound"),
+    # The rule of three, and tables of the exact binomial bound.
+    [(1000, 0, 0.003682), (100, 5, 0.112835), (10, 10, 1.0), (20, 1, 0.248733)],
+)
+def test_a_sample_says_what_share_differs_at_most(
+    images: int, differing: int, bound: float
+) -> None:
+    assert at_most([(images, differing), (10**6, 0)]) == pytest.approx(bound, rel=1e-3)
+
+
+def test_the_pace_keeps_the_read_units_of_each_second_to_the_rate() -> None:
+    clock = [100.0]
+
+    def sleep(seconds: float) -> None:
+        assert seconds > 0
+        clock[0] += seconds
+
+    pace = Pace(25, elapsed=lambda: clock[0], sleep=sleep)
+    for _ in range(10):
+        pace.spend(50)
+        clock[0] += 0.5  # a page takes its time, too
+    assert clock[0] - 100 == pytest.approx(10 * 50 / 25 - 1 + 0.5)
 
 
 def test_a_store_that_cannot_be_read_to_its_end_leaves_the_answer_open() -> None:

@@ -63,6 +63,26 @@ def test_a_client_that_stalls_in_a_large_request_holds_up_nobody_for_long(
     assert len(kinesis.data(kinesis.iterator("TRIM_HORIZON"))) == 1
 
 
+def test_a_client_that_is_gone_gets_no_answer_and_breaks_nothing(kinesis: Kinesis) -> None:
+    app = application(kinesis.endpoint)
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    answers: list[Message] = []
+
+    async def goes() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    asyncio.run(app(scope("ListStreams", 2), goes, send))
+    assert answers == []
+    asyncio.run(app(scope("ListStreams", 2), sends(b"{}"), send))
+    assert answers[0]["status"] == 200
+
+
 def test_an_answer_carries_a_request_id_and_its_length(kinesis: Kinesis) -> None:
     app = application(kinesis.endpoint)
     answers: list[Message] = []

@@ -1,10 +1,11 @@
 """A mapping in virtual time: the real core, a list for a stream, a function for a function."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import (
@@ -64,6 +65,34 @@ def reporting(*poison: str) -> Handler:
 def raising(*poison: str) -> Handler:
     """A function that raises when there is poison in the batch."""
     return lambda batch: RAISED if set(batch) & set(poison) else DONE
+
+
+MOODS = st.lists(st.sampled_from(["done", "raise", "throttle", "nonsense", 0, 1, 2, 7]))
+
+
+def moody(moods: Iterable[str | int], settled: list[str]) -> Handler:
+    """A function that answers as its next mood says, a number being how many records it settles.
+
+    When there are none left it works. What it settles it adds to the list.
+    """
+    left = iter(moods)
+
+    def handle(batch: Batch) -> Returned | Errored | Throttled:
+        match next(left, "done"):
+            case "raise":
+                return RAISED
+            case "throttle":
+                return Throttled()
+            case "nonsense":
+                return report("77")
+            case int(position) if position < len(batch):
+                settled.extend(batch[:position])
+                return report(batch[position], batch[-1])
+            case _:
+                settled.extend(batch)
+                return DONE
+
+    return handle
 
 
 @dataclass

@@ -18,18 +18,16 @@ from lockstep.local.mapping.core import (
     Shard,
     Wait,
 )
-from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import (
     DONE,
-    RAISED,
+    MOODS,
     START,
-    Batch,
     History,
     entry,
+    moody,
     play,
     raising,
-    report,
     reporting,
 )
 
@@ -169,7 +167,7 @@ def test_each_lane_fills_batches_and_windows_of_its_own() -> None:
 
 @given(
     keys=st.lists(st.sampled_from("abcdefgh"), max_size=30),
-    moods=st.lists(st.sampled_from(["done", "raise", "throttle", "nonsense", 0, 1, 2])),
+    moods=MOODS,
     durations=st.lists(st.sampled_from([0.0, 0.1, 1.0, 7.0])),
     factor=st.integers(1, 10),
     batch_size=st.integers(1, 5),
@@ -194,26 +192,11 @@ def test_whatever_fails_each_keys_records_are_first_tried_in_order_and_none_is_l
     stream = keyed(*keys)
     key_of = {one.sequence_number: one.partition_key for one in stream}
     settled: list[str] = []
-    left, times = iter(moods), iter(durations)
-
-    def handle(batch: Batch) -> Returned | Errored | Throttled:
-        match next(left, "done"):
-            case "raise":
-                return RAISED
-            case "throttle":
-                return Throttled()
-            case "nonsense":
-                return report("77")
-            case int(position) if position < len(batch):
-                settled.extend(batch[:position])
-                return report(batch[position])
-            case _:
-                settled.extend(batch)
-                return DONE
+    times = iter(durations)
 
     history = play(
         stream,
-        handle,
+        moody(moods, settled),
         settings(
             batch_size=batch_size, retries=retries, bisect=bisect, parallelization_factor=factor
         ),

@@ -3,11 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
-from tests.unit.mapping.play import DONE, RAISED, Batch, entries, play, report
-
-MOODS = st.lists(st.sampled_from(["done", "raise", "throttle", "nonsense", 0, 1, 2, 7]))
+from tests.unit.mapping.play import MOODS, entries, moody, play
 
 
 @given(
@@ -34,22 +31,6 @@ def test_every_record_is_settled_once_and_first_tried_in_order(
     """
     numbers = [str(1000 + position) for position in range(count)]
     succeeded: list[str] = []
-    left = iter(moods)
-
-    def handle(batch: Batch) -> Returned | Errored | Throttled:
-        match next(left, "done"):
-            case "raise":
-                return RAISED
-            case "throttle":
-                return Throttled()
-            case "nonsense":
-                return report("77")
-            case int(position) if position < len(batch):
-                succeeded.extend(batch[:position])
-                return report(batch[position], batch[-1])
-            case _:
-                succeeded.extend(batch)
-                return DONE
 
     settings = Settings(
         batch_size=batch_size,
@@ -58,7 +39,7 @@ def test_every_record_is_settled_once_and_first_tried_in_order(
         window_seconds=window,
         reports_item_failures=True,
     )
-    history = play(entries(*numbers), handle, settings)
+    history = play(entries(*numbers), moody(moods, succeeded), settings)
 
     discarded = [number for batch in history.discarded for number in batch]
     assert sorted(succeeded + discarded) == numbers

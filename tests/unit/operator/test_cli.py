@@ -86,10 +86,11 @@ def test_bad_lines_are_listed_for_programs(state: Path) -> None:
     file.write_bytes(b"\n\nno event\n\xff\n")
     result = lockstep("put", file, "--json", "--state", state)
     report = msgspec.json.decode(result.stdout)
-    assert report["refused"] == [
-        {"line": 3, "reason": "not_json"},
-        {"line": 4, "reason": "not_utf8"},
-    ]
+    (third, fourth) = report["refused"]
+    assert (third["line"], third["reason"]) == (3, "not_json")
+    assert "malformed" in third["detail"]
+    assert (fourth["line"], fourth["reason"]) == (4, "not_utf8")
+    assert "encode the JSON as UTF-8" in fourth["detail"]
     assert (report["put"], report["resent"], result.exit_code) == (0, 0, 1)
 
 
@@ -98,6 +99,23 @@ def test_a_stack_that_is_deployed_needs_a_region(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     assert_one_line(lockstep("status", "--stack", "x"), "AWS_REGION")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--apply"],
+        ["--repair", "--sample", "5"],
+        ["--at-most", "101"],
+        ["--since", "soon"],
+        ["--rate", "0"],
+        ["--sample", "0"],
+    ],
+)
+def test_an_audit_that_makes_no_sense_is_told_before_anything_is_read(
+    state: Path, words: list[str]
+) -> None:
+    assert_one_line(lockstep("audit", *words, "--state", state), words[0] if words else "")
 
 
 def test_nothing_runs_is_no_error_when_it_is_to_be_stopped(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def mapping(fields: dict[str, str] | None = None, **rest: Any) -> FieldMapping:
 
 def converted(by: FieldMapping, record: dict[str, Any] | bytes) -> Event | BadLine:
     given = record if isinstance(record, bytes) else msgspec.json.encode(record)
-    (found,) = read_events([given], Stamp(lambda: NOON), by.convert)
+    (found,) = read_events([given], Stamp(lambda: NOON), by)
     return found
 
 
@@ -41,10 +41,34 @@ def refusal(by: FieldMapping, record: dict[str, Any] | bytes) -> str:
     return f"{found.reason}: {found.detail}"
 
 
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        ({"accession": "A 1", "title": "T"}, "accession"),
+        ({"title": "T"}, "accession"),
+        ({"accession": "A", "title": ""}, "title"),
+        ({"accession": "A", "title": None}, "title"),
+        ({"accession": "A", "title": "é" * 5000}, "title"),
+        ({"accession": "A", "title": "T", "subjects": ["sea", "é" * 5000]}, "subjects"),
+        ({"accession": "A", "title": "T", "medium": "é" * 5000}, "medium"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_records_own_field(record: dict[str, Any], field: str) -> None:
+    assert refusal(load_mapping("tate"), record).endswith(f"(field `{field}` of the record)")
+
+
+def test_no_field_is_named_where_none_is_to_blame() -> None:
+    constant = mapping(defaults={"uploaded_by": "é" * 5000})
+    rest = mapping(rest="attributes")
+    assert "field" not in refusal(constant, {"id": "A", "title": "T"})
+    assert refusal(rest, {"id": "A", "title": "T", "a b": "c"}).endswith("that this allows")
+    assert refusal(rest, b"[]").endswith("in braces")
+
+
 def test_all_of_the_tate_records_become_events_with_every_field_they_had() -> None:
     tate = load_mapping("tate")
     with TATE.open("rb") as file:
-        events = list(read_events(lines(file), Stamp(), tate.convert))
+        events = list(read_events(lines(file), Stamp(), tate))
     records = [msgspec.json.decode(line) for line in TATE.read_bytes().splitlines()]
     assert len(events) == len(records) == 2000
     for event, record in zip(events, records, strict=True):

@@ -1,11 +1,14 @@
 """The producer: whatever fails, an image's events arrive in order, and nothing is lost."""
 
+import datetime as dt
 import itertools
 import random
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import (
+    ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
     NoCredentialsError,
@@ -23,8 +26,10 @@ from lockstep.producer import (
     Producer,
     Progress,
     PutError,
+    PutReport,
     Stamp,
     StreamRefusedError,
+    moment,
 )
 from shared.event import Event, InvalidEventError
 from tests.builders import decoded, image, image_event
@@ -404,3 +409,45 @@ def test_stamps_rise_when_the_clock_stands_still_or_goes_back() -> None:
     stamp = Stamp(lambda: next(moments))
     noon = int(NOON * 1_000_000)
     assert [stamp() for _ in range(5)] == [noon, noon + 1, noon + 2, noon + 3, noon + 1_000_000]
+
+
+def test_the_first_stamp_of_a_clock_at_its_beginning_is_the_lowest_version() -> None:
+    assert Stamp(lambda: 0.0)() == 1
+
+
+def test_a_stamp_tells_its_moment() -> None:
+    stamped = Stamp(lambda: NOON + 0.25)()
+    assert moment(stamped) == dt.datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (0, ""),
+        (1, " (A version 1)"),
+        (3, " (A version 1, A version 2, A version 3)"),
+        (4, " (A version 1, A version 2, A version 3 and 1 more)"),
+    ],
+)
+def test_what_is_not_put_is_counted_and_its_first_named(count: int, named: str) -> None:
+    not_put = [event("A", version) for version in range(1, count + 1)]
+    assert str(PutError("why", PutReport(7, 0, 0.0), not_put)) == (
+        f"why; 7 events are put, {count} read events are not{named}, nor is what was not read yet: "
+        "mend the cause and put them again"
+    )
+
+
+def test_the_report_says_how_long_it_took() -> None:
+    time = VirtualTime()
+    time.now = 100.0
+    stream = ScriptedStream(Fail(lost()), Fail(lost()))
+    report = Producer(stream, STREAM, clock=time.clock).put([event()])
+    assert report.seconds == pytest.approx(sum(time.slept))
+    assert len(time.slept) == 2
+
+
+@pytest.mark.parametrize("told", [{}, {"ResponseMetadata": {}}])
+def test_an_error_without_a_status_may_pass(told: dict[str, Any]) -> None:
+    error = ClientError(cast("Any", {"Error": {"Code": "SomethingNew"}, **told}), "PutRecords")
+    report = Producer(ScriptedStream(Fail(error)), STREAM, clock=VirtualTime().clock).put([event()])
+    assert (report.put, report.resent) == (1, 1)

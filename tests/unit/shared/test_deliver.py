@@ -1,7 +1,8 @@
 """Delivery: the rules of DESIGN.md, Writing, on a sink whose failures are items in a list."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -9,17 +10,17 @@ import pytest
 
 from shared.change import Change, digest_of
 from shared.deliver import REPORTING_SECONDS, Clock, Delivery, deliver
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.event import Image, digest
+from shared.outcome import Failed, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
 from tests.builders import HORIZON, image, image_event, kinesis_record, kinesis_records
 from tests.builders import sequence_number as at
+from tests.memory_sink import MemorySink
 
 
-class Shelf:
-    """A store in memory, under the guard, that misbehaves as told."""
-
-    longest_send = 5.0
+class Shelf(MemorySink):
+    """The store in memory, which refuses single versions and fails images until it recovers."""
 
     def __init__(
         self,
@@ -27,51 +28,26 @@ class Shelf:
         refuses: Sequence[tuple[str, int]] = (),
         fails: Sequence[str] = (),
         recovers_after: int = 1000,
-        raises: Sequence[Exception] = (),
-        schema_error: Exception | None = None,
+        raises: Sequence[SinkError] = (),
+        schema_error: SinkError | None = None,
         per_request: int = 100,
     ) -> None:
-        self.stored: dict[str, Change] = {}
-        self.sent: list[list[tuple[str, int]]] = []
-        self.checks = 0
+        schema = repeat(schema_error)
+        super().__init__(*raises, schema=schema, per_request=per_request, longest_send=5.0)
         self._refuses = refuses
         self._fails = fails
         self._recovers_after = recovers_after
-        self._raises = list(raises)
-        self._schema_error = schema_error
-        self._per_request = per_request
 
-    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        for start in range(0, len(changes), self._per_request):
-            yield changes[start : start + self._per_request]
-
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        self.sent.append([(change.image_id, change.version) for change in changes])
-        if self._raises:
-            raise self._raises.pop(0)
-        return [self._one(change) for change in changes]
-
-    def check(self) -> None:
-        self.checks += 1
-        if self._schema_error:
-            raise self._schema_error
-
-    def _one(self, change: Change) -> Outcome:
+    def write(self, change: Change) -> Outcome:
         if (change.image_id, change.version) in self._refuses:
             return Refused("mapper_parsing_exception")
         if change.image_id in self._fails and len(self.sent) <= self._recovers_after:
             return Failed("throttled")
-        there = self.stored.get(change.image_id)
-        if there is None or there.version < change.version:
-            self.stored[change.image_id] = change
-            return Applied()
-        if there.version > change.version:
-            return Stale()
-        return Duplicate() if digest_of(there) == digest_of(change) else Conflict("other content")
+        return super().write(change)
 
     @property
-    def versions(self) -> dict[str, int]:
-        return {image_id: change.version for image_id, change in self.stored.items()}
+    def asked(self) -> list[list[tuple[str, int]]]:
+        return [[(change.image_id, change.version) for change in request] for request in self.sent]
 
 
 class Box:
@@ -114,7 +90,10 @@ class Watch:
 
 
 def delivered(
-    records: list[dict[str, Any]], shelf: Shelf, box: Box | None = None, watch: Watch | None = None
+    records: list[dict[str, Any]],
+    shelf: MemorySink,
+    box: Box | None = None,
+    watch: Watch | None = None,
 ) -> Delivery:
     return deliver(
         records,
@@ -148,7 +127,7 @@ def test_only_the_highest_version_of_an_image_is_written() -> None:
     shelf = Shelf()
     records = kinesis_records(image_event("a", 2), image_event("a", 3), image_event("a", 1))
     delivery = delivered(records, shelf)
-    assert shelf.sent == [[("a", 3)]]
+    assert shelf.asked == [[("a", 3)]]
     assert delivery.counts == {"Applied": 1, "Stale": 2}
 
 
@@ -161,8 +140,13 @@ def test_of_equal_versions_the_first_is_written_and_the_other_is_a_conflict() ->
     shelf, box = Shelf(), Box()
     delivery = delivered(kinesis_records(image_event("a", 5), other("a", 5)), shelf, box)
     assert box.reasons == [(at(2), "conflict")]
-    assert shelf.sent == [[("a", 5)]]
+    assert shelf.asked == [[("a", 5)]]
     assert delivery.counts == {"Applied": 1, "Quarantined": 1}
+    (record,) = delivery.quarantined
+    stored, this = (digest(Image(name)) for name in ("a at version 5", "something else"))
+    assert record.detail == (
+        f"version 5 is taken by other content: stored is digest {stored}, this is {this}"
+    )
 
 
 def test_a_tombstone_and_an_image_of_the_same_version_are_a_conflict() -> None:
@@ -178,7 +162,17 @@ def test_a_conflict_with_the_store_is_quarantined_and_what_the_store_holds_is_a_
     replay = kinesis_records(other("a", 5), image_event("a", 5), image_event("a", 4))
     delivery = delivered(replay, shelf, box)
     assert box.reasons == [(at(1), "conflict")]
+    (record,) = delivery.quarantined
+    assert record.detail.startswith("version 5 is taken: stored is digest ")
     assert delivery.counts == {"Quarantined": 1, "Duplicate": 1, "Stale": 1}
+
+
+def test_what_a_conflict_shows_to_be_superseded_is_not_sent() -> None:
+    shelf = Shelf()
+    delivered(kinesis_records(image_event("a", 5)), shelf)
+    replay = kinesis_records(other("a", 5), image_event("a", 4))
+    assert delivered(replay, shelf).counts == {"Quarantined": 1, "Stale": 1}
+    assert shelf.asked == [[("a", 5)], [("a", 5)]]
 
 
 def test_equal_versions_below_the_stored_one_are_stale_not_in_conflict() -> None:
@@ -194,7 +188,7 @@ def test_after_a_refusal_the_next_highest_version_is_written() -> None:
     records = kinesis_records(*(image_event("a", n) for n in (1, 2, 3)), image_event("b"))
     delivery = delivered(records, shelf, box)
     assert shelf.versions == {"a": 1, "b": 1}
-    assert shelf.sent == [[("a", 3), ("b", 1)], [("a", 2)], [("a", 1)]]
+    assert shelf.asked == [[("a", 3), ("b", 1)], [("a", 2)], [("a", 1)]]
     assert sorted(box.reasons) == [(at(2), "refused_by_store"), (at(3), "refused_by_store")]
     assert delivery.checkpoint is None
 
@@ -220,6 +214,8 @@ def test_a_refusal_with_an_unreadable_schema_is_not_settled() -> None:
     box = Box()
     delivery = delivered(kinesis_records(image_event("a")), shelf, box)
     assert delivery.checkpoint == at(1)
+    why = "refused (mapper_parsing_exception), and the schema is unknown: timeout"
+    assert delivery.failures == {why: 1}
     assert box.kept == {}
 
 
@@ -245,7 +241,7 @@ def test_the_checkpoint_compares_sequence_numbers_as_numbers() -> None:
 def test_a_transient_failure_is_retried_with_pauses_and_alone() -> None:
     shelf, watch = Shelf(fails=["a"], recovers_after=2), Watch()
     delivery = delivered(kinesis_records(image_event("a"), image_event("b")), shelf, watch=watch)
-    assert shelf.sent == [[("a", 1), ("b", 1)], [("a", 1)], [("a", 1)]]
+    assert shelf.asked == [[("a", 1), ("b", 1)], [("a", 1)], [("a", 1)]]
     assert watch.slept == [0.1, 0.2]
     assert delivery.checkpoint is None
 
@@ -254,13 +250,14 @@ def test_a_failure_is_not_sent_again_because_another_image_falls_back() -> None:
     shelf = Shelf(fails=["a"], recovers_after=2, refuses=[("b", 2)])
     records = kinesis_records(image_event("a"), image_event("b", 2), image_event("b", 1))
     delivered(records, shelf)
-    assert shelf.sent == [[("a", 1), ("b", 2)], [("b", 1)], [("a", 1)]]
+    assert shelf.asked == [[("a", 1), ("b", 2)], [("b", 1)], [("a", 1)]]
 
 
-def test_retries_are_bounded() -> None:
-    shelf = Shelf(fails=["a"])
-    delivered(kinesis_records(image_event("a")), shelf)
+def test_retries_are_bounded_and_none_is_waited_for_after_the_last() -> None:
+    shelf, watch = Shelf(fails=["a"]), Watch()
+    delivered(kinesis_records(image_event("a")), shelf, watch=watch)
     assert len(shelf.sent) == 4
+    assert len(watch.slept) == 3
 
 
 def test_a_failed_request_holds_back_only_its_own_images() -> None:
@@ -269,17 +266,21 @@ def test_a_failed_request_holds_back_only_its_own_images() -> None:
     delivery = delivered(shelf_records, shelf, watch=Watch(6.05))
     assert shelf.versions == {"c": 1}
     assert delivery.checkpoint == at(1)
+    assert delivery.failures == {"timeout": 2}
+
+
+def test_a_store_that_answers_for_fewer_changes_than_it_was_sent_settles_nothing() -> None:
+    class Terse(Shelf):
+        def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+            return super().send(changes)[1:]
+
+    with pytest.raises(ValueError, match="shorter"):
+        delivered(kinesis_records(image_event("a"), image_event("b")), Terse())
 
 
 def test_a_refused_request_is_cut_down_to_the_one_bad_change() -> None:
-    class Fussy(Shelf):
-        def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-            if any(change.image_id == "d" for change in changes):
-                self.sent.append([(change.image_id, change.version) for change in changes])
-                raise RequestRefusedError("ValidationException")
-            return super().send(changes)
-
-    shelf, box = Fussy(), Box()
+    shelf = MemorySink(always={"d": RequestRefusedError("ValidationException")}, longest_send=5.0)
+    box = Box()
     delivery = delivered(kinesis_records(*(image_event(name) for name in "abcdef")), shelf, box)
     assert sorted(shelf.versions) == ["a", "b", "c", "e", "f"]
     assert box.reasons == [(at(4), "refused_by_store")]
@@ -314,6 +315,13 @@ def test_no_request_is_started_that_may_outlast_the_invocation() -> None:
     assert delivery.failures == {"no time left in this invocation": 1}
 
 
+def test_a_request_is_started_that_ends_just_in_time() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf.longest_send + REPORTING_SECONDS)
+    assert delivered(kinesis_records(image_event("a")), shelf, watch=watch).checkpoint is None
+    assert shelf.versions == {"a": 1}
+
+
 @pytest.mark.parametrize("seconds", [5.9, 3.5])
 def test_a_timeout_too_short_for_one_request_is_a_misconfiguration(seconds: float) -> None:
     with pytest.raises(MisconfiguredError, match="timeout is too short"):
@@ -334,6 +342,7 @@ def test_poison_is_quarantined_whole_and_its_neighbours_are_stored() -> None:
     assert shelf.versions == {"a": 1, "b": 1}
     assert delivery.checkpoint is None
     (record,) = box.kept.values()
+    assert delivery.quarantined == [record]
     assert msgspec.to_builtins(record) == {
         "function": "write_to_es",
         "stream": "lockstep-images",
@@ -386,6 +395,7 @@ def test_no_record_is_set_aside_when_there_is_no_time_for_it() -> None:
     delivery = delivered(kinesis_records(image_event("a"), b"\xff"), shelf, box, watch)
     assert box.kept == {}
     assert delivery.checkpoint == at(2)
+    assert delivery.failures == {"no time left in this invocation": 1}
 
 
 def test_a_quarantine_that_hangs_holds_up_no_good_event() -> None:

@@ -60,6 +60,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "the highest version": image_event(version=MAX_VERSION),
     "every character an id may have": image_event("a0A-._:" + "z" * 249),
     "another zone": image_event(occurred_at="2026-11-21T08:00:00+05:30"),
+    "the zone farthest to the east": image_event(occurred_at="2026-11-21T08:00:00+18:00"),
+    "the zone farthest to the west": image_event(image=image(taken_at="2026-11-21T08:00:00-18:00")),
     "a zone in small letters": image_event(occurred_at="2026-11-21t08:00:00z"),
     "an empty description": image_event(image=image(description="")),
     "no tags and no attributes": image_event(image=image(tags=[], attributes={})),
@@ -91,6 +93,13 @@ NO_EVENT: dict[str, dict[str, Any]] = {
     "an empty id": image_event(""),
     "an id of 257 characters": image_event("a" * 257),
     "a time without zone": image_event(occurred_at="2026-11-21T08:00:00"),
+    "a time beyond every zone": image_event(occurred_at="2026-11-21T08:00:00+18:01"),
+    "a removal's time beyond every zone": image_event(
+        event_type="image.deleted", occurred_at="2026-11-21T08:00:00-23:59"
+    ),
+    "an image's time beyond every zone": image_event(
+        image=image(taken_at="2026-11-21T08:00:00-18:01")
+    ),
     "a time that is a number": image_event(occurred_at=1795248000),
     "65 tags": image_event(image=image(tags=["t"] * 65)),
     "a tag that is a number": image_event(image=image(tags=[1])),
@@ -164,6 +173,11 @@ def test_lengths_count_in_bytes_not_in_characters(fields: dict[str, Any]) -> Non
     assert "bytes of UTF-8" in found.detail
 
 
+def test_an_offset_that_no_zone_has_is_named_with_its_place() -> None:
+    late = refusal(image_event(image=image(taken_at="2026-11-21T08:00:00-23:59")))
+    assert late.detail.startswith("$.image.taken_at: -23:59 ")
+
+
 def test_of_repeated_keys_the_last_counts() -> None:
     data = msgspec.json.encode(image_event())[:-1] + b',"version":7,"\\u0074ype":"image.updated"}'
     event = decode(data)
@@ -202,7 +216,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
-times = st.datetimes(timezones=st.timezones()).map(dt.datetime.isoformat) | texts
+offsets = st.timedeltas(-dt.timedelta(hours=23), dt.timedelta(hours=23)).map(
+    lambda offset: dt.timezone(dt.timedelta(minutes=offset // dt.timedelta(minutes=1)))
+)
+zones = st.timezones() | offsets
+times = st.datetimes(timezones=zones).map(dt.datetime.isoformat) | texts
 images = st.fixed_dictionaries(
     {"name": texts | json_values},
     optional={

@@ -5,12 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError
 
 from shared.quarantine import BucketQuarantine, QuarantineError, quarantined
 from tests.builders import change, record
@@ -60,7 +55,6 @@ def test_a_record_that_is_there_already_is_durable() -> None:
         refusal("AccessDenied"),
         refusal("ConditionalRequestConflict"),
         ConnectTimeoutError(endpoint_url="http://s3"),
-        ReadTimeoutError(endpoint_url="http://s3"),
         ConnectionClosedError(endpoint_url="http://s3"),
         {},
     ],

@@ -14,7 +14,7 @@ from botocore.exceptions import (
 from botocore.stub import Stubber
 
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
-from shared.outcome import Applied, Failed, Refused, Stale
+from shared.outcome import Applied, Conflict, Failed, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 from tests.builders import change
 
@@ -163,8 +163,7 @@ def test_a_statement_that_fails_without_a_reason_may_work_later(
     table: ImageTable, stub: Stubber
 ) -> None:
     answers(stub, {"Error": {}})
-    (failed,) = table.send([change()])
-    assert isinstance(failed, Failed)
+    assert table.send([change()]) == [Failed("table images: None: no message")]
 
 
 @pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded"])
@@ -230,8 +229,7 @@ def test_an_item_that_comes_and_goes_is_given_up_after_bounded_rounds(
 ) -> None:
     for answer in [DUPLICATE_ITEM, GONE, DUPLICATE_ITEM, GONE][:ROUNDS]:
         answers(stub, answer)
-    (failed,) = table.send([change()])
-    assert isinstance(failed, Failed)
+    assert table.send([change()]) == [Failed("appears and disappears in the table")]
 
 
 def test_a_guard_that_defends_a_lower_version_is_never_believed(
@@ -241,6 +239,29 @@ def test_a_guard_that_defends_a_lower_version_is_never_believed(
         answers(stub, HIGHER)
     (failed,) = table.send([change("T1", 10, "image.updated")])
     assert isinstance(failed, Failed)
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"), [({}, "None"), ({"version": {"S": "9"}}, "{'S': '9'}")]
+)
+def test_an_item_without_a_number_for_a_version_is_left_to_people(
+    table: ImageTable, stub: Stubber, version: Mapping[str, Any], shown: str
+) -> None:
+    defended = {"Error": GONE["Error"] | {"Item": {"image_id": {"S": "T1"}, **version}}}
+    answers(stub, defended)
+    (refused,) = table.send([change("T1", 5, "image.updated")])
+    assert refused == Refused(
+        f"the item in the table has a version that is no number, {shown}: mend or delete that item"
+    )
+
+
+def test_an_image_without_digest_is_other_content(table: ImageTable, stub: Stubber) -> None:
+    item = {"image_id": {"S": "T1"}, "version": {"N": "5"}}
+    answers(stub, {"Error": GONE["Error"] | {"Item": item}})
+    (conflict,) = table.send([change("T1", 5, "image.deleted")])
+    assert conflict == Conflict(
+        "version 5 is taken: stored is an image without digest, this is a tombstone"
+    )
 
 
 def test_every_request_of_a_send_is_counted_in_its_longest_time(table: ImageTable) -> None:
@@ -261,3 +282,23 @@ def test_a_key_schema_that_cannot_be_read_is_no_schema_of_ours(
     error(stub, code, status, "describe_table")
     with pytest.raises(meaning, match="table images"):
         table.check()
+
+
+def test_a_check_that_is_answered_with_nothing_has_failed(table: ImageTable, stub: Stubber) -> None:
+    stub.add_response("describe_table", {})
+    with pytest.raises(RequestFailedError, match="table images: an empty answer"):
+        table.check()
+
+
+def test_a_check_names_the_key_that_is_not_ours(table: ImageTable, stub: Stubber) -> None:
+    names = {"image_id": "HASH", "version": "RANGE"}
+    schema = {
+        "AttributeDefinitions": [{"AttributeName": one, "AttributeType": "S"} for one in names],
+        "KeySchema": [{"AttributeName": one, "KeyType": kind} for one, kind in names.items()],
+    }
+    stub.add_response("describe_table", {"Table": schema})
+    with pytest.raises(MisconfiguredError) as raised:
+        table.check()
+    assert str(raised.value) == (
+        "table images: its key is image_id S HASH, version S RANGE, expected is image_id S HASH"
+    )

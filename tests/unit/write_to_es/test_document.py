@@ -1,13 +1,26 @@
 """The index document and its mapping: everything an image may carry has its place."""
 
+import datetime as dt
+import re
 from typing import Any
 
 import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
 
-from functions.write_to_es.document import Attribute, Document, document_from
+from functions.write_to_es.document import (
+    Attribute,
+    Document,
+    MalformedDocumentError,
+    change_in,
+    document_from,
+)
 from functions.write_to_es.index import definition
-from shared.event import Image
-from tests.builders import change, image
+from shared.change import Put, change_from
+from shared.event import MAX_VERSION, Event, Image, decode, digest, encode
+from tests.builders import HORIZON, change, image, record
 
 
 def test_the_mapping_knows_every_field_of_the_document_and_no_other() -> None:
@@ -67,3 +80,90 @@ def test_a_tombstone_keeps_what_guards_and_nothing_of_the_image() -> None:
         "expires_at",
     }
     assert tombstone["deleted"] is True
+
+
+def tombstone() -> dict[str, Any]:
+    return dict(msgspec.to_builtins(document_from(change("T1", 3, "image.deleted"))))
+
+
+def of_an_image(**fields: Any) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(document_from(change("T1", 3, image=image("n", **fields)))))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+ZONES = st.integers(-14 * 60, 14 * 60).map(
+    lambda minutes: dt.timezone(dt.timedelta(minutes=minutes))
+)
+TIMES = st.datetimes(timezones=ZONES)
+IMAGES = st.builds(
+    Image,
+    name=TEXT.filter(bool),
+    **{name: TEXT | st.just(UNSET) for name in ("description", "url", "content_type", "checksum")},
+    **dict.fromkeys(
+        ("size_bytes", "width", "height"), st.integers(0, MAX_VERSION) | st.just(UNSET)
+    ),
+    uploaded_by=TEXT | st.just(UNSET),
+    taken_at=TIMES | st.just(UNSET),
+    tags=st.lists(TEXT, max_size=4).map(tuple) | st.just(UNSET),
+    attributes=st.dictionaries(
+        st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,9}", fullmatch=True), TEXT, max_size=4
+    )
+    | st.just(UNSET),
+)
+EVENTS = st.builds(
+    Event,
+    type=st.sampled_from(["image.uploaded", "image.updated"]),
+    image_id=st.just("T1"),
+    version=st.integers(1, 10**15),
+    occurred_at=TIMES,
+    image=IMAGES,
+) | st.builds(
+    Event,
+    type=st.just("image.deleted"),
+    image_id=st.just("T1"),
+    version=st.integers(1, 10**15),
+    occurred_at=TIMES,
+)
+
+
+@given(EVENTS)
+def test_a_document_gives_back_the_whole_change_but_for_its_place_in_the_stream(
+    event: Event,
+) -> None:
+    """So a table that lost an image can get it from the index; with the very same digest."""
+    before = change_from(decode(encode(event)), record(), horizon=HORIZON)
+    after = change_in(msgspec.json.decode(msgspec.json.encode(document_from(before))))
+    there = {"shard_id": before.shard_id, "sequence_number": before.sequence_number}
+    assert msgspec.structs.replace(after, **there) == before
+    if isinstance(after, Put):
+        assert digest(after.image) == after.digest
+    assert (after.shard_id, after.sequence_number) == ("restored-from-the-index", "0")
+
+
+def test_fields_of_others_beside_ours_do_not_matter() -> None:
+    assert change_in(of_an_image() | {"embedding": [0.1]}) == change_in(of_an_image())
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({}, "image_id"),
+        (of_an_image() | {"version": "3"}, "version"),
+        (of_an_image() | {"name": ""}, ">= 1"),
+        (of_an_image() | {"taken_at": "yesterday"}, "RFC3339"),
+        (of_an_image() | {"attributes": [{"name": "a"}]}, "value"),
+        (of_an_image() | {"expires_at": 1}, "expires_at too much"),
+        (tombstone() | {"name": "n"}, "a tombstone, with name too much"),
+        (tombstone() | {"digest": "d"}, "digest too much"),
+        ({**of_an_image(), "digest": None}, "digest"),
+        ({name: value for name, value in of_an_image().items() if name != "digest"}, "digest"),
+        ({name: value for name, value in of_an_image().items() if name != "name"}, "name"),
+        (
+            {name: value for name, value in tombstone().items() if name != "expires_at"},
+            "expires_at is missing",
+        ),
+    ],
+)
+def test_what_no_change_of_ours_makes_is_malformed(source: dict[str, Any], says: str) -> None:
+    with pytest.raises(MalformedDocumentError, match=re.escape(says)):
+        change_in(source)

@@ -11,10 +11,11 @@ from opensearchpy.exceptions import ConnectionError as NotConnected
 from opensearchpy.exceptions import ConnectionTimeout
 
 from functions.write_to_es.connect import LONGEST_DETAIL
-from functions.write_to_es.sink import ImageIndex
+from functions.write_to_es.sink import MAX_REQUEST_BYTES, ImageIndex
+from shared.change import Change
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
-from tests.builders import change
+from tests.builders import change, image
 
 type Answer = tuple[int, str] | Exception
 JSON = {"content-type": "application/json; charset=UTF-8"}
@@ -22,16 +23,24 @@ HTML = {"content-type": "text/html"}
 
 
 class Scripted(Connection):
-    """A connection that gives these answers, one after another."""
+    """A connection that gives these answers, one after another, and keeps what it was sent."""
 
     def __init__(
-        self, *, answers: list[Answer], headers_of_answers: Mapping[str, str], **kwargs: Any
+        self,
+        *,
+        answers: list[Answer],
+        headers_of_answers: Mapping[str, str],
+        bodies: list[bytes],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._answers = answers
         self._headers = headers_of_answers
+        self._bodies = bodies
 
-    def perform_request(self, *_: Any, **__: Any) -> Any:
+    def perform_request(self, *args: Any, **_: Any) -> Any:
+        _method, _url, _parameters, body = args
+        self._bodies.append(body)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -41,13 +50,16 @@ class Scripted(Connection):
         return status, self._headers, text
 
 
-def index_that_answers(*answers: Answer, headers: Mapping[str, str] = JSON) -> ImageIndex:
+def index_that_answers(
+    *answers: Answer, headers: Mapping[str, str] = JSON, bodies: list[bytes] | None = None
+) -> ImageIndex:
     script = list(answers)
     client = OpenSearch(
         ["http://127.0.0.1:1"],
         connection_class=Scripted,
         answers=script,
         headers_of_answers=headers,
+        bodies=[] if bodies is None else bodies,
         max_retries=0,
     )
     return ImageIndex(client, "images", longest_request=5.0)
@@ -84,6 +96,10 @@ def sent(*answers: Answer, count: int = 1, headers: Mapping[str, str] = JSON) ->
 
 
 CREATED: Mapping[str, Any] = {"status": 201}
+GONE = (
+    "version 5 meets a document deleted behind our back, which OpenSearch remembers for a minute "
+    "(index.gc_deletes)"
+)
 
 
 class TestItems:
@@ -229,12 +245,28 @@ class TestWholeRequest:
             index_that_answers((503, "{}")).check()
         with pytest.raises(MisconfiguredError):
             index_that_answers((403, "{}")).check()
-        with pytest.raises(MisconfiguredError):
+        with pytest.raises(MisconfiguredError, match=r"^index images: RequestError\(400"):
             index_that_answers((400, "{}")).check()
 
     def test_a_mapping_that_was_cut_off_says_nothing_of_the_deployment(self) -> None:
         with pytest.raises(RequestFailedError, match="an empty answer"):
             index_that_answers((200, "")).check()
+
+    @pytest.mark.parametrize(
+        ("indices", "says"),
+        [
+            (["images"], "images is an index, expected is an alias"),
+            (["i2", "i1"], "alias images stands for i1, i2, expected is one"),
+            ([], "alias images stands for , expected is one"),
+            (["i1"], "index i1 behind images: "),
+        ],
+    )
+    def test_a_check_says_what_stands_behind_the_alias(
+        self, indices: Sequence[str], says: str
+    ) -> None:
+        answer = json.dumps({name: {"mappings": {"dynamic": "true"}} for name in indices})
+        with pytest.raises(MisconfiguredError, match=f"^{says}"):
+            index_that_answers((200, answer)).check()
 
 
 class TestGuard:
@@ -253,6 +285,20 @@ class TestGuard:
         assert isinstance(conflict, Conflict)
         assert "digest d of version 4, moved to 7 behind our back" in conflict.detail
 
+    def test_an_image_without_digest_is_other_content(self) -> None:
+        (conflict,) = sent(bulk(held_off(5)), mget(stored("T0", 5, version=5)))
+        digest = getattr(change("T0", 5), "digest", None)
+        assert conflict == Conflict(
+            f"version 5 is taken: stored is an image without digest, this is digest {digest}"
+        )
+
+    def test_a_look_asks_for_no_more_than_it_compares(self) -> None:
+        bodies: list[bytes] = []
+        answers = bulk(held_off(6)), mget(stored("T0", 6, version=6))
+        index_that_answers(*answers, bodies=bodies).send([change("T0", 5)])
+        look = {"docs": [{"_id": "T0", "_source": ["version", "deleted", "digest"]}]}
+        assert json.loads(bodies[1]) == look
+
     def test_a_document_overtaken_in_between_is_stale(self) -> None:
         assert sent(bulk(held_off(5)), mget(stored("T0", 7, version=7))) == [Stale()]
 
@@ -270,24 +316,30 @@ class TestGuard:
         assert [type(outcome) for outcome in outcomes] == [Stale, Conflict, Applied, Duplicate]
 
     @pytest.mark.parametrize(
-        "answer",
+        ("answer", "why"),
         [
-            (503, "{}"),
-            (400, "{}"),
-            mget(),
-            mget({"_id": "T9", "found": False}),
-            (200, "{"),
-            mget({"_id": "T1", "error": {"type": "no_shard_available_action_exception"}}),
-            mget({"_id": "T1", "found": False}),
-            mget(stored("T1", 4, version=4)),
+            ((503, "{}"), "index images: TransportError(503"),
+            ((400, "{}"), "index images: RequestError(400"),
+            (mget(), "index images: 0 documents for 1 ids"),
+            (mget({"_id": "T9", "found": False}), "index images: 1 documents for 1 ids"),
+            ((200, "{"), "index images: the answer is not JSON, or cut off"),
+            (
+                mget({"_id": "T1", "error": {"type": "no_shard_available_action_exception"}}),
+                "no_shard_available_action_exception: no reason given",
+            ),
+            (mget({"_id": "T1", "found": False}), GONE),
+            (mget({"_id": "T1", "found": False, "_version": 7}), GONE),
+            (mget({"_id": "T1", "found": True}), GONE),
+            (mget(stored("T1", 4, version=4)), GONE),
         ],
     )
     def test_a_look_that_does_not_tell_leaves_only_the_unclear_for_later(
-        self, answer: Answer
+        self, answer: Answer, why: str
     ) -> None:
         applied, unclear = sent(bulk(CREATED, held_off(5)), answer, count=2)
         assert applied == Applied()
         assert isinstance(unclear, Failed)
+        assert unclear.detail.startswith(why)
 
     def test_a_look_that_is_forbidden_is_a_misconfiguration(self) -> None:
         with pytest.raises(MisconfiguredError, match="403"):
@@ -296,3 +348,23 @@ class TestGuard:
 
 def test_a_send_and_its_look_fit_into_the_longest_send() -> None:
     assert index_that_answers().longest_send == 10.0
+
+
+def described(number: int, length: int) -> Change:
+    return change(f"T{number:03}", image=image(description="x" * length))
+
+
+def bytes_of(*changes: Change) -> int:
+    bodies: list[bytes] = []
+    index_that_answers(bulk(*[CREATED] * len(changes)), bodies=bodies).send(changes)
+    return len(bodies[0])
+
+
+def test_a_request_is_filled_to_its_last_byte_and_no_further() -> None:
+    index = index_that_answers()
+    most = [described(number, 32_000) for number in range(162)]
+    room = MAX_REQUEST_BYTES - bytes_of(*most) - bytes_of(described(162, 1)) + 1
+    assert 0 < room < 32_768
+    fitting, too_long = described(162, room), described(162, room + 1)
+    assert [*map(len, index.requests([*most, fitting, *most, fitting]))] == [163, 163]
+    assert [*map(len, index.requests([*most, too_long]))] == [162, 1]

@@ -1,0 +1,206 @@
+"""The decision: what both stores hold of one image in, what is to be done about it out. Pure.
+
+The newer side wins, be it a removal that is over; at the same version the table does. Nothing here
+lowers a version, and what cannot be mended without losing something is left to a person.
+"""
+
+import datetime as dt
+
+import msgspec
+
+from lockstep.audit.held import Held, Nothing, Sound, Unsound
+from shared.change import Change, Remove, digest_of
+from shared.event import MAX_VERSION
+from shared.record import MAX_AHEAD_US
+
+# A version from here on is a stamp, microseconds since 1970: below lies the year 2001.
+FIRST_STAMP = 10**15
+
+
+class Agree(msgspec.Struct, frozen=True):
+    """Both say the same: there is nothing to do."""
+
+
+class WriteTable(msgspec.Struct, frozen=True):
+    """The index is newer: its change goes into the table, under the guard."""
+
+    change: Change
+
+
+class WriteIndex(msgspec.Struct, frozen=True):
+    """The table is newer: its change goes into the index, under the guard."""
+
+    change: Change
+
+
+class OverwriteIndex(msgspec.Struct, frozen=True):
+    """One version, two contents: the table's goes into the index, unless that has moved on."""
+
+    change: Change
+
+
+class Republish(msgspec.Struct, frozen=True):
+    """A guard stands above what is right: this change, of a higher version, goes into both."""
+
+    change: Change
+
+
+class LeaveIndex(msgspec.Struct, frozen=True):
+    """What the table has forgotten, or outlived, leaves the index, unless it moves on."""
+
+    image_id: str
+    guard: int
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """The index's guard stands too high, and no higher version may be given.
+
+    The document leaves the index; the table's is written once OpenSearch has forgotten the
+    version, which takes it a minute (FACTS.md, OpenSearch).
+    """
+
+    image_id: str
+    guard: int
+
+
+class Tell(msgspec.Struct, frozen=True):
+    """Nothing can be done without losing something: a person must look."""
+
+    why: str
+
+
+type Decision = (
+    Agree | WriteTable | WriteIndex | OverwriteIndex | Republish | LeaveIndex | Forget | Tell
+)
+
+
+def decide(table: Held, index: Held, *, now: float, horizon: dt.timedelta) -> Decision:
+    """What is to be done so that both stores say the same of one image.
+
+    Args:
+        table: what the table holds.
+        index: what the index holds.
+        now: in seconds since 1970; a tombstone past its time counts as absence.
+        horizon: how long tombstones stay; what is older may have been deleted, and the tombstone
+            purged (DESIGN.md, Deletes).
+    """
+    match table, index:
+        case Sound(), Sound() if _same(table, index, now):
+            return Agree()
+        case Sound(), _ if not table.expired(now):
+            return _from_table(table.change, index, now)
+        case Unsound(), _:
+            return _over_item(table, index, now)
+    # The table has nothing, or a tombstone past its time.
+    match index:
+        case Nothing():
+            return Agree()
+        case Unsound():
+            return Tell(f"not in the table, and the index's is malformed: {index.why}")
+    outlived = isinstance(table, Sound) and index.version <= table.version
+    if index.expired(now):
+        return Agree()
+    if outlived or index.change.arrived_at / 1000 + horizon.total_seconds() <= now:
+        return LeaveIndex(index.change.image_id, index.guard)
+    return _into_table(index.change, index.guard, now)
+
+
+def _same(table: Sound, index: Sound, now: float) -> bool:
+    """Whether both say the same; a tombstone that has ended on one side only is still the same."""
+    if table.expired(now) or index.expired(now):
+        both_gone = isinstance(table.change, Remove) and isinstance(index.change, Remove)
+        return both_gone and table.version == index.version
+    return index.guard == index.version and says(table.change) == says(index.change)
+
+
+def says(change: Change) -> tuple[object, ...]:
+    """What two stores must say alike: all but where and when the record came.
+
+    A record that comes twice is the same event: each store keeps the arrival it saw first.
+    """
+    return (
+        change.image_id,
+        change.version,
+        digest_of(change),
+        change.event_type,
+        change.occurred_at,
+    )
+
+
+def _from_table(change: Change, index: Held, now: float) -> Decision:
+    """The table holds this change, for certain."""
+    match index:
+        case Nothing():
+            return WriteIndex(change)
+        case Sound() if index.version > change.version:
+            # Also of a removal past its time: the table never got it, and is to forget the image.
+            edited = index.guard < index.version  # no sink of ours leaves it so
+            if edited and digest_of(index.change) == digest_of(change):
+                return _into_index(change, index.guard, now)
+            return _into_table(index.change, index.guard, now)
+        case Sound() if index.expired(now):
+            return _into_index(change, index.guard, now, hidden=True)
+        case Unsound() if index.version is not None and index.version > change.version:
+            return Tell(
+                f"the index says version {index.version}, malformed ({index.why}), the table "
+                f"{change.version}: put the image again"
+            )
+        case Sound() | Unsound():
+            guard = MAX_VERSION if index.guard is None else index.guard
+            return _into_index(change, guard, now)
+
+
+def _into_table(change: Change, guard: int, now: float) -> Decision:
+    """The index is newer; but what nobody could have sent must not freeze the image."""
+    if guard < change.version:
+        return Tell(
+            f"the index says version {change.version} under _version {guard}, which no sink of "
+            "ours writes: put the image again"
+        )
+    if _too_far_ahead(change.version, now):
+        return Tell(f"the index says version {change.version}, more than a day ahead of now")
+    return WriteTable(change)
+
+
+def _into_index(change: Change, guard: int, now: float, *, hidden: bool = False) -> Decision:
+    """The table's change, past the index's guard. What readers see is not to vanish meanwhile."""
+    if guard < change.version:
+        return WriteIndex(change)
+    if guard == change.version:
+        return OverwriteIndex(change)
+    if hidden or not _may_follow(guard, change, now):
+        return Forget(change.image_id, guard)
+    return Republish(at_version(change, guard + 1))
+
+
+def _over_item(table: Unsound, index: Held, now: float) -> Decision:
+    """The table's item is not ours: only the index can say what it should be."""
+    why = f"the table's item is malformed: {table.why}"
+    if not isinstance(index, Sound) or index.expired(now):
+        return Tell(f"{why}; the index has no better one: put the image again")
+    if table.guard is None:
+        return Tell(f"{why}; its version is no number: delete the item, then repair")
+    if table.guard < index.version:
+        return _into_table(index.change, index.guard, now)
+    above = max(table.guard, index.guard)
+    if table.guard == index.version and _may_follow(above, index.change, now):
+        return Republish(at_version(index.change, above + 1))
+    return Tell(f"{why}; its guard stands at {table.guard}: put the image again, above that")
+
+
+def at_version(change: Change, version: int) -> Change:
+    """The same change under another version."""
+    return msgspec.structs.replace(change, version=version)
+
+
+def _may_follow(guard: int, change: Change, now: float) -> bool:
+    """Whether the next number after this guard may be given to the image.
+
+    Only where versions are stamps: where a source counts them, that number is its own next one,
+    and a rightful event would be taken for a stale one. And never one that would freeze it.
+    """
+    return change.version >= FIRST_STAMP and not _too_far_ahead(guard + 1, now)
+
+
+def _too_far_ahead(version: int, now: float) -> bool:
+    return version > min(int(now * 1_000_000) + MAX_AHEAD_US, MAX_VERSION)

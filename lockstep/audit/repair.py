@@ -1,0 +1,375 @@
+"""The repair: decides about each difference, and does what was decided, until both stores agree.
+
+Every write goes through the sinks of the handlers, under their guard; but for two corrections of
+the index (`lockstep.audit.corrections`). So it is safe while the stream flows, and safe to run
+twice. What is decided is decided anew from what both stores hold at that moment.
+"""
+
+import datetime as dt
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import batched
+from typing import Literal, Protocol, assert_never
+
+import msgspec
+
+from lockstep.audit.audit import Time
+from lockstep.audit.compare import Difference
+from lockstep.audit.corrections import Removal
+from lockstep.audit.decide import (
+    Agree,
+    Decision,
+    Forget,
+    LeaveIndex,
+    OverwriteIndex,
+    Republish,
+    Tell,
+    WriteIndex,
+    WriteTable,
+    decide,
+)
+from lockstep.audit.held import Held, Nothing
+from lockstep.audit.stores import LOOKUP
+from shared.change import Change
+from shared.outcome import Applied, Duplicate, Failed, Outcome, Refused
+from shared.sink import RequestFailedError, RequestRefusedError, Sink
+
+EXAMPLES = 3
+# OpenSearch remembers a deleted document for a minute, and looks now and then.
+PATIENCE_SECONDS = 100.0
+LONGEST_PAUSE_SECONDS = 10.0
+# What keeps changing for so long is somebody else's doing.
+MOST_PASSES = 50
+
+Action = Literal[
+    "write_index",
+    "write_table",
+    "overwrite_index",
+    "republish",
+    "leave_index",
+    "forget",
+    "tell",
+]
+
+
+class Contents(Protocol):
+    """One store, read whole, a few images at once."""
+
+    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
+        """What is held of these images at this moment; those that are not there are left out."""
+        ...
+
+
+class IndexCorrections(Protocol):
+    """See `lockstep.audit.corrections.Corrections`."""
+
+    def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Write also where the index holds the same version."""
+        ...
+
+    def remove(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
+        """Take documents out of the index."""
+        ...
+
+
+class Differing(msgspec.Struct, frozen=True):
+    """An image that differs, and how."""
+
+    image_id: str
+    kind: Difference
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One image, and what is done about it, in words."""
+
+    image_id: str
+    detail: str
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What is to be done about one kind of difference."""
+
+    kind: Difference
+    action: Action
+    images: int
+    examples: Sequence[Example]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a repair would do. `images` are there in all, `changes` of them would be written."""
+
+    planned: Sequence[Planned]
+    images: int
+    changes: int
+    told: int
+
+    @property
+    def percent(self) -> float:
+        """The share of all images that would be written."""
+        return 100 * self.changes / max(1, self.images)
+
+
+class BrakeError(Exception):
+    """A repair would change more than it may; nothing is written."""
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """What a repair did.
+
+    `passes` that wrote something, `written` images by what was done about them, `told`: what a
+    person must see to, `unfinished`: what could not be written for now, and why.
+    """
+
+    passes: int
+    written: Mapping[str, int]
+    told: Sequence[Example]
+    unfinished: Sequence[Example]
+
+
+class Repair:
+    """Mends differences of one stack."""
+
+    def __init__(
+        self,
+        table: Contents,
+        index: Contents,
+        *,
+        table_sink: Sink,
+        index_sink: Sink,
+        corrections: IndexCorrections,
+        time: Time,
+        horizon: dt.timedelta,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            table: what the table holds.
+            index: what the index holds.
+            table_sink: the table, as its consumer writes it.
+            index_sink: the index, as its consumer writes it.
+            corrections: of the index.
+            time: the clock.
+            horizon: how long tombstones stay.
+        """
+        self._table = table
+        self._index = index
+        self._table_sink = table_sink
+        self._index_sink = index_sink
+        self._corrections = corrections
+        self._time = time
+        self._horizon = horizon
+
+    def plan(self, differing: Iterable[Differing], images: int) -> Plan:
+        """What there is to be done, as things stand; writes nothing.
+
+        Args:
+            differing: what an audit found.
+            images: how many there are in all.
+        """
+        counts: Counter[tuple[Difference, Action]] = Counter()
+        examples: dict[tuple[Difference, Action], list[Example]] = {}
+        for one, decision in self._decided(differing):
+            action = action_of(decision)
+            if action is None:
+                continue
+            row = one.kind, action
+            counts[row] += 1
+            if counts[row] <= EXAMPLES:
+                examples.setdefault(row, []).append(Example(one.image_id, in_words(decision)))
+        told = sum(count for (_, action), count in counts.items() if action == "tell")
+        return Plan(
+            planned=[
+                Planned(kind, action, count, examples[kind, action])
+                for (kind, action), count in sorted(counts.items())
+            ],
+            images=images,
+            changes=counts.total() - told,
+            told=told,
+        )
+
+    def apply(
+        self, differing: Iterable[Differing], on_progress: Callable[[int], None] = lambda _: None
+    ) -> Repaired:
+        """Do what there is to be done, again and again, until these images agree.
+
+        Raises:
+            MisconfiguredError: a store cannot be written by us.
+        """
+        written: Counter[Action] = Counter()
+        told: dict[str, str] = {}
+        passes, waited, pause = 0, 0.0, 1.0
+        left = differing
+        for _ in range(MOST_PASSES):
+            done = _Pass()
+            for some in batched(left, LOOKUP, strict=False):
+                self._mend(some, done)
+                on_progress(written.total() + done.written.total())
+            written += done.written
+            told |= done.told
+            passes += bool(done.written)
+            left = done.left
+            if not left or waited >= PATIENCE_SECONDS:
+                break
+            if not done.written:
+                self._time.sleep(pause)
+                waited += pause
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return Repaired(
+            passes=passes,
+            written=dict(sorted(written.items())),
+            told=[Example(image_id, why) for image_id, why in told.items()],
+            unfinished=[Example(one.image_id, done.whys.get(one.image_id, "")) for one in left],
+        )
+
+    def _decided(self, differing: Iterable[Differing]) -> Iterator[tuple[Differing, Decision]]:
+        """Each image, and what is to be done about it as things stand."""
+        for some in batched(differing, LOOKUP, strict=False):
+            image_ids = [one.image_id for one in some]
+            table, index = self._table.held(image_ids), self._index.held(image_ids)
+            for one in some:
+                yield (
+                    one,
+                    decide(
+                        table.get(one.image_id, Nothing()),
+                        index.get(one.image_id, Nothing()),
+                        now=self._time.now(),
+                        horizon=self._horizon,
+                    ),
+                )
+
+    def _mend(self, some: Sequence[Differing], done: "_Pass") -> None:
+        """Do what is to be done about these; what was tried is left to be looked at again."""
+        decided = list(self._decided(some))
+        outcomes = self._written([decision for _, decision in decided])
+        for one, decision in decided:
+            action = action_of(decision)
+            if action is None:
+                continue
+            if isinstance(decision, Tell):
+                done.told[one.image_id] = decision.why
+                continue
+            match outcomes[one.image_id]:
+                case Applied() | Duplicate():
+                    done.written[action] += 1
+                case Refused(detail):
+                    done.told[one.image_id] = detail
+                    continue
+                case outcome:
+                    done.whys[one.image_id] = getattr(outcome, "detail", "it was written meanwhile")
+            done.left.append(one)
+
+    def _written(self, decisions: Sequence[Decision]) -> Mapping[str, Outcome]:
+        """Write what is decided; what became of each image."""
+        table = [one.change for one in decisions if isinstance(one, WriteTable | Republish)]
+        in_table = _by_image(table, _write(self._table_sink, table))
+        # The table first: what gets no further is then simply newer in the table.
+        index = [
+            one.change
+            for one in decisions
+            if isinstance(one, WriteIndex)
+            or (isinstance(one, Republish) and in_table[one.change.image_id] == Applied())
+        ]
+        overwrite = [one.change for one in decisions if isinstance(one, OverwriteIndex)]
+        remove = [
+            Removal(one.image_id, one.guard)
+            for one in decisions
+            if isinstance(one, LeaveIndex | Forget)
+        ]
+        return {
+            **in_table,
+            **_by_image(index, _write(self._index_sink, index)),
+            **_by_image(overwrite, self._corrections.overwrite(overwrite)),
+            **_by_image(remove, self._corrections.remove(remove)),
+        }
+
+
+class _Pass:
+    """What one pass did, and what it left to be looked at again, with the reasons it was given."""
+
+    def __init__(self) -> None:
+        self.written: Counter[Action] = Counter()
+        self.told: dict[str, str] = {}
+        self.left: list[Differing] = []
+        self.whys: dict[str, str] = {}
+
+
+def brake(plan: Plan, at_most: float) -> None:
+    """Let a plan pass that changes no more than this share of all images, in percent.
+
+    Raises:
+        BrakeError: it would change more.
+    """
+    if plan.percent > at_most:
+        raise BrakeError(
+            f"{plan.changes:,} of {plan.images:,} images would be written, {plan.percent:.3g} %, "
+            f"more than {at_most:g} %: nothing is written; if that is right, say --at-most "
+            f"{_rounded_up(plan.percent):g}"
+        )
+
+
+def _rounded_up(percent: float) -> float:
+    return math.ceil(percent * 10) / 10
+
+
+_ACTIONS: Mapping[type, Action] = {
+    WriteIndex: "write_index",
+    WriteTable: "write_table",
+    OverwriteIndex: "overwrite_index",
+    Republish: "republish",
+    LeaveIndex: "leave_index",
+    Forget: "forget",
+    Tell: "tell",
+}
+
+
+def action_of(decision: Decision) -> Action | None:
+    """The decision's name in a report; None when there is nothing to do."""
+    return _ACTIONS.get(type(decision))
+
+
+def in_words(decision: Decision) -> str:
+    """What is decided about one image, for a person."""
+    match decision:
+        case Agree():
+            return "both agree"
+        case WriteIndex(change):
+            return f"version {change.version} of the table goes into the index"
+        case WriteTable(change):
+            return f"version {change.version} of the index goes into the table"
+        case OverwriteIndex(change):
+            return f"the table's version {change.version} overwrites the index's"
+        case Republish(change):
+            return f"written to both as version {change.version}"
+        case LeaveIndex(_, guard):
+            return f"version {guard} leaves the index: the table has forgotten the image"
+        case Forget(_, guard):
+            return f"version {guard} leaves the index; the table's follows after a minute"
+        case Tell(why):
+            return why
+        case _:
+            assert_never(decision)
+
+
+def _by_image(
+    written: Sequence[Change] | Sequence[Removal], outcomes: Sequence[Outcome]
+) -> Mapping[str, Outcome]:
+    return {one.image_id: outcome for one, outcome in zip(written, outcomes, strict=True)}
+
+
+def _write(sink: Sink, changes: Sequence[Change]) -> Sequence[Outcome]:
+    """Changes of different images, as the handlers write them."""
+    return [outcome for request in sink.requests(changes) for outcome in _send(sink, request)]
+
+
+def _send(sink: Sink, request: Sequence[Change]) -> Sequence[Outcome]:
+    """One request; what the store refuses as a whole is cut down to single changes."""
+    try:
+        return sink.send(request)
+    except RequestFailedError as error:
+        return [Failed(str(error))] * len(request)
+    except RequestRefusedError as error:
+        if len(request) == 1:
+            return [Refused(str(error))]
+        middle = len(request) // 2
+        return [*_send(sink, request[:middle]), *_send(sink, request[middle:])]

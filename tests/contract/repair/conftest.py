@@ -1,0 +1,22 @@
+"""A stack of its own for each test, in the engines that all share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lockstep.local.engines.pins import EngineName
+from lockstep.stack import Endpoints
+from tests.contract.redrive.conftest import Stage
+from tests.contract.redrive.conftest import kinesis_endpoint as kinesis_endpoint  # noqa: PLC0414 - a fixture of this folder, too
+
+
+@pytest.fixture
+def stage(kinesis_endpoint: str, engine: Callable[[EngineName], str], tmp_path: Path) -> Stage:
+    endpoints = Endpoints(kinesis_endpoint, engine("dynamodb"), engine("opensearch"), engine("s3"))
+    stage = Stage(endpoints, tmp_path)
+    # Else every document deleted by hand would cost the test a minute.
+    stage.clients.opensearch.indices.put_settings(
+        index=stage.stack.index, body={"index": {"gc_deletes": "1s"}}
+    )
+    return stage

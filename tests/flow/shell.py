@@ -1,0 +1,63 @@
+"""The command `lockstep` as a user runs it, on one state folder, and the processes behind it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from lockstep.local.up import running
+
+
+class Shell:
+    """The command `lockstep` on one state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "lockstep", *words, "--state", str(self.state)]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, *words: str, stdin: bytes = b"", code: int = 0) -> str:
+        process = self.start(*words)
+        out, err = process.communicate(stdin, timeout=240)
+        assert process.returncode == code, (words, out.decode(), err.decode())
+        assert b"Traceback" not in err
+        return out.decode()
+
+    def json(self, *words: str, stdin: bytes = b"", code: int = 0) -> Any:
+        return msgspec.json.decode(self.run(*words, "--json", stdin=stdin, code=code))
+
+    def up(self) -> None:
+        self.run("up", "--detach")
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """Everything that runs for this folder, by what it is."""
+        found = running(self.state)
+        assert found is not None
+        supervisor = psutil.Process(found.supervisor.pid)
+        named = {_name(child): child for child in supervisor.children(recursive=True)}
+        return {"supervisor": supervisor} | {name: one for name, one in named.items() if name}
+
+
+def _name(process: psutil.Process) -> str | None:
+    """What a process of the stack is, by its command line; None when it is gone."""
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return None
+    kinds = {
+        "mapping.worker": "worker",
+        "--function write_to_dynamodb": "write_to_dynamodb",
+        "--function write_to_es": "write_to_es",
+        "lockstep.local.kinesis": "kinesis",
+        "org.opensearch.bootstrap": "opensearch",
+        "com.amazonaws.services.dynamodbv2": "dynamodb",
+        "org.gaul.s3proxy": "s3",
+    }
+    return next((name for part, name in kinds.items() if part in line), None)

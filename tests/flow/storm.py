@@ -1,0 +1,201 @@
+"""A storm: processes of a local stack are killed by chance, from one seed, while events flow."""
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+import psutil
+
+from lockstep.audit.entry import Entry
+from lockstep.audit.stores import IndexEntries, TableEntries
+from lockstep.connect import Clients
+from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
+from lockstep.producer import GaveUpError, Producer, Stamp, moment
+from lockstep.stack import StackNotFoundError, read_local
+from shared.event import Event, EventType, Image, digest
+from tests.flow.shell import Shell
+
+VICTIMS = (
+    "kinesis",
+    "dynamodb",
+    "opensearch",
+    "s3",
+    "write_to_dynamodb",
+    "write_to_es",
+    "worker",
+    "supervisor",
+)
+TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
+IMAGES = 200
+EVENTS_AT_ONCE = 20
+# A brisk flow, which leaves the processors to the stack.
+EVENTS_A_SECOND = 100
+# From a kill in the middle of the last one's repair to one in calm.
+LONGEST_PAUSE_SECONDS = 4.0
+# A worker starts with its next batch, an engine on a busy machine takes its time.
+PATIENCE_SECONDS = 120.0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is to be known of an image: its version, and its content's digest unless deleted."""
+
+    version: int
+    digest: str | None
+
+
+class Flow(threading.Thread):
+    """Puts events, as long as it is let, and remembers what the stream acknowledged."""
+
+    def __init__(self, shell: Shell, prefix: str, chance: random.Random) -> None:
+        super().__init__(name="flow")
+        self.acknowledged: dict[str, Held] = {}
+        self.events = 0
+        self._shell = shell
+        self._prefix = prefix
+        self._chance = chance
+        self._stamp = Stamp()
+        self._producer: Producer | None = None
+        self._enough = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self._enough.is_set():
+                self._put([self._event() for _ in range(EVENTS_AT_ONCE)])
+                time.sleep(EVENTS_AT_ONCE / EVENTS_A_SECOND)
+        except BaseException as error:  # noqa: BLE001 - raised where it is seen: by `finish`
+            self._failure = error
+
+    def finish(self) -> None:
+        """Put no more; returns when all is acknowledged that was begun."""
+        self._enough.set()
+        self.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _put(self, events: Sequence[Event]) -> None:
+        """Put these whatever happens; the stream may come back at another address."""
+        left = events
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
+        while left:
+            try:
+                self._producer = self._producer or self._connected()
+                self._producer.put(left)
+            except (GaveUpError, StackNotFoundError) as error:
+                if time.monotonic() > deadline:
+                    raise
+                left = error.not_put if isinstance(error, GaveUpError) else left
+                self._producer = None
+                time.sleep(0.1)
+            else:
+                left = ()
+        for event in events:
+            content = digest(event.image) if isinstance(event.image, Image) else None
+            self.acknowledged[event.image_id] = Held(event.version, content)
+        self.events += len(events)
+
+    def _connected(self) -> Producer:
+        stack = read_local(self._shell.state)
+        return Producer(Clients(stack).kinesis, stack.stream, patience=2.0)
+
+    def _event(self) -> Event:
+        kind, version = self._chance.choice(TYPES), self._stamp()
+        image_id = f"{self._prefix}{self._chance.randrange(IMAGES)}"
+        image = msgspec.UNSET if kind == "image.deleted" else Image(f"{image_id} at {version}")
+        return Event(kind, image_id, version, moment(version), image)
+
+
+class Storm:
+    """Kills what it draws, each kind once and then any; the supervisor is started again."""
+
+    def __init__(self, shell: Shell, *, seed: int) -> None:
+        self.kills: list[str] = []
+        self._shell = shell
+        self._seed = seed
+        self._prefix = f"storm-{seed}-"
+        self._chance = random.Random(seed)
+        self._flow = Flow(shell, self._prefix, random.Random(seed))
+        self._when: dict[str, list[float]] = {victim: [] for victim in VICTIMS}
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{name} {count}" for name, count in Counter(self.kills).items())
+        return (
+            f"{len(self.kills)} kills (--kills-seed {self._seed}): {times}; {self._flow.events} "
+            f"events acknowledged of {len(self.acknowledged)} images; in this order: "
+            f"{' '.join(self.kills)}"
+        )
+
+    @property
+    def acknowledged(self) -> Mapping[str, Held]:
+        """The highest version of each image that the stream acknowledged."""
+        return self._flow.acknowledged
+
+    def rage(self, kills: int) -> None:
+        """Kill that often while events flow; then the flow ends."""
+        self._flow.start()
+        try:
+            bag = self._chance.sample(VICTIMS, len(VICTIMS))
+            for _ in range(kills):
+                time.sleep(self._chance.uniform(0, LONGEST_PAUSE_SECONDS))
+                self._kill(bag.pop() if bag else self._draw())
+        finally:
+            self._flow.finish()
+
+    def in_table(self) -> Mapping[str, Held]:
+        """What the table holds of this storm's images."""
+        stack = read_local(self._shell.state)
+        return self._held(TableEntries(Clients(stack).dynamodb, stack.table).all())
+
+    def in_index(self) -> Mapping[str, Held]:
+        """What the index holds of them."""
+        stack = read_local(self._shell.state)
+        return self._held(IndexEntries(Clients(stack).opensearch, stack.index).all())
+
+    def set_aside(self) -> set[str]:
+        """Whatever lies in quarantine, or was given up by a mapping."""
+        stack = read_local(self._shell.state)
+        answer = Clients(stack).s3.list_objects_v2(Bucket=stack.bucket)
+        assert not answer["IsTruncated"]
+        return {one["Key"] for one in answer.get("Contents", [])}
+
+    def _held(self, entries: Iterator[Entry]) -> Mapping[str, Held]:
+        ours = [one for one in entries if one.image_id.startswith(self._prefix)]
+        assert [one.malformed for one in ours if one.malformed] == []
+        return {one.image_id: Held(one.version, one.digest) for one in ours}
+
+    def _draw(self) -> str:
+        """Any that the supervisor will start again: one that dies too often it gives up."""
+        now = time.monotonic()
+        spared = {
+            victim
+            for victim, when in self._when.items()
+            if victim != "supervisor"
+            and sum(now - moment <= DEATHS_WITHIN_SECONDS for moment in when) >= DEATHS - 2
+        }
+        return self._chance.choice([one for one in VICTIMS if one not in spared])
+
+    def _kill(self, victim: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._killed(victim):
+            assert time.monotonic() < deadline, f"no {victim} in {PATIENCE_SECONDS:.0f} s"
+            time.sleep(0.05)
+        self.kills.append(victim)
+        self._when[victim].append(time.monotonic())
+        if victim == "supervisor":
+            self._shell.up()
+
+    def _killed(self, victim: str) -> bool:
+        """Kill it, if it is there, and wait until it is gone."""
+        process = self._shell.processes().get(victim)
+        if process is None:
+            return False
+        with suppress(psutil.NoSuchProcess):  # it ended by itself, just now
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE_SECONDS)
+            return True
+        return False

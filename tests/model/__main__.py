@@ -1,0 +1,49 @@
+"""The door of the model: `python -m tests.model [--traces] [--whole]`."""
+
+import argparse
+import sys
+import time
+
+from tests.model.bugs import ASSUMPTIONS, BUGS, WHOLE, WORLDS
+from tests.model.model import Rules
+from tests.model.search import search
+
+
+def main() -> int:
+    """Visit every state of every world, then show what each bug leads to."""
+    parser = argparse.ArgumentParser(description="Every state of the protocol in small.")
+    parser.add_argument(
+        "--whole", action="store_true", help="3 versions with everything at once: a minute"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="no traces: the table of docs/model.md"
+    )
+    asked = parser.parse_args()
+    say = sys.stdout.write
+    wrong = 0
+    worlds = dict(WORLDS)
+    if asked.whole:
+        worlds["3 versions, everything at once"] = WHOLE
+    for world, bounds in worlds.items():
+        began = time.process_time()
+        found = search(Rules(bounds))
+        wrong += found.broken is not None
+        took = time.process_time() - began
+        say(f"{found.states:>9,} states, {found.steps:>10,} steps, {took:4.1f} s: {world}\n")
+        if found.broken is not None:
+            say(f"{found.broken}\n")
+    for title, bugs in (("bug", BUGS), ("without this assumption", ASSUMPTIONS)):
+        say(f"\n| {title} | breaks | steps |\n| --- | --- | --- |\n" if asked.table else "")
+        for name, bug in bugs.items():
+            broken = search(bug.rules(bug.bounds)).broken
+            wrong += broken is None
+            if asked.table:
+                row = f"{broken.invariant} | {len(broken.steps)}" if broken else "nothing | "
+                say(f"| {name} | {row} |\n")
+            else:
+                say(f"\n{title}: {name}\n{broken or '  breaks nothing'}\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

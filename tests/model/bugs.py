@@ -1,0 +1,305 @@
+"""Protocol bugs: one rule of the model replaced; each must lead somewhere it must not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import override
+
+import msgspec
+
+from tests.model.model import (
+    GONE,
+    SETTLED,
+    Aside,
+    Bounds,
+    Event,
+    Held,
+    Move,
+    Outcome,
+    Record,
+    Rules,
+    State,
+    Store,
+    StoreName,
+    Why,
+    higher,
+    without,
+)
+
+
+class NoGuard(Rules):
+    @override
+    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        return "applied"
+
+
+class NoGuardInTheIndex(Rules):
+    stores_are_alike = False
+
+    @override
+    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        return "applied" if store == "index" else super().guard(store, held, event)
+
+
+class EqualVersionsAreWritten(Rules):
+    @override
+    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        if held is not None and held.event.version == event.version:
+            return "applied"
+        return super().guard(store, held, event)
+
+
+class OtherContentIsWritten(Rules):
+    @override
+    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        outcome = super().guard(store, held, event)
+        return "applied" if outcome == "conflict" else outcome
+
+
+class RemovalsAreNotGuarded(Rules):
+    @override
+    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        return "applied" if event.content == GONE else super().guard(store, held, event)
+
+
+class ConflictsAreDuplicates(Rules):
+    @override
+    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        outcome = super().guard(store, held, event)
+        return "duplicate" if outcome == "conflict" else outcome
+
+
+class ConflictsAreDropped(Rules):
+    @override
+    def set_aside(self, why: Why) -> bool:
+        return why != "conflict"
+
+
+class RemovalsLeaveNothing(Rules):
+    @override
+    def written(self, store: StoreName, record: Record) -> Held | None:
+        return None if record.event.content == GONE else super().written(store, record)
+
+
+class TombstonesHaveNoVersion(Rules):
+    @override
+    def written(self, store: StoreName, record: Record) -> Held | None:
+        unknown = Held(Event(0, GONE), record.age)
+        return unknown if record.event.content == GONE else super().written(store, record)
+
+
+class TheTablesTombstonesHaveNoVersion(TombstonesHaveNoVersion):
+    stores_are_alike = False
+
+    @override
+    def written(self, store: StoreName, record: Record) -> Held | None:
+        return (
+            super().written(store, record)
+            if store == "table"
+            else Rules.written(self, store, record)
+        )
+
+
+class TombstonesArePurgedAtOnce(Rules):
+    @override
+    def may_purge(self, store: StoreName, held: Held) -> bool:
+        return held.event.content == GONE
+
+
+class TheIndexForgetsDeletions(Rules):
+    stores_are_alike = False
+
+    @override
+    def may_purge(self, store: StoreName, held: Held) -> bool:
+        forgotten = store == "index" and held.event.content == GONE and held.age > 0
+        return forgotten or super().may_purge(store, held)
+
+
+class TheHorizonIsTheRetention(Rules):
+    @override
+    def may_purge(self, store: StoreName, held: Held) -> bool:
+        return held.event.content == GONE and held.age > self.bounds.retention
+
+
+class TheHorizonIsTheQuarantineAge(Rules):
+    @override
+    def may_purge(self, store: StoreName, held: Held) -> bool:
+        return held.event.content == GONE and held.age > self.bounds.quarantine_age
+
+
+class AnythingIsRedriven(Rules):
+    @override
+    def may_redrive(self, aside: Aside) -> bool:
+        return aside.why == "refused"
+
+
+class RedriveMakesYoung(Rules):
+    @override
+    def redriven(self, aside: Aside) -> Record:
+        return Record(aside.event, 0, 0)
+
+
+class RedriveIsNotGuarded(Rules):
+    @override
+    def redrives(self, state: State, aside: Aside) -> Iterator[tuple[str, State]]:
+        moved = without(state, aside)
+        event = aside.event
+        table, index = (
+            new._replace(held=Held(event, 0), highest=higher(old.highest, event))
+            if aside in old.quarantine
+            else new
+            for old, new in zip(state.stores, moved.stores, strict=True)
+        )
+        yield f"redrive writes {event} into the store", moved._replace(stores=(table, index))
+
+
+class RedriveMovesFirst(Rules):
+    @override
+    def redrives(self, state: State, aside: Aside) -> Iterator[tuple[str, State]]:
+        yield f"redrive takes {aside.event} out of quarantine and dies", without(state, aside)
+        yield from super().redrives(state, aside)
+
+
+class AcknowledgesFirst(Rules):
+    @override
+    def settles(
+        self, before: Store, steps: Sequence[Move], settled: Store
+    ) -> Iterator[tuple[str, Store]]:
+        for store in (before, *(step.store for step in steps)):
+            yield "acknowledged, then it dies", store._replace(position=settled.position)
+        yield SETTLED, settled
+
+
+class AcknowledgesBeforeQuarantine(Rules):
+    @override
+    def settles(
+        self, before: Store, steps: Sequence[Move], settled: Store
+    ) -> Iterator[tuple[str, Store]]:
+        yield from super().settles(before, steps, settled)
+        for store in (before, *(step.store for step in steps)):
+            if store.held == settled.held and store.quarantine != settled.quarantine:
+                early = store._replace(position=settled.position)
+                yield "acknowledged before all is set aside, then it dies", early
+
+
+class TheLastOneWins(Rules):
+    @override
+    def fold(self, batch: Sequence[Record]) -> list[Record]:
+        return [batch[-1]]
+
+
+class FailuresAreAcknowledged(Rules):
+    @override
+    def after_failure(self, store: Store, batch: Sequence[Record]) -> Store:
+        return store._replace(position=len(batch))
+
+
+class CheckpointOneTooHigh(Rules):
+    @override
+    def after_failure(self, store: Store, batch: Sequence[Record]) -> Store:
+        return store._replace(position=1)
+
+
+class RefusalsAreDropped(Rules):
+    @override
+    def set_aside(self, why: Why) -> bool:
+        return why != "refused"
+
+
+class NothingUnderARefusal(Rules):
+    @override
+    def judged(
+        self, outcome: Outcome, best: Record, rest: Sequence[Record]
+    ) -> tuple[Sequence[Record], Sequence[Record]]:
+        return ([best], ()) if outcome == "refused" else super().judged(outcome, best, rest)
+
+
+class RefusalsAreTriedForEver(Rules):
+    @override
+    def settles(
+        self, before: Store, steps: Sequence[Move], settled: Store
+    ) -> Iterator[tuple[str, Store]]:
+        if settled.refuses is None:
+            yield from super().settles(before, steps, settled)
+        else:
+            yield SETTLED, settled._replace(position=0)
+
+
+# Not bugs, but what the protocol takes for granted. Without it, it does not hold.
+
+
+class ProducersAreLate(Rules):
+    """A lower version comes a tick after a higher one, which the horizon does not count."""
+
+    @override
+    def may_purge(self, store: StoreName, held: Held) -> bool:
+        horizon = self.bounds.retention + self.bounds.quarantine_age
+        return held.event.content == GONE and held.age > horizon
+
+
+class ConsumersFallBehind(Rules):
+    """What has not been read is trimmed all the same."""
+
+    time_waits = False
+
+
+class Bug(msgspec.Struct, frozen=True):
+    """A protocol with a mistake in it, and the smallest world in which that can show."""
+
+    rules: type[Rules]
+    bounds: Bounds
+
+
+PLAIN = Bounds(versions=2, copies=0, refusals=0)
+CONTESTED = Bounds(versions=2, contests=1, copies=0, refusals=0)
+REFUSING = Bounds(versions=2, copies=0)
+REDRIVEN = Bounds(versions=2)
+
+BUGS: Mapping[str, Bug] = {
+    "no guard": Bug(NoGuard, PLAIN),
+    "no guard in the index": Bug(NoGuardInTheIndex, PLAIN),
+    "guard: `<=` for `<`": Bug(EqualVersionsAreWritten, CONTESTED),
+    "guard: an equal version with other content overwrites": Bug(OtherContentIsWritten, CONTESTED),
+    "guard: removals pass it": Bug(RemovalsAreNotGuarded, PLAIN),
+    "conflict: taken for a duplicate": Bug(ConflictsAreDuplicates, CONTESTED),
+    "conflict: not quarantined": Bug(ConflictsAreDropped, CONTESTED),
+    "removal: hard delete": Bug(RemovalsLeaveNothing, PLAIN),
+    "removal: tombstone without version": Bug(TombstonesHaveNoVersion, PLAIN),
+    "removal: the table's tombstone without version": Bug(TheTablesTombstonesHaveNoVersion, PLAIN),
+    "removal: the index forgets it after a while": Bug(TheIndexForgetsDeletions, PLAIN),
+    "purge: at once": Bug(TombstonesArePurgedAtOnce, PLAIN),
+    "purge: horizon without the quarantine age": Bug(TheHorizonIsTheRetention, REDRIVEN),
+    "purge: horizon without the retention": Bug(TheHorizonIsTheQuarantineAge, REDRIVEN),
+    "redrive: around the guard": Bug(RedriveIsNotGuarded, REDRIVEN),
+    "redrive: whatever its age": Bug(AnythingIsRedriven, REDRIVEN),
+    "redrive: age from the last arrival": Bug(
+        RedriveMakesYoung, Bounds(versions=2, copies=2, lost_answers=False)
+    ),
+    "redrive: out of quarantine before it is on the stream": Bug(RedriveMovesFirst, REDRIVEN),
+    "delivery: acknowledged before it is written": Bug(AcknowledgesFirst, PLAIN),
+    "delivery: acknowledged before it is quarantined": Bug(AcknowledgesBeforeQuarantine, REFUSING),
+    "delivery: fold by position": Bug(TheLastOneWins, PLAIN),
+    "delivery: a failure is acknowledged": Bug(FailuresAreAcknowledged, PLAIN),
+    "delivery: checkpoint skips a held image": Bug(CheckpointOneTooHigh, PLAIN),
+    "delivery: a refusal is dropped": Bug(RefusalsAreDropped, REFUSING),
+    "delivery: nothing tried under a refusal": Bug(NothingUnderARefusal, REFUSING),
+    "delivery: a refusal is tried for ever": Bug(RefusalsAreTriedForEver, REFUSING),
+}
+
+ASSUMPTIONS: Mapping[str, Bug] = {
+    "a producer puts a lower version later than the horizon allows for": Bug(
+        ProducersAreLate, Bounds(versions=2, late=1)
+    ),
+    "a consumer falls a whole retention behind": Bug(ConsumersFallBehind, PLAIN),
+}
+
+# What every state of is visited. Together they have everything; at once only the last.
+WORLDS: Mapping[str, Bounds] = {
+    "3 versions, one record twice": Bounds(refusals=0),
+    "3 versions, one event refused": Bounds(copies=0),
+    "2 versions, one of them with two contents": Bounds(versions=2, contests=1, refusals=0),
+    "2 versions, one event refused, one record twice or redriven": REDRIVEN,
+    "2 versions, the same, but refused only where the guard lets it in": Bounds(
+        versions=2, guard_first=True
+    ),
+    "2 versions, the same, and producers up to a tick late": Bounds(versions=2, late=1),
+}
+WHOLE = Bounds()

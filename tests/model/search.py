@@ -1,0 +1,219 @@
+"""The search: every state that can be, nearest first, and what must hold in each.
+
+The stores share nothing but the stream, time and the redrive: what each may do with a stream is
+worked out once. A state is three numbers then, its world and its stores, in one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from tests.model.model import GONE, STORES, Event, Rules, State, Store, StoreName, World
+
+_BITS = 20
+_MASK = (1 << _BITS) - 1
+
+
+class CounterExample(NamedTuple):
+    """What is broken, and the fewest steps that lead there."""
+
+    invariant: str
+    why: str
+    steps: tuple[str, ...]
+
+    def __str__(self) -> str:
+        numbered = (f"  {at}. {what}" for at, what in enumerate(self.steps, start=1))
+        return "\n".join([*numbered, f"  {self.invariant}: {self.why}"])
+
+
+class Found(NamedTuple):
+    """What a search found: how many states and steps it saw, and what is broken, if anything."""
+
+    states: int
+    steps: int
+    broken: CounterExample | None
+
+
+class _Numbers[T: Hashable]:
+    """Each thing's number, and each number's thing."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[T, int] = {}
+        self.things: list[T] = []
+
+    def of(self, thing: T) -> int:
+        number = self._numbers.setdefault(thing, len(self.things))
+        if number == len(self.things):
+            self.things.append(thing)
+        return number
+
+
+class Search:
+    """One search. States that differ only in which store is which count as one, where the rules
+    treat both alike.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._worlds: _Numbers[World] = _Numbers()
+        self._stores: _Numbers[Store] = _Numbers()
+        self._puts = cache(self._puts_of)
+        self._later = cache(self._later_of)
+        self._aged = cache(self._aged_of)
+        self._checked = cache(self._checked_of)
+        self._moves: dict[StoreName, Callable[[int, int], list[tuple[str, int, int]]]] = {
+            name: cache(lambda world, store, name=name: self._moves_of(name, world, store))
+            for name in STORES
+        }
+
+    def run(self) -> Found:
+        """Visit every state, breadth first; stop at the first that is not as it must be."""
+        start = self._packed(self._rules.start)
+        came: dict[int, int] = {start: start}  # each state's predecessor
+        queue = deque([start])
+        steps = 0
+        while queue:
+            state = queue.popleft()
+            if self._broken(state) is not None:
+                return Found(len(came), steps, self._counter_example(state, came))
+            for _, after in self._steps(state):
+                steps += 1
+                one = self._one_of(after)
+                if one not in came:
+                    came[one] = state
+                    queue.append(one)
+        return Found(len(came), steps, None)
+
+    def _steps(self, state: int) -> list[tuple[str, int]]:
+        """What may happen next, and the state that follows."""
+        world, table, index = state >> 2 * _BITS, state >> _BITS & _MASK, state & _MASK
+        both = table << _BITS | index
+        after = [(what, then | both) for what, then in self._puts(world)]
+        after += [
+            (what, then | store << _BITS | index)
+            for what, then, store in self._moves["table"](world, table)
+        ]
+        after += [
+            (what, then | table << _BITS | store)
+            for what, then, store in self._moves["index"](world, index)
+        ]
+        then, trimmed = self._later(world)
+        stores = self._stores.things
+        one, other = stores[table], stores[index]
+        if one.position >= trimmed <= other.position or not self._rules.time_waits:
+            aged = self._aged(table, trimmed) << _BITS | self._aged(index, trimmed)
+            after.append(("a tick passes", then | aged))
+        if one.quarantine or other.quarantine:
+            unpacked = State(self._worlds.things[world], (one, other))
+            for what, redriven in self._rules.redriving(unpacked):
+                after.append((what, self._packed(redriven)))
+        return after
+
+    def _one_of(self, state: int) -> int:
+        """One for this state and its mirror image, if both stores obey the same rules."""
+        table, index = state >> _BITS & _MASK, state & _MASK
+        if index < table and self._rules.stores_are_alike:
+            return state ^ (table << _BITS | index) | index << _BITS | table
+        return state
+
+    def _broken(self, state: int) -> tuple[str, str] | None:
+        """The first thing that is broken in a state, if any."""
+        world, table, index = state >> 2 * _BITS, state >> _BITS & _MASK, state & _MASK
+        found = self._checked("table", world, table) or self._checked("index", world, index)
+        if found is not None:
+            return found
+        one, other = self._stores.things[table], self._stores.things[index]
+        whole = self._worlds.things[world]
+        drained = one.position == other.position == len(whole.stream)
+        if not drained or one.quarantine or other.quarantine:
+            return None
+        fold = _shown(max((event for event, _ in whole.arrivals), default=None))
+        shown = [_shown(one.held and one.held.event), _shown(other.held and other.held.event)]
+        if shown == [fold, fold]:
+            return None
+        said = ", ".join(
+            f"{name} shows {event or 'nothing'}" for name, event in zip(STORES, shown, strict=True)
+        )
+        return "I3", f"{said}, the fold of all events is {fold or 'nothing'}"
+
+    def _checked_of(self, name: StoreName, world: int, store: int) -> tuple[str, str] | None:
+        """The first thing that is broken with one store."""
+        there = self._worlds.things[world]
+        return next(violations(self._rules, name, self._stores.things[store], there), None)
+
+    def _puts_of(self, world: int) -> list[tuple[str, int]]:
+        puts = self._rules.puts(self._worlds.things[world])
+        return [(what, self._worlds.of(then) << 2 * _BITS) for what, then in puts]
+
+    def _later_of(self, world: int) -> tuple[int, int]:
+        now = self._worlds.things[world]
+        return self._worlds.of(self._rules.later(now)) << 2 * _BITS, self._rules.trimmed(now)
+
+    def _aged_of(self, store: int, trimmed: int) -> int:
+        return self._stores.of(self._rules.aged(self._stores.things[store], trimmed))
+
+    def _moves_of(self, name: StoreName, world: int, store: int) -> list[tuple[str, int, int]]:
+        there, before = self._worlds.things[world], self._stores.things[store]
+        found: dict[tuple[int, int], str] = {}
+        for what, after in self._rules.moves(name, before, there):
+            refused = after.refuses is not None and after.refuses != before.refuses
+            then = there._replace(refusals=there.refusals - refused)
+            found.setdefault((self._worlds.of(then) << 2 * _BITS, self._stores.of(after)), what)
+        found.pop((world << 2 * _BITS, store), None)  # nothing has changed
+        return [(what, *then) for then, what in found.items()]
+
+    def _packed(self, state: State) -> int:
+        table, index = map(self._stores.of, state.stores)
+        return (self._worlds.of(state.world) << _BITS | table) << _BITS | index
+
+    def _counter_example(self, state: int, came: Mapping[int, int]) -> CounterExample | None:
+        """What happened on the way to a state, the stores called by their names throughout."""
+        way = [state]
+        while came[way[-1]] != way[-1]:
+            way.append(came[way[-1]])
+        now = self._packed(self._rules.start)
+        steps: list[str] = []
+        for one in reversed(way[:-1]):
+            what, now = next(step for step in self._steps(now) if self._one_of(step[1]) == one)
+            steps.append(what)
+        broken = self._broken(now)
+        return broken and CounterExample(*broken, tuple(steps))
+
+
+def search(rules: Rules) -> Found:
+    """Visit every state under these rules."""
+    return Search(rules).run()
+
+
+def violations(
+    rules: Rules, name: StoreName, store: Store, world: World
+) -> Iterator[tuple[str, str]]:
+    """What is broken with a store: safety always, the rest where it has read everything."""
+    if store.held is not None and store.highest is not None:
+        held, highest = store.held.event, store.highest
+        if held.version < highest.version:
+            back = highest.content == GONE and held.content != GONE
+            yield "I4" if back else "I2", f"{name} holds {held}, and held {highest} before"
+        elif held != highest:
+            yield "I2", f"{name} holds {held}, and held other content of that version, {highest}"
+    settled = rules.calm(name, store, world).position
+    if settled < len(world.stream):
+        waiting = ", ".join(str(one.event) for one in world.stream[settled:])
+        yield "I7", f"there are no faults any more, and {name} never settles {waiting}"
+    if store.position == len(world.stream):
+        aside = {one.event for one in store.quarantine}
+        last = store.held.event if store.held else store.highest
+        for event, _ in sorted(world.arrivals):
+            if event not in aside and not _reflected(event, last):
+                there = store.held.event if store.held else "nothing"
+                yield "I1", f"{event} is lost: {name} holds {there}, its quarantine holds it not"
+
+
+def _reflected(event: Event, held: Event | None) -> bool:
+    return held is not None and (held == event or held.version > event.version)
+
+
+def _shown(event: Event | None) -> Event | None:
+    """What a reader sees: an image, or nothing."""
+    return None if event is None or event.content == GONE else event

@@ -1,0 +1,229 @@
+"""The model's delivery is the real one's: every small batch, over the memory sink and both sinks.
+
+Each batch is delivered as it is, with a death after each write and each record set aside, with the
+quarantine down, and with the store failing. What is then stored, set aside and acknowledged must be
+what the model says.
+"""
+
+import base64
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, cast, override
+
+import pytest
+
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
+from lockstep.simulation.stores import SeenIndex, SeenTable
+from shared.change import Change, change_from, digest_of
+from shared.deliver import Clock, deliver
+from shared.event import Image, decode, digest
+from shared.outcome import Applied, Outcome, Refused
+from shared.quarantine import QuarantinedRecord, QuarantineError
+from shared.record import event_in
+from shared.sink import RequestFailedError, Sink
+from tests.builders import HORIZON, image, image_event, kinesis_record, record
+from tests.memory_sink import MemorySink
+from tests.model.model import GONE, SETTLED, Bounds, Event, Held, Record, Rules, Store
+
+IMAGE = "T02680"
+EVENTS = [Event(1, "A"), Event(1, GONE), Event(2, "A"), Event(2, "B"), Event(2, GONE)]
+CONTENTS = {digest(Image(letter)): letter for letter in "AB"} | {None: GONE}
+
+type Refuses = Callable[[Event], bool]
+
+
+class DiedError(BaseException):
+    """No `Exception`: nothing of ours may catch it."""
+
+
+class End(NamedTuple):
+    """What is left after a delivery: what is stored, what is set aside, how many are settled."""
+
+    held: Event | None
+    aside: frozenset[Event]
+    position: int
+
+
+class Stand(NamedTuple):
+    """A sink, and what it holds."""
+
+    sink: Sink
+    held: Callable[[], Event | None]
+
+
+class RefusingMemory(MemorySink):
+    def __init__(self, refuses: Refuses) -> None:
+        super().__init__()
+        self._refuses = refuses
+
+    @override
+    def write(self, change: Change) -> Outcome:
+        return Refused("so it is") if self._refuses(said(change)) else super().write(change)
+
+    def held(self) -> Event | None:
+        stored = self.stored.get(IMAGE)
+        return None if stored is None else said(stored)
+
+
+def memory(refuses: Refuses) -> Stand:
+    sink = RefusingMemory(refuses)
+    return Stand(sink, sink.held)
+
+
+def table(refuses: Refuses) -> Stand:
+    def refuses_item(item: Any) -> bool:
+        return refuses(Event(int(item["version"]["N"]), CONTENTS[item.get("digest", {}).get("S")]))
+
+    client = DynamoDB(TABLE, refuses=refuses_item)
+    seen = SeenTable(client)
+
+    def held() -> Event | None:
+        there = seen.held(IMAGE)
+        return Event(there.version, CONTENTS[there.digest]) if there else None
+
+    return Stand(image_table(cast("Any", client)), held)
+
+
+def index(refuses: Refuses) -> Stand:
+    client = OpenSearch(
+        INDEX,
+        now=lambda: 0.0,
+        refuses=lambda one: refuses(Event(one["version"], CONTENTS[one.get("digest")])),
+    )
+    seen = SeenIndex(client)
+
+    def held() -> Event | None:
+        there = seen.held(IMAGE)
+        return Event(there.version, CONTENTS[there.digest]) if there else None
+
+    return Stand(image_index(cast("Any", client)), held)
+
+
+class Faulty:
+    """A sink and a quarantine that die after so many steps, or fail."""
+
+    longest_put = 0.0
+
+    def __init__(
+        self, sink: Sink, *, lives: int = 99, fails: bool = False, quarantine_fails: bool = False
+    ) -> None:
+        self.aside: set[Event] = set()
+        self._sink = sink
+        self._lives = lives
+        self._fails = fails
+        self._quarantine_fails = quarantine_fails
+        self.longest_send = 0.0
+
+    def requests(self, changes: Sequence[Change]) -> Any:
+        return self._sink.requests(changes)
+
+    def check(self) -> None:
+        self._sink.check()
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        if self._fails:
+            raise RequestFailedError("so it is")
+        outcomes = self._sink.send(changes)
+        if Applied() in outcomes:
+            self._step()
+        return outcomes
+
+    def put(self, record: QuarantinedRecord) -> None:
+        if self._quarantine_fails:
+            raise QuarantineError("so it is")
+        entry = decode(base64.b64decode(record.payload))
+        self.aside.add(Event(entry.version, _content(entry.image)))
+        self._step()
+
+    def _step(self) -> None:
+        self._lives -= 1
+        if not self._lives:
+            raise DiedError
+
+
+CLOCK = Clock(remaining=lambda: 99.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0)
+
+
+def _content(there: Any) -> str:
+    return there.name if isinstance(there, Image) else GONE
+
+
+def said(change: Change) -> Event:
+    return Event(change.version, CONTENTS[digest_of(change)])
+
+
+def document(event: Event) -> dict[str, Any]:
+    if event.content == GONE:
+        return image_event(IMAGE, event.version, "image.deleted")
+    return image_event(IMAGE, event.version, "image.updated", image=image(event.content))
+
+
+def really(
+    stand: Callable[[Refuses], Stand],
+    held: Event | None,
+    batch: Sequence[Event],
+    refused: Event | None,
+    **faults: Any,
+) -> tuple[End, bool]:
+    """What becomes of a batch by the code that runs in Lambda; and whether it died."""
+    refusing = {refused}
+    store = stand(lambda event: event in refusing)
+    if held is not None:
+        refusing.clear()
+        read = record(document(held))
+        store.sink.send([change_from(event_in(read), read, horizon=HORIZON)])
+        refusing.add(refused)
+    records = [kinesis_record(document(one), position=at) for at, one in enumerate(batch)]
+    faulty = Faulty(store.sink, **faults)
+    try:
+        delivery = deliver(
+            records,
+            to=faulty,
+            quarantine=faulty,
+            function="write_to_dynamodb",
+            horizon=HORIZON,
+            clock=CLOCK,
+        )
+    except DiedError:
+        return End(store.held(), frozenset(faulty.aside), 0), True
+    numbers = [one["kinesis"]["sequenceNumber"] for one in records]
+    settled = len(numbers) if delivery.checkpoint is None else numbers.index(delivery.checkpoint)
+    return End(store.held(), frozenset(faulty.aside), settled), False
+
+
+def deaths(*case: Any) -> Iterator[End]:
+    for lives in itertools.count(1):
+        end, died = really(*case, lives=lives)
+        if not died:
+            return
+        yield end
+
+
+def end(store: Store) -> End:
+    return End(
+        store.held and store.held.event,
+        frozenset(aside.event for aside in store.quarantine),
+        store.position,
+    )
+
+
+@pytest.mark.parametrize(("stand", "longest"), [(memory, 3), (table, 2), (index, 2)])
+def test_a_delivery_ends_as_the_model_says(stand: Callable[[Refuses], Stand], longest: int) -> None:
+    rules = Rules(Bounds(guard_first=stand is table))
+    for length in range(1, longest + 1):
+        for batch in itertools.product(EVENTS, repeat=length):
+            for held in (None, *EVENTS) if length < 3 else (None, Event(1, "A"), Event(2, "B")):
+                for refused in (None, *sorted(set(batch))):
+                    case = stand, held, batch, refused
+                    before = Store(held and Held(held, 0), held, 0, frozenset(), refused)
+                    records = [Record(event, 0, 0) for event in batch]
+                    ends = [(what, end(one)) for what, one in rules.ends("table", before, records)]
+                    [settled] = [one for what, one in ends if what.endswith(SETTLED)]
+                    down = [one for what, one in ends if "quarantine is down" in what]
+                    died = {one for what, one in ends if what.endswith("dies")}
+                    assert really(*case) == (settled, False), case
+                    assert set(deaths(*case)) == died, case
+                    assert really(*case, quarantine_fails=True)[0] == (down or [settled])[0], case
+                    assert really(*case, fails=True)[0] == End(held, frozenset(), 0), case

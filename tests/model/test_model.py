@@ -1,0 +1,28 @@
+"""Every state of the protocol in small: nothing lost, nothing backwards, and no bug hides."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.model.bugs import ASSUMPTIONS, BUGS, WORLDS
+from tests.model.model import Rules
+from tests.model.search import search
+
+TABLE = (Path(__file__).parents[2] / "docs/model.md").read_text()
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_no_state_breaks_anything(world: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = search(Rules(WORLDS[world]))
+    with capsys.disabled():
+        print(f" {found.states:,} states, {found.steps:,} steps ", end="")  # noqa: T201 - the count is the proof's size
+    assert found.broken is None, str(found.broken)
+    assert f"| {world} | {found.states:,} | {found.steps:,} |" in TABLE
+
+
+@pytest.mark.parametrize("name", [*BUGS, *ASSUMPTIONS])
+def test_every_bug_leads_where_it_must_not(name: str) -> None:
+    bug = {**BUGS, **ASSUMPTIONS}[name]
+    broken = search(bug.rules(bug.bounds)).broken
+    assert broken is not None, f"{name}: nothing breaks"
+    assert f"| {name} | {broken.invariant} | {len(broken.steps)} |" in TABLE

@@ -1,0 +1,92 @@
+"""A process that is gone at a chosen bytecode instruction of chosen modules (sys.monitoring)."""
+
+import gc
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType, ModuleType
+
+TOOL_IDS = range(6)  # as many as sys.monitoring has
+
+
+class ProcessGoneError(BaseException):
+    """Here the process ended: nothing of ours may catch this."""
+
+
+def code_of(modules: Iterable[ModuleType]) -> frozenset[CodeType]:
+    """The code of every function that these files define, lambdas and generators included."""
+    files = {module.__file__ for module in modules}
+    functions = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+    tops = {one.__code__ for one in functions if one.__code__.co_filename in files}
+    return frozenset(inner for top in tops for inner in _nested(top))
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+class Instructions:
+    """The instructions that the watched code executes, in the order of execution."""
+
+    def __init__(self, tool: int) -> None:
+        self._tool = tool
+
+    def count(self, run: Callable[[], object]) -> Counter[CodeType]:
+        """How many a run executes, in which code."""
+        counted: Counter[CodeType] = Counter()
+
+        def executed(code: CodeType, _offset: int) -> None:
+            counted[code] += 1
+
+        with self._calling(executed):
+            run()
+        return counted
+
+    def crash(self, run: Callable[[], object], *, at: int, then: Callable[[], None]) -> None:
+        """Run as far as this instruction, counted from 1; there, call `then` and be gone.
+
+        Python unwinds what it leaves: `then` must see to it that this has no effect any more.
+
+        Raises:
+            ProcessGoneError: at that instruction; without it, the run was over before.
+        """
+        left = at
+
+        def executed(_code: CodeType, _offset: int) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                then()
+                raise ProcessGoneError
+
+        with self._calling(executed):
+            run()
+
+    @contextmanager
+    def _calling(self, executed: Callable[[CodeType, int], None]) -> Iterator[None]:
+        event = sys.monitoring.events.INSTRUCTION
+        sys.monitoring.register_callback(self._tool, event, executed)
+        try:
+            yield
+        finally:
+            sys.monitoring.register_callback(self._tool, event, None)
+
+
+@contextmanager
+def watched(codes: Iterable[CodeType]) -> Iterator[Instructions]:
+    """Watch this code, as long as the block lasts."""
+    tool = next(one for one in TOOL_IDS if sys.monitoring.get_tool(one) is None)
+    sys.monitoring.use_tool_id(tool, "crashes")
+    codes = tuple(codes)
+    try:
+        for code in codes:
+            sys.monitoring.set_local_events(tool, code, sys.monitoring.events.INSTRUCTION)
+        yield Instructions(tool)
+    finally:
+        for code in codes:
+            sys.monitoring.set_local_events(tool, code, sys.monitoring.events.NO_EVENTS)
+        sys.monitoring.free_tool_id(tool)

@@ -1,0 +1,97 @@
+"""Seeded bugs, caught: which history first, and what it saw broken.
+
+As a program, the table of docs/seeded-bugs.md.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+import msgspec
+
+from lockstep.simulation.plan import plan
+from lockstep.simulation.run import broken_by
+from tests.simulation.wrong_parts import WRONG
+
+HISTORIES = 10_000
+LONGEST_FINDING = 110
+
+INVARIANTS: Mapping[str, str] = {
+    "I1": "conservation",
+    "I2": "monotonic",
+    "I3": "convergence",
+    "I4": "no resurrection",
+    "I5": "order",
+    "I6": "isolation",
+    "I7": "liveness",
+    "I8": "honest checkpoint",
+}
+
+# Of a change only what names it, of a record only that it is one, of a digest its beginning.
+_SHORTER: Mapping[str, str] = {
+    r"\b(Put|Remove)\(image_id='(\w+)'(?:[^()]|\([^()]*\))*\)": r"\1 \2",
+    r"\bPoison\(reason='(\w+)'\)": r"Poison \1",
+    r"\bAccepted\([^()]*\)": "a record",
+    r"\b([0-9a-f]{8})[0-9a-f]{56}\b": r"\1",
+}
+
+
+class Catch(msgspec.Struct, frozen=True):
+    """The first history that catches a bug."""
+
+    seed: int
+    invariant: str
+    finding: str
+
+
+class Slipped(msgspec.Struct, frozen=True):
+    """No history catches it."""
+
+
+@cache
+def caught(name: str) -> Catch | Slipped:
+    """How this bug of the catalogue is caught, by the histories from seed 1 on."""
+    for seed in range(1, HISTORIES + 1):
+        violation = broken_by(plan(seed), WRONG[name])
+        if violation is not None:
+            invariant, _, finding = violation.partition(": ")
+            return Catch(seed, invariant, _short(finding))
+    return Slipped()
+
+
+def _short(finding: str) -> str:
+    for long, short in _SHORTER.items():
+        finding = re.sub(long, short, finding)
+    if len(finding) > LONGEST_FINDING:
+        finding = finding[:LONGEST_FINDING].rpartition(" ")[0] + " ..."
+    return finding
+
+
+def document() -> str:
+    """docs/seeded-bugs.md: made by `make generated`, and held against the code by a test."""
+    rows = [_row(name) for name in WRONG]
+    return f"""\
+# Seeded bugs
+
+{len(rows)} small wrong variants of parts of ours, each a patch at one seam
+(`tests/simulation/wrong_*.py`). The simulation must catch every one within {HISTORIES:,} histories.
+Seeds count from 1, so a first seed is also how many histories it took. Made by `make generated`:
+seeds move whenever the simulation changes.
+
+| seeded bug | first seed | what broke | as the history says it |
+| --- | ---: | --- | --- |
+{"\n".join(rows)}
+"""
+
+
+def _row(name: str) -> str:
+    match caught(name):
+        case Catch(seed, invariant, finding):
+            broke = f"{invariant} {INVARIANTS[invariant]}"
+            return f"| {name} | {seed:,} | {broke} | {finding.replace('|', '/')} |"
+        case Slipped():
+            return f"| {name} | **not caught** | | |"
+
+
+if __name__ == "__main__":
+    print(document(), end="")  # noqa: T201 - a program that prints

@@ -1,0 +1,339 @@
+"""A batch crashed at every bytecode instruction of both handlers, and brought again whole.
+
+The handlers are the real doors' code with all that is behind it; only what a door fetches from
+outside (clients, environment, time, log) is given. A crash is an exception that nothing catches,
+after which no request leaves the process any more.
+"""
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import opensearchpy
+import pytest
+
+import functions.write_to_dynamodb.handler
+import functions.write_to_dynamodb.item
+import functions.write_to_dynamodb.sink
+import functions.write_to_es.document
+import functions.write_to_es.handler
+import functions.write_to_es.sink
+import shared.change
+import shared.deliver
+import shared.event
+import shared.fold
+import shared.quarantine
+import shared.record
+import shared.report
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.line import NoAnswerError, Spoilt
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
+from lockstep.simulation.parts import (
+    BUCKET,
+    INDEX,
+    TABLE,
+    bucket_quarantine,
+    image_index,
+    image_table,
+)
+from lockstep.simulation.stores import SeenIndex, SeenStore, SeenTable
+from shared.change import Change
+from shared.deliver import BatchResponse
+from shared.outcome import Outcome
+from shared.sink import Sink
+from tests.builders import image, image_event, kinesis_records
+from tests.simulation.instructions import ProcessGoneError, code_of, watched
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+type Records = Sequence[Mapping[str, Any]]
+
+RULES = (
+    shared.change,
+    shared.deliver,
+    shared.event,
+    shared.fold,
+    shared.quarantine,
+    shared.record,
+    shared.report,
+)
+UPDATED, DELETED = "image.updated", "image.deleted"
+ALL_SETTLED: BatchResponse = {"batchItemFailures": []}
+
+# In the stores before any batch, all of it at version 5.
+KNOWN = ("updated", "uploaded-again", "late", "claimed")
+BEFORE = kinesis_records(*(image_event(one, 5) for one in KNOWN))
+
+
+# Everything that a store or the batch itself may say of an event.
+MIXED = kinesis_records(
+    image_event("new", 5),
+    image_event("uploaded-again", 6),
+    image_event("late", 4, UPDATED),
+    image_event("claimed", 5, DELETED),
+    image_event("new", 5),
+    image_event("new", 5, image=image("other content in the same batch")),
+    b"no event",
+)
+
+
+def refused(name: str) -> Records:
+    """An image of a name that the store refuses, and what stands by: apart from the others,
+    because what is refused as a whole is sent again and again with fewer neighbours.
+    """
+    return kinesis_records(
+        image_event("updated", 6, UPDATED),
+        image_event("refused", 7, image=image(name)),
+        image_event("refused", 6, DELETED),
+    )
+
+
+# What a batch cannot reach: makers of clients, readers of what was written, names of types.
+NEVER_RUN = {
+    "table",
+    "index",
+    "quarantine",
+    "encode",
+    "change_in",
+    "_plain",
+    "_listed",
+    "_check_length",
+    "_check_lengths",
+    "Log.warning",
+    "Quarantine.put",
+    "Quarantine.longest_put",
+    "SetAsideReason",
+    "Change",
+    "Item",
+    "AttributeValue",
+    "Verb",
+    "document_from.<locals>.<genexpr>",
+}
+
+
+class Line:
+    """Carries what a living process sends; once the process is gone, nothing.
+
+    The answers to the requests with these numbers are `lost`. Of those with the numbers `spoilt`,
+    the first part is not applied, and the last one is but says that it failed.
+    """
+
+    def __init__(self, *, lost: Sequence[int] = (), spoilt: Sequence[int] = ()) -> None:
+        self.dead = False
+        self._lost = lost
+        self._spoilt = spoilt
+        self._sent = 0
+
+    def carry[T](self, apply: Callable[[], T]) -> T:
+        if self.dead:
+            raise ProcessGoneError
+        self._sent += 1
+        answer = apply()
+        if self._sent in self._lost:
+            raise NoAnswerError("the answer is lost")
+        return answer
+
+    def spoilt(self, parts: int, codes: Sequence[str]) -> Mapping[int, Spoilt]:
+        if self._sent + 1 not in self._spoilt:
+            return {}
+        return {parts - 1: Spoilt(codes[0], applied=True), 0: Spoilt(codes[1], applied=False)}
+
+
+class Stage:
+    """One door, with the store and the quarantine behind it, which outlive any process."""
+
+    door: ModuleType
+    beside: tuple[ModuleType, ...]
+    client: str
+    store: SeenStore
+    stored: dict[str, Any]
+
+    def __init__(self, *, troubled: bool = False) -> None:
+        self.to_store = Line(lost=[2], spoilt=[1]) if troubled else Line()
+        self.to_bucket = Line(lost=[2]) if troubled else Line()
+        self.bucket = S3(BUCKET, line=self.to_bucket)
+
+    def sink(self) -> Sink:
+        raise NotImplementedError
+
+    def after(self, other: "Stage") -> "Stage":
+        """The same, holding what the other one's store and quarantine hold."""
+        self.stored.update(other.stored)
+        self.bucket.objects.update(other.bucket.objects)
+        return self
+
+    def invoke(self, records: Records) -> BatchResponse:
+        """Run the handler in a fresh process: no object is left of any earlier one."""
+        sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
+        given = {
+            self.client: lambda: sink,
+            "quarantine": lambda: quarantine,
+            "logger": SimpleNamespace(warning=lambda *_, **__: None),
+            "metrics": SimpleNamespace(add_metric=lambda *_: None),
+            "os": SimpleNamespace(environ={"HORIZON_DAYS": "30"}),
+            "random": SimpleNamespace(random=lambda: 0.5),
+            "time": SimpleNamespace(time=lambda: 1_795_248_001.0, sleep=lambda _: None),
+        }
+        code = inspect.unwrap(self.door.handle).__code__
+        handle = FunctionType(code, vars(self.door) | given)
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
+        response: BatchResponse = handle({"Records": records}, context)
+        return response
+
+    def die(self) -> None:
+        """The process is gone: nothing leaves it any more."""
+        self.to_store.dead = self.to_bucket.dead = True
+
+    def state(self) -> bytes:
+        """All that is durable, and the writes that made it so."""
+        return msgspec.msgpack.encode((self.stored, self.store.journal, self.bucket.objects))
+
+
+class TableStage(Stage):
+    door = functions.write_to_dynamodb.handler
+    beside = (functions.write_to_dynamodb.sink, functions.write_to_dynamodb.item)
+    client = "table"
+
+    def __init__(self, *, troubled: bool = False) -> None:
+        super().__init__(troubled=troubled)
+        self.table = DynamoDB(
+            TABLE,
+            line=self.to_store,
+            refuses=lambda item: REFUSED_BY_TABLE in str(item),
+            condemns=lambda item: CONDEMNED_BY_TABLE in str(item),
+        )
+        self.store = SeenTable(self.table)
+        self.stored = self.table.items
+
+    def sink(self) -> Sink:
+        return image_table(cast("DynamoDBClient", self.table))
+
+
+class IndexStage(Stage):
+    door = functions.write_to_es.handler
+    beside = (functions.write_to_es.sink, functions.write_to_es.document)
+    client = "index"
+
+    def __init__(self, *, troubled: bool = False) -> None:
+        super().__init__(troubled=troubled)
+        self.index = OpenSearch(
+            INDEX, line=self.to_store, refuses=lambda one: one.get("name") == REFUSED_BY_INDEX
+        )
+        self.store = SeenIndex(self.index)
+        self.stored = self.index.documents
+
+    def sink(self) -> Sink:
+        return image_index(cast("opensearchpy.OpenSearch", self.index))
+
+
+class Crashes(msgspec.Struct):
+    """What was done to a batch: instructions crashed at, and the states that this left behind."""
+
+    instructions: Counter[CodeType]
+    states: int
+
+
+def crashed_everywhere(stage: type[Stage], batch: Records) -> Crashes:
+    """Crash the batch, amid trouble, at every instruction; each time it must come right again."""
+    before = stage()
+    assert before.invoke(BEFORE) == ALL_SETTLED
+    right = stage().after(before)
+    assert right.invoke(batch) == ALL_SETTLED
+    right.store.sound()
+    healed = set()
+    with watched(code_of((*RULES, stage.door, *stage.beside))) as instructions:
+        troubled = stage(troubled=True).after(before)
+        counted = instructions.count(partial(troubled.invoke, batch))
+        for at in range(1, counted.total() + 1):
+            one = stage(troubled=True).after(before)
+            with pytest.raises(ProcessGoneError):  # and so no answer: nothing is acknowledged
+                instructions.crash(partial(one.invoke, batch), at=at, then=one.die)
+            # What a fresh process makes of a state depends on nothing else: once is enough.
+            if (state := one.state()) not in healed:
+                nothing_is_half_done(one, before, right)
+                again = stage().after(one)
+                assert again.invoke(batch) == ALL_SETTLED
+                assert same(again, right)
+                healed.add(state)
+    return Crashes(counted, len(healed))
+
+
+def nothing_is_half_done(crashed: Stage, before: Stage, right: Stage) -> None:
+    """Each image is as it was or as it will be, and never went back; so is the quarantine."""
+    assert crashed.stored.keys() >= before.stored.keys()
+    for image_id, stored in crashed.stored.items():
+        assert stored in (before.stored.get(image_id), right.stored.get(image_id))
+    seen = {image_id: held.version for image_id, held in before.store.sound().items()}
+    for written in crashed.store.journal:
+        assert written.version is not None
+        assert written.version > seen.get(written.image_id, 0)
+        seen[written.image_id] = written.version
+    assert crashed.bucket.objects.items() <= right.bucket.objects.items()
+
+
+def same(one: Stage, other: Stage) -> bool:
+    return (one.stored, one.bucket.objects) == (other.stored, other.bucket.objects)
+
+
+@pytest.mark.parametrize(
+    ("stage", "batches", "most"),
+    [
+        pytest.param(
+            TableStage,
+            [MIXED, refused(REFUSED_BY_TABLE), refused(CONDEMNED_BY_TABLE)],
+            15_000,
+            id="write_to_dynamodb",
+        ),
+        pytest.param(IndexStage, [MIXED, refused(REFUSED_BY_INDEX)], 8_000, id="write_to_es"),
+    ],
+)
+def test_a_batch_crashed_at_any_instruction_comes_right_when_it_is_brought_again(
+    stage: type[Stage], batches: Sequence[Records], most: int
+) -> None:
+    done = [crashed_everywhere(stage, batch) for batch in batches]
+    instructions = sum((one.instructions for one in done), Counter[CodeType]())
+    print(  # noqa: T201 - how much was tried is the point
+        f"{stage.door.__name__}: crashed at {instructions.total()} instructions of "
+        f"{len(instructions)} functions, which left {sum(one.states for one in done)} states"
+    )
+    assert instructions.total() > most
+    missed = code_of((*RULES, stage.door, *stage.beside)) - instructions.keys()
+    assert {one.co_qualname for one in missed} <= NEVER_RUN
+
+
+class InTwoSteps:
+    """A table written wrongly: what is there makes room before the new is written."""
+
+    def __init__(self, right: Sink, items: dict[str, Any]) -> None:
+        self.longest_send = right.longest_send
+        self._right = right
+        self._items = items
+
+    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
+        return self._right.requests(changes)
+
+    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        for change in changes:
+            if change.image_id == "updated":
+                self._items.pop("updated", None)
+        return self._right.send(changes)
+
+    def check(self) -> None:
+        self._right.check()
+
+
+class TableStageInTwoSteps(TableStage):
+    def sink(self) -> Sink:
+        return InTwoSteps(super().sink(), self.stored)
+
+
+def test_a_write_in_two_steps_would_be_found() -> None:
+    with pytest.raises(AssertionError):
+        crashed_everywhere(TableStageInTwoSteps, kinesis_records(image_event("updated", 6)))

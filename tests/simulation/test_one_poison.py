@@ -1,0 +1,164 @@
+"""One poison record in 10,000: set aside by the invocation that first sees it, and nobody waits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
+import opensearchpy
+import pytest
+
+from lockstep.local.mapping.response import Returned
+from lockstep.local.mapping.settings import Settings
+from lockstep.producer import moment
+from lockstep.simulation.clock import START, VirtualTime
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
+from lockstep.simulation.fakes.line import Spoilt
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.invocation import STREAM_ARN
+from lockstep.simulation.meaning import HORIZON
+from lockstep.simulation.parts import (
+    BUCKET,
+    INDEX,
+    REAL,
+    STREAM,
+    TABLE,
+    bucket_quarantine,
+    image_index,
+    image_table,
+)
+from lockstep.simulation.plan import dice
+from lockstep.simulation.poller import Poller
+from lockstep.simulation.troubled_line import Weather
+from shared.deliver import Clock, deliver
+from shared.event import Event, Image, encode
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+type Store = Literal["table", "index"]
+type Kind = Literal["none", "undecodable", "refused", "condemned"]
+
+RECORDS, BATCH, POISON = 10_000, 100, 4_321
+BAD = "what the store never takes"
+NOBODY_ASKED = 900.0
+
+
+class Counting:
+    """A line on which nothing goes wrong; counts what goes over it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def carry[T](self, apply: Callable[[], T]) -> T:
+        self.requests += 1
+        return apply()
+
+    def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+        return {}
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What the 10,000 records came to."""
+
+    batches: list[list[str]]
+    set_aside_in: list[int]  # the invocation after which each quarantined record lay there
+    poison: str
+    requests: int
+    quarantine_requests: int
+    written: list[str]
+
+
+@cache
+def consumed(store: Store, kind: Kind) -> Seen:
+    """All records through the real mapping core, delivery and sink."""
+    stream = Kinesis(STREAM, now=lambda: START)
+    for number in range(RECORDS):
+        image_id, version = f"T{number}", int(START * 1_000_000) + number
+        bad = number == POISON and kind in {"refused", "condemned"}
+        image = Image(BAD if bad else "an image")
+        data = encode(Event("image.uploaded", image_id, version, moment(version), image))
+        stream.accept(image_id, b"{" if number == POISON and kind == "undecodable" else data)
+    line, quarantine_line = Counting(), Counting()
+    bucket = S3(BUCKET, line=quarantine_line)
+    table = DynamoDB(
+        TABLE,
+        line=line,
+        refuses=lambda item: kind == "refused" and BAD in str(item["image"]),
+        condemns=lambda item: kind == "condemned" and BAD in str(item.get("image")),
+    )
+    index = OpenSearch(INDEX, line=line, refuses=lambda source: source["name"] == BAD)
+    sink = (
+        image_table(cast("DynamoDBClient", table))
+        if store == "table"
+        else image_index(cast("opensearchpy.OpenSearch", index))
+    )
+    clock = Clock(
+        remaining=lambda: NOBODY_ASKED, now=lambda: START, sleep=lambda _: None, chance=lambda: 0.0
+    )
+    batches: list[list[str]] = []
+    set_aside_in: list[int] = []
+
+    def invoke(batch: Sequence[Accepted]) -> Returned:
+        batches.append([one.sequence_number for one in batch])
+        delivery = deliver(
+            [one.as_lambda_shows_it(STREAM_ARN) for one in batch],
+            to=sink,
+            quarantine=bucket_quarantine(bucket.put_object),
+            function="f",
+            horizon=HORIZON,
+            clock=clock,
+        )
+        set_aside_in.extend([len(batches) - 1] * (len(bucket.objects) - len(set_aside_in)))
+        return Returned(msgspec.json.encode(delivery.response()))
+
+    Poller(
+        "f",
+        stream=stream,
+        settings=Settings(batch_size=BATCH, bisect=True, reports_item_failures=True),
+        weather=Weather(VirtualTime(), Tally(), dice(0)),
+        parts=REAL,
+        invoke=invoke,
+        is_durable=lambda _: False,
+    ).drain()
+    written = table.journal if store == "table" else index.journal
+    return Seen(
+        batches=batches,
+        set_aside_in=set_aside_in,
+        poison=stream.accepted[POISON].sequence_number,
+        requests=line.requests,
+        quarantine_requests=quarantine_line.requests,
+        written=[one.image_id for one in written],
+    )
+
+
+@pytest.mark.parametrize(
+    ("store", "kind", "more_requests"),
+    [
+        # It never gets as far as the store.
+        ("table", "undecodable", 0),
+        ("index", "undecodable", 0),
+        # One look whether the schema is ours: only then is the store's refusal believed.
+        ("table", "refused", 1),
+        ("index", "refused", 1),
+        # It condemns its request of 25, nothing of which is written: that is halved until only
+        # the poison is left, twice a level.
+        ("table", "condemned", 1 + 2 * 5),
+    ],
+)
+def test_one_poison_record_delays_nobody(store: Store, kind: Kind, more_requests: int) -> None:
+    without, seen = consumed(store, "none"), consumed(store, kind)
+    # Set aside once, by the invocation that first saw it.
+    first = next(at for at, batch in enumerate(seen.batches) if seen.poison in batch)
+    assert seen.set_aside_in == [first]
+    assert seen.quarantine_requests == 1
+    # No invocation more than without it, and no record in two of them.
+    assert seen.batches == without.batches
+    assert len(seen.batches) == RECORDS // BATCH
+    # Every neighbour is written, once, in the same order.
+    assert seen.written == [one for one in without.written if one != f"T{POISON}"]
+    assert 0 <= seen.requests - without.requests <= more_requests
+    assert without.quarantine_requests == 0

@@ -1,0 +1,36 @@
+"""Every seeded bug is caught: the simulation can fail, and sees what it is there to see."""
+
+from pathlib import Path
+
+import pytest
+
+from lockstep.simulation.parts import REAL
+from lockstep.simulation.plan import dice, plan
+from lockstep.simulation.run import broken_by
+from tests.simulation.rewired import rewired
+from tests.simulation.seeded_bugs import Catch, caught, document
+from tests.simulation.wrong_parts import WRONG
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "seeded-bugs.md"
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_seeded_bug_is_caught_by_a_history_that_the_real_parts_survive(name: str) -> None:
+    catch = caught(name)
+    assert isinstance(catch, Catch)
+    assert broken_by(plan(catch.seed), REAL) is None
+
+
+def test_the_document_names_each_bug_with_its_first_seed() -> None:
+    assert DOCUMENT.read_text() == document(), "out of date: make generated"
+
+
+def test_a_rewired_function_leaves_its_module_as_it_is() -> None:
+    same_dice = rewired(plan, dice=lambda _: dice(7))
+    assert same_dice(3).steps == plan(7).steps
+    assert plan(3).steps != plan(7).steps
+
+
+def test_a_name_that_the_function_could_not_use_is_no_wiring() -> None:
+    with pytest.raises(KeyError, match="no_such_name"):
+        rewired(plan, no_such_name=None)

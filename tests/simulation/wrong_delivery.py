@@ -1,0 +1,214 @@
+"""Seeded bugs of the delivery: its fold, its ledger and its checkpoint."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lockstep.simulation.parts import Parts
+from shared.change import Change
+from shared.deliver import Delivery, _Batch, deliver
+from shared.fold import Candidate, fold
+from shared.outcome import Failed, Outcome, Refused
+from shared.record import Record
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from tests.simulation.rewired import rewired
+
+
+def ledger(batch: type[_Batch]) -> Parts:
+    return Parts(deliver=rewired(deliver, _Batch=batch))
+
+
+def folding(other: Callable[[Iterable[tuple[Change, Record]]], Any]) -> Parts:
+    return Parts(deliver=rewired(deliver, fold=other))
+
+
+def _number(record: Mapping[str, Any]) -> str:
+    number: str = record["kinesis"]["sequenceNumber"]
+    return number
+
+
+def checkpoint_one_too_high(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
+    delivery = deliver(records, **kwargs)
+    numbers = [*map(_number, records), None]
+    if delivery.checkpoint is None:
+        return delivery
+    after = numbers[numbers.index(delivery.checkpoint) + 1]
+    return msgspec.structs.replace(delivery, checkpoint=after)
+
+
+def checkpoint_one_too_low(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
+    delivery = deliver(records, **kwargs)
+    last = _number(records[-1])
+    return delivery if delivery.checkpoint else msgspec.structs.replace(delivery, checkpoint=last)
+
+
+def one_failure_holds_back_the_batch(
+    records: Sequence[Mapping[str, Any]], **kwargs: Any
+) -> Delivery:
+    delivery = deliver(records, **kwargs)
+    first = _number(records[0])
+    return msgspec.structs.replace(delivery, checkpoint=first) if delivery.checkpoint else delivery
+
+
+def misconfiguration_is_success(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
+    try:
+        return deliver(records, **kwargs)
+    except MisconfiguredError:
+        return Delivery(counts={}, lag_ms=None, checkpoint=None, quarantined=[], failures={})
+
+
+def poison_stops_the_batch(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
+    delivery = deliver(records, **kwargs)
+    bad = [one.sequence_number for one in delivery.quarantined]
+    return msgspec.structs.replace(delivery, checkpoint=bad[0]) if bad else delivery
+
+
+class CheckpointAtTheHighest(_Batch):
+    def report(self) -> Delivery:
+        delivery = super().report()
+        unsettled = [one for one in self._records if one.sequence_number not in self._fates]
+        highest = unsettled[-1].sequence_number if unsettled else None
+        return msgspec.structs.replace(delivery, checkpoint=highest)
+
+
+class OnlyTheFirstOfEqualsIsSettled(_Batch):
+    def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
+        winner = candidates[0]
+        candidates[0] = Candidate(winner.change, winner.records[:1])
+        self._hold(winner.records[1:], "not looked at")
+        super()._settle_all(candidates, stored)
+
+
+class OneContentOfAVersionIsEnough(_Batch):
+    """Another content under the version that is stored counts as superseded."""
+
+    def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
+        winner, *others = candidates
+        candidates[:] = [winner]
+        super()._settle_all(candidates, stored)
+        self._supersede(others)
+
+
+class OneConflictSettlesTheVersion(_Batch):
+    def _fall_back(self, candidates: list[Candidate], reason: Any, detail: str) -> None:
+        super()._fall_back(candidates, reason, detail)
+        if reason == "conflict":
+            self._supersede(candidates)
+
+
+class ARefusedWinnerSettlesItsImage(_Batch):
+    def _fall_back(self, candidates: list[Candidate], reason: Any, detail: str) -> None:
+        super()._fall_back(candidates, reason, detail)
+        if reason == "refused_by_store":
+            self._supersede(candidates)
+
+
+class AFailedWinnerSupersedes(_Batch):
+    """Only the record that failed is held back, not the lower versions that it would replace."""
+
+    def write(self, images: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
+        fell_back = super().write(images)
+        for image_id, candidates in images.items():
+            if image_id not in fell_back:
+                self._supersede(candidates[1:])
+        return fell_back
+
+
+class RefusedTogether(_Batch):
+    def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
+        try:
+            return self._sink.send(request)
+        except RequestFailedError as error:
+            return [Failed(str(error))] * len(request)
+        except RequestRefusedError as error:
+            return [Refused(str(error))] * len(request)
+
+
+class LosesTheOtherHalf(_Batch):
+    def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
+        try:
+            return self._sink.send(request)
+        except RequestFailedError as error:
+            return [Failed(str(error))] * len(request)
+        except RequestRefusedError as error:
+            if len(request) == 1:
+                return [Refused(str(error))]
+            half = self._send(request[: len(request) // 2])
+            return [*half, *half, *half][: len(request)]
+
+
+class TiredOfTrying(_Batch):
+    """What still fails at the end is quarantined."""
+
+    def report(self) -> Delivery:
+        for record in self._records:
+            why = self._whys.get(record.sequence_number)
+            if why is not None and record.sequence_number not in self._fates:
+                self._set_record_aside(record, None, "refused_by_store", why)
+        return super().report()
+
+
+class PoisonIsDropped(_Batch):
+    def set_poison_aside(self) -> None:
+        for record, _ in self._poison:
+            self._fates[record.sequence_number] = "Quarantined"
+
+
+class NeverLooksAtTheClock(_Batch):
+    def time_for(self, seconds: float) -> bool:  # noqa: ARG002 - that is the bug
+        return True
+
+
+def fold_keeps_the_last_position(records: Sequence[Mapping[str, Any]], **kwargs: Any) -> Delivery:
+    last = {record["kinesis"]["partitionKey"]: record for record in records}
+    return deliver(list(last.values()), **kwargs)
+
+
+def fold_lowest_first(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]:
+    return {image_id: candidates[::-1] for image_id, candidates in fold(changes).items()}
+
+
+def fold_later_of_equals_first(
+    changes: Iterable[tuple[Change, Record]],
+) -> dict[str, list[Candidate]]:
+    return {
+        image_id: sorted(candidates, key=lambda one: one.change.version)[::-1]
+        for image_id, candidates in fold(changes).items()
+    }
+
+
+def fold_by_version_alone(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]:
+    folded: dict[str, list[Candidate]] = {}
+    for image_id, candidates in fold(changes).items():
+        versions: dict[int, Candidate] = {}
+        for one in candidates:
+            seen = versions.setdefault(one.change.version, Candidate(one.change, ()))
+            together = Candidate(seen.change, (*seen.records, *one.records))
+            versions[one.change.version] = together
+        folded[image_id] = list(versions.values())
+    return folded
+
+
+WRONG: Mapping[str, Parts] = {
+    "delivery: checkpoint one too high": Parts(deliver=checkpoint_one_too_high),
+    "delivery: checkpoint one too low": Parts(deliver=checkpoint_one_too_low),
+    "delivery: checkpoint at the highest unsettled": ledger(CheckpointAtTheHighest),
+    "delivery: one failure holds back the batch": Parts(deliver=one_failure_holds_back_the_batch),
+    "delivery: a failed winner supersedes the lower": ledger(AFailedWinnerSupersedes),
+    "delivery: a refused winner settles its image": ledger(ARefusedWinnerSettlesItsImage),
+    "delivery: one conflict settles the version": ledger(OneConflictSettlesTheVersion),
+    "delivery: one content of a version is enough": ledger(OneContentOfAVersionIsEnough),
+    "delivery: only the first of equal records is settled": ledger(OnlyTheFirstOfEqualsIsSettled),
+    "delivery: refused together, quarantined together": ledger(RefusedTogether),
+    "delivery: the other half of a refused request is lost": ledger(LosesTheOtherHalf),
+    "delivery: what fails to the end is quarantined": ledger(TiredOfTrying),
+    "delivery: misconfiguration is success": Parts(deliver=misconfiguration_is_success),
+    "delivery: poison stops the batch": Parts(deliver=poison_stops_the_batch),
+    "delivery: poison is dropped": ledger(PoisonIsDropped),
+    "delivery: never looks at the clock": ledger(NeverLooksAtTheClock),
+    "delivery: fold keeps the last position": Parts(deliver=fold_keeps_the_last_position),
+    "delivery: fold takes the lowest version": folding(fold_lowest_first),
+    "delivery: fold takes the later of equals": folding(fold_later_of_equals_first),
+    "delivery: fold by version alone": folding(fold_by_version_alone),
+}

@@ -1,0 +1,129 @@
+"""Seeded bugs of the event source mapping's core."""
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.core import Finished, Shard, Step, _Lane, _Unsettled
+from lockstep.local.mapping.response import (
+    Errored,
+    Judgement,
+    Returned,
+    Stopped,
+    Succeeded,
+    judge,
+)
+from lockstep.local.mapping.settings import Settings
+from lockstep.simulation.parts import Parts
+from tests.simulation.rewired import rewired
+
+
+def lane(other: type[_Lane]) -> Parts:
+    class OtherLanes(Shard):
+        __init__ = rewired(Shard.__init__, _Lane=other)
+
+    return Parts(shard=OtherLanes)
+
+
+class ErrorsAreSuccess(Shard):
+    def answered(self, answer: Any, **kwargs: Any) -> Any:
+        done = Returned(b"") if isinstance(answer, Errored) else answer
+        return super().answered(done, **kwargs)
+
+
+class ReportsAreIgnored(Shard):
+    def answered(self, answer: Any, **kwargs: Any) -> Any:
+        done = Returned(b"") if isinstance(answer, Returned) else answer
+        return super().answered(done, **kwargs)
+
+
+def judge_one_further(answer: Any, batch: Sequence[Entry], *, reports: bool) -> Judgement:
+    found = judge(answer, batch, reports=reports)
+    if not isinstance(found, Stopped):
+        return found
+    after = found.position + 1
+    return Succeeded() if after == len(batch) else Stopped(after, found.cause)
+
+
+class GoesOnAfterTheReported(_Lane):
+    answered = rewired(_Lane.answered, judge=judge_one_further)
+
+
+class LosesTheSecondHalf(_Lane):
+    def _halve(self, *args: Any) -> Any:
+        turn = super()._halve(*args)
+        del self._pieces[1]
+        return turn
+
+
+class NeverTriesAgain(_Lane):
+    def _retry(self, *args: Any) -> Any:
+        turn = super()._retry(*args)
+        self._not_before = math.inf
+        return turn
+
+
+class GivesUp(Shard):
+    def __init__(
+        self, settings: Settings, *, retention: float, chance: Callable[[], float]
+    ) -> None:
+        tired = msgspec.structs.replace(settings, retries=5)
+        super().__init__(tired, retention=retention, chance=chance)
+
+
+class ReadIsSettled(Shard):
+    def took(self, entries: Any, **kwargs: Any) -> None:
+        super().took(entries, **kwargs)
+        self._settle(tuple(entries))
+
+
+class ReadToTheEndIsFinished(Shard):
+    def next(self, now: float) -> Step:
+        return Finished() if self._ended else super().next(now)
+
+
+class LanesByPosition(Shard):
+    def _lane_of(self, entry: Entry) -> int:
+        return zlib.crc32(entry.sequence_number.encode()) % len(self._lanes)
+
+
+class UpToTheFurthest(_Unsettled):
+    def settle(self, entries: tuple[Entry, ...]) -> str | None:
+        super().settle(entries)
+        return entries[-1].sequence_number if entries else None
+
+
+class CheckpointOfTheFurthestLane(Shard):
+    __init__ = rewired(Shard.__init__, _Unsettled=UpToTheFurthest)
+
+
+def children_first(parents: Mapping[str, Any], *, ended: Any) -> list[str]:
+    return [one for one in sorted(parents, reverse=True) if one not in ended]
+
+
+def one_parent_is_enough(parents: Mapping[str, Any], *, ended: Any) -> list[str]:
+    return [
+        shard
+        for shard, above in parents.items()
+        if shard not in ended and (not above or any(one in ended for one in above))
+    ]
+
+
+WRONG: Mapping[str, Parts] = {
+    "mapping: errors are success": Parts(shard=ErrorsAreSuccess),
+    "mapping: reports ignored": Parts(shard=ReportsAreIgnored),
+    "mapping: goes on after the reported record": lane(GoesOnAfterTheReported),
+    "mapping: bisect loses the second half": lane(LosesTheSecondHalf),
+    "mapping: never tries again": lane(NeverTriesAgain),
+    "mapping: gives up after five retries": Parts(shard=GivesUp),
+    "mapping: what is read is settled": Parts(shard=ReadIsSettled),
+    "mapping: a shard read to its end is finished": Parts(shard=ReadToTheEndIsFinished),
+    "mapping: lanes by position, not by key": Parts(shard=LanesByPosition),
+    "mapping: checkpoint of the furthest lane": Parts(shard=CheckpointOfTheFurthestLane),
+    "mapping: children before parents": Parts(startable=children_first),
+    "mapping: children after one parent": Parts(startable=one_parent_is_enough),
+}

@@ -1,0 +1,157 @@
+"""Seeded bugs of the producer."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+)
+
+from lockstep.outbox import Answer, Deferred, Outbox, Outgoing
+from lockstep.producer import Clock, Producer, _Put
+from lockstep.simulation.parts import Parts
+from shared.event import Event, encode
+from tests.simulation.rewired import rewired
+
+
+def outbox(other: type[Outbox]) -> Parts:
+    class OtherOutbox(Producer):
+        put = rewired(Producer.put, Outbox=other)
+
+    return Parts(producer=OtherOutbox)
+
+
+def one_put(other: type[_Put]) -> Parts:
+    class OtherPut(Producer):
+        put = rewired(Producer.put, _Put=other)
+
+    return Parts(producer=OtherPut)
+
+
+def believing(client: Callable[[Any], Any]) -> Parts:
+    def producer(real: Any, stream: str, *, clock: Clock) -> Producer:
+        return Producer(client(real), stream, clock=clock)
+
+    return Parts(producer=producer)
+
+
+class Resends:
+    """A loop around PutRecords."""
+
+    @staticmethod
+    def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
+        """What of the records goes again."""
+        raise NotImplementedError
+
+    def __init__(self, client: Any, stream: str, *, clock: Clock) -> None:
+        self._client, self._stream, self._clock = client, stream, clock
+
+    def put(self, events: Iterable[Event]) -> None:
+        records: Sequence[Any] = [
+            {"PartitionKey": one.image_id, "Data": encode(one)} for one in events
+        ]
+        while records:
+            try:
+                answer = self._client.put_records(StreamName=self._stream, Records=records)
+            except (ClientError, BotoCoreError):
+                self._clock.sleep(60.0)
+                continue
+            entries = answer.get("Records", [{"ErrorCode": "cut off"}] * len(records))
+            records = self.again(records, ["ErrorCode" in entry for entry in entries])
+
+
+class ResendsWhatFailed(Resends):
+    """The loop that documentation shows: events of an image overtake each other."""
+
+    @staticmethod
+    def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
+        return [one for one, goes in zip(records, failed, strict=True) if goes]
+
+
+class ResendsTheTail(Resends):
+    """From the first that failed on: what came after it is on the stream already, ahead of it."""
+
+    @staticmethod
+    def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
+        return records[failed.index(True) :] if any(failed) else ()
+
+
+class LostAnswersAreAYes:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def put_records(self, **request: Any) -> Any:
+        try:
+            return self._client.put_records(**request)
+        except (EndpointConnectionError, ConnectionClosedError):
+            return {"Records": [{"SequenceNumber": "1"}] * len(request["Records"])}
+
+
+class ErrorCodesAreNotRead:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def put_records(self, **request: Any) -> Any:
+        answer = self._client.put_records(**request)
+        return {"Records": [{"SequenceNumber": "1"} for _ in answer.get("Records", ())]}
+
+
+class DropsWhatWaitsBehind(Outbox):
+    def _let_go(self, record: Outgoing) -> None:
+        queue = self._images[record.image_id]
+        while len(queue) > 1:
+            dropped = queue.pop()
+            self._held -= 1
+            self._held_bytes -= dropped.size
+        super()._let_go(record)
+
+
+class DeferredGoesToTheEnd(Outbox):
+    def settle(self, request: Sequence[Outgoing], answers: Sequence[Answer], now: float) -> None:
+        for record, answer in zip(request, answers, strict=True):
+            if isinstance(answer, Deferred):
+                self._images[record.image_id].rotate(-1)
+        super().settle(request, answers, now)
+
+
+class ForgetsWhatWasNotPut(_Put):
+    def _not_put(self) -> tuple[Event, ...]:
+        return ()
+
+
+class HandsBackBackwards(_Put):
+    def _not_put(self) -> tuple[Event, ...]:
+        return super()._not_put()[::-1]
+
+
+def stamps_by_the_clock_alone(unix: Callable[[], float]) -> Callable[[], int]:
+    return lambda: int(unix() * 1_000_000)
+
+
+def stamps_that_stand_still(unix: Callable[[], float]) -> Callable[[], int]:
+    """Never backwards, but the same again within a tick and while the clock is behind."""
+    highest = 0
+
+    def stamp() -> int:
+        nonlocal highest
+        highest = max(highest, int(unix() * 1_000_000))
+        return highest
+
+    return stamp
+
+
+WRONG: Mapping[str, Parts] = {
+    "producer: resends what failed": Parts(producer=ResendsWhatFailed),
+    "producer: resends the whole tail": Parts(producer=ResendsTheTail),
+    "producer: a lost answer is a yes": believing(LostAnswersAreAYes),
+    "producer: error codes of single records not read": believing(ErrorCodesAreNotRead),
+    "producer: drops what waits behind": outbox(DropsWhatWaitsBehind),
+    "producer: what is deferred goes to the end": outbox(DeferredGoesToTheEnd),
+    "producer: forgets what was not put": one_put(ForgetsWhatWasNotPut),
+    "producer: hands back in the wrong order": one_put(HandsBackBackwards),
+    "producer: stamps go back with the clock": Parts(stamp=stamps_by_the_clock_alone),
+    "producer: stamps stand still with the clock": Parts(stamp=stamps_that_stand_still),
+}

@@ -1,0 +1,139 @@
+"""Both stores as fakes at the request, the real sinks before them, a hand that spoils entries."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import opensearchpy
+
+from functions.write_to_dynamodb.item import item_from
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_es.document import document_from
+from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.audit import Audit, Found, Time, audit
+from lockstep.audit.corrections import Corrections
+from lockstep.audit.decide import Decision, decide
+from lockstep.audit.held import Held, Nothing
+from lockstep.audit.repair import Differing, Repair
+from lockstep.audit.stores import IndexEntries, TableEntries
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.opensearch import Document, OpenSearch
+from shared.change import Change, Put, change_from
+from shared.event import digest
+from tests.builders import decoded, image, image_event, record
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_795_248_000.0
+STAMP = 1_795_000_000_000_000  # microseconds, some days before NOW
+HORIZON = dt.timedelta(days=37)
+YOUNG, OLD = NOW - 86_400, NOW - 40 * 86_400
+
+
+def a_change(
+    version: int, content: str | None = "a", *, arrived: float = YOUNG, image_id: str = "T1"
+) -> Change:
+    """An image of that content, or a removal; `arrived` in seconds since 1970."""
+    kind = "image.deleted" if content is None else "image.updated"
+    fields = {} if content is None else {"image": image(content)}
+    event = image_event(image_id, version, kind, **fields)
+    return change_from(
+        decoded(event), record(event, arrived_at=int(arrived * 1000)), horizon=HORIZON
+    )
+
+
+def an_item(change: Change) -> dict[str, Any]:
+    return dict(item_from(change))
+
+
+def a_document(change: Change, guard: int | None = None, **fields: Any) -> Document:
+    """What the index holds; `fields` replace, and those that are None are left out."""
+    source = msgspec.to_builtins(document_from(change)) | fields
+    source = {name: value for name, value in source.items() if value is not None}
+    return Document(change.version if guard is None else guard, source, 0.0)
+
+
+def lying(change: Change) -> Change:
+    """The same change with a content that is not what its digest says."""
+    if not isinstance(change, Put):
+        return change
+    other = msgspec.structs.replace(change.image, description="changed by hand")
+    assert digest(other) != change.digest
+    return msgspec.structs.replace(change, image=other)
+
+
+class Stand:
+    """One stack in memory; its clock stands, but when somebody waits."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+        self.dynamodb = DynamoDB("images")
+        self.opensearch = OpenSearch("images", now=lambda: self.at)
+        client = cast("DynamoDBClient", self.dynamodb)
+        search = cast("opensearchpy.OpenSearch", self.opensearch)
+        self.table = TableEntries(client, "images")
+        self.index = IndexEntries(search, "images")
+        self.whole_stores = (
+            TableEntries(client, "images", whole=True),
+            IndexEntries(search, "images", whole=True),
+        )
+        self.table_sink = ImageTable(client, "images", longest_request=0)
+        self.index_sink = ImageIndex(search, "images", longest_request=0)
+        self.time = Time(now=lambda: self.at, elapsed=lambda: self.at, sleep=self._sleep)
+        self.corrections = Corrections(search, "images")
+        self.repair = Repair(
+            self.table,
+            self.index,
+            table_sink=self.table_sink,
+            index_sink=self.index_sink,
+            corrections=self.corrections,
+            time=self.time,
+            horizon=HORIZON,
+        )
+
+    def hold(self, item: Mapping[str, Any] | None, document: Document | None) -> None:
+        """Whatever was there of T1, now it is this."""
+        for there, image_id in ((self.dynamodb.items, "T1"), (self.opensearch.documents, "T1")):
+            cast("dict[str, Any]", there).pop(image_id, None)
+        if item is not None:
+            self.dynamodb.items["T1"] = item
+        if document is not None:
+            self.opensearch.documents["T1"] = document
+
+    def write(self, *changes: Change) -> None:
+        """Into both stores, as the handlers do."""
+        for sink in (self.table_sink, self.index_sink):
+            for request in sink.requests(changes):
+                sink.send(request)
+
+    def audit(self, *, values: bool = True) -> Audit:
+        return self.audited(values=values)[0]
+
+    def audited(self, *, values: bool = True) -> tuple[Audit, list[Found]]:
+        found: list[Found] = []
+        table, index = self.whole_stores if values else (self.table, self.index)
+        answer = audit(
+            table, index, quarantined_images=list, time=self.time, on_difference=found.append
+        )
+        return answer, found
+
+    def differing(self) -> list[Differing]:
+        return [Differing(one.image_id, one.kind) for one in self.audited()[1]]
+
+    def held(self) -> tuple[Held, Held]:
+        return (
+            self.table.held(["T1"]).get("T1", Nothing()),
+            self.index.held(["T1"]).get("T1", Nothing()),
+        )
+
+    def decision(self) -> Decision:
+        table, index = self.held()
+        return decide(table, index, now=self.at, horizon=HORIZON)
+
+    def mend(self, differing: Iterable[Differing] | None = None) -> Any:
+        return self.repair.apply(self.differing() if differing is None else differing)
+
+    def _sleep(self, seconds: float) -> None:
+        self.at += seconds

@@ -1,0 +1,35 @@
+"""The outbox: what a request takes, and how much is read ahead of it."""
+
+from lockstep.outbox import MAX_REQUEST_BYTES, Accepted, Outbox, Outgoing
+
+MEBIBYTE = 1024 * 1024
+
+
+def outbox() -> Outbox:
+    return Outbox(chance=lambda: 0.5)
+
+
+def outgoing(number: int, size: int = MEBIBYTE) -> Outgoing:
+    """A record of its own image, of so many bytes as Kinesis counts them."""
+    image_id = f"T{number:05}"
+    return Outgoing(image_id, b" " * (size - len(image_id)))
+
+
+def test_what_goes_again_as_a_whole_is_room_taken_as_before() -> None:
+    box = outbox()
+    wanted = []
+    for number in range(5):
+        wanted.append(box.wants_more)
+        box.add(outgoing(number))
+    wanted.append(box.wants_more)
+    assert wanted == [True] * 5 + [False]
+    request = box.take(0.0)
+    assert sum(one.size for one in request) == MAX_REQUEST_BYTES
+    wanted = [box.wants_more]
+    box.postpone(request, 0.0)
+    wanted.append(box.wants_more)
+    assert box.take(box.wait(0.0)) == request
+    wanted.append(box.wants_more)
+    assert wanted == [True, False, True]
+    box.settle(request, [Accepted()] * 5, 1.0)
+    assert (box.held, box.resent) == (0, 5)
