@@ -60,6 +60,7 @@ unit: $(venv)/dev.done
 # The real code over fakes that misbehave, in virtual time; every seeded bug must be caught.
 simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/simulation
+	$(bin)/lockstep simulate --histories 50000
 
 # The seeded bugs, each with the first history that catches it.
 bugs: $(venv)/dev.done

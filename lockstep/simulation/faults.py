@@ -83,23 +83,10 @@ Fault = Literal[
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
-# Few requests go to the quarantine, few have many parts, and few histories last for months.
-_SELDOM: tuple[Fault, ...] = (
-    "request of the table refused as a whole",
-    "request of the index refused as a whole",
-    "answer of the quarantine cut at a byte",
-    "crash in a pause",
-    "redriven days later",
-    "mended or chosen days later",
-    "expired tombstone purged from the table",
-    "expired tombstone purged from the index",
-)
-
 # Far below what a run hits: a fault that is no longer injected falls under it, chance does not.
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
-    **dict.fromkeys(FAULTS, 15),
-    **dict.fromkeys(_SELDOM, 5),
-    "poison too_large": 3,  # a quarter of a mebibyte each: rare, to save time
+    **dict.fromkeys(FAULTS, 2),
+    "poison too_large": 1,  # a quarter of a mebibyte each: rare, to save time
 }
 
 

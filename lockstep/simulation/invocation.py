@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Never
 
 import msgspec
@@ -11,7 +10,7 @@ from lockstep.local.mapping.response import Errored, Returned
 from lockstep.simulation.fakes.kinesis import Accepted
 from lockstep.simulation.meaning import HORIZON
 from lockstep.simulation.parts import STREAM
-from lockstep.simulation.system import Consumer, System
+from lockstep.simulation.system import Consumer, Moment, System
 from lockstep.simulation.troubled_line import CrashedError, TimedOutError, UnderWay
 from lockstep.simulation.violation import ViolationError
 from shared.deliver import Clock, Delivery
@@ -52,7 +51,7 @@ class Invocations:
         under_way = UnderWay(time.now + self._timeout)
         weather.under_way = under_way
         unknown = weather.unknown
-        durable = {one.sequence_number for one in batch if system.is_durable(consumer, one)}
+        before = system.moment(consumer)
         if consumer.function == "write_to_es" and system.index.missing:
             weather.hit("alias missing")
         try:
@@ -74,7 +73,7 @@ class Invocations:
             raise ViolationError("I6", f"{consumer.function} overran its time")
         self._hold_to(consumer, batch, delivery, troubled=under_way.hits > 0)
         if weather.unknown == unknown:
-            self._hold_to_lowest(consumer, batch, delivery, durable)
+            self._hold_to_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
 
     def _deliver(
@@ -168,13 +167,17 @@ class Invocations:
         consumer: Consumer,
         batch: Sequence[Accepted],
         delivery: Delivery,
-        durable: AbstractSet[str],
+        before: Moment,
     ) -> None:
         """No record is reported that this invocation itself settled, knowing it."""
+        system = self._system
         for accepted in batch:
-            number = accepted.sequence_number
-            reported = number == delivery.checkpoint and number not in durable
-            if reported and self._system.is_durable(consumer, accepted):
+            reported = accepted.sequence_number == delivery.checkpoint
+            if (
+                reported
+                and system.is_durable(consumer, accepted)
+                and not system.is_durable(consumer, accepted, before)
+            ):
                 meaning = self._system.meaning(accepted)
                 said = f"{consumer.function} settled {meaning} and reports it"
                 raise ViolationError("I8", said)

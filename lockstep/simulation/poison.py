@@ -16,7 +16,7 @@ _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
 _ALWAYS_POISON: dict[Kind, Sequence[bytes]] = {
     "poison not_utf8": (b'{"type":"image.upl\xffaded"}', b"\xff"),
     "poison not_json": (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
-    "poison schema": (b"null", b"{}", b"[]", b"[" * 5_000 + b"]" * 5_000, b'{"version":1e999}'),
+    "poison schema": (b"null", b"{}", b"[]", b"[" * 50 + b"]" * 50, b'{"version":1e999}'),
     "poison too_large": (_TOO_LARGE,),
     "poison aggregated": (b"\xf3\x89\x9a\xc2 and so on",),
 }

@@ -204,7 +204,7 @@ class Poller:
             case Read(limit):
                 return self._read(reader, shard, limit)
             case Advance(number):
-                self.checkpoints[shard.shard_id] = sequence.parse(number).position
+                self.checkpoints[shard.shard_id] = sequence.position(number)
                 reader.core.advanced()
                 return True
             case Discard():

@@ -28,8 +28,15 @@ class SeenStore(Protocol):
         """Every write that took effect, in order."""
         ...
 
-    def held(self, image_id: str) -> Held | None:
-        """What is there of the image, if anything; quickly, believing what it says."""
+    def held(self, image_id: str, among: Mapping[str, Any] | None = None) -> Held | None:
+        """What is there of the image, if anything; quickly, believing what it says.
+
+        `among`: the entries of another moment, as `entries` gave them then.
+        """
+        ...
+
+    def entries(self) -> Mapping[str, Any]:
+        """All that is there right now, for `held` to look at later."""
         ...
 
     def sound(self) -> Mapping[str, Held]:
@@ -48,12 +55,16 @@ class SeenTable:
         self._client = client
         self.journal = client.journal
 
-    def held(self, image_id: str) -> Held | None:
+    def held(self, image_id: str, among: Mapping[str, Any] | None = None) -> Held | None:
         """What is there of the image."""
-        item = self._client.items.get(image_id)
+        item = (self._client.items if among is None else among).get(image_id)
         if item is None:
             return None
-        return Held(int(item["version"]["N"]), item.get("digest", {}).get("S"))
+        return Held(int(item["version"]["N"]), item["digest"]["S"] if "digest" in item else None)
+
+    def entries(self) -> Mapping[str, Any]:
+        """All items."""
+        return self._client.items.copy()
 
     def sound(self) -> Mapping[str, Held]:
         """All items, decoded as what made them."""
@@ -74,12 +85,16 @@ class SeenIndex:
         self._client = client
         self.journal = client.journal
 
-    def held(self, image_id: str) -> Held | None:
+    def held(self, image_id: str, among: Mapping[str, Any] | None = None) -> Held | None:
         """What is there of the image."""
-        document = self._client.documents.get(image_id)
+        document = (self._client.documents if among is None else among).get(image_id)
         if document is None or document.source is None:
             return None
         return Held(document.source["version"], document.source.get("digest"))
+
+    def entries(self) -> Mapping[str, Any]:
+        """All documents."""
+        return self._client.documents.copy()
 
     def sound(self) -> Mapping[str, Held]:
         """All documents, looked at as the audit does."""

@@ -1,8 +1,9 @@
 """The system under the simulation: both consumers, their stores and the stream, in virtual time."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 import opensearchpy
@@ -46,6 +47,13 @@ class Consumer(msgspec.Struct, frozen=True):
     function: Function
     sink: Sink
     store: SeenStore
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What one store and the bucket held once."""
+
+    entries: Mapping[str, Any]
+    objects: AbstractSet[str]
 
 
 class System:
@@ -104,18 +112,28 @@ class System:
             self._meanings[accepted.sequence_number] = found
         return found
 
-    def is_durable(self, consumer: Consumer, accepted: Accepted) -> bool:
-        """Whether this record is stored, superseded, in quarantine or redriven from there."""
+    def moment(self, consumer: Consumer) -> Moment:
+        """What is durable of this consumer right now, for `is_durable` to look at later."""
+        return Moment(consumer.store.entries(), self.bucket.objects.keys() | ())
+
+    def is_durable(
+        self, consumer: Consumer, accepted: Accepted, then: Moment | None = None
+    ) -> bool:
+        """Whether this record is stored, superseded, in quarantine or redriven from there.
+
+        `then`: whether it was so at that moment.
+        """
         meaning = self.meaning(accepted)
         if not isinstance(meaning, Poison):
-            held = consumer.store.held(meaning.image_id)
+            held = consumer.store.held(meaning.image_id, None if then is None else then.entries)
             if held is not None and (
                 held.version > meaning.version
                 or (held.version == meaning.version and held.digest == digest_of(meaning))
             ):
                 return True
+        objects = self.bucket.objects.keys() if then is None else then.objects
         key = self.quarantine_key(consumer, accepted)
-        return key in self.bucket.objects or redriven_key(key) in self.bucket.objects
+        return key in objects or redriven_key(key) in objects
 
     @staticmethod
     def quarantine_key(consumer: Consumer, accepted: Accepted) -> str:
@@ -148,5 +166,5 @@ class System:
 
 
 def _name_in(item: Item) -> str | None:
-    name: str | None = item.get("image", {}).get("M", {}).get("name", {}).get("S")
-    return name
+    image = item.get("image")
+    return None if image is None else image["M"]["name"]["S"]

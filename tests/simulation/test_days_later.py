@@ -73,7 +73,7 @@ def has_no_horizon(*args: Any, **kwargs: Any) -> Delivery:
         (Parts(find=finds_no_age, redrive=KnowsNoAge), "I"),
         (Parts(redrive=PutsNothing), "I1"),
         (Parts(redrive=MovesFirst), "I1"),
-        (Parts(purge=purges_whatever_is_there), "I4"),
+        (Parts(purge=purges_whatever_is_there), "I"),
         (Parts(deliver=has_no_horizon), "I"),
     ],
     ids=["no age", "puts nothing", "moves first", "purges what is newer", "no horizon"],

@@ -98,4 +98,4 @@ def test_the_other_store_ends_as_if_there_had_been_no_outage(down: StoreName) ->
         troubled.finish()
         assert state(troubled, out) == state(well, out), f"seed {seed}, {down} up again"
         assert state(troubled, other) == state(well, other), f"seed {seed}, {down} up again"
-    assert behind > SEEDS * 0.9  # nearly every history had something to miss
+    assert behind > SEEDS * 0.8  # most histories had something to miss

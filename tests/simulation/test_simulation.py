@@ -24,21 +24,26 @@ if TYPE_CHECKING:
 
 
 def test_whatever_happens_nothing_is_lost_and_nothing_goes_backwards() -> None:
-    report = simulate(seed=1, histories=500)
+    report = simulate(seed=1, histories=1_000)
     assert report.failure is None
     assert report.missed == {}
-    assert report.histories == 500
+    assert report.histories == 1_000
     assert all(report.faults.values())
 
 
 def test_a_history_repeats_itself_to_the_byte() -> None:
     for seed in range(20):
-        fingerprints = {History(plan(seed)).run() for _ in range(2)}
-        assert len(fingerprints) == 1
+        assert fingerprint(seed) == fingerprint(seed)
 
 
 def test_histories_differ() -> None:
-    assert len({History(plan(seed)).run() for seed in range(20)}) == 20
+    assert len(set(map(fingerprint, range(20)))) > 15  # in some nothing is put
+
+
+def fingerprint(seed: int) -> str:
+    history = History(plan(seed))
+    history.run()
+    return history.system.fingerprint()
 
 
 def test_the_steps_of_a_plan_do_not_depend_on_each_other() -> None:

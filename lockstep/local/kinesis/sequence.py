@@ -59,6 +59,11 @@ def at(shard_prefix: int, position: int, second: int) -> int:
     return shard_prefix + (position << _POSITION_AT) + (second << _SECOND_AT)
 
 
+def position(text: str) -> int:
+    """The position in a number that is known to be of this layout."""
+    return (int(text) >> _POSITION_AT) & _POSITION_MASK
+
+
 def parse(text: str) -> SequenceNumber:
     """Read a sequence number.
 

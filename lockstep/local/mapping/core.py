@@ -92,6 +92,9 @@ class Wait(msgspec.Struct, frozen=True):
     until: float
 
 
+_FOR_OTHERS = Wait(math.inf)
+
+
 class Finished(msgspec.Struct, frozen=True):
     """The shard is closed, read to its end, and all of it is settled."""
 
@@ -201,12 +204,13 @@ class _Lane:
 
         `oldest`: when the oldest valid record arrived.
         """
-        if self.idle:
+        if not self._pieces:
             self._begin_batch(now, tail)
-        if self.idle:
-            return Wait(self._window_ends if self._buffer and not tail.more else math.inf)
+            if not self._pieces:
+                waits = self._buffer and not tail.more
+                return Wait(self._window_ends) if waits else _FOR_OTHERS
         if self._running:
-            return Wait(math.inf)
+            return _FOR_OTHERS
         if self._giving_up is None and now < self._not_before:
             return Wait(self._not_before)
         piece = self._pieces[0]
@@ -336,6 +340,8 @@ class _Lane:
 
     def _expired(self, piece: _Piece, oldest: float) -> Discard | None:
         """The records at the head of the piece that are too old: given up ahead of the rest."""
+        if piece.entries and piece.entries[0].arrived_at >= oldest:
+            return None
         gone = tuple(takewhile(lambda entry: entry.arrived_at < oldest, piece.entries))
         window_gone = piece.final and self._windows is not None and self._windows.end < oldest
         if not gone and not window_gone:
@@ -346,9 +352,10 @@ class _Lane:
 
     def _due(self, now: float, tail: _Tail) -> bool:
         """Whether a batch is to be cut: full, or nothing more comes before its window ends."""
-        if self._window_opened is None or (not self._buffer and now >= self._window_ends):
+        empty = not self._buffer
+        if self._window_opened is None or (empty and now >= self._window_ends):
             self._window_opened = now
-        if not self._buffer:
+        if empty:
             return False
         waited = not tail.more and now >= self._window_ends
         return self._buffer.full or tail.ended or waited
@@ -424,6 +431,8 @@ class Shard:
         until = math.inf
         for lane in self._lanes:
             step = lane.next(now, oldest=oldest, tail=tail)
+            if step is _FOR_OTHERS:
+                continue
             if not isinstance(step, Wait):
                 return step
             until = min(until, step.until)
@@ -439,8 +448,11 @@ class Shard:
         """The read brought these; `behind`: more are there; `ended`: none will ever come."""
         self._unsettled.add(entries)
         entries, brought = self._filtered(entries), bool(entries)
-        for number, lane in enumerate(self._lanes):
-            lane.add([entry for entry in entries if self._lane_of(entry) == number])
+        by_lane: dict[int, list[Entry]] = {}
+        for entry in entries:
+            by_lane.setdefault(self._lane_of(entry), []).append(entry)
+        for number, its in by_lane.items():
+            self._lanes[number].add(its)
         self._ended = ended
         if not behind:
             self._caught_up_at = now
@@ -490,7 +502,8 @@ class Shard:
         """One lane for a key. Aggregated records hold other keys than their own: all go in one."""
         if entry.data.startswith(AGGREGATED):
             return 0
-        return zlib.crc32(entry.partition_key.encode()) % len(self._lanes)
+        lanes = len(self._lanes)
+        return zlib.crc32(entry.partition_key.encode()) % lanes if lanes > 1 else 0
 
     @property
     def _room(self) -> bool:

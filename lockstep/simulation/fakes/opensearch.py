@@ -29,6 +29,7 @@ from lockstep.simulation.fakes.line import (
 # How long a deleted document's version is remembered (FACTS.md, OpenSearch).
 GC_DELETES_SECONDS = 60.0
 MAX_TERM_BYTES = 32_766
+LONGEST_CHARACTER = 4  # bytes in UTF-8
 MAX_ID_BYTES = 512
 _NOT_FOUND, _FORBIDDEN, _BAD_REQUEST, _CONFLICT, _CREATED, _OK = 404, 403, 400, 409, 201, 200
 
@@ -320,11 +321,12 @@ def _operations(
 def _refusal(source: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the mapping does not allow: unknown fields, and terms beyond Lucene's limit."""
     fields = definition()["mappings"]["properties"]
+    for name in source.keys() - fields.keys():
+        return _error(_BAD_REQUEST, "strict_dynamic_mapping_exception", f"[{name}] not allowed")
     for name, value in source.items():
-        if name not in fields:
-            return _error(_BAD_REQUEST, "strict_dynamic_mapping_exception", f"[{name}] not allowed")
         if (
             isinstance(value, str)
+            and len(value) > MAX_TERM_BYTES // LONGEST_CHARACTER
             and fields[name]["type"] == "keyword"
             and "ignore_above" not in fields[name]
             and len(value.encode()) > MAX_TERM_BYTES
