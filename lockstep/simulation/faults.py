@@ -87,6 +87,9 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
     "poison too_large": 1,  # a quarter of a mebibyte each: rare, to save time
+    # Few requests have many parts.
+    "request of the table refused as a whole": 1,
+    "request of the index refused as a whole": 1,
 }
 
 

@@ -13,7 +13,7 @@ from lockstep.simulation.faults import Kind as PoisonKind
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.meaning import QUARANTINE_AGE, Poison
 from lockstep.simulation.parts import REAL, STREAM, Parts
-from lockstep.simulation.plan import Kind, Plan
+from lockstep.simulation.plan import Kind, Plan, dice
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.violation import ViolationError

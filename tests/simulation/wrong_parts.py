@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from lockstep.simulation.parts import Parts
 from tests.simulation import (
+    wrong_days_later,
     wrong_delivery,
     wrong_index,
     wrong_mapping,
@@ -23,4 +24,5 @@ WRONG: Mapping[str, Parts] = {
     **wrong_delivery.WRONG,
     **wrong_mapping.WRONG,
     **wrong_producer.WRONG,
+    **wrong_days_later.WRONG,
 }

@@ -11,6 +11,7 @@ from lockstep.local.mapping.core import (
     JITTER,
     LONGEST_PAUSE_SECONDS,
     Advance,
+    Discard,
     GaveUp,
     Halved,
     Invoke,
@@ -421,6 +422,24 @@ def test_the_checkpoint_waits_for_the_failure_document() -> None:
     assert shard.next(START + 1000) == discard, "as long as it is not written"
     shard.discarded()
     assert shard.next(START) == Advance("1")
+
+
+def test_halves_that_grow_too_old_name_the_invocation_they_were_in() -> None:
+    shard = Shard(settings(bisect=True, age_seconds=60), retention=1e9, chance=lambda: 0.5)
+    shard.next(START)
+    shard.took(entries("1", "2"), behind=False, ended=False, now=START)
+    shard.next(START)
+    shard.answered(RAISED, request_id="r", now=START)
+    expired = Discard(tuple(entries("1")), "RecordAgeExceeded", 0, "r", None)
+    assert shard.next(START + 61) == expired
+
+
+def test_an_answer_to_nothing_is_a_drivers_mistake() -> None:
+    shard = Shard(settings(), retention=60.0, chance=lambda: 0.5)
+    with pytest.raises(RuntimeError, match=r"^nothing was invoked$"):
+        shard.answered(DONE, request_id="r", now=START)
+    with pytest.raises(RuntimeError, match=r"^nothing was to be discarded$"):
+        shard.discarded()
 
 
 def test_every_answer_has_a_word_for_the_log() -> None:

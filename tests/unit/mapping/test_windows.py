@@ -216,6 +216,21 @@ def test_batches_are_gathered_inside_a_tumbling_window() -> None:
     assert history.invocations == [["1"], ["2", "3"], []]
 
 
+def test_a_record_at_a_windows_very_end_is_of_the_next_and_lets_this_one_go() -> None:
+    stream: list[Entry | float] = [
+        *entries("1"),
+        60.0,
+        entry("2", arrived_at=START + 60),
+        400.0,
+        entry("3", arrived_at=START + 460),
+    ]
+
+    history = play(stream, counting, settings(window_seconds=300))
+
+    assert history.invocations[:3] == [["1"], [], ["2"]]
+    assert history.times[0] == pytest.approx(60, abs=1)
+
+
 def test_records_leave_room_for_the_largest_state() -> None:
     third = PAYLOAD_BYTES // 3
     view = View(0, 60, b" " * STATE_BYTES, final=False, early=False)

@@ -1,5 +1,7 @@
 """The outbox: what a request takes, and how much is read ahead of it."""
 
+import pytest
+
 from lockstep.outbox import MAX_REQUEST_BYTES, Accepted, Outbox, Outgoing
 
 MEBIBYTE = 1024 * 1024
@@ -33,3 +35,11 @@ def test_what_goes_again_as_a_whole_is_room_taken_as_before() -> None:
     assert wanted == [True, False, True]
     box.settle(request, [Accepted()] * 5, 1.0)
     assert (box.held, box.resent) == (0, 5)
+
+
+def test_an_answer_for_another_number_of_records_is_a_drivers_mistake() -> None:
+    box = outbox()
+    box.add(outgoing(1))
+    request = box.take(0.0)
+    with pytest.raises(ValueError, match="shorter"):
+        box.settle(request, [], 0.0)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, cast
 
+import msgspec
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -31,7 +32,7 @@ from lockstep.producer import (
     StreamRefusedError,
     moment,
 )
-from shared.event import Event, InvalidEventError
+from shared.event import Event, Image, InvalidEventError
 from tests.builders import decoded, image, image_event
 from tests.unit.producer.scripted_stream import (
     NOON,
@@ -223,8 +224,38 @@ def test_patience_starts_anew_with_each_accepted_record() -> None:
     outages = [Fail(lost())] * 5 + [Take()]  # 3.1 s each
     stream = ScriptedStream(*outages * 10)
     source = [event("A", version) for version in range(1, 11)]
-    assert Producer(stream, STREAM, clock=time.clock, patience=4).put(source).put == 10
+    assert Producer(stream, STREAM, clock=time.clock, patience=2).put(source).put == 10
     assert time.now > 30
+
+
+def test_patience_is_time_and_not_a_number_of_failures() -> None:
+    stream = ScriptedStream(Fail(lost()))
+    assert Producer(stream, STREAM, clock=VirtualTime().clock, patience=0).put([event()]).put == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (client_error("AccessDeniedException", 400, "no right"), "AccessDeniedException: no right"),
+        (NoCredentialsError(), "NoCredentialsError: Unable to locate credentials"),
+    ],
+)
+def test_a_refusal_says_why(error: Exception, why: str) -> None:
+    with pytest.raises(StreamRefusedError) as caught:
+        Producer(ScriptedStream(Fail(error)), STREAM).put([event()])
+    assert str(caught.value).startswith(f"stream lockstep-images refuses: {why}; ")
+
+
+def test_progress_says_why_a_whole_request_goes_again() -> None:
+    reports: list[Progress] = []
+    throttling = client_error("LimitExceededException", 400, "slower")
+    Producer(
+        ScriptedStream(Fail(throttling)),
+        STREAM,
+        clock=VirtualTime().clock,
+        on_progress=reports.append,
+    ).put([event()])
+    assert [one.trouble for one in reports] == ["LimitExceededException: slower", None]
 
 
 def test_waiting_for_a_slow_source_costs_no_patience() -> None:
@@ -451,3 +482,24 @@ def test_an_error_without_a_status_may_pass(told: dict[str, Any]) -> None:
     error = ClientError(cast("Any", {"Error": {"Code": "SomethingNew"}, **told}), "PutRecords")
     report = Producer(ScriptedStream(Fail(error)), STREAM, clock=VirtualTime().clock).put([event()])
     assert (report.put, report.resent) == (1, 1)
+
+
+def test_a_version_of_today_is_put_as_the_consumers_will_see_it() -> None:
+    stamped = event("A", int(NOON * 1_000_000))
+    assert Producer(ScriptedStream(), STREAM, clock=VirtualTime().clock).put([stamped]).put == 1
+
+
+def test_a_lone_surrogate_is_refused_with_its_reason() -> None:
+    bad = msgspec.structs.replace(event("A"), image=Image("\ud800"))
+    with pytest.raises(InvalidEventError) as caught:
+        Producer(ScriptedStream(), STREAM, clock=VirtualTime().clock).put([bad])
+    assert caught.value.reason == "schema"
+    assert caught.value.detail == "a lone surrogate is no text: surrogates not allowed"
+
+
+def test_an_answer_to_fewer_records_than_were_sent_says_nothing_of_any() -> None:
+    reports: list[Progress] = []
+    stream = ScriptedStream(Say({"Records": [{"SequenceNumber": "1"}]}))
+    producer = Producer(stream, STREAM, clock=VirtualTime().clock, on_progress=reports.append)
+    assert producer.put(events(2)).resent == 2
+    assert reports[0].trouble == "ValidationError: 1 answers to 2 records"

@@ -1,0 +1,100 @@
+"""Seeded bugs of what happens days later: redrive, purge and the horizon between them."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from opensearchpy import OpenSearch
+
+from lockstep.quarantine.cases import Found, find
+from lockstep.redrive import Redrive, Settlement
+from lockstep.simulation.parts import INDEX, Parts
+from shared.deliver import Delivery, deliver
+from shared.event import Event
+
+LONG_AGO = dt.timedelta(days=10_000)
+
+
+def finds_no_age(*args: Any, **kwargs: Any) -> Found:
+    return find(*args, **kwargs | {"quarantine_age": LONG_AGO})
+
+
+class KnowsNoAge(Redrive):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"quarantine_age": LONG_AGO})
+
+
+class PutsNothing(Redrive):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._put = lambda _: None
+
+
+class MovesFirst(Redrive):
+    """Out of quarantine before the stream has it: what breaks off in between is lost."""
+
+    def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(objects, self._hold, *args, **kwargs)
+        self._really_put = put
+        self._held: list[Event] = []
+
+    def _hold(self, events: Iterable[Event]) -> None:
+        self._held += events
+
+    def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
+        moved = super()._move(settlement, bodies)
+        held, self._held = self._held, []
+        self._really_put(held)
+        return moved
+
+
+class LeavesNoTrace(Redrive):
+    def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:  # noqa: ARG002 - that is the bug
+        for key in bodies:
+            self._objects.delete(key)
+        return len(bodies)
+
+
+class PassesTheGuard(Redrive):
+    """Whatever goes back goes under a new version, and so above what came after it."""
+
+    def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(objects, lambda events: put(map(self._anew, events)), *args, **kwargs)
+
+    def _anew(self, event: Event) -> Event:
+        return msgspec.structs.replace(event, version=int(self._time.now() * 1_000_000))
+
+
+class MendsUnderTheOldVersion(Redrive):
+    def settle(self, settlements: Sequence[Settlement], *args: Any) -> Any:
+        return super().settle([_under_the_old_version(one) for one in settlements], *args)
+
+
+def _under_the_old_version(settlement: Settlement) -> Settlement:
+    version = settlement.case.version
+    if settlement.event is None or version is None:
+        return settlement
+    event = msgspec.structs.replace(settlement.event, version=version)
+    return msgspec.structs.replace(settlement, event=event)
+
+
+def purges_whatever_is_there(client: OpenSearch, image_id: str, _: int) -> None:
+    target = {"_id": image_id, "require_alias": True}
+    client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
+
+
+def has_no_horizon(*args: Any, **kwargs: Any) -> Delivery:
+    return deliver(*args, **kwargs | {"horizon": dt.timedelta(0)})
+
+
+WRONG: Mapping[str, Parts] = {
+    "redrive: knows no age": Parts(find=finds_no_age, redrive=KnowsNoAge),
+    "redrive: puts nothing": Parts(redrive=PutsNothing),
+    "redrive: moves before it puts": Parts(redrive=MovesFirst),
+    "redrive: leaves no trace": Parts(redrive=LeavesNoTrace),
+    "redrive: under a new version, past the guard": Parts(redrive=PassesTheGuard),
+    "redrive: mended under the old version": Parts(redrive=MendsUnderTheOldVersion),
+    "purge: whatever is there": Parts(purge=purges_whatever_is_there),
+    "purge: before the horizon": Parts(deliver=has_no_horizon),
+}
