@@ -63,6 +63,11 @@ def test_a_spoilt_last_line_is_not_guessed_at(tmp_path: Path) -> None:
         standing(kept)
 
 
+def test_the_published_record_can_be_gone_on_with() -> None:
+    published = standing(Path(__file__).parents[2] / "docs" / "simulation-record.md")
+    assert published.total == published.last > 0
+
+
 def test_a_seed_and_a_record_contradict_each_other(tmp_path: Path) -> None:
     words = ["simulate", "--seed", "5", "--record", str(tmp_path / "record.md")]
     result = CliRunner().invoke(main, words)
