@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model fuzz real contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model fuzz real contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -24,8 +24,11 @@ demo: $(venv)/run.done
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(MAKE) --no-print-directory --jobs=3 --output-sync=target contract flow simulation proofs package
 
-# The record that it adds a line to is to be committed.
-nightly: $(venv)/dev.done
+# Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
+nightly:
+	$(MAKE) --no-print-directory --keep-going nightly-simulation fuzz mutation nightly-crashes
+
+nightly-simulation: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
 

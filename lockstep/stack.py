@@ -1,5 +1,6 @@
 """A stack: the addresses and names that every command needs, local or deployed."""
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ CONSUMERS = ("write_to_dynamodb", "write_to_es")
 LOCAL_REGION = "us-east-1"
 # As in template.yaml, whose default the local stack keeps to.
 QUARANTINE_DAYS = 30
+# How much later than a removal a producer may still put an older version of the image
+# (docs/decisions/2026-11-21-the-horizon-allows-for-late-producers.md).
+LATENESS = dt.timedelta(days=1)
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,8 +37,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `state` is the local stack's folder, None for a deployed one. `index` is the writing alias;
     readers use the alias `INDEX-live`, which hides tombstones. `functions` gives each consumer's
-    name in Lambda. `quarantine_days` is the age up to which a quarantined record may be redriven:
-    the horizon, for which tombstones stay, without the stream's retention.
+    name in Lambda. `quarantine_days` is the age up to which a quarantined record may be redriven.
     """
 
     endpoints: Endpoints

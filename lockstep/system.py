@@ -24,7 +24,7 @@ from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.producer import Pause, Producer, Progress, PutReport
 from lockstep.search import SearchResult, search
-from lockstep.stack import Stack, read_local
+from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
 
@@ -150,10 +150,10 @@ class System:
         )
 
     def horizon(self) -> dt.timedelta:
-        """How long tombstones stay: the stream's retention, and the age quarantine may reach."""
+        """How long tombstones stay: retention, quarantine's age, producers' lateness."""
         answer = self.clients.kinesis.describe_stream_summary(StreamName=self.stack.stream)
         hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
-        return dt.timedelta(hours=hours, days=self.stack.quarantine_days)
+        return dt.timedelta(hours=hours, days=self.stack.quarantine_days) + LATENESS
 
     def search(self, text: str, *, size: int = 10) -> SearchResult:
         """Find images; see `search`."""

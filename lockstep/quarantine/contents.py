@@ -14,6 +14,7 @@ from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.document import Document
 from shared.change import Put
 from shared.event import Event, Image, digest
+from shared.sink import RequestFailedError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -84,15 +85,23 @@ class Stores(msgspec.Struct, frozen=True):
 
 
 def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float]) -> Lookup:
-    """Looks images up in the table, consistently; `now` is in seconds since 1970."""
+    """Looks images up in the table, consistently; `now` is in seconds since 1970.
+
+    A lookup raises RequestFailedError for an answer that does not say what is there.
+    """
 
     def look(image_id: str) -> Content | None:
-        answer = client.get_item(TableName=table, Key={KEY: {"S": image_id}}, ConsistentRead=True)
-        item = answer.get("Item")
-        if not item:
+        # Not GetItem: botocore takes an answer that was cut off for one without an item.
+        answer = client.batch_get_item(
+            RequestItems={table: {"Keys": [{KEY: {"S": image_id}}], "ConsistentRead": True}}
+        )
+        if table not in answer.get("Responses", {}):
+            raise RequestFailedError(f"table {table}, image {image_id}: not read, try again")
+        items = answer["Responses"][table]
+        if not items:
             return None
         try:
-            change = change_in(item)
+            change = change_in(items[0])
         except MalformedItemError as error:
             message = f"table {table}, image {image_id}: {error}: `lockstep audit` has more"
             raise MalformedContentError(message) from error
@@ -106,15 +115,21 @@ def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float])
 
 
 def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lookup:
-    """Looks images up in the index, also those written since the last refresh."""
+    """Looks images up in the index, also those written since the last refresh.
+
+    A lookup raises RequestFailedError for an answer that does not say what is there.
+    """
 
     def look(image_id: str) -> Content | None:
         try:
             with in_sink_words(alias):
                 answer = client.mget(index=alias, body={"ids": [image_id]})
-            (found,) = answer["docs"]
         except NotFoundError:
             return None
+        # opensearch-py hands over an answer that was cut off as text.
+        if not isinstance(answer, dict):
+            raise RequestFailedError(f"index {alias}, image {image_id}: not read, try again")
+        (found,) = answer["docs"]
         if not found.get("found"):
             return None
         try:

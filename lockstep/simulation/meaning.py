@@ -5,15 +5,16 @@ import datetime as dt
 import msgspec
 
 from lockstep.simulation.fakes.kinesis import Accepted
+from lockstep.stack import LATENESS
 from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in
 
 # As template.yaml has them: how long the stream keeps a record, how old a quarantined one may be
-# that goes back under its old version, and both together: how late a replay may come.
+# that goes back under its old version, and with producers' lateness how long tombstones stay.
 RETENTION = dt.timedelta(days=7)
 QUARANTINE_AGE = dt.timedelta(days=30)
-HORIZON = RETENTION + QUARANTINE_AGE
+HORIZON = RETENTION + QUARANTINE_AGE + LATENESS
 
 # Images of these names are such as a store never takes; the fakes are told so.
 REFUSED_BY_TABLE = "refused by the table"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.stack import QUARANTINE_DAYS, read_deployed
+from lockstep.stack import LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
@@ -188,11 +188,13 @@ def test_records_are_given_up_a_day_before_the_stream_forgets_them(template: Tem
     }
 
 
-def test_the_horizon_is_the_retention_plus_the_quarantine(template: Template) -> None:
+def test_the_horizon_is_the_retention_plus_the_quarantine_plus_producers_lateness(
+    template: Template,
+) -> None:
     parameters = template["Parameters"]
     assert template["Mappings"]["Horizon"] == {
         str(retention): {
-            str(quarantine): retention + quarantine
+            str(quarantine): retention + quarantine + LATENESS.days
             for quarantine in parameters["QuarantineDays"]["AllowedValues"]
         }
         for retention in parameters["RetentionDays"]["AllowedValues"]

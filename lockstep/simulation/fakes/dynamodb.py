@@ -98,16 +98,6 @@ class DynamoDB:
 
         return self._carried("DescribeTable", described)
 
-    def get_item(self, **request: Any) -> dict[str, Any]:
-        """One item, whole, if it is there."""
-
-        def found() -> dict[str, Any]:
-            self._insist_on(request["TableName"])
-            item = self.items.get(request["Key"][KEY]["S"])
-            return {} if item is None else {"Item": item}
-
-        return self._carried("GetItem", found)
-
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
         """Items by key."""
         ((table, wanted),) = request["RequestItems"].items()
@@ -291,6 +281,8 @@ def _failed(code: str, message: str = "so it is") -> dict[str, Any]:
 
 
 def _projected(item: Item, request: Mapping[str, Any]) -> Item:
+    if "ProjectionExpression" not in request:
+        return item
     names: Iterable[str] = request["ExpressionAttributeNames"].values()
     return {name: item[name] for name in names if name in item}
 

@@ -1,0 +1,57 @@
+"""What the stores hold of one image: an answer that was cut off is not taken for an absence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+from botocore.parsers import ResponseParserError
+
+from lockstep.quarantine.contents import Lookup, index_lookup, table_lookup
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.line import PERFECT, CutOffError, Line, Spoilt
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
+from shared.sink import RequestFailedError
+from tests.builders import change
+
+
+class Scissors:
+    """Every answer is cut, after this share of it."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def carry[T](self, apply: Callable[[], T]) -> T:
+        raise CutOffError(apply(), self._share)
+
+    def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+        return {}
+
+
+def in_table(line: Line) -> Lookup:
+    there = DynamoDB(TABLE)
+    image_table(cast("Any", there)).send([change("T1", 7)])
+    client = DynamoDB(TABLE, line=line)
+    client.items = there.items
+    return table_lookup(cast("Any", client), TABLE, lambda: 0.0)
+
+
+def in_index(line: Line) -> Lookup:
+    there = OpenSearch(INDEX)
+    image_index(cast("Any", there)).send([change("T1", 7)])
+    client = OpenSearch(INDEX, line=line)
+    client.documents = there.documents
+    return index_lookup(cast("Any", client), INDEX, lambda: 0.0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("lookup", [in_table, in_index])
+def test_an_answer_that_was_cut_off_is_no_absence(
+    lookup: Callable[[Line], Lookup], share: float
+) -> None:
+    found = lookup(PERFECT)("T1")
+    assert found is not None
+    assert found.version == 7
+    assert lookup(PERFECT)("T0") is None
+    with pytest.raises((RequestFailedError, ResponseParserError)):
+        lookup(Scissors(share))("T0")
