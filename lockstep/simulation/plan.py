@@ -49,7 +49,8 @@ _WEIGHTS: dict[Kind, float] = {
     "redrive": 1,
 }
 _KINDS: tuple[Kind, ...] = get_args(Kind)
-_FEWEST_STEPS, _MOST_STEPS = 3, 6
+_SHORT, _LONG = (3, 6), (7, 14)
+_LONG_SHARE = 0.05
 _TROUBLE = (0.0, 0.05, 0.2, 0.5)
 # As in template.yaml, several requests' worth; and just enough for one.
 _FUNCTION_SECONDS = (120.0, 24.0)
@@ -93,11 +94,8 @@ def dice(seed: int) -> random.Random:
 def plan(seed: int) -> Plan:
     """The history of this seed: the same one always."""
     chance = dice(seed)
-    kinds = chance.choices(
-        _KINDS,
-        [_WEIGHTS[kind] for kind in _KINDS],
-        k=chance.randint(_FEWEST_STEPS, _MOST_STEPS),
-    )
+    steps = _LONG if chance.random() < _LONG_SHARE else _SHORT
+    kinds = chance.choices(_KINDS, [_WEIGHTS[kind] for kind in _KINDS], k=chance.randint(*steps))
     return Plan(
         seed=seed,
         trouble=chance.choice(_TROUBLE),
