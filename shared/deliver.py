@@ -19,7 +19,7 @@ from shared.fold import Candidate, fold
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
 from shared.record import Record, event_in, from_lambda
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, Sink
+from shared.sink import MisconfiguredError, RequestFailedError, Sink, outcomes_of
 
 # A few tries bridge a throttled second; an outage is left to the event source mapping, which
 # backs off for longer than an invocation may wait.
@@ -214,18 +214,12 @@ class _Batch:
         )
 
     def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
-        """One request; what the store refuses as a whole is cut down to single changes."""
+        return outcomes_of(request, self._send_in_time)
+
+    def _send_in_time(self, request: Sequence[Change]) -> Sequence[Outcome]:
         if not self.time_for(self._sink.longest_send):
             return [NO_TIME] * len(request)
-        try:
-            return self._sink.send(request)
-        except RequestFailedError as error:
-            return [Failed(str(error))] * len(request)
-        except RequestRefusedError as error:
-            if len(request) == 1:
-                return [Refused(str(error))]
-            middle = len(request) // 2
-            return [*self._send(request[:middle]), *self._send(request[middle:])]
+        return self._sink.send(request)
 
     def _judge(self, outcome: Outcome) -> Outcome:
         """Believe a refusal only of a store whose schema is ours: else the deployment is broken."""

@@ -1,10 +1,10 @@
 """The sink: what a store must offer so that `deliver` can keep it in step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from shared.change import Change
-from shared.outcome import Outcome
+from shared.outcome import Failed, Outcome, Refused
 
 
 class SinkError(Exception):
@@ -62,3 +62,26 @@ class Sink(Protocol):
             RequestFailedError: the schema could not be read for now.
         """
         ...
+
+
+def outcomes_of(
+    request: Sequence[Change], send: Callable[[Sequence[Change]], Sequence[Outcome]]
+) -> Sequence[Outcome]:
+    """Send a request; what the store refuses as a whole is cut, down to single changes.
+
+    Args:
+        request: changes of different images.
+        send: a sink's, or what stands before it.
+
+    Raises:
+        MisconfiguredError: no request can work until the deployment is mended.
+    """
+    try:
+        return send(request)
+    except RequestFailedError as error:
+        return [Failed(str(error))] * len(request)
+    except RequestRefusedError as error:
+        if len(request) == 1:
+            return [Refused(str(error))]
+        middle = len(request) // 2
+        return [*outcomes_of(request[:middle], send), *outcomes_of(request[middle:], send)]

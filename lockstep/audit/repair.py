@@ -32,8 +32,8 @@ from lockstep.audit.decide import (
 from lockstep.audit.held import Held, Nothing
 from lockstep.audit.stores import LOOKUP
 from shared.change import Change
-from shared.outcome import Applied, Duplicate, Failed, Outcome, Refused
-from shared.sink import RequestFailedError, RequestRefusedError, Sink
+from shared.outcome import Applied, Duplicate, Outcome, Refused
+from shared.sink import Sink, outcomes_of
 
 EXAMPLES = 3
 # OpenSearch remembers a deleted document for a minute, and looks now and then.
@@ -359,17 +359,6 @@ def _by_image(
 
 def _write(sink: Sink, changes: Sequence[Change]) -> Sequence[Outcome]:
     """Changes of different images, as the handlers write them."""
-    return [outcome for request in sink.requests(changes) for outcome in _send(sink, request)]
-
-
-def _send(sink: Sink, request: Sequence[Change]) -> Sequence[Outcome]:
-    """One request; what the store refuses as a whole is cut down to single changes."""
-    try:
-        return sink.send(request)
-    except RequestFailedError as error:
-        return [Failed(str(error))] * len(request)
-    except RequestRefusedError as error:
-        if len(request) == 1:
-            return [Refused(str(error))]
-        middle = len(request) // 2
-        return [*_send(sink, request[:middle]), *_send(sink, request[middle:])]
+    return [
+        outcome for request in sink.requests(changes) for outcome in outcomes_of(request, sink.send)
+    ]

@@ -29,6 +29,7 @@ import shared.fold
 import shared.quarantine
 import shared.record
 import shared.report
+import shared.sink
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.line import NoAnswerError, Spoilt
 from lockstep.simulation.fakes.opensearch import OpenSearch
@@ -63,6 +64,7 @@ RULES = (
     shared.quarantine,
     shared.record,
     shared.report,
+    shared.sink,
 )
 UPDATED, DELETED = "image.updated", "image.deleted"
 ALL_SETTLED: BatchResponse = {"batchItemFailures": []}
@@ -101,6 +103,10 @@ DELIVERY = (shared.deliver, shared.fold, shared.quarantine, shared.record)
 NEVER_RUN = {
     "Quarantine.put",
     "Quarantine.longest_put",
+    "Sink.longest_send",
+    "Sink.requests",
+    "Sink.send",
+    "Sink.check",
     "SetAsideReason",
     "Verb",
     "expecting_nothing",
