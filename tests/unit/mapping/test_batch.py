@@ -3,10 +3,11 @@
 from itertools import pairwise
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.batch import PAYLOAD_BYTES, Buffer, Entry, payload
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, WINDOW_BYTES, Buffer, Entry, payload
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import entries, entry
 
@@ -60,6 +61,35 @@ def test_a_byte_more_than_six_megabytes_does_not_fit() -> None:
     one, other = entry("1", size=100), entry("2", size=PAYLOAD_BYTES - AROUND - 100)
 
     assert numbers(buffer_of(one, other).cut()) == ["1"]
+
+
+def filling(payload_bytes: int, beside: int) -> Entry:
+    """A record that makes an invocation so large, with one of this size beside it."""
+    return entry("more", size=payload_bytes - AROUND - beside - len(","))
+
+
+@pytest.mark.parametrize(("missing", "full"), [(0, True), (1, False)])
+def test_it_is_full_to_the_byte_however_often_it_is_added_to(missing: int, full: bool) -> None:  # noqa: FBT001 - a row
+    buffer = buffer_of(entry("1", size=100))
+    buffer.add([filling(PAYLOAD_BYTES - missing, beside=100)])
+    assert buffer.full is full
+
+
+@pytest.mark.parametrize(("missing", "full"), [(0, True), (1, False)])
+def test_a_tumbling_windows_state_takes_its_room(missing: int, full: bool) -> None:  # noqa: FBT001 - a row
+    buffer = Buffer(Settings(batch_size=10_000, tumbling_seconds=60))
+    room = PAYLOAD_BYTES - WINDOW_BYTES
+    buffer.add([entry("1", size=100), filling(room - missing, beside=100)])
+    assert buffer.full is full
+
+
+@pytest.mark.parametrize(("missing", "full"), [(0, True), (1, False)])
+def test_what_was_cut_off_leaves_its_room_to_others(missing: int, full: bool) -> None:  # noqa: FBT001 - a row
+    large = PAYLOAD_BYTES - AROUND - 50
+    buffer = buffer_of(entry("1", size=100), entry("2", size=large))
+    assert numbers(buffer.cut()) == ["1"]
+    buffer.add([filling(PAYLOAD_BYTES - missing, beside=large)])
+    assert buffer.full is full
 
 
 def test_a_record_that_is_too_big_for_any_batch_goes_alone() -> None:

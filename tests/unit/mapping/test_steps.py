@@ -6,6 +6,7 @@ import msgspec
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, STATE_BYTES
 from lockstep.local.mapping.core import (
+    AGGREGATED,
     FIRST_PAUSE_SECONDS,
     GAP_READ_SECONDS,
     Advance,
@@ -158,3 +159,30 @@ def test_a_windows_last_invocation_is_tried_as_long_as_its_end_is_not_too_old() 
     assert isinstance(one.next(START + 120), Invoke)
     one.answered(RAISED, request_id="r", now=START + 120)
     assert isinstance(one.next(START + 121), Discard)
+
+
+def test_a_record_just_as_old_as_it_may_be_is_not_given_up_with_those_before_it() -> None:
+    one = shard(age_seconds=60)
+    old, just = entry("1", arrived_at=START - 61), entry("2", arrived_at=START - 60)
+    one.took([old, just], behind=False, ended=False, now=START)
+    given_up = one.next(START)
+    assert isinstance(given_up, Discard)
+    assert given_up.entries == (old,)
+
+
+def test_what_is_given_up_after_progress_names_the_request_that_made_it() -> None:
+    one = shard(age_seconds=60)
+    took(one, "1", "2")
+    one.next(START)
+    one.answered(report("2"), request_id="the last that saw it", now=START)
+    one.advanced()
+    given_up = one.next(START + 61)
+    assert isinstance(given_up, Discard)
+    assert given_up.request_id == "the last that saw it"
+
+
+def test_an_aggregated_record_has_a_lane_where_there_is_but_one() -> None:
+    one = shard()
+    aggregated = entry("1", data=AGGREGATED)
+    one.took([aggregated], behind=False, ended=False, now=START)
+    assert one.next(START) == Invoke((aggregated,))

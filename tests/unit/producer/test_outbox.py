@@ -2,7 +2,14 @@
 
 import pytest
 
-from lockstep.outbox import MAX_REQUEST_BYTES, Accepted, Outbox, Outgoing
+from lockstep.outbox import (
+    MAX_REQUEST_BYTES,
+    MAX_REQUEST_RECORDS,
+    Accepted,
+    Bounds,
+    Outbox,
+    Outgoing,
+)
 
 MEBIBYTE = 1024 * 1024
 
@@ -43,3 +50,37 @@ def test_an_answer_for_another_number_of_records_is_a_drivers_mistake() -> None:
     request = box.take(0.0)
     with pytest.raises(ValueError, match="shorter"):
         box.settle(request, [], 0.0)
+
+
+def test_a_request_takes_five_hundred_records_and_no_more() -> None:
+    box = outbox()
+    for number in range(MAX_REQUEST_RECORDS + 1):
+        box.add(outgoing(number, size=10))
+    assert [len(box.take(0.0)), len(box.take(0.0))] == [MAX_REQUEST_RECORDS, 1]
+
+
+def test_a_request_that_lacks_a_byte_still_wants_a_record() -> None:
+    box = outbox()
+    box.add(outgoing(1, size=MAX_REQUEST_BYTES - 1))
+    wanted = [box.wants_more]
+    box.add(outgoing(2, size=1 + len("T00002")))
+    wanted.append(box.wants_more)
+    assert wanted == [True, False]
+
+
+def test_the_bound_on_bytes_is_reached_to_the_byte() -> None:
+    box = Outbox(chance=lambda: 0.5, bounds=Bounds(bytes=100))
+    box.add(outgoing(1, size=99))
+    wanted = [box.wants_more]
+    box.add(outgoing(2, size=10))
+    wanted.append(box.wants_more)
+    assert wanted == [True, False]
+
+
+def test_what_was_taken_leaves_its_room_whatever_its_size() -> None:
+    box = outbox()
+    box.add(outgoing(1, size=MAX_REQUEST_BYTES))
+    wanted = [box.wants_more]
+    box.take(0.0)
+    wanted.append(box.wants_more)
+    assert wanted == [False, True]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from opensearchpy import OpenSearch
@@ -22,6 +22,13 @@ JSON = {"content-type": "application/json; charset=UTF-8"}
 HTML = {"content-type": "text/html"}
 
 
+class Sent(NamedTuple):
+    """What a request said."""
+
+    parameters: Mapping[str, str]
+    body: bytes
+
+
 class Scripted(Connection):
     """A connection that gives these answers, one after another, and keeps what it was sent."""
 
@@ -30,17 +37,17 @@ class Scripted(Connection):
         *,
         answers: list[Answer],
         headers_of_answers: Mapping[str, str],
-        bodies: list[bytes],
+        requests: list[Sent],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._answers = answers
         self._headers = headers_of_answers
-        self._bodies = bodies
+        self._requests = requests
 
     def perform_request(self, *args: Any, **_: Any) -> Any:
-        _method, _url, _parameters, body = args
-        self._bodies.append(body)
+        _method, _url, parameters, body = args
+        self._requests.append(Sent(parameters, body))
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -51,7 +58,7 @@ class Scripted(Connection):
 
 
 def index_that_answers(
-    *answers: Answer, headers: Mapping[str, str] = JSON, bodies: list[bytes] | None = None
+    *answers: Answer, headers: Mapping[str, str] = JSON, requests: list[Sent] | None = None
 ) -> ImageIndex:
     script = list(answers)
     client = OpenSearch(
@@ -59,7 +66,7 @@ def index_that_answers(
         connection_class=Scripted,
         answers=script,
         headers_of_answers=headers,
-        bodies=[] if bodies is None else bodies,
+        requests=[] if requests is None else requests,
         max_retries=0,
     )
     return ImageIndex(client, "images", longest_request=5.0)
@@ -293,11 +300,11 @@ class TestGuard:
         )
 
     def test_a_look_asks_for_no_more_than_it_compares(self) -> None:
-        bodies: list[bytes] = []
+        requests: list[Sent] = []
         answers = bulk(held_off(6)), mget(stored("T0", 6, version=6))
-        index_that_answers(*answers, bodies=bodies).send([change("T0", 5)])
+        index_that_answers(*answers, requests=requests).send([change("T0", 5)])
         look = {"docs": [{"_id": "T0", "_source": ["version", "deleted", "digest"]}]}
-        assert json.loads(bodies[1]) == look
+        assert json.loads(requests[1].body) == look
 
     def test_a_document_overtaken_in_between_is_stale(self) -> None:
         assert sent(bulk(held_off(5)), mget(stored("T0", 7, version=7))) == [Stale()]
@@ -355,9 +362,9 @@ def described(number: int, length: int) -> Change:
 
 
 def bytes_of(*changes: Change) -> int:
-    bodies: list[bytes] = []
-    index_that_answers(bulk(*[CREATED] * len(changes)), bodies=bodies).send(changes)
-    return len(bodies[0])
+    requests: list[Sent] = []
+    index_that_answers(bulk(*[CREATED] * len(changes)), requests=requests).send(changes)
+    return len(requests[0].body)
 
 
 def test_a_request_is_filled_to_its_last_byte_and_no_further() -> None:
@@ -368,3 +375,9 @@ def test_a_request_is_filled_to_its_last_byte_and_no_further() -> None:
     fitting, too_long = described(162, room), described(162, room + 1)
     assert [*map(len, index.requests([*most, fitting, *most, fitting]))] == [163, 163]
     assert [*map(len, index.requests([*most, too_long]))] == [162, 1]
+
+
+def test_a_bulk_asks_for_no_more_of_its_answer_than_is_read() -> None:
+    requests: list[Sent] = []
+    index_that_answers(bulk(CREATED), requests=requests).send([change("T0", 5)])
+    assert requests[0].parameters == {"filter_path": "errors,items.*.status,items.*.error"}
