@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model fuzz real contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes kills check lint types layers unit simulation bugs mutation proofs model fuzz contract flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -86,10 +86,6 @@ model: $(venv)/dev.done
 # At length: minutes. What it finds goes into tests/corpus, by name.
 fuzz: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
-
-# Everything that needs the real engines, in one run: they share one set.
-real: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
-	$(bin)/pytest $(PYTEST) tests/contract tests/flow tests/package
 
 contract: $(venv)/dev.done $(tools)/awscli.done
 	$(bin)/pytest $(PYTEST) tests/contract

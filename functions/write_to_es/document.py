@@ -103,8 +103,7 @@ def change_in(source: Mapping[str, Any]) -> Change:
     """
     try:
         found = msgspec.convert(source, Document)
-        fields = {name: value for name in _IMAGE_FIELDS if (value := getattr(found, name)) != UNSET}
-        wrong = [*fields, *_given(digest=found.digest)] if found.deleted else []
+        wrong = [*_image_fields(found), *_given(digest=found.digest)] if found.deleted else []
         wrong += [] if found.deleted else _given(expires_at=found.expires_at)
         if wrong:
             kind = "a tombstone" if found.deleted else "an image"
@@ -120,12 +119,10 @@ def change_in(source: Mapping[str, Any]) -> Change:
                 shard_id=FROM_A_DOCUMENT,
                 sequence_number=NO_SEQUENCE_NUMBER,
             )
-        if found.attributes is not UNSET:
-            fields["attributes"] = {pair.name: pair.value for pair in found.attributes}
         return Put(
             image_id=found.image_id,
             version=found.version,
-            image=msgspec.convert(fields, Image),
+            image=image_in(found),
             digest=_needed("digest", found.digest),
             event_type=found.event_type,
             occurred_at=found.occurred_at,
@@ -137,7 +134,22 @@ def change_in(source: Mapping[str, Any]) -> Change:
         raise MalformedDocumentError(str(error)) from error
 
 
-_IMAGE_FIELDS = Image.__struct_fields__
+def image_in(document: Document) -> Image:
+    """The image that a document shows.
+
+    Raises:
+        msgspec.ValidationError: none of ours would.
+    """
+    fields = _image_fields(document)
+    if document.attributes is not UNSET:
+        fields["attributes"] = {pair.name: pair.value for pair in document.attributes}
+    return msgspec.convert(fields, Image)
+
+
+def _image_fields(document: Document) -> dict[str, Any]:
+    """What the document says of the image, as it says it."""
+    fields = {name: getattr(document, name) for name in Image.__struct_fields__}
+    return {name: value for name, value in fields.items() if value is not UNSET}
 
 
 def _given(**fields: object) -> list[str]:

@@ -11,7 +11,7 @@ from opensearchpy.exceptions import NotFoundError
 
 from functions.write_to_dynamodb.item import KEY, MalformedItemError, change_in
 from functions.write_to_es.connect import in_sink_words
-from functions.write_to_es.document import Document
+from functions.write_to_es.document import Document, image_in
 from shared.change import Put
 from shared.event import Event, Image, digest
 from shared.sink import RequestFailedError
@@ -135,7 +135,7 @@ def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lo
         try:
             document = msgspec.convert(found["_source"], Document)
             if not document.deleted:
-                return Content(document.version, document.occurred_at, _image_in(document))
+                return Content(document.version, document.occurred_at, image_in(document))
         except (msgspec.ValidationError, KeyError) as error:
             message = f"index {alias}, image {image_id}: {error}: `lockstep audit` has more"
             raise MalformedContentError(message) from error
@@ -144,11 +144,3 @@ def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lo
         return Content(document.version, document.occurred_at, None)
 
     return look
-
-
-def _image_in(document: Document) -> Image:
-    plain = msgspec.to_builtins(document)
-    if document.attributes is not UNSET:
-        plain["attributes"] = {pair.name: pair.value for pair in document.attributes}
-    fields = {name: plain[name] for name in Image.__struct_fields__ if name in plain}
-    return msgspec.convert(fields, Image)

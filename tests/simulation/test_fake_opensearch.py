@@ -21,7 +21,7 @@ from tests.contract.sinks.suite import (
     write,
     write_each,
 )
-from tests.contract.sinks.test_opensearch_sink import image_in
+from tests.contract.sinks.test_opensearch_sink import stored_in
 from tests.simulation.test_fake_dynamodb import as_entry
 
 
@@ -58,18 +58,7 @@ class FakeIndexStore:
 
     def stored(self, image_id: str) -> Stored | None:
         found = self.document(image_id)
-        if found is None:
-            return None
-        source = found["_source"]
-        assert source["image_id"] == image_id
-        assert found["_version"] == source["version"]
-        return Stored(
-            version=source["version"],
-            deleted=source["deleted"],
-            digest=source.get("digest"),
-            expires_at=source.get("expires_at"),
-            image=None if source["deleted"] else image_in(source),
-        )
+        return None if found is None else stored_in(found, image_id)
 
     def paths(self) -> list[tuple[str, str]]:
         return [(method, url) for method, url, _ in self.requests]

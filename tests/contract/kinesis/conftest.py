@@ -1,4 +1,4 @@
-"""One server for all contract tests; each test has a stream of its own."""
+"""A client of the Kinesis endpoint, and a stream for each test."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.kinesis.server import client_of, running
+from tests.contract.kinesis.server import client_of
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
 _numbers = count()
-
-
-@pytest.fixture(scope="session")
-def kinesis_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("kinesis") / "kinesis.db") as server:
-        yield server.url
 
 
 @pytest.fixture(scope="session")

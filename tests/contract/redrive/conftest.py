@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,7 @@ from lockstep.local.prepare import prepare
 from lockstep.quarantine.contents import Content, Stores, index_lookup, table_lookup
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from shared.quarantine import BucketQuarantine
-from tests.contract.kinesis.server import running
 from tests.flow.scenario import Consumer, Name, Troubled
-
-
-@pytest.fixture(scope="session")
-def kinesis_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("kinesis") / "kinesis.db") as server:
-        yield server.url
 
 
 class Stage:

@@ -8,7 +8,6 @@ import pytest
 from lockstep.local.engines.pins import EngineName
 from lockstep.stack import Endpoints
 from tests.contract.redrive.conftest import Stage
-from tests.contract.redrive.conftest import kinesis_endpoint as kinesis_endpoint  # noqa: PLC0414 - a fixture of this folder, too
 
 
 @pytest.fixture

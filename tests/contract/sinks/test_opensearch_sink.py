@@ -93,18 +93,7 @@ class IndexStore:
 
     def stored(self, image_id: str) -> Stored | None:
         found = self.document(image_id)
-        if found is None:
-            return None
-        source = found["_source"]
-        assert found["_id"] == source["image_id"] == image_id
-        assert found["_version"] == source["version"]
-        return Stored(
-            version=source["version"],
-            deleted=source["deleted"],
-            digest=source.get("digest"),
-            expires_at=source.get("expires_at"),
-            image=None if source["deleted"] else image_in(source),
-        )
+        return None if found is None else stored_in(found, image_id)
 
     def setting(self, **settings: Any) -> None:
         self.client.indices.put_settings(index=self.alias, body={"index": settings})
@@ -118,6 +107,20 @@ class IndexStore:
 
 def client_of(endpoint: str) -> OpenSearch:
     return OpenSearch([endpoint], timeout=30, max_retries=0)
+
+
+def stored_in(found: Mapping[str, Any], image_id: str) -> Stored:
+    """What a document says, which must be this image's."""
+    source = found["_source"]
+    assert found["_id"] == source["image_id"] == image_id
+    assert found["_version"] == source["version"]
+    return Stored(
+        version=source["version"],
+        deleted=source["deleted"],
+        digest=source.get("digest"),
+        expires_at=source.get("expires_at"),
+        image=None if source["deleted"] else image_in(source),
+    )
 
 
 def image_in(source: Mapping[str, Any]) -> Image:

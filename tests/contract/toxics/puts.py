@@ -3,11 +3,15 @@
 import random
 import time
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from lockstep.producer import SYSTEM_CLOCK, Clock, Producer, PutReport
 from shared.event import decode
 from tests.builders import decoded, image_event
+from tests.contract.kinesis.server import client_of
+from tests.toxics import Proxy, before
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -18,6 +22,26 @@ VERSIONS = {"twice": [1, 2], "once": [1]}
 
 def image_id(name: str, number: int) -> str:
     return f"{name}-{number:06}"
+
+
+class Line(NamedTuple):
+    """A stream of its own, and two ways to it: past a proxy, and through it."""
+
+    stream: str
+    direct: "KinesisClient"
+    proxy: Proxy
+    through: "KinesisClient"
+
+
+@contextmanager
+def line_to(kinesis_endpoint: str) -> Iterator[Line]:
+    """A producer's line, with nothing spoilt yet."""
+    with (
+        client_of(kinesis_endpoint) as direct,
+        before(kinesis_endpoint) as proxy,
+        client_of(proxy.url) as through,
+    ):
+        yield Line(new_stream(direct), direct, proxy, through)
 
 
 def new_stream(client: "KinesisClient") -> str:

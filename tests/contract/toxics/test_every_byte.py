@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lockstep.local.engines.pins import EngineName
-from tests.contract.kinesis.server import client_of
 from tests.contract.toxics.exchanges import ENGINES, Exchange, bodies
 from tests.contract.toxics.puts import (
     VERSIONS,
     arrivals,
     image_id,
     impatient,
-    new_stream,
+    line_to,
     put,
 )
-from tests.toxics import Direction, Reset, Truncate, before
+from tests.toxics import Direction, Reset, Truncate
 
 type Cut = type[Reset | Truncate]
 
@@ -114,12 +113,7 @@ def test_a_write_cut_at_any_byte_is_said_to_be_done_only_where_it_is(
 def test_a_producer_cut_at_any_byte_loses_nothing_and_keeps_each_images_order(
     kinesis_endpoint: str, direction: Direction, cut: Cut, trials: Trials
 ) -> None:
-    with (
-        client_of(kinesis_endpoint) as direct,
-        before(kinesis_endpoint) as proxy,
-        client_of(proxy.url) as through,
-    ):
-        stream = new_stream(direct)
+    with line_to(kinesis_endpoint) as (stream, direct, proxy, through):
         assert put(through, stream, 0).resent == 0
         proxy.heal()
         assert put(through, stream, 1).resent == 0

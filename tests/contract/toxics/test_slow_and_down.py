@@ -13,9 +13,8 @@ from functions.write_to_dynamodb import handler as table_door
 from functions.write_to_es import handler as index_door
 from lockstep.local.engines.pins import EngineName
 from shared.quarantine import Quarantine, QuarantineError
-from tests.contract.kinesis.server import client_of
 from tests.contract.toxics.exchanges import ENGINES, Exchange, set_aside
-from tests.contract.toxics.puts import VERSIONS, arrivals, image_id, new_stream, put
+from tests.contract.toxics.puts import VERSIONS, arrivals, image_id, line_to, put
 from tests.toxics import Direction, Latency, Slow, before
 
 # Of the hasty client; a busy machine may need longer for an answer, and is asked again.
@@ -91,24 +90,14 @@ def test_what_is_down_is_not_done_until_it_is_up(patient: Exchange) -> None:
 def test_a_producer_puts_once_what_is_late_or_slow(
     kinesis_endpoint: str, direction: Direction, toxic: Latency | Slow
 ) -> None:
-    with (
-        client_of(kinesis_endpoint) as direct,
-        before(kinesis_endpoint) as proxy,
-        client_of(proxy.url) as through,
-    ):
-        stream = new_stream(direct)
+    with line_to(kinesis_endpoint) as (stream, direct, proxy, through):
         proxy.give(direction, toxic)
         assert put(through, stream, 1).resent == 0
         assert arrivals(direct, stream) == {image_id(name, 1): VERSIONS[name] for name in VERSIONS}
 
 
 def test_a_producer_waits_for_a_stream_that_is_down(kinesis_endpoint: str) -> None:
-    with (
-        client_of(kinesis_endpoint) as direct,
-        before(kinesis_endpoint) as proxy,
-        client_of(proxy.url) as through,
-    ):
-        stream = new_stream(direct)
+    with line_to(kinesis_endpoint) as (stream, direct, proxy, through):
         proxy.go_down()
         later = threading.Timer(0.5, proxy.come_up)
         later.start()

@@ -1,4 +1,4 @@
-"""What the tests with spoilt connections use: a Kinesis endpoint beside the engines."""
+"""One Kinesis endpoint for all contract tests; each test has a stream of its own."""
 
 from collections.abc import Iterator
 
