@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from functions.write_to_dynamodb.item import item_from
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
@@ -18,6 +17,7 @@ from lockstep.audit.corrections import Corrections
 from lockstep.connect import Clients
 from shared.change import Change, change_from
 from shared.event import decode
+from shared.item import item_from
 from shared.outcome import Applied
 from shared.sink import Sink
 from tests.builders import HORIZON, image, image_event, record
