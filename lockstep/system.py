@@ -23,6 +23,7 @@ from lockstep.audit.stores import IndexEntries, Pace, TableEntries
 from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
+from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.producer import Pause, Producer, Progress, PutReport
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
@@ -204,7 +205,11 @@ class System:
             return deployed_consumers(self.clients.cloudwatch, self.stack.functions, now=now)
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
-        return local_consumers(state, self.stack.stream, now=time.time())
+        table = None
+        if self.stack.index_from == "DynamoDBStreams":
+            arn = latest_stream(self.clients.dynamodb, self.stack.table)
+            table = TableStream(self.clients.dynamodbstreams, arn)
+        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))
