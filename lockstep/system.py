@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from functions.search_images.search import SearchResult, search
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
@@ -23,7 +24,6 @@ from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.producer import Pause, Producer, Progress, PutReport
-from lockstep.search import SearchResult, search
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
