@@ -24,6 +24,10 @@ from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.producer import Pause, Producer, Progress, PutReport
+from lockstep.rebuild.indices import Indices
+from lockstep.rebuild.items import TableItems
+from lockstep.rebuild.rebuild import Parts, Rebuild
+from lockstep.rebuild.worker import this_worker
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
@@ -147,6 +151,27 @@ class System:
             now=time.time(),
             apply=apply,
             on_progress=on_progress,
+        )
+
+    def rebuild(self, *, rate: float | None) -> Rebuild:
+        """What builds the index anew; see `Rebuild`. `rate`: read units a second, at most."""
+        stack, clients = self.stack, self.clients
+        pace = None if rate is None else Pace(rate, time.monotonic, time.sleep)
+        options = AuditOptions(rate=rate)
+        indices = Indices(clients.opensearch, stack.index)
+        return Rebuild(
+            Parts(
+                indices=indices,
+                items=TableItems(clients.dynamodb, stack.table, pace),
+                table=TableEntries(clients.dynamodb, stack.table, pace=pace),
+                index=lambda name: IndexEntries(clients.opensearch, name),
+                sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_CLOCK),
+                audit=lambda progress: self.audit(progress, options=options),
+                settled=lambda: self._settled(WATERMARK),
+                time=_TIME,
+                horizon=self.horizon(),
+                worker=this_worker(),
+            )
         )
 
     def horizon(self) -> dt.timedelta:

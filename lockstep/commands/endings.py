@@ -21,6 +21,8 @@ from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.processes import LocalStackError
 from lockstep.producer import PutError
+from lockstep.rebuild.indices import SomebodyElseError
+from lockstep.rebuild.rebuild import NotFinishedError, NotSwitchedError
 from lockstep.stack import StackNotFoundError
 from lockstep.terminal import notes, printable
 from shared.sink import SinkError
@@ -53,6 +55,9 @@ class OneLine(click.Group):
             CheckpointsError,
             MappingError,
             PutError,
+            NotFinishedError,
+            NotSwitchedError,
+            SomebodyElseError,
             SinkError,
             StoreUnreadableError,
             DemoError,

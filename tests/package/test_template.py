@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from functions.write_to_es.roles import ROLE_NAMES
-from lockstep.stack import LATENESS, QUARANTINE_DAYS, read_deployed
+from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
@@ -419,6 +419,11 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
 def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:
     assert template["Outputs"]["QuarantineDays"]["Value"] == {"Ref": "QuarantineDays"}
     assert template["Parameters"]["QuarantineDays"]["Default"] == QUARANTINE_DAYS
+
+
+def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:
+    assert template["Globals"]["Function"]["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
+    assert "Timeout" not in template["Resources"]["WriteToEs"]["Properties"]
 
 
 def test_the_build_is_never_cached() -> None:
