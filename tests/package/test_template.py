@@ -412,8 +412,8 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     assert found.quarantine_days == 14
-    unread = {"QuarantineDays", "DashboardsUrl"}
-    assert named | {*found.functions.values()} | unread == template["Outputs"].keys()
+    for_people = {"QuarantineDays", "AuditPolicyArn", "DashboardsUrl"}
+    assert named | {*found.functions.values(), *for_people} == template["Outputs"].keys()
 
 
 def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:

@@ -261,7 +261,7 @@ class MortalClient(OpenSearch):
                 raise CrashError
             return answer
 
-        self.transport.perform_request = perform_request
+        self.transport.perform_request = perform_request  # type: ignore[method-assign]  # it dies
 
 
 def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
