@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes kills audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes kills audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -98,7 +98,12 @@ fuzz: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
 contract: $(venv)/dev.done $(tools)/awscli.done
-	$(bin)/pytest $(PYTEST) tests/contract
+	$(bin)/pytest $(PYTEST) tests/contract tests/relevance
+
+# How well what must be found is found (docs/search.md). ACCEPT=yes: let these be the figures that
+# later ones are compared with.
+relevance: $(venv)/dev.done
+	$(bin)/python -m tests.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
 flow: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/flow
