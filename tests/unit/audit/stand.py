@@ -81,7 +81,7 @@ class Stand:
         )
         self.table_sink = ImageTable(client, "images", longest_request=0)
         self.index_sink = ImageIndex(search, "images", longest_request=0)
-        self.time = Time(now=lambda: self.at, elapsed=lambda: self.at, sleep=self._sleep)
+        self.time = Time(now=lambda: self.at, elapsed=lambda: self.at, sleep=self.pass_time)
         self.corrections = Corrections(search, "images")
         self.repair = Repair(
             self.table,
@@ -135,5 +135,5 @@ class Stand:
     def mend(self, differing: Iterable[Differing] | None = None) -> Any:
         return self.repair.apply(self.differing() if differing is None else differing)
 
-    def _sleep(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
         self.at += seconds
