@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from lockstep.search import SearchResult
+from functions.search_images.search import SearchResult
 from lockstep.sources import BadLine
 from lockstep.system import System
 from shared.event import Event

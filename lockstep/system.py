@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from functions.search_images.search import SearchResult, search
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
@@ -27,7 +28,6 @@ from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.items import TableItems
 from lockstep.rebuild.rebuild import Parts, Rebuild
 from lockstep.rebuild.worker import this_worker
-from lockstep.search import SearchResult, search
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event

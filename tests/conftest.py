@@ -38,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=10, help="how many processes of a local stack to kill"
     )
+    parser.addoption(
+        "--images", type=int, help="how many images the audit is proved with; a few if not said"
+    )
     parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
 
 

@@ -224,7 +224,10 @@ class _Looks:
                 self.check_budget()
                 # Asked first: what arrives after that may still be under way.
                 until = settled() * 1000
-                spill.clear(list(self._look(some, until)))
+                left = list(self._look(some, until))
+                self.under_way += len(left)
+                spill.clear(one.image_id for one in some)
+                spill.suspect(left)
             if not self.under_way:
                 return
 
@@ -233,8 +236,8 @@ class _Looks:
         if self._time.elapsed() > self._deadline:
             raise OverBudgetError
 
-    def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[str]:
-        """Look once; yields the images of which all is known now."""
+    def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[Suspect]:
+        """Look once; yields the images that may differ because a consumer is behind."""
         image_ids = [suspect.image_id for suspect in suspects]
         in_table, in_index = self._table.now(image_ids), self._index.now(image_ids)
         for suspect in suspects:
@@ -243,13 +246,14 @@ class _Looks:
             kind = difference(table, index, now=self._time.now())
             newest = max((one.arrived_at for one in (table, index) if one), default=0)
             if kind is not None and newest > until:
-                self.under_way += 1
-                continue
+                if not _caught_up(suspect, table, index):
+                    yield _seen(suspect, table, index)
+                    continue
+                kind = None
             self.counts["table"] += (table is not None) - suspect.in_table
             self.counts["index"] += (index is not None) - suspect.in_index
             if kind is not None:
                 self._tell(Found(image_id, kind, self._is_explained(image_id), table, index))
-            yield image_id
 
     def _is_explained(self, image_id: str) -> bool:
         if self._explained is None:
@@ -260,6 +264,22 @@ class _Looks:
         self.found[found.kind] += 1
         self.found[EXPLAINED] += found.explained_by_quarantine
         self._on_difference(found)
+
+
+def _seen(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:
+    """What both stores must come to, so that this difference was but under way."""
+    newest = max((one.version for one in (table, index) if one), default=0)
+    return msgspec.structs.replace(suspect, seen=suspect.seen or newest)
+
+
+def _caught_up(suspect: Suspect, table: Entry | None, index: Entry | None) -> bool:
+    """Whether both are past what was under way at the first look.
+
+    An image that changes all the time differs whenever one looks: it is other versions that do.
+    """
+    if table is None or index is None or table.version == index.version:
+        return False
+    return 0 < suspect.seen <= min(table.version, index.version)
 
 
 def _pauses(watermark: float) -> Iterator[float]:

@@ -26,11 +26,15 @@ _HELD = 131_072
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """An image that seems to differ, and where it was when both stores were read."""
+    """An image that seems to differ, and where it was when both stores were read.
+
+    `seen` is the newest version that one of them had at a look when it was under way, 0 if none.
+    """
 
     image_id: str
     in_table: bool
     in_index: bool
+    seen: int = 0
 
 
 class Spill:
@@ -45,8 +49,8 @@ class Spill:
         self._database.executescript("""
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
-            CREATE TABLE suspect (image_id TEXT PRIMARY KEY, in_table INT, in_index INT)
-                WITHOUT ROWID;
+            CREATE TABLE suspect
+                (image_id TEXT PRIMARY KEY, in_table INT, in_index INT, seen INT) WITHOUT ROWID;
         """)
 
     def add(self, store: Store, entries: Sequence[Entry]) -> None:
@@ -70,8 +74,8 @@ class Spill:
     def suspect(self, suspects: Iterable[Suspect]) -> None:
         """Keep these as suspect."""
         for some in batched(suspects, _AT_ONCE, strict=False):
-            rows = ((one.image_id, one.in_table, one.in_index) for one in some)
-            self._change("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?)", rows)
+            rows = map(msgspec.structs.astuple, some)
+            self._change("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?, ?)", rows)
 
     def suspects(self, at_once: int) -> Iterator[Sequence[Suspect]]:
         """All suspects, in the order of ids, so many at once; those seen may be cleared."""
@@ -79,7 +83,10 @@ class Spill:
         while rows := self._database.execute(
             "SELECT * FROM suspect WHERE image_id > ? ORDER BY image_id LIMIT ?", (after, at_once)
         ).fetchall():
-            yield [Suspect(one, bool(in_table), bool(in_index)) for one, in_table, in_index in rows]
+            yield [
+                Suspect(one, bool(in_table), bool(in_index), seen)
+                for one, in_table, in_index, seen in rows
+            ]
             after = rows[-1][0]
 
     def clear(self, image_ids: Iterable[str]) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from functions.search_images.search import SearchResult
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.search import SearchResult
 from lockstep.terminal import answers, highlighted, print_json, printable
 
 

@@ -159,6 +159,7 @@ def find(
     pointers: Iterable[bytes] = (),
     fetch: Callable[[bytes], Fetched] | None = None,
     wanted: Wanted | None = None,
+    readers: int = READERS,
 ) -> Found:
     """Everything that is set aside, of both consumers, given up by the mapping, and pointed at.
 
@@ -172,9 +173,10 @@ def find(
         pointers: lines of NDJSON, failure documents without payload.
         fetch: gets what such a line points at; see `given_up.fetch`.
         wanted: which cases; all, if not said.
+        readers: threads that read objects; with one, it is the caller's.
     """
     gathering = _Gathering(objects, now, quarantine_age)
-    gathering.read_objects()
+    gathering.read_objects(readers)
     gathering.read_documents(consumers)
     if fetch is not None:
         gathering.follow(pointers, fetch)
@@ -199,18 +201,25 @@ class _Gathering:
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
 
-    def read_objects(self) -> None:
+    def read_objects(self, readers: int) -> None:
         """What the consumers set aside."""
-        with ThreadPoolExecutor(READERS) as readers:
-            for keys in batched(self._objects.keys(PREFIX), READ_AHEAD, strict=False):
-                for read in readers.map(self._read_object, keys):
-                    match read:
-                        case Case():
-                            self._add(read)
-                        case Unreadable():
-                            self.unreadable.append(read)
-                        case None:  # redriven since it was listed
-                            pass
+        keys = self._objects.keys(PREFIX)
+        if readers == 1:
+            self._add_all(map(self._read_object, keys))
+            return
+        with ThreadPoolExecutor(readers) as pool:
+            for some in batched(keys, READ_AHEAD, strict=False):
+                self._add_all(pool.map(self._read_object, some))
+
+    def _add_all(self, objects: Iterable[Case | Unreadable | None]) -> None:
+        for read in objects:
+            match read:
+                case Case():
+                    self._add(read)
+                case Unreadable():
+                    self.unreadable.append(read)
+                case None:  # redriven since it was listed
+                    pass
 
     def _read_object(self, key: str) -> Case | Unreadable | None:
         body = self._objects.read(key)

@@ -7,9 +7,9 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from functions.write_to_dynamodb.item import KEY
 from lockstep.audit.held import Held, held_in_item
 from lockstep.audit.stores import ITEMS_PER_PACED_PAGE, Pace, StoreUnreadableError
+from shared.item import KEY
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -72,6 +72,7 @@ class DaysLater:
             _NO_CONSUMERS,
             now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
             quarantine_age=QUARANTINE_AGE,
+            readers=1,
         )
         cases = chance.sample(found.cases, chance.randint(1, len(found.cases)))
         redrive = system.parts.redrive(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import batched
 from typing import Any
 
 import msgspec
@@ -110,12 +109,13 @@ class DynamoDB:
 
         return self._carried("BatchGetItem", found)
 
-    def scan(self, **request: Any) -> dict[str, Any]:
-        """All items, in one page."""
+    def scanned(self, keys: Sequence[str], request: Mapping[str, Any]) -> dict[str, Any]:
+        """A page of a scan: what is there of these keys by now."""
 
         def found() -> dict[str, Any]:
             self._insist_on(request["TableName"])
-            return {"Items": [_projected(item, request) for item in self.items.values()]}
+            items = (self.items[key] for key in keys if key in self.items)
+            return {"Items": [_projected(item, request) for item in items]}
 
         return self._carried("Scan", found)
 
@@ -226,9 +226,10 @@ class _Pages:
         self._client = client
 
     def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
-        items = self._client.scan(**request)["Items"]
-        for page in batched(items, PAGE, strict=False):
-            yield {"Items": list(page)}
+        """All items, a page at a time."""
+        keys = list(self._client.items)
+        for at in range(0, max(1, len(keys)), PAGE):
+            yield self._client.scanned(keys[at : at + PAGE], request)
 
 
 def client_error(operation: str, status: int, code: str) -> ClientError:

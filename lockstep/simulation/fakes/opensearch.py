@@ -1,6 +1,7 @@
 """OpenSearch at the request: one index behind its alias, and the client's methods that we call."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -85,7 +86,7 @@ class OpenSearch:
         self._now = now
         self._refuses = refuses
         self._honours_parameters = honours_parameters
-        self._points: dict[str, list[tuple[str, Document]]] = {}
+        self._points: dict[str, tuple[Sequence[str], Mapping[str, Document]]] = {}
 
     @property
     def index(self) -> str:
@@ -133,18 +134,22 @@ class OpenSearch:
             if "keep_alive" not in params:
                 raise AnswerError(_BAD_REQUEST, "action_request_validation_exception")
             name = f"pit-{len(self._points)}"
-            self._points[name] = sorted(
-                (image_id, one) for image_id, one in self.documents.items() if one.source
-            )
+            there = copy(self.documents)
+            found = sorted(image_id for image_id, one in there.items() if one.source)
+            self._points[name] = found, there
             return {"pit_id": name}
 
         return self.carried(created)
 
     def delete_pit(self, *, body: Mapping[str, Any]) -> dict[str, Any]:
         """Forget points in time."""
-        return self.carried(
-            lambda: {"pits": [{"pit_id": one} for one in body["pit_id"] if self._points.pop(one)]}
-        )
+
+        def deleted() -> dict[str, Any]:
+            for one in body["pit_id"]:
+                del self._points[one]
+            return {"pits": [{"pit_id": one} for one in body["pit_id"]]}
+
+        return self.carried(deleted)
 
     def search(self, *, body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """A page of a point in time."""
@@ -153,21 +158,17 @@ class OpenSearch:
 
         def found() -> dict[str, Any]:
             (after,) = body.get("search_after", [-1])
-            there = self._points[body["pit"]["id"]]
-            hits = [
-                {
-                    "_id": image_id,
-                    "_version": one.version,
-                    "_source": _only(one.source or {}, body["_source"]),
-                    "sort": [at],
-                }
-                for at, (image_id, one) in enumerate(there)
-                if after < at <= after + body["size"]
-            ]
+            image_ids, there = self._points[body["pit"]["id"]]
+            hits = []
+            for at in range(after + 1, min(after + 1 + body["size"], len(image_ids))):
+                one = there[image_ids[at]]
+                source = _only(one.source or {}, body["_source"])
+                hit = {"_id": image_ids[at], "_version": one.version, "_source": source}
+                hits.append(hit | {"sort": [at]})
             return {
                 "timed_out": False,
                 "_shards": {"failed": 0},
-                "hits": {"total": {"value": len(there), "relation": "eq"}, "hits": hits},
+                "hits": {"total": {"value": len(image_ids), "relation": "eq"}, "hits": hits},
             }
 
         return self.carried(found)

@@ -15,7 +15,7 @@ from lockstep.audit.audit import Time, audit
 from lockstep.audit.stores import IndexEntries, Pace, TableEntries
 from lockstep.connect import Clients
 from tests.contract.redrive.conftest import Stage
-from tests.contract.repair.test_repair import DAY, Hand, a_change, over_since_yesterday, stamp
+from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
 WRITES = ("_bulk", "_doc", "_update", "_create", "_refresh", "_delete_by_query")
 

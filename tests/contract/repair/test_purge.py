@@ -4,7 +4,7 @@ import msgspec
 
 from shared.change import Change
 from tests.contract.redrive.conftest import Stage
-from tests.contract.repair.test_repair import DAY, Hand, a_change, over_since_yesterday, stamp
+from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
 
 def test_tombstones_that_nobody_needs_leave_the_index_and_no_others(stage: Stage) -> None:

@@ -1,265 +1,168 @@
-"""Corruptions of every kind on the real engines: all of them found, none invented, all mended."""
+"""Corruptions of every kind on the real engines: all of them found, none invented, all mended.
 
-import datetime as dt
+`make audit-at-scale` does it with as many images as the whole collection has.
+"""
+
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
-from functions.write_to_dynamodb.item import item_from
-from functions.write_to_dynamodb.sink import ImageTable
-from functions.write_to_es.document import document_from
-from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.corrections import Corrections
-from lockstep.connect import Clients
-from shared.change import Change, change_from
-from shared.event import decode
-from shared.outcome import Applied
-from shared.sink import Sink
-from tests.builders import HORIZON, image, image_event, record
+from lockstep.audit.compare import Difference
+from lockstep.converters import load_mapping
+from lockstep.producer import Producer, Stamp
+from lockstep.sources import BadLine, read_events
+from shared.change import Change, Put
+from shared.event import Event
+from tests.audit_toll import toll
+from tests.builders import decoded, image_event
 from tests.contract.redrive.conftest import Stage
+from tests.contract.repair.hand import (
+    CORRUPTIONS,
+    DAY,
+    Corruption,
+    Hand,
+    a_change,
+    arrived,
+    over_since_yesterday,
+    stamp,
+)
 
-EACH = 12
-DAY = 86_400
-
-
-def a_change(
-    image_id: str,
-    version: int,
-    content: str | None,
-    *,
-    age: float = DAY,
-    horizon: dt.timedelta = HORIZON,
-) -> Change:
-    """An image of that content, or a removal, that came so many seconds ago."""
-    kind = "image.deleted" if content is None else "image.updated"
-    fields = {} if content is None else {"image": image(content, tags=["a"], width=1)}
-    event = image_event(image_id, version, kind, **fields)
-    arrived_at = int((time.time() - age) * 1000)
-    return change_from(
-        decode(msgspec.json.encode(event)), record(event, arrived_at=arrived_at), horizon=horizon
-    )
+TATE = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"
+IMAGES = 300  # unless --images says otherwise
+SPOILT = 3  # every so manieth
+AT_ONCE = 500
 
 
-def over_since_yesterday(image_id: str, version: int) -> Change:
-    """A tombstone past its time."""
-    return a_change(image_id, version, None, age=9 * DAY, horizon=dt.timedelta(days=8))
+def tate(count: int) -> Iterator[Change]:
+    """So many real images, a day old: the same ones again and again, under other ids."""
+    events = list(read_events(TATE.read_bytes().splitlines(), Stamp(), load_mapping("tate")))
+    for number, event in enumerate(islice(cycle(events), count)):
+        assert not isinstance(event, BadLine)
+        version = event.version - DAY * 1_000_000
+        its_own = msgspec.structs.replace(event, image_id=f"{number}", version=version)
+        yield arrived(its_own, age=DAY)
 
 
-def stamp(ago: float = 0) -> int:
-    return int((time.time() - ago) * 1_000_000)
+class Traffic:
+    """A producer that goes on writing, and both consumers behind it, each in a thread."""
 
+    def __init__(self, stage: Stage, touched: Sequence[str]) -> None:
+        self.put = 0
+        self._stage = stage
+        self._touched = touched
+        self._done = threading.Event()
+        self._broken: list[Exception] = []
 
-class Hand:
-    """Somebody who changes the stores behind the sinks' back."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.table = stage.stack.table
-        self.index = stage.stack.index
-        self.clients = Clients(stage.stack)
-        self.dynamodb: Any = self.clients.dynamodb
-        self.opensearch = self.clients.opensearch
-        self.table_sink = ImageTable(self.clients.dynamodb, self.table, longest_request=0)
-        self.index_sink = ImageIndex(self.opensearch, self.index, longest_request=0)
-        self.corrections = Corrections(self.opensearch, self.index)
-
-    def write(self, sink: Sink, *changes: Change) -> None:
-        for request in sink.requests(changes):
-            assert set(sink.send(request)) == {Applied()}
-
-    def write_both(self, *changes: Change) -> None:
-        self.write(self.table_sink, *changes)
-        self.write(self.index_sink, *changes)
-
-    def overwrite(self, change: Change, **fields: Any) -> None:
-        """A document at its own version; `fields` replace, and those that are None are left out."""
-        source = msgspec.to_builtins(document_from(change)) | fields
-        self.opensearch.index(
-            index=self.index,
-            id=change.image_id,
-            body={name: value for name, value in source.items() if value is not None},
-            params={"version": str(change.version), "version_type": "external_gte"},
-        )
-
-    def update_item(self, image_id: str, expression: str, **more: Any) -> None:
-        key = {"image_id": {"S": image_id}}
-        self.dynamodb.update_item(
-            TableName=self.table, Key=key, UpdateExpression=expression, **more
-        )
-
-    # The corruptions: each gets an image that both stores hold alike.
-
-    def delete_document(self, was: Change) -> None:
-        self.opensearch.delete(index=self.index, id=was.image_id)
-
-    def delete_item(self, was: Change) -> None:
-        self.dynamodb.delete_item(TableName=self.table, Key={"image_id": {"S": was.image_id}})
-
-    def newer_in_table(self, was: Change) -> None:
-        self.write(self.table_sink, a_change(was.image_id, was.version + 9, "newer"))
-
-    def removed_in_table(self, was: Change) -> None:
-        self.write(self.table_sink, a_change(was.image_id, was.version + 9, None))
-
-    def newer_in_index(self, was: Change) -> None:
-        self.write(self.index_sink, a_change(was.image_id, was.version + 9, "newer"))
-
-    def removed_in_index(self, was: Change) -> None:
-        self.write(self.index_sink, a_change(was.image_id, was.version + 9, None))
-
-    def other_in_index(self, was: Change) -> None:
-        self.overwrite(a_change(was.image_id, was.version, "other"))
-
-    def other_in_table(self, was: Change) -> None:
-        item = item_from(a_change(was.image_id, was.version, "other"))
-        self.dynamodb.put_item(TableName=self.table, Item=item)
-
-    def tombstone_in_index(self, was: Change) -> None:
-        self.overwrite(a_change(was.image_id, was.version, None))
-
-    def tombstone_in_table(self, was: Change) -> None:
-        item = item_from(a_change(was.image_id, was.version, None))
-        self.dynamodb.put_item(TableName=self.table, Item=item)
-
-    def document_without_digest(self, was: Change) -> None:
-        self.overwrite(was, digest=None)
-
-    def document_of_another_image(self, was: Change) -> None:
-        self.overwrite(was, image_id="somebody-else")
-
-    def item_without_digest(self, was: Change) -> None:
-        self.update_item(was.image_id, "REMOVE digest")
-
-    def item_without_version(self, was: Change) -> None:
-        self.update_item(was.image_id, "REMOVE version")
-
-    def version_moved(self, was: Change) -> None:
-        self.opensearch.update(
-            index=self.index,
-            id=was.image_id,
-            body={"doc": {"width": 1}, "detect_noop": False},
-        )
-
-    def old_leftover(self, was: Change) -> None:
-        old = a_change(was.image_id, was.version + 1, "left over", age=3_000 * DAY)
-        self.write(self.index_sink, old)
-        self.delete_item(was)
-
-    # What only the values show.
-
-    def name_changed_in_index(self, was: Change) -> None:
-        self.overwrite(was, name="by hand")
-
-    def tag_changed_in_table(self, was: Change) -> None:
-        self.update_item(
-            was.image_id,
-            "SET image.tags[0] = :tag",
-            ExpressionAttributeValues={":tag": {"S": "by hand"}},
-        )
-
-    def time_changed_in_index(self, was: Change) -> None:
-        self.overwrite(was, occurred_at="2001-01-01T00:00:00Z")
-
-
-KINDS: dict[str, Sequence[Callable[[Hand, Change], None]]] = {
-    "missing_in_index": [Hand.delete_document],
-    "missing_in_table": [Hand.delete_item, Hand.old_leftover],
-    "index_behind": [Hand.newer_in_table, Hand.removed_in_table],
-    "table_behind": [Hand.newer_in_index, Hand.removed_in_index],
-    "conflict": [Hand.other_in_index, Hand.other_in_table, Hand.time_changed_in_index],
-    "deleted_in_one": [Hand.tombstone_in_index, Hand.tombstone_in_table],
-    "malformed": [
-        Hand.document_without_digest,
-        Hand.document_of_another_image,
-        Hand.item_without_digest,
-        Hand.item_without_version,
-        Hand.name_changed_in_index,
-        Hand.tag_changed_in_table,
-    ],
-    "index_version_moved": [Hand.version_moved],
-}
-CORRUPTIONS = [(kind, spoil) for kind, spoils in KINDS.items() for spoil in spoils]
-
-
-@contextmanager
-def live(hand: Hand) -> Iterator[list[str]]:
-    """New and changed images all the while, each a moment sooner in one store than in the other."""
-    written: list[str] = []
-    done = threading.Event()
-    broken: list[Exception] = []
-
-    def write() -> None:
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        """New, changed and removed images, as long as the block lasts."""
+        consumers = self._stage.consumers.values()
+        work = [self._produce, *(lambda one=one: one.drain(now=time.time()) for one in consumers)]
+        threads = [threading.Thread(target=self._repeat, args=(one,)) for one in work]
+        for thread in threads:
+            thread.start()
         try:
-            while not done.wait(0.02):
-                image_id = f"live-{len(written) % 40}"
-                change = a_change(image_id, stamp(), f"live {len(written)}", age=0)
-                sinks: list[Sink] = [hand.table_sink, hand.index_sink]
-                for sink in sinks if len(written) % 2 else reversed(sinks):
-                    hand.write(sink, change)
-                    done.wait(0.01)
-                written.append(image_id)
-        except Exception as error:  # noqa: BLE001 - told by the test's own thread
-            broken.append(error)
+            yield
+        finally:
+            self._done.set()
+            for thread in threads:
+                thread.join()
+        assert self._broken == []
+        self._stage.drain()
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield written
-    finally:
-        done.set()
-        thread.join()
-    assert broken == []
+    def _repeat(self, work: Callable[[], object]) -> None:
+        try:
+            while not self._done.wait(0.1):
+                work()
+        except Exception as error:  # noqa: BLE001 - told by the test's own thread
+            self._broken.append(error)
+
+    def _produce(self) -> None:
+        producer = Producer(self._stage.clients.kinesis, self._stage.stack.stream)
+        self.put += producer.put(self._event() for _ in range(5)).put
+
+    def _event(self) -> Event:
+        kind = random.choice(("image.uploaded", "image.updated", "image.deleted"))
+        new = kind == "image.uploaded"
+        image_id = f"live-{stamp()}" if new else random.choice(self._touched)
+        return decoded(image_event(image_id, stamp(), kind))
 
 
 def answer(stage: Stage, *words: object, code: int) -> Any:
-    result = stage.lockstep("audit", "--watermark", "3", *words, "--json")
+    result = stage.lockstep("audit", "--watermark", "10", *words, "--json")
     assert result.exit_code == code, result.output
     return msgspec.json.decode(result.stdout)
 
 
 def test_all_corruptions_are_found_and_mended_and_none_invented_while_a_producer_writes(
-    stage: Stage, tmp_path: Path
+    stage: Stage, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    count = request.config.getoption("--images") or IMAGES
     hand = Hand(stage)
-    good = [a_change(f"good-{n}", stamp(DAY), f"good {n}") for n in range(100)]
     removed = [a_change(f"removed-{n}", stamp(DAY), None) for n in range(20)]
     over = [over_since_yesterday(f"over-{n}", stamp(DAY)) for n in range(4)]
-    spoilt = [
-        (kind, spoil, a_change(f"{spoil.__name__}-{n}", stamp(DAY), f"image {n}"))
-        for kind, spoil in CORRUPTIONS
-        for n in range(EACH)
-    ]
-    hand.write_both(*good, *removed, *(change for _, _, change in spoilt))
+    hand.write_both(*removed)
     # A tombstone past its time in one store only is no difference.
     hand.write(hand.index_sink, *over)
-    for _, spoil, change in spoilt:
-        spoil(hand, change)
-    with live(Hand(stage)) as written:
+    images = tate(count)
+    kinds = cycle(CORRUPTIONS)
+    injected: dict[str, Difference] = {}
+    samples: dict[Corruption, Change] = {}
+    untouched: list[str] = []
+    while some := list(islice(images, AT_ONCE)):
+        hand.write_both(*some)
+        for change in some:
+            if int(change.image_id) % SPOILT:
+                untouched.append(change.image_id)
+                continue
+            kind, spoil = next(kinds)
+            spoil(hand, change)
+            injected[change.image_id] = kind
+            samples.setdefault(spoil, change)
+    traffic = Traffic(stage, untouched)
+    with traffic.flowing():
         report = tmp_path / "differences.ndjson"
-        found = answer(stage, "--values", "--report", report, code=1)
+        answer(stage, "--values", "--report", report, code=1)
         lines = [msgspec.json.decode(line) for line in report.read_bytes().splitlines()]
-        assert {line["image_id"]: line["kind"] for line in lines} == {
-            change.image_id: kind for kind, _, change in spoilt
-        }
-        assert found["differences"] == {
-            kind: EACH * len(spoils) for kind, spoils in sorted(KINDS.items())
-        }
-        at_audit = len(written)
+        found = {line["image_id"]: line["kind"] for line in lines}
+        line = toll("audit --values", count, injected, found)
+        print(f"{line}; {traffic.put:,} events put meanwhile")  # noqa: T201 - shown by -rP
+        assert found == injected
+        before = traffic.put
         repaired = answer(stage, "--values", "--repair", "--apply", "--at-most", "100", code=0)
-        assert len(written) > at_audit > 0
+        assert traffic.put > before > 0
+    written = repaired["repaired"]["written"]
+    print(f"repair: {written}; {traffic.put:,} events put meanwhile")  # noqa: T201 - the same
     assert repaired["after"]["result"] == "equal"
     assert (repaired["repaired"]["told"], repaired["repaired"]["unfinished"]) == ([], [])
     assert repaired["repaired"]["passes"] <= 3
-    assert sum(repaired["repaired"]["written"].values()) == len(spoilt)
-    assert stage.names("newer_in_index-0") == {"newer"}
-    assert stage.names("other_in_table-0") == {"other"}
-    assert stage.names("name_changed_in_index-0") == {"image 0"}
-    assert stage.names("tag_changed_in_table-0") == {"image 0"}
-    assert stage.names("removed_in_index-0") == stage.names("old_leftover-0") == {None}
+    assert sum(written.values()) == len(injected)
+    for spoil, was in samples.items():
+        assert isinstance(was, Put)
+        name = NAMES_AFTER.get(spoil, was.image.name)
+        assert stage.names(was.image_id) == {name}, spoil
+    # Nothing is left that the traffic could explain.
+    assert answer(stage, "--values", code=0)["differences"] == {}
+
+
+# What an image is called once it is mended, where that is not its own name.
+NAMES_AFTER: dict[Corruption, str | None] = {
+    Hand.newer_in_table: "newer",
+    Hand.newer_in_index: "newer",
+    Hand.other_in_table: "other",
+    Hand.removed_in_table: None,
+    Hand.removed_in_index: None,
+    Hand.tombstone_in_table: None,
+    Hand.old_leftover: None,
+}
 
 
 def test_a_repair_shows_first_stops_at_the_brake_and_tells_what_a_person_must_do(

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
+from functions.search_images.ranking import MAX_TOKENS
+from functions.search_images.search import Hit, search
 from functions.write_to_es.index import ensure_index, live_alias
 from functions.write_to_es.sink import ImageIndex
-from lockstep.search import MAX_TOKENS, Hit, search
 from shared.change import Change
 from shared.outcome import Applied
 from tests.builders import change, image

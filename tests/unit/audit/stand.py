@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import opensearchpy
 
-from functions.write_to_dynamodb.item import item_from
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
@@ -21,6 +20,7 @@ from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import Document, OpenSearch
 from shared.change import Change, Put, change_from
 from shared.event import digest
+from shared.item import item_from
 from tests.builders import decoded, image, image_event, record
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Stand:
         )
         self.table_sink = ImageTable(client, "images", longest_request=0)
         self.index_sink = ImageIndex(search, "images", longest_request=0)
-        self.time = Time(now=lambda: self.at, elapsed=lambda: self.at, sleep=self._sleep)
+        self.time = Time(now=lambda: self.at, elapsed=lambda: self.at, sleep=self.pass_time)
         self.corrections = Corrections(search, "images")
         self.repair = Repair(
             self.table,
@@ -135,5 +135,5 @@ class Stand:
     def mend(self, differing: Iterable[Differing] | None = None) -> Any:
         return self.repair.apply(self.differing() if differing is None else differing)
 
-    def _sleep(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
         self.at += seconds

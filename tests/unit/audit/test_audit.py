@@ -179,6 +179,46 @@ def test_a_consumer_that_is_behind_by_more_than_the_watermark_leaves_the_answer_
     assert stream.waited <= 30 + SECOND_LOOK_AFTER
 
 
+class Busy:
+    """A store whose one image has a higher version at each look."""
+
+    def __init__(self, stream: Stream, *versions: int) -> None:
+        self._stream = stream
+        self._versions = iter(versions)
+
+    def all(self) -> Iterable[Entry]:
+        return self.now(["a"]).values()
+
+    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+        entry = arrived(next(self._versions), NOW + self._stream.waited)
+        return dict.fromkeys(image_ids, entry)
+
+
+def test_an_image_that_changes_all_the_time_agrees_once_both_are_past_what_was_under_way() -> None:
+    stream = Stream(NOW - 100, speed=1.0)
+    found = audit(
+        Busy(stream, 1, 5, 9, 13, 17),
+        Busy(stream, 0, 1, 4, 6, 7),
+        quarantined_images=list,
+        time=stream.time(),
+        settled=lambda: stream.settled,
+    )
+    assert (found.result, found.under_way) == ("equal", 0)
+    assert stream.waited == SECOND_LOOK_AFTER + 2 + 4
+
+
+def test_an_image_whose_one_store_stays_behind_is_under_way_however_it_changes() -> None:
+    stream = Stream(NOW - 100, speed=1.0)
+    found = audit(
+        Busy(stream, *range(5, 50)),
+        Busy(stream, *[4] * 50),
+        quarantined_images=list,
+        time=stream.time(),
+        settled=lambda: stream.settled,
+    )
+    assert (found.result, found.under_way) == ("unknown", 1)
+
+
 def test_what_is_proved_is_told_though_something_else_is_under_way() -> None:
     proved = arrived(2, NOW - 200, image_id="b")
     found = audited_behind(

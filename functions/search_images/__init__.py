@@ -1,0 +1,1 @@
+"""The query side: what a person would find in the index."""

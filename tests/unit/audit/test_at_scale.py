@@ -1,0 +1,140 @@
+"""Corruptions of every kind among many images, while a producer writes: all found, none invented.
+
+`make audit-at-scale` does it with a million images, a tenth of them spoilt.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle
+from typing import cast
+
+import msgspec
+import pytest
+
+from functions.write_to_es.document import document_from
+from lockstep.audit.audit import Audit, Found, Time, audit
+from lockstep.audit.compare import Difference
+from lockstep.audit.repair import Differing, Repair
+from lockstep.simulation.fakes.opensearch import Document
+from lockstep.simulation.fakes.partiql import Item
+from lockstep.simulation.plan import dice
+from shared.change import Change
+from shared.item import item_from
+from tests.audit_toll import toll
+from tests.unit.audit.corruptions import CORRUPTIONS, ONLY_IN_VALUES, Corruption
+from tests.unit.audit.packed import packed_documents, packed_items
+from tests.unit.audit.stand import HORIZON, OLD, STAMP, Stand, a_change
+from tests.unit.audit.traffic import Moving, Traffic
+
+IMAGES = 1_000  # unless --images says otherwise
+SPOILT = 10  # every so manieth
+
+
+def population(images: int) -> Iterator[Change]:
+    """Images, some tombstones, and some of them past their time."""
+    for number in range(images):
+        content = None if number % 50 in {3, 13} else f"image {number}"
+        arrived = OLD if number % 50 == 13 else OLD + 30 * 86_400
+        yield a_change(STAMP + number, content, arrived=arrived, image_id=f"i{number}")
+
+
+class Run:
+    """A stand of that many images, some of them spoilt, and what reads and mends it."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self.stand = stand = Stand()
+        stand.dynamodb.items = cast("dict[str, Item]", packed_items())
+        stand.opensearch.documents = cast("dict[str, Document]", packed_documents())
+        self.injected: dict[str, Corruption] = {}
+        kinds = cycle(CORRUPTIONS)
+        for number, change in enumerate(population(images)):
+            if number % 50 != 13:  # past its time, it may be gone from one of them
+                stand.dynamodb.items[change.image_id] = item_from(change)
+            stand.opensearch.documents[change.image_id] = Document(
+                change.version, msgspec.to_builtins(document_from(change)), 0.0
+            )
+            if number % SPOILT == 0:
+                corruption = next(kinds)
+                corruption(stand, change)
+                self.injected[change.image_id] = corruption
+        chance = dice(1)
+        self.traffic = Traffic(
+            stand, lambda: f"i{chance.randrange(images // SPOILT) * SPOILT + 5}", chance
+        )
+        self.time = Time(lambda: stand.at, lambda: stand.at, self.traffic.sleep)
+
+    def expected(self, *but: Corruption) -> Mapping[str, Difference]:
+        """What was injected, by image, but for these."""
+        return {
+            image_id: CORRUPTIONS[corruption]
+            for image_id, corruption in self.injected.items()
+            if corruption not in but
+        }
+
+    def audited(
+        self, *, values: bool, settled: Callable[[], float] | None = None
+    ) -> tuple[Audit, Mapping[str, Difference]]:
+        found: list[Found] = []
+        stores = self.stand.whole_stores if values else (self.stand.table, self.stand.index)
+        answer = audit(
+            *(Moving(store, self.traffic) for store in stores),
+            quarantined_images=list,
+            time=self.time,
+            settled=settled or self.traffic.settled,
+            on_difference=found.append,
+        )
+        assert (answer.reason, answer.under_way) == (None, 0)
+        assert sum(answer.differences.values()) == len(found)
+        return answer, {one.image_id: one.kind for one in found}
+
+    def mended(self, found: Mapping[str, Difference]) -> Mapping[str, int]:
+        stand = self.stand
+        repair = Repair(
+            Moving(stand.table, self.traffic),
+            Moving(stand.index, self.traffic),
+            table_sink=stand.table_sink,
+            index_sink=stand.index_sink,
+            corrections=stand.corrections,
+            time=self.time,
+            horizon=HORIZON,
+        )
+        done = repair.apply([Differing(*one) for one in found.items()])
+        assert (done.told, done.unfinished) == ([], [])
+        return done.written
+
+
+def test_every_corruption_is_found_none_is_invented_and_all_are_mended_while_a_producer_writes(
+    request: pytest.FixtureRequest,
+) -> None:
+    run = Run(request.config.getoption("--images") or IMAGES)
+    for what, values, but in (("audit", False, ONLY_IN_VALUES), ("audit --values", True, ())):
+        before = run.traffic.put
+        answer, found = run.audited(values=values)
+        expected = run.expected(*but)
+        line = toll(what, run.images, expected, found)
+        print(f"{line}; {run.traffic.put - before:,} events put meanwhile")  # noqa: T201 - shown by -rP
+        assert found == expected
+        assert run.traffic.put > before
+        assert answer.exit_code == 1
+    written = run.mended(found)
+    print(f"repair: {written}")  # noqa: T201 - the same
+    assert sum(written.values()) >= len(run.injected)
+    answer, found = run.audited(values=True)
+    print(toll("audit --values, once mended", run.images, {}, found))  # noqa: T201 - the same
+    assert (answer.result, found) == ("equal", {})
+    # Both the same without any traffic that could explain a difference.
+    run.traffic.drain()
+    answer = audit(
+        *run.stand.whole_stores, quarantined_images=list, time=run.stand.time, watermark=0
+    )
+    assert (answer.result, answer.under_way) == ("equal", 0)
+
+
+def test_the_traffic_is_such_that_an_audit_that_waits_for_no_consumer_would_invent() -> None:
+    run = Run(200)
+    invented = 0
+    for _ in range(20):
+        _, found = run.audited(values=False, settled=lambda: math.inf)
+        invented += len(found.keys() - run.injected.keys())
+    assert invented > 0
