@@ -12,6 +12,8 @@ from functions.write_to_es.index import live_alias
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
+# The query side's name: its folder under functions/.
+SEARCH = "search_images"
 # The consumers' names: their folder under functions/, and their prefix in the quarantine.
 CONSUMERS = ("write_to_dynamodb", "write_to_es")
 
@@ -29,12 +31,16 @@ LATENESS = dt.timedelta(days=1)
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the four services answer; None means the SDK's own address for the region."""
+    """Where the four services answer; None means the SDK's own address for the region.
+
+    `search` is where images are found over HTTP.
+    """
 
     kinesis: str | None
     dynamodb: str | None
     opensearch: str
     s3: str | None
+    search: str | None = None
 
 
 class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,7 +115,11 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
     try:
         return Stack(
             endpoints=Endpoints(
-                kinesis=None, dynamodb=None, opensearch=outputs["OpenSearchEndpoint"], s3=None
+                kinesis=None,
+                dynamodb=None,
+                opensearch=outputs["OpenSearchEndpoint"],
+                s3=None,
+                search=outputs["SearchApi"],
             ),
             stream=outputs["StreamName"],
             table=outputs["TableName"],

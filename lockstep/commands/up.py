@@ -13,7 +13,16 @@ from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.prepare import prepare
 from lockstep.local.processes import HOST, check_address, dying_with_parent
-from lockstep.local.up import Ended, Parts, detach, down, local_consumers, local_servers, up
+from lockstep.local.up import (
+    Ended,
+    Parts,
+    detach,
+    down,
+    local_consumers,
+    local_search,
+    local_servers,
+    up,
+)
 from lockstep.stack import IndexFrom, Stack
 from lockstep.system import System
 from lockstep.terminal import answers, notes
@@ -78,7 +87,7 @@ def up_command(
             user_cache_path("lockstep"), progress_on(answers), host, limits=limits
         ),
         prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
-        consumers=local_consumers(),
+        consumers=lambda folder: [*local_consumers()(folder), *local_search(host)(folder)],
         console=answers,
         fresh=fresh,
         parts=Parts(index_from=ROUTES[index_from]),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from functions.write_to_es.table_changes import VIEW
 from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
@@ -128,6 +129,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "WriteToDynamodbRole": [{"Ref": "ConsumerPolicy"}],
         "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
         "IndexOnDeploymentRole": [],
+        "SearchImagesRole": [],
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
     }
@@ -204,6 +206,77 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
         ("logs:CreateLogStream", "IndexOnDeploymentLog.Arn"),
         ("logs:PutLogEvents", "IndexOnDeploymentLog.Arn"),
     }
+
+
+def test_the_search_may_read_what_is_not_deleted_and_one_item_and_write_nothing(
+    template: Template,
+) -> None:
+    assert _permissions(template, "SearchImages") == TRACE | {
+        ("es:ESHttpPost", "domain:${IndexAlias}-live/_search"),
+        ("dynamodb:GetItem", "ImageTable.Arn"),
+        ("logs:CreateLogStream", "SearchImagesLog.Arn"),
+        ("logs:PutLogEvents", "SearchImagesLog.Arn"),
+    }
+
+
+def test_nobody_searches_without_signing_or_a_token(template: Template) -> None:
+    assert template["Parameters"]["SearchAuth"]["AllowedValues"] == ["IAM", "JWT"]
+    assert template["Parameters"]["SearchAuth"]["Default"] == "IAM"
+    routes = _of_type(template, "AWS::ApiGatewayV2::Route")
+    assert sorted(route["RouteKey"] for route in routes.values()) == ["GET /", "GET /{proxy+}"]
+    for route in routes.values():
+        assert route["AuthorizationType"] == {"Fn::If": ["TakesTokens", "JWT", "AWS_IAM"]}
+        assert route["AuthorizerId"]["Fn::If"][1] == {"Ref": "SearchAuthorizer"}
+    assert template["Resources"]["SearchAuthorizer"]["Condition"] == "TakesTokens"
+    assert _properties(template, "SearchAuthorizer")["JwtConfiguration"] == {
+        "Issuer": {"Ref": "SearchIssuer"},
+        "Audience": {"Ref": "SearchAudience"},
+    }
+    assert template["Rules"]["TokensHaveAnIssuer"]["Assertions"][0]["Assert"]
+
+
+def test_searches_are_throttled_and_logged_without_what_was_searched(template: Template) -> None:
+    stage = _properties(template, "SearchStage")
+    assert stage["DefaultRouteSettings"] == {
+        "DetailedMetricsEnabled": True,
+        "ThrottlingRateLimit": {"Ref": "SearchRatePerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "SearchBurst"},
+    }
+    assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["SearchApiLog", "Arn"]}
+    assert "uery" not in stage["AccessLogSettings"]["Format"]
+
+
+def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
+    cors = _properties(template, "SearchApi")["CorsConfiguration"]["Fn::If"]
+    assert cors[0] == "HasOrigins"
+    assert cors[1]["AllowOrigins"] == {"Ref": "SearchOrigins"}
+    assert cors[2] == {"Ref": "AWS::NoValue"}
+    assert template["Parameters"]["SearchOrigins"]["Default"] == ""
+
+
+def test_only_this_api_may_invoke_the_search(template: Template) -> None:
+    assert _of_type(template, "AWS::Lambda::Permission") == {
+        "SearchApiMayInvoke": {
+            "FunctionName": {"Ref": "SearchImages"},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": {
+                "Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:"
+                "${SearchApi}/*"
+            },
+        }
+    }
+
+
+def test_the_gateway_waits_longer_than_the_function_and_the_function_than_the_stores(
+    template: Template,
+) -> None:
+    function = _properties(template, "SearchImages")["Timeout"]
+    integration = _properties(template, "SearchIntegration")
+    assert integration["TimeoutInMillis"] > function * 1000
+    assert integration["PayloadFormatVersion"] == "2.0"
+    # Two requests, for a page behind a page.
+    assert function > 2 * (handler.CONNECT_SECONDS + handler.READ_SECONDS)
 
 
 A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
@@ -329,7 +402,12 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
 
 def test_every_function_has_the_same_runtime_and_its_own_log(template: Template) -> None:
     functions = _of_type(template, "AWS::Lambda::Function")
-    assert functions.keys() == {"WriteToDynamodb", "WriteToEs", "IndexOnDeployment"}
+    assert functions.keys() == {
+        "WriteToDynamodb",
+        "WriteToEs",
+        "IndexOnDeployment",
+        "SearchImages",
+    }
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
         assert properties["Architectures"] == ["x86_64"]
@@ -342,7 +420,12 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         name: properties["Timeout"]
         for name, properties in _of_type(template, "AWS::Lambda::Function").items()
     }
-    assert timeouts == {"WriteToDynamodb": 60, "WriteToEs": 60, "IndexOnDeployment": 180}
+    assert timeouts == {
+        "WriteToDynamodb": 60,
+        "WriteToEs": 60,
+        "IndexOnDeployment": 180,
+        "SearchImages": 10,
+    }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
     assert _properties(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
 
@@ -494,7 +577,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
 
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
-    named |= {found.changes_stream, *found.functions.values()}
+    named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
     assert (found.quarantine_days, found.index_from) == (14, "DynamoDBStreams")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()
@@ -506,8 +589,7 @@ def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> No
 
 
 def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:
-    assert template["Globals"]["Function"]["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
-    assert "Timeout" not in template["Resources"]["WriteToEs"]["Properties"]
+    assert _properties(template, "WriteToEs")["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
 
 
 def test_the_build_is_never_cached() -> None:
