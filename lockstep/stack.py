@@ -20,6 +20,8 @@ CONSUMERS = ("write_to_dynamodb", "write_to_es")
 LOCAL_REGION = "us-east-1"
 # As in template.yaml, whose default the local stack keeps to.
 QUARANTINE_DAYS = 30
+# As in template.yaml: so long an invocation may still write after the aliases were switched.
+FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
 # How much later than a removal a producer may still put an older version of the image
 # (docs/decisions/2026-11-21-the-horizon-allows-for-late-producers.md).
 LATENESS = dt.timedelta(days=1)
@@ -111,7 +113,8 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 dynamodb=None,
                 opensearch=outputs["OpenSearchEndpoint"],
                 s3=None,
-                search=outputs["SearchApi"],
+                # A stack that was deployed before the search was has none.
+                search=outputs.get("SearchApi"),
             ),
             stream=outputs["StreamName"],
             table=outputs["TableName"],

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,16 @@ from lockstep.audit.purge import Purged, purge
 from lockstep.audit.repair import Repair
 from lockstep.audit.sample import CONFIDENCE, at_most
 from lockstep.audit.stores import IndexEntries, Pace, TableEntries
+from lockstep.backfill import Backfill, Backfilled, Point, Refused, StampOfThePast
 from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
-from lockstep.producer import Pause, Producer, Progress, PutReport
+from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
+from lockstep.rebuild.indices import Indices
+from lockstep.rebuild.items import TableItems
+from lockstep.rebuild.rebuild import Parts, Rebuild
+from lockstep.rebuild.worker import this_worker
+from lockstep.sources import Converter
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
@@ -64,6 +71,29 @@ class System:
         """Put events onto the stream, each image's in order; see `Producer.put`."""
         producer = Producer(self.clients.kinesis, self.stack.stream, on_progress=on_progress)
         return producer.put(events)
+
+    def backfill(
+        self,
+        *,
+        mapping: Converter | None,
+        replace: bool,
+        apply: bool,
+        on_refused: Callable[[Refused, bytes], None],
+        on_step: Callable[[Point, Backfilled], None],
+    ) -> Backfill:
+        """What brings images onto the stream that were never on it; see `Backfill`."""
+        table, _ = self._stores(AuditOptions())
+        producer = Producer(self.clients.kinesis, self.stack.stream)
+        return Backfill(
+            table,
+            producer.put if apply else lambda events: deque(events, maxlen=0),
+            stamp=Stamp() if replace else StampOfThePast(self.horizon(), time.time),
+            now=time.time,
+            mapping=mapping,
+            replace=replace,
+            on_refused=on_refused,
+            on_step=on_step,
+        )
 
     def status(self) -> Status:
         """How far each consumer is behind, at this moment."""
@@ -147,6 +177,27 @@ class System:
             now=time.time(),
             apply=apply,
             on_progress=on_progress,
+        )
+
+    def rebuild(self, *, rate: float | None) -> Rebuild:
+        """What builds the index anew; see `Rebuild`. `rate`: read units a second, at most."""
+        stack, clients = self.stack, self.clients
+        pace = None if rate is None else Pace(rate, time.monotonic, time.sleep)
+        options = AuditOptions(rate=rate)
+        indices = Indices(clients.opensearch, stack.index)
+        return Rebuild(
+            Parts(
+                indices=indices,
+                items=TableItems(clients.dynamodb, stack.table, pace),
+                table=TableEntries(clients.dynamodb, stack.table, pace=pace),
+                index=lambda name: IndexEntries(clients.opensearch, name),
+                sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_CLOCK),
+                audit=lambda progress: self.audit(progress, options=options),
+                settled=lambda: self._settled(WATERMARK),
+                time=_TIME,
+                horizon=self.horizon(),
+                worker=this_worker(),
+            )
         )
 
     def horizon(self) -> dt.timedelta:

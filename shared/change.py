@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 from msgspec import UNSET
 
-from shared.event import Event, EventType, Image, digest
+from shared.event import MAX_VERSION, Event, EventType, Image, digest
 from shared.record import Record
 
 
@@ -43,12 +43,28 @@ class Remove(msgspec.Struct, frozen=True):
     sequence_number: str
 
 
+class Purge(Remove, frozen=True):
+    """The image is gone, and its tombstone's time is over: nothing is to be left of it.
+
+    A store that knows no purge keeps the tombstone: past its time it counts as absence.
+    """
+
+
 type Change = Put | Remove
 
 
 def digest_of(change: Change) -> str | None:
     """The content's digest; tombstones have none."""
     return change.digest if isinstance(change, Put) else None
+
+
+def flaw_in(change: Change) -> str | None:
+    """What is wrong with a change that was read back from a store, None if nothing is."""
+    if not 1 <= change.version <= MAX_VERSION:
+        return f"version {change.version} is no version"
+    if isinstance(change, Put) and digest(change.image) != change.digest:
+        return "its content is not what its digest says"
+    return None
 
 
 def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Change:

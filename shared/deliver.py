@@ -13,12 +13,13 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from shared.change import Change, change_from, digest_of
+from shared.change import Change, Purge, digest_of
+from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Reason
 from shared.fold import Candidate, fold
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
-from shared.record import Record, event_in, from_lambda
+from shared.record import Record
 from shared.sink import MisconfiguredError, RequestFailedError, Sink, outcomes_of
 
 # A few tries bridge a throttled second; an outage is left to the event source mapping, which
@@ -88,16 +89,18 @@ def deliver(
     function: str,
     horizon: dt.timedelta,
     clock: Clock,
+    envelope: Envelope = IMAGE_EVENTS,
 ) -> Delivery:
     """Bring a batch's events into one store, each image's highest version, and say what is left.
 
     Args:
-        records: the `Records` of a Kinesis event, of one shard.
+        records: the `Records` of an invocation, of one shard.
         to: the store.
         quarantine: where records go that can never be applied.
         function: this consumer's name in the quarantine: `write_to_dynamodb` or `write_to_es`.
         horizon: how long after a record's arrival a replay may still come.
         clock: time and chance.
+        envelope: in what form the records are.
 
     Raises:
         MisconfiguredError: the deployment is broken; nothing of the batch may be acknowledged.
@@ -106,8 +109,8 @@ def deliver(
     if clock.remaining() < needed:
         message = f"the function's timeout is too short: one request may take {needed:g} s"
         raise MisconfiguredError(message)
-    batch = _Batch([from_lambda(record) for record in records], to, quarantine, function, clock)
-    waiting = fold(batch.decode(horizon))
+    batch = _Batch([envelope.record(one) for one in records], to, quarantine, function, clock)
+    waiting = fold(batch.decode(envelope, horizon))
     for attempt in range(ATTEMPTS):
         trying = waiting
         while trying:
@@ -146,15 +149,15 @@ class _Batch:
         self._oldest_applied = math.inf
         self._schema_is_ours = False
 
-    def decode(self, horizon: dt.timedelta) -> Iterable[tuple[Change, Record]]:
-        """The batch's changes; what is no event is kept apart."""
+    def decode(self, envelope: Envelope, horizon: dt.timedelta) -> Iterable[tuple[Change, Record]]:
+        """The batch's changes; what is none is kept apart."""
         for record in self._records:
             try:
-                event = event_in(record)
+                change = envelope.change(record, horizon)
             except InvalidEventError as invalid:
                 self._poison.append((record, invalid))
             else:
-                yield change_from(event, record, horizon=horizon), record
+                yield change, record
 
     def write(self, images: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
         """Write each image's best candidate; settled candidates leave their image's list.
@@ -246,7 +249,7 @@ class _Batch:
         if stored == "Applied":
             occurred = dt.datetime.fromisoformat(winner.change.occurred_at).timestamp()
             self._oldest_applied = min(occurred, self._oldest_applied)
-        while candidates and candidates[0].change.version == winner.change.version:
+        while _contradicts(candidates, winner):
             detail = _differs(candidates[0].change, winner.change)
             self._set_candidate_aside(candidates.pop(0), "conflict", detail)
         self._supersede(candidates)
@@ -312,6 +315,18 @@ class _Batch:
         if self._oldest_applied == math.inf:
             return None
         return round((self._clock.now() - self._oldest_applied) * 1000)
+
+
+def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:
+    """Whether the first candidate claims the winner's version for other content.
+
+    The tombstone that a purge took is no other content.
+    """
+    return (
+        bool(candidates)
+        and candidates[0].change.version == winner.change.version
+        and not isinstance(winner.change, Purge)
+    )
 
 
 def _differs(change: Change, stored: Change) -> str:

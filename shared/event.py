@@ -98,13 +98,14 @@ Reason = Literal[
     "aggregated",
     "partition_key",
     "version_ahead",
+    "malformed",
     "conflict",
     "refused_by_store",
 ]
 
 
 class InvalidEventError(Exception):
-    """These bytes are no event; `detail` says what is wrong, where, and what to change."""
+    """These bytes are no event, or no item of ours; `detail` says what is wrong and where."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

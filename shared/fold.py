@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from shared.change import Change, digest_of
+from shared.change import Change, Purge, digest_of
 from shared.record import Record
 
 
@@ -19,15 +19,20 @@ def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]
     """Each image's candidates, the one to write first: highest version, then first in the batch.
 
     Records that say the same (image, version, digest) share one candidate. Equal versions with
-    different content stay apart: at most one of them can be right.
+    different content stay apart: at most one of them can be right. A purge comes before the
+    tombstone that it ends, wherever in the batch they are.
     """
-    images: dict[str, dict[tuple[int, str | None], Candidate]] = {}
+    images: dict[str, dict[tuple[int, str | None, bool], Candidate]] = {}
     for change, record in changes:
         versions = images.setdefault(change.image_id, {})
-        content = (change.version, digest_of(change))
+        content = (change.version, digest_of(change), isinstance(change, Purge))
         seen = versions.get(content, Candidate(change, ()))
         versions[content] = Candidate(seen.change, (*seen.records, record))
     return {
-        image_id: sorted(versions.values(), key=lambda one: -one.change.version)
+        image_id: sorted(versions.values(), key=_first_to_write)
         for image_id, versions in images.items()
     }
+
+
+def _first_to_write(candidate: Candidate) -> tuple[int, bool]:
+    return -candidate.change.version, not isinstance(candidate.change, Purge)

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.change import Change
 from shared.event import Reason
-from shared.record import Record
+from shared.record import Holds, Record
 
 PREFIX = "quarantine/"
 
@@ -16,11 +16,12 @@ PREFIX = "quarantine/"
 type SetAsideReason = Reason | Literal["given_up"]
 
 
-class QuarantinedRecord(msgspec.Struct, frozen=True):
+class QuarantinedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A quarantine object as it is stored: JSON, one object a record.
 
     Times: `arrived_at` in milliseconds since 1970, `quarantined_at` RFC 3339 in UTC.
-    `image_id` and `version` are None when the record could not be decoded.
+    `image_id` and `version` are None when the record could not be decoded. `holds` says what the
+    payload is; it is left out for an event.
     """
 
     function: str
@@ -35,6 +36,7 @@ class QuarantinedRecord(msgspec.Struct, frozen=True):
     detail: str
     quarantined_at: str
     payload: str
+    holds: Holds = "event"
 
     @property
     def key(self) -> str:
@@ -66,6 +68,7 @@ def quarantined(
         detail=detail,
         quarantined_at=at,
         payload=base64.b64encode(record.data).decode(),
+        holds=record.holds,
     )
 
 

@@ -1,8 +1,8 @@
-"""The record: one Kinesis record as Lambda hands it over, and the event it turns out to carry."""
+"""The record: one record of a stream as Lambda hands it over, and the event it may carry."""
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,12 +13,16 @@ from shared.event import Event, InvalidEventError
 MAX_AHEAD_US = 24 * 60 * 60 * 1_000_000
 
 
+type Holds = Literal["event", "table_change"]
+"""What a record's data is: an image event, or what a table's stream says of one item."""
+
+
 class Record(msgspec.Struct, frozen=True):
     """One record of a shard.
 
     `sequence_number` orders records of one shard; it is never a version (a producer's retry
-    makes a later one). `arrived_at` is Kinesis's approximate arrival time, in milliseconds
-    since 1970.
+    makes a later one). `arrived_at` is the stream's approximate arrival time, in milliseconds
+    since 1970. Stream, shard and sequence number together name one record.
     """
 
     stream: str
@@ -27,6 +31,7 @@ class Record(msgspec.Struct, frozen=True):
     partition_key: str
     arrived_at: int
     data: bytes
+    holds: Holds = "event"
 
     @property
     def position(self) -> int:

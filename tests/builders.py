@@ -2,18 +2,26 @@
 
 import base64
 import datetime as dt
+import hashlib
+import uuid
 from typing import Any
 
 import msgspec
 
 from shared.change import Change, change_from
 from shared.event import Event, decode
+from shared.item import KEY, Item, item_from
 from shared.record import Record, from_lambda
 
 ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
 # So long that no engine purges a test's tombstones, whenever it runs.
 HORIZON = dt.timedelta(days=36_500)
 STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/lockstep-images"
+TABLE_STREAM_ARN = (
+    "arn:aws:dynamodb:us-east-1:000000000000:table/lockstep-images/stream/2026-11-21T07:00:00.000"
+)
+CHANGES_STREAM = "lockstep-table-changes"
+CHANGES_STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{CHANGES_STREAM}"
 SHARD_ID = "shardId-000000000000"
 
 
@@ -48,6 +56,7 @@ def kinesis_record(
     partition_key: str | None = None,
     arrived_at: int = ARRIVED_AT,
     shard_id: str = SHARD_ID,
+    stream_arn: str = STREAM_ARN,
 ) -> dict[str, Any]:
     """One entry of `Records`, as Lambda hands it to a function."""
     if event is None:
@@ -69,8 +78,75 @@ def kinesis_record(
         "eventName": "aws:kinesis:record",
         "invokeIdentityArn": "arn:aws:iam::000000000000:role/lockstep",
         "awsRegion": "us-east-1",
-        "eventSourceARN": STREAM_ARN,
+        "eventSourceARN": stream_arn,
     }
+
+
+def table_record(
+    new: Change | Item | None = None,
+    old: Change | Item | None = None,
+    *,
+    position: int = 1,
+    by_time_to_live: bool = False,
+    arrived_at: int = ARRIVED_AT,
+    **fields: Any,
+) -> dict[str, Any]:
+    """One entry of `Records` from a table's stream: its items before and after, as Lambda does.
+
+    `fields` replace or add, also what is not allowed.
+    """
+    images = {
+        name: one if isinstance(one, dict) else item_from(one)
+        for name, one in (("NewImage", new), ("OldImage", old))
+        if one is not None
+    }
+    keys = {KEY: next(iter(images.values()))[KEY]}
+    identity = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    return {
+        "eventID": f"{position:032x}",
+        "eventName": "REMOVE" if new is None else "INSERT" if old is None else "MODIFY",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            # Whole seconds, as a table's stream has it.
+            "ApproximateCreationDateTime": arrived_at // 1000,
+            "Keys": keys,
+            **images,
+            "SequenceNumber": f"{7_000_000_000_000_000_000_000 + position}",
+            "SizeBytes": len(msgspec.json.encode(images)),
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": TABLE_STREAM_ARN,
+        **({"userIdentity": identity} if by_time_to_live else {}),
+        **fields,
+    }
+
+
+def table_change_on_kinesis(
+    record: dict[str, Any], *, position: int = 1, arrived_at: int = ARRIVED_AT
+) -> dict[str, Any]:
+    """The same change as Kinesis Data Streams for DynamoDB brings it, which tells no position."""
+    said = record["dynamodb"]
+    kept = ("ApproximateCreationDateTime", "Keys", "NewImage", "OldImage", "SizeBytes")
+    data = {
+        "awsRegion": record["awsRegion"],
+        "eventID": str(uuid.UUID(int=position)),
+        "eventName": record["eventName"],
+        "userIdentity": record.get("userIdentity"),
+        "recordFormat": "application/json",
+        "tableName": "lockstep-images",
+        "dynamodb": {name: said[name] for name in kept if name in said},
+        "eventSource": "aws:dynamodb",
+    }
+    hashed = hashlib.md5(msgspec.json.encode(said["Keys"]), usedforsecurity=False)
+    return kinesis_record(
+        data,
+        partition_key=hashed.hexdigest().upper(),
+        position=position,
+        arrived_at=arrived_at,
+        stream_arn=CHANGES_STREAM_ARN,
+    )
 
 
 def kinesis_records(*events: dict[str, Any] | bytes) -> list[dict[str, Any]]:

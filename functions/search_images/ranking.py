@@ -12,7 +12,7 @@ from typing import Any
 MAX_TOKENS = 32
 TYPOS_PER_WORD = 10
 # Letters that may be wrong: none in the shortest words, whose neighbours are other words.
-TYPOS = "AUTO:4,8"
+TYPOS = "AUTO:3,6"
 # Up to two words: each must be found. Above, a quarter of them may be missing.
 MOST_WORDS = "2<-25%"
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.write_to_dynamodb.item import (
+from shared.change import Change, Put
+from shared.item import (
     IMAGE_ATTRIBUTES,
     KEY,
     OUR_ATTRIBUTES,
@@ -16,7 +17,6 @@ from functions.write_to_dynamodb.item import (
     AttributeValue,
     item_from,
 )
-from shared.change import Change, Put
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from functions.write_to_dynamodb.item import KEY
+from shared.item import KEY
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from functions.write_to_es.connect import REQUEST_SECONDS, connect
 from functions.write_to_es.sink import ImageIndex
+from functions.write_to_es.table_changes import envelope_of
 from shared.deliver import BatchResponse, Clock, deliver
 from shared.quarantine import BucketQuarantine, expecting_nothing
 from shared.report import report
@@ -57,21 +58,23 @@ def quarantine() -> BucketQuarantine:
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handle(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
-    """Bring one batch of the stream into the index."""
+    """Bring one batch into the index: of the image stream, or of the table's changes."""
     clock = Clock(
         remaining=lambda: context.get_remaining_time_in_millis() / 1000,
         now=time.time,
         sleep=time.sleep,
         chance=random.random,
     )
+    records = event["Records"]
     try:
         delivery = deliver(
-            event["Records"],
+            records,
             to=index(),
             quarantine=quarantine(),
             function="write_to_es",
             horizon=dt.timedelta(days=int(os.environ["HORIZON_DAYS"])),
             clock=clock,
+            envelope=envelope_of(records, os.environ.get("TABLE_CHANGES_STREAM")),
         )
     except MisconfiguredError:
         logger.exception("misconfigured: nothing of this batch is acknowledged")

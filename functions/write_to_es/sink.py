@@ -1,6 +1,7 @@
 """The index as a sink: one `_bulk` an invocation, guarded by versions (DESIGN.md, OpenSearch)."""
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from opensearchpy import OpenSearch
 from functions.write_to_es.connect import in_sink_words, shortened
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import index_differences
-from shared.change import Change, Put
+from shared.change import Change, Purge, Put
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 
@@ -37,6 +38,10 @@ class _Target(msgspec.Struct, frozen=True):
 
 class _Action(msgspec.Struct, frozen=True):
     index: _Target
+
+
+class _Removal(msgspec.Struct, frozen=True):
+    delete: _Target
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -93,9 +98,16 @@ _encoder = msgspec.json.Encoder()
 
 
 def _operation(change: Change) -> bytes:
-    """Two lines of NDJSON: always encoded, so that no id can smuggle in an operation."""
+    """Lines of NDJSON: always encoded, so that no id can smuggle in an operation."""
     action = _Action(_Target(change.image_id, change.version))
-    return _encoder.encode(action) + b"\n" + _encoder.encode(document_from(change)) + b"\n"
+    write = _encoder.encode(action) + b"\n" + _encoder.encode(document_from(change)) + b"\n"
+    if not isinstance(change, Purge):
+        return write
+    # A removal does not heed `require_alias`, and would make an index where there is none; beside a
+    # write that does it makes none. The guard is at the tombstone's own version: an image that has
+    # come back is above it.
+    target = _Target(change.image_id, change.version, version_type="external_gte")
+    return write + _encoder.encode(_Removal(target)) + b"\n"
 
 
 class ImageIndex:
@@ -144,8 +156,14 @@ class ImageIndex:
             operations: Iterable[bytes] = changes.operations
         else:
             operations = map(_operation, changes)
-        items = self._bulk(b"".join(operations), len(changes))
-        verdicts = [self._read(item) for item in items]
+        # A purge is two operations; the last one says what came of it.
+        counts = [1 + isinstance(change, Purge) for change in changes]
+        answers = self._bulk(b"".join(operations), sum(counts))
+        items = [answers[last - 1] for last in accumulate(counts)]
+        verdicts = [
+            Applied() if _was_gone(item, change) else self._read(item)
+            for item, change in zip(items, changes, strict=True)
+        ]
         return self._looked_up(verdicts, changes)
 
     def check(self) -> None:
@@ -240,7 +258,12 @@ class ImageIndex:
             raise RequestFailedError(detail) from error
 
 
-_BAD_REQUEST = 400
+_BAD_REQUEST, _NOT_FOUND = 400, 404
+
+
+def _was_gone(item: _Item, change: Change) -> bool:
+    """Whether a purge came to nothing, which is what it is for."""
+    return isinstance(change, Purge) and item == _Item(_NOT_FOUND)
 
 
 def _is_misconfiguration(item: _Item) -> bool:

@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from functions.write_to_dynamodb.item import KEY, MalformedItemError
-from functions.write_to_dynamodb.item import change_in as change_in_item
 from functions.write_to_es.document import MalformedDocumentError
 from functions.write_to_es.document import change_in as change_in_document
-from shared.change import Change, Put, Remove
-from shared.event import MAX_VERSION, digest
+from shared.change import Change, Remove, flaw_in
+from shared.item import KEY, MalformedItemError
+from shared.item import change_in as change_in_item
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -75,13 +74,9 @@ def held_in_document(hit: Mapping[str, Any]) -> Sound | Unsound:
 
 
 def _sound(change: Change, image_id: str, guard: int) -> Sound | Unsound:
-    why = None
+    why = flaw_in(change)
     if change.image_id != image_id:
         why = f"image_id is {change.image_id!r}"
-    elif not 1 <= change.version <= MAX_VERSION:
-        why = f"version {change.version} is no version"
-    elif isinstance(change, Put) and digest(change.image) != change.digest:
-        why = "its content is not what its digest says"
     return Sound(change, guard) if why is None else Unsound(why, change.version, guard)
 
 

@@ -10,7 +10,6 @@ from botocore.parsers import ResponseParserError
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, OpenSearchException
 
-from functions.write_to_dynamodb.item import KEY, OUR_ATTRIBUTES
 from functions.write_to_es.document import Document
 from lockstep.audit.entry import (
     FIELDS,
@@ -21,6 +20,7 @@ from lockstep.audit.entry import (
     from_whole_item,
 )
 from lockstep.audit.held import Held, held_in_document, held_in_item
+from shared.item import KEY, OUR_ATTRIBUTES
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

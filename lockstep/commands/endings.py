@@ -15,12 +15,15 @@ from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
 from lockstep.audit.stores import StoreUnreadableError
+from lockstep.backfill import SourceError
 from lockstep.converters import MappingError
 from lockstep.demo import DemoError
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.processes import LocalStackError
 from lockstep.producer import PutError
+from lockstep.rebuild.indices import SomebodyElseError
+from lockstep.rebuild.rebuild import NotFinishedError, NotSwitchedError
 from lockstep.stack import StackNotFoundError
 from lockstep.terminal import notes, printable
 from shared.sink import SinkError
@@ -52,7 +55,11 @@ class OneLine(click.Group):
             UnknownBacklogError,
             CheckpointsError,
             MappingError,
+            SourceError,
             PutError,
+            NotFinishedError,
+            NotSwitchedError,
+            SomebodyElseError,
             SinkError,
             StoreUnreadableError,
             DemoError,

@@ -9,11 +9,11 @@ from msgspec import UNSET
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
-from functions.write_to_dynamodb.item import KEY, MalformedItemError, change_in
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.document import Document, image_in
 from shared.change import Put
 from shared.event import Event, Image, digest
+from shared.item import KEY, MalformedItemError, change_in
 from shared.sink import RequestFailedError
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from functions.write_to_dynamodb.item import MalformedItemError, change_in
 from lockstep.audit.entry import Entry, from_document
 from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.violation import ViolationError
 from shared.change import digest_of
+from shared.item import MalformedItemError, change_in
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.write_to_dynamodb.item import change_in
 from lockstep.audit.entry import from_document
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
@@ -30,6 +29,7 @@ from shared.event import (
     digest,
     encode,
 )
+from shared.item import change_in
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in
 from shared.sink import Sink

@@ -23,7 +23,9 @@ type Requests = set[tuple[str, str]]
 def _allowed(template: Mapping[str, Any], role: str, alias: str) -> Requests:
     (policy,) = template["Resources"][role]["Properties"]["Policies"]
     found = set()
-    for statement in policy["PolicyDocument"]["Statement"]:
+    for one in policy["PolicyDocument"]["Statement"]:
+        # With Dashboards there is one more.
+        statement = one["Fn::If"][1] if "Fn::If" in one else one
         if not str(statement["Action"]).startswith("es:ESHttp"):
             continue
         method = statement["Action"].removeprefix("es:ESHttp").upper()

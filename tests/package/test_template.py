@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from functions.search_images import handler
-from lockstep.stack import LATENESS, QUARANTINE_DAYS, read_deployed
+from functions.write_to_es.roles import ROLE_NAMES
+from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
 
 ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/${OpenSearchDomainName}/"
+NO_VALUE = {"Ref": "AWS::NoValue"}
 TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
 
 
@@ -45,13 +47,17 @@ def _plain(resource: Any) -> str:
             return str(resource)
 
 
+def _arn(logical_id: str) -> Any:
+    return {"Fn::GetAtt": [logical_id, "Arn"]}
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def _allowed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for statement in document["Statement"]:
-        # The one conditional statement is there when the stack has a key of its own.
+        # Conditional statements are there with a key of one's own, or with Dashboards.
         said = statement["Fn::If"][1] if "Fn::If" in statement else statement
         assert said["Effect"] == "Allow"
         for action in _listed(said["Action"]):
@@ -61,7 +67,14 @@ def _allowed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _permissions(template: Template, function: str) -> set[tuple[str, str]]:
     """Action and resource of all that a function may do."""
-    role = _properties(template, _plain(_properties(template, function)["Role"])[: -len(".Arn")])
+    return _permissions_of(
+        template, _plain(_properties(template, function)["Role"])[: -len(".Arn")]
+    )
+
+
+def _permissions_of(template: Template, role_name: str) -> set[tuple[str, str]]:
+    """Action and resource of all that a role may do."""
+    role = _properties(template, role_name)
     documents = [policy["PolicyDocument"] for policy in role["Policies"]]
     documents += [
         _properties(template, managed["Ref"])["PolicyDocument"]
@@ -97,6 +110,8 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
         "IndexOnDeploymentRole": [],
         "SearchImagesRole": [],
+        "DashboardsReaderRole": [],
+        "DashboardsSignInRole": [],
     }
 
 
@@ -144,6 +159,8 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_alias/${IndexAlias}-live"),
+        ("es:ESHttpPut", "domain:_plugins/_security/api/roles/${IndexAlias}_*"),
+        ("es:ESHttpPut", "domain:_plugins/_security/api/rolesmapping/${IndexAlias}_*"),
         ("logs:CreateLogStream", "IndexOnDeploymentLog.Arn"),
         ("logs:PutLogEvents", "IndexOnDeploymentLog.Arn"),
     }
@@ -393,10 +410,79 @@ def test_the_domain_is_encrypted_and_closed(template: Template) -> None:
         "EnforceHTTPS": True,
         "TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10",
     }
-    # Without it a path in a policy binds nobody.
-    assert domain["AdvancedOptions"] == {"rest.action.multi.allow_explicit_index": "false"}
+    # Without it a path in a policy binds nobody, unless the domain itself is asked by role.
+    allowed = domain["AdvancedOptions"]["rest.action.multi.allow_explicit_index"]
+    assert allowed == _with_dashboards("true", "false")
     # An allow here would add to what the roles may.
     assert {one["Effect"] for one in domain["AccessPolicies"]["Statement"]} == {"Deny"}
+
+
+def _with_dashboards(value: Any, otherwise: Any = NO_VALUE) -> Any:
+    return {"Fn::If": ["HasDashboards", value, otherwise]}
+
+
+def test_dashboards_are_off_until_somebody_wants_them(template: Template) -> None:
+    assert template["Parameters"]["Dashboards"]["Default"] == "no"
+    assert {
+        name
+        for name, its in template["Resources"].items()
+        if its["Type"].startswith("AWS::Cognito")
+    } == {
+        name
+        for name, its in template["Resources"].items()
+        if its.get("Condition") == "HasDashboards" and its["Type"] != "AWS::IAM::Role"
+    }
+
+
+def test_with_dashboards_the_domain_itself_asks_for_roles(template: Template) -> None:
+    domain = _properties(template, "ImageDomain")
+    _, security, _ = domain["AdvancedSecurityOptions"]["Fn::If"]
+    assert security == {
+        "Enabled": True,
+        "InternalUserDatabaseEnabled": False,
+        "MasterUserOptions": {"MasterUserARN": _arn("IndexOnDeploymentRole")},
+    }
+    assert domain["CognitoOptions"] == _with_dashboards(
+        {
+            "Enabled": True,
+            "UserPoolId": {"Ref": "DashboardsUsers"},
+            "IdentityPoolId": {"Ref": "DashboardsIdentities"},
+            "RoleArn": _arn("DashboardsSignInRole"),
+        }
+    )
+    _, members, _ = _properties(template, "ImageIndex")["Roles"]["Fn::If"]
+    assert tuple(members) == ROLE_NAMES
+    # Each function that asks the index has a role there, or is the master.
+    known = [_arn("IndexOnDeploymentRole"), *members["writers"], *members["readers"]]
+    for role in _of_type(template, "AWS::IAM::Role"):
+        if any(one.startswith("es:") for one, _ in _permissions_of(template, role)):
+            assert _arn(role) in known
+
+
+def test_only_people_who_were_invited_and_signed_in_become_readers(template: Template) -> None:
+    users = _properties(template, "DashboardsUsers")
+    assert users["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    identities = _properties(template, "DashboardsIdentities")
+    assert identities["AllowUnauthenticatedIdentities"] is False
+    (trust,) = _properties(template, "DashboardsReaderRole")["AssumeRolePolicyDocument"][
+        "Statement"
+    ]
+    assert trust["Condition"] == {
+        "StringEquals": {"cognito-identity.amazonaws.com:aud": {"Ref": "DashboardsIdentities"}},
+        "ForAnyValue:StringLike": {"cognito-identity.amazonaws.com:amr": "authenticated"},
+    }
+
+
+def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -> None:
+    allowed = _permissions_of(template, "DashboardsSignInRole")
+    assert {resource for action, resource in allowed if action.startswith("cognito-idp:")} == {
+        "DashboardsUsers.Arn"
+    }
+    (pool,) = {resource for action, resource in allowed if action.startswith("cognito-identity:")}
+    assert pool.endswith(":identitypool/${DashboardsIdentities}")
+    assert ("iam:PassRole", "DashboardsReaderRole.Arn") in allowed
+    # The address to sign in at must be there before the domain looks for it.
+    assert template["Resources"]["DashboardsSignInRole"]["DependsOn"] == "DashboardsSignIn"
 
 
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
@@ -410,12 +496,18 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {str(found.endpoints.search)}
     assert found.quarantine_days == 14
-    assert named | {*found.functions.values(), "QuarantineDays"} == template["Outputs"].keys()
+    for_people = {"QuarantineDays", "AuditPolicyArn", "DashboardsUrl"}
+    assert named | {*found.functions.values(), *for_people} == template["Outputs"].keys()
 
 
 def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:
     assert template["Outputs"]["QuarantineDays"]["Value"] == {"Ref": "QuarantineDays"}
     assert template["Parameters"]["QuarantineDays"]["Default"] == QUARANTINE_DAYS
+
+
+def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:
+    assert template["Globals"]["Function"]["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
+    assert "Timeout" not in template["Resources"]["WriteToEs"]["Properties"]
 
 
 def test_the_build_is_never_cached() -> None:

@@ -17,7 +17,6 @@ import opensearchpy
 import pytest
 
 import functions.write_to_dynamodb.handler
-import functions.write_to_dynamodb.item
 import functions.write_to_dynamodb.sink
 import functions.write_to_es.document
 import functions.write_to_es.handler
@@ -26,6 +25,7 @@ import shared.change
 import shared.deliver
 import shared.event
 import shared.fold
+import shared.item
 import shared.quarantine
 import shared.record
 import shared.report
@@ -195,7 +195,7 @@ class Stage:
 class TableStage(Stage):
     door = functions.write_to_dynamodb.handler
     its_sink = functions.write_to_dynamodb.sink
-    beside = functions.write_to_dynamodb.item
+    beside = shared.item
     client = "table"
 
     def __init__(self, *, troubled: bool = False) -> None:

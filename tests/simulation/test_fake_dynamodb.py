@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from functions.write_to_dynamodb.item import change_in
 from functions.write_to_dynamodb.sink import ImageTable
 from lockstep.audit.entry import Entry
 from lockstep.audit.stores import TableEntries
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.partiql import SyntaxInStatementError, parse
+from shared.item import change_in
 from tests.builders import change
 from tests.contract.sinks import test_dynamodb_sink
 from tests.contract.sinks.suite import DELETED, SinkContract, Store, Stored, as_stored, write

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import msgspec
 
-from functions.write_to_dynamodb.item import IMAGE_ATTRIBUTES
 from functions.write_to_dynamodb.sink import ImageTable
 from lockstep.simulation.parts import TABLE, TABLE_SECONDS, Parts
 from shared.change import Change, Remove
+from shared.item import IMAGE_ATTRIBUTES
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import Sink
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from functions.write_to_dynamodb.item import item_from
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
@@ -16,6 +15,7 @@ from lockstep.audit.corrections import Corrections
 from lockstep.connect import Clients
 from shared.change import Change, change_from
 from shared.event import Event, encode
+from shared.item import item_from
 from shared.outcome import Applied
 from shared.sink import Sink
 from tests.builders import HORIZON, decoded, image, image_event, record

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from botocore.config import Config
 
-from functions.write_to_dynamodb.item import change_in
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from shared.change import Change, Put
 from shared.deliver import Clock, deliver
+from shared.item import change_in
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError

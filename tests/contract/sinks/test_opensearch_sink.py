@@ -14,7 +14,7 @@ from opensearchpy.exceptions import NotFoundError
 from functions.write_to_es.connect import connect
 from functions.write_to_es.index import definition, ensure_index, live_alias
 from functions.write_to_es.sink import MAX_REQUEST_BYTES, ImageIndex
-from shared.change import Change, Put
+from shared.change import Change, Purge, Put
 from shared.deliver import Clock, deliver
 from shared.event import Image
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
@@ -103,6 +103,10 @@ class IndexStore:
 
     def paths(self) -> list[tuple[str, str]]:
         return [(method, url) for method, url, _ in self.requests]
+
+
+def purge_of(tombstone: Change) -> Purge:
+    return Purge(**msgspec.structs.asdict(tombstone))
 
 
 def client_of(endpoint: str) -> OpenSearch:
@@ -316,6 +320,33 @@ class TestGuard:
         index.client.indices.refresh(index=index.alias)
         assert write(index.sink, change("T1", 5)) == [Stale()]
         assert index.stored("T1") == as_stored(deleted)
+
+    def test_a_purge_takes_the_tombstone_and_leaves_no_document(self, index: IndexStore) -> None:
+        tombstone = change("T1", 4, DELETED)
+        outcomes = write_each(index.sink, tombstone, purge_of(tombstone))
+        assert outcomes == [Applied(), Applied()]
+        assert index.stored("T1") is None
+
+    def test_a_purge_comes_twice_or_to_nothing_and_is_done(self, index: IndexStore) -> None:
+        gone = purge_of(change("T1", 4, DELETED))
+        assert write_each(index.sink, gone, gone) == [Applied(), Applied()]
+
+    def test_a_purge_leaves_an_image_that_has_come_back(self, index: IndexStore) -> None:
+        back = change("T1", 5)
+        purge = purge_of(change("T1", 4, DELETED))
+        assert write_each(index.sink, back, purge) == [Applied(), Stale()]
+        assert index.stored("T1") == as_stored(back)
+
+    def test_a_purge_stands_beside_other_changes_of_its_request(self, index: IndexStore) -> None:
+        write(index.sink, change("T2", 4, DELETED))
+        changes = [change("T1", 1), purge_of(change("T2", 4, DELETED)), change("T3", 1)]
+        assert index.sink.send(changes) == [Applied()] * 3
+        assert [index.document(one.image_id) is None for one in changes] == [False, True, False]
+
+    def test_a_purge_without_the_alias_makes_no_index(self, opensearch_endpoint: str) -> None:
+        store = IndexStore(opensearch_endpoint)
+        with pytest.raises(MisconfiguredError, match="index_not_found"):
+            store.sink.send([purge_of(change("T1", 4, DELETED))])
 
     def test_an_image_deleted_behind_our_back_is_tried_again_later(self, index: IndexStore) -> None:
         write(index.sink, change("T1", 5))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import opensearchpy
 
-from functions.write_to_dynamodb.item import item_from
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
@@ -21,6 +20,7 @@ from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import Document, OpenSearch
 from shared.change import Change, Put, change_from
 from shared.event import digest
+from shared.item import item_from
 from tests.builders import decoded, image, image_event, record
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import cast
 import msgspec
 import pytest
 
-from functions.write_to_dynamodb.item import item_from
 from functions.write_to_es.document import document_from
 from lockstep.audit.audit import Audit, Found, Time, audit
 from lockstep.audit.compare import Difference
@@ -20,6 +19,7 @@ from lockstep.simulation.fakes.opensearch import Document
 from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.plan import dice
 from shared.change import Change
+from shared.item import item_from
 from tests.audit_toll import toll
 from tests.unit.audit.corruptions import CORRUPTIONS, ONLY_IN_VALUES, Corruption
 from tests.unit.audit.packed import packed_documents, packed_items

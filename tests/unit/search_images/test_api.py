@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from opensearchpy import exceptions as opensearch
 
 from functions.search_images.api import Api, Stores
-from functions.write_to_dynamodb.item import item_from
 from lockstep.local.gateway.event import Request, event
+from shared.item import item_from
 from tests.builders import change, image
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC).timestamp()
@@ -220,7 +220,7 @@ def test_a_table_that_does_not_answer_is_a_503() -> None:
         item_from(change("T1")) | {"version": {"N": "1.5"}},
         item_from(change("T1")) | {"image": {"S": "x"}},
         item_from(change("T1")) | {"image": {"M": {}}},
-        item_from(change("T1")) | {"arrived_at": {"NULL": True}},
+        item_from(change("T1")) | {"digest": {"NULL": True}},
     ],
 )
 def test_an_item_that_is_not_ours_is_a_500(item: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Delivery: the rules of DESIGN.md, Writing, on a sink whose failures are items in a list."""
 
+import base64
 import random
 from collections.abc import Sequence
 from itertools import repeat
@@ -8,13 +9,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.change import Change, digest_of
+from functions.write_to_es.table_changes import TABLE_STREAM
+from shared.change import Change, Purge, digest_of
 from shared.deliver import REPORTING_SECONDS, Clock, Delivery, deliver
 from shared.event import Image, digest
+from shared.item import item_from
 from shared.outcome import Failed, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
-from tests.builders import HORIZON, image, image_event, kinesis_record, kinesis_records
+from tests.builders import (
+    HORIZON,
+    change,
+    image,
+    image_event,
+    kinesis_record,
+    kinesis_records,
+    table_record,
+)
 from tests.builders import sequence_number as at
 from tests.memory_sink import MemorySink
 
@@ -460,3 +471,70 @@ def test_however_a_batch_is_ordered_cut_or_repeated_the_store_ends_the_same(seed
             k: (v.version, digest_of(v)) for k, v in once.stored.items()
         }
         assert box.kept == {}
+
+
+def purged(version: int) -> dict[str, Any]:
+    gone = change("a", version, "image.deleted")
+    return table_record(None, gone, position=version * 10, by_time_to_live=True)
+
+
+def table_changes(records: list[dict[str, Any]], shelf: MemorySink, box: Box) -> Delivery:
+    return deliver(
+        records,
+        to=shelf,
+        quarantine=box,
+        function="write_to_es",
+        horizon=HORIZON,
+        clock=Watch().clock(),
+        envelope=TABLE_STREAM,
+    )
+
+
+@pytest.mark.parametrize("purge_first", [True, False], ids=["before", "behind"])
+def test_a_purge_takes_the_tombstone_of_its_own_batch_with_it(*, purge_first: bool) -> None:
+    tombstone = table_record(change("a", 3, "image.deleted"), position=1)
+    records = [purged(3), tombstone] if purge_first else [tombstone, purged(3)]
+    delivery = table_changes(records, shelf := Shelf(), box := Box())
+    assert [[type(one) for one in request] for request in shelf.sent] == [[Purge]]
+    assert delivery.counts == {"Applied": 1, "Stale": 1}
+    assert box.kept == {}
+
+
+def test_an_image_that_came_back_in_the_same_batch_stays() -> None:
+    back = table_record(change("a", 4), position=2)
+    delivery = table_changes([purged(3), back], shelf := Shelf(), Box())
+    assert shelf.asked == [[("a", 4)]]
+    assert delivery.counts == {"Applied": 1, "Stale": 1}
+
+
+def test_two_contents_at_a_purged_version_are_a_conflict_no_more() -> None:
+    image_at_its_version = table_record(change("a", 3), position=1)
+    delivery = table_changes([image_at_its_version, purged(3)], Shelf(), box := Box())
+    assert delivery.response() == {"batchItemFailures": []}
+    assert box.kept == {}
+
+
+def test_a_malformed_item_is_set_aside_whole_and_the_rest_goes_on() -> None:
+    bad = table_record(item_from(change("b", 3)) | {"version": {"NS": ["3"]}}, position=5)
+    good = table_record(change("a", 4), position=2)
+    delivery = table_changes([bad, good], shelf := Shelf(), box := Box())
+    assert delivery.response() == {"batchItemFailures": []}
+    assert shelf.versions == {"a": 4}
+    ((key, kept),) = box.kept.items()
+    assert (kept.reason, kept.holds, kept.partition_key) == ("malformed", "table_change", "b")
+    assert msgspec.json.decode(base64.b64decode(kept.payload)) == bad
+    where = "lockstep-images/stream/2026-11-21T07:00:00.000"
+    position = f"{bad['eventID']}/{bad['dynamodb']['SequenceNumber']}"
+    assert key == f"quarantine/write_to_es/{where}/{position}.json"
+
+
+def test_the_lowest_number_of_a_tables_stream_that_is_not_settled_is_reported() -> None:
+    # As text "9" is above "10".
+    records = [
+        table_record(change(image_id, 4), position=position)
+        for image_id, position in (("a", 8), ("b", 9), ("c", 10), ("d", 11))
+    ]
+    for record, number in zip(records, ["98", "99", "100", "101"], strict=True):
+        record["dynamodb"]["SequenceNumber"] = number
+    delivery = table_changes(records, Shelf(fails=["b", "d"]), Box())
+    assert delivery.response() == {"batchItemFailures": [{"itemIdentifier": "99"}]}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.connection.base import Connection
@@ -12,7 +13,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 
 from functions.write_to_es.connect import LONGEST_DETAIL
 from functions.write_to_es.sink import MAX_REQUEST_BYTES, ImageIndex
-from shared.change import Change
+from shared.change import Change, Purge
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
 from tests.builders import change, image
@@ -381,3 +382,34 @@ def test_a_bulk_asks_for_no_more_of_its_answer_than_is_read() -> None:
     requests: list[Sent] = []
     index_that_answers(bulk(CREATED), requests=requests).send([change("T0", 5)])
     assert requests[0].parameters == {"filter_path": "errors,items.*.status,items.*.error"}
+
+
+def gone(image_id: str = "T1") -> Change:
+    return Purge(**msgspec.structs.asdict(change(image_id, 4, "image.deleted")))
+
+
+def test_a_purge_is_judged_by_its_removal_and_its_neighbours_by_their_own_answers() -> None:
+    items = [
+        {"index": {"status": 201}},
+        {"index": failed(409, "version_conflict_engine_exception")},
+        {"delete": {"status": 200}},
+        {"index": {"status": 201}},
+        {"delete": {"status": 404}},
+        {"index": failed(429, "rejected")},
+    ]
+    index = index_that_answers((200, json.dumps({"items": items})))
+    outcomes = index.send([change("T0"), gone("T1"), gone("T2"), change("T3")])
+    assert outcomes[:3] == [Applied()] * 3
+    assert isinstance(outcomes[3], Failed)
+
+
+def test_an_answer_that_leaves_out_a_purges_removal_is_no_answer() -> None:
+    items = [{"index": {"status": 201}}, {"index": {"status": 201}}]
+    index = index_that_answers((200, json.dumps({"items": items})))
+    with pytest.raises(RequestFailedError, match="2 answers to 3 operations"):
+        index.send([change("T0"), gone("T1")])
+
+
+def test_an_image_that_is_not_found_is_no_success_but_for_a_purge() -> None:
+    (outcome,) = index_that_answers(bulk({"status": 404})).send([change("T1")])
+    assert isinstance(outcome, Failed)

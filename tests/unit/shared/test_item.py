@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.write_to_dynamodb.item import (
+from shared.change import digest_of
+from shared.event import MAX_VERSION
+from shared.item import (
     IMAGE_ATTRIBUTES,
     KEY,
     TOMBSTONE_ATTRIBUTES,
@@ -15,8 +17,6 @@ from functions.write_to_dynamodb.item import (
     change_in,
     item_from,
 )
-from shared.change import digest_of
-from shared.event import MAX_VERSION
 from tests.builders import change, image
 
 if TYPE_CHECKING:
