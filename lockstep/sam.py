@@ -14,8 +14,8 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "QUARANTINE_BUCKET": stack.bucket,
         "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
         "INDEX_ALIAS": stack.index,
-        "LIVE_ALIAS": stack.live,
         "TABLE_CHANGES_STREAM": stack.changes_stream or None,
+        "LIVE_ALIAS": stack.live,
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
     }

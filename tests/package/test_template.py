@@ -577,8 +577,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
 
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
-    named |= {str(found.endpoints.search)}
-    named |= {found.changes_stream, *found.functions.values()}
+    named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
     assert (found.quarantine_days, found.index_from) == (14, "DynamoDBStreams")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()
