@@ -116,6 +116,7 @@ generated: $(venv)/dev.done
 	$(bin)/python -m shared.schema > docs/event.schema.json
 	$(bin)/python -m tests.sample_events
 	$(bin)/python -m tests.simulation.seeded_bugs > docs/seeded-bugs.md
+	$(bin)/python -m functions.search_images.openapi > docs/search-api.openapi.json
 
 format: $(venv)/dev.done
 	$(bin)/ruff check --fix .

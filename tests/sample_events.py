@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from lockstep.converters import load_mapping
+from lockstep.local.gateway.event import Request
+from lockstep.local.gateway.event import event as gateway_event
 from shared.event import MAX_EVENT_BYTES, Reason
 from tests.builders import ARRIVED_AT, image_event, kinesis_record
 
@@ -172,10 +175,29 @@ def put_records() -> Mapping[str, dict[str, Any]]:
     }
 
 
+def requests() -> Mapping[str, dict[str, Any]]:
+    """Requests to the search, as API Gateway hands them over, by file name."""
+    image_id, image = artworks()[0]
+    words = urlencode({"q": image["name"], "size": 3})
+    targets = {
+        "search.json": ("/images", words),
+        "suggest.json": ("/images/suggest", words),
+        "record.json": (f"/images/{image_id}", ""),
+        "no-such-image.json": (f"/images/{ID_PREFIX}none", ""),
+        "mistakes.json": ("/images", "size=0&colour=red"),
+        "health.json": ("/health", ""),
+    }
+    return {
+        name: gateway_event(Request("GET", path, query), name, ARRIVED_AT / 1000)
+        for name, (path, query) in targets.items()
+    }
+
+
 def files() -> Mapping[Path, bytes]:
     """Every sample file's path under `events/` and its content."""
     found: dict[Path, Any] = {Path(name): {"Records": it} for name, it in invocations().items()}
     found |= {Path("put-record") / name: it for name, it in put_records().items()}
+    found |= {Path("http") / name: it for name, it in requests().items()}
     return {
         path: msgspec.json.format(msgspec.json.encode(it)) + b"\n" for path, it in found.items()
     }

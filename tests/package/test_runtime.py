@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from lockstep.local.mapping.template import function_mapping
-from lockstep.stack import Stack
+from lockstep.connect import Clients
+from lockstep.local.mapping.template import function_mapping, function_named
+from lockstep.stack import SEARCH, Stack
+from tests import sample_events
 from tests.package import samples
 from tests.package.tools import FUNCTIONS, TEMPLATE, emulated
 
@@ -75,3 +77,22 @@ def test_everything_again_and_backwards_changes_nothing(functions: Functions, st
     assert samples.in_table(stack) == contents
     assert samples.in_index(stack) == contents
     assert samples.in_quarantine(stack) == set_aside
+
+
+@pytest.mark.usefixtures("answers")
+def test_the_search_answers_each_sample_request(built: Path, stack: Stack, tmp_path: Path) -> None:
+    described = function_named(TEMPLATE, SEARCH, stack)
+    environment = {**described.environment, **samples.environments(stack)["SearchImages"]}
+    Clients(stack).opensearch.indices.refresh(index=stack.index)
+    with emulated(built / "SearchImages", described.handler, environment, tmp_path) as invoke:
+        answered = {
+            name: invoke(samples.invocation(f"http/{name}")) for name in sample_events.requests()
+        }
+    statuses = {name: answer["statusCode"] for name, answer in answered.items()}
+    assert statuses == dict.fromkeys(statuses, 200) | {
+        # The sample that deletes has been there.
+        "record.json": 404,
+        "no-such-image.json": 404,
+        "mistakes.json": 400,
+    }
+    assert all(answer["headers"]["Content-Type"] for answer in answered.values())
