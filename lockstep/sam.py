@@ -14,6 +14,7 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "QUARANTINE_BUCKET": stack.bucket,
         "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
         "INDEX_ALIAS": stack.index,
+        "TABLE_CHANGES_STREAM": stack.changes_stream or None,
         "LIVE_ALIAS": stack.live,
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
@@ -40,6 +41,7 @@ _NEEDED = {
     "WriteToEs": (
         "OPENSEARCH_ENDPOINT",
         "INDEX_ALIAS",
+        "TABLE_CHANGES_STREAM",
         "QUARANTINE_BUCKET",
         "AWS_ENDPOINT_URL_S3",
     ),

@@ -25,6 +25,7 @@ from lockstep.backfill import Backfill, Backfilled, Point, Refused, StampOfThePa
 from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
+from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
 from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.items import TableItems
@@ -255,7 +256,11 @@ class System:
             return deployed_consumers(self.clients.cloudwatch, self.stack.functions, now=now)
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
-        return local_consumers(state, self.stack.stream, now=time.time())
+        table = None
+        if self.stack.index_from == "DynamoDBStreams":
+            arn = latest_stream(self.clients.dynamodb, self.stack.table)
+            table = TableStream(self.clients.dynamodbstreams, arn)
+        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))

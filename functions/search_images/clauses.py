@@ -17,21 +17,31 @@ from functions.search_images.fields import (
     field,
 )
 from functions.search_images.language import Query, Term
-from functions.search_images.ranking import CATCH_ALL, TYPOS, TYPOS_PER_WORD, marking, ranked
+from functions.search_images.ranking import (
+    AS_TYPED,
+    CATCH_ALL,
+    Near,
+    marking,
+    ranked,
+)
 
 type Clause = dict[str, Any]
 
+# Of a word in a field of its own: letters that may be wrong, none in the shortest words, whose
+# neighbours are other words.
+TYPOS = "AUTO:4,8"
+TYPOS_PER_WORD = 10
 # The longest beginning of a word that the index holds ready (`prefixes` in mapping.json).
 LONGEST_READY_PREFIX = 20
 ANYWHERE = Text(CATCH_ALL)
 NAME = Text("name")
 
 
-def wanted(query: Query) -> Clause:
-    """The images that a query asks for, the likeliest first."""
+def wanted(query: Query, near: Near = AS_TYPED) -> Clause:
+    """The images that a query asks for, the likeliest first; its words may be `near` others."""
     if not query.required and not query.excluded:
-        return ranked(query.text, query.words)
-    must = [ranked(" ".join(query.words), query.words)] if query.words else []
+        return ranked(query.text, query.words, near)
+    must = [ranked(" ".join(query.words), query.words, near)] if query.words else []
     must += [_required(term) for term in query.required]
     asked = {
         "bool": {
@@ -47,9 +57,9 @@ def wanted(query: Query) -> Clause:
     return {"bool": {"should": [asked, *whole]}}
 
 
-def marks(path: str, query: Query) -> Clause | None:
+def marks(path: str, query: Query, near: Near = AS_TYPED) -> Clause | None:
     """What to mark in a field of an image that was found; nothing when nothing can be there."""
-    clauses: list[Clause] = [marking(path, query.words)] if query.words else []
+    clauses: list[Clause] = [marking(path, query.words, near)] if query.words else []
     for term in query.required:
         within = ANYWHERE if term.field is None else field(term.field)
         here = isinstance(within, Attribute) and path == ATTRIBUTE_VALUE

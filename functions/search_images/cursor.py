@@ -17,10 +17,14 @@ from shared.event import ImageId
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where the last hit stands: what the order goes by, and the image's id among equals."""
+    """Where the last hit stands: what the order goes by, and the image's id among equals.
+
+    `respelled`: in the order of what is found when words may be mistyped.
+    """
 
     by: Annotated[float, Meta(ge=0)] | Annotated[int, Meta(ge=0, le=2**53)]
     image_id: ImageId
+    respelled: bool = False
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

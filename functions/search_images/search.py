@@ -13,6 +13,7 @@ from functions.search_images.cursor import Place
 from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES, SHOWN
 from functions.search_images.filters import Filters
 from functions.search_images.language import Query, parse
+from functions.search_images.ranking import AS_TYPED, Near
 
 Sort = Literal["relevance", "newest"]
 
@@ -144,20 +145,22 @@ def page(
     query = None if asked.text is None else parse(asked.text)
     if query is not None and query.empty:
         return SearchResult(0, [], Facets([], [], [], []), None, None)
-    if place is not None and asked.sort == "relevance":
-        place = _place_now(client, alias_live, asked, query, place)
-    # One more than is shown tells whether there is a next page.
-    body = _request(asked, query, size + 1)
-    body |= {
-        "_source": list(SHOWN),
-        "track_total_hits": True,
-        "highlight": _highlight(query),
-        "aggs": {**_FACETS, **(spelling.counts(query) if query else {})},
-    }
-    if place is not None:
-        body["search_after"] = [place.by, place.image_id]
-    answer = answered(client, alias_live, body)
-    return _result(answer, asked, query, size)
+    question = spelling.question(query.words) if query else {}
+    near = AS_TYPED
+    if place is None:
+        answer = answered(client, alias_live, _page(asked, query, near, size) | question)
+        if query and answer["hits"]["total"]["value"] < spelling.ENOUGH:
+            near = spelling.near(query.words, answer)
+        if near:
+            answer = answered(client, alias_live, _page(asked, query, near, size))
+        return _result(answer, asked, query, near, size)
+    if query and place.respelled:
+        body = _request(asked, query, near, 0) | question
+        near = spelling.near(query.words, answered(client, alias_live, body))
+    if asked.sort == "relevance":
+        place = _place_now(client, alias_live, _request(asked, query, near, 1), place)
+    body = _page(asked, query, near, size) | {"search_after": [place.by, place.image_id]}
+    return _result(answered(client, alias_live, body), asked, query, near, size)
 
 
 def answered(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -174,21 +177,31 @@ def answered(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict[
 
 
 def _place_now(
-    client: OpenSearch, alias_live: str, asked: Asked, query: Query | None, place: Place
+    client: OpenSearch, alias_live: str, request: Mapping[str, Any], place: Place
 ) -> Place:
     """Where that hit stands now: with each write all scores move a little."""
-    body = _request(asked, query, 1) | {"_source": False}
+    body = {**request, "_source": False}
     body["query"]["bool"]["filter"].append({"ids": {"values": [place.image_id]}})
     hits = answered(client, alias_live, body)["hits"]["hits"]
-    return Place(hits[0]["sort"][0], place.image_id) if hits else place
+    return msgspec.structs.replace(place, by=hits[0]["sort"][0]) if hits else place
 
 
-def _request(asked: Asked, query: Query | None, size: int) -> dict[str, Any]:
+def _page(asked: Asked, query: Query | None, near: Near, size: int) -> dict[str, Any]:
+    """What to ask for a page; one hit more than is shown tells whether there is a next one."""
+    return _request(asked, query, near, size + 1) | {
+        "_source": list(SHOWN),
+        "track_total_hits": True,
+        "highlight": _highlight(query, near),
+        "aggs": _FACETS,
+    }
+
+
+def _request(asked: Asked, query: Query | None, near: Near, size: int) -> dict[str, Any]:
     return {
         "size": size,
         "query": {
             "bool": {
-                "must": [{"match_all": {}} if query is None else wanted(query)],
+                "must": [{"match_all": {}} if query is None else wanted(query, near)],
                 "filter": filters.clauses(asked.filters),
             }
         },
@@ -197,10 +210,10 @@ def _request(asked: Asked, query: Query | None, size: int) -> dict[str, Any]:
     }
 
 
-def _highlight(query: Query | None) -> dict[str, Any]:
+def _highlight(query: Query | None, near: Near) -> dict[str, Any]:
     fields = {}
     for path in HIGHLIGHTED if query else ():
-        if query and (what := marks(path, query)):
+        if query and (what := marks(path, query, near)):
             fields[path] = {
                 "number_of_fragments": _FRAGMENTS.get(path, 3),
                 "matched_fields": [path, f"{path}.stem"],
@@ -210,21 +223,26 @@ def _highlight(query: Query | None) -> dict[str, Any]:
 
 
 def _result(
-    answer: Mapping[str, Any], asked: Asked, query: Query | None, size: int
+    answer: Mapping[str, Any], asked: Asked, query: Query | None, near: Near, size: int
 ) -> SearchResult:
     raw = answer["hits"]["hits"]
     hits = list(_filling([_hit(hit) for hit in raw[:size]]))
     shown = raw[: len(hits)]
     aggregations = answer["aggregations"]
-    last = Place(*shown[-1]["sort"]) if len(raw) > len(shown) else None
+    last = _place(shown[-1], near) if len(raw) > len(shown) else None
     marked = [list(_marked_words(hit)) for hit in shown]
     return SearchResult(
         total=answer["hits"]["total"]["value"],
         hits=hits,
         facets=Facets(**{name: _counts(aggregations[name]["buckets"]) for name in _FACETS}),
         next=None if last is None else cursor.written(last, asked),
-        did_you_mean=spelling.corrected(query, aggregations, marked) if query else None,
+        did_you_mean=spelling.corrected(query.text, near, marked) if query else None,
     )
+
+
+def _place(hit: Mapping[str, Any], near: Near) -> Place:
+    by, image_id = hit["sort"]
+    return Place(by, image_id, respelled=bool(near))
 
 
 def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:

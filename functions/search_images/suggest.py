@@ -1,14 +1,17 @@
 """Suggestions: names of images, as somebody types one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from opensearchpy import OpenSearch
 
-from functions.search_images import highlight
+from functions.search_images import highlight, spelling
 from functions.search_images.language import parse
-from functions.search_images.ranking import TYPOS, TYPOS_PER_WORD, marking
+from functions.search_images.ranking import AS_TYPED, Near, marking, mistyped
 from functions.search_images.search import answered
+
+NAME = "name"
 
 
 class Suggestion(msgspec.Struct, frozen=True):
@@ -36,15 +39,25 @@ def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> S
     words = [*query.words, *(term.text for term in query.required)]
     if not words:
         return Suggestions([])
-    body = {
+    text = query.text
+    body = _request(text, words, AS_TYPED, size) | spelling.question(words)
+    answer = answered(client, alias_live, body)
+    near = AS_TYPED if answer["hits"]["hits"] else spelling.near(words, answer)
+    if near:
+        answer = answered(client, alias_live, _request(text, words, near, size))
+    return Suggestions([_suggestion(hit) for hit in answer["hits"]["hits"]])
+
+
+def _request(text: str, words: Sequence[str], near: Near, size: int) -> dict[str, Any]:
+    return {
         "size": size,
         "_source": ["name"],
         "query": {
             "bool": {
-                "must": [_word(word) for word in words],
+                "must": [_word(word, near) for word in words],
                 "should": [
-                    {"match": {"name": {"query": " ".join(words)}}},
-                    {"prefix": {"name.keyword": {"value": query.text, "boost": 5}}},
+                    {"match": {NAME: {"query": " ".join(words)}}},
+                    {"prefix": {"name.keyword": {"value": text, "boost": 5}}},
                 ],
             }
         },
@@ -55,24 +68,20 @@ def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> S
             "pre_tags": [highlight.BEGIN],
             "post_tags": [highlight.END],
             "fields": {
-                "name": {
+                NAME: {
                     "number_of_fragments": 0,
                     "matched_fields": ["name", "name.stem"],
-                    "highlight_query": marking("name", words),
+                    "highlight_query": marking(NAME, words, near),
                 }
             },
         },
     }
-    hits = answered(client, alias_live, body)["hits"]["hits"]
-    return Suggestions([_suggestion(hit) for hit in hits])
 
 
-def _word(word: str) -> dict[str, Any]:
-    """A word of a name: begun, or with a typo; the better way counts."""
+def _word(word: str, near: Near) -> dict[str, Any]:
+    """A word of a name: begun, or mistyped; the better way counts."""
     begun = {"match": {"name.prefix": {"query": word, "operator": "and"}}}
-    typo = {"fuzziness": TYPOS, "max_expansions": TYPOS_PER_WORD, "boost": 0.1}
-    ways = [begun, {"match": {"name": {"query": word, "operator": "and", **typo}}}]
-    return {"dis_max": {"queries": ways}}
+    return {"dis_max": {"queries": [begun, *mistyped(NAME, word, near)]}}
 
 
 def _suggestion(hit: dict[str, Any]) -> Suggestion:

@@ -49,6 +49,7 @@ from lockstep.stack import (
     LOCAL_REGION,
     SEARCH,
     Endpoints,
+    IndexFrom,
     Stack,
     read_local,
     write_local,
@@ -96,7 +97,9 @@ class Parts:
     table: str = "lockstep-images"
     index: str = "images"
     bucket: str = "lockstep-quarantine"
+    changes_stream: str = "lockstep-table-changes"
     region: str = LOCAL_REGION
+    index_from: IndexFrom = "Kinesis"
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -328,6 +331,8 @@ def endpoints(stack: Stack) -> Table:
     table.add_row("kinesis", at.kinesis, "stream", stack.stream)
     table.add_row("dynamodb", at.dynamodb, "table", stack.table)
     table.add_row("opensearch", at.opensearch, "index", f"{stack.index}, {stack.live}")
+    if stack.index_from != "Kinesis":
+        table.add_row("", "", "fed from", stack.index_from)
     table.add_row("s3", at.s3, "bucket", stack.bucket)
     if at.search is not None:
         table.add_row("search", at.search, "try", "/images?q=thames")
@@ -442,6 +447,8 @@ def _stack(state: Path, parts: Parts, children: dict[str, Child]) -> Stack:
         region=parts.region,
         functions={name: name for name in CONSUMERS},
         state=str(state),
+        index_from=parts.index_from,
+        changes_stream=parts.changes_stream,
     )
 
 

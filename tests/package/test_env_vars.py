@@ -17,6 +17,8 @@ def _stack(endpoints: Endpoints) -> Stack:
         bucket="a-bucket",
         region="us-east-1",
         functions={consumer: consumer for consumer in CONSUMERS},
+        changes_stream="some-changes" if endpoints.kinesis else "",
+        index_from="KinesisDataStreamsForDynamoDB" if endpoints.kinesis else "Kinesis",
     )
 
 
@@ -46,6 +48,7 @@ def test_a_local_stacks_functions_meet_its_engines() -> None:
         "WriteToEs": {
             "OPENSEARCH_ENDPOINT": "http://127.0.0.1:3",
             "INDEX_ALIAS": "an-alias",
+            "TABLE_CHANGES_STREAM": "some-changes",
             "QUARANTINE_BUCKET": "a-bucket",
             "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:4",
         },

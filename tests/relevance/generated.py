@@ -39,7 +39,7 @@ def generated() -> Iterator[Made]:
     yield from _some(list(_typos("one letter wrong", ONE_TYPO_FROM, 1)), TYPOS_PER_KIND)
     yield from _some(list(_typos("two letters wrong", TWO_TYPOS_FROM, 2)), TYPOS_PER_KIND)
     yield from _some(list(_swapped()), PER_KIND)
-    yield from _accents()
+    yield from _some(list(_accents()), PER_KIND)
     yield from _some(list(_beginnings()), PER_KIND)
     yield from _some(list(_long_titles()), PER_KIND)
     yield from _some(list(_several_fields()), PER_KIND)
@@ -169,7 +169,8 @@ def _beginnings() -> Iterator[Made]:
 def _long_titles() -> Iterator[Made]:
     for one in _unique():
         if len(one.title) >= LONG_TITLE:
-            words = one.title.split()
+            # Between quotes words belong side by side.
+            words = re.sub(r"[“”]", "", one.title).split()
             half = " ".join(words[: len(words) // 2])
             like = frozenset(two.image_id for two in collection() if folded(half) in two.name)
             yield Made("long title", half, like, "its first half")

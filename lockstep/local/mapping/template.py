@@ -4,6 +4,7 @@ SAM's translator turns the template into CloudFormation, as a deployment does; o
 function sees and what its mapping says is resolved.
 """
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from lockstep.stack import Stack
 _ELSEWHERE = "s3://local/code"
 _FUNCTION = "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
+_STREAMS = re.compile(":(kinesis|dynamodb):")
 # Lambda's own defaults.
 _TIMEOUT_SECONDS, _MEMORY_MB = 3, 128
 
@@ -51,10 +53,10 @@ def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping
         for mapping_id, raw in resolver.resources_of(_MAPPING)
         if (mapping := resolver.value(raw, mapping_id))
         and _names(mapping.get("FunctionName"), function)
-        and ":kinesis:" in str(mapping.get("EventSourceArn"))
+        and _STREAMS.search(str(mapping.get("EventSourceArn")))
     ]
     if len(mappings) != 1:
-        raise TemplateError(f"{template}: {logical_id} has {len(mappings)} Kinesis events, not one")
+        raise TemplateError(f"{template}: {logical_id} has {len(mappings)} streams, not one")
     ((where, mapping),) = mappings
     try:
         settings = settings_from(mapping)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, Transport
 
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
@@ -242,26 +242,28 @@ def test_a_bulk_that_lands_in_the_old_index_after_the_switch_is_not_missed(place
     assert place.versions(place.new)["T2"] == 7
 
 
-class MortalClient(OpenSearch):
-    """A client that dies when so many of its requests have changed something.
+class MortalTransport(Transport):
+    """Dies when so many of its requests have changed something.
 
     To die anywhere else is to die after the last of those.
     """
 
-    def __init__(self, url: str, changes: int) -> None:
-        super().__init__([url], timeout=30, max_retries=0)
-        perform = self.transport.perform_request
-        left = changes
+    def __init__(self, *args: Any, changes: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._left = changes
 
-        def perform_request(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-            nonlocal left
-            answer = perform(method, url, *args, **kwargs)
-            left -= method in {"PUT", "DELETE"} or url.endswith(("/_bulk", "/_aliases"))
-            if left == 0:
-                raise CrashError
-            return answer
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        answer = super().perform_request(method, url, *args, **kwargs)
+        self._left -= method in {"PUT", "DELETE"} or url.endswith(("/_bulk", "/_aliases"))
+        if self._left == 0:
+            raise CrashError
+        return answer
 
-        self.transport.perform_request = perform_request  # type: ignore[method-assign]  # it dies
+
+def mortal(url: str, changes: int) -> OpenSearch:
+    return OpenSearch(
+        [url], timeout=30, max_retries=0, transport_class=MortalTransport, changes=changes
+    )
 
 
 def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
@@ -271,7 +273,7 @@ def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
     lives: list[str] = []
     for deaths in range(1, 100):
         try:
-            done = place.run(place.parts(client=MortalClient(opensearch_endpoint, deaths)))
+            done = place.run(place.parts(client=mortal(opensearch_endpoint, deaths)))
             break
         except CrashError:
             pass

@@ -22,7 +22,9 @@ def unpacked(cursor: str) -> bytes:
     return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
 
 
-@pytest.mark.parametrize("place", [PLACE, Place(0.0, "a"), Place(1_795_248_000_500, "x" * 256)])
+@pytest.mark.parametrize(
+    "place", [PLACE, Place(0.0, "a"), Place(1_795_248_000_500, "x" * 256, respelled=True)]
+)
 def test_what_was_written_is_read(place: Place) -> None:
     assert read(written(place, TURNER), TURNER) == place
 
@@ -69,6 +71,8 @@ def _altered(old: bytes, new: bytes) -> str:
         _altered(b'"D13262"', b'"../x"'),
         _altered(b'"D13262"', b'"D13262",1'),
         _altered(b'"D13262"', b"5"),
+        _altered(b"false", b"0"),
+        _altered(b",false", b""),
         _altered(b",", b", "),
         written(PLACE, TURNER) + "=",
         written(PLACE, TURNER) + "\n",
