@@ -76,7 +76,9 @@ def ask(
     answer = api.answer(request, types.SimpleNamespace())  # type: ignore[arg-type]  # nothing in it is used
     body = answer["body"]
     headers = {name.lower(): value for name, value in answer["headers"].items()}
-    return Answer(answer["statusCode"], headers, msgspec.json.decode(body) if body else None)
+    of_json = "json" in headers["content-type"]
+    told = (msgspec.json.decode(body) if of_json else body) if body else None
+    return Answer(answer["statusCode"], headers, told)
 
 
 def problem(answer: Answer, status: int) -> Any:
