@@ -119,7 +119,8 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 dynamodb=None,
                 opensearch=outputs["OpenSearchEndpoint"],
                 s3=None,
-                search=outputs["SearchApi"],
+                # A stack that was deployed before the search was has none.
+                search=outputs.get("SearchApi"),
             ),
             stream=outputs["StreamName"],
             table=outputs["TableName"],

@@ -27,6 +27,7 @@ OUTPUTS = {
     "QuarantineDays": "90",
     "WriteToDynamodbName": "f1",
     "WriteToEsName": "f2",
+    "SearchApi": "https://api.example",
     "IndexFrom": "KinesisDataStreamsForDynamoDB",
     "TableChangesStreamName": "the-changes",
 }
@@ -56,7 +57,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
     deploy("lockstep", OUTPUTS)
     found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
     assert found == Stack(
-        endpoints=Endpoints(None, None, "https://search.example", None),
+        endpoints=Endpoints(None, None, "https://search.example", None, "https://api.example"),
         stream="the-stream",
         table="the-table",
         index="images",
