@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from types_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef
 
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.connect import Clients
 from lockstep.local.mapping import table_stream
 from lockstep.local.mapping.checkpoints import read_checkpoints
+from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.stream import KinesisStream, Stream, StreamRecord, TrimHorizon
 from lockstep.local.mapping.table_stream import TableStream, latest_stream
@@ -105,7 +105,7 @@ class Routes:
 
     def forward(self, changes: Sequence[StreamRecord], chance: random.Random) -> None:
         """As Kinesis Data Streams for DynamoDB does it, at its worst: any order, some twice."""
-        entries = [_over_kinesis(change, self.world.stack.table) for change in changes]
+        entries = [forwarded(change.data, self.world.stack.table) for change in changes]
         entries += chance.sample(entries, k=len(entries) // 2)
         chance.shuffle(entries)
         kinesis = self.world.clients.kinesis
@@ -128,22 +128,6 @@ class Routes:
     @property
     def indices(self) -> list[str]:
         return [self.world.stack.index, f"{self.changes}-direct", f"{self.changes}-over-kinesis"]
-
-
-def _over_kinesis(change: StreamRecord, table: str) -> PutRecordsRequestEntryTypeDef:
-    said = msgspec.json.decode(change.data)
-    kept = ("ApproximateCreationDateTime", "Keys", "NewImage", "OldImage", "SizeBytes")
-    data = {
-        "awsRegion": said["awsRegion"],
-        "eventID": said["eventID"],
-        "eventName": said["eventName"],
-        "userIdentity": said.get("userIdentity"),
-        "recordFormat": "application/json",
-        "tableName": table,
-        "dynamodb": {name: said["dynamodb"][name] for name in kept if name in said["dynamodb"]},
-        "eventSource": "aws:dynamodb",
-    }
-    return {"Data": msgspec.json.encode(data), "PartitionKey": change.partition_key}
 
 
 @pytest.fixture
