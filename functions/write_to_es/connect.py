@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth
+from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth, Urllib3HttpConnection
+from opensearchpy.exceptions import (
+    ConnectionError as OpenSearchConnectionError,
+)
 from opensearchpy.exceptions import SerializationError, TransportError
 from urllib3 import Timeout
 
@@ -48,11 +51,30 @@ def connect(endpoint: str, region: str | None, credentials: "Credentials | None"
         signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
     return OpenSearch(
         [url],
+        connection_class=_WholeAnswers,
         http_auth=signer,
         timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
         max_retries=0,
         retry_on_status=(),
     )
+
+
+class _WholeAnswers(Urllib3HttpConnection):
+    """Takes no answer without a body for a success: OpenSearch gives none but to HEAD.
+
+    What was cut off behind its head looks just so, and opensearch-py passes it on as a text.
+    """
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        """Send a request and read the whole answer.
+
+        Raises:
+            TransportError: there is none, it is empty, or it is an error.
+        """
+        status, headers, body = super().perform_request(method, url, *args, **kwargs)
+        if not body and method != "HEAD":
+            raise OpenSearchConnectionError("N/A", f"an empty answer to {method} {url}", None)
+        return status, headers, body
 
 
 @contextmanager
