@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes kills rebuilds audit-at-scale check lint types layers unit simulation bugs mutation proofs model fuzz contract flow package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes kills rebuilds audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -26,7 +26,7 @@ test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
-	$(MAKE) --no-print-directory --keep-going nightly-simulation fuzz mutation nightly-crashes audit-at-scale
+	$(MAKE) --no-print-directory --keep-going nightly-simulation fuzz mutation nightly-crashes audit-at-scale roles
 
 nightly-simulation: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
@@ -52,6 +52,10 @@ kills: $(venv)/dev.done
 audit-at-scale: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/contract/repair -k all_corruptions --images 69202
+
+# Who may do what in an index that Dashboards shows: on OpenSearch's security plugin, fetched for it.
+roles: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/roles
 
 check: $(venv)/dev.done
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
@@ -99,10 +103,23 @@ fuzz: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
 contract: $(venv)/dev.done $(tools)/awscli.done
-	$(bin)/pytest $(PYTEST) tests/contract
+	$(bin)/pytest $(PYTEST) tests/contract tests/relevance tests/page
+
+# How well what must be found is found (docs/search.md). ACCEPT=yes: let these be the figures that
+# later ones are compared with.
+relevance: $(venv)/dev.done
+	$(bin)/python -m tests.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
 flow: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/flow
+
+# The page in Debian's Chromium; where there is none, a line says so.
+page: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/page
+
+# How the page looks, into docs/.
+screenshots: $(venv)/dev.done
+	$(bin)/python -m tests.page.screenshots
 
 package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(bin)/pytest $(PYTEST) tests/package
@@ -112,6 +129,7 @@ generated: $(venv)/dev.done
 	$(bin)/python -m shared.schema > docs/event.schema.json
 	$(bin)/python -m tests.sample_events
 	$(bin)/python -m tests.simulation.seeded_bugs > docs/seeded-bugs.md
+	$(bin)/python -m functions.search_images.openapi > docs/search-api.openapi.json
 
 format: $(venv)/dev.done
 	$(bin)/ruff check --fix .

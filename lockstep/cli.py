@@ -3,6 +3,7 @@
 import click
 
 from lockstep.commands.audit import audit_command
+from lockstep.commands.backfill import import_command
 from lockstep.commands.demo import demo_command
 from lockstep.commands.endings import OneLine
 from lockstep.commands.purge import purge_command
@@ -24,6 +25,7 @@ def main() -> None:
 main.add_command(up_command)
 main.add_command(down_command)
 main.add_command(put_command)
+main.add_command(import_command)
 main.add_command(status_command)
 main.add_command(audit_command)
 main.add_command(purge_command)

@@ -132,36 +132,41 @@ def _feed[T](
         read.put(_Ended())
 
 
-class _Stampable(msgspec.Struct):
-    """What may be stamped; all else in the line is passed over here."""
+class _Fillable(msgspec.Struct):
+    """What may be left out of a line; all else in it is passed over here."""
 
+    type: Raw | UnsetType = UNSET
     version: Raw | UnsetType = UNSET
     occurred_at: Raw | UnsetType = UNSET
 
 
-_stampable = msgspec.json.Decoder(_Stampable)
+_fillable = msgspec.json.Decoder(_Fillable)
 
 
-def _stamped(line: bytes, stamp: Stamp) -> bytes:
-    """The line with what is missing put in at its end.
+def filled(line: bytes, **values: bytes) -> bytes:
+    """The line with what is missing of these (JSON, by field) put in at its end.
 
     Every other byte stays as it is: what is not valid does not become so by being encoded anew.
     """
     try:
-        found = _stampable.decode(line)
+        found = _fillable.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return line  # the validator says why
-    missing = []
-    version = stamp()
-    if found.version is UNSET:
-        missing.append(b'"version":%d' % version)
-    if found.occurred_at is UNSET:
-        missing.append(b'"occurred_at":' + msgspec.json.encode(moment(version)))
+    missing = [
+        b'"%b":%b' % (name.encode(), value)
+        for name, value in values.items()
+        if getattr(found, name) is UNSET
+    ]
     if not missing:
         return line
     opened = line.rstrip().removesuffix(b"}")
     separator = b"," if opened.strip() != b"{" else b""
     return opened + separator + b",".join(missing) + b"}"
+
+
+def _stamped(line: bytes, stamp: Stamp) -> bytes:
+    version = stamp()
+    return filled(line, version=b"%d" % version, occurred_at=msgspec.json.encode(moment(version)))
 
 
 # What to do about the validator's commonest findings, by what it says.

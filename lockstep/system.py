@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,19 @@ from lockstep.audit.purge import Purged, purge
 from lockstep.audit.repair import Repair
 from lockstep.audit.sample import CONFIDENCE, at_most
 from lockstep.audit.stores import IndexEntries, Pace, TableEntries
+from lockstep.backfill import Backfill, Backfilled, Point, Refused, StampOfThePast
 from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
-from lockstep.producer import Pause, Producer, Progress, PutReport
+from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.table_stream import TableStream, latest_stream
+from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.items import Items, TableItems
 from lockstep.rebuild.rebuild import Parts, Rebuild
 from lockstep.rebuild.worker import this_worker
+from lockstep.sources import Converter
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
 from shared.event import Event
@@ -69,6 +74,29 @@ class System:
         """Put events onto the stream, each image's in order; see `Producer.put`."""
         producer = Producer(self.clients.kinesis, self.stack.stream, on_progress=on_progress)
         return producer.put(events)
+
+    def backfill(
+        self,
+        *,
+        mapping: Converter | None,
+        replace: bool,
+        apply: bool,
+        on_refused: Callable[[Refused, bytes], None],
+        on_step: Callable[[Point, Backfilled], None],
+    ) -> Backfill:
+        """What brings images onto the stream that were never on it; see `Backfill`."""
+        table, _ = self._stores(AuditOptions())
+        producer = Producer(self.clients.kinesis, self.stack.stream)
+        return Backfill(
+            table,
+            producer.put if apply else lambda events: deque(events, maxlen=0),
+            stamp=Stamp() if replace else StampOfThePast(self.horizon(), time.time),
+            now=time.time,
+            mapping=mapping,
+            replace=replace,
+            on_refused=on_refused,
+            on_step=on_step,
+        )
 
     def status(self) -> Status:
         """How far each consumer is behind, at this moment."""
@@ -241,7 +269,14 @@ class System:
             return deployed_consumers(self.clients.cloudwatch, self.stack.functions, now=now)
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
-        return local_consumers(state, self.stack.stream, now=time.time())
+        table = None
+        if self.stack.index_from == "DynamoDBStreams":
+            try:
+                arn = latest_stream(self.clients.dynamodb, self.stack.table)
+            except TemplateError as error:
+                raise UnknownBacklogError(str(error)) from error
+            table = TableStream(self.clients.dynamodbstreams, arn)
+        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -9,9 +10,11 @@ import msgspec
 import urllib3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from opensearchpy import OpenSearch
 
 from functions.write_to_es.connect import connect
 from functions.write_to_es.index import ensure_index
+from functions.write_to_es.roles import ensure_roles
 from shared.sink import RequestFailedError
 
 logger = Logger()
@@ -29,7 +32,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
     """
     try:
-        status, reason = "SUCCESS", _done(event["RequestType"])
+        status, reason = "SUCCESS", _done(event["RequestType"], event["ResourceProperties"])
     except Exception as error:
         logger.exception("the index is not as it must be")
         status = "FAILED"
@@ -54,7 +57,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     )
 
 
-def _done(request_type: str) -> str:
+def _done(request_type: str, properties: Mapping[str, Any]) -> str:
     """What was done, in words."""
     if request_type == "Delete":
         return "the index stays: data is never deleted by a deployment"
@@ -64,8 +67,17 @@ def _done(request_type: str) -> str:
     )
     for _ in range(ATTEMPTS - 1):
         try:
-            return str(ensure_index(client, os.environ["INDEX_ALIAS"]))
+            return _ensured(client, properties)
         except RequestFailedError as error:
             logger.info("not yet", extra={"cause": str(error)})
             time.sleep(PAUSE_SECONDS)
-    return str(ensure_index(client, os.environ["INDEX_ALIAS"]))
+    return _ensured(client, properties)
+
+
+def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
+    """`Roles` is there with fine-grained access control only: a role's members, by its name."""
+    alias = os.environ["INDEX_ALIAS"]
+    index = str(ensure_index(client, alias))
+    if "Roles" not in properties:
+        return index
+    return f"{index}; roles: {', '.join(ensure_roles(client, alias, properties['Roles']))}"

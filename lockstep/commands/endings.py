@@ -15,6 +15,7 @@ from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
 from lockstep.audit.stores import StoreUnreadableError
+from lockstep.backfill import SourceError
 from lockstep.converters import MappingError
 from lockstep.demo import DemoError
 from lockstep.local.kinesis.backlog import UnknownBacklogError
@@ -55,6 +56,7 @@ class OneLine(click.Group):
             UnknownBacklogError,
             CheckpointsError,
             MappingError,
+            SourceError,
             PutError,
             NotFinishedError,
             NotSwitchedError,

@@ -58,7 +58,7 @@ def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: S
     assert audit["differences"] == {}
     found = shell.json("search", "catherins chapl")
     assert found["hits"][0]["image_id"] == "T02680"
-    assert "<em>" in found["hits"][0]["highlights"]["name"][0]
+    assert "<em>" in found["hits"][0]["name_html"]
 
 
 def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell) -> None:

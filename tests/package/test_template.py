@@ -5,17 +5,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from functions.search_images import handler
+from functions.write_to_es.roles import ROLE_NAMES
+from functions.write_to_es.table_changes import VIEW
 from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
 
 ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/${OpenSearchDomainName}/"
+NO_VALUE = {"Ref": "AWS::NoValue"}
 TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
 
 
@@ -44,29 +49,58 @@ def _plain(resource: Any) -> str:
             return str(resource)
 
 
+def _arn(logical_id: str) -> Any:
+    return {"Fn::GetAtt": [logical_id, "Arn"]}
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _allowed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+# A stack with a key of its own and Dashboards, whose index is fed in the first way.
+USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis"})
+
+
+def _allowed(
+    document: Mapping[str, Any], conditions: AbstractSet[str]
+) -> Iterator[tuple[str, str]]:
     for statement in document["Statement"]:
-        # The one conditional statement is there when the stack has a key of its own.
-        said = statement["Fn::If"][1] if "Fn::If" in statement else statement
+        said = _chosen(statement, conditions)
+        if said == NO_VALUE:
+            continue
         assert said["Effect"] == "Allow"
         for action in _listed(said["Action"]):
-            for resource in _listed(said["Resource"]):
+            for resource in _listed(_chosen(said["Resource"], conditions)):
                 yield action, _plain(resource)
 
 
-def _permissions(template: Template, function: str) -> set[tuple[str, str]]:
+def _chosen(value: Any, conditions: AbstractSet[str]) -> Any:
+    """What a value is where these conditions hold."""
+    while isinstance(value, dict) and "Fn::If" in value:
+        condition, then, otherwise = value["Fn::If"]
+        value = then if condition in conditions else otherwise
+    return value
+
+
+def _permissions(
+    template: Template, function: str, conditions: AbstractSet[str] = USUAL
+) -> set[tuple[str, str]]:
     """Action and resource of all that a function may do."""
-    role = _properties(template, _plain(_properties(template, function)["Role"])[: -len(".Arn")])
+    role = _plain(_properties(template, function)["Role"])[: -len(".Arn")]
+    return _permissions_of(template, role, conditions)
+
+
+def _permissions_of(
+    template: Template, role_name: str, conditions: AbstractSet[str] = USUAL
+) -> set[tuple[str, str]]:
+    """Action and resource of all that a role may do."""
+    role = _properties(template, role_name)
     documents = [policy["PolicyDocument"] for policy in role["Policies"]]
     documents += [
         _properties(template, managed["Ref"])["PolicyDocument"]
         for managed in role.get("ManagedPolicyArns", [])
     ]
-    return {permission for document in documents for permission in _allowed(document)}
+    return {permission for document in documents for permission in _allowed(document, conditions)}
 
 
 def test_cfn_lint_finds_nothing_in_what_is_rendered(template: Template, tmp_path: Path) -> None:
@@ -95,15 +129,28 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "WriteToDynamodbRole": [{"Ref": "ConsumerPolicy"}],
         "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
         "IndexOnDeploymentRole": [],
+        "SearchImagesRole": [],
+        "DashboardsReaderRole": [],
+        "DashboardsSignInRole": [],
     }
 
 
+READ_KINESIS = (
+    "kinesis:DescribeStream",
+    "kinesis:DescribeStreamSummary",
+    "kinesis:GetRecords",
+    "kinesis:GetShardIterator",
+    "kinesis:ListShards",
+)
+READ_TABLE_STREAM = (
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+)
+READ_IMAGE_STREAM = {(action, "ImageStream.Arn") for action in READ_KINESIS}
+
 CONSUMER = TRACE | {
-    ("kinesis:DescribeStream", "ImageStream.Arn"),
-    ("kinesis:DescribeStreamSummary", "ImageStream.Arn"),
-    ("kinesis:GetRecords", "ImageStream.Arn"),
-    ("kinesis:GetShardIterator", "ImageStream.Arn"),
-    ("kinesis:ListShards", "ImageStream.Arn"),
     ("kms:Decrypt", "KmsKeyArn"),
     ("kms:GenerateDataKey", "KmsKeyArn"),
     ("s3:ListBucket", "QuarantineBucket.Arn"),
@@ -112,7 +159,7 @@ CONSUMER = TRACE | {
 
 
 def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
-    assert _permissions(template, "WriteToDynamodb") == CONSUMER | {
+    assert _permissions(template, "WriteToDynamodb") == CONSUMER | READ_IMAGE_STREAM | {
         ("dynamodb:DescribeTable", "ImageTable.Arn"),
         ("dynamodb:PartiQLInsert", "ImageTable.Arn"),
         ("dynamodb:PartiQLUpdate", "ImageTable.Arn"),
@@ -122,8 +169,20 @@ def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template)
     }
 
 
-def test_the_indexs_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
-    assert _permissions(template, "WriteToEs") == CONSUMER | {
+@pytest.mark.parametrize(
+    ("condition", "reads"),
+    [
+        ("FromKinesis", READ_IMAGE_STREAM),
+        ("FromTableStream", {(one, "${ImageTable.Arn}/stream/*") for one in READ_TABLE_STREAM}),
+        ("FromChangesStream", {(one, "TableChangesStream.Arn") for one in READ_KINESIS}),
+    ],
+)
+def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
+    template: Template, condition: str, reads: set[tuple[str, str]]
+) -> None:
+    assert _permissions(
+        template, "WriteToEs", {"HasKey", "HasDashboards", condition}
+    ) == CONSUMER | reads | {
         ("es:ESHttpGet", "domain:${IndexAlias}"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_bulk"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_mget"),
@@ -142,19 +201,102 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_alias/${IndexAlias}-live"),
+        ("es:ESHttpPut", "domain:_plugins/_security/api/roles/${IndexAlias}_*"),
+        ("es:ESHttpPut", "domain:_plugins/_security/api/rolesmapping/${IndexAlias}_*"),
         ("logs:CreateLogStream", "IndexOnDeploymentLog.Arn"),
         ("logs:PutLogEvents", "IndexOnDeploymentLog.Arn"),
     }
 
 
-@pytest.mark.parametrize(("function", "batch_size"), [("WriteToDynamodb", 100), ("WriteToEs", 500)])
-def test_a_mapping_loses_nothing_and_waits_for_nobody(
-    template: Template, function: str, batch_size: int
+def test_the_search_may_read_what_is_not_deleted_and_one_item_and_write_nothing(
+    template: Template,
 ) -> None:
-    age = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
-    assert _properties(template, f"{function}Stream") == {
+    assert _permissions(template, "SearchImages") == TRACE | {
+        ("es:ESHttpPost", "domain:${IndexAlias}-live/_search"),
+        ("dynamodb:GetItem", "ImageTable.Arn"),
+        ("logs:CreateLogStream", "SearchImagesLog.Arn"),
+        ("logs:PutLogEvents", "SearchImagesLog.Arn"),
+    }
+
+
+def test_nobody_searches_without_signing_or_a_token(template: Template) -> None:
+    assert template["Parameters"]["SearchAuth"]["AllowedValues"] == ["IAM", "JWT"]
+    assert template["Parameters"]["SearchAuth"]["Default"] == "IAM"
+    routes = _of_type(template, "AWS::ApiGatewayV2::Route")
+    assert sorted(route["RouteKey"] for route in routes.values()) == ["GET /", "GET /{proxy+}"]
+    for route in routes.values():
+        assert route["AuthorizationType"] == {"Fn::If": ["TakesTokens", "JWT", "AWS_IAM"]}
+        assert route["AuthorizerId"]["Fn::If"][1] == {"Ref": "SearchAuthorizer"}
+    assert template["Resources"]["SearchAuthorizer"]["Condition"] == "TakesTokens"
+    assert _properties(template, "SearchAuthorizer")["JwtConfiguration"] == {
+        "Issuer": {"Ref": "SearchIssuer"},
+        "Audience": {"Ref": "SearchAudience"},
+    }
+    assert template["Rules"]["TokensHaveAnIssuer"]["Assertions"][0]["Assert"]
+
+
+def test_searches_are_throttled_and_logged_without_what_was_searched(template: Template) -> None:
+    stage = _properties(template, "SearchStage")
+    assert stage["DefaultRouteSettings"] == {
+        "DetailedMetricsEnabled": True,
+        "ThrottlingRateLimit": {"Ref": "SearchRatePerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "SearchBurst"},
+    }
+    assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["SearchApiLog", "Arn"]}
+    assert "uery" not in stage["AccessLogSettings"]["Format"]
+
+
+def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
+    cors = _properties(template, "SearchApi")["CorsConfiguration"]["Fn::If"]
+    assert cors[0] == "HasOrigins"
+    assert cors[1]["AllowOrigins"] == {"Ref": "SearchOrigins"}
+    assert cors[2] == {"Ref": "AWS::NoValue"}
+    assert template["Parameters"]["SearchOrigins"]["Default"] == ""
+
+
+def test_only_this_api_may_invoke_the_search(template: Template) -> None:
+    assert _of_type(template, "AWS::Lambda::Permission") == {
+        "SearchApiMayInvoke": {
+            "FunctionName": {"Ref": "SearchImages"},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": {
+                "Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:"
+                "${SearchApi}/*"
+            },
+        }
+    }
+
+
+def test_the_gateway_waits_longer_than_the_function_and_the_function_than_the_stores(
+    template: Template,
+) -> None:
+    function = _properties(template, "SearchImages")["Timeout"]
+    integration = _properties(template, "SearchIntegration")
+    assert integration["TimeoutInMillis"] > function * 1000
+    assert integration["PayloadFormatVersion"] == "2.0"
+    # Two requests, for a page behind a page.
+    assert function > 2 * (handler.CONNECT_SECONDS + handler.READ_SECONDS)
+
+
+A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "function", "stream", "batch_size", "age"),
+    [
+        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, A_DAY_LESS),
+        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, A_DAY_LESS),
+        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 20 * 3600),
+        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, A_DAY_LESS),
+    ],
+)
+def test_a_mapping_loses_nothing_and_waits_for_nobody(
+    template: Template, *, mapping: str, function: str, stream: str, batch_size: int, age: Any
+) -> None:
+    assert _properties(template, mapping) == {
         "FunctionName": {"Ref": function},
-        "EventSourceArn": {"Fn::GetAtt": ["ImageStream", "Arn"]},
+        "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
         "BatchSize": batch_size,
         "MaximumBatchingWindowInSeconds": 1,
@@ -171,7 +313,36 @@ def test_a_mapping_loses_nothing_and_waits_for_nobody(
 
 def test_each_consumer_has_one_mapping_and_no_function_another(template: Template) -> None:
     mappings = _of_type(template, "AWS::Lambda::EventSourceMapping")
-    assert mappings.keys() == {"WriteToDynamodbStream", "WriteToEsStream"}
+    conditions = {name: template["Resources"][name].get("Condition") for name in mappings}
+    assert conditions == {
+        "WriteToDynamodbStream": None,
+        "WriteToEsStream": "FromKinesis",
+        "WriteToEsTableStream": "FromTableStream",
+        "WriteToEsTableChanges": "FromChangesStream",
+    }
+    # Of these exactly one holds, whatever the parameter says.
+    said = [template["Conditions"][name]["Fn::Equals"] for name in conditions.values() if name]
+    allowed = template["Parameters"]["IndexFrom"]["AllowedValues"]
+    assert said == [[{"Ref": "IndexFrom"}, value] for value in allowed]
+
+
+def test_the_tables_changes_are_told_whole_and_to_one_stream_more_where_it_is_read(
+    template: Template,
+) -> None:
+    table = _properties(template, "ImageTable")
+    assert table["StreamSpecification"] == {"StreamViewType": VIEW}
+    arn = {"Fn::GetAtt": ["TableChangesStream", "Arn"]}
+    assert _chosen(table["KinesisStreamSpecification"], {"FromChangesStream"})["StreamArn"] == arn
+    assert _chosen(table["KinesisStreamSpecification"], USUAL) == NO_VALUE
+    changes = template["Resources"]["TableChangesStream"]
+    assert changes["Condition"] == "FromChangesStream"
+    assert changes["Properties"] == _properties(template, "ImageStream")
+
+
+def test_the_index_knows_the_stream_of_changes_by_name(template: Template) -> None:
+    named = _properties(template, "WriteToEs")["Environment"]["Variables"]["TABLE_CHANGES_STREAM"]
+    assert _chosen(named, {"FromChangesStream"}) == {"Ref": "TableChangesStream"}
+    assert _chosen(named, USUAL) == ""
 
 
 def test_no_record_reaches_the_index_before_the_index_is_there(template: Template) -> None:
@@ -211,7 +382,7 @@ def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Templa
     ("function", "own"),
     [
         ("WriteToDynamodb", {"TABLE_NAME", "AWS_ENDPOINT_URL_DYNAMODB"}),
-        ("WriteToEs", {"OPENSEARCH_ENDPOINT", "INDEX_ALIAS"}),
+        ("WriteToEs", {"OPENSEARCH_ENDPOINT", "INDEX_ALIAS", "TABLE_CHANGES_STREAM"}),
     ],
 )
 def test_a_function_sees_what_it_needs(template: Template, function: str, own: set[str]) -> None:
@@ -231,7 +402,12 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
 
 def test_every_function_has_the_same_runtime_and_its_own_log(template: Template) -> None:
     functions = _of_type(template, "AWS::Lambda::Function")
-    assert functions.keys() == {"WriteToDynamodb", "WriteToEs", "IndexOnDeployment"}
+    assert functions.keys() == {
+        "WriteToDynamodb",
+        "WriteToEs",
+        "IndexOnDeployment",
+        "SearchImages",
+    }
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
         assert properties["Architectures"] == ["x86_64"]
@@ -244,7 +420,12 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         name: properties["Timeout"]
         for name, properties in _of_type(template, "AWS::Lambda::Function").items()
     }
-    assert timeouts == {"WriteToDynamodb": 60, "WriteToEs": 60, "IndexOnDeployment": 180}
+    assert timeouts == {
+        "WriteToDynamodb": 60,
+        "WriteToEs": 60,
+        "IndexOnDeployment": 180,
+        "SearchImages": 10,
+    }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
     assert _properties(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
 
@@ -310,23 +491,96 @@ def test_the_domain_is_encrypted_and_closed(template: Template) -> None:
         "EnforceHTTPS": True,
         "TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10",
     }
-    # Without it a path in a policy binds nobody.
-    assert domain["AdvancedOptions"] == {"rest.action.multi.allow_explicit_index": "false"}
+    # Without it a path in a policy binds nobody, unless the domain itself is asked by role.
+    allowed = domain["AdvancedOptions"]["rest.action.multi.allow_explicit_index"]
+    assert allowed == _with_dashboards("true", "false")
     # An allow here would add to what the roles may.
     assert {one["Effect"] for one in domain["AccessPolicies"]["Statement"]} == {"Deny"}
 
 
+def _with_dashboards(value: Any, otherwise: Any = NO_VALUE) -> Any:
+    return {"Fn::If": ["HasDashboards", value, otherwise]}
+
+
+def test_dashboards_are_off_until_somebody_wants_them(template: Template) -> None:
+    assert template["Parameters"]["Dashboards"]["Default"] == "no"
+    assert {
+        name
+        for name, its in template["Resources"].items()
+        if its["Type"].startswith("AWS::Cognito")
+    } == {
+        name
+        for name, its in template["Resources"].items()
+        if its.get("Condition") == "HasDashboards" and its["Type"] != "AWS::IAM::Role"
+    }
+
+
+def test_with_dashboards_the_domain_itself_asks_for_roles(template: Template) -> None:
+    domain = _properties(template, "ImageDomain")
+    _, security, _ = domain["AdvancedSecurityOptions"]["Fn::If"]
+    assert security == {
+        "Enabled": True,
+        "InternalUserDatabaseEnabled": False,
+        "MasterUserOptions": {"MasterUserARN": _arn("IndexOnDeploymentRole")},
+    }
+    assert domain["CognitoOptions"] == _with_dashboards(
+        {
+            "Enabled": True,
+            "UserPoolId": {"Ref": "DashboardsUsers"},
+            "IdentityPoolId": {"Ref": "DashboardsIdentities"},
+            "RoleArn": _arn("DashboardsSignInRole"),
+        }
+    )
+    _, members, _ = _properties(template, "ImageIndex")["Roles"]["Fn::If"]
+    assert tuple(members) == ROLE_NAMES
+    # Each function that asks the index has a role there, or is the master.
+    known = [_arn("IndexOnDeploymentRole"), *members["writers"], *members["readers"]]
+    for role in _of_type(template, "AWS::IAM::Role"):
+        if any(one.startswith("es:") for one, _ in _permissions_of(template, role)):
+            assert _arn(role) in known
+
+
+def test_only_people_who_were_invited_and_signed_in_become_readers(template: Template) -> None:
+    users = _properties(template, "DashboardsUsers")
+    assert users["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    identities = _properties(template, "DashboardsIdentities")
+    assert identities["AllowUnauthenticatedIdentities"] is False
+    (trust,) = _properties(template, "DashboardsReaderRole")["AssumeRolePolicyDocument"][
+        "Statement"
+    ]
+    assert trust["Condition"] == {
+        "StringEquals": {"cognito-identity.amazonaws.com:aud": {"Ref": "DashboardsIdentities"}},
+        "ForAnyValue:StringLike": {"cognito-identity.amazonaws.com:amr": "authenticated"},
+    }
+
+
+def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -> None:
+    allowed = _permissions_of(template, "DashboardsSignInRole")
+    assert {resource for action, resource in allowed if action.startswith("cognito-idp:")} == {
+        "DashboardsUsers.Arn"
+    }
+    (pool,) = {resource for action, resource in allowed if action.startswith("cognito-identity:")}
+    assert pool.endswith(":identitypool/${DashboardsIdentities}")
+    assert ("iam:PassRole", "DashboardsReaderRole.Arn") in allowed
+    # The address to sign in at must be there before the domain looks for it.
+    assert template["Resources"]["DashboardsSignInRole"]["DependsOn"] == "DashboardsSignIn"
+
+
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
+    told = {"QuarantineDays": "14", "IndexFrom": "DynamoDBStreams"}
+
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Mapping[str, Any]:
-            values = {name: name for name in template["Outputs"]} | {"QuarantineDays": "14"}
+            values = {name: name for name in template["Outputs"]} | told
             outputs = [{"OutputKey": key, "OutputValue": value} for key, value in values.items()]
             return {"Stacks": [{"Outputs": outputs}]}
 
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
-    assert found.quarantine_days == 14
-    assert named | {*found.functions.values(), "QuarantineDays"} == template["Outputs"].keys()
+    named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
+    assert (found.quarantine_days, found.index_from) == (14, "DynamoDBStreams")
+    for_people = {"AuditPolicyArn", "DashboardsUrl"}
+    assert named | told.keys() | for_people == template["Outputs"].keys()
 
 
 def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:
@@ -335,8 +589,7 @@ def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> No
 
 
 def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:
-    assert template["Globals"]["Function"]["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
-    assert "Timeout" not in template["Resources"]["WriteToEs"]["Properties"]
+    assert _properties(template, "WriteToEs")["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
 
 
 def test_the_build_is_never_cached() -> None:

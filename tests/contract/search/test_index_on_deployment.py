@@ -35,6 +35,7 @@ class CloudFormation:
             "StackId": "stack",
             "RequestId": "request",
             "LogicalResourceId": "Index",
+            "ResourceProperties": {},
         }
         handle(event | more, Context())
         return self.answers[-1]

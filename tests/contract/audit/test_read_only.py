@@ -1,0 +1,109 @@
+"""The audit with the rights of template.yaml's AuditPolicy, and none beside."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from lockstep.local.mapping.template import translated
+from lockstep.stack import read_local, write_local
+from lockstep.system import System
+from shared.change import Change
+from shared.quarantine import BucketQuarantine, QuarantinedRecord
+from tests.contract.gate import Call, Gate, allowed
+from tests.contract.redrive.conftest import Stage
+from tests.contract.repair.hand import DAY, Hand, a_change, stamp
+from tests.package.tools import TEMPLATE
+
+# What only a deployed stack is asked, and only one with a key of its own.
+OF_A_DEPLOYED_STACK = {
+    "cloudformation:DescribeStacks",
+    "cloudwatch:GetMetricStatistics",
+    "kms:Decrypt",
+}
+
+
+@pytest.fixture
+def gate(stage: Stage) -> Iterator[Gate]:
+    """The stage, from now on behind a gate that the policy keeps."""
+    gate = Gate(allowed(translated(TEMPLATE, stage.stack.region), "AuditPolicy", stage.stack))
+    with gate.before(stage.stack) as behind:
+        write_local(behind, stage.state)
+        yield gate
+
+
+@pytest.fixture
+def hand(stage: Stage) -> Hand:
+    """Who may write; with some images that differ, one of them for a reason in quarantine."""
+    hand = Hand(stage)
+    images = [a_change(f"T{n}", stamp(DAY), f"image {n}") for n in range(150)]
+    hand.write_both(*images)
+    hand.delete_document(images[0])
+    hand.newer_in_index(images[1])
+    hand.name_changed_in_index(images[2])
+    quarantine = BucketQuarantine(hand.clients.s3.put_object, stage.stack.bucket, longest_put=1)
+    quarantine.put(_record(images[0]))
+    return hand
+
+
+def _record(change: Change) -> QuarantinedRecord:
+    return QuarantinedRecord(
+        function="write_to_es",
+        stream="images",
+        shard_id="shardId-000000000000",
+        sequence_number="1",
+        partition_key=change.image_id,
+        arrived_at=change.arrived_at,
+        image_id=change.image_id,
+        version=change.version,
+        reason="refused_by_store",
+        detail="too large",
+        quarantined_at="2026-11-21T08:00:00Z",
+        payload="",
+    )
+
+
+def test_an_audit_needs_no_other_right_than_its_policys_and_each_of_them(
+    stage: Stage, hand: Hand, gate: Gate
+) -> None:
+    # A reader may not refresh the index: it sees what the last refresh saw.
+    hand.opensearch.indices.refresh(index=hand.index)
+
+    def differences(*words: str) -> dict[str, int]:
+        result = stage.lockstep("audit", *words, "--json")
+        assert result.exit_code == 1, result.output
+        found: dict[str, int] = msgspec.json.decode(result.stdout)["differences"]
+        return found
+
+    expected = {"explained_by_quarantine": 1, "missing_in_index": 1, "table_behind": 1}
+    assert differences() == expected
+    assert differences("--rate", "100000") == expected
+    assert differences("--since", "7d") == expected
+    assert differences("--values") == expected | {"malformed": 1}
+    assert differences("--sample", "1000") == expected
+    shown = stage.lockstep("audit", "--repair")
+    assert "2 images would be written" in shown.stdout
+    assert System(read_local(stage.state)).sizes() == {"table": 150, "index": 149}
+    refresh = Call("es:ESHttpPost", f"{hand.index}/_refresh")
+    assert gate.refused == {refresh}
+    unused = set(gate.lets) - gate.used()
+    assert {call.action for call in unused} == OF_A_DEPLOYED_STACK
+
+
+def test_a_reader_who_would_repair_is_refused_in_one_line_and_nothing_is_written(
+    stage: Stage, hand: Hand, gate: Gate
+) -> None:
+    hand.opensearch.indices.refresh(index=hand.index)
+    result = stage.lockstep("audit", "--repair", "--apply", "--at-most", "100")
+    assert result.exit_code == 2
+    assert "AccessDenied" in result.stderr.splitlines()[-1]
+    assert any(call.action.startswith("dynamodb:PartiQL") for call in gate.refused)
+    assert stage.names("T0") == {"image 0", None}
+    assert stage.names("T1") == {"image 1", "newer"}
+
+
+def test_an_index_that_nobody_may_write_is_audited_all_the_same(stage: Stage, hand: Hand) -> None:
+    hand.opensearch.indices.put_settings(index=hand.index, body={"index.blocks.write": True})
+    result = stage.lockstep("audit", "--values", "--json")
+    assert result.exit_code == 1, result.output
+    assert msgspec.json.decode(result.stdout)["differences"]["malformed"] == 1

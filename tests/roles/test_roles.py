@@ -1,0 +1,135 @@
+"""The domain's own roles, on the security plugin itself: each may do what it must, and no more."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import AuthorizationException, NotFoundError
+
+from functions.write_to_es.index import ensure_index
+from functions.write_to_es.roles import RoleName, ensure_roles
+from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.stores import IndexEntries
+from shared.change import Change
+from shared.outcome import Applied, Duplicate
+from shared.sink import MisconfiguredError
+from tests.builders import change
+from tests.roles.conftest import MASTER, USERS
+
+ALIAS = "images"
+LIVE = "images-live"
+ALL: Any = {"query": {"match_all": {}}}
+
+type ClientOf = Callable[[str], OpenSearch]
+
+
+@pytest.fixture(scope="session")
+def secured(client_of: ClientOf) -> ClientOf:
+    """An index with an image and a tombstone, written by whoever may."""
+    master = client_of(MASTER)
+    ensure_index(master, ALIAS)
+    members: dict[RoleName, Sequence[str]] = {
+        "writers": USERS["writer"],
+        "readers": USERS["reader"],
+        "dashboards": USERS["reader"],
+        "operators": USERS["operator"],
+    }
+    for _ in range(2):
+        assert ensure_roles(master, ALIAS, members) == [
+            "images_writers",
+            "images_readers",
+            "images_dashboards",
+            "images_operators",
+        ]
+    outcomes = send(client_of("writer"), change("there", 1), change("gone", 2, "image.deleted"))
+    assert outcomes == [Applied(), Applied()]
+    master.indices.refresh(index=ALIAS)
+    return client_of
+
+
+def send(client: OpenSearch, *changes: Change) -> list[Any]:
+    return list(ImageIndex(client, ALIAS, longest_request=0).send(changes))
+
+
+def test_a_writer_does_all_that_the_consumer_does(secured: ClientOf) -> None:
+    sink = ImageIndex(secured("writer"), ALIAS, longest_request=0)
+    assert list(sink.send([change("there", 1)])) == [Duplicate()]
+    sink.check()
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda client: client.search(index=ALIAS),
+        lambda client: client.indices.delete(index="images-000001"),
+        lambda client: client.indices.put_mapping(index=ALIAS, body={"properties": {}}),
+        lambda client: client.indices.put_alias(index="images-000001", name="mine"),
+        lambda client: client.index(index="other", body={}),
+    ],
+)
+def test_a_writer_does_nothing_else(
+    secured: ClientOf, forbidden: Callable[[OpenSearch], object]
+) -> None:
+    with pytest.raises(AuthorizationException):
+        forbidden(secured("writer"))
+
+
+@pytest.mark.parametrize("name", [LIVE, ALIAS, "images-000001", "images-*"])
+def test_a_reader_never_sees_a_tombstone_by_whichever_name(secured: ClientOf, name: str) -> None:
+    reader = secured("reader")
+    hits = reader.search(index=name, body=ALL)["hits"]["hits"]
+    assert [one["_id"] for one in hits] == ["there"]
+    # As Dashboards asks: the index in the body.
+    searches = [{"index": name}, ALL]
+    (answer,) = reader.msearch(body=searches)["responses"]
+    assert answer["hits"]["total"]["value"] == 1
+    assert reader.count(index=name)["count"] == 1
+
+
+def test_a_reader_cannot_get_a_tombstone_by_its_id(secured: ClientOf) -> None:
+    with pytest.raises(NotFoundError):
+        secured("reader").get(index="images-000001", id="gone")
+
+
+def test_a_reader_makes_charts_of_the_fields(secured: ClientOf) -> None:
+    reader = secured("reader")
+    assert "uploaded_by" in reader.field_caps(index=LIVE, fields="*")["fields"]
+    assert reader.index(index=".kibana_1", id="chart", body={"of": "sizes"})["result"] == "created"
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda client: client.index(index="images-000001", id="mine", body={"image_id": "mine"}),
+        lambda client: client.delete(index="images-000001", id="there"),
+        lambda client: client.indices.delete(index="images-000001"),
+        lambda client: client.search(index=".opendistro_security"),
+        lambda client: client.transport.perform_request("GET", "/_plugins/_security/api/roles"),
+    ],
+)
+def test_a_reader_changes_nothing(
+    secured: ClientOf, forbidden: Callable[[OpenSearch], object]
+) -> None:
+    with pytest.raises(AuthorizationException):
+        forbidden(secured("reader"))
+
+
+def test_an_operator_reads_all_that_there_is(secured: ClientOf) -> None:
+    entries = list(IndexEntries(secured("operator"), ALIAS).all())
+    assert {one.image_id for one in entries} == {"there", "gone"}
+
+
+def test_an_operator_makes_an_index_and_switches_to_it(secured: ClientOf) -> None:
+    operator = secured("operator")
+    operator.indices.create(index="images-000002")
+    there = {"index": "images-000002", "alias": "images-next"}
+    operator.indices.update_aliases(body={"actions": [{"add": there}]})
+    operator.indices.delete(index="images-000002")
+
+
+def test_whoever_has_no_role_stops_the_stream(secured: ClientOf) -> None:
+    with pytest.raises(MisconfiguredError):
+        send(secured("nobody"), change("there", 3))
+    with pytest.raises(AuthorizationException):
+        secured("nobody").search(index=LIVE)

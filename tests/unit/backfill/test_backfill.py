@@ -1,0 +1,237 @@
+"""The backfill: what goes onto the stream, under which version, and what is left alone."""
+
+import datetime as dt
+import gzip
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import pytest
+
+from lockstep.audit.entry import Entry
+from lockstep.backfill import (
+    LINES_A_STEP,
+    Backfill,
+    Backfilled,
+    Point,
+    Refused,
+    SourceError,
+    StampOfThePast,
+    sources,
+)
+from lockstep.converters import load_mapping
+from lockstep.producer import Stamp
+from lockstep.simulation.fakes.s3 import S3
+from shared.event import Event
+from tests.builders import image
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+NOW = 1_795_248_000.0
+HORIZON = dt.timedelta(days=38)
+PAST = int((NOW - HORIZON.total_seconds()) * 1_000_000)
+
+
+def line(image_id: str, **fields: Any) -> bytes:
+    return msgspec.json.encode({"image_id": image_id, "image": image(image_id), **fields}) + b"\n"
+
+
+class Table:
+    def __init__(self, *entries: Entry) -> None:
+        self.entries = {one.image_id: one for one in entries}
+        self.asked: list[int] = []
+
+    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+        assert len(set(image_ids)) == len(image_ids)  # DynamoDB refuses a key twice
+        self.asked.append(len(image_ids))
+        return {one: self.entries[one] for one in image_ids if one in self.entries}
+
+
+class Run:
+    """A backfill, and all that it said and put."""
+
+    def __init__(self, *there: Entry, **how: Any) -> None:
+        self.table = Table(*there)
+        self.put: list[Event] = []
+        self.refused: list[Refused] = []
+        self.kept: list[bytes] = []
+        self.steps: list[Point] = []
+        stamp = Stamp(lambda: NOW) if how.get("replace") else StampOfThePast(HORIZON, lambda: NOW)
+        self.backfill = Backfill(
+            self.table,
+            self._put,
+            stamp=stamp,
+            now=lambda: NOW,
+            on_refused=self._on_refused,
+            on_step=lambda point, _: self.steps.append(point),
+            **how,
+        )
+
+    def file(self, file: Path, *lines: bytes, after: Point | None = None) -> Backfilled:
+        file.write_bytes(b"".join(lines))
+        return self.backfill.run(sources(str(file), no_s3), after)
+
+    def _put(self, events: Iterable[Event]) -> None:
+        self.put.extend(events)
+
+    def _on_refused(self, one: Refused, text: bytes) -> None:
+        self.refused.append(one)
+        self.kept.append(text)
+
+
+def no_s3() -> "S3Client":
+    raise NotImplementedError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "images.ndjson"
+
+
+def there(image_id: str, version: int = PAST, **more: Any) -> Entry:
+    return Entry(image_id, version, digest="d", guard=version, **more)
+
+
+def test_an_image_gets_a_version_that_loses_against_all_that_may_still_come(file: Path) -> None:
+    run = Run()
+    done = run.file(file, line("a"), b"\n", line("b"))
+    assert (done.new, done.left, done.refused) == (2, {}, 0)
+    assert [(one.image_id, one.version) for one in run.put] == [("a", PAST + 1), ("b", PAST + 2)]
+    assert {one.type for one in run.put} == {"image.uploaded"}
+    assert {one.occurred_at.timestamp() for one in run.put} == {NOW}
+
+
+def test_what_a_line_says_itself_is_kept(file: Path) -> None:
+    run = Run()
+    now = int(NOW * 1_000_000)
+    run.file(
+        file,
+        line("a", version=7, occurred_at="2014-01-01T00:00:00Z", type="image.updated"),
+        line("b", version=now),
+    )
+    a, b = run.put
+    assert (a.version, a.occurred_at.year, a.type) == (7, 2014, "image.updated")
+    assert b.version == now
+
+
+def test_an_image_that_is_there_or_was_deleted_is_left_alone(file: Path) -> None:
+    ended = Entry("ended", PAST, deleted=True, expires_at=int(NOW) - 1)
+    gone = Entry("gone", PAST, deleted=True, expires_at=int(NOW) + 1)
+    run = Run(there("there"), gone, ended)
+    done = run.file(file, line("there"), line("gone", version=PAST + 9), line("ended"))
+    assert [one.image_id for one in run.put] == ["ended"]
+    assert (done.new, done.left) == (1, {"there": 1, "deleted": 1})
+
+
+def test_replacing_puts_what_is_newer_and_nothing_into_an_order_that_others_count(
+    file: Path,
+) -> None:
+    now = int(NOW * 1_000_000)
+    run = Run(
+        there("a"), there("counted", 3), there("counting", 3), there("c", now + 9), replace=True
+    )
+    done = run.file(file, line("a"), line("counted"), line("counting", version=4), line("c"))
+    assert [(one.image_id, one.version) for one in run.put] == [("a", now), ("counting", 4)]
+    assert (done.new, done.replaced, done.left, done.refused) == (0, 2, {"newer_there": 1}, 1)
+    (refused,) = run.refused
+    assert (refused.line, refused.reason) == (2, "version")
+
+
+def test_a_line_that_is_no_image_is_named_and_kept_as_it_was(file: Path) -> None:
+    run = Run()
+    bad = b'{"image_id": "x", "image": {}}\r\n'
+    removal = msgspec.json.encode({"image_id": "x", "type": "image.deleted"}) + b"\n"
+    done = run.file(file, line("a"), b"\n", bad, removal, b"{\n", line("b"))
+    assert [one.image_id for one in run.put] == ["a", "b"]
+    assert [(one.source, one.line) for one in run.refused] == [(str(file), n) for n in (3, 4, 5)]
+    assert run.kept == [bad, removal, b"{\n"]
+    assert "name" in run.refused[0].detail
+    assert "lockstep put" in run.refused[1].detail
+    assert done.refused == 3
+
+
+def test_records_of_another_shape_are_mapped(file: Path) -> None:
+    run = Run(mapping=load_mapping("tate"))
+    run.file(
+        file, b'{"accession": "N1", "title": "Sea", "artist": "Turner"}\n{"accession": "N2"}\n'
+    )
+    (put,) = run.put
+    assert (put.image_id, put.version) == ("N1", PAST + 1)
+    assert "`title`" in run.refused[0].detail
+
+
+def test_it_goes_on_from_where_it_was_and_counts_lines_from_the_files_start(file: Path) -> None:
+    run = Run()
+    lines = [line(f"i{n}") for n in range(2 * LINES_A_STEP + 10)]
+    lines[-1] = b"no image\n"
+    run.file(file, *lines)
+    assert [one.line for one in run.steps] == [LINES_A_STEP, 2 * LINES_A_STEP, len(lines)]
+    again = Run()
+    again.file(file, *lines, after=run.steps[1])
+    assert [one.image_id for one in again.put] == [f"i{2 * LINES_A_STEP + n}" for n in range(9)]
+    assert again.refused == run.refused
+    assert again.refused[0].line == len(lines)
+    with pytest.raises(SourceError, match="go on there"):
+        run.backfill.run(sources(str(file), no_s3), Point("elsewhere", 1))
+
+
+def test_one_image_in_many_lines_is_looked_up_once_and_put_in_their_order(file: Path) -> None:
+    run = Run()
+    run.file(file, *[line("a")] * 150)
+    assert run.table.asked == [1, 1]
+    assert [one.version for one in run.put] == [PAST + n for n in range(1, 151)]
+
+
+class Bucket:
+    """S3, and what is in the bucket `b`."""
+
+    def __init__(self, **objects: bytes) -> None:
+        self._s3 = S3("b")
+        for key, body in objects.items():
+            self._s3.put_object(Bucket="b", Key=key.replace("__", "/"), Body=body)
+
+    def __call__(self) -> "S3Client":
+        return cast("S3Client", self._s3)
+
+
+def test_all_objects_under_a_folder_are_read_in_order_packed_or_not() -> None:
+    bucket = Bucket(
+        all__=b"", all__2=gzip.compress(line("c") + line("d")), all__1=line("a"), allmost=line("x")
+    )
+    run = Run()
+    run.backfill.run(sources("s3://b/all/", bucket))
+    assert [one.image_id for one in run.put] == ["a", "c", "d"]
+    assert run.steps == [Point("s3://b/all/1", 1), Point("s3://b/all/2", 2)]
+    rest = Run()
+    rest.backfill.run(sources("s3://b/all/", bucket), Point("s3://b/all/2", 1))
+    assert [one.image_id for one in rest.put] == ["d"]
+    one = Run()
+    one.backfill.run(sources("s3://b/allmost", bucket))
+    assert [event.image_id for event in one.put] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("s3://b/nowhere", "no such object"), ("s3://b/nowhere/", "nothing is there")],
+)
+def test_an_object_that_is_not_there_is_named(name: str, why: str) -> None:
+    with pytest.raises(SourceError, match=f"{name}: {why}"):
+        Run().backfill.run(sources(name, Bucket()))
+
+
+@pytest.mark.parametrize("cut", [20, -3])
+def test_a_packed_file_that_is_cut_off_is_told_and_what_came_before_is_put(
+    file: Path, cut: int
+) -> None:
+    run = Run()
+    packed = gzip.compress(b"".join(line(f"i{n}") for n in range(3 * LINES_A_STEP)))
+    with pytest.raises(SourceError, match=f"{file}: damaged, or cut off"):
+        run.file(file, packed[:cut])
+    assert len(run.put) == (0 if cut > 0 else 2 * LINES_A_STEP)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"none\.ndjson: No such file"):
+        Run().backfill.run(sources(str(tmp_path / "none.ndjson"), no_s3))
