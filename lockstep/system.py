@@ -270,13 +270,13 @@ class System:
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
         table = None
-        if self.stack.index_from == "DynamoDBStreams":
+        if self.stack.index_from != "Kinesis":
             try:
                 arn = latest_stream(self.clients.dynamodb, self.stack.table)
             except TemplateError as error:
                 raise UnknownBacklogError(str(error)) from error
             table = TableStream(self.clients.dynamodbstreams, arn)
-        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
+        return local_consumers(state, self.stack, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))
