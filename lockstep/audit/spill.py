@@ -3,13 +3,16 @@
 Neither store hands its entries over in an order that the other one has. So each entry goes into
 one of many files, by a hash of its id; then the two files of a part are compared in memory. What
 is held at once is one part of each store.
+
+Nearly all entries are plain: an image of which the version pass compares version and digest. They
+are kept as rows, without an object for each, and compared as sets.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import batched
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,12 +40,30 @@ class Suspect(msgspec.Struct, frozen=True):
     seen: int = 0
 
 
+type _Row = tuple[str, int, str]
+"""Image id, version, digest."""
+
+
+class _Held(msgspec.Struct):
+    """Entries of a part, on their way to disk; `rows` one after the other, in one list."""
+
+    rows: list[str | int]
+    others: list[Entry]
+
+
+class _Part(msgspec.Struct):
+    """One store's entries of a part."""
+
+    rows: set[_Row]
+    others: dict[str, Entry]
+
+
 class Spill:
     """Files in this folder; it may go when the audit is done."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: list[list[Entry]] = [[] for _ in range(_PARTS)]
+        self._held = [_Held([], []) for _ in range(_PARTS)]
         self._count = 0
         self._store: Store = "table"
         self._database = sqlite3.connect(folder / "suspects.db", isolation_level=None)
@@ -60,7 +81,12 @@ class Spill:
             self._store = store
         held = self._held
         for entry in entries:
-            held[hash(entry.image_id) % _PARTS].append(entry)
+            part = held[hash(entry.image_id) % _PARTS]
+            digest = entry.digest
+            if digest is None or entry.guard != entry.version or entry.rest is not None:
+                part.others.append(entry)
+            else:
+                part.rows += (entry.image_id, entry.version, digest)
         self._count += len(entries)
         if self._count >= _HELD:
             self._flush()
@@ -99,28 +125,31 @@ class Spill:
 
     def _flush(self) -> None:
         """What is held goes to disk."""
-        for part, entries in enumerate(self._held):
-            if entries:
-                packed = _encoder.encode(entries)
+        for part, held in enumerate(self._held):
+            if held.rows or held.others:
+                packed = _encoder.encode(held)
                 with self._file(self._store, part).open("ab") as file:
                     file.write(len(packed).to_bytes(4) + packed)
-                entries.clear()
+                held.rows.clear()
+                held.others.clear()
         self._count = 0
 
-    def _read(self, store: Store, part: int) -> Mapping[str, Entry]:
-        """A part's entries of one store, by id; its file goes."""
+    def _read(self, store: Store, part: int) -> _Part:
+        """A part's entries of one store; its file goes."""
         file = self._file(store, part)
-        entries: dict[str, Entry] = {}
+        found = _Part(set(), {})
         if not file.exists():
-            return entries
+            return found
         packed = memoryview(file.read_bytes())
         file.unlink()
         while packed:
             end = 4 + int.from_bytes(packed[:4])
-            # A scan may show an item twice when its partition splits under it: the last one counts.
-            entries.update({entry.image_id: entry for entry in _decoder.decode(packed[4:end])})
+            held = _decoder.decode(packed[4:end])
+            rows: Any = held.rows
+            found.rows.update(zip(rows[0::3], rows[1::3], rows[2::3], strict=True))
+            found.others.update((entry.image_id, entry) for entry in held.others)
             packed = packed[end:]
-        return entries
+        return found
 
     def _file(self, store: Store, part: int) -> Path:
         return self._folder / f"{store}-{part}"
@@ -132,18 +161,21 @@ class Spill:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Entry])
+_decoder = msgspec.msgpack.Decoder(_Held)
 
 
-def _suspects(
-    table: Mapping[str, Entry], index: Mapping[str, Entry], now: float
-) -> Iterator[Suspect]:
-    for image_id, entry in table.items():
-        other = index.get(image_id)
-        if entry == other and not entry.malformed and entry.guard == entry.version:
-            continue
-        if difference(entry, other, now=now) is not None:
-            yield Suspect(image_id, in_table=True, in_index=other is not None)
-    for image_id, entry in index.items():
-        if image_id not in table and difference(None, entry, now=now) is not None:
-            yield Suspect(image_id, in_table=False, in_index=True)
+def _suspects(table: _Part, index: _Part, now: float) -> Iterator[Suspect]:
+    # A row that only one store has differs from whatever the other one has, if anything. (Or a scan
+    # showed an item twice, as it was and as it is, when its partition split under it: a second look
+    # will tell.)
+    in_table = {image_id for image_id, _, _ in table.rows - index.rows}
+    in_index = {image_id for image_id, _, _ in index.rows - table.rows}
+    differing = in_table | in_index
+    for image_id in differing | table.others.keys() | index.others.keys():
+        one, other = table.others.get(image_id), index.others.get(image_id)
+        if image_id in differing or difference(one, other, now=now) is not None:
+            yield Suspect(
+                image_id,
+                in_table=image_id in in_table or one is not None,
+                in_index=image_id in in_index or other is not None,
+            )

@@ -38,7 +38,7 @@ from tests.contract.repair.hand import (
 TATE = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"
 IMAGES = 300  # unless --images says otherwise
 SPOILT = 3  # every so manieth
-AT_ONCE = 500
+AT_ONCE = 100
 
 
 def tate(count: int) -> Iterator[Change]:
