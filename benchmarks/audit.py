@@ -201,7 +201,7 @@ def _instructions(name: str, ids: int) -> int:
             check=True,
             env={"PYTHONHASHSEED": "0"},
         )
-        (line,) = [line for line in log.read_text().splitlines() if "I refs" in line]
+        (line,) = [line for line in log.read_text().splitlines() if "refs:" in line]
     return int(line.rpartition(":")[2].replace(",", ""))
 
 
