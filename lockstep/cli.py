@@ -9,6 +9,7 @@ from lockstep.commands.endings import OneLine
 from lockstep.commands.purge import purge_command
 from lockstep.commands.put import put_command
 from lockstep.commands.quarantine import quarantine_group, redrive_command
+from lockstep.commands.rebuild import rebuild_command
 from lockstep.commands.search import search_command
 from lockstep.commands.status import status_command
 from lockstep.commands.up import down_command, up_command
@@ -28,6 +29,7 @@ main.add_command(import_command)
 main.add_command(status_command)
 main.add_command(audit_command)
 main.add_command(purge_command)
+main.add_command(rebuild_command)
 main.add_command(search_command)
 main.add_command(demo_command)
 main.add_command(quarantine_group)

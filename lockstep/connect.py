@@ -67,6 +67,14 @@ class Clients:
         )
 
     @cached_property
+    def dynamodbstreams(self) -> Any:
+        """The service of the table's stream, without retries: its readers try on by themselves."""
+        config = _config.merge(Config(retries={"total_max_attempts": 1}))
+        return self._session.client(
+            "dynamodbstreams", endpoint_url=self._stack.endpoints.dynamodb, config=config
+        )
+
+    @cached_property
     def s3(self) -> "S3Client":
         """The quarantine's service."""
         client = self._session.client("s3", endpoint_url=self._stack.endpoints.s3, config=_config)

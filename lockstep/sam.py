@@ -4,7 +4,7 @@ from lockstep.stack import Stack
 
 
 def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
-    """Each consumer's environment in this stack, by its name in template.yaml.
+    """Each function's environment in this stack, by its name in template.yaml.
 
     Only what depends on the stack: the rest has its value in the template. A store without an
     endpoint of its own is left to the SDK.
@@ -14,6 +14,8 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "QUARANTINE_BUCKET": stack.bucket,
         "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
         "INDEX_ALIAS": stack.index,
+        "TABLE_CHANGES_STREAM": stack.changes_stream or None,
+        "LIVE_ALIAS": stack.live,
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
     }
@@ -24,6 +26,12 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
 
 
 _NEEDED = {
+    "SearchImages": (
+        "OPENSEARCH_ENDPOINT",
+        "LIVE_ALIAS",
+        "TABLE_NAME",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+    ),
     "WriteToDynamodb": (
         "TABLE_NAME",
         "QUARANTINE_BUCKET",
@@ -33,6 +41,7 @@ _NEEDED = {
     "WriteToEs": (
         "OPENSEARCH_ENDPOINT",
         "INDEX_ALIAS",
+        "TABLE_CHANGES_STREAM",
         "QUARANTINE_BUCKET",
         "AWS_ENDPOINT_URL_S3",
     ),

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -12,24 +12,35 @@ from functions.write_to_es.index import live_alias
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
+# The query side's name: its folder under functions/.
+SEARCH = "search_images"
 # The consumers' names: their folder under functions/, and their prefix in the quarantine.
 CONSUMERS = ("write_to_dynamodb", "write_to_es")
+
+# What feeds the index, as template.yaml names it (docs/index-from.md).
+IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
 
 LOCAL_REGION = "us-east-1"
 # As in template.yaml, whose default the local stack keeps to.
 QUARANTINE_DAYS = 30
+# As in template.yaml: so long an invocation may still write after the aliases were switched.
+FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
 # How much later than a removal a producer may still put an older version of the image
 # (docs/decisions/2026-11-21-the-horizon-allows-for-late-producers.md).
 LATENESS = dt.timedelta(days=1)
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the four services answer; None means the SDK's own address for the region."""
+    """Where the four services answer; None means the SDK's own address for the region.
+
+    `search` is where images are found over HTTP.
+    """
 
     kinesis: str | None
     dynamodb: str | None
     opensearch: str
     s3: str | None
+    search: str | None = None
 
 
 class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +49,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `state` is the local stack's folder, None for a deployed one. `index` is the writing alias;
     readers use the alias `INDEX-live`, which hides tombstones. `functions` gives each consumer's
     name in Lambda. `quarantine_days` is the age up to which a quarantined record may be redriven.
+    `changes_stream` is the Kinesis stream that carries the table's changes, empty if there is none.
     """
 
     endpoints: Endpoints
@@ -49,6 +61,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     functions: dict[str, str]
     state: str | None = None
     quarantine_days: int = QUARANTINE_DAYS
+    index_from: IndexFrom = "Kinesis"
+    changes_stream: str = ""
 
     @property
     def live(self) -> str:
@@ -101,7 +115,12 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
     try:
         return Stack(
             endpoints=Endpoints(
-                kinesis=None, dynamodb=None, opensearch=outputs["OpenSearchEndpoint"], s3=None
+                kinesis=None,
+                dynamodb=None,
+                opensearch=outputs["OpenSearchEndpoint"],
+                s3=None,
+                # A stack that was deployed before the search was has none.
+                search=outputs.get("SearchApi"),
             ),
             stream=outputs["StreamName"],
             table=outputs["TableName"],
@@ -116,6 +135,9 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 )
             ),
             quarantine_days=int(outputs["QuarantineDays"]),
+            # A stack of an earlier release does not say.
+            index_from=msgspec.convert(outputs.get("IndexFrom", "Kinesis"), IndexFrom),
+            changes_stream=outputs.get("TableChangesStreamName", ""),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: was it deployed from template.yaml?"

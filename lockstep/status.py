@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockstep.local.kinesis.backlog import backlog
+from lockstep.local.kinesis.backlog import UnknownBacklogError, backlog
 from lockstep.local.mapping.checkpoints import read_checkpoints
+from lockstep.local.mapping.stream import (
+    AfterSequenceNumber,
+    PositionLostError,
+    Stream,
+    StreamUnavailableError,
+    TrimHorizon,
+)
 from lockstep.stack import CONSUMERS, Endpoints, Stack
 
 if TYPE_CHECKING:
@@ -21,7 +28,8 @@ CAUGHT_UP_UNDER = 1000
 class Behind(msgspec.Struct, frozen=True):
     """How far one consumer is behind: records not processed yet, and the age of the oldest.
 
-    A deployed stack cannot count records: None there. None for the age: it is not known.
+    A deployed stack cannot count records, nor can what reads a table's stream: None there. None
+    for the age: it is not known.
     """
 
     behind_records: int | None
@@ -56,17 +64,24 @@ def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: int) -> S
     )
 
 
-def local_consumers(state: Path, stream: str, *, now: float) -> dict[str, Behind]:
+def local_consumers(
+    state: Path, stream: str, *, now: float, table: Stream | None = None
+) -> dict[str, Behind]:
     """The local consumers, counted record by record.
 
     Args:
         state: the stack's folder.
         stream: its stream.
         now: in seconds since 1970.
+        table: the table's stream, if that is what feeds the index.
     """
     checkpoints = read_checkpoints(state / "checkpoints.db")
     consumers = {}
     for name in CONSUMERS:
+        if name == "write_to_es" and table is not None:
+            # After the table's own consumer: what that one has written by now is seen here.
+            consumers[name] = behind_table(table, checkpoints.get(name, {}), now)
+            continue
         behind = backlog(state / "kinesis.db", stream, checkpoints.get(name, {}))
         oldest = behind.oldest_arrival
         consumers[name] = Behind(
@@ -75,6 +90,29 @@ def local_consumers(state: Path, stream: str, *, now: float) -> dict[str, Behind
             caught_up=behind.records == 0,
         )
     return consumers
+
+
+def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
+    """How far the index is behind the table's stream, which cannot be counted without reading it.
+
+    Raises:
+        UnknownBacklogError: the stream does not answer now.
+    """
+    arrivals: list[int] = []
+    try:
+        for shard in table.shards():
+            done = after.get(shard.shard_id)
+            start = TrimHorizon() if done is None else AfterSequenceNumber(done)
+            read = table.reader(shard.shard_id, start).read(1)
+            arrivals += [record.arrived_at for record in read.records]
+    except (StreamUnavailableError, PositionLostError) as error:
+        raise UnknownBacklogError(f"the backlog cannot be told: {error}") from error
+    oldest = min(arrivals, default=None)
+    return Behind(
+        behind_records=None if arrivals else 0,
+        behind_ms=0 if oldest is None else max(0, round(now * 1000) - oldest),
+        caught_up=not arrivals,
+    )
 
 
 def deployed_consumers(

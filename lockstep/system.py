@@ -25,7 +25,13 @@ from lockstep.backfill import Backfill, Backfilled, Point, Refused, StampOfThePa
 from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
+from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
+from lockstep.rebuild.indices import Indices
+from lockstep.rebuild.items import TableItems
+from lockstep.rebuild.rebuild import Parts, Rebuild
+from lockstep.rebuild.worker import this_worker
 from lockstep.sources import Converter
 from lockstep.stack import LATENESS, Stack, read_local
 from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
@@ -175,6 +181,27 @@ class System:
             on_progress=on_progress,
         )
 
+    def rebuild(self, *, rate: float | None) -> Rebuild:
+        """What builds the index anew; see `Rebuild`. `rate`: read units a second, at most."""
+        stack, clients = self.stack, self.clients
+        pace = None if rate is None else Pace(rate, time.monotonic, time.sleep)
+        options = AuditOptions(rate=rate)
+        indices = Indices(clients.opensearch, stack.index)
+        return Rebuild(
+            Parts(
+                indices=indices,
+                items=TableItems(clients.dynamodb, stack.table, pace),
+                table=TableEntries(clients.dynamodb, stack.table, pace=pace),
+                index=lambda name: IndexEntries(clients.opensearch, name),
+                sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_CLOCK),
+                audit=lambda progress: self.audit(progress, options=options),
+                settled=lambda: self._settled(WATERMARK),
+                time=_TIME,
+                horizon=self.horizon(),
+                worker=this_worker(),
+            )
+        )
+
     def horizon(self) -> dt.timedelta:
         """How long tombstones stay: retention, quarantine's age, producers' lateness."""
         answer = self.clients.kinesis.describe_stream_summary(StreamName=self.stack.stream)
@@ -243,7 +270,14 @@ class System:
             return deployed_consumers(self.clients.cloudwatch, self.stack.functions, now=now)
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
-        return local_consumers(state, self.stack.stream, now=time.time())
+        table = None
+        if self.stack.index_from == "DynamoDBStreams":
+            try:
+                arn = latest_stream(self.clients.dynamodb, self.stack.table)
+            except TemplateError as error:
+                raise UnknownBacklogError(str(error)) from error
+            table = TableStream(self.clients.dynamodbstreams, arn)
+        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))

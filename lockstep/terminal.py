@@ -1,5 +1,6 @@
 """What a person sees: one console for answers, one for the rest, and nothing raw from outside."""
 
+import html
 import re
 from collections.abc import Iterable
 
@@ -24,10 +25,10 @@ def printable(text: str) -> str:
 
 
 def highlighted(fragment: str) -> Text:
-    """A search highlight: what stands in `<em>` is bold."""
+    """A search highlight, which is HTML with no other markup: what stands in `<em>` is bold."""
     text = Text()
     for position, part in enumerate(_EMPHASIS.split(fragment)):
-        text.append(printable(part), style="bold yellow" if position % 2 else "")
+        text.append(printable(html.unescape(part)), style="bold yellow" if position % 2 else "")
     return text
 
 

@@ -4,32 +4,35 @@ Each word of the query may be found in its own way, anywhere in the image: that 
 catch-all field is for. What the image is called counts most. Fields and analysis: docs/search.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 # OpenSearch refuses queries of more than 1,024 clauses: of this many words, each with its forms
-# and typos in two fields, come fewer.
+# and what it may be meant for in two fields, come fewer.
 MAX_TOKENS = 32
-TYPOS_PER_WORD = 10
-# Letters that may be wrong: none in the shortest words, whose neighbours are other words.
-TYPOS = "AUTO:4,8"
 # Up to two words: each must be found. Above, a quarter of them may be missing.
 MOST_WORDS = "2<-25%"
 
 CATCH_ALL = "everything"
 
+type Near = Mapping[str, Sequence[str]]
+"""By word of a query, what it may be meant for, too."""
 
-def ranked(text: str, words: Sequence[str]) -> dict[str, Any]:
+AS_TYPED: Near = MappingProxyType({})
+
+
+def ranked(text: str, words: Sequence[str], near: Near = AS_TYPED) -> dict[str, Any]:
     """The query for images that hold these words of a text, the likeliest first."""
     together = " ".join(words)
     found_somewhere = [
-        _words(CATCH_ALL, words),
+        _words(CATCH_ALL, words, near),
         # Of an address only the file's name is made of words: the rest is the same for many.
         {"match": {"url.file": {"query": together, "operator": "and"}}},
         {"term": {"url": text}},
     ]
     closer = [
-        _words("name", words, boost=3),
+        _words("name", words, near, boost=3),
         {"match_phrase": {"name": {"query": together, "slop": 2, "boost": 4}}},
         {"term": {"name.keyword": {"value": text, "boost": 100}}},
         {"term": {"image_id": {"value": text, "boost": 100}}},
@@ -37,7 +40,7 @@ def ranked(text: str, words: Sequence[str]) -> dict[str, Any]:
     return {"bool": {"must": {"bool": {"should": found_somewhere}}, "should": closer}}
 
 
-def marking(field: str, words: Iterable[str]) -> dict[str, Any]:
+def marking(field: str, words: Iterable[str], near: Near = AS_TYPED) -> dict[str, Any]:
     """What to mark in a field that was found through the catch-all: the same, in its own words."""
     ways = [
         way
@@ -45,22 +48,22 @@ def marking(field: str, words: Iterable[str]) -> dict[str, Any]:
         for way in (
             _form(field, word),
             {"match_bool_prefix": {field: {"query": word, "operator": "and"}}},
-            _typo(field, word),
+            *mistyped(field, word, near),
         )
     ]
     return {"bool": {"should": ways}}
 
 
-def _words(field: str, words: Iterable[str], boost: float = 1) -> dict[str, Any]:
+def _words(field: str, words: Iterable[str], near: Near, boost: float = 1) -> dict[str, Any]:
     """Most of the words in this field, each in its own way."""
-    clauses = [_word(field, word) for word in words]
+    clauses = [_word(field, word, near) for word in words]
     return {"bool": {"should": clauses, "minimum_should_match": MOST_WORDS, "boost": boost}}
 
 
-def _word(field: str, word: str) -> dict[str, Any]:
-    """One word: as it is, in another form, as a beginning, with a typo; the best way counts."""
+def _word(field: str, word: str, near: Near) -> dict[str, Any]:
+    """One word: as it is, in another form, as a beginning, mistyped; the best way counts."""
     beginning = {"match": {f"{field}.prefix": {"query": word, "operator": "and", "boost": 0.5}}}
-    ways = [_as_it_is(field, word), _form(field, word), beginning, _typo(field, word)]
+    ways = [_as_it_is(field, word), _form(field, word), beginning, *mistyped(field, word, near)]
     return {"dis_max": {"queries": ways}}
 
 
@@ -72,12 +75,9 @@ def _form(field: str, word: str) -> dict[str, Any]:
     return {"match": {f"{field}.stem": {"query": word, "operator": "and"}}}
 
 
-def _typo(field: str, word: str) -> dict[str, Any]:
-    typo = {
-        "query": word,
-        "operator": "and",
-        "fuzziness": TYPOS,
-        "max_expansions": TYPOS_PER_WORD,
-        "boost": 0.5,
-    }
-    return {"match": {field: typo}}
+def mistyped(field: str, word: str, near: Near) -> list[dict[str, Any]]:
+    """Ways to find what a word may be meant for; less than anything that was typed."""
+    return [
+        {"match": {field: {"query": other, "operator": "and", "boost": 0.4}}}
+        for other in near.get(word, ())
+    ]

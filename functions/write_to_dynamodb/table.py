@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 PURGED_BY = "expires_at"
 
 
-def ensure_table(client: "DynamoDBClient", name: str) -> None:
+def ensure_table(client: "DynamoDBClient", name: str, *, streams: bool = False) -> None:
     """Create the table unless it is there, with tombstones purged once they expire.
 
-    A table of that name with another key is left as it is: `ImageTable.check` tells.
+    A table of that name with another key is left as it is: `ImageTable.check` tells. With
+    `streams` its changes can be read, from now on; a stream that is there stays.
     """
     with suppress(client.exceptions.ResourceInUseException):
         client.create_table(
@@ -31,4 +32,10 @@ def ensure_table(client: "DynamoDBClient", name: str) -> None:
         client.update_time_to_live(
             TableName=name,
             TimeToLiveSpecification={"Enabled": True, "AttributeName": PURGED_BY},
+        )
+    there = client.describe_table(TableName=name)["Table"].get("StreamSpecification", {})
+    if streams and not there.get("StreamEnabled"):
+        client.update_table(
+            TableName=name,
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )

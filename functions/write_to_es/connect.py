@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth
+from opensearchpy import OpenSearch
 from opensearchpy.exceptions import SerializationError, TransportError
 from urllib3 import Timeout
 
+from doors import opensearch
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 
 if TYPE_CHECKING:
@@ -22,37 +22,15 @@ REQUEST_SECONDS = CONNECT_SECONDS + READ_SECONDS
 # OpenSearch repeats whole values in its reasons; a detail must fit a log line.
 LONGEST_DETAIL = 600
 
-# AWS's own hosts take signed requests only.
-_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
-_SERVICE = "es"
-
 
 def connect(endpoint: str, region: str | None, credentials: "Credentials | None") -> OpenSearch:
-    """A client that tries once and gives up after `REQUEST_SECONDS`.
-
-    Args:
-        endpoint: URL; a bare host, as CloudFormation names a domain's endpoint, means https.
-        region: of a domain of AWS.
-        credentials: to sign with, where the host is AWS's; botocore keeps them fresh.
+    """A client that tries once and gives up after `REQUEST_SECONDS`; see `doors.opensearch`.
 
     Raises:
         MisconfiguredError: the host is AWS's, and there is nothing to sign with.
     """
-    url = endpoint if "://" in endpoint else f"https://{endpoint}"
-    signer = None
-    if (urlsplit(url).hostname or "").endswith(_AWS_HOSTS):
-        if credentials is None or region is None:
-            raise MisconfiguredError(
-                f"{url} takes signed requests only: set AWS credentials and a region"
-            )
-        signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
-    return OpenSearch(
-        [url],
-        http_auth=signer,
-        timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        max_retries=0,
-        retry_on_status=(),
-    )
+    timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    return opensearch.client(endpoint, region, credentials, timeout=timeout)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from shared.sink import MisconfiguredError
 LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
 # Creating an index waits for the cluster's state; a deployment has time.
 _PATIENCE = {"request_timeout": 30}
-_REBUILD = "this takes a new index (docs/search.md, Changing it)"
+_REBUILD = "this takes a new index: `lockstep rebuild` (docs/rebuild.md)"
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -191,7 +191,7 @@ def _cannot_create(alias: str, error: RequestError) -> MisconfiguredError:
 
 def _complete(client: OpenSearch, alias: str, there: Mapping[str, Any]) -> Added | Unchanged:
     """Add what the one index behind the alias lacks."""
-    index = _only_index(alias, there)
+    index = only_index(alias, there)
     # All of them, before anything is added: an index that is half ours is left alone.
     lacks = [
         one.path if isinstance(one, Missing) else _give_up(alias, index, one)
@@ -225,8 +225,12 @@ def _complete(client: OpenSearch, alias: str, there: Mapping[str, Any]) -> Added
     return Added(index, tuple(lacks)) if lacks else Unchanged(index)
 
 
-def _only_index(alias: str, there: Mapping[str, Any]) -> str:
-    """The index behind the alias, when there is exactly one and it is written to."""
+def only_index(alias: str, there: Mapping[str, Any]) -> str:
+    """The index behind the alias, of those that OpenSearch shows for it.
+
+    Raises:
+        MisconfiguredError: there is not exactly one, or it may not be written to.
+    """
     if alias in there:
         raise MisconfiguredError(
             f"{alias} is an index, not an alias: it was made by a write without this deployment; "

@@ -14,7 +14,7 @@ from lockstep import demo
 from lockstep.commands.endings import NO
 from lockstep.commands.options import json_option
 from lockstep.commands.search import show_search
-from lockstep.commands.up import start_in_background
+from lockstep.commands.up import index_from_option, start_in_background
 from lockstep.converters import load_mapping
 from lockstep.local.up import down
 from lockstep.producer import Stamp
@@ -27,13 +27,14 @@ DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 
 @click.command("demo")
 @json_option
+@index_from_option
 @click.option(
     "--data",
     type=click.File("rb"),
     default=str(DATA),
     help="Another file of the shape of data/tate-2000.ndjson.",
 )
-def demo_command(data: BinaryIO, *, as_json: bool) -> None:
+def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     """Everything once, on real data, in a scratch folder: up, put, catch up, audit, search."""
 
     def tell(step: str, seconds: float, said: str) -> None:
@@ -46,7 +47,12 @@ def demo_command(data: BinaryIO, *, as_json: bool) -> None:
     state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
     try:
         with steps.step("up") as said:
-            stack = start_in_background(state, console=Console(quiet=True), dies_with_us=True)
+            stack = start_in_background(
+                state,
+                ["--index-from", index_from],
+                console=Console(quiet=True),
+                dies_with_us=True,
+            )
             said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
         events = read_events(lines(data), Stamp(), load_mapping("tate"))
         found = demo.run(System(stack), events, steps)

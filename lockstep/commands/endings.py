@@ -22,6 +22,8 @@ from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.processes import LocalStackError
 from lockstep.producer import PutError
+from lockstep.rebuild.indices import SomebodyElseError
+from lockstep.rebuild.rebuild import NotFinishedError, NotSwitchedError
 from lockstep.stack import StackNotFoundError
 from lockstep.terminal import notes, printable
 from shared.sink import SinkError
@@ -55,6 +57,9 @@ class OneLine(click.Group):
             MappingError,
             SourceError,
             PutError,
+            NotFinishedError,
+            NotSwitchedError,
+            SomebodyElseError,
             SinkError,
             StoreUnreadableError,
             DemoError,

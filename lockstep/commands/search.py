@@ -15,7 +15,11 @@ from lockstep.terminal import answers, highlighted, print_json, printable
 @json_option
 @click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)
 def search_command(text: str, name: str | None, state: Path, size: int, *, as_json: bool) -> None:
-    """Find images: by name, by any field, with typos; best first."""
+    """Find images: by name, by any field, with typos; best first.
+
+    TEXT may hold "a phrase", -without, artist:turner and begin*; put -- in front of a TEXT that
+    begins with a dash.
+    """
     found = connected(name, state).search(text, size=size)
     if as_json:
         print_json(found)
@@ -26,9 +30,9 @@ def search_command(text: str, name: str | None, state: Path, size: int, *, as_js
 def show_search(found: SearchResult) -> None:
     """Search results as a person reads them: the name, and where else the words were found."""
     for hit in found.hits:
-        name = hit.highlights.get("name", [hit.name])[0]
-        answers.print(highlighted(name), f" {hit.image_id}", sep="")
+        answers.print(highlighted(hit.name_html), f" {hit.image_id}", sep="")
         for field, fragments in hit.highlights.items():
-            if field != "name":
-                answers.print(f"  {printable(field)}: ", highlighted(" … ".join(fragments)), sep="")
+            answers.print(f"  {printable(field)}: ", highlighted(" … ".join(fragments)), sep="")
+    if found.did_you_mean is not None:
+        answers.print(f"did you mean: {printable(found.did_you_mean)}")
     answers.print(f"{found.total:,} found" if found.total else "nothing found")

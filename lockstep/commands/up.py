@@ -1,7 +1,7 @@
 """`lockstep up` and `lockstep down`: the whole system on this machine, and its end."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -13,13 +13,32 @@ from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.prepare import prepare
 from lockstep.local.processes import HOST, check_address, dying_with_parent
-from lockstep.local.up import Ended, detach, down, local_consumers, local_servers, up
-from lockstep.stack import Stack
+from lockstep.local.up import (
+    Ended,
+    Parts,
+    detach,
+    down,
+    local_consumers,
+    local_search,
+    local_servers,
+    up,
+)
+from lockstep.stack import IndexFrom, Stack
 from lockstep.system import System
 from lockstep.terminal import answers, notes
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2
+# The third way needs a service that nobody offers for one machine.
+ROUTES: Mapping[str, IndexFrom] = {"kinesis": "Kinesis", "dynamodb-streams": "DynamoDBStreams"}
+
+index_from_option = click.option(
+    "--index-from",
+    type=click.Choice(list(ROUTES)),
+    default="kinesis",
+    show_default=True,
+    help="What feeds the index: the image stream, or the table's own.",
+)
 
 
 @click.command("up")
@@ -41,16 +60,24 @@ SHARDS = 2
     show_default=True,
     help="Of this machine. Whoever reaches it can read and write everything.",
 )
+@index_from_option
 @click.option(
     "--limits", is_flag=True, help="Throttle each shard as AWS does: 1,000 records, 1 MiB a second."
 )
 def up_command(
-    state: Path, shards: int, host: str, *, fresh: bool, detach: bool, limits: bool
+    state: Path,
+    shards: int,
+    host: str,
+    index_from: str,
+    *,
+    fresh: bool,
+    detach: bool,
+    limits: bool,
 ) -> None:
     """The whole system on this machine, until Ctrl-C."""
     check_address(host)
     if detach:
-        words = ["--listen", host, "--shards", str(shards)]
+        words = ["--listen", host, "--shards", str(shards), "--index-from", index_from]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
         start_in_background(state, words, console=answers)
         return
@@ -60,9 +87,10 @@ def up_command(
             user_cache_path("lockstep"), progress_on(answers), host, limits=limits
         ),
         prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
-        consumers=local_consumers(),
+        consumers=lambda folder: [*local_consumers()(folder), *local_search(host)(folder)],
         console=answers,
         fresh=fresh,
+        parts=Parts(index_from=ROUTES[index_from]),
     )
 
 

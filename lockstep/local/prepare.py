@@ -23,7 +23,7 @@ def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
         clients.kinesis.increase_stream_retention_period(
             StreamName=stack.stream, RetentionPeriodHours=RETENTION_HOURS
         )
-    ensure_table(clients.dynamodb, stack.table)
+    ensure_table(clients.dynamodb, stack.table, streams=stack.index_from == "DynamoDBStreams")
     ensure_index(clients.opensearch, stack.index)
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists

@@ -47,7 +47,9 @@ from lockstep.local.processes import (
 from lockstep.stack import (
     CONSUMERS,
     LOCAL_REGION,
+    SEARCH,
     Endpoints,
+    IndexFrom,
     Stack,
     read_local,
     write_local,
@@ -61,6 +63,7 @@ CHILDREN = "children.json"
 PORTS = "ports.json"
 DETACHED_LOG = "up.log"
 STACK = "stack.json"
+GATEWAY = f"gateway-{SEARCH}"
 
 # A loaded machine of two cores needs about twenty seconds for OpenSearch.
 READY_SECONDS = 120.0
@@ -94,7 +97,9 @@ class Parts:
     table: str = "lockstep-images"
     index: str = "images"
     bucket: str = "lockstep-quarantine"
+    changes_stream: str = "lockstep-table-changes"
     region: str = LOCAL_REGION
+    index_from: IndexFrom = "Kinesis"
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -118,7 +123,7 @@ def local_servers(
         hosts = dict.fromkeys(("opensearch", "dynamodb", "s3", "kinesis"), host)
         before = _read(state / PORTS, dict[str, int]) or {}
         ports = free_ports([*hosts, "opensearch-transport"], before, hosts)
-        _write(state / PORTS, ports)
+        _write(state / PORTS, before | ports)
         transport = ports["opensearch-transport"]
         kinesis = [
             "lockstep.local.kinesis",
@@ -151,8 +156,30 @@ def local_consumers(functions: Sequence[str] = CONSUMERS) -> Services:
     return services
 
 
+def local_search(host: str = HOST) -> Services:
+    """The query side over HTTP, on `host`, on the port of the last time."""
+
+    def services(state: Path) -> Sequence[Service]:
+        before = _read(state / PORTS, dict[str, int]) or {}
+        ports = free_ports([SEARCH], before, {SEARCH: host})
+        _write(state / PORTS, before | ports)
+        words = ["lockstep.local.gateway", "--state", str(state), "--function", SEARCH]
+        words += ["--host", host, "--port", str(ports[SEARCH])]
+        return [
+            python_service(GATEWAY, state, words, port=ports[SEARCH], host=host, health="/health")
+        ]
+
+    return services
+
+
 def python_service(
-    name: str, state: Path, module: Sequence[str], port: int | None = None, host: str = HOST
+    name: str,
+    state: Path,
+    module: Sequence[str],
+    *,
+    port: int | None = None,
+    host: str = HOST,
+    health: str = "/",
 ) -> Service:
     """A module of Lockstep's as a service; its log is written line by line."""
     return Service(
@@ -163,6 +190,7 @@ def python_service(
         log=state / "logs" / f"{name}.log",
         port=port,
         host=host,
+        health=health,
     )
 
 
@@ -184,7 +212,7 @@ def up(
         state: where everything lies; made if missing. Writes stack.json there once all answer.
         servers: services called kinesis, dynamodb, opensearch and s3.
         prepare: makes what is not there yet: stream, table, index and aliases, bucket.
-        consumers: started when all that is ready.
+        consumers: started when all that is ready; one called `GATEWAY` serves the search.
         console: for people.
         fresh: empty the folder first.
         parts: names, if not the usual ones.
@@ -211,6 +239,9 @@ def up(
             write_local(stack, state)
             supervisor.start(consumers(state))
             supervisor.wait_until_ready()
+            # Where the search answers is known now; it had to know the others first.
+            stack = _stack(state, parts or Parts(), supervisor.children)
+            write_local(stack, state)
             signals.raising = False
             _announce(state, ready=True)
             console.print(endpoints(stack))
@@ -300,7 +331,11 @@ def endpoints(stack: Stack) -> Table:
     table.add_row("kinesis", at.kinesis, "stream", stack.stream)
     table.add_row("dynamodb", at.dynamodb, "table", stack.table)
     table.add_row("opensearch", at.opensearch, "index", f"{stack.index}, {stack.live}")
+    if stack.index_from != "Kinesis":
+        table.add_row("", "", "fed from", stack.index_from)
     table.add_row("s3", at.s3, "bucket", stack.bucket)
+    if at.search is not None:
+        table.add_row("search", at.search, "try", "/images?q=thames")
     return table
 
 
@@ -402,8 +437,9 @@ class _Supervisor:
 def _stack(state: Path, parts: Parts, children: dict[str, Child]) -> Stack:
     services = {name: child.service for name, child in children.items()}
     at = {name: f"http://{one.host}:{one.port}" for name, one in services.items()}
+    engines = (at["kinesis"], at["dynamodb"], at["opensearch"], at["s3"])
     return Stack(
-        endpoints=Endpoints(at["kinesis"], at["dynamodb"], at["opensearch"], at["s3"]),
+        endpoints=Endpoints(*engines, search=at.get(GATEWAY)),
         stream=parts.stream,
         table=parts.table,
         index=parts.index,
@@ -411,6 +447,8 @@ def _stack(state: Path, parts: Parts, children: dict[str, Child]) -> Stack:
         region=parts.region,
         functions={name: name for name in CONSUMERS},
         state=str(state),
+        index_from=parts.index_from,
+        changes_stream=parts.changes_stream,
     )
 
 

@@ -7,19 +7,20 @@ wrong is an item in the list.
 
 import datetime as dt
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 from types_boto3_kinesis import KinesisClient
 
+from functions.write_to_es.table_changes import envelope_of
 from lockstep.local.mapping.batch import Entry, payload
 from lockstep.local.mapping.core import Advance, Discard, Finished, Invoke, Read, Shard, Wait
 from lockstep.local.mapping.invocation import Place, entry
 from lockstep.local.mapping.response import Answer, Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import AfterSequenceNumber, KinesisStream, TrimHorizon
+from lockstep.local.mapping.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
 from lockstep.producer import Producer
 from shared.change import Change
 from shared.deliver import Clock, Delivery, deliver
@@ -120,11 +121,13 @@ class Consumer:
     name: Name
     sink: Troubled
     quarantine: Quarantine
-    stream: KinesisStream
+    stream: Stream
     settings: Settings
     place: Place
     checkpoints: dict[str, str] = field(default_factory=dict)
     invocations: int = 0
+    entry: Callable[[StreamRecord, Place], Entry] = entry
+    changes_stream: str | None = None
 
     def drain(self, *, now: float) -> float:
         """Deliver all there is, shard by shard; the time afterwards."""
@@ -146,7 +149,7 @@ class Consumer:
                     return now
                 case Read(limit):
                     read = reader.read(limit)
-                    entries = [entry(record, place) for record in read.records]
+                    entries = [self.entry(record, place) for record in read.records]
                     drained = not entries and not read.behind
                     shard.took(entries, behind=read.behind, ended=read.ended, now=now)
                 case Invoke(entries):
@@ -162,7 +165,7 @@ class Consumer:
                 case Discard() as discard:
                     raise AssertionError(f"given up: {discard}")
 
-    def deliver(self, records: Iterable[Mapping[str, Any]]) -> Delivery:
+    def deliver(self, records: Sequence[Mapping[str, Any]]) -> Delivery:
         """One invocation's worth, as the function's door does it."""
         clock = Clock(
             remaining=lambda: 60.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0
@@ -174,6 +177,7 @@ class Consumer:
             function=self.name,
             horizon=HORIZON,
             clock=clock,
+            envelope=envelope_of(records, self.changes_stream),
         )
 
     def _invoke(self, entries: tuple[Entry, ...]) -> Answer:

@@ -8,12 +8,15 @@ from tests.package.tools import FUNCTIONS, ROOT, imports
 
 # Lambda takes 250 MB; what is far below starts fast. Most of the index's is what opensearch-py
 # wants installed and never imports.
-LARGEST_MB = {"WriteToDynamodb": 8, "WriteToEs": 40, "IndexOnDeployment": 40}
+LARGEST_MB = {"WriteToDynamodb": 8, "WriteToEs": 40, "IndexOnDeployment": 40, "SearchImages": 40}
 HANDLERS = {
     "WriteToDynamodb": "functions.write_to_dynamodb.handler.handle",
     "WriteToEs": "functions.write_to_es.handler.handle",
     "IndexOnDeployment": "functions.write_to_es.index_on_deployment.handle",
+    "SearchImages": "functions.search_images.handler.handle",
 }
+# By its name in template.yaml: its folder.
+FOLDERS = {**FUNCTIONS, "SearchImages": "search_images"}
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -24,7 +27,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize(("function", "folder"), FUNCTIONS.items())
+@pytest.mark.parametrize(("function", "folder"), FOLDERS.items())
 def test_an_artifact_holds_its_function_and_the_shared_rules_as_they_are_here(
     built: Path, function: str, folder: str
 ) -> None:
@@ -35,7 +38,15 @@ def test_an_artifact_holds_its_function_and_the_shared_rules_as_they_are_here(
     assert _files(built / function / "shared") == rules
 
 
-@pytest.mark.parametrize(("function", "folder"), FUNCTIONS.items())
+@pytest.mark.parametrize("function", ["WriteToEs", "IndexOnDeployment", "SearchImages"])
+def test_what_doors_share_is_in_the_artifacts_that_need_it(built: Path, function: str) -> None:
+    ours = _files(ROOT / "doors")
+    del ours["pyproject.toml"]
+    assert _files(built / function / "doors") == ours
+    assert not (built / "WriteToDynamodb" / "doors").exists()
+
+
+@pytest.mark.parametrize(("function", "folder"), FOLDERS.items())
 def test_an_artifact_holds_nothing_else_of_ours_and_no_boto3(
     built: Path, function: str, folder: str
 ) -> None:
@@ -75,4 +86,4 @@ def test_the_table_and_the_index_are_built_with_the_same_pinned_versions(built: 
             path.name.removesuffix(".dist-info").replace("-", "==").lower()
             for path in (built / function).glob("*.dist-info")
         }
-        assert installed - {"lockstep_shared==0.1.0"} <= pinned
+        assert installed - {"lockstep_shared==0.1.0", "lockstep_doors==0.1.0"} <= pinned

@@ -2,9 +2,9 @@
 
 from samtranslator.yaml_helper import yaml_parse
 
-from lockstep.local.mapping.template import function_mapping
+from lockstep.local.mapping.template import function_named
 from lockstep.sam import env_vars
-from lockstep.stack import CONSUMERS, Endpoints, Stack
+from lockstep.stack import CONSUMERS, SEARCH, Endpoints, Stack
 from tests.package.tools import FUNCTIONS, TEMPLATE
 
 
@@ -17,6 +17,8 @@ def _stack(endpoints: Endpoints) -> Stack:
         bucket="a-bucket",
         region="us-east-1",
         functions={consumer: consumer for consumer in CONSUMERS},
+        changes_stream="some-changes" if endpoints.kinesis else "",
+        index_from="KinesisDataStreamsForDynamoDB" if endpoints.kinesis else "Kinesis",
     )
 
 
@@ -46,15 +48,28 @@ def test_a_local_stacks_functions_meet_its_engines() -> None:
         "WriteToEs": {
             "OPENSEARCH_ENDPOINT": "http://127.0.0.1:3",
             "INDEX_ALIAS": "an-alias",
+            "TABLE_CHANGES_STREAM": "some-changes",
             "QUARANTINE_BUCKET": "a-bucket",
             "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:4",
+        },
+        "SearchImages": {
+            "OPENSEARCH_ENDPOINT": "http://127.0.0.1:3",
+            "LIVE_ALIAS": "an-alias-live",
+            "TABLE_NAME": "a-table",
+            "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:2",
         },
     }
 
 
 def test_a_deployed_stacks_services_are_left_to_the_sdk() -> None:
     variables = {name for function in env_vars(DEPLOYED).values() for name in function}
-    assert variables == {"TABLE_NAME", "QUARANTINE_BUCKET", "OPENSEARCH_ENDPOINT", "INDEX_ALIAS"}
+    assert variables == {
+        "TABLE_NAME",
+        "QUARANTINE_BUCKET",
+        "OPENSEARCH_ENDPOINT",
+        "INDEX_ALIAS",
+        "LIVE_ALIAS",
+    }
 
 
 def test_only_what_the_template_names_is_said() -> None:
@@ -66,9 +81,9 @@ def test_only_what_the_template_names_is_said() -> None:
         )
 
 
-def test_it_agrees_with_what_the_local_event_source_mapping_gives_the_functions() -> None:
-    for function, consumer in FUNCTIONS.items():
-        given = function_mapping(TEMPLATE, consumer, LOCAL).function.environment
+def test_it_agrees_with_what_the_functions_get_on_one_machine() -> None:
+    for function, name in {**FUNCTIONS, "SearchImages": SEARCH}.items():
+        given = function_named(TEMPLATE, name, LOCAL).environment
         said = env_vars(LOCAL)[function]
         assert {name for name in said if name in given and given[name] != said[name]} == set()
         assert {name for name in said if name not in given} <= ENDPOINTS

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from functions.search_images.search import Asked, page
+from functions.search_images.suggest import suggest
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.connect import Clients
@@ -85,6 +87,20 @@ def test_the_deployment_asks_only_for_what_its_role_allows(
     asked = _asked(caplog)
     assert {method for method, _ in asked} == {"GET", "PUT"}
     assert _refused(asked, _allowed(template, "IndexOnDeploymentRole", alias)) == set()
+
+
+def test_the_search_asks_only_for_what_its_role_allows(
+    template: Mapping[str, Any], stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Clients(stack).opensearch
+    index = ImageIndex(client, stack.index, longest_request=5)
+    index.send([change(f"S{at}", 1, image=image("Searched")) for at in range(3)])
+    client.indices.refresh(index=stack.index)
+    caplog.clear()
+    first = page(client, stack.live, Asked(text="searched"), size=1)
+    assert page(client, stack.live, Asked(text="searched"), size=1, after=first.next).hits
+    assert suggest(client, stack.live, "sear").suggestions
+    assert _asked(caplog) == _allowed(template, "SearchImagesRole", stack.index)
 
 
 def test_the_indexs_consumer_asks_only_for_what_its_role_allows(

@@ -5,13 +5,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
-from lockstep.stack import LATENESS, QUARANTINE_DAYS, read_deployed
+from functions.write_to_es.table_changes import VIEW
+from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
@@ -54,24 +57,42 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _allowed(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+# A stack with a key of its own and Dashboards, whose index is fed in the first way.
+USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis"})
+
+
+def _allowed(
+    document: Mapping[str, Any], conditions: AbstractSet[str]
+) -> Iterator[tuple[str, str]]:
     for statement in document["Statement"]:
-        # Conditional statements are there with a key of one's own, or with Dashboards.
-        said = statement["Fn::If"][1] if "Fn::If" in statement else statement
+        said = _chosen(statement, conditions)
+        if said == NO_VALUE:
+            continue
         assert said["Effect"] == "Allow"
         for action in _listed(said["Action"]):
-            for resource in _listed(said["Resource"]):
+            for resource in _listed(_chosen(said["Resource"], conditions)):
                 yield action, _plain(resource)
 
 
-def _permissions(template: Template, function: str) -> set[tuple[str, str]]:
+def _chosen(value: Any, conditions: AbstractSet[str]) -> Any:
+    """What a value is where these conditions hold."""
+    while isinstance(value, dict) and "Fn::If" in value:
+        condition, then, otherwise = value["Fn::If"]
+        value = then if condition in conditions else otherwise
+    return value
+
+
+def _permissions(
+    template: Template, function: str, conditions: AbstractSet[str] = USUAL
+) -> set[tuple[str, str]]:
     """Action and resource of all that a function may do."""
-    return _permissions_of(
-        template, _plain(_properties(template, function)["Role"])[: -len(".Arn")]
-    )
+    role = _plain(_properties(template, function)["Role"])[: -len(".Arn")]
+    return _permissions_of(template, role, conditions)
 
 
-def _permissions_of(template: Template, role_name: str) -> set[tuple[str, str]]:
+def _permissions_of(
+    template: Template, role_name: str, conditions: AbstractSet[str] = USUAL
+) -> set[tuple[str, str]]:
     """Action and resource of all that a role may do."""
     role = _properties(template, role_name)
     documents = [policy["PolicyDocument"] for policy in role["Policies"]]
@@ -79,7 +100,7 @@ def _permissions_of(template: Template, role_name: str) -> set[tuple[str, str]]:
         _properties(template, managed["Ref"])["PolicyDocument"]
         for managed in role.get("ManagedPolicyArns", [])
     ]
-    return {permission for document in documents for permission in _allowed(document)}
+    return {permission for document in documents for permission in _allowed(document, conditions)}
 
 
 def test_cfn_lint_finds_nothing_in_what_is_rendered(template: Template, tmp_path: Path) -> None:
@@ -108,17 +129,28 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "WriteToDynamodbRole": [{"Ref": "ConsumerPolicy"}],
         "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
         "IndexOnDeploymentRole": [],
+        "SearchImagesRole": [],
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
     }
 
 
+READ_KINESIS = (
+    "kinesis:DescribeStream",
+    "kinesis:DescribeStreamSummary",
+    "kinesis:GetRecords",
+    "kinesis:GetShardIterator",
+    "kinesis:ListShards",
+)
+READ_TABLE_STREAM = (
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+)
+READ_IMAGE_STREAM = {(action, "ImageStream.Arn") for action in READ_KINESIS}
+
 CONSUMER = TRACE | {
-    ("kinesis:DescribeStream", "ImageStream.Arn"),
-    ("kinesis:DescribeStreamSummary", "ImageStream.Arn"),
-    ("kinesis:GetRecords", "ImageStream.Arn"),
-    ("kinesis:GetShardIterator", "ImageStream.Arn"),
-    ("kinesis:ListShards", "ImageStream.Arn"),
     ("kms:Decrypt", "KmsKeyArn"),
     ("kms:GenerateDataKey", "KmsKeyArn"),
     ("s3:ListBucket", "QuarantineBucket.Arn"),
@@ -127,7 +159,7 @@ CONSUMER = TRACE | {
 
 
 def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
-    assert _permissions(template, "WriteToDynamodb") == CONSUMER | {
+    assert _permissions(template, "WriteToDynamodb") == CONSUMER | READ_IMAGE_STREAM | {
         ("dynamodb:DescribeTable", "ImageTable.Arn"),
         ("dynamodb:PartiQLInsert", "ImageTable.Arn"),
         ("dynamodb:PartiQLUpdate", "ImageTable.Arn"),
@@ -137,8 +169,20 @@ def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template)
     }
 
 
-def test_the_indexs_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
-    assert _permissions(template, "WriteToEs") == CONSUMER | {
+@pytest.mark.parametrize(
+    ("condition", "reads"),
+    [
+        ("FromKinesis", READ_IMAGE_STREAM),
+        ("FromTableStream", {(one, "${ImageTable.Arn}/stream/*") for one in READ_TABLE_STREAM}),
+        ("FromChangesStream", {(one, "TableChangesStream.Arn") for one in READ_KINESIS}),
+    ],
+)
+def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
+    template: Template, condition: str, reads: set[tuple[str, str]]
+) -> None:
+    assert _permissions(
+        template, "WriteToEs", {"HasKey", "HasDashboards", condition}
+    ) == CONSUMER | reads | {
         ("es:ESHttpGet", "domain:${IndexAlias}"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_bulk"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_mget"),
@@ -164,14 +208,95 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
     }
 
 
-@pytest.mark.parametrize(("function", "batch_size"), [("WriteToDynamodb", 100), ("WriteToEs", 500)])
-def test_a_mapping_loses_nothing_and_waits_for_nobody(
-    template: Template, function: str, batch_size: int
+def test_the_search_may_read_what_is_not_deleted_and_one_item_and_write_nothing(
+    template: Template,
 ) -> None:
-    age = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
-    assert _properties(template, f"{function}Stream") == {
+    assert _permissions(template, "SearchImages") == TRACE | {
+        ("es:ESHttpPost", "domain:${IndexAlias}-live/_search"),
+        ("dynamodb:GetItem", "ImageTable.Arn"),
+        ("logs:CreateLogStream", "SearchImagesLog.Arn"),
+        ("logs:PutLogEvents", "SearchImagesLog.Arn"),
+    }
+
+
+def test_nobody_searches_without_signing_or_a_token(template: Template) -> None:
+    assert template["Parameters"]["SearchAuth"]["AllowedValues"] == ["IAM", "JWT"]
+    assert template["Parameters"]["SearchAuth"]["Default"] == "IAM"
+    routes = _of_type(template, "AWS::ApiGatewayV2::Route")
+    assert sorted(route["RouteKey"] for route in routes.values()) == ["GET /", "GET /{proxy+}"]
+    for route in routes.values():
+        assert route["AuthorizationType"] == {"Fn::If": ["TakesTokens", "JWT", "AWS_IAM"]}
+        assert route["AuthorizerId"]["Fn::If"][1] == {"Ref": "SearchAuthorizer"}
+    assert template["Resources"]["SearchAuthorizer"]["Condition"] == "TakesTokens"
+    assert _properties(template, "SearchAuthorizer")["JwtConfiguration"] == {
+        "Issuer": {"Ref": "SearchIssuer"},
+        "Audience": {"Ref": "SearchAudience"},
+    }
+    assert template["Rules"]["TokensHaveAnIssuer"]["Assertions"][0]["Assert"]
+
+
+def test_searches_are_throttled_and_logged_without_what_was_searched(template: Template) -> None:
+    stage = _properties(template, "SearchStage")
+    assert stage["DefaultRouteSettings"] == {
+        "DetailedMetricsEnabled": True,
+        "ThrottlingRateLimit": {"Ref": "SearchRatePerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "SearchBurst"},
+    }
+    assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["SearchApiLog", "Arn"]}
+    assert "uery" not in stage["AccessLogSettings"]["Format"]
+
+
+def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
+    cors = _properties(template, "SearchApi")["CorsConfiguration"]["Fn::If"]
+    assert cors[0] == "HasOrigins"
+    assert cors[1]["AllowOrigins"] == {"Ref": "SearchOrigins"}
+    assert cors[2] == {"Ref": "AWS::NoValue"}
+    assert template["Parameters"]["SearchOrigins"]["Default"] == ""
+
+
+def test_only_this_api_may_invoke_the_search(template: Template) -> None:
+    assert _of_type(template, "AWS::Lambda::Permission") == {
+        "SearchApiMayInvoke": {
+            "FunctionName": {"Ref": "SearchImages"},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": {
+                "Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:"
+                "${SearchApi}/*"
+            },
+        }
+    }
+
+
+def test_the_gateway_waits_longer_than_the_function_and_the_function_than_the_stores(
+    template: Template,
+) -> None:
+    function = _properties(template, "SearchImages")["Timeout"]
+    integration = _properties(template, "SearchIntegration")
+    assert integration["TimeoutInMillis"] > function * 1000
+    assert integration["PayloadFormatVersion"] == "2.0"
+    # Two requests, for a page behind a page.
+    assert function > 2 * (handler.CONNECT_SECONDS + handler.READ_SECONDS)
+
+
+A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "function", "stream", "batch_size", "age"),
+    [
+        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, A_DAY_LESS),
+        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, A_DAY_LESS),
+        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 20 * 3600),
+        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, A_DAY_LESS),
+    ],
+)
+def test_a_mapping_loses_nothing_and_waits_for_nobody(
+    template: Template, *, mapping: str, function: str, stream: str, batch_size: int, age: Any
+) -> None:
+    assert _properties(template, mapping) == {
         "FunctionName": {"Ref": function},
-        "EventSourceArn": {"Fn::GetAtt": ["ImageStream", "Arn"]},
+        "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
         "BatchSize": batch_size,
         "MaximumBatchingWindowInSeconds": 1,
@@ -188,7 +313,36 @@ def test_a_mapping_loses_nothing_and_waits_for_nobody(
 
 def test_each_consumer_has_one_mapping_and_no_function_another(template: Template) -> None:
     mappings = _of_type(template, "AWS::Lambda::EventSourceMapping")
-    assert mappings.keys() == {"WriteToDynamodbStream", "WriteToEsStream"}
+    conditions = {name: template["Resources"][name].get("Condition") for name in mappings}
+    assert conditions == {
+        "WriteToDynamodbStream": None,
+        "WriteToEsStream": "FromKinesis",
+        "WriteToEsTableStream": "FromTableStream",
+        "WriteToEsTableChanges": "FromChangesStream",
+    }
+    # Of these exactly one holds, whatever the parameter says.
+    said = [template["Conditions"][name]["Fn::Equals"] for name in conditions.values() if name]
+    allowed = template["Parameters"]["IndexFrom"]["AllowedValues"]
+    assert said == [[{"Ref": "IndexFrom"}, value] for value in allowed]
+
+
+def test_the_tables_changes_are_told_whole_and_to_one_stream_more_where_it_is_read(
+    template: Template,
+) -> None:
+    table = _properties(template, "ImageTable")
+    assert table["StreamSpecification"] == {"StreamViewType": VIEW}
+    arn = {"Fn::GetAtt": ["TableChangesStream", "Arn"]}
+    assert _chosen(table["KinesisStreamSpecification"], {"FromChangesStream"})["StreamArn"] == arn
+    assert _chosen(table["KinesisStreamSpecification"], USUAL) == NO_VALUE
+    changes = template["Resources"]["TableChangesStream"]
+    assert changes["Condition"] == "FromChangesStream"
+    assert changes["Properties"] == _properties(template, "ImageStream")
+
+
+def test_the_index_knows_the_stream_of_changes_by_name(template: Template) -> None:
+    named = _properties(template, "WriteToEs")["Environment"]["Variables"]["TABLE_CHANGES_STREAM"]
+    assert _chosen(named, {"FromChangesStream"}) == {"Ref": "TableChangesStream"}
+    assert _chosen(named, USUAL) == ""
 
 
 def test_no_record_reaches_the_index_before_the_index_is_there(template: Template) -> None:
@@ -228,7 +382,7 @@ def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Templa
     ("function", "own"),
     [
         ("WriteToDynamodb", {"TABLE_NAME", "AWS_ENDPOINT_URL_DYNAMODB"}),
-        ("WriteToEs", {"OPENSEARCH_ENDPOINT", "INDEX_ALIAS"}),
+        ("WriteToEs", {"OPENSEARCH_ENDPOINT", "INDEX_ALIAS", "TABLE_CHANGES_STREAM"}),
     ],
 )
 def test_a_function_sees_what_it_needs(template: Template, function: str, own: set[str]) -> None:
@@ -248,7 +402,12 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
 
 def test_every_function_has_the_same_runtime_and_its_own_log(template: Template) -> None:
     functions = _of_type(template, "AWS::Lambda::Function")
-    assert functions.keys() == {"WriteToDynamodb", "WriteToEs", "IndexOnDeployment"}
+    assert functions.keys() == {
+        "WriteToDynamodb",
+        "WriteToEs",
+        "IndexOnDeployment",
+        "SearchImages",
+    }
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
         assert properties["Architectures"] == ["x86_64"]
@@ -261,7 +420,12 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         name: properties["Timeout"]
         for name, properties in _of_type(template, "AWS::Lambda::Function").items()
     }
-    assert timeouts == {"WriteToDynamodb": 60, "WriteToEs": 60, "IndexOnDeployment": 180}
+    assert timeouts == {
+        "WriteToDynamodb": 60,
+        "WriteToEs": 60,
+        "IndexOnDeployment": 180,
+        "SearchImages": 10,
+    }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
     assert _properties(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
 
@@ -403,22 +567,29 @@ def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -
 
 
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
+    told = {"QuarantineDays": "14", "IndexFrom": "DynamoDBStreams"}
+
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Mapping[str, Any]:
-            values = {name: name for name in template["Outputs"]} | {"QuarantineDays": "14"}
+            values = {name: name for name in template["Outputs"]} | told
             outputs = [{"OutputKey": key, "OutputValue": value} for key, value in values.items()]
             return {"Stacks": [{"Outputs": outputs}]}
 
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
-    assert found.quarantine_days == 14
-    unread = {"QuarantineDays", "AuditPolicyArn", "DashboardsUrl"}
-    assert named | {*found.functions.values()} | unread == template["Outputs"].keys()
+    named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
+    assert (found.quarantine_days, found.index_from) == (14, "DynamoDBStreams")
+    for_people = {"AuditPolicyArn", "DashboardsUrl"}
+    assert named | told.keys() | for_people == template["Outputs"].keys()
 
 
 def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:
     assert template["Outputs"]["QuarantineDays"]["Value"] == {"Ref": "QuarantineDays"}
     assert template["Parameters"]["QuarantineDays"]["Default"] == QUARANTINE_DAYS
+
+
+def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:
+    assert _properties(template, "WriteToEs")["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
 
 
 def test_the_build_is_never_cached() -> None:

@@ -23,6 +23,7 @@ import functions.write_to_es.handler
 import functions.write_to_es.sink
 import shared.change
 import shared.deliver
+import shared.envelope
 import shared.event
 import shared.fold
 import shared.item
@@ -59,6 +60,7 @@ type Records = Sequence[Mapping[str, Any]]
 RULES = (
     shared.change,
     shared.deliver,
+    shared.envelope,
     shared.event,
     shared.fold,
     shared.quarantine,
@@ -107,6 +109,7 @@ NEVER_RUN = {
     "Sink.requests",
     "Sink.send",
     "Sink.check",
+    "Holds",
     "SetAsideReason",
     "Verb",
     "expecting_nothing",

@@ -7,9 +7,10 @@ import uuid
 from pathlib import Path
 
 import click
+import msgspec
 
 from lockstep.connect import Clients
-from lockstep.local.mapping import invocation
+from lockstep.local.mapping import invocation, table_stream
 from lockstep.local.mapping.checkpoints import Checkpoints, CheckpointsError
 from lockstep.local.mapping.failure import (
     BucketDestination,
@@ -23,6 +24,7 @@ from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.settings import Bucket, OnFailure, Queue, Topic
 from lockstep.local.mapping.stream import KinesisStream
+from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack import Stack, StackNotFoundError, read_local
 
@@ -65,6 +67,9 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
         return
     try:
         clients = Clients(stack)
+        if ":dynamodb:" in found.stream_arn:
+            arn = latest_stream(clients.dynamodb, stack.table)
+            found = msgspec.structs.replace(found, stream_arn=arn)
         destination = _destination(found, clients, sqs=sqs, sns=sns)
         process = _process(
             found, stack, clients, destination, state=state.resolve(), root=template.parent
@@ -130,8 +135,11 @@ def _process(
         )
         if url is not None
     }
+    of_table = ":dynamodb:" in found.stream_arn
     world = Collaborators(
-        stream=KinesisStream(clients.kinesis, found.stream_arn.rpartition("/")[2]),
+        stream=TableStream(clients.dynamodbstreams, found.stream_arn)
+        if of_table
+        else KinesisStream(clients.kinesis, found.stream_arn.rpartition("/")[2]),
         invoker=Pool(
             function,
             stack.region,
@@ -146,6 +154,7 @@ def _process(
             stream_arn=found.stream_arn,
         ),
         destination=destination,
+        entry=table_stream.entry if of_table else invocation.entry,
     )
     place = Place(
         stream_arn=found.stream_arn,

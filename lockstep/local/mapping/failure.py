@@ -33,7 +33,7 @@ class ResponseContext(msgspec.Struct, frozen=True, rename="camel"):
     function_error: str | None
 
 
-class KinesisBatchInfo(msgspec.Struct, frozen=True, rename="camel"):
+class BatchInfo(msgspec.Struct, frozen=True, rename="camel"):
     """Which records it was; sequence numbers included at both ends."""
 
     shard_id: str
@@ -61,13 +61,19 @@ class FailureDocument(
     response_context: ResponseContext | UnsetType
     version: Literal["1.0"]
     timestamp: str
-    batch: KinesisBatchInfo
+    batch: BatchInfo
     payload: msgspec.Raw | UnsetType
 
     @property
     def pointer(self) -> bytes:
         """The document as SQS and SNS get it."""
         return msgspec.json.encode(msgspec.structs.replace(self, payload=UNSET))
+
+
+class TableFailureDocument(FailureDocument, frozen=True, rename={"batch": "DDBStreamBatchInfo"}):
+    """The same of a batch of a table's stream, which has another name in it."""
+
+    batch: BatchInfo
 
 
 class DestinationError(Exception):
@@ -184,8 +190,9 @@ def failure_document(
 ) -> FailureDocument:
     """The document about these records; `new_id` names an invocation that never happened."""
     first, last = discard.entries[0], discard.entries[-1]
+    kind = TableFailureDocument if ":dynamodb:" in place.stream_arn else FailureDocument
     tried_out = discard.condition == "RetryAttemptsExhausted"
-    return FailureDocument(
+    return kind(
         request_context=RequestContext(
             request_id=discard.request_id or new_id(),
             function_arn=place.function_arn,
@@ -197,7 +204,7 @@ def failure_document(
         else UNSET,
         version="1.0",
         timestamp=_timestamp(at.timestamp()),
-        batch=KinesisBatchInfo(
+        batch=BatchInfo(
             shard_id=place.shard_id,
             start_sequence_number=first.sequence_number,
             end_sequence_number=last.sequence_number,

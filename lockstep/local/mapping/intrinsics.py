@@ -10,6 +10,9 @@ from lockstep.local.mapping.invocation import ACCOUNT
 from lockstep.stack import Stack
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
+_CHANGES_STREAM = "TableChangesStream"
+# Only the table itself knows its stream's label.
+_LATEST = "latest"
 _HANDLER = re.compile(r"functions\.(\w+)\.handler\.handle")
 
 
@@ -35,8 +38,9 @@ def text(value: object) -> str:
 class Resolver:
     """A template's values in this stack.
 
-    Resources are known by their types: any Kinesis stream is the stack's stream, and so on. The
-    parameters `OpenSearchEndpoint` and `IndexAlias` are the stack's; others have their defaults.
+    Resources are known by their types: any Kinesis stream is the stack's stream, and so on; but
+    `TableChangesStream` is the one that carries the table's changes. The parameters
+    `OpenSearchEndpoint`, `IndexAlias` and `IndexFrom` are the stack's; others have their defaults.
     """
 
     def __init__(self, template: Mapping[str, Any], stack: Stack) -> None:
@@ -47,6 +51,7 @@ class Resolver:
         overrides = {
             "OpenSearchEndpoint": stack.endpoints.opensearch,
             "IndexAlias": stack.index,
+            "IndexFrom": stack.index_from,
         }
         self._parameters = {
             name: overrides.get(name, declared.get("Default"))
@@ -188,10 +193,11 @@ class Resolver:
         stack, region = self._stack, self._stack.region
         match self._resources[target]["Type"]:
             case "AWS::Kinesis::Stream":
-                return {"Ref": stack.stream, "Arn": invocation.stream_arn(stack.stream, region)}
+                name = stack.changes_stream if target == _CHANGES_STREAM else stack.stream
+                return {"Ref": name, "Arn": invocation.stream_arn(name, region)}
             case "AWS::DynamoDB::Table":
                 arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{stack.table}"
-                return {"Ref": stack.table, "Arn": arn}
+                return {"Ref": stack.table, "Arn": arn, "StreamArn": f"{arn}/stream/{_LATEST}"}
             case "AWS::S3::Bucket":
                 return {"Ref": stack.bucket, "Arn": f"arn:aws:s3:::{stack.bucket}"}
             case "AWS::OpenSearchService::Domain":

@@ -56,6 +56,7 @@ from lockstep.local.mapping.stream import (
     ShardNotFoundError,
     ShardReader,
     Stream,
+    StreamRecord,
     StreamUnavailableError,
     TrimHorizon,
 )
@@ -88,12 +89,17 @@ class Invoker(Protocol):
 
 
 class Collaborators(msgspec.Struct, frozen=True):
-    """All that a mapping uses of the world; `destination` is None where nobody wants to know."""
+    """All that a mapping uses of the world.
+
+    `destination` is None where nobody wants to know. `entry` puts a record of this stream into
+    words of Lambda's.
+    """
 
     stream: Stream
     invoker: Invoker
     checkpoints: Checkpoints
     destination: Destination | None
+    entry: Callable[[StreamRecord, Place], Entry] = invocation.entry
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -350,7 +356,7 @@ class ShardDriver:
             return
         self._outage.ended()
         self._failures = 0
-        entries = [invocation.entry(record, self._place) for record in read.records]
+        entries = [self._world.entry(record, self._place) for record in read.records]
         self._shard.took(entries, behind=read.behind, ended=read.ended, now=time.time())
 
     def _expired(self) -> bool:

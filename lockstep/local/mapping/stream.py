@@ -130,7 +130,7 @@ class KinesisStream:
 
     def retention(self) -> float:
         """See `Stream.retention`."""
-        with _answering():
+        with answering():
             answer = self._client.describe_stream_summary(StreamName=self._name)
             hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
         return float(hours * _SECONDS_AN_HOUR)
@@ -140,7 +140,7 @@ class KinesisStream:
         found: list[ListedShard] = []
         request: dict[str, Any] = {"StreamName": self._name}
         while request:
-            with _answering():
+            with answering():
                 answer = self._client.list_shards(**request)
                 for shard in answer["Shards"]:
                     above = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
@@ -174,7 +174,7 @@ class KinesisShardReader:
         iterator = kept or self._new_iterator()
         # Forgotten first: after any error the position, not the iterator, says where to go on.
         self._iterator = None
-        with _answering():
+        with answering():
             try:
                 answer = self._client.get_records(
                     ShardIterator=iterator, Limit=min(limit, GET_RECORDS_MOST)
@@ -210,7 +210,7 @@ class KinesisShardReader:
                     "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
                     "StartingSequenceNumber": number,
                 }
-        with _answering():
+        with answering():
             try:
                 answer = self._client.get_shard_iterator(
                     StreamName=self._stream, ShardId=self._shard_id, **where
@@ -226,7 +226,7 @@ class KinesisShardReader:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
     """What keeps the stream from answering in full, as a StreamUnavailableError.
 
     An answer that lacks what it always has was cut off: botocore makes an empty one of a server

@@ -4,6 +4,7 @@ SAM's translator turns the template into CloudFormation, as a deployment does; o
 function sees and what its mapping says is resolved.
 """
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from lockstep.stack import Stack
 _ELSEWHERE = "s3://local/code"
 _FUNCTION = "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
+_STREAMS = re.compile(":(kinesis|dynamodb):")
 # Lambda's own defaults.
 _TIMEOUT_SECONDS, _MEMORY_MB = 3, 128
 
@@ -39,35 +41,37 @@ class FunctionMapping(msgspec.Struct, frozen=True):
 
 
 def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping:
-    """The function `functions.NAME.handler.handle` of this template, as it is in this stack.
+    """That function of this template (see `function_named`), and its mapping.
 
     Raises:
         TemplateError: it cannot be read or translated, has no such function, or the function has
             not exactly one stream; or a mapping's property is wrong.
     """
-    resolver = Resolver(translated(template, stack.region), stack)
-    for logical_id, properties in resolver.resources_of(_FUNCTION):
-        handler = resolver.value(properties.get("Handler", ""), f"{logical_id}.Handler")
-        if function_of(handler) == name:
-            break
-    else:
-        raise TemplateError(f"{template}: no function has Handler functions.{name}.handler.handle")
-    function = _function(resolver, logical_id, properties, name)
+    resolver, logical_id, function = _found(template, name, stack)
     mappings = [
         (f"{template}: {mapping_id}", mapping)
         for mapping_id, raw in resolver.resources_of(_MAPPING)
         if (mapping := resolver.value(raw, mapping_id))
         and _names(mapping.get("FunctionName"), function)
-        and ":kinesis:" in str(mapping.get("EventSourceArn"))
+        and _STREAMS.search(str(mapping.get("EventSourceArn")))
     ]
     if len(mappings) != 1:
-        raise TemplateError(f"{template}: {logical_id} has {len(mappings)} Kinesis events, not one")
+        raise TemplateError(f"{template}: {logical_id} has {len(mappings)} streams, not one")
     ((where, mapping),) = mappings
     try:
         settings = settings_from(mapping)
     except SettingsError as error:
         raise TemplateError(f"{where}: {error}") from None
     return FunctionMapping(function, settings, str(mapping["EventSourceArn"]))
+
+
+def function_named(template: Path, name: str, stack: Stack) -> Function:
+    """The function `functions.NAME.handler.handle` of this template, as it is in this stack.
+
+    Raises:
+        TemplateError: it cannot be read or translated, or has no such function.
+    """
+    return _found(template, name, stack)[2]
 
 
 def translated(template: Path, region: str) -> Mapping[str, Any]:
@@ -97,6 +101,15 @@ def translated(template: Path, region: str) -> Mapping[str, Any]:
         causes = "; ".join(str(cause.message) for cause in error.causes)
         raise TemplateError(f"{template}: {causes or error}") from None
     return result
+
+
+def _found(template: Path, name: str, stack: Stack) -> tuple[Resolver, str, Function]:
+    resolver = Resolver(translated(template, stack.region), stack)
+    for logical_id, properties in resolver.resources_of(_FUNCTION):
+        handler = resolver.value(properties.get("Handler", ""), f"{logical_id}.Handler")
+        if function_of(handler) == name:
+            return resolver, logical_id, _function(resolver, logical_id, properties, name)
+    raise TemplateError(f"{template}: no function has Handler functions.{name}.handler.handle")
 
 
 def _leave_code(document: dict[str, Any]) -> None:

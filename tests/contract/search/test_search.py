@@ -1,92 +1,20 @@
 """What a person finds: on 2,000 real records in OpenSearch, as the function wrote them."""
 
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import batched
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from opensearchpy import OpenSearch
+from msgspec import UNSET
 from opensearchpy.exceptions import NotFoundError
 
 from functions.search_images.ranking import MAX_TOKENS
 from functions.search_images.search import Hit, search
-from functions.write_to_es.index import ensure_index, live_alias
-from functions.write_to_es.sink import ImageIndex
-from shared.change import Change
-from shared.outcome import Applied
+from functions.write_to_es.index import live_alias
 from tests.builders import change, image
-from tests.contract.sinks.suite import write
-
-RECORDS = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"
-RENAMED = {"accession": "image_id", "title": "name", "subjects": "tags", "thumbnail": "url"}
-
-
-def changes() -> Iterator[Change]:
-    for line in RECORDS.read_bytes().splitlines():
-        record: dict[str, Any] = msgspec.json.decode(line)
-        fields = {RENAMED[name]: record[name] for name in record.keys() & RENAMED.keys()}
-        others = {name: str(record[name]) for name in record.keys() - RENAMED.keys()}
-        fields["tags"] = fields.get("tags", [])[:64]
-        yield change(fields.pop("image_id"), 1, image=image(**fields, attributes=others))
-
-
-# Beside the museum's: what it has none of, or too much of.
-OURS: Sequence[Change] = [
-    change("own-1", 1, image=image("Café au Sénat, Besançon", description="Pastel on grey paper")),
-    change("own-2", 1, image=image("Cafe\u0301 de nuit", tags=["Zürich", "smørrebrød"])),
-    change(
-        "own-3",
-        1,
-        image=image(
-            "Plain name",
-            url="https://pictures.example/2026/IMG_20260314_181522.jpg",
-            content_type="image/x-peculiar",
-            uploaded_by="uploader-117",
-            checksum="sha256:cafe0123beef",
-            description="Quagga at the waterhole",
-            attributes={"photographer": "Zsófia Żółkiewska", "lens": "Noctilux"},
-        ),
-    ),
-    change("own-4", 1, image=image("東京タワーの夜景")),
-    change("own-5", 1, image=image("हिन्दी दीवार")),
-    change("own-6", 1, image=image("<em>Marked</em> quuxification & more", tags=["<b>quuxer</b>"])),
-]
-
-
-class Images:
-    """The searched images, and room for a few more."""
-
-    def __init__(self, client: OpenSearch, alias: str) -> None:
-        self.client = client
-        self.alias = alias
-        self._sink = ImageIndex(client, alias, longest_request=30.0)
-
-    def put(self, *several: Change) -> None:
-        assert write(self._sink, *several) == [Applied()] * len(several)
-        self.client.indices.refresh(index=self.alias)
-
-    def found(self, text: str, size: int = 10) -> Sequence[Hit]:
-        return search(self.client, live_alias(self.alias), text, size=size).hits
-
-    def ids(self, text: str, size: int = 10) -> Sequence[str]:
-        return [hit.image_id for hit in self.found(text, size)]
-
-
-@pytest.fixture(scope="module")
-def images(opensearch_endpoint: str) -> Iterator[Images]:
-    client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
-    these = Images(client, f"images-{uuid.uuid4()}")
-    ensure_index(client, these.alias)
-    for several in batched(changes(), 500, strict=False):
-        these.put(*several)
-    these.put(*OURS)
-    yield these
-    client.indices.delete(index=f"{these.alias}-000001")
+from tests.contract.search.museum import RECORDS, Images
 
 
 def the_real_one(hits: Sequence[Hit], image_id: str) -> Hit:
@@ -98,16 +26,15 @@ def test_richmnd_tames_finds_the_thames_at_richmond_hill_with_highlights(images:
     found = images.found("richmnd tames")
     first_three = {hit.image_id: hit for hit in found[:3]}
     assert set(first_three) == {"D05526", "D22319", "D05514"}
-    assert first_three["D22319"].highlights["name"] == [
+    assert first_three["D22319"].name_html == (
         "The <em>Thames</em> from <em>Richmond</em> Hill; ?Peveril Castle from Castleton"
-    ]
+    )
     assert first_three["D22319"].highlights["tags"] == [
         "<em>Richmond</em>, <em>Richmond</em> Hill",
         "River <em>Thames</em>",
     ]
     assert all(
-        "<em>Richmond</em>" in hit.highlights["name"][0]
-        and "<em>Thames</em>" in hit.highlights["name"][0]
+        "<em>Richmond</em>" in hit.name_html and "<em>Thames</em>" in hit.name_html
         for hit in first_three.values()
     )
 
@@ -184,7 +111,7 @@ def test_the_form_that_was_asked_for_comes_first(images: Images) -> None:
 @pytest.mark.parametrize("text", ["chap", "chapl", "CHAPE"])
 def test_the_beginning_of_a_word_finds_it(images: Images, text: str) -> None:
     found = images.found(text, 5)
-    assert all("<em>Chapel</em>" in hit.highlights["name"][0] for hit in found[:4])
+    assert all("<em>Chapel</em>" in hit.name_html for hit in found[:4])
 
 
 @pytest.mark.parametrize(
@@ -277,10 +204,12 @@ def test_an_updated_image_is_found_by_its_new_words_only(images: Images) -> None
     assert images.ids("brilligissimo") == ["changed"]
 
 
-def test_what_looks_like_markup_stays_as_it_was_indexed(images: Images) -> None:
+def test_what_looks_like_markup_is_text_in_every_highlight(images: Images) -> None:
     hit = images.found("quuxification")[0]
     assert hit.name == "<em>Marked</em> quuxification & more"
-    assert hit.highlights["name"] == ["<em>Marked</em> <em>quuxification</em> & more"]
+    assert hit.name_html == ("&lt;em&gt;Marked&lt;/em&gt; <em>quuxification</em> &amp; more")
+    (hit,) = images.found("quuxer")[:1]
+    assert hit.highlights["tags"] == ["&lt;b&gt;<em>quuxer</em>&lt;/b&gt;"]
 
 
 def test_total_counts_all_and_size_limits_the_hits(images: Images) -> None:
@@ -340,7 +269,8 @@ def test_a_hit_tells_a_person_which_image_it_is(images: Images) -> None:
         "description": "Quagga at the waterhole",
         "url": "https://pictures.example/2026/IMG_20260314_181522.jpg",
         "uploaded_by": "uploader-117",
-        "taken_at": None,
+        "content_type": "image/x-peculiar",
+        "taken_at": UNSET,
         "tags": [],
         "attributes": {"photographer": "Zsófia Żółkiewska", "lens": "Noctilux"},
     }

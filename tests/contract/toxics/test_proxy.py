@@ -37,8 +37,9 @@ class Shouter:
                 if heard == b"end":
                     return False
                 if len(heard) == len(MESSAGE):
-                    connection.sendall(heard)
+                    # Before the answer: whoever has that may look.
                     self.heard.append(heard)
+                    connection.sendall(heard)
                     heard = b""
         except ConnectionResetError:
             self.heard.append(heard + b" reset")

@@ -10,7 +10,7 @@ from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, failure_document
 from lockstep.local.mapping.invocation import Place
-from tests.builders import STREAM_ARN
+from tests.builders import STREAM_ARN, TABLE_STREAM_ARN
 
 AT = dt.datetime(2026, 11, 21, 8, 0, 1, 250_000, tzinfo=dt.UTC)
 ARRIVED = AT.timestamp() - 1.25
@@ -22,8 +22,8 @@ ENTRIES = (
 TRIED_OUT = Discard(ENTRIES, "RetryAttemptsExhausted", 4, "request-4", None)
 
 
-def written(discard: Discard) -> Any:
-    document = failure_document(discard, PLACE, at=AT, new_id=lambda: "new-id")
+def written(discard: Discard, place: Place = PLACE) -> Any:
+    document = failure_document(discard, place, at=AT, new_id=lambda: "new-id")
     return msgspec.json.decode(msgspec.json.encode(document))
 
 
@@ -58,6 +58,14 @@ def test_it_says_what_was_tried_and_keeps_the_payload() -> None:
         },
         "payload": {"Records": [{"kinesis": {"data": "eA=="}}, {"kinesis": {"data": "eQ=="}}]},
     }
+
+
+def test_a_batch_of_a_tables_stream_has_another_name_and_is_told_the_same() -> None:
+    document = written(TRIED_OUT, msgspec.structs.replace(PLACE, stream_arn=TABLE_STREAM_ARN))
+    batch = written(TRIED_OUT)["KinesisBatchInfo"]
+    assert document["DDBStreamBatchInfo"] == {**batch, "streamArn": TABLE_STREAM_ARN}
+    assert document.keys() - written(TRIED_OUT).keys() == {"DDBStreamBatchInfo"}
+    assert "KinesisBatchInfo" not in document
 
 
 def test_records_that_grew_too_old_have_no_response() -> None:

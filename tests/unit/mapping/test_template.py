@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.settings import Bucket
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
-from lockstep.stack import Endpoints, Stack
+from lockstep.stack import Endpoints, IndexFrom, Stack
 
 STACK = Stack(
     endpoints=Endpoints(
@@ -143,7 +144,7 @@ def test_an_alias_is_its_function(tmp_path: Path) -> None:
     [
         ("BatchSize: !Ref Batch", "BatchSize: 0", "ProbeRecords: BatchSize: is 0, must be 1"),
         ("TABLE: !Ref AnyTable", "TABLE: !Ref Nothing", "TABLE: there is no Nothing"),
-        ("!GetAtt AnyTable.Arn", "!GetAtt AnyTable.StreamArn", "AnyTable.StreamArn is not known"),
+        ("!GetAtt AnyTable.Arn", "!GetAtt AnyTable.TableId", "AnyTable.TableId is not known"),
         ("!Ref AnyTable", "!ImportValue x", "TABLE: Fn::ImportValue of 'x' cannot be resolved"),
         ("[Both,", "[Neither,", "there is no Neither"),
         ("Batch, long]", "Batch, wide]", "there is no Days.7.wide"),
@@ -164,7 +165,7 @@ def test_an_error_says_where_the_template_is_wrong(
 
 
 def test_a_function_without_a_stream_has_no_mapping(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match="Other has 0 Kinesis events, not one"):
+    with pytest.raises(TemplateError, match="Other has 0 streams, not one"):
         read(tmp_path, name="other")
 
 
@@ -182,3 +183,31 @@ def test_the_projects_own_template_can_be_used_here(name: str) -> None:
     assert mapping.settings.starting_position == "TRIM_HORIZON"
     assert mapping.settings.on_failure == Bucket("local-bucket")
     assert mapping.function.environment["QUARANTINE_BUCKET"] == "local-bucket"
+
+
+@pytest.mark.parametrize(
+    ("index_from", "stream_arn", "age"),
+    [
+        ("Kinesis", STREAM_ARN, 518_400),
+        (
+            "DynamoDBStreams",
+            "arn:aws:dynamodb:eu-west-1:000000000000:table/local-table/stream/latest",
+            72_000,
+        ),
+        (
+            "KinesisDataStreamsForDynamoDB",
+            "arn:aws:kinesis:eu-west-1:000000000000:stream/local-changes",
+            518_400,
+        ),
+    ],
+)
+def test_the_index_is_fed_from_where_the_stack_says(
+    index_from: IndexFrom, stream_arn: str, age: int
+) -> None:
+    stack = msgspec.structs.replace(STACK, index_from=index_from, changes_stream="local-changes")
+    mapping = function_mapping(PROJECT / "template.yaml", "write_to_es", stack)
+    assert (mapping.stream_arn, mapping.settings.age_seconds) == (stream_arn, age)
+    named = "local-changes" if index_from == "KinesisDataStreamsForDynamoDB" else ""
+    assert mapping.function.environment["TABLE_CHANGES_STREAM"] == named
+    other = function_mapping(PROJECT / "template.yaml", "write_to_dynamodb", stack)
+    assert other.stream_arn == STREAM_ARN

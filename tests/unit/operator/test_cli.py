@@ -125,7 +125,8 @@ def test_nothing_runs_is_no_error_when_it_is_to_be_stopped(tmp_path: Path) -> No
 
 def test_the_environment_for_sam_is_json(state: Path) -> None:
     result = lockstep("status", "--env-vars", "--state", state)
-    assert set(msgspec.json.decode(result.stdout)) == {"WriteToDynamodb", "WriteToEs"}
+    functions = {"WriteToDynamodb", "WriteToEs", "SearchImages"}
+    assert set(msgspec.json.decode(result.stdout)) == functions
 
 
 def test_every_command_explains_itself() -> None:

@@ -27,6 +27,9 @@ OUTPUTS = {
     "QuarantineDays": "90",
     "WriteToDynamodbName": "f1",
     "WriteToEsName": "f2",
+    "SearchApi": "https://api.example",
+    "IndexFrom": "KinesisDataStreamsForDynamoDB",
+    "TableChangesStreamName": "the-changes",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -54,7 +57,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
     deploy("lockstep", OUTPUTS)
     found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
     assert found == Stack(
-        endpoints=Endpoints(None, None, "https://search.example", None),
+        endpoints=Endpoints(None, None, "https://search.example", None, "https://api.example"),
         stream="the-stream",
         table="the-table",
         index="images",
@@ -62,8 +65,18 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         region=REGION,
         functions={"write_to_dynamodb": "f1", "write_to_es": "f2"},
         quarantine_days=90,
+        index_from="KinesisDataStreamsForDynamoDB",
+        changes_stream="the-changes",
     )
     assert found.live == "images-live"
+
+
+@mock_aws
+def test_a_stack_of_an_earlier_release_has_its_index_fed_from_kinesis() -> None:
+    later = {"IndexFrom", "TableChangesStreamName"}
+    deploy("lockstep", {name: value for name, value in OUTPUTS.items() if name not in later})
+    found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
+    assert (found.index_from, found.changes_stream) == ("Kinesis", "")
 
 
 @mock_aws

@@ -7,8 +7,17 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from lockstep.local.kinesis.backlog import UnknownBacklogError
+from lockstep.local.mapping.stream import (
+    AfterSequenceNumber,
+    ListedShard,
+    Position,
+    Records,
+    StreamRecord,
+    StreamUnavailableError,
+)
 from lockstep.stack import Endpoints, Stack
-from lockstep.status import Behind, deployed_consumers, status, wait_until
+from lockstep.status import Behind, behind_table, deployed_consumers, status, wait_until
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
 STACK = Stack(
@@ -50,6 +59,51 @@ def test_a_deployed_consumer_has_caught_up_after_two_young_minutes(
     ages: Sequence[float], behind_ms: int | None, *, caught_up: bool
 ) -> None:
     assert by_ages(*ages) == Behind(None, behind_ms, caught_up=caught_up)
+
+
+class Shards:
+    """A table's stream: of each shard, when the records after each position arrived."""
+
+    def __init__(self, **arrivals: list[int]) -> None:
+        self._arrivals = arrivals
+
+    def retention(self) -> float:
+        raise NotImplementedError
+
+    def shards(self) -> list[ListedShard]:
+        return [ListedShard(name, frozenset(), "1") for name in self._arrivals]
+
+    def reader(self, shard_id: str, position: Position) -> "Shards":
+        done = int(position.sequence_number) if isinstance(position, AfterSequenceNumber) else 0
+        return Shards(left=self._arrivals[shard_id][done:])
+
+    def read(self, limit: int) -> Records:
+        left = self._arrivals["left"]
+        if left == [0]:
+            raise StreamUnavailableError("no answer")
+        found = [StreamRecord(str(at), "T1", b"", at) for at in left[:limit]]
+        return Records(found, behind=bool(found), ended=False)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ({}, Behind(None, 1000, caught_up=False)),
+        ({"a": "1", "b": "1"}, Behind(None, 500, caught_up=False)),
+        ({"a": "2", "b": "1"}, Behind(0, 0, caught_up=True)),
+    ],
+)
+def test_what_reads_a_tables_stream_is_as_far_behind_as_the_oldest_record_left(
+    after: dict[str, str], expected: Behind
+) -> None:
+    now = NOW.timestamp()
+    early, late = round(now * 1000) - 1000, round(now * 1000) - 500
+    assert behind_table(Shards(a=[early, late], b=[late]), after, now) == expected
+
+
+def test_a_tables_stream_that_does_not_answer_leaves_the_backlog_unknown() -> None:
+    with pytest.raises(UnknownBacklogError, match="no answer"):
+        behind_table(Shards(a=[0]), {}, NOW.timestamp())
 
 
 def test_a_stack_has_caught_up_when_every_consumer_has() -> None:

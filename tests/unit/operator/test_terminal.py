@@ -21,8 +21,8 @@ def test_what_could_steer_a_terminal_is_made_visible(text: str, shown: str) -> N
 
 
 def test_highlights_are_marked_and_everything_in_them_is_made_harmless() -> None:
-    text = highlighted("the <em>Tha\x1bmes</em> [red]at")
-    assert text.plain == r"the Tha\x1bmes [red]at"
+    text = highlighted("the <em>Tha\x1bmes</em> [red]at &lt;em&gt;")
+    assert text.plain == r"the Tha\x1bmes [red]at <em>"
     assert [text.plain[span.start : span.end] for span in text.spans] == [r"Tha\x1bmes"]
 
 

@@ -1,0 +1,1 @@
+"""What doors share: how a client is made that more than one function needs."""

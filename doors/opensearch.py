@@ -1,0 +1,41 @@
+"""The index's client: signed where it must be, never patient by itself."""
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth
+from urllib3 import Timeout
+
+from shared.sink import MisconfiguredError
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+# AWS's own hosts take signed requests only.
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
+_SERVICE = "es"
+
+
+def client(
+    endpoint: str, region: str | None, credentials: "Credentials | None", *, timeout: Timeout
+) -> OpenSearch:
+    """A client that tries once, within this timeout.
+
+    Args:
+        endpoint: URL; a bare host, as CloudFormation names a domain's endpoint, means https.
+        region: of a domain of AWS.
+        credentials: to sign with, where the host is AWS's; botocore keeps them fresh.
+        timeout: of a request.
+
+    Raises:
+        MisconfiguredError: the host is AWS's, and there is nothing to sign with.
+    """
+    url = endpoint if "://" in endpoint else f"https://{endpoint}"
+    signer = None
+    if (urlsplit(url).hostname or "").endswith(_AWS_HOSTS):
+        if credentials is None or region is None:
+            raise MisconfiguredError(
+                f"{url} takes signed requests only: set AWS credentials and a region"
+            )
+        signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
+    return OpenSearch([url], http_auth=signer, timeout=timeout, max_retries=0, retry_on_status=())

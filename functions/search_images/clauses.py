@@ -1,0 +1,128 @@
+"""The clauses: a query in OpenSearch's words, bounded like the query itself.
+
+No expression, no wildcard in front, no field that the allow-list does not name. A term costs no
+more clauses than a word that is ranked (`ranking.MAX_TOKENS`).
+"""
+
+from typing import Any
+
+from functions.search_images.fields import (
+    ATTRIBUTE_NAME,
+    ATTRIBUTE_VALUE,
+    ATTRIBUTES,
+    Attribute,
+    Field,
+    Keyword,
+    Text,
+    field,
+)
+from functions.search_images.language import Query, Term
+from functions.search_images.ranking import (
+    AS_TYPED,
+    CATCH_ALL,
+    Near,
+    marking,
+    ranked,
+)
+
+type Clause = dict[str, Any]
+
+# Of a word in a field of its own: letters that may be wrong, none in the shortest words, whose
+# neighbours are other words.
+TYPOS = "AUTO:4,8"
+TYPOS_PER_WORD = 10
+# The longest beginning of a word that the index holds ready (`prefixes` in mapping.json).
+LONGEST_READY_PREFIX = 20
+ANYWHERE = Text(CATCH_ALL)
+NAME = Text("name")
+
+
+def wanted(query: Query, near: Near = AS_TYPED) -> Clause:
+    """The images that a query asks for, the likeliest first; its words may be `near` others."""
+    if not query.required and not query.excluded:
+        return ranked(query.text, query.words, near)
+    must = [ranked(" ".join(query.words), query.words, near)] if query.words else []
+    must += [_required(term) for term in query.required]
+    asked = {
+        "bool": {
+            "must": must or [{"match_all": {}}],
+            "must_not": [_found(term, typos=False) for term in query.excluded],
+        }
+    }
+    # A whole name may hold what looks like the language: "Rome: -the Forum".
+    whole: list[Clause] = [
+        {"term": {path: {"value": query.text, "boost": 100}}}
+        for path in ("name.keyword", "image_id", "url")
+    ]
+    return {"bool": {"should": [asked, *whole]}}
+
+
+def marks(path: str, query: Query, near: Near = AS_TYPED) -> Clause | None:
+    """What to mark in a field of an image that was found; nothing when nothing can be there."""
+    clauses: list[Clause] = [marking(path, query.words, near)] if query.words else []
+    for term in query.required:
+        within = ANYWHERE if term.field is None else field(term.field)
+        here = isinstance(within, Attribute) and path == ATTRIBUTE_VALUE
+        if here or within in (ANYWHERE, Text(path)):
+            clauses.append(_in_text(Text(path), term, typos=term.field is not None))
+    return {"bool": {"should": clauses}} if clauses else None
+
+
+def _required(term: Term) -> Clause:
+    found = _found(term, typos=True)
+    if term.field is not None:
+        return found
+    # Anywhere, and best in the name.
+    return {"bool": {"must": found, "should": {"bool": {"must": _found(term, NAME), "boost": 3}}}}
+
+
+def _found(term: Term, within: Field | None = None, *, typos: bool = False) -> Clause:
+    """The images that have this term in its field, or anywhere."""
+    if within is None:
+        within = ANYWHERE if term.field is None else field(term.field)
+    match within:
+        case Text():
+            # Without a field only the ranking forgives typos: a phrase or a beginning is exact.
+            return _in_text(within, term, typos=typos and term.field is not None)
+        case Keyword():
+            return _in_keyword(within, term)
+        case Attribute():
+            return _in_attribute(within, term, typos=typos)
+
+
+def _in_text(within: Text, term: Term, *, typos: bool = False) -> Clause:
+    path, text = within.path, term.text
+    match term.kind:
+        case "phrase":
+            return {"match_phrase": {path: {"query": text}}}
+        case "prefix":
+            ready = within in (ANYWHERE, NAME) and len(text) <= LONGEST_READY_PREFIX
+            if ready:
+                return {"match": {f"{path}.prefix": {"query": text, "operator": "and"}}}
+            return {"match_bool_prefix": {path: {"query": text, "operator": "and"}}}
+        case "word":
+            ways: list[Clause] = [
+                {"match": {path: {"query": text, "operator": "and", "boost": 2}}},
+                {"match": {f"{path}.stem": {"query": text, "operator": "and"}}},
+            ]
+            if typos:
+                typo = {"fuzziness": TYPOS, "max_expansions": TYPOS_PER_WORD, "boost": 0.5}
+                ways.append({"match": {path: {"query": text, "operator": "and", **typo}}})
+            return {"dis_max": {"queries": ways}}
+
+
+def _in_keyword(within: Keyword, term: Term) -> Clause:
+    values = [term.text, *([within.in_front + term.text] if within.in_front else [])]
+    kind = "prefix" if term.kind == "prefix" else "term"
+    ways = [{kind: {within.path: {"value": one, "case_insensitive": True}}} for one in values]
+    return {"bool": {"should": ways}}
+
+
+def _in_attribute(within: Attribute, term: Term, *, typos: bool) -> Clause:
+    named = {"term": {ATTRIBUTE_NAME: {"value": within.name, "case_insensitive": True}}}
+    has = {"bool": {"filter": named, "must": _in_text(Text(ATTRIBUTE_VALUE), term, typos=typos)}}
+    ways: list[Clause] = [{"nested": {"path": ATTRIBUTES, "query": has}}]
+    if term.typed is not None:
+        # No such field: then a word with a colon in it, as "sha256:cafe" is.
+        ways.append({"match_phrase": {CATCH_ALL: {"query": term.typed}}})
+    return {"bool": {"should": ways}}

@@ -1,0 +1,49 @@
+"""The door of the query side: environment and clients in, answers over HTTP out."""
+
+import os
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+from urllib3 import Timeout
+
+from doors import opensearch
+from functions.search_images.api import Api, Stores
+from functions.search_images.search import SECONDS
+
+logger = Logger()
+
+# A person waits: a store that does not answer soon does not answer.
+CONNECT_SECONDS, READ_SECONDS = 1, SECONDS + 1
+
+
+@cache
+def stores() -> Stores:
+    """The index and the table that the environment names."""
+    session = boto3.Session()
+    timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    index = opensearch.client(
+        os.environ["OPENSEARCH_ENDPOINT"],
+        session.region_name,
+        session.get_credentials(),
+        timeout=timeout,
+    )
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    dynamodb = session.client("dynamodb", config=config)
+    return Stores(index, os.environ["LIVE_ALIAS"], dynamodb, os.environ["TABLE_NAME"])
+
+
+api = Api(stores, logger)
+
+
+@logger.inject_lambda_context
+def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request."""
+    return api.answer(event, context)

@@ -1,0 +1,30 @@
+"""Highlights: safe HTML, in which only `<em>` is markup, whatever was indexed."""
+
+import html
+import re
+
+# Unicode keeps these for a program's own use; no text has them for a reader. One that has them all
+# the same gets odd emphasis, and nothing worse.
+BEGIN, END = "\ufdd0", "\ufdd1"
+
+_MARKED = re.compile(f"{BEGIN}([^{BEGIN}{END}]*){END}")
+_EITHER = re.compile(f"[{BEGIN}{END}]")
+
+
+def safe_html(marked: str) -> str:
+    """A marked text as HTML: what stands between marks is emphasized, everything is escaped."""
+    parts = _MARKED.split(marked)
+    return "".join(
+        f"<em>{html.escape(part)}</em>" if position % 2 else html.escape(unmarked(part))
+        for position, part in enumerate(parts)
+    )
+
+
+def unmarked(marked: str) -> str:
+    """The text as it was indexed."""
+    return _EITHER.sub("", marked)
+
+
+def words_in(marked: str) -> list[str]:
+    """The words that are marked."""
+    return _MARKED.findall(marked)

@@ -1,0 +1,124 @@
+"""The OpenAPI document, made from the code: parameters and answers as the code declares them.
+
+`python -m functions.search_images.openapi` prints it; docs/ keeps it, tested to be up to date.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from functions.search_images.parameters import (
+    MOST_VALUES,
+    OWN,
+    ImagesParameters,
+    SuggestParameters,
+    Value,
+)
+from functions.search_images.problem import CONTENT_TYPE, Problem
+from functions.search_images.record import Record
+from functions.search_images.search import SearchResult
+from functions.search_images.suggest import Suggestions
+from shared.event import ATTRIBUTE_NAME_PATTERN, ImageId
+
+type Schema = Mapping[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_PROBLEMS: Mapping[str, str] = {
+    "400": "A parameter is unknown, repeated, or has no such value.",
+    "500": "The function is wrong; its log says how.",
+    "503": "Index or table do not answer, or take too long; try again after `Retry-After`.",
+}
+_NO_IMAGE = {"404": "There is no such image."}
+
+
+@cache
+def document() -> Schema:
+    """The document, in OpenAPI 3.1."""
+    answers = (SearchResult, Suggestions, Record, Problem)
+    (found, names, record, problem), schemas = msgspec.json.schema_components(
+        answers, ref_template=_REF
+    )
+    own = {
+        "name": "own",
+        "in": "query",
+        "description": f"Users' own fields: `{OWN}NAME=VALUE`; has all of these.",
+        "style": "form",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "additionalProperties": msgspec.json.schema(Value),
+            "propertyNames": {"pattern": ATTRIBUTE_NAME_PATTERN.replace("^", f"^{OWN}", 1)},
+            "maxProperties": MOST_VALUES,
+        },
+    }
+    by_id = {
+        "name": "image_id",
+        "in": "path",
+        "required": True,
+        "schema": msgspec.json.schema(ImageId),
+    }
+    health = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
+
+    def get(
+        summary: str,
+        answer: Schema,
+        parameters: Iterable[Schema] = (),
+        others: Mapping[str, str] = {},
+    ) -> Schema:
+        wrong = {"content": {CONTENT_TYPE: {"schema": problem}}}
+        right = {"description": summary, "content": {"application/json": {"schema": answer}}}
+        problems = {
+            status: {"description": text, **wrong}
+            for status, text in {**_PROBLEMS, **others}.items()
+        }
+        return {
+            "get": {
+                "summary": summary,
+                "parameters": list(parameters),
+                "responses": {"200": right, **dict(sorted(problems.items()))},
+            }
+        }
+
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Find images",
+            "version": "1",
+            "description": "Search over the index, records from the table. What a person can type "
+            "in `q`, and what each field means: docs/search-api.md.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            "/images": get("Images that match", found, [*_parameters(ImagesParameters), own]),
+            "/images/suggest": get(
+                "Names, as somebody types", names, _parameters(SuggestParameters)
+            ),
+            "/images/{image_id}": get(
+                "One image, whole, from the table", record, [by_id], _NO_IMAGE
+            ),
+            "/health": get("Whether the index answers", health),
+            "/openapi.json": get("This document", {"type": "object"}),
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+def _parameters(kind: type[msgspec.Struct]) -> Iterable[Schema]:
+    """A request's parameters; none of them must be there."""
+    (_,), schemas = msgspec.json.schema_components([kind])
+    for name, schema in schemas[kind.__name__]["properties"].items():
+        described = dict(schema)
+        description = described.pop("description", None)
+        yield {
+            "name": name,
+            "in": "query",
+            **({} if description is None else {"description": description}),
+            "schema": described,
+        }
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document())) + b"\n")

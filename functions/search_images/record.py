@@ -1,0 +1,53 @@
+"""The record: an image as the system of record has it, as a reader may see it."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shared.change import Put
+from shared.event import EventType, Image
+from shared.item import change_in
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One image, whole. `arrived_at` is when its last event came onto the stream."""
+
+    image_id: str
+    version: int
+    event_type: EventType
+    occurred_at: str
+    arrived_at: str
+    digest: str
+    image: Image
+
+
+def record(client: "DynamoDBClient", table: str, image_id: str) -> Record | None:
+    """The image of this id, as it is at this moment; None for a deleted one, and for none.
+
+    Raises:
+        MalformedItemError: what is there is not ours.
+        ClientError, BotoCoreError: the table did not answer.
+    """
+    answer = client.get_item(
+        TableName=table, Key={"image_id": {"S": image_id}}, ConsistentRead=True
+    )
+    item = answer.get("Item")
+    if item is None:
+        return None
+    found = change_in(item)
+    if not isinstance(found, Put):
+        return None
+    arrived_at = dt.datetime.fromtimestamp(found.arrived_at / 1000, dt.UTC)
+    return Record(
+        image_id=found.image_id,
+        version=found.version,
+        event_type=found.event_type,
+        occurred_at=found.occurred_at,
+        arrived_at=f"{arrived_at:%Y-%m-%dT%H:%M:%S}.{arrived_at.microsecond // 1000:03}Z",
+        digest=found.digest,
+        image=found.image,
+    )

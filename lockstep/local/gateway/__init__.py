@@ -1,0 +1,1 @@
+"""API Gateway on one machine: an HTTP API in front of one function."""

@@ -1,0 +1,80 @@
+"""The door of the local API Gateway: `python -m lockstep.local.gateway`."""
+
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import click
+import uvicorn
+
+from lockstep.local.gateway.server import application
+from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.pool import Pool, lambda_environment
+from lockstep.local.mapping.template import function_named
+from lockstep.stack import StackNotFoundError, read_local
+
+# Of the repository that this package lies in, wherever the user stands.
+_TEMPLATE = Path(__file__).parents[3] / "template.yaml"
+
+_SHUTDOWN_SECONDS = 5
+
+
+@click.command()
+@click.option(
+    "--state", required=True, type=click.Path(path_type=Path), help="The local stack's folder."
+)
+@click.option("--function", "name", required=True, help="NAME of functions.NAME.handler.handle.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", required=True, type=int, help="Port to listen on.")
+@click.option(
+    "--template",
+    default=_TEMPLATE,
+    show_default="the repository's",
+    type=click.Path(path_type=Path),
+    help="SAM template; its folder is where the handlers' import paths start.",
+)
+def main(*, state: Path, name: str, host: str, port: int, template: Path) -> None:
+    """Hand every HTTP request to one function until SIGTERM or SIGINT."""
+    # It warns about usage metrics that it would send to its makers.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    template, state = template.resolve(), state.resolve()
+    try:
+        stack = read_local(state)
+        function = function_named(template, name, stack)
+    except (StackNotFoundError, TemplateError) as error:
+        sys.exit(f"gateway: {error}")
+    environment = lambda_environment(
+        function,
+        region=stack.region,
+        root=template.parent,
+        endpoints={"DYNAMODB": url} if (url := stack.endpoints.dynamodb) else {},
+    )
+    log = state / "logs" / f"{name}.log"
+    pool = Pool(function, stack.region, environment, root=template.parent, log=log)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(pool.invoke),
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+    )
+
+    def stop(_signal: int, _frame: object) -> None:
+        # uvicorn raises the signal again once it has shut down; being stopped is no failure.
+        server.should_exit = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with socket.create_server((host, port)) as listener:
+        server.run(sockets=[listener])
+    pool.close(grace=0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The request as API Gateway hands it to a function, and the function's answer as HTTP.
+
+Payload format 2.0:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import base64
+import binascii
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from lockstep.local.mapping.invocation import ACCOUNT
+
+_STAGE = "$default"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """An HTTP request; `path` is as it came, `query` without its question mark."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    source: str = "127.0.0.1"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class MalformedAnswerError(Exception):
+    """The function's answer is none that API Gateway could pass on; says why."""
+
+
+class _Returned(msgspec.Struct, rename="camel"):
+    status_code: int
+    headers: dict[str, str | int | bool] = {}
+    body: str = ""
+    is_base64_encoded: bool = False
+    cookies: list[str] = []
+
+
+def event(request: Request, request_id: str, at: float) -> dict[str, Any]:
+    """The event that a function gets for a request.
+
+    Args:
+        request: what came.
+        request_id: its name in logs.
+        at: when, in seconds since 1970.
+    """
+    headers = _joined((name.lower(), value) for name, value in request.headers)
+    path = unquote(request.path)
+    parameters = _joined(parse_qsl(request.query, keep_blank_values=True))
+    moment = dt.datetime.fromtimestamp(at, dt.UTC)
+    made: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": _STAGE,
+        "rawPath": path,
+        "rawQueryString": request.query,
+        "headers": {name: value for name, value in headers.items() if name != "cookie"},
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": "local",
+            "domainName": headers.get("host", "localhost"),
+            "domainPrefix": "local",
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": request.source,
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": request_id,
+            "routeKey": _STAGE,
+            "stage": _STAGE,
+            "time": f"{moment:%d/%b/%Y:%H:%M:%S %z}",
+            "timeEpoch": round(at * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if parameters:
+        made["queryStringParameters"] = parameters
+    if "cookie" in headers:
+        made["cookies"] = headers["cookie"].split("; ")
+    if request.body:
+        made |= {"body": base64.b64encode(request.body).decode(), "isBase64Encoded": True}
+    return made
+
+
+def answer(returned: bytes) -> Answer:
+    """What a function returned, as HTTP.
+
+    Raises:
+        MalformedAnswerError: it is no answer in this format.
+    """
+    try:
+        found = msgspec.json.decode(returned, type=_Returned)
+        body = base64.b64decode(found.body) if found.is_base64_encoded else found.body.encode()
+    except (msgspec.MsgspecError, UnicodeError, binascii.Error) as error:
+        raise MalformedAnswerError(str(error)) from error
+    headers = [(name, str(value)) for name, value in found.headers.items()]
+    headers += [("Set-Cookie", cookie) for cookie in found.cookies]
+    return Answer(found.status_code, tuple(headers), body)
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """What comes more than once, with commas between."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in found.items()}

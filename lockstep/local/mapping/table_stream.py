@@ -1,0 +1,166 @@
+"""The table's stream behind the mapping: DynamoDB Streams, as Lambda reads them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.intrinsics import TemplateError
+from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.stream import (
+    AfterSequenceNumber,
+    AtTimestamp,
+    ListedShard,
+    Position,
+    PositionLostError,
+    Records,
+    ShardNotFoundError,
+    StreamRecord,
+    answering,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+RETENTION_SECONDS = 24 * 60 * 60
+GET_RECORDS_MOST = 1_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+def latest_stream(client: "DynamoDBClient", table: str) -> str:
+    """The ARN of the table's stream.
+
+    Raises:
+        TemplateError: the table has none.
+    """
+    described = client.describe_table(TableName=table)["Table"]
+    if "LatestStreamArn" not in described:
+        raise TemplateError(f"table {table} has no stream: run `lockstep up` with --index-from")
+    return described["LatestStreamArn"]
+
+
+class TableStream:
+    """A table's stream at any DynamoDB endpoint, through a boto3 client of `dynamodbstreams`."""
+
+    def __init__(self, client: Any, arn: str) -> None:
+        self._client = client
+        self._arn = arn
+
+    def retention(self) -> float:
+        """See `Stream.retention`: nobody can change it."""
+        return RETENTION_SECONDS
+
+    def shards(self) -> Sequence[ListedShard]:
+        """See `Stream.shards`."""
+        found: list[ListedShard] = []
+        more: dict[str, str] = {}
+        while True:
+            with answering():
+                answer = self._client.describe_stream(StreamArn=self._arn, **more)
+                described = answer["StreamDescription"]
+                for shard in described["Shards"]:
+                    parents = frozenset(filter(None, [shard.get("ParentShardId")]))
+                    number = shard["SequenceNumberRange"]["StartingSequenceNumber"]
+                    found.append(ListedShard(shard["ShardId"], parents, number))
+            if "LastEvaluatedShardId" not in described:
+                return found
+            more = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
+
+    def reader(self, shard_id: str, position: Position) -> "TableShardReader":
+        """See `Stream.reader`."""
+        return TableShardReader(self._client, self._arn, shard_id, position)
+
+
+class TableShardReader:
+    """One shard of a table's stream: keeps its position, and renews iterators that expired."""
+
+    def __init__(self, client: Any, arn: str, shard_id: str, position: Position) -> None:
+        self._client = client
+        self._arn = arn
+        self._shard_id = shard_id
+        self._position = position
+        self._iterator: str | None = None
+
+    def read(self, limit: int) -> Records:
+        """See `ShardReader.read`. `behind` is a guess: there may be more where there was some."""
+        iterator = self._iterator or self._new_iterator()
+        # Forgotten first: after any error the position, not the iterator, says where to go on.
+        self._iterator = None
+        with answering():
+            try:
+                answer = self._client.get_records(
+                    ShardIterator=iterator, Limit=min(limit, GET_RECORDS_MOST)
+                )
+            except ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "ExpiredIteratorException":
+                        return Records((), behind=True, ended=False)
+                    case "TrimmedDataAccessException":
+                        raise PositionLostError(str(error)) from error
+                raise
+            records = [_record(one) for one in answer["Records"]]
+        if isinstance(self._position, AtTimestamp):  # which such a stream does not know
+            since = self._position.seconds * 1000
+            wanted = [one for one in records if one.arrived_at >= since]
+        else:
+            wanted = records
+        if wanted:
+            self._position = AfterSequenceNumber(wanted[-1].sequence_number)
+        self._iterator = answer.get("NextShardIterator")
+        return Records(wanted, behind=bool(records), ended=self._iterator is None)
+
+    def _new_iterator(self) -> str:
+        where = {"ShardIteratorType": "TRIM_HORIZON"}
+        if isinstance(self._position, AfterSequenceNumber):
+            where = {
+                "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                "SequenceNumber": self._position.sequence_number,
+            }
+        with answering():
+            try:
+                answer = self._client.get_shard_iterator(
+                    StreamArn=self._arn, ShardId=self._shard_id, **where
+                )
+            except ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "TrimmedDataAccessException" | "ValidationException":
+                        raise PositionLostError(str(error)) from error
+                    case "ResourceNotFoundException":
+                        raise ShardNotFoundError(str(error)) from error
+                raise
+            iterator: str = answer["ShardIterator"]
+            return iterator
+
+
+def entry(record: StreamRecord, place: Place) -> Entry:
+    """The record as the function will see it."""
+    # An object, never empty: what it lacks goes behind its last member.
+    seen = record.data[:-1] + b',"eventSourceARN":' + _encode(place.stream_arn) + b"}"
+    return Entry(
+        record.sequence_number, record.partition_key, record.arrived_at / 1000, seen, record.data
+    )
+
+
+def _record(said: Mapping[str, Any]) -> StreamRecord:
+    """One change, with its data as Lambda spells it: whole seconds, `principalId`, base64."""
+    change = said["dynamodb"]
+    at = change["ApproximateCreationDateTime"].timestamp()
+    seen = {**said, "dynamodb": {**change, "ApproximateCreationDateTime": int(at)}}
+    if "userIdentity" in said:
+        identity = said["userIdentity"]
+        seen["userIdentity"] = {
+            "type": identity["Type"],
+            "principalId": identity["PrincipalId"],
+        }
+    return StreamRecord(
+        sequence_number=change["SequenceNumber"],
+        partition_key=_encode(change["Keys"]).decode(),
+        data=_encode(seen),
+        arrived_at=int(at) * 1000,
+    )

@@ -1,0 +1,248 @@
+"""The carrying: what goes into the new index, out of the table and out of the old index.
+
+Everything is written through the indexer's own sink, and so under its guard: what is newer in the
+new index stays, whoever wrote it, and nothing that is carried twice does harm.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import batched, chain
+from typing import Literal, Protocol, assert_never
+
+import msgspec
+
+from lockstep.audit.audit import Time
+from lockstep.audit.decide import (
+    Agree,
+    Forget,
+    LeaveIndex,
+    OverwriteIndex,
+    Republish,
+    Tell,
+    WriteIndex,
+    WriteTable,
+    decide,
+)
+from lockstep.audit.entry import Entry
+from lockstep.audit.held import Held, Nothing, Sound, Unsound
+from lockstep.audit.stores import LOOKUP
+from shared.change import Change
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
+from shared.sink import RequestFailedError, Sink, outcomes_of
+
+# Entries whose versions are compared at once.
+COMPARED_AT_ONCE = 500
+# After so many seconds in which an index took nothing the rebuild ends; it can be gone on with.
+PATIENCE_SECONDS = 120.0
+LONGEST_PAUSE_SECONDS = 10.0
+# Of those that could not be carried, so many are remembered by name.
+EXAMPLES = 1_000
+
+Origin = Literal["table", "index"]
+
+
+class Contents(Protocol):
+    """A store, read whole, a few images at once."""
+
+    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
+        """What is held of these images now; those that are not there are left out."""
+        ...
+
+
+class Target(Protocol):
+    """The new index, read a few images at once."""
+
+    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+        """The entries of these images now; those that are not there are left out."""
+        ...
+
+
+class Carry(msgspec.Struct, frozen=True):
+    """This change goes into the new index."""
+
+    change: Change
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """Nothing of this image does: the table has forgotten it, or outlived it."""
+
+
+def of_both(table: Held, old: Held, *, now: float, horizon: dt.timedelta) -> Carry | Leave | Tell:
+    """What the new index is to hold of an image, by what the table and the old index hold.
+
+    It is what a repair would make both stores say (`lockstep.audit.decide`). Only the guard of
+    the old index, where that stands too high, is left behind with it.
+    """
+    match decide(table, old, now=now, horizon=horizon):
+        case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):
+            return Carry(change)
+        case Republish() | Forget() | Agree():
+            best = table if isinstance(table, Sound) else old
+            return Carry(best.change) if isinstance(best, Sound) else Leave()
+        case LeaveIndex():
+            return Leave()
+        case Tell() as tell:
+            return tell
+        case never:
+            assert_never(never)
+
+
+class Carrier:
+    """Carries images into the new index, and counts.
+
+    `carried` counts what was written, by origin, `left` what stayed behind for good the last time
+    that the old index was looked at. `told` says of each image that could not be carried why.
+    """
+
+    def __init__(
+        self,
+        table: Contents,
+        old: Contents,
+        new: Target,
+        sink: Sink,
+        *,
+        time: Time,
+        horizon: dt.timedelta,
+    ) -> None:
+        self.carried: Counter[Origin] = Counter()
+        self.left = 0
+        self.told: dict[str, str] = {}
+        self._table = table
+        self._old = old
+        self._new = new
+        self._sink = sink
+        self._time = time
+        self._horizon = horizon
+
+    def all_of(self, images: Iterable[tuple[str, Held]]) -> None:
+        """Carry images of the table, as they were read whole, but for tombstones past their time.
+
+        What is newer in the new index stays.
+        """
+        now = self._time.now()
+        self._from_table(
+            (image_id, held)
+            for image_id, held in images
+            if not (isinstance(held, Sound) and held.expired(now))
+        )
+
+    def newer_in_table(
+        self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Carry what is newer in the table than in the new index."""
+        for image_ids in self._newer(entries, on_progress):
+            self._from_table(self._table.held(image_ids).items())
+
+    def newer_in_old(
+        self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Carry what is newer in the old index than in the new one, as the table has it or not."""
+        self.left = 0
+        for image_ids in self._newer(entries, on_progress):
+            self._from_old(self._old.held(image_ids), self._table.held(image_ids))
+
+    def just_written(
+        self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Carry what was written to the old index a moment ago.
+
+        The table need not be asked: nothing that is so young is forgotten.
+        """
+        for image_ids in self._newer(entries, on_progress):
+            self._from_old(self._old.held(image_ids), {})
+
+    def _from_old(self, old: Mapping[str, Held], table: Mapping[str, Held]) -> None:
+        changes = []
+        for image_id, held in old.items():
+            match of_both(
+                table.get(image_id, Nothing()),
+                held,
+                now=self._time.now(),
+                horizon=self._horizon,
+            ):
+                case Carry(change):
+                    changes.append(change)
+                case Leave():
+                    self.left += 1
+                case Tell(why):
+                    self._tell(image_id, why)
+        self._write("index", changes)
+
+    def _from_table(self, images: Iterable[tuple[str, Held]]) -> None:
+        changes = []
+        for image_id, held in images:
+            match held:
+                case Sound(change):
+                    changes.append(change)
+                case Unsound(why):
+                    self._tell(image_id, f"the table's item is malformed: {why}")
+                case Nothing():
+                    pass
+        self._write("table", changes)
+
+    def _newer(
+        self, entries: Iterable[Entry], on_progress: Callable[[int], None]
+    ) -> Iterator[Sequence[str]]:
+        """The images of which the new index has nothing, or a lower version."""
+        read = 0
+        for some in batched(entries, COMPARED_AT_ONCE, strict=False):
+            there = self._new.now([entry.image_id for entry in some])
+            now = self._time.now()
+            behind = [
+                entry.image_id for entry in some if _is_newer(entry, there.get(entry.image_id), now)
+            ]
+            yield from batched(behind, LOOKUP, strict=False)
+            read += len(some)
+            on_progress(read)
+
+    def _write(self, origin: Origin, changes: Sequence[Change]) -> None:
+        """Write these, again and again where the index cannot for now.
+
+        Raises:
+            RequestFailedError: it could not for too long.
+            MisconfiguredError: it cannot be written by us.
+        """
+        waited, pause = 0.0, 0.5
+        while changes:
+            later, why = [], ""
+            for change, outcome in self._sent(changes):
+                match outcome:
+                    case Applied():
+                        self.carried[origin] += 1
+                        self.told.pop(change.image_id, None)
+                    case Duplicate() | Stale():
+                        self.told.pop(change.image_id, None)
+                    case Conflict(detail) | Refused(detail):
+                        self._tell(change.image_id, detail)
+                    case Failed(detail):
+                        later.append(change)
+                        why = detail
+            if len(later) < len(changes):
+                waited, pause = 0.0, 0.5
+            elif waited >= PATIENCE_SECONDS:
+                raise RequestFailedError(why)
+            changes = later
+            if changes:
+                self._time.sleep(pause)
+                waited += pause
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _sent(self, changes: Sequence[Change]) -> Iterator[tuple[Change, object]]:
+        requests = self._sink.requests(changes)
+        outcomes = chain.from_iterable(outcomes_of(one, self._sink.send) for one in requests)
+        return zip(changes, outcomes, strict=True)
+
+    def _tell(self, image_id: str, why: str) -> None:
+        if len(self.told) < EXAMPLES:
+            self.told[image_id] = why
+
+
+def _is_newer(entry: Entry, there: Entry | None, now: float) -> bool:
+    """Whether a source may have something for the new index.
+
+    A tombstone past its time counts as absence; but it still ends the image below it.
+    """
+    if there is None:
+        return not entry.expired(now)
+    return not entry.malformed and entry.version > there.version

@@ -1,0 +1,455 @@
+"""The rebuild on the real engines: what goes into the new index, the switch, every interruption."""
+
+import datetime as dt
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch, Transport
+
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_dynamodb.table import ensure_table
+from functions.write_to_es.document import document_from
+from functions.write_to_es.index import LIVE_FILTER, Added, definition, ensure_index
+from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.audit import Audit, Time, audit
+from lockstep.audit.stores import IndexEntries, TableEntries
+from lockstep.connect import Clients
+from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
+from lockstep.rebuild.items import TableItems
+from lockstep.rebuild.ledger import Ledger
+from lockstep.rebuild.rebuild import NotSwitchedError, Options, Parts, Rebuild, Rebuilt
+from lockstep.rebuild.worker import Worker, this_worker
+from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from shared.change import Change, change_from
+from shared.outcome import Applied
+from shared.sink import MisconfiguredError, Sink
+from tests.builders import decoded, image, image_event, record
+
+HORIZON = dt.timedelta(days=37)
+DAY = 86_400.0
+ELSEWHERE = Worker("elsewhere", 1, 0.0)
+
+
+def a_change(
+    image_id: str, version: int, name: str | None = "a", *, arrived: float | None = None
+) -> Change:
+    """An image called so, or a removal; `arrived` in seconds since 1970."""
+    kind = "image.deleted" if name is None else "image.updated"
+    fields = {} if name is None else {"image": image(name)}
+    at = time.time() if arrived is None else arrived
+    event = image_event(image_id, version, kind, **fields)
+    return change_from(decoded(event), record(event, arrived_at=int(at * 1000)), horizon=HORIZON)
+
+
+class CrashError(Exception):
+    """The rebuild ends here, as if it had been killed."""
+
+
+class Place:
+    """A table and an index of its own, whose consumers are written for by hand."""
+
+    def __init__(self, dynamodb: str, opensearch: str) -> None:
+        self.alias = f"rebuild-{uuid.uuid4().hex[:12]}"
+        endpoints = Endpoints(None, dynamodb, opensearch, None)
+        self.stack = Stack(
+            endpoints, self.alias, self.alias, self.alias, self.alias, LOCAL_REGION, {}, "none"
+        )
+        self.clients = Clients(self.stack)
+        self.client = OpenSearch([opensearch], timeout=30, max_retries=0)
+        ensure_table(self.clients.dynamodb, self.alias)
+        ensure_index(self.client, self.alias)
+        self.table = ImageTable(self.clients.dynamodb, self.alias, longest_request=0)
+        self.index = ImageIndex(self.client, self.alias, longest_request=0)
+        self.old, self.new = f"{self.alias}-000001", f"{self.alias}-000002"
+
+    def write(self, *changes: Change, to: Sequence[Sink] = ()) -> None:
+        """As the consumers do; into both stores if not said otherwise."""
+        for sink in to or (self.table, self.index):
+            for request in sink.requests(changes):
+                assert set(sink.send(request)) == {Applied()}
+
+    def into(self, index: str, change: Change) -> None:
+        """A document past the aliases, as a bulk that was under way when they were switched."""
+        self.client.index(
+            index=index,
+            id=change.image_id,
+            body=msgspec.to_builtins(document_from(change)),
+            params={"version": str(change.version), "version_type": "external"},
+        )
+
+    def parts(
+        self,
+        *,
+        client: OpenSearch | None = None,
+        settled: Callable[[], float] = lambda: math.inf,
+        sleep: Callable[[float], None] = lambda _: None,
+        worker: Worker | None = None,
+    ) -> Parts:
+        client = self.client if client is None else client
+        waited = 0.0
+
+        def slept(seconds: float) -> None:
+            nonlocal waited
+            waited += seconds
+            sleep(seconds)
+
+        clock = Time(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
+        indices = Indices(client, self.alias)
+        return Parts(
+            indices=indices,
+            items=TableItems(self.clients.dynamodb, self.alias),
+            table=TableEntries(self.clients.dynamodb, self.alias),
+            index=lambda name: IndexEntries(client, name),
+            sink=ImageIndex(client, indices.building, longest_request=0),
+            audit=lambda _: self.audit(clock),
+            settled=settled,
+            time=clock,
+            horizon=HORIZON,
+            worker=this_worker() if worker is None else worker,
+        )
+
+    def rebuild(self, **options: Any) -> Rebuilt:
+        return self.run(self.parts(), **options)
+
+    def run(self, parts: Parts, **options: Any) -> Rebuilt:
+        usual = Options(at_most=0.0, settle=10.0, patience=10.0)
+        chosen = msgspec.structs.replace(usual, **options)
+        return Rebuild(parts).run(chosen, lambda _step, _count, _total: None)
+
+    def audit(self, clock: Time) -> Audit:
+        return audit(
+            TableEntries(self.clients.dynamodb, self.alias, whole=True),
+            IndexEntries(self.client, self.alias, whole=True),
+            quarantined_images=list,
+            time=clock,
+        )
+
+    def behind(self, alias: str) -> Mapping[str, Any]:
+        """The indices behind an alias, each with what the alias is there."""
+        found = self.client.indices.get_alias(name=alias)
+        return {index: its["aliases"][alias] for index, its in found.items()}
+
+    def shown(self) -> int:
+        """How many images readers find at this moment."""
+        self.client.indices.refresh(index=f"{self.alias}-live")
+        count: int = self.client.count(index=f"{self.alias}-live")["count"]
+        return count
+
+    def versions(self, index: str) -> dict[str, int]:
+        """What is in an index, tombstones included."""
+        return {one.image_id: one.version for one in IndexEntries(self.client, index).all()}
+
+
+@pytest.fixture
+def place(dynamodb_endpoint: str, opensearch_endpoint: str) -> Iterator[Place]:
+    made = Place(dynamodb_endpoint, opensearch_endpoint)
+    yield made
+    made.client.indices.delete(index=f"{made.alias}-0*")
+
+
+def test_readers_and_writers_are_switched_to_an_index_that_says_the_same(place: Place) -> None:
+    place.write(*(a_change(f"T{n}", n) for n in range(1, 701)), a_change("gone", 5, None))
+    before = place.versions(place.old)
+    done = place.rebuild()
+    assert (done.index, done.replaced) == (place.new, place.old)
+    assert (done.kept, done.dropped) == ((place.old,), ())
+    assert (done.carried, done.left, done.told) == ({"table": 701, "index": 0}, 0, [])
+    assert (done.audit.result, done.exit_code) == ("equal", 0)
+    assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
+    assert place.behind(f"{place.alias}-live") == {place.new: {"filter": LIVE_FILTER}}
+    assert place.versions(place.new) == place.versions(place.old) == before
+    assert place.shown() == 700
+    place.write(a_change("T1", 9))
+    assert (place.versions(place.new)["T1"], place.versions(place.old)["T1"]) == (9, 1)
+
+
+def test_the_new_index_has_what_was_set_on_the_old_one_by_hand(place: Place) -> None:
+    by_hand = {"number_of_replicas": "0", "refresh_interval": "7s", "gc_deletes": "9s"}
+    place.client.indices.put_settings(index=place.old, body={"index": by_hand})
+    place.rebuild()
+    shown = place.client.indices.get(index=place.new)[place.new]
+    assert by_hand.items() <= shown["settings"]["index"].items()
+
+
+def test_what_either_store_is_ahead_with_is_carried_over(place: Place) -> None:
+    place.write(*(a_change(one, 1) for one in ("both", "table", "index", "removed")))
+    place.write(a_change("table", 2), a_change("new", 1), to=[place.table])
+    place.write(a_change("index", 3), a_change("removed", 2, None), to=[place.index])
+    place.rebuild()
+    expected = {"both": 1, "table": 2, "new": 1, "index": 3, "removed": 2}
+    assert place.versions(place.new) == expected
+    assert place.shown() == 4
+
+
+def test_what_the_table_has_forgotten_stays_behind(place: Place) -> None:
+    long_ago = time.time() - HORIZON.total_seconds() - DAY
+    place.write(a_change("T1", 1))
+    place.write(a_change("forgotten", 1, arrived=long_ago), to=[place.index])
+    place.write(a_change("over", 2, None, arrived=long_ago), to=[place.index])
+    done = place.rebuild(at_most=50.0)
+    assert place.versions(place.new) == {"T1": 1}
+    assert (done.left, done.audit.result) == (1, "equal")
+
+
+def test_a_removal_past_its_time_still_ends_the_image_that_the_table_has(place: Place) -> None:
+    long_ago = time.time() - HORIZON.total_seconds() - DAY
+    place.write(a_change("T1", 1), to=[place.table])
+    place.write(a_change("T1", 2, None, arrived=long_ago), to=[place.index])
+    place.rebuild()
+    assert place.shown() == 0
+
+
+def test_what_cannot_be_carried_is_told_and_the_rest_is_there(place: Place) -> None:
+    place.write(a_change("good", 1), a_change("mended", 1))
+    place.clients.dynamodb.put_item(
+        TableName=place.alias, Item={"image_id": {"S": "bad"}, "version": {"N": "3"}}
+    )
+    place.clients.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "mended"}})
+    place.clients.dynamodb.put_item(
+        TableName=place.alias, Item={"image_id": {"S": "mended"}, "name": {"S": "x"}}
+    )
+    done = place.rebuild()
+    (told,) = done.told
+    assert told.image_id == "bad"
+    assert "malformed" in told.detail
+    assert place.versions(place.new) == {"good": 1, "mended": 1}, "the old index knows better"
+    assert (done.audit.differences, done.exit_code) == ({"malformed": 2}, 1)
+
+
+def test_a_bulk_that_lands_in_the_old_index_after_the_switch_is_not_missed(place: Place) -> None:
+    place.write(a_change("T1", 1), a_change("T2", 1))
+    asked = []
+
+    def settled() -> float:
+        """One consumer is behind at first; then the last bulks land."""
+        asked.append(place.behind(place.alias))
+        if len(asked) == 1:
+            return 0.0
+        place.into(place.old, a_change("T1", len(asked)))
+        return math.inf
+
+    late = a_change("T2", 7)
+    place.run(place.parts(settled=settled, sleep=lambda _: None), settle=0.0)
+    assert asked == [{place.new: {"is_write_index": True}}] * 2
+    assert place.versions(place.new) == {"T1": 2, "T2": 1}
+    place.into(place.old, late)
+    assert place.rebuild().index == place.new
+    assert place.versions(place.new)["T2"] == 7
+
+
+class MortalTransport(Transport):
+    """Dies when so many of its requests have changed something.
+
+    To die anywhere else is to die after the last of those.
+    """
+
+    def __init__(self, *args: Any, changes: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._left = changes
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        answer = super().perform_request(method, url, *args, **kwargs)
+        self._left -= method in {"PUT", "DELETE"} or url.endswith(("/_bulk", "/_aliases"))
+        if self._left == 0:
+            raise CrashError
+        return answer
+
+
+def mortal(url: str, changes: int) -> OpenSearch:
+    return OpenSearch(
+        [url], timeout=30, max_retries=0, transport_class=MortalTransport, changes=changes
+    )
+
+
+def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
+    place: Place, opensearch_endpoint: str
+) -> None:
+    place.write(*(a_change(f"T{n}", 1) for n in range(300)), a_change("T300", 1, None))
+    lives: list[str] = []
+    for deaths in range(1, 100):
+        try:
+            done = place.run(place.parts(client=mortal(opensearch_endpoint, deaths)))
+            break
+        except CrashError:
+            pass
+        (live,) = place.behind(place.alias)
+        assert place.behind(f"{place.alias}-live") == {live: {"filter": LIVE_FILTER}}
+        lives.append(live)
+        # The stream flows.
+        place.write(a_change(f"late-{deaths}", 1), a_change(f"T{deaths}", 2))
+        assert place.shown() == 300 + deaths
+    assert lives == sorted(lives), "first one index was live, then the other"
+    assert set(lives) == {place.old, place.new}
+    assert done.audit.result == "equal"
+    assert place.shown() == 300 + len(lives)
+    assert list(place.client.indices.get(index=f"{place.alias}-*")) == [place.old, place.new]
+    assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
+    assert not place.client.indices.exists_alias(name=f"{place.alias}-rebuild")
+
+
+def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    mine = place.parts(worker=this_worker())
+    second: list[type[Exception]] = []
+
+    def meanwhile() -> float:
+        try:
+            place.run(place.parts(worker=msgspec.structs.replace(this_worker(), pid=1)))
+        except SomebodyElseError as error:
+            second.append(type(error))
+        return math.inf
+
+    done = place.run(msgspec.structs.replace(mine, settled=meanwhile), settle=0.0)
+    assert second == [SomebodyElseError]
+    assert done.audit.result == "equal"
+
+
+@pytest.mark.parametrize("beats", [3, None])
+def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
+    place: Place, beats: int | None
+) -> None:
+    place.write(a_change("T1", 1))
+    indices = Indices(place.client, place.alias)
+    note = Note(replaces=place.old, worker=ELSEWHERE)
+    indices.create(place.new, note)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == beats:
+            indices.keep(place.new, msgspec.structs.replace(note, beat=len(waits)))
+
+    parts = place.parts(sleep=sleep)
+    if beats is None:
+        assert place.run(parts).audit.result == "equal"
+        assert sum(waits) > 45
+    else:
+        with pytest.raises(SomebodyElseError, match="process 1 on elsewhere"):
+            place.run(parts)
+        assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
+
+
+def test_who_is_taken_over_from_stops_at_the_next_beat(place: Place) -> None:
+    indices = Indices(place.client, place.alias)
+    clock = place.parts().time
+    first = Ledger.begun(indices, place.new, Note(replaces=place.old, worker=ELSEWHERE), clock)
+    Ledger.taken_over(indices, place.new, this_worker(), clock)
+    with pytest.raises(SomebodyElseError):
+        first.keep(filled=True)
+    assert indices.note(place.new).filled is False
+
+
+def test_an_index_in_which_readers_would_find_less_does_not_go_live(place: Place) -> None:
+    long_ago = time.time() - HORIZON.total_seconds() - DAY
+    changes = [a_change(f"T{n}", 1, arrived=long_ago) for n in range(20)]
+    place.write(*changes, to=[place.index])
+    with pytest.raises(NotSwitchedError, match=r"find 20 images .* would find 0 .*100 % less"):
+        place.rebuild(at_most=99.0)
+    assert place.shown() == 20
+    place.write(*changes, to=[place.table])
+    done = place.rebuild()
+    assert (place.shown(), done.audit.result) == (20, "equal")
+
+
+def test_the_old_index_is_dropped_when_it_is_said_and_all_is_equal(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    place.rebuild()
+    done = place.rebuild(drop_old=True)
+    assert (done.index, done.kept, done.dropped) == (place.new, (), (place.old,))
+    assert list(place.client.indices.get(index=f"{place.alias}-*")) == [place.new]
+    assert place.rebuild().index == f"{place.alias}-000003"
+
+
+def test_the_old_index_stays_while_the_stores_differ(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    place.clients.dynamodb.put_item(TableName=place.alias, Item={"image_id": {"S": "bad"}})
+    done = place.rebuild(drop_old=True)
+    assert (done.audit.result, done.dropped) == ("different", ())
+    assert place.client.indices.exists(index=place.old)
+
+
+def test_what_was_begun_can_be_abandoned(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    rebuild = Rebuild(place.parts())
+    assert rebuild.abandon(apply=True) == ()
+    Indices(place.client, place.alias).create(
+        place.new, Note(replaces=place.old, worker=this_worker())
+    )
+    assert rebuild.plan().stage == "go_on"
+    assert rebuild.abandon(apply=False) == (place.new,)
+    assert place.client.indices.exists(index=place.new)
+    assert rebuild.abandon(apply=True) == (place.new,)
+    assert list(place.client.indices.get(index=f"{place.alias}-*")) == [place.old]
+    assert rebuild.plan().stage == "begin"
+
+
+def changed(index: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition of an older release, whose names were stemmed otherwise."""
+    whole: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(index))
+    whole["settings"]["analysis"]["analyzer"]["stem"]["filter"] = ["lowercase"]
+    del whole["mappings"]["properties"]["checksum"]
+    return whole
+
+
+class TestAnotherRelease:
+    @pytest.fixture
+    def place(self, place: Place) -> Place:
+        """The live index is an older release's."""
+        place.client.indices.delete(index=place.old)
+        both = {place.alias: {}, f"{place.alias}-live": {"filter": LIVE_FILTER}}
+        place.client.indices.create(
+            index=place.old, body={**changed(definition()), "aliases": both}
+        )
+        place.write(a_change("T1", 1))
+        return place
+
+    def test_the_way_back_leaves_two_old_indices_which_are_dropped_together(
+        self, place: Place
+    ) -> None:
+        place.rebuild()
+        note = msgspec.to_builtins(Indices(place.client, place.alias).note(place.new))
+        place.client.indices.delete(index=place.new)
+        both = {place.alias: {}, f"{place.alias}-live": {"filter": LIVE_FILTER}}
+        older = changed(definition())
+        older["mappings"]["_meta"] = {"rebuild": note}
+        place.client.indices.create(index=place.new, body={**older, "aliases": both})
+        done = place.rebuild()
+        assert (done.index, done.kept) == (f"{place.alias}-000003", (place.new, place.old))
+        assert place.rebuild(drop_old=True).dropped == (place.new, place.old)
+        assert list(place.client.indices.get(index=f"{place.alias}-*")) == [done.index]
+
+    def test_a_changed_analysis_is_what_a_rebuild_is_for(self, place: Place) -> None:
+        with pytest.raises(MisconfiguredError, match="lockstep rebuild"):
+            ensure_index(place.client, place.alias)
+        plan = Rebuild(place.parts()).plan()
+        assert (plan.stage, plan.index) == ("begin", place.new)
+        assert "mappings.properties.checksum is missing" in plan.differences
+        assert any("analyzer.stem" in one for one in plan.differences)
+        place.rebuild()
+        assert str(ensure_index(place.client, place.alias)) == f"index {place.new} is as it must be"
+
+    def test_fields_are_added_to_whichever_index_is_live(self, place: Place) -> None:
+        place.rebuild()
+        place.client.indices.delete(index=place.new)
+        older = changed(definition())
+        older["settings"] = definition()["settings"]
+        both = {place.alias: {}, f"{place.alias}-live": {"filter": LIVE_FILTER}}
+        place.client.indices.create(index=place.new, body={**older, "aliases": both})
+        done = ensure_index(place.client, place.alias)
+        assert done == Added(place.new, ("mappings.properties.checksum",))
+        assert len(list(Indices(place.client, place.alias).look().differences)) == 0
+
+    def test_an_index_that_another_release_has_begun_is_not_gone_on_with(
+        self, place: Place
+    ) -> None:
+        note = msgspec.to_builtins(Note(replaces=place.old, worker=this_worker()))
+        older = changed(definition())
+        older["mappings"]["_meta"] = {"rebuild": note}
+        place.client.indices.create(index=place.new, body=older)
+        with pytest.raises(MisconfiguredError, match=r"another release .*--abandon"):
+            place.rebuild()

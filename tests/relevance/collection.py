@@ -1,0 +1,68 @@
+"""The collection that queries are judged on: 2,000 real records, as they are put on the stream."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from lockstep.converters import load_mapping
+from lockstep.producer import Stamp
+from lockstep.sources import BadLine, lines, read_events
+from shared.event import Event, Image
+
+RECORDS = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
+_WORD = re.compile(r"[^\W_]+")
+
+
+def events() -> Iterator[Event]:
+    """An event for each record, as `lockstep demo` makes them."""
+    with RECORDS.open("rb") as file:
+        for event in read_events(lines(file), Stamp(), load_mapping("tate")):
+            assert not isinstance(event, BadLine), event
+            yield event
+
+
+def folded(text: str) -> str:
+    """In small letters, without accents."""
+    apart = unicodedata.normalize("NFKD", text.lower())
+    return "".join(char for char in apart if not unicodedata.combining(char))
+
+
+def words_in(text: str) -> list[str]:
+    """Runs of letters and digits, folded."""
+    return _WORD.findall(folded(text))
+
+
+class Judgeable:
+    """An image with what a judgement looks at: its texts, folded, and the words in them.
+
+    It is made of the record alone. What an analyzer, a stemmer or a ranking does to it is what is
+    judged, so none of them has a say here.
+    """
+
+    def __init__(self, image_id: str, image: Image) -> None:
+        self.image_id = image_id
+        self.title = image.name
+        self.attributes = image.attributes or {}
+        self.name = folded(image.name)
+        self.text = folded("\n".join([image.name, *(image.tags or ()), *self.attributes.values()]))
+        self.name_words = frozenset(words_in(image.name))
+        self.words = frozenset(words_in(self.text))
+
+
+@cache
+def collection() -> Sequence[Judgeable]:
+    """Every record, in the order of the file."""
+    return [
+        Judgeable(event.image_id, event.image)
+        for event in events()
+        if isinstance(event.image, Image)
+    ]
+
+
+@cache
+def spread() -> Counter[str]:
+    """In how many images each word stands, wherever in them."""
+    return Counter(word for one in collection() for word in one.words)

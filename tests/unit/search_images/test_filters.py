@@ -1,0 +1,60 @@
+"""Filters: periods in full, ranges with both ends, values as written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.search_images.filters import Filters, clauses, moment
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("1979", "1979-01-01T00:00:00Z", "1979-12-31T23:59:59.999Z"),
+        ("1980-02", "1980-02-01T00:00:00Z", "1980-02-29T23:59:59.999Z"),
+        ("1979-05-31", "1979-05-31T00:00:00Z", "1979-05-31T23:59:59.999Z"),
+        ("9999", "9999-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"),
+        (
+            "1979-05-31T12:00:00+02:00",
+            "1979-05-31T10:00:00+00:00",
+            "1979-05-31T10:00:00+00:00",
+        ),
+    ],
+)
+def test_a_period_has_a_first_and_a_last_moment(text: str, first: str, last: str) -> None:
+    assert (moment(text, last=False), moment(text, last=True)) == (first, last)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "79", "1979-13", "1979-00", "0000", "1979-02-30", "now-1d", "1979||/y", "19790"),
+        *("1979-05-31T12:00:00", "1979-05-31 ", "0001-01-01T00:00:00+05:00", "١٩٧٩-05-31x"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_what_would_be_one(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a year, a month, a day or a time"):
+        moment(text, last=False)
+
+
+@given(st.text())
+def test_whatever_comes_is_a_moment_or_refused(text: str) -> None:
+    try:
+        found = moment(text, last=True)
+    except ValueError:
+        return
+    assert len(found) <= len("1979-05-31T12:00:00.123456+00:00")
+
+
+def test_values_of_one_field_are_one_of_them_tags_and_attributes_all_of_them() -> None:
+    assert clauses(Filters()) == []
+    assert clauses(
+        Filters(tags=("a", "b"), uploaded_by=("u", "v"), min_width=5, max_height=0, taken_to="t")
+    ) == [
+        {"term": {"tags.keyword": "a"}},
+        {"term": {"tags.keyword": "b"}},
+        {"terms": {"uploaded_by": ("u", "v")}},
+        {"range": {"taken_at": {"lte": "t"}}},
+        {"range": {"width": {"gte": 5}}},
+        {"range": {"height": {"lte": 0}}},
+    ]
