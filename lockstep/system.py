@@ -242,8 +242,21 @@ class System:
         pace = None if options.rate is None else Pace(options.rate, time.monotonic, time.sleep)
         whole, since = options.values, options.since
         return (
-            TableEntries(clients.dynamodb, stack.table, whole=whole, since=since, pace=pace),
-            IndexEntries(clients.opensearch, stack.index, whole=whole, since=since),
+            TableEntries(
+                clients.dynamodb,
+                stack.table,
+                scanner=clients.scanner,
+                whole=whole,
+                since=since,
+                pace=pace,
+            ),
+            IndexEntries(
+                clients.opensearch,
+                stack.index,
+                searcher=clients.searcher,
+                whole=whole,
+                since=since,
+            ),
         )
 
     def _settled(self, watermark: float) -> float:
