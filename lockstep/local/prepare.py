@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # As in template.yaml: what is older is given up by the mappings, too.
 RETENTION_HOURS = 7 * 24
+REFRESH_INTERVAL = "500ms"
 
 
 def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
@@ -24,7 +25,7 @@ def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
             StreamName=stack.stream, RetentionPeriodHours=RETENTION_HOURS
         )
     ensure_table(clients.dynamodb, stack.table, streams=stack.index_from == "DynamoDBStreams")
-    ensure_index(clients.opensearch, stack.index)
+    ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
     ):
