@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -33,12 +33,17 @@ nightly-simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
 
 # As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
-nightly-crashes: $(venv)/dev.done kills
+nightly-crashes: $(venv)/dev.done kills rebuilds
 	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
 
 # Ten thousand texts by chance, searched for.
 nightly-search: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/contract/search/test_any_query.py --queries 10000
+
+# Rebuilds of the index, each killed twice, while 200 events a second arrive.
+rebuilds: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k rebuild_killed \
+	  --rebuilds 20 --events-a-second 200 --kills-seed $(KILLS_SEED)
 
 KILLS = 1000
 KILLS_SEED := $(shell date +%s)
@@ -102,7 +107,7 @@ fuzz: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
 contract: $(venv)/dev.done $(tools)/awscli.done
-	$(bin)/pytest $(PYTEST) tests/contract tests/relevance
+	$(bin)/pytest $(PYTEST) tests/contract tests/relevance tests/page
 
 # How well what must be found is found (docs/search.md). ACCEPT=yes: let these be the figures that
 # later ones are compared with.
@@ -111,6 +116,14 @@ relevance: $(venv)/dev.done
 
 flow: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/flow
+
+# The page in Debian's Chromium; where there is none, a line says so.
+page: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/page
+
+# How the page looks, into docs/.
+screenshots: $(venv)/dev.done
+	$(bin)/python -m tests.page.screenshots
 
 package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(bin)/pytest $(PYTEST) tests/package

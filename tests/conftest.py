@@ -45,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--queries", type=int, default=150, help="how many texts by chance to search for"
     )
     parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
+    parser.addoption(
+        "--rebuilds", type=int, default=1, help="how many rebuilds of the index to kill, twice each"
+    )
+    parser.addoption(
+        "--events-a-second", type=float, default=50.0, help="how many arrive during a rebuild"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

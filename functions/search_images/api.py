@@ -10,6 +10,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from opensearchpy import OpenSearch
@@ -17,21 +18,25 @@ from opensearchpy.exceptions import OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.openapi import document
+from functions.search_images.page import HEADERS, found_page, problem_page, record_page
 from functions.search_images.parameters import (
     NoParameters,
     SuggestParameters,
     asked,
     parameters,
 )
+from functions.search_images.problem import CONTENT_TYPE as PROBLEM
 from functions.search_images.problem import (
     InvalidParametersError,
     ParameterProblem,
+    Problem,
     problem,
     unavailable,
 )
-from functions.search_images.record import record
-from functions.search_images.search import TooSlowError, answered, page
+from functions.search_images.record import Record, record
+from functions.search_images.search import SearchResult, TooSlowError, answered, page
 from functions.search_images.suggest import suggest
+from functions.search_images.ways import IMAGE, pairs_in, value_of
 from shared.event import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 type Answer = Response[str]
 
 _ID = re.compile(IMAGE_ID_PATTERN)
-_ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?)")
+_ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?)?")
 _METHODS = ("GET", "HEAD")
 
 # For every answer: nothing of it is to be kept, or taken for a page of its own.
@@ -87,11 +92,14 @@ class Api:
             http["method"] = "GET"
         request["requestContext"]["http"] = http
         answer = self._resolver.resolve(request, context)
+        if APIGatewayProxyEventV2(request).path == "/":
+            answer = _for_people(answer, request["rawQueryString"])
         answer["headers"] = {**_HEADERS, **answer["headers"]}
         return answer | {"body": ""} if method == "HEAD" else answer
 
     def _add_addresses(self) -> None:
         add = self._resolver.get
+        add("/")(self._page)
         add("/images")(self._images)
         add("/images/suggest")(self._suggest)
         add("/images/<image_id>")(self._record)
@@ -113,11 +121,22 @@ class Api:
     def _query(self) -> str:
         return str(self._resolver.current_event.raw_query_string or "")
 
+    def _page(self) -> Answer:
+        pairs = pairs_in(self._query())
+        image_id = value_of(pairs, IMAGE)
+        if image_id is None:
+            return _html(found_page(pairs, self._found()))
+        kept = self._kept(image_id)
+        return _no_such_image() if kept is None else _html(record_page(pairs, kept))
+
     def _images(self) -> Answer:
+        return _json(self._found())
+
+    def _found(self) -> SearchResult:
         what, found = asked(self._query())
         after = found.cursor if isinstance(found.cursor, str) else None
         stores = self._stores()
-        return _json(page(stores.index, stores.alias_live, what, size=found.size, after=after))
+        return page(stores.index, stores.alias_live, what, size=found.size, after=after)
 
     def _suggest(self) -> Answer:
         found = parameters(SuggestParameters, self._query())
@@ -126,12 +145,12 @@ class Api:
 
     def _record(self, image_id: str) -> Answer:
         parameters(NoParameters, self._query())
-        image_id = unquote(image_id)
+        kept = self._kept(unquote(image_id))
+        return _no_such_image() if kept is None else _json(kept)
+
+    def _kept(self, image_id: str) -> Record | None:
         stores = self._stores()
-        found = record(stores.dynamodb, stores.table, image_id) if _ID.match(image_id) else None
-        if found is None:
-            return problem(HTTPStatus.NOT_FOUND, "there is no such image")
-        return _json(found)
+        return record(stores.dynamodb, stores.table, image_id) if _ID.match(image_id) else None
 
     def _health(self) -> Answer:
         parameters(NoParameters, self._query())
@@ -163,6 +182,23 @@ class Api:
 
 def _json(found: object) -> Answer:
     return Response(HTTPStatus.OK.value, "application/json", msgspec.json.encode(found).decode())
+
+
+def _html(whole: str) -> Answer:
+    return Response(HTTPStatus.OK.value, body=whole, headers={**HEADERS})
+
+
+def _for_people(answer: dict[str, Any], query: str) -> dict[str, Any]:
+    """The answer at the page's address: a problem is told there on a page, too."""
+    if answer["headers"]["Content-Type"] != PROBLEM:
+        return answer
+    told = msgspec.json.decode(answer["body"], type=Problem)
+    body = problem_page(pairs_in(query), HTTPStatus(told.status), told.detail)
+    return answer | {"body": body, "headers": answer["headers"] | HEADERS}
+
+
+def _no_such_image() -> Answer:
+    return problem(HTTPStatus.NOT_FOUND, "there is no such image")
 
 
 def _invalid(error: InvalidParametersError) -> Answer:

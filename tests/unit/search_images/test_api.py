@@ -23,6 +23,7 @@ NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC).timestamp()
 NOTHING = {
     "timed_out": False,
     "hits": {"total": {"value": 0}, "hits": []},
+    "suggest": {"everything": [], "everything.backwards": []},
     "aggregations": {
         name: {"buckets": []} for name in ("tags", "content_type", "uploaded_by", "year")
     },
@@ -75,7 +76,9 @@ def ask(
     answer = api.answer(request, types.SimpleNamespace())  # type: ignore[arg-type]  # nothing in it is used
     body = answer["body"]
     headers = {name.lower(): value for name, value in answer["headers"].items()}
-    return Answer(answer["statusCode"], headers, msgspec.json.decode(body) if body else None)
+    of_json = "json" in headers["content-type"]
+    told = (msgspec.json.decode(body) if of_json else body) if body else None
+    return Answer(answer["statusCode"], headers, told)
 
 
 def problem(answer: Answer, status: int) -> Any:

@@ -1,0 +1,50 @@
+"""A browser, and the page over the 2,000 real records."""
+
+from collections.abc import Iterator
+from typing import Unpack
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.page.browser import Circumstances, Visit, Visiting, chromium, started
+from tests.page.museum import Museum, served
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine; on Debian, `apt-get install chromium`")
+    with started(program) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def museum(opensearch_endpoint: str, dynamodb_endpoint: str) -> Museum:
+    return Museum.of_tate(opensearch_endpoint, dynamodb_endpoint)
+
+
+@pytest.fixture(scope="session")
+def site(museum: Museum) -> Iterator[str]:
+    with served(museum) as address:
+        yield address
+
+
+@pytest.fixture
+def visiting(browser: Browser, site: str) -> Iterator[Visiting]:
+    """Begins visits. At the end the browser must have nothing to complain of in any of them."""
+    visits: list[Visit] = []
+
+    def begin(**circumstances: Unpack[Circumstances]) -> Visit:
+        visits.append(Visit(browser, site, **circumstances))
+        return visits[-1]
+
+    yield begin
+    for visit in visits:
+        visit.close()
+    assert [complaint for visit in visits for complaint in visit.complaints] == []
+
+
+@pytest.fixture
+def visit(visiting: Visiting) -> Visit:
+    return visiting()

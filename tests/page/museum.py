@@ -1,0 +1,109 @@
+"""The museum: both stores as the sinks fill them, and the query side over HTTP in front of them."""
+
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import batched
+
+import msgspec
+import uvicorn
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.search_images.api import Api, Stores
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_dynamodb.table import ensure_table
+from functions.write_to_es.index import ensure_index, live_alias
+from functions.write_to_es.sink import ImageIndex
+from lockstep.connect import Clients
+from lockstep.converters import load_mapping
+from lockstep.local.gateway.server import application
+from lockstep.local.mapping.response import Returned
+from lockstep.local.processes import HOST
+from lockstep.producer import Stamp
+from lockstep.sources import read_events
+from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from shared.change import Change, change_from
+from shared.event import Event
+from shared.outcome import Applied
+from tests.builders import HORIZON, record
+from tests.contract.search.museum import RECORDS
+from tests.contract.sinks.suite import write
+
+# So long that a loaded machine is no failure.
+REQUEST_SECONDS = 30.0
+
+
+class Museum:
+    """Images in a table and an index of their own."""
+
+    def __init__(self, opensearch: str, dynamodb: str) -> None:
+        name = f"museum-{uuid.uuid4().hex[:12]}"
+        endpoints = Endpoints(kinesis="", dynamodb=dynamodb, opensearch=opensearch, s3="")
+        clients = Clients(
+            Stack(
+                endpoints=endpoints,
+                stream=name,
+                table=name,
+                index=name,
+                bucket=name,
+                region=LOCAL_REGION,
+                functions={},
+                state="none",
+            )
+        )
+        self._index, self._name = clients.opensearch, name
+        ensure_table(clients.dynamodb, name)
+        ensure_index(self._index, name)
+        self._sinks = (
+            ImageTable(clients.dynamodb, name, longest_request=REQUEST_SECONDS),
+            ImageIndex(self._index, name, longest_request=REQUEST_SECONDS),
+        )
+        self.stores = Stores(self._index, live_alias(name), clients.dynamodb, name)
+
+    @classmethod
+    def of_tate(cls, opensearch: str, dynamodb: str) -> "Museum":
+        """With 2,000 real images, converted as `lockstep put` does it."""
+        made = cls(opensearch, dynamodb)
+        with RECORDS.open("rb") as file:
+            events = [*read_events(file, Stamp(), load_mapping("tate"))]
+        for several in batched(events, 500, strict=False):
+            made.put(
+                *(
+                    change_from(one, record(), horizon=HORIZON)
+                    for one in several
+                    if isinstance(one, Event)
+                )
+            )
+        return made
+
+    def put(self, *several: Change) -> None:
+        """Write these into both stores; they are found at once."""
+        for sink in self._sinks:
+            assert write(sink, *several) == [Applied()] * len(several)
+        self._index.indices.refresh(index=self._name)
+
+
+@contextmanager
+def served(museum: Museum) -> Iterator[str]:
+    """The query side of a museum in a thread, as `lockstep up` serves it in a process."""
+    api = Api(lambda: museum.stores, Logger("museum", level="CRITICAL"))
+    one_at_a_time = threading.Lock()  # as a Lambda sandbox works
+
+    def invoke(event: bytes, _request_id: str) -> Returned:
+        with one_at_a_time:
+            answer = api.answer(msgspec.json.decode(event), LambdaContext())
+        return Returned(msgspec.json.encode(answer))
+
+    config = uvicorn.Config(application(invoke), lifespan="off", ws="none", log_level="critical")
+    server = uvicorn.Server(config)
+    with socket.create_server((HOST, 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,35 @@
+"""How the page looks, for the guide: `make screenshots` writes docs/page-*.png."""
+
+import sys
+from pathlib import Path
+
+from tests.engines import engines_for_tests
+from tests.page.browser import PHONE, Circumstances, Visit, chromium, started
+from tests.page.museum import Museum, served
+
+DOCS = Path(__file__).parents[2] / "docs"
+SHOWN: dict[str, tuple[Circumstances, str]] = {
+    "light": ({"pictures": "are missing"}, "/?q=richmnd"),
+    "dark": ({"pictures": "are missing", "scheme": "dark"}, "/?q=castle&tag=river"),
+    "phone": ({"pictures": "are missing", "size": PHONE}, "/?q=sunrise"),
+}
+
+
+def main() -> None:
+    """Photograph the page over the 2,000 real records."""
+    program = chromium()
+    if program is None:
+        sys.exit("no Chromium on this machine; on Debian, `apt-get install chromium`")
+    with engines_for_tests() as engine:
+        museum = Museum.of_tate(engine("opensearch"), engine("dynamodb"))
+        with served(museum) as site, started(program) as browser:
+            for name, (circumstances, path) in SHOWN.items():
+                visit = Visit(browser, site, **circumstances)
+                page = visit.open(path)
+                page.wait_for_load_state("networkidle")
+                page.screenshot(path=DOCS / f"page-{name}.png")
+                visit.close()
+
+
+if __name__ == "__main__":
+    main()

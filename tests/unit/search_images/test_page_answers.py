@@ -1,0 +1,93 @@
+"""At its address the page answers whatever is asked and whatever the stores do, for people."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opensearchpy import exceptions as opensearch
+
+from functions.search_images.page import HEADERS
+from shared.item import item_from
+from tests.builders import change, image
+from tests.unit.search_images.test_api import NOTHING, Answer, Index, Table, ask
+
+
+def said(answer: Answer, status: int) -> str:
+    """The page, with the headers that every page has."""
+    assert answer.status == status
+    assert (
+        HEADERS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
+    )
+    body: str = answer.body
+    assert body.startswith("<!doctype html>")
+    return body
+
+
+def test_what_was_asked_is_searched_for_and_shown() -> None:
+    index = Index(NOTHING)
+    assert "Nothing found" in said(ask("/?tag=a&tag=b&q=", index=index), 200)
+    assert [one["index"] for one in index.asked] == ["images-live"]
+    assert index.asked[0]["body"]["query"]["bool"]["filter"] == [
+        {"term": {"tags.keyword": "a"}},
+        {"term": {"tags.keyword": "b"}},
+    ]
+
+
+def test_an_image_is_the_tables_and_the_index_is_not_asked() -> None:
+    table = Table(item_from(change("T1", 7, image=image("Café <b>", tags=["a"]))))
+    index = Index(NOTHING)
+    page = said(ask("/?q=caf&image=T1", table=table, index=index), 200)
+    assert "<h1>Café &lt;b&gt;</h1>" in page
+    assert index.asked == []
+
+
+@pytest.mark.parametrize("item", [None, item_from(change("T1", 8, "image.deleted"))])
+def test_an_image_that_is_gone_or_never_was_is_a_404(item: Any) -> None:
+    assert "There is no such image" in said(ask("/?image=T1", table=Table(item)), 404)
+
+
+def test_what_can_be_no_image_id_is_not_looked_up() -> None:
+    said(ask("/?image=%3Cscript%3E", table=Table(RuntimeError("asked"))), 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"), [("size=0", "size: "), ("cursor=x", "cursor: "), ("colour=red", "colour: ")]
+)
+def test_a_mistake_is_named(query: str, wrong: str) -> None:
+    assert wrong in said(ask(f"/?q=richmond&{query}"), 400)
+
+
+def test_a_store_that_does_not_answer_is_a_503_that_says_when_to_come_back() -> None:
+    for answer in (
+        ask("/?q=a", index=Index(opensearch.ConnectionError("N/A", "secret", OSError()))),
+        ask("/?q=a", index=Index(NOTHING | {"timed_out": True})),
+    ):
+        page = said(answer, 503)
+        assert "Please try again" in page
+        assert "secret" not in page
+        assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_mistake_of_ours_tells_nothing() -> None:
+    assert "secret" not in said(ask("/", index=Index(KeyError("secret"))), 500)
+
+
+def test_another_method_is_refused_with_those_that_there_are() -> None:
+    answer = ask("/", method="POST")
+    assert HTTPStatus.METHOD_NOT_ALLOWED.phrase in said(answer, 405)
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+def test_head_is_get_without_a_body() -> None:
+    answer = ask("/", method="HEAD")
+    assert (answer.status, answer.body) == (200, None)
+    assert answer.headers == ask("/").headers
+
+
+@given(st.text())
+def test_any_query_string_has_a_page(query: str) -> None:
+    answer = ask(f"/?{query.replace('?', '')}")
+    said(answer, answer.status)
+    assert answer.status in {200, 400, 404}
