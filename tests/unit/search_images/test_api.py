@@ -26,6 +26,7 @@ NOTHING = {
     "aggregations": {
         name: {"buckets": []} for name in ("tags", "content_type", "uploaded_by", "year")
     },
+    "suggest": {"everything": [], "everything.backwards": []},
 }
 
 
