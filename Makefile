@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes kills audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes kills rebuilds audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -33,8 +33,13 @@ nightly-simulation: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
 
 # As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
-nightly-crashes: $(venv)/dev.done kills
+nightly-crashes: $(venv)/dev.done kills rebuilds
 	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
+
+# Rebuilds of the index, each killed twice, while 200 events a second arrive.
+rebuilds: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k rebuild_killed \
+	  --rebuilds 20 --events-a-second 200 --kills-seed $(KILLS_SEED)
 
 KILLS = 1000
 KILLS_SEED := $(shell date +%s)

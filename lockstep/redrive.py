@@ -3,6 +3,9 @@
 In this order, for each record: its event is on the stream, then its objects are under `redriven/`,
 then they are gone from `quarantine/`. After a crash in between it is still in quarantine, and goes
 again: with the same version, which both sinks count as a duplicate.
+
+Where the index is fed from the table's changes, what only the index's consumer set aside goes
+straight to the index: the table has it already, and would tell nobody of it a second time.
 """
 
 import datetime as dt
@@ -22,18 +25,22 @@ from lockstep.quarantine.cases import (
     NeedsChoice,
     NotOursError,
     Ready,
+    change_in,
+    event_in,
     first_arrival_key,
     judge,
-    payload,
     read_record,
     records_of,
     state_of,
 )
 from lockstep.quarantine.contents import Stores, content_of
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.record import MAX_AHEAD_US
+from shared.sink import Sink, outcomes_of
 
+INDEX_CONSUMER = "write_to_es"
 # So many are on the stream, at most, before their objects move: what a crash makes go twice.
 AT_ONCE = 100
 
@@ -57,12 +64,13 @@ class Trace(msgspec.Struct, frozen=True):
 class RedriveReport(msgspec.Struct, frozen=True):
     """What a redrive did: records settled, events put for them, objects moved, seconds.
 
-    `moved_meanwhile`: somebody else had settled these first. `kept`: what stayed, by its state, or
-    `changed_meanwhile`.
+    `indexed`: those that went straight into the index. `moved_meanwhile`: somebody else had settled
+    these first. `kept`: what stayed, by its state, `changed_meanwhile`, or by what the index said.
     """
 
     redriven: int
     put: int
+    indexed: int
     objects: int
     moved_meanwhile: int
     kept: Mapping[str, int]
@@ -78,6 +86,34 @@ class Time(msgspec.Struct, frozen=True):
     """Seconds, never going back."""
     sleep: Callable[[float], None]
     """Wait that many seconds."""
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The way straight into the index, and when it is to be taken.
+
+    `fed_from_table`: the index learns of an image only when the table changes. `horizon` is how
+    long the tombstone of a removal by hand stays.
+    """
+
+    sink: Sink
+    horizon: Callable[[], dt.timedelta]
+    fed_from_table: bool
+    changes_stream: str = ""
+
+    def takes(self, held: QuarantinedRecord, functions: Sequence[str]) -> bool:
+        """Whether this record goes straight into the index; `functions` set it aside."""
+        return held.holds == "table_change" or (
+            self.fed_from_table and tuple(functions) == (INDEX_CONSUMER,)
+        )
+
+    def write(self, held: QuarantinedRecord) -> Outcome:
+        """Write what the record says, under the guard.
+
+        Raises:
+            MisconfiguredError: nothing can be written until the deployment is mended.
+        """
+        (outcome,) = outcomes_of([change_in(held, self.horizon())], self.sink.send)
+        return outcome
 
 
 class CannotSettleError(Exception):
@@ -107,6 +143,7 @@ class Redrive:
         *,
         time: Time,
         quarantine_age: dt.timedelta,
+        index: Index | None = None,
     ) -> None:
         """Prepare.
 
@@ -116,7 +153,9 @@ class Redrive:
             consumers: each consumer's name in Lambda, by its name in the quarantine.
             time: clocks.
             quarantine_age: what is older goes back only as mended.
+            index: the way straight into the index, for what the stream would not bring there.
         """
+        self._index = index
         self._objects = objects
         self._put = put
         self._consumers = consumers
@@ -150,7 +189,7 @@ class Redrive:
         )
         self._secure(cases, fetched)
         kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
-        redriven = moved_meanwhile = objects = 0
+        redriven = moved_meanwhile = objects = put = 0
         at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
         for chunk in batched(ready, at_once, strict=False):
             if rate is not None:
@@ -161,21 +200,32 @@ class Redrive:
                 if not bodies:
                     moved_meanwhile += 1
                     continue
-                event = self._event(case, bodies)
-                if event is None:
+                held = self._still_ready(case, bodies)
+                if held is None:
                     kept["changed_meanwhile"] += 1
                     continue
-                self._note_arrival(case, event)
+                event = None
+                if self._index is not None and self._index.takes(held, case.functions):
+                    refusal = _refusal(self._index.write(held))
+                    if refusal is not None:
+                        kept[refusal] += 1
+                        continue
+                else:
+                    event = event_in(held)
+                    self._note_arrival(case, event)
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
-            if settling:
-                self._put([one.event for one, _ in settling if one.event is not None])
+            events = [one.event for one, _ in settling if one.event is not None]
+            if events:
+                self._put(events)
+                put += len(events)
             for settlement, bodies in settling:
                 objects += self._move(settlement, bodies)
                 redriven += 1
                 on_progress(redriven)
         return RedriveReport(
             redriven=redriven,
-            put=redriven,
+            put=put,
+            indexed=redriven - put,
             objects=objects,
             moved_meanwhile=moved_meanwhile,
             kept=kept,
@@ -207,6 +257,7 @@ class Redrive:
         return RedriveReport(
             redriven=len(settlements) - moved_meanwhile,
             put=put,
+            indexed=0,
             objects=objects,
             moved_meanwhile=moved_meanwhile,
             kept={},
@@ -216,7 +267,7 @@ class Redrive:
     def records_of(self, document: str) -> list[QuarantinedRecord]:
         """The records of a failure document; none when it was taken apart meanwhile."""
         body = self._objects.read(document)
-        return [] if body is None else records_of(body, self._consumers)
+        return [] if body is None else self._records(body)
 
     def _secure(self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]) -> None:
         """Every record of these cases gets its own object, before anything is done with it.
@@ -237,22 +288,26 @@ class Redrive:
         body = self._objects.read(document)
         if body is None:
             return
-        for held in records_of(body, self._consumers):
+        for held in self._records(body):
             gone_back = self._objects.read(redriven_key(held.key)) is not None
             if not gone_back:
                 self._objects.write_new(held.key, msgspec.json.encode(held))
         self._objects.write(redriven_key(document), body)
         self._objects.delete(document)
 
+    def _records(self, body: bytes) -> list[QuarantinedRecord]:
+        changes_stream = "" if self._index is None else self._index.changes_stream
+        return records_of(body, self._consumers, changes_stream)
+
     def _bodies(self, case: Case) -> dict[str, bytes]:
         """The case's objects as they are now; those moved meanwhile are left out."""
         found = ((key, self._objects.read(key)) for key in case.keys)
         return {key: body for key, body in found if body is not None}
 
-    def _event(self, case: Case, bodies: Mapping[str, bytes]) -> Event | None:
-        """The event to put back; None when the objects are not what they were when judged."""
+    def _still_ready(self, case: Case, bodies: Mapping[str, bytes]) -> QuarantinedRecord | None:
+        """The record to put back; None when the objects are not what they were when judged."""
         now = dt.datetime.fromtimestamp(self._time.now(), dt.UTC)
-        event = None
+        held = None
         for body in bodies.values():
             try:
                 held = read_record(body)
@@ -261,8 +316,7 @@ class Redrive:
             verdict = judge(held, case.arrived_at, now=now, quarantine_age=self._age)
             if not isinstance(verdict, Ready):
                 return None
-            event = decode(payload(held))
-        return event
+        return held
 
     def _note_arrival(self, case: Case, event: Event) -> None:
         noted = msgspec.json.encode(FirstArrival(case.arrived_at))
@@ -283,6 +337,19 @@ class Redrive:
         pause = moment - self._time.elapsed()
         if pause > 0:
             self._time.sleep(pause)
+
+
+def _refusal(outcome: Outcome) -> str | None:
+    """Why the index does not hold what it was given, or None if it does, or holds a newer one."""
+    match outcome:
+        case Applied() | Duplicate() | Stale():
+            return None
+        case Conflict():
+            return "conflict"
+        case Refused():
+            return "refused_by_store"
+        case Failed():
+            return "not_for_now"
 
 
 def choose(

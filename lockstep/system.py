@@ -25,6 +25,7 @@ from lockstep.backfill import Backfill, Backfilled, Point, Refused, StampOfThePa
 from lockstep.connect import Clients
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
+from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
 from lockstep.rebuild.indices import Indices
@@ -258,7 +259,10 @@ class System:
         read_local(state)  # what stopped meanwhile will never catch up
         table = None
         if self.stack.index_from == "DynamoDBStreams":
-            arn = latest_stream(self.clients.dynamodb, self.stack.table)
+            try:
+                arn = latest_stream(self.clients.dynamodb, self.stack.table)
+            except TemplateError as error:
+                raise UnknownBacklogError(str(error)) from error
             table = TableStream(self.clients.dynamodbstreams, arn)
         return local_consumers(state, self.stack.stream, now=time.time(), table=table)
 

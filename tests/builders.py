@@ -136,7 +136,9 @@ def table_change_on_kinesis(
         "userIdentity": record.get("userIdentity"),
         "recordFormat": "application/json",
         "tableName": "lockstep-images",
-        "dynamodb": {name: said[name] for name in kept if name in said},
+        "dynamodb": {name: said[name] for name in kept if name in said}
+        # Not whole seconds, as in the table's own stream.
+        | {"ApproximateCreationDateTime": arrived_at},
         "eventSource": "aws:dynamodb",
     }
     hashed = hashlib.md5(msgspec.json.encode(said["Keys"]), usedforsecurity=False)

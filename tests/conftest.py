@@ -42,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--images", type=int, help="how many images the audit is proved with; a few if not said"
     )
     parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
+    parser.addoption(
+        "--rebuilds", type=int, default=1, help="how many rebuilds of the index to kill, twice each"
+    )
+    parser.addoption(
+        "--events-a-second", type=float, default=50.0, help="how many arrive during a rebuild"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,8 +16,19 @@ import msgspec
 from lockstep.converters import load_mapping
 from lockstep.local.gateway.event import Request
 from lockstep.local.gateway.event import event as gateway_event
+from shared.change import Change, change_from
 from shared.event import MAX_EVENT_BYTES, Reason
-from tests.builders import ARRIVED_AT, image_event, kinesis_record
+from shared.item import item_from
+from tests.builders import (
+    ARRIVED_AT,
+    HORIZON,
+    decoded,
+    image_event,
+    kinesis_record,
+    record,
+    table_change_on_kinesis,
+    table_record,
+)
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "events"
@@ -154,6 +165,55 @@ def _record(one: dict[str, Any] | Poison, position: int) -> dict[str, Any]:
     )
 
 
+def table_invocations() -> Mapping[str, list[dict[str, Any]]]:
+    """The `Records` of the samples of the table's changes, by file name: for the index alone."""
+    over_kinesis = [
+        table_change_on_kinesis(one, position=position, arrived_at=ARRIVED_AT + position)
+        for position, one in enumerate(_table_changes(60, 9_000), start=10_000)
+    ]
+    # Out of order, and two of them twice: the same changes, at positions of their own.
+    again = [
+        table_change_on_kinesis(one, position=position, arrived_at=ARRIVED_AT + position)
+        for position, one in enumerate(_table_changes(60, 9_000)[:2], start=10_500)
+    ]
+    return {
+        "table-stream.json": _table_changes(50, 8_000),
+        "table-changes-on-kinesis.json": [*over_kinesis[::-1], *again],
+    }
+
+
+def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
+    """Whatever may become of an item: new, changed, removed, purged; and one that is not ours."""
+    new = _change(event(artwork, 1))
+    changed = _change(event(artwork, 2, "image.updated"))
+    gone = _change(event(artwork + 1, 2, "image.deleted"))
+    others: Any = {
+        "seen_by": {"SS": ["somebody", "somebody else"]},
+        "sizes": {"NS": ["1", "-2.5"]},
+        "thumbnail": {"B": base64.b64encode(b"\x89PNG").decode()},
+        "parts": {"BS": [base64.b64encode(b"\x00\x01").decode()]},
+        "nothing": {"NULL": True},
+    }
+    malformed: Any = item_from(_change(event(artwork + 4, 1))) | {"version": {"NS": ["1", "2"]}}
+    changes: list[dict[str, Any]] = [
+        {"new": new},
+        {"new": item_from(changed) | others, "old": new},
+        {"new": gone, "old": _change(event(artwork + 1, 1))},
+        # When its time to live was over DynamoDB took it, and by hand somebody took the next one.
+        {"old": _change(event(artwork + 2, 1, "image.deleted")), "by_time_to_live": True},
+        {"old": _change(event(artwork + 3, 1))},
+        {"new": malformed},
+    ]
+    return [
+        table_record(**one, position=at, arrived_at=ARRIVED_AT + at)
+        for at, one in enumerate(changes, start=position)
+    ]
+
+
+def _change(one: dict[str, Any]) -> Change:
+    return change_from(decoded(one), record(one), horizon=HORIZON)
+
+
 def put_records() -> Mapping[str, dict[str, Any]]:
     """Inputs of `aws kinesis put-record --cli-input-json`, by file name."""
     good = {
@@ -195,7 +255,8 @@ def requests() -> Mapping[str, dict[str, Any]]:
 
 def files() -> Mapping[Path, bytes]:
     """Every sample file's path under `events/` and its content."""
-    found: dict[Path, Any] = {Path(name): {"Records": it} for name, it in invocations().items()}
+    batches = {**invocations(), **table_invocations()}
+    found: dict[Path, Any] = {Path(name): {"Records": it} for name, it in batches.items()}
     found |= {Path("put-record") / name: it for name, it in put_records().items()}
     found |= {Path("http") / name: it for name, it in requests().items()}
     return {

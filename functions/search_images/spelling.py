@@ -1,7 +1,7 @@
 """Spelling: the words of the index that a word may be meant for, which no image has as it stands.
 
 The index's own dictionary is asked along with the query. That costs little: words that are in it
-are not looked at, while a query that lets each word be mistyped takes ten times as long.
+are not looked at, while a query in which each word may be mistyped takes several times as long.
 """
 
 import re

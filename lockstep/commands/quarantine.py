@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, get_args
 import click
 import msgspec
 
+from functions.write_to_es.sink import ImageIndex
 from lockstep.commands.endings import NO, Refusal
 from lockstep.commands.options import connected, json_option, since_option, stack_options
 from lockstep.local.mapping.stream import KinesisStream, StreamUnavailableError
@@ -21,9 +22,11 @@ from lockstep.quarantine.cases import (
     NotOursError,
     Ready,
     Wanted,
+    event_in,
     find,
     payload,
     read_record,
+    said_in,
     state_of,
 )
 from lockstep.quarantine.contents import (
@@ -37,6 +40,7 @@ from lockstep.quarantine.contents import (
 from lockstep.quarantine.given_up import Fetched, fetch
 from lockstep.redrive import (
     CannotSettleError,
+    Index,
     Redrive,
     RedriveReport,
     Settlement,
@@ -47,9 +51,9 @@ from lockstep.redrive import (
 )
 from lockstep.sources import lines
 from lockstep.stack import CONSUMERS
-from lockstep.system import System
+from lockstep.system import NO_CLOCK, System
 from lockstep.terminal import answers, notes, print_json, print_table, printable
-from shared.event import InvalidEventError, Reason, decode
+from shared.event import InvalidEventError, Reason
 from shared.quarantine import QuarantinedRecord
 
 # More rows than this nobody reads; programs get all of them.
@@ -94,6 +98,12 @@ class _Desk:
             self._consumers,
             time=Time(time.time, time.monotonic, time.sleep),
             quarantine_age=self.age,
+            index=Index(
+                sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_CLOCK),
+                horizon=system.horizon,
+                fed_from_table=stack.index_from != "Kinesis",
+                changes_stream=stack.changes_stream,
+            ),
         )
 
     def find(self, wanted: Wanted, pointers: BinaryIO | None = None) -> Found:
@@ -108,6 +118,7 @@ class _Desk:
                     pointers=() if pointers is None else lines(pointers),
                     fetch=self._fetch,
                     wanted=wanted,
+                    changes_stream=self._system.stack.changes_stream,
                 )
             except StreamUnavailableError as error:
                 raise Refusal(f"stream {self._system.stack.stream}: {error}") from error
@@ -235,9 +246,10 @@ def show_command(
     desk = _Desk(connected(name, state), quarantine_days)
     found = desk.find(Wanted(), pointers)
     case = desk.one(case_id, found)
-    data = payload(desk.record(case, found))
+    held = desk.record(case, found)
+    data = payload(held)
     try:
-        this: Content | None = content_of(decode(data))
+        this: Content | None = content_of(event_in(held))
     except InvalidEventError:
         this = None
     contents = {"this": this, **_looked_up(desk.stores, case)}
@@ -372,7 +384,7 @@ def _orders(
 
             def settle(case_id: str = case_id) -> Settlement:
                 case = desk.one(case_id, found)
-                data = payload(desk.record(case, found))
+                data = said_in(desk.record(case, found))
                 return choose(what, case, data, desk.stores, now=time.time())
 
             yield "", settle
@@ -383,7 +395,7 @@ def _orders(
         def settle_line(line: bytes = line) -> Settlement:
             said = mending_in(line)
             case = desk.one(said.id, found)
-            data = payload(desk.record(case, found))
+            data = said_in(desk.record(case, found))
             return mend(
                 case, data, said.event, desk.stores, now=time.time(), quarantine_age=desk.age
             )
@@ -444,6 +456,8 @@ def show_report(report: RedriveReport | None, ready: int) -> None:
         f"{report.redriven:,} redriven, {report.put:,} events put, "
         f"{report.objects:,} objects moved to redriven/, {report.seconds:.1f} s"
     )
+    if report.indexed:
+        answers.print(f"{report.indexed:,} went straight into the index")
     if report.moved_meanwhile:
         answers.print(f"{report.moved_meanwhile:,} were settled by somebody else meanwhile")
     for word, count in report.kept.items():

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
 import msgspec
+from msgspec import UNSET
 
+from functions.write_to_es.table_changes import change_of
 from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, Objects, redriven_key
 from lockstep.quarantine.given_up import (
     Fetched,
@@ -18,9 +20,10 @@ from lockstep.quarantine.given_up import (
     records_in,
     set_aside,
 )
-from shared.event import Event, InvalidEventError, decode
+from shared.change import Change, Put, change_from
+from shared.event import Event, InvalidEventError, decode, encode
 from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
-from shared.record import MAX_AHEAD_US
+from shared.record import MAX_AHEAD_US, Record
 
 ID_LENGTH = 10
 # Each object takes a request or two: side by side, within a client's ten connections. So few ahead
@@ -160,6 +163,7 @@ def find(
     fetch: Callable[[bytes], Fetched] | None = None,
     wanted: Wanted | None = None,
     readers: int = READERS,
+    changes_stream: str = "",
 ) -> Found:
     """Everything that is set aside, of both consumers, given up by the mapping, and pointed at.
 
@@ -174,10 +178,11 @@ def find(
         fetch: gets what such a line points at; see `given_up.fetch`.
         wanted: which cases; all, if not said.
         readers: threads that read objects; with one, it is the caller's.
+        changes_stream: the Kinesis stream that carries the table's changes, if there is one.
     """
     gathering = _Gathering(objects, now, quarantine_age)
     gathering.read_objects(readers)
-    gathering.read_documents(consumers)
+    gathering.read_documents(consumers, changes_stream)
     if fetch is not None:
         gathering.follow(pointers, fetch)
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
@@ -232,14 +237,14 @@ class _Gathering:
         # Where it lies, also if somebody moved it there: that object is what is to be settled.
         return msgspec.structs.replace(case, keys=(key,))
 
-    def read_documents(self, consumers: Mapping[str, str]) -> None:
+    def read_documents(self, consumers: Mapping[str, str], changes_stream: str) -> None:
         """What the mapping gave up, records and all."""
         for key in self._objects.keys(GIVEN_UP):
             body = self._objects.read(key)
             if body is None:
                 continue
             try:
-                held = records_of(body, consumers)
+                held = records_of(body, consumers, changes_stream)
             except NotADocumentError as error:
                 self.unreadable.append(Unreadable(key, str(error)))
                 continue
@@ -276,7 +281,7 @@ class _Gathering:
     def _case(self, held: QuarantinedRecord, documents: tuple[str, ...] = ()) -> Case:
         data = payload(held)
         try:
-            event = decode(data)
+            event = event_in(held)
         except InvalidEventError:
             arrived_at, image_id, version = held.arrived_at, held.image_id, held.version
         else:
@@ -331,14 +336,66 @@ def payload(held: QuarantinedRecord) -> bytes:
     return base64.b64decode(held.payload, validate=True)
 
 
-def records_of(body: bytes, consumers: Mapping[str, str]) -> list[QuarantinedRecord]:
+def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
+    """What a record means for a store, by today's rules and wherever it lay.
+
+    Raises:
+        InvalidEventError: nothing: neither an event nor a change of the table.
+    """
+    data = payload(held)
+    record = Record(
+        stream=held.stream,
+        shard_id=held.shard_id,
+        sequence_number=held.sequence_number,
+        partition_key=held.partition_key,
+        arrived_at=held.arrived_at,
+        data=data,
+        holds=held.holds,
+    )
+    if held.holds == "table_change":
+        return change_of(record, horizon)
+    return change_from(decode(data), record, horizon=horizon)
+
+
+def event_in(held: QuarantinedRecord) -> Event:
+    """What a record says of its image, as an event; also where it holds a change of the table.
+
+    Raises:
+        InvalidEventError: nothing.
+    """
+    if held.holds == "event":
+        return decode(payload(held))
+    change = change_in(held, dt.timedelta())
+    return Event(
+        type=change.event_type,
+        image_id=change.image_id,
+        version=change.version,
+        occurred_at=dt.datetime.fromisoformat(change.occurred_at),
+        image=change.image if isinstance(change, Put) else UNSET,
+    )
+
+
+def said_in(held: QuarantinedRecord) -> bytes:
+    """The event that a record holds or amounts to, encoded; its payload when that is none."""
+    if held.holds == "event":
+        return payload(held)
+    try:
+        return encode(event_in(held))
+    except InvalidEventError:
+        return payload(held)
+
+
+def records_of(
+    body: bytes, consumers: Mapping[str, str], changes_stream: str = ""
+) -> list[QuarantinedRecord]:
     """The records of a failure document with payload, as quarantine would keep them.
 
     Raises:
         NotADocumentError: it is none of this stack's.
     """
     document = document_in(body)
-    return set_aside(document, records_in(document), document.function(consumers))
+    function = document.function(consumers)
+    return set_aside(document, *records_in(document, changes_stream), function)
 
 
 def judge(
@@ -349,7 +406,7 @@ def judge(
     A wrong partition key is no obstacle: redriven, an event gets its image's.
     """
     try:
-        event = decode(payload(held))
+        event = event_in(held)
     except InvalidEventError as invalid:
         return NeedsMending(f"{invalid.reason}: {invalid.detail}")
     if held.reason == "conflict":

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from functions.write_to_es.table_changes import envelope_of
 from lockstep.local.mapping.stream import (
     AtTimestamp,
     Position,
@@ -17,10 +18,10 @@ from lockstep.local.mapping.stream import (
     ShardNotFoundError,
     StreamUnavailableError,
 )
-from shared.change import Change, change_from
+from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError
 from shared.quarantine import QuarantinedRecord, quarantined
-from shared.record import Record, event_in, from_lambda
+from shared.record import Record
 
 # A message of SQS that carries one of SNS that carries the document.
 _MOST_WRAPPINGS = 3
@@ -53,13 +54,21 @@ class _Payload(msgspec.Struct, frozen=True):
 class Document(
     msgspec.Struct,
     frozen=True,
-    rename={"request": "requestContext", "batch": "KinesisBatchInfo"},
+    rename={
+        "request": "requestContext",
+        "of_kinesis": "KinesisBatchInfo",
+        "of_table": "DDBStreamBatchInfo",
+    },
 ):
-    """A failure document. Only S3 gets the payload; elsewhere it merely says where they were."""
+    """A failure document. Only S3 gets the payload; elsewhere it merely says where they were.
+
+    The batch was `of_kinesis`, or `of_table`: of a table's stream.
+    """
 
     request: _RequestContext
     timestamp: dt.datetime
-    batch: _BatchInfo
+    of_kinesis: _BatchInfo | UnsetType = UNSET
+    of_table: _BatchInfo | UnsetType = UNSET
     payload: Raw | UnsetType = UNSET
 
     def function(self, consumers: Mapping[str, str]) -> str:
@@ -90,24 +99,31 @@ def document_in(body: bytes) -> Document:
             wrapped = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             inner = next((wrapped[name] for name in _WRAPPINGS if name in wrapped), None)
             if inner is None:
-                return msgspec.json.decode(body, type=Document)
+                found = msgspec.json.decode(body, type=Document)
+                if found.of_kinesis is UNSET and found.of_table is UNSET:
+                    raise NotADocumentError("no failure document: it names no batch")
+                return found
             body = msgspec.json.decode(inner, type=str).encode()
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise NotADocumentError(f"no failure document of a Kinesis mapping: {error}") from None
+            raise NotADocumentError(f"no failure document of a stream's mapping: {error}") from None
     raise NotADocumentError("a message in a message in a message, and no failure document")
 
 
 def set_aside(
-    document: Document, records: Iterable[Record], function: str
+    document: Document, records: Iterable[Record], envelope: Envelope, function: str
 ) -> list[QuarantinedRecord]:
     """Each record of a batch that was given up, as the function itself would have set it aside."""
     detail = f"the mapping gave its batch up: {document.request.condition}"
-    return [_set_aside(one, function, detail, document.timestamp.isoformat()) for one in records]
+    at = document.timestamp.isoformat()
+    return [_set_aside(one, envelope, function, detail, at) for one in records]
 
 
-def _set_aside(record: Record, function: str, detail: str, at: str) -> QuarantinedRecord:
+def _set_aside(
+    record: Record, envelope: Envelope, function: str, detail: str, at: str
+) -> QuarantinedRecord:
     try:
-        event = event_in(record)
+        # No consumer sees this change: only its image and version are noted.
+        change = envelope.change(record, dt.timedelta())
     except InvalidEventError as invalid:
         return quarantined(
             record,
@@ -117,16 +133,18 @@ def _set_aside(record: Record, function: str, detail: str, at: str) -> Quarantin
             detail=f"{invalid.detail} ({detail})",
             at=at,
         )
-    # No consumer sees this change: only its image and version are noted.
-    change: Change = change_from(event, record, horizon=dt.timedelta())
     held = quarantined(
         record, function=function, change=change, reason="refused_by_store", detail=detail, at=at
     )
     return msgspec.structs.replace(held, reason="given_up")
 
 
-def records_in(document: Document) -> list[Record]:
+def records_in(document: Document, changes_stream: str = "") -> tuple[list[Record], Envelope]:
     """The records of a document with payload: the event itself, or that event as a text.
+
+    Args:
+        document: as it was found.
+        changes_stream: the Kinesis stream that carries the table's changes, if there is one.
 
     Raises:
         NotADocumentError: it has none, or no records that Lambda hands over.
@@ -137,10 +155,11 @@ def records_in(document: Document) -> list[Record]:
         whole = msgspec.json.decode(document.payload, type=str | dict[str, Any])
         text = whole.encode() if isinstance(whole, str) else document.payload
         records = msgspec.json.decode(text, type=_Payload).records
-        return [from_lambda(one) for one in records]
+        envelope = envelope_of(records, changes_stream)
+        return [envelope.record(one) for one in records], envelope
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise NotADocumentError(
-            f"a record in its payload is none of Kinesis's: {error!r}"
+            f"a record in its payload is none of a stream's: {error!r}"
         ) from None
 
 
@@ -210,8 +229,10 @@ def fetch(
     document = document_in(line)
     function = document.function(consumers)
     if document.payload is not UNSET:  # a document out of S3: it has what a pointer points at
-        return Fetched(set_aside(document, records_in(document), function), None)
-    batch = document.batch
+        return Fetched(set_aside(document, *records_in(document), function), None)
+    batch = document.of_kinesis
+    if batch is UNSET:
+        raise NotADocumentError("it points into a table's stream: only S3 keeps what was there")
     if batch.stream_arn.rpartition("/")[2] != stream:
         raise NotADocumentError(f"it points at {batch.stream_arn!r}, this stack reads {stream}")
     try:
@@ -239,7 +260,7 @@ def fetch(
             ]
     except ShardNotFoundError:
         why = "the stream has no such shard any more"
-    records = set_aside(document, found, function)
+    records = set_aside(document, found, IMAGE_EVENTS, function)
     if found and found[0].position == first:
         return Fetched(records, None)
     before = found[0].sequence_number if found else None

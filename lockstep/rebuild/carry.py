@@ -137,27 +137,37 @@ class Carrier:
     def newer_in_old(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Carry what is newer in the old index than in the new one."""
+        """Carry what is newer in the old index than in the new one, as the table has it or not."""
         self.left = 0
         for image_ids in self._newer(entries, on_progress):
-            table, old = self._table.held(image_ids), self._old.held(image_ids)
-            changes = []
-            for image_id in image_ids:
-                if image_id not in old:  # taken out at this moment
-                    continue
-                match of_both(
-                    table.get(image_id, Nothing()),
-                    old[image_id],
-                    now=self._time.now(),
-                    horizon=self._horizon,
-                ):
-                    case Carry(change):
-                        changes.append(change)
-                    case Leave():
-                        self.left += 1
-                    case Tell(why):
-                        self._tell(image_id, why)
-            self._write("index", changes)
+            self._from_old(self._old.held(image_ids), self._table.held(image_ids))
+
+    def just_written(
+        self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Carry what was written to the old index a moment ago.
+
+        The table need not be asked: nothing that is so young is forgotten.
+        """
+        for image_ids in self._newer(entries, on_progress):
+            self._from_old(self._old.held(image_ids), {})
+
+    def _from_old(self, old: Mapping[str, Held], table: Mapping[str, Held]) -> None:
+        changes = []
+        for image_id, held in old.items():
+            match of_both(
+                table.get(image_id, Nothing()),
+                held,
+                now=self._time.now(),
+                horizon=self._horizon,
+            ):
+                case Carry(change):
+                    changes.append(change)
+                case Leave():
+                    self.left += 1
+                case Tell(why):
+                    self._tell(image_id, why)
+        self._write("index", changes)
 
     def _from_table(self, images: Iterable[tuple[str, Held]]) -> None:
         changes = []

@@ -6,6 +6,7 @@ is over, and both stores are then gone through once more from their beginning.
 """
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 
@@ -22,8 +23,11 @@ from lockstep.rebuild.ledger import Ledger
 from lockstep.rebuild.worker import Worker
 from shared.sink import MisconfiguredError, Sink
 
-# The new index is switched to once a look at what is new in the old one takes no longer.
+# The new index is switched to once a look at what is new in the old one takes no longer; or once
+# the looks get no shorter, unless they take very long.
 CLOSE_SECONDS = 1.0
+STEADY = 0.8
+FAR_SECONDS = 15.0
 # Replicas of a large index take their time.
 READY_SECONDS = 1800.0
 # Between two looks at what is waited for.
@@ -319,12 +323,26 @@ class _Run:
             self._time.sleep(PAUSE_SECONDS)
 
     def follow(self) -> None:
-        """Catch up with the old index until nothing is far behind."""
+        """Catch up with the old index until nothing is far behind, as close as this machine can.
+
+        Raises:
+            NotFinishedError: the old index is written faster than it can be followed.
+        """
+        before = math.inf
         while True:
             started = self._time.elapsed()
             self._catch_up()
-            if self._time.elapsed() - started < CLOSE_SECONDS:
+            took = self._time.elapsed() - started
+            if took < CLOSE_SECONDS:
                 break
+            if took > STEADY * before:
+                if took > FAR_SECONDS:
+                    raise NotFinishedError(
+                        f"{self._old_name} is written faster than it can be followed, by "
+                        f"{took:.0f} s at a time: run this again when less is going on"
+                    )
+                break
+            before = took
         self._indices.refresh(self._new_name)
 
     def brake(self, at_most: float) -> None:
@@ -385,9 +403,12 @@ class _Run:
         if not self._indices.exists(self._old_name):
             return
         reached, since = self._indices.reached(self._old_name), self._ledger.note.followed
-        query = {} if since is None else {"query": {"range": {"_seq_no": {"gt": since}}}}
-        entries = map(from_document, self._old.hits(FIELDS, query))
-        self.carrier.newer_in_old(entries, self._telling(f"following {self._old_name}"))
+        telling = self._telling(f"following {self._old_name}")
+        if since is None:
+            self.carrier.newer_in_old(map(from_document, self._old.hits(FIELDS, {})), telling)
+        else:
+            query = {"query": {"range": {"_seq_no": {"gt": since}}}}
+            self.carrier.just_written(map(from_document, self._old.hits(FIELDS, query)), telling)
         self._ledger.beat(followed=reached)
 
     def _telling(self, step: str) -> Callable[[int], None]:

@@ -16,7 +16,7 @@ from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.connect import Clients
 from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
 from lockstep.producer import GaveUpError, Producer, Stamp, moment
-from lockstep.stack import StackNotFoundError, read_local
+from lockstep.stack import Stack, StackNotFoundError, read_local
 from shared.event import Event, EventType, Image, digest
 from tests.flow.shell import Shell
 
@@ -48,13 +48,41 @@ class Held(msgspec.Struct, frozen=True):
     digest: str | None
 
 
-class Flow(threading.Thread):
-    """Puts events, as long as it is let, and remembers what the stream acknowledged."""
+def in_table(stack: Stack, prefix: str) -> Mapping[str, Held]:
+    """What the table holds of the images whose ids start so."""
+    return _held(TableEntries(Clients(stack).dynamodb, stack.table).all(), prefix)
 
-    def __init__(self, shell: Shell, prefix: str, chance: random.Random) -> None:
+
+def in_index(stack: Stack, prefix: str) -> Mapping[str, Held]:
+    """What the index holds of them."""
+    return _held(IndexEntries(Clients(stack).opensearch, stack.index).all(), prefix)
+
+
+def _held(entries: Iterator[Entry], prefix: str) -> Mapping[str, Held]:
+    ours = [one for one in entries if one.image_id.startswith(prefix)]
+    assert [one.malformed for one in ours if one.malformed] == []
+    return {one.image_id: Held(one.version, one.digest) for one in ours}
+
+
+class Flow(threading.Thread):
+    """Puts events, as long as it is let, and remembers what the stream acknowledged.
+
+    So many a second at most; `rate` is how many there were, since the machine may be busy.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        prefix: str,
+        chance: random.Random,
+        *,
+        events_a_second: float = EVENTS_A_SECOND,
+    ) -> None:
         super().__init__(name="flow")
+        self._pause = EVENTS_AT_ONCE / events_a_second
         self.acknowledged: dict[str, Held] = {}
         self.events = 0
+        self.rate = 0.0
         self._shell = shell
         self._prefix = prefix
         self._chance = chance
@@ -64,10 +92,13 @@ class Flow(threading.Thread):
         self._failure: BaseException | None = None
 
     def run(self) -> None:
+        began = time.monotonic()
         try:
             while not self._enough.is_set():
+                next_at = time.monotonic() + self._pause
                 self._put([self._event() for _ in range(EVENTS_AT_ONCE)])
-                time.sleep(EVENTS_AT_ONCE / EVENTS_A_SECOND)
+                time.sleep(max(0.0, next_at - time.monotonic()))
+            self.rate = self.events / (time.monotonic() - began)
         except BaseException as error:  # noqa: BLE001 - raised where it is seen: by `finish`
             self._failure = error
 
@@ -148,13 +179,11 @@ class Storm:
 
     def in_table(self) -> Mapping[str, Held]:
         """What the table holds of this storm's images."""
-        stack = read_local(self._shell.state)
-        return self._held(TableEntries(Clients(stack).dynamodb, stack.table).all())
+        return in_table(read_local(self._shell.state), self._prefix)
 
     def in_index(self) -> Mapping[str, Held]:
         """What the index holds of them."""
-        stack = read_local(self._shell.state)
-        return self._held(IndexEntries(Clients(stack).opensearch, stack.index).all())
+        return in_index(read_local(self._shell.state), self._prefix)
 
     def set_aside(self) -> set[str]:
         """Whatever lies in quarantine, or was given up by a mapping."""
@@ -162,11 +191,6 @@ class Storm:
         answer = Clients(stack).s3.list_objects_v2(Bucket=stack.bucket)
         assert not answer["IsTruncated"]
         return {one["Key"] for one in answer.get("Contents", [])}
-
-    def _held(self, entries: Iterator[Entry]) -> Mapping[str, Held]:
-        ours = [one for one in entries if one.image_id.startswith(self._prefix)]
-        assert [one.malformed for one in ours if one.malformed] == []
-        return {one.image_id: Held(one.version, one.digest) for one in ours}
 
     def _draw(self) -> str:
         """Any that the supervisor will start again: one that dies too often it gives up."""

@@ -1,5 +1,6 @@
 """The local stack as a user meets it: by commands, over restarts, under SIGKILL."""
 
+import random
 import re
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import requests
 from lockstep.connect import Clients
 from lockstep.stack import read_local
 from tests.builders import image, image_event
+from tests.flow.rebuilding import Reader, Rebuilding
 from tests.flow.shell import Shell
-from tests.flow.storm import VICTIMS, Storm
+from tests.flow.storm import VICTIMS, Flow, Storm, in_index, in_table
 
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 
@@ -130,6 +132,44 @@ def test_state_survives_down_and_up(shell: Shell) -> None:
     after = shell.json("audit")
     assert (after["result"], after["table"]) == ("equal", before["table"])
     assert shell.json("status")["caught_up"] is True
+
+
+# It has deadlines of its own, step by step: how long it takes depends on `--rebuilds`.
+@pytest.mark.timeout(0)
+def test_a_rebuild_killed_twice_while_events_flow_misses_nothing_and_shows_no_half_index(
+    shell: Shell, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run("put", "-", "--from", "tate", stdin=first_lines(600, "still-"))
+    shell.run("status", "--wait", "120")
+    chance = random.Random(pytestconfig.getoption("--kills-seed"))
+    stack = read_local(shell.state)
+    flow = Flow(
+        shell, "moving-", chance, events_a_second=pytestconfig.getoption("--events-a-second")
+    )
+    reader, rebuilding = Reader(stack, "moving-"), Rebuilding(shell, stack, chance)
+    for thread in (reader, flow):
+        thread.start()
+    try:
+        for again in range(pytestconfig.getoption("--rebuilds")):
+            if again:
+                shell.run("rebuild", "--apply", "--drop-old", "--settle", "3")
+            done = rebuilding.run(flow)
+            assert done["told"] == []
+    finally:
+        flow.finish()
+        reader.finish()
+    assert shell.json("status", "--wait", "120")["caught_up"] is True
+    assert shell.json("audit", "--values")["result"] == "equal"
+    assert in_table(stack, "moving-") == flow.acknowledged
+    assert in_index(stack, "moving-") == flow.acknowledged
+    assert set(reader.counts) == {reader.counts[0]}, "what nobody touches is always there"
+    assert reader.counts[0] >= 600
+    assert reader.indices == {done["index"], *done["kept"]}
+    with capsys.disabled():
+        print(  # noqa: T201 - how much was tried is part of the result
+            f"\nkilled when {', '.join(rebuilding.killed)}; {flow.events} events, "
+            f"{flow.rate:.0f} a second; read {len(reader.counts)} times"
+        )
 
 
 # It has deadlines of its own, step by step: how long it takes depends on `--kills`.

@@ -13,6 +13,7 @@ from functions.write_to_es.index import ensure_index
 from lockstep.connect import Clients
 from lockstep.local.mapping.template import translated
 from lockstep.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
+from tests.builders import CHANGES_STREAM
 from tests.package.tools import TEMPLATE, sam
 
 
@@ -56,6 +57,7 @@ def stack(
         region=LOCAL_REGION,
         functions={consumer: consumer for consumer in CONSUMERS},
         state="tests",
+        changes_stream=CHANGES_STREAM,
     )
     clients = Clients(stack)
     ensure_table(clients.dynamodb, stack.table)

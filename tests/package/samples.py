@@ -1,10 +1,12 @@
 """What must be stored, and what quarantined, once both functions have had every sample."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
+from functions.write_to_es.table_changes import envelope_of
 from lockstep.audit.entry import Entry
 from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.connect import Clients
@@ -14,7 +16,8 @@ from lockstep.stack import CONSUMERS, Stack
 from shared.event import InvalidEventError, digest
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in, from_lambda
-from tests.sample_events import FOLDER, invocations
+from tests.builders import CHANGES_STREAM
+from tests.sample_events import FOLDER, invocations, table_invocations
 
 # No tombstone of a sample must run out while a test looks at it, whatever the year.
 HORIZON_DAYS = "36500"
@@ -26,9 +29,9 @@ type SetAside = set[tuple[str, str, str, bytes]]
 """Function, sequence number, reason and payload of what lies in quarantine."""
 
 
-def names() -> list[str]:
-    """The sample invocations, in an order in which they make sense one after the other."""
-    return list(invocations())
+def names(function: str) -> list[str]:
+    """A function's sample invocations, in an order in which they make sense one after the other."""
+    return [*invocations(), *(table_invocations() if function == "WriteToEs" else ())]
 
 
 def invocation(name: str) -> bytes:
@@ -65,6 +68,49 @@ def expected() -> tuple[Contents, SetAside]:
             for function in CONSUMERS:
                 set_aside.add((function, record.sequence_number, reason, record.data))
     return contents, set_aside
+
+
+def expected_in_index() -> Contents:
+    """What the samples of the table's changes leave beside that."""
+    contents, _ = expected()
+    found = dict(contents)
+    for said in _said_of_the_table():
+        images = said["dynamodb"]
+        image_id = images["Keys"]["image_id"]["S"]
+        if said["eventName"] != "REMOVE":
+            new = images["NewImage"]
+            if "N" not in new["version"]:
+                continue
+            version, its_digest = int(new["version"]["N"]), new.get("digest", {}).get("S")
+        elif said.get("userIdentity"):
+            continue  # nothing was in the index, and nothing is left
+        else:
+            version, its_digest = int(images["OldImage"]["version"]["N"]) + 1, None
+        if version > found.get(image_id, (0, None))[0]:
+            found[image_id] = (version, its_digest)
+    return found
+
+
+def expected_of_the_table() -> SetAside:
+    """What of the table's changes is set aside: by the index's consumer alone."""
+    found: SetAside = set()
+    for records in table_invocations().values():
+        envelope = envelope_of(records, CHANGES_STREAM)
+        for record in map(envelope.record, records):
+            said = msgspec.json.decode(record.data)
+            version = said["dynamodb"].get("NewImage", {}).get("version", {})
+            if "NS" in version:
+                found.add(("write_to_es", record.sequence_number, "malformed", record.data))
+    return found
+
+
+def _said_of_the_table() -> Iterator[Mapping[str, Any]]:
+    for one in (one for batch in table_invocations().values() for one in batch):
+        yield (
+            msgspec.json.decode(base64.b64decode(one["kinesis"]["data"]))
+            if ("kinesis" in one)
+            else one
+        )
 
 
 def in_table(stack: Stack) -> Contents:

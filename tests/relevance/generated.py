@@ -13,8 +13,8 @@ import msgspec
 from tests.relevance.collection import Judgeable, collection, folded, spread, words_in
 
 # Of each kind as many as are asked in a few seconds, taken evenly from all that there are.
-PER_KIND = 40
-TYPOS_PER_KIND = 100
+PER_KIND = 25
+TYPOS_PER_KIND = 80
 # So many images at most hold a distinctive word: all of them have room among the first ten.
 DISTINCTIVE = 5
 ONE_TYPO_FROM = 4

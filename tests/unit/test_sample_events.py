@@ -1,14 +1,27 @@
 """The sample events say what their names promise, and `events/` holds what the builders make."""
 
 import base64
+from collections import Counter
 from typing import get_args
 
 import pytest
 
+from functions.write_to_es.table_changes import (
+    TABLE_CHANGES_ON_KINESIS,
+    TABLE_STREAM,
+    envelope_of,
+)
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in, from_lambda
-from tests.builders import record
-from tests.sample_events import FOLDER, files, invocations, poison, put_records
+from tests.builders import CHANGES_STREAM, HORIZON, record
+from tests.sample_events import (
+    FOLDER,
+    files,
+    invocations,
+    poison,
+    put_records,
+    table_invocations,
+)
 
 
 def test_the_files_are_as_the_builders_make_them() -> None:
@@ -97,8 +110,37 @@ def test_a_put_record_input_says_what_the_invocation_of_that_name_says(name: str
     assert base64.b64decode(put["Data"]) == invoked.data
 
 
+@pytest.mark.parametrize("name", sorted(table_invocations()))
+def test_a_sample_of_the_tables_changes_has_every_kind_of_them(name: str) -> None:
+    records = table_invocations()[name]
+    envelope = envelope_of(records, CHANGES_STREAM)
+    kinds: Counter[str] = Counter()
+    for one in map(envelope.record, records):
+        try:
+            kinds[type(envelope.change(one, HORIZON)).__name__] += 1
+        except InvalidEventError as invalid:
+            kinds[invalid.reason] += 1
+    again = 2 if name == "table-changes-on-kinesis.json" else 0
+    assert kinds == {"Put": 2 + again, "Remove": 2, "Purge": 1, "malformed": 1}
+    assert envelope is (TABLE_CHANGES_ON_KINESIS if again else TABLE_STREAM)
+
+
+def test_a_sample_of_the_tables_changes_has_values_of_every_type() -> None:
+    stream = table_invocations()["table-stream.json"]
+    types = {
+        kind
+        for one in stream
+        for value in one["dynamodb"].get("NewImage", {}).values()
+        for kind in value
+    }
+    assert types == {"S", "N", "B", "BOOL", "NULL", "M", "SS", "NS", "BS"}
+
+
 def test_sequence_numbers_are_unique_over_all_samples() -> None:
     numbers = [one.sequence_number for name in invocations() for one in _records(name)]
+    for records in table_invocations().values():
+        envelope = envelope_of(records, CHANGES_STREAM)
+        numbers += [envelope.record(one).sequence_number for one in records]
     assert len(numbers) == len(set(numbers))
 
 

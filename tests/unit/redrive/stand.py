@@ -6,16 +6,19 @@ from typing import Any
 
 import msgspec
 
+from functions.write_to_es.table_changes import TABLE_STREAM
 from lockstep.producer import PutError, outgoing
-from lockstep.quarantine.cases import Case, Found, Wanted, find, payload, read_record
+from lockstep.quarantine.cases import Case, Found, Wanted, find, read_record, said_in
 from lockstep.quarantine.contents import Content, Stores, content_of
 from lockstep.quarantine.given_up import Fetched
-from lockstep.redrive import Redrive, RedriveReport, Time
+from lockstep.redrive import Index, Redrive, RedriveReport, Time
 from shared.change import change_from
+from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason
 from shared.quarantine import quarantined
 from shared.record import event_in
-from tests.builders import ARRIVED_AT, HORIZON, image_event, record
+from tests.builders import ARRIVED_AT, CHANGES_STREAM, HORIZON, image_event, record
+from tests.memory_sink import MemorySink
 
 CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
 AGE = dt.timedelta(days=30)
@@ -62,8 +65,9 @@ class MemoryObjects:
 class Stand:
     """All of it, and the shortest way to use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fed_from_table: bool = False, sink: MemorySink | None = None) -> None:
         self.objects = MemoryObjects()
+        self.sink = sink or MemorySink()
         self.stream: list[Event] = []
         self.puts: list[int] = []
         self.table: dict[str, Content] = {}
@@ -78,7 +82,31 @@ class Stand:
             CONSUMERS,
             time=Time(lambda: self.now, lambda: self.slept, self._sleep),
             quarantine_age=AGE,
+            index=Index(self.sink, lambda: HORIZON, fed_from_table, CHANGES_STREAM),
         )
+
+    def set_table_change_aside(
+        self,
+        raw: dict[str, Any],
+        envelope: Envelope = TABLE_STREAM,
+        reason: Reason = "refused_by_store",
+    ) -> str:
+        """As the index's consumer does it; the key."""
+        one = envelope.record(raw)
+        try:
+            change = envelope.change(one, HORIZON)
+        except InvalidEventError as invalid:
+            change, reason = None, invalid.reason
+        held = quarantined(
+            one,
+            function="write_to_es",
+            change=change,
+            reason=reason,
+            detail="because",
+            at=dt.datetime.fromtimestamp(one.arrived_at / 1000, dt.UTC).isoformat(),
+        )
+        self.objects.kept[held.key] = msgspec.json.encode(held)
+        return held.key
 
     def set_aside(
         self,
@@ -122,6 +150,7 @@ class Stand:
             wanted=wanted,
             pointers=pointers,
             fetch=fetch,
+            changes_stream=CHANGES_STREAM,
         )
 
     def only(self) -> Case:
@@ -129,7 +158,7 @@ class Stand:
         return case
 
     def payload_of(self, case: Case) -> bytes:
-        return payload(read_record(self.objects.kept[case.keys[0]]))
+        return said_in(read_record(self.objects.kept[case.keys[0]]))
 
     def apply(self, found: Found | None = None, *, rate: float | None = None) -> RedriveReport:
         found = found or self.find()

@@ -23,10 +23,10 @@ NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC).timestamp()
 NOTHING = {
     "timed_out": False,
     "hits": {"total": {"value": 0}, "hits": []},
+    "suggest": {"everything": [], "everything.backwards": []},
     "aggregations": {
         name: {"buckets": []} for name in ("tags", "content_type", "uploaded_by", "year")
     },
-    "suggest": {"everything": [], "everything.backwards": []},
 }
 
 

@@ -1,0 +1,122 @@
+"""Rebuilds of a running stack's index, killed on the way, while events flow and readers read."""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from opensearchpy import OpenSearch
+
+from lockstep.connect import Clients
+from lockstep.rebuild.indices import Indices, View
+from lockstep.stack import Stack
+from tests.flow.shell import Shell
+from tests.flow.storm import Flow
+
+# While a page is written, and a little more: what is drawn is a moment of the work, not of a pause.
+LONGEST_PAUSE_SECONDS = 0.5
+PATIENCE_SECONDS = 120.0
+
+# When to kill, by what can be seen in the cluster: the new index made, filled for a part, live.
+type Moment = Callable[[View], bool]
+
+
+def made(view: View) -> bool:
+    return bool(view.unfinished)
+
+
+def half_filled(view: View) -> bool:
+    notes = [view.numbered[index] for index in view.unfinished]
+    return any(note is not None and (note.position or note.filled) for note in notes)
+
+
+def live(view: View) -> bool:
+    return view.note is not None and not view.note.done
+
+
+MOMENTS: Sequence[Moment] = (made, half_filled, live)
+
+
+class Reader(threading.Thread):
+    """Counts through the reading alias, as long as it is let, what nobody puts or removes."""
+
+    def __init__(self, stack: Stack, moving: str) -> None:
+        super().__init__(name="reader")
+        self.counts: list[int] = []
+        self.indices: set[str] = set()
+        self._client = OpenSearch([stack.endpoints.opensearch], timeout=30)
+        self._alias = stack.live
+        still = {"bool": {"must_not": {"prefix": {"image_id": moving}}}}
+        self._body = {"query": still, "size": 1, "_source": False, "track_total_hits": True}
+        self._enough = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self._enough.is_set():
+                hits = self._client.search(index=self._alias, body=self._body)["hits"]
+                self.counts.append(hits["total"]["value"])
+                self.indices.update(hit["_index"] for hit in hits["hits"])
+                time.sleep(0.01)
+        except BaseException as error:  # noqa: BLE001 - raised where it is seen: by `finish`
+            self._failure = error
+
+    def finish(self) -> None:
+        self._enough.set()
+        self.join()
+        if self._failure is not None:
+            raise self._failure
+
+
+class Rebuilding:
+    """`lockstep rebuild --apply`, killed at two moments, then run to its end."""
+
+    def __init__(self, shell: Shell, stack: Stack, chance: random.Random) -> None:
+        self.killed: list[str] = []
+        self._shell = shell
+        self._indices = Indices(Clients(stack).opensearch, stack.index)
+        self._chance = chance
+
+    def run(self, flow: Flow) -> Mapping[str, Any]:
+        """What the last run says, which nobody killed.
+
+        Where a consumer cannot keep up with the flow, a rebuild says so and ends; then the flow
+        ends, too, and the rebuild is gone on with.
+        """
+        for moment in sorted(self._chance.sample(MOMENTS, 2), key=MOMENTS.index):
+            self._killed_at(moment)
+        process = self._start()
+        out, err = process.communicate(timeout=2 * PATIENCE_SECONDS)
+        if process.returncode == 2 and (b"behind" in err or b"behind" in out):
+            flow.finish()
+            self._shell.run("status", "--wait", "200")
+            process = self._start()
+            out, err = process.communicate(timeout=2 * PATIENCE_SECONDS)
+        assert process.returncode == 0, (out, err)
+        answer: Mapping[str, Any] = msgspec.json.decode(out)
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # Slowly, so that there is a way to be killed on; and no invocation takes long here.
+        words = ("--apply", "--json", "--rate", "100", "--settle", "3", "--wait", "30")
+        return self._shell.start("rebuild", *words)
+
+    def _killed_at(self, moment: Moment) -> None:
+        process = self._start()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not moment(self._indices.look()):
+            assert process.poll() is None, (moment, process.communicate())
+            if time.monotonic() > deadline:
+                process.kill()
+                pytest.fail(f"not {moment.__name__}: {process.communicate()}")
+            time.sleep(0.02)
+        time.sleep(self._chance.uniform(0, LONGEST_PAUSE_SECONDS))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        self.killed.append(moment.__name__)
