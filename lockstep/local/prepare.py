@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # As in template.yaml: what is older is given up by the mappings, too.
 RETENTION_HOURS = 7 * 24
+REFRESH_INTERVAL = "500ms"
 
 
 def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
@@ -22,7 +23,7 @@ def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
         _ensure_stream(clients.kinesis, stack.changes_stream, shards)
     ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
-    ensure_index(clients.opensearch, stack.index)
+    ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
     ):
