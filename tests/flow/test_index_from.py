@@ -13,6 +13,7 @@ import pytest
 
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
+from functions.write_to_es.table_changes import TABLE_STREAM
 from lockstep.connect import Clients
 from lockstep.local.mapping import table_stream
 from lockstep.local.mapping.checkpoints import read_checkpoints
@@ -22,11 +23,14 @@ from lockstep.local.mapping.stream import KinesisStream, Stream, StreamRecord, T
 from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.local.processes import start
 from lockstep.local.up import python_service
+from lockstep.quarantine.bucket import BucketObjects
+from lockstep.quarantine.cases import find
+from lockstep.redrive import Index, Redrive, Time
 from lockstep.stack import Stack, write_local
 from lockstep.status import Behind, behind_table
 from shared.item import KEY
-from shared.quarantine import BucketQuarantine
-from tests.builders import change, image, image_event
+from shared.quarantine import BucketQuarantine, quarantined
+from tests.builders import HORIZON, change, image, image_event
 from tests.flow.conftest import World
 from tests.flow.scenario import Consumer, Put, Replayed, Troubled
 
@@ -236,3 +240,33 @@ def test_what_somebody_else_put_into_the_table_is_set_aside_whole_and_holds_up_n
     new = payload["dynamodb"]["NewImage"]
     assert new["thumbnail"] == {"B": "AP8="}
     assert sorted(new["sizes"]["NS"]) == ["1", "2"]
+
+
+def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes) -> None:
+    routes.world.run(Put([image_event("T1", 10)]))
+    (told,) = routes.table_changes()
+    raw = msgspec.json.decode(table_stream.entry(told, routes.direct.place).json)
+    record = TABLE_STREAM.record(raw)
+    held = quarantined(
+        record,
+        function="write_to_es",
+        change=TABLE_STREAM.change(record, HORIZON),
+        reason="refused_by_store",
+        detail="because",
+        at=dt.datetime.now(dt.UTC).isoformat(),
+    )
+    routes.direct.quarantine.put(held)
+    clients, age = routes.world.clients, dt.timedelta(days=30)
+    objects = BucketObjects(clients.s3, routes.world.stack.bucket)
+    found = find(objects, {}, now=dt.datetime.now(dt.UTC), quarantine_age=age)
+    report = Redrive(
+        objects,
+        lambda _: pytest.fail("the table would call it a duplicate, and stream nothing"),
+        {},
+        time=Time(time.time, time.monotonic, time.sleep),
+        quarantine_age=age,
+        index=Index(routes.direct.sink, lambda: HORIZON, fed_from_table=True),
+    ).as_they_were(found.cases, found.fetched)
+    assert (report.redriven, report.indexed, report.kept) == (1, 1, {})
+    assert routes.documents(routes.indices[1]) == routes.documents(routes.indices[0])
+    assert list(objects.keys("quarantine/")) == []
