@@ -1,10 +1,11 @@
 """What a deployment makes, made on this machine: stream, table, index and aliases, bucket."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_es.index import ensure_index
+from functions.write_to_es.index import OutdatedIndexError, ensure_index
 
 if TYPE_CHECKING:
     from lockstep.connect import Clients
@@ -14,8 +15,17 @@ if TYPE_CHECKING:
 RETENTION_HOURS = 7 * 24
 
 
-def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
-    """Make what is not there yet; what is there stays as it is."""
+def prepare(
+    stack: "Stack",
+    clients: "Clients",
+    *,
+    shards: int,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Make what is not there yet; what is there stays as it is.
+
+    An index of another release is told, and can be rebuilt only in a stack that runs.
+    """
     with suppress(clients.kinesis.exceptions.ResourceInUseException):
         clients.kinesis.create_stream(StreamName=stack.stream, ShardCount=shards)
     clients.kinesis.get_waiter("stream_exists").wait(StreamName=stack.stream)
@@ -24,7 +34,10 @@ def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
             StreamName=stack.stream, RetentionPeriodHours=RETENTION_HOURS
         )
     ensure_table(clients.dynamodb, stack.table, streams=stack.index_from == "DynamoDBStreams")
-    ensure_index(clients.opensearch, stack.index)
+    try:
+        ensure_index(clients.opensearch, stack.index)
+    except OutdatedIndexError as error:
+        tell(str(error))
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
     ):
