@@ -242,8 +242,21 @@ class System:
         pace = None if options.rate is None else Pace(options.rate, time.monotonic, time.sleep)
         whole, since = options.values, options.since
         return (
-            TableEntries(clients.dynamodb, stack.table, whole=whole, since=since, pace=pace),
-            IndexEntries(clients.opensearch, stack.index, whole=whole, since=since),
+            TableEntries(
+                clients.dynamodb,
+                stack.table,
+                scanner=clients.scanner,
+                whole=whole,
+                since=since,
+                pace=pace,
+            ),
+            IndexEntries(
+                clients.opensearch,
+                stack.index,
+                searcher=clients.searcher,
+                whole=whole,
+                since=since,
+            ),
         )
 
     def _settled(self, watermark: float) -> float:
@@ -270,13 +283,13 @@ class System:
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
         table = None
-        if self.stack.index_from == "DynamoDBStreams":
+        if self.stack.index_from != "Kinesis":
             try:
                 arn = latest_stream(self.clients.dynamodb, self.stack.table)
             except TemplateError as error:
                 raise UnknownBacklogError(str(error)) from error
             table = TableStream(self.clients.dynamodbstreams, arn)
-        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
+        return local_consumers(state, self.stack, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))
