@@ -335,7 +335,7 @@ def endpoints(stack: Stack) -> Table:
         table.add_row("", "", "fed from", stack.index_from)
     table.add_row("s3", at.s3, "bucket", stack.bucket)
     if at.search is not None:
-        table.add_row("search", at.search, "try", "/images?q=thames")
+        table.add_row("search", at.search, "try", "/?q=thames")
     return table
 
 
