@@ -1,6 +1,7 @@
 """The local stack as a user meets it: by commands, over restarts, under SIGKILL."""
 
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import requests
 import urllib3
 
 from lockstep.connect import Clients
@@ -114,6 +116,29 @@ def test_over_http_an_image_is_right_at_once_whatever_was_done_to_it(shell: Shel
     assert get("/images/suggest?q=xylog")[1]["suggestions"][0]["image_id"] == "http-1"
     assert get("/images/http-1")[1]["version"] == 4
     assert get("/health") == (200, {"status": "ok"})
+
+
+def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_through(
+    shell: Shell,
+) -> None:
+    address = shell.json("status")["endpoints"]["search"]
+
+    def shown_after(*event: Any, **fields: Any) -> tuple[str, int]:
+        shell.run("put", "-", stdin=ndjson(image_event("page-1", *event, **fields)))
+        shell.run("status", "--wait", "60")
+        found = requests.get(address, {"q": "zwieback"}, timeout=30)
+        kept = requests.get(address, {"q": "zwieback", "image": "page-1"}, timeout=30)
+        assert found.status_code == 200
+        (heading,) = re.findall("<h1>(.*?)</h1>", kept.text)
+        listed = re.sub("</?mark>", "", found.text)
+        assert (f">{heading}</a></h2>" in listed) is (kept.status_code == 200)
+        return heading, kept.status_code
+
+    updated = "image.updated"
+    assert shown_after(1, image=image("Zwieback & tea")) == ("Zwieback &amp; tea", 200)
+    assert shown_after(2, updated, image=image("Zwieback alone")) == ("Zwieback alone", 200)
+    assert shown_after(3, "image.deleted") == ("There is no such image", 404)
+    assert shown_after(4, image=image("Zwieback again")) == ("Zwieback again", 200)
 
 
 def test_poison_on_the_stream_is_counted_in_quarantine(shell: Shell) -> None:
