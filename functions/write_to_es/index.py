@@ -162,6 +162,21 @@ def ensure_index(client: OpenSearch, alias: str = "images") -> Ensured:
         return _complete(client, alias, there)
 
 
+def refresh_every(client: OpenSearch, index: str, seconds: int) -> None:
+    """Let what is written to the index be found after so many seconds, whoever searches or not.
+
+    Left alone, an index that nobody searches is refreshed when somebody does, who then waits.
+
+    Raises:
+        RequestFailedError: OpenSearch did not answer.
+        MisconfiguredError: no right to set this, or no such index.
+    """
+    with in_sink_words(index):
+        client.indices.put_settings(
+            index=index, body={"index": {"refresh_interval": f"{seconds}s"}}, params=_PATIENCE
+        )
+
+
 def _first(alias: str) -> str:
     return f"{alias}-000001"
 

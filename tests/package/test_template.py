@@ -200,6 +200,7 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
         ("es:ESHttpGet", "domain:_alias/${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),
+        ("es:ESHttpPut", "domain:${IndexAlias}-*/_settings"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_alias/${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:_plugins/_security/api/roles/${IndexAlias}_*"),
         ("es:ESHttpPut", "domain:_plugins/_security/api/rolesmapping/${IndexAlias}_*"),
@@ -283,23 +284,30 @@ A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAg
 
 
 @pytest.mark.parametrize(
-    ("mapping", "function", "stream", "batch_size", "age"),
+    ("mapping", "function", "stream", "batch_size", "window", "age"),
     [
-        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, A_DAY_LESS),
-        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, A_DAY_LESS),
-        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 20 * 3600),
-        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, A_DAY_LESS),
+        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, 1, A_DAY_LESS),
+        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, 0, A_DAY_LESS),
+        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 1, 20 * 3600),
+        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, 1, A_DAY_LESS),
     ],
 )
 def test_a_mapping_loses_nothing_and_waits_for_nobody(
-    template: Template, *, mapping: str, function: str, stream: str, batch_size: int, age: Any
+    template: Template,
+    *,
+    mapping: str,
+    function: str,
+    stream: str,
+    batch_size: int,
+    window: int,
+    age: Any,
 ) -> None:
     assert _properties(template, mapping) == {
         "FunctionName": {"Ref": function},
         "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
         "BatchSize": batch_size,
-        "MaximumBatchingWindowInSeconds": 1,
+        "MaximumBatchingWindowInSeconds": window,
         "ParallelizationFactor": 1,
         "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": age,
