@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
 from functions.write_to_es.connect import connect
-from functions.write_to_es.index import ensure_index, refresh_every
+from functions.write_to_es.index import ensure_index
 from functions.write_to_es.roles import ensure_roles
 from shared.sink import RequestFailedError
 
@@ -75,13 +75,9 @@ def _done(request_type: str, properties: Mapping[str, Any]) -> str:
 
 
 def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
-    """`RefreshSeconds` comes as text, as all does that CloudFormation hands over.
-
-    `Roles` is there with fine-grained access control only: a role's members, by its name.
-    """
+    """`Roles` is there with fine-grained access control only: a role's members, by its name."""
     alias = os.environ["INDEX_ALIAS"]
-    done = ensure_index(client, alias)
-    refresh_every(client, done.index, int(properties["RefreshSeconds"]))
+    index = str(ensure_index(client, alias, properties.get("RefreshInterval")))
     if "Roles" not in properties:
-        return str(done)
-    return f"{done}; roles: {', '.join(ensure_roles(client, alias, properties['Roles']))}"
+        return index
+    return f"{index}; roles: {', '.join(ensure_roles(client, alias, properties['Roles']))}"

@@ -1,6 +1,7 @@
 """The local stack as a user meets it: by commands, over restarts, under SIGKILL."""
 
 import random
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+import requests
+import urllib3
 
 from functions.search_images.search import search
 from functions.write_to_es.index import live_alias
@@ -52,7 +55,7 @@ def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: S
     assert shell.json("put", "-", "--from", "tate", stdin=first_lines(200))["put"] == 200
     status = shell.json("status", "--wait", "60")
     assert status["caught_up"] is True
-    assert set(status["endpoints"]) == {"kinesis", "dynamodb", "opensearch", "s3"}
+    assert set(status["endpoints"]) == {"kinesis", "dynamodb", "opensearch", "s3", "search"}
     assert set(status["consumers"]) == {"write_to_dynamodb", "write_to_es"}
     for consumer in status["consumers"].values():
         assert (consumer["behind_records"], consumer["behind_ms"]) == (0, 0)
@@ -100,6 +103,62 @@ def test_a_deleted_image_is_found_no_more_and_both_stores_agree(shell: Shell) ->
     shell.run("status", "--wait", "60")
     assert shell.json("search", "Quodlibet")["total"] == 0
     assert shell.json("audit")["result"] == "equal"
+
+
+def test_over_http_an_image_is_right_at_once_whatever_was_done_to_it(shell: Shell) -> None:
+    at = read_local(shell.state).endpoints.search
+
+    def get(target: str) -> tuple[int, Any]:
+        answer = urllib3.request("GET", f"{at}{target}", retries=False, timeout=60)
+        return answer.status, answer.json()
+
+    def found(text: str) -> list[tuple[str, int]]:
+        return [(hit["name"], hit["version"]) for hit in get(f"/images?q={text}")[1]["hits"]]
+
+    def put(version: int, name: str | None) -> None:
+        kind, more = ("image.updated", {"image": image(name)}) if name else ("image.deleted", {})
+        event = image_event("http-1", version, kind, **more)
+        shell.run("put", "-", stdin=ndjson(event))
+        shell.run("status", "--wait", "60")
+
+    put(1, "Xylographica")
+    assert found("xylographica") == [("Xylographica", 1)]
+    assert get("/images/http-1")[1]["image"] == {"name": "Xylographica"}
+    put(2, "Mezzotintica")
+    assert found("xylographica") == []
+    assert found("mezzotintca") == [("Mezzotintica", 2)]
+    assert get("/images/http-1")[1]["version"] == 2
+    put(3, None)
+    assert found("mezzotintica") == []
+    assert get("/images/http-1")[0] == 404
+    put(4, "Xylographica rediviva")
+    assert found("xylographica") == [("Xylographica rediviva", 4)]
+    assert get("/images/suggest?q=xylog")[1]["suggestions"][0]["image_id"] == "http-1"
+    assert get("/images/http-1")[1]["version"] == 4
+    assert get("/health") == (200, {"status": "ok"})
+
+
+def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_through(
+    shell: Shell,
+) -> None:
+    address = shell.json("status")["endpoints"]["search"]
+
+    def shown_after(*event: Any, **fields: Any) -> tuple[str, int]:
+        shell.run("put", "-", stdin=ndjson(image_event("page-1", *event, **fields)))
+        shell.run("status", "--wait", "60")
+        found = requests.get(address, {"q": "zwieback"}, timeout=30)
+        kept = requests.get(address, {"q": "zwieback", "image": "page-1"}, timeout=30)
+        assert found.status_code == 200
+        (heading,) = re.findall("<h1>(.*?)</h1>", kept.text)
+        listed = re.sub("</?mark>", "", found.text)
+        assert (f">{heading}</a></h2>" in listed) is (kept.status_code == 200)
+        return heading, kept.status_code
+
+    updated = "image.updated"
+    assert shown_after(1, image=image("Zwieback & tea")) == ("Zwieback &amp; tea", 200)
+    assert shown_after(2, updated, image=image("Zwieback alone")) == ("Zwieback alone", 200)
+    assert shown_after(3, "image.deleted") == ("There is no such image", 404)
+    assert shown_after(4, image=image("Zwieback again")) == ("Zwieback again", 200)
 
 
 def test_poison_on_the_stream_is_counted_in_quarantine(shell: Shell) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from functions.search_images.search import Asked, page
 from functions.search_images.suggest import suggest
-from functions.write_to_es.index import ensure_index, refresh_every
+from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.connect import Clients
 from lockstep.stack import Stack
@@ -64,9 +64,9 @@ def test_the_deployment_asks_only_for_what_its_role_allows(
     alias = "permissions"
     allowed = _allowed(template, "IndexOnDeploymentRole", alias)
     caplog.clear()
-    ensure_index(client, alias)
+    ensure_index(client, alias, "1s")
     assert _refused(_asked(caplog), allowed) == set()
-    refresh_every(client, ensure_index(client, alias).index, 1)
+    ensure_index(client, alias, "2s")
     assert _refused(_asked(caplog), allowed) == set()
 
     # An index of an earlier mapping.json, without the reading alias.

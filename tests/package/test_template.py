@@ -14,6 +14,7 @@ import pytest
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from functions.write_to_es.table_changes import VIEW
+from lockstep.local.prepare import REFRESH_INTERVAL
 from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
@@ -284,30 +285,24 @@ A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAg
 
 
 @pytest.mark.parametrize(
-    ("mapping", "function", "stream", "batch_size", "window", "age"),
+    ("mapping", "function", "stream", "batch_size", "age"),
     [
-        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, 1, A_DAY_LESS),
-        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, 0, A_DAY_LESS),
-        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 1, 20 * 3600),
-        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, 1, A_DAY_LESS),
+        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, A_DAY_LESS),
+        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, A_DAY_LESS),
+        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 20 * 3600),
+        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, A_DAY_LESS),
     ],
 )
 def test_a_mapping_loses_nothing_and_waits_for_nobody(
-    template: Template,
-    *,
-    mapping: str,
-    function: str,
-    stream: str,
-    batch_size: int,
-    window: int,
-    age: Any,
+    template: Template, *, mapping: str, function: str, stream: str, batch_size: int, age: Any
 ) -> None:
     assert _properties(template, mapping) == {
         "FunctionName": {"Ref": function},
         "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
         "BatchSize": batch_size,
-        "MaximumBatchingWindowInSeconds": window,
+        # What is put is found within two seconds: Lambda asks a shard once a second by itself.
+        "MaximumBatchingWindowInSeconds": 1 if function == "WriteToDynamodb" else 0,
         "ParallelizationFactor": 1,
         "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": age,
@@ -378,6 +373,13 @@ def test_the_horizon_is_the_retention_plus_the_quarantine_plus_producers_latenes
         }
         for retention in parameters["RetentionDays"]["AllowedValues"]
     }
+
+
+def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
+    template: Template,
+) -> None:
+    assert _properties(template, "ImageIndex")["RefreshInterval"] == {"Ref": "RefreshInterval"}
+    assert template["Parameters"]["RefreshInterval"]["Default"] == REFRESH_INTERVAL
 
 
 def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Template) -> None:

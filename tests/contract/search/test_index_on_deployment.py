@@ -35,7 +35,7 @@ class CloudFormation:
             "StackId": "stack",
             "RequestId": "request",
             "LogicalResourceId": "Index",
-            "ResourceProperties": {"RefreshSeconds": "1"},
+            "ResourceProperties": {},
         }
         handle(event | more, Context())
         return self.answers[-1]
@@ -89,22 +89,6 @@ def test_a_deployment_makes_the_index_and_the_next_one_leaves_it(
     assert again["Reason"] == f"index {alias}-000001 is as it must be"
     assert again["PhysicalResourceId"] == answer["PhysicalResourceId"]
     assert cloudformation.content_types == ["", ""]
-
-
-@pytest.mark.parametrize("request_type", ["Create", "Update"])
-def test_the_index_is_refreshed_as_often_as_the_template_says(
-    cloudformation: CloudFormation, alias: str, opensearch_endpoint: str, request_type: str
-) -> None:
-    def refreshed() -> str:
-        settings = OpenSearch([opensearch_endpoint]).indices.get_settings(index=alias)
-        every: str = settings[f"{alias}-000001"]["settings"]["index"]["refresh_interval"]
-        return every
-
-    cloudformation.ask("Create")
-    assert refreshed() == "1s"
-    answer = cloudformation.ask(request_type, ResourceProperties={"RefreshSeconds": "7"})
-    assert answer["Status"] == "SUCCESS"
-    assert refreshed() == "7s"
 
 
 def test_deleting_the_stack_leaves_the_data(
