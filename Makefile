@@ -6,7 +6,7 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes kills rebuilds audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -26,7 +26,7 @@ test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
-	$(MAKE) --no-print-directory --keep-going nightly-simulation fuzz mutation nightly-crashes audit-at-scale roles
+	$(MAKE) --no-print-directory --keep-going nightly-simulation fuzz mutation nightly-crashes nightly-search audit-at-scale roles
 
 nightly-simulation: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
@@ -35,6 +35,10 @@ nightly-simulation: $(venv)/dev.done
 # As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
 nightly-crashes: $(venv)/dev.done kills rebuilds
 	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
+
+# Ten thousand texts by chance, searched for.
+nightly-search: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/contract/search/test_any_query.py --queries 10000
 
 # Rebuilds of the index, each killed twice, while 200 events a second arrive.
 rebuilds: $(venv)/dev.done

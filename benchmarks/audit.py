@@ -1,188 +1,226 @@
-"""The audit at size: ids a second, memory, and injected corruptions on a table in memory.
+"""The audit's version pass at size: ids a second of one core, instructions an id, memory.
 
-    python -m benchmarks.audit [ENTRIES] [IMAGES]
+    python -m benchmarks.audit [IDS]
 
-The version pass over entries that are made as they are read, no engine between, in a process of
-its own, so that its memory is its own. For comparison, what boto3's deserialiser alone takes. Then
-fakes of both stores with a tenth of the images spoilt, in nine ways: each is found, no other is,
-and the repair leaves both equal. Processor time, of one core; without waiting.
+Both stores' pages lie there as they came over the network, no engine between: they are decoded,
+spilt to disk and compared. Beside it, what it takes to decode the same pages as documentation
+shows: json, and boto3's deserialiser. Each in a process of its own, so that its memory is its own;
+processor time of one core. Where valgrind is there it counts the instructions, which no other
+load on the machine changes.
 """
 
+import json
 import multiprocessing
+import random
 import resource
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import batched
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
+import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
-from lockstep.audit.audit import Found, Time, audit
-from lockstep.audit.entry import Entry, from_document, from_item
-from lockstep.audit.repair import Differing
-from lockstep.simulation.fakes.opensearch import Document
-from shared.change import Change
-from tests.unit.audit.stand import STAMP, Stand, a_change, a_document, an_item, lying
+from lockstep.audit.audit import Time, audit
+from lockstep.audit.entry import Entry
+from lockstep.audit.pages import SearchPage, SearchPages, scanned
 
-ENTRIES = 1_000_000
-IMAGES = 20_000
-DIGEST = "0123456789abcdef" * 4
+IDS = 1_000_000
+COUNTED = (2_000, 8_000)
+PAGE = 1_000
+STAMP = 1_795_000_000_000_000
 MEBIBYTE = 1024
 TIME = Time(now=time.time, elapsed=time.monotonic, sleep=lambda _: None)
 
 
-class Made:
-    """A store whose pages are there already: each entry is decoded as the audit decodes it."""
+def digest(number: int) -> str:
+    """Of one image."""
+    return f"{number * 2_654_435_761 % 2**64:064x}"
 
-    def __init__(self, count: int, *, documents: bool) -> None:
-        self._count = count
-        self._documents = documents
+
+def scan_page(numbers: Sequence[int]) -> bytes:
+    """DynamoDB's answer with these images."""
+    items = [
+        {
+            "image_id": {"S": f"image-{number:09d}"},
+            "version": {"N": str(STAMP + number)},
+            "deleted": {"BOOL": False},
+            "digest": {"S": digest(number)},
+            "arrived_at": {"N": "1795000000000"},
+        }
+        for number in numbers
+    ]
+    page = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+    return msgspec.json.encode(page)
+
+
+def search_page(numbers: Sequence[int]) -> str:
+    """OpenSearch's answer with these images, as its client hands it over."""
+    hits = [
+        {
+            "_index": "images-000001",
+            "_id": f"image-{number:09d}",
+            "_version": STAMP + number,
+            "_score": None,
+            "_source": {
+                "image_id": f"image-{number:09d}",
+                "version": STAMP + number,
+                "deleted": False,
+                "digest": digest(number),
+                "arrived_at": 1_795_000_000_000,
+            },
+            "sort": [number],
+        }
+        for number in numbers
+    ]
+    shards = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
+    found = {"total": {"value": len(hits), "relation": "eq"}, "hits": hits}
+    page = {"took": 1, "timed_out": False, "_shards": shards, "hits": found}
+    return msgspec.json.encode(page).decode()
+
+
+class Pages[P: (bytes, str)]:
+    """A store's pages, made as they are asked for, in an order of its own; `making` is its price.
+
+    That is taken off: made before, ten million ids' pages would fill the memory to be measured.
+    """
+
+    def __init__(self, ids: int, seed: int, page: Callable[[Sequence[int]], P]) -> None:
+        self.making = 0.0
+        self._ids = ids
+        self._starts = list(range(0, ids, PAGE))
+        random.Random(seed).shuffle(self._starts)
+        self._page = page
+
+    def __iter__(self) -> Iterator[P]:
+        for start in self._starts:
+            began = time.process_time()
+            page = self._page(range(start, min(start + PAGE, self._ids)))
+            self.making += time.process_time() - began
+            yield page
+
+
+class Table:
+    """The table, as an audit decodes it."""
+
+    def __init__(self, pages: Pages[bytes]) -> None:
+        self._pages = pages
 
     def all(self) -> Iterator[Entry]:
-        """Every entry; the index in another order than the table."""
-        if self._documents:
-            return map(from_document, map(self._document, range(self._count - 1, -1, -1)))
-        return map(from_item, map(self._item, range(self._count)))
+        """Every entry."""
+        for page in self._pages:
+            decoded = scanned(page)
+            if decoded is None:
+                raise AssertionError(page)
+            yield from decoded[0]
 
     def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         """None is ever asked for: the stores are equal."""
         raise NotImplementedError(image_ids)
 
-    def _item(self, number: int) -> dict[str, Any]:
-        return {
-            "image_id": {"S": f"image-{number * 7919 % self._count:09d}"},
-            "version": {"N": str(STAMP + number * 7919 % self._count)},
-            "deleted": {"BOOL": False},
-            "digest": {"S": DIGEST},
-            "arrived_at": {"N": "1795000000000"},
-        }
 
-    def _document(self, number: int) -> dict[str, Any]:
-        image_id = f"image-{number:09d}"
-        return {
-            "_id": image_id,
-            "_version": STAMP + number,
-            "_source": {
-                "image_id": image_id,
-                "version": STAMP + number,
-                "deleted": False,
-                "digest": DIGEST,
-                "arrived_at": 1_795_000_000_000,
-            },
-        }
+class Index(Table):
+    """The index, as an audit decodes it."""
+
+    def __init__(self, pages: Pages[str]) -> None:
+        self._texts = pages
+
+    def all(self) -> Iterator[Entry]:
+        """Every entry."""
+        pages = SearchPages()
+        for page in self._texts:
+            yield from cast("SearchPage", pages.loads(page)).entries()
 
 
-def version_pass(count: int) -> None:
-    """The whole pass; prints what it took."""
-    table, index = Made(count, documents=False), Made(count, documents=True)
-    made = _seconds(lambda: [None for n in range(count) if table._item(n) and index._document(n)])  # noqa: SLF001 - the price of making them is taken off
+def ours(ids: int) -> float:
+    """The whole pass; the seconds that it took."""
+    table, index = Pages(ids, 1, scan_page), Pages(ids, 2, search_page)
+    began = time.process_time()
+    found = audit(Table(table), Index(index), quarantined_images=list, time=TIME)
+    took = time.process_time() - began
+    if (found.result, found.table, found.index) != ("equal", ids, ids):
+        sys.exit(f"the stores should be equal, the audit says {found}")
+    return took - table.making - index.making
+
+
+def plain(ids: int) -> float:
+    """The same pages, decoded as documentation shows, and nothing else; the seconds it took."""
+    table, index = Pages(ids, 1, scan_page), Pages(ids, 2, search_page)
+    deserialize = TypeDeserializer().deserialize
+    began = time.process_time()
+    for page in table:
+        for item in json.loads(page)["Items"]:
+            _: Any = {name: deserialize(value) for name, value in item.items()}
+    for text in index:
+        json.loads(text)
+    return time.process_time() - began - table.making - index.making
+
+
+def nothing(ids: int) -> float:
+    """The pages made and left: what the others' instructions are counted without."""
+    for pages in (Pages(ids, 1, scan_page), Pages(ids, 2, search_page)):
+        for _ in pages:
+            pass
+    return 0.0
+
+
+WORK: Mapping[str, Callable[[int], float]] = {"ours": ours, "plain": plain, "nothing": nothing}
+NAMES = {"ours": "version pass", "plain": "json + boto3, decoding alone"}
+
+
+def timed(name: str, ids: int) -> None:
+    """Prints what one of them took."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    took = _seconds(lambda: _insist(audit(table, index, quarantined_images=list, time=TIME).result))
+    took = WORK[name](ids)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        f"version pass  {count:>11,} ids  {count / (took - made):>9,.0f} ids/s and core  "
-        f"{peak / MEBIBYTE:6.0f} MiB (before: {before / MEBIBYTE:.0f})"
+        f"{NAMES[name]:<30}{ids:>11,} ids  {ids / took:>9,.0f} ids/s and core  "
+        f"{peak / MEBIBYTE:5.0f} MiB at most (before: {before / MEBIBYTE:.0f})",
+        flush=True,
     )
 
 
-def plain(count: int) -> None:
-    """What it takes to deserialise the items alone as boto3 does."""
-    table = Made(count, documents=False)
-    deserialize = TypeDeserializer().deserialize
-    items = [table._item(n) for n in range(count)]  # noqa: SLF001 - the same items
-    took = _seconds(
-        lambda: [{name: deserialize(value) for name, value in item.items()} for item in items]
-    )
-    print(f"boto3's deserialiser alone      {count / took:>9,.0f} items/s and core")
+def counted(name: str) -> float:
+    """Instructions an id: of many ids and of few, so that what starting takes is left out."""
+    few, many = COUNTED
+    return (_instructions(name, many) - _instructions(name, few)) / (many - few)
 
 
-def spoil(stand: Stand, number: int, was: Change) -> str:
-    """Spoil one image in the way that its number says; the kind of the difference it makes."""
-    items, documents = stand.dynamodb.items, stand.opensearch.documents
-    image_id, version = was.image_id, was.version
-    document = documents[image_id]
-    match number % 9:
-        case 0:
-            documents[image_id] = Document(version + 1, None, stand.at)
-            return "missing_in_index"
-        case 1:
-            del items[image_id]
-            return "missing_in_table"
-        case 2:
-            stand.table_sink.send([a_change(version + 5, "newer", image_id=image_id)])
-            return "index_behind"
-        case 3:
-            stand.index_sink.send([a_change(version + 5, None, image_id=image_id)])
-            return "table_behind"
-        case 4:
-            stand.corrections.overwrite([a_change(version, "other", image_id=image_id)])
-            return "conflict"
-        case 5:
-            items[image_id] = an_item(a_change(version, None, image_id=image_id))
-            return "deleted_in_one"
-        case 6:
-            documents[image_id] = a_document(was, digest=None)
-            return "malformed"
-        case 7:
-            items[image_id] = an_item(lying(was))
-            return "malformed"
-        case _:
-            documents[image_id] = Document(version + 1, document.source, 0.0)
-            return "index_version_moved"
-
-
-def corruptions(count: int) -> None:
-    """Spoil a tenth of so many images; find, repair, look again."""
-    stand = Stand()
-    changes = [a_change(STAMP + n, f"image {n}", image_id=f"i{n}") for n in range(count)]
-    for some in batched(changes, 25, strict=False):
-        stand.write(*some)
-    expected = {one.image_id: spoil(stand, n, one) for n, one in enumerate(changes[::10])}
-    found: list[Found] = []
-    audit_seconds = _seconds(lambda: found.extend(stand.audited()[1]))
-    if {one.image_id: one.kind for one in found} != expected:
-        sys.exit("the audit found others than those that were spoilt")
-    differing = [Differing(one.image_id, one.kind) for one in found]
-    repair_seconds = _seconds(lambda: stand.mend(differing))
-    _insist(stand.audit().result)
-    print(
-        f"audit --values{count:>11,} ids  {count / audit_seconds:>9,.0f} ids/s and core  "
-        f"all of {len(expected):,} found, no other"
-    )
-    print(
-        f"repair        {len(expected):>11,} ids  {len(expected) / repair_seconds:>9,.0f} ids/s "
-        "and core  then equal"
-    )
-
-
-def _insist(result: str) -> None:
-    if result != "equal":
-        sys.exit(f"the stores should be equal, the audit says {result}")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """Processor seconds of this process, system time included."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def _instructions(name: str, ids: int) -> int:
+    program = f"from benchmarks.audit import WORK; WORK[{name!r}]({ids})"
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        command = ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
+        command += ["--cachegrind-out-file=/dev/null"]
+        subprocess.run(
+            [*command, f"--log-file={log}", sys.executable, "-c", program],
+            check=True,
+            env={"PYTHONHASHSEED": "0"},
+        )
+        (line,) = [line for line in log.read_text().splitlines() if "refs:" in line]
+    return int(line.rpartition(":")[2].replace(",", ""))
 
 
 def main() -> None:
     """Each part in a process of its own."""
-    given = [int(word) for word in sys.argv[1:]]
-    count, images = [*given, *(ENTRIES, IMAGES)[len(given) :]]
+    ids = int(sys.argv[1]) if len(sys.argv) > 1 else IDS
     context = multiprocessing.get_context("spawn")
-    for target, size in (
-        (version_pass, count),
-        (plain, min(count, 200_000)),
-        (corruptions, images),
-    ):
-        process = context.Process(target=target, args=(size,))
+    for name, size in (("ours", ids), ("plain", min(ids, IDS))):
+        process = context.Process(target=timed, args=(name, size))
         process.start()
         process.join()
         if process.exitcode:
             sys.exit(process.exitcode)
+    if shutil.which("valgrind") is None:
+        print("instructions are counted where valgrind is")
+        return
+    making = counted("nothing")
+    for name, words in NAMES.items():
+        print(f"{words:<30}{counted(name) - making:>11,.0f} instructions an id", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The index's client: signed where it must be, never patient by itself."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth
+from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth, Urllib3HttpConnection
+from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from urllib3 import Timeout
 
 from shared.sink import MisconfiguredError
@@ -38,4 +39,29 @@ def client(
                 f"{url} takes signed requests only: set AWS credentials and a region"
             )
         signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
-    return OpenSearch([url], http_auth=signer, timeout=timeout, max_retries=0, retry_on_status=())
+    return OpenSearch(
+        [url],
+        connection_class=_WholeAnswers,
+        http_auth=signer,
+        timeout=timeout,
+        max_retries=0,
+        retry_on_status=(),
+    )
+
+
+class _WholeAnswers(Urllib3HttpConnection):
+    """Takes no answer without a body for a success: OpenSearch gives none but to HEAD.
+
+    What was cut off behind its head looks just so, and opensearch-py passes it on as a text.
+    """
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        """Send a request and read the whole answer.
+
+        Raises:
+            TransportError: there is none, it is empty, or it is an error.
+        """
+        status, headers, body = super().perform_request(method, url, *args, **kwargs)
+        if not body and method != "HEAD":
+            raise OpenSearchConnectionError("N/A", f"an empty answer to {method} {url}", None)
+        return status, headers, body

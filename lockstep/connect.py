@@ -7,8 +7,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from opensearchpy import OpenSearch
+from opensearchpy.serializer import Deserializer
 
 from functions.write_to_es.connect import connect
+from lockstep.audit.pages import SearchPages, decode_scan
 from lockstep.stack import Stack
 from shared.quarantine import expecting_nothing
 
@@ -50,6 +52,16 @@ class Clients:
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The table's service."""
+        return self._dynamodb()
+
+    @cached_property
+    def scanner(self) -> "DynamoDBClient":
+        """The table's service, for the scans of an audit."""
+        client = self._dynamodb()
+        client.meta.events.register("before-parse.dynamodb.Scan", decode_scan)
+        return client
+
+    def _dynamodb(self) -> "DynamoDBClient":
         return self._session.client(
             "dynamodb", endpoint_url=self._stack.endpoints.dynamodb, config=_config
         )
@@ -81,6 +93,17 @@ class Clients:
     @cached_property
     def opensearch(self) -> OpenSearch:
         """The index's service."""
+        return self._opensearch()
+
+    @cached_property
+    def searcher(self) -> OpenSearch:
+        """The index's service, for the searches of an audit."""
+        client = self._opensearch()
+        pages = SearchPages()
+        client.transport.deserializer = Deserializer({pages.mimetype: pages}, pages.mimetype)
+        return client
+
+    def _opensearch(self) -> OpenSearch:
         return connect(
             self._stack.endpoints.opensearch,
             self._stack.region,

@@ -34,13 +34,13 @@ from lockstep.quarantine.cases import (
     state_of,
 )
 from lockstep.quarantine.contents import Stores, content_of
+from lockstep.stack import INDEX_CONSUMER
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.record import MAX_AHEAD_US
 from shared.sink import Sink, outcomes_of
 
-INDEX_CONSUMER = "write_to_es"
 # So many are on the stream, at most, before their objects move: what a crash makes go twice.
 AT_ONCE = 100
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 # The query side's name: its folder under functions/.
 SEARCH = "search_images"
 # The consumers' names: their folder under functions/, and their prefix in the quarantine.
-CONSUMERS = ("write_to_dynamodb", "write_to_es")
+CONSUMERS = TABLE_CONSUMER, INDEX_CONSUMER = "write_to_dynamodb", "write_to_es"
+# What copies the table's changes into Kinesis on one machine: its name beside the consumers'.
+FORWARDER = "forwarder"
 
 # What feeds the index, as template.yaml names it (docs/index-from.md).
 IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]

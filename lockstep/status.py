@@ -16,7 +16,7 @@ from lockstep.local.mapping.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
-from lockstep.stack import CONSUMERS, Endpoints, Stack
+from lockstep.stack import FORWARDER, INDEX_CONSUMER, TABLE_CONSUMER, Endpoints, Stack
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
@@ -65,31 +65,54 @@ def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: int) -> S
 
 
 def local_consumers(
-    state: Path, stream: str, *, now: float, table: Stream | None = None
+    state: Path, stack: Stack, *, now: float, table: Stream | None = None
 ) -> dict[str, Behind]:
     """The local consumers, counted record by record.
 
+    Each is looked at after what it is fed from: so what is written by then is seen here.
+
     Args:
         state: the stack's folder.
-        stream: its stream.
+        stack: the stack.
         now: in seconds since 1970.
-        table: the table's stream, if that is what feeds the index.
+        table: the table's stream, unless the image stream feeds the index.
     """
     checkpoints = read_checkpoints(state / "checkpoints.db")
-    consumers = {}
-    for name in CONSUMERS:
-        if name == "write_to_es" and table is not None:
-            # After the table's own consumer: what that one has written by now is seen here.
-            consumers[name] = behind_table(table, checkpoints.get(name, {}), now)
-            continue
+
+    def of_stream(stream: str, name: str) -> Behind:
         behind = backlog(state / "kinesis.db", stream, checkpoints.get(name, {}))
-        oldest = behind.oldest_arrival
-        consumers[name] = Behind(
+        return Behind(
             behind_records=behind.records,
-            behind_ms=0 if oldest is None else max(0, round(now * 1000) - oldest),
+            behind_ms=_age(behind.oldest_arrival, now),
             caught_up=behind.records == 0,
         )
-    return consumers
+
+    def of_table(stream: Stream, name: str) -> Behind:
+        return behind_table(stream, checkpoints.get(name, {}), now)
+
+    by_table = of_stream(stack.stream, TABLE_CONSUMER)
+    if table is None:
+        by_index = of_stream(stack.stream, INDEX_CONSUMER)
+    elif stack.index_from == "DynamoDBStreams":
+        by_index = of_table(table, INDEX_CONSUMER)
+    else:
+        told = of_table(table, FORWARDER)
+        by_index = _behind_both(told, of_stream(stack.changes_stream, INDEX_CONSUMER))
+    return {TABLE_CONSUMER: by_table, INDEX_CONSUMER: by_index}
+
+
+def _behind_both(first: Behind, second: Behind) -> Behind:
+    """How far something is behind that comes by the one and then by the other."""
+    counts = (first.behind_records, second.behind_records)
+    return Behind(
+        behind_records=None if None in counts else sum(filter(None, counts)),
+        behind_ms=max(first.behind_ms or 0, second.behind_ms or 0),
+        caught_up=first.caught_up and second.caught_up,
+    )
+
+
+def _age(oldest: int | None, now: float) -> int:
+    return 0 if oldest is None else max(0, round(now * 1000) - oldest)
 
 
 def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
@@ -107,10 +130,9 @@ def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
             arrivals += [record.arrived_at for record in read.records]
     except (StreamUnavailableError, PositionLostError) as error:
         raise UnknownBacklogError(f"the backlog cannot be told: {error}") from error
-    oldest = min(arrivals, default=None)
     return Behind(
         behind_records=None if arrivals else 0,
-        behind_ms=0 if oldest is None else max(0, round(now * 1000) - oldest),
+        behind_ms=_age(min(arrivals, default=None), now),
         caught_up=not arrivals,
     )
 

@@ -28,8 +28,9 @@ from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
+from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.items import TableItems
+from lockstep.rebuild.items import Items, TableItems
 from lockstep.rebuild.rebuild import Parts, Rebuild
 from lockstep.rebuild.worker import this_worker
 from lockstep.sources import Converter
@@ -181,23 +182,34 @@ class System:
             on_progress=on_progress,
         )
 
-    def rebuild(self, *, rate: float | None) -> Rebuild:
-        """What builds the index anew; see `Rebuild`. `rate`: read units a second, at most."""
+    def rebuild(self, *, rate: float | None, export: str | None = None) -> Rebuild:
+        """What builds the index anew; see `Rebuild`.
+
+        Args:
+            rate: read units a second, at most.
+            export: where an export of the table lies in S3, to fill the new index from.
+        """
         stack, clients = self.stack, self.clients
         pace = None if rate is None else Pace(rate, time.monotonic, time.sleep)
         options = AuditOptions(rate=rate)
         indices = Indices(clients.opensearch, stack.index)
+        horizon, now = self.horizon(), dt.datetime.now(dt.UTC)
+        items: Items = (
+            TableItems(clients.dynamodb, stack.table, pace)
+            if export is None
+            else Export(clients.s3, export, stack.table, now=now, horizon=horizon)
+        )
         return Rebuild(
             Parts(
                 indices=indices,
-                items=TableItems(clients.dynamodb, stack.table, pace),
+                items=items,
                 table=TableEntries(clients.dynamodb, stack.table, pace=pace),
                 index=lambda name: IndexEntries(clients.opensearch, name),
                 sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_CLOCK),
                 audit=lambda progress: self.audit(progress, options=options),
                 settled=lambda: self._settled(WATERMARK),
                 time=_TIME,
-                horizon=self.horizon(),
+                horizon=horizon,
                 worker=this_worker(),
             )
         )
@@ -230,8 +242,21 @@ class System:
         pace = None if options.rate is None else Pace(options.rate, time.monotonic, time.sleep)
         whole, since = options.values, options.since
         return (
-            TableEntries(clients.dynamodb, stack.table, whole=whole, since=since, pace=pace),
-            IndexEntries(clients.opensearch, stack.index, whole=whole, since=since),
+            TableEntries(
+                clients.dynamodb,
+                stack.table,
+                scanner=clients.scanner,
+                whole=whole,
+                since=since,
+                pace=pace,
+            ),
+            IndexEntries(
+                clients.opensearch,
+                stack.index,
+                searcher=clients.searcher,
+                whole=whole,
+                since=since,
+            ),
         )
 
     def _settled(self, watermark: float) -> float:
@@ -258,13 +283,13 @@ class System:
         state = Path(self.stack.state)
         read_local(state)  # what stopped meanwhile will never catch up
         table = None
-        if self.stack.index_from == "DynamoDBStreams":
+        if self.stack.index_from != "Kinesis":
             try:
                 arn = latest_stream(self.clients.dynamodb, self.stack.table)
             except TemplateError as error:
                 raise UnknownBacklogError(str(error)) from error
             table = TableStream(self.clients.dynamodbstreams, arn)
-        return local_consumers(state, self.stack.stream, now=time.time(), table=table)
+        return local_consumers(state, self.stack, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))

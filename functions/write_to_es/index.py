@@ -138,11 +138,19 @@ def index_differences(its: Mapping[str, Any]) -> Iterator[Difference]:
                 yield Differs(f"settings.analysis.{kind}.{name}", found, expected)
 
 
-def ensure_index(client: OpenSearch, alias: str = "images") -> Ensured:
+def ensure_index(
+    client: OpenSearch, alias: str = "images", refresh_interval: str | None = None
+) -> Ensured:
     """See to it that there is an index to write to and to read from, under its two aliases.
 
-    Creates, or adds what is missing; never deletes, replaces or changes. Safe to run twice, and
-    by several at once.
+    Creates, or adds what is missing; never deletes, replaces or changes what is stored. Safe to
+    run twice, and by several at once.
+
+    Args:
+        client: of the index.
+        alias: the writing alias.
+        refresh_interval: how soon what was written is found, `1s` for example; None leaves that
+            to OpenSearch, which may wait for the first search.
 
     Raises:
         MisconfiguredError: what is there is not ours to mend; the message says what to do.
@@ -153,13 +161,13 @@ def ensure_index(client: OpenSearch, alias: str = "images") -> Ensured:
         there = _indices(client, alias)
         if not there:
             try:
-                return _create(client, alias)
+                return _create(client, alias, refresh_interval)
             except RequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise _cannot_create(alias, error) from error
             # Somebody else was faster, and made both the index and its aliases in one step.
             there = _indices(client, alias)
-        return _complete(client, alias, there)
+        return _complete(client, alias, there, refresh_interval)
 
 
 def _first(alias: str) -> str:
@@ -175,11 +183,12 @@ def _indices(client: OpenSearch, alias: str) -> Mapping[str, Any]:
     return found
 
 
-def _create(client: OpenSearch, alias: str) -> Created:
+def _create(client: OpenSearch, alias: str, refresh_interval: str | None) -> Created:
     index, its_aliases = _first(alias), aliases(alias)
-    client.indices.create(
-        index=index, body={**definition(), "aliases": its_aliases}, params=_PATIENCE
-    )
+    body = {**definition(), "aliases": its_aliases}
+    if refresh_interval is not None:
+        body["settings"] = body["settings"] | {"refresh_interval": refresh_interval}
+    client.indices.create(index=index, body=body, params=_PATIENCE)
     return Created(index, tuple(its_aliases))
 
 
@@ -189,7 +198,9 @@ def _cannot_create(alias: str, error: RequestError) -> MisconfiguredError:
     )
 
 
-def _complete(client: OpenSearch, alias: str, there: Mapping[str, Any]) -> Added | Unchanged:
+def _complete(
+    client: OpenSearch, alias: str, there: Mapping[str, Any], refresh_interval: str | None
+) -> Added | Unchanged:
     """Add what the one index behind the alias lacks."""
     index = only_index(alias, there)
     # All of them, before anything is added: an index that is half ours is left alone.
@@ -222,6 +233,11 @@ def _complete(client: OpenSearch, alias: str, there: Mapping[str, Any]) -> Added
     if not reads_from:
         client.indices.put_alias(index=index, name=live, body={"filter": LIVE_FILTER})
         lacks.append(f"alias {live}")
+    refreshed = there[index]["settings"]["index"].get("refresh_interval")
+    if refresh_interval not in (None, refreshed):
+        body = {"index": {"refresh_interval": refresh_interval}}
+        client.indices.put_settings(index=index, body=body)
+        lacks.append(f"refresh_interval {refresh_interval}")
     return Added(index, tuple(lacks)) if lacks else Unchanged(index)
 
 

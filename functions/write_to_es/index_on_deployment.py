@@ -77,7 +77,7 @@ def _done(request_type: str, properties: Mapping[str, Any]) -> str:
 def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
     """`Roles` is there with fine-grained access control only: a role's members, by its name."""
     alias = os.environ["INDEX_ALIAS"]
-    index = str(ensure_index(client, alias))
+    index = str(ensure_index(client, alias, properties.get("RefreshInterval")))
     if "Roles" not in properties:
         return index
     return f"{index}; roles: {', '.join(ensure_roles(client, alias, properties['Roles']))}"

@@ -20,6 +20,7 @@ from lockstep.audit.entry import (
     from_whole_item,
 )
 from lockstep.audit.held import Held, held_in_document, held_in_item
+from lockstep.audit.pages import SearchPage, place_of
 from shared.item import KEY, OUR_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class TableEntries:
         client: "DynamoDBClient",
         table: str,
         *,
+        scanner: "DynamoDBClient | None" = None,
         whole: bool = False,
         since: dt.datetime | None = None,
         pace: Pace | None = None,
@@ -76,11 +78,13 @@ class TableEntries:
         Args:
             client: of DynamoDB.
             table: its name.
+            scanner: the same, but that it decodes scans by `lockstep.audit.pages.decode_scan`.
             whole: read all values, and look whether they are what they say.
             since: leave out what arrived before. It is read all the same: that is its price.
             pace: bounds the capacity that is used.
         """
         self._client = client
+        self._scanner = client if whole or scanner is None else scanner
         self._table = table
         self._fields: Sequence[str] = sorted(OUR_ATTRIBUTES) if whole else FIELDS
         self._entry = from_whole_item if whole else from_item
@@ -104,8 +108,9 @@ class TableEntries:
         if self._pace is not None:
             request["PaginationConfig"] = {"PageSize": ITEMS_PER_PACED_PAGE}
         try:
-            for page in self._client.get_paginator("scan").paginate(**request):
-                yield from map(self._entry, page["Items"])
+            for page in self._scanner.get_paginator("scan").paginate(**request):
+                decoded: Any = page.get("Entries")
+                yield from map(self._entry, page["Items"]) if decoded is None else decoded
                 self._spend([page.get("ConsumedCapacity")])
         except _UNREADABLE as error:
             raise self._unreadable(error) from error
@@ -199,6 +204,7 @@ class IndexEntries:
         client: OpenSearch,
         alias: str,
         *,
+        searcher: OpenSearch | None = None,
         whole: bool = False,
         since: dt.datetime | None = None,
     ) -> None:
@@ -207,10 +213,12 @@ class IndexEntries:
         Args:
             client: of OpenSearch.
             alias: the writing alias.
+            searcher: the same, but that it decodes by `lockstep.audit.pages.SearchPages`.
             whole: read all values, and look whether they are what they say.
             since: leave out what arrived before.
         """
         self._client = client
+        self._searcher = client if whole or searcher is None else searcher
         self._alias = alias
         self._fields: Sequence[str] = Document.__struct_fields__ if whole else FIELDS
         self._entry = from_whole_document if whole else from_document
@@ -227,16 +235,27 @@ class IndexEntries:
             since = {"range": {"arrived_at": {"gte": _milliseconds(self._since)}}}
             unknown = {"bool": {"must_not": {"exists": {"field": "arrived_at"}}}}
             query = {"query": {"bool": {"should": [since, unknown]}}}
-        return map(self._entry, self.hits(self._fields, query))
+        for page in self._pages(self._searcher, self._fields, query):
+            if isinstance(page, SearchPage):
+                yield from page.entries()
+            else:
+                yield from map(self._entry, page["hits"]["hits"])
 
     def hits(self, fields: Sequence[str], query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """These fields of every document that the query finds, of one point in time; see `all`."""
+        for page in self._pages(self._client, fields, query):
+            yield from page["hits"]["hits"]
+
+    def _pages(
+        self, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        """The answers to a search of one point in time, as this client decodes them."""
         try:
             with suppress(AuthorizationException):
                 self._client.indices.refresh(index=self._alias)
             pit = self._client.create_pit(index=self._alias, params={"keep_alive": KEEP_ALIVE})
             try:
-                yield from self._pages(pit["pit_id"], fields, query)
+                yield from self._pages_of(pit["pit_id"], client, fields, query)
             finally:
                 self._client.delete_pit(body={"pit_id": [pit["pit_id"]]})
         except OpenSearchException as error:
@@ -294,13 +313,13 @@ class IndexEntries:
             if doc["found"]:
                 yield doc
 
-    def _pages(
-        self, pit_id: str, fields: Sequence[str], query: Mapping[str, Any]
-    ) -> Iterator[Mapping[str, Any]]:
+    def _pages_of(
+        self, pit_id: str, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Any]:
         after: dict[str, Any] = {}
         count = 0
         while True:
-            answer = self._client.search(
+            answer = client.search(
                 body={
                     "size": self._page,
                     "pit": {"id": pit_id, "keep_alive": KEEP_ALIVE},
@@ -315,17 +334,17 @@ class IndexEntries:
                 },
                 params={"allow_partial_search_results": "false"},
             )
-            if answer["timed_out"] or answer["_shards"]["failed"]:
+            place = place_of(answer)
+            if not place.complete:
                 message = f"index {self._alias}: a shard did not answer; try again"
                 raise StoreUnreadableError(message)
-            hits = answer["hits"]["hits"]
             if not after:
-                total = answer["hits"]["total"]["value"]
-            yield from hits
-            count += len(hits)
-            if len(hits) < self._page:
+                total = place.total
+            yield answer
+            count += place.hits
+            if place.hits < self._page:
                 break
-            after = {"search_after": hits[-1]["sort"]}
+            after = {"search_after": place.last}
         if count != total:
             message = f"index {self._alias}: {count} documents of {total} could be read; try again"
             raise StoreUnreadableError(message)

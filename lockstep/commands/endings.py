@@ -22,6 +22,7 @@ from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.processes import LocalStackError
 from lockstep.producer import PutError
+from lockstep.rebuild.export import ExportError
 from lockstep.rebuild.indices import SomebodyElseError
 from lockstep.rebuild.rebuild import NotFinishedError, NotSwitchedError
 from lockstep.stack import StackNotFoundError
@@ -63,6 +64,7 @@ class OneLine(click.Group):
             SinkError,
             StoreUnreadableError,
             DemoError,
+            ExportError,
         ) as error:
             raise Refusal(str(error)) from error
         except (EndpointConnectionError, ConnectionClosedError, OpenSearchConnectionError) as error:

@@ -22,6 +22,12 @@ PATIENCE_SECONDS = 600.0
 @click.option("--drop-old", is_flag=True, help="Delete the old index, if all is equal at the end.")
 @click.option("--abandon", is_flag=True, help="Delete a new index that was begun and never read.")
 @click.option(
+    "--from-export",
+    "export",
+    metavar="S3-URI",
+    help="Fill it from an export of the table: s3://BUCKET/PREFIX/AWSDynamoDB/ID.",
+)
+@click.option(
     "--rate",
     type=click.FloatRange(min=1),
     metavar="UNITS",
@@ -58,6 +64,7 @@ def rebuild_command(
     applies: bool,
     drop_old: bool,
     abandon: bool,
+    export: str | None,
     rate: float | None,
     at_most: float,
     settle: float,
@@ -70,7 +77,7 @@ def rebuild_command(
     """
     if abandon and drop_old:
         raise click.UsageError("--abandon or --drop-old, one at a time")
-    rebuild = connected(name, state).rebuild(rate=rate)
+    rebuild = connected(name, state).rebuild(rate=rate, export=export)
     if abandon:
         show_abandoned(rebuild, applies=applies, as_json=as_json)
         return

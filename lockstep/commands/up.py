@@ -29,15 +29,18 @@ from lockstep.terminal import answers, notes
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2
-# The third way needs a service that nobody offers for one machine.
-ROUTES: Mapping[str, IndexFrom] = {"kinesis": "Kinesis", "dynamodb-streams": "DynamoDBStreams"}
+ROUTES: Mapping[str, IndexFrom] = {
+    "kinesis": "Kinesis",
+    "dynamodb-streams": "DynamoDBStreams",
+    "kinesis-for-dynamodb": "KinesisDataStreamsForDynamoDB",
+}
 
 index_from_option = click.option(
     "--index-from",
     type=click.Choice(list(ROUTES)),
     default="kinesis",
     show_default=True,
-    help="What feeds the index: the image stream, or the table's own.",
+    help="What feeds the index: the image stream, or the table's changes, directly or by Kinesis.",
 )
 
 
@@ -81,16 +84,18 @@ def up_command(
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
         start_in_background(state, words, console=answers)
         return
+    route = ROUTES[index_from]
+    mappings = local_consumers(forwards=route == "KinesisDataStreamsForDynamoDB")
     up(
         state,
         servers=local_servers(
             user_cache_path("lockstep"), progress_on(answers), host, limits=limits
         ),
         prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
-        consumers=lambda folder: [*local_consumers()(folder), *local_search(host)(folder)],
+        consumers=lambda folder: [*mappings(folder), *local_search(host)(folder)],
         console=answers,
         fresh=fresh,
-        parts=Parts(index_from=ROUTES[index_from]),
+        parts=Parts(index_from=route),
     )
 
 

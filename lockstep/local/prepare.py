@@ -1,4 +1,4 @@
-"""What a deployment makes, made on this machine: stream, table, index and aliases, bucket."""
+"""What a deployment makes, made on this machine: streams, table, index and aliases, bucket."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -7,25 +7,34 @@ from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
 
 if TYPE_CHECKING:
+    from types_boto3_kinesis import KinesisClient
+
     from lockstep.connect import Clients
     from lockstep.stack import Stack
 
 # As in template.yaml: what is older is given up by the mappings, too.
 RETENTION_HOURS = 7 * 24
+REFRESH_INTERVAL = "500ms"
 
 
 def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
     """Make what is not there yet; what is there stays as it is."""
-    with suppress(clients.kinesis.exceptions.ResourceInUseException):
-        clients.kinesis.create_stream(StreamName=stack.stream, ShardCount=shards)
-    clients.kinesis.get_waiter("stream_exists").wait(StreamName=stack.stream)
-    with suppress(clients.kinesis.exceptions.InvalidArgumentException):  # it is longer already
-        clients.kinesis.increase_stream_retention_period(
-            StreamName=stack.stream, RetentionPeriodHours=RETENTION_HOURS
-        )
-    ensure_table(clients.dynamodb, stack.table, streams=stack.index_from == "DynamoDBStreams")
-    ensure_index(clients.opensearch, stack.index)
+    _ensure_stream(clients.kinesis, stack.stream, shards)
+    if stack.index_from == "KinesisDataStreamsForDynamoDB":
+        _ensure_stream(clients.kinesis, stack.changes_stream, shards)
+    ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
+    ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
     ):
         clients.s3.create_bucket(Bucket=stack.bucket)
+
+
+def _ensure_stream(client: "KinesisClient", name: str, shards: int) -> None:
+    with suppress(client.exceptions.ResourceInUseException):
+        client.create_stream(StreamName=name, ShardCount=shards)
+    client.get_waiter("stream_exists").wait(StreamName=name)
+    with suppress(client.exceptions.InvalidArgumentException):  # it is longer already
+        client.increase_stream_retention_period(
+            StreamName=name, RetentionPeriodHours=RETENTION_HOURS
+        )

@@ -46,6 +46,7 @@ from lockstep.local.processes import (
 )
 from lockstep.stack import (
     CONSUMERS,
+    FORWARDER,
     LOCAL_REGION,
     SEARCH,
     Endpoints,
@@ -141,17 +142,21 @@ def local_servers(
     return services
 
 
-def local_consumers(functions: Sequence[str] = CONSUMERS) -> Services:
-    """One event source mapping for each function, in a process of its own."""
+def local_consumers(functions: Sequence[str] = CONSUMERS, *, forwards: bool = False) -> Services:
+    """One event source mapping for each function, in a process of its own.
+
+    With `forwards`, another one copies the table's changes into Kinesis.
+    """
 
     def services(state: Path) -> Sequence[Service]:
         module = "lockstep.local.mapping"
-        return [
-            python_service(
-                f"mapping-{name}", state, [module, "--state", str(state), "--function", name]
-            )
+        of_state = ["--state", str(state)]
+        forwarder = python_service(FORWARDER, state, [f"{module}.forward", *of_state])
+        mappings = [
+            python_service(f"mapping-{name}", state, [module, *of_state, "--function", name])
             for name in functions
         ]
+        return [forwarder, *mappings] if forwards else mappings
 
     return services
 

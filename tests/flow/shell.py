@@ -49,9 +49,13 @@ def _name(process: psutil.Process) -> str | None:
     """What a process of the stack is, by its command line; None when it is gone."""
     try:
         line = " ".join(process.cmdline())
+        if "mapping.worker" in line:
+            parent = process.parent()
+            line += " of " + " ".join(parent.cmdline() if parent else ())
     except psutil.NoSuchProcess:
         return None
     kinds = {
+        "local.gateway": "search",
         "mapping.worker": "worker",
         "--function write_to_dynamodb": "write_to_dynamodb",
         "--function write_to_es": "write_to_es",

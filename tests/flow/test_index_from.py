@@ -3,27 +3,36 @@
 import base64
 import datetime as dt
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from types_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef
 
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
+from lockstep.connect import Clients
 from lockstep.local.mapping import table_stream
+from lockstep.local.mapping.checkpoints import read_checkpoints
+from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.stream import KinesisStream, Stream, StreamRecord, TrimHorizon
 from lockstep.local.mapping.table_stream import TableStream, latest_stream
+from lockstep.local.processes import start
+from lockstep.local.up import python_service
+from lockstep.stack import Stack, write_local
+from lockstep.status import Behind, behind_table
 from shared.item import KEY
 from shared.quarantine import BucketQuarantine
-from tests.builders import image, image_event
+from tests.builders import change, image, image_event
 from tests.flow.conftest import World
 from tests.flow.scenario import Consumer, Put, Replayed, Troubled
 
 UPDATED, DELETED = "image.updated", "image.deleted"
 SEED = 20261121
+PATIENCE_SECONDS = 90.0  # a busy machine is slow, not broken
 
 
 def history(chance: random.Random) -> list[dict[str, Any]]:
@@ -96,7 +105,7 @@ class Routes:
 
     def forward(self, changes: Sequence[StreamRecord], chance: random.Random) -> None:
         """As Kinesis Data Streams for DynamoDB does it, at its worst: any order, some twice."""
-        entries = [_over_kinesis(change, self.world.stack.table) for change in changes]
+        entries = [forwarded(change.data, self.world.stack.table) for change in changes]
         entries += chance.sample(entries, k=len(entries) // 2)
         chance.shuffle(entries)
         kinesis = self.world.clients.kinesis
@@ -121,22 +130,6 @@ class Routes:
         return [self.world.stack.index, f"{self.changes}-direct", f"{self.changes}-over-kinesis"]
 
 
-def _over_kinesis(change: StreamRecord, table: str) -> PutRecordsRequestEntryTypeDef:
-    said = msgspec.json.decode(change.data)
-    kept = ("ApproximateCreationDateTime", "Keys", "NewImage", "OldImage", "SizeBytes")
-    data = {
-        "awsRegion": said["awsRegion"],
-        "eventID": said["eventID"],
-        "eventName": said["eventName"],
-        "userIdentity": said.get("userIdentity"),
-        "recordFormat": "application/json",
-        "tableName": table,
-        "dynamodb": {name: said["dynamodb"][name] for name in kept if name in said["dynamodb"]},
-        "eventSource": "aws:dynamodb",
-    }
-    return {"Data": msgspec.json.encode(data), "PartitionKey": change.partition_key}
-
-
 @pytest.fixture
 def routes(world: World) -> Routes:
     return Routes(world)
@@ -154,6 +147,54 @@ def test_all_three_routes_end_in_the_same_index_for_the_same_events(routes: Rout
     assert {document["deleted"] for _, document in first.values()} == {True, False}
     assert others == [first, first]
     assert routes.world.audit().result == "equal"
+
+
+def test_a_local_mapping_feeds_the_index_and_goes_on_where_it_was_killed(
+    routes: Routes, tmp_path: Path
+) -> None:
+    stack = msgspec.structs.replace(
+        routes.world.stack,
+        index=f"{routes.changes}-direct",
+        state=str(tmp_path),
+        index_from="DynamoDBStreams",
+    )
+    write_local(stack, tmp_path)
+    module = ["lockstep.local.mapping", "--state", str(tmp_path), "--function", "write_to_es"]
+    service = python_service("mapping", tmp_path, module)
+    table = routes.world.consumers["write_to_dynamodb"].sink
+    for version in (1, 2):
+        table.send([change("T1", version), change(f"T{version + 1}", 1, DELETED)])
+        mapping = start(service)
+        try:
+            wait_for(lambda: behind(stack).caught_up)
+        finally:
+            mapping.process.kill()
+            mapping.process.wait()
+    found = routes.documents(stack.index)
+    assert {image_id: version for image_id, (version, _) in found.items()} == {
+        "T1": 2,
+        "T2": 1,
+        "T3": 1,
+    }
+    # Nothing was read a second time: that would have been told as a metric.
+    told = (tmp_path / "logs" / "write_to_es.log").read_text()
+    assert '"Applied"' in told
+    assert '"Duplicate"' not in told
+    assert '"Stale"' not in told
+
+
+def behind(stack: Stack) -> Behind:
+    clients = Clients(stack)
+    table = TableStream(clients.dynamodbstreams, latest_stream(clients.dynamodb, stack.table))
+    after = read_checkpoints(Path(stack.state or "") / "checkpoints.db").get("write_to_es", {})
+    return behind_table(table, after, now=0.0)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_removal_by_hand_leaves_the_same_tombstone_whichever_way_it_is_told(

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import requests
+import urllib3
 
 from lockstep.connect import Clients
 from lockstep.stack import read_local
@@ -82,6 +83,39 @@ def test_a_deleted_image_is_found_no_more_and_both_stores_agree(shell: Shell) ->
     shell.run("status", "--wait", "60")
     assert shell.json("search", "Quodlibet")["total"] == 0
     assert shell.json("audit")["result"] == "equal"
+
+
+def test_over_http_an_image_is_right_at_once_whatever_was_done_to_it(shell: Shell) -> None:
+    at = read_local(shell.state).endpoints.search
+
+    def get(target: str) -> tuple[int, Any]:
+        answer = urllib3.request("GET", f"{at}{target}", retries=False, timeout=60)
+        return answer.status, answer.json()
+
+    def found(text: str) -> list[tuple[str, int]]:
+        return [(hit["name"], hit["version"]) for hit in get(f"/images?q={text}")[1]["hits"]]
+
+    def put(version: int, name: str | None) -> None:
+        kind, more = ("image.updated", {"image": image(name)}) if name else ("image.deleted", {})
+        event = image_event("http-1", version, kind, **more)
+        shell.run("put", "-", stdin=ndjson(event))
+        shell.run("status", "--wait", "60")
+
+    put(1, "Xylographica")
+    assert found("xylographica") == [("Xylographica", 1)]
+    assert get("/images/http-1")[1]["image"] == {"name": "Xylographica"}
+    put(2, "Mezzotintica")
+    assert found("xylographica") == []
+    assert found("mezzotintca") == [("Mezzotintica", 2)]
+    assert get("/images/http-1")[1]["version"] == 2
+    put(3, None)
+    assert found("mezzotintica") == []
+    assert get("/images/http-1")[0] == 404
+    put(4, "Xylographica rediviva")
+    assert found("xylographica") == [("Xylographica rediviva", 4)]
+    assert get("/images/suggest?q=xylog")[1]["suggestions"][0]["image_id"] == "http-1"
+    assert get("/images/http-1")[1]["version"] == 4
+    assert get("/health") == (200, {"status": "ok"})
 
 
 def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_through(

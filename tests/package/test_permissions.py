@@ -64,9 +64,9 @@ def test_the_deployment_asks_only_for_what_its_role_allows(
     alias = "permissions"
     allowed = _allowed(template, "IndexOnDeploymentRole", alias)
     caplog.clear()
-    ensure_index(client, alias)
+    ensure_index(client, alias, "1s")
     assert _refused(_asked(caplog), allowed) == set()
-    ensure_index(client, alias)
+    ensure_index(client, alias, "2s")
     assert _refused(_asked(caplog), allowed) == set()
 
     # An index of an earlier mapping.json, without the reading alias.

@@ -14,6 +14,7 @@ import pytest
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from functions.write_to_es.table_changes import VIEW
+from lockstep.local.prepare import REFRESH_INTERVAL
 from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
@@ -200,6 +201,7 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
         ("es:ESHttpGet", "domain:_alias/${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),
+        ("es:ESHttpPut", "domain:${IndexAlias}-*/_settings"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_alias/${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:_plugins/_security/api/roles/${IndexAlias}_*"),
         ("es:ESHttpPut", "domain:_plugins/_security/api/rolesmapping/${IndexAlias}_*"),
@@ -299,7 +301,8 @@ def test_a_mapping_loses_nothing_and_waits_for_nobody(
         "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
         "BatchSize": batch_size,
-        "MaximumBatchingWindowInSeconds": 1,
+        # What is put is found within two seconds: Lambda asks a shard once a second by itself.
+        "MaximumBatchingWindowInSeconds": 1 if function == "WriteToDynamodb" else 0,
         "ParallelizationFactor": 1,
         "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": age,
@@ -370,6 +373,13 @@ def test_the_horizon_is_the_retention_plus_the_quarantine_plus_producers_latenes
         }
         for retention in parameters["RetentionDays"]["AllowedValues"]
     }
+
+
+def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
+    template: Template,
+) -> None:
+    assert _properties(template, "ImageIndex")["RefreshInterval"] == {"Ref": "RefreshInterval"}
+    assert template["Parameters"]["RefreshInterval"]["Default"] == REFRESH_INTERVAL
 
 
 def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Template) -> None:

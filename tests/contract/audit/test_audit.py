@@ -35,9 +35,10 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
 
     def differences(**how: Any) -> dict[str, int]:
         pace = how.pop("pace", None)
+        scanner, searcher = how.pop("decoders", (None, None))
         found = audit(
-            TableEntries(table, hand.table, pace=pace, **how),
-            IndexEntries(index, hand.index, **how),
+            TableEntries(table, hand.table, scanner=scanner, pace=pace, **how),
+            IndexEntries(index, hand.index, searcher=searcher, **how),
             quarantined_images=list,
             time=Time(time.time, time.monotonic, lambda _: None),
         )
@@ -45,7 +46,9 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
         return found.differences
 
     assert differences() == expected
-    assert differences(whole=True) == expected
+    decoders = stage.clients.scanner, stage.clients.searcher
+    assert differences(decoders=decoders) == expected
+    assert differences(decoders=decoders, whole=True) == expected
     since = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)
     assert differences(since=since) == {"malformed": 40, "missing_in_index": 1}
     waited: list[float] = []

@@ -19,6 +19,7 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, Time, audit
 from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.connect import Clients
+from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
 from lockstep.rebuild.items import TableItems
 from lockstep.rebuild.ledger import Ledger
@@ -26,9 +27,11 @@ from lockstep.rebuild.rebuild import NotSwitchedError, Options, Parts, Rebuild, 
 from lockstep.rebuild.worker import Worker, this_worker
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack
 from shared.change import Change, change_from
+from shared.item import item_from
 from shared.outcome import Applied
 from shared.sink import MisconfiguredError, Sink
 from tests.builders import decoded, image, image_event, record
+from tests.contract.rebuild.exports import put_export
 
 HORIZON = dt.timedelta(days=37)
 DAY = 86_400.0
@@ -53,9 +56,9 @@ class CrashError(Exception):
 class Place:
     """A table and an index of its own, whose consumers are written for by hand."""
 
-    def __init__(self, dynamodb: str, opensearch: str) -> None:
+    def __init__(self, dynamodb: str, opensearch: str, s3: str) -> None:
         self.alias = f"rebuild-{uuid.uuid4().hex[:12]}"
-        endpoints = Endpoints(None, dynamodb, opensearch, None)
+        endpoints = Endpoints(None, dynamodb, opensearch, s3)
         self.stack = Stack(
             endpoints, self.alias, self.alias, self.alias, self.alias, LOCAL_REGION, {}, "none"
         )
@@ -146,8 +149,8 @@ class Place:
 
 
 @pytest.fixture
-def place(dynamodb_endpoint: str, opensearch_endpoint: str) -> Iterator[Place]:
-    made = Place(dynamodb_endpoint, opensearch_endpoint)
+def place(dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str) -> Iterator[Place]:
+    made = Place(dynamodb_endpoint, opensearch_endpoint, s3_endpoint)
     yield made
     made.client.indices.delete(index=f"{made.alias}-0*")
 
@@ -184,6 +187,35 @@ def test_what_either_store_is_ahead_with_is_carried_over(place: Place) -> None:
     expected = {"both": 1, "table": 2, "new": 1, "index": 3, "removed": 2}
     assert place.versions(place.new) == expected
     assert place.shown() == 4
+
+
+@pytest.mark.parametrize("output", ["DYNAMODB_JSON", "ION"])
+def test_filled_from_an_export_the_new_index_says_what_the_table_says_now(
+    place: Place, output: str
+) -> None:
+    then = [a_change(f"T{n}", 1) for n in range(5)]
+    place.write(*then)
+    s3 = place.clients.s3
+    s3.create_bucket(Bucket=place.alias)
+    items = [item_from(one) for one in then]
+    uri = put_export(s3, place.alias, [items[:2], items[2:]], table=place.alias, output=output)
+    place.write(a_change("T0", 2, None), a_change("T1", 2), a_change("T9", 1))
+    place.write(a_change("T2", 2), to=[place.table])
+    now = dt.datetime.now(dt.UTC)
+    export = Export(s3, uri, place.alias, now=now, horizon=HORIZON)
+    done = place.run(msgspec.structs.replace(place.parts(), items=export))
+    assert done.carried == {"table": 6, "index": 3}
+    assert place.versions(place.new) == {"T0": 2, "T1": 2, "T2": 2, "T3": 1, "T4": 1, "T9": 1}
+    assert done.audit.result == "equal"
+
+
+def test_what_was_begun_from_the_table_is_gone_on_with_from_an_export_from_its_beginning(
+    place: Place,
+) -> None:
+    place.write(*(a_change(f"T{n}", 1) for n in range(3)))
+    note = Note(replaces=place.old, worker=this_worker(), source="export x", position="7:9")
+    Indices(place.client, place.alias).create(place.new, note)
+    assert place.rebuild().carried == {"table": 3, "index": 0}
 
 
 def test_what_the_table_has_forgotten_stays_behind(place: Place) -> None:

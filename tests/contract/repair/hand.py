@@ -79,6 +79,11 @@ class Hand:
         self.write(self.table_sink, *changes)
         self.write(self.index_sink, *changes)
 
+    def refresh_every(self, interval: str | None) -> None:
+        """Refreshing seldom makes many writes cheap; None is OpenSearch's own way."""
+        body = {"index": {"refresh_interval": interval}}
+        self.opensearch.indices.put_settings(index=self.index, body=body)
+
     def overwrite(self, change: Change, **fields: Any) -> None:
         """A document at its own version; `fields` replace, and those that are None are left out."""
         source = msgspec.to_builtins(document_from(change)) | fields

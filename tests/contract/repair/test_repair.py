@@ -38,7 +38,7 @@ from tests.contract.repair.hand import (
 TATE = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"
 IMAGES = 300  # unless --images says otherwise
 SPOILT = 3  # every so manieth
-AT_ONCE = 500
+AT_ONCE = 100
 
 
 def tate(count: int) -> Iterator[Change]:
@@ -112,6 +112,7 @@ def test_all_corruptions_are_found_and_mended_and_none_invented_while_a_producer
     hand.write_both(*removed)
     # A tombstone past its time in one store only is no difference.
     hand.write(hand.index_sink, *over)
+    hand.refresh_every("60s")
     images = tate(count)
     kinds = cycle(CORRUPTIONS)
     injected: dict[str, Difference] = {}
@@ -127,6 +128,7 @@ def test_all_corruptions_are_found_and_mended_and_none_invented_while_a_producer
             spoil(hand, change)
             injected[change.image_id] = kind
             samples.setdefault(spoil, change)
+    hand.refresh_every(None)
     traffic = Traffic(stage, untouched)
     with traffic.flowing():
         report = tmp_path / "differences.ndjson"

@@ -53,6 +53,12 @@ def aliases_of(client: OpenSearch, alias: str) -> Mapping[str, Any]:
     return aliases
 
 
+def refreshed(client: OpenSearch, alias: str) -> str | None:
+    ((_, its),) = client.indices.get_settings(index=alias).items()
+    interval: str | None = its["settings"]["index"].get("refresh_interval")
+    return interval
+
+
 class TestFirstIndex:
     def test_it_is_made_with_its_mapping_and_both_aliases(
         self, client: OpenSearch, alias: str
@@ -90,6 +96,27 @@ class TestFirstIndex:
         with ThreadPoolExecutor(4) as pool:
             done = [one.result() for one in [pool.submit(deploy) for _ in range(4)]]
         assert sorted(type(one).__name__ for one in done) == ["Created"] + ["Unchanged"] * 3
+
+
+class TestRefreshing:
+    def test_what_is_written_is_found_as_soon_as_was_asked_for(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        ensure_index(client, alias, "700ms")
+        assert refreshed(client, alias) == "700ms"
+        assert ensure_index(client, alias, "700ms") == Unchanged(f"{alias}-000001")
+        done = ensure_index(client, alias, "300ms")
+        assert done == Added(f"{alias}-000001", ("refresh_interval 300ms",))
+        assert refreshed(client, alias) == "300ms"
+
+    def test_without_a_word_about_it_it_stays_as_an_operator_set_it(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        ensure_index(client, alias)
+        assert refreshed(client, alias) is None
+        client.indices.put_settings(index=alias, body={"index": {"refresh_interval": "9s"}})
+        assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
+        assert refreshed(client, alias) == "9s"
 
 
 class TestOlderIndex:

@@ -1,0 +1,230 @@
+"""A DynamoDB export in S3 as a rebuild reads it: its manifests, and its items in both formats.
+
+Format: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
+"""
+
+import base64
+import datetime as dt
+import gzip
+import hashlib
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import batched, islice
+from typing import IO, TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from lockstep.audit.held import held_in_item
+from lockstep.audit.stores import StoreUnreadableError
+from lockstep.quarantine.bucket import BucketObjects
+from lockstep.rebuild.items import Page
+from shared.item import KEY
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+SUMMARY = "manifest-summary.json"
+VERSION = "2020-06-30"
+ITEMS_PER_PAGE = 500
+_CHUNK = 1024 * 1024
+_UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, HTTPError, KeyError)
+_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, msgspec.MsgspecError, ValueError)
+
+
+class ExportError(Exception):
+    """This is no export to rebuild from; the message says why."""
+
+
+class _Summary(msgspec.Struct, frozen=True, rename="camel"):
+    version: str
+    export_arn: str
+    table_arn: str
+    export_time: dt.datetime | None
+    manifest_files_s3_key: str
+    item_count: int
+    output_format: Literal["DYNAMODB_JSON", "ION"]
+    export_type: str = "FULL_EXPORT"
+
+
+class _File(msgspec.Struct, frozen=True, rename="camel"):
+    item_count: int
+    md5_checksum: str
+    data_file_s3_key: str
+
+
+class Export:
+    """One full export of a table."""
+
+    def __init__(
+        self, client: "S3Client", uri: str, table: str, *, now: dt.datetime, horizon: dt.timedelta
+    ) -> None:
+        """Read its manifests.
+
+        Args:
+            client: of S3.
+            uri: `s3://BUCKET/PREFIX/AWSDynamoDB/ID`, or that of its `manifest-summary.json`.
+            table: which it must be of.
+            now: with a zone.
+            horizon: how long tombstones stay. What is older shows images that have been deleted
+                since, and whose tombstones are gone.
+
+        Raises:
+            ExportError: it is none, not complete, not of that table, or too old.
+            StoreUnreadableError: it could not be read for now.
+        """
+        self._client = client
+        where = urlsplit(uri)
+        if where.scheme != "s3" or not where.netloc or not where.path.strip("/"):
+            raise ExportError(f"{uri}: write s3://BUCKET/PREFIX/AWSDynamoDB/ID")
+        self._bucket = where.netloc
+        key = where.path.strip("/")
+        key = key if key.endswith(".json") else f"{key}/{SUMMARY}"
+        self._summary = self._decoded(key, msgspec.json.Decoder(_Summary).decode)
+        self._check(table, now, horizon)
+        self._files = self._decoded(
+            self._summary.manifest_files_s3_key, msgspec.json.Decoder(_File).decode_lines
+        )
+        listed = sum(one.item_count for one in self._files)
+        if listed != self._summary.item_count:
+            raise ExportError(
+                f"{self.name}: its files hold {listed:,} items, its summary says "
+                f"{self._summary.item_count:,}: it is not complete"
+            )
+
+    @property
+    def name(self) -> str:
+        """The export, by its id."""
+        return f"export {self._summary.export_arn.rpartition('/')[2]}"
+
+    def about(self) -> int:
+        """How many items there are, exactly."""
+        return self._summary.item_count
+
+    def pages(self, position: str | None) -> Iterator[Page]:
+        """Pages of items; a position is `FILE:ITEM`, both counted from 0.
+
+        Each file is checked against its checksum before anything of it is used.
+        """
+        first, _, skip = (position or "0:0").partition(":")
+        start, read = int(first), int(skip)
+        for number, file in enumerate(self._files[start:], start=start):
+            with tempfile.TemporaryFile() as copy:
+                self._fetch(file, copy)
+                for items in batched(
+                    islice(self._items(file, copy), read, None), ITEMS_PER_PAGE, strict=False
+                ):
+                    read += len(items)
+                    images = [(item[KEY]["S"], held_in_item(item)) for item in items]
+                    yield Page(images, f"{number}:{read}")
+            if read != file.item_count:
+                raise self._damaged(file, f"{read:,} items, {file.item_count:,} are listed")
+            read = 0
+        yield Page((), None)
+
+    def _check(self, table: str, now: dt.datetime, horizon: dt.timedelta) -> None:
+        summary = self._summary
+        if summary.version != VERSION:
+            raise ExportError(f"{self.name}: its format is of {summary.version}, not {VERSION}")
+        if summary.export_type != "FULL_EXPORT":
+            raise ExportError(f"{self.name}: a full export is needed, not {summary.export_type}")
+        of = summary.table_arn.rpartition("/")[2]
+        if of != table:
+            raise ExportError(f"{self.name}: it is of table {of}, not of {table}")
+        if summary.export_time is None or summary.export_time + horizon <= now:
+            raise ExportError(
+                f"{self.name}: it is of {summary.export_time}, older than the horizon of "
+                f"{horizon.days} days: it would bring deleted images back; make a new one"
+            )
+
+    def _decoded[T](self, key: str, decode: Callable[[bytes], T]) -> T:
+        try:
+            body = BucketObjects(self._client, self._bucket).read(key)
+        except _UNREADABLE as error:
+            raise StoreUnreadableError(f"s3://{self._bucket}/{key}: {error!r}") from error
+        if body is None:
+            message = f"s3://{self._bucket}/{key} is not there: is the export complete?"
+            raise ExportError(message)
+        try:
+            return decode(body)
+        except msgspec.MsgspecError as error:
+            message = f"s3://{self._bucket}/{key} is none of an export's: {error}"
+            raise ExportError(message) from error
+
+    def _fetch(self, file: _File, copy: IO[bytes]) -> None:
+        """A copy of a file, as it was exported."""
+        digest = hashlib.md5(usedforsecurity=False)
+        try:
+            body = self._client.get_object(Bucket=self._bucket, Key=file.data_file_s3_key)["Body"]
+            for chunk in body.iter_chunks(_CHUNK):
+                digest.update(chunk)
+                copy.write(chunk)
+        except _UNREADABLE as error:
+            raise StoreUnreadableError(f"{self.name}: {error!r}") from error
+        if base64.b64encode(digest.digest()).decode() != file.md5_checksum:
+            raise self._damaged(file, "it is not what its checksum says")
+        copy.seek(0)
+
+    def _items(self, file: _File, copy: IO[bytes]) -> Iterator[Mapping[str, Any]]:
+        """The items as DynamoDB's low-level API spells them."""
+        read = _json_items if self._summary.output_format == "DYNAMODB_JSON" else _ion_items
+        try:
+            with gzip.open(copy) as lines:
+                for item in read(lines):
+                    if "S" not in item.get(KEY, {}):
+                        raise self._damaged(file, f"an item without {KEY}")
+                    yield item
+        except _DAMAGED as error:
+            raise self._damaged(file, str(error)) from error
+
+    def _damaged(self, file: _File, why: str) -> StoreUnreadableError:
+        return StoreUnreadableError(f"{self.name}: {file.data_file_s3_key}: {why}")
+
+
+class _Line(msgspec.Struct, frozen=True, rename="pascal"):
+    item: dict[str, dict[str, Any]]
+
+
+def _json_items(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    decoder = msgspec.json.Decoder(_Line)
+    return (decoder.decode(line).item for line in lines)
+
+
+def _ion_items(lines: Any) -> Iterator[Mapping[str, Any]]:
+    from amazon.ion import simpleion  # noqa: PLC0415 - no other command is to wait for it
+    from amazon.ion.exceptions import IonException  # noqa: PLC0415 - the same
+
+    try:
+        for line in simpleion.load(lines, single_value=False, parse_eagerly=False):
+            yield {name: typed(value) for name, value in line["Item"].items()}
+    except (IonException, KeyError, TypeError) as error:
+        raise ValueError(f"not Ion as DynamoDB writes it: {error!r}") from error
+
+
+def typed(value: Any) -> dict[str, Any]:
+    """An Ion value as DynamoDB's low-level API spells it.
+
+    Sets are lists with an annotation; numbers are decimals, which Ion may write with an exponent.
+    """
+    for annotation in value.ion_annotations:
+        of_set, _, kind = annotation.text.rpartition("_")
+        if of_set == "$dynamodb":
+            return {kind: [next(iter(typed(inner).values())) for inner in value]}
+    kind, spelled = _TYPES[value.ion_type.name]
+    return {kind: spelled(value)}
+
+
+_TYPES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "STRING": ("S", str),
+    "DECIMAL": ("N", lambda number: f"{number:f}"),
+    "INT": ("N", lambda number: str(int(number))),
+    "BOOL": ("BOOL", bool),
+    "NULL": ("NULL", lambda _: True),
+    "BLOB": ("B", bytes),
+    "LIST": ("L", lambda values: [typed(inner) for inner in values]),
+    "STRUCT": ("M", lambda fields: {name: typed(inner) for name, inner in fields.items()}),
+}

@@ -1,0 +1,169 @@
+"""Exports in S3: what is read is what the table held, in either format, or nothing at all."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from amazon.ion import simpleion
+
+from lockstep.audit.held import Sound, Unsound
+from lockstep.audit.stores import StoreUnreadableError
+from lockstep.connect import Clients
+from lockstep.rebuild.export import Export, ExportError, typed
+from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from shared.item import item_from
+from tests.builders import change, image
+from tests.contract.rebuild.exports import ID, ion, put_export
+
+TABLE = "images"
+HORIZON = dt.timedelta(days=38)
+NOW = dt.datetime.now(dt.UTC)
+OUTPUTS = ["DYNAMODB_JSON", "ION"]
+
+CHANGES = [
+    change(
+        "T1",
+        2**53 - 1,
+        image=image('Ünïcode "quoted"\n', width=600, tags=["a", "b"], attributes={"x": "y"}),
+    ),
+    change("T2", 7, "image.deleted"),
+    change("T3", 1000),
+    change("T4", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def s3(s3_endpoint: str) -> Any:
+    name = "unused"
+    endpoints = Endpoints(None, None, "http://127.0.0.1:9", s3_endpoint)
+    stack = Stack(endpoints, name, name, name, name, LOCAL_REGION, {}, state="none")
+    return Clients(stack).s3
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    name = f"export-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def opened(s3: Any, uri: str) -> Export:
+    return Export(s3, uri, TABLE, now=NOW, horizon=HORIZON)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_its_items_are_what_the_table_held(s3: Any, bucket: str, output: str) -> None:
+    items = [item_from(one) for one in CHANGES]
+    uri = put_export(s3, bucket, [items[:1], [], items[1:]], table=TABLE, output=output)
+    export = opened(s3, uri)
+    assert (export.name, export.about()) == (f"export {ID}", 4)
+    read = [one for page in export.pages(None) for one in page.images]
+    assert read == [(one.image_id, Sound(one, one.version)) for one in CHANGES]
+    summary = opened(s3, f"{uri}/manifest-summary.json")
+    assert summary.about() == 4
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_it_is_gone_on_with_from_any_position(s3: Any, bucket: str, output: str) -> None:
+    changes = [change(f"T{number}", number + 1) for number in range(1_203)]
+    items = [item_from(one) for one in changes]
+    uri = put_export(s3, bucket, [items[:1_100], items[1_100:]], table=TABLE, output=output)
+    pages = list(opened(s3, uri).pages(None))
+    assert [page.position for page in pages] == ["0:500", "0:1000", "0:1100", "1:103", None]
+    read: list[str] = []
+    for page in pages:
+        rest = [i for one in opened(s3, uri).pages(page.position) for i, _ in one.images]
+        read += [image_id for image_id, _ in page.images]
+        if page.position is not None:
+            assert read + rest == [one.image_id for one in changes]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_what_no_sink_of_ours_wrote_is_told_apart(s3: Any, bucket: str, output: str) -> None:
+    item = {
+        "image_id": {"S": "theirs"},
+        "sizes": {"NS": ["1", "2.5"]},
+        "words": {"SS": ["a", "b"]},
+        "nothing": {"NULL": True},
+        "list": {"L": [{"N": "-3"}, {"M": {"deep": {"BOOL": False}}}]},
+    }
+    uri = put_export(s3, bucket, [[item]], table=TABLE, output=output)
+    (page, _) = opened(s3, uri).pages(None)
+    ((image_id, held),) = page.images
+    assert image_id == "theirs"
+    assert isinstance(held, Unsound)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"S": "ü\n\"'{}"},
+        {"N": "12345678901234567890123456789012345678"},
+        {"N": "-0.5"},
+        {"B": b"\x00\xff"},
+        {"BOOL": True},
+        {"NULL": True},
+        {"SS": ["a", "b"]},
+        {"NS": ["1", "2.5"]},
+        {"BS": [b"a", b"\xff"]},
+        {"L": [{"S": "a"}, {"L": []}]},
+        {"M": {"a b": {"N": "1"}, "": {"M": {}}}},
+    ],
+)
+def test_an_ion_value_is_read_exactly(value: dict[str, Any]) -> None:
+    assert typed(simpleion.loads(ion(value))) == value
+
+
+def test_a_number_with_an_exponent_is_the_number() -> None:
+    assert typed(simpleion.loads("6d2")) == {"N": "600"}
+    assert typed(simpleion.loads("12d-1")) == {"N": "1.2"}
+
+
+@pytest.mark.parametrize(
+    ("summary", "why"),
+    [
+        ({"exportType": "INCREMENTAL_EXPORT"}, "full export is needed"),
+        ({"tableArn": "arn:aws:dynamodb:us-east-1:0:table/other"}, "of table other, not of images"),
+        ({"exportTime": NOW - HORIZON}, "would bring deleted images back"),
+        ({"itemCount": 9}, "its files hold 1 items, its summary says 9"),
+        ({"outputFormat": "CSV"}, "none of an export's"),
+        ({"version": "2031-01-01"}, "2031-01-01, not 2020-06-30"),
+        ({"manifestFilesS3Key": "nowhere"}, "nowhere is not there"),
+    ],
+)
+def test_what_is_no_export_to_rebuild_from_is_refused(
+    s3: Any, bucket: str, summary: dict[str, Any], why: str
+) -> None:
+    uri = put_export(s3, bucket, [[item_from(CHANGES[0])]], table=TABLE, **summary)
+    with pytest.raises(ExportError, match=why):
+        opened(s3, uri)
+
+
+@pytest.mark.parametrize("uri", ["images", "s3://bucket", "https://bucket/x", "s3:///x"])
+def test_what_is_no_place_in_s3_is_refused(s3: Any, uri: str) -> None:
+    with pytest.raises(ExportError, match="s3://BUCKET"):
+        opened(s3, uri)
+
+
+def _cut(body: bytes) -> bytes:
+    return body[:-9]
+
+
+def _flipped(body: bytes) -> bytes:
+    return body[:20] + bytes([body[20] ^ 1]) + body[21:]
+
+
+@pytest.mark.parametrize("spoil", [_cut, _flipped])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_nothing_of_a_damaged_file_is_used(
+    s3: Any, bucket: str, output: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    uri = put_export(s3, bucket, [[item_from(one) for one in CHANGES]], table=TABLE, output=output)
+    key = f"nightly/AWSDynamoDB/data/0.{output[-4:].lower()}.gz"
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.put_object(Bucket=bucket, Key=key, Body=spoil(body))
+    pages = opened(s3, uri).pages(None)
+    with pytest.raises(StoreUnreadableError, match="not what its checksum says"):
+        next(pages)
