@@ -37,13 +37,6 @@ def test_each_class_asks_enough_to_be_told_from_chance() -> None:
     assert {kind for kind, count in by_hand_or_made.items() if count < 5} == set()
 
 
-def test_the_same_queries_are_asked_each_time() -> None:
-    judged.cache_clear()
-    once = list(judged())
-    judged.cache_clear()
-    assert list(judged()) == once
-
-
 def test_every_query_says_why() -> None:
     assert [one.query for one in judged() if len(one.because.split()) < 2] == []
 
