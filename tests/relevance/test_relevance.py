@@ -16,8 +16,9 @@ from tests.relevance.figures import (
     table,
     wrong,
 )
+from tests.relevance.generated import Judged
 from tests.relevance.index import indexed
-from tests.relevance.judged import Judged, judged
+from tests.relevance.judged import judged
 
 
 def test_what_must_be_found_is_found_as_well_as_it_was(opensearch_endpoint: str) -> None:
