@@ -17,6 +17,7 @@ import urllib3
 from functions.search_images.search import search
 from functions.write_to_es.index import live_alias
 from lockstep.connect import Clients
+from lockstep.local.prepare import REFRESH_INTERVAL
 from lockstep.stack import read_local
 from tests.builders import image, image_event
 from tests.flow.rebuilding import Reader, Rebuilding
@@ -72,7 +73,7 @@ def test_what_is_put_is_found_by_a_search_a_moment_later(shell: Shell) -> None:
     settings = client.indices.get_settings(index=stack.index, include_defaults=True)
     (its,) = settings.values()
     every = {**its["defaults"]["index"], **its["settings"]["index"]}["refresh_interval"]
-    assert every == "1s"
+    assert every == REFRESH_INTERVAL
     event = image_event("moment-1", image=image("Momentarily visible"))
     shell.run("put", "-", stdin=ndjson(event))
     put = time.monotonic()

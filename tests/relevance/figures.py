@@ -12,8 +12,7 @@ from statistics import fmean
 
 import msgspec
 
-from tests.relevance.generated import SHOWN
-from tests.relevance.judged import Judged
+from tests.relevance.generated import SHOWN, Judged
 
 ACCEPTED = Path(__file__).with_name("accepted.tsv")
 _DECIMALS = 4  # kept of each figure, so that means of what was kept are compared

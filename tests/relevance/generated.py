@@ -24,8 +24,8 @@ LONG_TITLE = 80
 SHOWN = 10
 
 
-class Made(msgspec.Struct, frozen=True):
-    """A query, what must be found, and why."""
+class Judged(msgspec.Struct, frozen=True):
+    """A query, and the images of which every one must be among the first ten (or be those ten)."""
 
     kind: str
     query: str
@@ -33,7 +33,7 @@ class Made(msgspec.Struct, frozen=True):
     because: str
 
 
-def generated() -> Iterator[Made]:
+def generated() -> Iterator[Judged]:
     """All kinds."""
     yield from _some(list(_exact_titles()), TYPOS_PER_KIND)
     yield from _some(list(_typos("one letter wrong", ONE_TYPO_FROM, 1)), TYPOS_PER_KIND)
@@ -59,9 +59,11 @@ def _unique() -> Iterator[Judgeable]:
     return (one for one in collection() if _by_title()[one.name] == 1)
 
 
-def _exact_titles() -> Iterator[Made]:
+def _exact_titles() -> Iterator[Judged]:
     for one in _unique():
-        yield Made("exact title", one.title, frozenset({one.image_id}), "what the image is called")
+        yield Judged(
+            "exact title", one.title, frozenset({one.image_id}), "what the image is called"
+        )
 
 
 @cache
@@ -87,21 +89,21 @@ def _named(word: str) -> frozenset[str]:
     return frozenset(one.image_id for one in collection() if word in one.name_words)
 
 
-def _typos(kind: str, letters: int, count: int) -> Iterator[Made]:
+def _typos(kind: str, letters: int, count: int) -> Iterator[Judged]:
     for word, relevant in _distinctive(letters):
         mistyped = _mistyped(word, count)
         if mistyped in spread():
             continue  # another word of the collection: no reader could tell
-        yield Made(kind, mistyped, relevant, f"{word} is meant")
+        yield Judged(kind, mistyped, relevant, f"{word} is meant")
 
 
-def _swapped() -> Iterator[Made]:
+def _swapped() -> Iterator[Judged]:
     for word, relevant in _distinctive(ONE_TYPO_FROM):
         chance = random.Random(f"swap {word}")
         at = chance.randrange(len(word) - 1)
         mistyped = _swap(word, at, chance)
         if mistyped != word and mistyped not in spread():
-            yield Made("letters swapped", mistyped, relevant, f"{word} is meant")
+            yield Judged("letters swapped", mistyped, relevant, f"{word} is meant")
 
 
 def _mistyped(word: str, count: int) -> str:
@@ -138,7 +140,7 @@ def _swap(word: str, at: int, _: random.Random) -> str:
 _ERRORS: Sequence[Callable[[str, int, random.Random], str]] = (_leave_out, _add, _replace, _swap)
 
 
-def _accents() -> Iterator[Made]:
+def _accents() -> Iterator[Judged]:
     """Words with accents, of titles and of artists: with them, without, and in two characters."""
     seen: dict[str, str] = {}
     for one in collection():
@@ -154,31 +156,32 @@ def _accents() -> Iterator[Made]:
             (unicodedata.normalize("NFD", accented), "accents as characters of their own"),
             (accented.upper(), "in capitals"),
         ):
-            yield Made("accents", query, relevant, because)
+            yield Judged("accents", query, relevant, because)
 
 
-def _beginnings() -> Iterator[Made]:
+def _beginnings() -> Iterator[Judged]:
     """All but the last letters of a distinctive word, while it is being typed."""
     for word, relevant in _distinctive(TWO_TYPOS_FROM):
         start = word[: len(word) * 2 // 3]
         alike = {other for other in spread() if other.startswith(start)}
         if alike == {word}:
-            yield Made("beginning of a word", start, relevant, f"on the way to {word}")
+            yield Judged("beginning of a word", start, relevant, f"on the way to {word}")
 
 
-def _long_titles() -> Iterator[Made]:
+def _long_titles() -> Iterator[Judged]:
     for one in _unique():
         if len(one.title) >= LONG_TITLE:
             # Between quotes words belong side by side.
             words = re.sub(r"[“”]", "", one.title).split()
             half = " ".join(words[: len(words) // 2])
-            like = frozenset(two.image_id for two in collection() if folded(half) in two.name)
-            yield Made("long title", half, like, "its first half")
+            begins = folded(half)
+            like = frozenset(two.image_id for two in collection() if begins in two.name)
+            yield Judged("long title", half, like, "its first half")
             every_other = " ".join(words[::2])
-            yield Made("long title", every_other, frozenset({one.image_id}), "every other word")
+            yield Judged("long title", every_other, frozenset({one.image_id}), "every other word")
 
 
-def _several_fields() -> Iterator[Made]:
+def _several_fields() -> Iterator[Judged]:
     """A distinctive word of the title, an artist's last name and a word of the medium."""
     for word, relevant in _distinctive(ONE_TYPO_FROM + 1):
         one = next(one for one in collection() if one.image_id in relevant)
@@ -187,10 +190,12 @@ def _several_fields() -> Iterator[Made]:
         asked = [word, *artist, *medium]
         meant = frozenset(one.image_id for one in collection() if one.words.issuperset(asked))
         if len(asked) > 1:
-            yield Made("several fields", " ".join(reversed(asked)), meant, "title, artist, medium")
+            yield Judged(
+                "several fields", " ".join(reversed(asked)), meant, "title, artist, medium"
+            )
 
 
-def _quotes() -> Iterator[Made]:
+def _quotes() -> Iterator[Judged]:
     """Titles with quotation marks or apostrophes, as a keyboard has them, or without."""
     straight = str.maketrans("‘’“”", "''\"\"")
     for one in _unique():
@@ -198,6 +203,6 @@ def _quotes() -> Iterator[Made]:
         if typed == one.title:
             continue
         relevant = frozenset({one.image_id})
-        yield Made("quotes", typed, relevant, "straight quotes for curly ones")
+        yield Judged("quotes", typed, relevant, "straight quotes for curly ones")
         without = re.sub(r"(?<!\w)['\"]|['\"](?!\w)", "", typed)
-        yield Made("quotes", without, relevant, "no quotes around words")
+        yield Judged("quotes", without, relevant, "no quotes around words")

@@ -9,18 +9,9 @@ from pathlib import Path
 import msgspec
 
 from tests.relevance.collection import Judgeable, collection
-from tests.relevance.generated import generated
+from tests.relevance.generated import Judged, generated
 
 WRITTEN = Path(__file__).with_name("queries.toml")
-
-
-class Judged(msgspec.Struct, frozen=True):
-    """A query, and the images of which every one must be among the first ten (or be those ten)."""
-
-    kind: str
-    query: str
-    relevant: frozenset[str]
-    because: str
 
 
 class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,9 +29,8 @@ class JudgementError(Exception):
 
 @cache
 def judged() -> Sequence[Judged]:
-    """All of them, those written by hand first; a query is judged once in its class."""
-    made = (Judged(one.kind, one.query, one.relevant, one.because) for one in generated())
-    unique = {(one.kind, one.query): one for one in [*made, *_written()]}
+    """All of them, by class; where both judge a query, what was written by hand holds."""
+    unique = {(one.kind, one.query): one for one in [*generated(), *_written()]}
     return sorted(unique.values(), key=lambda one: one.kind)
 
 

@@ -16,8 +16,9 @@ from tests.relevance.figures import (
     table,
     wrong,
 )
+from tests.relevance.generated import Judged
 from tests.relevance.index import indexed
-from tests.relevance.judged import Judged, judged
+from tests.relevance.judged import judged
 
 
 def test_what_must_be_found_is_found_as_well_as_it_was(opensearch_endpoint: str) -> None:
@@ -35,13 +36,6 @@ def test_each_class_asks_enough_to_be_told_from_chance() -> None:
     by_hand_or_made = Counter(one.kind for one in judged())
     assert len(judged()) >= 120
     assert {kind for kind, count in by_hand_or_made.items() if count < 5} == set()
-
-
-def test_the_same_queries_are_asked_each_time() -> None:
-    judged.cache_clear()
-    once = list(judged())
-    judged.cache_clear()
-    assert list(judged()) == once
 
 
 def test_every_query_says_why() -> None:
