@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, sy
 type Scheme = Literal["dark", "light"]
 
 WIDE, PHONE = (1280, 900), (360, 740)
+MISSING = "no Chromium on this machine; on Debian, `apt-get install chromium`"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Stands for pictures elsewhere, which no test fetches.
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'

@@ -6,15 +6,14 @@ from typing import Unpack
 import pytest
 from playwright.sync_api import Browser
 
-from tests.page.browser import Circumstances, Visit, Visiting, chromium, started
+from tests.page.browser import MISSING, Circumstances, Visit, Visiting, chromium, started
 from tests.page.museum import Museum, served
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine; on Debian, `apt-get install chromium`")
+    assert program is not None, MISSING
     with started(program) as browser:
         yield browser
 

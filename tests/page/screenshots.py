@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tests.engines import engines_for_tests
-from tests.page.browser import PHONE, Circumstances, Visit, chromium, started
+from tests.page.browser import MISSING, PHONE, Circumstances, Visit, chromium, started
 from tests.page.museum import Museum, served
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,7 +19,7 @@ def main() -> None:
     """Photograph the page over the 2,000 real records."""
     program = chromium()
     if program is None:
-        sys.exit("no Chromium on this machine; on Debian, `apt-get install chromium`")
+        sys.exit(MISSING)
     with engines_for_tests() as engine:
         museum = Museum.of_tate(engine("opensearch"), engine("dynamodb"))
         with served(museum) as site, started(program) as browser:
