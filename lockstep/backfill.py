@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 import msgspec
 
+from lockstep.audit.decide import FIRST_STAMP
 from lockstep.audit.entry import Entry
 from lockstep.audit.stores import LOOKUP
 from lockstep.producer import Stamp
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 # After so many lines all that was read is on the stream, and an import can go on from there.
 LINES_A_STEP = 1_000
-# A version from here on is a stamp, microseconds since 1970: below lies the year 2001.
-FIRST_STAMP = 10**15
 
 _GZIP = b"\x1f\x8b"
 _S3 = "s3://"
@@ -149,7 +148,7 @@ class Backfill:
         Args:
             table: says which images are there.
             put: onto the stream; nothing for a dry run.
-            stamp: gives versions; see `stamp_for`.
+            stamp: gives versions; `StampOfThePast`, or a clock's to replace.
             now: in seconds since 1970.
             mapping: makes the events, where the lines are records of another shape.
             replace: also images that are there.
@@ -230,7 +229,7 @@ class Backfill:
             return "deleted" if there.deleted else "there"
         if event.version <= there.version:
             return "newer_there"
-        if there.version < FIRST_STAMP <= event.version:
+        if there.version < FIRST_STAMP <= event.version and not there.malformed:
             return "counted"
         return "replaced"
 

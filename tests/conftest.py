@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--images", type=int, help="how many images the audit is proved with; a few if not said"
     )
     parser.addoption(
-        "--queries", type=int, default=150, help="how many texts by chance to search for"
+        "--queries", type=int, default=100, help="how many texts by chance to search for"
     )
     parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
     parser.addoption(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -56,16 +57,14 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Stores:
     """Where images are found and where they are kept."""
 
-    def __init__(
-        self, index: OpenSearch, alias_live: str, dynamodb: "DynamoDBClient", table: str
-    ) -> None:
-        self.index = index
-        self.alias_live = alias_live
-        self.dynamodb = dynamodb
-        self.table = table
+    index: OpenSearch
+    alias_live: str
+    dynamodb: "DynamoDBClient"
+    table: str
 
 
 class Api:
@@ -85,12 +84,11 @@ class Api:
 
     def answer(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         """The answer to a request of API Gateway, both in its payload format 2.0."""
-        request = {**event, "requestContext": {**event["requestContext"]}}
-        http = {**request["requestContext"]["http"]}
-        method = http["method"]
+        request, around = {**event}, event["requestContext"]
+        method = around["http"]["method"]
         if method == "HEAD":
-            http["method"] = "GET"
-        request["requestContext"]["http"] = http
+            http = {**around["http"], "method": "GET"}
+            request["requestContext"] = {**around, "http": http}
         answer = self._resolver.resolve(request, context)
         if APIGatewayProxyEventV2(request).path == "/":
             answer = _for_people(answer, request["rawQueryString"])

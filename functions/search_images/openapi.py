@@ -3,6 +3,7 @@
 `python -m functions.search_images.openapi` prints it; docs/ keeps it, tested to be up to date.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -35,7 +36,7 @@ _NO_IMAGE = {"404": "There is no such image."}
 
 
 @cache
-def document() -> Schema:
+def document() -> dict[str, Any]:
     """The document, in OpenAPI 3.1."""
     answers = (SearchResult, Suggestions, Record, Problem)
     (found, names, record, problem), schemas = msgspec.json.schema_components(
@@ -50,7 +51,9 @@ def document() -> Schema:
         "schema": {
             "type": "object",
             "additionalProperties": msgspec.json.schema(Value),
-            "propertyNames": {"pattern": ATTRIBUTE_NAME_PATTERN.replace("^", f"^{OWN}", 1)},
+            "propertyNames": {
+                "pattern": ATTRIBUTE_NAME_PATTERN.replace("^", f"^{re.escape(OWN)}", 1)
+            },
             "maxProperties": MOST_VALUES,
         },
     }

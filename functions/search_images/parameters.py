@@ -16,10 +16,10 @@ from shared.event import ATTRIBUTE_NAME_PATTERN
 
 # Stands in front of the name of a user's own field.
 OWN = "attr."
-# More would be a machine's mistake; each costs the index a clause.
-MOST_VALUES = 16
+# More would be a machine's mistake: each costs the index a clause, and an address has no room.
+MOST_VALUES = 8
 
-Value = Annotated[str, Meta(max_length=8 * 1024)]
+Value = Annotated[str, Meta(max_length=1000)]
 Values = Annotated[tuple[Value, ...], Meta(max_length=MOST_VALUES)]
 Pixels = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Period = Annotated[

@@ -51,6 +51,10 @@ class Unchanged(msgspec.Struct, frozen=True):
         return f"index {self.index} is as it must be"
 
 
+class OutdatedIndexError(MisconfiguredError):
+    """The index is of another release, and only a new index can be of this one."""
+
+
 type Ensured = Created | Added | Unchanged
 
 
@@ -153,6 +157,7 @@ def ensure_index(
             to OpenSearch, which may wait for the first search.
 
     Raises:
+        OutdatedIndexError: this takes a rebuild; nothing is changed.
         MisconfiguredError: what is there is not ours to mend; the message says what to do.
         RequestFailedError: OpenSearch did not answer.
         RequestRefusedError: OpenSearch refuses what we ask for.
@@ -227,7 +232,7 @@ def _complete(
                 index=index, body={"properties": {name: ours[name] for name in tops}}
             )
         except RequestError as error:  # more fields than the index may have, say
-            raise MisconfiguredError(
+            raise OutdatedIndexError(
                 f"index {index} cannot get {', '.join(lacks)} ({error}): {_REBUILD}"
             ) from error
     if not reads_from:
@@ -270,7 +275,7 @@ def only_index(alias: str, there: Mapping[str, Any]) -> str:
 
 
 def _give_up(alias: str, index: str, difference: Differs) -> str:
-    raise MisconfiguredError(f"index {index} behind {alias}: {difference}: {_REBUILD}")
+    raise OutdatedIndexError(f"index {index} behind {alias}: {difference}: {_REBUILD}")
 
 
 def _reading(client: OpenSearch, live: str) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from lockstep.local.up import (
 )
 from lockstep.stack import IndexFrom, Stack
 from lockstep.system import System
-from lockstep.terminal import answers, notes
+from lockstep.terminal import answers, notes, printable
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2
@@ -91,7 +91,12 @@ def up_command(
         servers=local_servers(
             user_cache_path("lockstep"), progress_on(answers), host, limits=limits
         ),
-        prepare=lambda stack: prepare(stack, System(stack).clients, shards=shards),
+        prepare=lambda stack: prepare(
+            stack,
+            System(stack).clients,
+            shards=shards,
+            tell=lambda said: answers.print(printable(said)),
+        ),
         consumers=lambda folder: [*mappings(folder), *local_search(host)(folder)],
         console=answers,
         fresh=fresh,

@@ -1,10 +1,11 @@
 """What a deployment makes, made on this machine: streams, table, index and aliases, bucket."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_es.index import ensure_index
+from functions.write_to_es.index import OutdatedIndexError, ensure_index
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -17,13 +18,25 @@ RETENTION_HOURS = 7 * 24
 REFRESH_INTERVAL = "500ms"
 
 
-def prepare(stack: "Stack", clients: "Clients", *, shards: int) -> None:
-    """Make what is not there yet; what is there stays as it is."""
+def prepare(
+    stack: "Stack",
+    clients: "Clients",
+    *,
+    shards: int,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Make what is not there yet; what is there stays as it is.
+
+    An index of another release is told, and can be rebuilt only in a stack that runs.
+    """
     _ensure_stream(clients.kinesis, stack.stream, shards)
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
         _ensure_stream(clients.kinesis, stack.changes_stream, shards)
     ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
-    ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
+    try:
+        ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
+    except OutdatedIndexError as error:
+        tell(str(error))
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
     ):

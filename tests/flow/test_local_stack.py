@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 import requests
 import urllib3
 
+from functions.search_images.search import search
+from functions.write_to_es.index import live_alias
 from lockstep.connect import Clients
 from lockstep.stack import read_local
 from tests.builders import image, image_event
@@ -62,6 +65,23 @@ def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: S
     found = shell.json("search", "catherins chapl")
     assert found["hits"][0]["image_id"] == "T02680"
     assert "<em>" in found["hits"][0]["name_html"]
+
+
+def test_what_is_put_is_found_by_a_search_a_moment_later(shell: Shell) -> None:
+    stack, client = read_local(shell.state), clients(shell).opensearch
+    settings = client.indices.get_settings(index=stack.index, include_defaults=True)
+    (its,) = settings.values()
+    every = {**its["defaults"]["index"], **its["settings"]["index"]}["refresh_interval"]
+    assert every == "1s"
+    event = image_event("moment-1", image=image("Momentarily visible"))
+    shell.run("put", "-", stdin=ndjson(event))
+    put = time.monotonic()
+    # Nobody asks for a refresh; `status --wait` would.
+    while not (found := search(client, live_alias(stack.index), "momentarily").hits):
+        assert time.monotonic() - put < 60
+        time.sleep(0.05)
+    assert [hit.image_id for hit in found] == ["moment-1"]
+    print(f"found {time.monotonic() - put:.2f} s after it was put")  # noqa: T201 - the figure
 
 
 def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell) -> None:

@@ -1,6 +1,7 @@
 """The rebuild on the real engines: what goes into the new index, the switch, every interruption."""
 
 import datetime as dt
+import itertools
 import math
 import time
 import uuid
@@ -19,11 +20,19 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, Time, audit
 from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.connect import Clients
+from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
 from lockstep.rebuild.items import TableItems
 from lockstep.rebuild.ledger import Ledger
-from lockstep.rebuild.rebuild import NotSwitchedError, Options, Parts, Rebuild, Rebuilt
+from lockstep.rebuild.rebuild import (
+    NotFinishedError,
+    NotSwitchedError,
+    Options,
+    Parts,
+    Rebuild,
+    Rebuilt,
+)
 from lockstep.rebuild.worker import Worker, this_worker
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack
 from shared.change import Change, change_from
@@ -324,6 +333,26 @@ def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
     assert not place.client.indices.exists_alias(name=f"{place.alias}-rebuild")
 
 
+def test_where_a_consumer_stays_behind_it_ends_for_now_and_is_finished_later(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    with pytest.raises(NotFinishedError, match="is live, but a consumer is still behind"):
+        place.run(place.parts(settled=lambda: 0.0))
+    assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
+    assert Rebuild(place.parts()).plan().stage == "finish"
+    assert place.rebuild(drop_old=True).dropped == (place.old,)
+
+
+def test_an_old_index_that_cannot_be_followed_stays_live(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    ticks = itertools.count(step=20.0)  # each look at the clock is 20 seconds later
+    parts = place.parts()
+    slow = msgspec.structs.replace(parts.time, elapsed=lambda: next(ticks))
+    with pytest.raises(NotFinishedError, match="written faster than it can be followed"):
+        place.run(msgspec.structs.replace(parts, time=slow))
+    assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
+    assert place.rebuild().audit.result == "equal"
+
+
 def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
     place.write(a_change("T1", 1))
     mine = place.parts(worker=this_worker())
@@ -464,6 +493,20 @@ class TestAnotherRelease:
         assert any("analyzer.stem" in one for one in plan.differences)
         place.rebuild()
         assert str(ensure_index(place.client, place.alias)) == f"index {place.new} is as it must be"
+
+    def test_a_local_stack_starts_with_it_so_that_it_can_be_rebuilt(
+        self, place: Place, kinesis_endpoint: str
+    ) -> None:
+        endpoints = msgspec.structs.replace(place.stack.endpoints, kinesis=kinesis_endpoint)
+        stack = msgspec.structs.replace(place.stack, endpoints=endpoints)
+        told: list[str] = []
+        prepare(stack, Clients(stack), shards=1, tell=told.append)
+        (said,) = told
+        assert "this takes a new index: `lockstep rebuild`" in said
+        assert place.shown() == 1
+        place.rebuild()
+        prepare(stack, Clients(stack), shards=1, tell=told.append)
+        assert told == [said]
 
     def test_fields_are_added_to_whichever_index_is_live(self, place: Place) -> None:
         place.rebuild()

@@ -139,6 +139,13 @@ def test_replacing_puts_what_is_newer_and_nothing_into_an_order_that_others_coun
     assert (refused.line, refused.reason) == (2, "version")
 
 
+def test_an_item_that_is_not_ours_is_left_alone_and_replaced_when_that_is_said(file: Path) -> None:
+    broken = Entry("a", malformed="no version")
+    run = Run(broken)
+    assert run.file(file, line("a")).left == {"there": 1}
+    assert Run(broken, replace=True).file(file, line("a")).replaced == 1
+
+
 def test_a_line_that_is_no_image_is_named_and_kept_as_it_was(file: Path) -> None:
     run = Run()
     bad = b'{"image_id": "x", "image": {}}\r\n'

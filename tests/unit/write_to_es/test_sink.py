@@ -413,3 +413,16 @@ def test_an_answer_that_leaves_out_a_purges_removal_is_no_answer() -> None:
 def test_an_image_that_is_not_found_is_no_success_but_for_a_purge() -> None:
     (outcome,) = index_that_answers(bulk({"status": 404})).send([change("T1")])
     assert isinstance(outcome, Failed)
+
+
+def test_a_purge_is_guarded_at_the_tombstones_own_version_beside_a_write_that_heeds_the_alias() -> (
+    None
+):
+    requests: list[Sent] = []
+    items = [{"index": {"status": 201}}, {"delete": {"status": 200}}]
+    answer = (200, json.dumps({"items": items}))
+    index_that_answers(answer, requests=requests).send([gone("T1")])
+    write, _, removal = [json.loads(line) for line in requests[0].body.splitlines()]
+    target = {"_id": "T1", "version": 4, "require_alias": True}
+    assert write == {"index": target | {"version_type": "external"}}
+    assert removal == {"delete": target | {"version_type": "external_gte"}}

@@ -1,0 +1,157 @@
+"""Search at size: how long a person waits, with as many images as the whole collection has.
+
+    python -m benchmarks.search [IMAGES] [SECONDS]
+
+The images are the 2,000 of data/tate-2000.ndjson again and again; each time their rare words are
+spelled otherwise, so that the index's dictionary grows at least as it would. Queries are drawn from
+the judged set, typing errors and all. They come 20 a second whether or not the one before is
+answered, and a query's time begins when it was due, so waiting counts. Then the same queries at
+the same times as a plain `multi_match`, which forgives nothing and marks nothing.
+"""
+
+import math
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import batched
+
+import msgspec
+import psutil
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import OpenSearchException
+
+from functions.search_images.search import TooSlowError, search
+from functions.write_to_es.index import ensure_index, live_alias
+from functions.write_to_es.sink import ImageIndex
+from shared.change import Change, change_from
+from shared.event import Image
+from shared.outcome import Applied
+from tests.builders import HORIZON, record
+from tests.contract.sinks.suite import write
+from tests.engines import engines_for_tests
+from tests.relevance.collection import events, spread, words_in
+from tests.relevance.generated import DISTINCTIVE
+from tests.relevance.judged import judged
+
+IMAGES = 69_202
+SECONDS = 60
+A_SECOND = 20
+WARM_UP_SECONDS = 15
+ALIAS = "images"
+# Milliseconds: what must hold on two cores that do nothing else.
+MEDIAN, P99 = 50, 250
+PLAIN_FIELDS = ["name^3", "description", "tags", "everything"]
+
+type Ask = Callable[[str], object]
+
+
+def images(count: int) -> Iterator[Change]:
+    """That many images, each time round with ids and rare words of their own."""
+    originals = list(events())
+    rare = {word for word, many in spread().items() if many <= DISTINCTIVE and word.isalpha()}
+    for number in range(count):
+        again, at = divmod(number, len(originals))
+        event = originals[at]
+        if again and isinstance(event.image, Image):
+            words = [
+                _otherwise(word, again) if word in rare else word
+                for word in words_in(event.image.name)
+            ]
+            event = msgspec.structs.replace(
+                event,
+                image_id=f"{event.image_id}-{again}",
+                image=msgspec.structs.replace(event.image, name=" ".join(words)),
+            )
+        yield change_from(event, record({"image_id": event.image_id}), horizon=HORIZON)
+
+
+def _otherwise(word: str, again: int) -> str:
+    letters = list(word)
+    random.Random(f"{again} {word}").shuffle(letters)
+    return "".join(letters)
+
+
+def load(client: OpenSearch, count: int) -> None:
+    """Write them as the function does."""
+    ensure_index(client, ALIAS)
+    sink = ImageIndex(client, ALIAS, longest_request=60.0)
+    for some in batched(images(count), 1000, strict=False):
+        if write(sink, *some) != [Applied()] * len(some):
+            sys.exit("the images could not be written")
+    client.indices.refresh(index=ALIAS)
+
+
+def drawn(count: int) -> Sequence[str]:
+    """So many queries of the judged set, the same each time."""
+    return random.Random(1).choices([one.query for one in judged()], k=count)
+
+
+def asked(ask: Ask, queries: Sequence[str]) -> list[float]:
+    """Ask them at their times; the seconds from when each was due until it was answered, sorted.
+
+    Of those that were not answered: without end.
+    """
+    begins = time.perf_counter()
+
+    def answered(due: float, query: str) -> float:
+        try:
+            ask(query)
+        except (TooSlowError, OpenSearchException):
+            return math.inf
+        return time.perf_counter() - due
+
+    waits: list[Future[float]] = []
+    with ThreadPoolExecutor(max_workers=200) as people:
+        for number, query in enumerate(queries):
+            due = begins + number / A_SECOND
+            time.sleep(max(0.0, due - time.perf_counter()))
+            waits.append(people.submit(answered, due, query))
+    return sorted(wait.result() for wait in waits)
+
+
+def engine_seconds() -> float:
+    """Processor time that the engine has taken."""
+    return sum(
+        sum(child.cpu_times()[:2])
+        for child in psutil.Process().children(recursive=True)
+        if child.name() == "java"
+    )
+
+
+def main() -> None:
+    """Load, warm up, measure both; prints a table."""
+    given = [int(word) for word in sys.argv[1:]]
+    count, seconds = [*given, *(IMAGES, SECONDS)[len(given) :]]
+    queries = drawn((WARM_UP_SECONDS + seconds) * A_SECOND)
+    warm_up, measured = queries[: WARM_UP_SECONDS * A_SECOND], queries[-seconds * A_SECOND :]
+    with engines_for_tests() as endpoint:
+        client = OpenSearch([endpoint("opensearch")], timeout=60, max_retries=0, pool_maxsize=200)
+        began = time.monotonic()
+        load(client, count)
+        print(f"{count:,} images written in {time.monotonic() - began:.0f} s")
+        live = live_alias(ALIAS)
+
+        def ours(query: str) -> object:
+            return search(client, live, query)
+
+        def plain(query: str) -> object:
+            match = {"multi_match": {"query": query, "fields": PLAIN_FIELDS}}
+            return client.search(index=live, body={"query": match})
+
+        print(f"{A_SECOND} queries a second for {seconds} s, {psutil.cpu_count()} cores")
+        print(f"{'milliseconds':<14}{'median':>8}{'90 %':>8}{'99 %':>8}{'most':>8}{'engine':>8}")
+        for name, ask in (("search", ours), ("multi_match", plain)):
+            asked(ask, warm_up)
+            before = engine_seconds()
+            waits = asked(ask, measured)
+            took = (engine_seconds() - before) / len(waits)
+            shown = [waits[int(len(waits) * share)] for share in (0.5, 0.9, 0.99)]
+            row = [1000 * one for one in (*shown, waits[-1], took)]
+            print(f"{name:<14}" + "".join(f"{one:>8.1f}" for one in row))
+        print(f"must hold for search on an idle machine: median < {MEDIAN}, 99 % < {P99}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What the new index is to hold of an image, by what the table and the old index hold."""
+
+import datetime as dt
+
+import msgspec
+import pytest
+
+from lockstep.audit.decide import Tell
+from lockstep.audit.held import Held, Nothing, Sound, Unsound
+from lockstep.rebuild.carry import Carry, Leave, of_both
+from tests.unit.audit.stand import HORIZON, NOW, OLD, YOUNG, a_change
+
+ENDED = NOW - HORIZON.total_seconds() - 1
+
+
+def sound(version: int, content: str | None = "a", *, arrived: float = YOUNG) -> Sound:
+    change = a_change(version, content, arrived=arrived)
+    return Sound(change, change.version)
+
+
+def moved(held: Sound, guard: int) -> Sound:
+    return msgspec.structs.replace(held, guard=guard)
+
+
+BAD = Unsound("somebody else's", 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "expected"),
+    [
+        (Nothing(), sound(3), sound(3)),
+        (sound(2), sound(3), sound(3)),
+        (sound(3), sound(2), sound(3)),
+        (sound(3, "table"), sound(3, "old"), sound(3, "table")),
+        (sound(3), sound(3), sound(3)),
+        (sound(2), sound(3, None), sound(3, None)),
+        (sound(2), sound(3, None, arrived=ENDED), sound(3, None, arrived=ENDED)),
+        (sound(3), moved(sound(2), 9), sound(3)),
+        (sound(3), BAD, None),
+        (BAD, sound(6), sound(6)),
+    ],
+)
+def test_the_newer_one_is_carried_and_the_tables_among_equals(
+    table: Held, old: Held, expected: Sound | None
+) -> None:
+    found = of_both(table, old, now=NOW, horizon=HORIZON)
+    if expected is None:
+        assert isinstance(found, Tell)
+    else:
+        assert found == Carry(expected.change)
+
+
+@pytest.mark.parametrize(
+    ("table", "old"),
+    [
+        (Nothing(), sound(3, arrived=OLD)),
+        (sound(3, None, arrived=ENDED), sound(2)),
+        (Nothing(), Nothing()),
+    ],
+)
+def test_what_the_table_has_forgotten_or_outlived_is_left(table: Held, old: Held) -> None:
+    assert of_both(table, old, now=NOW, horizon=HORIZON) == Leave()
+
+
+def test_what_is_malformed_in_both_needs_a_person() -> None:
+    found = of_both(BAD, BAD, now=NOW, horizon=HORIZON)
+    assert isinstance(found, Tell)
+    assert "malformed" in found.why
+
+
+def test_the_horizon_is_what_it_is_given_as() -> None:
+    forever = dt.timedelta(days=36_500)
+    assert of_both(Nothing(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Leave()
