@@ -47,6 +47,7 @@ from shared.event import Image
 # Beside the name: enough to tell one image from another, few enough to read in passing.
 ROWS_OF_HIGHLIGHTS = 4
 ROWS = 2
+LONGEST_ROW = 300
 
 # What a person is told, and what to do about it; where that is empty, the problem's own detail.
 _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {
@@ -244,7 +245,8 @@ def _rows(hit: Hit) -> list[Row]:
     others |= {f"attributes.{name}": value for name, value in hit.attributes.items()}
     for field, value in others.items():
         if value and field not in hit.highlights and len(rows) < ROWS:
-            rows.append(Row(_label(field), value))
+            cut = value if len(value) <= LONGEST_ROW else f"{value[:LONGEST_ROW]}…"
+            rows.append(Row(_label(field), cut))
     return rows
 
 

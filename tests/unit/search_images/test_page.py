@@ -185,6 +185,12 @@ class TestWords:
         html = found_page([], found(one))
         assert re.findall("<dt>(.*?)</dt>", html) == ["Artist", "Date"]
 
+    def test_a_long_text_is_begun_among_others_and_whole_in_the_record(self) -> None:
+        story = "s" * 32_000
+        assert f"{'s' * 300}…" in shown([], hit(description=story)).text
+        assert story not in shown([], hit(description=story)).text
+        assert story in Parsed(record_page([], record(description=story))).text
+
     def test_sizes_are_told_in_steps_of_a_thousand(self) -> None:
         for count, said in ((0, "0 bytes"), (999, "999 bytes"), (348_112, "348.1 kB")):
             assert said in Parsed(record_page([], record(size_bytes=count))).text
