@@ -10,16 +10,6 @@ from typing import IO, Any, BinaryIO
 
 import click
 import msgspec
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from lockstep.audit.audit import WATERMARK, Audit, Found
 from lockstep.audit.entry import Entry
@@ -33,7 +23,14 @@ from lockstep.audit.repair import (
     brake,
 )
 from lockstep.commands.endings import Refusal
-from lockstep.commands.options import connected, json_option, since_option, stack_options
+from lockstep.commands.options import (
+    connected,
+    json_option,
+    rate_option,
+    since_option,
+    stack_options,
+)
+from lockstep.commands.progress import counting
 from lockstep.system import AuditOptions, System
 from lockstep.terminal import answers, notes, print_json, print_table, printable
 
@@ -64,12 +61,7 @@ _WORDS: dict[Action, str] = {
     help="A quick look at N images of each store, by chance.",
 )
 @since_option("Only what arrived since; 7d, 12h, or a time (UTC).")
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=1),
-    metavar="UNITS",
-    help="Use at most so many of the table's read units a second.",
-)
+@rate_option
 @click.option(
     "--within",
     type=click.FloatRange(min=0),
@@ -176,16 +168,7 @@ def audited(system: System, on_difference: Callable[[Found], None], options: Aud
     """A whole audit, with its progress on a terminal."""
     # How much there is, is asked for those who watch.
     sizes = system.sizes() if notes.is_terminal else {}
-    with Progress(
-        TextColumn("reading the {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskRateColumn(),
-        TimeRemainingColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal,
-    ) as progress:
+    with counting("reading the {task.description}") as progress:
         tasks = {
             store: progress.add_task(store, total=total, start=False)
             for store, total in sizes.items()
@@ -198,14 +181,6 @@ def audited(system: System, on_difference: Callable[[Found], None], options: Aud
                 progress.update(tasks[store], completed=count)
 
         return system.audit(on_progress, on_difference, options)
-
-
-class TaskRateColumn(ProgressColumn):
-    """Entries a second."""
-
-    def render(self, task: Task) -> Text:
-        """How it is shown."""
-        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):

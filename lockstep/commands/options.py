@@ -41,6 +41,16 @@ def stack_options[F: Callable[..., Any]](command: F) -> F:
     return state_option(named(command))
 
 
+def rate_option[F: Callable[..., Any]](command: F) -> F:
+    """How fast the table is read, which others pay for."""
+    return click.option(
+        "--rate",
+        type=click.FloatRange(min=1),
+        metavar="UNITS",
+        help="Use at most so many of the table's read units a second.",
+    )(command)
+
+
 def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
     if text is None:
         return None

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 
 from lockstep.commands.endings import INTERRUPTED, NO
 from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.progress import counting
 from lockstep.converters import load_mapping
 from lockstep.producer import Pause, Stamp
 from lockstep.producer import Progress as Putting
@@ -93,15 +94,8 @@ def put_command(
 def putting_progress() -> Iterator[Callable[[Putting], None]]:
     """A counter on a terminal; elsewhere a line whenever the stream has a new trouble."""
     told: str | None = None
-    with Progress(
-        TextColumn("putting {task.fields[trouble]}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal,
-    ) as progress:
+    text = "putting {task.fields[trouble]}"
+    with counting(text, TimeElapsedColumn()) as progress:
         task = progress.add_task("", total=None, trouble="")
 
         def on_progress(seen: Putting) -> None:

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lockstep.commands.audit import AT_MOST_PERCENT, ROWS, TaskRateColumn, show_audit
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.audit import AT_MOST_PERCENT, ROWS, show_audit
+from lockstep.commands.options import connected, json_option, rate_option, stack_options
+from lockstep.commands.progress import counting
 from lockstep.rebuild.rebuild import Options, Plan, Rebuild, Rebuilt
 from lockstep.stack import FUNCTION_TIMEOUT
-from lockstep.terminal import answers, notes, print_json, print_table, printable
+from lockstep.terminal import answers, print_json, print_table, printable
 
 PATIENCE_SECONDS = 600.0
 
@@ -27,12 +27,7 @@ PATIENCE_SECONDS = 600.0
     metavar="S3-URI",
     help="Fill it from an export of the table: s3://BUCKET/PREFIX/AWSDynamoDB/ID.",
 )
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=1),
-    metavar="UNITS",
-    help="Use at most so many of the table's read units a second.",
-)
+@rate_option
 @click.option(
     "--at-most",
     type=click.FloatRange(0, 100),
@@ -99,16 +94,7 @@ def rebuild_command(
 
 def rebuilt(rebuild: Rebuild, options: Options) -> Rebuilt:
     """A whole rebuild, with its progress on a terminal, step by step."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskRateColumn(),
-        TimeRemainingColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal,
-    ) as progress:
+    with counting("{task.description}") as progress:
         task = progress.add_task("rebuild", total=None)
         at = ""
 
