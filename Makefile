@@ -6,7 +6,9 @@
 #   make check    the fast part: lint, types, layers, unit tests
 #   make nightly  what takes hours, and is kept on record
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz contract relevance flow page screenshots package generated format pins clean
+.PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds \
+  audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz \
+  contract search relevance flow screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -22,7 +24,8 @@ demo: $(venv)/run.done
 # Three groups at a time: those on real engines wait as long as they work, and leave two cores half
 # idle; each has engines of its own. A group is shown once it is done.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target contract flow simulation proofs package
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
+	  contract flow search package simulation proofs
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
@@ -107,7 +110,12 @@ fuzz: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
 contract: $(venv)/dev.done $(tools)/awscli.done
-	$(bin)/pytest $(PYTEST) tests/contract tests/relevance tests/page
+	$(bin)/pytest $(PYTEST) tests/contract --ignore tests/contract/search
+
+# The query side: what is found, how well, and how it looks in Debian's Chromium; where there is
+# none, a line says so.
+search: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/contract/search tests/relevance tests/page
 
 # How well what must be found is found (docs/search.md). ACCEPT=yes: let these be the figures that
 # later ones are compared with.
@@ -116,10 +124,6 @@ relevance: $(venv)/dev.done
 
 flow: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/flow
-
-# The page in Debian's Chromium; where there is none, a line says so.
-page: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/page
 
 # How the page looks, into docs/.
 screenshots: $(venv)/dev.done

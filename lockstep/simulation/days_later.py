@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -46,15 +46,23 @@ class DaysLater:
         self._system = system
         self._weather, self._time = system.weather, system.time
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
-        # Whoever looks around changes nothing, and tries until he has seen: no faults there.
-        seen_bucket, seen_table, seen_index = S3(BUCKET), DynamoDB(TABLE), OpenSearch(INDEX)
-        seen_bucket.objects = system.bucket.objects
-        seen_table.items = system.table.items
-        seen_index.documents = system.index.documents
-        self._seen = BucketObjects(cast("S3Client", seen_bucket), BUCKET)
-        self._stores = Stores(
-            table_lookup(cast("DynamoDBClient", seen_table), TABLE, self._now),
-            index_lookup(cast("opensearchpy.OpenSearch", seen_index), INDEX, self._now),
+
+    # Whoever looks around changes nothing, and tries until he has seen: no faults there. And in
+    # most histories nobody does.
+    @cached_property
+    def _seen(self) -> BucketObjects:
+        bucket = S3(BUCKET)
+        bucket.objects = self._system.bucket.objects
+        return BucketObjects(cast("S3Client", bucket), BUCKET)
+
+    @cached_property
+    def _stores(self) -> Stores:
+        table, index = DynamoDB(TABLE), OpenSearch(INDEX)
+        table.items = self._system.table.items
+        index.documents = self._system.index.documents
+        return Stores(
+            table_lookup(cast("DynamoDBClient", table), TABLE, self._now),
+            index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._now),
         )
 
     def redrive(self) -> None:
