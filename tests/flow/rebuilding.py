@@ -78,6 +78,7 @@ class Rebuilding:
 
     def __init__(self, shell: Shell, stack: Stack, chance: random.Random) -> None:
         self.killed: list[str] = []
+        self.flow = "to the end"
         self._shell = shell
         self._indices = Indices(Clients(stack).opensearch, stack.index)
         self._chance = chance
@@ -94,6 +95,7 @@ class Rebuilding:
         out, err = process.communicate(timeout=2 * PATIENCE_SECONDS)
         if process.returncode == 2 and (b"behind" in err or b"behind" in out):
             flow.finish()
+            self.flow = "until a consumer was too far behind"
             self._shell.run("status", "--wait", "200")
             process = self._start()
             out, err = process.communicate(timeout=2 * PATIENCE_SECONDS)
