@@ -93,15 +93,16 @@ def test_the_checkpoint_is_below_the_lowest_record_that_is_not_settled() -> None
     assert history.checkpoints == ["102"], "two ended long before it, and moved nothing"
 
 
-def test_a_poison_record_holds_up_its_own_lane_only() -> None:
+@pytest.mark.parametrize(("poison", "checkpoints"), [("100", ["101"]), ("101", ["100", "101"])])
+def test_a_poison_record_holds_up_its_own_lane_only(poison: str, checkpoints: list[str]) -> None:
     stream = keyed(ONE, OTHER)
 
-    history = play(stream, raising("100"), settings(retries=3))
+    history = play(stream, raising(poison), settings(retries=3))
 
-    assert history.invocations == [["100"], ["101"], *[["100"]] * 3]
-    assert history.discarded == [["100"]]
+    assert history.invocations == [["100"], ["101"], *[[poison]] * 3]
+    assert history.discarded == [[poison]]
     assert history.discards[0].invocations == 4
-    assert history.checkpoints == ["101"]
+    assert history.checkpoints == checkpoints
 
 
 def test_a_lane_that_does_not_move_holds_up_the_shard_in_the_end() -> None:

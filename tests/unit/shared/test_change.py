@@ -1,0 +1,29 @@
+"""The change: what is wrong with one that was read back from a store."""
+
+import msgspec
+import pytest
+
+from shared.change import digest_of, flaw_in
+from shared.event import MAX_VERSION
+from tests.builders import change, image
+
+
+@pytest.mark.parametrize("version", [1, 2, MAX_VERSION - 1, MAX_VERSION])
+def test_a_change_as_it_was_written_has_no_flaw(version: int) -> None:
+    assert flaw_in(msgspec.structs.replace(change(), version=version)) is None
+    assert (
+        flaw_in(msgspec.structs.replace(change("T1", 1, "image.deleted"), version=version)) is None
+    )
+
+
+@pytest.mark.parametrize("version", [-1, 0, MAX_VERSION + 1])
+def test_a_version_that_no_producer_may_set_is_a_flaw(version: int) -> None:
+    changed = msgspec.structs.replace(change(), version=version)
+    assert flaw_in(changed) == f"version {version} is no version"
+
+
+def test_content_that_is_not_the_digests_is_a_flaw() -> None:
+    other = change(image=image("another"))
+    assert flaw_in(msgspec.structs.replace(change(), digest=digest_of(other))) == (
+        "its content is not what its digest says"
+    )
