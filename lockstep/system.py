@@ -190,7 +190,7 @@ class System:
             export: where an export of the table lies in S3, to fill the new index from.
         """
         stack, clients = self.stack, self.clients
-        pace = None if rate is None else Pace(rate, time.monotonic, time.sleep)
+        pace = _pace(rate)
         options = AuditOptions(rate=rate)
         indices = Indices(clients.opensearch, stack.index)
         horizon, now = self.horizon(), dt.datetime.now(dt.UTC)
@@ -239,7 +239,7 @@ class System:
 
     def _stores(self, options: AuditOptions) -> tuple[TableEntries, IndexEntries]:
         stack, clients = self.stack, self.clients
-        pace = None if options.rate is None else Pace(options.rate, time.monotonic, time.sleep)
+        pace = _pace(options.rate)
         whole, since = options.values, options.since
         return (
             TableEntries(
@@ -294,3 +294,8 @@ class System:
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
         quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))
         return status(self.stack, consumers, quarantined)
+
+
+def _pace(rate: float | None) -> Pace | None:
+    """A budget of the table's read units a second; None: without end."""
+    return None if rate is None else Pace(rate, time.monotonic, time.sleep)

@@ -24,6 +24,7 @@ from lockstep.audit.repair import (
 )
 from lockstep.commands.endings import Refusal
 from lockstep.commands.options import (
+    at_most_option,
     connected,
     json_option,
     rate_option,
@@ -34,7 +35,6 @@ from lockstep.commands.progress import counting
 from lockstep.system import AuditOptions, System
 from lockstep.terminal import answers, notes, print_json, print_table, printable
 
-AT_MOST_PERCENT = 1.0
 # More than this nobody reads; programs get all of it.
 ROWS = 20
 
@@ -79,14 +79,7 @@ _WORDS: dict[Action, str] = {
 )
 @click.option("--repair", is_flag=True, help="Show what would be done about the differences.")
 @click.option("--apply", "applies", is_flag=True, help="With --repair: do it.")
-@click.option(
-    "--at-most",
-    type=click.FloatRange(0, 100),
-    metavar="PERCENT",
-    default=AT_MOST_PERCENT,
-    show_default=True,
-    help="With --repair: write nothing if more of all images would be written.",
-)
+@at_most_option("With --repair: write nothing if more of all images would be written.")
 def audit_command(
     name: str | None,
     state: Path,

@@ -13,6 +13,7 @@ import click
 from lockstep.stack import StackNotFoundError, read_deployed, read_local
 from lockstep.system import System
 
+AT_MOST_PERCENT = 1.0
 _AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
@@ -49,6 +50,18 @@ def rate_option[F: Callable[..., Any]](command: F) -> F:
         metavar="UNITS",
         help="Use at most so many of the table's read units a second.",
     )(command)
+
+
+def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
+    """The share at which a change stops by itself; `words` say of what."""
+    return click.option(
+        "--at-most",
+        type=click.FloatRange(0, 100),
+        metavar="PERCENT",
+        default=AT_MOST_PERCENT,
+        show_default=True,
+        help=words,
+    )
 
 
 def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.audit import AT_MOST_PERCENT, ROWS, show_audit
-from lockstep.commands.options import connected, json_option, rate_option, stack_options
+from lockstep.commands.audit import ROWS, show_audit
+from lockstep.commands.options import (
+    at_most_option,
+    connected,
+    json_option,
+    rate_option,
+    stack_options,
+)
 from lockstep.commands.progress import counting
 from lockstep.rebuild.rebuild import Options, Plan, Rebuild, Rebuilt
 from lockstep.stack import FUNCTION_TIMEOUT
@@ -28,14 +34,7 @@ PATIENCE_SECONDS = 600.0
     help="Fill it from an export of the table: s3://BUCKET/PREFIX/AWSDynamoDB/ID.",
 )
 @rate_option
-@click.option(
-    "--at-most",
-    type=click.FloatRange(0, 100),
-    metavar="PERCENT",
-    default=AT_MOST_PERCENT,
-    show_default=True,
-    help="Do not switch if readers would find so much less.",
-)
+@at_most_option("Do not switch if readers would find so much less.")
 @click.option(
     "--settle",
     type=click.FloatRange(min=0),

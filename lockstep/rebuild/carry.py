@@ -26,6 +26,7 @@ from lockstep.audit.decide import (
 )
 from lockstep.audit.entry import Entry
 from lockstep.audit.held import Held, Nothing, Sound, Unsound
+from lockstep.audit.repair import Contents
 from lockstep.audit.stores import LOOKUP
 from shared.change import Change
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
@@ -40,14 +41,6 @@ LONGEST_PAUSE_SECONDS = 10.0
 EXAMPLES = 1_000
 
 Origin = Literal["table", "index"]
-
-
-class Contents(Protocol):
-    """A store, read whole, a few images at once."""
-
-    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
-        """What is held of these images now; those that are not there are left out."""
-        ...
 
 
 class Target(Protocol):

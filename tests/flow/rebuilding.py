@@ -3,7 +3,6 @@
 import random
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from opensearchpy import OpenSearch
 from lockstep.connect import Clients
 from lockstep.rebuild.indices import Indices, View
 from lockstep.stack import Stack
+from tests.flow.background import Background
 from tests.flow.shell import Shell
 from tests.flow.storm import Flow
 
@@ -42,35 +42,24 @@ def live(view: View) -> bool:
 MOMENTS: Sequence[Moment] = (made, half_filled, live)
 
 
-class Reader(threading.Thread):
+class Reader(Background):
     """Counts through the reading alias, as long as it is let, what nobody puts or removes."""
 
     def __init__(self, stack: Stack, moving: str) -> None:
-        super().__init__(name="reader")
+        super().__init__("reader")
         self.counts: list[int] = []
         self.indices: set[str] = set()
         self._client = OpenSearch([stack.endpoints.opensearch], timeout=30)
         self._alias = stack.live
         still = {"bool": {"must_not": {"prefix": {"image_id": moving}}}}
         self._body = {"query": still, "size": 1, "_source": False, "track_total_hits": True}
-        self._enough = threading.Event()
-        self._failure: BaseException | None = None
 
-    def run(self) -> None:
-        try:
-            while not self._enough.is_set():
-                hits = self._client.search(index=self._alias, body=self._body)["hits"]
-                self.counts.append(hits["total"]["value"])
-                self.indices.update(hit["_index"] for hit in hits["hits"])
-                time.sleep(0.01)
-        except BaseException as error:  # noqa: BLE001 - raised where it is seen: by `finish`
-            self._failure = error
-
-    def finish(self) -> None:
-        self._enough.set()
-        self.join()
-        if self._failure is not None:
-            raise self._failure
+    def work(self) -> None:
+        while not self.enough.is_set():
+            hits = self._client.search(index=self._alias, body=self._body)["hits"]
+            self.counts.append(hits["total"]["value"])
+            self.indices.update(hit["_index"] for hit in hits["hits"])
+            time.sleep(0.01)
 
 
 class Rebuilding:

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
 from lockstep.producer import GaveUpError, Producer, Stamp, moment
 from lockstep.stack import Stack, StackNotFoundError, read_local
 from shared.event import Event, EventType, Image, digest
+from tests.flow.background import Background
 from tests.flow.shell import Shell
 
 VICTIMS = (
@@ -64,7 +64,7 @@ def _held(entries: Iterator[Entry], prefix: str) -> Mapping[str, Held]:
     return {one.image_id: Held(one.version, one.digest) for one in ours}
 
 
-class Flow(threading.Thread):
+class Flow(Background):
     """Puts events, as long as it is let, and remembers what the stream acknowledged.
 
     So many a second at most; `rate` is how many there were, since the machine may be busy.
@@ -78,7 +78,7 @@ class Flow(threading.Thread):
         *,
         events_a_second: float = EVENTS_A_SECOND,
     ) -> None:
-        super().__init__(name="flow")
+        super().__init__("flow")
         self._pause = EVENTS_AT_ONCE / events_a_second
         self.acknowledged: dict[str, Held] = {}
         self.events = 0
@@ -88,26 +88,14 @@ class Flow(threading.Thread):
         self._chance = chance
         self._stamp = Stamp()
         self._producer: Producer | None = None
-        self._enough = threading.Event()
-        self._failure: BaseException | None = None
 
-    def run(self) -> None:
+    def work(self) -> None:
         began = time.monotonic()
-        try:
-            while not self._enough.is_set():
-                next_at = time.monotonic() + self._pause
-                self._put([self._event() for _ in range(EVENTS_AT_ONCE)])
-                time.sleep(max(0.0, next_at - time.monotonic()))
-            self.rate = self.events / (time.monotonic() - began)
-        except BaseException as error:  # noqa: BLE001 - raised where it is seen: by `finish`
-            self._failure = error
-
-    def finish(self) -> None:
-        """Put no more; returns when all is acknowledged that was begun."""
-        self._enough.set()
-        self.join()
-        if self._failure is not None:
-            raise self._failure
+        while not self.enough.is_set():
+            next_at = time.monotonic() + self._pause
+            self._put([self._event() for _ in range(EVENTS_AT_ONCE)])
+            time.sleep(max(0.0, next_at - time.monotonic()))
+        self.rate = self.events / (time.monotonic() - began)
 
     def _put(self, events: Sequence[Event]) -> None:
         """Put these whatever happens; the stream may come back at another address."""

@@ -1,11 +1,10 @@
 """Any Kinesis endpoint through boto3: what its answers and errors mean to a mapping."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from botocore.parsers import ResponseParserError
 from types_boto3_kinesis import KinesisClient
 
@@ -22,38 +21,17 @@ from lockstep.local.mapping.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
+from tests.unit.mapping.answering import Answering, error, iterator
 
 ARRIVED = dt.datetime(2026, 11, 21, 8, 0, 0, 500_000, tzinfo=dt.UTC)
 
 
-def error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "said so"}}, "Operation")
-
-
-class Client:
+class Client(Answering):
     """A Kinesis client that answers, in order, what the test wrote down."""
-
-    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[tuple[str, dict[str, Any]]] = []
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        def answer(**request: Any) -> Any:
-            self.requests.append((operation, request))
-            said = self.answers.pop(0)
-            if isinstance(said, Exception):
-                raise said
-            return said
-
-        return answer
 
     @property
     def stream(self) -> KinesisStream:
         return KinesisStream(cast("KinesisClient", self), "images")
-
-
-def iterator(name: str) -> dict[str, str]:
-    return {"ShardIterator": name}
 
 
 def listed(shard_id: str, starting_number: str, **parents: str) -> dict[str, Any]:

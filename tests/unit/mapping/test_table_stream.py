@@ -1,13 +1,12 @@
 """A table's stream through boto3: what its answers and errors mean to a mapping."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 
 from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.invocation import Place
@@ -24,37 +23,16 @@ from lockstep.local.mapping.stream import (
 )
 from lockstep.local.mapping.table_stream import TableShardReader, TableStream, entry
 from tests.builders import ARRIVED_AT, TABLE_STREAM_ARN, change, table_record
+from tests.unit.mapping.answering import Answering, error, iterator
 
 PLACE = Place(TABLE_STREAM_ARN, "shard-1", "us-east-1", "arn:function", "arn:role")
 
 
-class Client:
+class Client(Answering):
     """A client that answers, in order, what the test wrote down."""
-
-    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[tuple[str, dict[str, Any]]] = []
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        def answer(**request: Any) -> Any:
-            self.requests.append((operation, request))
-            said = self.answers.pop(0)
-            if isinstance(said, Exception):
-                raise said
-            return said
-
-        return answer
 
     def reader(self, position: Position) -> TableShardReader:
         return TableStream(self, TABLE_STREAM_ARN).reader("shard-1", position)
-
-
-def error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "said so"}}, "Operation")
-
-
-def iterator(name: str) -> dict[str, str]:
-    return {"ShardIterator": name}
 
 
 def said(position: int, *, arrived_at: int = ARRIVED_AT, **fields: Any) -> dict[str, Any]:
