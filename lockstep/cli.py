@@ -6,6 +6,7 @@ from lockstep.commands.audit import audit_command
 from lockstep.commands.backfill import import_command
 from lockstep.commands.demo import demo_command
 from lockstep.commands.endings import OneLine
+from lockstep.commands.page import page_command
 from lockstep.commands.purge import purge_command
 from lockstep.commands.put import put_command
 from lockstep.commands.quarantine import quarantine_group, redrive_command
@@ -31,6 +32,7 @@ main.add_command(audit_command)
 main.add_command(purge_command)
 main.add_command(rebuild_command)
 main.add_command(search_command)
+main.add_command(page_command)
 main.add_command(demo_command)
 main.add_command(quarantine_group)
 main.add_command(redrive_command)

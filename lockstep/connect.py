@@ -1,6 +1,7 @@
 """The composition root of the operator's tool: a stack in, clients for its services out."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -11,6 +12,7 @@ from opensearchpy.serializer import Deserializer
 
 from functions.write_to_es.connect import connect
 from lockstep.audit.pages import SearchPages, decode_scan
+from lockstep.page import PageError, SearchApi, signed, token_in
 from lockstep.stack import Stack
 from shared.quarantine import expecting_nothing
 
@@ -85,6 +87,25 @@ class Clients:
     def cloudwatch(self) -> "CloudWatchClient":
         """The metrics of a deployed stack; a local one has none."""
         return self._session.client("cloudwatch", config=_config)
+
+    def search_api(self, token_file: Path | None) -> SearchApi:
+        """The stack's search over HTTP.
+
+        Args:
+            token_file: where the token is, of a stack that takes those; else requests are signed.
+
+        Raises:
+            PageError: the stack has none, or there is nothing to sign with.
+        """
+        address = self._stack.endpoints.search
+        if address is None:
+            raise PageError("this stack has no search API: deploy it again from template.yaml")
+        return SearchApi(
+            address,
+            signed(self._session.get_credentials(), self._stack.region)
+            if token_file is None
+            else token_in(token_file),
+        )
 
     def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
         """SQS or SNS at this endpoint: a stack has neither of its own."""

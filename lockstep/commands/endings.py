@@ -21,6 +21,7 @@ from lockstep.demo import DemoError
 from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.processes import LocalStackError
+from lockstep.page import PageError
 from lockstep.producer import PutError
 from lockstep.rebuild.export import ExportError
 from lockstep.rebuild.indices import SomebodyElseError
@@ -57,6 +58,7 @@ class OneLine(click.Group):
             CheckpointsError,
             MappingError,
             SourceError,
+            PageError,
             PutError,
             NotFinishedError,
             NotSwitchedError,

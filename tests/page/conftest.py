@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.page.browser import MISSING, Circumstances, Visit, Visiting, chromium, started
-from tests.page.museum import Museum, served
+from tests.page.museum import Museum, query_side
+from tests.serving import serving
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,7 @@ def museum(opensearch_endpoint: str, dynamodb_endpoint: str) -> Museum:
 
 @pytest.fixture(scope="session")
 def site(museum: Museum) -> Iterator[str]:
-    with served(museum) as address:
+    with serving(query_side(museum)) as address:
         yield address
 
 

@@ -1,16 +1,13 @@
 """The museum: both stores as the sinks fill them, and the query side over HTTP in front of them."""
 
-import socket
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import batched
 
 import msgspec
-import uvicorn
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from starlette.applications import Starlette
 
 from functions.search_images.api import Api, Stores
 from functions.write_to_dynamodb.sink import ImageTable
@@ -21,7 +18,6 @@ from lockstep.connect import Clients
 from lockstep.converters import load_mapping
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
-from lockstep.local.processes import HOST
 from lockstep.producer import Stamp
 from lockstep.sources import read_events
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack
@@ -86,9 +82,8 @@ class Museum:
         self._index.indices.refresh(index=self._name)
 
 
-@contextmanager
-def served(museum: Museum) -> Iterator[str]:
-    """The query side of a museum in a thread, as `lockstep up` serves it in a process."""
+def query_side(museum: Museum) -> Starlette:
+    """The query side of a museum over HTTP, as `lockstep up` serves it in a process."""
     api = Api(lambda: museum.stores, Logger("museum", level="CRITICAL"))
     one_at_a_time = threading.Lock()  # as a Lambda sandbox works
 
@@ -97,13 +92,4 @@ def served(museum: Museum) -> Iterator[str]:
             answer = api.answer(msgspec.json.decode(event), LambdaContext())
         return Returned(msgspec.json.encode(answer))
 
-    config = uvicorn.Config(application(invoke), lifespan="off", ws="none", log_level="critical")
-    server = uvicorn.Server(config)
-    with socket.create_server((HOST, 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield f"http://{HOST}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    return application(invoke)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.engines import engines_for_tests
 from tests.page.browser import MISSING, PHONE, Circumstances, Visit, chromium, started
-from tests.page.museum import Museum, served
+from tests.page.museum import Museum, query_side
+from tests.serving import serving
 
 DOCS = Path(__file__).parents[2] / "docs"
 SHOWN: dict[str, tuple[Circumstances, str]] = {
@@ -22,7 +23,7 @@ def main() -> None:
         sys.exit(MISSING)
     with engines_for_tests() as engine:
         museum = Museum.of_tate(engine("opensearch"), engine("dynamodb"))
-        with served(museum) as site, started(program) as browser:
+        with serving(query_side(museum)) as site, started(program) as browser:
             for name, (circumstances, path) in SHOWN.items():
                 visit = Visit(browser, site, **circumstances)
                 page = visit.open(path)

@@ -1,24 +1,20 @@
 """The door of the local API Gateway: `python -m lockstep.local.gateway`."""
 
 import logging
-import signal
-import socket
 import sys
 from pathlib import Path
 
 import click
-import uvicorn
 
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.template import function_named
 from lockstep.stack import StackNotFoundError, read_local
+from lockstep.web import listen, serve
 
 # Of the repository that this package lies in, wherever the user stands.
 _TEMPLATE = Path(__file__).parents[3] / "template.yaml"
-
-_SHUTDOWN_SECONDS = 5
 
 
 @click.command()
@@ -53,26 +49,8 @@ def main(*, state: Path, name: str, host: str, port: int, template: Path) -> Non
     )
     log = state / "logs" / f"{name}.log"
     pool = Pool(function, stack.region, environment, root=template.parent, log=log)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(pool.invoke),
-            access_log=False,
-            log_level="warning",
-            lifespan="off",
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
-    )
-
-    def stop(_signal: int, _frame: object) -> None:
-        # uvicorn raises the signal again once it has shut down; being stopped is no failure.
-        server.should_exit = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    with socket.create_server((host, port)) as listener:
-        server.run(sockets=[listener])
+    with listen(host, port) as listener:
+        serve(application(pool.invoke), listener)
     pool.close(grace=0)
 
 

@@ -14,27 +14,9 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from lockstep.local.mapping.invocation import ACCOUNT
+from lockstep.web import Answer, Request
 
 _STAGE = "$default"
-
-
-class Request(msgspec.Struct, frozen=True):
-    """An HTTP request; `path` is as it came, `query` without its question mark."""
-
-    method: str
-    path: str
-    query: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    source: str = "127.0.0.1"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 class MalformedAnswerError(Exception):

@@ -1,7 +1,5 @@
 """The OpenAPI document and what answers agree: requests made from it, over HTTP."""
 
-import threading
-import time
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 import schemathesis
-import uvicorn
 from aws_lambda_powertools import Logger
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
@@ -22,11 +19,11 @@ from functions.write_to_es.index import live_alias
 from lockstep.connect import Clients
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
-from lockstep.local.processes import HOST, free_ports
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack
 from tests.builders import change, image
 from tests.contract.search.museum import Images
 from tests.contract.sinks.suite import write
+from tests.serving import serving
 
 TABLE = "openapi"
 schema = schemathesis.openapi.from_dict(document())
@@ -47,17 +44,8 @@ def address(images: Images, dynamodb_endpoint: str) -> Iterator[str]:
         context: Any = types.SimpleNamespace()
         return Returned(msgspec.json.encode(api.answer(msgspec.json.decode(event), context)))
 
-    port = free_ports(["api"], {})["api"]
-    server = uvicorn.Server(
-        uvicorn.Config(application(invoke), host=HOST, port=port, log_level="warning", ws="none")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://{HOST}:{port}"
-    server.should_exit = True
-    thread.join()
+    with serving(application(invoke)) as at:
+        yield at
 
 
 @schema.parametrize()

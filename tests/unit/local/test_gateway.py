@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from lockstep.local.gateway.event import Answer, MalformedAnswerError, Request, answer, event
-from lockstep.local.gateway.server import MOST_BYTES, application
+from lockstep.local.gateway.event import MalformedAnswerError, answer, event
+from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.web import MOST_BYTES, Answer, Request
 
 AT = 1_795_248_000.5
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from opensearchpy import exceptions as opensearch
 
 from functions.search_images.api import Api, Stores
-from lockstep.local.gateway.event import Request, event
+from lockstep.local.gateway.event import event
+from lockstep.web import Request
 from shared.item import item_from
 from tests.builders import change, image
 

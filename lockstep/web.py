@@ -1,0 +1,144 @@
+"""HTTP on this machine: a request, its answer, and the server between them."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import click
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+# What an API Gateway takes is ten times that; nothing here takes a body at all.
+MOST_BYTES = 1024 * 1024
+SHUTDOWN_SECONDS = 5
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """An HTTP request; `path` is as it came, `query` without its question mark."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    source: str = "127.0.0.1"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def application(answer: Callable[[Request], Answer], *, at_once: int) -> Starlette:
+    """The ASGI application that hands every request to `answer`, whatever its method and path.
+
+    Args:
+        answer: is called in threads.
+        at_once: how many of them there are.
+    """
+    workers = ThreadPoolExecutor(at_once)
+
+    async def pass_on(http: HttpRequest) -> Response:
+        body = bytearray()
+        async for chunk in http.stream():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                return _response(message(413, "Request Entity Too Large"))
+        request = Request(
+            method=http.method,
+            path=http.scope["raw_path"].decode("latin-1"),
+            query=http.scope["query_string"].decode("latin-1"),
+            headers=tuple(http.headers.items()),
+            body=bytes(body),
+        )
+        loop = asyncio.get_running_loop()
+        return _response(await loop.run_in_executor(workers, answer, request))
+
+    return Starlette(routes=[Route("/{path:path}", pass_on, methods=_METHODS)])
+
+
+def message(status: int, text: str) -> Answer:
+    """An answer in API Gateway's own words."""
+    body = msgspec.json.encode({"message": text})
+    return Answer(status, (("content-type", "application/json"),), body)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; 0: on a free port.
+
+    Raises:
+        OSError: this machine has no such address, or the port is taken.
+    """
+    # The protocol is named because asyncio turns Nagle's delay off only where it reads TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def server(app: ASGIApp, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
+    """A server for an application, which says nothing of itself to anybody."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            lifespan=lifespan,
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+
+
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    lifespan: Literal["on", "off"] = "off",
+    announcement: str | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; being stopped is no failure.
+
+    Args:
+        app: what answers.
+        listener: where requests arrive.
+        lifespan: whether the application wants to know of its beginning and end.
+        announcement: a line for standard output; who reads it may send a signal at once.
+    """
+    serving = server(app, lifespan=lifespan)
+
+    def stop(_signal: int, _frame: object) -> None:
+        # uvicorn raises the signal again once it has shut down.
+        serving.should_exit = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if announcement is not None:
+        click.echo(announcement)
+    serving.run(sockets=[listener])
+
+
+def _response(answer: Answer) -> Response:
+    made = Response(answer.body, answer.status)
+    for name, value in answer.headers:
+        made.headers.append(name, value)
+    return made

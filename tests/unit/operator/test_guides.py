@@ -1,0 +1,50 @@
+"""Whatever the guides tell a person to type is a command with these options."""
+
+import contextlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from lockstep.cli import main
+
+ROOT = Path(__file__).parents[3]
+GUIDES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")]
+# Blocks, indented lines and spans of code.
+CODE = re.compile(r"^```.*?^```|^    .*?$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"(?:^|[\s(&|;`])lockstep ((?:(?:\"[^\"]*\"|'[^']*'|[^\s`#|;&<>)])+ ?)+)")
+# A word that stands for another.
+PLACEHOLDER = re.compile(r"[A-Z|.…\[\]]+")
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    for guide in GUIDES:
+        for code in CODE.findall(guide.read_text()):
+            for line in COMMAND.findall(code.strip("`")):
+                yield guide.name, shlex.split(line)
+
+
+def parse(words: list[str]) -> None:
+    """Take the words as click does, but for the values of options, which prose may leave out."""
+    group: click.Command = main
+    context = click.Context(group)
+    while isinstance(group, click.Group):
+        name, *words = words
+        assert name in group.commands, f"no command {name}"
+        group = group.commands[name]
+        context = click.Context(group, info_name=name, parent=context)
+    with contextlib.suppress(click.BadOptionUsage):
+        group.make_parser(context).parse_args(list(words))
+
+
+def test_every_command_in_the_guides_is_one() -> None:
+    found = [(guide, words) for guide, words in commands() if not PLACEHOLDER.fullmatch(words[0])]
+    for guide, words in found:
+        try:
+            parse(words)
+        except (click.NoSuchOption, AssertionError) as error:
+            pytest.fail(f"{guide}: lockstep {' '.join(words)}: {error}")
+    assert main.commands.keys() == {words[0] for _, words in found}
