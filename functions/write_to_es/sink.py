@@ -1,67 +1,23 @@
 """The index as a sink: one `_bulk` an invocation, guarded by versions (DESIGN.md, OpenSearch)."""
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
-from typing import Any
+from itertools import islice
 
 import msgspec
 from opensearchpy import OpenSearch
 
+from functions.write_to_es import bulk
+from functions.write_to_es.bulk import Error, Item, Operation
 from functions.write_to_es.connect import in_sink_words, shortened
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import index_differences
 from shared.change import Change, Purge, Put
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 
-# Half of what the smallest managed instances take: an answer in time matters more.
-MAX_REQUEST_BYTES = 5 * 1024 * 1024
 # One `_bulk`, and at most one `_mget` after it.
 REQUESTS_PER_SEND = 2
-
-# Keeps one entry per operation, so that positions stay (FACTS.md, OpenSearch). The managed service
-# may ignore it: the full answer is understood as well.
-_NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
 _COMPARED = ("version", "deleted", "digest")
-# A 400 like that of a bad document, but the fault of the deployment.
-_NO_WRITE_INDEX = "no write index is defined for alias"
-
-
-class _Target(msgspec.Struct, frozen=True):
-    """Whom an operation writes, under which guard; each says all of it (FACTS.md: AWS)."""
-
-    image_id: str = msgspec.field(name="_id")
-    version: int
-    version_type: str = "external"
-    require_alias: bool = True
-
-
-class _Action(msgspec.Struct, frozen=True):
-    index: _Target
-
-
-class _Removal(msgspec.Struct, frozen=True):
-    delete: _Target
-
-
-class _Error(msgspec.Struct, frozen=True):
-    type: str = "error without type"
-    reason: str | None = None
-    caused_by: "_Error | None" = None
-
-    def __str__(self) -> str:
-        reason = self.reason or "no reason given"
-        cause = f" ({self.caused_by})" if self.caused_by else ""
-        return f"{self.type}: {reason}{cause}"
-
-
-class _Item(msgspec.Struct, frozen=True):
-    status: int
-    error: _Error | None = None
-
-
-class _BulkAnswer(msgspec.Struct, frozen=True):
-    items: list[dict[str, _Item]]
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -75,7 +31,7 @@ class _Stored(msgspec.Struct, frozen=True):
     found: bool = False
     version: int | None = msgspec.field(name="_version", default=None)
     source: _Source = msgspec.field(name="_source", default=_Source())
-    error: _Error | None = None
+    error: Error | None = None
 
 
 class _MgetAnswer(msgspec.Struct, frozen=True):
@@ -89,25 +45,16 @@ class _Ambiguous(msgspec.Struct, frozen=True):
 class _Request(list[Change]):
     """Changes with their operations beside them, which were encoded to learn their size."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations: list[bytes] = []
+    def __init__(self, changes: Iterable[Change], operations: Sequence[Operation]) -> None:
+        super().__init__(changes)
+        self.operations = operations
 
 
-_encoder = msgspec.json.Encoder()
-
-
-def _operation(change: Change) -> bytes:
-    """Lines of NDJSON: always encoded, so that no id can smuggle in an operation."""
-    action = _Action(_Target(change.image_id, change.version))
-    write = _encoder.encode(action) + b"\n" + _encoder.encode(document_from(change)) + b"\n"
-    if not isinstance(change, Purge):
-        return write
-    # A removal does not heed `require_alias`, and would make an index where there is none; beside a
-    # write that does it makes none. The guard is at the tombstone's own version: an image that has
-    # come back is above it.
-    target = _Target(change.image_id, change.version, version_type="external_gte")
-    return write + _encoder.encode(_Removal(target)) + b"\n"
+def _operation(change: Change) -> Operation:
+    if isinstance(change, Purge):
+        # At the tombstone's own version: an image that has come back is above it.
+        return bulk.removal(change.image_id, change.version)
+    return bulk.write(change.image_id, change.version, document_from(change), "external")
 
 
 class ImageIndex:
@@ -132,17 +79,9 @@ class ImageIndex:
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
         """Cut the changes, in order, into as much as a request takes, mostly one."""
-        request, size = _Request(), 0
-        for change in changes:
-            operation = _operation(change)
-            if request and size + len(operation) > MAX_REQUEST_BYTES:
-                yield request
-                request, size = _Request(), 0
-            request.append(change)
-            request.operations.append(operation)
-            size += len(operation)
-        if request:
-            yield request
+        left = iter(changes)
+        for operations in bulk.fitting(map(_operation, changes)):
+            yield _Request(islice(left, len(operations)), operations)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Write changes of different images; one request where none was written before.
@@ -153,13 +92,10 @@ class ImageIndex:
             MisconfiguredError: no right to write, no alias, or an index closed or write-protected.
         """
         if isinstance(changes, _Request):
-            operations: Iterable[bytes] = changes.operations
+            operations = changes.operations
         else:
-            operations = map(_operation, changes)
-        # A purge is two operations; the last one says what came of it.
-        counts = [1 + isinstance(change, Purge) for change in changes]
-        answers = self._bulk(b"".join(operations), sum(counts))
-        items = [answers[last - 1] for last in accumulate(counts)]
+            operations = [_operation(change) for change in changes]
+        items = self._bulk(operations)
         verdicts = [
             Applied() if _was_gone(item, change) else self._read(item)
             for item, change in zip(items, changes, strict=True)
@@ -189,29 +125,11 @@ class ImageIndex:
         for difference in index_differences(its):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
 
-    def _bulk(self, body: bytes, count: int) -> Sequence[_Item]:
-        """One request: as many items as operations, or a SinkError."""
-        with in_sink_words(self._alias):
-            answer = self._client.bulk(body=body, index=self._alias, params=_NEEDED)
-        entries = self._understood(answer, _BulkAnswer).items
-        items = [item for entry in entries for item in entry.values()]
-        if len(items) != count:
-            detail = f"index {self._alias}: {len(items)} answers to {count} operations"
-            raise RequestFailedError(detail)
-        return items
+    def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
+        return bulk.send(self._client, self._alias, operations)
 
-    def _read(self, item: _Item) -> Outcome | _Ambiguous:
-        """What one item of the answer says."""
-        match item:
-            case _Item(status=200 | 201, error=None):
-                return Applied()
-            case _Item(status=409, error=_Error(type="version_conflict_engine_exception")):
-                return _Ambiguous()
-        detail = shortened(f"index {self._alias}: {item.status}: {item.error}")
-        if _is_misconfiguration(item):
-            raise MisconfiguredError(detail)
-        # Whatever status may be new is transient, as 429 and 5xx are.
-        return Refused(detail) if item.status == _BAD_REQUEST else Failed(detail)
+    def _read(self, item: Item) -> Outcome | _Ambiguous:
+        return _Ambiguous() if item.was_kept_out else bulk.outcome(item, self._alias)
 
     def _looked_up(
         self, verdicts: Sequence[Outcome | _Ambiguous], changes: Sequence[Change]
@@ -244,39 +162,16 @@ class ImageIndex:
         body = {"docs": [{"_id": image_id, "_source": _COMPARED} for image_id in image_ids]}
         with in_sink_words(self._alias):
             answer = self._client.mget(body=body, index=self._alias)
-        stored = self._understood(answer, _MgetAnswer).docs
+        stored = bulk.understood(answer, _MgetAnswer, self._alias).docs
         if [one.image_id for one in stored] != list(image_ids):
             detail = f"index {self._alias}: {len(stored)} documents for {len(image_ids)} ids"
             raise RequestFailedError(detail)
         return stored
 
-    def _understood[T](self, answer: Any, shape: type[T]) -> T:
-        try:
-            return msgspec.convert(answer, shape)
-        except msgspec.ValidationError as error:
-            detail = f"index {self._alias}: not an answer of OpenSearch: {error}"
-            raise RequestFailedError(detail) from error
 
-
-_BAD_REQUEST, _NOT_FOUND = 400, 404
-
-
-def _was_gone(item: _Item, change: Change) -> bool:
+def _was_gone(item: Item, change: Change) -> bool:
     """Whether a purge came to nothing, which is what it is for."""
-    return isinstance(change, Purge) and item == _Item(_NOT_FOUND)
-
-
-def _is_misconfiguration(item: _Item) -> bool:
-    """Whether no operation at all can work until the deployment is mended."""
-    match item:
-        case _Item(status=401 | 403):  # 403 is an index blocked for writing, too
-            return True
-        case _Item(error=_Error(type="index_not_found_exception" | "index_closed_exception")):
-            return True
-        case _Item(error=_Error(type="illegal_argument_exception", reason=str(reason))):
-            return reason.startswith(_NO_WRITE_INDEX)
-        case _:
-            return False
+    return isinstance(change, Purge) and item.found_nothing
 
 
 def _compare(change: Change, stored: _Stored) -> Outcome:

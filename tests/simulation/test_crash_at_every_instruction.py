@@ -18,6 +18,7 @@ import pytest
 
 import functions.write_to_dynamodb.handler
 import functions.write_to_dynamodb.sink
+import functions.write_to_es.bulk
 import functions.write_to_es.document
 import functions.write_to_es.handler
 import functions.write_to_es.sink
@@ -149,7 +150,7 @@ class Stage:
 
     door: ModuleType
     its_sink: ModuleType
-    beside: ModuleType
+    beside: Sequence[ModuleType]
     client: str
     store: SeenStore
     stored: dict[str, Any]
@@ -198,7 +199,7 @@ class Stage:
 class TableStage(Stage):
     door = functions.write_to_dynamodb.handler
     its_sink = functions.write_to_dynamodb.sink
-    beside = shared.item
+    beside = (shared.item,)
     client = "table"
 
     def __init__(self, *, troubled: bool = False) -> None:
@@ -219,7 +220,7 @@ class TableStage(Stage):
 class IndexStage(Stage):
     door = functions.write_to_es.handler
     its_sink = functions.write_to_es.sink
-    beside = functions.write_to_es.document
+    beside = (functions.write_to_es.bulk, functions.write_to_es.document)
     client = "index"
 
     def __init__(self, *, troubled: bool = False) -> None:
@@ -249,7 +250,7 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, troubled: bool = F
     assert right.invoke(batch) == ALL_SETTLED
     right.store.sound()
     healed = set()
-    with watched(code_of((*RULES, stage.door, stage.its_sink, stage.beside))) as instructions:
+    with watched(code_of((*RULES, stage.door, stage.its_sink, *stage.beside))) as instructions:
         to_the_end = stage(troubled=troubled).after(before)
         counted = instructions.count(partial(to_the_end.invoke, batch))
         for at in range(1, counted.total() + 1):

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from functions.write_to_es.bulk import Item, Operation
 from functions.write_to_es.sink import ImageIndex
 from lockstep.simulation.parts import INDEX, INDEX_SECONDS, Parts
 from shared.change import Change
@@ -23,13 +24,13 @@ class OtherBulk(ImageIndex):
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         raise NotImplementedError
 
-    def _bulk(self, body: bytes, count: int) -> Any:
-        lines = [msgspec.json.decode(line) for line in body.splitlines()]
-        operations = zip(lines[::2], lines[1::2], strict=True)
-        changed = [
-            part for action, source in operations for part in self.changed(action["index"], source)
-        ]
-        return super()._bulk(b"".join(msgspec.json.encode(one) + b"\n" for one in changed), count)
+    def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
+        return super()._bulk([self._changed(one) for one in operations])
+
+    def _changed(self, operation: Operation) -> Operation:
+        action, source = map(msgspec.json.decode, operation.lines.splitlines())
+        lines = self.changed(action["index"], source)
+        return Operation(b"".join(msgspec.json.encode(one) + b"\n" for one in lines), 1)
 
 
 class Unguarded(OtherBulk):
@@ -83,8 +84,8 @@ class AnyIndexWillDo(OtherBulk):
 class ErrorsLoseTheirPositions(ImageIndex):
     """What `filter_path=items.*.error` alone leaves of an answer."""
 
-    def _bulk(self, body: bytes, count: int) -> Any:
-        return sorted(super()._bulk(body, count), key=lambda item: item.error is None)
+    def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
+        return sorted(super()._bulk(operations), key=lambda item: item.error is None)
 
 
 class ItemErrorsAreOverlooked(ImageIndex):

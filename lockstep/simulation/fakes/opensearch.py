@@ -195,6 +195,10 @@ class OpenSearch:
     ) -> dict[str, Any]:
         if any(len(target["_id"]) > MAX_ID_BYTES for _, target, _ in operations):
             raise AnswerError(_BAD_REQUEST, "action_request_validation_exception")
+        if not self.is_there(index) and not any(
+            target.get("require_alias") for verb, target, _ in operations if verb != "delete"
+        ):
+            raise NotImplementedError("an index would be made by itself, with a guessed mapping")
         items = []
         for at, (verb, target, source) in enumerate(operations):
             fault = spoilt.get(at)
@@ -212,11 +216,9 @@ class OpenSearch:
         self, verb: str, target: Mapping[str, Any], source: Mapping[str, Any], index: str
     ) -> dict[str, Any]:
         if not self.is_there(index):
-            if not target.get("require_alias"):
-                raise NotImplementedError(
-                    "an index would be made by itself, with a guessed mapping"
-                )
             return _error(_NOT_FOUND, "index_not_found_exception", f"no such index [{index}]")
+        if verb == "update":
+            return self._looked(target["_id"], source)
         refusal = None if verb == "delete" else _refusal(source)
         if refusal is not None:
             return refusal
@@ -242,8 +244,19 @@ class OpenSearch:
         self.documents[image_id] = Document(version, None if gone else source, self._now())
         says = None if gone else source.get("version")
         self.journal.append(Written(image_id, says, gone or bool(source.get("deleted"))))
-        created = there is None or there.source is None
-        return {"status": _CREATED if created and not gone else _OK}
+        was_there = there is not None and there.source is not None
+        if gone:
+            return {"status": _OK if was_there else _NOT_FOUND}
+        return {"status": _OK if was_there else _CREATED}
+
+    def _looked(self, image_id: str, source: Mapping[str, Any]) -> dict[str, Any]:
+        """An update that changes nothing, the only one that we send."""
+        if source != {"doc": {}}:
+            raise NotImplementedError(f"an update by {source}")
+        there = self.documents.get(image_id)
+        if there is None or there.source is None:
+            return _error(_NOT_FOUND, "document_missing_exception", f"[{image_id}] missing")
+        return {"status": _OK}
 
     def _remembered(self, image_id: str) -> Document | None:
         there = self.documents.get(image_id)
@@ -311,7 +324,7 @@ def _operations(
     for line in lines:
         ((verb, target),) = msgspec.json.decode(line).items()
         match verb:
-            case "index" | "create":
+            case "index" | "create" | "update":
                 yield verb, target, msgspec.json.decode(next(lines))
             case "delete":
                 yield verb, target, {}

@@ -1,8 +1,14 @@
 """The purge on the real engines: search, then deletes under their guard."""
 
-import msgspec
+from collections.abc import Callable
 
+import msgspec
+import pytest
+
+from lockstep.audit.corrections import Removal
 from shared.change import Change
+from shared.outcome import Applied, Stale
+from shared.sink import MisconfiguredError
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
@@ -36,3 +42,30 @@ def test_tombstones_that_nobody_needs_leave_the_index_and_no_others(stage: Stage
     assert stage.names("missed") == {None}
     assert stage.names("image-3") == {"image"}
     assert msgspec.json.decode(stage.lockstep("audit", "--json").stdout)["index"] == 41
+
+
+@pytest.mark.parametrize("correction", ["removal", "overwriting"])
+def test_without_the_alias_nothing_is_corrected_and_no_index_is_made(
+    stage: Stage, correction: str
+) -> None:
+    hand = Hand(stage)
+    hand.opensearch.indices.delete(index=f"{hand.index}-*")
+    corrected: dict[str, Callable[[], object]] = {
+        "removal": lambda: hand.corrections.remove([Removal("T1", 1)]),
+        "overwriting": lambda: hand.corrections.overwrite([a_change("T1", 1, "new")]),
+    }
+    with pytest.raises(MisconfiguredError, match="no such index"):
+        corrected[correction]()
+    assert not hand.opensearch.indices.exists(index=hand.index)
+
+
+def test_a_removal_takes_what_is_not_above_it_and_leaves_no_trace_of_what_is_not_there(
+    stage: Stage,
+) -> None:
+    hand = Hand(stage)
+    hand.write(hand.index_sink, a_change("older", 4, "a"), a_change("newer", 6, "b"))
+    outcomes = hand.corrections.remove([Removal(one, 5) for one in ("older", "newer", "nobody")])
+    assert outcomes == [Applied(), Stale(), Applied()]
+    there = hand.opensearch.mget(index=hand.index, body={"ids": ["older", "newer", "nobody"]})
+    assert [one["found"] for one in there["docs"]] == [False, True, False]
+    assert there["docs"][1]["_version"] == 6

@@ -11,9 +11,10 @@ import pytest
 from opensearchpy import OpenSearch, Urllib3HttpConnection
 from opensearchpy.exceptions import NotFoundError
 
+from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from functions.write_to_es.connect import connect
 from functions.write_to_es.index import definition, ensure_index, live_alias
-from functions.write_to_es.sink import MAX_REQUEST_BYTES, ImageIndex
+from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Purge, Put
 from shared.deliver import Clock, deliver
 from shared.event import Image
@@ -347,6 +348,7 @@ class TestGuard:
         store = IndexStore(opensearch_endpoint)
         with pytest.raises(MisconfiguredError, match="index_not_found"):
             store.sink.send([purge_of(change("T1", 4, DELETED))])
+        assert not store.client.indices.exists(index=store.alias)
 
     def test_an_image_deleted_behind_our_back_is_tried_again_later(self, index: IndexStore) -> None:
         write(index.sink, change("T1", 5))

@@ -11,8 +11,9 @@ from opensearchpy.connection.base import Connection
 from opensearchpy.exceptions import ConnectionError as NotConnected
 from opensearchpy.exceptions import ConnectionTimeout
 
+from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from functions.write_to_es.connect import LONGEST_DETAIL
-from functions.write_to_es.sink import MAX_REQUEST_BYTES, ImageIndex
+from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Purge
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
@@ -415,14 +416,13 @@ def test_an_image_that_is_not_found_is_no_success_but_for_a_purge() -> None:
     assert isinstance(outcome, Failed)
 
 
-def test_a_purge_is_guarded_at_the_tombstones_own_version_beside_a_write_that_heeds_the_alias() -> (
-    None
-):
+def test_a_purge_is_guarded_at_the_tombstones_own_version_beside_what_heeds_the_alias() -> None:
     requests: list[Sent] = []
-    items = [{"index": {"status": 201}}, {"delete": {"status": 200}}]
+    items = [{"update": {"status": 200}}, {"delete": {"status": 200}}]
     answer = (200, json.dumps({"items": items}))
     index_that_answers(answer, requests=requests).send([gone("T1")])
-    write, _, removal = [json.loads(line) for line in requests[0].body.splitlines()]
+    look, nothing, removal = [json.loads(line) for line in requests[0].body.splitlines()]
+    assert look == {"update": {"_id": "T1", "require_alias": True}}
+    assert nothing == {"doc": {}}
     target = {"_id": "T1", "version": 4, "require_alias": True}
-    assert write == {"index": target | {"version_type": "external"}}
     assert removal == {"delete": target | {"version_type": "external_gte"}}
