@@ -29,7 +29,7 @@ test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
-	$(MAKE) --no-print-directory --keep-going nightly-simulation fuzz mutation nightly-crashes nightly-search audit-at-scale roles
+	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes nightly-search audit-at-scale roles
 
 nightly-simulation: $(venv)/dev.done
 	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 MAX_EVENT_BYTES = 256 * 1024
 MAX_VERSION = 2**53 - 1  # what JSON numbers carry exactly; fits OpenSearch's signed 64 bits too
+MAX_TAGS = MAX_ATTRIBUTES = 64
 # A description must fit an index keyword only when it is one word; a value always must.
 MAX_VALUE_BYTES = 8 * 1024
 MAX_DESCRIPTION_BYTES = 32 * 1024
@@ -76,8 +77,10 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checksum: Value | UnsetType = UNSET
     uploaded_by: Value | UnsetType = UNSET
     taken_at: Time | UnsetType = UNSET
-    tags: Annotated[tuple[Value, ...], Meta(max_length=64)] | UnsetType = UNSET
-    attributes: Annotated[dict[AttributeName, Value], Meta(max_length=64)] | UnsetType = UNSET
+    tags: Annotated[tuple[Value, ...], Meta(max_length=MAX_TAGS)] | UnsetType = UNSET
+    attributes: (
+        Annotated[dict[AttributeName, Value], Meta(max_length=MAX_ATTRIBUTES)] | UnsetType
+    ) = UNSET
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,21 @@ _ONLY_IMAGE = ("digest", "image")
 _ONLY_TOMBSTONE = ("expires_at",)
 IMAGE_ATTRIBUTES = (*_BOTH, *_ONLY_IMAGE)
 TOMBSTONE_ATTRIBUTES = (*_BOTH, *_ONLY_TOMBSTONE)
-OUR_ATTRIBUTES = frozenset({KEY, *IMAGE_ATTRIBUTES, *TOMBSTONE_ATTRIBUTES})
+# DynamoDB's type of each: what a key of the table or of one of its indexes has to be.
+ATTRIBUTE_TYPES: "Mapping[str, str]" = {
+    KEY: "S",
+    "version": "N",
+    "deleted": "BOOL",
+    "event_type": "S",
+    "occurred_at": "S",
+    "arrived_at": "N",
+    "shard_id": "S",
+    "sequence_number": "S",
+    "digest": "S",
+    "image": "M",
+    "expires_at": "N",
+}
+OUR_ATTRIBUTES = frozenset(ATTRIBUTE_TYPES)
 
 
 class MalformedItemError(Exception):

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.change import Change, Put
 from shared.item import (
+    ATTRIBUTE_TYPES,
     IMAGE_ATTRIBUTES,
     KEY,
     OUR_ATTRIBUTES,
@@ -146,10 +147,11 @@ class ImageTable:
         return outcomes
 
     def check(self) -> None:
-        """Read the key schema.
+        """Read the key schema, and what the table's indexes take for keys.
 
         Raises:
-            MisconfiguredError: there is no such table, or its key is not ours.
+            MisconfiguredError: there is no such table, its key is not ours, or an index of it takes
+                none of our items.
             RequestFailedError: it could not be read for now.
         """
         try:
@@ -175,6 +177,13 @@ class ImageTable:
             raise MisconfiguredError(
                 f"table {self._table}: its key is {', '.join(found)}, expected is {expected}"
             )
+        for name, kind in types.items():
+            ours = ATTRIBUTE_TYPES.get(name, kind)
+            if kind != ours:
+                raise MisconfiguredError(
+                    f"table {self._table}: an index of it takes {name} as {kind}, which is {ours} "
+                    "in every item: delete that index"
+                )
 
     def _execute(
         self, statements: Sequence[tuple[Verb, Change]]

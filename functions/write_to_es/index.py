@@ -10,12 +10,14 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
 from functions.write_to_es.connect import in_sink_words
+from shared.event import MAX_ATTRIBUTES
 from shared.sink import MisconfiguredError
 
 # Hides tombstones from readers.
 LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
 # Creating an index waits for the cluster's state; a deployment has time.
 _PATIENCE = {"request_timeout": 30}
+_NO_PIPELINE = "_none"
 _REBUILD = "this takes a new index: `lockstep rebuild` (docs/rebuild.md)"
 
 
@@ -140,6 +142,18 @@ def index_differences(its: Mapping[str, Any]) -> Iterator[Difference]:
             found = there.get(kind, {}).get(name)
             if found != expected:
                 yield Differs(f"settings.analysis.{kind}.{name}", found, expected)
+
+
+def foreign_settings(its: Mapping[str, Any]) -> Iterator[str]:
+    """By which settings a live index may refuse documents that are as they must be."""
+    settings = its["settings"]["index"]
+    for name in ("default_pipeline", "final_pipeline"):
+        pipeline = settings.get(name, _NO_PIPELINE)
+        if pipeline != _NO_PIPELINE:
+            yield f"{name} is {pipeline}, expected is {_NO_PIPELINE}"
+    limit = settings.get("mapping", {}).get("nested_objects", {}).get("limit")
+    if limit is not None and int(limit) < MAX_ATTRIBUTES:
+        yield f"mapping.nested_objects.limit is {limit}, expected is {MAX_ATTRIBUTES} at least"
 
 
 def ensure_index(

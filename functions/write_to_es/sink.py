@@ -1,7 +1,7 @@
 """The index as a sink: one `_bulk` an invocation, guarded by versions (DESIGN.md, OpenSearch)."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -10,7 +10,7 @@ from functions.write_to_es import bulk
 from functions.write_to_es.bulk import Error, Item, Operation
 from functions.write_to_es.connect import in_sink_words, shortened
 from functions.write_to_es.document import document_from
-from functions.write_to_es.index import index_differences
+from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
@@ -106,7 +106,8 @@ class ImageIndex:
         """Look at the live index.
 
         Raises:
-            MisconfiguredError: there is no such alias, or its mapping or its analysis is not ours.
+            MisconfiguredError: there is no such alias, or its mapping, its analysis or a setting
+                by which it refuses documents is not ours.
             RequestFailedError: it could not be read for now.
         """
         try:
@@ -122,7 +123,8 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} stands for {indices}, expected is one")
         ((index, its),) = found.items()
-        for difference in index_differences(its):
+        # What somebody else's pipeline refuses, say, is no fault of the event.
+        for difference in chain(index_differences(its), foreign_settings(its)):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
 
     def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:

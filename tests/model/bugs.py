@@ -292,7 +292,7 @@ ASSUMPTIONS: Mapping[str, Bug] = {
 }
 
 # What every state of is visited. Together they have everything; at once only the last.
-WORLDS: Mapping[str, Bounds] = {
+WORLDS: dict[str, Bounds] = {
     "3 versions, one record twice": Bounds(refusals=0),
     "3 versions, one event refused": Bounds(copies=0),
     "2 versions, one of them with two contents": Bounds(versions=2, contests=1, refusals=0),

@@ -14,8 +14,8 @@ from botocore.config import Config
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from shared.change import Change, Put
-from shared.deliver import Clock, deliver
-from shared.item import change_in
+from shared.deliver import Clock, Delivery, deliver
+from shared.item import KEY, change_in
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
@@ -264,6 +264,43 @@ class TestItemsOfOthers:
         assert len(requests.statements) == ROUNDS
 
 
+def _table_with_an_index(
+    client: Client, name: str, attribute: str, kind: "ScalarAttributeTypeType"
+) -> None:
+    client.create_table(
+        TableName=name,
+        AttributeDefinitions=[
+            {"AttributeName": KEY, "AttributeType": "S"},
+            {"AttributeName": attribute, "AttributeType": kind},
+        ],
+        KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "of-somebody-else",
+                "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def _deliver_two(client: Client, table: str) -> Delivery:
+    """Deliver two events; whatever comes of it, none of them is set aside."""
+    quarantine = KeptInMemory()
+    try:
+        return deliver(
+            kinesis_records(image_event("T1", 1, UPDATED), image_event("T2", 1, UPDATED)),
+            to=ImageTable(client, table, longest_request=31.0),
+            quarantine=quarantine,
+            function="write_to_dynamodb",
+            horizon=HORIZON,
+            clock=PLENTY,
+        )
+    finally:
+        assert quarantine.records == []
+
+
 class TestDeployment:
     def test_a_missing_table_is_a_misconfiguration(self, dynamodb_endpoint: str) -> None:
         sink = ImageTable(client_of(dynamodb_endpoint), "nowhere", longest_request=31.0)
@@ -303,17 +340,36 @@ class TestDeployment:
             KeySchema=[{"AttributeName": one, "KeyType": role} for one, _, role in key],
             BillingMode="PAY_PER_REQUEST",
         )
-        sink, quarantine = ImageTable(client, name, longest_request=31.0), KeptInMemory()
         with pytest.raises(MisconfiguredError, match=f"{found}, expected is image_id S HASH"):
-            deliver(
-                kinesis_records(image_event("T1", 1, UPDATED), image_event("T2", 1, UPDATED)),
-                to=sink,
-                quarantine=quarantine,
-                function="write_to_dynamodb",
-                horizon=HORIZON,
-                clock=PLENTY,
-            )
-        assert quarantine.records == []
+            _deliver_two(client, name)
+        client.delete_table(TableName=name)
+
+    @pytest.mark.parametrize(
+        ("attribute", "kind", "ours"),
+        [("version", "S", "N"), ("deleted", "S", "BOOL"), ("occurred_at", "N", "S")],
+    )
+    def test_an_index_that_takes_none_of_our_items_stops_the_stream(
+        self,
+        dynamodb_endpoint: str,
+        attribute: str,
+        kind: "ScalarAttributeTypeType",
+        ours: str,
+    ) -> None:
+        client, name = client_of(dynamodb_endpoint), f"indexed-{uuid.uuid4()}"
+        _table_with_an_index(client, name, attribute, kind)
+        told = f"takes {attribute} as {kind}, which is {ours} in every item"
+        with pytest.raises(MisconfiguredError, match=told):
+            _deliver_two(client, name)
+        client.delete_table(TableName=name)
+
+    @pytest.mark.parametrize(("attribute", "kind"), [("version", "N"), ("owner", "N")])
+    def test_an_index_of_somebody_else_that_takes_our_items_is_allowed(
+        self, dynamodb_endpoint: str, attribute: str, kind: "ScalarAttributeTypeType"
+    ) -> None:
+        client, name = client_of(dynamodb_endpoint), f"indexed-{uuid.uuid4()}"
+        _table_with_an_index(client, name, attribute, kind)
+        ImageTable(client, name, longest_request=31.0).check()
+        assert _deliver_two(client, name).checkpoint is None
         client.delete_table(TableName=name)
 
     def test_a_table_that_does_not_answer_is_tried_again_later(self) -> None:

@@ -375,6 +375,23 @@ class TestGuard:
         assert index.stored("T1") == as_stored(change("T1", 8))
 
 
+def _deliver_two(store: IndexStore) -> None:
+    """Deliver two events; whatever comes of it, none of them is set aside."""
+    quarantine = KeptInMemory()
+    shown = image(attributes={"artist": "Turner"})
+    try:
+        deliver(
+            kinesis_records(image_event("T1", 1, image=shown), image_event("T2", 1, image=shown)),
+            to=store.sink,
+            quarantine=quarantine,
+            function="write_to_es",
+            horizon=HORIZON,
+            clock=PLENTY,
+        )
+    finally:
+        assert quarantine.records == []
+
+
 class TestDeployment:
     def test_a_missing_alias_is_a_misconfiguration_and_makes_no_index(
         self, opensearch_endpoint: str
@@ -439,22 +456,32 @@ class TestDeployment:
     def test_a_mapping_that_is_not_ours_stops_the_stream(
         self, opensearch_endpoint: str, mapping: Mapping[str, Any], first: str
     ) -> None:
-        store, quarantine = IndexStore(opensearch_endpoint), KeptInMemory()
+        store = IndexStore(opensearch_endpoint)
         store.client.indices.create(
             index=f"{store.alias}-000001",
             body={"mappings": mapping, "aliases": {store.alias: {}}},
         )
         with pytest.raises(MisconfiguredError, match=first):
-            deliver(
-                kinesis_records(image_event("T1", 1), image_event("T2", 1)),
-                to=store.sink,
-                quarantine=quarantine,
-                function="write_to_es",
-                horizon=HORIZON,
-                clock=PLENTY,
-            )
-        assert quarantine.records == []
+            _deliver_two(store)
         store.client.indices.delete(index=f"{store.alias}-000001")
+
+    @pytest.mark.parametrize(
+        ("settings", "told"),
+        [
+            ({"default_pipeline": "nowhere"}, "default_pipeline is nowhere, expected is _none"),
+            ({"final_pipeline": "nowhere"}, "final_pipeline is nowhere, expected is _none"),
+            (
+                {"mapping.nested_objects.limit": 0},
+                "nested_objects.limit is 0, expected is 64 at least",
+            ),
+        ],
+    )
+    def test_a_setting_that_refuses_good_documents_stops_the_stream(
+        self, index: IndexStore, settings: Mapping[str, Any], told: str
+    ) -> None:
+        index.client.indices.put_settings(index=index.alias, body={"index": settings})
+        with pytest.raises(MisconfiguredError, match=told):
+            _deliver_two(index)
 
     def test_one_field_defined_otherwise_is_named_with_both_definitions(
         self, opensearch_endpoint: str

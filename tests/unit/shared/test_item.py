@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared.change import digest_of
 from shared.event import MAX_VERSION
 from shared.item import (
+    ATTRIBUTE_TYPES,
     IMAGE_ATTRIBUTES,
     KEY,
     TOMBSTONE_ATTRIBUTES,
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 type Value = AttributeValueTypeDef
+
+
+@pytest.mark.parametrize("event_type", ["image.uploaded", "image.deleted"])
+def test_each_attribute_is_of_the_type_that_its_table_is_checked_for(event_type: str) -> None:
+    for name, value in item_from(change("T1", 1, event_type)).items():
+        assert list(value) == [ATTRIBUTE_TYPES[name]], name
 
 
 def test_an_image_is_stored_as_in_the_event() -> None:
