@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING, cast
 
-import pytest
-from botocore.exceptions import ClientError
-
 from lockstep import quarantine
 from lockstep.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Kinesis
@@ -31,20 +28,6 @@ def test_the_first_reason_of_a_quarantined_record_stays() -> None:
     client = cast("S3Client", bucket)
     assert list(quarantine.keys(client, "b")) == [key]
     assert list(quarantine.images(client, "b")) == ["T02680"]
-
-
-def test_a_bucket_lists_all_its_keys_page_by_page() -> None:
-    bucket = S3("b")
-    for number in range(2_500):
-        bucket.put_object(Bucket="b", Key=f"quarantine/{number:04}", Body=b"")
-    bucket.put_object(Bucket="b", Key="redriven/1", Body=b"")
-    found = list(quarantine.keys(cast("S3Client", bucket), "b"))
-    assert found == [f"quarantine/{number:04}" for number in range(2_500)]
-
-
-def test_another_bucket_is_not_there() -> None:
-    with pytest.raises(ClientError, match="NoSuchBucket"):
-        S3("b").put_object(Bucket="c", Key="k", Body=b"")
 
 
 def test_the_real_producer_puts_onto_the_fake_stream() -> None:

@@ -17,6 +17,11 @@ from lockstep.simulation.fakes.line import (
 )
 
 PAGE = 1_000
+_NO_SUCH_BUCKET = "NoSuchBucket: The specified bucket does not exist"
+_NO_SUCH_KEY = "NoSuchKey: The specified key does not exist."
+_PRECONDITION_FAILED = (
+    "PreconditionFailed: At least one of the preconditions you specified did not hold."
+)
 
 
 class _NoSuchKeyError(ClientError):
@@ -48,7 +53,7 @@ class S3:
         def put() -> dict[str, Any]:
             self._insist_on(request)
             if request.get("IfNoneMatch") == "*" and key in self.objects:
-                raise AnswerError(412, "PreconditionFailed")
+                raise AnswerError(412, _PRECONDITION_FAILED)
             if self.objects.get(key, body) != body:
                 self.overwritten.append(key)
             self.objects[key] = bytes(body)
@@ -62,7 +67,7 @@ class S3:
         def got() -> dict[str, Any]:
             self._insist_on(request)
             if request["Key"] not in self.objects:
-                raise AnswerError(404, "NoSuchKey")
+                raise AnswerError(404, _NO_SUCH_KEY)
             body = self.objects[request["Key"]]
             return {"Body": io.BytesIO(body), "ContentLength": len(body)}
 
@@ -87,7 +92,7 @@ class S3:
             prefix = request.get("Prefix", "")
             keys = sorted(one for one in self.objects if one.startswith(prefix) and one > after)
             page = keys[:PAGE]
-            answer: dict[str, Any] = {"Contents": [{"Key": key} for key in page]}
+            answer: dict[str, Any] = {"Contents": [{"Key": key} for key in page]} if page else {}
             if len(keys) > PAGE:
                 answer["NextContinuationToken"] = page[-1]
             return answer
@@ -102,7 +107,7 @@ class S3:
 
     def _insist_on(self, request: dict[str, Any]) -> None:
         if request["Bucket"] != self._bucket:
-            raise AnswerError(404, "NoSuchBucket")
+            raise AnswerError(404, _NO_SUCH_BUCKET)
 
     def _carried(self, operation: str, apply: Any) -> dict[str, Any]:
         try:
@@ -113,7 +118,7 @@ class S3:
             return _cut_off(operation, cut)
         except AnswerError as error:
             raised = client_error(operation, error.status, error.code)
-            if error.code == "NoSuchKey":
+            if error.code == _NO_SUCH_KEY:
                 raise _NoSuchKeyError(raised.response, operation) from error
             raise raised from error
         return answer

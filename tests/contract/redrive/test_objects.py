@@ -1,28 +1,60 @@
-"""The bucket that the unit tests use in memory and the one on S3Proxy keep the same rules."""
+"""The bucket that the unit tests use in memory, the simulation's, and the one on S3Proxy keep the
+same rules.
+"""
 
 import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lockstep.connect import Clients
 from lockstep.local.engines.pins import EngineName
 from lockstep.quarantine.bucket import BucketObjects, Objects
+from lockstep.simulation.fakes.s3 import S3
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack
 from tests.unit.redrive.stand import MemoryObjects
 
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
-@pytest.fixture(params=["memory", "s3"])
-def objects(request: pytest.FixtureRequest, engine: Callable[[EngineName], str]) -> Objects:
-    if request.param == "memory":
-        return MemoryObjects()
+# As many keys as a listing shows at once.
+PAGE = 1_000
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"objects-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def real(bucket: str, engine: Callable[[EngineName], str]) -> "S3Client":
     nowhere = "http://127.0.0.1:9"
     endpoints = Endpoints(nowhere, nowhere, nowhere, engine("s3"))
     stack = Stack(endpoints, "s", "t", "i", "b", LOCAL_REGION, {}, state="none")
-    name = f"objects-{uuid.uuid4().hex[:12]}"
     client = Clients(stack).s3
-    client.create_bucket(Bucket=name)
-    return BucketObjects(client, name)
+    client.create_bucket(Bucket=bucket)
+    return client
+
+
+@pytest.fixture(params=["fake", "s3"])
+def client(request: pytest.FixtureRequest, bucket: str) -> "S3Client":
+    if request.param == "fake":
+        return cast("S3Client", S3(bucket))
+    made: S3Client = request.getfixturevalue("real")
+    return made
+
+
+@pytest.fixture(params=["memory", "fake", "s3"])
+def objects(request: pytest.FixtureRequest, bucket: str) -> Objects:
+    match request.param:
+        case "memory":
+            return MemoryObjects()
+        case "fake":
+            return BucketObjects(cast("S3Client", S3(bucket)), bucket)
+        case _:
+            return BucketObjects(request.getfixturevalue("real"), bucket)
 
 
 def test_what_is_not_there_is_not_there(objects: Objects) -> None:
@@ -39,6 +71,8 @@ def test_a_new_object_never_replaces_one(objects: Objects) -> None:
     assert objects.read("redriven/x.json") == b"third"
     objects.delete("redriven/x.json")
     assert objects.read("redriven/x.json") is None
+    objects.write_new("redriven/x.json", b"")
+    assert objects.read("redriven/x.json") == b""
 
 
 def test_keys_are_listed_under_their_prefix_in_order(objects: Objects) -> None:
@@ -46,3 +80,63 @@ def test_keys_are_listed_under_their_prefix_in_order(objects: Objects) -> None:
         objects.write(key, b"{}")
     assert list(objects.keys("quarantine/")) == ["quarantine/a/2.json", "quarantine/b/1.json"]
     assert objects.read("redriven/first-arrival/a:b/1.json") == b"{}"
+
+
+def test_more_keys_than_a_page_are_listed_each_once(objects: Objects) -> None:
+    keys = [f"quarantine/{number:04}" for number in range(PAGE + 1)]
+    for key in keys:
+        objects.write(key, b"")
+    objects.write("redriven/1", b"")
+    assert list(objects.keys("quarantine/")) == keys
+
+
+def test_a_page_holds_what_is_there_and_nothing_where_nothing_is(
+    client: "S3Client", bucket: str
+) -> None:
+    for number in range(3):
+        client.put_object(Bucket=bucket, Key=f"a/{number}", Body=b"x" * number)
+    there, nothing = (client.list_objects_v2(Bucket=bucket, Prefix=one) for one in ("a/", "b/"))
+    assert [one["Key"] for one in there["Contents"]] == ["a/0", "a/1", "a/2"]
+    assert "NextContinuationToken" not in set(there)
+    assert "Contents" not in set(nothing)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda s3: s3.put_object(Bucket="nowhere", Key="k", Body=b""),
+        lambda s3: s3.get_object(Bucket="nowhere", Key="k"),
+        lambda s3: s3.list_objects_v2(Bucket="nowhere"),
+    ],
+    ids=["put", "get", "list"],
+)
+def test_a_bucket_that_is_not_there_is_said(
+    client: "S3Client", ask: Callable[["S3Client"], object]
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        ask(client)
+    said = {"Code": "NoSuchBucket", "Message": "The specified bucket does not exist"}
+    assert _said(refused.value) == (404, said)
+
+
+def test_an_object_that_is_not_there_is_said(client: "S3Client", bucket: str) -> None:
+    with pytest.raises(client.exceptions.NoSuchKey) as refused:
+        client.get_object(Bucket=bucket, Key="k")
+    said = {"Code": "NoSuchKey", "Message": "The specified key does not exist."}
+    assert _said(refused.value) == (404, said)
+
+
+def test_an_object_that_is_there_already_is_said(client: "S3Client", bucket: str) -> None:
+    client.put_object(Bucket=bucket, Key="k", Body=b"first", IfNoneMatch="*")
+    with pytest.raises(ClientError) as refused:
+        client.put_object(Bucket=bucket, Key="k", Body=b"second", IfNoneMatch="*")
+    said = {
+        "Code": "PreconditionFailed",
+        "Message": "At least one of the preconditions you specified did not hold.",
+    }
+    assert _said(refused.value) == (412, said)
+    assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"first"
+
+
+def _said(error: ClientError) -> tuple[int, object]:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]
