@@ -372,6 +372,7 @@ def choose(
     Raises:
         CannotSettleError: there is no conflict, what is stored has moved on, or what was chosen
             is no event that can go onto the stream.
+        MalformedContentError: what is stored is nothing that any event could say.
     """
     if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id} is no conflict: {case.verdict.why}")

@@ -21,7 +21,7 @@ from lockstep.quarantine.given_up import (
     set_aside,
 )
 from shared.change import Change, Put, change_from
-from shared.event import Event, InvalidEventError, decode, encode
+from shared.event import Event, InvalidEventError, Time, decode, encode
 from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
 from shared.record import MAX_AHEAD_US, Record
 
@@ -370,7 +370,7 @@ def event_in(held: QuarantinedRecord) -> Event:
         type=change.event_type,
         image_id=change.image_id,
         version=change.version,
-        occurred_at=dt.datetime.fromisoformat(change.occurred_at),
+        occurred_at=msgspec.convert(change.occurred_at, Time),
         image=change.image if isinstance(change, Put) else UNSET,
     )
 

@@ -1,5 +1,6 @@
 """Choosing and mending: what wins gets a version that nothing else has, and leaves a trace."""
 
+import datetime as dt
 from typing import Any
 
 import msgspec
@@ -7,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.quarantine.contents import content_of
+from lockstep.quarantine.contents import Content, MalformedContentError, content_of
 from lockstep.redrive import CannotSettleError, Settlement, choose, mend, mending_in, new_version
-from shared.event import decode
+from shared.event import Image, decode
 from tests.builders import ARRIVED_AT, image, image_event, largest
 from tests.unit.redrive.stand import AGE, NOW, Crash, Stand, content
 
@@ -69,6 +70,24 @@ def test_choosing_what_is_stored_where_the_stores_differ_brings_them_together() 
     settle(stand, chosen(stand, "stored"))
     (event,) = stand.stream
     assert (event.version, event.image.name if event.image else "") == (6, "in the table")
+
+
+def test_what_is_stored_with_a_time_that_ends_in_a_small_z_can_be_chosen() -> None:
+    stand = conflict()
+    stand.table["T1"] = Content(5, "2026-11-21T08:00:00z", Image("in the table"))
+    settle(stand, chosen(stand, "stored"))
+    (event,) = stand.stream
+    assert event.occurred_at == dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("occurred_at", ["yesterday", "", "2026-11-21T08:00:00"])
+def test_what_is_stored_with_no_time_at_all_is_told_and_gives_way(occurred_at: str) -> None:
+    stand = conflict()
+    stand.table["T1"] = Content(5, occurred_at, Image("in the table"))
+    with pytest.raises(MalformedContentError, match=r"T1: occurred_at .* `--choose this`"):
+        chosen(stand, "stored")
+    settle(stand, chosen(stand, "this"))
+    assert [event.version for event in stand.stream] == [6]
 
 
 def test_a_conflict_that_is_over_cannot_turn_a_newer_version_back() -> None:
