@@ -27,6 +27,7 @@ from lockstep.quarantine.cases import (
     NeedsChoice,
     NotOursError,
     Ready,
+    TooOld,
     change_in,
     event_in,
     first_arrival_key,
@@ -478,7 +479,8 @@ def mend(
     asked = "version" in said
     said.setdefault("version", old or 1)
     said.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
-    too_old = now - case.arrived_at / 1000 > quarantine_age.total_seconds()
+    age = now - case.arrived_at / 1000
+    too_old = isinstance(case.verdict, TooOld) or age > quarantine_age.total_seconds()
     with _told_of(case):
         mended = decode(msgspec.json.encode(said))
         there = [one for one in stores.contents(mended.image_id).values() if one is not None]

@@ -213,6 +213,16 @@ def test_what_is_too_old_gets_a_new_version_also_when_it_was_no_event(asked: int
     assert settlement.event.version > (asked or 5)
 
 
+def test_what_nobody_knows_the_age_of_gets_a_new_version_too() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 5))
+    stand.objects.kept["redriven/first-arrival/T1/5.json"] = b""
+    settlement = mended(stand, image_event("T1", 5))
+    assert "too old" in settlement.note
+    assert settlement.event is not None
+    assert settlement.event.version == 6
+
+
 @pytest.mark.parametrize("version", [True, 1.5, -1, 2**80, "7", None])
 def test_an_old_version_that_is_none_is_not_taken_over(version: Any) -> None:
     stand = Stand()
