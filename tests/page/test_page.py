@@ -1,5 +1,6 @@
 """The page as people use it: in a real Chromium, over the real handler, engines and records."""
 
+import re
 from urllib.parse import quote_plus
 
 import pytest
@@ -118,6 +119,30 @@ class TestKeyboardAlone:
         name = " ".join(chosen.inner_text().split())
         page.keyboard.press("Enter")
         expect(page.locator(HEADING)).to_contain_text(name)
+
+    def test_what_is_typed_after_a_suggestion_was_chosen_is_what_is_searched_for(
+        self, visit: Visit
+    ) -> None:
+        page = visit.open()
+        page.keyboard.type("tham")
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.type("es barge")
+        page.keyboard.press("Enter")
+        expect(page.locator(HEADING)).to_contain_text("for “thames barge”")
+
+    def test_of_a_new_list_nothing_is_chosen(self, visit: Visit) -> None:
+        page = visit.open()
+        box = page.get_by_role("combobox")
+        page.keyboard.type("tham")
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        expect(box).to_have_attribute("aria-activedescendant", "suggestion-0")
+        with page.expect_response("**/images/suggest?q=thames") as answer:
+            page.keyboard.type("es")
+        answer.value.finished()
+        expect(page.locator("[aria-selected=true]")).to_have_count(0)
+        expect(box).not_to_have_attribute("aria-activedescendant", re.compile("."))
 
     def test_past_the_head_from_result_to_result_into_a_record(self, visit: Visit) -> None:
         page = visit.open("/?q=castle&size=4")
