@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.quarantine.cases import Ready, TooOld
 from lockstep.quarantine.contents import Content, MalformedContentError, content_of
 from lockstep.redrive import CannotSettleError, Settlement, choose, mend, mending_in, new_version
 from shared.event import Image, decode
 from tests.builders import ARRIVED_AT, image, image_event, largest
-from tests.unit.redrive.stand import AGE, NOW, Crash, Stand, content
+from tests.unit.redrive.stand import AGE, DAY, NOW, Crash, Stand, content
 
 STAMP = int(NOW * 1_000_000)
 
@@ -221,6 +222,31 @@ def test_what_nobody_knows_the_age_of_gets_a_new_version_too() -> None:
     assert "too old" in settlement.note
     assert settlement.event is not None
     assert settlement.event.version == 6
+
+
+@pytest.mark.parametrize("record", [BAD, b"\xff"])
+def test_a_mended_record_that_is_set_aside_again_is_as_old_as_it_was_first(record: Any) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key="T1")
+    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    settle(stand, mended(stand, image_event("T1", 5)))
+    stand.set_aside(image_event("T1", 5), position=2, arrived_at=round(stand.now * 1000))
+    assert isinstance(stand.only().verdict, Ready)
+    stand.now += 2 * DAY
+    assert isinstance(stand.only().verdict, TooOld)
+
+
+@pytest.mark.parametrize("asked", [5, 6])
+def test_what_was_mended_under_a_new_version_is_as_old_as_that(asked: int) -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.table["T1"] = content("T1", 5, image=image("other"))
+    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    settle(stand, mended(stand, image_event("T1", asked)))
+    assert [event.version for event in stand.stream] == [6]
+    stand.set_aside(image_event("T1", 6), position=2, arrived_at=round(stand.now * 1000))
+    stand.now += 29 * DAY
+    assert isinstance(stand.only().verdict, Ready)
 
 
 @pytest.mark.parametrize("version", [True, 1.5, -1, 2**80, "7", None])
