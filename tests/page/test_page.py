@@ -65,7 +65,7 @@ class TestSearching:
     def test_a_new_search_keeps_the_filter(self, visit: Visit) -> None:
         page = visit.open("/?tag=castle")
         page.get_by_role("combobox").fill("ruin")
-        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(".chips")).to_contain_text("Tag: castle")
         expect(page.locator(HEADING)).to_contain_text("for “ruin”")
 
@@ -147,6 +147,46 @@ class TestKeyboardAlone:
         expect(page.locator("[aria-selected=true]")).to_have_count(0)
         expect(box).not_to_have_attribute("aria-activedescendant", re.compile("."))
 
+    def test_the_key_that_works_anywhere_is_turned_off_and_on_again(self, visit: Visit) -> None:
+        page = visit.open("/?q=castle&size=4")
+        box = page.get_by_role("combobox")
+        switch = page.get_by_role("button", name="The key / goes to the search box")
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        _tab_to(page, "footer button")
+        page.keyboard.press("Space")
+        expect(switch).to_have_attribute("aria-pressed", "false")
+        page.keyboard.press("/")
+        expect(switch).to_be_focused()
+        assert Axe().run(page).generate_snapshot() == ""
+
+        page = visit.open("/?q=river&size=4")
+        expect(switch).to_have_attribute("aria-pressed", "false")
+        expect(box).not_to_have_attribute("aria-keyshortcuts", "/")
+        _tab_to(page, "footer button")
+        page.keyboard.press("/")
+        expect(switch).to_be_focused()
+
+        page.keyboard.press("Enter")
+        page.reload()
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        expect(box).to_have_attribute("aria-keyshortcuts", "/")
+        _tab_to(page, RESULT)
+        page.keyboard.press("/")
+        expect(box).to_be_focused()
+
+    def test_where_nothing_may_be_kept_the_key_is_off_on_this_page(self, visit: Visit) -> None:
+        visit.page.add_init_script(_NOTHING_IS_KEPT)
+        page = visit.open("/?q=castle&size=4")
+        switch = page.locator("footer button")
+        _tab_to(page, "footer button")
+        page.keyboard.press("Enter")
+        page.keyboard.press("/")
+        expect(switch).to_be_focused()
+        page.reload()
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("combobox").fill("sunrise")
+        expect(page.get_by_role("option").first).to_be_visible()
+
     def test_past_the_head_from_result_to_result_into_a_record(self, visit: Visit) -> None:
         page = visit.open("/?q=castle&size=4")
         page.keyboard.press("Tab")
@@ -173,8 +213,9 @@ class TestKeyboardAlone:
 class TestWithoutScript:
     def test_search_facet_paging_and_record_are_there(self, visiting: Visiting) -> None:
         page = visiting(script="is off").open()
+        expect(page.locator("footer")).to_be_hidden()  # it names the keys that script listens to
         page.get_by_label("Search for images").fill("river")
-        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(HEADING)).to_contain_text("for “river”")
         page.get_by_role("link", name="More images").click()
         expect(page.get_by_role("link", name="First page")).to_be_visible()
@@ -338,6 +379,9 @@ _SHOWS_FOCUS = """() => {
   const at = document.activeElement;
   return at === document.body || shows(at) || shows(at.closest(".card") ?? at);
 }"""
+_NOTHING_IS_KEPT = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("not allowed here", "SecurityError"); }
+})"""
 _OUTLINE = """(one) => {
   const { outlineColor, outlineStyle, outlineWidth, backgroundColor } = getComputedStyle(one);
   return [outlineColor, outlineStyle === "none" ? 0 : parseFloat(outlineWidth), backgroundColor];
