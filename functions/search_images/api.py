@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import OpenSearchException, RequestError
+from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.openapi import document
@@ -109,7 +109,8 @@ class Api:
         add(NotFoundError)(self._not_found)
         add(InvalidParametersError)(_invalid)
         add(InvalidCursorError)(_invalid_cursor)
-        add(TooSlowError)(_too_slow)
+        for slow in (TooSlowError, ConnectionTimeout):
+            add(slow)(_too_slow)
         for kind in (OpenSearchException, ClientError, BotoCoreError):
             add(kind)(self._unavailable)
         # What the index does not understand is a mistake of ours, like any other exception.
@@ -207,5 +208,5 @@ def _invalid_cursor(error: InvalidCursorError) -> Answer:
     return _invalid(InvalidParametersError(ParameterProblem("cursor", str(error))))
 
 
-def _too_slow(_: TooSlowError) -> Answer:
-    return unavailable("that takes too long: ask for less")
+def _too_slow(_: Exception) -> Answer:
+    return unavailable("that takes too long: ask for less, or try again later")

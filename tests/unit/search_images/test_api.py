@@ -155,8 +155,11 @@ def test_an_index_that_does_not_answer_is_a_503_that_says_when_to_come_back(
     assert str(error) not in str(found)
 
 
-def test_an_index_that_takes_too_long_is_a_503() -> None:
-    answer = ask("/images?q=a", index=Index(NOTHING | {"timed_out": True}))
+@pytest.mark.parametrize(
+    "late", [NOTHING | {"timed_out": True}, opensearch.ConnectionTimeout("TIMEOUT", "", OSError())]
+)
+def test_an_index_that_takes_too_long_is_a_503(late: Any) -> None:
+    answer = ask("/images?q=a", index=Index(late))
     assert "takes too long" in problem(answer, 503)["detail"]
 
 
