@@ -6,6 +6,7 @@ the script that stand in the file, by their hashes, and nothing else.
 """
 
 import base64
+import datetime as dt
 import hashlib
 import html
 import re
@@ -42,7 +43,7 @@ from functions.search_images.ways import (
     value_of,
     without,
 )
-from shared.event import Image
+from shared.event import Image, Time
 
 # Beside the name: enough to tell one image from another, few enough to read in passing.
 ROWS_OF_HIGHLIGHTS = 4
@@ -230,8 +231,19 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
         name=marked(hit.name_html),
         url=hit.url,
         rows=_rows(hit),
-        foot=[part for part in (hit.image_id, size, (hit.taken_at or "")[:4]) if part],
+        foot=[part for part in (hit.image_id, size, _year(hit)) if part],
     )
+
+
+def _year(hit: Hit) -> str:
+    """The year it was taken in, of UTC, as in filters and facets: whoever narrows sees that year.
+
+    The record tells the time as it was given, with its zone.
+    """
+    try:
+        return f"{msgspec.convert(hit.taken_at, Time).astimezone(dt.UTC).year:04}"
+    except (msgspec.ValidationError, OverflowError):
+        return ""
 
 
 def _rows(hit: Hit) -> list[Row]:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from functions.search_images.parameters import OWN
+from functions.search_images.parameters import MOST_VALUES, OWN
 from functions.search_images.search import Count, SearchResult
 
 # A request's parameters: names and values, in order.
@@ -79,14 +79,15 @@ def alike(name: str, value: str) -> str | None:
 
 
 def facets(pairs: Pairs, found: SearchResult) -> Iterator[Facet]:
-    """What the images found may be narrowed to; facets without a value are left out."""
+    """What the images found may be narrowed to; facets without a way are left out."""
     for label, counts, names in (
         ("Tags", found.facets.tags, ("tag",)),
         ("Type", found.facets.content_type, ("content_type",)),
         ("Uploaded by", found.facets.uploaded_by, ("uploaded_by",)),
         ("Year", found.facets.year, YEAR),
     ):
-        if links := [_choice(pairs, names, one) for one in counts if _can_be_chosen(one.value)]:
+        ways = (_choice(pairs, names, one) for one in counts if _can_be_chosen(one.value))
+        if links := [way for way in ways if way is not None]:
             yield Facet(label, links)
 
 
@@ -121,13 +122,17 @@ def _can_be_chosen(value: str) -> bool:
     return bool(value.strip()) and len(value) <= LONGEST_CHOICE
 
 
-def _choice(pairs: Pairs, names: Sequence[str], one: Count) -> Link:
-    """The way to what has this value; the way back, where that is what is asked for."""
+def _choice(pairs: Pairs, names: Sequence[str], one: Count) -> Link | None:
+    """The way to what has this value; the way back, where that is what is asked for.
+
+    There is none where no more values are taken.
+    """
     these = [(name, one.value) for name in names]
     if all(this in pairs for this in these):
-        return Link(
-            one.value, href(pair for pair in pairs if pair not in these), one.count, current=True
-        )
+        back = href(pair for pair in pairs if pair not in these)
+        return Link(one.value, back, one.count, current=True)
     # Of tags there may be several, of years there is one.
     others = without(pairs, *names) if names == YEAR else pairs
+    if sum(name in names for name, _ in others) >= MOST_VALUES:
+        return None
     return Link(one.value, href([*others, *these]), one.count)
