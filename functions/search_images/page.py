@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from markupsafe import Markup, escape
 from msgspec import UNSET, UnsetType
 
 from functions.search_images.parameters import OWN
+from functions.search_images.problem import ParameterProblem
 from functions.search_images.record import Record
 from functions.search_images.search import Hit, SearchResult
 from functions.search_images.ways import (
@@ -156,16 +157,21 @@ def record_page(pairs: Pairs, record: Record) -> str:
     )
 
 
-def problem_page(pairs: Pairs, status: HTTPStatus, detail: str) -> str:
+def problem_page(
+    pairs: Pairs, status: HTTPStatus, detail: str, errors: Sequence[ParameterProblem] = ()
+) -> str:
     """Why there is nothing to see, and what to do.
 
     Args:
         pairs: the request.
         status: of the answer.
         detail: what is wrong with the request, when it is the request.
+        errors: the same by parameter. The next search is without these, but for its words.
     """
     title, advice = _PROBLEMS.get(status, (status.phrase, detail))
-    return _render("problem", pairs, title=title, advice=advice or detail)
+    lines = [f"{one.parameter}: {one.detail}" for one in errors] or [advice or detail]
+    wrong = {one.parameter for one in errors} - {TEXT}
+    return _render("problem", without(pairs, *wrong), title=title, advice=lines)
 
 
 def on_the_web(url: object) -> bool:
