@@ -10,13 +10,15 @@ straight to the index: the table has it already, and would tell nobody of it a s
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import batched
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
 
+from lockstep.outbox import Outgoing
 from lockstep.producer import outgoing
 from lockstep.quarantine.bucket import Objects, redriven_key
 from lockstep.quarantine.cases import (
@@ -31,6 +33,7 @@ from lockstep.quarantine.cases import (
     judge,
     read_record,
     records_of,
+    said_in,
     state_of,
 )
 from lockstep.quarantine.contents import Stores, content_of
@@ -138,7 +141,7 @@ class Redrive:
     def __init__(
         self,
         objects: Objects,
-        put: Callable[[Iterable[Event]], object],
+        put: Callable[[Iterable[Event | Outgoing]], object],
         consumers: Mapping[str, str],
         *,
         time: Time,
@@ -195,6 +198,7 @@ class Redrive:
             if rate is not None:
                 self._wait_until(began + redriven / rate)
             settling: list[tuple[Settlement, dict[str, bytes]]] = []
+            sending: list[Outgoing] = []
             for case in chunk:
                 bodies = self._bodies(case)
                 if not bodies:
@@ -213,11 +217,12 @@ class Redrive:
                 else:
                     event = event_in(held)
                     self._note_arrival(case, event)
+                    # As it came: encoded anew, the largest could be too large (its times grow).
+                    sending.append(Outgoing(event.image_id, said_in(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
-            events = [one.event for one, _ in settling if one.event is not None]
-            if events:
-                self._put(events)
-                put += len(events)
+            if sending:
+                self._put(sending)
+                put += len(sending)
             for settlement, bodies in settling:
                 objects += self._move(settlement, bodies)
                 redriven += 1
@@ -365,15 +370,17 @@ def choose(
         now: in seconds since 1970.
 
     Raises:
-        CannotSettleError: there is no conflict, or what is stored has moved on.
+        CannotSettleError: there is no conflict, what is stored has moved on, or what was chosen
+            is no event that can go onto the stream.
     """
     if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id} is no conflict: {case.verdict.why}")
-    this = content_of(decode(record))
     found = stores.contents(case.image_id)
     there = [content for content in found.values() if content is not None]
     newest = max((content.version for content in there), default=0)
     if what == "this":
+        with _told_of(case):
+            this = content_of(decode(record))
         if len(there) == len(found) and all(content.same_as(this) for content in there):
             return Settlement(case, "chose_this", None, "both stores say this already")
         if newest > case.version:
@@ -384,6 +391,8 @@ def choose(
             )
         version = new_version(max(newest, case.version), now)
         event = this.event(case.image_id, version)
+        with _told_of(case):
+            outgoing(event, now)
         return Settlement(case, "chose_this", event, f"this content, as version {version}")
     if not there:
         raise CannotSettleError(f"{case.id}: nothing is stored: `--choose this`")
@@ -399,8 +408,20 @@ def choose(
             f"{case.id}: only the index holds the image: `--choose this`, or see `lockstep audit`"
         )
     version = new_version(max(newest, case.version), now)
+    event = chosen.event(case.image_id, version)
+    with _told_of(case):
+        outgoing(event, now)
     note = f"the stores differ: the table's content, as version {version}"
-    return Settlement(case, "chose_stored", chosen.event(case.image_id, version), note)
+    return Settlement(case, "chose_stored", event, note)
+
+
+@contextmanager
+def _told_of(case: Case) -> Iterator[None]:
+    """Turns the reason why an event is none into one why its case cannot be settled so."""
+    try:
+        yield
+    except InvalidEventError as invalid:
+        raise CannotSettleError(f"{case.id}: {invalid}") from None
 
 
 class Mending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -457,7 +478,7 @@ def mend(
     said.setdefault("version", old or 1)
     said.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
     too_old = now - case.arrived_at / 1000 > quarantine_age.total_seconds()
-    try:
+    with _told_of(case):
         mended = decode(msgspec.json.encode(said))
         there = [one for one in stores.contents(mended.image_id).values() if one is not None]
         newest = max((content.version for content in there), default=0)
@@ -484,8 +505,6 @@ def mend(
         version = new_version(above or None, now)
         renewed = msgspec.structs.replace(mended, version=version)
         outgoing(renewed, now)
-    except InvalidEventError as invalid:
-        raise CannotSettleError(f"{case.id}: {invalid}") from None
     return Settlement(case, "mended", renewed, f"as version {version}: {why}")
 
 

@@ -417,10 +417,12 @@ def judge(
             f"it came {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}: a "
             "tombstone that should stop it may be purged"
         )
-    ahead = event.version - int(now.timestamp() * 1_000_000) - MAX_AHEAD_US
-    if ahead > 0:
+    # In whole milliseconds, as the stream will say when it came.
+    soonest_ms = -((MAX_AHEAD_US - event.version) // 1000)
+    ahead_ms = soonest_ms - int(now.timestamp() * 1000)
+    if ahead_ms > 0:
         try:
-            until = (now + dt.timedelta(microseconds=ahead)).isoformat()
+            until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()
         except OverflowError:
             return NeedsMending(f"version {event.version} is no time that comes")
         return Waits(f"version {event.version} is more than a day ahead, until {until}", until)

@@ -59,7 +59,7 @@ def test_an_exact_title_is_the_first_hit(images: Images, text: str, image_id: st
     assert images.ids(text)[0] == image_id
 
 
-def test_every_title_that_is_unique_is_the_first_hit(images: Images) -> None:
+def test_a_title_that_is_unique_is_the_first_hit_a_hundred_tried(images: Images) -> None:
     by_name: dict[str, list[str]] = {}
     for line in RECORDS.read_bytes().splitlines():
         record = msgspec.json.decode(line)

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from lockstep.producer import PutReport, StreamRefusedError
-from lockstep.quarantine.cases import Wanted
-from tests.builders import ARRIVED_AT, image, image_event, kinesis_record
+from lockstep.quarantine.cases import Waits, Wanted
+from shared.event import MAX_EVENT_BYTES, decode, encode
+from shared.record import MAX_AHEAD_US
+from tests.builders import ARRIVED_AT, image_event, kinesis_record, largest
 from tests.unit.redrive.stand import (
     AGE,
     DAY,
@@ -242,8 +244,26 @@ def test_a_document_of_another_function_is_passed_over() -> None:
     assert "none of this stack's" in unreadable.why
 
 
-def test_a_record_of_the_largest_size_goes_back() -> None:
+def test_a_record_of_the_largest_size_goes_back_as_it_came_and_holds_up_no_other() -> None:
     stand = Stand()
-    large = image_event("T1", image=image("x", description="é" * 16_000, tags=["t" * 8000] * 20))
-    stand.set_aside(large)
+    large = largest("T1", occurred_at="2026-11-21T08:00:00.1Z")
+    assert len(encode(decode(large))) > MAX_EVENT_BYTES
+    stand.set_aside(large, partition_key="T1", position=1)
+    stand.set_aside(image_event("T2"), position=2)
+    assert stand.apply().redriven == 2
+    assert {record.image_id for record in stand.sent} == {"T1", "T2"}
+    assert large in [record.data for record in stand.sent]
+
+
+def test_what_is_ready_is_ready_for_the_stream_also_within_a_millisecond() -> None:
+    stand = Stand()
+    stand.now = NOW + 0.0009
+    version = int(NOW * 1_000_000) + MAX_AHEAD_US
+    stand.set_aside(image_event("T1", version), position=1)
+    stand.set_aside(image_event("T2", version + 1), position=2)
+    assert states(stand.find()) == {"T1": "Ready", "T2": "Waits"}
+    assert stand.apply().redriven == 1
+    waits = stand.only().verdict
+    assert isinstance(waits, Waits)
+    stand.now = dt.datetime.fromisoformat(waits.until).timestamp()
     assert stand.apply().redriven == 1

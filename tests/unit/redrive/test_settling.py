@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.quarantine.contents import content_of
 from lockstep.redrive import CannotSettleError, Settlement, choose, mend, mending_in, new_version
-from tests.builders import ARRIVED_AT, image, image_event
+from shared.event import decode
+from tests.builders import ARRIVED_AT, image, image_event, largest
 from tests.unit.redrive.stand import AGE, NOW, Crash, Stand, content
 
 STAMP = int(NOW * 1_000_000)
@@ -88,6 +90,19 @@ def test_choosing_this_again_after_a_crash_puts_nothing_twice() -> None:
     stand.table["T1"] = stand.index["T1"] = content("T1", 6, image=image("this"))
     settle(stand, chosen(stand, "this"))
     assert (len(stand.stream), stand.under("quarantine/")) == (1, [])
+
+
+def test_what_is_chosen_and_is_too_large_for_the_stream_is_told() -> None:
+    stand = Stand()
+    # A version with a digit more, and a time with five.
+    large = largest("T1", version=9, occurred_at="2026-11-21T08:00:00.1Z")
+    stand.set_aside(large, partition_key="T1", reason="conflict")
+    stand.index["T1"] = content("T1", 9)
+    with pytest.raises(CannotSettleError, match="too_large"):
+        chosen(stand, "this")
+    stand.table["T1"] = content_of(decode(large))
+    with pytest.raises(CannotSettleError, match="too_large"):
+        chosen(stand, "stored")
 
 
 def test_only_conflicts_are_chosen_about() -> None:
