@@ -27,6 +27,7 @@ from lockstep.quarantine.cases import (
     NeedsChoice,
     NotOursError,
     Ready,
+    TooOld,
     change_in,
     event_in,
     first_arrival_key,
@@ -126,13 +127,15 @@ class CannotSettleError(Exception):
 class Settlement(msgspec.Struct, frozen=True):
     """How one case is to be settled: by this event, or, where it is None, by nothing more.
 
-    `note` says to a person what comes of it.
+    `note` says to a person what comes of it. `first_came` is when the event first came, in
+    milliseconds since 1970; None where its version is new, and so is the event.
     """
 
     case: Case
     how: How
     event: Event | None
     note: str
+    first_came: int | None = None
 
 
 class Redrive:
@@ -216,7 +219,7 @@ class Redrive:
                         continue
                 else:
                     event = event_in(held)
-                    self._note_arrival(case, event)
+                    self._note_arrival(event, case.arrived_at)
                     # As it came: encoded anew, the largest could be too large (its times grow).
                     sending.append(Outgoing(event.image_id, said_in(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
@@ -254,8 +257,8 @@ class Redrive:
                 moved_meanwhile += 1
                 continue
             if one.event is not None:
-                if one.event.version == one.case.version:
-                    self._note_arrival(one.case, one.event)
+                if one.first_came is not None:
+                    self._note_arrival(one.event, one.first_came)
                 self._put([one.event])
                 put += 1
             objects += self._move(one, bodies)
@@ -323,8 +326,8 @@ class Redrive:
                 return None
         return held
 
-    def _note_arrival(self, case: Case, event: Event) -> None:
-        noted = msgspec.json.encode(FirstArrival(case.arrived_at))
+    def _note_arrival(self, event: Event, arrived_at: int) -> None:
+        noted = msgspec.json.encode(FirstArrival(arrived_at))
         self._objects.write_new(first_arrival_key(event), noted)
 
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
@@ -372,6 +375,7 @@ def choose(
     Raises:
         CannotSettleError: there is no conflict, what is stored has moved on, or what was chosen
             is no event that can go onto the stream.
+        MalformedContentError: what is stored is nothing that any event could say.
     """
     if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id} is no conflict: {case.verdict.why}")
@@ -477,7 +481,8 @@ def mend(
     asked = "version" in said
     said.setdefault("version", old or 1)
     said.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
-    too_old = now - case.arrived_at / 1000 > quarantine_age.total_seconds()
+    age = now - case.arrived_at / 1000
+    too_old = isinstance(case.verdict, TooOld) or age > quarantine_age.total_seconds()
     with _told_of(case):
         mended = decode(msgspec.json.encode(said))
         there = [one for one in stores.contents(mended.image_id).values() if one is not None]
@@ -488,17 +493,19 @@ def mend(
             return Settlement(case, "mended", None, note)
         this = content_of(mended)
         ahead = mended.version > int(now * 1_000_000) + MAX_AHEAD_US
+        is_new = mended.version > (old or mended.version)
         if not asked and old is None:
             why = "its version is not known"
         elif any(one.version == mended.version and not one.same_as(this) for one in there):
             why = f"version {mended.version} is taken by other content"
-        elif too_old and mended.version <= (old or mended.version):
+        elif too_old and not is_new:
             why = f"version {mended.version} is too old"
         elif ahead and not asked:
             why = f"version {mended.version} is too far ahead"
         else:
             outgoing(mended, now)
-            return Settlement(case, "mended", mended, f"as version {mended.version}")
+            first_came = None if is_new else case.arrived_at
+            return Settlement(case, "mended", mended, f"as version {mended.version}", first_came)
         # A version too far ahead says no more than that versions are stamps here.
         said_before = _FIRST_STAMP if ahead else mended.version
         above = newest if not asked and old is None else max(newest, said_before)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from shared.change import Change, change_from
+from shared.change import Change, Purge, change_from
 from shared.event import MAX_EVENT_BYTES, Event, decode
 from shared.item import KEY, Item, item_from
 from shared.record import Record, from_lambda
@@ -178,3 +178,8 @@ def change(
     """What a valid event means for a store."""
     event = image_event(image_id, version, event_type, **fields)
     return change_from(decoded(event), record(event), horizon=HORIZON)
+
+
+def purge_of(tombstone: Change) -> Purge:
+    """What takes this tombstone out of the index again."""
+    return Purge(**msgspec.structs.asdict(tombstone))

@@ -23,7 +23,9 @@ from lockstep.audit.repair import (
     brake,
 )
 from lockstep.commands.endings import Refusal
+from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import (
+    at_most_is_said,
     at_most_option,
     connected,
     json_option,
@@ -53,7 +55,13 @@ _WORDS: dict[Action, str] = {
 @stack_options
 @json_option
 @click.option("--values", is_flag=True, help="Compare every field, not only version and digest.")
-@click.option("--report", type=click.File("wb"), help="Write each difference there (NDJSON).")
+@click.option(
+    "--report",
+    "report_file",
+    type=WRITTEN,
+    metavar="FILE",
+    help="Write each difference there (NDJSON).",
+)
 @click.option(
     "--sample",
     type=click.IntRange(1, 10_000),
@@ -85,7 +93,7 @@ def audit_command(
     state: Path,
     *,
     values: bool,
-    report: BinaryIO | None,
+    report_file: Path | None,
     sample: int | None,
     since: dt.datetime | None,
     rate: float | None,
@@ -101,7 +109,10 @@ def audit_command(
         raise click.UsageError("--apply does what --repair shows: say both")
     if repair and sample is not None:
         raise click.UsageError("--sample looks at some images only: leave it out to --repair")
+    if not repair and at_most_is_said():
+        raise click.UsageError("--at-most is for what --repair shows: say both")
     system = connected(name, state)
+    report = opened(report_file) if report_file else None
     options = AuditOptions(
         values=values, since=since, rate=rate, within=within, watermark=watermark
     )

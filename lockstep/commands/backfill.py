@@ -1,14 +1,16 @@
 """`lockstep import`: images that were never on the stream."""
 
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 import msgspec
 
 from lockstep.backfill import Backfilled, Point, Refused, SourceError, sources
-from lockstep.commands.endings import INTERRUPTED, NO
+from lockstep.commands.endings import NO
+from lockstep.commands.files import WRITTEN, is_read, opened
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.converters import load_mapping
 from lockstep.terminal import answers, notes, print_json, print_table, printable
@@ -19,6 +21,12 @@ _WORDS = {
     "newer_there": "a newer version is there",
 }
 
+# Of the lines that it was at, it is not known what is on the stream.
+_AGAIN = (
+    "; perhaps some of the next lines are put, too: run it again; what is in the table by then is "
+    "left alone, and with --resume what is on the stream is passed over"
+)
+
 
 @click.command("import")
 @click.argument("source")
@@ -28,7 +36,9 @@ _WORDS = {
 @click.option("--replace", is_flag=True, help="Also images that are there, or were deleted.")
 @click.option(
     "--refused",
-    type=click.File("wb"),
+    "refused_file",
+    type=WRITTEN,
+    metavar="FILE",
     help="Keep each line there that is no image, as it was.",
 )
 @click.option(
@@ -45,7 +55,7 @@ def import_command(
     *,
     mapping: str | None,
     replace: bool,
-    refused: BinaryIO | None,
+    refused_file: Path | None,
     resume: Path | None,
     applies: bool,
     as_json: bool,
@@ -55,47 +65,77 @@ def import_command(
     One image a line (NDJSON, or gzip of it); s3://BUCKET/FOLDER/ means all in it. An image that
     the table has is left alone. Exit code 1: some lines were no images; all others are put.
     """
+    _keep_apart(refused_file, (source, mapping, resume))
     converter = load_mapping(mapping) if mapping else None
     system = connected(name, state)
     after = _resumed(resume) if resume else None
-    told: list[Refused] = []
-
-    def on_refused(one: Refused, text: bytes) -> None:
-        notes.print(f"{one.source}:{one.line}: {one.reason}: {printable(one.detail)}")
-        if refused is not None:
-            refused.write(text.rstrip(b"\r\n") + b"\n")
-        if as_json:
-            told.append(one)
-
+    refused = opened(refused_file, goes_on=after is not None) if refused_file else None
     with notes.status("importing") as line:
-
-        def on_step(reached: Point, done: Backfilled) -> None:
-            line.update(f"importing: {done.new + done.replaced:,} images, at {reached.source}")
-            if resume is not None and applies:
-                _keep(resume, reached)
-
+        told = _Told(refused, resume if applies else None, line.update, lists=as_json)
         backfill = system.backfill(
             mapping=converter,
             replace=replace,
             apply=applies,
-            on_refused=on_refused,
-            on_step=on_step,
+            on_refused=told.refuse,
+            on_step=told.step,
         )
         try:
             done = backfill.run(sources(source, lambda: system.clients.s3), after)
-        except KeyboardInterrupt:
-            notes.print(
-                "interrupted: run it again; what is in the table by then is left alone, and with "
-                "--resume what is on the stream is passed over"
-            )
-            sys.exit(INTERRUPTED)
+        except BaseException as error:
+            so_far = told.so_far
+            if as_json:
+                print_json(_as_json(so_far, told.refused) | {"ended": _why(error)})
+            elif so_far != Backfilled(0, 0, {}, 0):
+                counted = _counted(so_far, applies=applies)
+                notes.print(f"not finished: {counted}{_AGAIN if applies else ''}")
+            raise
     if resume is not None and applies:
         resume.unlink(missing_ok=True)
     if as_json:
-        print_json(msgspec.structs.asdict(done) | {"refused": told})
+        print_json(_as_json(done, told.refused))
     else:
         show_backfill(done, applies=applies)
     sys.exit(NO if done.refused else 0)
+
+
+class _Told:
+    """What an import tells while it runs, and what it has told so far."""
+
+    def __init__(
+        self,
+        kept: BinaryIO | None,
+        point: Path | None,
+        tell: Callable[[str], None],
+        *,
+        lists: bool,
+    ) -> None:
+        self.refused: list[Refused] = []
+        self._lists = lists
+        self._count = 0
+        self._kept = kept
+        self._point = point
+        self._tell = tell
+        self._on_stream = Backfilled(0, 0, {}, 0)
+
+    def refuse(self, one: Refused, text: bytes) -> None:
+        self._count += 1
+        if self._lists:
+            self.refused.append(one)
+        notes.print(f"{one.source}:{one.line}: {one.reason}: {printable(one.detail)}")
+        if self._kept is not None:
+            self._kept.write(text.rstrip(b"\r\n") + b"\n")
+
+    def step(self, reached: Point, done: Backfilled) -> None:
+        self._on_stream = done
+        self._tell(f"importing: {done.new + done.replaced:,} images, at {reached.source}")
+        if self._kept is not None:
+            self._kept.flush()  # it goes on behind these lines
+        if self._point is not None:
+            _keep(self._point, reached)
+
+    @property
+    def so_far(self) -> Backfilled:
+        return msgspec.structs.replace(self._on_stream, refused=self._count)
 
 
 def show_backfill(done: Backfilled, *, applies: bool) -> None:
@@ -103,12 +143,29 @@ def show_backfill(done: Backfilled, *, applies: bool) -> None:
     if done.left:
         rows = [[_WORDS[fate], f"{count:,}"] for fate, count in done.left.items()]
         print_table(["left alone", " images"], rows)
-    verb = "put" if applies else "would be put"
-    answers.print(
-        f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.refused:,} refused"
-    )
+    answers.print(_counted(done, applies=applies))
     if not applies and done.new + done.replaced:
         answers.print("`--apply` does it")
+
+
+def _counted(done: Backfilled, *, applies: bool) -> str:
+    verb = "put" if applies else "would be put"
+    return f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.refused:,} refused"
+
+
+def _as_json(done: Backfilled, told: Sequence[Refused]) -> dict[str, Any]:
+    return msgspec.structs.asdict(done) | {"refused": told}
+
+
+def _why(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+
+
+def _keep_apart(refused: Path | None, reads: Iterable[str | Path | None]) -> None:
+    """What is read is not written over."""
+    for read in reads:
+        if refused is not None and read is not None and is_read(refused, str(read)):
+            raise click.UsageError(f"--refused {refused}: that is read: name another file")
 
 
 def _resumed(file: Path) -> Point | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import click
+from click.core import ParameterSource
 
 from lockstep.stack import StackNotFoundError, read_deployed, read_local
 from lockstep.system import System
@@ -64,16 +65,26 @@ def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     )
 
 
+def at_most_is_said() -> bool:
+    """Whether the user said a share, and not the default."""
+    source = click.get_current_context().get_parameter_source("at_most")
+    return source is not ParameterSource.DEFAULT
+
+
 def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
     if text is None:
         return None
+    now = dt.datetime.now(dt.UTC)
     if age := _AGE.fullmatch(text):
-        return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return now - dt.timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter("write 7d, 12h, 30m, or a time as 2026-11-21T08:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    if moment > now:
+        raise click.BadParameter(f"{text} is yet to come, now being {now:%Y-%m-%dT%H:%M} UTC")
+    return moment
 
 
 def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:

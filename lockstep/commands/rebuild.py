@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from lockstep.commands.audit import ROWS, show_audit
+from lockstep.commands.endings import INTERRUPTED
 from lockstep.commands.options import (
     at_most_option,
     connected,
@@ -16,7 +17,7 @@ from lockstep.commands.options import (
 from lockstep.commands.progress import counting
 from lockstep.rebuild.rebuild import Options, Plan, Rebuild, Rebuilt
 from lockstep.stack import FUNCTION_TIMEOUT
-from lockstep.terminal import answers, print_json, print_table, printable
+from lockstep.terminal import answers, notes, print_json, print_table, printable
 
 PATIENCE_SECONDS = 600.0
 
@@ -80,7 +81,7 @@ def rebuild_command(
         if as_json:
             print_json(plan)
         else:
-            show_plan(plan)
+            show_plan(plan, drops=drop_old)
         return
     options = Options(at_most=at_most, settle=settle, patience=wait, drop_old=drop_old)
     done = rebuilt(rebuild, options)
@@ -104,10 +105,14 @@ def rebuilt(rebuild: Rebuild, options: Options) -> Rebuilt:
                 progress.reset(task, description=step, total=total)
             progress.update(task, completed=count)
 
-        return rebuild.run(options, tell)
+        try:
+            return rebuild.run(options, tell)
+        except KeyboardInterrupt:
+            notes.print("interrupted: the same command goes on where it was")
+            sys.exit(INTERRUPTED)
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: Plan, *, drops: bool) -> None:
     """What would be done, as a person reads it."""
     print_table(
         ["store", " entries"], [["table", f"{plan.table:,}"], [plan.live, f"{plan.documents:,}"]]
@@ -117,15 +122,24 @@ def show_plan(plan: Plan) -> None:
     if len(plan.differences) > ROWS:
         answers.print(f"not of this release: {len(plan.differences) - ROWS:,} more")
     answers.print(_STAGES[plan.stage].format(index=plan.index, old=plan.replaces))
-    answers.print("`--apply` does it")
+    if drops:
+        answers.print(f"{plan.replaces}, and any kept before it, would be deleted if all is equal")
+    else:
+        answers.print(f"{plan.replaces} would be kept (`--drop-old` deletes it)")
+    match plan.worker_is:
+        case "at_work":
+            answers.print(f"{plan.worker} is at it: let it end, or end it before `--apply`")
+        case "unknown":
+            answers.print(f"{plan.worker} may be at it: `--apply` watches for that first")
+        case _:
+            answers.print("`--apply` does it")
 
 
 _STAGES = {
-    "begin": "{index} would be filled, read in place of {old}, which would be kept",
+    "begin": "{index} would be filled, and read in place of {old}",
     "go_on": "{index} is half filled: it would be gone on with, and read in place of {old}",
     "finish": "{index} is read since a rebuild was interrupted: {old} would be gone through again",
-    "repeat": "{index} has replaced {old}, which is kept (`--drop-old`): it would be gone "
-    "through again",
+    "repeat": "{index} has replaced {old}, which would be gone through again",
 }
 
 

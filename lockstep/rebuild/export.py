@@ -145,7 +145,7 @@ class Export:
         try:
             body = BucketObjects(self._client, self._bucket).read(key)
         except _UNREADABLE as error:
-            raise StoreUnreadableError(f"s3://{self._bucket}/{key}: {error!r}") from error
+            raise StoreUnreadableError(f"s3://{self._bucket}/{key}: {_said(error)}") from error
         if body is None:
             message = f"s3://{self._bucket}/{key} is not there: is the export complete?"
             raise ExportError(message)
@@ -164,7 +164,7 @@ class Export:
                 digest.update(chunk)
                 copy.write(chunk)
         except _UNREADABLE as error:
-            raise StoreUnreadableError(f"{self.name}: {error!r}") from error
+            raise StoreUnreadableError(f"{self.name}: {_said(error)}") from error
         if base64.b64encode(digest.digest()).decode() != file.md5_checksum:
             raise self._damaged(file, "it is not what its checksum says")
         copy.seek(0)
@@ -183,6 +183,10 @@ class Export:
 
     def _damaged(self, file: _File, why: str) -> StoreUnreadableError:
         return StoreUnreadableError(f"{self.name}: {file.data_file_s3_key}: {why}")
+
+
+def _said(error: Exception) -> str:
+    return f"an answer without {error}" if isinstance(error, KeyError) else str(error)
 
 
 class _Line(msgspec.Struct, frozen=True, rename="pascal"):

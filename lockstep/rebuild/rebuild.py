@@ -20,7 +20,7 @@ from lockstep.rebuild.carry import Carrier, Origin
 from lockstep.rebuild.indices import Indices, Note, View
 from lockstep.rebuild.items import Items
 from lockstep.rebuild.ledger import Ledger
-from lockstep.rebuild.worker import Worker
+from lockstep.rebuild.worker import Fate, Worker, fate
 from shared.sink import MisconfiguredError, Sink
 
 # The new index is switched to once a look at what is new in the old one takes no longer; or once
@@ -90,7 +90,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     `stage`: `begin` a new index, `go_on` filling one, `finish` after the switch, or `repeat` that,
     where the live index is of this release and the old one is still kept. `differences` says where
-    the live index is not as this release has it.
+    the live index is not as this release has it. `worker` is who began, and `worker_is` what has
+    become of them, where that is not over.
     """
 
     stage: Stage
@@ -100,6 +101,8 @@ class Plan(msgspec.Struct, frozen=True):
     differences: Sequence[str]
     table: int
     documents: int
+    worker: str | None = None
+    worker_is: Fate | None = None
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -178,6 +181,7 @@ class Rebuild:
         """
         view = self._indices.look()
         stage, index, replaces = self._stage(view)
+        note = view.numbered.get(index) if stage in {"go_on", "finish"} else None
         return Plan(
             stage=stage,
             live=view.live,
@@ -186,6 +190,8 @@ class Rebuild:
             differences=view.differences,
             table=self._parts.items.about(),
             documents=self._parts.index(view.live).about(),
+            worker=None if note is None else str(note.worker),
+            worker_is=None if note is None else fate(note.worker),
         )
 
     def abandon(self, *, apply: bool) -> Sequence[str]:

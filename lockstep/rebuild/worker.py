@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 import psutil
 
+Fate = Literal["at_work", "gone", "unknown"]
+
 
 class Worker(msgspec.Struct, frozen=True):
     """A process; its start, in seconds since 1970, tells it from a later one of the same id."""
@@ -25,7 +27,7 @@ def this_worker() -> Worker:
     return Worker(socket.gethostname(), pid, psutil.Process(pid).create_time())
 
 
-def fate(worker: Worker) -> Literal["at_work", "gone", "unknown"]:
+def fate(worker: Worker) -> Fate:
     """What has become of a worker; of one on another machine it is not known."""
     if worker.host != socket.gethostname():
         return "unknown"

@@ -56,12 +56,12 @@ def simulate_command(
             commit=str(runs),
             progress=lambda done: line.update(f"simulating: {done:,} of {histories:,} histories"),
         )
-    if kept is not None:
-        record.add(kept, report, dt.datetime.now(dt.UTC).date())
     if as_json:
         print_json(report)
     else:
         show(report)
+    if kept is not None:
+        record.add(kept, report, dt.datetime.now(dt.UTC).date())
     sys.exit(0 if report.succeeded else 1)
 
 
@@ -70,6 +70,7 @@ def _next_seed(kept: Path, seed: int | None) -> int:
     if seed is not None:
         raise click.UsageError(f"--seed: {kept} says which comes next")
     try:
+        record.check_writable(kept)
         return record.standing(kept).last + 1
     except record.RecordError as error:
         raise click.UsageError(str(error)) from error

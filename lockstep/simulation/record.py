@@ -54,6 +54,21 @@ def standing(file: Path) -> Standing:
     return Standing(_number(found["last"]), _number(found["total"]))
 
 
+def check_writable(file: Path) -> None:
+    """Return if a run can be written down there; leaves the file as it is.
+
+    Raises:
+        RecordError: it cannot.
+    """
+    new = not file.exists()
+    try:
+        file.open("a").close()
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror}: name another file") from error
+    if new:
+        file.unlink()
+
+
 def add(file: Path, report: Report, day: dt.date) -> None:
     """Write the run down, behind those before it."""
     before, new = standing(file), not file.exists()

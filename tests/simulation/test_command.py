@@ -1,5 +1,7 @@
 """`lockstep simulate`: what it prints, and how it exits."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
@@ -57,3 +59,10 @@ def test_a_wrong_call_is_told(words: list[str]) -> None:
     result = lockstep(*words)
     assert result.exit_code == 2
     assert words[0] in result.stderr
+
+
+def test_a_record_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "record.md"
+    result = lockstep("--histories", 10_000_000, "--record", file)
+    assert result.exit_code == 2
+    assert f"{file}: No such file or directory" in result.stderr

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from lockstep import quarantine
 from lockstep.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Kinesis
@@ -28,6 +30,13 @@ def test_the_first_reason_of_a_quarantined_record_stays() -> None:
     client = cast("S3Client", bucket)
     assert list(quarantine.keys(client, "b")) == [key]
     assert list(quarantine.images(client, "b")) == ["T02680"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"{}", b'{"x":' + b"[" * 200_000])
+def test_what_is_not_ours_says_nothing_of_any_image(body: bytes) -> None:
+    bucket = S3("b")
+    bucket.put_object(Bucket="b", Key="quarantine/x", Body=body)
+    assert list(quarantine.images(cast("S3Client", bucket), "b")) == []
 
 
 def test_the_real_producer_puts_onto_the_fake_stream() -> None:

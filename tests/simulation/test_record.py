@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from lockstep.cli import main
 from lockstep.simulation import record
-from lockstep.simulation.record import NOTHING, RecordError, Standing, standing
+from lockstep.simulation.record import NOTHING, RecordError, Standing, check_writable, standing
 from lockstep.simulation.run import Failure, Report, simulate
 from lockstep.simulation.source import Changed, Commit, Package, source
 
@@ -61,6 +61,17 @@ def test_a_spoilt_last_line_is_not_guessed_at(tmp_path: Path) -> None:
     kept.write_text(kept.read_text() + "and so on\n")
     with pytest.raises(RecordError, match="last line"):
         standing(kept)
+
+
+def test_looking_whether_a_record_can_be_written_changes_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "record.md"
+    check_writable(kept)
+    assert not kept.exists()
+    kept.write_text("mine\n")
+    check_writable(kept)
+    assert kept.read_text() == "mine\n"
+    with pytest.raises(RecordError, match="Not a directory"):
+        check_writable(kept / "record.md")
 
 
 def test_the_published_record_can_be_gone_on_with() -> None:

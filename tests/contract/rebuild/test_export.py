@@ -167,3 +167,8 @@ def test_nothing_of_a_damaged_file_is_used(
     pages = opened(s3, uri).pages(None)
     with pytest.raises(StoreUnreadableError, match="not what its checksum says"):
         next(pages)
+
+
+def test_a_bucket_that_is_not_there_is_told_in_words(s3: Any) -> None:
+    with pytest.raises(StoreUnreadableError, match=r"/x/manifest-summary\.json: An error occurred"):
+        opened(s3, "s3://no-such-bucket/x")

@@ -363,6 +363,8 @@ def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
             place.run(place.parts(worker=msgspec.structs.replace(this_worker(), pid=1)))
         except SomebodyElseError as error:
             second.append(type(error))
+        plan = Rebuild(mine).plan()
+        assert (plan.worker, plan.worker_is) == (str(this_worker()), "at_work")
         return math.inf
 
     done = place.run(msgspec.structs.replace(mine, settled=meanwhile), settle=0.0)

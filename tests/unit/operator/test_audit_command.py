@@ -1,6 +1,7 @@
 """What `lockstep audit` writes down, and how it ends."""
 
 import io
+from pathlib import Path
 
 import click
 import msgspec
@@ -11,6 +12,7 @@ from lockstep.audit.entry import Entry
 from lockstep.audit.stores import StoreUnreadableError
 from lockstep.commands.audit import Differences
 from lockstep.commands.endings import OneLine
+from tests.unit.operator.command import assert_one_line, lockstep
 
 
 def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() -> None:
@@ -62,3 +64,16 @@ def test_a_store_that_breaks_off_in_the_middle_of_a_repair_ends_in_one_line() ->
         2,
         "Error: index images: a shard did not answer\n",
     )
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_read(state: Path) -> None:
+    for file in (state / "nowhere" / "report", state):
+        result = lockstep("audit", "--report", file, "--state", state)
+        assert_one_line(result, str(file))
+
+
+def test_a_report_holds_no_differences_of_an_audit_before(state: Path) -> None:
+    file = state / "report"
+    file.write_text("before")
+    assert lockstep("audit", "--report", file, "--state", state).exit_code == 2
+    assert file.read_text() == ""

@@ -4,41 +4,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
 from lockstep.cli import main
-from lockstep.stack import Endpoints, Stack, write_local
 from tests.builders import image_event
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    """A stack that says where it is, and is not there."""
-    nowhere = "http://127.0.0.1:9"
-    stack = Stack(
-        endpoints=Endpoints(nowhere, nowhere, nowhere, nowhere),
-        stream="s",
-        table="t",
-        index="i",
-        bucket="b",
-        region="us-east-1",
-        functions={},
-        state=str(tmp_path),
-    )
-    write_local(stack, tmp_path)
-    return tmp_path
-
-
-def lockstep(*words: object, stdin: bytes = b"") -> Result:
-    return CliRunner().invoke(main, list(map(str, words)), input=stdin)
-
-
-def assert_one_line(result: Result, *parts: str, code: int = 2) -> None:
-    assert result.exit_code == code, result.output
-    assert isinstance(result.exception, SystemExit)
-    last = result.stderr.strip().splitlines()[-1]
-    for part in parts:
-        assert part in last
+from tests.unit.operator.command import assert_one_line, lockstep
 
 
 @pytest.mark.parametrize("command", [["status"], ["audit"], ["search", "x"], ["put", "-"]])
@@ -107,7 +76,10 @@ def test_a_stack_that_is_deployed_needs_a_region(monkeypatch: pytest.MonkeyPatch
         ["--apply"],
         ["--repair", "--sample", "5"],
         ["--at-most", "101"],
+        ["--at-most", "5"],
         ["--since", "soon"],
+        ["--since", "2999-01-01"],
+        ["--since", "2999-01-01T00:00+14:00"],
         ["--rate", "0"],
         ["--sample", "0"],
     ],

@@ -4,6 +4,7 @@ import datetime as dt
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from lockstep.producer import PutReport, StreamRefusedError
 from lockstep.quarantine.cases import Waits, Wanted
@@ -163,6 +164,30 @@ def test_a_redriven_record_that_is_set_aside_again_is_as_old_as_it_was_first() -
     assert states(stand.find()) == {"T1": "TooOld"}
 
 
+@pytest.mark.parametrize("noted", [b"", b"\xff", b"{}", b'{"arrived_at":-1}', b"[" * 5000])
+def test_where_the_first_arrival_cannot_be_read_the_event_stays_and_the_others_go_back(
+    noted: bytes,
+) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7), position=1)
+    stand.set_aside(image_event("T2"), position=2)
+    key = "redriven/first-arrival/T1/7.json"
+    stand.objects.kept[key] = noted
+    found = stand.find()
+    assert [one.where for one in found.unreadable] == [key]
+    assert states(found) == {"T1": "TooOld", "T2": "Ready"}
+    assert stand.apply(found).redriven == 1
+    assert [event.image_id for event in stand.stream] == ["T2"]
+    assert stand.objects.kept[key] == noted
+
+
+def test_a_conflict_of_which_nobody_knows_when_it_came_is_too_old_to_be_chosen_about() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7), reason="conflict")
+    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b""
+    assert states(stand.find()) == {"T1": "TooOld"}
+
+
 def test_a_conflict_waits_for_a_choice_also_when_only_one_consumer_sees_it() -> None:
     stand = Stand()
     stand.set_aside(functions=["write_to_dynamodb"])
@@ -197,6 +222,15 @@ def test_an_object_that_is_not_ours_is_named_and_stays() -> None:
     assert [one.where for one in found.unreadable] == ["quarantine/notes.txt", "aws/lambda/x"]
     stand.apply(found)
     assert len(stand.objects.kept) == 2
+
+
+@pytest.mark.parametrize("arrived_at", [10**17, -(10**17), pytest.param(10**400, id="")])
+def test_an_object_that_came_at_no_time_is_not_ours(arrived_at: int) -> None:
+    stand = Stand()
+    (key,) = stand.set_aside(functions=["write_to_es"])
+    held = msgspec.json.decode(stand.objects.kept[key])
+    stand.objects.kept[key] = msgspec.json.encode(held | {"arrived_at": Raw(b"%d" % arrived_at)})
+    assert [one.where for one in stand.find().unreadable] == [key]
 
 
 def test_an_object_that_somebody_moved_is_settled_where_it_lies() -> None:

@@ -1,0 +1,70 @@
+"""What `lockstep import` reads, what it keeps, and what it says when it cannot go on."""
+
+import gzip
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.operator.command import assert_one_line, lockstep
+
+BAD = b"no image\n"
+
+
+def imported(state: Path, *words: object) -> list[object]:
+    """The words of an import that asks no store: `--replace` needs no horizon."""
+    return ["import", *words, "--replace", "--state", state]
+
+
+@pytest.mark.parametrize("apply", [[], ["--apply"]])
+def test_the_refused_lines_never_go_over_what_is_read(state: Path, apply: list[str]) -> None:
+    source, link, point = state / "images.ndjson", state / "link", state / "point"
+    source.write_bytes(BAD)
+    link.hardlink_to(source)
+    for written in (source, state / "." / "images.ndjson", link):
+        result = lockstep(*imported(state, source, "--refused", written, *apply))
+        assert_one_line(result, "--refused", "name another file")
+    result = lockstep(*imported(state, source, "--refused", point, "--resume", point, *apply))
+    assert_one_line(result, "--refused", "name another file")
+    assert source.read_bytes() == BAD
+
+
+def test_an_import_that_goes_on_keeps_the_lines_that_were_refused_before(state: Path) -> None:
+    source, refused, point = state / "images.ndjson", state / "refused", state / "point"
+    source.write_bytes(b"first\nsecond\n")
+    refused.write_bytes(b"first\n")
+    point.write_bytes(msgspec.json.encode({"source": str(source), "line": 1}))
+    words = imported(state, source, "--refused", refused, "--resume", point, "--apply")
+    assert lockstep(*words).exit_code == 1
+    assert refused.read_bytes() == b"first\nsecond\n"
+    assert lockstep(*words).exit_code == 1  # from its beginning: the point is gone
+    assert refused.read_bytes() == b"first\nsecond\n"
+
+
+def test_a_file_for_refused_lines_that_cannot_be_written_is_told_before_anything_is_read(
+    state: Path,
+) -> None:
+    for file in (state / "nowhere" / "x", state):
+        result = lockstep(*imported(state, state / "no-source", "--refused", file))
+        assert_one_line(result, str(file))
+
+
+def test_a_source_that_breaks_off_is_told_with_all_that_came_before_it(state: Path) -> None:
+    source = state / "images.ndjson.gz"
+    lines = [random.Random(n).randbytes(1000).hex().encode() + b"\n" for n in range(50)]
+    source.write_bytes(gzip.compress(b"".join(lines))[:-4])
+    words = imported(state, source, "--apply")
+    result = lockstep(*words)
+    assert_one_line(result, "damaged, or cut off")
+    told = msgspec.json.decode(lockstep(*words, "--json").stdout)
+    count = len(told["refused"])
+    assert f"not finished: 0 new and 0 replaced put, {count} refused; perhaps" in result.stderr
+    assert (told["new"], 0 < count < 50) == (0, True)
+    assert "damaged, or cut off" in told["ended"]
+
+
+def test_a_source_that_is_not_there_is_one_line(state: Path) -> None:
+    result = lockstep(*imported(state, state / "nowhere.ndjson"))
+    assert_one_line(result, "nowhere.ndjson")
+    assert result.stderr.count("\n") == 1

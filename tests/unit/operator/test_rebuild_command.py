@@ -1,0 +1,57 @@
+"""What `lockstep rebuild` says that it would do."""
+
+from typing import cast
+
+import msgspec
+import pytest
+
+from lockstep.commands.rebuild import rebuilt, show_plan
+from lockstep.rebuild.rebuild import Options, Plan, Rebuild
+
+PLAN = Plan(
+    stage="begin",
+    live="images-000001",
+    index="images-000002",
+    replaces="images-000001",
+    differences=(),
+    table=3,
+    documents=3,
+)
+
+
+def shown(plan: Plan, capsys: pytest.CaptureFixture[str], *, drops: bool = False) -> str:
+    show_plan(plan, drops=drops)
+    return capsys.readouterr().out
+
+
+def test_an_old_index_is_kept_or_deleted_as_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for stage in ("begin", "go_on", "finish", "repeat"):
+        plan = msgspec.structs.replace(PLAN, stage=stage)
+        kept = shown(plan, capsys)
+        assert "images-000001 would be kept" in kept
+        assert "deleted" not in kept
+        dropped = shown(plan, capsys, drops=True)
+        assert "images-000001, and any kept before it, would be deleted if all is" in dropped
+        assert "would be kept" not in dropped
+
+
+def test_who_is_at_a_rebuild_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = msgspec.structs.replace(PLAN, stage="go_on", worker="process 7 on here")
+    at_work = shown(msgspec.structs.replace(plan, worker_is="at_work"), capsys)
+    assert "process 7 on here is at it" in at_work
+    assert "`--apply` does it" not in at_work
+    perhaps = shown(msgspec.structs.replace(plan, worker_is="unknown"), capsys)
+    assert "process 7 on here may be at it" in perhaps
+    gone = shown(msgspec.structs.replace(plan, worker_is="gone"), capsys)
+    assert gone.endswith("`--apply` does it\n")
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="130"):
+        rebuilt(cast("Rebuild", Interrupted()), Options(at_most=1, settle=0, patience=0))
+    assert capsys.readouterr().err == "interrupted: the same command goes on where it was\n"
+
+
+class Interrupted:
+    def run(self, _options: object, _tell: object) -> None:
+        raise KeyboardInterrupt
