@@ -49,7 +49,12 @@ log = logging.getLogger("lockstep.local.mapping")
 @click.option("--sqs", envvar="AWS_ENDPOINT_URL_SQS", help="Endpoint for OnFailure queues.")
 @click.option("--sns", envvar="AWS_ENDPOINT_URL_SNS", help="Endpoint for OnFailure topics.")
 def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | None) -> None:
-    """Feed one function from its stream until SIGTERM or SIGINT."""
+    """Feed one function from its stream until SIGTERM or SIGINT.
+
+    As Lambda does it, but for two things. LATEST is the moment when the mapping was first started:
+    Lambda's can miss records while a mapping is made or changed, this one misses none. And
+    OnFailure takes no Kafka topic.
+    """
     logging.basicConfig(
         stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING
     )

@@ -1,6 +1,7 @@
 """The rules of Lambda's event source mapping, each with a test that names it and its source.
 
-Rows of FACTS.md's table, and the recorded behaviours below it. The tests stand where they belong;
+Rows of FACTS.md's table, and the recorded behaviours below it; a rule says where ours is unlike
+Lambda's. The tests stand where they belong;
 a test is one of this suite by its docstring: `Rule: NAME.` and `Source: ADDRESS`.
 """
 
@@ -81,6 +82,11 @@ RULES = (
     ),
     Rule("aggregated records", "Aggregated records defeat ParallelizationFactor", POLLING),
     Rule("StartingPosition", "TRIM_HORIZON, LATEST or AT_TIMESTAMP", PARAMETERS),
+    Rule(
+        "StartingPosition, LATEST",
+        "Unlike Lambda's, it misses no record while the mapping is made or changed",
+        PARAMETERS,
+    ),
     Rule("MaximumRetryAttempts", "(2) n retries are n + 1 invocations", RECORDED),
     Rule("MaximumRetryAttempts, -1", "Retried until the record expires", PARAMETERS),
     Rule("throttling", "Throttled invocations use up no retry", PARAMETERS),
@@ -103,6 +109,11 @@ RULES = (
     Rule("OnFailure, S3 key", "aws/lambda/MAPPING-UUID/SHARD/YYYY/MM/DD/...", DESTINATIONS),
     Rule("OnFailure, SQS", "SQS gets the document without the payload", DESTINATIONS),
     Rule("OnFailure, SNS", "SNS gets the document without the payload", DESTINATIONS),
+    Rule(
+        "OnFailure, Kafka topic",
+        "Unlike Lambda, which sends it the document without the payload, the mapping refuses it",
+        DESTINATIONS,
+    ),
     Rule("RecordAgeExceeded", "(4) It has no responseContext", RECORDED),
     Rule("TumblingWindowInSeconds", "A record belongs to the window of its arrival", WINDOWS),
     Rule("tumbling state", "The state goes from invocation to invocation", WINDOWS),

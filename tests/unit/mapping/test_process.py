@@ -381,6 +381,29 @@ def test_a_shard_without_a_checkpoint_begins_where_the_mapping_says(
     ]
 
 
+def test_a_mapping_from_latest_misses_nothing_that_comes_before_its_first_checkpoint(
+    checkpoints: Checkpoints,
+) -> None:
+    """However long it takes until it reads: LATEST is no place that moves meanwhile.
+
+    Rule: StartingPosition, LATEST.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+    """
+    broken, whole = Stream([record("1")]), Stream([record("1")])
+    function = Function(ZeroDivisionError("before anything is settled"))
+    with pytest.raises(ZeroDivisionError):
+        Process(
+            Settings(starting_position="LATEST"),
+            PLACE,
+            Collaborators(broken, function, checkpoints, None),
+        ).run()
+
+    run(Collaborators(whole, function, checkpoints, None), starting_position="LATEST")
+
+    assert broken.asked == whole.asked == [AtTimestamp(checkpoints.created_at())]
+    assert len(function.events) == 2
+
+
 def test_a_mapping_that_starts_again_goes_on_behind_the_last_processed_record(
     checkpoints: Checkpoints,
 ) -> None:

@@ -118,6 +118,19 @@ def test_a_destination_is_known_by_its_arn(arn: str, destination: OnFailure) -> 
     assert settings_from(REQUIRED | said).on_failure == destination
 
 
+def test_a_kafka_topic_is_no_destination_here() -> None:
+    """Lambda would take it; here is none, so it is refused with what would do.
+
+    Rule: OnFailure, Kafka topic.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
+    said = {"DestinationConfig": {"OnFailure": {"Destination": "kafka://topic"}}}
+
+    message = r"OnFailure: is 'kafka://topic', must be the ARN of a bucket, or of a standard SQS"
+    with pytest.raises(SettingsError, match=message):
+        settings_from(REQUIRED | said)
+
+
 def test_tumbling_windows_want_one_lane() -> None:
     said = {"TumblingWindowInSeconds": 900}
 
@@ -142,7 +155,6 @@ def test_minus_one_means_until_the_records_expire() -> None:
         ("BisectBatchOnFunctionError", "perhaps"),
         ("DestinationConfig", {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:0:q"}}),
         ("DestinationConfig", {"OnFailure": {"Destination": f"{QUEUE}.fifo"}}),
-        ("DestinationConfig", {"OnFailure": {"Destination": "kafka://topic"}}),
         ("DestinationConfig", {"OnFailure": "arn:aws:s3:::set-aside"}),
         ("DestinationConfig", "arn:aws:s3:::set-aside"),
         ("FilterCriteria", {"Filters": [{"Pattern": "{}"}]}),
