@@ -171,6 +171,8 @@ def problem_page(
     title, advice = _PROBLEMS.get(status, (status.phrase, detail))
     lines = [f"{one.parameter}: {one.detail}" for one in errors] or [advice or detail]
     wrong = {one.parameter for one in errors} - {TEXT}
+    if OWN in wrong:  # there are too many of them
+        wrong |= {name for name, _ in pairs if name.startswith(OWN)}
     return _render("problem", without(pairs, *wrong), title=title, advice=lines)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -58,7 +58,7 @@ class ImagesParameters(msgspec.Struct, frozen=True):
             Sort,
             Meta(
                 description="By default relevance with `q`, newest without.",
-                extra=_expecting("relevance or newest"),
+                extra=_expecting(" or ".join(get_args(Sort))),
             ),
         ]
         | UnsetType
@@ -193,6 +193,7 @@ def _expected(kind: Any) -> str:
 
 
 def _cut(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
 
 

@@ -273,7 +273,7 @@ class TestWhatIsStored:
             page = visit.open(f"/?q={quote_plus(every)}&image=hostile-{at}")
             expect(page.locator("article h1")).to_have_text(f"{every} {at}")
         visit.open(f"/?q={quote_plus(every)}&cursor={quote_plus(every)}")
-        visit.open(f"/?{quote_plus(every)}={quote_plus(every)}")
+        visit.open(f"/?attr.{quote_plus(every)}={quote_plus(every)}")
         assert page.evaluate("document.querySelectorAll('script, [onerror]').length") == 1
         assert all(url.startswith("https://x.example/") for url in visit.elsewhere)
 

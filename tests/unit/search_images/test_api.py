@@ -122,7 +122,7 @@ def test_each_mistake_is_named(query: str, wrong: list[str]) -> None:
     [
         ("/images?sort=oldest", "sort: expected relevance or newest, not oldest"),
         ("/images?size=0", "size: expected a whole number from 1 to 100, not 0"),
-        ("/images/suggest?size=ten", "size: expected a whole number from 1 to 20, not ten"),
+        ("/images/suggest?size=a%0Ab", "size: expected a whole number from 1 to 20, not a b"),
         (
             "/images?min_width=12.5",
             "min_width: expected a whole number of pixels, 0 to 2^53 - 1, not 12.5",

@@ -66,6 +66,8 @@ def test_each_mistake_is_a_line_of_its_own_and_the_next_search_is_without_them()
     assert 'name="tag" value="a"' in page
     assert 'name="sort"' not in page
     assert 'name="min_width"' not in page
+    too_many = "&".join(f"attr.a{at}=x" for at in range(9))
+    assert 'name="attr.' not in said(ask(f"/?q=richmond&{too_many}"), 400)
 
 
 @pytest.mark.parametrize("image", ["", "&image=T1"])
