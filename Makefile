@@ -8,7 +8,7 @@
 .DEFAULT_GOAL := test
 .PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds \
   audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz \
-  contract search relevance flow screenshots package generated format pins clean
+  contract wire search relevance flow screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -21,11 +21,11 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
-# Three groups at a time: those on real engines wait as long as they work, and leave two cores half
+# Four groups at a time: those on real engines wait as long as they work, and leave two cores half
 # idle; each has engines of its own. A group is shown once it is done.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target \
-	  contract flow search package simulation proofs
+	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
+	  flow contract wire package search simulation proofs
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
@@ -109,8 +109,14 @@ model: $(venv)/dev.done
 fuzz: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
-contract: $(venv)/dev.done $(tools)/awscli.done
-	$(bin)/pytest $(PYTEST) tests/contract --ignore tests/contract/search
+# The stores on the real engines: what is written, compared, mended and built anew.
+contract: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/contract $(patsubst %,--ignore tests/contract/%,search $(wire))
+
+# What goes over the wire to the engines, and what becomes of it when it is cut.
+wire := clients engines kinesis mapping producer toxics
+wire: $(venv)/dev.done $(tools)/awscli.done
+	$(bin)/pytest $(PYTEST) $(patsubst %,tests/contract/%,$(wire))
 
 # The query side: what is found, how well, and how it looks in Debian's Chromium; where there is
 # none, a line says so.

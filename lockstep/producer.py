@@ -196,8 +196,10 @@ class Producer:
         self._patience = patience
         self._on_progress = on_progress
 
-    def put(self, events: Iterable[Event | Pause]) -> PutReport:
+    def put(self, events: Iterable[Event | Outgoing | Pause]) -> PutReport:
         """Put all events; returns when the stream has accepted every one.
+
+        One that is encoded already goes byte for byte as it is.
 
         Reads on only while there is room, and never holds all. Each event is judged before it is
         sent, as the consumers will judge it. When the source raises, or an event is not valid,
@@ -241,7 +243,7 @@ class _Put:
         self._put = 0
         self._fruitless = 0.0  # seconds of sending and pausing since a record was accepted
 
-    def run(self, source: Iterator[Event | Pause]) -> PutReport:
+    def run(self, source: Iterator[Event | Outgoing | Pause]) -> PutReport:
         ended: Exception | None = None
         while ended is None or self._outbox.held:
             if ended is None:
@@ -252,7 +254,7 @@ class _Put:
             raise ended
         return self._report()
 
-    def _read(self, source: Iterator[Event | Pause]) -> Exception | None:
+    def _read(self, source: Iterator[Event | Outgoing | Pause]) -> Exception | None:
         """Fill the outbox, as far as it wants; returns how the source ended, if it did."""
         while self._outbox.wants_more:
             try:
@@ -321,22 +323,25 @@ class _Put:
         return tuple(event.decode(one.data) for one in self._outbox.unsettled())
 
 
-def outgoing(one: Event, unix: float) -> Outgoing:
+def outgoing(one: Event | Outgoing, unix: float) -> Outgoing:
     """The event as it goes onto the stream at this time (seconds since 1970).
+
+    One that is encoded already stays as it is.
 
     Raises:
         InvalidEventError: the consumers would refuse it, by the very rules that say so here.
     """
+    ready = one if isinstance(one, Outgoing) else Outgoing(one.image_id, _encoded(one))
     record = Record(
         stream="",
         shard_id="",
         sequence_number="",
-        partition_key=one.image_id,
+        partition_key=ready.image_id,
         arrived_at=int(unix * 1000),
-        data=_encoded(one),
+        data=ready.data,
     )
     event_in(record)
-    return Outgoing(record.partition_key, record.data)
+    return ready
 
 
 def _encoded(one: Event) -> bytes:

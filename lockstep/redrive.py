@@ -10,13 +10,15 @@ straight to the index: the table has it already, and would tell nobody of it a s
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import batched
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
 
+from lockstep.outbox import Outgoing
 from lockstep.producer import outgoing
 from lockstep.quarantine.bucket import Objects, redriven_key
 from lockstep.quarantine.cases import (
@@ -25,12 +27,14 @@ from lockstep.quarantine.cases import (
     NeedsChoice,
     NotOursError,
     Ready,
+    TooOld,
     change_in,
     event_in,
     first_arrival_key,
     judge,
     read_record,
     records_of,
+    said_in,
     state_of,
 )
 from lockstep.quarantine.contents import Stores, content_of
@@ -123,13 +127,15 @@ class CannotSettleError(Exception):
 class Settlement(msgspec.Struct, frozen=True):
     """How one case is to be settled: by this event, or, where it is None, by nothing more.
 
-    `note` says to a person what comes of it.
+    `note` says to a person what comes of it. `first_came` is when the event first came, in
+    milliseconds since 1970; None where its version is new, and so is the event.
     """
 
     case: Case
     how: How
     event: Event | None
     note: str
+    first_came: int | None = None
 
 
 class Redrive:
@@ -138,7 +144,7 @@ class Redrive:
     def __init__(
         self,
         objects: Objects,
-        put: Callable[[Iterable[Event]], object],
+        put: Callable[[Iterable[Event | Outgoing]], object],
         consumers: Mapping[str, str],
         *,
         time: Time,
@@ -195,6 +201,7 @@ class Redrive:
             if rate is not None:
                 self._wait_until(began + redriven / rate)
             settling: list[tuple[Settlement, dict[str, bytes]]] = []
+            sending: list[Outgoing] = []
             for case in chunk:
                 bodies = self._bodies(case)
                 if not bodies:
@@ -212,12 +219,13 @@ class Redrive:
                         continue
                 else:
                     event = event_in(held)
-                    self._note_arrival(case, event)
+                    self._note_arrival(event, case.arrived_at)
+                    # As it came: encoded anew, the largest could be too large (its times grow).
+                    sending.append(Outgoing(event.image_id, said_in(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
-            events = [one.event for one, _ in settling if one.event is not None]
-            if events:
-                self._put(events)
-                put += len(events)
+            if sending:
+                self._put(sending)
+                put += len(sending)
             for settlement, bodies in settling:
                 objects += self._move(settlement, bodies)
                 redriven += 1
@@ -249,8 +257,8 @@ class Redrive:
                 moved_meanwhile += 1
                 continue
             if one.event is not None:
-                if one.event.version == one.case.version:
-                    self._note_arrival(one.case, one.event)
+                if one.first_came is not None:
+                    self._note_arrival(one.event, one.first_came)
                 self._put([one.event])
                 put += 1
             objects += self._move(one, bodies)
@@ -318,8 +326,8 @@ class Redrive:
                 return None
         return held
 
-    def _note_arrival(self, case: Case, event: Event) -> None:
-        noted = msgspec.json.encode(FirstArrival(case.arrived_at))
+    def _note_arrival(self, event: Event, arrived_at: int) -> None:
+        noted = msgspec.json.encode(FirstArrival(arrived_at))
         self._objects.write_new(first_arrival_key(event), noted)
 
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
@@ -365,15 +373,18 @@ def choose(
         now: in seconds since 1970.
 
     Raises:
-        CannotSettleError: there is no conflict, or what is stored has moved on.
+        CannotSettleError: there is no conflict, what is stored has moved on, or what was chosen
+            is no event that can go onto the stream.
+        MalformedContentError: what is stored is nothing that any event could say.
     """
     if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id} is no conflict: {case.verdict.why}")
-    this = content_of(decode(record))
     found = stores.contents(case.image_id)
     there = [content for content in found.values() if content is not None]
     newest = max((content.version for content in there), default=0)
     if what == "this":
+        with _told_of(case):
+            this = content_of(decode(record))
         if len(there) == len(found) and all(content.same_as(this) for content in there):
             return Settlement(case, "chose_this", None, "both stores say this already")
         if newest > case.version:
@@ -384,6 +395,8 @@ def choose(
             )
         version = new_version(max(newest, case.version), now)
         event = this.event(case.image_id, version)
+        with _told_of(case):
+            outgoing(event, now)
         return Settlement(case, "chose_this", event, f"this content, as version {version}")
     if not there:
         raise CannotSettleError(f"{case.id}: nothing is stored: `--choose this`")
@@ -399,8 +412,20 @@ def choose(
             f"{case.id}: only the index holds the image: `--choose this`, or see `lockstep audit`"
         )
     version = new_version(max(newest, case.version), now)
+    event = chosen.event(case.image_id, version)
+    with _told_of(case):
+        outgoing(event, now)
     note = f"the stores differ: the table's content, as version {version}"
-    return Settlement(case, "chose_stored", chosen.event(case.image_id, version), note)
+    return Settlement(case, "chose_stored", event, note)
+
+
+@contextmanager
+def _told_of(case: Case) -> Iterator[None]:
+    """Turns the reason why an event is none into one why its case cannot be settled so."""
+    try:
+        yield
+    except InvalidEventError as invalid:
+        raise CannotSettleError(f"{case.id}: {invalid}") from None
 
 
 class Mending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -456,8 +481,9 @@ def mend(
     asked = "version" in said
     said.setdefault("version", old or 1)
     said.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
-    too_old = now - case.arrived_at / 1000 > quarantine_age.total_seconds()
-    try:
+    age = now - case.arrived_at / 1000
+    too_old = isinstance(case.verdict, TooOld) or age > quarantine_age.total_seconds()
+    with _told_of(case):
         mended = decode(msgspec.json.encode(said))
         there = [one for one in stores.contents(mended.image_id).values() if one is not None]
         newest = max((content.version for content in there), default=0)
@@ -467,25 +493,25 @@ def mend(
             return Settlement(case, "mended", None, note)
         this = content_of(mended)
         ahead = mended.version > int(now * 1_000_000) + MAX_AHEAD_US
+        is_new = mended.version > (old or mended.version)
         if not asked and old is None:
             why = "its version is not known"
         elif any(one.version == mended.version and not one.same_as(this) for one in there):
             why = f"version {mended.version} is taken by other content"
-        elif too_old and mended.version <= (old or mended.version):
+        elif too_old and not is_new:
             why = f"version {mended.version} is too old"
         elif ahead and not asked:
             why = f"version {mended.version} is too far ahead"
         else:
             outgoing(mended, now)
-            return Settlement(case, "mended", mended, f"as version {mended.version}")
+            first_came = None if is_new else case.arrived_at
+            return Settlement(case, "mended", mended, f"as version {mended.version}", first_came)
         # A version too far ahead says no more than that versions are stamps here.
         said_before = _FIRST_STAMP if ahead else mended.version
         above = newest if not asked and old is None else max(newest, said_before)
         version = new_version(above or None, now)
         renewed = msgspec.structs.replace(mended, version=version)
         outgoing(renewed, now)
-    except InvalidEventError as invalid:
-        raise CannotSettleError(f"{case.id}: {invalid}") from None
     return Settlement(case, "mended", renewed, f"as version {version}: {why}")
 
 

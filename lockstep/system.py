@@ -27,6 +27,7 @@ from lockstep.local.kinesis.backlog import UnknownBacklogError
 from lockstep.local.mapping.checkpoints import CheckpointsError
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.table_stream import TableStream, latest_stream
+from lockstep.outbox import Outgoing
 from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
@@ -69,7 +70,9 @@ class System:
         self.clients = Clients(stack)
 
     def put(
-        self, events: Iterable[Event | Pause], on_progress: Callable[[Progress], None]
+        self,
+        events: Iterable[Event | Outgoing | Pause],
+        on_progress: Callable[[Progress], None],
     ) -> PutReport:
         """Put events onto the stream, each image's in order; see `Producer.put`."""
         producer = Producer(self.clients.kinesis, self.stack.stream, on_progress=on_progress)

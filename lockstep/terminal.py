@@ -33,8 +33,19 @@ def highlighted(fragment: str) -> Text:
 
 
 def print_json(answer: object) -> None:
-    """One JSON value on a line of its own, for programs."""
-    click.echo(msgspec.json.encode(answer))
+    """One JSON value on a line of its own, for programs; people may look at it, too.
+
+    What could steer a terminal is escaped, which JSON reads as the same.
+    """
+    text = msgspec.json.encode(answer).decode()
+    escapes = {ord(char): _escaped(char) for char in set(text) if not char.isprintable()}
+    click.echo(text.translate(escapes).encode())
+
+
+def _escaped(char: str) -> str:
+    r"""A character in a JSON string, as `\uXXXX`: one of them or, beyond 16 bits, two."""
+    units = char.encode("utf-16-be").hex(" ", 2)
+    return "".join(f"\\u{unit}" for unit in units.split())
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:

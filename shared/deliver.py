@@ -15,7 +15,7 @@ import msgspec
 
 from shared.change import Change, Purge, digest_of
 from shared.envelope import IMAGE_EVENTS, Envelope
-from shared.event import InvalidEventError, Reason
+from shared.event import InvalidEventError, Reason, Time
 from shared.fold import Candidate, fold
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
@@ -247,8 +247,9 @@ class _Batch:
         for record in again:
             self._fates[record.sequence_number] = "Duplicate"
         if stored == "Applied":
-            occurred = dt.datetime.fromisoformat(winner.change.occurred_at).timestamp()
-            self._oldest_applied = min(occurred, self._oldest_applied)
+            # Read as it was judged: Python's own reader knows less of RFC 3339 (a small z, say).
+            occurred = msgspec.convert(winner.change.occurred_at, Time)
+            self._oldest_applied = min(occurred.timestamp(), self._oldest_applied)
         while _contradicts(candidates, winner):
             detail = _differs(candidates[0].change, winner.change)
             self._set_candidate_aside(candidates.pop(0), "conflict", detail)

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from shared.change import Change, change_from
-from shared.event import Event, decode
+from shared.change import Change, Purge, change_from
+from shared.event import MAX_EVENT_BYTES, Event, decode
 from shared.item import KEY, Item, item_from
 from shared.record import Record, from_lambda
 
@@ -42,6 +42,14 @@ def image_event(
     if event_type != "image.deleted":
         event["image"] = image(f"{image_id} at version {version}")
     return event | fields
+
+
+def largest(image_id: str = "T02680", version: int = 1, **fields: Any) -> bytes:
+    """An event, encoded, of as many bytes as one may have."""
+    fields.setdefault("image", image("x", description="", tags=["t" * 8_000] * 30))
+    event = image_event(image_id, version, **fields)
+    event["image"]["description"] = "d" * (MAX_EVENT_BYTES - len(msgspec.json.encode(event)))
+    return msgspec.json.encode(event)
 
 
 def sequence_number(position: int) -> str:
@@ -170,3 +178,8 @@ def change(
     """What a valid event means for a store."""
     event = image_event(image_id, version, event_type, **fields)
     return change_from(decoded(event), record(event), horizon=HORIZON)
+
+
+def purge_of(tombstone: Change) -> Purge:
+    """What takes this tombstone out of the index again."""
+    return Purge(**msgspec.structs.asdict(tombstone))

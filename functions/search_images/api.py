@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import OpenSearchException, RequestError
+from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.openapi import document
@@ -37,7 +37,7 @@ from functions.search_images.problem import (
 from functions.search_images.record import Record, record
 from functions.search_images.search import SearchResult, TooSlowError, answered, page
 from functions.search_images.suggest import suggest
-from functions.search_images.ways import IMAGE, pairs_in, value_of
+from functions.search_images.ways import IMAGE, pairs_in, query_of, value_of
 from shared.event import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class Api:
         add(NotFoundError)(self._not_found)
         add(InvalidParametersError)(_invalid)
         add(InvalidCursorError)(_invalid_cursor)
-        add(TooSlowError)(_too_slow)
+        for slow in (TooSlowError, ConnectionTimeout):
+            add(slow)(_too_slow)
         for kind in (OpenSearchException, ClientError, BotoCoreError):
             add(kind)(self._unavailable)
         # What the index does not understand is a mistake of ours, like any other exception.
@@ -123,15 +124,15 @@ class Api:
         pairs = pairs_in(self._query())
         image_id = value_of(pairs, IMAGE)
         if image_id is None:
-            return _html(found_page(pairs, self._found()))
+            return _html(found_page(pairs, self._found(query_of(pairs))))
         kept = self._kept(image_id)
         return _no_such_image() if kept is None else _html(record_page(pairs, kept))
 
     def _images(self) -> Answer:
-        return _json(self._found())
+        return _json(self._found(self._query()))
 
-    def _found(self) -> SearchResult:
-        what, found = asked(self._query())
+    def _found(self, query: str) -> SearchResult:
+        what, found = asked(query)
         after = found.cursor if isinstance(found.cursor, str) else None
         stores = self._stores()
         return page(stores.index, stores.alias_live, what, size=found.size, after=after)
@@ -191,7 +192,7 @@ def _for_people(answer: dict[str, Any], query: str) -> dict[str, Any]:
     if answer["headers"]["Content-Type"] != PROBLEM:
         return answer
     told = msgspec.json.decode(answer["body"], type=Problem)
-    body = problem_page(pairs_in(query), HTTPStatus(told.status), told.detail)
+    body = problem_page(pairs_in(query), HTTPStatus(told.status), told.detail, told.errors)
     return answer | {"body": body, "headers": answer["headers"] | HEADERS}
 
 
@@ -207,5 +208,5 @@ def _invalid_cursor(error: InvalidCursorError) -> Answer:
     return _invalid(InvalidParametersError(ParameterProblem("cursor", str(error))))
 
 
-def _too_slow(_: TooSlowError) -> Answer:
-    return unavailable("that takes too long: ask for less")
+def _too_slow(_: Exception) -> Answer:
+    return unavailable("that takes too long: ask for less, or try again later")

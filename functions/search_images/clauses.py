@@ -4,6 +4,7 @@ No expression, no wildcard in front, no field that the allow-list does not name.
 more clauses than a word that is ranked (`ranking.MAX_TOKENS`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from functions.search_images.fields import (
@@ -22,19 +23,30 @@ from functions.search_images.ranking import (
     CATCH_ALL,
     Near,
     marking,
+    mistyped,
     ranked,
 )
 
 type Clause = dict[str, Any]
 
-# Of a word in a field of its own: letters that may be wrong, none in the shortest words, whose
-# neighbours are other words.
-TYPOS = "AUTO:4,8"
-TYPOS_PER_WORD = 10
 # The longest beginning of a word that the index holds ready (`prefixes` in mapping.json).
 LONGEST_READY_PREFIX = 20
 ANYWHERE = Text(CATCH_ALL)
 NAME = Text("name")
+
+
+def spelt(query: Query) -> Sequence[str]:
+    """The words of a query that may be meant for others, in a field or anywhere.
+
+    What is left out, a phrase and a beginning are taken as they are, and so is a value that is no
+    words.
+    """
+    fielded = (
+        term.text
+        for term in query.required
+        if term.kind == "word" and not isinstance(_within(term), Keyword)
+    )
+    return [*query.words, *fielded]
 
 
 def wanted(query: Query, near: Near = AS_TYPED) -> Clause:
@@ -42,11 +54,11 @@ def wanted(query: Query, near: Near = AS_TYPED) -> Clause:
     if not query.required and not query.excluded:
         return ranked(query.text, query.words, near)
     must = [ranked(" ".join(query.words), query.words, near)] if query.words else []
-    must += [_required(term) for term in query.required]
+    must += [_required(term, near) for term in query.required]
     asked = {
         "bool": {
             "must": must or [{"match_all": {}}],
-            "must_not": [_found(term, typos=False) for term in query.excluded],
+            "must_not": [_found(term, _within(term)) for term in query.excluded],
         }
     }
     # A whole name may hold what looks like the language: "Rome: -the Forum".
@@ -61,36 +73,37 @@ def marks(path: str, query: Query, near: Near = AS_TYPED) -> Clause | None:
     """What to mark in a field of an image that was found; nothing when nothing can be there."""
     clauses: list[Clause] = [marking(path, query.words, near)] if query.words else []
     for term in query.required:
-        within = ANYWHERE if term.field is None else field(term.field)
+        within = _within(term)
         here = isinstance(within, Attribute) and path == ATTRIBUTE_VALUE
         if here or within in (ANYWHERE, Text(path)):
-            clauses.append(_in_text(Text(path), term, typos=term.field is not None))
+            clauses.append(_in_text(Text(path), term, near))
     return {"bool": {"should": clauses}} if clauses else None
 
 
-def _required(term: Term) -> Clause:
-    found = _found(term, typos=True)
+def _within(term: Term) -> Field:
+    return ANYWHERE if term.field is None else field(term.field)
+
+
+def _required(term: Term, near: Near) -> Clause:
+    found = _found(term, _within(term), near)
     if term.field is not None:
         return found
     # Anywhere, and best in the name.
     return {"bool": {"must": found, "should": {"bool": {"must": _found(term, NAME), "boost": 3}}}}
 
 
-def _found(term: Term, within: Field | None = None, *, typos: bool = False) -> Clause:
-    """The images that have this term in its field, or anywhere."""
-    if within is None:
-        within = ANYWHERE if term.field is None else field(term.field)
+def _found(term: Term, within: Field, near: Near = AS_TYPED) -> Clause:
+    """The images that have this term there."""
     match within:
         case Text():
-            # Without a field only the ranking forgives typos: a phrase or a beginning is exact.
-            return _in_text(within, term, typos=typos and term.field is not None)
+            return _in_text(within, term, near)
         case Keyword():
             return _in_keyword(within, term)
         case Attribute():
-            return _in_attribute(within, term, typos=typos)
+            return _in_attribute(within, term, near)
 
 
-def _in_text(within: Text, term: Term, *, typos: bool = False) -> Clause:
+def _in_text(within: Text, term: Term, near: Near) -> Clause:
     path, text = within.path, term.text
     match term.kind:
         case "phrase":
@@ -104,10 +117,8 @@ def _in_text(within: Text, term: Term, *, typos: bool = False) -> Clause:
             ways: list[Clause] = [
                 {"match": {path: {"query": text, "operator": "and", "boost": 2}}},
                 {"match": {f"{path}.stem": {"query": text, "operator": "and"}}},
+                *mistyped(path, text, near),
             ]
-            if typos:
-                typo = {"fuzziness": TYPOS, "max_expansions": TYPOS_PER_WORD, "boost": 0.5}
-                ways.append({"match": {path: {"query": text, "operator": "and", **typo}}})
             return {"dis_max": {"queries": ways}}
 
 
@@ -118,9 +129,9 @@ def _in_keyword(within: Keyword, term: Term) -> Clause:
     return {"bool": {"should": ways}}
 
 
-def _in_attribute(within: Attribute, term: Term, *, typos: bool) -> Clause:
+def _in_attribute(within: Attribute, term: Term, near: Near) -> Clause:
     named = {"term": {ATTRIBUTE_NAME: {"value": within.name, "case_insensitive": True}}}
-    has = {"bool": {"filter": named, "must": _in_text(Text(ATTRIBUTE_VALUE), term, typos=typos)}}
+    has = {"bool": {"filter": named, "must": _in_text(Text(ATTRIBUTE_VALUE), term, near)}}
     ways: list[Clause] = [{"nested": {"path": ATTRIBUTES, "query": has}}]
     if term.typed is not None:
         # No such field: then a word with a colon in it, as "sha256:cafe" is.

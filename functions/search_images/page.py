@@ -6,10 +6,11 @@ the script that stand in the file, by their hashes, and nothing else.
 """
 
 import base64
+import datetime as dt
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from markupsafe import Markup, escape
 from msgspec import UNSET, UnsetType
 
 from functions.search_images.parameters import OWN
+from functions.search_images.problem import ParameterProblem
 from functions.search_images.record import Record
 from functions.search_images.search import Hit, SearchResult
 from functions.search_images.ways import (
@@ -42,7 +44,7 @@ from functions.search_images.ways import (
     value_of,
     without,
 )
-from shared.event import Image
+from shared.event import Image, Time
 
 # Beside the name: enough to tell one image from another, few enough to read in passing.
 ROWS_OF_HIGHLIGHTS = 4
@@ -155,16 +157,21 @@ def record_page(pairs: Pairs, record: Record) -> str:
     )
 
 
-def problem_page(pairs: Pairs, status: HTTPStatus, detail: str) -> str:
+def problem_page(
+    pairs: Pairs, status: HTTPStatus, detail: str, errors: Sequence[ParameterProblem] = ()
+) -> str:
     """Why there is nothing to see, and what to do.
 
     Args:
         pairs: the request.
         status: of the answer.
         detail: what is wrong with the request, when it is the request.
+        errors: the same by parameter. The next search is without these, but for its words.
     """
     title, advice = _PROBLEMS.get(status, (status.phrase, detail))
-    return _render("problem", pairs, title=title, advice=advice or detail)
+    lines = [f"{one.parameter}: {one.detail}" for one in errors] or [advice or detail]
+    wrong = {one.parameter for one in errors} - {TEXT}
+    return _render("problem", without(pairs, *wrong), title=title, advice=lines)
 
 
 def on_the_web(url: object) -> bool:
@@ -230,8 +237,19 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
         name=marked(hit.name_html),
         url=hit.url,
         rows=_rows(hit),
-        foot=[part for part in (hit.image_id, size, (hit.taken_at or "")[:4]) if part],
+        foot=[part for part in (hit.image_id, size, _year(hit)) if part],
     )
+
+
+def _year(hit: Hit) -> str:
+    """The year it was taken in, of UTC, as in filters and facets: whoever narrows sees that year.
+
+    The record tells the time as it was given, with its zone.
+    """
+    try:
+        return f"{msgspec.convert(hit.taken_at, Time).astimezone(dt.UTC).year:04}"
+    except (msgspec.ValidationError, OverflowError):
+        return ""
 
 
 def _rows(hit: Hit) -> list[Row]:

@@ -19,9 +19,22 @@ OWN = "attr."
 # More would be a machine's mistake: each costs the index a clause, and an address has no room.
 MOST_VALUES = 8
 
-Value = Annotated[str, Meta(max_length=1000)]
-Values = Annotated[tuple[Value, ...], Meta(max_length=MOST_VALUES)]
-Pixels = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+# Of a wrong value so many characters are said again.
+MOST_SAID = 30
+
+
+def _expecting(words: str) -> dict[str, str]:
+    """For a type: what there is to write, where somebody wrote something else."""
+    return {"expected": words}
+
+
+_SHORT = _expecting("at most 1,000 characters")
+
+Value = Annotated[str, Meta(max_length=1000, extra=_SHORT)]
+Values = Annotated[tuple[Value, ...], Meta(max_length=MOST_VALUES, extra=_SHORT)]
+Pixels = Annotated[
+    int, Meta(ge=0, le=2**53 - 1, extra=_expecting("a whole number of pixels, 0 to 2^53 - 1"))
+]
 Period = Annotated[
     str, Meta(description="1979, 1979-05, 1979-05-31 (UTC) or 1979-05-31T12:00:00Z.")
 ]
@@ -41,10 +54,16 @@ class ImagesParameters(msgspec.Struct, frozen=True):
     min_height: Pixels | UnsetType = UNSET
     max_height: Pixels | UnsetType = UNSET
     sort: (
-        Annotated[Sort, Meta(description="By default relevance with `q`, newest without.")]
+        Annotated[
+            Sort,
+            Meta(
+                description="By default relevance with `q`, newest without.",
+                extra=_expecting("relevance or newest"),
+            ),
+        ]
         | UnsetType
     ) = UNSET
-    size: Annotated[int, Meta(ge=1, le=100)] = 20
+    size: Annotated[int, Meta(ge=1, le=100, extra=_expecting("a whole number from 1 to 100"))] = 20
     cursor: (
         Annotated[str, Meta(description="`next` of the page before, all else being the same.")]
         | UnsetType
@@ -55,7 +74,7 @@ class SuggestParameters(msgspec.Struct, frozen=True):
     """What `GET /images/suggest` takes."""
 
     q: Annotated[str, Meta(description="What was typed so far.")] = ""
-    size: Annotated[int, Meta(ge=1, le=20)] = 8
+    size: Annotated[int, Meta(ge=1, le=20, extra=_expecting("a whole number from 1 to 20"))] = 8
 
 
 class NoParameters(msgspec.Struct, frozen=True):
@@ -72,7 +91,7 @@ class _Mistakes:
     def of(self, parameter: str) -> Iterator[None]:
         try:
             yield
-        except (msgspec.ValidationError, ValueError) as error:
+        except ValueError as error:
             self._found.append(ParameterProblem(parameter, str(error)))
 
     def tell(self) -> None:
@@ -147,9 +166,40 @@ def _found(
             if name not in fields:
                 raise ValueError(f"no such parameter: {', '.join(fields) or 'there are none here'}")
             several = fields[name].default == ()
-            value = values if several else _only(values)
-            found[name] = msgspec.convert(value, fields[name].type, strict=False)
+            value = _few(values) if several else _only(values)
+            found[name] = _read(value, fields[name].type)
     return found
+
+
+def _read(value: str | list[str], kind: Any) -> Any:
+    """The value as one of this kind.
+
+    Raises:
+        ValueError: it is none; says what would be one.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        said = f", not {_cut(value)}" if isinstance(value, str) else ""
+        raise ValueError(f"expected {_expected(kind)}{said}") from None
+
+
+def _expected(kind: Any) -> str:
+    match msgspec.inspect.type_info(kind):
+        case msgspec.inspect.Metadata(extra={"expected": str(words)}):
+            return words
+        case other:
+            raise TypeError(f"{other} takes any text")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
+
+
+def _few(values: list[str]) -> list[str]:
+    if len(values) > MOST_VALUES:
+        raise ValueError(f"given {len(values)} times, at most {MOST_VALUES} are taken")
+    return values
 
 
 def _only(values: list[str]) -> str:
@@ -165,7 +215,7 @@ def _own_fields(given: Mapping[str, list[str]], mistakes: _Mistakes) -> tuple[tu
             name = parameter.removeprefix(OWN)
             if re.match(ATTRIBUTE_NAME_PATTERN, name) is None:
                 raise ValueError("a field's name is a letter, then letters, digits, _ and -")
-            found.append((name, msgspec.convert(_only(values), Value)))
+            found.append((name, _read(_only(values), Value)))
     if len(found) > MOST_VALUES:
         with mistakes.of(OWN):
             raise ValueError(f"{len(found)} fields, at most {MOST_VALUES}")

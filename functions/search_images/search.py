@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from opensearchpy import OpenSearch
 
 from functions.search_images import cursor, filters, highlight, spelling
-from functions.search_images.clauses import marks, wanted
+from functions.search_images.clauses import marks, spelt, wanted
 from functions.search_images.cursor import Place
 from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES, SHOWN
 from functions.search_images.filters import Filters
@@ -145,18 +145,19 @@ def page(
     query = None if asked.text is None else parse(asked.text)
     if query is not None and query.empty:
         return SearchResult(0, [], Facets([], [], [], []), None, None)
-    question = spelling.question(query.words) if query else {}
+    words = spelt(query) if query else ()
+    question = spelling.question(words)
     near = AS_TYPED
     if place is None:
         answer = answered(client, alias_live, _page(asked, query, near, size) | question)
         if query and answer["hits"]["total"]["value"] < spelling.ENOUGH:
-            near = spelling.near(query.words, answer)
+            near = spelling.near(words, answer)
         if near:
             answer = answered(client, alias_live, _page(asked, query, near, size))
         return _result(answer, asked, query, near, size)
     if query and place.respelled:
         body = _request(asked, query, near, 0) | question
-        near = spelling.near(query.words, answered(client, alias_live, body))
+        near = spelling.near(words, answered(client, alias_live, body))
     if asked.sort == "relevance":
         place = _place_now(client, alias_live, _request(asked, query, near, 1), place)
     body = _page(asked, query, near, size) | {"search_after": [place.by, place.image_id]}

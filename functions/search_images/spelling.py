@@ -16,6 +16,8 @@ ENOUGH = 10
 OTHERS = 6
 # Letters of a word in which one may be wrong, and in which two may be.
 SHORTEST, LONG = 3, 6
+# What a person may have mistyped: the dictionary's work grows with the letters.
+LONGEST, MOST_LETTERS = 30, 240
 # How many near words are looked at to find the nearest, in multiples of OTHERS.
 _LOOKED_AT = 10
 # In the dictionary's own measure, which is 1 - errors / length of the shorter word.
@@ -27,7 +29,8 @@ _FORWARDS, _BACKWARDS = CATCH_ALL, f"{CATCH_ALL}.backwards"
 
 def question(words: Sequence[str]) -> dict[str, Any]:
     """What to add to a request, so that the index says which words of its own are like these."""
-    if not words:
+    asked = _asked(words)
+    if not asked:
         return {}
     like = {
         "suggest_mode": "missing",
@@ -39,7 +42,19 @@ def question(words: Sequence[str]) -> dict[str, Any]:
         "max_inspections": _LOOKED_AT,
     }
     both = {field: {"term": {"field": field, **like}} for field in (_FORWARDS, _BACKWARDS)}
-    return {"suggest": {"text": " ".join(words), **both}}
+    return {"suggest": {"text": " ".join(asked), **both}}
+
+
+def _asked(words: Sequence[str]) -> Sequence[str]:
+    """The words that are looked up: each once, none too long, as far as there is room."""
+    room = MOST_LETTERS
+    asked: list[str] = []
+    for word in dict.fromkeys(words):
+        if len(word) > min(LONGEST, room):
+            continue
+        asked.append(word)
+        room -= len(word)
+    return asked
 
 
 def near(words: Sequence[str], answer: Mapping[str, Any]) -> Near:
@@ -49,13 +64,14 @@ def near(words: Sequence[str], answer: Mapping[str, Any]) -> Near:
         words: those that `question` asked for.
         answer: the index's answer to the request.
     """
-    if not words:
+    asked = _asked(words)
+    if not asked:
         return {}
-    asked = answer["suggest"]
-    entries = list(zip(asked[_FORWARDS], asked[_BACKWARDS], strict=True))
+    said = answer["suggest"]
+    entries = list(zip(said[_FORWARDS], said[_BACKWARDS], strict=True))
     found: dict[str, Sequence[str]] = {}
     begins = 0
-    for word in words:
+    for word in asked:
         # Positions are counted as Java does.
         raw = word.encode("utf-16-le")
         ends = begins + len(raw) // 2
@@ -119,7 +135,11 @@ def corrected(text: str, near: Near, marked_of_hits: Sequence[Sequence[str]]) ->
 
 
 def _replaced(text: str, better: Mapping[str, str]) -> str:
-    return re.sub(r"\S+", lambda word: better.get(word[0], word[0]), text)
+    def written(found: re.Match[str]) -> str:
+        field, word = found.group("field", "word")
+        return better.get(found[0]) or f"{field}{better.get(word, word)}"
+
+    return re.sub(r"(?<!\S)(?P<field>[A-Za-z][\w-]*:|)(?P<word>\S+)", written, text)
 
 
 def _folded(word: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from functions.search_images.parameters import OWN
+from functions.search_images.parameters import MOST_VALUES, OWN, ImagesParameters
 from functions.search_images.search import Count, SearchResult
 
 # A request's parameters: names and values, in order.
@@ -28,6 +28,7 @@ LABELS: Mapping[str, str] = {
 # A year is asked for by its first and its last day.
 YEAR = ("taken_from", "taken_to")
 NO_FILTER = {TEXT, SORT, CURSOR, IMAGE, "size"}
+_KNOWN = {*ImagesParameters.__struct_fields__, IMAGE}
 # A longer value is a text of its own, which hardly another image has, and no address has room for.
 LONGEST_CHOICE = 200
 
@@ -49,8 +50,15 @@ class Facet(msgspec.Struct, frozen=True):
 
 
 def pairs_in(query: str) -> Pairs:
-    """The parameters in a query string; blank ones are none, for a form sends all it has."""
-    return [(name, value) for name, value in parse_qsl(query) if value.strip()]
+    """The page's parameters in a query string; blank ones are none, for a form sends all it has.
+
+    What others add to a link that is passed around, to see who follows it, is passed over.
+    """
+    return [
+        (name, value)
+        for name, value in parse_qsl(query)
+        if value.strip() and (name in _KNOWN or name.startswith(OWN))
+    ]
 
 
 def value_of(pairs: Pairs, wanted: str) -> str | None:
@@ -63,9 +71,14 @@ def without(pairs: Pairs, *names: str) -> Pairs:
     return [(name, value) for name, value in pairs if name not in names]
 
 
+def query_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """These parameters as a query string."""
+    return urlencode(list(pairs), errors="replace")
+
+
 def href(pairs: Iterable[tuple[str, str]]) -> str:
     """The page for these parameters, wherever it is served."""
-    return f"?{urlencode(list(pairs), errors='replace')}"
+    return f"?{query_of(pairs)}"
 
 
 def changed(pairs: Pairs, name: str, value: str) -> str:
@@ -79,14 +92,15 @@ def alike(name: str, value: str) -> str | None:
 
 
 def facets(pairs: Pairs, found: SearchResult) -> Iterator[Facet]:
-    """What the images found may be narrowed to; facets without a value are left out."""
+    """What the images found may be narrowed to; facets without a way are left out."""
     for label, counts, names in (
         ("Tags", found.facets.tags, ("tag",)),
         ("Type", found.facets.content_type, ("content_type",)),
         ("Uploaded by", found.facets.uploaded_by, ("uploaded_by",)),
         ("Year", found.facets.year, YEAR),
     ):
-        if links := [_choice(pairs, names, one) for one in counts if _can_be_chosen(one.value)]:
+        ways = (_choice(pairs, names, one) for one in counts if _can_be_chosen(one.value))
+        if links := [way for way in ways if way is not None]:
             yield Facet(label, links)
 
 
@@ -121,13 +135,17 @@ def _can_be_chosen(value: str) -> bool:
     return bool(value.strip()) and len(value) <= LONGEST_CHOICE
 
 
-def _choice(pairs: Pairs, names: Sequence[str], one: Count) -> Link:
-    """The way to what has this value; the way back, where that is what is asked for."""
+def _choice(pairs: Pairs, names: Sequence[str], one: Count) -> Link | None:
+    """The way to what has this value; the way back, where that is what is asked for.
+
+    There is none where no more values are taken.
+    """
     these = [(name, one.value) for name in names]
     if all(this in pairs for this in these):
-        return Link(
-            one.value, href(pair for pair in pairs if pair not in these), one.count, current=True
-        )
+        back = href(pair for pair in pairs if pair not in these)
+        return Link(one.value, back, one.count, current=True)
     # Of tags there may be several, of years there is one.
     others = without(pairs, *names) if names == YEAR else pairs
+    if sum(name in names for name, _ in others) >= MOST_VALUES:
+        return None
     return Link(one.value, href([*others, *these]), one.count)

@@ -24,6 +24,7 @@ _WRITING = (
     "indices:data/write/bulk*",
     "indices:data/write/delete",
     "indices:data/write/index",
+    "indices:data/write/update",  # beside a removal
     "indices:data/read/get",
     "indices:data/read/mget*",
     "indices:admin/get",

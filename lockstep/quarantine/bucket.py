@@ -33,7 +33,7 @@ def images(client: "S3Client", bucket: str) -> Iterator[str]:
             continue
         try:
             record = msgspec.json.decode(body, type=QuarantinedRecord)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         yield record.image_id or record.partition_key
 

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 
 from functions.write_to_es.table_changes import change_of
 from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, Objects, redriven_key
@@ -21,7 +22,7 @@ from lockstep.quarantine.given_up import (
     set_aside,
 )
 from shared.change import Change, Put, change_from
-from shared.event import Event, InvalidEventError, decode, encode
+from shared.event import Event, InvalidEventError, Time, decode, encode
 from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
 from shared.record import MAX_AHEAD_US, Record
 
@@ -150,7 +151,7 @@ def first_arrival_key(event: Event) -> str:
 class FirstArrival(msgspec.Struct, frozen=True):
     """When an event first came, in milliseconds since 1970."""
 
-    arrived_at: int
+    arrived_at: Annotated[int, Meta(ge=0)]
 
 
 def find(
@@ -188,7 +189,7 @@ def find(
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
     return Found(
         cases=[case for case in cases if wanted is None or case in wanted],
-        unreadable=gathering.unreadable,
+        unreadable=[*gathering.unreadable, *gathering.damaged_notes()],
         gone=gathering.gone,
         fetched=gathering.fetched,
     )
@@ -205,6 +206,11 @@ class _Gathering:
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
+        self._damaged: dict[str, Unreadable] = {}  # both consumers' records meet the same note
+
+    def damaged_notes(self) -> list[Unreadable]:
+        """The notes of first arrivals that say nothing, in the order of their keys."""
+        return [self._damaged[key] for key in sorted(self._damaged)]
 
     def read_objects(self, readers: int) -> None:
         """What the consumers set aside."""
@@ -280,12 +286,13 @@ class _Gathering:
 
     def _case(self, held: QuarantinedRecord, documents: tuple[str, ...] = ()) -> Case:
         data = payload(held)
+        first: int | None
         try:
             event = event_in(held)
         except InvalidEventError:
-            arrived_at, image_id, version = held.arrived_at, held.image_id, held.version
+            first, image_id, version = held.arrived_at, held.image_id, held.version
         else:
-            arrived_at = min(held.arrived_at, self._first_arrival(event) or held.arrived_at)
+            first = self._first_arrival(event, held.arrived_at)
             image_id, version = event.image_id, event.version
         return Case(
             id=case_id(held),
@@ -293,7 +300,7 @@ class _Gathering:
             shard_id=held.shard_id,
             sequence_number=held.sequence_number,
             partition_key=held.partition_key,
-            arrived_at=arrived_at,
+            arrived_at=held.arrived_at if first is None else first,
             image_id=image_id,
             version=version,
             functions=(held.function,),
@@ -301,14 +308,23 @@ class _Gathering:
             detail=held.detail,
             quarantined_at=held.quarantined_at,
             bytes=len(data),
-            verdict=judge(held, arrived_at, now=self._now, quarantine_age=self._age),
+            verdict=judge(held, first, now=self._now, quarantine_age=self._age),
             keys=(held.key,),
             documents=documents,
         )
 
-    def _first_arrival(self, event: Event) -> int | None:
-        noted = self._objects.read(first_arrival_key(event))
-        return None if noted is None else msgspec.json.decode(noted, type=FirstArrival).arrived_at
+    def _first_arrival(self, event: Event, arrived_at: int) -> int | None:
+        """When the event that now came then first came; None where nobody can tell any more."""
+        key = first_arrival_key(event)
+        noted = self._objects.read(key)
+        if noted is None:
+            return arrived_at
+        try:
+            first = msgspec.json.decode(noted, type=FirstArrival)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._damaged[key] = Unreadable(key, f"no note of a first arrival: {error}")
+            return None
+        return min(first.arrived_at, arrived_at)
 
 
 class NotOursError(Exception):
@@ -325,8 +341,9 @@ def read_record(body: bytes) -> QuarantinedRecord:
         held = msgspec.json.decode(body, type=QuarantinedRecord)
         payload(held)
         int(held.sequence_number)
+        dt.datetime.fromtimestamp(held.arrived_at / 1000, dt.UTC)
         _moment(held.quarantined_at)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise NotOursError(f"no quarantined record: {error}") from None
     return held
 
@@ -370,7 +387,7 @@ def event_in(held: QuarantinedRecord) -> Event:
         type=change.event_type,
         image_id=change.image_id,
         version=change.version,
-        occurred_at=dt.datetime.fromisoformat(change.occurred_at),
+        occurred_at=msgspec.convert(change.occurred_at, Time),
         image=change.image if isinstance(change, Put) else UNSET,
     )
 
@@ -399,16 +416,26 @@ def records_of(
 
 
 def judge(
-    held: QuarantinedRecord, first_arrival: int, *, now: dt.datetime, quarantine_age: dt.timedelta
+    held: QuarantinedRecord,
+    first_arrival: int | None,
+    *,
+    now: dt.datetime,
+    quarantine_age: dt.timedelta,
 ) -> Verdict:
     """What can be done about a record, by what it is today: validator and time may have moved on.
 
-    A wrong partition key is no obstacle: redriven, an event gets its image's.
+    A wrong partition key is no obstacle: redriven, an event gets its image's. `first_arrival` is
+    in milliseconds since 1970; None where nobody can tell, which counts as too long ago.
     """
     try:
         event = event_in(held)
     except InvalidEventError as invalid:
         return NeedsMending(f"{invalid.reason}: {invalid.detail}")
+    if first_arrival is None:
+        return TooOld(
+            f"when it first came cannot be read in {first_arrival_key(event)}: a tombstone that "
+            "should stop it may be purged"
+        )
     if held.reason == "conflict":
         return NeedsChoice(held.detail)
     age_ms = now.timestamp() * 1000 - first_arrival
@@ -417,10 +444,12 @@ def judge(
             f"it came {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}: a "
             "tombstone that should stop it may be purged"
         )
-    ahead = event.version - int(now.timestamp() * 1_000_000) - MAX_AHEAD_US
-    if ahead > 0:
+    # In whole milliseconds, as the stream will say when it came.
+    soonest_ms = -((MAX_AHEAD_US - event.version) // 1000)
+    ahead_ms = soonest_ms - int(now.timestamp() * 1000)
+    if ahead_ms > 0:
         try:
-            until = (now + dt.timedelta(microseconds=ahead)).isoformat()
+            until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()
         except OverflowError:
             return NeedsMending(f"version {event.version} is no time that comes")
         return Waits(f"version {event.version} is more than a day ahead, until {until}", until)

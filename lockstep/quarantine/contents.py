@@ -1,6 +1,5 @@
 """What the stores hold of one image, whole: to show beside a conflict, and to choose from."""
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from opensearchpy.exceptions import NotFoundError
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.document import Document, image_in
 from shared.change import Put
-from shared.event import Event, Image, digest
+from shared.event import Event, Image, Time, digest
 from shared.item import KEY, MalformedItemError, change_in
 from shared.sink import RequestFailedError
 
@@ -49,12 +48,21 @@ class Content(msgspec.Struct, frozen=True):
         }
 
     def event(self, image_id: str, version: int) -> Event:
-        """An event that says this of the image, at that version."""
+        """An event that says this of the image, at that version.
+
+        Raises:
+            MalformedContentError: it occurred at no time, so that no event can say it.
+        """
+        try:
+            occurred_at = msgspec.convert(self.occurred_at, Time)
+        except msgspec.ValidationError as error:
+            message = f"image {image_id}: occurred_at is {self.occurred_at!r}: {error}"
+            raise MalformedContentError(f"{message}: `--choose this`, or `--mend`") from error
         return Event(
             type="image.deleted" if self.image is None else "image.updated",
             image_id=image_id,
             version=version,
-            occurred_at=dt.datetime.fromisoformat(self.occurred_at),
+            occurred_at=occurred_at,
             image=UNSET if self.image is None else self.image,
         )
 

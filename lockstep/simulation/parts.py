@@ -10,6 +10,7 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.corrections import Corrections, Removal
 from lockstep.local.mapping.core import Shard, startable
+from lockstep.outbox import Outgoing
 from lockstep.producer import Producer, Stamp
 from lockstep.quarantine.cases import Found, find
 from lockstep.redrive import Redrive
@@ -29,7 +30,7 @@ TABLE, INDEX, BUCKET, STREAM = "lockstep-images", "images", "lockstep-quarantine
 class Puts(Protocol):
     """What a history needs of a producer."""
 
-    def put(self, events: Iterable[Event]) -> object:
+    def put(self, events: Iterable[Event | Outgoing]) -> object:
         """Put all events onto the stream, or raise."""
         ...
 

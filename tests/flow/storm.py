@@ -208,6 +208,17 @@ class Storm:
             return False
         with suppress(psutil.NoSuchProcess):  # it ended by itself, just now
             process.send_signal(signal.SIGKILL)
-            process.wait(PATIENCE_SECONDS)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while _runs(process):
+                assert time.monotonic() < deadline, f"{victim} outlives SIGKILL"
+                time.sleep(0.01)
             return True
+        return False
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; of a worker that nobody needs its pool hears late."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False

@@ -38,6 +38,8 @@ from tests.builders import ARRIVED_AT, HORIZON, image, image_event, kinesis_reco
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/decode").iterdir())
 MOST_ITEM_BYTES = 400 * 1024  # FACTS.md, DynamoDB
 MOST_TERM_BYTES = 32_766  # FACTS.md, OpenSearch
+# Two times are all that is written longer than it may have come: .1 as .100000, +0100 as +01:00.
+MOST_GROWTH = 2 * 6
 CLOCK = Clock(remaining=lambda: 99.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0)
 
 FIELDS = [*Event.__struct_fields__, *Image.__struct_fields__]
@@ -168,7 +170,11 @@ def check(data: bytes, partition_key: str | None = None) -> None:
     event = judged(data)
     if event is not None:
         assert len(data) <= MAX_EVENT_BYTES
-        assert decode(encode(event)) == event
+        # Encoded anew it says the same: an event as long as it is not over the limit by that.
+        again = encode(event)
+        assert msgspec.json.decode(again, type=Event) == event
+        assert len(again) <= len(data) + MOST_GROWTH
+        assert judged(again) == (event if len(again) <= MAX_EVENT_BYTES else None)
     key = partition_key or (event.image_id if event else "T02680")
     arrived = max(ARRIVED_AT, event.version // 1000 if event else 0)
     one = kinesis_record(data, partition_key=key, arrived_at=arrived)

@@ -37,9 +37,13 @@ def started(program: str) -> Iterator[Browser]:
 
 
 class Circumstances(TypedDict, total=False):
-    """What is not the usual: a light screen, a wide one, script, and pictures that come."""
+    """What is not the usual: a light screen, a wide one, script, and pictures that come.
+
+    In the system's colours a reader sees none of the page's own, backgrounds least of all.
+    """
 
     scheme: Scheme
+    colours: Literal["the page's", "the system's"]
     size: tuple[int, int]
     script: Literal["runs", "is off"]
     pictures: Literal["come", "are missing"]
@@ -62,10 +66,12 @@ class Visit:
         self.complaints: list[str] = []
         self.elsewhere: list[str] = []
         self._pictures = circumstances.get("pictures", "come")
+        forced = circumstances.get("colours") == "the system's"
         width, height = circumstances.get("size", WIDE)
         self._context = browser.new_context(
             base_url=site,
             color_scheme=circumstances.get("scheme", "light"),
+            forced_colors="active" if forced else "none",
             viewport={"width": width, "height": height},
             java_script_enabled=circumstances.get("script", "runs") == "runs",
             reduced_motion="reduce",

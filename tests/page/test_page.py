@@ -1,5 +1,7 @@
 """The page as people use it: in a real Chromium, over the real handler, engines and records."""
 
+import re
+from collections.abc import Iterator
 from urllib.parse import quote_plus
 
 import pytest
@@ -7,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.builders import change, image
-from tests.page.browser import MISSING, PHONE, Visit, Visiting, chromium, texts
+from tests.page.browser import MISSING, PHONE, Circumstances, Visit, Visiting, chromium, texts
 from tests.page.museum import Museum
 
 pytestmark = [pytest.mark.skip(MISSING)] if chromium() is None else []
@@ -63,7 +65,7 @@ class TestSearching:
     def test_a_new_search_keeps_the_filter(self, visit: Visit) -> None:
         page = visit.open("/?tag=castle")
         page.get_by_role("combobox").fill("ruin")
-        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(".chips")).to_contain_text("Tag: castle")
         expect(page.locator(HEADING)).to_contain_text("for “ruin”")
 
@@ -119,6 +121,72 @@ class TestKeyboardAlone:
         page.keyboard.press("Enter")
         expect(page.locator(HEADING)).to_contain_text(name)
 
+    def test_what_is_typed_after_a_suggestion_was_chosen_is_what_is_searched_for(
+        self, visit: Visit
+    ) -> None:
+        page = visit.open()
+        expect(page.get_by_role("combobox")).to_be_focused()
+        page.keyboard.type("tham")
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.type("es barge")
+        page.keyboard.press("Enter")
+        expect(page.locator(HEADING)).to_contain_text("for “thames barge”")
+
+    def test_of_a_new_list_nothing_is_chosen(self, visit: Visit) -> None:
+        page = visit.open()
+        box = page.get_by_role("combobox")
+        expect(box).to_be_focused()
+        page.keyboard.type("tham")
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        expect(box).to_have_attribute("aria-activedescendant", "suggestion-0")
+        with page.expect_response("**/images/suggest?q=thames") as answer:
+            page.keyboard.type("es")
+        answer.value.finished()
+        expect(page.locator("[aria-selected=true]")).to_have_count(0)
+        expect(box).not_to_have_attribute("aria-activedescendant", re.compile("."))
+
+    def test_the_key_that_works_anywhere_is_turned_off_and_on_again(self, visit: Visit) -> None:
+        page = visit.open("/?q=castle&size=4")
+        box = page.get_by_role("combobox")
+        switch = page.get_by_role("button", name="The key / goes to the search box")
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        _tab_to(page, "footer button")
+        page.keyboard.press("Space")
+        expect(switch).to_have_attribute("aria-pressed", "false")
+        page.keyboard.press("/")
+        expect(switch).to_be_focused()
+        assert Axe().run(page).generate_snapshot() == ""
+
+        page = visit.open("/?q=river&size=4")
+        expect(switch).to_have_attribute("aria-pressed", "false")
+        expect(box).not_to_have_attribute("aria-keyshortcuts", "/")
+        _tab_to(page, "footer button")
+        page.keyboard.press("/")
+        expect(switch).to_be_focused()
+
+        page.keyboard.press("Enter")
+        page.reload()
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        expect(box).to_have_attribute("aria-keyshortcuts", "/")
+        _tab_to(page, RESULT)
+        page.keyboard.press("/")
+        expect(box).to_be_focused()
+
+    def test_where_nothing_may_be_kept_the_key_is_off_on_this_page(self, visit: Visit) -> None:
+        visit.page.add_init_script(_NOTHING_IS_KEPT)
+        page = visit.open("/?q=castle&size=4")
+        switch = page.locator("footer button")
+        _tab_to(page, "footer button")
+        page.keyboard.press("Enter")
+        page.keyboard.press("/")
+        expect(switch).to_be_focused()
+        page.reload()
+        expect(switch).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("combobox").fill("sunrise")
+        expect(page.get_by_role("option").first).to_be_visible()
+
     def test_past_the_head_from_result_to_result_into_a_record(self, visit: Visit) -> None:
         page = visit.open("/?q=castle&size=4")
         page.keyboard.press("Tab")
@@ -145,8 +213,9 @@ class TestKeyboardAlone:
 class TestWithoutScript:
     def test_search_facet_paging_and_record_are_there(self, visiting: Visiting) -> None:
         page = visiting(script="is off").open()
+        expect(page.locator("footer")).to_be_hidden()  # it names the keys that script listens to
         page.get_by_label("Search for images").fill("river")
-        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(HEADING)).to_contain_text("for “river”")
         page.get_by_role("link", name="More images").click()
         expect(page.get_by_role("link", name="First page")).to_be_visible()
@@ -229,27 +298,71 @@ class TestWhatIsStored:
 class TestEveryView:
     def test_axe_finds_nothing_to_mend(self, visit: Visit) -> None:
         axe = Axe()
-        found = {
-            view: axe.run(visit.open(path)).generate_snapshot() for view, path in EVERY_VIEW.items()
-        }
-        assert found == dict.fromkeys(EVERY_VIEW, "")
+        found = {view: axe.run(page).generate_snapshot() for view, page in _every_view(visit)}
+        assert found == dict.fromkeys(found, "")
 
     def test_axe_can_read_all_of_it_on_a_dark_screen(self, visiting: Visiting) -> None:
         visit, axe = visiting(scheme="dark"), Axe()
         colours = {"runOnly": ["color-contrast"]}
         found = {
-            view: axe.run(visit.open(path), options=colours).generate_snapshot()
-            for view, path in EVERY_VIEW.items()
+            view: axe.run(page, options=colours).generate_snapshot()
+            for view, page in _every_view(visit)
         }
-        assert found == dict.fromkeys(EVERY_VIEW, "")
+        assert found == dict.fromkeys(found, "")
 
     def test_a_phone_need_not_scroll_sideways(self, visiting: Visiting) -> None:
-        visit = visiting(size=PHONE)
-        for view, path in EVERY_VIEW.items():
-            page = visit.open(path)
+        for view, page in _every_view(visiting(size=PHONE)):
             width = page.evaluate("document.documentElement.scrollWidth")
             beyond = page.evaluate(_BEYOND_THE_EDGE, PHONE[0])
             assert (view, width, beyond) == (view, PHONE[0], [])
+
+    # At least 3 to 1: https://www.w3.org/WAI/WCAG22/Understanding/non-text-contrast.html
+    @pytest.mark.parametrize(
+        "circumstances",
+        [Circumstances(), Circumstances(scheme="dark"), Circumstances(colours="the system's")],
+        ids=["light", "dark", "the system's colours"],
+    )
+    def test_the_chosen_suggestion_stands_out(
+        self, visiting: Visiting, circumstances: Circumstances
+    ) -> None:
+        page = visiting(**circumstances).open()
+        _choose_a_suggestion(page)
+        line, width, behind = page.locator("[aria-selected=true]").evaluate(_OUTLINE)
+        assert width >= 2
+        assert _contrast(line, behind) >= 3
+        others = page.locator("[role=option][aria-selected=false]")
+        assert others.first.evaluate(_OUTLINE)[1] == 0
+
+
+def _every_view(visit: Visit) -> Iterator[tuple[str, Page]]:
+    """Each view's name, and the page that shows it now."""
+    for view, path in EVERY_VIEW.items():
+        yield view, visit.open(path)
+    page = visit.open()
+    _choose_a_suggestion(page)
+    yield "suggestions open", page
+
+
+def _choose_a_suggestion(page: Page) -> None:
+    page.get_by_role("combobox").press_sequentially("thames")
+    expect(page.get_by_role("option").nth(1)).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("[aria-selected=true]")).to_have_count(1)
+
+
+def _contrast(*colours: str) -> float:
+    """How far apart two colours are, as WCAG computes it: 1 for the same, 21 for black on white."""
+    lighter, darker = sorted(map(_luminance, colours), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    """How bright an `rgb(r, g, b)` is."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
 
 
 def _tab_to(page: Page, selector: str) -> None:
@@ -265,6 +378,13 @@ _SHOWS_FOCUS = """() => {
   const shows = (one) => getComputedStyle(one).outlineStyle !== "none";
   const at = document.activeElement;
   return at === document.body || shows(at) || shows(at.closest(".card") ?? at);
+}"""
+_NOTHING_IS_KEPT = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("not allowed here", "SecurityError"); }
+})"""
+_OUTLINE = """(one) => {
+  const { outlineColor, outlineStyle, outlineWidth, backgroundColor } = getComputedStyle(one);
+  return [outlineColor, outlineStyle === "none" ? 0 : parseFloat(outlineWidth), backgroundColor];
 }"""
 _BEYOND_THE_EDGE = """width => [...document.querySelectorAll("body *")]
   .filter((one) => !one.closest(".hidden, svg") && one.getBoundingClientRect().right > width + 1)

@@ -10,11 +10,12 @@ from opensearchpy.exceptions import AuthorizationException, NotFoundError
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.roles import RoleName, ensure_roles
 from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.corrections import Corrections, Removal
 from lockstep.audit.stores import IndexEntries
 from shared.change import Change
 from shared.outcome import Applied, Duplicate
 from shared.sink import MisconfiguredError
-from tests.builders import change
+from tests.builders import change, purge_of
 from tests.roles.conftest import MASTER, USERS
 
 ALIAS = "images"
@@ -56,6 +57,21 @@ def test_a_writer_does_all_that_the_consumer_does(secured: ClientOf) -> None:
     sink = ImageIndex(secured("writer"), ALIAS, longest_request=0)
     assert list(sink.send([change("there", 1)])) == [Duplicate()]
     sink.check()
+
+
+def test_a_writer_purges(secured: ClientOf) -> None:
+    tombstone = change("past", 3, "image.deleted")
+    writer = secured("writer")
+    assert send(writer, tombstone) == [Applied()]
+    assert send(writer, purge_of(tombstone)) == [Applied()]
+    assert not secured(MASTER).exists(index=ALIAS, id="past")
+
+
+def test_an_operator_corrects(secured: ClientOf) -> None:
+    corrections = Corrections(secured("operator"), ALIAS)
+    assert corrections.overwrite([change("stray", 4)]) == [Applied()]
+    assert corrections.remove([Removal("stray", 4)]) == [Applied()]
+    secured(MASTER).indices.refresh(index=ALIAS)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,10 @@ class TestRequests(test_dynamodb_sink.TestRequests):
     test_a_request_too_large_as_a_whole_is_refused_as_a_whole = None  # type: ignore[assignment]  # see above
 
 
+class TestKeys(test_dynamodb_sink.TestKeys):
+    pass
+
+
 class TestDelivery(test_dynamodb_sink.TestDelivery):
     pass
 

@@ -33,6 +33,13 @@ def test_the_first_reason_of_a_quarantined_record_stays() -> None:
     assert list(quarantine.images(client, "b")) == ["T02680"]
 
 
+@pytest.mark.parametrize("body", [b"", b"\xff", b"{}", b'{"x":' + b"[" * 200_000])
+def test_what_is_not_ours_says_nothing_of_any_image(body: bytes) -> None:
+    bucket = S3("b")
+    bucket.put_object(Bucket="b", Key="quarantine/x", Body=body)
+    assert list(quarantine.images(cast("S3Client", bucket), "b")) == []
+
+
 def test_a_bucket_lists_all_its_keys_page_by_page() -> None:
     bucket = S3("b")
     for number in range(2_500):

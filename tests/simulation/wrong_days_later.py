@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 from opensearchpy import OpenSearch
 
+from lockstep.outbox import Outgoing
 from lockstep.quarantine.cases import Found, find
 from lockstep.redrive import Redrive, Settlement
 from lockstep.simulation.parts import INDEX, Parts
 from shared.deliver import Delivery, deliver
-from shared.event import Event
+from shared.event import Event, decode
 
 LONG_AGO = dt.timedelta(days=10_000)
 
@@ -37,9 +38,9 @@ class MovesFirst(Redrive):
     def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(objects, self._hold, *args, **kwargs)
         self._really_put = put
-        self._held: list[Event] = []
+        self._held: list[Event | Outgoing] = []
 
-    def _hold(self, events: Iterable[Event]) -> None:
+    def _hold(self, events: Iterable[Event | Outgoing]) -> None:
         self._held += events
 
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
@@ -62,7 +63,8 @@ class PassesTheGuard(Redrive):
     def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(objects, lambda events: put(map(self._anew, events)), *args, **kwargs)
 
-    def _anew(self, event: Event) -> Event:
+    def _anew(self, one: Event | Outgoing) -> Event:
+        event = decode(one.data) if isinstance(one, Outgoing) else one
         return msgspec.structs.replace(event, version=int(self._time.now() * 1_000_000))
 
 

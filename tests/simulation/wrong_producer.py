@@ -49,9 +49,13 @@ class Resends:
     def __init__(self, client: Any, stream: str, *, clock: Clock) -> None:
         self._client, self._stream, self._clock = client, stream, clock
 
-    def put(self, events: Iterable[Event]) -> None:
+    def put(self, events: Iterable[Event | Outgoing]) -> None:
         records: Sequence[Any] = [
-            {"PartitionKey": one.image_id, "Data": encode(one)} for one in events
+            {
+                "PartitionKey": one.image_id,
+                "Data": one.data if isinstance(one, Outgoing) else encode(one),
+            }
+            for one in events
         ]
         while records:
             try:

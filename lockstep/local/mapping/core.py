@@ -64,6 +64,7 @@ class Invoke(msgspec.Struct, frozen=True):
 class Discard(msgspec.Struct, frozen=True):
     """Give these records up: write the failure document, if anybody wants it; say `discarded`.
 
+    If it cannot be written, say `unwritten`: it comes again, and other lanes go on meanwhile.
     `invocations` counts those of the last quota. `request_id` is the last invocation's, None when
     the records were never tried. Without records it is a tumbling window's final invocation that
     is given up: nothing of the stream is lost by it.
@@ -211,7 +212,7 @@ class _Lane:
                 return Wait(self._window_ends) if waits else _FOR_OTHERS
         if self._running:
             return _FOR_OTHERS
-        if self._giving_up is None and now < self._not_before:
+        if now < self._not_before:
             return Wait(self._not_before)
         piece = self._pieces[0]
         if self._giving_up is None:
@@ -276,6 +277,12 @@ class _Lane:
             if self._windows and piece.final:
                 self._windows.close()
         return gone
+
+    def unwritten(self, again: float) -> None:
+        """The records given up stay, and are to be given up again at this time."""
+        if self._giving_up is None:
+            raise RuntimeError("nothing was to be discarded")
+        self._not_before = again
 
     def _returned(self, answer: Returned | Errored) -> bytes | None:
         return returned_state(answer.payload) if isinstance(answer, Returned) else None
@@ -478,6 +485,10 @@ class Shard:
     def discarded(self, *, lane: int = 0) -> None:
         """The lane's failure document is durable, or nobody wants one."""
         self._settle(self._lanes[lane].discarded())
+
+    def unwritten(self, *, again: float, lane: int = 0) -> None:
+        """The lane's failure document could not be written: to be tried again at this time."""
+        self._lanes[lane].unwritten(again)
 
     def advanced(self) -> None:
         """The checkpoint is durable."""

@@ -5,13 +5,16 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
 """
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 # The quota of a mapping, as far as AWS raises it.
 MOST_FILTERS = 10
+# A record is looked into no deeper than a pattern goes. AWS documents no bound for that; ours keeps
+# the search within what Python can nest, whatever the record is.
+MOST_LEVELS = 100
 _COMPARISONS = {
     "=": operator.eq,
     "<": operator.lt,
@@ -36,7 +39,7 @@ class Filters(msgspec.Struct, frozen=True):
         """Whether a record with this data is for the function.
 
         Data that is no JSON matches nothing, so the record is dropped without a word, as Lambda
-        does it: an aggregated record, too.
+        does it: an aggregated record, too, and what nests beyond any parser.
         """
         try:
             value = msgspec.json.decode(data)
@@ -65,17 +68,19 @@ def _pattern(said: object) -> Mapping[str, Any]:
         raise PatternError(f"{said!r} has no Pattern that is text")
     try:
         pattern = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise PatternError(f"pattern {text} is no JSON: {error}") from None
     if not isinstance(pattern, dict) or set(pattern) != {"data"}:
         raise PatternError(f"pattern {text} must have the one key `data`")
-    _check(pattern["data"], "data")
+    _check(pattern["data"], "data", MOST_LEVELS)
     data: Mapping[str, Any] = pattern["data"]
     return data
 
 
-def _check(pattern: object, where: str) -> None:
-    """See that this is an object of objects and, at its leaves, lists of rules."""
+def _check(pattern: object, where: str, levels: int) -> None:
+    """See that this is an object of objects, so many levels, and at its leaves lists of rules."""
+    if not levels:
+        raise PatternError(f"{where}: nests deeper than {MOST_LEVELS} levels")
     if not isinstance(pattern, dict) or not pattern:
         raise PatternError(f"{where}: must be an object that names a field")
     for name, below in pattern.items():
@@ -84,14 +89,14 @@ def _check(pattern: object, where: str) -> None:
             if not isinstance(below, list) or not below:
                 raise PatternError(f"{here}: must be a list of patterns")
             for choice in below:
-                _check(choice, here)
+                _check(choice, here, levels - 1)
         elif isinstance(below, list):
             if not below:
                 raise PatternError(f"{here}: has no rule")
             for rule in below:
                 _check_rule(rule, here)
         else:
-            _check(below, here)
+            _check(below, here, levels - 1)
 
 
 def _check_rule(rule: Any, where: str) -> None:
@@ -138,15 +143,17 @@ def _is_number(value: object) -> bool:
 
 def _matches(pattern: Mapping[str, Any], value: object) -> bool:
     """Whether every field of the pattern finds its match; of a list's items any one may do."""
-    if isinstance(value, list) and value:
-        return any(_matches(pattern, item) for item in value)
+    return any(_fields_match(pattern, one) for one in _each(value))
+
+
+def _fields_match(pattern: Mapping[str, Any], value: object) -> bool:
     fields: Mapping[str, Any] = value if isinstance(value, dict) else {}
     return all(_field_matches(name, below, fields) for name, below in pattern.items())
 
 
 def _field_matches(name: str, below: Any, fields: Mapping[str, Any]) -> bool:
     if name == _OR:
-        return any(_matches(choice, fields) for choice in below)
+        return any(_fields_match(choice, fields) for choice in below)
     if isinstance(below, dict):
         return _matches(below, fields.get(name))
     found = _leaves(fields[name]) if name in fields else []
@@ -154,10 +161,22 @@ def _field_matches(name: str, below: Any, fields: Mapping[str, Any]) -> bool:
 
 
 def _leaves(value: object) -> list[Any]:
-    """The values at a field: a list's are its items'; an object is no leaf."""
-    if isinstance(value, list):
-        return [leaf for item in value for leaf in _leaves(item)]
-    return [] if isinstance(value, dict) else [value]
+    """The values at a field: a list's are its items'; an object is no leaf, nor an empty list."""
+    return [one for one in _each(value) if not isinstance(one, dict | list)]
+
+
+def _each(value: object) -> Iterator[object]:
+    """The value, or a list's items; lists in lists count as one. An empty list is itself.
+
+    Lists nest as deep as a record's author likes, so this is no recursion.
+    """
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, list) and one:
+            left.extend(one)
+        else:
+            yield one
 
 
 def _obeys(found: Sequence[Any], rule: Any) -> bool:

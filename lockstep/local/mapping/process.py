@@ -305,7 +305,8 @@ class ShardDriver:
         self._again = again
         self._stopping = stopping
         self._outage = outage
-        self._failures = 0  # in a row, of the stream or the destination
+        self._unread = 0  # reads in a row that failed
+        self._unwritten = 0  # failure documents in a row that could not be written
         self._running = 0
         self._ran: queue.SimpleQueue[_Ran] = queue.SimpleQueue()
 
@@ -347,17 +348,21 @@ class ShardDriver:
                 self._shard.took([], behind=False, ended=True, now=time.time())
                 return
             self._outage.began(str(error))
-            self._shard.unread(again=time.time() + self._next_pause())
+            self._read_again_later()
             return
         except PositionLostError as error:
             log.warning("%s: checkpoint lost, starting anew: %s", self._place.shard_id, error)
             self._reader = self._world.stream.reader(self._place.shard_id, self._again)
-            self._shard.unread(again=time.time() + self._next_pause())
+            self._read_again_later()
             return
         self._outage.ended()
-        self._failures = 0
+        self._unread = 0
         entries = [self._world.entry(record, self._place) for record in read.records]
         self._shard.took(entries, behind=read.behind, ended=read.ended, now=time.time())
+
+    def _read_again_later(self) -> None:
+        self._shard.unread(again=time.time() + _pause_after(self._unread))
+        self._unread += 1
 
     def _expired(self) -> bool:
         """Whether the stream answers, and no longer has this shard."""
@@ -433,9 +438,11 @@ class ShardDriver:
                 where = self._world.destination.write(document, at)
             except DestinationError as error:
                 log.warning("%s: failure document not written: %s", self._place.shard_id, error)
-                self._stopping.wait(self._next_pause())
+                again = time.time() + _pause_after(self._unwritten)
+                self._shard.unwritten(again=again, lane=discard.lane)
+                self._unwritten += 1
                 return
-        self._failures = 0
+        self._unwritten = 0
         self._shard.discarded(lane=discard.lane)
         log.warning(
             "%s: discarded %d records from %s, %s after %d invocations: %s",
@@ -446,12 +453,6 @@ class ShardDriver:
             discard.invocations,
             where,
         )
-
-    def _next_pause(self) -> float:
-        """Seconds to wait after one more failure of the stream or the destination."""
-        pause = pause_after(self._failures, random.random())  # noqa: S311  # jitter
-        self._failures += 1
-        return pause
 
     def _say(self, turn: Turn, entries: tuple[Entry, ...]) -> None:
         records = (
@@ -469,3 +470,8 @@ class ShardDriver:
                 log.warning("%s: again in %.1f s: %s", first, pause, cause)
             case GaveUp(cause, _):
                 log.warning("%s: no retry left: %s", first, cause)
+
+
+def _pause_after(failures: int) -> float:
+    """Seconds to wait after one more failure of the stream or the destination."""
+    return pause_after(failures, random.random())  # noqa: S311  # jitter

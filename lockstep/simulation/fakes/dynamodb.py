@@ -28,6 +28,7 @@ from lockstep.simulation.fakes.partiql import (
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 MAX_STATEMENTS = 25
 MAX_ITEM_BYTES = 400 * 1024
+MAX_KEY_BYTES = 2048
 PAGE = 1_000
 
 # What one statement of a batch may meet though its neighbours do not (FACTS.md, DynamoDB).
@@ -104,6 +105,8 @@ class DynamoDB:
         def found() -> dict[str, Any]:
             self._insist_on(table)
             ids = [key[KEY]["S"] for key in wanted["Keys"]]
+            for refusal in filter(None, map(_refusal_of_key, ids)):
+                raise _invalid(refusal)
             there = [_projected(self.items[one], wanted) for one in ids if one in self.items]
             return {"Responses": {table: there}, "UnprocessedKeys": {}}
 
@@ -188,6 +191,8 @@ class DynamoDB:
     ) -> dict[str, Any]:
         if self.missing or statement.table != self._table:
             return _failed("ResourceNotFound")
+        if refusal := _refusal_of_key(key):
+            return _failed("ValidationError", refusal)
         there = self.items.get(key)
         if isinstance(statement, Insert):
             if there is not None:
@@ -233,10 +238,11 @@ class _Pages:
 
 
 def client_error(operation: str, status: int, code: str) -> ClientError:
-    """What boto3 raises for an answer that is an error."""
+    """What boto3 raises for an answer that is an error; `code` may say more after a colon."""
+    name, _, message = code.partition(": ")
     return ClientError(
         {
-            "Error": {"Code": code.partition(":")[0], "Message": code},
+            "Error": {"Code": name, "Message": message or name},
             "ResponseMetadata": {
                 "HTTPStatusCode": status,
                 "RequestId": "",
@@ -271,6 +277,21 @@ def _parsed(one: Mapping[str, Any]) -> tuple[Insert | Update | Delete, str, Sequ
 
 def _named(statement: Insert | Update) -> tuple[str, ...]:
     return statement.names if isinstance(statement, Insert) else statement.sets
+
+
+def _refusal_of_key(key: str) -> str:
+    """What DynamoDB says to a key that no item can have; nothing to any other."""
+    if not key:
+        return (
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            f"cannot contain an empty string value. Key: {KEY}"
+        )
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return (
+            f"Hash primary key values must be under {MAX_KEY_BYTES} bytes, and range primary key "
+            "values must be under 1024 bytes"
+        )
+    return ""
 
 
 def _invalid(message: str) -> AnswerError:

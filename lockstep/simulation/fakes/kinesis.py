@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
 from lockstep.local.kinesis import sequence
+from lockstep.local.kinesis.errors import KinesisError
+from lockstep.local.kinesis.protocol import kinesis_requests
 from lockstep.local.kinesis.shards import (
     HashRange,
     Merge,
@@ -31,6 +33,10 @@ from lockstep.simulation.fakes.line import (
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
 MAX_RECORDS = 500
+MAX_KEY_CHARACTERS = 256
+MAX_RECORD_BYTES = 1024 * 1024
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+_ACCOUNT = "000000000000"
 PASSING_CODES = ("ProvisionedThroughputExceededException", "InternalFailure")
 
 
@@ -114,6 +120,7 @@ class Kinesis:
     def put_records(self, **request: Any) -> dict[str, Any]:
         """Records, each with a fate of its own."""
         records: Sequence[Mapping[str, Any]] = request["Records"]
+        _insist_on_lengths(records)
         spoilt = self._line.spoilt(len(records), PASSING_CODES)
         try:
             return self._line.carry(lambda: self._put(request["StreamName"], records, spoilt))
@@ -152,10 +159,11 @@ class Kinesis:
     def _put(
         self, stream: str, records: Sequence[Mapping[str, Any]], spoilt: Mapping[int, Spoilt]
     ) -> dict[str, Any]:
+        _insist_on_model(stream, records)
         if stream != self._stream:
-            raise AnswerError(400, "ResourceNotFoundException")
-        if not 1 <= len(records) <= MAX_RECORDS:
-            raise AnswerError(400, "ValidationException")
+            message = f"Stream {stream} under account {_ACCOUNT} not found."
+            raise AnswerError(400, f"ResourceNotFoundException: {message}")
+        _insist_on_sizes(records)
         entries: list[dict[str, str]] = []
         for at, record in enumerate(records):
             fault = spoilt.get(at)
@@ -167,7 +175,7 @@ class Kinesis:
                 )
             else:
                 entries.append({"ErrorCode": fault.code, "ErrorMessage": "so it is"})
-        return {"FailedRecordCount": len(spoilt), "Records": entries}
+        return {"FailedRecordCount": len(spoilt), "Records": entries, "EncryptionType": "NONE"}
 
     def accept(self, partition_key: str, data: bytes) -> Accepted:
         """Put one record into the shard of its key."""
@@ -178,3 +186,46 @@ class Kinesis:
                 self.accepted.append(record)
                 return record
         raise RuntimeError(f"no open shard for {partition_key}")
+
+
+def _insist_on_lengths(records: Sequence[Mapping[str, Any]]) -> None:
+    """What boto3 never sends."""
+    places = [] if records else ["Records"]
+    places += [
+        f"Records[{at}].PartitionKey" for at, one in enumerate(records) if not one["PartitionKey"]
+    ]
+    if places:
+        wrong = "value: 0, valid min length: 1"
+        said = [f"Invalid length for parameter {one}, {wrong}" for one in places]
+        raise ParamValidationError(report="\n".join(said))
+
+
+def _insist_on_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """What the service's model forbids is refused in the endpoint's own words, which are slow."""
+    keys = (one["PartitionKey"] for one in records)
+    if len(records) <= MAX_RECORDS and all(len(key) <= MAX_KEY_CHARACTERS for key in keys):
+        return
+    body = msgspec.json.encode({"StreamName": stream, "Records": records})
+    try:
+        kinesis_requests().decode("PutRecords", body)
+    except KinesisError as error:
+        raise AnswerError(400, f"{error.name}: {error}") from error
+
+
+def _insist_on_sizes(records: Sequence[Mapping[str, Any]]) -> None:
+    """A record counts with its key."""
+    sizes = [len(one["Data"]) + len(one["PartitionKey"].encode()) for one in records]
+    for size in sizes:
+        if size > MAX_RECORD_BYTES:
+            raise _invalid(
+                f"a record of {size} bytes (data and partition key) is over this stream's maximum"
+                f" of {MAX_RECORD_BYTES // 1024} KiB"
+            )
+    if (total := sum(sizes)) > MAX_REQUEST_BYTES:
+        raise _invalid(
+            f"Records size exceeds 10 MB limit: {total} bytes of data and partition keys"
+        )
+
+
+def _invalid(message: str) -> AnswerError:
+    return AnswerError(400, f"InvalidArgumentException: {message}")

@@ -45,6 +45,8 @@ WORDS = st.sampled_from(
         '{"match_all":{}}',
     ]
 )
+# Words of no language: as dear as any can be, since the dictionary has to look far for them.
+LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=20, max_size=255)
 FIELDS = st.sampled_from([*BY_NAME, "artist", "deleted", "_id", "event_type", "nothing", "a" * 64])
 ITEMS = st.one_of(
     WORDS,
@@ -59,6 +61,10 @@ ITEMS = st.one_of(
 TEXTS = st.one_of(
     st.lists(ITEMS, max_size=2).map(" ".join),
     st.lists(ITEMS, max_size=40).map(" ".join),
+    st.lists(LETTERS, min_size=20, max_size=40).map(" ".join),
+    st.tuples(FIELDS, st.lists(LETTERS, min_size=20, max_size=40)).map(
+        lambda both: " ".join(f"{both[0]}:{word}" for word in both[1])
+    ),
     st.text(max_size=500),
 )
 NONE: st.SearchStrategy[dict[str, str]] = st.just({})

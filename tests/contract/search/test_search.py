@@ -59,7 +59,7 @@ def test_an_exact_title_is_the_first_hit(images: Images, text: str, image_id: st
     assert images.ids(text)[0] == image_id
 
 
-def test_every_title_that_is_unique_is_the_first_hit(images: Images) -> None:
+def test_a_title_that_is_unique_is_the_first_hit_a_hundred_tried(images: Images) -> None:
     by_name: dict[str, list[str]] = {}
     for line in RECORDS.read_bytes().splitlines():
         record = msgspec.json.decode(line)
@@ -130,6 +130,56 @@ def test_any_field_is_found_and_says_where(
     hit = images.found(text)[0]
     assert hit.image_id == image_id
     assert hit.highlights[field] == [marked]
+
+
+def whole(of: Hit, name: str) -> str:
+    """What an image has in a field, as one folded text."""
+    return " ".join(of.tags).lower() if name == "tag" else of.attributes[name].lower()
+
+
+@pytest.mark.parametrize("text", ["date:1805", "acquired:1979", "medium:paint", "tag:boat"])
+def test_a_word_in_a_field_that_images_have_finds_no_others(images: Images, text: str) -> None:
+    name, _, word = text.partition(":")
+    found = images.found(text, 100)
+    assert len(found) >= 10
+    assert [hit.name for hit in found if word not in whole(hit, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "meant", "field", "marked"),
+    [
+        ("lens:noctilx", "lens:noctilux", "attributes.lens", "<em>Noctilux</em>"),
+        (
+            "photographer:zsfia",
+            "photographer:zsofia",
+            "attributes.photographer",
+            "<em>Zsófia</em> Żółkiewska",
+        ),
+        (
+            "description:quaga watrhole",
+            "description:quagga waterhole",
+            "description",
+            "<em>Quagga</em> at the <em>waterhole</em>",
+        ),
+    ],
+)
+def test_a_word_in_a_field_that_no_image_has_is_taken_for_the_nearest(
+    images: Images, text: str, meant: str, field: str, marked: str
+) -> None:
+    found = search(images.client, live_alias(images.alias), text)
+    assert found.hits[0].highlights[field] == [marked]
+    assert found.did_you_mean == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["date:1806", "-lens:noctilx quaga", 'lens:"noctilx"', "lens:nctlx"]
+)
+def test_a_number_a_phrase_and_what_is_left_out_are_taken_as_they_are(
+    images: Images, text: str
+) -> None:
+    found = search(images.client, live_alias(images.alias), text)
+    assert found.did_you_mean in {None, "-lens:noctilx quagga"}
+    assert all("1806" in hit.attributes.get("date", "1806") for hit in found.hits)
 
 
 @pytest.mark.parametrize(

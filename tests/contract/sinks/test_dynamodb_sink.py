@@ -10,6 +10,7 @@ import boto3
 import msgspec
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
@@ -36,7 +37,10 @@ from tests.contract.sinks.suite import (
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_dynamodb.literals import KeyTypeType, ScalarAttributeTypeType
-    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
+    from types_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        BatchStatementRequestTypeDef,
+    )
 
 type Client = DynamoDBClient
 type Item = Mapping[str, AttributeValueTypeDef]
@@ -262,6 +266,65 @@ class TestItemsOfOthers:
         assert isinstance(failed, Failed)
         assert applied == Applied()
         assert len(requests.statements) == ROUNDS
+
+
+class TestKeys:
+    """Of requests as they are: no image has such an id."""
+
+    EMPTY = (
+        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "
+        "contain an empty string value. Key: image_id"
+    )
+    LONG = (
+        "Hash primary key values must be under 2048 bytes, and range primary key values must be "
+        "under 1024 bytes"
+    )
+    NO_KEYS = pytest.mark.parametrize(
+        ("key", "message"),
+        [("", EMPTY), ("k" * 2049, LONG), ("é" * 1025, LONG)],
+        ids=["empty", "long", "long in bytes"],
+    )
+    INSERT = "INSERT INTO \"{}\" VALUE {{'image_id': ?, 'version': ?}}"
+    UPDATE = 'UPDATE "{}" SET "version"=? WHERE "image_id"=?'
+    DELETE = 'DELETE FROM "{}" WHERE "image_id"=? AND "version"=?'
+
+    @NO_KEYS
+    @pytest.mark.parametrize("text", [INSERT, UPDATE, DELETE], ids=["insert", "update", "delete"])
+    def test_a_key_that_no_item_can_have_refuses_its_own_statement_only(
+        self, table: TableStore, text: str, key: str, message: str
+    ) -> None:
+        answer = table.client.batch_execute_statement(
+            Statements=[self._said(table, text, key), self._said(table, self.INSERT, "T1")]
+        )
+        refused, done = answer["Responses"]
+        assert refused["Error"] == {"Code": "ValidationError", "Message": message}
+        assert "Error" not in done
+        assert table.item("T1") == {"image_id": {"S": "T1"}, "version": {"N": "1"}}
+
+    @NO_KEYS
+    def test_nor_is_anything_read_by_it(self, table: TableStore, key: str, message: str) -> None:
+        with pytest.raises(ClientError) as refused:
+            table.client.batch_get_item(
+                RequestItems={table.name: {"Keys": [{KEY: {"S": "T1"}}, {KEY: {"S": key}}]}}
+            )
+        assert refused.value.response["Error"] == {
+            "Code": "ValidationException",
+            "Message": message,
+        }
+
+    @pytest.mark.parametrize("key", ["k" * 2048, "é" * 1024])
+    def test_a_key_may_have_2048_bytes(self, table: TableStore, key: str) -> None:
+        answer = table.client.batch_execute_statement(
+            Statements=[self._said(table, self.INSERT, key)]
+        )
+        assert ["Error" in one for one in answer["Responses"]] == [False]
+        assert table.item(key) is not None
+
+    def _said(self, table: TableStore, text: str, key: str) -> "BatchStatementRequestTypeDef":
+        parameters: list[AttributeValueTypeDef] = [{"S": key}, {"N": "1"}]
+        if text == self.UPDATE:
+            parameters.reverse()
+        return {"Statement": text.format(table.name), "Parameters": parameters}
 
 
 def _table_with_an_index(

@@ -15,13 +15,13 @@ from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from functions.write_to_es.connect import connect
 from functions.write_to_es.index import definition, ensure_index, live_alias
 from functions.write_to_es.sink import ImageIndex
-from shared.change import Change, Purge, Put
+from shared.change import Change, Put
 from shared.deliver import Clock, deliver
 from shared.event import Image
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
-from tests.builders import HORIZON, change, image, image_event, kinesis_records
+from tests.builders import HORIZON, change, image, image_event, kinesis_records, purge_of
 from tests.contract.sinks.suite import (
     DELETED,
     UPDATED,
@@ -104,10 +104,6 @@ class IndexStore:
 
     def paths(self) -> list[tuple[str, str]]:
         return [(method, url) for method, url, _ in self.requests]
-
-
-def purge_of(tombstone: Change) -> Purge:
-    return Purge(**msgspec.structs.asdict(tombstone))
 
 
 def client_of(endpoint: str) -> OpenSearch:

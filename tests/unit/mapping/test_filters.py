@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.core import AGGREGATED
-from lockstep.local.mapping.filters import Filters, PatternError, filters_from
+from lockstep.local.mapping.filters import MOST_LEVELS, Filters, PatternError, filters_from
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import entry, play, reporting
 
@@ -157,6 +157,47 @@ def test_data_that_is_no_json_is_dropped(data: bytes) -> None:
 def test_json_that_is_no_object_has_no_fields() -> None:
     assert not passes({"a": [1]}, 1)
     assert passes({"a": [{"exists": False}]}, 1)
+
+
+@pytest.mark.parametrize("levels", [700, 9_000, 100_000])
+@pytest.mark.parametrize("nested", ["[{}1{}]", '{{"type":{}1{}}}', '{{"type":[{}1{}]}}'])
+def test_a_record_that_nests_without_end_is_dropped_like_any_other(
+    nested: str, levels: int
+) -> None:
+    data = nested.format("[" * levels, "]" * levels).encode()
+
+    assert not filters({"type": ["image.deleted"]}).match(data)
+    assert not filters({"type": {"of": ["image.deleted"]}}).match(data)
+
+
+def test_objects_that_nest_without_end_are_looked_into_as_deep_as_the_pattern_goes() -> None:
+    data = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+
+    assert not filters({"a": {"a": ["image.deleted"]}}).match(data)
+    assert filters({"a": {"b": [{"exists": False}]}}).match(data)
+
+
+def test_lists_in_lists_are_one_list() -> None:
+    for levels in (1, 2, 700):
+        data = b'{"a":' + b"[" * levels + b'0,{"b":1}' + b"]" * levels + b"}"
+
+        assert filters({"a": [0]}).match(data)
+        assert not filters({"a": [1]}).match(data)
+        assert filters({"a": {"b": [1]}}).match(data)
+
+
+def test_a_pattern_is_obeyed_as_deep_as_it_may_nest() -> None:
+    def nested(leaf: object, levels: int) -> dict[str, object]:
+        value = {"a": leaf}
+        for _ in range(levels - 1):
+            value = {"a": value}
+        return value
+
+    assert passes(nested(["x"], MOST_LEVELS), nested("x", MOST_LEVELS))
+    assert not passes(nested(["x"], MOST_LEVELS), nested("y", MOST_LEVELS))
+    for levels in (MOST_LEVELS + 1, 5_000):
+        with pytest.raises(PatternError, match="nests deeper than 100 levels"):
+            filters(nested(["x"], levels))
 
 
 def test_the_checkpoint_passes_what_is_dropped() -> None:

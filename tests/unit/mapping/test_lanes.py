@@ -13,6 +13,7 @@ from lockstep.local.mapping.core import (
     AGGREGATED,
     READ_RECORDS,
     Advance,
+    Discard,
     Invoke,
     Read,
     Shard,
@@ -22,6 +23,7 @@ from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import (
     DONE,
     MOODS,
+    RAISED,
     START,
     History,
     entry,
@@ -138,6 +140,40 @@ def test_a_stream_that_does_not_answer_holds_up_nothing_that_was_read() -> None:
     assert shard.next(START + 1) == Advance("100")
     shard.advanced()
     assert isinstance(shard.next(START + 30), Read)
+
+
+def test_a_destination_that_is_down_holds_up_the_lane_that_gave_up_and_no_other() -> None:
+    """Nor does it let the checkpoint pass what is not written yet."""
+    shard = Shard(
+        settings(batch_size=1, retries=0, parallelization_factor=2),
+        retention=1e9,
+        chance=lambda: 0.5,
+    )
+    shard.took(keyed(ONE, OTHER, OTHER), behind=False, ended=True, now=START)
+    poison, good = shard.next(START), shard.next(START)
+    assert isinstance(poison, Invoke)
+    assert isinstance(good, Invoke)
+    shard.answered(RAISED, request_id="r", now=START, lane=poison.lane)
+    given_up = shard.next(START)
+    assert isinstance(given_up, Discard)
+
+    shard.unwritten(again=START + 30, lane=given_up.lane)
+
+    for _ in range(2):
+        assert shard.next(START + 1) == Wait(START + 30)
+        shard.answered(DONE, request_id="r", now=START + 1, lane=good.lane)
+        shard.next(START + 1)
+    assert shard.next(START + 2) == Wait(START + 30), "and no checkpoint"
+    assert shard.next(START + 30) == given_up
+    shard.discarded(lane=given_up.lane)
+    assert shard.next(START + 30) == Advance("102")
+
+
+def test_only_what_is_given_up_can_be_left_unwritten() -> None:
+    shard = Shard(LANES, retention=1e9, chance=lambda: 0.5)
+
+    with pytest.raises(RuntimeError, match="nothing was to be discarded"):
+        shard.unwritten(again=START)
 
 
 def test_aggregated_records_share_one_lane() -> None:

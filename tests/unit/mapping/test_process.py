@@ -301,6 +301,36 @@ def test_batches_of_two_lanes_run_at_the_same_time(checkpoints: Checkpoints) -> 
     assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
 
 
+def test_a_lane_whose_failure_document_is_not_written_yet_holds_up_no_other(
+    checkpoints: Checkpoints,
+) -> None:
+    class DownUntilTheOthersAreDone(Destination):
+        def write(self, document: FailureDocument, at: dt.datetime) -> str:
+            self.troubles = 1 if len(picky.events) < 4 else 0
+            return super().write(document, at)
+
+    class Picky(Function):
+        def invoke(self, event: bytes, request_id: str) -> Answer:
+            super().invoke(event, request_id)
+            (its,) = msgspec.json.decode(event)["Records"]
+            poison = its["kinesis"]["partitionKey"] == "other"
+            return Errored("ValueError", "poison") if poison else Returned(b"null")
+
+    picky, destination = Picky(), DownUntilTheOthersAreDone()
+    keys = ["other", "one", "one", "one"]
+    stream = Stream([StreamRecord(str(at), key, b"data", NOW_MS) for at, key in enumerate(keys)])
+
+    run(
+        Collaborators(stream, picky, checkpoints, destination),
+        parallelization_factor=2,
+        batch_size=1,
+        retries=0,
+    )
+
+    assert len(destination.documents) == 1
+    assert checkpoints.all() == {"shard": Checkpoint("3", ended=True)}
+
+
 def test_an_invocation_in_a_tumbling_window_says_which(checkpoints: Checkpoints) -> None:
     states = [Returned(b'{"state":{"count":1}}'), Returned(b'{"state":{}}')]
     function = Function(*states)

@@ -19,7 +19,7 @@ from botocore.parsers import ResponseParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.outbox import Bounds
+from lockstep.outbox import Bounds, Outgoing
 from lockstep.producer import (
     PAUSE,
     GaveUpError,
@@ -32,8 +32,8 @@ from lockstep.producer import (
     StreamRefusedError,
     moment,
 )
-from shared.event import Event, Image, InvalidEventError
-from tests.builders import decoded, image, image_event
+from shared.event import Event, Image, InvalidEventError, decode
+from tests.builders import decoded, image, image_event, largest
 from tests.unit.producer.scripted_stream import (
     NOON,
     Fail,
@@ -72,6 +72,16 @@ def test_every_event_arrives_as_it_was_given() -> None:
     report = Producer(stream, STREAM, clock=VirtualTime().clock).put(given_events)
     assert (report.put, report.resent) == (3, 0)
     assert sorted(stream.events(), key=lambda one: (one.image_id, one.version)) == given_events
+
+
+def test_a_record_that_is_encoded_already_goes_as_it_is_and_is_judged_all_the_same() -> None:
+    stream = ScriptedStream()
+    producer = Producer(stream, STREAM, clock=VirtualTime().clock)
+    large = largest("A", occurred_at="2026-11-21T08:00:00.1Z")  # with all six digits it is none
+    assert producer.put([Outgoing("A", large)]).put == 1
+    assert stream.events() == [decode(large)]
+    with pytest.raises(InvalidEventError, match="partition_key"):
+        producer.put([Outgoing("B", large)])
 
 
 def test_nothing_to_put_makes_no_request() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.table_changes import TABLE_STREAM
+from lockstep.outbox import Outgoing
 from lockstep.producer import PutError, outgoing
 from lockstep.quarantine.cases import Case, Found, Wanted, find, read_record, said_in
 from lockstep.quarantine.contents import Content, Stores, content_of
@@ -14,7 +15,7 @@ from lockstep.quarantine.given_up import Fetched
 from lockstep.redrive import Index, Redrive, RedriveReport, Time
 from shared.change import change_from
 from shared.envelope import Envelope
-from shared.event import Event, InvalidEventError, Reason
+from shared.event import Event, InvalidEventError, Reason, decode
 from shared.quarantine import quarantined
 from shared.record import event_in
 from tests.builders import ARRIVED_AT, CHANGES_STREAM, HORIZON, image_event, record
@@ -68,7 +69,7 @@ class Stand:
     def __init__(self, *, fed_from_table: bool = False, sink: MemorySink | None = None) -> None:
         self.objects = MemoryObjects()
         self.sink = sink or MemorySink()
-        self.stream: list[Event] = []
+        self.sent: list[Outgoing] = []
         self.puts: list[int] = []
         self.table: dict[str, Content] = {}
         self.index: dict[str, Content] = {}
@@ -84,6 +85,10 @@ class Stand:
             quarantine_age=AGE,
             index=Index(self.sink, lambda: HORIZON, fed_from_table, CHANGES_STREAM),
         )
+
+    @property
+    def stream(self) -> list[Event]:
+        return [decode(record.data) for record in self.sent]
 
     def set_table_change_aside(
         self,
@@ -172,13 +177,11 @@ class Stand:
         found: dict[str, Any] = whole["redriven"]
         return found
 
-    def _put(self, events: Iterable[Event]) -> None:
-        batch = list(events)
+    def _put(self, events: Iterable[Event | Outgoing]) -> None:
         if self.refusal is not None:
             raise self.refusal
-        for event in batch:
-            outgoing(event, self.now)  # the producer's rules
-        self.stream += batch
+        batch = [outgoing(event, self.now) for event in events]  # the producer's rules
+        self.sent += batch
         self.puts.append(len(batch))
 
     def _sleep(self, seconds: float) -> None:

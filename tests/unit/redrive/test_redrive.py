@@ -4,10 +4,13 @@ import datetime as dt
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from lockstep.producer import PutReport, StreamRefusedError
-from lockstep.quarantine.cases import Wanted
-from tests.builders import ARRIVED_AT, image, image_event, kinesis_record
+from lockstep.quarantine.cases import Waits, Wanted
+from shared.event import MAX_EVENT_BYTES, decode, encode
+from shared.record import MAX_AHEAD_US
+from tests.builders import ARRIVED_AT, image_event, kinesis_record, largest
 from tests.unit.redrive.stand import (
     AGE,
     DAY,
@@ -161,6 +164,30 @@ def test_a_redriven_record_that_is_set_aside_again_is_as_old_as_it_was_first() -
     assert states(stand.find()) == {"T1": "TooOld"}
 
 
+@pytest.mark.parametrize("noted", [b"", b"\xff", b"{}", b'{"arrived_at":-1}', b"[" * 5000])
+def test_where_the_first_arrival_cannot_be_read_the_event_stays_and_the_others_go_back(
+    noted: bytes,
+) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7), position=1)
+    stand.set_aside(image_event("T2"), position=2)
+    key = "redriven/first-arrival/T1/7.json"
+    stand.objects.kept[key] = noted
+    found = stand.find()
+    assert [one.where for one in found.unreadable] == [key]
+    assert states(found) == {"T1": "TooOld", "T2": "Ready"}
+    assert stand.apply(found).redriven == 1
+    assert [event.image_id for event in stand.stream] == ["T2"]
+    assert stand.objects.kept[key] == noted
+
+
+def test_a_conflict_of_which_nobody_knows_when_it_came_is_too_old_to_be_chosen_about() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7), reason="conflict")
+    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b""
+    assert states(stand.find()) == {"T1": "TooOld"}
+
+
 def test_a_conflict_waits_for_a_choice_also_when_only_one_consumer_sees_it() -> None:
     stand = Stand()
     stand.set_aside(functions=["write_to_dynamodb"])
@@ -195,6 +222,15 @@ def test_an_object_that_is_not_ours_is_named_and_stays() -> None:
     assert [one.where for one in found.unreadable] == ["quarantine/notes.txt", "aws/lambda/x"]
     stand.apply(found)
     assert len(stand.objects.kept) == 2
+
+
+@pytest.mark.parametrize("arrived_at", [10**17, -(10**17), pytest.param(10**400, id="")])
+def test_an_object_that_came_at_no_time_is_not_ours(arrived_at: int) -> None:
+    stand = Stand()
+    (key,) = stand.set_aside(functions=["write_to_es"])
+    held = msgspec.json.decode(stand.objects.kept[key])
+    stand.objects.kept[key] = msgspec.json.encode(held | {"arrived_at": Raw(b"%d" % arrived_at)})
+    assert [one.where for one in stand.find().unreadable] == [key]
 
 
 def test_an_object_that_somebody_moved_is_settled_where_it_lies() -> None:
@@ -242,8 +278,26 @@ def test_a_document_of_another_function_is_passed_over() -> None:
     assert "none of this stack's" in unreadable.why
 
 
-def test_a_record_of_the_largest_size_goes_back() -> None:
+def test_a_record_of_the_largest_size_goes_back_as_it_came_and_holds_up_no_other() -> None:
     stand = Stand()
-    large = image_event("T1", image=image("x", description="é" * 16_000, tags=["t" * 8000] * 20))
-    stand.set_aside(large)
+    large = largest("T1", occurred_at="2026-11-21T08:00:00.1Z")
+    assert len(encode(decode(large))) > MAX_EVENT_BYTES
+    stand.set_aside(large, partition_key="T1", position=1)
+    stand.set_aside(image_event("T2"), position=2)
+    assert stand.apply().redriven == 2
+    assert {record.image_id for record in stand.sent} == {"T1", "T2"}
+    assert large in [record.data for record in stand.sent]
+
+
+def test_what_is_ready_is_ready_for_the_stream_also_within_a_millisecond() -> None:
+    stand = Stand()
+    stand.now = NOW + 0.0009
+    version = int(NOW * 1_000_000) + MAX_AHEAD_US
+    stand.set_aside(image_event("T1", version), position=1)
+    stand.set_aside(image_event("T2", version + 1), position=2)
+    assert states(stand.find()) == {"T1": "Ready", "T2": "Waits"}
+    assert stand.apply().redriven == 1
+    waits = stand.only().verdict
+    assert isinstance(waits, Waits)
+    stand.now = dt.datetime.fromisoformat(waits.until).timestamp()
     assert stand.apply().redriven == 1

@@ -1,5 +1,6 @@
 """Choosing and mending: what wins gets a version that nothing else has, and leaves a trace."""
 
+import datetime as dt
 from typing import Any
 
 import msgspec
@@ -7,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.quarantine.cases import Ready, TooOld
+from lockstep.quarantine.contents import Content, MalformedContentError, content_of
 from lockstep.redrive import CannotSettleError, Settlement, choose, mend, mending_in, new_version
-from tests.builders import ARRIVED_AT, image, image_event
-from tests.unit.redrive.stand import AGE, NOW, Crash, Stand, content
+from shared.event import Image, decode
+from tests.builders import ARRIVED_AT, image, image_event, largest
+from tests.unit.redrive.stand import AGE, DAY, NOW, Crash, Stand, content
 
 STAMP = int(NOW * 1_000_000)
 
@@ -69,6 +73,24 @@ def test_choosing_what_is_stored_where_the_stores_differ_brings_them_together() 
     assert (event.version, event.image.name if event.image else "") == (6, "in the table")
 
 
+def test_what_is_stored_with_a_time_that_ends_in_a_small_z_can_be_chosen() -> None:
+    stand = conflict()
+    stand.table["T1"] = Content(5, "2026-11-21T08:00:00z", Image("in the table"))
+    settle(stand, chosen(stand, "stored"))
+    (event,) = stand.stream
+    assert event.occurred_at == dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("occurred_at", ["yesterday", "", "2026-11-21T08:00:00"])
+def test_what_is_stored_with_no_time_at_all_is_told_and_gives_way(occurred_at: str) -> None:
+    stand = conflict()
+    stand.table["T1"] = Content(5, occurred_at, Image("in the table"))
+    with pytest.raises(MalformedContentError, match=r"T1: occurred_at .* `--choose this`"):
+        chosen(stand, "stored")
+    settle(stand, chosen(stand, "this"))
+    assert [event.version for event in stand.stream] == [6]
+
+
 def test_a_conflict_that_is_over_cannot_turn_a_newer_version_back() -> None:
     stand = conflict()
     stand.table["T1"] = stand.index["T1"] = content("T1", 9)
@@ -88,6 +110,19 @@ def test_choosing_this_again_after_a_crash_puts_nothing_twice() -> None:
     stand.table["T1"] = stand.index["T1"] = content("T1", 6, image=image("this"))
     settle(stand, chosen(stand, "this"))
     assert (len(stand.stream), stand.under("quarantine/")) == (1, [])
+
+
+def test_what_is_chosen_and_is_too_large_for_the_stream_is_told() -> None:
+    stand = Stand()
+    # A version with a digit more, and a time with five.
+    large = largest("T1", version=9, occurred_at="2026-11-21T08:00:00.1Z")
+    stand.set_aside(large, partition_key="T1", reason="conflict")
+    stand.index["T1"] = content("T1", 9)
+    with pytest.raises(CannotSettleError, match="too_large"):
+        chosen(stand, "this")
+    stand.table["T1"] = content_of(decode(large))
+    with pytest.raises(CannotSettleError, match="too_large"):
+        chosen(stand, "stored")
 
 
 def test_only_conflicts_are_chosen_about() -> None:
@@ -177,6 +212,41 @@ def test_what_is_too_old_gets_a_new_version_also_when_it_was_no_event(asked: int
     settlement = mended(stand, event)
     assert settlement.event is not None
     assert settlement.event.version > (asked or 5)
+
+
+def test_what_nobody_knows_the_age_of_gets_a_new_version_too() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 5))
+    stand.objects.kept["redriven/first-arrival/T1/5.json"] = b""
+    settlement = mended(stand, image_event("T1", 5))
+    assert "too old" in settlement.note
+    assert settlement.event is not None
+    assert settlement.event.version == 6
+
+
+@pytest.mark.parametrize("record", [BAD, b"\xff"])
+def test_a_mended_record_that_is_set_aside_again_is_as_old_as_it_was_first(record: Any) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key="T1")
+    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    settle(stand, mended(stand, image_event("T1", 5)))
+    stand.set_aside(image_event("T1", 5), position=2, arrived_at=round(stand.now * 1000))
+    assert isinstance(stand.only().verdict, Ready)
+    stand.now += 2 * DAY
+    assert isinstance(stand.only().verdict, TooOld)
+
+
+@pytest.mark.parametrize("asked", [5, 6])
+def test_what_was_mended_under_a_new_version_is_as_old_as_that(asked: int) -> None:
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.table["T1"] = content("T1", 5, image=image("other"))
+    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    settle(stand, mended(stand, image_event("T1", asked)))
+    assert [event.version for event in stand.stream] == [6]
+    stand.set_aside(image_event("T1", 6), position=2, arrived_at=round(stand.now * 1000))
+    stand.now += 29 * DAY
+    assert isinstance(stand.only().verdict, Ready)
 
 
 @pytest.mark.parametrize("version", [True, 1.5, -1, 2**80, "7", None])

@@ -64,6 +64,15 @@ def test_a_change_of_the_table_does_so_also_when_the_route_was_changed_back() ->
     assert stand.stream == []
 
 
+def test_a_change_whose_time_ends_in_a_small_z_is_shown_and_goes_back_as_any_other() -> None:
+    stand = Stand(fed_from_table=True)
+    item: Any = {**item_from(change("T1", 4)), "occurred_at": {"S": "2026-11-21T08:00:00z"}}
+    stand.set_table_change_aside(table_record(item))
+    assert b'"occurred_at":"2026-11-21T08:00:00Z"' in stand.payload_of(stand.only())
+    assert stand.apply().indexed == 1
+    assert stand.sink.stored["T1"].occurred_at == "2026-11-21T08:00:00z"
+
+
 def test_a_purge_and_a_removal_by_hand_keep_their_meaning() -> None:
     stand = Stand(fed_from_table=True)
     purged = table_record(None, tombstone(4), position=1, by_time_to_live=True)

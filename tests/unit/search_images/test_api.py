@@ -117,6 +117,29 @@ def test_each_mistake_is_named(query: str, wrong: list[str]) -> None:
     assert all(error["detail"] for error in found["errors"])
 
 
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("/images?sort=oldest", "sort: expected relevance or newest, not oldest"),
+        ("/images?size=0", "size: expected a whole number from 1 to 100, not 0"),
+        ("/images/suggest?size=ten", "size: expected a whole number from 1 to 20, not ten"),
+        (
+            "/images?min_width=12.5",
+            "min_width: expected a whole number of pixels, 0 to 2^53 - 1, not 12.5",
+        ),
+        ("/images?" + "&".join(["tag=x"] * 9), "tag: given 9 times, at most 8 are taken"),
+        (f"/images?tag={'x' * 1001}", "tag: expected at most 1,000 characters"),
+        (
+            f"/images?attr.a={'x' * 1001}",
+            f"attr.a: expected at most 1,000 characters, not {'x' * 30}…",
+        ),
+        ("/images?sort=newest&sort=newest", "sort: given 2 times, once is enough"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_write_instead(target: str, said: str) -> None:
+    assert problem(ask(target), 400)["detail"] == said
+
+
 def test_a_form_that_sends_all_it_has_asks_for_what_is_filled_in() -> None:
     index = Index(NOTHING)
     assert ask("/images?q=&tag=&taken_from=&size=&cursor=&attr.a=&sort=", index=index).status == 200
@@ -155,8 +178,11 @@ def test_an_index_that_does_not_answer_is_a_503_that_says_when_to_come_back(
     assert str(error) not in str(found)
 
 
-def test_an_index_that_takes_too_long_is_a_503() -> None:
-    answer = ask("/images?q=a", index=Index(NOTHING | {"timed_out": True}))
+@pytest.mark.parametrize(
+    "late", [NOTHING | {"timed_out": True}, opensearch.ConnectionTimeout("TIMEOUT", "", OSError())]
+)
+def test_an_index_that_takes_too_long_is_a_503(late: Any) -> None:
+    answer = ask("/images?q=a", index=Index(late))
     assert "takes too long" in problem(answer, 503)["detail"]
 
 

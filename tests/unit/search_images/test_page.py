@@ -21,6 +21,7 @@ from functions.search_images.page import (
     problem_page,
     record_page,
 )
+from functions.search_images.parameters import MOST_VALUES
 from functions.search_images.record import Record
 from functions.search_images.search import Count, Facets, Hit, SearchResult
 from functions.search_images.ways import Pairs
@@ -110,6 +111,18 @@ class TestWays:
         assert page.leads("1980 2") == [("taken_from", "1980"), ("taken_to", "1980")]
         assert page.links["1979 1"] == page.links["Remove the filter Year: 1979 ×"] == "?"
 
+    def test_where_a_field_has_all_the_values_it_may_have_they_can_only_be_removed(self) -> None:
+        chosen = [("tag", f"t{at}") for at in range(MOST_VALUES)]
+        tags = [Count(value, 2) for _, value in chosen] + [Count("another", 1)]
+        facets = Facets(tags, [Count("image/png", 1)], [], [Count("1979", 1)])
+        one_less = shown(chosen[1:], hit(), facets=facets)
+        assert one_less.leads("another 1") == [*chosen[1:], ("tag", "another")]
+        page = shown(chosen, hit(), facets=facets)
+        assert "another 1" not in page.links
+        assert page.leads("t0 2") == chosen[1:]
+        assert page.leads("image/png 1") == [*chosen, ("content_type", "image/png")]
+        assert "1979 1" in page.links
+
     def test_each_filter_in_use_can_be_removed_alone(self) -> None:
         pairs = [("q", "x"), ("tag", "a"), ("tag", "b"), ("attr.more_subjects", "c")]
         page = shown(pairs, hit())
@@ -190,6 +203,22 @@ class TestWords:
         assert f"{'s' * 300}…" in shown([], hit(description=story)).text
         assert story not in shown([], hit(description=story)).text
         assert story in Parsed(record_page([], record(description=story))).text
+
+    @pytest.mark.parametrize(
+        ("taken_at", "foot"),
+        [
+            ("1979-05-31T12:00:00Z", "T02680 · 1979"),
+            ("1979-12-31T23:30:00-05:00", "T02680 · 1980"),
+            ("1980-01-01T00:30:00+01:00", "T02680 · 1979"),
+            ("0850-01-02T00:00:00Z", "T02680 · 0850"),
+            ("0001-01-01T00:00:00+18:00", "T02680"),
+        ],
+    )
+    def test_the_year_under_an_image_is_the_one_that_the_filter_has_it_in(
+        self, taken_at: str, foot: str
+    ) -> None:
+        html = found_page([], found(hit(taken_at=taken_at)))
+        assert f'<p class="foot">{foot}</p>' in html
 
     def test_sizes_are_told_in_steps_of_a_thousand(self) -> None:
         for count, said in ((0, "0 bytes"), (999, "999 bytes"), (348_112, "348.1 kB")):

@@ -53,10 +53,29 @@ def test_what_can_be_no_image_id_is_not_looked_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "wrong"), [("size=0", "size: "), ("cursor=x", "cursor: "), ("colour=red", "colour: ")]
+    ("query", "wrong"), [("size=0", "size: "), ("cursor=x", "cursor: "), ("attr.0=x", "attr.0: ")]
 )
 def test_a_mistake_is_named(query: str, wrong: str) -> None:
     assert wrong in said(ask(f"/?q=richmond&{query}"), 400)
+
+
+def test_each_mistake_is_a_line_of_its_own_and_the_next_search_is_without_them() -> None:
+    page = said(ask("/?q=richmond&tag=a&sort=oldest&min_width=x"), 400)
+    assert "<p>sort: expected relevance or newest, not oldest</p>" in page
+    assert "<p>min_width: expected a whole number of pixels, 0 to 2^53 - 1, not x</p>" in page
+    assert 'name="tag" value="a"' in page
+    assert 'name="sort"' not in page
+    assert 'name="min_width"' not in page
+
+
+@pytest.mark.parametrize("image", ["", "&image=T1"])
+def test_what_others_add_to_a_shared_link_is_passed_over_and_not_passed_on(image: str) -> None:
+    shared = f"/?fbclid=abc&q=a+%26+b&utm_source=mail{image}"
+    index, table = Index(NOTHING), Table(item_from(change("T1")))
+    page = said(ask(shared, index=index, table=table), 200)
+    assert page == said(ask(f"/?q=a+%26+b{image}", table=table), 200)
+    assert "utm_source" not in page
+    assert "fbclid" not in said(ask("/?fbclid=abc&size=0"), 400)
 
 
 def test_a_store_that_does_not_answer_is_a_503_that_says_when_to_come_back() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.search_images.spelling import corrected, near, question
+from functions.search_images.spelling import MOST_LETTERS, corrected, near, question
 
 type Options = Sequence[tuple[str, float]]
 
@@ -116,6 +116,28 @@ def test_the_rest_of_the_text_stays_as_it_was_typed() -> None:
     typed = '  richmnd "tames  x" -richmnd artist:tames'
     better = '  richmond "tames  x" -richmnd artist:tames'
     assert corrected(typed, {"richmnd": ("richmond",)}, [["Richmond"]]) == better
+
+
+def test_a_word_in_a_field_is_mended_there_and_not_where_it_is_left_out() -> None:
+    typed = "artist:tames -artist:tames x-y:tames http://tames tames"
+    better = "artist:thames -artist:tames x-y:thames http://tames thames"
+    assert corrected(typed, {"tames": ("thames",)}, [["Thames"]]) == better
+
+
+def test_what_is_looked_up_is_bounded() -> None:
+    text = question(["a" * 30, "b" * 31, *["c" * 10] * 3, *(f"{at:030}" for at in range(9))])
+    words = text["suggest"]["text"].split()
+    assert words[:2] == ["a" * 30, "c" * 10]
+    assert len("".join(words)) <= MOST_LETTERS
+    assert question(["d" * 31]) == {}
+    assert near(["d" * 31], {}) == {}
+
+
+def test_what_is_not_looked_up_shifts_no_place() -> None:
+    words = ["tames", "x" * 31, "tames", "turnr"]
+    answer = _answer(("tames", 0, [("thames", 0.8)]), ("turnr", 6, [("turner", 0.8)]))
+    assert question(words)["suggest"]["text"] == "tames turnr"
+    assert near(words, answer) == {"tames": ("thames",), "turnr": ("turner",)}
 
 
 def test_without_hits_or_misspelled_words_nothing_is_meant() -> None:

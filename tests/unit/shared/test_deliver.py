@@ -490,6 +490,14 @@ def table_changes(records: list[dict[str, Any]], shelf: MemorySink, box: Box) ->
     )
 
 
+@pytest.mark.parametrize("occurred_at", ["2026-11-21T08:00:00z", "2026-11-21t09:00:00+0100"])
+def test_any_time_that_an_item_may_have_is_measured_from(occurred_at: str) -> None:
+    item = {**item_from(change("a", 3)), "occurred_at": {"S": occurred_at}}
+    delivery = table_changes([table_record(item)], shelf := Shelf(), Box())  # type: ignore[arg-type]  # others write items, too
+    assert (delivery.counts, delivery.lag_ms) == ({"Applied": 1}, 1000)
+    assert shelf.versions == {"a": 3}
+
+
 @pytest.mark.parametrize("purge_first", [True, False], ids=["before", "behind"])
 def test_a_purge_takes_the_tombstone_of_its_own_batch_with_it(*, purge_first: bool) -> None:
     tombstone = table_record(change("a", 3, "image.deleted"), position=1)

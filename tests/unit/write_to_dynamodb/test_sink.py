@@ -302,3 +302,37 @@ def test_a_check_names_the_key_that_is_not_ours(table: ImageTable, stub: Stubber
     assert str(raised.value) == (
         "table images: its key is image_id S HASH, version S RANGE, expected is image_id S HASH"
     )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "kind", "told"),
+    [
+        ("version", "N", None),
+        ("owner", "N", None),
+        (
+            "version",
+            "S",
+            (
+                "table images: an index of it takes version as S, which is N in every item: delete "
+                "that index"
+            ),
+        ),
+    ],
+)
+def test_a_check_names_an_index_that_takes_no_item_of_ours(
+    table: ImageTable, stub: Stubber, attribute: str, kind: str, told: str | None
+) -> None:
+    types = {"image_id": "S", attribute: kind}
+    schema = {
+        "AttributeDefinitions": [
+            {"AttributeName": name, "AttributeType": one} for name, one in types.items()
+        ],
+        "KeySchema": [{"AttributeName": "image_id", "KeyType": "HASH"}],
+    }
+    stub.add_response("describe_table", {"Table": schema})
+    if told is None:
+        table.check()
+        return
+    with pytest.raises(MisconfiguredError) as raised:
+        table.check()
+    assert str(raised.value) == told

@@ -13,6 +13,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 
 from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from functions.write_to_es.connect import LONGEST_DETAIL
+from functions.write_to_es.index import definition
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Purge
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
@@ -277,6 +278,36 @@ class TestWholeRequest:
         with pytest.raises(MisconfiguredError, match=f"^{says}"):
             index_that_answers((200, answer)).check()
 
+    @pytest.mark.parametrize(
+        ("settings", "says"),
+        [
+            ({"default_pipeline": "p"}, "default_pipeline is p, expected is _none"),
+            ({"default_pipeline": "_none", "final_pipeline": "q"}, "final_pipeline is q"),
+            (
+                {"mapping": {"nested_objects": {"limit": "63"}}},
+                "mapping.nested_objects.limit is 63, expected is 64 at least",
+            ),
+        ],
+    )
+    def test_a_check_names_a_setting_that_refuses_documents_of_ours(
+        self, settings: Mapping[str, Any], says: str
+    ) -> None:
+        with pytest.raises(MisconfiguredError, match=f"^index i1 behind images: {says}"):
+            index_that_answers((200, _shown(settings))).check()
+
+    @pytest.mark.parametrize(
+        "settings", [{}, {"mapping": {"nested_objects": {"limit": "64"}}, "refresh_interval": "1s"}]
+    )
+    def test_a_check_passes_other_settings(self, settings: Mapping[str, Any]) -> None:
+        index_that_answers((200, _shown(settings))).check()
+
+
+def _shown(settings: Mapping[str, Any]) -> str:
+    """The index as OpenSearch shows it, made from its definition, with these settings besides."""
+    ours = definition()
+    its = {"mappings": ours["mappings"], "settings": {"index": {**ours["settings"], **settings}}}
+    return json.dumps({"i1": its})
+
 
 class TestGuard:
     def test_the_reasons_words_decide_nothing(self) -> None:
@@ -402,6 +433,20 @@ def test_a_purge_is_judged_by_its_removal_and_its_neighbours_by_their_own_answer
     outcomes = index.send([change("T0"), gone("T1"), gone("T2"), change("T3")])
     assert outcomes[:3] == [Applied()] * 3
     assert isinstance(outcomes[3], Failed)
+
+
+@pytest.mark.parametrize("items", [[], [CREATED] * 2])
+def test_an_answer_to_another_number_of_operations_is_none(
+    items: Sequence[Mapping[str, Any]],
+) -> None:
+    with pytest.raises(RequestFailedError, match=f"{len(items)} answers to 1 operations"):
+        sent(bulk(*items))
+
+
+def test_documents_that_are_none_name_the_index() -> None:
+    (outcome,) = sent(bulk(held_off(6)), (200, '{"docs": 5}'))
+    assert isinstance(outcome, Failed)
+    assert outcome.detail.startswith("index images: not an answer of OpenSearch: ")
 
 
 def test_an_answer_that_leaves_out_a_purges_removal_is_no_answer() -> None:
