@@ -7,6 +7,7 @@ older than all that may still come loses against any event of its own.
 import datetime as dt
 import gzip
 import io
+import re
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ LINES_A_STEP = 1_000
 
 _GZIP = b"\x1f\x8b"
 _S3 = "s3://"
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 Fate = Literal["new", "replaced", "there", "deleted", "newer_there", "counted"]
 """What becomes of a line: the first two go onto the stream, the last one is refused."""
@@ -101,6 +103,8 @@ def sources(name: str, s3: Callable[[], "S3Client"]) -> Iterator[Source]:
         yield Source(name, partial(_file, name))
         return
     bucket, _, key = name.removeprefix(_S3).partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise SourceError(f"{name}: name a bucket: s3://BUCKET/KEY, or s3://BUCKET/FOLDER/")
     is_one = bool(key) and not key.endswith("/")
     keys = [key] if is_one else list(BucketObjects(s3(), bucket).keys(key))
     for one in keys:

@@ -100,12 +100,9 @@ class Clients:
         address = self._stack.endpoints.search
         if address is None:
             raise PageError("this stack has no search API: deploy it again from template.yaml")
-        return SearchApi(
-            address,
-            signed(self._session.get_credentials(), self._stack.region)
-            if token_file is None
-            else token_in(token_file),
-        )
+        if token_file is not None:
+            return SearchApi(address, token_in(token_file), "token")
+        return SearchApi(address, signed(self._session.get_credentials(), self._stack.region))
 
     def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
         """SQS or SNS at this endpoint: a stack has neither of its own."""

@@ -70,7 +70,7 @@ def run(system: System, events: Iterable[Event | BadLine], steps: Steps) -> Demo
         if not status.caught_up:
             message = f"the consumers did not catch up within {CATCH_UP_SECONDS:.0f} s"
             raise DemoError(message)
-        said.append(f"both stores have read it all; in quarantine: {status.quarantined:,}")
+        said.append(f"both stores have read it all; in quarantine: {status.quarantined_records:,}")
     with steps.step("audit") as said:
         audit = system.audit(lambda _store, _count: None)
         said.append(f"{audit.table:,} in the table, {audit.index:,} in the index: {audit.result}")

@@ -3,19 +3,22 @@
 The API takes signed requests or tokens, and a browser by itself has neither.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
 
+import msgspec
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
 from lockstep import web
+from lockstep.terminal import printable
 from lockstep.web import Answer, Request, message
 
 HOST = "127.0.0.1"
@@ -25,6 +28,10 @@ TIMEOUT = urllib3.Timeout(connect=3, read=35)
 AT_ONCE = 8
 
 _SERVICE = "execute-api"
+# What a Bearer header can carry (RFC 6750, 2.1).
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# An API that lives, and one whose stores do not answer.
+_OF_THIS_API = frozenset({200, 503})
 # What says how this one answer travelled, not what it is (RFC 9110, 7.6.1).
 _OF_THE_WAY = frozenset(
     {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -64,9 +71,11 @@ def token_in(file: Path) -> Authorization:
 
     def authorization(_url: str) -> Mapping[str, str]:
         try:
-            token = file.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise PageError(f"{file}: no token can be read: {error}") from error
+            token = file.read_text("utf-8", "replace").strip()
+        except OSError as error:
+            raise PageError(f"{file}: no token can be read: {error.strerror}") from error
+        if not _TOKEN.fullmatch(token):
+            raise PageError(f"{file}: what is in it is no token: one line, and nothing else in it")
         return {"Authorization": f"Bearer {token}"}
 
     return authorization
@@ -78,11 +87,18 @@ class SearchApi:
     Args:
         address: its URL, `https://...`, without a path.
         authorization: what lets a request in.
+        shows: what that shows.
     """
 
-    def __init__(self, address: str, authorization: Authorization) -> None:
+    def __init__(
+        self,
+        address: str,
+        authorization: Authorization,
+        shows: Literal["signature", "token"] = "signature",
+    ) -> None:
         self._address = address.rstrip("/")
         self._authorization = authorization
+        self._shows = shows
         # Of this one host: whatever a request names, nothing signed goes anywhere else.
         self._http = urllib3.connection_from_url(
             self._address, maxsize=AT_ONCE, block=True, timeout=TIMEOUT, retries=False
@@ -94,15 +110,19 @@ class SearchApi:
         Raises:
             PageError: it does not, or cannot be reached.
         """
-        match self.ask("/health", "").status:
+        answer = self.ask("/health", "")
+        match answer.status:
             case 401:
                 raise PageError(
                     f"{self._address} takes tokens (SearchAuth=JWT): "
                     "give --token-file one that is valid"
                 )
             case 403:
+                said = f"{self._address} does not let you in{_said(answer)}: "
+                raise PageError(said + _NEEDS[self._shows])
+            case status if status not in _OF_THIS_API:
                 raise PageError(
-                    f"{self._address} does not let you in: your role needs execute-api:Invoke"
+                    f"{self._address} is no search API of Lockstep: it answers {status} to /health"
                 )
 
     def ask(self, path: str, query: str) -> Answer:
@@ -122,7 +142,7 @@ class SearchApi:
             headers = self._authorization(self._address + target)
             found = self._http.request("GET", target, headers=headers, decode_content=False)
         except (BotoCoreError, urllib3.exceptions.HTTPError) as error:
-            raise PageError(f"{self._address} cannot be asked: {error}") from error
+            raise PageError(f"{self._address} cannot be asked: {_cause(error)}") from error
         headers_of_it = tuple(
             (name, value)
             for name, value in found.headers.items()
@@ -140,11 +160,44 @@ class SearchApi:
             return message(502, str(error))
 
 
-def application(api: SearchApi) -> ASGIApp:
-    """The page, for browsers on this machine only.
+_NEEDS = {
+    "signature": "your role needs execute-api:Invoke",
+    "token": "your token needs the scope that this API asks for; if it takes signed requests "
+    "(SearchAuth=AWS_IAM), leave --token-file out",
+}
 
-    Any web page may send its readers' browsers here under a name of its own that leads to
-    127.0.0.1, and could read the answers: who calls us anything but local gets none.
-    """
-    answers = web.application(api.answer, at_once=AT_ONCE)
-    return TrustedHostMiddleware(answers, [HOST, "localhost"], www_redirect=False)
+
+class _Message(msgspec.Struct):
+    message: str
+
+
+def _said(answer: Answer) -> str:
+    """What an API says to its no, if it says anything."""
+    try:
+        return f" ({printable(msgspec.json.decode(answer.body, type=_Message).message)})"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+def _cause(error: Exception) -> str:
+    """Why there is no answer, in a few words."""
+    match error:
+        case urllib3.exceptions.NameResolutionError():
+            return "this name leads nowhere"
+        case urllib3.exceptions.NewConnectionError():
+            return getattr(error.__cause__, "strerror", None) or "no connection"
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "no connection in time"
+        case urllib3.exceptions.ReadTimeoutError():
+            return "no answer in time"
+        case urllib3.exceptions.ProtocolError():
+            return "the connection was lost"
+        case urllib3.exceptions.SSLError():
+            return f"no TLS: {error}"
+        case _:
+            return str(error)
+
+
+def application(api: SearchApi) -> ASGIApp:
+    """The page, for browsers on this machine only."""
+    return web.for_local_names(web.application(api.answer, at_once=AT_ONCE), HOST)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +23,8 @@ FORWARDER = "forwarder"
 # What feeds the index, as template.yaml names it (docs/index-from.md).
 IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
 
+# Where a local stack lies if nobody says otherwise.
+STATE = Path(".lockstep")
 LOCAL_REGION = "us-east-1"
 # As in template.yaml, whose default the local stack keeps to.
 QUARANTINE_DAYS = 30
@@ -76,6 +79,14 @@ class StackNotFoundError(Exception):
     """No stack answers to that name; the message says what to do."""
 
 
+def typed(words: str, name: str | None, state: Path) -> str:
+    """A command as a person types it about this stack, in backquotes."""
+    if name is not None:
+        return f"`lockstep {words} --stack {name}`"
+    usual = state.absolute() == STATE.absolute()
+    return f"`lockstep {words}`" if usual else f"`lockstep {words} --state {quote(str(state))}`"
+
+
 def write_local(stack: Stack, state: Path) -> None:
     """Publish a local stack, in one step: readers see the whole file or the one before."""
     unfinished = state / "stack.json.new"
@@ -92,13 +103,15 @@ def read_local(state: Path) -> Stack:
     try:
         return msgspec.json.decode((state / "stack.json").read_bytes(), type=Stack)
     except FileNotFoundError:
-        message = f"no local stack in {state}: start one with `lockstep up`"
+        message = f"no local stack in {state}: start one with {typed('up', None, state)}"
         raise StackNotFoundError(message) from None
     except OSError as error:
         message = f"{state / 'stack.json'}: {error.strerror}: name the stack's folder with --state"
         raise StackNotFoundError(message) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        message = f"{state / 'stack.json'} is damaged ({error}): run `lockstep up` again"
+        message = (
+            f"{state / 'stack.json'} is damaged ({error}): run {typed('up', None, state)} again"
+        )
         raise StackNotFoundError(message) from None
 
 

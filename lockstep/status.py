@@ -1,7 +1,7 @@
 """The status: where a stack is, and how far each consumer is behind the stream."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from lockstep.local.mapping.stream import (
     TrimHorizon,
 )
 from lockstep.stack import FORWARDER, INDEX_CONSUMER, TABLE_CONSUMER, Endpoints, Stack
+from shared.quarantine import PREFIX
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
@@ -38,7 +39,11 @@ class Behind(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A stack and its consumers, at one moment."""
+    """A stack and its consumers, at one moment.
+
+    `quarantined` counts objects; a record that both consumers set aside has two of them, and counts
+    once in `quarantined_records`.
+    """
 
     endpoints: Endpoints
     stream: str
@@ -47,11 +52,14 @@ class Status(msgspec.Struct, frozen=True):
     bucket: str
     consumers: Mapping[str, Behind]
     quarantined: int
+    quarantined_records: int
     caught_up: bool
 
 
-def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: int) -> Status:
-    """What is known of a stack, as one answer."""
+def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterable[str]) -> Status:
+    """What is known of a stack, as one answer; `quarantined` are the keys of what is set aside."""
+    # A key is the consumer's name and then the record's place (shared/quarantine.py).
+    places = [key.removeprefix(PREFIX).partition("/")[2] for key in quarantined]
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,
@@ -59,7 +67,8 @@ def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: int) -> S
         index=stack.index,
         bucket=stack.bucket,
         consumers=consumers,
-        quarantined=quarantined,
+        quarantined=len(places),
+        quarantined_records=len(set(places)),
         caught_up=all(consumer.caught_up for consumer in consumers.values()),
     )
 

@@ -295,8 +295,7 @@ class System:
         return local_consumers(state, self.stack, now=time.time(), table=table)
 
     def _status(self, consumers: Mapping[str, Behind]) -> Status:
-        quarantined = sum(1 for _ in quarantine.keys(self.clients.s3, self.stack.bucket))
-        return status(self.stack, consumers, quarantined)
+        return status(self.stack, consumers, quarantine.keys(self.clients.s3, self.stack.bucket))
 
 
 def _pace(rate: float | None) -> Pace | None:

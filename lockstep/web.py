@@ -11,6 +11,7 @@ import click
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -68,6 +69,15 @@ def application(answer: Callable[[Request], Answer], *, at_once: int) -> Starlet
         return _response(await loop.run_in_executor(workers, answer, request))
 
     return Starlette(routes=[Route("/{path:path}", pass_on, methods=_METHODS)])
+
+
+def for_local_names(app: ASGIApp, host: str) -> ASGIApp:
+    """The application for those who call this machine `host`, its own address, or localhost.
+
+    Any web page may send its readers' browsers here under a name of its own that leads to
+    127.0.0.1, and could read the answers: who calls us anything else gets none.
+    """
+    return TrustedHostMiddleware(app, [host, "localhost"], www_redirect=False)
 
 
 def message(status: int, text: str) -> Answer:

@@ -104,7 +104,7 @@ def audit_command(
     at_most: float,
     as_json: bool,
 ) -> None:
-    """Do both stores say the same? Exit code 0: equal, 1: different, 2: could not tell."""
+    """Whether both stores say the same. Exit code 0: equal, 1: different, 2: could not tell."""
     if applies and not repair:
         raise click.UsageError("--apply does what --repair shows: say both")
     if repair and sample is not None:

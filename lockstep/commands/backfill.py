@@ -60,10 +60,11 @@ def import_command(
     applies: bool,
     as_json: bool,
 ) -> None:
-    """Images that were never on the stream: SOURCE is a file, `-`, or s3://BUCKET/KEY.
+    """Put images that were never on the stream onto it.
 
-    One image a line (NDJSON, or gzip of it); s3://BUCKET/FOLDER/ means all in it. An image that
-    the table has is left alone. Exit code 1: some lines were no images; all others are put.
+    SOURCE is a file, `-`, or s3://BUCKET/KEY. One image a line (NDJSON, or gzip of it);
+    s3://BUCKET/FOLDER/ means all in it. An image that the table has is left alone. Exit code 1:
+    some lines were no images; all others are put.
     """
     _keep_apart(refused_file, (source, mapping, resume))
     converter = load_mapping(mapping) if mapping else None

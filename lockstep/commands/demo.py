@@ -4,6 +4,8 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +37,10 @@ DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
     help="Another file of the shape of data/tate-2000.ndjson.",
 )
 def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
-    """Everything once, on real data, in a scratch folder: up, put, catch up, audit, search."""
+    """Everything once, on real data, in a scratch folder.
+
+    Up, put, catch up, audit, search.
+    """
 
     def tell(step: str, seconds: float, said: str) -> None:
         if not as_json:
@@ -44,8 +49,12 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     # However the demo ends, so does the stack that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     steps = demo.Steps(tell)
-    state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
-    try:
+
+    def end(state: Path) -> None:
+        with steps.step("down"):
+            down(state)
+
+    with scratch(end) as state:
         with steps.step("up") as said:
             stack = start_in_background(
                 state,
@@ -56,13 +65,6 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
             said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
         events = read_events(lines(data), Stamp(), load_mapping("tate"))
         found = demo.run(System(stack), events, steps)
-    except Exception:
-        notes.print(f"what the stack said of it is kept in {state}")
-        raise
-    finally:
-        with steps.step("down"):
-            down(state)
-    shutil.rmtree(state)
     if as_json:
         print_json(found)
     else:
@@ -71,3 +73,24 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     # What is searched for is in our data, not in any.
     searched = bool(found.search.hits) or Path(data.name) != DATA
     sys.exit(0 if found.succeeded and searched else NO)
+
+
+@contextmanager
+def scratch(end: Callable[[Path], None]) -> Iterator[Path]:
+    """A folder that is gone in the end; where something failed it is kept, and named.
+
+    Args:
+        end: what is at work in it, ended first.
+    """
+    state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
+    failed = False
+    try:
+        yield state
+    except Exception:
+        failed = True
+        notes.print(f"what the stack said of it is kept in {state}")
+        raise
+    finally:  # also on Ctrl-C, which is no failure
+        end(state)
+        if not failed:
+            shutil.rmtree(state)

@@ -11,7 +11,7 @@ import boto3
 import click
 from click.core import ParameterSource
 
-from lockstep.stack import StackNotFoundError, read_deployed, read_local
+from lockstep.stack import STATE, StackNotFoundError, read_deployed, read_local
 from lockstep.system import System
 
 AT_MOST_PERCENT = 1.0
@@ -31,7 +31,7 @@ def state_option[F: Callable[..., Any]](command: F) -> F:
     return click.option(
         "--state",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path(".lockstep"),
+        default=STATE,
         show_default=True,
         help="The local stack's folder.",
     )(command)

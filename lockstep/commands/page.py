@@ -26,7 +26,7 @@ PORT = 8000
     help="Where a stack that takes tokens finds yours; read at each request.",
 )
 def page_command(name: str | None, state: Path, port: int, token_file: Path | None) -> None:
-    """Find images in the browser, with your own rights, until Ctrl-C.
+    """Find images in the browser, with your own rights. Ctrl-C ends it.
 
     A deployed stack answers signed requests or tokens only, and a browser has neither: this passes
     its requests on, signed with your AWS credentials, and serves 127.0.0.1 alone.

@@ -16,9 +16,10 @@ from lockstep.terminal import answers, notes, print_json, print_table, printable
 @json_option
 @click.option("--apply", "applies", is_flag=True, help="Do it; else only say what would go.")
 def purge_command(name: str | None, state: Path, *, applies: bool, as_json: bool) -> None:
-    """Tombstones past their time leave the index, unless the table still needs them.
+    """Tombstones past their time leave the index.
 
-    The table forgets its own by itself. Exit code 1: some could not be taken out for now.
+    Those that the table still needs stay. The table forgets its own by itself. Exit code 1: some
+    could not be taken out for now.
     """
     system = connected(name, state)
     with notes.status("looking for tombstones") as line:

@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 from rich.progress import TimeElapsedColumn
 
-from lockstep.commands.endings import INTERRUPTED, NO
+from lockstep.commands.endings import INTERRUPTED, NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.commands.progress import counting
 from lockstep.converters import load_mapping
@@ -19,8 +19,12 @@ from lockstep.sources import BadLine, lines, read_ahead, read_events
 from lockstep.terminal import answers, notes, print_json, printable
 from shared.event import Event
 
+# More than this nobody reads; programs get all of them.
+SHOWN = 20
+_GZIP = b"\x1f\x8b"
 
-def open_source(context: click.Context, _: click.Parameter, name: str) -> BinaryIO:
+
+def open_source(context: click.Context, _: click.Parameter, name: str) -> BufferedReader:
     """The file of that name; for `-` standard input, under a buffer of our own.
 
     Python's own is locked while the reading thread waits in it, and cannot be closed at an exit.
@@ -40,26 +44,24 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Binary
 @json_option
 @click.option("--from", "mapping", metavar="MAPPING", help="`tate`, or a .toml or .json file.")
 def put_command(
-    file: BinaryIO, name: str | None, state: Path, mapping: str | None, *, as_json: bool
+    file: BufferedReader, name: str | None, state: Path, mapping: str | None, *, as_json: bool
 ) -> None:
-    """Put events (NDJSON, one a line; - reads standard input) onto the stream.
+    """Put events onto the stream: NDJSON, one a line.
 
-    Each image's events arrive in order. A missing version or time is stamped. Exit code 1: some
-    lines were no events; all others are put.
+    FILE `-` is standard input. Each image's events arrive in order. A missing version or time is
+    stamped. Exit code 1: some lines were no events; all others are put.
     """
     converter = load_mapping(mapping) if mapping else None
     system = connected(name, state)
-    refused = 0
-    listed: list[BadLine] = []
+    if file.peek(len(_GZIP)).startswith(_GZIP):
+        packed = "standard input" if file.name == 0 else file.name
+        raise Refusal(f"{packed}: this is gzip: zcat FILE | lockstep put -")
+    refused = Refused(as_json=as_json)
 
     def events() -> Iterator[Event | Pause]:
-        nonlocal refused
         for read in read_ahead(read_events(lines(file), Stamp(), converter)):
             if isinstance(read, BadLine):
-                refused += 1
-                notes.print(f"line {read.line}: {read.reason}: {printable(read.detail)}")
-                if as_json:
-                    listed.append(read)
+                refused.add(read)
             else:
                 yield read
 
@@ -79,15 +81,43 @@ def put_command(
             "the start (what has a version is a duplicate then, what has none is written anew)"
         )
         sys.exit(INTERRUPTED)
+    refused.end()
     seconds = round(report.seconds, 3)
     if as_json:
-        counts = {"put": report.put, "refused": listed, "resent": report.resent}
+        counts = {"put": report.put, "refused": refused.listed, "resent": report.resent}
         print_json(counts | {"seconds": seconds})
     else:
         answers.print(
-            f"{report.put:,} put, {refused:,} refused, {report.resent:,} resent, {seconds:.1f} s"
+            f"{report.put:,} put, {refused.count:,} refused, {report.resent:,} resent, "
+            f"{seconds:.1f} s"
         )
-    sys.exit(NO if refused else 0)
+    sys.exit(NO if refused.count else 0)
+
+
+class Refused:
+    """The lines that are no events: the first ones told at once, all of them kept for programs."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.count = 0
+        self.listed: list[BadLine] = []
+        self._as_json = as_json
+        self._images = False
+
+    def add(self, line: BadLine) -> None:
+        """One more."""
+        self.count += 1
+        self._images |= "required field `type`" in line.detail
+        if self.count <= SHOWN:
+            notes.print(f"line {line.line}: {line.reason}: {printable(line.detail)}")
+        if self._as_json:
+            self.listed.append(line)
+
+    def end(self) -> None:
+        """There are no more lines."""
+        if self.count > SHOWN:
+            notes.print(f"and {self.count - SHOWN:,} lines more (`--json` lists all)")
+        if self._images:
+            notes.print("images without a `type` are no events: `lockstep import` takes them")
 
 
 @contextmanager

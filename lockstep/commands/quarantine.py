@@ -62,6 +62,16 @@ ROWS = 50
 SHOWN = 2_000
 SHOWN_OF_A_FIELD = 200
 
+EMPTY_ID = "an empty ID is none: see `lockstep quarantine list`"
+
+
+def _no_empty_id[T: str | tuple[str, ...]](_: click.Context, __: click.Parameter, given: T) -> T:
+    """Every ID starts with nothing; whoever gives none, by an empty variable, means none."""
+    if "" in (given if isinstance(given, tuple) else (given,)):
+        raise click.BadParameter(EMPTY_ID)
+    return given
+
+
 reason_option = click.option(
     "--reason", type=click.Choice([*get_args(Reason), "given_up"]), help="Only these."
 )
@@ -125,6 +135,8 @@ class _Desk:
 
     def one(self, case_id: str, found: Found) -> Case:
         """The only case whose id starts so."""
+        if not case_id:
+            raise Refusal(EMPTY_ID)
         cases = [case for case in found.cases if case.id.startswith(case_id)]
         if len(cases) == 1:
             return cases[0]
@@ -179,7 +191,7 @@ def list_command(
     quarantine_days: int | None,
     as_json: bool,
 ) -> None:
-    """Each record that is set aside, oldest first, and what can be done about it."""
+    """What is set aside, oldest first, and what can be done about it."""
     desk = _Desk(connected(name, state), quarantine_days)
     found = desk.find(Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
@@ -228,7 +240,7 @@ def stats_command(
 
 
 @quarantine_group.command("show")
-@click.argument("case_id", metavar="ID")
+@click.argument("case_id", metavar="ID", callback=_no_empty_id)
 @stack_options
 @json_option
 @pointers_option
@@ -242,7 +254,10 @@ def show_command(
     quarantine_days: int | None,
     as_json: bool,
 ) -> None:
-    """One record: where it came from, why it lies here, and what the stores say of its image."""
+    """One record: where it came from, and why it lies here.
+
+    Also what the stores say of its image.
+    """
     desk = _Desk(connected(name, state), quarantine_days)
     found = desk.find(Wanted(), pointers)
     case = desk.one(case_id, found)
@@ -271,7 +286,7 @@ def _looked_up(stores: Stores, case: Case) -> Mapping[str, Content | None]:
 
 
 @click.command("redrive")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", callback=_no_empty_id)
 @stack_options
 @json_option
 @click.option("--apply", is_flag=True, help="Do it; else it is only told what would be done.")
@@ -308,7 +323,7 @@ def redrive_command(
     apply: bool,
     as_json: bool,
 ) -> None:
-    """Put back what is set aside, through the same guard as everything else.
+    """Put back what is set aside, under the guard of all else.
 
     Without --apply nothing changes. Exit code 1: something that was asked for could not be done.
     """

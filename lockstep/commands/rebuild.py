@@ -66,9 +66,10 @@ def rebuild_command(
     wait: float,
     as_json: bool,
 ) -> None:
-    """A new index from the table, with this release's mapping; then readers are switched to it.
+    """Make a new index from the table, and switch readers to it.
 
-    Nobody has to stop. Interrupted, it goes on where it was. Exit code as of the audit at the end.
+    It has this release's mapping. Nobody has to stop. Interrupted, it goes on where it was. Exit
+    code as of the audit at the end.
     """
     if abandon and drop_old:
         raise click.UsageError("--abandon or --drop-old, one at a time")

@@ -9,8 +9,29 @@ from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.terminal import answers, highlighted, print_json, printable
 
 
-@click.command("search")
-@click.argument("text")
+class _Text(click.Command):
+    """Says how a text is written that a shell, or click, takes for something else."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words apart."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name.startswith("--"):
+                raise
+            hint = f"{error.message} Put -- in front of a TEXT that begins with a dash."
+            raise click.UsageError(hint, ctx) from error
+
+
+def _text(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
+    if len(words) > 1:
+        raise click.BadParameter(f'one TEXT, please: lockstep search "{" ".join(words)}"')
+    # A shell's bytes that are no UTF-8 come as lone surrogates, which are no text.
+    return words[0].encode(errors="surrogateescape").decode(errors="replace")
+
+
+@click.command("search", cls=_Text)
+@click.argument("text", nargs=-1, required=True, callback=_text)
 @stack_options
 @json_option
 @click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)

@@ -8,6 +8,7 @@ import click
 from lockstep import sam
 from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.stack import typed
 from lockstep.status import Status
 from lockstep.terminal import answers, print_json, print_table
 
@@ -31,12 +32,12 @@ def status_command(
     if as_json:
         print_json(found)
     else:
-        show_status(found)
+        show_status(found, typed("quarantine list", name, state))
     sys.exit(0 if found.caught_up else NO)
 
 
-def show_status(found: Status) -> None:
-    """A status as a person reads it."""
+def show_status(found: Status, listing: str) -> None:
+    """A status as a person reads it; `listing` is the command that shows what is set aside."""
     print_table(
         ["consumer", " records behind", " oldest", "caught up"],
         [
@@ -49,5 +50,5 @@ def show_status(found: Status) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
-    more = " (`lockstep quarantine list` shows them)" if found.quarantined else ""
-    answers.print(f"in quarantine: {found.quarantined:,}{more}")
+    more = f" ({listing} shows them)" if found.quarantined else ""
+    answers.print(f"in quarantine: {found.quarantined_records:,}{more}")

@@ -53,6 +53,7 @@ from lockstep.stack import (
     IndexFrom,
     Stack,
     read_local,
+    typed,
     write_local,
 )
 
@@ -292,7 +293,8 @@ def detach(state: Path, command: Sequence[str], *, console: Console) -> Stack:
     stack = read_local(state)
     console.print(endpoints(stack))
     console.print(
-        f"in the background, pid {process.pid}; stop it with `lockstep down`", style="dim"
+        f"in the background, pid {process.pid}; stop it with {typed('down', None, state)}",
+        style="dim",
     )
     return stack
 
@@ -508,7 +510,7 @@ def _is_claimed(state: Path) -> bool:
 def _already(state: Path, other: Running) -> AlreadyRunningError:
     return AlreadyRunningError(
         f"a local stack runs on {state} already (pid {other.supervisor.pid}); "
-        "stop it with `lockstep down`"
+        f"stop it with {typed('down', None, state)}"
     )
 
 

@@ -7,7 +7,7 @@ from itertools import batched
 import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from functions.search_images.api import Api, Stores
 from functions.write_to_dynamodb.sink import ImageTable
@@ -82,7 +82,7 @@ class Museum:
         self._index.indices.refresh(index=self._name)
 
 
-def query_side(museum: Museum) -> Starlette:
+def query_side(museum: Museum) -> ASGIApp:
     """The query side of a museum over HTTP, as `lockstep up` serves it in a process."""
     api = Api(lambda: museum.stores, Logger("museum", level="CRITICAL"))
     one_at_a_time = threading.Lock()  # as a Lambda sandbox works

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import urllib3
 from playwright.sync_api import Browser, expect
+from starlette.applications import Starlette
 
 from lockstep.connect import LOCAL_CREDENTIALS
-from lockstep.page import PageError, signed
+from lockstep.page import PageError, SearchApi, signed, token_in
 from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from tests.page.authorizer import Authorizer
 from tests.page.browser import MISSING, Visit, chromium, texts
@@ -162,13 +163,35 @@ def test_an_api_that_stops_answering_is_told_in_the_browser(
         there.close()
         answer = urllib3.request("GET", f"{address}/health")
     assert answer.status == 502
-    assert "cannot be asked" in answer.json()["message"]
+    assert answer.json()["message"].endswith(" cannot be asked: Connection refused")
 
 
 def test_who_may_not_search_is_told_so_at_once(museum: Museum, tmp_path: Path) -> None:
     another = Authorizer(query_side(museum), takes="signatures", secret="other", key_id="other")
     with serving(another) as api:
-        assert "execute-api:Invoke" in refusal(tmp_path, api)
+        assert "(Forbidden): your role needs execute-api:Invoke" in refusal(tmp_path, api)
+        token = tmp_path / "token"
+        token.write_text("a.b.c")
+        with pytest.raises(PageError, match=r"\(Forbidden\): your token .* leave --token-file out"):
+            SearchApi(api, token_in(token), "token").check()
+
+
+def test_what_is_no_token_is_told(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    with pytest.raises(PageError, match=r"token can be read: No such file or directory$"):
+        token_in(token)("")
+    for text in ("a.b.c\nd.e.f\n", "a.b\x00c", "a.b\x1bc", "café", ""):
+        token.write_text(text)
+        with pytest.raises(PageError, match="what is in it is no token: one line"):
+            token_in(token)("")
+
+
+def test_an_api_that_is_no_search_of_ours_is_told_at_once() -> None:
+    with (
+        serving(Starlette()) as another,
+        pytest.raises(PageError, match=r"search API of Lockstep: it answers 404 to /health$"),
+    ):
+        SearchApi(another, lambda _: {}).check()
 
 
 def test_a_token_is_read_from_its_file_again_and_again(museum: Museum, tmp_path: Path) -> None:
@@ -195,7 +218,8 @@ def test_without_credentials_nothing_is_asked() -> None:
 
 def test_what_keeps_the_page_away_is_told_in_one_line(tmp_path: Path, api: str) -> None:
     assert "deploy it again" in refusal(tmp_path, None)
-    assert "cannot be asked" in refusal(tmp_path, "http://127.0.0.1:9")
+    refused = refusal(tmp_path, "http://127.0.0.1:9")
+    assert refused == "Error: http://127.0.0.1:9 cannot be asked: Connection refused"
     with shown(tmp_path, api) as address:
         port = address.rpartition(":")[2]
         assert "another --port" in refusal(tmp_path, api, "--port", port)

@@ -50,7 +50,7 @@ def main(*, state: Path, name: str, host: str, port: int, template: Path) -> Non
     log = state / "logs" / f"{name}.log"
     pool = Pool(function, stack.region, environment, root=template.parent, log=log)
     with listen(host, port) as listener:
-        serve(application(pool.invoke), listener)
+        serve(application(pool.invoke, host), listener)
     pool.close(grace=0)
 
 

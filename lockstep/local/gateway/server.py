@@ -5,15 +5,17 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 
 import msgspec
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from lockstep import web
 from lockstep.local.gateway import event as payload
 from lockstep.local.gateway.event import MalformedAnswerError
 from lockstep.local.mapping.response import Answer as Invoked
 from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.processes import HOST
 from lockstep.web import Answer, Request, message
 
 # Each is a process of the function.
@@ -24,13 +26,16 @@ _log = logging.getLogger(__name__)
 type Invoke = Callable[[bytes, str], Invoked]
 
 
-def application(invoke: Invoke) -> Starlette:
+def application(invoke: Invoke, host: str = HOST) -> ASGIApp:
     """The ASGI application in front of a function.
 
     Args:
         invoke: runs the function on an event, under a request's id.
+        host: the address that it answers on. On this machine's own one, only who names it so is
+            answered; another one may have any name.
     """
-    return web.application(partial(_answer, invoke), at_once=AT_ONCE)
+    answers = web.application(partial(_answer, invoke), at_once=AT_ONCE)
+    return web.for_local_names(answers, host) if ip_address(host).is_loopback else answers
 
 
 def _answer(invoke: Invoke, request: Request) -> Answer:

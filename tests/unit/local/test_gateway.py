@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from lockstep.local.gateway.event import MalformedAnswerError, answer, event
 from lockstep.local.gateway.server import application
@@ -17,7 +17,9 @@ from lockstep.web import MOST_BYTES, Answer, Request
 AT = 1_795_248_000.5
 
 
-def exchanged(app: Starlette, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+def exchanged(
+    app: ASGIApp, method: str, target: str, body: bytes = b"", host: bytes = b"localhost"
+) -> tuple[int, bytes]:
     """Status and body of the application's answer, without a network."""
     path, _, query = target.partition("?")
     got: list[Any] = []
@@ -35,9 +37,13 @@ def exchanged(app: Starlette, method: str, target: str, body: bytes = b"") -> tu
         "path": unquote(path),
         "raw_path": path.encode(),
         "query_string": query.encode(),
-        "headers": [(b"host", b"localhost")],
+        "headers": [(b"host", host)],
     }
-    asyncio.run(app(scope, receive, send))
+
+    async def exchange() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(exchange())
     start, *rest = got
     return start["status"], b"".join(part.get("body", b"") for part in rest)
 
@@ -141,3 +147,17 @@ def test_every_method_and_path_reaches_the_function() -> None:
         assert seen.pop() == (method, "/a/b c", "d=%26&d=2")
     assert exchanged(app, "POST", "/", b"x" * (MOST_BYTES + 1))[0] == 413
     assert seen == []
+
+
+@pytest.mark.parametrize("name", [b"evil.example", b"127.0.0.1.evil.example", b""])
+def test_on_this_machine_alone_it_answers_to_local_names_only(name: bytes) -> None:
+    here = application(lambda _event, _id: Returned(b'{"statusCode": 200}'))
+    assert exchanged(here, "GET", "/", host=name)[0] == 400
+    assert exchanged(here, "GET", "/", host=b"127.0.0.1:4711")[0] == 200
+    assert exchanged(here, "GET", "/", host=b"localhost:4711")[0] == 200
+
+
+def test_on_an_address_for_others_it_answers_to_any_name() -> None:
+    there = application(lambda _event, _id: Returned(b'{"statusCode": 200}'), "172.17.0.1")
+    for name in (b"172.17.0.1:4711", b"host.docker.internal"):
+        assert exchanged(there, "GET", "/", host=name)[0] == 200

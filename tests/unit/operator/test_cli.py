@@ -1,11 +1,21 @@
 """The command line: what a user can cause ends in one line that says what to do."""
 
+import errno
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from lockstep.cli import main
+from lockstep.commands.demo import scratch
+from lockstep.commands.endings import OneLine
+from lockstep.commands.search import search_command
+from lockstep.stack import typed
 from tests.builders import image_event
 from tests.unit.operator.command import assert_one_line, lockstep
 
@@ -63,6 +73,123 @@ def test_bad_lines_are_listed_for_programs(state: Path) -> None:
     assert (report["put"], report["resent"], result.exit_code) == (0, 0, 1)
 
 
+def test_of_very_many_bad_lines_a_person_reads_the_first_ones_and_a_program_all(
+    state: Path,
+) -> None:
+    file = state / "picture.jpg"
+    file.write_bytes(b"\xff\n" * 642)
+    result = lockstep("put", file, "--state", state)
+    assert_one_line(result, "and 622 lines more (`--json` lists all)", code=1)
+    assert result.stderr.count("\n") == 21
+    assert "0 put, 642 refused" in result.stdout
+    report = msgspec.json.decode(lockstep("put", file, "--json", "--state", state).stdout)
+    assert len(report["refused"]) == 642
+
+
+def test_a_packed_file_of_events_is_one_line_that_says_how_to_unpack_it(state: Path) -> None:
+    file = state / "events.gz"
+    file.write_bytes(gzip.compress(b"a\n" * 1000))
+    result = lockstep("put", file, "--state", state)
+    assert_one_line(result, "events.gz", "zcat FILE | lockstep put -")
+    assert result.stderr.count("\n") == 1
+
+
+def test_who_puts_images_is_told_of_import(state: Path) -> None:
+    file = state / "images.ndjson"
+    file.write_bytes(b'{"image_id": "4711", "image": {"name": "Low tide"}}\n')
+    assert_one_line(lockstep("put", file, "--state", state), "`lockstep import`", code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(["two", "words"], 'lockstep search "two words"'), (["-castle"], "Put -- in front")],
+)
+def test_a_text_that_is_no_one_word_is_told_how_to_be_written(
+    state: Path, words: list[str], hint: str
+) -> None:
+    assert_one_line(lockstep("search", *words, "--state", state), hint)
+
+
+def test_bytes_in_a_text_that_are_no_utf_8_are_replaced_as_in_a_browser() -> None:
+    context = search_command.make_context("search", ["a\udcffb"])
+    assert context.params["text"] == "a\ufffdb"
+
+
+@pytest.mark.parametrize("words", [["quarantine", "show", ""], ["redrive", "x", ""]])
+def test_an_empty_id_names_no_record(state: Path, words: list[str]) -> None:
+    assert_one_line(lockstep(*words, "--state", state), "an empty ID is none")
+
+
+@pytest.mark.parametrize("source", ["s3://", "s3:///key", "s3://a b/key"])
+def test_an_address_without_a_bucket_is_told_in_words(state: Path, source: str) -> None:
+    result = lockstep("import", source, "--replace", "--state", state)
+    assert_one_line(result, f"{source}: name a bucket")
+
+
+def test_hints_name_the_stack_that_a_command_is_about(state: Path) -> None:
+    other = state / "my state"
+    assert_one_line(
+        lockstep("audit", "--state", other), f"start one with `lockstep up --state '{other}'`"
+    )
+    assert typed("down", None, Path(".lockstep").absolute()) == "`lockstep down`"
+    assert typed("down", "images", Path(".lockstep")) == "`lockstep down --stack images`"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: output: No space left"),
+        (OSError(errno.EIO, "Input/output error"), 2, "Error: input or output: Input/output"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
+    ],
+)
+def test_what_cannot_be_written_is_not_blamed_on_the_input(
+    error: OSError, code: int, said: str
+) -> None:
+    def command() -> None:
+        raise error
+
+    group = OneLine("lockstep", commands={"status": click.Command("status", callback=command)})
+    result = CliRunner().invoke(group, ["status"])
+    assert result.exit_code == code
+    assert result.stderr.startswith(said)
+    assert bool(result.stderr) == bool(said)
+
+
+def test_ctrl_c_while_the_command_still_loads_ends_it_as_later() -> None:
+    interrupting = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "lockstep.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from lockstep.__main__ import main
+main()
+"""
+    command = [sys.executable, "-c", interrupting]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_scratch_folder_is_gone_unless_something_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended: list[Path] = []
+    with scratch(ended.append) as done:
+        pass
+    with pytest.raises(KeyboardInterrupt), scratch(ended.append) as interrupted:
+        raise KeyboardInterrupt
+    with pytest.raises(OSError, match="failed"), scratch(ended.append) as failed:
+        raise OSError("failed")
+    assert ended == [done, interrupted, failed]
+    assert [folder.exists() for folder in ended] == [False, False, True]
+    assert str(failed) in capsys.readouterr().err
+    failed.rmdir()
+
+
 def test_a_stack_that_is_deployed_needs_a_region(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -99,6 +226,14 @@ def test_the_environment_for_sam_is_json(state: Path) -> None:
     result = lockstep("status", "--env-vars", "--state", state)
     functions = {"WriteToDynamodb", "WriteToEs", "SearchImages"}
     assert set(msgspec.json.decode(result.stdout)) == functions
+
+
+def test_what_every_command_is_for_fits_its_line_of_the_help() -> None:
+    groups = [group for group in (main, *main.commands.values()) if isinstance(group, click.Group)]
+    for group in groups:
+        room = 80 - 2 - 6 - max(map(len, group.commands))  # as click lays it out
+        for name, command in group.commands.items():
+            assert not command.get_short_help_str(room).endswith("..."), name
 
 
 def test_every_command_explains_itself() -> None:
