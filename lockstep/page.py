@@ -163,7 +163,7 @@ class SearchApi:
 _NEEDS = {
     "signature": "your role needs execute-api:Invoke",
     "token": "your token needs the scope that this API asks for; if it takes signed requests "
-    "(SearchAuth=AWS_IAM), leave --token-file out",
+    "(SearchAuth=IAM), leave --token-file out",
 }
 
 
