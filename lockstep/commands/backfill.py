@@ -86,7 +86,7 @@ def import_command(
             so_far = told.so_far
             if as_json:
                 print_json(_as_json(so_far, told.refused) | {"ended": _why(error)})
-            elif so_far != Backfilled(0, 0, {}, 0):
+            elif so_far != Backfilled(0, 0, {}, 0) or isinstance(error, KeyboardInterrupt):
                 counted = _counted(so_far, applies=applies)
                 notes.print(f"not finished: {counted}{_AGAIN if applies else ''}")
             raise

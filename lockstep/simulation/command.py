@@ -37,11 +37,11 @@ from lockstep.terminal import answers, notes, print_json, print_table, printable
 def simulate_command(
     seed: int | None, histories: int, processes: int | None, kept: Path | None, *, as_json: bool
 ) -> None:
-    """Whether random histories full of faults lose anything.
+    """Try the rules on random histories full of faults.
 
-    Or make anything go backwards: the real rules, sinks, producer and event source mapping, over
-    stores in memory, in virtual time. Needs no stack. Exit code 1: something broke, which its seed
-    repeats; or a fault was not tried often enough to prove anything.
+    Nothing may be lost or go backwards. The real rules, sinks, producer and event source mapping,
+    over stores in memory, in virtual time. Needs no stack. Exit code 1: something broke, which its
+    seed repeats; or a fault was not tried often enough to prove anything.
     """
     runs = source(besides=kept)
     if kept is not None:

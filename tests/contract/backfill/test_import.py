@@ -92,3 +92,19 @@ def test_it_goes_on_from_the_line_that_it_kept(stage: Stage, tmp_path: Path) -> 
     result = stage.lockstep("import", file, "--resume", point)
     assert result.exit_code == 2
     assert "an import did not write that" in result.stderr
+
+
+def test_a_packed_file_that_is_cut_off_is_told_with_how_much_of_it_is_put(
+    stage: Stage, tmp_path: Path
+) -> None:
+    packed = gzip.compress(b"".join(line(f"cut-{n}", "imported") for n in range(2000)))
+    file = tmp_path / "images.ndjson.gz"
+    file.write_bytes(packed[:-100])
+    cut = stage.lockstep("import", file, "--apply", "--json")
+    told = msgspec.json.decode(cut.stdout)
+    assert (cut.exit_code, told["new"], told["left"]) == (2, 1000, {})
+    assert "cut off" in told["ended"]
+    stage.drain()
+    file.write_bytes(packed)
+    again = stage.answer("import", file, "--apply")
+    assert (again["new"], again["left"]) == (1000, {"there": 1000})

@@ -1,7 +1,10 @@
 """What `lockstep import` reads, what it keeps, and what it says when it cannot go on."""
 
 import gzip
+import os
 import random
+import signal
+import threading
 from pathlib import Path
 
 import msgspec
@@ -62,6 +65,27 @@ def test_a_source_that_breaks_off_is_told_with_all_that_came_before_it(state: Pa
     assert f"not finished: 0 new and 0 replaced put, {count} refused; perhaps" in result.stderr
     assert (told["new"], 0 < count < 50) == (0, True)
     assert "damaged, or cut off" in told["ended"]
+
+
+def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(state: Path) -> None:
+    pipe = state / "pipe"
+    os.mkfifo(pipe)
+
+    def feed() -> None:
+        with pipe.open("wb") as file:
+            file.write(b"\n" * 300_000)  # more than a pipe holds: it is being read
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            told.wait()
+
+    told = threading.Event()
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    result = lockstep(*imported(state, pipe, "--apply"))
+    told.set()
+    feeder.join(5)
+    assert_one_line(result, "interrupted", code=130)
+    assert "not finished: 0 new and 0 replaced put, 0 refused" in result.stderr
+    assert "run it again" in result.stderr
 
 
 def test_a_source_that_is_not_there_is_one_line(state: Path) -> None:
