@@ -486,7 +486,7 @@ class Shard:
         """The lane's failure document is durable, or nobody wants one."""
         self._settle(self._lanes[lane].discarded())
 
-    def unwritten(self, *, again: float, lane: int = 0) -> None:
+    def unwritten(self, *, again: float, lane: int) -> None:
         """The lane's failure document could not be written: to be tried again at this time."""
         self._lanes[lane].unwritten(again)
 

@@ -3,8 +3,10 @@
 import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ def opened(path: Path, function: str = "write_to_es") -> Checkpoints:
 
 
 def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "checkpoints.db"
+    path = tmp_path / "not" / "there" / "checkpoints.db"
     with closing(opened(path)) as checkpoints:
         checkpoints.advance("shard-0", "9")
         checkpoints.advance("shard-0", "10")
@@ -113,6 +115,55 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(
         with pytest.raises(CheckpointsError, match=r"c\.db: ") as told:
             use(path)
         assert "\n" not in str(told.value)
+
+
+def test_reading_waits_for_no_mapping_that_writes(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    with closing(opened(path)) as checkpoints, closing(_connected(path)) as writes:
+        checkpoints.advance("shard-0", "9")
+        writes.execute("BEGIN EXCLUSIVE")
+        writes.execute("DELETE FROM checkpoints")
+
+        assert read_checkpoints(path) == {"write_to_es": {"shard-0": "9"}}
+
+
+def test_reading_waits_for_whoever_has_the_file_to_himself(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    with closing(opened(path)) as checkpoints:
+        checkpoints.advance("shard-0", "9")
+    with ThreadPoolExecutor(1) as aside:
+        with closing(_connected(path)) as alone:
+            alone.execute("PRAGMA locking_mode = EXCLUSIVE")
+            alone.execute("DELETE FROM mappings WHERE uuid = ''")
+            reading = aside.submit(read_checkpoints, path)
+            assert _waits(reading)
+
+        assert reading.result(30) == {"write_to_es": {"shard-0": "9"}}
+
+
+def test_a_mapping_waits_for_another_that_is_making_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    with ThreadPoolExecutor(1) as aside:
+        with closing(_connected(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            opening = aside.submit(opened, path)
+            assert _waits(opening)
+
+        with closing(opening.result(30)) as checkpoints:
+            assert checkpoints.all() == {}
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def _waits(future: Future[Any]) -> bool:
+    """Whether it is not done yet; raises what it ended with."""
+    try:
+        future.result(0.3)
+    except TimeoutError:
+        return True
+    return False
 
 
 def test_threads_share_one_mappings_checkpoints(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lockstep.local.mapping.response import (
 from tests.unit.mapping.play import entries
 
 BATCH = entries("9", "10", "11")
+NOT_IN_BATCH = "itemIdentifier {} is not in this batch"
 
 
 def judged(payload: str) -> Judgement:
@@ -55,28 +56,30 @@ def test_the_lowest_of_several_counts_as_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload",
+    ("payload", "cause"),
     [
-        '{"batchItemFailures":[{"itemIdentifier":"12"}]}',
-        '{"batchItemFailures":[{"itemIdentifier":""}]}',
-        '{"batchItemFailures":[{"itemIdentifier":null}]}',
-        '{"batchItemFailures":[{"itemIdentifier":10}]}',
-        '{"batchItemFailures":[{}]}',
-        '{"batchItemFailures":["10"]}',
-        '{"batchItemFailures":[{"itemIdentifier":"10"},{"itemIdentifier":"12"}]}',
-        '{"batchItemFailures":"10"}',
-        '{"batchItemFailures":',
-        '"done"',
-        "[1]",
-        "true",
-        "0",
+        ('{"batchItemFailures":[{"itemIdentifier":"12"}]}', NOT_IN_BATCH.format("'12'")),
+        ('{"batchItemFailures":[{"itemIdentifier":""}]}', NOT_IN_BATCH.format("''")),
+        ('{"batchItemFailures":[{"itemIdentifier":null}]}', NOT_IN_BATCH.format(None)),
+        ('{"batchItemFailures":[{"itemIdentifier":10}]}', NOT_IN_BATCH.format(10)),
+        ('{"batchItemFailures":[{}]}', NOT_IN_BATCH.format(None)),
+        ('{"batchItemFailures":["10"]}', NOT_IN_BATCH.format(None)),
+        (
+            '{"batchItemFailures":[{"itemIdentifier":"10"},{"itemIdentifier":"12"}]}',
+            NOT_IN_BATCH.format("'12'"),
+        ),
+        ('{"batchItemFailures":"10"}', "batchItemFailures is no list"),
+        ('{"batchItemFailures":', "response is no JSON: Input data was truncated"),
+        ('"done"', "response is no object"),
+        ("[1]", "response is no object"),
+        ("true", "response is no object"),
+        ("0", "response is no object"),
     ],
 )
-def test_what_cannot_be_understood_fails_the_whole_batch(payload: str) -> None:
-    judgement = judged(payload)
-
-    assert isinstance(judgement, Failed)
-    assert judgement.function_error is None
+def test_what_cannot_be_understood_fails_the_whole_batch_and_says_why(
+    payload: str, cause: str
+) -> None:
+    assert judged(payload) == Failed(cause, None)
 
 
 def test_what_a_function_returns_is_success_where_no_report_was_asked_for() -> None:
