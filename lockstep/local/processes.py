@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import msgspec
 import psutil
 
 HOST = "127.0.0.1"
+# Below those that outgoing connections get (from 32,768 on Linux, from 49,152 on macOS): one of
+# them could sit on the port of a server that died, just when that is to be started again.
+PORTS = range(20_000, 32_768)
 POLL_SECONDS = 0.05
 # To an address of this very machine.
 CONNECT_SECONDS = 2.0
@@ -247,12 +251,15 @@ def _unusable(host: str, why: str) -> LocalStackError:
 def free_ports(
     names: Iterable[str], preferred: Mapping[str, int], hosts: Mapping[str, str] = {}
 ) -> dict[str, int]:
-    """A port for each name that nobody listens on: the preferred one if it is free.
+    """A port for each name that nobody has, of `PORTS`: or the preferred one if it is free.
 
     Args:
         names: of what is to listen.
         preferred: the ports of the last time, for example.
         hosts: the address of what is not to listen on 127.0.0.1.
+
+    Raises:
+        LocalStackError: all are taken.
     """
     with ExitStack() as probes:
         # All are held until all are found, so that no port is given twice.
@@ -262,10 +269,24 @@ def free_ports(
 
 
 def _hold(probes: ExitStack, host: str, preferred: int) -> int:
-    probe = probes.enter_context(socket())
-    probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    if preferred and _bound(probes, host, preferred, SO_REUSEADDR):
+        return preferred
+    for port in random.sample(PORTS, len(PORTS)):  # what another stack had is seldom drawn
+        if _bound(probes, host, port):
+            return port
+    raise LocalStackError(f"{host} has no free port from {PORTS[0]} to {PORTS[-1]}")
+
+
+def _bound(probes: ExitStack, host: str, port: int, *options: int) -> bool:
+    """Whether the port could be had; it is held then."""
+    probe = socket()
+    for option in options:
+        probe.setsockopt(SOL_SOCKET, option, 1)
     try:
-        probe.bind((host, preferred))
+        probe.bind((host, port))
+        probe.listen()  # else one that listens not yet could share it
     except OSError:
-        probe.bind((host, 0))
-    return int(probe.getsockname()[1])
+        probe.close()
+        return False
+    probes.enter_context(probe)
+    return True
