@@ -8,7 +8,7 @@
 .DEFAULT_GOAL := test
 .PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds \
   audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz \
-  contract wire search relevance flow screenshots package generated format pins clean
+  contract wire faults search relevance flow screenshots package generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -25,7 +25,7 @@ demo: $(venv)/run.done
 # idle; each has engines of its own. A group is shown once it is done.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  flow contract wire package search simulation proofs
+	  flow contract faults wire package search simulation proofs
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
@@ -111,12 +111,17 @@ fuzz: $(venv)/dev.done
 
 # The stores on the real engines: what is written, compared, mended and built anew.
 contract: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/contract $(patsubst %,--ignore tests/contract/%,search $(wire))
+	$(bin)/pytest $(PYTEST) tests/contract $(patsubst %,--ignore tests/contract/%,search $(wire) $(faults))
 
-# What goes over the wire to the engines, and what becomes of it when it is cut.
-wire := clients engines kinesis mapping producer toxics
+# The engines and clients as they are, and what of theirs we stand in for.
+wire := clients kinesis mapping producer
 wire: $(venv)/dev.done $(tools)/awscli.done
 	$(bin)/pytest $(PYTEST) $(patsubst %,tests/contract/%,$(wire))
+
+# Engines that die, connections that are cut.
+faults := engines toxics
+faults: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) $(patsubst %,tests/contract/%,$(faults))
 
 # The query side: what is found, how well, and how it looks in Debian's Chromium; where there is
 # none, a line says so.
