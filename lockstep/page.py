@@ -18,10 +18,10 @@ from botocore.exceptions import BotoCoreError
 from starlette.types import ASGIApp
 
 from lockstep import web
+from lockstep.local.processes import HOST
 from lockstep.terminal import printable
 from lockstep.web import Answer, Request, message
 
-HOST = "127.0.0.1"
 # API Gateway gives up after 30 seconds at most.
 TIMEOUT = urllib3.Timeout(connect=3, read=35)
 # A page's own request and those for suggestions.

@@ -23,8 +23,8 @@ from functions.search_images.ranking import (
     CATCH_ALL,
     Near,
     marking,
-    mistyped,
     ranked,
+    spellings,
 )
 
 type Clause = dict[str, Any]
@@ -114,12 +114,7 @@ def _in_text(within: Text, term: Term, near: Near) -> Clause:
                 return {"match": {f"{path}.prefix": {"query": text, "operator": "and"}}}
             return {"match_bool_prefix": {path: {"query": text, "operator": "and"}}}
         case "word":
-            ways: list[Clause] = [
-                {"match": {path: {"query": text, "operator": "and", "boost": 2}}},
-                {"match": {f"{path}.stem": {"query": text, "operator": "and"}}},
-                *mistyped(path, text, near),
-            ]
-            return {"dis_max": {"queries": ways}}
+            return {"dis_max": {"queries": spellings(path, text, near)}}
 
 
 def _in_keyword(within: Keyword, term: Term) -> Clause:

@@ -40,6 +40,11 @@ def ranked(text: str, words: Sequence[str], near: Near = AS_TYPED) -> dict[str, 
     return {"bool": {"must": {"bool": {"should": found_somewhere}}, "should": closer}}
 
 
+def spellings(field: str, word: str, near: Near = AS_TYPED) -> list[dict[str, Any]]:
+    """Ways to find one word: as it is, in another form, mistyped; the best way is to count."""
+    return [_as_it_is(field, word), _form(field, word), *mistyped(field, word, near)]
+
+
 def marking(field: str, words: Iterable[str], near: Near = AS_TYPED) -> dict[str, Any]:
     """What to mark in a field that was found through the catch-all: the same, in its own words."""
     ways = [
@@ -63,8 +68,7 @@ def _words(field: str, words: Iterable[str], near: Near, boost: float = 1) -> di
 def _word(field: str, word: str, near: Near) -> dict[str, Any]:
     """One word: as it is, in another form, as a beginning, mistyped; the best way counts."""
     beginning = {"match": {f"{field}.prefix": {"query": word, "operator": "and", "boost": 0.5}}}
-    ways = [_as_it_is(field, word), _form(field, word), beginning, *mistyped(field, word, near)]
-    return {"dis_max": {"queries": ways}}
+    return {"dis_max": {"queries": [*spellings(field, word, near), beginning]}}
 
 
 def _as_it_is(field: str, word: str) -> dict[str, Any]:

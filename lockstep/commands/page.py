@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from lockstep.commands.options import connected, stack_options
-from lockstep.page import HOST, PageError, application
+from lockstep.local.processes import HOST
+from lockstep.page import PageError, application
 from lockstep.web import listen, serve
 
 PORT = 8000

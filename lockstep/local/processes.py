@@ -72,9 +72,10 @@ class Trace(msgspec.Struct, frozen=True):
         try:
             process = psutil.Process(self.pid)
             same = process.create_time() == self.started
+            runs = same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if runs else None
 
 
 def trace(pid: int) -> Trace:

@@ -13,6 +13,7 @@ import psutil
 from lockstep.audit.entry import Entry
 from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.connect import Clients
+from lockstep.local.processes import trace
 from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
 from lockstep.producer import GaveUpError, Producer, Stamp, moment
 from lockstep.stack import Stack, StackNotFoundError, read_local
@@ -207,18 +208,12 @@ class Storm:
         if process is None:
             return False
         with suppress(psutil.NoSuchProcess):  # it ended by itself, just now
+            one = trace(process.pid)
             process.send_signal(signal.SIGKILL)
             deadline = time.monotonic() + PATIENCE_SECONDS
-            while _runs(process):
+            # Of a worker that nobody needs its pool hears late: a zombie has ended.
+            while one.process() is not None:
                 assert time.monotonic() < deadline, f"{victim} outlives SIGKILL"
                 time.sleep(0.01)
             return True
-        return False
-
-
-def _runs(process: psutil.Process) -> bool:
-    """Whether it has not ended; of a worker that nobody needs its pool hears late."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
         return False

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 
 from lockstep.local.mapping.invocation import Function
 from lockstep.local.mapping.pool import Pool, StoppedError, lambda_environment
 from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.processes import traces
 
 type MakePool = Callable[..., Pool]
 
@@ -121,18 +121,11 @@ def handle(event, context):
     answer = invoked(pool(code, timeout=1))
 
     assert answer == Errored("Sandbox.Timedout", "Task timed out after 1.00 seconds")
-    child = int((tmp_path / "child").read_text())
+    started = traces([int((tmp_path / "child").read_text())])
     deadline = time.monotonic() + 30
-    while _runs(child):  # killed it is; a busy machine takes its time to end it
+    while any(one.process() for one in started):  # killed it is; that takes a busy machine its time
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 PID = "import os\ndef handle(event, context): return os.getpid()"

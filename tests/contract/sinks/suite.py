@@ -14,6 +14,7 @@ holds (never from the change that was sent), so that a wrong conversion is found
 only one sink must pass goes into its own file.
 """
 
+import datetime as dt
 import itertools
 import random
 import string
@@ -24,6 +25,7 @@ import msgspec
 import pytest
 
 from shared.change import Change, Put, digest_of
+from shared.deliver import Clock, Delivery, deliver
 from shared.event import (
     MAX_DESCRIPTION_BYTES,
     MAX_EVENT_BYTES,
@@ -33,10 +35,18 @@ from shared.event import (
     digest,
 )
 from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
+from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
-from tests.builders import change, image, image_event
+from tests.builders import HORIZON, change, image, image_event, kinesis_records
 
 UPLOADED, UPDATED, DELETED = "image.uploaded", "image.updated", "image.deleted"
+
+PLENTY = Clock(
+    remaining=lambda: 900.0,
+    now=lambda: dt.datetime(2026, 11, 21, 8, 0, 1, tzinfo=dt.UTC).timestamp(),
+    sleep=lambda _: None,
+    chance=lambda: 0.0,
+)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -399,3 +409,31 @@ def _replay(sink: Sink, changes: Sequence[Change]) -> list[Outcome]:
             waiting.clear()
         waiting[one.image_id] = one
     return outcomes + write(sink, *waiting.values())
+
+
+class KeptInMemory:
+    """A quarantine."""
+
+    longest_put = 0.0
+
+    def __init__(self) -> None:
+        self.records: list[QuarantinedRecord] = []
+
+    def put(self, record: QuarantinedRecord) -> None:
+        self.records.append(record)
+
+
+def delivered_with_none_set_aside(sink: Sink, function: str, *events: dict[str, Any]) -> Delivery:
+    """Deliver these; whatever comes of it, none of them is set aside."""
+    quarantine = KeptInMemory()
+    try:
+        return deliver(
+            kinesis_records(*events),
+            to=sink,
+            quarantine=quarantine,
+            function=function,
+            horizon=HORIZON,
+            clock=PLENTY,
+        )
+    finally:
+        assert quarantine.records == []

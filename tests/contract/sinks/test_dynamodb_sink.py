@@ -1,6 +1,5 @@
 """The table under the contract, on DynamoDB Local; and what only a table can get wrong."""
 
-import datetime as dt
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,21 +14,23 @@ from botocore.exceptions import ClientError
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from shared.change import Change, Put
-from shared.deliver import Clock, Delivery, deliver
+from shared.deliver import Delivery, deliver
 from shared.item import KEY, change_in
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
-from shared.quarantine import QuarantinedRecord
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 from tests.builders import HORIZON, change, image, image_event, kinesis_records
 from tests.contract.sinks.suite import (
     DELETED,
+    PLENTY,
     UPDATED,
     UPLOADED,
+    KeptInMemory,
     SinkContract,
     Store,
     Stored,
     as_stored,
     biggest_change,
+    delivered_with_none_set_aside,
     write,
     write_each,
 )
@@ -44,13 +45,6 @@ if TYPE_CHECKING:
 
 type Client = DynamoDBClient
 type Item = Mapping[str, AttributeValueTypeDef]
-
-PLENTY = Clock(
-    remaining=lambda: 900.0,
-    now=lambda: dt.datetime(2026, 11, 21, 8, 0, 1, tzinfo=dt.UTC).timestamp(),
-    sleep=lambda _: None,
-    chance=lambda: 0.0,
-)
 
 
 def client_of(endpoint: str) -> Client:
@@ -108,16 +102,6 @@ class Requests:
         if model.name == "BatchExecuteStatement":
             self.statements.append([one["Statement"] for one in params["Statements"]])
             self._then(len(self.statements))
-
-
-class KeptInMemory:
-    longest_put = 0.0
-
-    def __init__(self) -> None:
-        self.records: list[QuarantinedRecord] = []
-
-    def put(self, record: QuarantinedRecord) -> None:
-        self.records.append(record)
 
 
 @pytest.fixture
@@ -349,19 +333,12 @@ def _table_with_an_index(
 
 
 def _deliver_two(client: Client, table: str) -> Delivery:
-    """Deliver two events; whatever comes of it, none of them is set aside."""
-    quarantine = KeptInMemory()
-    try:
-        return deliver(
-            kinesis_records(image_event("T1", 1, UPDATED), image_event("T2", 1, UPDATED)),
-            to=ImageTable(client, table, longest_request=31.0),
-            quarantine=quarantine,
-            function="write_to_dynamodb",
-            horizon=HORIZON,
-            clock=PLENTY,
-        )
-    finally:
-        assert quarantine.records == []
+    return delivered_with_none_set_aside(
+        ImageTable(client, table, longest_request=31.0),
+        "write_to_dynamodb",
+        image_event("T1", 1, UPDATED),
+        image_event("T2", 1, UPDATED),
+    )
 
 
 class TestDeployment:

@@ -1,6 +1,5 @@
 """The index under the contract, on OpenSearch; and what only an index can get wrong."""
 
-import datetime as dt
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
@@ -16,12 +15,10 @@ from functions.write_to_es.connect import connect
 from functions.write_to_es.index import definition, ensure_index, live_alias
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Put
-from shared.deliver import Clock, deliver
 from shared.event import Image
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
-from shared.quarantine import QuarantinedRecord
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
-from tests.builders import HORIZON, change, image, image_event, kinesis_records, purge_of
+from tests.builders import HORIZON, change, image, image_event, purge_of
 from tests.contract.sinks.suite import (
     DELETED,
     UPDATED,
@@ -31,15 +28,9 @@ from tests.contract.sinks.suite import (
     Stored,
     as_stored,
     biggest_change,
+    delivered_with_none_set_aside,
     write,
     write_each,
-)
-
-PLENTY = Clock(
-    remaining=lambda: 900.0,
-    now=lambda: dt.datetime(2026, 11, 21, 8, 0, 1, tzinfo=dt.UTC).timestamp(),
-    sleep=lambda _: None,
-    chance=lambda: 0.0,
 )
 
 
@@ -134,16 +125,6 @@ def image_in(source: Mapping[str, Any]) -> Image:
 
 
 PAIRS = {"attributes"}
-
-
-class KeptInMemory:
-    longest_put = 0.0
-
-    def __init__(self) -> None:
-        self.records: list[QuarantinedRecord] = []
-
-    def put(self, record: QuarantinedRecord) -> None:
-        self.records.append(record)
 
 
 @pytest.fixture
@@ -372,20 +353,13 @@ class TestGuard:
 
 
 def _deliver_two(store: IndexStore) -> None:
-    """Deliver two events; whatever comes of it, none of them is set aside."""
-    quarantine = KeptInMemory()
     shown = image(attributes={"artist": "Turner"})
-    try:
-        deliver(
-            kinesis_records(image_event("T1", 1, image=shown), image_event("T2", 1, image=shown)),
-            to=store.sink,
-            quarantine=quarantine,
-            function="write_to_es",
-            horizon=HORIZON,
-            clock=PLENTY,
-        )
-    finally:
-        assert quarantine.records == []
+    delivered_with_none_set_aside(
+        store.sink,
+        "write_to_es",
+        image_event("T1", 1, image=shown),
+        image_event("T2", 1, image=shown),
+    )
 
 
 class TestDeployment:
