@@ -22,6 +22,7 @@ import msgspec
 from lockstep.audit.decide import FIRST_STAMP
 from lockstep.audit.entry import Entry
 from lockstep.audit.stores import LOOKUP
+from lockstep.errors import UserError
 from lockstep.producer import Stamp
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.sources import BadLine, Converter, filled, lines, read_events
@@ -44,7 +45,7 @@ Fate = Literal["new", "replaced", "there", "deleted", "newer_there", "counted"]
 _LEFT: Sequence[Fate] = ("there", "deleted", "newer_there")
 
 
-class SourceError(Exception):
+class SourceError(UserError):
     """What is to be imported cannot be read; the message says where and why."""
 
 

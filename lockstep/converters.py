@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
+from lockstep.errors import UserError
 from shared import event
 from shared.event import Event, Image, InvalidEventError
 
@@ -34,7 +35,7 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
-class MappingError(Exception):
+class MappingError(UserError):
     """A mapping that cannot be used; the message says where, why and what to do."""
 
 

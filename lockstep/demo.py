@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import msgspec
 
 from functions.search_images.search import SearchResult
+from lockstep.errors import UserError
 from lockstep.sources import BadLine
 from lockstep.system import System
 from shared.event import Event
@@ -35,7 +36,7 @@ class Demo(msgspec.Struct, frozen=True):
         return self.audit == "equal" and self.put == self.table == self.index
 
 
-class DemoError(Exception):
+class DemoError(UserError):
     """The demo cannot go on; the message says why."""
 
 

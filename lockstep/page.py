@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError
 from starlette.types import ASGIApp
 
 from lockstep import web
+from lockstep.errors import UserError
 from lockstep.local.processes import HOST
 from lockstep.terminal import printable
 from lockstep.web import Answer, Request, message
@@ -41,7 +42,7 @@ _OF_THE_WAY = frozenset(
 type Authorization = Callable[[str], Mapping[str, str]]
 
 
-class PageError(Exception):
+class PageError(UserError):
     """The stack's page cannot be shown; the message says why and what to do."""
 
 

@@ -19,6 +19,7 @@ import msgspec
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
+from lockstep.errors import UserError
 from lockstep.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
 from shared import event
 from shared.event import Event, InvalidEventError
@@ -121,7 +122,7 @@ class PutReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class PutError(Exception):
+class PutError(UserError):
     """Not everything is on the stream.
 
     `not_put` holds what was read and is not known to be there, each image's events in their order.

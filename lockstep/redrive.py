@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
+from lockstep.errors import UserError
 from lockstep.outbox import Outgoing
 from lockstep.producer import outgoing
 from lockstep.quarantine.bucket import Objects, redriven_key
@@ -120,7 +121,7 @@ class Index(msgspec.Struct, frozen=True):
         return outcome
 
 
-class CannotSettleError(Exception):
+class CannotSettleError(UserError):
     """A record cannot be settled in the way that was asked for; says why, and what can be done."""
 
 

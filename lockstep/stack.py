@@ -9,6 +9,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from functions.write_to_es.index import live_alias
+from lockstep.errors import UserError
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -75,7 +76,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return live_alias(self.index)
 
 
-class StackNotFoundError(Exception):
+class StackNotFoundError(UserError):
     """No stack answers to that name; the message says what to do."""
 
 

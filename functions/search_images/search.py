@@ -173,7 +173,7 @@ def answered(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict[
     """
     found: dict[str, Any] = client.search(index=alias_live, body=body | {"timeout": f"{SECONDS}s"})
     if found["timed_out"]:
-        raise TooSlowError(f"not found within {SECONDS} s")
+        raise TooSlowError(f"not found within {SECONDS} s: ask for less, or try again later")
     return found
 
 

@@ -31,6 +31,7 @@ from lockstep.audit.decide import (
 )
 from lockstep.audit.held import Held, Nothing
 from lockstep.audit.stores import LOOKUP
+from lockstep.errors import UserError
 from shared.change import Change
 from shared.outcome import Applied, Duplicate, Outcome, Refused
 from shared.sink import Sink, outcomes_of
@@ -110,7 +111,7 @@ class Plan(msgspec.Struct, frozen=True):
         return 100 * self.changes / max(1, self.images)
 
 
-class BrakeError(Exception):
+class BrakeError(UserError):
     """A repair would change more than it may; nothing is written."""
 
 

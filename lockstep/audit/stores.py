@@ -21,6 +21,7 @@ from lockstep.audit.entry import (
 )
 from lockstep.audit.held import Held, held_in_document, held_in_item
 from lockstep.audit.pages import SearchPage, place_of
+from lockstep.errors import UserError
 from shared.item import KEY, OUR_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ KEEP_ALIVE = "2m"
 _UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
 
 
-class StoreUnreadableError(Exception):
+class StoreUnreadableError(UserError):
     """A store could not be read to its end: nothing can be said about equality."""
 
 

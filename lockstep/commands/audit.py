@@ -15,14 +15,12 @@ from lockstep.audit.audit import WATERMARK, Audit, Found
 from lockstep.audit.entry import Entry
 from lockstep.audit.repair import (
     Action,
-    BrakeError,
     Differing,
     Example,
     Plan,
     Repaired,
     brake,
 )
-from lockstep.commands.endings import Refusal
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import (
     at_most_is_said,
@@ -215,10 +213,7 @@ def repaired(
     plan = repair.plan(differences, images=max(found.table, found.index))
     if at_most is None or not plan.changes:
         return Repairing(found, plan)
-    try:
-        brake(plan, at_most)
-    except BrakeError as error:
-        raise Refusal(str(error)) from error
+    brake(plan, at_most)
     with notes.status("repairing") as line:
         done = repair.apply(differences, lambda count: line.update(f"repairing: {count:,}"))
     after = audited(system, lambda _: None, options)

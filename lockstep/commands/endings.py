@@ -18,19 +18,8 @@ from botocore.parsers import ResponseParserError
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
-from lockstep.audit.stores import StoreUnreadableError
-from lockstep.backfill import SourceError
-from lockstep.converters import MappingError
-from lockstep.demo import DemoError
-from lockstep.local.kinesis.backlog import UnknownBacklogError
-from lockstep.local.mapping.checkpoints import CheckpointsError
-from lockstep.local.processes import LocalStackError
-from lockstep.page import PageError
-from lockstep.producer import PutError
-from lockstep.rebuild.export import ExportError
-from lockstep.rebuild.indices import SomebodyElseError
-from lockstep.rebuild.rebuild import NotFinishedError, NotSwitchedError
-from lockstep.stack import StackNotFoundError
+from functions.search_images.search import TooSlowError
+from lockstep.errors import UserError
 from lockstep.terminal import notes, printable
 from shared.sink import SinkError
 
@@ -68,23 +57,7 @@ class OneLine(click.Group):
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except (
-        StackNotFoundError,
-        LocalStackError,
-        UnknownBacklogError,
-        CheckpointsError,
-        MappingError,
-        SourceError,
-        PageError,
-        PutError,
-        NotFinishedError,
-        NotSwitchedError,
-        SomebodyElseError,
-        SinkError,
-        StoreUnreadableError,
-        DemoError,
-        ExportError,
-    ) as error:
+    except (UserError, SinkError, TooSlowError) as error:
         raise Refusal(str(error)) from error
     except (EndpointConnectionError, ConnectionClosedError, OpenSearchConnectionError) as error:
         hint = "does the stack run? `lockstep up` (with your --state) starts a local one"

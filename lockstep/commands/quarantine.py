@@ -267,7 +267,8 @@ def show_command(
         this: Content | None = content_of(event_in(held))
     except InvalidEventError:
         this = None
-    contents = {"this": this, **_looked_up(desk.stores, case)}
+    there = {} if case.image_id is None else desk.stores.contents(case.image_id)
+    contents = {"this": this, **there}
     if as_json:  # the payload in base64
         print_json({"case": case, "payload": data, "contents": contents})
         return
@@ -276,13 +277,6 @@ def show_command(
         answers.print(f"payload: {_cut(data.decode(errors='backslashreplace'), SHOWN)}")
     else:
         show_side_by_side(contents)
-
-
-def _looked_up(stores: Stores, case: Case) -> Mapping[str, Content | None]:
-    try:
-        return {} if case.image_id is None else stores.contents(case.image_id)
-    except MalformedContentError as error:
-        raise Refusal(str(error)) from error
 
 
 @click.command("redrive")

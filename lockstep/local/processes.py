@@ -17,6 +17,8 @@ from socket import SO_REUSEADDR, SOL_SOCKET, create_connection, socket
 import msgspec
 import psutil
 
+from lockstep.errors import UserError
+
 HOST = "127.0.0.1"
 # Below those that outgoing connections get (from 32,768 on Linux, from 49,152 on macOS): one of
 # them could sit on the port of a server that died, just when that is to be started again.
@@ -31,7 +33,7 @@ NOT_READY = frozenset({408, 429})
 SERVER_ERROR = 500
 
 
-class LocalStackError(Exception):
+class LocalStackError(UserError):
     """The local stack cannot do what was asked; the message says why and what to do."""
 
 

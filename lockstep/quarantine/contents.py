@@ -10,6 +10,7 @@ from opensearchpy.exceptions import NotFoundError
 
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.document import Document, image_in
+from lockstep.errors import UserError
 from shared.change import Put
 from shared.event import Event, Image, Time, digest
 from shared.item import KEY, MalformedItemError, change_in
@@ -73,7 +74,7 @@ def content_of(event: Event) -> Content:
     return Content(event.version, occurred_at, None if event.image is UNSET else event.image)
 
 
-class MalformedContentError(Exception):
+class MalformedContentError(UserError):
     """A store holds what no sink of ours wrote; says where and what."""
 
 

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from lockstep.audit.held import held_in_item
 from lockstep.audit.stores import StoreUnreadableError
+from lockstep.errors import UserError
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.rebuild.items import Page
 from shared.item import KEY
@@ -36,7 +37,7 @@ _UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, HTTPError, KeyEr
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, msgspec.MsgspecError, ValueError)
 
 
-class ExportError(Exception):
+class ExportError(UserError):
     """This is no export to rebuild from; the message says why."""
 
 

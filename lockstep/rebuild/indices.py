@@ -22,6 +22,7 @@ from functions.write_to_es.index import (
     live_alias,
     only_index,
 )
+from lockstep.errors import UserError
 from lockstep.rebuild.worker import Worker
 from shared.sink import MisconfiguredError, RequestFailedError
 
@@ -91,7 +92,7 @@ class View(msgspec.Struct, frozen=True):
         )
 
 
-class SomebodyElseError(Exception):
+class SomebodyElseError(UserError):
     """Another rebuild is at work."""
 
 

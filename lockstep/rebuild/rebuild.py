@@ -16,6 +16,7 @@ from lockstep.audit.audit import Audit, Time
 from lockstep.audit.entry import FIELDS, Entry, from_document
 from lockstep.audit.held import Held
 from lockstep.audit.repair import Example
+from lockstep.errors import UserError
 from lockstep.rebuild.carry import Carrier, Origin
 from lockstep.rebuild.indices import Indices, Note, View
 from lockstep.rebuild.items import Items
@@ -128,11 +129,11 @@ class Rebuilt(msgspec.Struct, frozen=True):
         return self.audit.exit_code
 
 
-class NotSwitchedError(Exception):
+class NotSwitchedError(UserError):
     """The new index is not good enough to be read; the old one is live."""
 
 
-class NotFinishedError(Exception):
+class NotFinishedError(UserError):
     """The rebuild could not be ended for now; run again, it goes on."""
 
 

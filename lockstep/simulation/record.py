@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from lockstep.errors import UserError
 from lockstep.simulation.run import Report
 
 _HEAD = """\
@@ -20,7 +21,7 @@ the seed after the last one's. The rate is in histories a second of one core.
 _LINE = re.compile(r"\| [\d-]{10} \| \w+ \| [\d,]+ to (?P<last>[\d,]+) \|.*\| (?P<total>[\d,]+) \|")
 
 
-class RecordError(Exception):
+class RecordError(UserError):
     """The file is no such record; says what to do."""
 
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockstep.errors import UserError
 from lockstep.local.kinesis import sequence
 from lockstep.local.kinesis.shards import shard_id
 from lockstep.local.kinesis.store import Store, UnusableDatabaseError, position_after
 
 
-class UnknownBacklogError(Exception):
+class UnknownBacklogError(UserError):
     """It cannot be told; the message says why, in one line."""
 
 

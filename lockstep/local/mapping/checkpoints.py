@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from lockstep.errors import UserError
+
 _BUSY_SECONDS = 30.0
 _RETRY_SECONDS = 0.05
 _SCHEMA = """
@@ -34,7 +36,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     ended: bool
 
 
-class CheckpointsError(Exception):
+class CheckpointsError(UserError):
     """The file cannot be used; the message says which and why, in one line."""
 
 

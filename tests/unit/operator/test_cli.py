@@ -9,13 +9,17 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from functions.search_images.search import TooSlowError
 from lockstep.cli import main
 from lockstep.commands.demo import scratch
 from lockstep.commands.endings import OneLine
 from lockstep.commands.search import search_command
+from lockstep.errors import UserError
+from lockstep.local.processes import LocalStackError
 from lockstep.stack import typed
+from shared.sink import MisconfiguredError
 from tests.builders import image_event
 from tests.unit.operator.command import assert_one_line, lockstep
 
@@ -146,14 +150,30 @@ def test_hints_name_the_stack_that_a_command_is_about(state: Path) -> None:
 def test_what_cannot_be_written_is_not_blamed_on_the_input(
     error: OSError, code: int, said: str
 ) -> None:
+    result = ended_by(error)
+    assert result.exit_code == code
+    assert result.stderr.startswith(said)
+    assert bool(result.stderr) == bool(said)
+
+
+@pytest.mark.parametrize("error", [UserError, LocalStackError, TooSlowError, MisconfiguredError])
+def test_what_is_not_our_fault_is_told_in_its_own_line(error: type[Exception]) -> None:
+    result = ended_by(error("too \x1b[31mred"))
+    assert (result.exit_code, result.stderr) == (2, "Error: too \\x1b[31mred\n")
+
+
+def test_what_is_our_fault_is_not_hidden() -> None:
+    assert isinstance(ended_by(ValueError("a mistake")).exception, ValueError)
+
+
+def ended_by(error: Exception) -> Result:
+    """How a command ends that raises this."""
+
     def command() -> None:
         raise error
 
     group = OneLine("lockstep", commands={"status": click.Command("status", callback=command)})
-    result = CliRunner().invoke(group, ["status"])
-    assert result.exit_code == code
-    assert result.stderr.startswith(said)
-    assert bool(result.stderr) == bool(said)
+    return CliRunner().invoke(group, ["status"])
 
 
 def test_ctrl_c_while_the_command_still_loads_ends_it_as_later() -> None:
