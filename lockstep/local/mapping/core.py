@@ -64,7 +64,8 @@ class Invoke(msgspec.Struct, frozen=True):
 class Discard(msgspec.Struct, frozen=True):
     """Give these records up: write the failure document, if anybody wants it; say `discarded`.
 
-    If it cannot be written, say `unwritten`: it comes again, and other lanes go on meanwhile.
+    Other lanes' steps may be done while it is written. If it cannot be, say `unwritten`: it comes
+    again.
     `invocations` counts those of the last quota. `request_id` is the last invocation's, None when
     the records were never tried. Without records it is a tumbling window's final invocation that
     is given up: nothing of the stream is lost by it.
@@ -85,7 +86,7 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Ask again at this time, in the clock's seconds, or when an invocation that runs has ended.
+    """Ask again at this time, in the clock's seconds, or when something that runs has ended.
 
     `until` is infinite when nothing can be done before that.
     """
@@ -173,7 +174,7 @@ class _Lane:
         tumbling = settings.tumbling_seconds
         self._windows = Windows(tumbling) if tumbling else None
         self._pieces: deque[_Piece] = deque()
-        self._running = False  # an invocation of the first piece
+        self._running = False  # an invocation of the first piece, or what gives it up
         self._giving_up: Discard | None = None
         self._failures = 0  # in a row; they set the pause, the piece's own set the quota
         self._not_before = float("-inf")
@@ -217,9 +218,9 @@ class _Lane:
         piece = self._pieces[0]
         if self._giving_up is None:
             self._giving_up = self._expired(piece, oldest)
+        self._running = True
         if self._giving_up is not None:
             return self._giving_up
-        self._running = True
         view = None
         if self._windows is not None:
             if not piece.final:
@@ -231,7 +232,7 @@ class _Lane:
         self, answer: Returned | Errored | Throttled, request_id: str, now: float
     ) -> tuple[Turn, tuple[Entry, ...]]:
         """What becomes of the first piece, and the records that are settled by this."""
-        if not self._running:
+        if not self._running or self._giving_up is not None:
             raise RuntimeError("nothing was invoked")
         self._running = False
         # The next batch's window opens when the invocation ends.
@@ -268,7 +269,7 @@ class _Lane:
         """The records given up are settled; the piece goes on with what is left of it."""
         if self._giving_up is None:
             raise RuntimeError("nothing was to be discarded")
-        gone, self._giving_up = self._giving_up.entries, None
+        gone, self._giving_up, self._running = self._giving_up.entries, None, False
         piece = self._pieces[0]
         piece.entries = piece.entries[len(gone) :]
         if not piece.entries:
@@ -282,6 +283,7 @@ class _Lane:
         """The records given up stay, and are to be given up again at this time."""
         if self._giving_up is None:
             raise RuntimeError("nothing was to be discarded")
+        self._running = False
         self._not_before = again
 
     def _returned(self, answer: Returned | Errored) -> bytes | None:
@@ -403,7 +405,8 @@ class Shard:
     """One shard on its way through the function: read, cut, invoke, retry, give up, advance.
 
     The driver does each `next` step and answers it with the method that the step names, before it
-    asks again; only an invocation may still run when it asks, and is answered for when it ended.
+    asks again; only an invocation and a failure document's writing may still run when it asks, and
+    are answered for when they ended.
     The checkpoint follows what is settled and nothing else: a batch that succeeded, or one whose
     failure document is written; and never passes a record that is not, in whichever lane.
 

@@ -1,8 +1,8 @@
 """The process: drives the pure core with a real stream, real workers and the real time.
 
 One thread a shard, each with a core of its own, so that one shard's back-off or slow invocation
-holds up no other, and one for each invocation that runs; they share the checkpoints' file and the
-pool of workers.
+holds up no other, and one for each invocation that runs or failure document that is written; they
+share the checkpoints' file and the pool of workers.
 """
 
 import datetime as dt
@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -275,15 +276,31 @@ class Outage:
 
 
 class _Ran(msgspec.Struct, frozen=True):
-    """How an invocation ended: with the function's answer, or with what was raised instead."""
+    """How an invocation ended: with the function's answer."""
 
     step: Invoke
     request_id: str
-    outcome: Answer | BaseException
+    answer: Answer
+
+
+class _Wrote(msgspec.Struct, frozen=True):
+    """Where a failure document lies, or why it is not known to lie anywhere."""
+
+    step: Discard
+    where: str | DestinationError
+
+
+class _Raised(msgspec.Struct, frozen=True):
+    """What ended a thread."""
+
+    error: BaseException
 
 
 class ShardDriver:
-    """Does one shard's steps, one after the other; only invocations run beside them."""
+    """Does one shard's steps, one after the other; only what takes long runs beside them.
+
+    That is invocations, and the writing of failure documents.
+    """
 
     def __init__(
         self,
@@ -308,7 +325,7 @@ class ShardDriver:
         self._unread = 0  # reads in a row that failed
         self._unwritten = 0  # failure documents in a row that could not be written
         self._running = 0
-        self._ran: queue.SimpleQueue[_Ran] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[_Ran | _Wrote | _Raised] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Go on until the shard is finished or the mapping is stopped.
@@ -325,8 +342,8 @@ class ShardDriver:
             match step:
                 case Read(limit):
                     self._read(limit)
-                case Invoke():
-                    self._invoke(step)
+                case Invoke() as invoke:
+                    self._beside(invoke, partial(self._invoke, invoke))
                 case Discard() as discard:
                     self._discard(discard)
                 case Advance(sequence_number):
@@ -372,28 +389,26 @@ class ShardDriver:
             return False
         return all(shard.shard_id != self._place.shard_id for shard in listed)
 
-    def _invoke(self, step: Invoke) -> None:
-        """Start the invocation; `_hear` brings its end."""
-        self._running += 1
-        threading.Thread(
-            target=self._run_one,
-            args=(step, str(uuid.uuid4())),
-            name=f"{self._place.shard_id}/{step.lane}",
-            daemon=True,
-        ).start()
+    def _beside(self, step: Invoke | Discard, run: Callable[[], _Ran | _Wrote]) -> None:
+        """Start what takes long; `_hear` brings its end."""
 
-    def _run_one(self, step: Invoke, request_id: str) -> None:
-        outcome: Answer | BaseException
-        try:
-            event = self._event(step)
-            if len(event) > PAYLOAD_BYTES:
-                message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
-                outcome = Errored("RequestEntityTooLarge", message)
-            else:
-                outcome = self._world.invoker.invoke(event, request_id)
-        except BaseException as error:  # noqa: BLE001  # handed to the shard's thread, whole
-            outcome = error
-        self._ran.put(_Ran(step, request_id, outcome))
+        def body() -> None:
+            try:
+                self._ended.put(run())
+            except BaseException as error:  # noqa: BLE001  # handed to the shard's thread, whole
+                self._ended.put(_Raised(error))
+
+        self._running += 1
+        name = f"{self._place.shard_id}/{step.lane}"
+        threading.Thread(target=body, name=name, daemon=True).start()
+
+    def _invoke(self, step: Invoke) -> _Ran:
+        request_id = str(uuid.uuid4())
+        event = self._event(step)
+        if len(event) > PAYLOAD_BYTES:
+            message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
+            return _Ran(step, request_id, Errored("RequestEntityTooLarge", message))
+        return _Ran(step, request_id, self._world.invoker.invoke(event, request_id))
 
     def _event(self, step: Invoke) -> bytes:
         if step.view is None:
@@ -404,45 +419,54 @@ class ShardDriver:
         )
 
     def _hear(self, until: float) -> None:
-        """Wait until that time, or less: until an invocation ends or the mapping is stopped."""
+        """Wait until that time, or less: until what runs ends or the mapping is stopped."""
         seconds = max(0.0, until - time.time())
         if not self._running:
             self._stopping.wait(seconds)
             return
         try:
-            ran = self._ran.get(timeout=min(seconds, STOP_SECONDS))
+            ended = self._ended.get(timeout=min(seconds, STOP_SECONDS))
         except queue.Empty:
             return
         self._running -= 1
-        if isinstance(ran.outcome, StoppedError):
-            return  # not known to be done: it comes again when the mapping is started again
-        if isinstance(ran.outcome, BaseException):
-            raise ran.outcome
-        turn = self._shard.answered(
-            ran.outcome, request_id=ran.request_id, now=time.time(), lane=ran.step.lane
-        )
-        self._say(turn, ran.step.entries)
+        match ended:
+            case _Ran(step, request_id, answer):
+                turn = self._shard.answered(
+                    answer, request_id=request_id, now=time.time(), lane=step.lane
+                )
+                self._say(turn, step.entries)
+            case _Wrote(step, DestinationError() as error):
+                log.warning("%s: failure document not written: %s", self._place.shard_id, error)
+                again = time.time() + _pause_after(self._unwritten)
+                self._shard.unwritten(again=again, lane=step.lane)
+                self._unwritten += 1
+            case _Wrote(step, str() as where):
+                self._unwritten = 0
+                self._discarded(step, where)
+            case _Raised(StoppedError()):
+                pass  # not known to be done: it comes again when the mapping is started again
+            case _Raised(error):
+                raise error
 
     def _discard(self, discard: Discard) -> None:
+        destination = self._world.destination
         if not discard.entries:
             self._shard.discarded(lane=discard.lane)
             log.warning("%s: a window's final invocation is given up", self._place.shard_id)
-            return
-        where = "nobody wants to know"
-        if self._world.destination is not None:
-            at = dt.datetime.now(dt.UTC)
-            document = failure_document(
-                discard, self._place, at=at, new_id=lambda: str(uuid.uuid4())
-            )
-            try:
-                where = self._world.destination.write(document, at)
-            except DestinationError as error:
-                log.warning("%s: failure document not written: %s", self._place.shard_id, error)
-                again = time.time() + _pause_after(self._unwritten)
-                self._shard.unwritten(again=again, lane=discard.lane)
-                self._unwritten += 1
-                return
-        self._unwritten = 0
+        elif destination is None:
+            self._discarded(discard, "nobody wants to know")
+        else:
+            self._beside(discard, partial(self._written, discard, destination))
+
+    def _written(self, discard: Discard, destination: Destination) -> _Wrote:
+        at = dt.datetime.now(dt.UTC)
+        document = failure_document(discard, self._place, at=at, new_id=lambda: str(uuid.uuid4()))
+        try:
+            return _Wrote(discard, destination.write(document, at))
+        except DestinationError as error:
+            return _Wrote(discard, error)
+
+    def _discarded(self, discard: Discard, where: str) -> None:
         self._shard.discarded(lane=discard.lane)
         log.warning(
             "%s: discarded %d records from %s, %s after %d invocations: %s",

@@ -1,5 +1,6 @@
 """What the mapping does with batches: FACTS.md, Event source mapping, "Recorded from real AWS"."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from lockstep.local.mapping.core import (
     Retrying,
     Settled,
     Shard,
+    Wait,
     pause_after,
     startable,
 )
@@ -419,7 +421,10 @@ def test_the_checkpoint_waits_for_the_failure_document() -> None:
     shard.next(START)
     shard.answered(RAISED, request_id="r", now=START)
     discard = shard.next(START)
-    assert shard.next(START + 1000) == discard, "as long as it is not written"
+    assert isinstance(discard, Discard)
+    assert shard.next(START) == Wait(math.inf), "while it is being written"
+    shard.unwritten(again=START + 1000, lane=0)
+    assert shard.next(START + 1000) == discard
     shard.discarded()
     assert shard.next(START) == Advance("1")
 
@@ -440,6 +445,16 @@ def test_an_answer_to_nothing_is_a_drivers_mistake() -> None:
         shard.answered(DONE, request_id="r", now=START)
     with pytest.raises(RuntimeError, match=r"^nothing was to be discarded$"):
         shard.discarded()
+
+
+def test_what_is_being_given_up_is_no_invocation() -> None:
+    shard = Shard(settings(retries=0), retention=60.0, chance=lambda: 0.5)
+    shard.took(entries("1"), behind=False, ended=False, now=START)
+    shard.next(START)
+    shard.answered(RAISED, request_id="r", now=START)
+    assert isinstance(shard.next(START), Discard)
+    with pytest.raises(RuntimeError, match=r"^nothing was invoked$"):
+        shard.answered(DONE, request_id="r", now=START)
 
 
 def test_every_answer_has_a_word_for_the_log() -> None:

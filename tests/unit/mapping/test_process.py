@@ -301,27 +301,35 @@ def test_batches_of_two_lanes_run_at_the_same_time(checkpoints: Checkpoints) -> 
     assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
 
 
+@pytest.mark.parametrize("trouble", ["refuses", "does not answer"])
 def test_a_lane_whose_failure_document_is_not_written_yet_holds_up_no_other(
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints, trouble: str
 ) -> None:
+    others_are_done = threading.Event()
+
     class DownUntilTheOthersAreDone(Destination):
         def write(self, document: FailureDocument, at: dt.datetime) -> str:
-            self.troubles = 1 if len(picky.events) < 4 else 0
+            if trouble == "does not answer":
+                assert others_are_done.wait(timeout=30)
+            self.troubles = 0 if others_are_done.is_set() else 1
             return super().write(document, at)
 
     class Picky(Function):
         def invoke(self, event: bytes, request_id: str) -> Answer:
             super().invoke(event, request_id)
             (its,) = msgspec.json.decode(event)["Records"]
-            poison = its["kinesis"]["partitionKey"] == "other"
-            return Errored("ValueError", "poison") if poison else Returned(b"null")
+            if its["kinesis"]["partitionKey"] == "other":
+                return Errored("ValueError", "poison")
+            if its["kinesis"]["sequenceNumber"] == "3":
+                others_are_done.set()
+            return Returned(b"null")
 
-    picky, destination = Picky(), DownUntilTheOthersAreDone()
+    destination = DownUntilTheOthersAreDone()
     keys = ["other", "one", "one", "one"]
     stream = Stream([StreamRecord(str(at), key, b"data", NOW_MS) for at, key in enumerate(keys)])
 
     run(
-        Collaborators(stream, picky, checkpoints, destination),
+        Collaborators(stream, Picky(), checkpoints, destination),
         parallelization_factor=2,
         batch_size=1,
         retries=0,
@@ -329,6 +337,21 @@ def test_a_lane_whose_failure_document_is_not_written_yet_holds_up_no_other(
 
     assert len(destination.documents) == 1
     assert checkpoints.all() == {"shard": Checkpoint("3", ended=True)}
+
+
+def test_what_goes_wrong_unforeseen_with_a_failure_document_ends_the_mapping(
+    checkpoints: Checkpoints,
+) -> None:
+    class Broken(Destination):
+        def write(self, document: FailureDocument, at: dt.datetime) -> str:
+            super().write(document, at)
+            raise ValueError("a mistake of ours")
+
+    function = Function(Errored("ValueError", "poison"))
+    world = Collaborators(Stream([record("1")]), function, checkpoints, Broken())
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        Process(Settings(retries=0), PLACE, world).run()
+    assert checkpoints.all() == {}
 
 
 def test_an_invocation_in_a_tumbling_window_says_which(checkpoints: Checkpoints) -> None:
