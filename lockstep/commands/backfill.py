@@ -12,8 +12,9 @@ from lockstep.backfill import Backfilled, Point, Refused, SourceError, sources
 from lockstep.commands.endings import NO
 from lockstep.commands.files import WRITTEN, is_read, opened
 from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.refusals import Refusals
 from lockstep.converters import load_mapping
-from lockstep.terminal import answers, notes, print_json, print_table, printable
+from lockstep.terminal import answers, notes, print_json, print_table
 
 _WORDS = {
     "there": "is there already (`--replace` puts it all the same)",
@@ -83,17 +84,19 @@ def import_command(
         try:
             done = backfill.run(sources(source, lambda: system.clients.s3), after)
         except BaseException as error:
+            told.refused.end()
             so_far = told.so_far
             if as_json:
-                print_json(_as_json(so_far, told.refused) | {"ended": _why(error)})
+                print_json(_as_json(so_far, told.refused.listed) | {"ended": _why(error)})
             elif so_far != Backfilled(0, 0, {}, 0) or isinstance(error, KeyboardInterrupt):
                 counted = _counted(so_far, applies=applies)
                 notes.print(f"not finished: {counted}{_AGAIN if applies else ''}")
             raise
+    told.refused.end()
     if resume is not None and applies:
         resume.unlink(missing_ok=True)
     if as_json:
-        print_json(_as_json(done, told.refused))
+        print_json(_as_json(done, told.refused.listed))
     else:
         show_backfill(done, applies=applies)
     sys.exit(NO if done.refused else 0)
@@ -110,19 +113,14 @@ class _Told:
         *,
         lists: bool,
     ) -> None:
-        self.refused: list[Refused] = []
-        self._lists = lists
-        self._count = 0
+        self.refused = Refusals[Refused](lists=lists)
         self._kept = kept
         self._point = point
         self._tell = tell
         self._on_stream = Backfilled(0, 0, {}, 0)
 
     def refuse(self, one: Refused, text: bytes) -> None:
-        self._count += 1
-        if self._lists:
-            self.refused.append(one)
-        notes.print(f"{one.source}:{one.line}: {one.reason}: {printable(one.detail)}")
+        self.refused.add(f"{one.source}:{one.line}", one)
         if self._kept is not None:
             self._kept.write(text.rstrip(b"\r\n") + b"\n")
 
@@ -136,7 +134,7 @@ class _Told:
 
     @property
     def so_far(self) -> Backfilled:
-        return msgspec.structs.replace(self._on_stream, refused=self._count)
+        return msgspec.structs.replace(self._on_stream, refused=self.refused.count)
 
 
 def show_backfill(done: Backfilled, *, applies: bool) -> None:

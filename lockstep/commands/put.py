@@ -12,6 +12,7 @@ from rich.progress import TimeElapsedColumn
 from lockstep.commands.endings import INTERRUPTED, NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.commands.progress import counting
+from lockstep.commands.refusals import Refusals
 from lockstep.converters import load_mapping
 from lockstep.producer import Pause, Stamp
 from lockstep.producer import Progress as Putting
@@ -19,8 +20,6 @@ from lockstep.sources import BadLine, lines, read_ahead, read_events
 from lockstep.terminal import answers, notes, print_json, printable
 from shared.event import Event
 
-# More than this nobody reads; programs get all of them.
-SHOWN = 20
 _GZIP = b"\x1f\x8b"
 
 
@@ -56,12 +55,15 @@ def put_command(
     if file.peek(len(_GZIP)).startswith(_GZIP):
         packed = "standard input" if file.name == 0 else file.name
         raise Refusal(f"{packed}: this is gzip: zcat FILE | lockstep put -")
-    refused = Refused(as_json=as_json)
+    refused = Refusals[BadLine](lists=as_json)
+    images = False
 
     def events() -> Iterator[Event | Pause]:
+        nonlocal images
         for read in read_ahead(read_events(lines(file), Stamp(), converter)):
             if isinstance(read, BadLine):
-                refused.add(read)
+                refused.add(f"line {read.line}", read)
+                images |= "required field `type`" in read.detail
             else:
                 yield read
 
@@ -82,6 +84,8 @@ def put_command(
         )
         sys.exit(INTERRUPTED)
     refused.end()
+    if images:
+        notes.print("images without a `type` are no events: `lockstep import` takes them")
     seconds = round(report.seconds, 3)
     if as_json:
         counts = {"put": report.put, "refused": refused.listed, "resent": report.resent}
@@ -92,32 +96,6 @@ def put_command(
             f"{seconds:.1f} s"
         )
     sys.exit(NO if refused.count else 0)
-
-
-class Refused:
-    """The lines that are no events: the first ones told at once, all of them kept for programs."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self.count = 0
-        self.listed: list[BadLine] = []
-        self._as_json = as_json
-        self._images = False
-
-    def add(self, line: BadLine) -> None:
-        """One more."""
-        self.count += 1
-        self._images |= "required field `type`" in line.detail
-        if self.count <= SHOWN:
-            notes.print(f"line {line.line}: {line.reason}: {printable(line.detail)}")
-        if self._as_json:
-            self.listed.append(line)
-
-    def end(self) -> None:
-        """There are no more lines."""
-        if self.count > SHOWN:
-            notes.print(f"and {self.count - SHOWN:,} lines more (`--json` lists all)")
-        if self._images:
-            notes.print("images without a `type` are no events: `lockstep import` takes them")
 
 
 @contextmanager

@@ -67,6 +67,19 @@ def test_a_source_that_breaks_off_is_told_with_all_that_came_before_it(state: Pa
     assert "damaged, or cut off" in told["ended"]
 
 
+def test_of_very_many_refused_lines_a_person_reads_the_first_ones_and_a_program_all(
+    state: Path,
+) -> None:
+    source = state / "picture.jpg"
+    source.write_bytes(b"\xff\n" * 642)
+    result = lockstep(*imported(state, source))
+    assert_one_line(result, "and 622 lines more (`--json` lists all)", code=1)
+    assert result.stderr.count(f"{source}:") == 20
+    assert "642 refused" in result.stdout
+    told = msgspec.json.decode(lockstep(*imported(state, source), "--json").stdout)
+    assert len(told["refused"]) == 642
+
+
 def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(state: Path) -> None:
     pipe = state / "pipe"
     os.mkfifo(pipe)
