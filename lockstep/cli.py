@@ -9,8 +9,9 @@ from lockstep.commands.endings import OneLine
 from lockstep.commands.page import page_command
 from lockstep.commands.purge import purge_command
 from lockstep.commands.put import put_command
-from lockstep.commands.quarantine import quarantine_group, redrive_command
+from lockstep.commands.quarantine import quarantine_group
 from lockstep.commands.rebuild import rebuild_command
+from lockstep.commands.redrive import redrive_command
 from lockstep.commands.search import search_command
 from lockstep.commands.status import status_command
 from lockstep.commands.up import down_command, up_command

@@ -16,7 +16,8 @@ from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld, payload
 from lockstep.quarantine.cases import read_record as record_in
 from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
-from lockstep.redrive import CannotSettleError, Redrive, Settlement, Time, choose, mend
+from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend
+from lockstep.redrive import Redrive, Time
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3

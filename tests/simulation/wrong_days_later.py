@@ -9,7 +9,8 @@ from opensearchpy import OpenSearch
 
 from lockstep.outbox import Outgoing
 from lockstep.quarantine.cases import Found, find
-from lockstep.redrive import Redrive, Settlement
+from lockstep.quarantine.settlement import Settlement
+from lockstep.redrive import Redrive
 from lockstep.simulation.parts import INDEX, Parts
 from shared.deliver import Delivery, deliver
 from shared.event import Event, decode

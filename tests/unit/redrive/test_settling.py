@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from lockstep.quarantine.cases import Ready, TooOld
 from lockstep.quarantine.contents import Content, MalformedContentError, content_of
-from lockstep.redrive import CannotSettleError, Settlement, choose, mend, mending_in, new_version
+from lockstep.quarantine.settlement import (
+    CannotSettleError,
+    Settlement,
+    choose,
+    mend,
+    mending_in,
+    new_version,
+)
 from shared.event import Image, decode
 from tests.builders import ARRIVED_AT, image, image_event, largest
 from tests.unit.redrive.stand import AGE, DAY, NOW, Crash, Stand, content

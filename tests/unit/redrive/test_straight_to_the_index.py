@@ -8,7 +8,7 @@ import pytest
 from functions.write_to_es.table_changes import TABLE_CHANGES_ON_KINESIS, TABLE_STREAM
 from lockstep.quarantine.cases import NeedsChoice, NeedsMending, Ready, TooOld
 from lockstep.quarantine.given_up import NotADocumentError, document_in, fetch
-from lockstep.redrive import choose, mend
+from lockstep.quarantine.settlement import choose, mend
 from shared.change import Change, Purge
 from shared.envelope import Envelope
 from shared.item import item_from

@@ -1,0 +1,187 @@
+"""`lockstep redrive`: what is set aside goes back."""
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import click
+
+from lockstep.commands.cases import STATES, cut, for_programs, show_cases, show_rest
+from lockstep.commands.desk import (
+    Desk,
+    age_option,
+    image_option,
+    no_empty_id,
+    pointers_option,
+    reason_option,
+    since,
+)
+from lockstep.commands.endings import NO, Refusal
+from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.quarantine.cases import Found, Ready, Wanted, said_in
+from lockstep.quarantine.contents import MalformedContentError
+from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend, mending_in
+from lockstep.redrive import RedriveReport
+from lockstep.sources import lines
+from lockstep.terminal import answers, notes, print_json, printable
+
+
+@click.command("redrive")
+@click.argument("ids", nargs=-1, metavar="[ID]...", callback=no_empty_id)
+@stack_options
+@json_option
+@click.option("--apply", is_flag=True, help="Do it; else it is only told what would be done.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second, at most."
+)
+@reason_option
+@image_option
+@since
+@pointers_option
+@age_option
+@click.option(
+    "--mend",
+    "mending",
+    type=click.File("rb"),
+    help='Corrected events, one a line: {"id": "ID", "event": {...}}.',
+)
+@click.option(
+    "--choose", "chosen", type=click.Choice(["this", "stored"]), help="Settle these conflicts."
+)
+def redrive_command(
+    ids: tuple[str, ...],
+    name: str | None,
+    state: Path,
+    *,
+    rate: float | None,
+    reason: str | None,
+    image: str | None,
+    since: dt.datetime | None,
+    pointers: BinaryIO | None,
+    quarantine_days: int | None,
+    mending: BinaryIO | None,
+    chosen: Literal["this", "stored"] | None,
+    apply: bool,
+    as_json: bool,
+) -> None:
+    """Put back what is set aside, under the guard of all else.
+
+    Without --apply nothing changes. Exit code 1: something that was asked for could not be done.
+    """
+    if chosen and not ids:
+        raise click.UsageError("--choose needs the IDs of the conflicts that it settles")
+    if chosen and mending:
+        raise click.UsageError("--choose or --mend, one at a time")
+    desk = Desk(connected(name, state), quarantine_days)
+    wanted = Wanted(ids=() if mending else ids, reason=reason, image=image, since=since)
+    found = desk.find(wanted, pointers)
+    for case_id in ids:
+        desk.one(case_id, found)
+    if chosen or mending:
+        settlements, problems = _settlements(desk, found, ids, chosen, mending)
+        report = desk.redrive.settle(settlements, found.fetched) if apply else None
+        if as_json:
+            print_json({"settled": settlements, "problems": problems, "report": report})
+        else:
+            show_settlements(settlements, problems)
+            show_report(report, len(settlements))
+        sys.exit(NO if problems else 0)
+    ready = [case for case in found.cases if isinstance(case.verdict, Ready)]
+    if not apply:
+        if as_json:
+            print_json(for_programs(found) | {"ready": len(ready), "report": None})
+        else:
+            show_cases(found.cases)
+            show_rest(found)
+            show_report(None, len(ready))
+        sys.exit(NO if ids and len(ready) < len(found.cases) else 0)
+    with notes.status("redriving") as line:
+        report = desk.redrive.as_they_were(
+            found.cases,
+            found.fetched,
+            rate=rate,
+            on_progress=lambda done: line.update(f"redriving: {done:,} of {len(ready):,}"),
+        )
+    if as_json:
+        print_json(for_programs(found) | {"ready": len(ready), "report": report})
+    else:
+        show_rest(found)
+        show_report(report, len(ready))
+    sys.exit(NO if ids and report.kept else 0)
+
+
+def _settlements(
+    desk: Desk,
+    found: Found,
+    ids: Sequence[str],
+    chosen: Literal["this", "stored"] | None,
+    mending: BinaryIO | None,
+) -> tuple[list[Settlement], list[str]]:
+    """What comes of each choice or mended event, and what is wrong with the others."""
+    settlements, problems = [], []
+    for where, settle in _orders(desk, found, ids, chosen, mending):
+        try:
+            settlements.append(settle())
+        except (CannotSettleError, MalformedContentError, Refusal) as error:
+            problems.append(f"{where}{error}")
+    return settlements, problems
+
+
+def _orders(
+    desk: Desk,
+    found: Found,
+    ids: Sequence[str],
+    chosen: Literal["this", "stored"] | None,
+    mending: BinaryIO | None,
+) -> Iterator[tuple[str, Callable[[], Settlement]]]:
+    if chosen is not None:
+        what = chosen
+        for case_id in ids:
+
+            def settle(case_id: str = case_id) -> Settlement:
+                case = desk.one(case_id, found)
+                data = said_in(desk.record(case, found))
+                return choose(what, case, data, desk.stores, now=time.time())
+
+            yield "", settle
+    for number, line in enumerate(lines(mending) if mending else (), start=1):
+        if not line.strip():
+            continue
+
+        def settle_line(line: bytes = line) -> Settlement:
+            said = mending_in(line)
+            case = desk.one(said.id, found)
+            data = said_in(desk.record(case, found))
+            return mend(
+                case, data, said.event, desk.stores, now=time.time(), quarantine_age=desk.age
+            )
+
+        yield f"line {number}: ", settle_line
+
+
+def show_report(report: RedriveReport | None, ready: int) -> None:
+    """What a redrive did, or would do."""
+    if report is None:
+        answers.print(f"{ready:,} can go back; nothing is done yet: --apply does it")
+        return
+    answers.print(
+        f"{report.redriven:,} redriven, {report.put:,} events put, "
+        f"{report.objects:,} objects moved to redriven/, {report.seconds:.1f} s"
+    )
+    if report.indexed:
+        answers.print(f"{report.indexed:,} went straight into the index")
+    if report.moved_meanwhile:
+        answers.print(f"{report.moved_meanwhile:,} were settled by somebody else meanwhile")
+    for word, count in report.kept.items():
+        answers.print(f"{count:,} stay: {STATES.get(word, word.replace('_', ' '))}")
+
+
+def show_settlements(settlements: Sequence[Settlement], problems: Sequence[str]) -> None:
+    """What comes of each choice or mended event."""
+    for one in settlements:
+        answers.print(f"{one.case.id}  {cut(one.case.image, 24)}  {printable(one.note)}")
+    for problem in problems:
+        notes.print(printable(problem))
