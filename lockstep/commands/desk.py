@@ -11,9 +11,10 @@ from lockstep.commands.endings import Refusal
 from lockstep.commands.options import since_option
 from lockstep.local.mapping.stream import KinesisStream, StreamUnavailableError
 from lockstep.quarantine.bucket import BucketObjects
-from lockstep.quarantine.cases import Case, Found, NotOursError, Wanted, find, read_record
+from lockstep.quarantine.cases import Case, Found, Wanted, find
 from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
 from lockstep.quarantine.given_up import Fetched, fetch
+from lockstep.quarantine.held import NotOursError, read_record
 from lockstep.redrive import Index, Redrive, Time
 from lockstep.sources import lines
 from lockstep.stack import CONSUMERS

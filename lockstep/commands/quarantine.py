@@ -27,8 +27,9 @@ from lockstep.commands.desk import (
     since,
 )
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.quarantine.cases import Wanted, event_in, payload, state_of
+from lockstep.quarantine.cases import Wanted, state_of
 from lockstep.quarantine.contents import Content, content_of
+from lockstep.quarantine.held import event_in, payload
 from lockstep.terminal import answers, print_json, print_table, printable
 from shared.event import InvalidEventError
 

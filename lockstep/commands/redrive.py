@@ -21,8 +21,9 @@ from lockstep.commands.desk import (
 )
 from lockstep.commands.endings import NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.quarantine.cases import Found, Ready, Wanted, said_in
+from lockstep.quarantine.cases import Found, Ready, Wanted
 from lockstep.quarantine.contents import MalformedContentError
+from lockstep.quarantine.held import said_in
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend, mending_in
 from lockstep.redrive import RedriveReport
 from lockstep.sources import lines

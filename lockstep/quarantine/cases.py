@@ -1,6 +1,5 @@
 """The cases: each record that is set aside, once, whoever set it aside, and what can be done."""
 
-import base64
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,22 +8,14 @@ from itertools import batched
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
-from functions.write_to_es.table_changes import change_of
 from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, Objects, redriven_key
-from lockstep.quarantine.given_up import (
-    Fetched,
-    Gone,
-    NotADocumentError,
-    document_in,
-    records_in,
-    set_aside,
-)
-from shared.change import Change, Put, change_from
-from shared.event import Event, InvalidEventError, Time, decode, encode
+from lockstep.quarantine.given_up import Fetched, Gone, NotADocumentError, records_of
+from lockstep.quarantine.held import NotOursError, event_in, moment, payload, read_record
+from shared.event import Event, InvalidEventError
 from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
-from shared.record import MAX_AHEAD_US, Record
+from shared.record import MAX_AHEAD_US
 
 ID_LENGTH = 10
 # Each object takes a request or two: side by side, within a client's ten connections. So few ahead
@@ -129,7 +120,7 @@ class Wanted(msgspec.Struct, frozen=True):
             (not self.ids or case.id.startswith(self.ids))
             and self.reason in (None, *case.reasons)
             and self.image in (None, case.image)
-            and (self.since is None or _moment(case.quarantined_at) >= self.since)
+            and (self.since is None or moment(case.quarantined_at) >= self.since)
         )
 
 
@@ -327,94 +318,6 @@ class _Gathering:
         return min(first.arrived_at, arrived_at)
 
 
-class NotOursError(Exception):
-    """An object under `quarantine/` that no consumer wrote."""
-
-
-def read_record(body: bytes) -> QuarantinedRecord:
-    """The record in a quarantine object.
-
-    Raises:
-        NotOursError: there is none.
-    """
-    try:
-        held = msgspec.json.decode(body, type=QuarantinedRecord)
-        payload(held)
-        int(held.sequence_number)
-        dt.datetime.fromtimestamp(held.arrived_at / 1000, dt.UTC)
-        _moment(held.quarantined_at)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise NotOursError(f"no quarantined record: {error}") from None
-    return held
-
-
-def payload(held: QuarantinedRecord) -> bytes:
-    """The record's data, as it came."""
-    return base64.b64decode(held.payload, validate=True)
-
-
-def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
-    """What a record means for a store, by today's rules and wherever it lay.
-
-    Raises:
-        InvalidEventError: nothing: neither an event nor a change of the table.
-    """
-    data = payload(held)
-    record = Record(
-        stream=held.stream,
-        shard_id=held.shard_id,
-        sequence_number=held.sequence_number,
-        partition_key=held.partition_key,
-        arrived_at=held.arrived_at,
-        data=data,
-        holds=held.holds,
-    )
-    if held.holds == "table_change":
-        return change_of(record, horizon)
-    return change_from(decode(data), record, horizon=horizon)
-
-
-def event_in(held: QuarantinedRecord) -> Event:
-    """What a record says of its image, as an event; also where it holds a change of the table.
-
-    Raises:
-        InvalidEventError: nothing.
-    """
-    if held.holds == "event":
-        return decode(payload(held))
-    change = change_in(held, dt.timedelta())
-    return Event(
-        type=change.event_type,
-        image_id=change.image_id,
-        version=change.version,
-        occurred_at=msgspec.convert(change.occurred_at, Time),
-        image=change.image if isinstance(change, Put) else UNSET,
-    )
-
-
-def said_in(held: QuarantinedRecord) -> bytes:
-    """The event that a record holds or amounts to, encoded; its payload when that is none."""
-    if held.holds == "event":
-        return payload(held)
-    try:
-        return encode(event_in(held))
-    except InvalidEventError:
-        return payload(held)
-
-
-def records_of(
-    body: bytes, consumers: Mapping[str, str], changes_stream: str = ""
-) -> list[QuarantinedRecord]:
-    """The records of a failure document with payload, as quarantine would keep them.
-
-    Raises:
-        NotADocumentError: it is none of this stack's.
-    """
-    document = document_in(body)
-    function = document.function(consumers)
-    return set_aside(document, *records_in(document, changes_stream), function)
-
-
 def judge(
     held: QuarantinedRecord,
     first_arrival: int | None,
@@ -474,11 +377,6 @@ def _merged(one: Case, other: Case) -> Case:
 
 def _union[T](one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(dict.fromkeys((*one, *other)))
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def state_of(verdict: Verdict) -> str:

@@ -163,6 +163,19 @@ def records_in(document: Document, changes_stream: str = "") -> tuple[list[Recor
         ) from None
 
 
+def records_of(
+    body: bytes, consumers: Mapping[str, str], changes_stream: str = ""
+) -> list[QuarantinedRecord]:
+    """The records of a failure document with payload, as quarantine would keep them.
+
+    Raises:
+        NotADocumentError: it is none of this stack's.
+    """
+    document = document_in(body)
+    function = document.function(consumers)
+    return set_aside(document, *records_in(document, changes_stream), function)
+
+
 class Fetched(msgspec.Struct, frozen=True):
     """What a pointer's batch came to: the records that the stream still had, and what is gone."""
 

@@ -13,9 +13,10 @@ from msgspec import Raw
 
 from lockstep.producer import PutError
 from lockstep.quarantine.bucket import BucketObjects
-from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld, payload
-from lockstep.quarantine.cases import read_record as record_in
+from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld
 from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
+from lockstep.quarantine.held import payload
+from lockstep.quarantine.held import read_record as record_in
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend
 from lockstep.redrive import Redrive, Time
 from lockstep.simulation.fakes.dynamodb import DynamoDB

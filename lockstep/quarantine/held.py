@@ -1,0 +1,94 @@
+"""What a quarantined record holds: an event or a change of the table, whoever set it aside."""
+
+import base64
+import datetime as dt
+
+import msgspec
+from msgspec import UNSET
+
+from functions.write_to_es.table_changes import change_of
+from shared.change import Change, Put, change_from
+from shared.event import Event, InvalidEventError, Time, decode, encode
+from shared.quarantine import QuarantinedRecord
+from shared.record import Record
+
+
+class NotOursError(Exception):
+    """An object under `quarantine/` that no consumer wrote."""
+
+
+def read_record(body: bytes) -> QuarantinedRecord:
+    """The record in a quarantine object.
+
+    Raises:
+        NotOursError: there is none.
+    """
+    try:
+        held = msgspec.json.decode(body, type=QuarantinedRecord)
+        payload(held)
+        int(held.sequence_number)
+        dt.datetime.fromtimestamp(held.arrived_at / 1000, dt.UTC)
+        moment(held.quarantined_at)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise NotOursError(f"no quarantined record: {error}") from None
+    return held
+
+
+def payload(held: QuarantinedRecord) -> bytes:
+    """The record's data, as it came."""
+    return base64.b64decode(held.payload, validate=True)
+
+
+def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
+    """What a record means for a store, by today's rules and wherever it lay.
+
+    Raises:
+        InvalidEventError: nothing: neither an event nor a change of the table.
+    """
+    data = payload(held)
+    record = Record(
+        stream=held.stream,
+        shard_id=held.shard_id,
+        sequence_number=held.sequence_number,
+        partition_key=held.partition_key,
+        arrived_at=held.arrived_at,
+        data=data,
+        holds=held.holds,
+    )
+    if held.holds == "table_change":
+        return change_of(record, horizon)
+    return change_from(decode(data), record, horizon=horizon)
+
+
+def event_in(held: QuarantinedRecord) -> Event:
+    """What a record says of its image, as an event; also where it holds a change of the table.
+
+    Raises:
+        InvalidEventError: nothing.
+    """
+    if held.holds == "event":
+        return decode(payload(held))
+    change = change_in(held, dt.timedelta())
+    return Event(
+        type=change.event_type,
+        image_id=change.image_id,
+        version=change.version,
+        occurred_at=msgspec.convert(change.occurred_at, Time),
+        image=change.image if isinstance(change, Put) else UNSET,
+    )
+
+
+def said_in(held: QuarantinedRecord) -> bytes:
+    """The event that a record holds or amounts to, encoded; its payload when that is none."""
+    if held.holds == "event":
+        return payload(held)
+    try:
+        return encode(event_in(held))
+    except InvalidEventError:
+        return payload(held)
+
+
+def moment(text: str) -> dt.datetime:
+    """A time as it is written in a record; in UTC, unless it says otherwise."""
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
