@@ -1,7 +1,7 @@
 """Days later: what is set aside goes back in any order, and tombstones past their time go."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, cast
@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Raw
 
 from lockstep.producer import PutError
-from lockstep.quarantine.bucket import BucketObjects
+from lockstep.quarantine.bucket import GIVEN_UP, BucketObjects
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld
 from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
 from lockstep.quarantine.held import payload
@@ -22,17 +22,18 @@ from lockstep.redrive import Redrive, Time
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.giving_up import CONSUMERS
 from lockstep.simulation.meaning import QUARANTINE_AGE
 from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.system import System
+from lockstep.simulation.violation import ViolationError
+from shared.quarantine import PREFIX
 from shared.sink import SinkError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
 
-# No mapping gives anything up here: there are no failure documents to read.
-_NO_CONSUMERS: Mapping[str, str] = {}
 _MENDED = {"type": "image.updated", "image": {"name": "mended"}}
 _CHOICES: Sequence[Literal["this", "stored"]] = ("this", "stored")
 LONGEST_PURGE_SECONDS = 7_200.0
@@ -75,30 +76,55 @@ class DaysLater:
         system, chance = self._system, self._weather.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             system.stores_refuse = False
-        if not any(key.startswith("quarantine/") for key in system.bucket.objects):
+        found = self._found()
+        if not found:
             return
-        found = system.parts.find(
-            self._seen,
-            _NO_CONSUMERS,
-            now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
-            quarantine_age=QUARANTINE_AGE,
-            readers=1,
-        )
-        cases = chance.sample(found.cases, chance.randint(1, len(found.cases)))
-        redrive = system.parts.redrive(
-            self._objects,
-            lambda events: system.parts.producer(
-                system.stream, STREAM, clock=system.producers_clock()
-            ).put(events),
-            _NO_CONSUMERS,
-            time=Time(self._now, self._now, self._time.advance),
-            quarantine_age=QUARANTINE_AGE,
-        )
+        cases = chance.sample(found, chance.randint(1, len(found)))
+        redrive = self._redriver()
         try:
             for some in self._cut(cases):
                 self._redrive(redrive, some)
         except (BotoCoreError, ClientError, PutError):
             self._weather.tally["redrive broken off"] += 1
+
+    def bring_back(self) -> None:
+        """All that mappings gave up goes back; there are no faults by now.
+
+        Raises:
+            ViolationError: something stays that could go.
+        """
+        redriven = self._redriver().as_they_were(self._given_up(), {}).redriven
+        self._weather.tally["given up, and redriven"] += redriven
+        if any(isinstance(case.verdict, Ready) for case in self._given_up()):
+            raise ViolationError("I1", "redrive leaves what was given up where it is")
+
+    def _given_up(self) -> Sequence[Case]:
+        return [case for case in self._found() if case.documents or "given_up" in case.reasons]
+
+    def _found(self) -> Sequence[Case]:
+        system = self._system
+        if not any(key.startswith((PREFIX, GIVEN_UP)) for key in system.bucket.objects):
+            return []
+        found = system.parts.find(
+            self._seen,
+            CONSUMERS,
+            now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
+            quarantine_age=QUARANTINE_AGE,
+            readers=1,
+        )
+        return found.cases
+
+    def _redriver(self) -> Redrive:
+        system = self._system
+        return system.parts.redrive(
+            self._objects,
+            lambda events: system.parts.producer(
+                system.stream, STREAM, clock=system.producers_clock()
+            ).put(events),
+            CONSUMERS,
+            time=Time(self._now, self._now, self._time.advance),
+            quarantine_age=QUARANTINE_AGE,
+        )
 
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
         tally = self._weather.tally

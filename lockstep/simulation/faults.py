@@ -27,6 +27,9 @@ Fault = Literal[
     "two mappings on one function",
     "several batches of a shard in flight",
     "another invocation in the middle",
+    "batch given up",
+    "failure document not written",
+    "given up, and redriven",
     "shard split",
     "shard merge",
     "reshard storm",
@@ -87,6 +90,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
     "poison too_large": 1,  # a quarter of a mebibyte each: rare, to save time
+    "failure document not written": 1,  # few mappings give up while the quarantine is down
     # Few requests have many parts.
     "request of the table refused as a whole": 1,
     "request of the index refused as a whole": 1,

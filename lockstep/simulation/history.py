@@ -10,6 +10,7 @@ from lockstep.simulation import invariants, poison
 from lockstep.simulation.days_later import DaysLater
 from lockstep.simulation.faults import Fault, Tally
 from lockstep.simulation.faults import Kind as PoisonKind
+from lockstep.simulation.giving_up import GivingUp
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.meaning import QUARANTINE_AGE, Poison
 from lockstep.simulation.parts import REAL, STREAM, Parts
@@ -48,6 +49,7 @@ class History:
         if planned.second_mapping is not None:
             mapped.append(planned.second_mapping)
             self._happened("two mappings on one function")
+        self._giving_up = {one: GivingUp(self.system, one) for one in mapped if planned.gives_up}
         self._pollers = [self._poller(function) for function in mapped]
         self._steps: Mapping[Kind, Callable[[], None]] = {
             "put": lambda: self._put(self._events()),
@@ -109,8 +111,13 @@ class History:
             ViolationError: one of I1 to I8 is broken.
         """
         self._weather.chance.seed(self._plan.seed)
+        if self._plan.gives_up:
+            self._days_later.redrive()
         self.system.skew = 0.0
         self._let_all_pass()
+        if self._plan.gives_up:
+            self._days_later.bring_back()
+            self._let_all_pass()
         self._weather.tally["bulk item 409"] += self.system.index.conflicts
         invariants.check(self.system, self.made)
 
@@ -297,6 +304,8 @@ class History:
             batch_size=self._plan.batch_size,
             window_seconds=self._plan.window_seconds,
             parallelization_factor=self._plan.parallelization_factor,
+            retries=self._plan.retries,
+            age_seconds=self._plan.age_seconds,
             bisect=self._plan.bisect,
             reports_item_failures=True,
         )
@@ -309,6 +318,7 @@ class History:
             parts=self.system.parts,
             invoke=lambda batch: self._invocations.invoke(consumer, batch),
             is_durable=lambda accepted: self.system.is_durable(consumer, accepted),
+            keep=self._giving_up[function].keep if function in self._giving_up else None,
         )
 
     def _let_all_pass(self) -> None:

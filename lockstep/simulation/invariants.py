@@ -61,8 +61,10 @@ def check(system: System, made: Sequence[Event]) -> None:
         aside = dict(_set_aside(system, consumer, accepted))
         expected = _fold(system, consumer, aside.keys())
         found = consumer.store.sound()
-        # What was refused, and is read again once the store refuses no more, is taken after all.
+        # What was refused, and is read again once the store refuses no more, is taken after all;
+        # and what was given up may have been written before, unknown to the mapping.
         taken = set() if system.stores_refuse else set(_refused(aside.values(), consumer))
+        taken.update(map(_held_by, _given_up(system, consumer)))
         for image_id in sorted(expected.keys() | found.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
@@ -157,12 +159,14 @@ def _set_aside(
         key = system.quarantine_key(consumer, accepted)
         lies, went = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
         if lies is None and went is None:
-            if isinstance(meaning, Poison):
-                raise ViolationError("I1", f"{consumer.function}: {meaning} is not in quarantine")
+            given_up = accepted.sequence_number in system.given_up[consumer.function].kept
+            if given_up or isinstance(meaning, Poison):
+                why = "was given up, and " if given_up else ""
+                raise ViolationError("I1", f"{consumer.function}: {meaning} {why}lies nowhere")
             continue
         for body in (lies, went):
             if body is not None:
-                _lies_rightly(body, accepted, meaning, consumer, contents)
+                _lies_rightly(system, body, accepted, meaning, consumer, contents)
         if went is not None:
             _went_back(went, contents)
         yield accepted.sequence_number, meaning
@@ -170,7 +174,8 @@ def _set_aside(
         raise ViolationError("I1", f"{consumer.function}: quarantine holds {sorted(bodies)}")
 
 
-def _lies_rightly(
+def _lies_rightly(  # noqa: PLR0917 - all that is known of one record
+    system: System,
     body: bytes,
     accepted: Accepted,
     meaning: Meaning,
@@ -180,14 +185,27 @@ def _lies_rightly(
     record = _decoder.decode(body)
     if msgspec.json.decode(f'"{record.payload}"', type=bytes) != accepted.data:
         raise ViolationError("I1", f"{consumer.function}: payload of {accepted} is not whole")
-    rightly = (
-        meaning.reason == record.reason
-        if isinstance(meaning, Poison)
-        else _may_be_refused(meaning, record, consumer, contents)
-    )
+    if isinstance(meaning, Poison):
+        rightly = meaning.reason == record.reason
+    elif record.reason == "given_up":
+        rightly = accepted.sequence_number in system.given_up[consumer.function].tried
+    else:
+        rightly = _may_be_refused(system, meaning, record, consumer, contents)
     if not rightly:
         said = f"{record.reason}, {record.detail}"
         raise ViolationError("I1", f"{consumer.function}: {meaning} in quarantine: {said}")
+
+
+def _given_up(system: System, consumer: Consumer) -> Iterator[Change]:
+    """The changes that this consumer's mappings gave up, or tried to."""
+    for accepted in system.given_up[consumer.function].tried.values():
+        meaning = system.meaning(accepted)
+        if not isinstance(meaning, Poison):
+            yield meaning
+
+
+def _held_by(change: Change) -> tuple[str, Held]:
+    return change.image_id, Held(change.version, digest_of(change))
 
 
 def _went_back(body: bytes, contents: Contents) -> None:
@@ -204,10 +222,11 @@ def _went_back(body: bytes, contents: Contents) -> None:
 def _refused(meanings: Iterable[Meaning], consumer: Consumer) -> Iterator[tuple[str, Held]]:
     for one in meanings:
         if not isinstance(one, Poison) and _is_refused(one, consumer):
-            yield one.image_id, Held(one.version, digest_of(one))
+            yield _held_by(one)
 
 
 def _may_be_refused(
+    system: System,
     change: Change,
     record: QuarantinedRecord,
     consumer: Consumer,
@@ -216,9 +235,13 @@ def _may_be_refused(
     match record.reason:
         case "conflict":
             # Of two contents under one version the first on the stream counts, in both stores;
-            # unless it was refused at first, and its place is taken when it comes back.
+            # unless it was refused or given up at first, and its place is taken when it comes back.
             first = next(iter(contents[change.image_id, change.version]))
-            return first != digest_of(change) or _is_refused(change, consumer)
+            return (
+                first != digest_of(change)
+                or _is_refused(change, consumer)
+                or _held_by(change) in map(_held_by, _given_up(system, consumer))
+            )
         case "refused_by_store":
             return _is_refused(change, consumer)
         case _:

@@ -9,7 +9,7 @@ import msgspec
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.simulation.fakes.kinesis import Accepted
 from lockstep.simulation.meaning import HORIZON
-from lockstep.simulation.parts import STREAM
+from lockstep.simulation.parts import STREAM_ARN
 from lockstep.simulation.system import Consumer, Moment, System
 from lockstep.simulation.troubled_line import CrashedError, TimedOutError, UnderWay
 from lockstep.simulation.violation import ViolationError
@@ -27,8 +27,6 @@ _CRASHES: Sequence[Crash] = (
 CRASHING_SHARE = 0.2
 # An invocation looks at the clock more often than this only when it writes large batches.
 MOST_LOOKS = 12
-
-STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
 
 
 class Invocations:

@@ -10,6 +10,7 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.corrections import Corrections, Removal
 from lockstep.local.mapping.core import Shard, startable
+from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.outbox import Outgoing
 from lockstep.producer import Producer, Stamp
 from lockstep.quarantine.cases import Found, find
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # As the doors set them; the clients' timeouts and retries lie below.
 TABLE_SECONDS, INDEX_SECONDS, QUARANTINE_SECONDS = 5.0, 11.0, 11.0
 TABLE, INDEX, BUCKET, STREAM = "lockstep-images", "images", "lockstep-quarantine", "lockstep-images"
+STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
 
 
 class Puts(Protocol):
@@ -66,6 +68,7 @@ class Parts(msgspec.Struct, frozen=True):
     stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable
+    destination: Callable[..., Destination] = BucketDestination
     find: Callable[..., Found] = find
     redrive: Callable[..., Redrive] = Redrive
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone

@@ -54,6 +54,12 @@ _LONG_SHARE = 0.05
 _TROUBLE = (0.0, 0.05, 0.2, 0.5)
 # As in template.yaml, several requests' worth; and just enough for one.
 _FUNCTION_SECONDS = (120.0, 24.0)
+# Attempts and seconds after which a mapping gives up: mostly never, as in template.yaml.
+_PATIENCE: tuple[tuple[int | None, int | None], ...] = (
+    *[(None, None)] * 14,
+    (None, 1_200),
+    (2, None),
+)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -80,6 +86,13 @@ class Plan(msgspec.Struct, frozen=True):
     parallelization_factor: int
     second_mapping: Literal["write_to_dynamodb", "write_to_es"] | None
     steps: tuple[Step, ...]
+    retries: int | None = None
+    age_seconds: int | None = None
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether a mapping leaves what it cannot deliver behind, in a failure document."""
+        return self.retries is not None or self.age_seconds is not None
 
     def __str__(self) -> str:
         steps = ", ".join(map(str, self.steps))
@@ -96,7 +109,7 @@ def plan(seed: int) -> Plan:
     chance = dice(seed)
     steps = _LONG if chance.random() < _LONG_SHARE else _SHORT
     kinds = chance.choices(_KINDS, [_WEIGHTS[kind] for kind in _KINDS], k=chance.randint(*steps))
-    return Plan(
+    planned = Plan(
         seed=seed,
         trouble=chance.choice(_TROUBLE),
         shards=chance.choice((1, 1, 2, 3)),
@@ -109,6 +122,8 @@ def plan(seed: int) -> Plan:
         second_mapping=chance.choice((*[None] * 6, "write_to_dynamodb", "write_to_es")),
         steps=tuple(Step(kind, chance.getrandbits(32)) for kind in kinds),
     )
+    retries, age_seconds = chance.choice(_PATIENCE)
+    return msgspec.structs.replace(planned, retries=retries, age_seconds=age_seconds)
 
 
 def without(whole: Plan, at: int) -> Plan:

@@ -30,7 +30,13 @@ MOST_STEPS = 10_000
 # Soon enough for one invocation to begin while another's first requests are on their way.
 MEANWHILE_SECONDS = 0.2
 
+# Soon enough for an operator; a destination may be down for hours.
+UNWRITTEN_SECONDS = 30.0
+
 type Invocation = Callable[[Sequence[Accepted]], Returned | Errored]
+
+type Keeping = Callable[[Discard, Sequence[Accepted]], bool]
+"""Writes a failure document about these records; says whether it is known to be there."""
 
 
 class _Reader(msgspec.Struct):
@@ -57,6 +63,7 @@ class Poller:
         parts: Parts,
         invoke: Invocation,
         is_durable: Callable[[Accepted], bool],
+        keep: Keeping | None = None,
     ) -> None:
         self.function = function
         self.checkpoints: dict[str, int] = {}
@@ -68,6 +75,7 @@ class Poller:
         self._parts = parts
         self._invoke = invoke
         self._is_durable = is_durable
+        self._keep = keep
         self._goes_on = False
         self._readers: dict[str, _Reader] = {}
         self._ended: set[str] = set()
@@ -216,10 +224,15 @@ class Poller:
                 return False
 
     def _give_up(self, step: Discard, reader: _Reader) -> None:
-        """Only what is read again may end like this, once it is too old for that."""
-        for entry in step.entries:
-            if not self._is_durable(reader.records[entry.sequence_number]):
-                raise ViolationError("I1", f"{self.function} gives up: {step.condition}")
+        """Nothing is passed on that is in no place: the rest needs a failure document first."""
+        records = [reader.records[entry.sequence_number] for entry in step.entries]
+        if self._keep is not None:
+            if not self._keep(step, records):
+                again = self._time.now + UNWRITTEN_SECONDS
+                reader.core.unwritten(again=again, lane=step.lane)
+                return
+        elif not all(self._is_durable(record) for record in records):
+            raise ViolationError("I1", f"{self.function} gives up: {step.condition}")
         reader.core.discarded(lane=step.lane)
 
     def _read(self, reader: _Reader, shard: ShardOfStream, limit: int) -> bool:

@@ -56,6 +56,15 @@ class Moment(msgspec.Struct, frozen=True):
     objects: AbstractSet[str]
 
 
+class GivenUp(msgspec.Struct):
+    """What a function's mappings gave up, by sequence numbers."""
+
+    kept: set[str] = msgspec.field(default_factory=set)
+    """What a failure document is known to hold."""
+    tried: dict[str, Accepted] = msgspec.field(default_factory=dict)
+    """That, and what one may hold that nobody knows of; it may have been delivered afterwards."""
+
+
 class System:
     """Everything that a history happens to; `skew` is what wrong clocks are wrong by."""
 
@@ -102,6 +111,10 @@ class System:
             "write_to_es": set(),
         }
         """The tombstones that are gone after their time, or may be: image id and version."""
+        self.given_up: dict[Function, GivenUp] = {
+            "write_to_dynamodb": GivenUp(),
+            "write_to_es": GivenUp(),
+        }
         self._meanings: dict[str, Meaning] = {}  # by sequence number
 
     def meaning(self, accepted: Accepted) -> Meaning:
@@ -119,7 +132,7 @@ class System:
     def is_durable(
         self, consumer: Consumer, accepted: Accepted, then: Moment | None = None
     ) -> bool:
-        """Whether this record is stored, superseded, in quarantine or redriven from there.
+        """Whether this record is stored, superseded, set aside or redriven from there.
 
         `then`: whether it was so at that moment.
         """
@@ -131,6 +144,8 @@ class System:
                 or (held.version == meaning.version and held.digest == digest_of(meaning))
             ):
                 return True
+        if accepted.sequence_number in self.given_up[consumer.function].kept:
+            return True
         objects = self.bucket.objects.keys() if then is None else then.objects
         key = self.quarantine_key(consumer, accepted)
         return key in objects or redriven_key(key) in objects

@@ -18,13 +18,13 @@ from lockstep.simulation.fakes.line import Spoilt
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faults import Tally
-from lockstep.simulation.invocation import STREAM_ARN
 from lockstep.simulation.meaning import HORIZON
 from lockstep.simulation.parts import (
     BUCKET,
     INDEX,
     REAL,
     STREAM,
+    STREAM_ARN,
     TABLE,
     bucket_quarantine,
     image_index,

@@ -10,6 +10,7 @@ from lockstep.simulation.parts import Parts
 from tests.simulation import (
     wrong_days_later,
     wrong_delivery,
+    wrong_giving_up,
     wrong_index,
     wrong_mapping,
     wrong_producer,
@@ -25,4 +26,5 @@ WRONG: Mapping[str, Parts] = {
     **wrong_mapping.WRONG,
     **wrong_producer.WRONG,
     **wrong_days_later.WRONG,
+    **wrong_giving_up.WRONG,
 }

@@ -101,7 +101,7 @@ class BucketDestination:
 
     def __init__(
         self,
-        put_object: Callable[..., object],
+        put_object: Callable[..., Mapping[str, Any]],
         bucket: str,
         *,
         mapping_uuid: str,
@@ -116,13 +116,13 @@ class BucketDestination:
         """Put the document as an object of its own.
 
         Raises:
-            DestinationError: whatever the client raised.
+            DestinationError: whatever the client raised, or an answer that was cut off.
         """
         folder = f"aws/lambda/{self._mapping_uuid}/{document.batch.shard_id}/{at:%Y/%m/%d}"
         key = f"{folder}/{at:%Y-%m-%dT%H.%M.%S}-{self._new_id()}"
         place = f"s3://{self._bucket}/{key}"
         try:
-            self._put_object(
+            answer = self._put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=msgspec.json.encode(document),
@@ -130,6 +130,7 @@ class BucketDestination:
             )
         except Exception as error:
             raise DestinationError(f"{place}: {error}") from error
+        _insist_on("ETag", answer, place)
         return place
 
 
@@ -142,7 +143,7 @@ class QueueDestination:
     def __init__(
         self,
         get_queue_url: Callable[..., Mapping[str, Any]],
-        send_message: Callable[..., object],
+        send_message: Callable[..., Mapping[str, Any]],
         queue: Queue,
     ) -> None:
         self._get_queue_url = get_queue_url
@@ -158,16 +159,19 @@ class QueueDestination:
         queue = self._queue
         try:
             found = self._get_queue_url(QueueName=queue.name, QueueOwnerAWSAccountId=queue.account)
-            self._send_message(QueueUrl=found["QueueUrl"], MessageBody=document.pointer.decode())
+            answer = self._send_message(
+                QueueUrl=found["QueueUrl"], MessageBody=document.pointer.decode()
+            )
         except Exception as error:
             raise DestinationError(f"{queue.arn}: {error}") from error
+        _insist_on("MessageId", answer, queue.arn)
         return queue.arn
 
 
 class TopicDestination:
     """An SNS topic that takes pointers to what was given up; `publish` is an SNS client's."""
 
-    def __init__(self, publish: Callable[..., object], topic: Topic) -> None:
+    def __init__(self, publish: Callable[..., Mapping[str, Any]], topic: Topic) -> None:
         self._publish = publish
         self._topic = topic
 
@@ -179,10 +183,17 @@ class TopicDestination:
         """
         arn = self._topic.arn
         try:
-            self._publish(TopicArn=arn, Message=document.pointer.decode())
+            answer = self._publish(TopicArn=arn, Message=document.pointer.decode())
         except Exception as error:
             raise DestinationError(f"{arn}: {error}") from error
+        _insist_on("MessageId", answer, arn)
         return arn
+
+
+def _insist_on(member: str, answer: Mapping[str, Any], place: str) -> None:
+    """Botocore takes an answer that was cut off for an empty success."""
+    if member not in answer:
+        raise DestinationError(f"{place}: an answer without {member}")
 
 
 def failure_document(

@@ -1,15 +1,23 @@
 """The failure document: its shape in FACTS.md, Event source mapping."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
 
 from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import Discard
-from lockstep.local.mapping.failure import BucketDestination, DestinationError, failure_document
+from lockstep.local.mapping.failure import (
+    BucketDestination,
+    Destination,
+    DestinationError,
+    QueueDestination,
+    TopicDestination,
+    failure_document,
+)
 from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.settings import Queue, Topic
 from tests.builders import STREAM_ARN, TABLE_STREAM_ARN
 
 AT = dt.datetime(2026, 11, 21, 8, 0, 1, 250_000, tzinfo=dt.UTC)
@@ -98,9 +106,12 @@ def test_the_bucket_gets_it_under_lambdas_key() -> None:
     Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
     """
     put: list[dict[str, Any]] = []
-    destination = BucketDestination(
-        lambda **request: put.append(request), "set-aside", mapping_uuid="m", new_id=lambda: "n"
-    )
+
+    def put_object(**request: Any) -> dict[str, Any]:
+        put.append(request)
+        return {"ETag": '"e"'}
+
+    destination = BucketDestination(put_object, "set-aside", mapping_uuid="m", new_id=lambda: "n")
     document = failure_document(TRIED_OUT, PLACE, at=AT, new_id=str)
 
     place = destination.write(document, AT)
@@ -113,7 +124,7 @@ def test_the_bucket_gets_it_under_lambdas_key() -> None:
 
 
 def test_a_bucket_that_does_not_take_it_is_an_error() -> None:
-    def refuse(**_: object) -> None:
+    def refuse(**_: object) -> NoReturn:
         raise OSError("no such bucket")
 
     destination = BucketDestination(refuse, "set-aside", mapping_uuid="m", new_id=lambda: "n")
@@ -121,3 +132,23 @@ def test_a_bucket_that_does_not_take_it_is_an_error() -> None:
 
     with pytest.raises(DestinationError, match=r"s3://set-aside/.*: no such bucket"):
         destination.write(document, AT)
+
+
+def test_an_answer_that_was_cut_off_is_none() -> None:
+    """As botocore gives it out: empty (tests/contract/clients). The document may not be there."""
+
+    def cut_off(**_: object) -> dict[str, Any]:
+        return {}
+
+    def found(**_: object) -> dict[str, Any]:
+        return {"QueueUrl": "url"}
+
+    document = failure_document(TRIED_OUT, PLACE, at=AT, new_id=str)
+    destinations: list[tuple[Destination, str]] = [
+        (BucketDestination(cut_off, "b", mapping_uuid="m", new_id=lambda: "n"), "ETag"),
+        (QueueDestination(found, cut_off, Queue("arn", "123", "q")), "MessageId"),
+        (TopicDestination(cut_off, Topic("arn")), "MessageId"),
+    ]
+    for destination, lacking in destinations:
+        with pytest.raises(DestinationError, match=f": an answer without {lacking}$"):
+            destination.write(document, AT)

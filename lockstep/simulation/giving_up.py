@@ -1,0 +1,61 @@
+"""What an event source mapping gives up: its failure documents, as Lambda writes them."""
+
+import datetime as dt
+import itertools
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from lockstep.local.mapping.core import Discard
+from lockstep.local.mapping.failure import DestinationError, failure_document
+from lockstep.local.mapping.invocation import Place
+from lockstep.simulation.fakes.kinesis import Accepted
+from lockstep.simulation.parts import BUCKET, STREAM_ARN
+from lockstep.simulation.system import Function, System
+
+CONSUMERS: Mapping[str, str] = {"write_to_dynamodb": "put", "write_to_es": "index"}
+"""Each function's name in Lambda, by its own."""
+
+_PLACE = Place(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000:role/lockstep")
+
+
+class GivingUp:
+    """One function's way of keeping what its mappings give up."""
+
+    def __init__(self, system: System, function: Function) -> None:
+        """In this system's bucket, over its line."""
+        self._system = system
+        self._function = function
+        numbers = itertools.count()
+        self._new_id = lambda: f"{function}-{next(numbers)}"
+        self._destination = system.parts.destination(
+            system.bucket.put_object, BUCKET, mapping_uuid=function, new_id=self._new_id
+        )
+
+    def keep(self, step: Discard, records: Sequence[Accepted]) -> bool:
+        """Write the failure document; says whether it is known to be there."""
+        system, shard_id = self._system, records[0].shard_id
+        at = dt.datetime.fromtimestamp(system.time.now, dt.UTC)
+        seen = tuple(
+            msgspec.structs.replace(entry, json=_as_seen(record))
+            for entry, record in zip(step.entries, records, strict=True)
+        )
+        arn = f"arn:aws:lambda:us-east-1:000000000000:function:{CONSUMERS[self._function]}"
+        place = msgspec.structs.replace(_PLACE, shard_id=shard_id, function_arn=arn)
+        shown = msgspec.structs.replace(step, entries=seen)
+        document = failure_document(shown, place, at=at, new_id=self._new_id)
+        given_up = system.given_up[self._function]
+        given_up.tried.update((one.sequence_number, one) for one in records)
+        try:
+            self._destination.write(document, at)
+        except DestinationError:
+            system.weather.tally["failure document not written"] += 1
+            return False
+        system.weather.tally["batch given up"] += 1
+        system.weather.unknown += 1
+        given_up.kept.update(one.sequence_number for one in records)
+        return True
+
+
+def _as_seen(record: Accepted) -> bytes:
+    return msgspec.json.encode(record.as_lambda_shows_it(STREAM_ARN))
