@@ -40,6 +40,8 @@ EVENTS_A_SECOND = 100
 LONGEST_PAUSE_SECONDS = 4.0
 # A worker starts with its next batch, an engine on a busy machine takes its time.
 PATIENCE_SECONDS = 120.0
+# Of a thousand kills, those before a failure tell something.
+LAST = 20
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -146,8 +148,8 @@ class Storm:
         times = ", ".join(f"{name} {count}" for name, count in Counter(self.kills).items())
         return (
             f"{len(self.kills)} kills (--kills-seed {self._seed}): {times}; {self._flow.events} "
-            f"events acknowledged of {len(self.acknowledged)} images; in this order: "
-            f"{' '.join(self.kills)}"
+            f"events acknowledged of {len(self.acknowledged)} images; the last ones: "
+            f"{' '.join(self.kills[-LAST:])}"
         )
 
     @property
