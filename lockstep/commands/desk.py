@@ -2,7 +2,8 @@
 
 import datetime as dt
 import time
-from typing import BinaryIO, get_args
+from collections.abc import Callable
+from typing import Any, BinaryIO, get_args
 
 import click
 
@@ -33,11 +34,15 @@ def no_empty_id[T: str | tuple[str, ...]](_: click.Context, __: click.Parameter,
     return given
 
 
-reason_option = click.option(
-    "--reason", type=click.Choice([*get_args(Reason), "given_up"]), help="Only these."
-)
-image_option = click.option("--image", metavar="ID", help="Only this image.")
-since = since_option("Set aside since; 7d, 12h, or a time (UTC).")
+def wanted_options[F: Callable[..., Any]](command: F) -> F:
+    """`--reason`, `--image` and `--since`: which records; as `Wanted` has them."""
+    reasons = click.Choice([*get_args(Reason), "given_up"])
+    reason = click.option("--reason", type=reasons, help="Only these.")
+    image = click.option("--image", metavar="ID", help="Only this image.")
+    since = since_option("Set aside since; 7d, 12h, or a time (UTC).")
+    return reason(image(since(command)))
+
+
 pointers_option = click.option(
     "--pointers",
     type=click.File("rb"),

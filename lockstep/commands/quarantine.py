@@ -17,15 +17,7 @@ from lockstep.commands.cases import (
     show_rest,
     show_side_by_side,
 )
-from lockstep.commands.desk import (
-    Desk,
-    age_option,
-    image_option,
-    no_empty_id,
-    pointers_option,
-    reason_option,
-    since,
-)
+from lockstep.commands.desk import Desk, age_option, no_empty_id, pointers_option, wanted_options
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.quarantine.cases import Wanted, state_of
 from lockstep.quarantine.contents import Content, content_of
@@ -42,9 +34,7 @@ def quarantine_group() -> None:
 @quarantine_group.command("list")
 @stack_options
 @json_option
-@reason_option
-@image_option
-@since
+@wanted_options
 @pointers_option
 @age_option
 def list_command(

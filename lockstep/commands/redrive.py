@@ -10,15 +10,7 @@ from typing import BinaryIO, Literal
 import click
 
 from lockstep.commands.cases import STATES, cut, for_programs, show_cases, show_rest
-from lockstep.commands.desk import (
-    Desk,
-    age_option,
-    image_option,
-    no_empty_id,
-    pointers_option,
-    reason_option,
-    since,
-)
+from lockstep.commands.desk import Desk, age_option, no_empty_id, pointers_option, wanted_options
 from lockstep.commands.endings import NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.quarantine.cases import Found, Ready, Wanted
@@ -38,9 +30,7 @@ from lockstep.terminal import answers, notes, print_json, printable
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second, at most."
 )
-@reason_option
-@image_option
-@since
+@wanted_options
 @pointers_option
 @age_option
 @click.option(

@@ -90,5 +90,5 @@ def said_in(held: QuarantinedRecord) -> bytes:
 
 def moment(text: str) -> dt.datetime:
     """A time as it is written in a record; in UTC, unless it says otherwise."""
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    at = dt.datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
