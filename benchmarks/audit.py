@@ -26,8 +26,8 @@ import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
 from lockstep.audit.audit import Time, audit
-from lockstep.audit.entry import Entry
-from lockstep.audit.pages import SearchPage, SearchPages, scanned
+from lockstep.stores.entry import Entry
+from lockstep.stores.pages import SearchPage, SearchPages, scanned
 
 IDS = 1_000_000
 COUNTED = (2_000, 8_000)

@@ -24,9 +24,9 @@ from botocore.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from lockstep.converters import load_mapping
-from lockstep.producer import KinesisStream, Producer, Stamp
-from lockstep.sources import read_events
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import KinesisStream, Producer, Stamp
+from lockstep.producing.sources import read_events
 from shared.event import Event, encode
 
 if TYPE_CHECKING:

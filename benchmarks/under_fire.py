@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.producer import Producer
+from lockstep.producing.producer import Producer
 from lockstep.simulation.under_fire import STREAM, StreamUnderFire, Toll, events
 from shared.event import Event, encode
 

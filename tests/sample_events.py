@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from lockstep.converters import load_mapping
 from lockstep.local.gateway.event import event as gateway_event
-from lockstep.web import Request
+from lockstep.producing.converters import load_mapping
+from lockstep.web.server import Request
 from shared.change import Change, change_from
 from shared.event import MAX_EVENT_BYTES, Reason
 from shared.item import item_from

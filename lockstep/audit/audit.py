@@ -11,9 +11,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from lockstep.audit.compare import Difference, difference
-from lockstep.audit.entry import Entry
 from lockstep.audit.spill import Spill, Suspect
-from lockstep.audit.stores import LOOKUP, StoreUnreadableError
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import LOOKUP, StoreUnreadableError
 
 # Long enough for a write under way to reach the other store, in seconds.
 SECOND_LOOK_AFTER = 2.0

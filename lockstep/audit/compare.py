@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from lockstep.audit.entry import Entry
+from lockstep.stores.entry import Entry
 
 Difference = Literal[
     "missing_in_index",

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from lockstep.audit.compare import difference
-from lockstep.audit.entry import Entry
+from lockstep.stores.entry import Entry
 
 type Store = Literal["table", "index"]
 _STORES: Sequence[Store] = ("table", "index")

@@ -12,15 +12,6 @@ import click
 import msgspec
 
 from lockstep.audit.audit import WATERMARK, Audit, Found
-from lockstep.audit.entry import Entry
-from lockstep.audit.repair import (
-    Action,
-    Differing,
-    Example,
-    Plan,
-    Repaired,
-    brake,
-)
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import (
     at_most_is_said,
@@ -32,8 +23,17 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.commands.progress import counting
-from lockstep.system import AuditOptions, System
-from lockstep.terminal import answers, notes, print_json, print_table, printable
+from lockstep.console.terminal import answers, notes, print_json, print_table, printable
+from lockstep.repair.repair import (
+    Action,
+    Differing,
+    Example,
+    Plan,
+    Repaired,
+    brake,
+)
+from lockstep.stack.system import AuditOptions, System
+from lockstep.stores.entry import Entry
 
 # More than this nobody reads; programs get all of it.
 ROWS = 20

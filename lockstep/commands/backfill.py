@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-from lockstep.backfill import Backfilled, Point, Refused, SourceError, sources
 from lockstep.commands.endings import NO
 from lockstep.commands.files import WRITTEN, is_read, opened
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.commands.refusals import Refusals
-from lockstep.converters import load_mapping
-from lockstep.terminal import answers, notes, print_json, print_table
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.producing.backfill import Backfilled, Point, Refused, SourceError, sources
+from lockstep.producing.converters import load_mapping
 
 _WORDS = {
     "there": "is there already (`--replace` puts it all the same)",

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from lockstep.console.terminal import answers, notes, print_table, printable
 from lockstep.quarantine.cases import Case, Found, state_of
-from lockstep.quarantine.contents import Content
-from lockstep.terminal import answers, notes, print_table, printable
+from lockstep.stores.contents import Content
 
 # More rows than this nobody reads; programs get all of them.
 ROWS = 50

@@ -12,17 +12,17 @@ from typing import BinaryIO
 import click
 from rich.console import Console
 
-from lockstep import demo
 from lockstep.commands.endings import NO
 from lockstep.commands.options import json_option
 from lockstep.commands.search import show_search
 from lockstep.commands.up import index_from_option, start_in_background
-from lockstep.converters import load_mapping
+from lockstep.console.terminal import answers, notes, print_json
 from lockstep.local.up import down
-from lockstep.producer import Stamp
-from lockstep.sources import lines, read_events
-from lockstep.system import System
-from lockstep.terminal import answers, notes, print_json
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import Stamp
+from lockstep.producing.sources import lines, read_events
+from lockstep.stack import demo
+from lockstep.stack.system import System
 
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 

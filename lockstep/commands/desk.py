@@ -10,17 +10,18 @@ import click
 from functions.write_to_es.sink import ImageIndex
 from lockstep.commands.endings import Refusal
 from lockstep.commands.options import since_option
-from lockstep.local.mapping.stream import KinesisStream, StreamUnavailableError
+from lockstep.console.terminal import notes
+from lockstep.producing.sources import lines
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import Case, Found, Wanted, find
-from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
 from lockstep.quarantine.given_up import Fetched, fetch
 from lockstep.quarantine.held import NotOursError, read_record
-from lockstep.redrive import Index, Redrive, Time
-from lockstep.sources import lines
-from lockstep.stack import CONSUMERS
-from lockstep.system import NO_CLOCK, System
-from lockstep.terminal import notes
+from lockstep.quarantine.redrive import Index, Redrive, Time
+from lockstep.stack.stack import CONSUMERS
+from lockstep.stack.system import NO_CLOCK, System
+from lockstep.stores.contents import Stores, index_lookup, table_lookup
+from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.stream import StreamUnavailableError
 from shared.event import Reason
 from shared.quarantine import QuarantinedRecord
 

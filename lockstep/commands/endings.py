@@ -19,8 +19,8 @@ from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import OpenSearchException
 
 from functions.search_images.search import TooSlowError
-from lockstep.errors import UserError
-from lockstep.terminal import notes, printable
+from lockstep.console.errors import UserError
+from lockstep.console.terminal import notes, printable
 from shared.sink import SinkError
 
 # 1 is a no: not caught up, different, lines refused. 2 is for not knowing, and for a wrong call.

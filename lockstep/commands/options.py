@@ -11,8 +11,8 @@ import boto3
 import click
 from click.core import ParameterSource
 
-from lockstep.stack import STATE, StackNotFoundError, read_deployed, read_local
-from lockstep.system import System
+from lockstep.stack.stack import STATE, StackNotFoundError, read_deployed, read_local
+from lockstep.stack.system import System
 
 AT_MOST_PERCENT = 1.0
 _AGE = re.compile(r"(\d{1,5})([dhm])")

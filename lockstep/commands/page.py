@@ -6,8 +6,8 @@ import click
 
 from lockstep.commands.options import connected, stack_options
 from lockstep.local.processes import HOST
-from lockstep.page import PageError, application
-from lockstep.web import listen, serve
+from lockstep.page.proxy import PageError, application
+from lockstep.web.server import listen, serve
 
 PORT = 8000
 

@@ -11,7 +11,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from lockstep.terminal import notes
+from lockstep.console.terminal import notes
 
 
 class TaskRateColumn(ProgressColumn):

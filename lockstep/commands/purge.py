@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from lockstep.audit.purge import Purged
 from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.terminal import answers, notes, print_json, print_table, printable
+from lockstep.console.terminal import answers, notes, print_json, print_table, printable
+from lockstep.repair.purge import Purged
 
 
 @click.command("purge")

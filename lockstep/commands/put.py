@@ -13,11 +13,11 @@ from lockstep.commands.endings import INTERRUPTED, NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
-from lockstep.converters import load_mapping
-from lockstep.producer import Pause, Stamp
-from lockstep.producer import Progress as Putting
-from lockstep.sources import BadLine, lines, read_ahead, read_events
-from lockstep.terminal import answers, notes, print_json, printable
+from lockstep.console.terminal import answers, notes, print_json, printable
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import Pause, Stamp
+from lockstep.producing.producer import Progress as Putting
+from lockstep.producing.sources import BadLine, lines, read_ahead, read_events
 from shared.event import Event
 
 _GZIP = b"\x1f\x8b"

@@ -19,10 +19,10 @@ from lockstep.commands.cases import (
 )
 from lockstep.commands.desk import Desk, age_option, no_empty_id, pointers_option, wanted_options
 from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.console.terminal import answers, print_json, print_table, printable
 from lockstep.quarantine.cases import Wanted, state_of
-from lockstep.quarantine.contents import Content, content_of
 from lockstep.quarantine.held import event_in, payload
-from lockstep.terminal import answers, print_json, print_table, printable
+from lockstep.stores.contents import Content, content_of
 from shared.event import InvalidEventError
 
 

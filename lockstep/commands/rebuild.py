@@ -15,9 +15,9 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.commands.progress import counting
+from lockstep.console.terminal import answers, notes, print_json, print_table, printable
 from lockstep.rebuild.rebuild import Options, Plan, Rebuild, Rebuilt
-from lockstep.stack import FUNCTION_TIMEOUT
-from lockstep.terminal import answers, notes, print_json, print_table, printable
+from lockstep.stack.stack import FUNCTION_TIMEOUT
 
 PATIENCE_SECONDS = 600.0
 

@@ -13,13 +13,13 @@ from lockstep.commands.cases import STATES, cut, for_programs, show_cases, show_
 from lockstep.commands.desk import Desk, age_option, no_empty_id, pointers_option, wanted_options
 from lockstep.commands.endings import NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.console.terminal import answers, notes, print_json, printable
+from lockstep.producing.sources import lines
 from lockstep.quarantine.cases import Found, Ready, Wanted
-from lockstep.quarantine.contents import MalformedContentError
 from lockstep.quarantine.held import said_in
+from lockstep.quarantine.redrive import RedriveReport
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend, mending_in
-from lockstep.redrive import RedriveReport
-from lockstep.sources import lines
-from lockstep.terminal import answers, notes, print_json, printable
+from lockstep.stores.contents import MalformedContentError
 
 
 @click.command("redrive")

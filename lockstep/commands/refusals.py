@@ -1,8 +1,8 @@
 """The lines that come to nothing: a person reads the first ones at once, a program gets all."""
 
-from lockstep.backfill import Refused
-from lockstep.sources import BadLine
-from lockstep.terminal import notes, printable
+from lockstep.console.terminal import notes, printable
+from lockstep.producing.backfill import Refused
+from lockstep.producing.sources import BadLine
 
 # More than this nobody reads.
 SHOWN = 20

@@ -6,7 +6,7 @@ import click
 
 from functions.search_images.search import SearchResult
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.terminal import answers, highlighted, print_json, printable
+from lockstep.console.terminal import answers, highlighted, print_json, printable
 
 
 class _Text(click.Command):

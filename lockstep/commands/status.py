@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from lockstep import sam
 from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.stack import typed
-from lockstep.status import Status
-from lockstep.terminal import answers, print_json, print_table
+from lockstep.console.terminal import answers, print_json, print_table
+from lockstep.stack import sam
+from lockstep.stack.stack import typed
+from lockstep.stack.status import Status
 
 
 @click.command("status")

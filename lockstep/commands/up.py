@@ -9,6 +9,7 @@ from platformdirs import user_cache_path
 from rich.console import Console
 
 from lockstep.commands.options import state_option
+from lockstep.console.terminal import answers, notes, printable
 from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.prepare import prepare
@@ -23,9 +24,8 @@ from lockstep.local.up import (
     local_servers,
     up,
 )
-from lockstep.stack import IndexFrom, Stack
-from lockstep.system import System
-from lockstep.terminal import answers, notes, printable
+from lockstep.stack.stack import IndexFrom, Stack
+from lockstep.stack.system import System
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2

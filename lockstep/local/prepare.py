@@ -10,8 +10,8 @@ from functions.write_to_es.index import OutdatedIndexError, ensure_index
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
-    from lockstep.connect import Clients
-    from lockstep.stack import Stack
+    from lockstep.stack.clients import Clients
+    from lockstep.stack.stack import Stack
 
 # As in template.yaml: what is older is given up by the mappings, too.
 RETENTION_HOURS = 7 * 24

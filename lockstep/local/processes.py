@@ -17,7 +17,7 @@ from socket import SO_REUSEADDR, SOL_SOCKET, create_connection, socket
 import msgspec
 import psutil
 
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 
 HOST = "127.0.0.1"
 # Below those that outgoing connections get (from 32,768 on Linux, from 49,152 on macOS): one of

@@ -44,7 +44,7 @@ from lockstep.local.processes import (
     traces,
     wait_until_ready,
 )
-from lockstep.stack import (
+from lockstep.stack.stack import (
     CONSUMERS,
     FORWARDER,
     LOCAL_REGION,

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from functions.write_to_es.table_changes import envelope_of
-from lockstep.local.mapping.stream import (
+from lockstep.stream.stream import (
     AtTimestamp,
     Position,
     Records,
@@ -212,7 +212,7 @@ class Gone(msgspec.Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """One shard, read in order, as `lockstep.local.mapping.stream` does it."""
+    """One shard, read in order, as `lockstep.stream.kinesis` does it."""
 
     def read(self, limit: int) -> Records:
         """The next records, at most so many, perhaps none."""

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from lockstep.errors import UserError
-from lockstep.producer import outgoing
+from lockstep.console.errors import UserError
+from lockstep.producing.producer import outgoing
 from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
-from lockstep.quarantine.contents import Stores, content_of
+from lockstep.stores.contents import Stores, content_of
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
 from shared.record import MAX_AHEAD_US
 

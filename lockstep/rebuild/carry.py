@@ -13,7 +13,7 @@ from typing import Literal, Protocol, assert_never
 import msgspec
 
 from lockstep.audit.audit import Time
-from lockstep.audit.decide import (
+from lockstep.repair.decide import (
     Agree,
     Forget,
     LeaveIndex,
@@ -24,10 +24,10 @@ from lockstep.audit.decide import (
     WriteTable,
     decide,
 )
-from lockstep.audit.entry import Entry
-from lockstep.audit.held import Held, Nothing, Sound, Unsound
-from lockstep.audit.repair import Contents
-from lockstep.audit.stores import LOOKUP
+from lockstep.repair.repair import Contents
+from lockstep.stores.entry import Entry
+from lockstep.stores.held import Held, Nothing, Sound, Unsound
+from lockstep.stores.readers import LOOKUP
 from shared.change import Change
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.sink import RequestFailedError, Sink, outcomes_of
@@ -64,7 +64,7 @@ class Leave(msgspec.Struct, frozen=True):
 def of_both(table: Held, old: Held, *, now: float, horizon: dt.timedelta) -> Carry | Leave | Tell:
     """What the new index is to hold of an image, by what the table and the old index hold.
 
-    It is what a repair would make both stores say (`lockstep.audit.decide`). Only the guard of
+    It is what a repair would make both stores say (`lockstep.repair.decide`). Only the guard of
     the old index, where that stands too high, is left behind with it.
     """
     match decide(table, old, now=now, horizon=horizon):

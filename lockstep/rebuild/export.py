@@ -19,11 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from lockstep.audit.held import held_in_item
-from lockstep.audit.stores import StoreUnreadableError
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from lockstep.quarantine.bucket import BucketObjects
-from lockstep.rebuild.items import Page
+from lockstep.stores.held import held_in_item
+from lockstep.stores.items import Page
+from lockstep.stores.readers import StoreUnreadableError
 from shared.item import KEY
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from functions.write_to_es.index import (
     live_alias,
     only_index,
 )
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from lockstep.rebuild.worker import Worker
 from shared.sink import MisconfiguredError, RequestFailedError
 

@@ -13,15 +13,15 @@ from typing import Any, Literal, Protocol, get_args
 import msgspec
 
 from lockstep.audit.audit import Audit, Time
-from lockstep.audit.entry import FIELDS, Entry, from_document
-from lockstep.audit.held import Held
-from lockstep.audit.repair import Example
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from lockstep.rebuild.carry import Carrier, Origin
 from lockstep.rebuild.indices import Indices, Note, View
-from lockstep.rebuild.items import Items
 from lockstep.rebuild.ledger import Ledger
 from lockstep.rebuild.worker import Fate, Worker, fate
+from lockstep.repair.repair import Example
+from lockstep.stores.entry import FIELDS, Entry, from_document
+from lockstep.stores.held import Held
+from lockstep.stores.items import Items
 from shared.sink import MisconfiguredError, Sink
 
 # The new index is switched to once a look at what is new in the old one takes no longer; or once

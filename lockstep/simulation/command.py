@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from lockstep.console.terminal import answers, notes, print_json, print_table, printable
 from lockstep.simulation import record
 from lockstep.simulation.faults import FLOORS_PER_THOUSAND
 from lockstep.simulation.run import Report, simulate
 from lockstep.simulation.source import Commit, source
-from lockstep.terminal import answers, notes, print_json, print_table, printable
 
 
 @click.command("simulate")

@@ -11,14 +11,13 @@ import opensearchpy
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Raw
 
-from lockstep.producer import PutError
+from lockstep.producing.producer import PutError
 from lockstep.quarantine.bucket import GIVEN_UP, BucketObjects
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld
-from lockstep.quarantine.contents import Stores, index_lookup, table_lookup
 from lockstep.quarantine.held import payload
 from lockstep.quarantine.held import read_record as record_in
+from lockstep.quarantine.redrive import Redrive, Time
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend
-from lockstep.redrive import Redrive, Time
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
@@ -27,6 +26,7 @@ from lockstep.simulation.meaning import QUARANTINE_AGE
 from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
+from lockstep.stores.contents import Stores, index_lookup, table_lookup
 from shared.quarantine import PREFIX
 from shared.sink import SinkError
 

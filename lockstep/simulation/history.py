@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from lockstep.local.mapping.settings import Settings
-from lockstep.producer import PutError, moment
+from lockstep.producing.producer import PutError, moment
 from lockstep.simulation import invariants, poison
 from lockstep.simulation.days_later import DaysLater
 from lockstep.simulation.faults import Fault, Tally

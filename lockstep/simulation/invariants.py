@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 import msgspec
 
 from lockstep.quarantine.bucket import REDRIVEN, redriven_key
-from lockstep.redrive import Trace
+from lockstep.quarantine.redrive import Trace
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.fakes.kinesis import Accepted
 from lockstep.simulation.meaning import (

@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 
 from lockstep.simulation.fakes.kinesis import Accepted
-from lockstep.stack import LATENESS
+from lockstep.stack.stack import LATENESS
 from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in

@@ -8,13 +8,13 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.corrections import Corrections, Removal
 from lockstep.local.mapping.core import Shard, startable
 from lockstep.local.mapping.failure import BucketDestination, Destination
-from lockstep.outbox import Outgoing
-from lockstep.producer import Producer, Stamp
+from lockstep.producing.outbox import Outgoing
+from lockstep.producing.producer import Producer, Stamp
 from lockstep.quarantine.cases import Found, find
-from lockstep.redrive import Redrive
+from lockstep.quarantine.redrive import Redrive
+from lockstep.stores.corrections import Corrections, Removal
 from shared.deliver import Delivery, deliver
 from shared.event import Event
 from shared.quarantine import BucketQuarantine

@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from lockstep.producer import moment
+from lockstep.producing.producer import moment
 from lockstep.simulation.faults import Kind
 from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
 from shared.event import MAX_EVENT_BYTES, Event, Image, encode

@@ -5,7 +5,6 @@ from functools import partial
 
 import msgspec
 
-from lockstep.local.kinesis import sequence
 from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import (
     AGGREGATED,
@@ -24,6 +23,7 @@ from lockstep.simulation.meaning import RETENTION
 from lockstep.simulation.parts import Parts
 from lockstep.simulation.troubled_line import Weather
 from lockstep.simulation.violation import ViolationError
+from lockstep.stream import sequence
 
 # Far beyond what any batch needs once nothing fails any more.
 MOST_STEPS = 10_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from lockstep.simulation.run import Report
 
 _HEAD = """\

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lockstep.audit.entry import Entry, from_document
 from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.violation import ViolationError
+from lockstep.stores.entry import Entry, from_document
 from shared.change import digest_of
 from shared.item import MalformedItemError, change_in
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import opensearchpy
 
-from lockstep.producer import Clock as ProducerClock
+from lockstep.producing.producer import Clock as ProducerClock
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.producer import Clock, moment
+from lockstep.producing.producer import Clock, moment
 from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
 from lockstep.simulation.fakes.line import AnswerError, NoAnswerError, Spoilt

@@ -16,7 +16,7 @@ import msgspec
 import urllib3
 
 from lockstep.local.processes import HOST
-from lockstep.stack import Endpoints, Stack
+from lockstep.stack.stack import Endpoints, Stack
 
 _PARTITION = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/"
 _HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})

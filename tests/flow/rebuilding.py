@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from opensearchpy import OpenSearch
 
-from lockstep.connect import Clients
 from lockstep.rebuild.indices import Indices, View
-from lockstep.stack import Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack
 from tests.flow.background import Background
 from tests.flow.shell import Shell
 from tests.flow.storm import Flow

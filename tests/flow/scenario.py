@@ -20,8 +20,8 @@ from lockstep.local.mapping.core import Advance, Discard, Finished, Invoke, Read
 from lockstep.local.mapping.invocation import Place, entry
 from lockstep.local.mapping.response import Answer, Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
-from lockstep.producer import Producer
+from lockstep.producing.producer import Producer
+from lockstep.stream.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
 from shared.change import Change
 from shared.deliver import Clock, Delivery, deliver
 from shared.outcome import Failed, Outcome

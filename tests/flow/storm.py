@@ -10,13 +10,13 @@ from contextlib import suppress
 import msgspec
 import psutil
 
-from lockstep.audit.entry import Entry
-from lockstep.audit.stores import IndexEntries, TableEntries
-from lockstep.connect import Clients
 from lockstep.local.processes import trace
 from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
-from lockstep.producer import GaveUpError, Producer, Stamp, moment
-from lockstep.stack import Stack, StackNotFoundError, read_local
+from lockstep.producing.producer import GaveUpError, Producer, Stamp, moment
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack, StackNotFoundError, read_local
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.event import Event, EventType, Image, digest
 from tests.flow.background import Background
 from tests.flow.shell import Shell

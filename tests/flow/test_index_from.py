@@ -14,20 +14,21 @@ import pytest
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import TABLE_STREAM
-from lockstep.connect import Clients
-from lockstep.local.mapping import table_stream
-from lockstep.local.mapping.checkpoints import read_checkpoints
+from lockstep.local.mapping import invocation
 from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import KinesisStream, Stream, StreamRecord, TrimHorizon
-from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.local.processes import start
 from lockstep.local.up import python_service
 from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import find
-from lockstep.redrive import Index, Redrive, Time
-from lockstep.stack import Stack, write_local
-from lockstep.status import Behind, behind_table
+from lockstep.quarantine.redrive import Index, Redrive, Time
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack, write_local
+from lockstep.stack.status import Behind, behind_table
+from lockstep.stream.checkpoints import read_checkpoints
+from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.stream import Stream, StreamRecord, TrimHorizon
+from lockstep.stream.table import TableStream, latest_stream
 from shared.item import KEY
 from shared.quarantine import BucketQuarantine, quarantined
 from tests.builders import HORIZON, change, image, image_event
@@ -79,7 +80,7 @@ class Routes:
         arn = latest_stream(clients.dynamodb, world.stack.table)
         self.table = TableStream(clients.dynamodbstreams, arn)
         self.direct = self._consumer(self.table, arn, f"{name}-direct")
-        self.direct.entry = table_stream.entry
+        self.direct.entry = invocation.table_entry
         on_kinesis = f"arn:aws:kinesis:us-east-1:000000000000:stream/{name}"
         self.over_kinesis = self._consumer(
             KinesisStream(clients.kinesis, name), on_kinesis, f"{name}-over-kinesis"
@@ -245,7 +246,7 @@ def test_what_somebody_else_put_into_the_table_is_set_aside_whole_and_holds_up_n
 def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes) -> None:
     routes.world.run(Put([image_event("T1", 10)]))
     (told,) = routes.table_changes()
-    raw = msgspec.json.decode(table_stream.entry(told, routes.direct.place).json)
+    raw = msgspec.json.decode(invocation.table_entry(told, routes.direct.place).json)
     record = TABLE_STREAM.record(raw)
     held = quarantined(
         record,

@@ -16,9 +16,9 @@ import urllib3
 
 from functions.search_images.search import search
 from functions.write_to_es.index import live_alias
-from lockstep.connect import Clients
 from lockstep.local.prepare import REFRESH_INTERVAL
-from lockstep.stack import read_local
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import read_local
 from tests.builders import image, image_event
 from tests.flow.rebuilding import Reader, Rebuilding
 from tests.flow.shell import Shell

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lockstep.audit.entry import Entry
-from lockstep.producer import Producer
+from lockstep.producing.producer import Producer
 from lockstep.quarantine import keys
+from lockstep.stores.entry import Entry
 from shared.change import digest_of
 from tests.builders import change, decoded, image, image_event
 from tests.flow.conftest import World

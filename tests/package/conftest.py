@@ -10,9 +10,9 @@ import pytest
 
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
-from lockstep.connect import Clients
 from lockstep.local.mapping.template import translated
-from lockstep.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
 from tests.builders import CHANGES_STREAM
 from tests.package.tools import TEMPLATE, sam
 

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.table_changes import envelope_of
-from lockstep.audit.entry import Entry
-from lockstep.audit.stores import IndexEntries, TableEntries
-from lockstep.connect import Clients
 from lockstep.quarantine import keys
-from lockstep.sam import env_vars
-from lockstep.stack import CONSUMERS, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.sam import env_vars
+from lockstep.stack.stack import CONSUMERS, Stack
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.event import InvalidEventError, digest
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in, from_lambda

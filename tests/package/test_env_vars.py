@@ -3,8 +3,8 @@
 from samtranslator.yaml_helper import yaml_parse
 
 from lockstep.local.mapping.template import function_named
-from lockstep.sam import env_vars
-from lockstep.stack import CONSUMERS, SEARCH, Endpoints, Stack
+from lockstep.stack.sam import env_vars
+from lockstep.stack.stack import CONSUMERS, SEARCH, Endpoints, Stack
 from tests.package.tools import FUNCTIONS, TEMPLATE
 
 

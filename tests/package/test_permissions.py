@@ -12,8 +12,8 @@ from functions.search_images.search import Asked, page
 from functions.search_images.suggest import suggest
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
-from lockstep.connect import Clients
-from lockstep.stack import Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack
 from tests.builders import change, image
 
 type Requests = set[tuple[str, str]]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lockstep.connect import Clients
 from lockstep.local.mapping.template import function_mapping, function_named
-from lockstep.stack import SEARCH, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import SEARCH, Stack
 from tests import sample_events
 from tests.package import samples
 from tests.package.tools import FUNCTIONS, TEMPLATE, emulated

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from lockstep.stack import Endpoints, Stack
+from lockstep.stack.stack import Endpoints, Stack
 from tests.package import samples
 from tests.package.tools import FUNCTIONS, sam
 from tests.sample_events import FOLDER

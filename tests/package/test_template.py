@@ -15,7 +15,7 @@ from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from functions.write_to_es.table_changes import VIEW
 from lockstep.local.prepare import REFRESH_INTERVAL
-from lockstep.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
+from lockstep.stack.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]

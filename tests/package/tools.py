@@ -13,7 +13,7 @@ import msgspec
 import urllib3
 
 from lockstep.local.processes import HOST, Service, free_ports, start, stop, wait_until_ready
-from lockstep.stack import LOCAL_REGION
+from lockstep.stack.stack import LOCAL_REGION
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"

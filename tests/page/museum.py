@@ -14,13 +14,13 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index, live_alias
 from functions.write_to_es.sink import ImageIndex
-from lockstep.connect import Clients
-from lockstep.converters import load_mapping
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
-from lockstep.producer import Stamp
-from lockstep.sources import read_events
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import Stamp
+from lockstep.producing.sources import read_events
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.change import Change, change_from
 from shared.event import Event
 from shared.outcome import Applied

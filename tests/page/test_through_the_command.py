@@ -13,9 +13,9 @@ import urllib3
 from playwright.sync_api import Browser, expect
 from starlette.applications import Starlette
 
-from lockstep.connect import LOCAL_CREDENTIALS
-from lockstep.page import PageError, SearchApi, signed, token_in
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
+from lockstep.page.proxy import PageError, SearchApi, signed, token_in
+from lockstep.stack.clients import LOCAL_CREDENTIALS
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from tests.page.authorizer import Authorizer
 from tests.page.browser import MISSING, Visit, chromium, texts
 from tests.page.museum import Museum, query_side

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from lockstep.converters import load_mapping
-from lockstep.producer import Stamp
-from lockstep.sources import BadLine, lines, read_events
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import Stamp
+from lockstep.producing.sources import BadLine, lines, read_events
 from shared.event import Event, Image
 
 RECORDS = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"

@@ -10,8 +10,8 @@ from opensearchpy.exceptions import AuthorizationException, NotFoundError
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.roles import RoleName, ensure_roles
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.corrections import Corrections, Removal
-from lockstep.audit.stores import IndexEntries
+from lockstep.stores.corrections import Corrections, Removal
+from lockstep.stores.readers import IndexEntries
 from shared.change import Change
 from shared.outcome import Applied, Duplicate
 from shared.sink import MisconfiguredError

@@ -6,12 +6,12 @@ from typing import Any, cast
 import msgspec
 from opensearchpy import OpenSearch
 
-from lockstep.audit.corrections import Corrections, Removal
 from lockstep.simulation.fakes import opensearch as fakes
 from lockstep.simulation.fakes.line import CutOffError, Spoilt
 from lockstep.simulation.history import History
 from lockstep.simulation.parts import INDEX
 from lockstep.simulation.plan import Plan, Step, plan
+from lockstep.stores.corrections import Corrections, Removal
 from shared.outcome import Failed
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from functions.write_to_dynamodb.sink import ImageTable
-from lockstep.audit.entry import Entry
-from lockstep.audit.stores import TableEntries
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.partiql import SyntaxInStatementError, parse
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import TableEntries
 from shared.item import change_in
 from tests.builders import change
 from tests.contract.sinks import test_dynamodb_sink

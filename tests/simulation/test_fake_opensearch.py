@@ -8,8 +8,8 @@ import opensearchpy
 import pytest
 
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.stores import IndexEntries
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS, OpenSearch
+from lockstep.stores.readers import IndexEntries
 from shared.outcome import Applied, Stale
 from tests.builders import change
 from tests.contract.sinks import test_opensearch_sink

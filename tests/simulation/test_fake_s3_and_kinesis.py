@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from lockstep import quarantine
-from lockstep.producer import Producer, Stamp
+from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Kinesis
 from lockstep.simulation.fakes.s3 import S3
 from shared.event import decode

@@ -10,7 +10,7 @@ import pytest
 
 from lockstep.local.mapping.response import Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.producer import moment
+from lockstep.producing.producer import moment
 from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis

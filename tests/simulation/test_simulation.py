@@ -10,12 +10,12 @@ import pytest
 
 from lockstep import quarantine
 from lockstep.audit.audit import EXPLAINED, Audit, Time, audit
-from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.simulation.faults import FAULTS, FLOORS_PER_THOUSAND, Tally, missed
 from lockstep.simulation.history import History
 from lockstep.simulation.parts import BUCKET, INDEX, TABLE, Parts
 from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
+from lockstep.stores.readers import IndexEntries, TableEntries
 from tests.simulation.wrong_parts import WRONG
 
 if TYPE_CHECKING:

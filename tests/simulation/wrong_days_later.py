@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from opensearchpy import OpenSearch
 
-from lockstep.outbox import Outgoing
+from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.cases import Found, find
+from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement
-from lockstep.redrive import Redrive
 from lockstep.simulation.parts import INDEX, Parts
 from shared.deliver import Delivery, deliver
 from shared.event import Event, decode

@@ -10,7 +10,7 @@ import msgspec
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
 from lockstep.quarantine.cases import Found, _Gathering, find
-from lockstep.redrive import Redrive
+from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.parts import Parts
 from tests.simulation.rewired import rewired
 

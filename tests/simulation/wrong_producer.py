@@ -10,8 +10,8 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from lockstep.outbox import Answer, Deferred, Outbox, Outgoing
-from lockstep.producer import Clock, Producer, _Put
+from lockstep.producing.outbox import Answer, Deferred, Outbox, Outgoing
+from lockstep.producing.producer import Clock, Producer, _Put
 from lockstep.simulation.parts import Parts
 from shared.event import Event, encode
 from tests.simulation.rewired import rewired

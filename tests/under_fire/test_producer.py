@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lockstep.producer import Producer
+from lockstep.producing.producer import Producer
 from lockstep.simulation.under_fire import STREAM, StreamUnderFire, Toll, events
 from shared.event import Event, encode
 

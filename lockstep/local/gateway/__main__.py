@@ -10,8 +10,8 @@ from lockstep.local.gateway.server import application
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.template import function_named
-from lockstep.stack import StackNotFoundError, read_local
-from lockstep.web import listen, serve
+from lockstep.stack.stack import StackNotFoundError, read_local
+from lockstep.web.server import listen, serve
 
 # Of the repository that this package lies in, wherever the user stands.
 _TEMPLATE = Path(__file__).parents[3] / "template.yaml"

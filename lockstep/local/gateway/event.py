@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from lockstep.local.mapping.invocation import ACCOUNT
-from lockstep.web import Answer, Request
+from lockstep.web.server import Answer, Request
 
 _STAGE = "$default"
 

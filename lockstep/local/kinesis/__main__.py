@@ -11,7 +11,7 @@ from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.server import application
 from lockstep.local.kinesis.store import Store, UnusableDatabaseError
-from lockstep.web import listen, serve
+from lockstep.web.server import listen, serve
 
 
 def _now() -> int:

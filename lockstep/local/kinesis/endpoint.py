@@ -6,8 +6,8 @@ from typing import Any
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.limits import Limits
-from lockstep.local.kinesis.shards import shard_id, shard_number
 from lockstep.local.kinesis.store import Shard, Store, Stream
+from lockstep.stream.shards import shard_id, shard_number
 
 type Request = Mapping[str, Any]
 type Answer = dict[str, Any] | None

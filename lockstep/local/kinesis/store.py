@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from lockstep.local.kinesis import sequence
-from lockstep.local.kinesis.sequence import SequenceNumber
-from lockstep.local.kinesis.shards import (
+from lockstep.stream import sequence
+from lockstep.stream.sequence import SequenceNumber
+from lockstep.stream.shards import (
     HashRange,
     Merge,
     Split,

@@ -9,9 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from lockstep.connect import Clients
-from lockstep.local.mapping import invocation, table_stream
-from lockstep.local.mapping.checkpoints import Checkpoints, CheckpointsError
+from lockstep.local.mapping import invocation
 from lockstep.local.mapping.failure import (
     BucketDestination,
     Destination,
@@ -23,10 +21,12 @@ from lockstep.local.mapping.invocation import Place
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.settings import Bucket, OnFailure, Queue, Topic
-from lockstep.local.mapping.stream import KinesisStream
-from lockstep.local.mapping.table_stream import TableStream, latest_stream
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
-from lockstep.stack import Stack, StackNotFoundError, read_local
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack, StackNotFoundError, read_local
+from lockstep.stream.checkpoints import Checkpoints, CheckpointsError
+from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
 
 # Of the repository that this package lies in, wherever the user stands.
 _TEMPLATE = Path(__file__).parents[3] / "template.yaml"
@@ -79,7 +79,7 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
         process = _process(
             found, stack, clients, destination, state=state.resolve(), root=template.parent
         )
-    except (CheckpointsError, TemplateError) as error:
+    except (CheckpointsError, NoTableStreamError, TemplateError) as error:
         sys.exit(f"mapping: {error}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: process.stop())
@@ -159,7 +159,7 @@ def _process(
             stream_arn=found.stream_arn,
         ),
         destination=destination,
-        entry=table_stream.entry if of_table else invocation.entry,
+        entry=invocation.table_entry if of_table else invocation.entry,
     )
     place = Place(
         stream_arn=found.stream_arn,

@@ -15,17 +15,16 @@ import click
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.connect import Clients
 from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.checkpoints import Checkpoints, CheckpointsError
-from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.invocation import Place, mapping_uuid
 from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.response import Answer, Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import StreamRecord
-from lockstep.local.mapping.table_stream import TableStream, latest_stream
-from lockstep.stack import FORWARDER, StackNotFoundError, read_local
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import FORWARDER, StackNotFoundError, read_local
+from lockstep.stream.checkpoints import Checkpoints, CheckpointsError
+from lockstep.stream.stream import StreamRecord
+from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -115,7 +114,7 @@ def main(state: Path) -> None:
             function=FORWARDER,
             stream_arn=arn,
         )
-    except (StackNotFoundError, TemplateError, CheckpointsError) as error:
+    except (StackNotFoundError, NoTableStreamError, CheckpointsError) as error:
         sys.exit(f"forwarder: {error}")
     world = Collaborators(
         stream=TableStream(clients.dynamodbstreams, arn),

@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.invocation import ACCOUNT
-from lockstep.stack import Stack
+from lockstep.stack.stack import Stack
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _CHANGES_STREAM = "TableChangesStream"

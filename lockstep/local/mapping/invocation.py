@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.stream import StreamRecord
+from lockstep.stream.stream import StreamRecord
 
 ACCOUNT = "000000000000"
 # Mappings get their names from what they connect, so that a restart finds its checkpoints.
@@ -95,6 +95,15 @@ def entry(record: StreamRecord, place: Place) -> Entry:
     )
     return Entry(
         record.sequence_number, record.partition_key, arrived_at, _encode(seen), record.data
+    )
+
+
+def table_entry(record: StreamRecord, place: Place) -> Entry:
+    """The record of a table's stream as the function will see it."""
+    # An object, never empty: the missing member goes behind its last one.
+    seen = record.data[:-1] + b',"eventSourceARN":' + _encode(place.stream_arn) + b"}"
+    return Entry(
+        record.sequence_number, record.partition_key, record.arrived_at / 1000, seen, record.data
     )
 
 

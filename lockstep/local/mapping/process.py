@@ -21,7 +21,6 @@ import msgspec
 
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, Entry, payload
-from lockstep.local.mapping.checkpoints import Checkpoint, Checkpoints
 from lockstep.local.mapping.core import (
     Advance,
     Discard,
@@ -48,7 +47,9 @@ from lockstep.local.mapping.invocation import Place
 from lockstep.local.mapping.pool import StoppedError
 from lockstep.local.mapping.response import Answer, Errored
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import (
+from lockstep.local.mapping.windows import windowed
+from lockstep.stream.checkpoints import Checkpoint, Checkpoints
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
     ListedShard,
@@ -61,7 +62,6 @@ from lockstep.local.mapping.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
-from lockstep.local.mapping.windows import windowed
 
 # How soon a split or merge is noticed where no shard ends.
 LIST_SECONDS = 2.0

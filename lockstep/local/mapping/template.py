@@ -21,7 +21,7 @@ from samtranslator.yaml_helper import yaml_parse
 from lockstep.local.mapping.intrinsics import Resolver, TemplateError, function_of, text
 from lockstep.local.mapping.invocation import ACCOUNT, Function
 from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
-from lockstep.stack import Stack
+from lockstep.stack.stack import Stack
 
 # The code runs where it lies; the translator only wants to see where a deployment would put it.
 _ELSEWHERE = "s3://local/code"

@@ -7,19 +7,8 @@ from typing import Any
 import msgspec
 from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
-from lockstep.local.kinesis import sequence
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
-from lockstep.local.kinesis.shards import (
-    HashRange,
-    Merge,
-    Split,
-    hash_key,
-    parts,
-    shard_id,
-    uniform,
-    union,
-)
 from lockstep.simulation.fakes.cut import boto3_document
 from lockstep.simulation.fakes.dynamodb import client_error
 from lockstep.simulation.fakes.line import (
@@ -29,6 +18,17 @@ from lockstep.simulation.fakes.line import (
     Line,
     NoAnswerError,
     Spoilt,
+)
+from lockstep.stream import sequence
+from lockstep.stream.shards import (
+    HashRange,
+    Merge,
+    Split,
+    hash_key,
+    parts,
+    shard_id,
+    uniform,
+    union,
 )
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html

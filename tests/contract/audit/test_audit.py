@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit import stores
 from lockstep.audit.audit import Time, audit
-from lockstep.audit.stores import IndexEntries, Pace, TableEntries
+from lockstep.stores import readers
+from lockstep.stores.readers import IndexEntries, Pace, TableEntries
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
@@ -19,8 +19,8 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Pages so small that their borders fall everywhere.
-    monkeypatch.setattr(stores, "DOCUMENTS_PER_PAGE", 7)
-    monkeypatch.setattr(stores, "WHOLE_DOCUMENTS_PER_PAGE", 7)
+    monkeypatch.setattr(readers, "DOCUMENTS_PER_PAGE", 7)
+    monkeypatch.setattr(readers, "WHOLE_DOCUMENTS_PER_PAGE", 7)
     hand = Hand(stage)
     old = [a_change(f"old-{n}", stamp(9 * DAY), f"old {n}", age=9 * DAY) for n in range(60)]
     new = [a_change(f"new-{n}", stamp(DAY), f"new {n}") for n in range(60)]

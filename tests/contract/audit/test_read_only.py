@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.template import translated
-from lockstep.stack import read_local, write_local
-from lockstep.system import System
+from lockstep.stack.stack import read_local, write_local
+from lockstep.stack.system import System
 from shared.change import Change
 from shared.quarantine import BucketQuarantine, QuarantinedRecord
 from tests.contract.gate import Call, Gate, allowed

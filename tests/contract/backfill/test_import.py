@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from lockstep.producer import Producer, Stamp
+from lockstep.producing.producer import Producer, Stamp
 from tests.builders import decoded, image, image_event
 from tests.contract.redrive.conftest import Stage
 

@@ -3,7 +3,7 @@
 import pytest
 
 from functions.write_to_es.connect import connect, in_sink_words
-from lockstep.audit.stores import IndexEntries, StoreUnreadableError
+from lockstep.stores.readers import IndexEntries, StoreUnreadableError
 from shared.sink import RequestFailedError
 from tests.contract.clients.server import Server
 

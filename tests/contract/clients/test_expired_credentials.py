@@ -8,7 +8,7 @@ import opensearchpy
 import pytest
 from botocore.exceptions import ClientError
 
-from lockstep.producer import Producer, StreamRefusedError
+from lockstep.producing.producer import Producer, StreamRefusedError
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Kinesis

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lockstep.local.processes import HOST, LocalStackError, Service, free_ports
 from lockstep.local.up import detach, up
-from lockstep.stack import Stack
+from lockstep.stack.stack import Stack
 
 SERVERS = ("opensearch", "dynamodb", "s3", "kinesis")
 ANSWERING = (

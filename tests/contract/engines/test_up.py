@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from lockstep.cli import main
 from lockstep.local.processes import HOST, Trace, answers
 from lockstep.local.up import Ended, down, running
-from lockstep.stack import StackNotFoundError, read_local
+from lockstep.stack.stack import StackNotFoundError, read_local
 
 SCRIPT = Path(__file__).with_name("stand_in_stack.py")
 PATIENCE_SECONDS = 30.0

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.local.kinesis.backlog import backlog
+from lockstep.stream.backlog import backlog
 from tests.contract.kinesis.server import Server, client_of, running
 
 if TYPE_CHECKING:

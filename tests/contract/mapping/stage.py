@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep.stack import Endpoints, Stack, write_local
+from lockstep.stack.stack import Endpoints, Stack, write_local
 from tests.contract.kinesis.server import client_of, running
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from botocore.config import Config
 
-from lockstep.local.kinesis import sequence
-from lockstep.local.mapping.checkpoints import read_checkpoints
+from lockstep.stream import sequence
+from lockstep.stream.checkpoints import read_checkpoints
 from tests.contract.kinesis.server import running
 from tests.contract.mapping.stage import BUCKET, STREAM, Stage, staged, stopped
 

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from botocore.config import Config
 
-from lockstep.producer import Producer, StreamRefusedError
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
+from lockstep.producing.producer import Producer, StreamRefusedError
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from shared.event import Event, decode
 from tests.builders import decoded, image, image_event
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from amazon.ion import simpleion
 
-from lockstep.audit.held import Sound, Unsound
-from lockstep.audit.stores import StoreUnreadableError
-from lockstep.connect import Clients
 from lockstep.rebuild.export import Export, ExportError, typed
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stores.held import Sound, Unsound
+from lockstep.stores.readers import StoreUnreadableError
 from shared.item import item_from
 from tests.builders import change, image
 from tests.contract.rebuild.exports import ID, ion, put_export

@@ -18,12 +18,9 @@ from functions.write_to_es.document import document_from
 from functions.write_to_es.index import LIVE_FILTER, Added, definition, ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, Time, audit
-from lockstep.audit.stores import IndexEntries, TableEntries
-from lockstep.connect import Clients
 from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
-from lockstep.rebuild.items import TableItems
 from lockstep.rebuild.ledger import Ledger
 from lockstep.rebuild.rebuild import (
     NotFinishedError,
@@ -34,7 +31,10 @@ from lockstep.rebuild.rebuild import (
     Rebuilt,
 )
 from lockstep.rebuild.worker import Worker, this_worker
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stores.items import TableItems
+from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.change import Change, change_from
 from shared.item import item_from
 from shared.outcome import Applied

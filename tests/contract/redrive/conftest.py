@@ -13,17 +13,18 @@ from click.testing import CliRunner, Result
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.cli import main
-from lockstep.connect import Clients
 from lockstep.local.engines.pins import EngineName
 from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import BucketDestination, failure_document
 from lockstep.local.mapping.invocation import Place, entry, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import KinesisStream, TrimHorizon
 from lockstep.local.prepare import prepare
-from lockstep.quarantine.contents import Content, Stores, index_lookup, table_lookup
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack, write_local
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
+from lockstep.stores.contents import Content, Stores, index_lookup, table_lookup
+from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.stream import TrimHorizon
 from shared.quarantine import BucketQuarantine
 from tests.flow.scenario import Consumer, Name, Troubled
 

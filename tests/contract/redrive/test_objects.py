@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from lockstep.connect import Clients
 from lockstep.local.engines.pins import EngineName
 from lockstep.quarantine.bucket import BucketObjects, Objects
 from lockstep.simulation.fakes.s3 import S3
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from tests.unit.redrive.stand import MemoryObjects
 
 if TYPE_CHECKING:

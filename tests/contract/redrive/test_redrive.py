@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import Result
 
-from lockstep.stack import write_local
+from lockstep.stack.stack import write_local
 from tests.builders import image, image_event
 from tests.contract.redrive.conftest import Stage
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.engines.pins import EngineName
-from lockstep.stack import Endpoints
+from lockstep.stack.stack import Endpoints
 from tests.contract.redrive.conftest import Stage
 
 

@@ -11,8 +11,8 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.compare import Difference
-from lockstep.audit.corrections import Corrections
-from lockstep.connect import Clients
+from lockstep.stack.clients import Clients
+from lockstep.stores.corrections import Corrections
 from shared.change import Change, change_from
 from shared.event import Event, encode
 from shared.item import item_from

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from lockstep.audit.corrections import Removal
+from lockstep.stores.corrections import Removal
 from shared.change import Change
 from shared.outcome import Applied, Stale
 from shared.sink import MisconfiguredError

@@ -16,9 +16,9 @@ import msgspec
 import pytest
 
 from lockstep.audit.compare import Difference
-from lockstep.converters import load_mapping
-from lockstep.producer import Producer, Stamp
-from lockstep.sources import BadLine, read_events
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import Producer, Stamp
+from lockstep.producing.sources import BadLine, read_events
 from shared.change import Change, Put
 from shared.event import Event
 from tests.audit_toll import toll

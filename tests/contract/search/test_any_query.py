@@ -18,7 +18,7 @@ from functions.search_images.search import Hit
 from functions.search_images.suggest import Suggestion
 from functions.write_to_es.index import live_alias
 from lockstep.local.gateway.event import event
-from lockstep.web import Request
+from lockstep.web.server import Request
 from tests.builders import change, image
 from tests.contract.search.museum import Images
 

@@ -16,10 +16,10 @@ from functions.search_images.openapi import document
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import live_alias
-from lockstep.connect import Clients
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
-from lockstep.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from tests.builders import change, image
 from tests.contract.search.museum import Images
 from tests.contract.sinks.suite import write

@@ -16,9 +16,9 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.entry import Entry
-from lockstep.audit.stores import IndexEntries, TableEntries
 from lockstep.local.engines.pins import EngineName
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.change import Change, digest_of
 from shared.outcome import Applied, Duplicate, Failed, Stale
 from shared.quarantine import (

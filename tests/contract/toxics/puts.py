@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from lockstep.producer import SYSTEM_CLOCK, Clock, Producer, PutReport
+from lockstep.producing.producer import SYSTEM_CLOCK, Clock, Producer, PutReport
 from shared.event import decode
 from tests.builders import decoded, image_event
 from tests.contract.kinesis.server import client_of

@@ -11,13 +11,13 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, Found, Time, audit
-from lockstep.audit.corrections import Corrections
-from lockstep.audit.decide import Decision, decide
-from lockstep.audit.held import Held, Nothing
-from lockstep.audit.repair import Differing, Repair
-from lockstep.audit.stores import IndexEntries, TableEntries
+from lockstep.repair.decide import Decision, decide
+from lockstep.repair.repair import Differing, Repair
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import Document, OpenSearch
+from lockstep.stores.corrections import Corrections
+from lockstep.stores.held import Held, Nothing
+from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.change import Change, Put, change_from
 from shared.event import digest
 from shared.item import item_from

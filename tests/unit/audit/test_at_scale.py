@@ -14,7 +14,7 @@ import pytest
 from functions.write_to_es.document import document_from
 from lockstep.audit.audit import Audit, Found, Time, audit
 from lockstep.audit.compare import Difference
-from lockstep.audit.repair import Differing, Repair
+from lockstep.repair.repair import Differing, Repair
 from lockstep.simulation.fakes.opensearch import Document
 from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.plan import dice

@@ -8,9 +8,9 @@ import pytest
 
 from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Found, Time, audit
 from lockstep.audit.compare import difference
-from lockstep.audit.entry import Entry, from_document, from_item
 from lockstep.audit.sample import at_most
-from lockstep.audit.stores import Pace, StoreUnreadableError
+from lockstep.stores.entry import Entry, from_document, from_item
+from lockstep.stores.readers import Pace, StoreUnreadableError
 
 NOW = 1_795_248_000.0
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lockstep.audit.compare import difference
-from lockstep.audit.decide import Agree, Decision, Tell, decide
-from lockstep.audit.held import Nothing, held_in_document, held_in_item
-from lockstep.audit.repair import Differing, action_of, in_words
+from lockstep.repair.decide import Agree, Decision, Tell, decide
+from lockstep.repair.repair import Differing, action_of, in_words
 from lockstep.simulation.fakes.opensearch import Document
+from lockstep.stores.held import Nothing, held_in_document, held_in_item
 from shared.event import MAX_VERSION
 from tests.unit.audit.stand import (
     HORIZON,

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit.entry import Entry, from_document, from_item
-from lockstep.audit.pages import SearchPage, SearchPages, decode_scan, place_of, scanned
+from lockstep.stores.entry import Entry, from_document, from_item
+from lockstep.stores.pages import SearchPage, SearchPages, decode_scan, place_of, scanned
 from tests.unit.audit.stand import OLD, STAMP, a_change, a_document, an_item
 
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lockstep.audit.held import Nothing, held_in_document, held_in_item
-from lockstep.audit.purge import Purged, purge, verdict
+from lockstep.repair.purge import Purged, purge, verdict
+from lockstep.stores.held import Nothing, held_in_document, held_in_item
 from shared.change import Change
 from tests.unit.audit.stand import NOW, OLD, STAMP, YOUNG, Stand, a_change, a_document, an_item
 

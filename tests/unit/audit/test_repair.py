@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.audit.corrections import Removal
-from lockstep.audit.repair import (
+from lockstep.repair.repair import (
     PATIENCE_SECONDS,
     BrakeError,
     Differing,
@@ -16,6 +15,7 @@ from lockstep.audit.repair import (
     brake,
 )
 from lockstep.simulation.fakes.opensearch import Document
+from lockstep.stores.corrections import Removal
 from shared.change import Change
 from shared.outcome import Outcome
 from shared.sink import RequestFailedError, RequestRefusedError

@@ -7,12 +7,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lockstep.audit.entry import Entry
-from lockstep.audit.held import Held
-from lockstep.audit.stores import IndexEntries, TableEntries
-from lockstep.producer import Clock as ProducersClock
-from lockstep.producer import Producer, Stamp
+from lockstep.producing.producer import Clock as ProducersClock
+from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
+from lockstep.stores.entry import Entry
+from lockstep.stores.held import Held
+from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.deliver import Clock, deliver
 from shared.event import Event
 from shared.quarantine import QuarantinedRecord

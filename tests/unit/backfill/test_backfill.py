@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from lockstep.audit.entry import Entry
-from lockstep.backfill import (
+from lockstep.producing.backfill import (
     LINES_A_STEP,
     Backfill,
     Backfilled,
@@ -20,9 +19,10 @@ from lockstep.backfill import (
     StampOfThePast,
     sources,
 )
-from lockstep.converters import load_mapping
-from lockstep.producer import Stamp
+from lockstep.producing.converters import load_mapping
+from lockstep.producing.producer import Stamp
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.stores.entry import Entry
 from shared.event import Event
 from tests.builders import image
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.local.kinesis.backlog import Backlog, UnknownBacklogError, backlog
 from lockstep.local.kinesis.store import Store
+from lockstep.stream.backlog import Backlog, UnknownBacklogError, backlog
 from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
 
 SHARD = "shardId-000000000000"

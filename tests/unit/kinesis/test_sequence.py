@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.local.kinesis.sequence import (
+from lockstep.stream.sequence import (
     LAST_POSITION,
     InvalidSequenceNumberError,
     SequenceNumber,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.kinesis.shards import (
+from lockstep.stream.shards import (
     HASH_KEYS,
     HashRange,
     Merge,

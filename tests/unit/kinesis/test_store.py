@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.kinesis.endpoint import Endpoint
-from lockstep.local.kinesis.shards import HashRange, Split, uniform
 from lockstep.local.kinesis.store import Store, UnusableDatabaseError
+from lockstep.stream.shards import HashRange, Split, uniform
 from tests.unit.kinesis.client import START, Kinesis
 
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from lockstep.local.kinesis.shards import HASH_KEYS
 from lockstep.local.kinesis.store import Store
 from lockstep.local.kinesis.tokens import LIFETIME_MS
+from lockstep.stream.shards import HASH_KEYS
 from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/pictures"

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from lockstep.local.gateway.event import MalformedAnswerError, answer, event
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Errored, Returned, Throttled
-from lockstep.web import MOST_BYTES, Answer, Request
+from lockstep.web.server import MOST_BYTES, Answer, Request
 
 AT = 1_795_248_000.5
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.local.mapping.checkpoints import (
+from lockstep.stream.checkpoints import (
     Checkpoint,
     Checkpoints,
     CheckpointsError,

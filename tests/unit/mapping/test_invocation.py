@@ -7,7 +7,7 @@ import msgspec
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.invocation import Place, mapping_uuid
-from lockstep.local.mapping.stream import StreamRecord
+from lockstep.stream.stream import StreamRecord
 from shared.record import from_lambda
 from tests.builders import ARRIVED_AT, SHARD_ID, STREAM_ARN, kinesis_record
 

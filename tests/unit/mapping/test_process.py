@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES
-from lockstep.local.mapping.checkpoints import Checkpoint, Checkpoints
 from lockstep.local.mapping.failure import DestinationError, FailureDocument
 from lockstep.local.mapping.invocation import Place
 from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.response import Answer, Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.stream import (
+from lockstep.stream.checkpoints import Checkpoint, Checkpoints
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
     ListedShard,

@@ -8,10 +8,10 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.parsers import ResponseParserError
 from types_boto3_kinesis import KinesisClient
 
-from lockstep.local.mapping.stream import (
+from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
-    KinesisStream,
     ListedShard,
     Position,
     PositionLostError,

@@ -10,7 +10,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.invocation import Place
-from lockstep.local.mapping.stream import (
+from lockstep.local.mapping.invocation import table_entry as entry
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
     ListedShard,
@@ -21,7 +22,7 @@ from lockstep.local.mapping.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
-from lockstep.local.mapping.table_stream import TableShardReader, TableStream, entry
+from lockstep.stream.table import TableShardReader, TableStream
 from tests.builders import ARRIVED_AT, TABLE_STREAM_ARN, change, table_record
 from tests.unit.mapping.answering import Answering, error, iterator
 

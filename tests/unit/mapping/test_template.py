@@ -8,7 +8,7 @@ import pytest
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.settings import Bucket
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
-from lockstep.stack import Endpoints, IndexFrom, Stack
+from lockstep.stack.stack import Endpoints, IndexFrom, Stack
 
 STACK = Stack(
     endpoints=Endpoints(

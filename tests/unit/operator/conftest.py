@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.stack import Endpoints, Stack, write_local
+from lockstep.stack.stack import Endpoints, Stack, write_local
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import msgspec
 from click.testing import CliRunner
 
 from lockstep.audit.audit import Found
-from lockstep.audit.entry import Entry
-from lockstep.audit.stores import StoreUnreadableError
 from lockstep.commands.audit import Differences
 from lockstep.commands.endings import OneLine
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import StoreUnreadableError
 from tests.unit.operator.command import assert_one_line, lockstep
 
 

@@ -16,9 +16,9 @@ from lockstep.cli import main
 from lockstep.commands.demo import scratch
 from lockstep.commands.endings import OneLine
 from lockstep.commands.search import search_command
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from lockstep.local.processes import LocalStackError
-from lockstep.stack import typed
+from lockstep.stack.stack import typed
 from shared.sink import MisconfiguredError
 from tests.builders import image_event
 from tests.unit.operator.command import assert_one_line, lockstep

@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 from botocore.parsers import ResponseParserError
 
-from lockstep.quarantine.contents import Lookup, index_lookup, table_lookup
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.line import PERFECT, CutOffError, Line, Spoilt
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
+from lockstep.stores.contents import Lookup, index_lookup, table_lookup
 from shared.sink import RequestFailedError
 from tests.builders import change
 

@@ -7,8 +7,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from lockstep.sam import env_vars
-from lockstep.stack import (
+from lockstep.stack.sam import env_vars
+from lockstep.stack.stack import (
     Endpoints,
     Stack,
     StackNotFoundError,

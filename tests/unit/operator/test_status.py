@@ -7,8 +7,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lockstep.local.kinesis.backlog import UnknownBacklogError
-from lockstep.local.mapping.stream import (
+from lockstep.stack.stack import Endpoints, Stack
+from lockstep.stack.status import Behind, behind_table, deployed_consumers, status, wait_until
+from lockstep.stream.backlog import UnknownBacklogError
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     ListedShard,
     Position,
@@ -16,8 +18,6 @@ from lockstep.local.mapping.stream import (
     StreamRecord,
     StreamUnavailableError,
 )
-from lockstep.stack import Endpoints, Stack
-from lockstep.status import Behind, behind_table, deployed_consumers, status, wait_until
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
 STACK = Stack(

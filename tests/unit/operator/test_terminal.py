@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from lockstep.terminal import highlighted, print_json, print_table, printable
+from lockstep.console.terminal import highlighted, print_json, print_table, printable
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from lockstep.outbox import MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS
-from lockstep.producer import Clock
+from lockstep.producing.outbox import MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS
+from lockstep.producing.producer import Clock
 from shared.event import Event, decode
 
 if TYPE_CHECKING:

@@ -6,9 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.converters import MAX_TAGS, FieldMapping, MappingError, load_mapping, parse_mapping
-from lockstep.producer import Stamp
-from lockstep.sources import BadLine, lines, read_events
+from lockstep.producing.converters import (
+    MAX_TAGS,
+    FieldMapping,
+    MappingError,
+    load_mapping,
+    parse_mapping,
+)
+from lockstep.producing.producer import Stamp
+from lockstep.producing.sources import BadLine, lines, read_events
 from shared.event import Event
 from tests.unit.producer.scripted_stream import NOON
 

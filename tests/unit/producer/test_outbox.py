@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.outbox import (
+from lockstep.producing.outbox import (
     MAX_REQUEST_BYTES,
     MAX_REQUEST_RECORDS,
     Accepted,

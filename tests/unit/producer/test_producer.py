@@ -19,8 +19,8 @@ from botocore.parsers import ResponseParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.outbox import Bounds, Outgoing
-from lockstep.producer import (
+from lockstep.producing.outbox import Bounds, Outgoing
+from lockstep.producing.producer import (
     PAUSE,
     GaveUpError,
     Pause,

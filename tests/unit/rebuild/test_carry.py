@@ -5,9 +5,9 @@ import datetime as dt
 import msgspec
 import pytest
 
-from lockstep.audit.decide import Tell
-from lockstep.audit.held import Held, Nothing, Sound, Unsound
 from lockstep.rebuild.carry import Carry, Leave, of_both
+from lockstep.repair.decide import Tell
+from lockstep.stores.held import Held, Nothing, Sound, Unsound
 from tests.unit.audit.stand import HORIZON, NOW, OLD, YOUNG, a_change
 
 ENDED = NOW - HORIZON.total_seconds() - 1

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.table_changes import TABLE_STREAM
-from lockstep.outbox import Outgoing
-from lockstep.producer import PutError, outgoing
+from lockstep.producing.outbox import Outgoing
+from lockstep.producing.producer import PutError, outgoing
 from lockstep.quarantine.cases import Case, Found, Wanted, find
-from lockstep.quarantine.contents import Content, Stores, content_of
 from lockstep.quarantine.given_up import Fetched
 from lockstep.quarantine.held import read_record, said_in
-from lockstep.redrive import Index, Redrive, RedriveReport, Time
+from lockstep.quarantine.redrive import Index, Redrive, RedriveReport, Time
+from lockstep.stores.contents import Content, Stores, content_of
 from shared.change import change_from
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode

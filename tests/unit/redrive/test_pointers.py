@@ -6,20 +6,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.local.mapping.stream import (
-    AtTimestamp,
-    Position,
-    Records,
-    ShardNotFoundError,
-    StreamRecord,
-    StreamUnavailableError,
-)
 from lockstep.quarantine.given_up import (
     PATIENCE_READS,
     Fetched,
     NotADocumentError,
     document_in,
     fetch,
+)
+from lockstep.stream.stream import (
+    AtTimestamp,
+    Position,
+    Records,
+    ShardNotFoundError,
+    StreamRecord,
+    StreamUnavailableError,
 )
 from tests.builders import ARRIVED_AT, image_event, kinesis_record, record, sequence_number
 from tests.unit.redrive.stand import CONSUMERS, Stand, document

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from lockstep.producer import PutReport, StreamRefusedError
+from lockstep.producing.producer import PutReport, StreamRefusedError
 from lockstep.quarantine.cases import Waits, Wanted
 from shared.event import MAX_EVENT_BYTES, decode, encode
 from shared.record import MAX_AHEAD_US

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.quarantine.cases import Ready, TooOld
-from lockstep.quarantine.contents import Content, MalformedContentError, content_of
 from lockstep.quarantine.settlement import (
     CannotSettleError,
     Settlement,
@@ -18,6 +17,7 @@ from lockstep.quarantine.settlement import (
     mending_in,
     new_version,
 )
+from lockstep.stores.contents import Content, MalformedContentError, content_of
 from shared.event import Image, decode
 from tests.builders import ARRIVED_AT, image, image_event, largest
 from tests.unit.redrive.stand import AGE, DAY, NOW, Crash, Stand, content

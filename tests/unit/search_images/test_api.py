@@ -16,7 +16,7 @@ from opensearchpy import exceptions as opensearch
 
 from functions.search_images.api import Api, Stores
 from lockstep.local.gateway.event import event
-from lockstep.web import Request
+from lockstep.web.server import Request
 from shared.item import item_from
 from tests.builders import change, image
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from lockstep.local.kinesis import sequence
 from lockstep.local.kinesis.endpoint import (
     Answer,
     Endpoint,
@@ -14,7 +13,6 @@ from lockstep.local.kinesis.endpoint import (
     not_found,
 )
 from lockstep.local.kinesis.errors import KinesisError
-from lockstep.local.kinesis.shards import HASH_KEYS, hash_bytes, hash_key, shard_id
 from lockstep.local.kinesis.store import (
     Entry,
     Page,
@@ -32,6 +30,8 @@ from lockstep.local.kinesis.tokens import (
     seal,
     unseal,
 )
+from lockstep.stream import sequence
+from lockstep.stream.shards import HASH_KEYS, hash_bytes, hash_key, shard_id
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html and API_GetRecords
 MAX_PUT_BYTES = 10 * 1024 * 1024

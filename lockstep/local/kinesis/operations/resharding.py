@@ -3,8 +3,8 @@
 from lockstep.local.kinesis.endpoint import Answer, Endpoint, Request, invalid
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations.streams import MAX_SHARDS
-from lockstep.local.kinesis.shards import Merge, Split, uniform_scaling
 from lockstep.local.kinesis.store import Shard, Stream
+from lockstep.stream.shards import Merge, Split, uniform_scaling
 
 
 def split_shard(endpoint: Endpoint, request: Request) -> Answer:

@@ -12,7 +12,6 @@ from lockstep.local.kinesis.endpoint import (
     shard_answer,
 )
 from lockstep.local.kinesis.errors import KinesisError
-from lockstep.local.kinesis.shards import shard_number, uniform
 from lockstep.local.kinesis.store import Mode, Shard, Stream
 from lockstep.local.kinesis.tokens import (
     ExpiredTokenError,
@@ -22,6 +21,7 @@ from lockstep.local.kinesis.tokens import (
     seal,
     unseal,
 )
+from lockstep.stream.shards import shard_number, uniform
 
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 ON_DEMAND_SHARDS = 4

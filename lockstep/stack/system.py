@@ -16,27 +16,33 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
 from lockstep.audit.audit import WATERMARK, Audit, Found, Sample, Time, audit
-from lockstep.audit.corrections import Corrections
-from lockstep.audit.purge import Purged, purge
-from lockstep.audit.repair import Repair
 from lockstep.audit.sample import CONFIDENCE, at_most
-from lockstep.audit.stores import IndexEntries, Pace, TableEntries
-from lockstep.backfill import Backfill, Backfilled, Point, Refused, StampOfThePast
-from lockstep.connect import Clients
-from lockstep.local.kinesis.backlog import UnknownBacklogError
-from lockstep.local.mapping.checkpoints import CheckpointsError
-from lockstep.local.mapping.intrinsics import TemplateError
-from lockstep.local.mapping.table_stream import TableStream, latest_stream
-from lockstep.outbox import Outgoing
-from lockstep.producer import Pause, Producer, Progress, PutReport, Stamp
+from lockstep.producing.backfill import Backfill, Backfilled, Point, Refused, StampOfThePast
+from lockstep.producing.outbox import Outgoing
+from lockstep.producing.producer import Pause, Producer, Progress, PutReport, Stamp
+from lockstep.producing.sources import Converter
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.items import Items, TableItems
 from lockstep.rebuild.rebuild import Parts, Rebuild
 from lockstep.rebuild.worker import this_worker
-from lockstep.sources import Converter
-from lockstep.stack import LATENESS, Stack, read_local
-from lockstep.status import Behind, Status, deployed_consumers, local_consumers, status, wait_until
+from lockstep.repair.purge import Purged, purge
+from lockstep.repair.repair import Repair
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LATENESS, Stack, read_local
+from lockstep.stack.status import (
+    Behind,
+    Status,
+    deployed_consumers,
+    local_consumers,
+    status,
+    wait_until,
+)
+from lockstep.stores.corrections import Corrections
+from lockstep.stores.items import Items, TableItems
+from lockstep.stores.readers import IndexEntries, Pace, TableEntries
+from lockstep.stream.backlog import UnknownBacklogError
+from lockstep.stream.checkpoints import CheckpointsError
+from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
 from shared.event import Event
 
 # CloudWatch shows an iterator age once its minute is over.
@@ -289,7 +295,7 @@ class System:
         if self.stack.index_from != "Kinesis":
             try:
                 arn = latest_stream(self.clients.dynamodb, self.stack.table)
-            except TemplateError as error:
+            except NoTableStreamError as error:
                 raise UnknownBacklogError(str(error)) from error
             table = TableStream(self.clients.dynamodbstreams, arn)
         return local_consumers(state, self.stack, now=time.time(), table=table)

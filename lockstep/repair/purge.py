@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from functions.write_to_es.document import Document
-from lockstep.audit.corrections import Removal
-from lockstep.audit.held import Held, Nothing, Sound, Unsound, held_in_document
-from lockstep.audit.repair import Contents, Example, IndexCorrections
-from lockstep.audit.stores import LOOKUP
+from lockstep.repair.repair import Contents, Example, IndexCorrections
+from lockstep.stores.corrections import Removal
+from lockstep.stores.held import Held, Nothing, Sound, Unsound, held_in_document
+from lockstep.stores.readers import LOOKUP
 from shared.change import Remove
 from shared.outcome import Applied, Outcome, Stale
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import msgspec
 
-from lockstep.outbox import Outgoing
+from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import Objects, redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
 from lockstep.quarantine.given_up import records_of
 from lockstep.quarantine.held import NotOursError, change_in, event_in, read_record, said_in
 from lockstep.quarantine.settlement import How, Settlement
-from lockstep.stack import INDEX_CONSUMER
+from lockstep.stack.stack import INDEX_CONSUMER
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord

@@ -7,8 +7,8 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from lockstep.audit.held import Held, held_in_item
-from lockstep.audit.stores import ITEMS_PER_PACED_PAGE, Pace, StoreUnreadableError
+from lockstep.stores.held import Held, held_in_item
+from lockstep.stores.readers import ITEMS_PER_PACED_PAGE, Pace, StoreUnreadableError
 from shared.item import KEY
 
 if TYPE_CHECKING:

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.intrinsics import TemplateError
-from lockstep.local.mapping.invocation import Place
-from lockstep.local.mapping.stream import (
+from lockstep.console.errors import UserError
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
     ListedShard,
@@ -27,6 +25,11 @@ from lockstep.local.mapping.stream import (
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+
+class NoTableStreamError(UserError):
+    """The table has no stream that could be read."""
+
+
 RETENTION_SECONDS = 24 * 60 * 60
 GET_RECORDS_MOST = 1_000
 
@@ -37,11 +40,13 @@ def latest_stream(client: "DynamoDBClient", table: str) -> str:
     """The ARN of the table's stream.
 
     Raises:
-        TemplateError: the table has none.
+        NoTableStreamError: the table has none.
     """
     described = client.describe_table(TableName=table)["Table"]
     if "LatestStreamArn" not in described:
-        raise TemplateError(f"table {table} has no stream: run `lockstep up` with --index-from")
+        raise NoTableStreamError(
+            f"table {table} has no stream: run `lockstep up` with --index-from"
+        )
     return described["LatestStreamArn"]
 
 
@@ -136,15 +141,6 @@ class TableShardReader:
                 raise
             iterator: str = answer["ShardIterator"]
             return iterator
-
-
-def entry(record: StreamRecord, place: Place) -> Entry:
-    """The record as the function will see it."""
-    # An object, never empty: what it lacks goes behind its last member.
-    seen = record.data[:-1] + b',"eventSourceARN":' + _encode(place.stream_arn) + b"}"
-    return Entry(
-        record.sequence_number, record.partition_key, record.arrived_at / 1000, seen, record.data
-    )
 
 
 def _record(said: Mapping[str, Any]) -> StreamRecord:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.errors import UserError
-from lockstep.local.kinesis import sequence
-from lockstep.local.kinesis.shards import shard_id
+from lockstep.console.errors import UserError
 from lockstep.local.kinesis.store import Store, UnusableDatabaseError, position_after
+from lockstep.stream import sequence
+from lockstep.stream.shards import shard_id
 
 
 class UnknownBacklogError(UserError):

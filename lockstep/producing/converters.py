@@ -15,11 +15,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from shared import event
 from shared.event import Event, Image, InvalidEventError
 
-_BUILT_IN = resources.files("lockstep") / "mappings"
+_BUILT_IN = resources.files("lockstep.producing") / "mappings"
 
 MAX_TAGS = 64  # as shared.event.Image says
 MAX_DEPTH = 16

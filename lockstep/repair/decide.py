@@ -8,7 +8,7 @@ import datetime as dt
 
 import msgspec
 
-from lockstep.audit.held import Held, Nothing, Sound, Unsound
+from lockstep.stores.held import Held, Nothing, Sound, Unsound
 from shared.change import Change, Remove, digest_of
 from shared.event import MAX_VERSION
 from shared.record import MAX_AHEAD_US

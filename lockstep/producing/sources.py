@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from lockstep.producer import PAUSE, Pause, Stamp, moment, outgoing
+from lockstep.producing.producer import PAUSE, Pause, Stamp, moment, outgoing
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
 

@@ -11,9 +11,9 @@ from opensearchpy import OpenSearch
 from opensearchpy.serializer import Deserializer
 
 from functions.write_to_es.connect import connect
-from lockstep.audit.pages import SearchPages, decode_scan
-from lockstep.page import PageError, SearchApi, signed, token_in
-from lockstep.stack import Stack
+from lockstep.page.proxy import PageError, SearchApi, signed, token_in
+from lockstep.stack.stack import Stack
+from lockstep.stores.pages import SearchPages, decode_scan
 from shared.quarantine import expecting_nothing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, UnsetType
 from opensearchpy.serializer import JSONSerializer
 
-from lockstep.audit.entry import Entry, Moment, Number, checked
+from lockstep.stores.entry import Entry, Moment, Number, checked
 
 
 class _Text(msgspec.Struct, gc=False):

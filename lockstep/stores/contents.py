@@ -10,7 +10,7 @@ from opensearchpy.exceptions import NotFoundError
 
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.document import Document, image_in
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 from shared.change import Put
 from shared.event import Event, Image, Time, digest
 from shared.item import KEY, MalformedItemError, change_in

@@ -1,6 +1,6 @@
 """What `sam local invoke --env-vars` takes, so that a built function meets this stack's stores."""
 
-from lockstep.stack import Stack
+from lockstep.stack.stack import Stack
 
 
 def env_vars(stack: Stack) -> dict[str, dict[str, str]]:

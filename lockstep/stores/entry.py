@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
-from lockstep.audit.held import Sound, Unsound, held_in_document, held_in_item
+from lockstep.stores.held import Sound, Unsound, held_in_document, held_in_item
 from shared.change import Remove, digest_of
 from shared.event import MAX_VERSION
 

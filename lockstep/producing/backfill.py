@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 import msgspec
 
-from lockstep.audit.decide import FIRST_STAMP
-from lockstep.audit.entry import Entry
-from lockstep.audit.stores import LOOKUP
-from lockstep.errors import UserError
-from lockstep.producer import Stamp
+from lockstep.console.errors import UserError
+from lockstep.producing.producer import Stamp
+from lockstep.producing.sources import BadLine, Converter, filled, lines, read_events
 from lockstep.quarantine.bucket import BucketObjects
-from lockstep.sources import BadLine, Converter, filled, lines, read_events
+from lockstep.repair.decide import FIRST_STAMP
+from lockstep.stores.entry import Entry
+from lockstep.stores.readers import LOOKUP
 from shared.event import Event
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from functions.write_to_es.index import live_alias
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient

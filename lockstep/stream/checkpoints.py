@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
 
 _BUSY_SECONDS = 30.0
 _RETRY_SECONDS = 0.05

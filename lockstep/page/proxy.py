@@ -17,11 +17,11 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 from starlette.types import ASGIApp
 
-from lockstep import web
-from lockstep.errors import UserError
+from lockstep.console.errors import UserError
+from lockstep.console.terminal import printable
 from lockstep.local.processes import HOST
-from lockstep.terminal import printable
-from lockstep.web import Answer, Request, message
+from lockstep.web import server as web
+from lockstep.web.server import Answer, Request, message
 
 # API Gateway gives up after 30 seconds at most.
 TIMEOUT = urllib3.Timeout(connect=3, read=35)

@@ -11,7 +11,8 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, OpenSearchException
 
 from functions.write_to_es.document import Document
-from lockstep.audit.entry import (
+from lockstep.console.errors import UserError
+from lockstep.stores.entry import (
     FIELDS,
     Entry,
     from_document,
@@ -19,9 +20,8 @@ from lockstep.audit.entry import (
     from_whole_document,
     from_whole_item,
 )
-from lockstep.audit.held import Held, held_in_document, held_in_item
-from lockstep.audit.pages import SearchPage, place_of
-from lockstep.errors import UserError
+from lockstep.stores.held import Held, held_in_document, held_in_item
+from lockstep.stores.pages import SearchPage, place_of
 from shared.item import KEY, OUR_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TableEntries:
         Args:
             client: of DynamoDB.
             table: its name.
-            scanner: the same, but that it decodes scans by `lockstep.audit.pages.decode_scan`.
+            scanner: the same, but that it decodes scans by `lockstep.stores.pages.decode_scan`.
             whole: read all values, and look whether they are what they say.
             since: leave out what arrived before. It is read all the same: that is its price.
             pace: bounds the capacity that is used.
@@ -214,7 +214,7 @@ class IndexEntries:
         Args:
             client: of OpenSearch.
             alias: the writing alias.
-            searcher: the same, but that it decodes by `lockstep.audit.pages.SearchPages`.
+            searcher: the same, but that it decodes by `lockstep.stores.pages.SearchPages`.
             whole: read all values, and look whether they are what they say.
             since: leave out what arrived before.
         """

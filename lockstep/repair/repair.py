@@ -1,7 +1,7 @@
 """The repair: decides about each difference, and does what was decided, until both stores agree.
 
 Every write goes through the sinks of the handlers, under their guard; but for two corrections of
-the index (`lockstep.audit.corrections`). So it is safe while the stream flows, and safe to run
+the index (`lockstep.stores.corrections`). So it is safe while the stream flows, and safe to run
 twice. What is decided is decided anew from what both stores hold at that moment.
 """
 
@@ -16,8 +16,8 @@ import msgspec
 
 from lockstep.audit.audit import Time
 from lockstep.audit.compare import Difference
-from lockstep.audit.corrections import Removal
-from lockstep.audit.decide import (
+from lockstep.console.errors import UserError
+from lockstep.repair.decide import (
     Agree,
     Decision,
     Forget,
@@ -29,9 +29,9 @@ from lockstep.audit.decide import (
     WriteTable,
     decide,
 )
-from lockstep.audit.held import Held, Nothing
-from lockstep.audit.stores import LOOKUP
-from lockstep.errors import UserError
+from lockstep.stores.corrections import Removal
+from lockstep.stores.held import Held, Nothing
+from lockstep.stores.readers import LOOKUP
 from shared.change import Change
 from shared.outcome import Applied, Duplicate, Outcome, Refused
 from shared.sink import Sink, outcomes_of
@@ -63,7 +63,7 @@ class Contents(Protocol):
 
 
 class IndexCorrections(Protocol):
-    """See `lockstep.audit.corrections.Corrections`."""
+    """See `lockstep.stores.corrections.Corrections`."""
 
     def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Write also where the index holds the same version."""

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockstep.local.kinesis.backlog import UnknownBacklogError, backlog
-from lockstep.local.mapping.checkpoints import read_checkpoints
-from lockstep.local.mapping.stream import (
+from lockstep.stack.stack import FORWARDER, INDEX_CONSUMER, TABLE_CONSUMER, Endpoints, Stack
+from lockstep.stream.backlog import UnknownBacklogError, backlog
+from lockstep.stream.checkpoints import read_checkpoints
+from lockstep.stream.stream import (
     AfterSequenceNumber,
     PositionLostError,
     Stream,
     StreamUnavailableError,
     TrimHorizon,
 )
-from lockstep.stack import FORWARDER, INDEX_CONSUMER, TABLE_CONSUMER, Endpoints, Stack
 from shared.quarantine import PREFIX
 
 if TYPE_CHECKING:

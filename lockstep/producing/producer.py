@@ -19,8 +19,8 @@ import msgspec
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
-from lockstep.errors import UserError
-from lockstep.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
+from lockstep.console.errors import UserError
+from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
 from shared import event
 from shared.event import Event, InvalidEventError
 from shared.record import Record, event_in

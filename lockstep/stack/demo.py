@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import msgspec
 
 from functions.search_images.search import SearchResult
-from lockstep.errors import UserError
-from lockstep.sources import BadLine
-from lockstep.system import System
+from lockstep.console.errors import UserError
+from lockstep.producing.sources import BadLine
+from lockstep.stack.system import System
 from shared.event import Event
 
 # Both words lack a letter; the Thames at Richmond Hill is in the data.

@@ -1,0 +1,1 @@
+"""The search page of a deployed stack, served on this machine."""

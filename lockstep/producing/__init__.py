@@ -1,0 +1,1 @@
+"""Putting events onto the stream, in order per image."""

@@ -1,0 +1,1 @@
+"""Repairing the differences that an audit finds."""

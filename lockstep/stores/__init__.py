@@ -1,0 +1,1 @@
+"""How the operator reads and corrects the table and the index."""
