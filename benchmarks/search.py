@@ -23,7 +23,8 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 
 from functions.search_images.search import TooSlowError, search
-from functions.write_to_es.index import ensure_index, live_alias
+from functions.write_to_es.aliases import live_alias
+from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, change_from
 from shared.event import Image

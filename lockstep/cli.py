@@ -1,40 +1,55 @@
-"""The door of the operator's tool: one command, `lockstep`."""
+"""The command line: each command's name, where it is, and its line of the help.
+
+A command's module is loaded when the command is called.
+"""
+
+import importlib
 
 import click
 
-from lockstep.commands.audit import audit_command
-from lockstep.commands.backfill import import_command
-from lockstep.commands.demo import demo_command
 from lockstep.commands.endings import OneLine
-from lockstep.commands.page import page_command
-from lockstep.commands.purge import purge_command
-from lockstep.commands.put import put_command
-from lockstep.commands.quarantine import quarantine_group
-from lockstep.commands.rebuild import rebuild_command
-from lockstep.commands.redrive import redrive_command
-from lockstep.commands.search import search_command
-from lockstep.commands.status import status_command
-from lockstep.commands.up import down_command, up_command
-from lockstep.simulation.command import simulate_command
+
+COMMANDS = {
+    "up": ("up:up_command", "Start the whole system on this machine."),
+    "down": ("up:down_command", "Stop the local stack; its data stays."),
+    "put": ("put:put_command", "Put events from a file onto the stream."),
+    "import": ("backfill:import_command", "Put images that were never on the stream onto it."),
+    "status": ("status:status_command", "Show how far each consumer is behind."),
+    "audit": ("audit:audit_command", "Compare the table with the index; repair differences."),
+    "purge": ("purge:purge_command", "Remove expired tombstones from the index."),
+    "rebuild": ("rebuild:rebuild_command", "Build a new index and switch readers to it."),
+    "search": ("search:search_command", "Find images by name or by any field, with typos."),
+    "page": ("page:page_command", "Show the search page of a deployed stack in a browser."),
+    "demo": ("demo:demo_command", "Run the whole system once, with real data."),
+    "quarantine": ("quarantine:quarantine_group", "List and show quarantined records."),
+    "redrive": ("redrive:redrive_command", "Put quarantined records back onto the stream."),
+    "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
+}
 
 
-@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+class Lockstep(OneLine):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of this name, loaded now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        loaded = importlib.import_module(f"lockstep.commands.{module}")
+        command: click.Command = getattr(loaded, attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write one line for each command, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Lockstep, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lockstep")
 def main() -> None:
-    """One stream of image events, two stores, never out of step."""
-
-
-main.add_command(up_command)
-main.add_command(down_command)
-main.add_command(put_command)
-main.add_command(import_command)
-main.add_command(status_command)
-main.add_command(audit_command)
-main.add_command(purge_command)
-main.add_command(rebuild_command)
-main.add_command(search_command)
-main.add_command(page_command)
-main.add_command(demo_command)
-main.add_command(quarantine_group)
-main.add_command(redrive_command)
-main.add_command(simulate_command)
+    """Keep a DynamoDB table and an OpenSearch index in step with one stream of image events."""

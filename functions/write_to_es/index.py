@@ -9,6 +9,7 @@ import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
+from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.connect import in_sink_words
 from shared.event import MAX_ATTRIBUTES
 from shared.sink import MisconfiguredError
@@ -90,11 +91,6 @@ def definition() -> Mapping[str, Any]:
     text = Path(__file__).with_name("mapping.json").read_bytes()
     mapping: Mapping[str, Any] = msgspec.json.decode(text)
     return mapping
-
-
-def live_alias(alias: str) -> str:
-    """The alias for reading beside the one for writing."""
-    return f"{alias}-live"
 
 
 def aliases(alias: str) -> Mapping[str, Mapping[str, Any]]:

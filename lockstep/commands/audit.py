@@ -23,7 +23,8 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.commands.progress import counting
-from lockstep.console.terminal import answers, notes, print_json, print_table, printable
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.repair.repair import (
     Action,
     Differing,
@@ -32,7 +33,9 @@ from lockstep.repair.repair import (
     Repaired,
     brake,
 )
-from lockstep.stack.system import AuditOptions, System
+from lockstep.stack.clients import Clients
+from lockstep.stack.use_cases import audit as use_case
+from lockstep.stack.use_cases.audit import AuditOptions
 from lockstep.stores.entry import Entry
 
 # More than this nobody reads; programs get all of it.
@@ -102,14 +105,17 @@ def audit_command(
     at_most: float,
     as_json: bool,
 ) -> None:
-    """Whether both stores say the same. Exit code 0: equal, 1: different, 2: could not tell."""
+    """Compare the table with the index; repair differences.
+
+    Exit code 0: equal, 1: different, 2: unknown.
+    """
     if applies and not repair:
         raise click.UsageError("--apply does what --repair shows: say both")
     if repair and sample is not None:
         raise click.UsageError("--sample looks at some images only: leave it out to --repair")
     if not repair and at_most_is_said():
         raise click.UsageError("--at-most is for what --repair shows: say both")
-    system = connected(name, state)
+    clients = connected(name, state)
     report = opened(report_file) if report_file else None
     options = AuditOptions(
         values=values, since=since, rate=rate, within=within, watermark=watermark
@@ -117,11 +123,11 @@ def audit_command(
     with tempfile.TemporaryFile() as file:
         differences = Differences(file, report)
         if sample is not None:
-            found = system.sample(sample, differences.add, options)
+            found = use_case.sample(clients, sample, differences.add, options)
         else:
-            found = audited(system, differences.add, options)
+            found = audited(clients, differences.add, options)
         if repair:
-            answer = repaired(system, found, differences, at_most if applies else None, options)
+            answer = repaired(clients, found, differences, at_most if applies else None, options)
             if as_json:
                 print_json(answer)
             else:
@@ -166,10 +172,12 @@ def as_line(found: Found) -> dict[str, Any]:
     return whole
 
 
-def audited(system: System, on_difference: Callable[[Found], None], options: AuditOptions) -> Audit:
+def audited(
+    clients: Clients, on_difference: Callable[[Found], None], options: AuditOptions
+) -> Audit:
     """A whole audit, with its progress on a terminal."""
     # How much there is, is asked for those who watch.
-    sizes = system.sizes() if notes.is_terminal else {}
+    sizes = use_case.sizes(clients) if notes.is_terminal else {}
     with counting("reading the {task.description}") as progress:
         tasks = {
             store: progress.add_task(store, total=total, start=False)
@@ -182,7 +190,7 @@ def audited(system: System, on_difference: Callable[[Found], None], options: Aud
                 # Beyond the total, too: on AWS a table's size is some hours old.
                 progress.update(tasks[store], completed=count)
 
-        return system.audit(on_progress, on_difference, options)
+        return use_case.audit(clients, on_progress, on_difference, options)
 
 
 class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -200,7 +208,7 @@ class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def repaired(
-    system: System,
+    clients: Clients,
     found: Audit,
     differences: Iterable[Differing],
     at_most: float | None,
@@ -209,14 +217,14 @@ def repaired(
     """What is to be done, and, where `at_most` is given, doing it."""
     if found.result != "different":
         return Repairing(found)
-    repair = system.repair()
+    repair = use_case.repair(clients)
     plan = repair.plan(differences, images=max(found.table, found.index))
     if at_most is None or not plan.changes:
         return Repairing(found, plan)
     brake(plan, at_most)
     with notes.status("repairing") as line:
         done = repair.apply(differences, lambda count: line.update(f"repairing: {count:,}"))
-    after = audited(system, lambda _: None, options)
+    after = audited(clients, lambda _: None, options)
     return Repairing(found, plan, done, after)
 
 

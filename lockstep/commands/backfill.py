@@ -15,6 +15,7 @@ from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.producing.backfill import Backfilled, Point, Refused, SourceError, sources
 from lockstep.producing.converters import load_mapping
+from lockstep.stack.use_cases.put import backfill as prepare
 
 _WORDS = {
     "there": "is there already (`--replace` puts it all the same)",
@@ -69,12 +70,13 @@ def import_command(
     """
     _keep_apart(refused_file, (source, mapping, resume))
     converter = load_mapping(mapping) if mapping else None
-    system = connected(name, state)
+    clients = connected(name, state)
     after = _resumed(resume) if resume else None
     refused = opened(refused_file, goes_on=after is not None) if refused_file else None
     with notes.status("importing") as line:
         told = _Told(refused, resume if applies else None, line.update, lists=as_json)
-        backfill = system.backfill(
+        backfill = prepare(
+            clients,
             mapping=converter,
             replace=replace,
             apply=applies,
@@ -82,7 +84,7 @@ def import_command(
             on_step=told.step,
         )
         try:
-            done = backfill.run(sources(source, lambda: system.clients.s3), after)
+            done = backfill.run(sources(source, lambda: clients.s3), after)
         except BaseException as error:
             told.refused.end()
             so_far = told.so_far

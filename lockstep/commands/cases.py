@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from lockstep.console.terminal import answers, notes, print_table, printable
+from lockstep.console.terminal import answers, notes, print_table
+from lockstep.console.text import printable
 from lockstep.quarantine.cases import Case, Found, state_of
 from lockstep.stores.contents import Content
 

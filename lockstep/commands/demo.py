@@ -22,7 +22,7 @@ from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import lines, read_events
 from lockstep.stack import demo
-from lockstep.stack.system import System
+from lockstep.stack.clients import Clients
 
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 
@@ -37,7 +37,7 @@ DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
     help="Another file of the shape of data/tate-2000.ndjson.",
 )
 def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
-    """Everything once, on real data, in a scratch folder.
+    """Run the whole system once, with real data.
 
     Up, put, catch up, audit, search.
     """
@@ -64,7 +64,7 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
             )
             said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
         events = read_events(lines(data), Stamp(), load_mapping("tate"))
-        found = demo.run(System(stack), events, steps)
+        found = demo.run(Clients(stack), events, steps)
     if as_json:
         print_json(found)
     else:

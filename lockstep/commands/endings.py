@@ -1,6 +1,5 @@
 """How a command ends: its exit code, and one line for whatever a user can cause."""
 
-import errno
 import signal
 import sys
 from collections.abc import Iterator
@@ -8,26 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    EndpointConnectionError,
-)
-from botocore.parsers import ResponseParserError
-from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
-from opensearchpy.exceptions import OpenSearchException
 
-from functions.search_images.search import TooSlowError
-from lockstep.console.errors import UserError
-from lockstep.console.terminal import notes, printable
-from shared.sink import SinkError
+from lockstep.console.text import printable
 
-# 1 is a no: not caught up, different, lines refused. 2 is for not knowing, and for a wrong call.
+# 1 means no: not caught up, different, lines refused. 2 means unknown, or a wrong call.
 NO, NOT_KNOWN = 1, 2
 INTERRUPTED = 128 + signal.SIGINT
-# What only writing can come to.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Refusal(click.ClickException):
@@ -40,10 +25,13 @@ class Refusal(click.ClickException):
 
 
 class OneLine(click.Group):
-    """Whatever a user can cause ends in one line that says what to do; a traceback is our fault."""
+    """A group whose commands end in one line for errors that a user can cause.
+
+    Any other exception is a fault of Lockstep and keeps its traceback.
+    """
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the words."""
+        """Parse the arguments."""
         with _one_line():
             return super().make_context(*args, **kwargs)
 
@@ -57,27 +45,15 @@ class OneLine(click.Group):
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except (UserError, SinkError, TooSlowError) as error:
-        raise Refusal(str(error)) from error
-    except (EndpointConnectionError, ConnectionClosedError, OpenSearchConnectionError) as error:
-        hint = "does the stack run? `lockstep up` (with your --state) starts a local one"
-        raise Refusal(f"{_first_line(error)}: {hint}") from error
-    except (ClientError, BotoCoreError, ResponseParserError, OpenSearchException) as error:
-        raise Refusal(_first_line(error)) from error
-    except BrokenPipeError:
-        raise  # who read the answers has enough of them: click ends without a word
-    except OSError as error:
-        raise Refusal(f"{_place(error)}: {error.strerror or error}") from error
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        from lockstep.console.failures import message_of  # noqa: PLC0415 - not for `--help`
+
+        message = message_of(error)
+        if message is None:
+            raise
+        raise Refusal(message) from error
     except KeyboardInterrupt:
-        notes.print("interrupted")
+        click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
-
-
-def _place(error: OSError) -> str:
-    """What it was that could not be read or written."""
-    return str(error.filename or ("output" if error.errno in _FULL else "input or output"))
-
-
-def _first_line(error: Exception) -> str:
-    """What a client's exception says, without the history behind it."""
-    return str(error).partition(" caused by: ")[0].partition("\n")[0]

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import click
 from click.core import ParameterSource
 
+from lockstep.stack.clients import Clients
 from lockstep.stack.stack import STATE, StackNotFoundError, read_deployed, read_local
-from lockstep.stack.system import System
 
 AT_MOST_PERCENT = 1.0
 _AGE = re.compile(r"(\d{1,5})([dhm])")
@@ -92,13 +91,15 @@ def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     return click.option("--since", metavar="TIME", callback=_since, help=words)
 
 
-def connected(name: str | None, state: Path) -> System:
-    """The stack a command is about: the deployed one of that name, or the local one."""
+def connected(name: str | None, state: Path) -> Clients:
+    """The clients of the deployed stack with this name or, without a name, of the local stack."""
     if name is None:
-        return System(read_local(state))
+        return Clients(read_local(state))
+    import boto3  # noqa: PLC0415 - slow, and not needed for a local stack that does not run
+
     # boto3 knows only the older name of this variable.
     session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
     if not session.region_name:
         message = "no region: set AWS_REGION, or a region in your AWS profile"
         raise StackNotFoundError(message)
-    return System(read_deployed(session.client("cloudformation"), name, session.region_name))
+    return Clients(read_deployed(session.client("cloudformation"), name, session.region_name))

@@ -7,6 +7,7 @@ import click
 from lockstep.commands.options import connected, stack_options
 from lockstep.local.processes import HOST
 from lockstep.page.proxy import PageError, application
+from lockstep.stack.use_cases.search import search_api
 from lockstep.web.server import listen, serve
 
 PORT = 8000
@@ -27,12 +28,12 @@ PORT = 8000
     help="Where a stack that takes tokens finds yours; read at each request.",
 )
 def page_command(name: str | None, state: Path, port: int, token_file: Path | None) -> None:
-    """Find images in the browser, with your own rights. Ctrl-C ends it.
+    """Show the search page of a deployed stack in a browser.
 
     A deployed stack answers signed requests or tokens only, and a browser has neither: this passes
     its requests on, signed with your AWS credentials, and serves 127.0.0.1 alone.
     """
-    api = connected(name, state).clients.search_api(token_file)
+    api = search_api(connected(name, state), token_file)
     api.check()
     try:
         listener = listen(HOST, port)

@@ -7,8 +7,10 @@ import click
 
 from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.console.terminal import answers, notes, print_json, print_table, printable
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.repair.purge import Purged
+from lockstep.stack.use_cases.audit import purge
 
 
 @click.command("purge")
@@ -16,14 +18,14 @@ from lockstep.repair.purge import Purged
 @json_option
 @click.option("--apply", "applies", is_flag=True, help="Do it; else only say what would go.")
 def purge_command(name: str | None, state: Path, *, applies: bool, as_json: bool) -> None:
-    """Tombstones past their time leave the index.
+    """Remove expired tombstones from the index.
 
     Those that the table still needs stay. The table forgets its own by itself. Exit code 1: some
     could not be taken out for now.
     """
-    system = connected(name, state)
+    clients = connected(name, state)
     with notes.status("looking for tombstones") as line:
-        found = system.purge(lambda count: line.update(f"tombstones: {count:,}"), apply=applies)
+        found = purge(clients, lambda count: line.update(f"tombstones: {count:,}"), apply=applies)
     if as_json:
         print_json(found)
     else:

@@ -13,11 +13,13 @@ from lockstep.commands.endings import INTERRUPTED, NO, Refusal
 from lockstep.commands.options import connected, json_option, stack_options
 from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
-from lockstep.console.terminal import answers, notes, print_json, printable
+from lockstep.console.terminal import answers, notes, print_json
+from lockstep.console.text import printable
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Pause, Stamp
 from lockstep.producing.producer import Progress as Putting
 from lockstep.producing.sources import BadLine, lines, read_ahead, read_events
+from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
 
 _GZIP = b"\x1f\x8b"
@@ -45,13 +47,14 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
 def put_command(
     file: BufferedReader, name: str | None, state: Path, mapping: str | None, *, as_json: bool
 ) -> None:
-    """Put events onto the stream: NDJSON, one a line.
+    """Put events from a file onto the stream.
 
-    FILE `-` is standard input. Each image's events arrive in order. A missing version or time is
-    stamped. Exit code 1: some lines were no events; all others are put.
+    FILE holds one JSON event per line; `-` is standard input. Each image's events
+    arrive in order. A missing version or time is stamped. Exit code 1: some lines were no events;
+    all others are put.
     """
     converter = load_mapping(mapping) if mapping else None
-    system = connected(name, state)
+    clients = connected(name, state)
     if file.peek(len(_GZIP)).startswith(_GZIP):
         packed = "standard input" if file.name == 0 else file.name
         raise Refusal(f"{packed}: this is gzip: zcat FILE | lockstep put -")
@@ -76,7 +79,7 @@ def put_command(
 
     try:
         with putting_progress() as show:
-            report = system.put(events(), on_progress=count)
+            report = put_events(clients, events(), on_progress=count)
     except KeyboardInterrupt:
         notes.print(
             f"interrupted: {put:,} put, perhaps also those of a last request: put all again from "

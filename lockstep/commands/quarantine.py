@@ -17,18 +17,26 @@ from lockstep.commands.cases import (
     show_rest,
     show_side_by_side,
 )
-from lockstep.commands.desk import Desk, age_option, no_empty_id, pointers_option, wanted_options
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.console.terminal import answers, print_json, print_table, printable
+from lockstep.commands.quarantine_options import (
+    age_option,
+    find,
+    no_empty_id,
+    pointers_option,
+    wanted_options,
+)
+from lockstep.console.terminal import answers, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.quarantine.cases import Wanted, state_of
 from lockstep.quarantine.held import event_in, payload
+from lockstep.stack.use_cases.quarantine import Quarantine
 from lockstep.stores.contents import Content, content_of
 from shared.event import InvalidEventError
 
 
 @click.group("quarantine")
 def quarantine_group() -> None:
-    """What is set aside, and why."""
+    """List and show quarantined records."""
 
 
 @quarantine_group.command("list")
@@ -49,8 +57,8 @@ def list_command(
     as_json: bool,
 ) -> None:
     """What is set aside, oldest first, and what can be done about it."""
-    desk = Desk(connected(name, state), quarantine_days)
-    found = desk.find(Wanted(reason=reason, image=image, since=since), pointers)
+    quarantine = Quarantine(connected(name, state), quarantine_days)
+    found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
         print_json(for_programs(found))
         return
@@ -66,7 +74,7 @@ def stats_command(
     name: str | None, state: Path, quarantine_days: int | None, *, as_json: bool
 ) -> None:
     """How much is set aside: by reason, consumer and what can be done."""
-    found = Desk(connected(name, state), quarantine_days).find(Wanted())
+    found = find(Quarantine(connected(name, state), quarantine_days), Wanted())
     counts = Counter(
         (reason, function, state_of(case.verdict))
         for case in found.cases
@@ -115,16 +123,16 @@ def show_command(
 
     Also what the stores say of its image.
     """
-    desk = Desk(connected(name, state), quarantine_days)
-    found = desk.find(Wanted(), pointers)
-    case = desk.one(case_id, found)
-    held = desk.record(case, found)
+    quarantine = Quarantine(connected(name, state), quarantine_days)
+    found = find(quarantine, Wanted(), pointers)
+    case = quarantine.one(case_id, found)
+    held = quarantine.record(case, found)
     data = payload(held)
     try:
         this: Content | None = content_of(event_in(held))
     except InvalidEventError:
         this = None
-    there = {} if case.image_id is None else desk.stores.contents(case.image_id)
+    there = {} if case.image_id is None else quarantine.stores.contents(case.image_id)
     contents = {"this": this, **there}
     if as_json:  # the payload in base64
         print_json({"case": case, "payload": data, "contents": contents})

@@ -15,9 +15,11 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.commands.progress import counting
-from lockstep.console.terminal import answers, notes, print_json, print_table, printable
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.rebuild.rebuild import Options, Plan, Rebuild, Rebuilt
 from lockstep.stack.stack import FUNCTION_TIMEOUT
+from lockstep.stack.use_cases.rebuild import rebuild as prepare
 
 PATIENCE_SECONDS = 600.0
 
@@ -66,14 +68,14 @@ def rebuild_command(
     wait: float,
     as_json: bool,
 ) -> None:
-    """Make a new index from the table, and switch readers to it.
+    """Build a new index and switch readers to it.
 
     It has this release's mapping. Nobody has to stop. Interrupted, it goes on where it was. Exit
     code as of the audit at the end.
     """
     if abandon and drop_old:
         raise click.UsageError("--abandon or --drop-old, one at a time")
-    rebuild = connected(name, state).rebuild(rate=rate, export=export)
+    rebuild = prepare(connected(name, state), rate=rate, export=export)
     if abandon:
         show_abandoned(rebuild, applies=applies, as_json=as_json)
         return

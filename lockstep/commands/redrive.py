@@ -10,15 +10,23 @@ from typing import BinaryIO, Literal
 import click
 
 from lockstep.commands.cases import STATES, cut, for_programs, show_cases, show_rest
-from lockstep.commands.desk import Desk, age_option, no_empty_id, pointers_option, wanted_options
-from lockstep.commands.endings import NO, Refusal
+from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.console.terminal import answers, notes, print_json, printable
+from lockstep.commands.quarantine_options import (
+    age_option,
+    find,
+    no_empty_id,
+    pointers_option,
+    wanted_options,
+)
+from lockstep.console.terminal import answers, notes, print_json
+from lockstep.console.text import printable
 from lockstep.producing.sources import lines
 from lockstep.quarantine.cases import Found, Ready, Wanted
 from lockstep.quarantine.held import said_in
 from lockstep.quarantine.redrive import RedriveReport
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend, mending_in
+from lockstep.stack.use_cases.quarantine import CaseError, Quarantine
 from lockstep.stores.contents import MalformedContentError
 
 
@@ -58,7 +66,7 @@ def redrive_command(
     apply: bool,
     as_json: bool,
 ) -> None:
-    """Put back what is set aside, under the guard of all else.
+    """Put quarantined records back onto the stream.
 
     Without --apply nothing changes. Exit code 1: something that was asked for could not be done.
     """
@@ -66,14 +74,14 @@ def redrive_command(
         raise click.UsageError("--choose needs the IDs of the conflicts that it settles")
     if chosen and mending:
         raise click.UsageError("--choose or --mend, one at a time")
-    desk = Desk(connected(name, state), quarantine_days)
+    quarantine = Quarantine(connected(name, state), quarantine_days)
     wanted = Wanted(ids=() if mending else ids, reason=reason, image=image, since=since)
-    found = desk.find(wanted, pointers)
+    found = find(quarantine, wanted, pointers)
     for case_id in ids:
-        desk.one(case_id, found)
+        quarantine.one(case_id, found)
     if chosen or mending:
-        settlements, problems = _settlements(desk, found, ids, chosen, mending)
-        report = desk.redrive.settle(settlements, found.fetched) if apply else None
+        settlements, problems = _settlements(quarantine, found, ids, chosen, mending)
+        report = quarantine.redrive.settle(settlements, found.fetched) if apply else None
         if as_json:
             print_json({"settled": settlements, "problems": problems, "report": report})
         else:
@@ -90,7 +98,7 @@ def redrive_command(
             show_report(None, len(ready))
         sys.exit(NO if ids and len(ready) < len(found.cases) else 0)
     with notes.status("redriving") as line:
-        report = desk.redrive.as_they_were(
+        report = quarantine.redrive.as_they_were(
             found.cases,
             found.fetched,
             rate=rate,
@@ -105,7 +113,7 @@ def redrive_command(
 
 
 def _settlements(
-    desk: Desk,
+    quarantine: Quarantine,
     found: Found,
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
@@ -113,16 +121,16 @@ def _settlements(
 ) -> tuple[list[Settlement], list[str]]:
     """What comes of each choice or mended event, and what is wrong with the others."""
     settlements, problems = [], []
-    for where, settle in _orders(desk, found, ids, chosen, mending):
+    for where, settle in _orders(quarantine, found, ids, chosen, mending):
         try:
             settlements.append(settle())
-        except (CannotSettleError, MalformedContentError, Refusal) as error:
+        except (CannotSettleError, MalformedContentError, CaseError) as error:
             problems.append(f"{where}{error}")
     return settlements, problems
 
 
 def _orders(
-    desk: Desk,
+    quarantine: Quarantine,
     found: Found,
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
@@ -133,9 +141,9 @@ def _orders(
         for case_id in ids:
 
             def settle(case_id: str = case_id) -> Settlement:
-                case = desk.one(case_id, found)
-                data = said_in(desk.record(case, found))
-                return choose(what, case, data, desk.stores, now=time.time())
+                case = quarantine.one(case_id, found)
+                data = said_in(quarantine.record(case, found))
+                return choose(what, case, data, quarantine.stores, now=time.time())
 
             yield "", settle
     for number, line in enumerate(lines(mending) if mending else (), start=1):
@@ -144,10 +152,15 @@ def _orders(
 
         def settle_line(line: bytes = line) -> Settlement:
             said = mending_in(line)
-            case = desk.one(said.id, found)
-            data = said_in(desk.record(case, found))
+            case = quarantine.one(said.id, found)
+            data = said_in(quarantine.record(case, found))
             return mend(
-                case, data, said.event, desk.stores, now=time.time(), quarantine_age=desk.age
+                case,
+                data,
+                said.event,
+                quarantine.stores,
+                now=time.time(),
+                quarantine_age=quarantine.age,
             )
 
         yield f"line {number}: ", settle_line

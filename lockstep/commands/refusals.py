@@ -1,6 +1,7 @@
 """The lines that come to nothing: a person reads the first ones at once, a program gets all."""
 
-from lockstep.console.terminal import notes, printable
+from lockstep.console.terminal import notes
+from lockstep.console.text import printable
 from lockstep.producing.backfill import Refused
 from lockstep.producing.sources import BadLine
 

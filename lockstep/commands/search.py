@@ -6,7 +6,9 @@ import click
 
 from functions.search_images.search import SearchResult
 from lockstep.commands.options import connected, json_option, stack_options
-from lockstep.console.terminal import answers, highlighted, print_json, printable
+from lockstep.console.terminal import answers, highlighted, print_json
+from lockstep.console.text import printable
+from lockstep.stack.use_cases.search import search
 
 
 class _Text(click.Command):
@@ -36,12 +38,12 @@ def _text(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
 @json_option
 @click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)
 def search_command(text: str, name: str | None, state: Path, size: int, *, as_json: bool) -> None:
-    """Find images: by name, by any field, with typos; best first.
+    """Find images by name or by any field, with typos.
 
     TEXT may hold "a phrase", -without, artist:turner and begin*; put -- in front of a TEXT that
     begins with a dash.
     """
-    found = connected(name, state).search(text, size=size)
+    found = search(connected(name, state), text, size=size)
     if as_json:
         print_json(found)
     else:

@@ -23,12 +23,17 @@ from lockstep.stack.status import Status
 def status_command(
     name: str | None, state: Path, wait: float | None, *, env_vars: bool, as_json: bool
 ) -> None:
-    """How far each consumer is behind. Exit code 0: caught up, 1: not yet."""
-    system = connected(name, state)
+    """Show how far each consumer is behind.
+
+    Exit code 0: both have caught up, 1: not yet.
+    """
+    clients = connected(name, state)
     if env_vars:
-        print_json(sam.env_vars(system.stack))
+        print_json(sam.env_vars(clients.stack))
         return
-    found = system.status() if wait is None else system.wait(wait)
+    from lockstep.stack.use_cases import consumers  # noqa: PLC0415 - slow; not without a stack
+
+    found = consumers.status(clients) if wait is None else consumers.wait(clients, wait)
     if as_json:
         print_json(found)
     else:

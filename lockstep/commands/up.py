@@ -9,7 +9,8 @@ from platformdirs import user_cache_path
 from rich.console import Console
 
 from lockstep.commands.options import state_option
-from lockstep.console.terminal import answers, notes, printable
+from lockstep.console.terminal import answers, notes
+from lockstep.console.text import printable
 from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.prepare import prepare
@@ -24,8 +25,8 @@ from lockstep.local.up import (
     local_servers,
     up,
 )
+from lockstep.stack.clients import Clients
 from lockstep.stack.stack import IndexFrom, Stack
-from lockstep.stack.system import System
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2
@@ -77,7 +78,10 @@ def up_command(
     detach: bool,
     limits: bool,
 ) -> None:
-    """The whole system on this machine, until Ctrl-C."""
+    """Start the whole system on this machine.
+
+    It runs until Ctrl-C, or in the background with --detach.
+    """
     check_address(host)
     if detach:
         words = ["--listen", host, "--shards", str(shards), "--index-from", index_from]
@@ -93,7 +97,7 @@ def up_command(
         ),
         prepare=lambda stack: prepare(
             stack,
-            System(stack).clients,
+            Clients(stack),
             shards=shards,
             tell=lambda said: answers.print(printable(said)),
         ),
@@ -117,6 +121,6 @@ def start_in_background(
 @click.command("down")
 @state_option
 def down_command(state: Path) -> None:
-    """Stop the local stack; what is stored stays."""
+    """Stop the local stack; its data stays."""
     ended = down(state)
     answers.print("stopped" if ended is Ended.STOPPED else f"nothing runs in {state}")

@@ -4,5 +4,5 @@
 class UserError(Exception):
     """What a user can cause, or mend: the message is a line that says what is wrong, and where.
 
-    A command that it reaches ends with this line and no traceback (`lockstep.commands.endings`).
+    A command that it reaches ends with this line and no traceback (`lockstep.console.failures`).
     """

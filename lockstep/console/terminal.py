@@ -10,18 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lockstep.console.text import printable
+
 # No markup and no emoji codes: what looks like them comes from outside.
 answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 _EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
-
-
-def printable(text: str) -> str:
-    """Text from outside, with everything made visible that could steer a terminal."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def highlighted(fragment: str) -> Text:

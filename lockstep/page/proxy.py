@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from starlette.types import ASGIApp
 
 from lockstep.console.errors import UserError
-from lockstep.console.terminal import printable
+from lockstep.console.text import printable
 from lockstep.local.processes import HOST
 from lockstep.web import server as web
 from lockstep.web.server import Answer, Request, message

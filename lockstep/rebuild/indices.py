@@ -13,13 +13,13 @@ import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
+from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.index import (
     LIVE_FILTER,
     aliases,
     definition,
     index_differences,
-    live_alias,
     only_index,
 )
 from lockstep.console.errors import UserError

@@ -9,7 +9,11 @@ import msgspec
 from functions.search_images.search import SearchResult
 from lockstep.console.errors import UserError
 from lockstep.producing.sources import BadLine
-from lockstep.stack.system import System
+from lockstep.stack.clients import Clients
+from lockstep.stack.use_cases.audit import audit
+from lockstep.stack.use_cases.consumers import wait
+from lockstep.stack.use_cases.put import put
+from lockstep.stack.use_cases.search import search
 from shared.event import Event
 
 # Both words lack a letter; the Thames at Richmond Hill is in the data.
@@ -57,32 +61,34 @@ class Steps:
         self._tell(name, self.seconds[name], " ".join(said))
 
 
-def run(system: System, events: Iterable[Event | BadLine], steps: Steps) -> Demo:
+def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> Demo:
     """Put these events, wait for both consumers, audit, search.
 
     Raises:
         DemoError: a line is no event, or the consumers do not catch up.
     """
     with steps.step("put") as said:
-        put = system.put(_only_events(events), on_progress=lambda _: None)
-        said.append(f"{put.put:,} events onto the stream")
+        report = put(clients, _only_events(events))
+        said.append(f"{report.put:,} events onto the stream")
     with steps.step("catch_up") as said:
-        status = system.wait(CATCH_UP_SECONDS)
+        status = wait(clients, CATCH_UP_SECONDS)
         if not status.caught_up:
             message = f"the consumers did not catch up within {CATCH_UP_SECONDS:.0f} s"
             raise DemoError(message)
         said.append(f"both stores have read it all; in quarantine: {status.quarantined_records:,}")
     with steps.step("audit") as said:
-        audit = system.audit(lambda _store, _count: None)
-        said.append(f"{audit.table:,} in the table, {audit.index:,} in the index: {audit.result}")
+        compared = audit(clients, lambda _store, _count: None)
+        said.append(
+            f"{compared.table:,} in the table, {compared.index:,} in the index: {compared.result}"
+        )
     with steps.step("search") as said:
-        found = system.search(QUERY)
+        found = search(clients, QUERY)
         said.append(f"{QUERY!r}: {found.total:,} found")
     return Demo(
-        put=put.put,
-        table=audit.table,
-        index=audit.index,
-        audit=audit.result,
+        put=report.put,
+        table=compared.table,
+        index=compared.index,
+        audit=compared.result,
         search=found,
         seconds=steps.seconds,
     )

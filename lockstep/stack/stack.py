@@ -6,9 +6,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import ClientError
 
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from lockstep.console.errors import UserError
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
     """
     try:
         (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
+    except cloudformation.exceptions.ClientError as error:
         message = f"no stack {name!r} in {region}: {error.response['Error']['Message']}"
         raise StackNotFoundError(message) from error
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}

@@ -56,7 +56,7 @@ class Status(msgspec.Struct, frozen=True):
     caught_up: bool
 
 
-def status(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterable[str]) -> Status:
+def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterable[str]) -> Status:
     """What is known of a stack, as one answer; `quarantined` are the keys of what is set aside."""
     # A key is the consumer's name and then the record's place (shared/quarantine.py).
     places = [key.removeprefix(PREFIX).partition("/")[2] for key in quarantined]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lockstep.stream.answers import answering
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
@@ -15,7 +16,6 @@ from lockstep.stream.stream import (
     ShardNotFoundError,
     StreamRecord,
     TrimHorizon,
-    answering,
 )
 
 if TYPE_CHECKING:  # stubs, which only a contributor has

@@ -1,12 +1,9 @@
 """A stream of shards: what its readers have in common, for Kinesis and for a table's stream."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 
 class StreamRecord(msgspec.Struct, frozen=True, gc=False):
@@ -108,18 +105,3 @@ class Stream(Protocol):
     def reader(self, shard_id: str, position: Position) -> ShardReader:
         """A reader that starts there; asks nothing of the stream before its first `read`."""
         ...
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """What keeps the stream from answering in full, as a StreamUnavailableError.
-
-    An answer that lacks what it always has was cut off: botocore makes an empty one of a server
-    that died while it answered. It must not pass for the end of a shard.
-    """
-    try:
-        yield
-    except (BotoCoreError, ClientError, ResponseParserError) as error:
-        raise StreamUnavailableError(str(error)) from error
-    except KeyError as error:
-        raise StreamUnavailableError(f"the answer was cut off: it has no {error}") from error

@@ -10,6 +10,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from lockstep.console.errors import UserError
+from lockstep.stream.answers import answering
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
@@ -19,7 +20,6 @@ from lockstep.stream.stream import (
     Records,
     ShardNotFoundError,
     StreamRecord,
-    answering,
 )
 
 if TYPE_CHECKING:

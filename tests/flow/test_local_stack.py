@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from functions.search_images.search import search
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from lockstep.local.prepare import REFRESH_INTERVAL
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local

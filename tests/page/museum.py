@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from functions.search_images.api import Api, Stores
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_es.index import ensure_index, live_alias
+from functions.write_to_es.aliases import live_alias
+from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned

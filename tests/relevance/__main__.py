@@ -6,7 +6,7 @@ import sys
 from opensearchpy import OpenSearch
 
 from functions.search_images.search import search
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from tests.engines import engines_for_tests
 from tests.relevance.figures import accept, accepted_figures, measure, missed, table, wrong
 from tests.relevance.index import indexed

@@ -6,7 +6,7 @@ import pytest
 from opensearchpy import OpenSearch
 
 from functions.search_images.search import search
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from tests.relevance.figures import (
     Figures,
     Measured,

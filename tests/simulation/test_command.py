@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lockstep.cli import main
-from lockstep.simulation import command
+from lockstep.commands import simulate as command
 from lockstep.simulation.faults import FAULTS
 from lockstep.simulation.run import Report, simulate
 from lockstep.simulation.source import source

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from lockstep.audit.audit import Time, audit
+from lockstep.stack.use_cases.stores import scanner, searcher
 from lockstep.stores import readers
 from lockstep.stores.readers import IndexEntries, Pace, TableEntries
 from tests.contract.redrive.conftest import Stage
@@ -35,10 +36,10 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
 
     def differences(**how: Any) -> dict[str, int]:
         pace = how.pop("pace", None)
-        scanner, searcher = how.pop("decoders", (None, None))
+        scans, searches = how.pop("decoders", (None, None))
         found = audit(
-            TableEntries(table, hand.table, scanner=scanner, pace=pace, **how),
-            IndexEntries(index, hand.index, searcher=searcher, **how),
+            TableEntries(table, hand.table, scanner=scans, pace=pace, **how),
+            IndexEntries(index, hand.index, searcher=searches, **how),
             quarantined_images=list,
             time=Time(time.time, time.monotonic, lambda _: None),
         )
@@ -46,7 +47,7 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
         return found.differences
 
     assert differences() == expected
-    decoders = stage.clients.scanner, stage.clients.searcher
+    decoders = scanner(stage.clients), searcher(stage.clients)
     assert differences(decoders=decoders) == expected
     assert differences(decoders=decoders, whole=True) == expected
     since = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)

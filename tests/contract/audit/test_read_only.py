@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.template import translated
+from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local, write_local
-from lockstep.stack.system import System
+from lockstep.stack.use_cases.audit import sizes
 from shared.change import Change
 from shared.quarantine import BucketQuarantine, QuarantinedRecord
 from tests.contract.gate import Call, Gate, allowed
@@ -83,7 +84,7 @@ def test_an_audit_needs_no_other_right_than_its_policys_and_each_of_them(
     assert differences("--sample", "1000") == expected
     shown = stage.lockstep("audit", "--repair")
     assert "2 images would be written" in shown.stdout
-    assert System(read_local(stage.state)).sizes() == {"table": 150, "index": 149}
+    assert sizes(Clients(read_local(stage.state))) == {"table": 150, "index": 149}
     refresh = Call("es:ESHttpPost", f"{hand.index}/_refresh")
     assert gate.refused == {refresh}
     unused = set(gate.lets) - gate.used()

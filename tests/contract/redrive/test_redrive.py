@@ -126,7 +126,7 @@ def test_a_wrong_line_of_a_mending_file_is_named_and_costs_no_other(stage: Stage
     result = mend(stage, lines + msgspec.json.encode(good), "--apply")
     assert result.exit_code == 1
     assert "line 1: " in result.stderr
-    assert "line 2: nowhere: nothing of that id" in result.stderr
+    assert "line 2: nowhere: no quarantined record has this ID" in result.stderr
     stage.drain()
     assert stage.names("T1") == {"T1 at version 3"}
 

@@ -8,7 +8,7 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.search_images.search import Hit, search
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change
 from shared.outcome import Applied

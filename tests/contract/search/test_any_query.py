@@ -16,7 +16,7 @@ from functions.search_images.api import Api, Stores
 from functions.search_images.fields import BY_NAME
 from functions.search_images.search import Hit
 from functions.search_images.suggest import Suggestion
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from lockstep.local.gateway.event import event
 from lockstep.web.server import Request
 from tests.builders import change, image

@@ -15,7 +15,7 @@ from functions.search_images.api import Api, Stores
 from functions.search_images.openapi import document
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
 from lockstep.stack.clients import Clients

@@ -10,7 +10,7 @@ from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.filters import Filters
 from functions.search_images.search import Asked, Count, SearchResult, TooSlowError, page
 from functions.search_images.suggest import suggest
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from tests.builders import change, image
 from tests.contract.search.museum import Images
 

@@ -12,7 +12,7 @@ from opensearchpy.exceptions import NotFoundError
 
 from functions.search_images.ranking import MAX_TOKENS
 from functions.search_images.search import Hit, search
-from functions.write_to_es.index import live_alias
+from functions.write_to_es.aliases import live_alias
 from tests.builders import change, image
 from tests.contract.search.museum import RECORDS, Images
 

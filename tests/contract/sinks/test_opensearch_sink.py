@@ -10,9 +10,10 @@ import pytest
 from opensearchpy import OpenSearch, Urllib3HttpConnection
 from opensearchpy.exceptions import NotFoundError
 
+from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from functions.write_to_es.connect import connect
-from functions.write_to_es.index import definition, ensure_index, live_alias
+from functions.write_to_es.index import definition, ensure_index
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Put
 from shared.event import Image

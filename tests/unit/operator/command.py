@@ -1,5 +1,6 @@
 """`lockstep`, typed."""
 
+import click
 from click.testing import CliRunner, Result
 
 from lockstep.cli import main
@@ -7,6 +8,14 @@ from lockstep.cli import main
 
 def lockstep(*words: object, stdin: bytes = b"") -> Result:
     return CliRunner().invoke(main, list(map(str, words)), input=stdin)
+
+
+def commands_of(group: click.Group) -> dict[str, click.Command]:
+    """The commands of a group, by name, in the order of its help."""
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    assert None not in found.values()
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def assert_one_line(result: Result, *parts: str, code: int = 2) -> None:

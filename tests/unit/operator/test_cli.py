@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from functions.search_images.search import TooSlowError
-from lockstep.cli import main
+from lockstep.cli import COMMANDS, main
 from lockstep.commands.demo import scratch
 from lockstep.commands.endings import OneLine
 from lockstep.commands.search import search_command
@@ -21,7 +21,7 @@ from lockstep.local.processes import LocalStackError
 from lockstep.stack.stack import typed
 from shared.sink import MisconfiguredError
 from tests.builders import image_event
-from tests.unit.operator.command import assert_one_line, lockstep
+from tests.unit.operator.command import assert_one_line, commands_of, lockstep
 
 
 @pytest.mark.parametrize("command", [["status"], ["audit"], ["search", "x"], ["put", "-"]])
@@ -121,7 +121,7 @@ def test_bytes_in_a_text_that_are_no_utf_8_are_replaced_as_in_a_browser() -> Non
 
 @pytest.mark.parametrize("words", [["quarantine", "show", ""], ["redrive", "x", ""]])
 def test_an_empty_id_names_no_record(state: Path, words: list[str]) -> None:
-    assert_one_line(lockstep(*words, "--state", state), "an empty ID is none")
+    assert_one_line(lockstep(*words, "--state", state), "the ID must not be empty")
 
 
 @pytest.mark.parametrize("source", ["s3://", "s3:///key", "s3://a b/key"])
@@ -249,14 +249,45 @@ def test_the_environment_for_sam_is_json(state: Path) -> None:
 
 
 def test_what_every_command_is_for_fits_its_line_of_the_help() -> None:
-    groups = [group for group in (main, *main.commands.values()) if isinstance(group, click.Group)]
+    commands = commands_of(main)
+    groups = [group for group in (main, *commands.values()) if isinstance(group, click.Group)]
     for group in groups:
-        room = 80 - 2 - 6 - max(map(len, group.commands))  # as click lays it out
-        for name, command in group.commands.items():
-            assert not command.get_short_help_str(room).endswith("..."), name
+        found = commands_of(group)
+        room = 80 - 2 - 6 - max(map(len, found))  # as click lays it out
+        for name, command in found.items():
+            line = command.get_short_help_str(room)
+            assert not line.endswith("..."), name
+            if group is main:
+                assert COMMANDS[name][1].removesuffix(".") == line.removesuffix("."), name
 
 
 def test_every_command_explains_itself() -> None:
-    for name, command in main.commands.items():
+    for name, command in commands_of(main).items():
         assert command.help, name
         assert lockstep(name, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--help"], {"boto3", "botocore", "opensearchpy", "rich", "msgspec", "lockstep.stack"}),
+        (["status", "--help"], {"boto3", "botocore", "opensearchpy", "lockstep.audit"}),
+        (["status"], {"boto3", "botocore", "opensearchpy", "lockstep.audit"}),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(
+    tmp_path: Path, words: list[str], unwanted: set[str]
+) -> None:
+    script = """
+import sys
+from lockstep.__main__ import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, text=True)
+    loaded = set(done.stderr.split())
+    assert "click" in loaded
+    assert not unwanted & loaded

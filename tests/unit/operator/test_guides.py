@@ -10,6 +10,7 @@ import click
 import pytest
 
 from lockstep.cli import main
+from tests.unit.operator.command import commands_of
 
 ROOT = Path(__file__).parents[3]
 GUIDES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")]
@@ -33,8 +34,9 @@ def parse(words: list[str]) -> None:
     context = click.Context(group)
     while isinstance(group, click.Group):
         name, *words = words
-        assert name in group.commands, f"no command {name}"
-        group = group.commands[name]
+        commands = commands_of(group)
+        assert name in commands, f"no command {name}"
+        group = commands[name]
         context = click.Context(group, info_name=name, parent=context)
     with contextlib.suppress(click.BadOptionUsage):
         group.make_parser(context).parse_args(list(words))
@@ -47,4 +49,4 @@ def test_every_command_in_the_guides_is_one() -> None:
             parse(words)
         except (click.NoSuchOption, AssertionError) as error:
             pytest.fail(f"{guide}: lockstep {' '.join(words)}: {error}")
-    assert main.commands.keys() == {words[0] for _, words in found}
+    assert commands_of(main).keys() == {words[0] for _, words in found}

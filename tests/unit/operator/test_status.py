@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from lockstep.stack.stack import Endpoints, Stack
-from lockstep.stack.status import Behind, behind_table, deployed_consumers, status, wait_until
+from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -108,8 +108,8 @@ def test_a_tables_stream_that_does_not_answer_leaves_the_backlog_unknown() -> No
 
 def test_a_stack_has_caught_up_when_every_consumer_has() -> None:
     done, late = Behind(0, 0, caught_up=True), Behind(3, 9, caught_up=False)
-    assert status(STACK, {"a": done, "b": done}, []).caught_up
-    assert not status(STACK, {"a": done, "b": late}, []).caught_up
+    assert status_of(STACK, {"a": done, "b": done}, []).caught_up
+    assert not status_of(STACK, {"a": done, "b": late}, []).caught_up
 
 
 def test_waiting_looks_until_it_is_done() -> None:
@@ -143,5 +143,5 @@ def test_a_record_that_both_consumers_set_aside_counts_once() -> None:
     places = ("images/shardId-0/1.json", "images/shardId-0/2.json")
     keys = [f"quarantine/write_to_dynamodb/{place}" for place in places]
     keys.append(f"quarantine/write_to_es/{places[0]}")
-    found = status(STACK, {}, keys)
+    found = status_of(STACK, {}, keys)
     assert (found.quarantined, found.quarantined_records) == (3, 2)

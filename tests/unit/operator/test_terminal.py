@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from lockstep.console.terminal import highlighted, print_json, print_table, printable
+from lockstep.console.terminal import highlighted, print_json, print_table
+from lockstep.console.text import printable
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The door of the simulation: `lockstep simulate`."""
+"""`lockstep simulate`: the rules on random histories with faults."""
 
 import datetime as dt
 import os
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from lockstep.console.terminal import answers, notes, print_json, print_table, printable
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.simulation import record
 from lockstep.simulation.faults import FLOORS_PER_THOUSAND
 from lockstep.simulation.run import Report, simulate
@@ -37,7 +38,7 @@ from lockstep.simulation.source import Commit, source
 def simulate_command(
     seed: int | None, histories: int, processes: int | None, kept: Path | None, *, as_json: bool
 ) -> None:
-    """Try the rules on random histories full of faults.
+    """Test the rules on random histories with faults.
 
     Nothing may be lost or go backwards. The real rules, sinks, producer and event source mapping,
     over stores in memory, in virtual time. Needs no stack. Exit code 1: something broke, which its

@@ -1,0 +1,6 @@
+"""The names of the index's aliases."""
+
+
+def live_alias(alias: str) -> str:
+    """The alias for reading, given the one for writing."""
+    return f"{alias}-live"

@@ -1,0 +1,49 @@
+"""The options that the commands about the quarantine share, and how they find its cases."""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO, get_args
+
+import click
+
+from lockstep.commands.options import since_option
+from lockstep.console.terminal import notes
+from lockstep.producing.sources import lines
+from lockstep.quarantine.cases import Found, Wanted
+from lockstep.stack.use_cases.quarantine import NO_ID, Quarantine
+from shared.event import Reason
+
+
+def no_empty_id[T: str | tuple[str, ...]](_: click.Context, __: click.Parameter, given: T) -> T:
+    """Refuse an empty ID, as an empty shell variable gives: every ID starts with it."""
+    if "" in (given if isinstance(given, tuple) else (given,)):
+        raise click.BadParameter(NO_ID)
+    return given
+
+
+def wanted_options[F: Callable[..., Any]](command: F) -> F:
+    """`--reason`, `--image` and `--since`, as `Wanted` has them."""
+    reasons = click.Choice([*get_args(Reason), "given_up"])
+    reason = click.option("--reason", type=reasons, help="Only records with this reason.")
+    image = click.option("--image", metavar="ID", help="Only records of this image.")
+    since = since_option("Only records quarantined since TIME: 7d, 12h, or a time (UTC).")
+    return reason(image(since(command)))
+
+
+pointers_option = click.option(
+    "--pointers",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Also read the records that these failure documents from SQS or SNS (NDJSON) name.",
+)
+age_option = click.option(
+    "--quarantine-days",
+    type=click.IntRange(1, 3650),
+    metavar="DAYS",
+    help="Redrive records up to this age, in place of the stack's QuarantineDays.",
+)
+
+
+def find(quarantine: Quarantine, wanted: Wanted, pointers: BinaryIO | None = None) -> Found:
+    """The cases in quarantine, with a line on the terminal while they are read."""
+    with notes.status("reading the quarantine"):
+        return quarantine.find(wanted, () if pointers is None else lines(pointers))

@@ -1,0 +1,1 @@
+"""What a command does with a stack: each use case, built from the stack's clients."""

@@ -1,0 +1,131 @@
+"""The audit of a stack, its repair, and the purge of expired tombstones."""
+
+import datetime as dt
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_es.sink import ImageIndex
+from lockstep import quarantine
+from lockstep.audit.audit import WATERMARK, Audit, Found, Sample, Time
+from lockstep.audit.audit import audit as compare
+from lockstep.audit.sample import CONFIDENCE, at_most
+from lockstep.repair.purge import Purged
+from lockstep.repair.purge import purge as purge_tombstones
+from lockstep.repair.repair import Repair
+from lockstep.stack.clients import Clients
+from lockstep.stack.use_cases.consumers import settled_until
+from lockstep.stack.use_cases.horizon import horizon
+from lockstep.stack.use_cases.stores import NO_LIMIT, index_entries, table_entries
+from lockstep.stores.corrections import Corrections
+from lockstep.stores.readers import IndexEntries, TableEntries
+
+CLOCK = Time(now=time.time, elapsed=time.monotonic, sleep=time.sleep)
+
+
+class AuditOptions(msgspec.Struct, frozen=True):
+    """How to audit.
+
+    `values`: every field, not only version and digest. `since`: leave out what arrived before.
+    `rate`: read units a second, at most. `within`: seconds, at most. `watermark`: see `audit`.
+    """
+
+    values: bool = False
+    since: dt.datetime | None = None
+    rate: float | None = None
+    within: float = math.inf
+    watermark: float = WATERMARK
+
+
+def audit(
+    clients: Clients,
+    progress: Callable[[str, int], None],
+    on_difference: Callable[[Found], None] = lambda _: None,
+    options: AuditOptions = AuditOptions(),  # noqa: B008 - frozen
+) -> Audit:
+    """Compare the two stores; see `lockstep.audit.audit.audit`."""
+    stores = _stores(clients, options)
+    return _audit(clients, options, stores, progress=progress, on_difference=on_difference)
+
+
+def sample(
+    clients: Clients,
+    count: int,
+    on_difference: Callable[[Found], None] = lambda _: None,
+    options: AuditOptions = AuditOptions(),  # noqa: B008 - frozen
+) -> Audit:
+    """Compare `count` images of each store, chosen at random."""
+    stores = _stores(clients, options)
+    drawn = [set(store.some(count, random.random)) for store in stores]
+    differing: set[str] = set()
+
+    def on_each(found: Found) -> None:
+        differing.add(found.image_id)
+        on_difference(found)
+
+    images = sorted(set().union(*drawn))
+    found = _audit(clients, options, stores, on_difference=on_each, only=images)
+    looked_at = [(len(ids), len(ids & differing)) for ids in drawn]
+    bound = at_most(looked_at)
+    return msgspec.structs.replace(found, sample=Sample(len(images), CONFIDENCE, bound))
+
+
+def sizes(clients: Clients) -> Mapping[str, int]:
+    """The approximate number of entries of each store."""
+    return {"table": table_entries(clients).about(), "index": index_entries(clients).about()}
+
+
+def repair(clients: Clients) -> Repair:
+    """What repairs the differences that an audit found; see `Repair`."""
+    stack = clients.stack
+    return Repair(
+        table_entries(clients),
+        index_entries(clients),
+        table_sink=ImageTable(clients.dynamodb, stack.table, longest_request=NO_LIMIT),
+        index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
+        corrections=Corrections(clients.opensearch, stack.index),
+        time=CLOCK,
+        horizon=horizon(clients),
+    )
+
+
+def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) -> Purged:
+    """Remove expired tombstones from the index; see `lockstep.repair.purge.purge`."""
+    return purge_tombstones(
+        index_entries(clients),
+        table_entries(clients),
+        Corrections(clients.opensearch, clients.stack.index),
+        now=time.time(),
+        apply=apply,
+        on_progress=on_progress,
+    )
+
+
+def _stores(clients: Clients, options: AuditOptions) -> tuple[TableEntries, IndexEntries]:
+    values, since = options.values, options.since
+    return (
+        table_entries(clients, values=values, since=since, rate=options.rate),
+        index_entries(clients, values=values, since=since),
+    )
+
+
+def _audit(
+    clients: Clients,
+    options: AuditOptions,
+    stores: tuple[TableEntries, IndexEntries],
+    **more: Any,
+) -> Audit:
+    return compare(
+        *stores,
+        quarantined_images=lambda: quarantine.images(clients.s3, clients.stack.bucket),
+        time=CLOCK,
+        settled=lambda: settled_until(clients, options.watermark),
+        watermark=options.watermark,
+        budget=options.within,
+        **more,
+    )

@@ -1,0 +1,94 @@
+"""How far a stack's consumers are: status, waiting, and what they have processed for sure."""
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lockstep import quarantine
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import read_local
+from lockstep.stack.status import (
+    Behind,
+    Status,
+    deployed_consumers,
+    local_consumers,
+    status_of,
+    wait_until,
+)
+from lockstep.stream.backlog import UnknownBacklogError
+from lockstep.stream.checkpoints import CheckpointsError
+from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
+
+# CloudWatch shows the iterator age of a minute after the minute has ended.
+METRIC_SECONDS = 120.0
+
+
+def status(clients: Clients) -> Status:
+    """How far each consumer is behind, at this moment."""
+    return _status(clients, consumers(clients))
+
+
+def wait(clients: Clients, seconds: float) -> Status:
+    """The status when both consumers have caught up, or after so many seconds.
+
+    When they have caught up, a search finds everything that was put before.
+    """
+    seen = wait_until(
+        lambda: consumers(clients),
+        lambda found: all(consumer.caught_up for consumer in found.values()),
+        seconds=seconds,
+        every=10 if clients.stack.state is None else 0.2,
+        elapsed=time.monotonic,
+        sleep=time.sleep,
+    )
+    found = _status(clients, seen)
+    if found.caught_up:
+        clients.opensearch.indices.refresh(index=clients.stack.index)
+    return found
+
+
+def settled_until(clients: Clients, watermark: float) -> float:
+    """The time, in seconds since 1970, up to which both consumers have processed all arrivals.
+
+    Where the backlog is unknown, it is the time `watermark` seconds ago.
+    """
+    now = time.time()
+    try:
+        behind = [consumer.behind_ms for consumer in consumers(clients).values()]
+    except (UnknownBacklogError, CheckpointsError):
+        return now - watermark
+    ages = [milliseconds / 1000 for milliseconds in behind if milliseconds is not None]
+    if len(ages) < len(behind):
+        return now - watermark
+    # A record as old as the oldest unprocessed one may be unprocessed, too; a metric is late.
+    slack = 0.001 if clients.stack.state is not None else METRIC_SECONDS
+    return now - max(ages) - slack
+
+
+def consumers(clients: Clients) -> Mapping[str, Behind]:
+    """How far each consumer is behind.
+
+    Raises:
+        UnknownBacklogError: it cannot be determined now.
+        CheckpointsError: the local stack's checkpoints cannot be read.
+    """
+    stack = clients.stack
+    if stack.state is None:
+        now = dt.datetime.now(dt.UTC)
+        return deployed_consumers(clients.cloudwatch, stack.functions, now=now)
+    state = Path(stack.state)
+    read_local(state)  # a stack that has stopped meanwhile will never catch up
+    table = None
+    if stack.index_from != "Kinesis":
+        try:
+            arn = latest_stream(clients.dynamodb, stack.table)
+        except NoTableStreamError as error:
+            raise UnknownBacklogError(str(error)) from error
+        table = TableStream(clients.dynamodbstreams, arn)
+    return local_consumers(state, stack, now=time.time(), table=table)
+
+
+def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
+    keys = quarantine.keys(clients.s3, clients.stack.bucket)
+    return status_of(clients.stack, seen, keys)

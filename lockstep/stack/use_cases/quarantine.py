@@ -1,0 +1,131 @@
+"""The quarantine of a stack: finding, reading and redriving what it holds."""
+
+import datetime as dt
+import time
+from collections.abc import Iterable
+
+from functions.write_to_es.sink import ImageIndex
+from lockstep.console.errors import UserError
+from lockstep.quarantine.bucket import BucketObjects
+from lockstep.quarantine.cases import Case, Found, Wanted, find
+from lockstep.quarantine.given_up import Fetched, fetch
+from lockstep.quarantine.held import NotOursError, read_record
+from lockstep.quarantine.redrive import Index, Redrive, Time
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import CONSUMERS
+from lockstep.stack.use_cases.horizon import horizon
+from lockstep.stack.use_cases.put import put
+from lockstep.stack.use_cases.stores import NO_LIMIT
+from lockstep.stores.contents import Stores, index_lookup, table_lookup
+from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.stream import StreamUnavailableError
+from shared.quarantine import QuarantinedRecord
+
+NO_ID = "the ID must not be empty: see `lockstep quarantine list`"
+
+
+class CaseError(UserError):
+    """A case cannot be found or read; the message says why."""
+
+
+class Quarantine:
+    """A stack's quarantine, and what a redrive needs of the stack's stores and stream."""
+
+    def __init__(self, clients: Clients, quarantine_days: int | None) -> None:
+        """Connect.
+
+        Args:
+            clients: the stack's.
+            quarantine_days: the age up to which records are redriven, if not the stack's own.
+        """
+        stack = clients.stack
+        self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
+        self.objects = BucketObjects(clients.s3, stack.bucket)
+        self.stores = Stores(
+            table_lookup(clients.dynamodb, stack.table, time.time),
+            index_lookup(clients.opensearch, stack.index, time.time),
+        )
+        self._clients = clients
+        self._consumers = {name: stack.functions.get(name, name) for name in CONSUMERS}
+        self.redrive = Redrive(
+            self.objects,
+            lambda events: put(clients, events),
+            self._consumers,
+            time=Time(time.time, time.monotonic, time.sleep),
+            quarantine_age=self.age,
+            index=Index(
+                sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
+                horizon=lambda: horizon(clients),
+                fed_from_table=stack.index_from != "Kinesis",
+                changes_stream=stack.changes_stream,
+            ),
+        )
+
+    def find(self, wanted: Wanted, pointers: Iterable[bytes] = ()) -> Found:
+        """The cases in quarantine now.
+
+        Args:
+            wanted: which ones.
+            pointers: failure documents from SQS or SNS, one a line, whose records are read from
+                the stream.
+
+        Raises:
+            CaseError: the stream does not answer.
+        """
+        stack = self._clients.stack
+        try:
+            return find(
+                self.objects,
+                self._consumers,
+                now=dt.datetime.now(dt.UTC),
+                quarantine_age=self.age,
+                pointers=pointers,
+                fetch=self._fetch,
+                wanted=wanted,
+                changes_stream=stack.changes_stream,
+            )
+        except StreamUnavailableError as error:
+            raise CaseError(f"stream {stack.stream}: {error}") from error
+
+    def one(self, case_id: str, found: Found) -> Case:
+        """The only case whose ID starts with `case_id`.
+
+        Raises:
+            CaseError: there is none, or more than one.
+        """
+        if not case_id:
+            raise CaseError(NO_ID)
+        cases = [case for case in found.cases if case.id.startswith(case_id)]
+        if len(cases) == 1:
+            return cases[0]
+        if cases:
+            raise CaseError(f"{case_id}: {len(cases)} IDs start with this: add more characters")
+        raise CaseError(
+            f"{case_id}: no quarantined record has this ID: see `lockstep quarantine list`"
+        )
+
+    def record(self, case: Case, found: Found) -> QuarantinedRecord:
+        """A case's record with its whole payload.
+
+        Raises:
+            CaseError: another redrive has moved it, or its object is not a quarantined record.
+        """
+        for key in case.keys:
+            if key in found.fetched:
+                return found.fetched[key]
+            body = self.objects.read(key)
+            if body is not None:
+                try:
+                    return read_record(body)
+                except NotOursError as error:
+                    raise CaseError(f"{key}: {error}") from error
+        for document in case.documents:
+            for held in self.redrive.records_of(document):
+                if held.key in case.keys:
+                    return held
+        raise CaseError(f"{case.id}: another redrive has settled it just now")
+
+    def _fetch(self, line: bytes) -> Fetched:
+        stack = self._clients.stack
+        stream = KinesisStream(self._clients.kinesis, stack.stream)
+        return fetch(line, self._consumers, stack.stream, stream.reader, time.sleep)

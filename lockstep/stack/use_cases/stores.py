@@ -1,0 +1,74 @@
+"""The readers of a stack's two stores, and their clients that decode pages fast."""
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING
+
+from opensearchpy import OpenSearch
+from opensearchpy.serializer import Deserializer
+
+from lockstep.stack.clients import Clients
+from lockstep.stores.pages import SearchPages, decode_scan
+from lockstep.stores.readers import IndexEntries, Pace, TableEntries
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+# How long a request may take matters where an invocation ends; an operator's command waits.
+NO_LIMIT = 0.0
+
+
+def table_entries(
+    clients: Clients,
+    *,
+    values: bool = False,
+    since: dt.datetime | None = None,
+    rate: float | None = None,
+) -> TableEntries:
+    """The reader of the table.
+
+    Args:
+        clients: the stack's.
+        values: read every field, not only version and digest.
+        since: leave out what arrived before.
+        rate: read units a second, at most.
+    """
+    return TableEntries(
+        clients.dynamodb,
+        clients.stack.table,
+        scanner=scanner(clients),
+        whole=values,
+        since=since,
+        pace=pace(rate),
+    )
+
+
+def index_entries(
+    clients: Clients, *, values: bool = False, since: dt.datetime | None = None
+) -> IndexEntries:
+    """The reader of the index; arguments as for `table_entries`."""
+    return IndexEntries(
+        clients.opensearch,
+        clients.stack.index,
+        searcher=searcher(clients),
+        whole=values,
+        since=since,
+    )
+
+
+def scanner(clients: Clients) -> "DynamoDBClient":
+    """A client of the table whose scans are decoded by `decode_scan`."""
+    client = clients.new_dynamodb()
+    client.meta.events.register("before-parse.dynamodb.Scan", decode_scan)
+    return client
+
+
+def searcher(clients: Clients) -> OpenSearch:
+    """A client of the index whose answers are decoded by `SearchPages`."""
+    pages = SearchPages()
+    return clients.new_opensearch(Deserializer({pages.mimetype: pages}, pages.mimetype))
+
+
+def pace(rate: float | None) -> Pace | None:
+    """A limit of the table's read units a second; None: no limit."""
+    return None if rate is None else Pace(rate, time.monotonic, time.sleep)
