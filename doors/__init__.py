@@ -1,1 +1,1 @@
-"""What doors share: how a client is made that more than one function needs."""
+"""What the handlers of several functions share: clients, quarantine, and the batch skeleton."""

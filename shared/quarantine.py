@@ -1,8 +1,7 @@
 """The quarantine: where what can never be applied lies, whole, with its reason and position."""
 
 import base64
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -91,53 +90,3 @@ class Quarantine(Protocol):
             QuarantineError: it is not.
         """
         ...
-
-
-def expecting_nothing(params: Mapping[str, Any], **_: object) -> None:
-    """For an S3 client, last at its event `before-call.s3`: no `Expect: 100-continue`.
-
-    Where a connection ends within that answer botocore reads on for ever, under no timeout; a
-    record is too small to be worth the question.
-    """
-    params["headers"].pop("Expect", None)
-
-
-class BucketQuarantine:
-    """The quarantine in an S3 bucket.
-
-    `put_object` is an S3 client's method; `longest_put`, in seconds, follows from that client's
-    timeouts and retries.
-    """
-
-    def __init__(
-        self, put_object: Callable[..., Mapping[str, Any]], bucket: str, *, longest_put: float
-    ) -> None:
-        self._put_object = put_object
-        self._bucket = bucket
-        self.longest_put = longest_put
-
-    def put(self, record: QuarantinedRecord) -> None:
-        """Keep the record unless it is kept already.
-
-        Raises:
-            QuarantineError: whatever the client raised, the record is not known to be durable.
-        """
-        try:
-            answer = self._put_object(
-                Bucket=self._bucket,
-                Key=record.key,
-                Body=msgspec.json.encode(record),
-                ContentType="application/json",
-                IfNoneMatch="*",
-            )
-        except Exception as error:
-            # Of a lost connection botocore says that its response is None.
-            refusal = getattr(error, "response", None) or {}
-            if refusal.get("Error", {}).get("Code") == "PreconditionFailed":
-                return
-            message = f"s3://{self._bucket}/{record.key}: {error}"
-            raise QuarantineError(message) from error
-        # botocore takes an answer that was cut off for an empty success.
-        if "ETag" not in answer:
-            message = f"s3://{self._bucket}/{record.key}: an answer without ETag"
-            raise QuarantineError(message)

@@ -1,29 +1,19 @@
-"""The door of the system of record: environment and clients in, batch response out."""
+"""The Lambda handler that writes the image stream to the system of record."""
 
-import datetime as dt
 import os
-import random
-import time
 from functools import cache
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from doors.stream import consume
 from functions.write_to_dynamodb.sink import ImageTable
-from shared.deliver import BatchResponse, Clock, deliver
-from shared.quarantine import BucketQuarantine, expecting_nothing
-from shared.report import report
-from shared.sink import MisconfiguredError
+from shared.deliver import BatchResponse
 
-logger = Logger()
-metrics = Metrics()
-
-# Short, so that one slow answer leaves time for others; `deliver` does the retrying.
+# Short timeouts and no retries: `deliver` retries, and one slow answer must leave time for others.
 CONNECT_SECONDS, READ_SECONDS = 1, 4
-S3_ATTEMPTS = 2
 
 
 @cache
@@ -40,44 +30,6 @@ def table() -> ImageTable:
     return ImageTable(client, os.environ["TABLE_NAME"], longest_request=seconds)
 
 
-@cache
-def quarantine() -> BucketQuarantine:
-    """The quarantine that the environment names."""
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": S3_ATTEMPTS},
-    )
-    client = boto3.client("s3", config=config)
-    client.meta.events.register_last("before-call.s3", expecting_nothing)
-    return BucketQuarantine(
-        client.put_object,
-        os.environ["QUARANTINE_BUCKET"],
-        longest_put=S3_ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1,
-    )
-
-
-@metrics.log_metrics
-@logger.inject_lambda_context
 def handle(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
-    """Bring one batch of the stream into the table."""
-    clock = Clock(
-        remaining=lambda: context.get_remaining_time_in_millis() / 1000,
-        now=time.time,
-        sleep=time.sleep,
-        chance=random.random,
-    )
-    try:
-        delivery = deliver(
-            event["Records"],
-            to=table(),
-            quarantine=quarantine(),
-            function="write_to_dynamodb",
-            horizon=dt.timedelta(days=int(os.environ["HORIZON_DAYS"])),
-            clock=clock,
-        )
-    except MisconfiguredError:
-        logger.exception("misconfigured: nothing of this batch is acknowledged")
-        raise
-    report(delivery, log=logger, metric=metrics.add_metric)
-    return delivery.response()
+    """Write one batch of the image stream to the table."""
+    return consume(event, context, sink=table, function="write_to_dynamodb")

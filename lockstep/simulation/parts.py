@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from opensearchpy import OpenSearch
 
+from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.mapping.core import Shard, startable
@@ -17,7 +18,6 @@ from lockstep.quarantine.redrive import Redrive
 from lockstep.stores.corrections import Corrections, Removal
 from shared.deliver import Delivery, deliver
 from shared.event import Event
-from shared.quarantine import BucketQuarantine
 from shared.sink import Sink
 
 if TYPE_CHECKING:

@@ -59,11 +59,11 @@ class Clients:
     @cached_property
     def s3(self) -> "S3Client":
         """The client of the quarantine's bucket."""
-        from shared.quarantine import expecting_nothing
+        from doors.quarantine import disable_expect_header
 
         endpoint = self.stack.endpoints.s3
         client = self.session.client("s3", endpoint_url=endpoint, config=_config())
-        client.meta.events.register_last("before-call.s3", expecting_nothing)
+        disable_expect_header(client)
         return client
 
     @cached_property

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, Time, audit
@@ -19,7 +20,6 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.readers import IndexEntries, TableEntries
 from lockstep.stream.kinesis import KinesisStream
-from shared.quarantine import BucketQuarantine
 from tests.flow.scenario import Consumer, Happening, Name, Troubled, run
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from doors.quarantine import BucketQuarantine
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import TABLE_STREAM
@@ -30,7 +31,7 @@ from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import Stream, StreamRecord, TrimHorizon
 from lockstep.stream.table import TableStream, latest_stream
 from shared.item import KEY
-from shared.quarantine import BucketQuarantine, quarantined
+from shared.quarantine import quarantined
 from tests.builders import HORIZON, change, image, image_event
 from tests.flow.conftest import World
 from tests.flow.scenario import Consumer, Put, Replayed, Troubled

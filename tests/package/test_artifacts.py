@@ -28,22 +28,15 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("function", "folder"), FOLDERS.items())
-def test_an_artifact_holds_its_function_and_the_shared_rules_as_they_are_here(
+def test_an_artifact_holds_its_function_and_all_that_functions_share_unchanged(
     built: Path, function: str, folder: str
 ) -> None:
     ours = _files(ROOT / "functions" / folder)
-    rules = _files(ROOT / "shared")
-    del rules["pyproject.toml"]
     assert _files(built / function / "functions" / folder) == ours
-    assert _files(built / function / "shared") == rules
-
-
-@pytest.mark.parametrize("function", ["WriteToEs", "IndexOnDeployment", "SearchImages"])
-def test_what_doors_share_is_in_the_artifacts_that_need_it(built: Path, function: str) -> None:
-    ours = _files(ROOT / "doors")
-    del ours["pyproject.toml"]
-    assert _files(built / function / "doors") == ours
-    assert not (built / "WriteToDynamodb" / "doors").exists()
+    for package in ("doors", "shared"):
+        files = _files(ROOT / package)
+        del files["pyproject.toml"]
+        assert _files(built / function / package) == files
 
 
 @pytest.mark.parametrize(("function", "folder"), FOLDERS.items())

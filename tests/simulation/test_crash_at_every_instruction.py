@@ -1,21 +1,22 @@
 """A batch crashed at every bytecode instruction of both handlers, and brought again whole.
 
-The handlers are the real doors' code with all that is behind it; only what a door fetches from
-outside (clients, environment, time, log) is given. A crash is an exception that nothing catches,
-after which no request leaves the process any more.
+The handlers are the real code; only what they fetch from outside (clients, environment, time, log)
+is replaced. A crash is an exception that nothing catches; after it no request leaves the process.
 """
 
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from types import CodeType, FunctionType, ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import opensearchpy
 import pytest
 
+import doors.quarantine
+import doors.stream
 import functions.write_to_dynamodb.handler
 import functions.write_to_dynamodb.sink
 import functions.write_to_es.bulk
@@ -30,7 +31,6 @@ import shared.fold
 import shared.item
 import shared.quarantine
 import shared.record
-import shared.report
 import shared.sink
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.line import NoAnswerError, Spoilt
@@ -52,6 +52,7 @@ from shared.outcome import Outcome
 from shared.sink import Sink
 from tests.builders import image, image_event, kinesis_records
 from tests.simulation.instructions import ProcessGoneError, code_of, watched
+from tests.simulation.rewired import rewired
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 type Records = Sequence[Mapping[str, Any]]
 
 RULES = (
+    doors.quarantine,
+    doors.stream,
     shared.change,
     shared.deliver,
     shared.envelope,
@@ -66,7 +69,6 @@ RULES = (
     shared.fold,
     shared.quarantine,
     shared.record,
-    shared.report,
     shared.sink,
 )
 UPDATED, DELETED = "image.updated", "image.deleted"
@@ -101,8 +103,8 @@ def refused(name: str) -> Records:
 
 
 # Of the delivery every function is to be crashed in, but for protocols, names of types, and what
-# is for the client that the door makes.
-DELIVERY = (shared.deliver, shared.fold, shared.quarantine, shared.record)
+# is for the client that the handler makes.
+DELIVERY = (doors.quarantine, shared.deliver, shared.fold, shared.quarantine, shared.record)
 NEVER_RUN = {
     "Quarantine.put",
     "Quarantine.longest_put",
@@ -113,7 +115,8 @@ NEVER_RUN = {
     "Holds",
     "SetAsideReason",
     "Verb",
-    "expecting_nothing",
+    "_drop_expect_header",
+    "disable_expect_header",
 }
 
 
@@ -146,9 +149,9 @@ class Line:
 
 
 class Stage:
-    """One door, with the store and the quarantine behind it, which outlive any process."""
+    """One handler, with the store and the quarantine behind it, which outlive any process."""
 
-    door: ModuleType
+    handler: ModuleType
     its_sink: ModuleType
     beside: Sequence[ModuleType]
     client: str
@@ -172,18 +175,23 @@ class Stage:
     def invoke(self, records: Records) -> BatchResponse:
         """Run the handler in a fresh process: no object is left of any earlier one."""
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
-        given = {
-            self.client: lambda: sink,
-            "quarantine": lambda: quarantine,
+        environment = SimpleNamespace(environ={"HORIZON_DAYS": "30"})
+        silent = {
             "logger": SimpleNamespace(warning=lambda *_, **__: None),
             "metrics": SimpleNamespace(add_metric=lambda *_: None),
-            "os": SimpleNamespace(environ={"HORIZON_DAYS": "30"}),
+        }
+        given = silent | {
+            "quarantine": lambda: quarantine,
+            "os": environment,
             "random": SimpleNamespace(random=lambda: 0.5),
             "time": SimpleNamespace(time=lambda: 1_795_248_001.0, sleep=lambda _: None),
+            "report": rewired(doors.stream.report, **silent),
         }
-        code = inspect.unwrap(self.door.handle).__code__
-        handle = FunctionType(code, vars(self.door) | given)
-        context = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
+        consume = rewired(inspect.unwrap(doors.stream.consume), **given)
+        handle = rewired(
+            self.handler.handle, consume=consume, os=environment, **{self.client: lambda: sink}
+        )
+        context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
         response: BatchResponse = handle({"Records": records}, context)
         return response
 
@@ -197,7 +205,7 @@ class Stage:
 
 
 class TableStage(Stage):
-    door = functions.write_to_dynamodb.handler
+    handler = functions.write_to_dynamodb.handler
     its_sink = functions.write_to_dynamodb.sink
     beside = (shared.item,)
     client = "table"
@@ -218,7 +226,7 @@ class TableStage(Stage):
 
 
 class IndexStage(Stage):
-    door = functions.write_to_es.handler
+    handler = functions.write_to_es.handler
     its_sink = functions.write_to_es.sink
     beside = (functions.write_to_es.bulk, functions.write_to_es.document)
     client = "index"
@@ -250,7 +258,7 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, troubled: bool = F
     assert right.invoke(batch) == ALL_SETTLED
     right.store.sound()
     healed = set()
-    with watched(code_of((*RULES, stage.door, stage.its_sink, *stage.beside))) as instructions:
+    with watched(code_of((*RULES, stage.handler, stage.its_sink, *stage.beside))) as instructions:
         to_the_end = stage(troubled=troubled).after(before)
         counted = instructions.count(partial(to_the_end.invoke, batch))
         for at in range(1, counted.total() + 1):
@@ -304,7 +312,7 @@ def test_a_batch_crashed_at_any_instruction_comes_right_when_it_is_brought_again
     instructions = sum((one.instructions for one in done), Counter[CodeType]())
     with capsys.disabled():
         print(  # noqa: T201 - how much was tried is part of the result
-            f"\n{stage.door.__name__}: crashed at {instructions.total()} instructions of "
+            f"\n{stage.handler.__name__}: crashed at {instructions.total()} instructions of "
             f"{len(instructions)} functions, which left {sum(one.states for one in done)} states"
         )
     assert instructions.total() > most

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from doors.quarantine import BucketQuarantine
 from lockstep import quarantine
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Kinesis
 from lockstep.simulation.fakes.s3 import S3
 from shared.event import decode
-from shared.quarantine import BucketQuarantine, quarantined
+from shared.quarantine import quarantined
 from tests.builders import decoded, image_event, record
 
 if TYPE_CHECKING:

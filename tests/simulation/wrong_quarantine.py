@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from doors.quarantine import BucketQuarantine
 from lockstep.simulation.parts import BUCKET, QUARANTINE_SECONDS, Parts
-from shared.quarantine import BucketQuarantine, QuarantinedRecord, QuarantineError
+from shared.quarantine import QuarantinedRecord, QuarantineError
 
 
 def quarantine(made: Callable[..., BucketQuarantine]) -> Parts:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from doors.quarantine import BucketQuarantine
 from lockstep.local.mapping.template import translated
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local, write_local
 from lockstep.stack.use_cases.audit import sizes
 from shared.change import Change
-from shared.quarantine import BucketQuarantine, QuarantinedRecord
+from shared.quarantine import QuarantinedRecord
 from tests.contract.gate import Call, Gate, allowed
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, stamp

@@ -8,6 +8,7 @@ import opensearchpy
 import pytest
 from botocore.exceptions import ClientError
 
+from doors.quarantine import BucketQuarantine
 from lockstep.producing.producer import Producer, StreamRefusedError
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -19,7 +20,7 @@ from lockstep.simulation.faults import Tally
 from lockstep.simulation.parts import image_index, image_table
 from lockstep.simulation.plan import dice
 from lockstep.simulation.troubled_line import StoreName, TroubledLine, Weather
-from shared.quarantine import BucketQuarantine, QuarantineError, quarantined
+from shared.quarantine import QuarantineError, quarantined
 from shared.sink import MisconfiguredError, RequestFailedError
 from tests.builders import change, decoded, image_event, record
 from tests.contract.clients.server import Server, aws, opensearch

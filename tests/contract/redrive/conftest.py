@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.cli import main
@@ -25,7 +26,6 @@ from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from lockstep.stores.contents import Content, Stores, index_lookup, table_lookup
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import TrimHorizon
-from shared.quarantine import BucketQuarantine
 from tests.flow.scenario import Consumer, Name, Troubled
 
 

@@ -12,6 +12,7 @@ from botocore.config import Config
 from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
+from doors.quarantine import BucketQuarantine, disable_expect_header
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
@@ -21,13 +22,7 @@ from lockstep.stores.entry import Entry
 from lockstep.stores.readers import IndexEntries, TableEntries
 from shared.change import Change, digest_of
 from shared.outcome import Applied, Duplicate, Failed, Stale
-from shared.quarantine import (
-    BucketQuarantine,
-    QuarantinedRecord,
-    QuarantineError,
-    expecting_nothing,
-    quarantined,
-)
+from shared.quarantine import QuarantinedRecord, QuarantineError, quarantined
 from shared.sink import RequestFailedError, Sink
 from tests.builders import change, record
 from tests.toxics import Proxy, before
@@ -187,7 +182,7 @@ def with_bucket(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     direct.create_bucket(Bucket=name)
     with before(endpoint) as proxy:
         client = _client("s3", proxy.url, patience=patience)
-        client.meta.events.register_last("before-call.s3", expecting_nothing)
+        disable_expect_header(client)
         yield SetAside(proxy, client, direct, name)
         client.close()
     direct.close()

@@ -5,14 +5,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from types import ModuleType
 
 import pytest
 
-from functions.write_to_dynamodb import handler as table_door
-from functions.write_to_es import handler as index_door
+from doors import stream
 from lockstep.local.engines.pins import EngineName
-from shared.quarantine import Quarantine, QuarantineError
+from shared.quarantine import QuarantineError
 from tests.contract.toxics.exchanges import ENGINES, Exchange, set_aside
 from tests.contract.toxics.puts import VERSIONS, arrivals, image_id, line_to, put
 from tests.toxics import Direction, Latency, Slow, before
@@ -106,9 +104,8 @@ def test_a_producer_waits_for_a_stream_that_is_down(kinesis_endpoint: str) -> No
         assert arrivals(direct, stream) == {image_id(name, 1): VERSIONS[name] for name in VERSIONS}
 
 
-@pytest.mark.parametrize("door", [table_door, index_door])
-def test_a_door_asks_for_no_leave_before_it_puts_into_quarantine(
-    door: ModuleType, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+def test_the_handlers_quarantine_sends_no_expect_header(
+    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = f"bucket-{uuid.uuid4()}"
     with before(s3_endpoint) as proxy:
@@ -120,8 +117,7 @@ def test_a_door_asks_for_no_leave_before_it_puts_into_quarantine(
             "QUARANTINE_BUCKET": bucket,
         }.items():
             monkeypatch.setenv(variable, value)
-        # Past its cache: an invocation of its own.
-        quarantine: Quarantine = door.quarantine.__wrapped__()
+        quarantine = stream.quarantine.__wrapped__()  # past its cache
         with pytest.raises(QuarantineError, match="NoSuchBucket"):
             quarantine.put(set_aside(next(_numbers)))
         sent = proxy.carried("up").lower()

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError
 
-from shared.quarantine import BucketQuarantine, QuarantineError, quarantined
+from doors.quarantine import BucketQuarantine
+from shared.quarantine import QuarantineError, quarantined
 from tests.builders import change, record
 
 ENTRY = quarantined(

@@ -1,0 +1,120 @@
+"""What the handlers of both stream consumers share: from an invocation to its batch response."""
+
+import datetime as dt
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from doors.quarantine import BucketQuarantine, disable_expect_header
+from shared.deliver import BatchResponse, Clock, Delivery, deliver
+from shared.envelope import IMAGE_EVENTS, Envelope
+from shared.sink import MisconfiguredError, Sink
+
+logger = Logger()
+metrics = Metrics()
+
+# Short timeouts: one slow answer must leave time for the other records of a batch.
+CONNECT_SECONDS, READ_SECONDS = 1, 4
+ATTEMPTS = 2
+# The longest wait of botocore between two attempts.
+PAUSE_SECONDS = 1
+
+
+@cache
+def quarantine() -> BucketQuarantine:
+    """The quarantine that the environment names."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
+    client = boto3.client("s3", config=config)
+    disable_expect_header(client)
+    return BucketQuarantine(
+        client.put_object,
+        os.environ["QUARANTINE_BUCKET"],
+        longest_put=ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + PAUSE_SECONDS,
+    )
+
+
+def _observed[**P](handle: Callable[P, BatchResponse]) -> Callable[P, BatchResponse]:
+    """The same, with the invocation's id in each log line, and with metrics written at its end."""
+    return cast(
+        "Callable[P, BatchResponse]", metrics.log_metrics(logger.inject_lambda_context(handle))
+    )
+
+
+@_observed
+def consume(
+    event: dict[str, Any],
+    context: LambdaContext,
+    *,
+    sink: Callable[[], Sink],
+    function: str,
+    envelope: Envelope = IMAGE_EVENTS,
+) -> BatchResponse:
+    """Write one batch to a store; log and measure what became of it.
+
+    Args:
+        event: the invocation: a batch of one shard in `Records`.
+        context: of the invocation.
+        sink: makes the store's client when it is first called.
+        function: this consumer's name in the quarantine.
+        envelope: the form of the records.
+
+    Raises:
+        MisconfiguredError: the deployment is broken; no record of the batch is acknowledged.
+    """
+    clock = Clock(
+        remaining=lambda: context.get_remaining_time_in_millis() / 1000,
+        now=time.time,
+        sleep=time.sleep,
+        chance=random.random,
+    )
+    try:
+        delivery = deliver(
+            event["Records"],
+            to=sink(),
+            quarantine=quarantine(),
+            function=function,
+            horizon=dt.timedelta(days=int(os.environ["HORIZON_DAYS"])),
+            clock=clock,
+            envelope=envelope,
+        )
+    except MisconfiguredError:
+        logger.exception("misconfigured: no record of this batch is acknowledged")
+        raise
+    report(delivery)
+    return delivery.response()
+
+
+def report(delivery: Delivery) -> None:
+    """Counts and lag become metrics; each quarantined record and cause of failure a log line."""
+    for fate, count in delivery.counts.items():
+        metrics.add_metric(fate, "Count", count)
+    if delivery.lag_ms is not None:
+        metrics.add_metric("Lag", "Milliseconds", delivery.lag_ms)
+    for record in delivery.quarantined:
+        logger.warning(
+            "quarantined",
+            extra={
+                "quarantine_key": record.key,
+                "image_id": record.image_id,
+                "image_version": record.version,
+                "reason": record.reason,
+                "detail": record.detail,
+            },
+        )
+    for cause, count in delivery.failures.items():
+        logger.warning(
+            "not settled, Lambda retries",
+            extra={"cause": cause, "records": count, "checkpoint": delivery.checkpoint},
+        )

@@ -1,0 +1,109 @@
+"""The skeleton of both stream handlers: what it makes when, what it logs and measures."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from doors import stream
+from shared.deliver import BatchResponse
+from shared.outcome import Failed
+from shared.sink import MisconfiguredError, Sink
+from tests.builders import image_event, kinesis_records, sequence_number
+from tests.memory_sink import MemorySink
+from tests.simulation.rewired import rewired
+
+
+class Log:
+    """A logger and metrics that keep what they are told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+        self.metrics: dict[str, tuple[str, float]] = {}
+
+    def warning(self, message: str, *, extra: dict[str, Any]) -> None:
+        self.lines.append((message, extra))
+
+    def exception(self, message: str) -> None:
+        self.lines.append((message, {}))
+
+    def add_metric(self, name: str, unit: str, value: float) -> None:
+        self.metrics[name] = (unit, value)
+
+
+class Shelf:
+    """A quarantine that takes everything."""
+
+    longest_put = 1.0
+
+    def put(self, record: object) -> None:
+        pass
+
+
+def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) -> BatchResponse:
+    told = {"logger": log, "metrics": log}
+    consume = rewired(
+        inspect.unwrap(stream.consume),
+        quarantine=Shelf,
+        os=SimpleNamespace(environ={"HORIZON_DAYS": "30"}),
+        time=SimpleNamespace(time=lambda: 1_795_248_001.0, sleep=lambda _: None),
+        report=rewired(stream.report, **told),
+        **told,
+    )
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+    response: BatchResponse = consume(
+        {"Records": records}, context, sink=sink, function="write_to_es"
+    )
+    return response
+
+
+def test_counts_and_lag_are_metrics_and_each_quarantined_record_is_a_line() -> None:
+    log = Log()
+    event = image_event("a", occurred_at="2026-11-21T08:00:00Z")
+    response = consumed(kinesis_records(event, b"\xff"), MemorySink, log)
+    assert response == {"batchItemFailures": []}
+    assert log.metrics == {
+        "Applied": ("Count", 1),
+        "Quarantined": ("Count", 1),
+        "Lag": ("Milliseconds", 1000),
+    }
+    ((message, fields),) = log.lines
+    assert message == "quarantined"
+    assert fields["reason"] == "not_utf8"
+    assert fields["quarantine_key"].startswith("quarantine/write_to_es/")
+
+
+def test_each_cause_of_failure_is_a_line_with_the_checkpoint() -> None:
+    log = Log()
+    sink = MemorySink(always={"a": Failed("throttled")})
+    response = consumed(kinesis_records(image_event("a")), lambda: sink, log)
+    assert response == {"batchItemFailures": [{"itemIdentifier": sequence_number(1)}]}
+    ((_, fields),) = log.lines
+    assert fields == {"cause": "throttled", "records": 1, "checkpoint": sequence_number(1)}
+
+
+def test_a_misconfiguration_found_while_a_client_is_made_is_logged_and_raised() -> None:
+    log = Log()
+
+    def unsigned() -> Sink:
+        raise MisconfiguredError("set AWS credentials")
+
+    with pytest.raises(MisconfiguredError, match="set AWS credentials"):
+        consumed(kinesis_records(image_event("a")), unsigned, log)
+    assert [message.partition(":")[0] for message, _ in log.lines] == ["misconfigured"]
+
+
+@pytest.mark.parametrize("function", ["write_to_dynamodb", "write_to_es", "search_images"])
+def test_a_handler_makes_no_client_and_reads_no_setting_at_import(function: str) -> None:
+    program = (
+        "import boto3, boto3.session\n"
+        "def fail(*_, **__): raise SystemExit('a client at import')\n"
+        "boto3.client = boto3.Session = boto3.session.Session.client = fail\n"
+        f"import functions.{function}.handler\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], env={}, check=False, capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()
