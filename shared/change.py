@@ -43,31 +43,73 @@ class Remove(msgspec.Struct, frozen=True):
     sequence_number: str
 
 
-class Purge(Remove, frozen=True):
-    """The image is gone, and its tombstone's time is over: nothing is to be left of it.
+class Purge(msgspec.Struct, frozen=True):
+    """The image's tombstone has expired: remove it from the store.
 
-    A store that knows no purge keeps the tombstone: past its time it counts as absence.
+    The fields are the tombstone's. A store without purges keeps the tombstone, which counts as
+    absence once it has expired.
     """
 
+    image_id: str
+    version: int
+    event_type: EventType
+    occurred_at: str
+    arrived_at: int
+    expires_at: int
+    shard_id: str
+    sequence_number: str
 
-type Change = Put | Remove
+
+type Stored = Put | Remove
+"""What an entry of a store says: an image or a tombstone."""
+
+type Change = Stored | Purge
+"""A closed family: mypy checks that each `match` handles all of it."""
 
 
 def digest_of(change: Change) -> str | None:
-    """The content's digest; tombstones have none."""
-    return change.digest if isinstance(change, Put) else None
+    """The content's digest; a deletion has none."""
+    match change:
+        case Put():
+            return change.digest
+        case Remove() | Purge():
+            return None
+
+
+def expiry_of(change: Change) -> int | None:
+    """When the tombstone expires, in seconds since 1970; an image does not expire."""
+    match change:
+        case Put():
+            return None
+        case Remove() | Purge():
+            return change.expires_at
+
+
+def describe_content(digest: str | None, *, deleted: bool) -> str:
+    """An entry's content in words, the same for equal content."""
+    if deleted:
+        return "a tombstone"
+    return "an image without digest" if digest is None else f"digest {digest}"
+
+
+def describe_change(change: Change) -> str:
+    """A change's content in words, as `describe_content` describes the entry that it makes."""
+    digest = digest_of(change)
+    return describe_content(digest, deleted=digest is None)
 
 
 def flaw_in(change: Change) -> str | None:
-    """What is wrong with a change that was read back from a store, None if nothing is."""
+    """What is wrong with a change that was read from a store, None if nothing is."""
     if not 1 <= change.version <= MAX_VERSION:
         return f"version {change.version} is no version"
-    if isinstance(change, Put) and digest(change.image) != change.digest:
-        return "its content is not what its digest says"
-    return None
+    match change:
+        case Put() if digest(change.image) != change.digest:
+            return "its content is not what its digest says"
+        case Put() | Remove() | Purge():
+            return None
 
 
-def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Change:
+def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Stored:
     """What the event, found in this record, means for a store.
 
     Args:

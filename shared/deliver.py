@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from shared.change import Change, Purge, digest_of
+from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Reason, Time
 from shared.fold import Candidate, fold
@@ -323,11 +323,11 @@ def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:
 
     The tombstone that a purge took is no other content.
     """
-    return (
-        bool(candidates)
-        and candidates[0].change.version == winner.change.version
-        and not isinstance(winner.change, Purge)
-    )
+    match winner.change:
+        case Purge():
+            return False
+        case Put() | Remove():
+            return bool(candidates) and candidates[0].change.version == winner.change.version
 
 
 def _differs(change: Change, stored: Change) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from shared.change import Change, Purge, digest_of
+from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.record import Record
 
 
@@ -22,10 +22,10 @@ def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]
     different content stay apart: at most one of them can be right. A purge comes before the
     tombstone that it ends, wherever in the batch they are.
     """
-    images: dict[str, dict[tuple[int, str | None, bool], Candidate]] = {}
+    images: dict[str, dict[tuple[int, type[Change], str | None], Candidate]] = {}
     for change, record in changes:
         versions = images.setdefault(change.image_id, {})
-        content = (change.version, digest_of(change), isinstance(change, Purge))
+        content = (change.version, type(change), digest_of(change))
         seen = versions.get(content, Candidate(change, ()))
         versions[content] = Candidate(seen.change, (*seen.records, record))
     return {
@@ -34,5 +34,10 @@ def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]
     }
 
 
-def _first_to_write(candidate: Candidate) -> tuple[int, bool]:
-    return -candidate.change.version, not isinstance(candidate.change, Purge)
+def _first_to_write(candidate: Candidate) -> tuple[int, int]:
+    match candidate.change:
+        case Purge():
+            rank = 0
+        case Put() | Remove():
+            rank = 1
+    return -candidate.change.version, rank

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shared.change import Change, Put, Remove
+from shared.change import Change, Put, Remove, Stored, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -56,11 +56,11 @@ def item_from(change: Change) -> Item:
     An image has `KEY` and `IMAGE_ATTRIBUTES`, a tombstone `KEY` and `TOMBSTONE_ATTRIBUTES`.
     """
     plain = msgspec.to_builtins(change)
-    plain["deleted"] = isinstance(change, Remove)
+    plain["deleted"] = digest_of(change) is None
     return {name: _typed(value) for name, value in plain.items()}
 
 
-def change_in(item: "Mapping[str, AttributeValue]") -> Change:
+def change_in(item: "Mapping[str, AttributeValue]") -> Stored:
     """The change that made this item; attributes of others beside ours do not matter.
 
     Raises:

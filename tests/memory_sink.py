@@ -5,7 +5,7 @@ from itertools import batched
 
 import msgspec
 
-from shared.change import Change, Put, digest_of
+from shared.change import Change, describe_change, digest_of
 from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
 from shared.sink import RequestFailedError, SinkError
 
@@ -96,10 +96,6 @@ class MemorySink:
         if digest_of(stored) == digest_of(change):
             return Duplicate()
         return Conflict(
-            f"version {change.version} is taken: stored is {_content(stored)}, "
-            f"this is {_content(change)}"
+            f"version {change.version} is taken: stored is {describe_change(stored)}, "
+            f"this is {describe_change(change)}"
         )
-
-
-def _content(change: Change) -> str:
-    return f"digest {change.digest}" if isinstance(change, Put) else "a tombstone"

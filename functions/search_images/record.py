@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.change import Put
+from shared.change import Put, Remove
 from shared.event import EventType, Image
 from shared.item import change_in
 
@@ -38,9 +38,14 @@ def record(client: "DynamoDBClient", table: str, image_id: str) -> Record | None
     item = answer.get("Item")
     if item is None:
         return None
-    found = change_in(item)
-    if not isinstance(found, Put):
-        return None
+    match change_in(item):
+        case Put() as found:
+            return _record_of(found)
+        case Remove():
+            return None
+
+
+def _record_of(found: Put) -> Record:
     arrived_at = dt.datetime.fromtimestamp(found.arrived_at / 1000, dt.UTC)
     return Record(
         image_id=found.image_id,

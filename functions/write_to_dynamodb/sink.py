@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.change import Change, Put
+from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.item import (
     ATTRIBUTE_TYPES,
     IMAGE_ATTRIBUTES,
@@ -189,10 +189,7 @@ class ImageTable:
         self, statements: Sequence[tuple[Verb, Change]]
     ) -> "Sequence[BatchStatementResponseTypeDef]":
         """One request: as many answers as statements, or a SinkError."""
-        requests = [
-            (self._image if isinstance(change, Put) else self._tombstone).request(verb, change)
-            for verb, change in statements
-        ]
+        requests = [self._texts(change).request(verb, change) for verb, change in statements]
         try:
             answers = self._client.batch_execute_statement(Statements=requests).get("Responses", [])
         except ClientError as error:
@@ -204,6 +201,13 @@ class ImageTable:
                 f"table {self._table}: {len(answers)} answers to {len(requests)} statements"
             )
         return answers
+
+    def _texts(self, change: Change) -> _Statements:
+        match change:
+            case Put():
+                return self._image
+            case Remove() | Purge():
+                return self._tombstone
 
     def _read(self, answer: "BatchStatementResponseTypeDef", change: Change) -> Outcome | Verb:
         """What one answer says: an outcome, or the statement to try next."""
@@ -252,18 +256,10 @@ def _compare(change: Change, item: Mapping[str, AttributeValue]) -> Outcome | Ve
         return Stale()
     if stored < change.version:
         return "UPDATE"
-    there = _content_of(item)
-    this = f"digest {change.digest}" if isinstance(change, Put) else _TOMBSTONE
+    there = describe_content(
+        item.get("digest", {}).get("S"), deleted=item.get("deleted") == {"BOOL": True}
+    )
+    this = describe_change(change)
     if there == this:
         return Duplicate()
     return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}")
-
-
-_TOMBSTONE = "a tombstone"
-
-
-def _content_of(item: Mapping[str, AttributeValue]) -> str:
-    if item.get("deleted") == {"BOOL": True}:
-        return _TOMBSTONE
-    digest = item.get("digest", {}).get("S")
-    return "an image without digest" if digest is None else f"digest {digest}"

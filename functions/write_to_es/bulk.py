@@ -17,7 +17,7 @@ MAX_REQUEST_BYTES = 5 * 1024 * 1024
 # Keeps one entry per operation, so that positions stay (FACTS.md, OpenSearch). The managed service
 # may ignore it: the full answer is understood as well.
 _NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
-_BAD_REQUEST, _NOT_FOUND = 400, 404
+_WRITTEN, _BAD_REQUEST, _NOT_FOUND = frozenset({200, 201}), 400, 404
 # A 400 like that of a bad document, but the fault of the deployment.
 _NO_WRITE_INDEX = "no write index is defined for alias"
 
@@ -164,9 +164,8 @@ def outcome(item: Item, alias: str) -> Applied | Refused | Failed:
     Raises:
         MisconfiguredError: no operation at all can work until the deployment is mended.
     """
-    match item:
-        case Item(status=200 | 201, error=None):
-            return Applied()
+    if item.status in _WRITTEN and item.error is None:
+        return Applied()
     detail = shortened(f"index {alias}: {item.status}: {item.error}")
     if _is_misconfiguration(item):
         raise MisconfiguredError(detail)

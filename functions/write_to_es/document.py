@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.change import Change, Put, Remove
+from shared.change import Change, Purge, Put, Remove, Stored
 from shared.event import EventType, Image
 
 # The index does not keep where in the stream a change was found. A change that is read back from
@@ -53,16 +53,22 @@ class Document(msgspec.Struct, frozen=True):
 
 def document_from(change: Change) -> Document:
     """The image as it is to be found, or the tombstone that keeps its id and version."""
-    if not isinstance(change, Put):
-        return Document(
-            image_id=change.image_id,
-            version=change.version,
-            deleted=True,
-            event_type=change.event_type,
-            occurred_at=change.occurred_at,
-            arrived_at=change.arrived_at,
-            expires_at=change.expires_at,
-        )
+    match change:
+        case Put():
+            return _of_an_image(change)
+        case Remove() | Purge():
+            return Document(
+                image_id=change.image_id,
+                version=change.version,
+                deleted=True,
+                event_type=change.event_type,
+                occurred_at=change.occurred_at,
+                arrived_at=change.arrived_at,
+                expires_at=change.expires_at,
+            )
+
+
+def _of_an_image(change: Put) -> Document:
     image = change.image
     return Document(
         image_id=change.image_id,
@@ -93,7 +99,7 @@ class MalformedDocumentError(Exception):
     """A document that we did not write, or that was changed behind our back; says what is wrong."""
 
 
-def change_in(source: Mapping[str, Any]) -> Change:
+def change_in(source: Mapping[str, Any]) -> Stored:
     """The change that made this document, but for the record's position, which nobody keeps here.
 
     Fields of others beside ours do not matter.

@@ -11,7 +11,7 @@ from functions.write_to_es.bulk import Error, Item, Operation
 from functions.write_to_es.connect import in_sink_words, shortened
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
-from shared.change import Change, Purge, Put
+from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 
@@ -51,10 +51,12 @@ class _Request(list[Change]):
 
 
 def _operation(change: Change) -> Operation:
-    if isinstance(change, Purge):
-        # At the tombstone's own version: an image that has come back is above it.
-        return bulk.removal(change.image_id, change.version)
-    return bulk.write(change.image_id, change.version, document_from(change), "external")
+    match change:
+        case Put() | Remove():
+            return bulk.write(change.image_id, change.version, document_from(change), "external")
+        case Purge():
+            # At the tombstone's own version: an image that has come back is above it.
+            return bulk.removal(change.image_id, change.version)
 
 
 class ImageIndex:
@@ -96,10 +98,7 @@ class ImageIndex:
         else:
             operations = [_operation(change) for change in changes]
         items = self._bulk(operations)
-        verdicts = [
-            Applied() if _was_gone(item, change) else self._read(item)
-            for item, change in zip(items, changes, strict=True)
-        ]
+        verdicts = [self._read(item, change) for item, change in zip(items, changes, strict=True)]
         return self._looked_up(verdicts, changes)
 
     def check(self) -> None:
@@ -130,8 +129,14 @@ class ImageIndex:
     def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
         return bulk.send(self._client, self._alias, operations)
 
-    def _read(self, item: Item) -> Outcome | _Ambiguous:
-        return _Ambiguous() if item.was_kept_out else bulk.outcome(item, self._alias)
+    def _read(self, item: Item, change: Change) -> Outcome | _Ambiguous:
+        if item.was_kept_out:
+            return _Ambiguous()
+        match change:
+            case Purge() if item.found_nothing:
+                return Applied()
+            case Put() | Remove() | Purge():
+                return bulk.outcome(item, self._alias)
 
     def _looked_up(
         self, verdicts: Sequence[Outcome | _Ambiguous], changes: Sequence[Change]
@@ -171,11 +176,6 @@ class ImageIndex:
         return stored
 
 
-def _was_gone(item: Item, change: Change) -> bool:
-    """Whether a purge came to nothing, which is what it is for."""
-    return isinstance(change, Purge) and item.found_nothing
-
-
 def _compare(change: Change, stored: _Stored) -> Outcome:
     """What the stored document says of the change that the guard kept out."""
     if stored.error is not None:
@@ -188,7 +188,9 @@ def _compare(change: Change, stored: _Stored) -> Outcome:
     holds = stored.source.version
     if holds is not None and holds > change.version:
         return Stale()
-    there, this = _content_of(stored.source), _content(change)
+    source = stored.source
+    there = describe_content(source.digest, deleted=bool(source.deleted))
+    this = describe_change(change)
     if holds != change.version:
         # Somebody wrote without a version: `_version` moved on, the content did not. Quarantined,
         # the event is not lost; audit finds the document.
@@ -196,16 +198,3 @@ def _compare(change: Change, stored: _Stored) -> Outcome:
     if there == this:
         return Duplicate()
     return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}")
-
-
-def _content(change: Change) -> str:
-    return f"digest {change.digest}" if isinstance(change, Put) else _TOMBSTONE
-
-
-def _content_of(source: _Source) -> str:
-    if source.deleted:
-        return _TOMBSTONE
-    return "an image without digest" if source.digest is None else f"digest {source.digest}"
-
-
-_TOMBSTONE = "a tombstone"

@@ -15,7 +15,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.change import Change, Purge, Put, Remove, flaw_in
+from shared.change import Change, Purge, Put, Remove, Stored, flaw_in
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Time
 from shared.item import KEY, MalformedItemError, change_in
@@ -136,9 +136,11 @@ def change_of(record: Record, horizon: dt.timedelta) -> Change:
         return _change_in("NewImage", said.images.new, said.images.keys)
     before = _change_in("OldImage", said.images.old, said.images.keys)
     if said.by_time_to_live:
-        if isinstance(before, Put):
-            raise _malformed("OldImage: the time to live took an image that is no tombstone")
-        return Purge(**msgspec.structs.asdict(before))
+        match before:
+            case Put():
+                raise _malformed("OldImage: the time to live took an image that is no tombstone")
+            case Remove():
+                return Purge(**msgspec.structs.asdict(before))
     at = dt.datetime.fromtimestamp(record.arrived_at / 1000, dt.UTC)
     return Remove(
         image_id=before.image_id,
@@ -156,7 +158,7 @@ TABLE_STREAM = Envelope(_from_table_stream, change_of)
 TABLE_CHANGES_ON_KINESIS = Envelope(_from_kinesis, change_of)
 
 
-def _change_in(where: str, item: _Item | UnsetType, keys: _Item) -> Change:
+def _change_in(where: str, item: _Item | UnsetType, keys: _Item) -> Stored:
     """The change that made this item, which is under these keys."""
     if isinstance(item, UnsetType):
         raise _malformed(f"{where} is missing")

@@ -4,11 +4,11 @@ import base64
 import datetime as dt
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from functions.write_to_es.table_changes import change_of
-from shared.change import Change, Put, change_from
-from shared.event import Event, InvalidEventError, Time, decode, encode
+from shared.change import Change, Purge, Put, Remove, change_from
+from shared.event import Event, Image, InvalidEventError, Time, decode, encode
 from shared.quarantine import QuarantinedRecord
 from shared.record import Record
 
@@ -74,8 +74,16 @@ def event_in(held: QuarantinedRecord) -> Event:
         image_id=change.image_id,
         version=change.version,
         occurred_at=msgspec.convert(change.occurred_at, Time),
-        image=change.image if isinstance(change, Put) else UNSET,
+        image=_image_of(change),
     )
+
+
+def _image_of(change: Change) -> Image | UnsetType:
+    match change:
+        case Put():
+            return change.image
+        case Remove() | Purge():
+            return UNSET
 
 
 def said_in(held: QuarantinedRecord) -> bytes:

@@ -9,7 +9,7 @@ import datetime as dt
 import msgspec
 
 from lockstep.stores.held import Held, Nothing, Sound, Unsound
-from shared.change import Change, Remove, digest_of
+from shared.change import Change, digest_of
 from shared.event import MAX_VERSION
 from shared.record import MAX_AHEAD_US
 
@@ -108,8 +108,8 @@ def decide(table: Held, index: Held, *, now: float, horizon: dt.timedelta) -> De
 def _same(table: Sound, index: Sound, now: float) -> bool:
     """Whether both say the same; a tombstone that has ended on one side only is still the same."""
     if table.expired(now) or index.expired(now):
-        both_gone = isinstance(table.change, Remove) and isinstance(index.change, Remove)
-        return both_gone and table.version == index.version
+        both_deleted = digest_of(table.change) is None and digest_of(index.change) is None
+        return both_deleted and table.version == index.version
     return index.guard == index.version and says(table.change) == says(index.change)
 
 

@@ -16,7 +16,7 @@ from lockstep.repair.repair import Contents, Example, IndexCorrections
 from lockstep.stores.corrections import Removal
 from lockstep.stores.held import Held, Nothing, Sound, Unsound, held_in_document
 from lockstep.stores.readers import LOOKUP
-from shared.change import Remove
+from shared.change import digest_of
 from shared.outcome import Applied, Outcome, Stale
 
 EXAMPLES = 3
@@ -71,7 +71,7 @@ def verdict(index: Held, table: Held, *, now: float) -> Verdict:
         return "purge"
     if table.version > index.version:
         return "newer_in_table"
-    if table.version == index.version and isinstance(table.change, Remove):
+    if table.version == index.version and digest_of(table.change) is None:
         return "tombstone_in_table"
     return "removal_missing_in_table"
 

@@ -22,7 +22,7 @@ from lockstep.simulation.meaning import (
 from lockstep.simulation.stores import Held
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
-from shared.change import Change, Put, digest_of
+from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.event import Event, digest
 from shared.quarantine import PREFIX, QuarantinedRecord
 
@@ -250,7 +250,11 @@ def _may_be_refused(
 
 def _is_refused(change: Change, consumer: Consumer) -> bool:
     """Whether the store takes this only once somebody has mended it."""
-    return isinstance(change, Put) and change.image.name in _REFUSES[consumer.function]
+    match change:
+        case Put():
+            return change.image.name in _REFUSES[consumer.function]
+        case Remove() | Purge():
+            return False
 
 
 def _fold(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> Mapping[str, Held]:

@@ -11,7 +11,7 @@ from opensearchpy.exceptions import NotFoundError
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.document import Document, image_in
 from lockstep.console.errors import UserError
-from shared.change import Put
+from shared.change import Put, Remove
 from shared.event import Event, Image, Time, digest
 from shared.item import KEY, MalformedItemError, change_in
 from shared.sink import RequestFailedError
@@ -114,11 +114,13 @@ def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float])
         except MalformedItemError as error:
             message = f"table {table}, image {image_id}: {error}: `lockstep audit` has more"
             raise MalformedContentError(message) from error
-        if isinstance(change, Put):
-            return Content(change.version, change.occurred_at, change.image)
-        if change.expires_at <= now():
-            return None
-        return Content(change.version, change.occurred_at, None)
+        match change:
+            case Put():
+                return Content(change.version, change.occurred_at, change.image)
+            case Remove() if change.expires_at <= now():
+                return None
+            case Remove():
+                return Content(change.version, change.occurred_at, None)
 
     return look
 

@@ -8,7 +8,7 @@ import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
 from lockstep.stores.held import Sound, Unsound, held_in_document, held_in_item
-from shared.change import Remove, digest_of
+from shared.change import digest_of, expiry_of
 from shared.event import MAX_VERSION
 
 # What a reader must ask each store for, unless it reads all.
@@ -128,9 +128,9 @@ def _from_held(image_id: str, held: Sound | Unsound) -> Entry:
             return Entry(
                 image_id=image_id,
                 version=change.version,
-                deleted=isinstance(change, Remove),
+                deleted=digest_of(change) is None,
                 digest=digest_of(change),
-                expires_at=change.expires_at if isinstance(change, Remove) else None,
+                expires_at=expiry_of(change),
                 guard=guard,
                 arrived_at=change.arrived_at,
                 rest=f"{change.event_type} {change.occurred_at}",

@@ -11,7 +11,7 @@ import msgspec
 
 from functions.write_to_es.document import MalformedDocumentError
 from functions.write_to_es.document import change_in as change_in_document
-from shared.change import Change, Remove, flaw_in
+from shared.change import Change, expiry_of, flaw_in
 from shared.item import KEY, MalformedItemError
 from shared.item import change_in as change_in_item
 
@@ -33,7 +33,8 @@ class Sound(msgspec.Struct, frozen=True):
 
     def expired(self, now: float) -> bool:
         """Whether it is a tombstone past its time: one that counts as absence."""
-        return isinstance(self.change, Remove) and self.change.expires_at <= now
+        expiry = expiry_of(self.change)
+        return expiry is not None and expiry <= now
 
 
 class Unsound(msgspec.Struct, frozen=True):

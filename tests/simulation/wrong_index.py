@@ -89,7 +89,7 @@ class ErrorsLoseTheirPositions(ImageIndex):
 
 
 class ItemErrorsAreOverlooked(ImageIndex):
-    def _read(self, item: Any) -> Any:  # noqa: ARG002 - that is the bug
+    def _read(self, item: Any, change: Change) -> Any:  # noqa: ARG002 - that is the bug
         return Applied()
 
 

@@ -1,11 +1,11 @@
-"""The change: what is wrong with one that was read back from a store."""
+"""The change: the three kinds, and what is wrong with one that was read from a store."""
 
 import msgspec
 import pytest
 
-from shared.change import digest_of, flaw_in
+from shared.change import Purge, Put, Remove, digest_of, expiry_of, flaw_in
 from shared.event import MAX_VERSION
-from tests.builders import change, image
+from tests.builders import change, image, purge_of
 
 
 @pytest.mark.parametrize("version", [1, 2, MAX_VERSION - 1, MAX_VERSION])
@@ -27,3 +27,18 @@ def test_content_that_is_not_the_digests_is_a_flaw() -> None:
     assert flaw_in(msgspec.structs.replace(change(), digest=digest_of(other))) == (
         "its content is not what its digest says"
     )
+
+
+def test_no_kind_of_change_is_another_kind() -> None:
+    tombstone = change("T1", 4, "image.deleted")
+    for one, kind in ((change(), Put), (tombstone, Remove), (purge_of(tombstone), Purge)):
+        assert [other for other in (Put, Remove, Purge) if isinstance(one, other)] == [kind]
+
+
+def test_a_deletion_and_its_purge_have_an_expiry_and_no_digest_an_image_the_reverse() -> None:
+    tombstone = change("T1", 4, "image.deleted")
+    for gone in (tombstone, purge_of(tombstone)):
+        assert digest_of(gone) is None
+        assert isinstance(expiry_of(gone), int)
+    assert digest_of(change()) is not None
+    assert expiry_of(change()) is None

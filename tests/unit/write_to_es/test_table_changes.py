@@ -13,7 +13,7 @@ from functions.write_to_es.table_changes import (
     change_of,
     envelope_of,
 )
-from shared.change import Change, Purge, Put, Remove
+from shared.change import Change, Purge, Remove
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import MAX_VERSION, InvalidEventError
 from shared.item import item_from
@@ -243,9 +243,3 @@ def test_content_alone_makes_no_change_of_a_table(named: str | None) -> None:
     assert envelope_of([forged], named) is IMAGE_EVENTS
     with pytest.raises(InvalidEventError):
         IMAGE_EVENTS.change(IMAGE_EVENTS.record(forged), HORIZON)
-
-
-def test_a_purge_is_no_image_and_no_other_kind_of_content() -> None:
-    purged = meaning(table_record(None, tombstone(4), by_time_to_live=True))
-    assert isinstance(purged, Remove)
-    assert not isinstance(purged, Put)
