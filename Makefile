@@ -32,7 +32,7 @@ nightly:
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes nightly-search audit-at-scale roles
 
 nightly-simulation: $(venv)/dev.done
-	$(bin)/lockstep simulate --histories 1000000 --record docs/simulation-record.md
+	$(bin)/lockstep simulate --histories 1000000 --record docs/internals/simulation-record.md
 	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
 
 # As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
@@ -128,8 +128,8 @@ faults: $(venv)/dev.done
 search: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/contract/search tests/relevance tests/page
 
-# How well what must be found is found (docs/search.md). ACCEPT=yes: let these be the figures that
-# later ones are compared with.
+# How well search finds what it must (docs/guides/search.md). ACCEPT=yes: later runs are compared with
+# these figures.
 relevance: $(venv)/dev.done
 	$(bin)/python -m tests.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
@@ -147,7 +147,7 @@ package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
 generated: $(venv)/dev.done
 	$(bin)/python -m shared.schema > docs/event.schema.json
 	$(bin)/python -m tests.sample_events
-	$(bin)/python -m tests.simulation.seeded_bugs > docs/seeded-bugs.md
+	$(bin)/python -m tests.simulation.seeded_bugs > docs/internals/seeded-bugs.md
 	$(bin)/python -m functions.search_images.openapi > docs/search-api.openapi.json
 
 format: $(venv)/dev.done

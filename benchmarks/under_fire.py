@@ -9,7 +9,7 @@ async-kinesis runs as it is published, in an environment of its own, with that f
 place; its limit of 1,000 records a second and shard is lifted, its pauses are real. The time is CPU
 time, the fake's part in it included.
 
-What it printed last is in docs/producing.md.
+What it printed last is in docs/guides/producing.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What mutation testing left: each survivor is explained in docs/mutation.md, or a test is missing.
+"""Mutation testing: docs/internals/mutation.md explains each survivor, or a test is missing.
 
 `make mutation` runs mutmut before this, and this exits with 1 when a survivor is not explained.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs" / "mutation.md"
+DOCUMENT = ROOT / "docs" / "internals" / "mutation.md"
 RESULTS = ROOT / "mutants"
 
 # "module.xǁClassǁmethod__mutmut_7" or "module.x_function__mutmut_7", as mutmut calls them.

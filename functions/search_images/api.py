@@ -1,4 +1,4 @@
-"""The API: each address and what answers there; docs/search-api.md is its contract."""
+"""The API: each address and what answers there; docs/guides/search-api.md is its contract."""
 
 import re
 from collections.abc import Callable, Mapping

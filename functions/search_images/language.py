@@ -1,4 +1,4 @@
-"""The language: what a person may type, and what of it is asked; docs/search-api.md has the table.
+"""The language that a person may type, and the query that it makes (docs/guides/search-api.md).
 
 Any text is a good query: what is none of the language's forms is words. What it may cost is
 bounded here, by counting what an analyzer makes of it.

@@ -91,7 +91,7 @@ def document() -> dict[str, Any]:
             "title": "Find images",
             "version": "1",
             "description": "Search over the index, records from the table. What a person can type "
-            "in `q`, and what each field means: docs/search-api.md.",
+            "in `q`, and what each field means: docs/guides/search-api.md.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {

@@ -1,7 +1,8 @@
 """Ranking: how words become clauses, where each may be found and what counts more.
 
 Each word of the query may be found in its own way, anywhere in the image: that is what the
-catch-all field is for. What the image is called counts most. Fields and analysis: docs/search.md.
+catch-all field is for. What the image is called counts most.
+Fields and analysis: docs/guides/search.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -127,7 +127,7 @@ def page(
     """One page of what a search finds.
 
     Images that are written meanwhile shift no page: each begins behind the last hit of the one
-    before, wherever that now stands (docs/search-api.md).
+    before, wherever that now stands (docs/guides/search-api.md).
 
     Args:
         client: of the index.

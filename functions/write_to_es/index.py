@@ -19,7 +19,7 @@ LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
 # Creating an index waits for the cluster's state; a deployment has time.
 _PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
-_REBUILD = "this takes a new index: `lockstep rebuild` (docs/rebuild.md)"
+_REBUILD = "this takes a new index: `lockstep rebuild` (docs/guides/rebuild.md)"
 
 
 class Created(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Who may do what in the index, for a domain that is asked itself: fine-grained access control.
 
 OpenSearch Dashboards names indices in the bodies of its requests, so with it the paths in IAM's
-policies bind nobody (docs/dashboards.md): these roles do. Each stands for the indices behind one
-alias, whichever number they have.
+policies bind nobody (docs/guides/dashboards.md): these roles do. Each stands for the indices
+behind one alias, whichever number they have.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The converters: records of any shape become events, field by field, as a mapping file says.
 
-A mapping is a TOML or JSON file; docs/producing.md shows one. Nothing of a source record is left
-out unless the mapping says so.
+A mapping is a TOML or JSON file; docs/guides/producing.md shows one. Nothing of a source record is
+left out unless the mapping says so.
 """
 
 import re
@@ -134,7 +134,7 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
         UnicodeDecodeError,
         RecursionError,
     ) as error:
-        message = f"mapping {name}: {error} (docs/producing.md shows how to write one)"
+        message = f"mapping {name}: {error} (docs/guides/producing.md shows how to write one)"
         raise MappingError(message) from None
     targets = [*mapping.fields.values(), *mapping.defaults]
     for target in targets:

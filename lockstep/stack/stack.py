@@ -20,7 +20,7 @@ CONSUMERS = TABLE_CONSUMER, INDEX_CONSUMER = "write_to_dynamodb", "write_to_es"
 # What copies the table's changes into Kinesis on one machine: its name beside the consumers'.
 FORWARDER = "forwarder"
 
-# What feeds the index, as template.yaml names it (docs/index-from.md).
+# What feeds the index, as template.yaml names it (docs/guides/index-from.md).
 IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
 
 # Where a local stack lies if nobody says otherwise.

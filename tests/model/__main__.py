@@ -13,7 +13,7 @@ def main() -> int:
     """Visit every state of every world, then show what each bug leads to."""
     parser = argparse.ArgumentParser(description="Every state of the protocol in small.")
     parser.add_argument(
-        "--table", action="store_true", help="no traces: the table of docs/model.md"
+        "--table", action="store_true", help="no traces: the table of docs/internals/model.md"
     )
     asked = parser.parse_args()
     say = sys.stdout.write

@@ -2,7 +2,7 @@
 
 Times are ages in ticks, and an age that no rule tells from a higher one is not counted further: so
 the states are finitely many although time never ends. Every rule is a method of `Rules`; a bug is
-one method replaced (bugs.py). docs/model.md says what of the real system stands for what.
+one method replaced (bugs.py). docs/internals/model.md says what of the real system stands for what.
 """
 
 from collections.abc import Iterator, Sequence

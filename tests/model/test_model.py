@@ -8,7 +8,7 @@ from tests.model.bugs import ASSUMPTIONS, BUGS, WORLDS
 from tests.model.model import Rules
 from tests.model.search import search
 
-TABLE = (Path(__file__).parents[2] / "docs/model.md").read_text()
+TABLE = (Path(__file__).parents[2] / "docs/internals/model.md").read_text()
 
 
 @pytest.mark.parametrize("world", WORLDS)

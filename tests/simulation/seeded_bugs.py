@@ -1,6 +1,6 @@
 """Seeded bugs, caught: which history first, and what it saw broken.
 
-As a program, the table of docs/seeded-bugs.md.
+As a program, the table of docs/internals/seeded-bugs.md.
 """
 
 import re
@@ -68,7 +68,7 @@ def _short(finding: str) -> str:
 
 
 def document() -> str:
-    """docs/seeded-bugs.md: made by `make generated`, and held against the code by a test."""
+    """The text of docs/internals/seeded-bugs.md; a test compares the file with the code."""
     rows = [_row(name) for name in WRONG]
     return f"""\
 # Seeded bugs

@@ -75,7 +75,7 @@ def test_looking_whether_a_record_can_be_written_changes_nothing(tmp_path: Path)
 
 
 def test_the_published_record_can_be_gone_on_with() -> None:
-    published = standing(Path(__file__).parents[2] / "docs" / "simulation-record.md")
+    published = standing(Path(__file__).parents[2] / "docs" / "internals" / "simulation-record.md")
     assert published.total == published.last > 0
 
 

@@ -11,7 +11,7 @@ from tests.simulation.rewired import rewired
 from tests.simulation.seeded_bugs import Catch, caught, document
 from tests.simulation.wrong_parts import WRONG
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "seeded-bugs.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "internals" / "seeded-bugs.md"
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -87,7 +87,7 @@ def test_a_run_that_missed_a_fault_is_no_success() -> None:
 
 
 def test_the_documentation_names_every_fault_and_no_other() -> None:
-    documentation = Path(__file__).parents[2] / "docs" / "simulation.md"
+    documentation = Path(__file__).parents[2] / "docs" / "internals" / "simulation.md"
     table = [line for line in documentation.read_text().splitlines() if line.startswith("| ")]
     named = [name for line in table for name in re.findall("`([^`]+)`", line)]
     assert set(FAULTS) == {name for name in named if not name.endswith(".py")}

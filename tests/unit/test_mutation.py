@@ -1,4 +1,4 @@
-"""The mutants that docs/mutation.md explains are of the code as it is."""
+"""The mutants that docs/internals/mutation.md explains are of the code as it is."""
 
 import importlib
 import inspect

@@ -27,7 +27,7 @@ STREAM = "lockstep-images"
 # One request of 500 of these is more than both shards take in a second, however slow the machine.
 IMAGES, EVENTS = 600, 1500
 LONG = image(description="x" * 4_500)
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "producing.md"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "guides" / "producing.md"
 
 
 @pytest.fixture

@@ -220,7 +220,7 @@ def test_a_mapping_is_one_that_comes_along_or_a_file(tmp_path: Path) -> None:
 
 
 def test_the_example_in_the_docs_does_what_they_say() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "producing.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "producing.md").read_text()
     record, toml = (
         text.partition(f"```{language}\n")[2].partition("```")[0] for language in ("json", "toml")
     )
