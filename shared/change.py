@@ -115,7 +115,7 @@ def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Store
     Args:
         event: as `record.event_in` returned it.
         record: where it was found.
-        horizon: how long after arrival a replay may still come (DESIGN.md, Deletes).
+        horizon: how long after arrival a replay may still come (docs/internals/invariants.md).
     """
     occurred_at: str = msgspec.to_builtins(event.occurred_at)
     if event.image is UNSET:

@@ -1,5 +1,6 @@
-"""Delivery: from a batch of records to an honest checkpoint, for any sink (DESIGN.md, Writing).
+"""Delivery: from a batch of records to an honest checkpoint, for any sink.
 
+docs/internals/invariants.md has the rules.
 Nothing here is acknowledged before it is durable: a record is settled when it is stored,
 superseded by a stored one of its image, or in quarantine. Everything else is reported, so that
 Lambda brings it again.

@@ -120,7 +120,7 @@ _decoder = msgspec.json.Decoder(Event)
 _any_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder(order="sorted")
 
-# What the Kinesis Producer Library puts before its protobuf (FACTS.md, Event source mapping).
+# The first bytes of what the Kinesis Producer Library aggregates (docs/internals/facts.md).
 _AGGREGATED_MAGIC = b"\xf3\x89\x9a\xc2"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 

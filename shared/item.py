@@ -1,4 +1,4 @@
-"""The item: a change as the table keeps it, and the change in an item (DESIGN.md, Formats)."""
+"""The item: how the table stores a change, and reading it back (docs/internals/formats.md)."""
 
 from typing import TYPE_CHECKING, Any
 

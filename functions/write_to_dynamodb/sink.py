@@ -1,4 +1,4 @@
-"""The table as a sink: conditional PartiQL, 25 changes a request (DESIGN.md, DynamoDB)."""
+"""The table as a sink: conditional PartiQL, 25 changes a request (docs/internals/invariants.md)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal

@@ -14,8 +14,8 @@ from shared.sink import MisconfiguredError, RequestFailedError
 # Half of what the smallest managed instances take: an answer in time matters more.
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 
-# Keeps one entry per operation, so that positions stay (FACTS.md, OpenSearch). The managed service
-# may ignore it: the full answer is understood as well.
+# Keeps one entry for each operation, so that positions stay (docs/internals/facts.md, OpenSearch).
+# The managed service may ignore it: the full answer is understood as well.
 _NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
 _WRITTEN, _BAD_REQUEST, _NOT_FOUND = frozenset({200, 201}), 400, 404
 # A 400 like that of a bad document, but the fault of the deployment.
@@ -26,7 +26,7 @@ type Guard = Literal["external", "external_gte"]
 
 
 class _Target(msgspec.Struct, frozen=True):
-    """Whom an operation writes, under which guard; each says all of it (FACTS.md: AWS)."""
+    """The document that an operation writes, and its version check (docs/internals/facts.md)."""
 
     image_id: str = msgspec.field(name="_id")
     version: int

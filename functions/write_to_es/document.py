@@ -1,4 +1,4 @@
-"""The document: a change as the index stores it, and the change in it (DESIGN.md, Formats)."""
+"""The document: how the index stores a change, and reading it back (docs/internals/formats.md)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The index as a sink: one `_bulk` an invocation, guarded by versions (DESIGN.md, OpenSearch)."""
+"""The index as a sink: one `_bulk` an invocation, version checks (docs/internals/invariants.md)."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
@@ -163,8 +163,9 @@ class ImageIndex:
     def _mget(self, image_ids: Sequence[str]) -> Sequence[_Stored]:
         """The documents, also those written since the last refresh.
 
-        By path and without an index in the body, which `allow_explicit_index: false` would refuse;
-        what to return is in the body, since parameters of a signed POST may be ignored (FACTS.md).
+        The path names the index, since `allow_explicit_index: false` refuses an index in the body.
+        The body says what to return, since the service may ignore URL parameters of a signed POST
+        (docs/internals/facts.md, OpenSearch).
         """
         body = {"docs": [{"_id": image_id, "_source": _COMPARED} for image_id in image_ids]}
         with in_sink_words(self._alias):

@@ -246,8 +246,9 @@ class Backfill:
 class StampOfThePast(Stamp):
     """Versions older than all that may still come, each higher than the one before.
 
-    What is older than the horizon neither comes late nor is redriven (DESIGN.md, Deletes). So an
-    event of the image's own, be it still on its way, has a higher version than these.
+    What is older than the horizon neither comes late nor is redriven
+    (docs/internals/invariants.md, Deletions). So an event of the image's own, also one that is
+    still on its way, has a higher version than these.
     """
 
     def __init__(self, horizon: dt.timedelta, unix: Callable[[], float]) -> None:

@@ -1,8 +1,8 @@
 """The outbox: what may go onto the stream next, so that one image's events arrive in order.
 
 PutRecords takes some records and leaves others, in any mixture, so resending what failed turns the
-order of an image round (FACTS.md, Kinesis). Here an image has at most one record in flight, and
-nothing newer of it goes before that one is accepted.
+order of an image round (docs/internals/facts.md, Kinesis). Here an image has at most one record in
+flight, and nothing newer of it goes before that one is accepted.
 
 Pure: no client, no clock, no waiting. The loop around it is in producer.py; a simulation brings
 its own.

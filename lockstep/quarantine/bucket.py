@@ -11,7 +11,7 @@ from shared.quarantine import PREFIX, QuarantinedRecord
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# Where Lambda puts what a mapping gave up (FACTS.md, Event source mapping).
+# Where Lambda puts what a mapping gave up (docs/internals/facts.md, Event source mapping).
 GIVEN_UP = "aws/lambda/"
 REDRIVEN = "redriven/"
 

@@ -165,7 +165,7 @@ def find(
         objects: the quarantine's bucket.
         consumers: each consumer's name in Lambda, by its name in the quarantine.
         now: the time to judge by.
-        quarantine_age: what is older goes back only as mended (DESIGN.md, Deletes).
+        quarantine_age: what is older goes back only as mended (docs/internals/invariants.md).
         pointers: lines of NDJSON, failure documents without payload.
         fetch: gets what such a line points at; see `given_up.fetch`.
         wanted: which cases; all, if not said.

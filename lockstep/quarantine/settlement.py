@@ -147,7 +147,7 @@ def mend(
 
     A missing `version` is the old one, a missing `occurred_at` the time when the record came. The
     version is a new one where the old one is not known, is taken by other content, is too far
-    ahead, or is too old to be safe (DESIGN.md, Deletes).
+    ahead, or is too old to be safe (docs/internals/invariants.md).
 
     Args:
         case: what is mended.

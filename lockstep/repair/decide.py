@@ -56,7 +56,7 @@ class Forget(msgspec.Struct, frozen=True):
     """The index's guard stands too high, and no higher version may be given.
 
     The document leaves the index; the table's is written once OpenSearch has forgotten the
-    version, which takes it a minute (FACTS.md, OpenSearch).
+    version, which takes it a minute (docs/internals/facts.md, OpenSearch).
     """
 
     image_id: str
@@ -82,7 +82,7 @@ def decide(table: Held, index: Held, *, now: float, horizon: dt.timedelta) -> De
         index: what the index holds.
         now: in seconds since 1970; a tombstone past its time counts as absence.
         horizon: how long tombstones stay; what is older may have been deleted, and the tombstone
-            purged (DESIGN.md, Deletes).
+            purged (docs/internals/invariants.md).
     """
     match table, index:
         case Sound(), Sound() if _same(table, index, now):

@@ -1,5 +1,6 @@
-"""What must hold once everything has drained: I1 to I5 of DESIGN.md, exactly, for every record.
+"""What must hold once everything has drained: I1 to I5, exactly, for every record.
 
+docs/internals/invariants.md says what each means.
 I6 and I8 are held against every single invocation (invocation.py), I7 by draining at all.
 """
 

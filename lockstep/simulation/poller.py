@@ -252,7 +252,7 @@ class Poller:
         """I5: what is delivered for the first time comes after all of its key before it.
 
         Not so an aggregated record, whose key is not that of what it holds: all of those have one
-        lane, and each of them is poison (FACTS.md, Event source mapping).
+        lane, and each of them is poison (docs/internals/facts.md, Event source mapping).
         """
         for record in records:
             number, key = record.sequence_number, record.partition_key

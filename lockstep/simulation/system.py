@@ -152,7 +152,7 @@ class System:
 
     @staticmethod
     def quarantine_key(consumer: Consumer, accepted: Accepted) -> str:
-        """Where DESIGN.md, Formats, says that a record in quarantine lies."""
+        """The key of a quarantined record (docs/internals/formats.md)."""
         position = f"{STREAM}/{accepted.shard_id}/{accepted.sequence_number}"
         return f"{PREFIX}{consumer.function}/{position}.json"
 

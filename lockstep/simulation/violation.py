@@ -1,4 +1,4 @@
-"""The violation: what must always hold (DESIGN.md), and did not."""
+"""The violation: what must always hold (docs/internals/invariants.md), and did not."""
 
 
 class ViolationError(BaseException):

@@ -1,6 +1,7 @@
 """Sequence numbers: the 56 digits that order the records of a shard.
 
-Read off the numbers in AWS's own samples (FACTS.md, "Kinesis"). In hexadecimal a number is
+Derived from the numbers in AWS's own samples (docs/internals/facts.md, Kinesis). In hexadecimal a
+number is
 
     2 CCCCCCCCC N PPPPPPPPPPPPPPPP 00 SSSSSSSSS HHHHHHHH 2
 

@@ -36,8 +36,8 @@ from shared.sink import Sink
 from tests.builders import ARRIVED_AT, HORIZON, image, image_event, kinesis_record, record
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/decode").iterdir())
-MOST_ITEM_BYTES = 400 * 1024  # FACTS.md, DynamoDB
-MOST_TERM_BYTES = 32_766  # FACTS.md, OpenSearch
+MOST_ITEM_BYTES = 400 * 1024  # docs/internals/facts.md, DynamoDB
+MOST_TERM_BYTES = 32_766  # docs/internals/facts.md, OpenSearch
 # Two times are all that is written longer than it may have come: .1 as .100000, +0100 as +01:00.
 MOST_GROWTH = 2 * 6
 CLOCK = Clock(remaining=lambda: 99.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0)

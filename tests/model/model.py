@@ -120,7 +120,7 @@ class Bounds:
 
 
 class Rules:
-    """What may happen, by the rules of DESIGN.md. A subclass is another protocol.
+    """What may happen, by docs/internals/invariants.md. A subclass is another protocol.
 
     Both stores obey the same rules unless a subclass says otherwise.
     """

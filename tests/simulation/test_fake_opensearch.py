@@ -94,7 +94,7 @@ def test_the_audit_reads_the_fake_as_it_reads_the_index(index: FakeIndexStore) -
 
 @pytest.mark.parametrize("forgets", ["after a minute", "at a restart"])
 def test_a_deleted_documents_version_is_forgotten(index: FakeIndexStore, forgets: str) -> None:
-    """FACTS.md, OpenSearch: deleted at 6, put at 5: 409 at once, 201 later."""
+    """docs/internals/facts.md, OpenSearch: deleted at 6, put at 5: 409 at once, 201 later."""
     write(index.sink, change("T1", 4))
     delete = {"_id": "T1", "version": 6, "version_type": "external", "require_alias": True}
     index.client.bulk(body=msgspec.json.encode({"delete": delete}) + b"\n", index="images")

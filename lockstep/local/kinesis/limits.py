@@ -1,4 +1,4 @@
-"""Limits: what one shard takes and gives in a second, throttled as Kinesis does (FACTS.md)."""
+"""The limits of one shard in a second, throttled as Kinesis does (docs/internals/facts.md)."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,5 +1,6 @@
-"""The response: what an invocation's answer means for its batch (FACTS.md, Event source mapping).
+"""The response: what an invocation's answer means for its batch.
 
+docs/internals/facts.md, Event source mapping;
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
 """
 

@@ -67,7 +67,7 @@ type OnFailure = Bucket | Queue | Topic
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """One event source mapping's settings (FACTS.md, Event source mapping).
+    """One event source mapping's settings (docs/internals/facts.md, Event source mapping).
 
     `retries` and `age_seconds` are None where the mapping says -1: until the records expire.
     `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure` takes

@@ -31,7 +31,7 @@ MAX_ITEM_BYTES = 400 * 1024
 MAX_KEY_BYTES = 2048
 PAGE = 1_000
 
-# What one statement of a batch may meet though its neighbours do not (FACTS.md, DynamoDB).
+# Errors of one statement of a batch that its neighbours do not get (docs/internals/facts.md).
 PASSING_CODES = (
     "ThrottlingError",
     "ProvisionedThroughputExceeded",

@@ -27,7 +27,7 @@ from lockstep.simulation.fakes.line import (
     Spoilt,
 )
 
-# How long a deleted document's version is remembered (FACTS.md, OpenSearch).
+# How long a deleted document's version is remembered (docs/internals/facts.md, OpenSearch).
 GC_DELETES_SECONDS = 60.0
 MAX_TERM_BYTES = 32_766
 LONGEST_CHARACTER = 4  # bytes in UTF-8
@@ -74,7 +74,7 @@ class OpenSearch:
             line: to the index.
             now: in seconds.
             refuses: says of a document that it can never be indexed.
-            honours_parameters: which a signed POST on AWS may not (FACTS.md, OpenSearch).
+            honours_parameters: false, as a signed POST on AWS may be (docs/internals/facts.md).
         """
         self.documents: dict[str, Document] = {}
         self.journal: list[Written] = []

@@ -177,7 +177,7 @@ class TestRequests:
         assert len(msgspec.json.decode(body)["docs"]) == 49
 
     def test_no_index_is_named_in_a_body(self, index: IndexStore) -> None:
-        # A managed domain's `allow_explicit_index: false` refuses that (FACTS.md, OpenSearch).
+        # A domain's `allow_explicit_index: false` refuses that (docs/internals/facts.md).
         write_each(index.sink, change("T1", 1), change("T1", 1))
         assert [url.rpartition("/")[2] for _, url in index.paths()] == ["_bulk", "_bulk", "_mget"]
         assert all(b"_index" not in body for _, _, body in index.requests)

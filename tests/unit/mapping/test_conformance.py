@@ -1,8 +1,8 @@
 """The rules of Lambda's event source mapping, each with a test that names it and its source.
 
-Rows of FACTS.md's table, and the recorded behaviours below it; a rule says where ours is unlike
-Lambda's. The tests stand where they belong;
-a test is one of this suite by its docstring: `Rule: NAME.` and `Source: ADDRESS`.
+The rows of the table in docs/internals/facts.md, and the recorded behaviours below it. A rule says
+where ours differs from Lambda's. The tests are in the modules of their subjects; a test belongs to
+this suite if its docstring has `Rule: NAME.` and `Source: ADDRESS`.
 """
 
 import ast
@@ -32,7 +32,7 @@ RESHARDING = (
     "https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html"
 )
 RECORDED = "recorded from real AWS"
-# Rows of FACTS.md's table.
+# The rows of the table in docs/internals/facts.md.
 PROPERTIES = (
     "BatchSize",
     "MaximumBatchingWindowInSeconds",

@@ -1,4 +1,4 @@
-"""What the mapping does with batches: FACTS.md, Event source mapping, "Recorded from real AWS"."""
+"""What the mapping does with batches (docs/internals/facts.md, Recorded from real AWS)."""
 
 import math
 from typing import Any
@@ -179,7 +179,7 @@ def test_sixty_seconds_of_endless_retries_are_eight_invocations() -> None:
 
 
 def test_endless_retries_end_when_the_stream_forgets_the_record() -> None:
-    """FACTS.md: MaximumRetryAttempts -1 (until expiry).
+    """MaximumRetryAttempts -1 (until expiry).
 
     Rule: MaximumRetryAttempts, -1.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
@@ -192,7 +192,7 @@ def test_endless_retries_end_when_the_stream_forgets_the_record() -> None:
 
 
 def test_the_lowest_of_several_identifiers_is_the_checkpoint() -> None:
-    """FACTS.md: retry starts there, inclusive. As numbers: 9 is before 10.
+    """The retry starts there, inclusive. As numbers: 9 is before 10.
 
     Rule: lowest.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
@@ -206,7 +206,7 @@ def test_the_lowest_of_several_identifiers_is_the_checkpoint() -> None:
 
 
 def test_records_that_were_never_tried_go_with_the_poison_ahead_of_them() -> None:
-    """FACTS.md: the batch, as it then stands, goes to the destination and the shard moves on.
+    """The batch, as it then stands, goes to the destination and the shard moves on.
 
     Rule: exhausted.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
@@ -219,7 +219,7 @@ def test_records_that_were_never_tried_go_with_the_poison_ahead_of_them() -> Non
 
 
 def test_responses_are_ignored_without_report_batch_item_failures() -> None:
-    """FACTS.md, FunctionResponseTypes.
+    """FunctionResponseTypes.
 
     Rule: FunctionResponseTypes.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
@@ -232,7 +232,7 @@ def test_responses_are_ignored_without_report_batch_item_failures() -> None:
 
 
 def test_a_failed_batch_is_cut_into_halves_until_the_poison_is_alone() -> None:
-    """FACTS.md, BisectBatchOnFunctionError: splits cost no retry.
+    """BisectBatchOnFunctionError: splits cost no retry.
 
     Rule: BisectBatchOnFunctionError.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
@@ -257,7 +257,7 @@ def test_a_failed_batch_is_cut_into_halves_until_the_poison_is_alone() -> None:
 
 
 def test_bisecting_splits_a_partial_response_at_the_reported_record_only() -> None:
-    """FACTS.md, BisectBatchOnFunctionError.
+    """BisectBatchOnFunctionError.
 
     Rule: BisectBatchOnFunctionError, partial response.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
@@ -281,7 +281,7 @@ def test_halves_inherit_the_retries_that_were_used() -> None:
 
 
 def test_throttled_invocations_use_up_no_retry() -> None:
-    """FACTS.md, MaximumRetryAttempts.
+    """MaximumRetryAttempts.
 
     Rule: throttling.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
@@ -350,7 +350,7 @@ def test_a_window_gathers_what_comes_in_its_time() -> None:
 
 
 def test_the_next_window_opens_when_the_invocation_ends() -> None:
-    """FACTS.md, MaximumBatchingWindowInSeconds.
+    """MaximumBatchingWindowInSeconds.
 
     The first invocation lasts from 10 to 14, so the second window is open until 24; the clock
     of the first one would have ended it at 20.

@@ -1,4 +1,4 @@
-"""The failure document: its shape in FACTS.md, Event source mapping."""
+"""The failure document: its shape in docs/internals/facts.md, Event source mapping."""
 
 import datetime as dt
 from typing import Any, NoReturn

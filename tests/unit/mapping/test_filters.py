@@ -1,4 +1,4 @@
-"""FilterCriteria: FACTS.md, Event source mapping; the rules of AWS's page on event filtering."""
+"""FilterCriteria (docs/internals/facts.md): the rules of AWS's page on event filtering."""
 
 from typing import Any
 

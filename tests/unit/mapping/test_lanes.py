@@ -1,4 +1,4 @@
-"""Concurrent batches of one shard: FACTS.md, Event source mapping, ParallelizationFactor."""
+"""Concurrent batches of one shard: ParallelizationFactor (docs/internals/facts.md)."""
 
 from itertools import pairwise
 from typing import Any
@@ -177,7 +177,7 @@ def test_only_what_is_given_up_can_be_left_unwritten() -> None:
 
 
 def test_aggregated_records_share_one_lane() -> None:
-    """FACTS.md: they defeat ParallelizationFactor, for they hold records of many keys.
+    """They defeat ParallelizationFactor, for they hold records of many keys.
 
     Rule: aggregated records.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html

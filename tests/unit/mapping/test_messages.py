@@ -1,4 +1,4 @@
-"""Pointers to what was given up, in SQS and SNS: FACTS.md, DestinationConfig.OnFailure."""
+"""Pointers to discarded batches, in SQS and SNS: OnFailure (docs/internals/facts.md)."""
 
 from collections.abc import Iterator
 from typing import Any

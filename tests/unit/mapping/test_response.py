@@ -1,4 +1,4 @@
-"""What an answer means: FACTS.md, Event source mapping, "Success" and "Several identifiers"."""
+"""What an answer means: success and partial response (docs/internals/facts.md)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""FACTS.md, Event source mapping: every row of the table."""
+"""docs/internals/facts.md, Event source mapping: every row of the table."""
 
 from typing import Any
 

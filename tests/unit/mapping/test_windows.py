@@ -1,4 +1,4 @@
-"""Tumbling windows: FACTS.md, TumblingWindowInSeconds, and AWS's page on them.
+"""Tumbling windows: docs/internals/facts.md, TumblingWindowInSeconds, and AWS's page on them.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
 """

@@ -1,4 +1,4 @@
-"""Delivery: the rules of DESIGN.md, Writing, on a sink whose failures are items in a list."""
+"""The rules of delivery (docs/internals/invariants.md), on a sink with listed failures."""
 
 import base64
 import random
