@@ -1,0 +1,20 @@
+"""The files that docs/internals/architecture.md names are there, and it names every package."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "internals" / "architecture.md").read_text()
+PARTS = ("lockstep", "functions", "doors", "shared", "tests", "docs", "events", "tools")
+NAMED = re.compile(rf"(?:{'|'.join(PARTS)})/[\w./*-]*|\b[\w.]+\.(?:toml|yaml)\b")
+
+
+def test_every_file_that_it_names_exists() -> None:
+    named = set(NAMED.findall(PAGE))
+    assert {name for name in named if not any(ROOT.glob(name))} == set()
+    assert len(named) > 40
+
+
+def test_it_describes_every_package_of_the_tool() -> None:
+    packages = {f"lockstep/{file.parent.name}/" for file in ROOT.glob("lockstep/*/__init__.py")}
+    assert {package for package in packages if f"`{package}`" not in PAGE} == set()
