@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from starlette.types import ASGIApp
 
-from lockstep.local.processes import HOST
 from lockstep.web import server as web
+from lockstep.web.addresses import HOST
 
 
 @contextmanager

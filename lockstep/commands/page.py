@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from lockstep.commands.options import connected, stack_options
-from lockstep.local.processes import HOST
 from lockstep.page.proxy import PageError, application
 from lockstep.stack.use_cases.search import search_api
+from lockstep.web.addresses import HOST
 from lockstep.web.server import listen, serve
 
 PORT = 8000

@@ -14,7 +14,7 @@ from lockstep.console.text import printable
 from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.prepare import prepare
-from lockstep.local.processes import HOST, check_address, dying_with_parent
+from lockstep.local.processes import dying_with_parent
 from lockstep.local.up import (
     Ended,
     Parts,
@@ -27,6 +27,7 @@ from lockstep.local.up import (
 )
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import IndexFrom, Stack
+from lockstep.web.addresses import HOST, check_address
 
 # Each shard of a stream may keep a worker process of each function busy.
 SHARDS = 2

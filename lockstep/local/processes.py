@@ -10,22 +10,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from socket import SO_REUSEADDR, SOL_SOCKET, create_connection, socket
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 
 import msgspec
 import psutil
 
 from lockstep.console.errors import UserError
+from lockstep.web.addresses import HOST
 
-HOST = "127.0.0.1"
 # Below those that outgoing connections get (from 32,768 on Linux, from 49,152 on macOS): one of
 # them could sit on the port of a server that died, just when that is to be started again.
 PORTS = range(20_000, 32_768)
 POLL_SECONDS = 0.05
-# To an address of this very machine.
-CONNECT_SECONDS = 2.0
 # A stuck engine must not make Ctrl-C look broken; OpenSearch needs about two seconds to close.
 STOP_SECONDS = 15.0
 # Answers by which a server says that it is there but not ready, OpenSearch's health among them.
@@ -221,34 +218,6 @@ def end_left_overs(traces: Iterable[Trace]) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(running, timeout=STOP_SECONDS)
-
-
-def check_address(host: str) -> None:
-    """Return when servers can listen on this address and be reached there.
-
-    Raises:
-        LocalStackError: they cannot; the message says why and what to name instead.
-    """
-    try:
-        # All addresses at once are none that an endpoint can name.
-        if IPv4Address(host).is_unspecified:
-            raise _unusable(host, "that is not one address")
-        # Connecting finds what binding passes over: addresses of broadcast and multicast.
-        with socket() as listener:
-            listener.bind((host, 0))
-            listener.listen()
-            create_connection(listener.getsockname(), CONNECT_SECONDS).close()
-    except AddressValueError:
-        raise _unusable(host, "that is no IPv4 address") from None
-    except OSError as error:
-        raise _unusable(host, error.strerror or str(error)) from None
-
-
-def _unusable(host: str, why: str) -> LocalStackError:
-    return LocalStackError(
-        f"cannot listen on {host}: {why}; name an address of this machine: 127.0.0.1, "
-        "or for containers on Linux, while Docker runs, 172.17.0.1"
-    )
 
 
 def free_ports(

@@ -31,7 +31,6 @@ from lockstep.local.engines.opensearch import opensearch
 from lockstep.local.engines.pins import kits
 from lockstep.local.engines.s3 import s3
 from lockstep.local.processes import (
-    HOST,
     Child,
     LocalStackError,
     Service,
@@ -56,6 +55,7 @@ from lockstep.stack.stack import (
     typed,
     write_local,
 )
+from lockstep.web.addresses import HOST
 
 MARKER = "lockstep-state"
 MARKER_TEXT = "Lockstep keeps a local stack in this folder; `lockstep up --fresh` empties it.\n"

@@ -19,8 +19,8 @@ from starlette.types import ASGIApp
 
 from lockstep.console.errors import UserError
 from lockstep.console.text import printable
-from lockstep.local.processes import HOST
 from lockstep.web import server as web
+from lockstep.web.addresses import HOST
 from lockstep.web.server import Answer, Request, message
 
 # API Gateway gives up after 30 seconds at most.

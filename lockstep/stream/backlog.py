@@ -1,4 +1,4 @@
-"""The backlog: how far a consumer is behind, read from the endpoint's file beside the server."""
+"""The backlog: the records that a consumer has not processed, read from the endpoint's file."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.console.errors import UserError
-from lockstep.local.kinesis.store import Store, UnusableDatabaseError, position_after
 from lockstep.stream import sequence
+from lockstep.stream.kinesis_file import KinesisFile, UnusableDatabaseError, position_after
 from lockstep.stream.shards import shard_id
 
 
 class UnknownBacklogError(UserError):
-    """It cannot be told; the message says why, in one line."""
+    """The backlog is unknown; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a consumer has not processed.
+    """The records that a consumer has not processed.
 
-    `oldest_arrival`: milliseconds since 1970 of the oldest such record, None if there is none.
+    `oldest_arrival`: the oldest one's arrival in milliseconds since 1970, None if there is none.
     """
 
     records: int
@@ -27,34 +27,34 @@ class Backlog:
 
 
 def backlog(database: Path, stream: str, after: Mapping[str, str]) -> Backlog:
-    """The records of a stream behind the positions in `after`.
+    """Count the records of a stream after the positions in `after`.
 
-    `after` maps a shard's id to the sequence number last processed; a shard that is not in it
-    was not started. Records that the server has trimmed do not count. Counts by subtraction of
-    positions, so it costs one look-up a shard, however many records there are.
+    `after` maps a shard's ID to the last processed sequence number; a shard that is missing from
+    it was not started. Records that the endpoint has trimmed do not count. Positions are
+    subtracted, so the cost is one lookup per shard.
 
     Raises:
-        UnknownBacklogError: no such file or stream, the file is damaged, or a position is no
-            sequence number.
+        UnknownBacklogError: the file or the stream does not exist, the file is damaged, or a
+            position is not a sequence number.
     """
     try:
-        with Store.open_read_only(database) as store, store.snapshot():
-            return _backlog(store, stream, after)
+        with KinesisFile.open_read_only(database) as file, file.snapshot():
+            return _backlog(file, stream, after)
     except (UnusableDatabaseError, sequence.InvalidSequenceNumberError) as error:
-        raise UnknownBacklogError(f"the backlog cannot be told: {error}") from None
+        raise UnknownBacklogError(f"the backlog is unknown: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise UnknownBacklogError(f"the backlog cannot be told: {database}: {error}") from None
+        raise UnknownBacklogError(f"the backlog is unknown: {database}: {error}") from None
 
 
-def _backlog(store: Store, stream_name: str, after: Mapping[str, str]) -> Backlog:
-    stream = store.find_stream(stream_name)
+def _backlog(file: KinesisFile, stream_name: str, after: Mapping[str, str]) -> Backlog:
+    stream = file.find_stream(stream_name)
     if stream is None:
-        raise UnknownBacklogError(f"the backlog cannot be told: there is no stream {stream_name}")
+        raise UnknownBacklogError(f"the backlog is unknown: there is no stream {stream_name}")
     records, arrivals = 0, []
-    for shard in store.shards(stream):
+    for shard in file.shards(stream):
         done = after.get(shard_id(shard.number))
         position = shard.first if done is None else position_after(shard, sequence.parse(done))
         if position < shard.next:
             records += shard.next - position
-            arrivals.append(store.arrival(shard, position))
+            arrivals.append(file.arrival(shard, position))
     return Backlog(records, min(arrivals, default=None))

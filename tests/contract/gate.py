@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import urllib3
 
-from lockstep.local.processes import HOST
 from lockstep.stack.stack import Endpoints, Stack
+from lockstep.web.addresses import HOST
 
 _PARTITION = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/"
 _HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})

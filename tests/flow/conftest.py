@@ -13,13 +13,14 @@ from lockstep.audit.audit import Audit, Time, audit
 from lockstep.local.mapping.invocation import Place, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.prepare import prepare
-from lockstep.local.processes import HOST, free_ports, start, stop, wait_until_ready
+from lockstep.local.processes import free_ports, start, stop, wait_until_ready
 from lockstep.local.up import python_service
 from lockstep.quarantine import images
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.readers import IndexEntries, TableEntries
 from lockstep.stream.kinesis import KinesisStream
+from lockstep.web.addresses import HOST
 from tests.flow.scenario import Consumer, Happening, Name, Troubled, run
 
 

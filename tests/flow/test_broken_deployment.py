@@ -14,9 +14,10 @@ import pytest
 from lockstep.local.mapping.invocation import Function
 from lockstep.local.mapping.pool import Worker, lambda_environment
 from lockstep.local.mapping.response import Answer, Errored, Returned
-from lockstep.local.processes import HOST, free_ports
+from lockstep.local.processes import free_ports
 from lockstep.quarantine import keys
 from lockstep.stack.stack import LOCAL_REGION
+from lockstep.web.addresses import HOST
 from tests.builders import image_event, kinesis_records, sequence_number
 from tests.flow.conftest import World
 from tests.flow.scenario import Name

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import urllib3
 
-from lockstep.local.processes import HOST, Service, free_ports, start, stop, wait_until_ready
+from lockstep.local.processes import Service, free_ports, start, stop, wait_until_ready
 from lockstep.stack.stack import LOCAL_REGION
+from lockstep.web.addresses import HOST
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"

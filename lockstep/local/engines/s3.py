@@ -4,7 +4,8 @@ import string
 from pathlib import Path
 
 from lockstep.local.engines.java import java_service
-from lockstep.local.processes import HOST, Service
+from lockstep.local.processes import Service
+from lockstep.web.addresses import HOST
 
 # Without a configuration logback writes every byte that passes at level DEBUG.
 LOGGING = """\

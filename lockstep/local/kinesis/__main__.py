@@ -10,7 +10,8 @@ import click
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.server import application
-from lockstep.local.kinesis.store import Store, UnusableDatabaseError
+from lockstep.local.kinesis.store import Store
+from lockstep.stream.kinesis_file import UnusableDatabaseError
 from lockstep.web.server import listen, serve
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.limits import Limits
-from lockstep.local.kinesis.store import Shard, Store, Stream
+from lockstep.local.kinesis.store import Store
+from lockstep.stream.kinesis_file import StoredShard, StoredStream
 from lockstep.stream.shards import shard_id, shard_number
 
 type Request = Mapping[str, Any]
@@ -27,7 +28,7 @@ class Endpoint:
         """The Amazon resource name of a stream here."""
         return f"arn:aws:kinesis:{self.region}:{self.account}:stream/{stream_name}"
 
-    def stream(self, request: Request) -> Stream:
+    def stream(self, request: Request) -> StoredStream:
         """The stream that a request names by `StreamName`, `StreamARN` or both.
 
         Raises:
@@ -44,7 +45,7 @@ class Endpoint:
             case _:
                 raise invalid("give StreamName, StreamARN or both")
 
-    def stream_of_arn(self, arn: str) -> Stream:
+    def stream_of_arn(self, arn: str) -> StoredStream:
         """The stream with that resource name.
 
         Raises:
@@ -57,7 +58,7 @@ class Endpoint:
             raise not_found(f"{named} under account {self.account} not found.")
         return found
 
-    def shard(self, stream: Stream, identifier: str) -> Shard:
+    def shard(self, stream: StoredStream, identifier: str) -> StoredShard:
         """The stream's shard with that id, open or closed, but not expired.
 
         Raises:
@@ -69,12 +70,12 @@ class Endpoint:
             raise not_found(f"Could not find shard {identifier} in {self.describe(stream)}.")
         return found
 
-    def describe(self, stream: Stream) -> str:
+    def describe(self, stream: StoredStream) -> str:
         """A stream as messages name it."""
         return f"stream {stream.name} under account {self.account}"
 
 
-def shard_answer(shard: Shard) -> dict[str, Any]:
+def shard_answer(shard: StoredShard) -> dict[str, Any]:
     """A shard as the API shows it."""
     numbers = {"StartingSequenceNumber": str(shard.starting_number)}
     if shard.ending_number is not None:
@@ -91,7 +92,7 @@ def shard_answer(shard: Shard) -> dict[str, Any]:
     return answer
 
 
-def hash_range_answer(shard: Shard) -> dict[str, str]:
+def hash_range_answer(shard: StoredShard) -> dict[str, str]:
     """The hash keys of a shard as the API shows them."""
     return {
         "StartingHashKey": str(shard.range.start),

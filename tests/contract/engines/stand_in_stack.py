@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lockstep.local.processes import HOST, LocalStackError, Service, free_ports
+from lockstep.local.processes import LocalStackError, Service, free_ports
 from lockstep.local.up import detach, up
 from lockstep.stack.stack import Stack
+from lockstep.web.addresses import HOST
 
 SERVERS = ("opensearch", "dynamodb", "s3", "kinesis")
 ANSWERING = (

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from lockstep.local.engines.download import progress_on
 from lockstep.local.engines.pins import EngineName
-from lockstep.local.processes import HOST, Child, Service, start, stop, wait_until_ready
+from lockstep.local.processes import Child, Service, start, stop, wait_until_ready
 from lockstep.local.up import local_servers
+from lockstep.web.addresses import HOST
 from tests.engines import READY_SECONDS, cache, engine_service
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 import socket
 
-from lockstep.local.processes import HOST, PORTS, free_ports
+from lockstep.local.processes import PORTS, free_ports
+from lockstep.web.addresses import HOST
 
 
 def test_each_name_gets_a_port_of_its_own_that_no_outgoing_connection_gets() -> None:

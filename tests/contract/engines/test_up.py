@@ -17,9 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from lockstep.cli import main
-from lockstep.local.processes import HOST, Trace, answers
+from lockstep.local.processes import Trace, answers
 from lockstep.local.up import Ended, down, running
 from lockstep.stack.stack import StackNotFoundError, read_local
+from lockstep.web.addresses import HOST
 
 SCRIPT = Path(__file__).with_name("stand_in_stack.py")
 PATIENCE_SECONDS = 30.0
@@ -138,9 +139,9 @@ def test_endpoints_name_the_address_that_is_listened_on(
 @pytest.mark.parametrize(
     ("host", "why"),
     [
-        ("localhost", "that is no IPv4 address"),
-        ("::1", "that is no IPv4 address"),
-        ("0.0.0.0", "that is not one address"),  # noqa: S104  # refused
+        ("localhost", "it is not an IPv4 address"),
+        ("::1", "it is not an IPv4 address"),
+        ("0.0.0.0", "it is not one address"),  # noqa: S104  # refused
         # Kept for documentation: of no machine. And one that can be bound, but not reached.
         ("203.0.113.1", ""),
         ("127.255.255.255", ""),
@@ -153,7 +154,7 @@ def test_an_address_that_cannot_be_listened_on_is_one_clear_line_before_anything
     assert ended.exit_code == 2
     assert ended.output.count("\n") == 1
     assert ended.output.startswith(f"Error: cannot listen on {host}: {why}")
-    assert "; name an address of this machine: " in ended.output
+    assert "; use an address of this machine: " in ended.output
     assert not state.exists()
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.kinesis.endpoint import Endpoint
-from lockstep.local.kinesis.store import Store, UnusableDatabaseError
+from lockstep.local.kinesis.store import Store
+from lockstep.stream.kinesis_file import UnusableDatabaseError
 from lockstep.stream.shards import HashRange, Split, uniform
 from tests.unit.kinesis.client import START, Kinesis
 
@@ -42,7 +43,7 @@ def test_the_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE t (x)")
     before = file.read_bytes()
-    with pytest.raises(UnusableDatabaseError, match="no database of the Kinesis endpoint"):
+    with pytest.raises(UnusableDatabaseError, match="not a database of the Kinesis endpoint"):
         Store.open(file)
     assert file.read_bytes() == before
 

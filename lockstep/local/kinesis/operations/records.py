@@ -14,13 +14,9 @@ from lockstep.local.kinesis.endpoint import (
 )
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.store import (
-    Entry,
-    Page,
-    Shard,
+    NewRecord,
     Stored,
-    StoredRecord,
-    Stream,
-    Throttled,
+    ThroughputExceeded,
     UnissuedSequenceNumberError,
 )
 from lockstep.local.kinesis.tokens import (
@@ -31,6 +27,7 @@ from lockstep.local.kinesis.tokens import (
     unseal,
 )
 from lockstep.stream import sequence
+from lockstep.stream.kinesis_file import RecordPage, StoredRecord, StoredShard, StoredStream
 from lockstep.stream.shards import HASH_KEYS, hash_bytes, hash_key, shard_id
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html and API_GetRecords
@@ -50,7 +47,7 @@ def put_record(endpoint: Endpoint, request: Request) -> Answer:
     except UnissuedSequenceNumberError:
         raise _unissued(endpoint, stream, str(above)) from None
     match outcome:
-        case Throttled():
+        case ThroughputExceeded():
             message = _rate_exceeded(endpoint, stream, outcome)
             raise KinesisError("ProvisionedThroughputExceededException", message)
         case Stored(shard, number):
@@ -75,7 +72,7 @@ def put_records(endpoint: Endpoint, request: Request) -> Answer:
         match outcome:
             case Stored(shard, number):
                 answers.append({"SequenceNumber": number, "ShardId": shard_id(shard)})
-            case Throttled():
+            case ThroughputExceeded():
                 failed += 1
                 answers.append(
                     {
@@ -112,7 +109,7 @@ def get_records(endpoint: Endpoint, request: Request) -> Answer:
         raise invalid(f"The ShardIterator is of {stream.name}, not of {request['StreamARN']}.")
     _stop_dry_run(request)
     if not endpoint.limits.admits_read(shard.key, now):
-        message = _rate_exceeded(endpoint, stream, Throttled(shard.number))
+        message = _rate_exceeded(endpoint, stream, ThroughputExceeded(shard.number))
         raise KinesisError("ProvisionedThroughputExceededException", message)
     page = endpoint.store.read(
         shard,
@@ -144,7 +141,7 @@ def get_records(endpoint: Endpoint, request: Request) -> Answer:
     return answer
 
 
-def _entry(stream: Stream, record: Request, above: int = 0) -> Entry:
+def _entry(stream: StoredStream, record: Request, above: int = 0) -> NewRecord:
     if "PartitionKey" not in record:
         raise KinesisError(
             "ValidationException",
@@ -158,7 +155,7 @@ def _entry(stream: Stream, record: Request, above: int = 0) -> Entry:
             f" Specified value was {explicit}"
         )
     key = record["PartitionKey"]
-    found = Entry(
+    found = NewRecord(
         hash_key=hash_key(key) if explicit is None else hash_bytes(int(explicit)),
         partition_key=key,
         data=record["Data"],
@@ -172,12 +169,14 @@ def _entry(stream: Stream, record: Request, above: int = 0) -> Entry:
     return found
 
 
-def _append(endpoint: Endpoint, stream: Stream, entries: list[Entry]) -> list[Stored | Throttled]:
+def _append(
+    endpoint: Endpoint, stream: StoredStream, entries: list[NewRecord]
+) -> list[Stored | ThroughputExceeded]:
     admits: Callable[[int, int, int], bool] = endpoint.limits.admits_write
     return endpoint.store.append(stream, entries, admits=admits, now=endpoint.now())
 
 
-def _issued(endpoint: Endpoint, stream: Stream, number: str) -> int:
+def _issued(endpoint: Endpoint, stream: StoredStream, number: str) -> int:
     """A SequenceNumberForOrdering, if it can be one; whether it was issued the store finds out."""
     try:
         sequence.parse(number)
@@ -186,14 +185,14 @@ def _issued(endpoint: Endpoint, stream: Stream, number: str) -> int:
     return int(number)
 
 
-def _unissued(endpoint: Endpoint, stream: Stream, number: str) -> KinesisError:
+def _unissued(endpoint: Endpoint, stream: StoredStream, number: str) -> KinesisError:
     return invalid(
         f"SequenceNumberForOrdering {number} used in PutRecord on {endpoint.describe(stream)} is"
         " invalid: it must be one that the record's shard has issued before."
     )
 
 
-def _rate_exceeded(endpoint: Endpoint, stream: Stream, throttled: Throttled) -> str:
+def _rate_exceeded(endpoint: Endpoint, stream: StoredStream, throttled: ThroughputExceeded) -> str:
     return f"Rate exceeded for shard {shard_id(throttled.shard)} in {endpoint.describe(stream)}."
 
 
@@ -204,7 +203,9 @@ def _stop_dry_run(request: Request) -> None:
         )
 
 
-def _starting_position(endpoint: Endpoint, stream: Stream, shard: Shard, request: Request) -> int:
+def _starting_position(
+    endpoint: Endpoint, stream: StoredStream, shard: StoredShard, request: Request
+) -> int:
     kind = request["ShardIteratorType"]
     for wanted, kinds in (
         ("StartingSequenceNumber", ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")),
@@ -232,7 +233,7 @@ def _starting_position(endpoint: Endpoint, stream: Stream, shard: Shard, request
 
 
 def _number_in(
-    endpoint: Endpoint, stream: Stream, shard: Shard, text: str
+    endpoint: Endpoint, stream: StoredStream, shard: StoredShard, text: str
 ) -> sequence.SequenceNumber:
     """A StartingSequenceNumber, which must be one of this very shard."""
     where = f"used in GetShardIterator on shard {shard_id(shard.number)} in"
@@ -250,7 +251,7 @@ def _number_in(
     return number
 
 
-def _iterator(endpoint: Endpoint, stream: Stream, shard: Shard, position: int) -> str:
+def _iterator(endpoint: Endpoint, stream: StoredStream, shard: StoredShard, position: int) -> str:
     content = ShardIterator(stream.key, shard.key, position, issued_at=endpoint.now())
     return seal(endpoint.store.secret, content)
 
@@ -265,6 +266,6 @@ def _record_answer(record: StoredRecord) -> dict[str, Any]:
     }
 
 
-def _behind(page: Page, now: int) -> int:
+def _behind(page: RecordPage, now: int) -> int:
     """How long the next record has been waiting; 0 only if there is none."""
     return 0 if page.next_arrival is None else max(1, now - page.next_arrival)

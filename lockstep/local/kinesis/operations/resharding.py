@@ -3,7 +3,7 @@
 from lockstep.local.kinesis.endpoint import Answer, Endpoint, Request, invalid
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations.streams import MAX_SHARDS
-from lockstep.local.kinesis.store import Shard, Stream
+from lockstep.stream.kinesis_file import StoredShard, StoredStream
 from lockstep.stream.shards import Merge, Split, uniform_scaling
 
 
@@ -68,7 +68,7 @@ def update_shard_count(endpoint: Endpoint, request: Request) -> Answer:
     }
 
 
-def _provisioned(endpoint: Endpoint, request: Request) -> Stream:
+def _provisioned(endpoint: Endpoint, request: Request) -> StoredStream:
     stream = endpoint.stream(request)
     if stream.mode == "ON_DEMAND":
         message = f"Request is invalid. {endpoint.describe(stream)} is in On-Demand mode."
@@ -76,7 +76,7 @@ def _provisioned(endpoint: Endpoint, request: Request) -> Stream:
     return stream
 
 
-def _open_shard(endpoint: Endpoint, stream: Stream, identifier: str) -> Shard:
+def _open_shard(endpoint: Endpoint, stream: StoredStream, identifier: str) -> StoredShard:
     shard = endpoint.shard(stream, identifier)
     if shard.closed_at is not None:
         raise invalid(f"Shard {identifier} in {endpoint.describe(stream)} is closed")

@@ -12,7 +12,6 @@ from lockstep.local.kinesis.endpoint import (
     shard_answer,
 )
 from lockstep.local.kinesis.errors import KinesisError
-from lockstep.local.kinesis.store import Mode, Shard, Stream
 from lockstep.local.kinesis.tokens import (
     ExpiredTokenError,
     InvalidTokenError,
@@ -21,6 +20,7 @@ from lockstep.local.kinesis.tokens import (
     seal,
     unseal,
 )
+from lockstep.stream.kinesis_file import Mode, StoredShard, StoredStream
 from lockstep.stream.shards import shard_number, uniform
 
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
@@ -228,7 +228,7 @@ def list_tags_for_resource(endpoint: Endpoint, request: Request) -> Answer:
     return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
-def _identity(endpoint: Endpoint, stream: Stream) -> dict[str, Any]:
+def _identity(endpoint: Endpoint, stream: StoredStream) -> dict[str, Any]:
     return {
         "StreamName": stream.name,
         "StreamARN": endpoint.arn(stream.name),
@@ -238,7 +238,7 @@ def _identity(endpoint: Endpoint, stream: Stream) -> dict[str, Any]:
     }
 
 
-def _description(endpoint: Endpoint, stream: Stream) -> dict[str, Any]:
+def _description(endpoint: Endpoint, stream: StoredStream) -> dict[str, Any]:
     return {
         **_identity(endpoint, stream),
         "RetentionPeriodHours": stream.retention_hours,
@@ -247,12 +247,12 @@ def _description(endpoint: Endpoint, stream: Stream) -> dict[str, Any]:
     }
 
 
-def _living_shards(endpoint: Endpoint, stream: Stream) -> list[Shard]:
+def _living_shards(endpoint: Endpoint, stream: StoredStream) -> list[StoredShard]:
     horizon = stream.horizon(endpoint.now())
     return [each for each in endpoint.store.shards(stream) if not each.expired(horizon)]
 
 
-def _filtered(endpoint: Endpoint, stream: Stream, shard_filter: Request) -> list[Shard]:
+def _filtered(endpoint: Endpoint, stream: StoredStream, shard_filter: Request) -> list[StoredShard]:
     """The shards that a ShardFilter asks for; `FROM_TRIM_HORIZON` is the default."""
     horizon = max(stream.created_at, stream.horizon(endpoint.now()))
     living = _living_shards(endpoint, stream)
@@ -282,7 +282,7 @@ def _filtered(endpoint: Endpoint, stream: Stream, shard_filter: Request) -> list
             return living
 
 
-def _lived_at(shard: Shard, time: int) -> bool:
+def _lived_at(shard: StoredShard, time: int) -> bool:
     return shard.opened_at <= time and not shard.expired(time)
 
 
@@ -305,13 +305,13 @@ def _retention_hours(request: Request) -> int:
     return hours
 
 
-def _add_tags(endpoint: Endpoint, stream: Stream, tags: dict[str, str]) -> None:
+def _add_tags(endpoint: Endpoint, stream: StoredStream, tags: dict[str, str]) -> None:
     if len(endpoint.store.tags(stream) | tags) > MAX_TAGS:
         raise invalid(f"{endpoint.describe(stream)} cannot have more than {MAX_TAGS} tags")
     endpoint.store.put_tags(stream, tags)
 
 
-def _stream_of(endpoint: Endpoint, page: ShardPage) -> Stream:
+def _stream_of(endpoint: Endpoint, page: ShardPage) -> StoredStream:
     stream = endpoint.store.find_stream_of_key(page.stream)
     if stream is None:
         raise not_found("the stream that NextToken goes on with was deleted")
