@@ -1,4 +1,4 @@
-"""`lockstep audit`: whether both stores say the same, and the repair of what they do not."""
+"""`lockstep audit`: compare the table with the index, and repair differences."""
 
 import datetime as dt
 import math
@@ -14,9 +14,11 @@ import msgspec
 from lockstep.audit.audit import WATERMARK, Audit, Found
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import (
+    APPLY_HINT,
     at_most_is_said,
     at_most_option,
     connected,
+    examples,
     json_option,
     rate_option,
     since_option,
@@ -38,45 +40,53 @@ from lockstep.stack.use_cases import audit as use_case
 from lockstep.stack.use_cases.audit import AuditOptions
 from lockstep.stores.entry import Entry
 
-# More than this nobody reads; programs get all of it.
+# Nobody reads more rows than this; `--json` has all.
 ROWS = 20
 
 _WORDS: dict[Action, str] = {
-    "write_index": "the table's goes into the index",
-    "write_table": "the index's goes into the table",
-    "overwrite_index": "the table's overwrites the index's",
-    "republish": "goes into both under a higher version",
-    "leave_index": "leaves the index",
-    "forget": "leaves the index, comes back from the table",
-    "tell": "needs a person",
+    "write_index": "write to the index",
+    "write_table": "write to the table",
+    "overwrite_index": "overwrite the index",
+    "republish": "write both, higher version",
+    "leave_index": "delete from the index",
+    "forget": "index again from the table",
+    "tell": "decide by hand",
 }
 
 
-@click.command("audit")
+@click.command(
+    "audit",
+    epilog=examples(
+        "lockstep audit",
+        "lockstep audit --stack lockstep --values --report differences.ndjson",
+        "lockstep audit --sample 1000",
+        "lockstep audit --repair --apply --at-most 5",
+    ),
+)
 @stack_options
 @json_option
-@click.option("--values", is_flag=True, help="Compare every field, not only version and digest.")
+@click.option("--values", is_flag=True, help="Compare all fields, not only version and digest.")
 @click.option(
     "--report",
     "report_file",
     type=WRITTEN,
     metavar="FILE",
-    help="Write each difference there (NDJSON).",
+    help="Write each difference to FILE (NDJSON).",
 )
 @click.option(
     "--sample",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="A quick look at N images of each store, by chance.",
+    help="Compare only N images of each store, chosen at random.",
 )
-@since_option("Only what arrived since; 7d, 12h, or a time (UTC).")
+@since_option("Compare only images that arrived since TIME: 7d, 12h, or a time (UTC).")
 @rate_option
 @click.option(
     "--within",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=math.inf,
-    help="Give up after that; exit code 2.",
+    help="Stop after SECONDS, with exit code 2.",
 )
 @click.option(
     "--watermark",
@@ -84,11 +94,11 @@ _WORDS: dict[Action, str] = {
     metavar="SECONDS",
     default=WATERMARK,
     show_default=True,
-    help="Wait so long for a consumer that is behind.",
+    help="Wait for a consumer that is behind, at most this long.",
 )
-@click.option("--repair", is_flag=True, help="Show what would be done about the differences.")
-@click.option("--apply", "applies", is_flag=True, help="With --repair: do it.")
-@at_most_option("With --repair: write nothing if more of all images would be written.")
+@click.option("--repair", is_flag=True, help="Show how to repair the differences.")
+@click.option("--apply", "applies", is_flag=True, help="With --repair: make the changes.")
+@at_most_option("With --repair --apply: write nothing if more than this share of images differs.")
 def audit_command(
     name: str | None,
     state: Path,
@@ -107,14 +117,17 @@ def audit_command(
 ) -> None:
     """Compare the table with the index; repair differences.
 
-    Exit code 0: equal, 1: different, 2: unknown.
+    The audit runs while events flow: a difference counts once both consumers have processed all
+    events up to it. --repair writes the newer content to the store that lacks it.
+
+    Exit code 0: equal; 1: different; 2: unknown.
     """
     if applies and not repair:
-        raise click.UsageError("--apply does what --repair shows: say both")
+        raise click.UsageError("--apply requires --repair")
     if repair and sample is not None:
-        raise click.UsageError("--sample looks at some images only: leave it out to --repair")
+        raise click.UsageError("--repair needs a complete audit: remove --sample")
     if not repair and at_most_is_said():
-        raise click.UsageError("--at-most is for what --repair shows: say both")
+        raise click.UsageError("--at-most requires --repair")
     clients = connected(name, state)
     report = opened(report_file) if report_file else None
     options = AuditOptions(
@@ -141,7 +154,7 @@ def audit_command(
 
 
 class Differences:
-    """What an audit found: in a file to be read again, and in one for the user."""
+    """The differences that an audit found: in a temporary file, and in the user's report."""
 
     def __init__(self, file: IO[bytes], report: BinaryIO | None) -> None:
         self._file = file
@@ -149,20 +162,20 @@ class Differences:
         self._encoder = msgspec.json.Encoder()
 
     def add(self, found: Found) -> None:
-        """Keep one."""
+        """Add a difference."""
         line = self._encoder.encode(as_line(found)) + b"\n"
         self._file.write(line)
         if self._report is not None:
             self._report.write(line)
 
     def __iter__(self) -> Iterator[Differing]:
-        """From the first one on."""
+        """Read all differences, as a repair needs them."""
         self._file.seek(0)
         return map(msgspec.json.Decoder(Differing).decode, self._file)
 
 
 def as_line(found: Found) -> dict[str, Any]:
-    """A difference by names, without what an entry does not have."""
+    """A difference as a JSON object, without absent fields."""
     whole = msgspec.structs.asdict(found)
     for store in ("table", "index"):
         entry: Entry | None = whole[store]
@@ -175,8 +188,8 @@ def as_line(found: Found) -> dict[str, Any]:
 def audited(
     clients: Clients, on_difference: Callable[[Found], None], options: AuditOptions
 ) -> Audit:
-    """A whole audit, with its progress on a terminal."""
-    # How much there is, is asked for those who watch.
+    """Run an audit and show its progress on a terminal."""
+    # The sizes cost a request to each store: ask only for a progress bar.
     sizes = use_case.sizes(clients) if notes.is_terminal else {}
     with counting("reading the {task.description}") as progress:
         tasks = {
@@ -187,14 +200,14 @@ def audited(
         def on_progress(store: str, count: int) -> None:
             if store in tasks:
                 progress.start_task(tasks[store])
-                # Beyond the total, too: on AWS a table's size is some hours old.
+                # May pass the total: on AWS, the size of a table is some hours old.
                 progress.update(tasks[store], completed=count)
 
         return use_case.audit(clients, on_progress, on_difference, options)
 
 
 class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A repair: what the audit found, what is to be done, and, if it was, what came of it."""
+    """An audit, the plan of its repair and, with --apply, the result and another audit."""
 
     audit: Audit
     plan: Plan | None = None
@@ -203,7 +216,7 @@ class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def exit_code(self) -> int:
-        """As of the last audit."""
+        """The exit code of the last audit."""
         return (self.after or self.audit).exit_code
 
 
@@ -214,7 +227,7 @@ def repaired(
     at_most: float | None,
     options: AuditOptions,
 ) -> Repairing:
-    """What is to be done, and, where `at_most` is given, doing it."""
+    """Plan the repair and, where `at_most` is given, make it."""
     if found.result != "different":
         return Repairing(found)
     repair = use_case.repair(clients)
@@ -229,7 +242,7 @@ def repaired(
 
 
 def show_audit(found: Audit) -> None:
-    """An audit as a person reads it."""
+    """Print an audit as text."""
     print_table(
         ["store", " entries"], [["table", f"{found.table:,}"], ["index", f"{found.index:,}"]]
     )
@@ -240,39 +253,38 @@ def show_audit(found: Audit) -> None:
         answers.print(printable(found.reason))
     if found.sample:
         answers.print(
-            f"{found.sample.images:,} images looked at: with {found.sample.confidence:.0%} "
-            f"confidence at most {found.sample.at_most:.2%} of all differ"
+            f"{found.sample.images:,} images compared: at most {found.sample.at_most:.2%} of all "
+            f"images differ ({found.sample.confidence:.0%} confidence)"
         )
     answers.print(f"audit: {found.result} ({found.seconds:.1f} s)")
 
 
 def show_repair(answer: Repairing) -> None:
-    """A repair as a person reads it."""
+    """Print a repair as text."""
     show_audit(answer.audit)
     if answer.plan is None:
         return
     print_table(
-        ["difference", "what is to be done", " images", "for example"],
-        [
-            [row.kind, _WORDS[row.action], f"{row.images:,}", _shown(row.examples[0])]
-            for row in answer.plan.planned
-        ],
+        ["difference", "repair", " images"],
+        [[row.kind, _WORDS[row.action], f"{row.images:,}"] for row in answer.plan.planned],
     )
+    for row in answer.plan.planned:
+        answers.print(f"for example, {row.kind}: {_shown(row.examples[0])}")
     if answer.repaired is None:
         if answer.plan.changes:
             answers.print(
                 f"{_counted(answer.plan.changes, 'image')} would be written "
-                f"({answer.plan.percent:.3g} % of all): `--apply` does it"
+                f"({answer.plan.percent:.3g} % of all): {APPLY_HINT}"
             )
         return
-    for what, examples in (
-        ("needs a person", answer.repaired.told),
-        ("not finished", answer.repaired.unfinished),
+    for what, images in (
+        ("decide by hand", answer.repaired.told),
+        ("not repaired", answer.repaired.unfinished),
     ):
-        for one in examples[:ROWS]:
+        for one in images[:ROWS]:
             answers.print(f"{what}: {_shown(one)}")
-        if len(examples) > ROWS:
-            answers.print(f"{what}: {len(examples) - ROWS:,} more (`--json` shows all)")
+        if len(images) > ROWS:
+            answers.print(f"{what}: {len(images) - ROWS:,} more (`--json` lists all)")
     if answer.after is not None:
         written = sum(answer.repaired.written.values())
         passes = _counted(answer.repaired.passes, "pass", "es")

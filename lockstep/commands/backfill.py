@@ -1,4 +1,4 @@
-"""`lockstep import`: images that were never on the stream."""
+"""`lockstep import`: put images that were never on the stream onto it."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,14 @@ import msgspec
 
 from lockstep.commands.endings import NO
 from lockstep.commands.files import WRITTEN, is_read, opened
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import (
+    APPLY_HINT,
+    apply_option,
+    connected,
+    examples,
+    json_option,
+    stack_options,
+)
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.producing.backfill import Backfilled, Point, Refused, SourceError, sources
@@ -18,38 +25,51 @@ from lockstep.producing.converters import load_mapping
 from lockstep.stack.use_cases.put import backfill as prepare
 
 _WORDS = {
-    "there": "is there already (`--replace` puts it all the same)",
-    "deleted": "was deleted (`--replace` brings it back)",
-    "newer_there": "a newer version is there",
+    "there": "in the table (--replace puts it again)",
+    "deleted": "deleted (--replace restores it)",
+    "newer_there": "a newer version is in the table",
 }
 
-# Of the lines that it was at, it is not known what is on the stream.
+# Nobody knows which lines of the last request are on the stream.
 _AGAIN = (
-    "; perhaps some of the next lines are put, too: run it again; what is in the table by then is "
-    "left alone, and with --resume what is on the stream is passed over"
+    "; some of the next lines may be put, too. Run it again: images that are in the table are "
+    "skipped and, with --resume, lines that are on the stream are skipped"
 )
 
 
-@click.command("import")
+@click.command(
+    "import",
+    epilog=examples(
+        "lockstep import --from tate data/tate-2000.ndjson",
+        "lockstep import --apply s3://my-bucket/images/ --refused rejected.ndjson",
+    ),
+)
 @click.argument("source")
 @stack_options
 @json_option
-@click.option("--from", "mapping", metavar="MAPPING", help="`tate`, or a .toml or .json file.")
-@click.option("--replace", is_flag=True, help="Also images that are there, or were deleted.")
+@click.option(
+    "--from",
+    "mapping",
+    metavar="MAPPING",
+    help="Convert each line by this mapping file (.toml or .json), or by `tate`.",
+)
+@click.option(
+    "--replace", is_flag=True, help="Also put images that are in the table or were deleted."
+)
 @click.option(
     "--refused",
     "refused_file",
     type=WRITTEN,
     metavar="FILE",
-    help="Keep each line there that is no image, as it was.",
+    help="Write each rejected line to FILE, unchanged.",
 )
 @click.option(
     "--resume",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep in FILE how far it is; go on from there if there is one.",
+    help="Write the progress to FILE; if FILE exists, continue from there.",
 )
-@click.option("--apply", "applies", is_flag=True, help="Do it; else only say what would be done.")
+@apply_option
 def import_command(
     source: str,
     name: str | None,
@@ -64,9 +84,11 @@ def import_command(
 ) -> None:
     """Put images that were never on the stream onto it.
 
-    SOURCE is a file, `-`, or s3://BUCKET/KEY. One image a line (NDJSON, or gzip of it);
-    s3://BUCKET/FOLDER/ means all in it. An image that the table has is left alone. Exit code 1:
-    some lines were no images; all others are put.
+    SOURCE is a file, `-` for standard input, s3://BUCKET/KEY, or s3://BUCKET/FOLDER/ for all files
+    in it. A file holds one image per line (NDJSON), plain or compressed with gzip. Images that are
+    in the table are skipped.
+
+    Exit code 1: some lines are not valid images; all others are put.
     """
     _keep_apart(refused_file, (source, mapping, resume))
     converter = load_mapping(mapping) if mapping else None
@@ -105,7 +127,7 @@ def import_command(
 
 
 class _Told:
-    """What an import tells while it runs, and what it has told so far."""
+    """Reports the progress of an import, and keeps it for an interruption."""
 
     def __init__(
         self,
@@ -130,7 +152,7 @@ class _Told:
         self._on_stream = done
         self._tell(f"importing: {done.new + done.replaced:,} images, at {reached.source}")
         if self._kept is not None:
-            self._kept.flush()  # it goes on behind these lines
+            self._kept.flush()  # a resumed import continues after these lines
         if self._point is not None:
             _keep(self._point, reached)
 
@@ -140,18 +162,18 @@ class _Told:
 
 
 def show_backfill(done: Backfilled, *, applies: bool) -> None:
-    """An import as a person reads it."""
+    """Print an import as text."""
     if done.left:
         rows = [[_WORDS[fate], f"{count:,}"] for fate, count in done.left.items()]
-        print_table(["left alone", " images"], rows)
+        print_table(["skipped, because", " images"], rows)
     answers.print(_counted(done, applies=applies))
     if not applies and done.new + done.replaced:
-        answers.print("`--apply` does it")
+        answers.print(APPLY_HINT)
 
 
 def _counted(done: Backfilled, *, applies: bool) -> str:
     verb = "put" if applies else "would be put"
-    return f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.refused:,} refused"
+    return f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.refused:,} rejected"
 
 
 def _as_json(done: Backfilled, told: Sequence[Refused]) -> dict[str, Any]:
@@ -163,10 +185,10 @@ def _why(error: BaseException) -> str:
 
 
 def _keep_apart(refused: Path | None, reads: Iterable[str | Path | None]) -> None:
-    """What is read is not written over."""
+    """Refuse to write over a file that is read."""
     for read in reads:
         if refused is not None and read is not None and is_read(refused, str(read)):
-            raise click.UsageError(f"--refused {refused}: that is read: name another file")
+            raise click.UsageError(f"--refused {refused} is an input file: choose another one")
 
 
 def _resumed(file: Path) -> Point | None:
@@ -175,12 +197,12 @@ def _resumed(file: Path) -> Point | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Point)
     except msgspec.DecodeError:
-        message = f"{file}: an import did not write that: name another file for --resume"
+        message = f"{file} was not written by an import: choose another file for --resume"
         raise SourceError(message) from None
 
 
 def _keep(file: Path, reached: Point) -> None:
-    """In one step: whoever is ended meanwhile finds the one before."""
+    """Write the file in one step: after a crash it has the old or the new content."""
     unfinished = file.with_name(file.name + ".new")
     unfinished.write_bytes(msgspec.json.encode(reached) + b"\n")
     unfinished.rename(file)

@@ -1,4 +1,4 @@
-"""Cases, as a person reads them."""
+"""Printing the cases of the quarantine."""
 
 import datetime as dt
 import time
@@ -12,72 +12,73 @@ from lockstep.console.text import printable
 from lockstep.quarantine.cases import Case, Found, state_of
 from lockstep.stores.contents import Content
 
-# More rows than this nobody reads; programs get all of them.
+# Nobody reads more rows than this; `--json` has all.
 ROWS = 50
-# Of a payload that is no event, and of a field in a comparison.
+# Characters of a payload that is not an event, and of a field in a comparison.
 SHOWN = 2_000
 SHOWN_OF_A_FIELD = 200
 
-# What can be done about a case, in a few letters.
+# What to do about a case.
 STATES = {
-    "ready": "can go back",
-    "waits": "later",
+    "ready": "redrive",
+    "waits": "wait",
     "choose": "choose",
-    "mend": "mend",
+    "mend": "correct",
     "too_old": "too old",
 }
 
 
 def for_programs(found: Found) -> dict[str, Any]:
-    """All that was found, as a program gets it."""
+    """The cases as a JSON object."""
     return {"cases": found.cases, "unreadable": found.unreadable, "gone": found.gone}
 
 
 def show_cases(cases: Sequence[Case]) -> None:
-    """Cases, one a row, in 80 columns."""
+    """Print one row for each case, within the terminal or, elsewhere, 80 columns."""
     if not cases:
         return
     now = time.time()
+    spare = max(0, answers.width - 80)
     print_table(
-        ["id", " age", "image", " version", "reason", "what now"],
+        ["id", " age", "image", " version", "reason", "action"],
         [
             [
                 case.id,
                 _age(now - case.arrived_at / 1000),
-                cut(case.image, 12),
+                cut(case.image, 12 + spare // 2),
                 "" if case.version is None else str(case.version),
-                cut(", ".join(case.reasons), 16),
+                cut(", ".join(case.reasons), 16 + spare // 2),
                 STATES[state_of(case.verdict)],
             ]
             for case in cases[:ROWS]
         ],
     )
     if len(cases) > ROWS:
-        answers.print(f"... and {len(cases) - ROWS:,} more (--json lists all)")
+        answers.print(f"... and {len(cases) - ROWS:,} more (`--json` lists all)")
 
 
 def show_rest(found: Found) -> None:
-    """What cannot be brought back, and how much the rest is."""
+    """Print the objects that cannot be read, and the records that are gone."""
     for unreadable in found.unreadable:
-        notes.print(printable(f"passed over: {unreadable.where}: {unreadable.why}"))
+        notes.print(printable(f"skipped: {unreadable.where}: {unreadable.why}"))
     for gone in found.gone:
         notes.print(printable(f"gone: {gone}"))
 
 
 def show_case(case: Case) -> None:
-    """Where a record came from and why it lies here."""
+    """Print where a record came from and why it is quarantined."""
     arrived = dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC)
     said = {
         "id": case.id,
         "image": case.image,
         "partition key": case.partition_key,
         "version": "unknown" if case.version is None else str(case.version),
-        "set aside by": ", ".join(case.functions),
+        "quarantined by": ", ".join(case.functions),
         "reason": ", ".join(case.reasons),
         "detail": case.detail,
-        "what now": f"{STATES[state_of(case.verdict)]}: {case.verdict.why}",
+        "action": f"{STATES[state_of(case.verdict)]}: {case.verdict.why}",
         "arrived": arrived.isoformat(timespec="seconds"),
-        "set aside": case.quarantined_at,
+        "quarantined": case.quarantined_at,
         "stream": f"{case.stream} {case.shard_id}",
         "sequence no.": case.sequence_number,
         "bytes": f"{case.bytes:,}",
@@ -86,7 +87,7 @@ def show_case(case: Case) -> None:
 
 
 def show_side_by_side(contents: Mapping[str, Content | None]) -> None:
-    """What the record says and what the stores say, field by field."""
+    """Print the content of the record and of both stores, field by field."""
     fields = {name: {} if one is None else one.fields() for name, one in contents.items()}
     names = dict.fromkeys(field for one in fields.values() for field in one)
     rows = []
@@ -98,7 +99,7 @@ def show_side_by_side(contents: Mapping[str, Content | None]) -> None:
 
 
 def _age(seconds: float) -> str:
-    """How long ago, short: what counts is how near the quarantine age it is."""
+    """An age in hours or days: what counts is how near it is to the quarantine age."""
     hours = max(0, int(seconds / 3600))
     return f"{hours // 24} d" if hours >= 24 else f"{hours} h"  # noqa: PLR2004 - hours a day
 
@@ -110,6 +111,6 @@ def _text(value: object) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Text from outside, harmless and short."""
+    """Text from outside, printable, cut to `most` characters."""
     shown = printable(text[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"

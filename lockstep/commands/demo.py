@@ -1,4 +1,4 @@
-"""`lockstep demo`: the whole promise once, in a scratch folder."""
+"""`lockstep demo`: run the whole system once, in a temporary folder."""
 
 import shutil
 import signal
@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from lockstep.commands.endings import NO
-from lockstep.commands.options import json_option
+from lockstep.commands.options import examples, json_option
 from lockstep.commands.search import show_search
 from lockstep.commands.up import index_from_option, start_in_background
 from lockstep.console.terminal import answers, notes, print_json
@@ -27,26 +27,30 @@ from lockstep.stack.clients import Clients
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 
 
-@click.command("demo")
+@click.command("demo", epilog=examples("lockstep demo", "lockstep demo --json"))
 @json_option
 @index_from_option
 @click.option(
     "--data",
     type=click.File("rb"),
     default=str(DATA),
-    help="Another file of the shape of data/tate-2000.ndjson.",
+    metavar="FILE",
+    help="Another file with records like those of data/tate-2000.ndjson.",
 )
 def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     """Run the whole system once, with real data.
 
-    Up, put, catch up, audit, search.
+    Start a local stack in a temporary folder, put 2,000 records of the Tate collection, wait for
+    both consumers, audit, search, and stop the stack.
+
+    Exit code 1: the stores differ, or the search finds nothing.
     """
 
     def tell(step: str, seconds: float, said: str) -> None:
         if not as_json:
             answers.print(f"{step.replace('_', ' '):<9} {seconds:6.2f} s  {said}")
 
-    # However the demo ends, so does the stack that it started.
+    # The stack stops in whatever way the demo ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     steps = demo.Steps(tell)
 
@@ -62,7 +66,7 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
                 console=Console(quiet=True),
                 dies_with_us=True,
             )
-            said.append("OpenSearch, DynamoDB, S3, Kinesis and both functions, for real")
+            said.append("real OpenSearch, DynamoDB Local, S3 and Kinesis endpoints, both functions")
         events = read_events(lines(data), Stamp(), load_mapping("tate"))
         found = demo.run(Clients(stack), events, steps)
     if as_json:
@@ -70,17 +74,17 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     else:
         show_search(found.search)
         answers.print(f"audit: {found.audit}")
-    # What is searched for is in our data, not in any.
+    # The search is for images of our data only.
     searched = bool(found.search.hits) or Path(data.name) != DATA
     sys.exit(0 if found.succeeded and searched else NO)
 
 
 @contextmanager
 def scratch(end: Callable[[Path], None]) -> Iterator[Path]:
-    """A folder that is gone in the end; where something failed it is kept, and named.
+    """A temporary folder: removed at the end or, after an error, kept and named.
 
     Args:
-        end: what is at work in it, ended first.
+        end: stops what runs in the folder; called first.
     """
     state = Path(tempfile.mkdtemp(prefix="lockstep-demo-"))
     failed = False
@@ -88,9 +92,9 @@ def scratch(end: Callable[[Path], None]) -> Iterator[Path]:
         yield state
     except Exception:
         failed = True
-        notes.print(f"what the stack said of it is kept in {state}")
+        notes.print(f"the logs of the stack are kept in {state}")
         raise
-    finally:  # also on Ctrl-C, which is no failure
+    finally:  # also on Ctrl-C, which is not an error
         end(state)
         if not failed:
             shutil.rmtree(state)

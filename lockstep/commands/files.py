@@ -1,4 +1,4 @@
-"""Files that a command writes: opened before any work is done, and never over what it reads."""
+"""Files that a command writes: opened before the work, and never an input of the command."""
 
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -11,10 +11,14 @@ _STANDARD_INPUT = Path("/dev/stdin")
 
 
 def opened(file: Path, *, goes_on: bool = False) -> BinaryIO:
-    """The file, emptied unless the work goes on from where it was; closed with the command.
+    """Open a file for writing until the command ends.
+
+    Args:
+        file: its path, or `-` for standard output.
+        goes_on: append to the file; otherwise it is emptied.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     context = click.get_current_context()
     return cast(
@@ -23,7 +27,7 @@ def opened(file: Path, *, goes_on: bool = False) -> BinaryIO:
 
 
 def is_read(file: Path, name: str) -> bool:
-    """Whether what a command reads under this name, `-` for standard input, is this very file."""
+    """Whether a command reads this file under this name (`-` for standard input)."""
     read = _STANDARD_INPUT if name == "-" else Path(name)
     if file.is_file() and read.is_file():
         return file.samefile(read)

@@ -1,4 +1,4 @@
-"""The options that commands share, and the stack that they name."""
+"""The options that commands share, and the stack that a command is about."""
 
 import datetime as dt
 import os
@@ -13,47 +13,74 @@ from click.core import ParameterSource
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import STATE, StackNotFoundError, read_deployed, read_local
 
+# Printed at the end of a dry run that found something to do.
+APPLY_HINT = "nothing is changed yet: add --apply"
+
 AT_MOST_PERCENT = 1.0
 _AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
+def examples(*commands: str) -> str:
+    """The end of a command's help: how it is typed."""
+    # \b keeps click from joining the lines.
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
 def json_option[F: Callable[..., Any]](command: F) -> F:
-    """Every command answers programs as well as people."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")(
-        command
-    )
+    """`--json`: an answer for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def apply_option[F: Callable[..., Any]](command: F) -> F:
+    """`--apply`: without it, a command that changes something is a dry run."""
+    return click.option(
+        "--apply",
+        "applies",
+        is_flag=True,
+        help="Make the changes. Without --apply, only show what would be done.",
+    )(command)
 
 
 def state_option[F: Callable[..., Any]](command: F) -> F:
-    """Where a local stack lives."""
+    """`--state`: the folder of a local stack."""
     return click.option(
         "--state",
         type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
         default=STATE,
         show_default=True,
-        help="The local stack's folder.",
+        help="Folder of the local stack.",
     )(command)
 
 
 def stack_options[F: Callable[..., Any]](command: F) -> F:
-    """Which stack a command is about."""
-    named = click.option("--stack", "name", help="A deployed stack; else the local one.")
+    """`--stack` and `--state`: the stack that a command is about."""
+    named = click.option(
+        "--stack",
+        "name",
+        metavar="NAME",
+        help="CloudFormation stack to use. Without it, the local stack.",
+    )
     return state_option(named(command))
 
 
 def rate_option[F: Callable[..., Any]](command: F) -> F:
-    """How fast the table is read, which others pay for."""
+    """`--rate`: how much of the table's read capacity a command may use."""
     return click.option(
         "--rate",
         type=click.FloatRange(min=1),
         metavar="UNITS",
-        help="Use at most so many of the table's read units a second.",
+        help="Read units of the table to use per second, at most.",
     )(command)
 
 
 def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
-    """The share at which a change stops by itself; `words` say of what."""
+    """`--at-most`: the share of images above which a command refuses to make a change.
+
+    Args:
+        words: the help.
+    """
     return click.option(
         "--at-most",
         type=click.FloatRange(0, 100),
@@ -65,7 +92,7 @@ def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
 
 
 def at_most_is_said() -> bool:
-    """Whether the user said a share, and not the default."""
+    """Whether the user gave `--at-most`."""
     source = click.get_current_context().get_parameter_source("at_most")
     return source is not ParameterSource.DEFAULT
 
@@ -79,15 +106,19 @@ def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.dateti
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter("write 7d, 12h, 30m, or a time as 2026-11-21T08:00") from None
+        raise click.BadParameter("write 7d, 12h, 30m, or a time like 2026-11-21T08:00") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     if moment > now:
-        raise click.BadParameter(f"{text} is yet to come, now being {now:%Y-%m-%dT%H:%M} UTC")
+        raise click.BadParameter(f"{text} is in the future; it is {now:%Y-%m-%dT%H:%M} UTC now")
     return moment
 
 
 def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
-    """A moment: how long ago, or a time; `words` say what happened since."""
+    """`--since`: an age or a time.
+
+    Args:
+        words: the help.
+    """
     return click.option("--since", metavar="TIME", callback=_since, help=words)
 
 

@@ -1,10 +1,10 @@
-"""`lockstep page`: a deployed stack's search page, in the browser on this machine."""
+"""`lockstep page`: the search page of a deployed stack, in a browser on this machine."""
 
 from pathlib import Path
 
 import click
 
-from lockstep.commands.options import connected, stack_options
+from lockstep.commands.options import connected, examples, stack_options
 from lockstep.page.proxy import PageError, application
 from lockstep.stack.use_cases.search import search_api
 from lockstep.web.addresses import HOST
@@ -13,32 +13,43 @@ from lockstep.web.server import listen, serve
 PORT = 8000
 
 
-@click.command("page")
+@click.command(
+    "page",
+    epilog=examples(
+        "lockstep page --stack lockstep",
+        "lockstep page --stack lockstep --token-file token.txt --port 9000",
+    ),
+)
 @stack_options
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=PORT,
     show_default=True,
-    help="Of 127.0.0.1; 0: a free one.",
+    help="Port of 127.0.0.1 to listen on; 0 means any free port.",
 )
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where a stack that takes tokens finds yours; read at each request.",
+    metavar="FILE",
+    help="File with your token, for a stack that requires tokens. It is read at each request.",
 )
 def page_command(name: str | None, state: Path, port: int, token_file: Path | None) -> None:
     """Show the search page of a deployed stack in a browser.
 
-    A deployed stack answers signed requests or tokens only, and a browser has neither: this passes
-    its requests on, signed with your AWS credentials, and serves 127.0.0.1 alone.
+    A deployed stack requires signed requests or tokens, which a browser cannot send. This command
+    listens on 127.0.0.1, signs each request with your AWS credentials (or adds your token) and
+    forwards it to the stack. It runs until Ctrl-C.
     """
     api = search_api(connected(name, state), token_file)
     api.check()
     try:
         listener = listen(HOST, port)
     except OSError as error:
-        raise PageError(f"port {port} of {HOST}: {error.strerror}: name another --port") from error
+        raise PageError(
+            f"port {port} of {HOST}: {error.strerror}: choose another --port"
+        ) from error
     with listener:
         address = f"http://{HOST}:{listener.getsockname()[1]}/"
         serve(application(api), listener, announcement=f"find images at {address} (Ctrl-C ends it)")

@@ -1,4 +1,4 @@
-"""Progress: how many so far, on a terminal; elsewhere nothing."""
+"""Progress bars, on a terminal only."""
 
 from rich.progress import (
     BarColumn,
@@ -15,19 +15,19 @@ from lockstep.console.terminal import notes
 
 
 class TaskRateColumn(ProgressColumn):
-    """How many a second."""
+    """The rate, in items per second."""
 
     def render(self, task: Task) -> Text:
-        """How it is shown."""
+        """Format the rate."""
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 def counting(text: str, *timing: ProgressColumn) -> Progress:
-    """A bar with numbers for each task, gone when it is done.
+    """A progress bar for each task, removed at the end.
 
     Args:
-        text: before the bar; may name the task's fields, as rich does, and is no markup.
-        timing: behind it; rate and time left, if not said.
+        text: text before the bar; may name fields of the task, as rich does; no markup.
+        timing: columns after the bar; by default the rate and the time left.
     """
     return Progress(
         TextColumn(text, markup=False),

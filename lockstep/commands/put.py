@@ -1,4 +1,4 @@
-"""`lockstep put`: events onto the stream, whatever file they stand in."""
+"""`lockstep put`: put events from a file onto the stream."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import click
 from rich.progress import TimeElapsedColumn
 
 from lockstep.commands.endings import INTERRUPTED, NO, Refusal
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
@@ -26,9 +26,9 @@ _GZIP = b"\x1f\x8b"
 
 
 def open_source(context: click.Context, _: click.Parameter, name: str) -> BufferedReader:
-    """The file of that name; for `-` standard input, under a buffer of our own.
+    """Open the file; for `-` standard input, with a buffer of our own.
 
-    Python's own is locked while the reading thread waits in it, and cannot be closed at an exit.
+    The reading thread locks Python's own buffer while it waits, so it cannot be closed at exit.
     """
     if name == "-":
         return open(0, "rb", closefd=False)
@@ -39,25 +39,38 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
         raise click.BadParameter(message) from None
 
 
-@click.command("put")
+@click.command(
+    "put",
+    epilog=examples(
+        "lockstep put events.ndjson",
+        "lockstep put --from tate data/tate-2000.ndjson",
+        "zcat events.ndjson.gz | lockstep put -",
+    ),
+)
 @click.argument("file", callback=open_source)
 @stack_options
 @json_option
-@click.option("--from", "mapping", metavar="MAPPING", help="`tate`, or a .toml or .json file.")
+@click.option(
+    "--from",
+    "mapping",
+    metavar="MAPPING",
+    help="Convert each line by this mapping file (.toml or .json), or by `tate`.",
+)
 def put_command(
     file: BufferedReader, name: str | None, state: Path, mapping: str | None, *, as_json: bool
 ) -> None:
     """Put events from a file onto the stream.
 
-    FILE holds one JSON event per line; `-` is standard input. Each image's events
-    arrive in order. A missing version or time is stamped. Exit code 1: some lines were no events;
-    all others are put.
+    FILE holds one JSON event per line; `-` is standard input. The events of each image arrive in
+    order. Where `version` or `occurred_at` is missing, it is set from the clock.
+
+    Exit code 1: some lines are not valid events; all others are put.
     """
     converter = load_mapping(mapping) if mapping else None
     clients = connected(name, state)
     if file.peek(len(_GZIP)).startswith(_GZIP):
         packed = "standard input" if file.name == 0 else file.name
-        raise Refusal(f"{packed}: this is gzip: zcat FILE | lockstep put -")
+        raise Refusal(f"{packed} is compressed with gzip: use zcat FILE | lockstep put -")
     refused = Refusals[BadLine](lists=as_json)
     images = False
 
@@ -82,20 +95,21 @@ def put_command(
             report = put_events(clients, events(), on_progress=count)
     except KeyboardInterrupt:
         notes.print(
-            f"interrupted: {put:,} put, perhaps also those of a last request: put all again from "
-            "the start (what has a version is a duplicate then, what has none is written anew)"
+            f"interrupted: {put:,} events are put; the last request may have put more. Put the "
+            "whole file again: an event with a version is then a duplicate, an event without "
+            "one is written again"
         )
         sys.exit(INTERRUPTED)
     refused.end()
     if images:
-        notes.print("images without a `type` are no events: `lockstep import` takes them")
+        notes.print("records without a `type` are not events: use `lockstep import` for them")
     seconds = round(report.seconds, 3)
     if as_json:
         counts = {"put": report.put, "refused": refused.listed, "resent": report.resent}
         print_json(counts | {"seconds": seconds})
     else:
         answers.print(
-            f"{report.put:,} put, {refused.count:,} refused, {report.resent:,} resent, "
+            f"{report.put:,} put, {refused.count:,} rejected, {report.resent:,} resent, "
             f"{seconds:.1f} s"
         )
     sys.exit(NO if refused.count else 0)
@@ -103,7 +117,7 @@ def put_command(
 
 @contextmanager
 def putting_progress() -> Iterator[Callable[[Putting], None]]:
-    """A counter on a terminal; elsewhere a line whenever the stream has a new trouble."""
+    """Show a counter on a terminal; elsewhere, one line for each new error of the stream."""
     told: str | None = None
     text = "putting {task.fields[trouble]}"
     with counting(text, TimeElapsedColumn()) as progress:
@@ -114,7 +128,7 @@ def putting_progress() -> Iterator[Callable[[Putting], None]]:
             trouble = printable(seen.trouble or "")
             progress.update(task, completed=seen.put, trouble=trouble)
             if trouble != told and trouble and not notes.is_terminal:
-                notes.print(f"trying again: {trouble}")
+                notes.print(f"retrying: {trouble}")
             told = trouble
 
         yield on_progress

@@ -1,4 +1,4 @@
-"""`lockstep quarantine`: what is set aside, and why."""
+"""`lockstep quarantine`: list and show quarantined records."""
 
 import datetime as dt
 from collections import Counter
@@ -17,7 +17,7 @@ from lockstep.commands.cases import (
     show_rest,
     show_side_by_side,
 )
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.commands.quarantine_options import (
     age_option,
     find,
@@ -39,7 +39,12 @@ def quarantine_group() -> None:
     """List and show quarantined records."""
 
 
-@quarantine_group.command("list")
+@quarantine_group.command(
+    "list",
+    epilog=examples(
+        "lockstep quarantine list", "lockstep quarantine list --reason conflict --since 7d"
+    ),
+)
 @stack_options
 @json_option
 @wanted_options
@@ -56,7 +61,7 @@ def list_command(
     quarantine_days: int | None,
     as_json: bool,
 ) -> None:
-    """What is set aside, oldest first, and what can be done about it."""
+    """List quarantined records, oldest first, and what to do about each."""
     quarantine = Quarantine(connected(name, state), quarantine_days)
     found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
@@ -66,14 +71,14 @@ def list_command(
     show_rest(found)
 
 
-@quarantine_group.command("stats")
+@quarantine_group.command("stats", epilog=examples("lockstep quarantine stats --json"))
 @stack_options
 @json_option
 @age_option
 def stats_command(
     name: str | None, state: Path, quarantine_days: int | None, *, as_json: bool
 ) -> None:
-    """How much is set aside: by reason, consumer and what can be done."""
+    """Count quarantined records by reason, consumer and action."""
     found = find(Quarantine(connected(name, state), quarantine_days), Wanted())
     counts = Counter(
         (reason, function, state_of(case.verdict))
@@ -94,17 +99,17 @@ def stats_command(
         return
     if counts:
         print_table(
-            ["reason", "consumer", "what now", " records"],
+            ["reason", "consumer", "action", " records"],
             [
                 [reason, printable(function), STATES[word], f"{count:,}"]
                 for (reason, function, word), count in sorted(counts.items())
             ],
         )
-    answers.print(f"{len(found.cases):,} records of {images:,} images are set aside")
+    answers.print(f"{len(found.cases):,} records of {images:,} images are quarantined")
     show_rest(found)
 
 
-@quarantine_group.command("show")
+@quarantine_group.command("show", epilog=examples("lockstep quarantine show 3f2a91"))
 @click.argument("case_id", metavar="ID", callback=no_empty_id)
 @stack_options
 @json_option
@@ -119,9 +124,9 @@ def show_command(
     quarantine_days: int | None,
     as_json: bool,
 ) -> None:
-    """One record: where it came from, and why it lies here.
+    """Show one record, its reason, and what both stores hold.
 
-    Also what the stores say of its image.
+    ID is the ID that `lockstep quarantine list` prints, or its first characters.
     """
     quarantine = Quarantine(connected(name, state), quarantine_days)
     found = find(quarantine, Wanted(), pointers)

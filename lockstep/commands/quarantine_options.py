@@ -22,8 +22,13 @@ def no_empty_id[T: str | tuple[str, ...]](_: click.Context, __: click.Parameter,
 
 def wanted_options[F: Callable[..., Any]](command: F) -> F:
     """`--reason`, `--image` and `--since`, as `Wanted` has them."""
-    reasons = click.Choice([*get_args(Reason), "given_up"])
-    reason = click.option("--reason", type=reasons, help="Only records with this reason.")
+    reasons = [*get_args(Reason), "given_up"]
+    reason = click.option(
+        "--reason",
+        type=click.Choice(reasons),
+        metavar="REASON",
+        help=f"Only records with this reason: {', '.join(reasons)}.",
+    )
     image = click.option("--image", metavar="ID", help="Only records of this image.")
     since = since_option("Only records quarantined since TIME: 7d, 12h, or a time (UTC).")
     return reason(image(since(command)))

@@ -1,4 +1,4 @@
-"""`lockstep rebuild`: a new index from the table, then the switch."""
+"""`lockstep rebuild`: build a new index from the table and switch readers to it."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,11 @@ import click
 from lockstep.commands.audit import ROWS, show_audit
 from lockstep.commands.endings import INTERRUPTED
 from lockstep.commands.options import (
+    APPLY_HINT,
+    apply_option,
     at_most_option,
     connected,
+    examples,
     json_option,
     rate_option,
     stack_options,
@@ -24,27 +27,38 @@ from lockstep.stack.use_cases.rebuild import rebuild as prepare
 PATIENCE_SECONDS = 600.0
 
 
-@click.command("rebuild")
+@click.command(
+    "rebuild",
+    epilog=examples(
+        "lockstep rebuild",
+        "lockstep rebuild --apply --drop-old",
+        "lockstep rebuild --stack lockstep --apply --rate 500",
+    ),
+)
 @stack_options
 @json_option
-@click.option("--apply", "applies", is_flag=True, help="Do it; else only say what would be done.")
-@click.option("--drop-old", is_flag=True, help="Delete the old index, if all is equal at the end.")
-@click.option("--abandon", is_flag=True, help="Delete a new index that was begun and never read.")
+@apply_option
+@click.option(
+    "--drop-old",
+    is_flag=True,
+    help="Delete the old index if both stores are equal at the end.",
+)
+@click.option("--abandon", is_flag=True, help="Delete an unfinished new index.")
 @click.option(
     "--from-export",
     "export",
     metavar="S3-URI",
-    help="Fill it from an export of the table: s3://BUCKET/PREFIX/AWSDynamoDB/ID.",
+    help="Fill the new index from an export: s3://BUCKET/PREFIX/AWSDynamoDB/ID.",
 )
 @rate_option
-@at_most_option("Do not switch if readers would find so much less.")
+@at_most_option("Do not switch if readers would find fewer images, by more than this share.")
 @click.option(
     "--settle",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=FUNCTION_TIMEOUT.total_seconds(),
     show_default=True,
-    help="The functions' timeout: so long the old index may still be written.",
+    help="Timeout of the functions: the old index may be written that long after the switch.",
 )
 @click.option(
     "--wait",
@@ -52,7 +66,7 @@ PATIENCE_SECONDS = 600.0
     metavar="SECONDS",
     default=PATIENCE_SECONDS,
     show_default=True,
-    help="Wait so long for a consumer that is behind the switch.",
+    help="Wait for the consumers to pass the switch, at most this long.",
 )
 def rebuild_command(
     name: str | None,
@@ -70,11 +84,13 @@ def rebuild_command(
 ) -> None:
     """Build a new index and switch readers to it.
 
-    It has this release's mapping. Nobody has to stop. Interrupted, it goes on where it was. Exit
-    code as of the audit at the end.
+    The new index has the index mapping of this release. Producers, consumers and searches keep
+    running. After an interruption, the same command continues.
+
+    Exit code 0: the final audit finds both stores equal; 1: different; 2: unknown.
     """
     if abandon and drop_old:
-        raise click.UsageError("--abandon or --drop-old, one at a time")
+        raise click.UsageError("use --abandon or --drop-old, not both")
     rebuild = prepare(connected(name, state), rate=rate, export=export)
     if abandon:
         show_abandoned(rebuild, applies=applies, as_json=as_json)
@@ -96,7 +112,7 @@ def rebuild_command(
 
 
 def rebuilt(rebuild: Rebuild, options: Options) -> Rebuilt:
-    """A whole rebuild, with its progress on a terminal, step by step."""
+    """Run a rebuild and show the progress of each step on a terminal."""
     with counting("{task.description}") as progress:
         task = progress.add_task("rebuild", total=None)
         at = ""
@@ -111,52 +127,52 @@ def rebuilt(rebuild: Rebuild, options: Options) -> Rebuilt:
         try:
             return rebuild.run(options, tell)
         except KeyboardInterrupt:
-            notes.print("interrupted: the same command goes on where it was")
+            notes.print("interrupted: run the same command again to continue")
             sys.exit(INTERRUPTED)
 
 
 def show_plan(plan: Plan, *, drops: bool) -> None:
-    """What would be done, as a person reads it."""
+    """Print what a rebuild would do."""
     print_table(
         ["store", " entries"], [["table", f"{plan.table:,}"], [plan.live, f"{plan.documents:,}"]]
     )
     for difference in plan.differences[:ROWS]:
-        answers.print(printable(f"not of this release: {difference}"))
+        answers.print(printable(f"index mapping differs: {difference}"))
     if len(plan.differences) > ROWS:
-        answers.print(f"not of this release: {len(plan.differences) - ROWS:,} more")
+        answers.print(f"index mapping differs: {len(plan.differences) - ROWS:,} more")
     answers.print(_STAGES[plan.stage].format(index=plan.index, old=plan.replaces))
     if drops:
-        answers.print(f"{plan.replaces}, and any kept before it, would be deleted if all is equal")
+        answers.print(f"{plan.replaces} and older ones would be deleted if both stores are equal")
     else:
         answers.print(f"{plan.replaces} would be kept (`--drop-old` deletes it)")
     match plan.worker_is:
         case "at_work":
-            answers.print(f"{plan.worker} is at it: let it end, or end it before `--apply`")
+            answers.print(f"{plan.worker} is rebuilding: wait for it, or stop it, before --apply")
         case "unknown":
-            answers.print(f"{plan.worker} may be at it: `--apply` watches for that first")
+            answers.print(f"{plan.worker} may be rebuilding: --apply checks that first")
         case _:
-            answers.print("`--apply` does it")
+            answers.print(APPLY_HINT)
 
 
 _STAGES = {
-    "begin": "{index} would be filled, and read in place of {old}",
-    "go_on": "{index} is half filled: it would be gone on with, and read in place of {old}",
-    "finish": "{index} is read since a rebuild was interrupted: {old} would be gone through again",
-    "repeat": "{index} has replaced {old}, which would be gone through again",
+    "begin": "{index} would be filled, and replace {old}",
+    "go_on": "{index} is partly filled: it would be completed, and replace {old}",
+    "finish": "{index} replaced {old} in a rebuild that was interrupted: {old} would be read again",
+    "repeat": "{index} has replaced {old}: {old} would be read again",
 }
 
 
 def show_rebuilt(done: Rebuilt) -> None:
-    """A rebuild as a person reads it."""
+    """Print a rebuild as text."""
     for one in done.told[:ROWS]:
-        answers.print(printable(f"could not be carried: {one.image_id}: {one.detail}"))
+        answers.print(printable(f"not copied: {one.image_id}: {one.detail}"))
     if len(done.told) > ROWS:
-        answers.print(f"could not be carried: {len(done.told) - ROWS:,} more (`--json` shows all)")
+        answers.print(f"not copied: {len(done.told) - ROWS:,} more (`--json` lists all)")
     if done.left:
-        answers.print(f"left behind, since the table has forgotten them: {done.left:,}")
+        answers.print(f"not copied, because the table no longer has them: {done.left:,}")
     answers.print(
-        f"{done.index} is read and written; carried over: {done.carried['table']:,} from the "
-        f"table, {done.carried['index']:,} from {done.replaced} ({done.seconds:.1f} s)"
+        f"{done.index} is in use; {done.carried['table']:,} images copied from the table, "
+        f"{done.carried['index']:,} from {done.replaced} ({done.seconds:.1f} s)"
     )
     show_audit(done.audit)
     for index in done.dropped:
@@ -166,7 +182,7 @@ def show_rebuilt(done: Rebuilt) -> None:
 
 
 def show_abandoned(rebuild: Rebuild, *, applies: bool, as_json: bool) -> None:
-    """What was begun and is, or would be, deleted."""
+    """Delete an unfinished index, or show it without --apply."""
     indices = rebuild.abandon(apply=applies)
     if as_json:
         print_json({"abandoned": indices, "applied": applies})
@@ -174,6 +190,6 @@ def show_abandoned(rebuild: Rebuild, *, applies: bool, as_json: bool) -> None:
     for index in indices:
         answers.print(f"{index} {'is deleted' if applies else 'would be deleted'}")
     if not indices:
-        answers.print("nothing was begun")
+        answers.print("there is no unfinished index")
     elif not applies:
-        answers.print("`--apply` does it")
+        answers.print(APPLY_HINT)

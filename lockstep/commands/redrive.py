@@ -1,4 +1,4 @@
-"""`lockstep redrive`: what is set aside goes back."""
+"""`lockstep redrive`: put quarantined records back onto the stream."""
 
 import datetime as dt
 import sys
@@ -11,7 +11,14 @@ import click
 
 from lockstep.commands.cases import STATES, cut, for_programs, show_cases, show_rest
 from lockstep.commands.endings import NO
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import (
+    APPLY_HINT,
+    apply_option,
+    connected,
+    examples,
+    json_option,
+    stack_options,
+)
 from lockstep.commands.quarantine_options import (
     age_option,
     find,
@@ -30,13 +37,24 @@ from lockstep.stack.use_cases.quarantine import CaseError, Quarantine
 from lockstep.stores.contents import MalformedContentError
 
 
-@click.command("redrive")
+@click.command(
+    "redrive",
+    epilog=examples(
+        "lockstep redrive",
+        "lockstep redrive --apply --reason refused_by_store",
+        "lockstep redrive --apply --choose stored 3f2a91",
+        "lockstep redrive --apply --mend corrected.ndjson",
+    ),
+)
 @click.argument("ids", nargs=-1, metavar="[ID]...", callback=no_empty_id)
 @stack_options
 @json_option
-@click.option("--apply", is_flag=True, help="Do it; else it is only told what would be done.")
+@apply_option
 @click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), help="Records a second, at most."
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="RECORDS",
+    help="Records per second, at most.",
 )
 @wanted_options
 @pointers_option
@@ -45,10 +63,14 @@ from lockstep.stores.contents import MalformedContentError
     "--mend",
     "mending",
     type=click.File("rb"),
-    help='Corrected events, one a line: {"id": "ID", "event": {...}}.',
+    metavar="FILE",
+    help='Put corrected events, one per line: {"id": "ID", "event": {...}}.',
 )
 @click.option(
-    "--choose", "chosen", type=click.Choice(["this", "stored"]), help="Settle these conflicts."
+    "--choose",
+    "chosen",
+    type=click.Choice(["this", "stored"]),
+    help="Settle conflicts: keep the quarantined content (this) or the stored one.",
 )
 def redrive_command(
     ids: tuple[str, ...],
@@ -63,17 +85,20 @@ def redrive_command(
     quarantine_days: int | None,
     mending: BinaryIO | None,
     chosen: Literal["this", "stored"] | None,
-    apply: bool,
+    applies: bool,
     as_json: bool,
 ) -> None:
     """Put quarantined records back onto the stream.
 
-    Without --apply nothing changes. Exit code 1: something that was asked for could not be done.
+    Without IDs, all records that are ready. The version check of both stores applies, so a newer
+    version is never overwritten.
+
+    Exit code 1: a record that was named, or a line of --mend, could not be redriven.
     """
     if chosen and not ids:
-        raise click.UsageError("--choose needs the IDs of the conflicts that it settles")
+        raise click.UsageError("--choose requires the IDs of the conflicts")
     if chosen and mending:
-        raise click.UsageError("--choose or --mend, one at a time")
+        raise click.UsageError("use --choose or --mend, not both")
     quarantine = Quarantine(connected(name, state), quarantine_days)
     wanted = Wanted(ids=() if mending else ids, reason=reason, image=image, since=since)
     found = find(quarantine, wanted, pointers)
@@ -81,7 +106,7 @@ def redrive_command(
         quarantine.one(case_id, found)
     if chosen or mending:
         settlements, problems = _settlements(quarantine, found, ids, chosen, mending)
-        report = quarantine.redrive.settle(settlements, found.fetched) if apply else None
+        report = quarantine.redrive.settle(settlements, found.fetched) if applies else None
         if as_json:
             print_json({"settled": settlements, "problems": problems, "report": report})
         else:
@@ -89,7 +114,7 @@ def redrive_command(
             show_report(report, len(settlements))
         sys.exit(NO if problems else 0)
     ready = [case for case in found.cases if isinstance(case.verdict, Ready)]
-    if not apply:
+    if not applies:
         if as_json:
             print_json(for_programs(found) | {"ready": len(ready), "report": None})
         else:
@@ -119,7 +144,7 @@ def _settlements(
     chosen: Literal["this", "stored"] | None,
     mending: BinaryIO | None,
 ) -> tuple[list[Settlement], list[str]]:
-    """What comes of each choice or mended event, and what is wrong with the others."""
+    """The settlement of each choice or corrected event, and the problems of the others."""
     settlements, problems = [], []
     for where, settle in _orders(quarantine, found, ids, chosen, mending):
         try:
@@ -167,24 +192,24 @@ def _orders(
 
 
 def show_report(report: RedriveReport | None, ready: int) -> None:
-    """What a redrive did, or would do."""
+    """Print what a redrive did, or would do."""
     if report is None:
-        answers.print(f"{ready:,} can go back; nothing is done yet: --apply does it")
+        answers.print(f"{ready:,} can be redriven; {APPLY_HINT}")
         return
     answers.print(
         f"{report.redriven:,} redriven, {report.put:,} events put, "
         f"{report.objects:,} objects moved to redriven/, {report.seconds:.1f} s"
     )
     if report.indexed:
-        answers.print(f"{report.indexed:,} went straight into the index")
+        answers.print(f"{report.indexed:,} written directly to the index")
     if report.moved_meanwhile:
-        answers.print(f"{report.moved_meanwhile:,} were settled by somebody else meanwhile")
+        answers.print(f"{report.moved_meanwhile:,} settled by another redrive meanwhile")
     for word, count in report.kept.items():
-        answers.print(f"{count:,} stay: {STATES.get(word, word.replace('_', ' '))}")
+        answers.print(f"{count:,} not redriven: {STATES.get(word, word.replace('_', ' '))}")
 
 
 def show_settlements(settlements: Sequence[Settlement], problems: Sequence[str]) -> None:
-    """What comes of each choice or mended event."""
+    """Print the settlement of each choice or corrected event."""
     for one in settlements:
         answers.print(f"{one.case.id}  {cut(one.case.image, 24)}  {printable(one.note)}")
     for problem in problems:

@@ -1,16 +1,16 @@
-"""The lines that come to nothing: a person reads the first ones at once, a program gets all."""
+"""Rejected lines: the first ones are printed at once, `--json` lists all."""
 
 from lockstep.console.terminal import notes
 from lockstep.console.text import printable
 from lockstep.producing.backfill import Refused
 from lockstep.producing.sources import BadLine
 
-# More than this nobody reads.
+# Nobody reads more than this.
 SHOWN = 20
 
 
 class Refusals[Line: (BadLine, Refused)]:
-    """Counts them; `listed` holds all of them if a program wants to know."""
+    """Counts rejected lines; `listed` holds them all for `--json`."""
 
     def __init__(self, *, lists: bool) -> None:
         self.count = 0
@@ -18,7 +18,12 @@ class Refusals[Line: (BadLine, Refused)]:
         self._lists = lists
 
     def add(self, where: str, line: Line) -> None:
-        """One more, at this place."""
+        """Add a line.
+
+        Args:
+            where: the file and the line number.
+            line: what is wrong with it.
+        """
         self.count += 1
         if self.count <= SHOWN:
             notes.print(f"{where}: {line.reason}: {printable(line.detail)}")
@@ -26,6 +31,6 @@ class Refusals[Line: (BadLine, Refused)]:
             self.listed.append(line)
 
     def end(self) -> None:
-        """There are no more of them."""
+        """Say how many lines were not printed."""
         if self.count > SHOWN:
-            notes.print(f"and {self.count - SHOWN:,} lines more (`--json` lists all)")
+            notes.print(f"and {self.count - SHOWN:,} more lines (`--json` lists all)")

@@ -1,47 +1,61 @@
-"""`lockstep search`: what a person would find."""
+"""`lockstep search`: find images in the index."""
 
 from pathlib import Path
 
 import click
 
 from functions.search_images.search import SearchResult
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, highlighted, print_json
 from lockstep.console.text import printable
 from lockstep.stack.use_cases.search import search
 
 
 class _Text(click.Command):
-    """Says how a text is written that a shell, or click, takes for something else."""
+    """Explains how to write a text that starts with a dash."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the words apart."""
+        """Parse the arguments."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name.startswith("--"):
                 raise
-            hint = f"{error.message} Put -- in front of a TEXT that begins with a dash."
+            hint = f"{error.message} Put -- in front of a TEXT that starts with a dash."
             raise click.UsageError(hint, ctx) from error
 
 
 def _text(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
     if len(words) > 1:
-        raise click.BadParameter(f'one TEXT, please: lockstep search "{" ".join(words)}"')
-    # A shell's bytes that are no UTF-8 come as lone surrogates, which are no text.
+        raise click.BadParameter(f'TEXT must be one argument: lockstep search "{" ".join(words)}"')
+    # Bytes of a shell that are not UTF-8 arrive as lone surrogates.
     return words[0].encode(errors="surrogateescape").decode(errors="replace")
 
 
-@click.command("search", cls=_Text)
+@click.command(
+    "search",
+    cls=_Text,
+    epilog=examples(
+        'lockstep search "richmnd tames"',
+        """lockstep search '"st catherine" -chapel artist:daniell'""",
+    ),
+)
 @click.argument("text", nargs=-1, required=True, callback=_text)
 @stack_options
 @json_option
-@click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option(
+    "--size",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Show N images, at most 100.",
+)
 def search_command(text: str, name: str | None, state: Path, size: int, *, as_json: bool) -> None:
     """Find images by name or by any field, with typos.
 
-    TEXT may hold "a phrase", -without, artist:turner and begin*; put -- in front of a TEXT that
-    begins with a dash.
+    The best match comes first. TEXT can contain "a phrase", -word (without it), field:value and
+    prefix*. Put -- in front of a TEXT that starts with a dash.
     """
     found = search(connected(name, state), text, size=size)
     if as_json:
@@ -51,7 +65,7 @@ def search_command(text: str, name: str | None, state: Path, size: int, *, as_js
 
 
 def show_search(found: SearchResult) -> None:
-    """Search results as a person reads them: the name, and where else the words were found."""
+    """Print search results as text: each name, and the other fields that match."""
     for hit in found.hits:
         answers.print(highlighted(hit.name_html), f" {hit.image_id}", sep="")
         for field, fragments in hit.highlights.items():

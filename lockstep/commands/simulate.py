@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from lockstep.commands.options import examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.simulation import record
@@ -15,40 +16,54 @@ from lockstep.simulation.run import Report, simulate
 from lockstep.simulation.source import Commit, source
 
 
-@click.command("simulate")
+@click.command(
+    "simulate",
+    epilog=examples("lockstep simulate", "lockstep simulate --seed 42 --histories 1"),
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    help="Of the first history; each following has the next.  [default: 1, or where FILE ends]",
+    metavar="N",
+    help="Seed of the first history.  [default: 1, or the one after the last in FILE]",
 )
-@click.option("--histories", type=click.IntRange(min=1), default=1_000, show_default=True)
+@click.option(
+    "--histories",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1_000,
+    show_default=True,
+    help="Number of histories.",
+)
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
-    help="That run histories at the same time.  [default: one for each core]",
+    metavar="N",
+    help="Processes that run histories at the same time.  [default: one per core]",
 )
 @click.option(
     "--record",
     "kept",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Go on from the last seed in FILE, and write the run down there.",
+    help="Continue after the last seed in FILE, and add this run to it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@json_option
 def simulate_command(
     seed: int | None, histories: int, processes: int | None, kept: Path | None, *, as_json: bool
 ) -> None:
     """Test the rules on random histories with faults.
 
-    Nothing may be lost or go backwards. The real rules, sinks, producer and event source mapping,
-    over stores in memory, in virtual time. Needs no stack. Exit code 1: something broke, which its
-    seed repeats; or a fault was not tried often enough to prove anything.
+    No event may be lost, and no version may go down. The real rules, sinks, producer and event
+    source mapping run over stores in memory, in virtual time. No stack is needed.
+
+    Exit code 1: a history broke a rule (its seed repeats it), or a fault occurred too rarely to
+    prove anything.
     """
     runs = source(besides=kept)
     if kept is not None:
         seed = _next_seed(kept, seed)
         if not isinstance(runs, Commit):
-            raise click.UsageError(f"this is {runs}, which nobody could run again: commit first")
+            raise click.UsageError(f"this is {runs}, which nobody can run again: commit first")
     with notes.status("simulating") as line:
         report = simulate(
             1 if seed is None else seed,
@@ -67,9 +82,9 @@ def simulate_command(
 
 
 def _next_seed(kept: Path, seed: int | None) -> int:
-    """Where the record goes on."""
+    """The seed after the last one of the record."""
     if seed is not None:
-        raise click.UsageError(f"--seed: {kept} says which comes next")
+        raise click.UsageError(f"--seed cannot be used with --record: {kept} gives the next seed")
     try:
         record.check_writable(kept)
         return record.standing(kept).last + 1
@@ -78,7 +93,7 @@ def _next_seed(kept: Path, seed: int | None) -> int:
 
 
 def show(report: Report) -> None:
-    """A report as a person reads it."""
+    """Print a report as text."""
     print_table(
         ["fault", " hit", " floor"],
         [

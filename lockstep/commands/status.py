@@ -1,4 +1,4 @@
-"""`lockstep status`: how far each consumer is behind."""
+"""`lockstep status`: show how far each consumer is behind."""
 
 import sys
 from pathlib import Path
@@ -6,26 +6,39 @@ from pathlib import Path
 import click
 
 from lockstep.commands.endings import NO
-from lockstep.commands.options import connected, json_option, stack_options
+from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.stack import sam
 from lockstep.stack.stack import typed
 from lockstep.stack.status import Status
 
 
-@click.command("status")
+@click.command(
+    "status",
+    epilog=examples(
+        "lockstep status",
+        "lockstep status --wait 120",
+        "lockstep status --stack lockstep --json",
+        "lockstep status --env-vars > env.json",
+    ),
+)
 @stack_options
 @json_option
 @click.option(
-    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait until caught up."
+    "--wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait until both consumers have caught up, at most this long.",
 )
-@click.option("--env-vars", is_flag=True, help="Print the file for `sam local invoke --env-vars`.")
+@click.option(
+    "--env-vars", is_flag=True, help="Print the JSON file for `sam local invoke --env-vars`."
+)
 def status_command(
     name: str | None, state: Path, wait: float | None, *, env_vars: bool, as_json: bool
 ) -> None:
     """Show how far each consumer is behind.
 
-    Exit code 0: both have caught up, 1: not yet.
+    Exit code 0: both consumers have caught up; 1: not yet.
     """
     clients = connected(name, state)
     if env_vars:
@@ -42,7 +55,12 @@ def status_command(
 
 
 def show_status(found: Status, listing: str) -> None:
-    """A status as a person reads it; `listing` is the command that shows what is set aside."""
+    """Print a status as text.
+
+    Args:
+        found: the status.
+        listing: the command that lists quarantined records.
+    """
     print_table(
         ["consumer", " records behind", " oldest", "caught up"],
         [
@@ -55,5 +73,5 @@ def show_status(found: Status, listing: str) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
-    more = f" ({listing} shows them)" if found.quarantined else ""
+    more = f" ({listing} lists them)" if found.quarantined else ""
     answers.print(f"in quarantine: {found.quarantined_records:,}{more}")

@@ -1,4 +1,4 @@
-"""`lockstep up` and `lockstep down`: the whole system on this machine, and its end."""
+"""`lockstep up` and `lockstep down`: start and stop the whole system on this machine."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import click
 from platformdirs import user_cache_path
 from rich.console import Console
 
-from lockstep.commands.options import state_option
+from lockstep.commands.options import examples, state_option
 from lockstep.console.terminal import answers, notes
 from lockstep.console.text import printable
 from lockstep.local.engines.download import install, progress_on
@@ -29,7 +29,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import IndexFrom, Stack
 from lockstep.web.addresses import HOST, check_address
 
-# Each shard of a stream may keep a worker process of each function busy.
+# Each shard can keep one worker process of each function busy.
 SHARDS = 2
 ROUTES: Mapping[str, IndexFrom] = {
     "kinesis": "Kinesis",
@@ -42,20 +42,26 @@ index_from_option = click.option(
     type=click.Choice(list(ROUTES)),
     default="kinesis",
     show_default=True,
-    help="What feeds the index: the image stream, or the table's changes, directly or by Kinesis.",
+    help="Source of the index: the image stream, or the changes of the table, read directly or "
+    "through Kinesis.",
 )
 
 
-@click.command("up")
+@click.command(
+    "up", epilog=examples("lockstep up", "lockstep up --detach", "lockstep up --fresh --shards 4")
+)
 @state_option
-@click.option("--fresh", is_flag=True, help="Empty the folder first: everything stored is lost.")
-@click.option("--detach", is_flag=True, help="Return when it is ready; `lockstep down` ends it.")
+@click.option("--fresh", is_flag=True, help="Empty the folder first. All stored data is lost.")
+@click.option(
+    "--detach", is_flag=True, help="Run in the background; return when the stack is ready."
+)
 @click.option(
     "--shards",
     type=click.IntRange(1, 100),
+    metavar="N",
     default=SHARDS,
     show_default=True,
-    help="Of a new stream.",
+    help="Shards of a new stream.",
 )
 @click.option(
     "--listen",
@@ -63,11 +69,13 @@ index_from_option = click.option(
     metavar="ADDRESS",
     default=HOST,
     show_default=True,
-    help="Of this machine. Whoever reaches it can read and write everything.",
+    help="Address to listen on. Everyone who reaches it can read and change all data.",
 )
 @index_from_option
 @click.option(
-    "--limits", is_flag=True, help="Throttle each shard as AWS does: 1,000 records, 1 MiB a second."
+    "--limits",
+    is_flag=True,
+    help="Throttle each shard as AWS does: 1,000 records and 1 MiB per second.",
 )
 def up_command(
     state: Path,
@@ -112,14 +120,17 @@ def up_command(
 def start_in_background(
     state: Path, words: Sequence[str] = (), *, console: Console, dies_with_us: bool = False
 ) -> Stack:
-    """A local stack in a process of its own, `up` with these words; returns when it is ready."""
-    # Downloads here, where their progress can be seen.
+    """Start a local stack in another process, as `lockstep up` with these words.
+
+    Returns when the stack is ready.
+    """
+    # Download in this process, which can show the progress.
     install(kits().values(), user_cache_path("lockstep"), progress_on(notes))
     command = [sys.executable, "-P", "-m", "lockstep", "up", "--state", str(state), *words]
     return detach(state, dying_with_parent(command) if dies_with_us else command, console=console)
 
 
-@click.command("down")
+@click.command("down", epilog=examples("lockstep down"))
 @state_option
 def down_command(state: Path) -> None:
     """Stop the local stack; its data stays."""

@@ -80,5 +80,5 @@ def test_the_command_looks_at_a_sample_and_says_how_far_to_believe_it(stage: Sta
     assert 200 <= found["sample"]["images"] <= 300
     assert found["sample"]["at_most"] == pytest.approx(0.0183, abs=0.0002)
     said = stage.lockstep("audit", "--sample", "200", "--values", "--rate", "100000")
-    assert "with 95% confidence at most 1.83% of all differ" in said.stdout
+    assert "at most 1.83% of all images differ (95% confidence)" in said.stdout
     assert stage.lockstep("audit", "--within", "0").exit_code == 2

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from lockstep.commands.options import APPLY_HINT
 from lockstep.producing.producer import Producer, Stamp
 from tests.builders import decoded, image, image_event
 from tests.contract.redrive.conftest import Stage
@@ -38,7 +39,7 @@ def test_what_is_imported_overrules_neither_what_is_there_nor_what_is_on_its_way
 
     shown = stage.lockstep("import", folder)
     assert shown.exit_code == 1
-    assert "251 new and 0 replaced would be put, 1 refused\n`--apply` does it" in shown.stdout
+    assert f"251 new and 0 replaced would be put, 1 rejected\n{APPLY_HINT}" in shown.stdout
     assert f"{folder}2.ndjson.gz:154: not_json" in shown.stderr
     stage.drain()
     assert stage.names("new-1") == {None}
@@ -91,7 +92,7 @@ def test_it_goes_on_from_the_line_that_it_kept(stage: Stage, tmp_path: Path) -> 
     point.write_bytes(b"[]")
     result = stage.lockstep("import", file, "--resume", point)
     assert result.exit_code == 2
-    assert "an import did not write that" in result.stderr
+    assert "was not written by an import" in result.stderr
 
 
 def test_a_packed_file_that_is_cut_off_is_told_with_how_much_of_it_is_put(

@@ -30,8 +30,8 @@ def test_tombstones_that_nobody_needs_leave_the_index_and_no_others(stage: Stage
     assert found["kept"] == {"removal_missing_in_table": 1}
     done = stage.lockstep("purge", "--apply")
     assert done.exit_code == 0, done.output
-    assert "150 purged, 0 written meanwhile, 0 failed" in done.stdout
-    assert "the table never got the removal" in done.stdout
+    assert "150 removed, 0 changed meanwhile, 0 failed" in done.stdout
+    assert "the table lacks the deletion" in done.stdout
     found = msgspec.json.decode(stage.lockstep("purge", "--json").stdout)
     assert (found["over"], found["purge"]) == (1, 0)
     # The one that stayed is what tells the table that the image is gone.

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from lockstep.audit.compare import Difference
+from lockstep.commands.options import APPLY_HINT
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.producing.sources import BadLine, read_events
@@ -176,7 +177,7 @@ def test_a_repair_shows_first_stops_at_the_brake_and_tells_what_a_person_must_do
     shown = stage.lockstep("audit", "--repair")
     assert shown.exit_code == 1
     assert "T1: version" in shown.stdout
-    assert "1 image would be written (50 % of all): `--apply` does it" in shown.stdout
+    assert f"1 image would be written (50 % of all): {APPLY_HINT}" in shown.stdout
     braked = stage.lockstep("audit", "--repair", "--apply")
     assert braked.exit_code == 2
     (line,) = [line for line in braked.stderr.splitlines() if line]
@@ -185,6 +186,6 @@ def test_a_repair_shows_first_stops_at_the_brake_and_tells_what_a_person_must_do
     applied = stage.lockstep("audit", "--repair", "--apply", "--at-most", "50")
     assert applied.exit_code == 1
     assert "1 written, in 1 pass\n" in applied.stdout
-    assert "needs a person: bad: the table's item is malformed" in applied.stdout
+    assert "decide by hand: bad: the table's item is malformed" in applied.stdout
     assert "\x1b" not in applied.output
     assert stage.names("T1") == {"image"}

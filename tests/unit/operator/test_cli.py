@@ -83,9 +83,9 @@ def test_of_very_many_bad_lines_a_person_reads_the_first_ones_and_a_program_all(
     file = state / "picture.jpg"
     file.write_bytes(b"\xff\n" * 642)
     result = lockstep("put", file, "--state", state)
-    assert_one_line(result, "and 622 lines more (`--json` lists all)", code=1)
+    assert_one_line(result, "and 622 more lines (`--json` lists all)", code=1)
     assert result.stderr.count("\n") == 21
-    assert "0 put, 642 refused" in result.stdout
+    assert "0 put, 642 rejected" in result.stdout
     report = msgspec.json.decode(lockstep("put", file, "--json", "--state", state).stdout)
     assert len(report["refused"]) == 642
 

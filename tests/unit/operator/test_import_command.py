@@ -27,9 +27,9 @@ def test_the_refused_lines_never_go_over_what_is_read(state: Path, apply: list[s
     link.hardlink_to(source)
     for written in (source, state / "." / "images.ndjson", link):
         result = lockstep(*imported(state, source, "--refused", written, *apply))
-        assert_one_line(result, "--refused", "name another file")
+        assert_one_line(result, "--refused", "choose another one")
     result = lockstep(*imported(state, source, "--refused", point, "--resume", point, *apply))
-    assert_one_line(result, "--refused", "name another file")
+    assert_one_line(result, "--refused", "choose another one")
     assert source.read_bytes() == BAD
 
 
@@ -62,7 +62,7 @@ def test_a_source_that_breaks_off_is_told_with_all_that_came_before_it(state: Pa
     assert_one_line(result, "damaged, or cut off")
     told = msgspec.json.decode(lockstep(*words, "--json").stdout)
     count = len(told["refused"])
-    assert f"not finished: 0 new and 0 replaced put, {count} refused; perhaps" in result.stderr
+    assert f"not finished: 0 new and 0 replaced put, {count} rejected; some" in result.stderr
     assert (told["new"], 0 < count < 50) == (0, True)
     assert "damaged, or cut off" in told["ended"]
 
@@ -73,9 +73,9 @@ def test_of_very_many_refused_lines_a_person_reads_the_first_ones_and_a_program_
     source = state / "picture.jpg"
     source.write_bytes(b"\xff\n" * 642)
     result = lockstep(*imported(state, source))
-    assert_one_line(result, "and 622 lines more (`--json` lists all)", code=1)
+    assert_one_line(result, "and 622 more lines (`--json` lists all)", code=1)
     assert result.stderr.count(f"{source}:") == 20
-    assert "642 refused" in result.stdout
+    assert "642 rejected" in result.stdout
     told = msgspec.json.decode(lockstep(*imported(state, source), "--json").stdout)
     assert len(told["refused"]) == 642
 
@@ -97,8 +97,8 @@ def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(state: Path) -> None:
     told.set()
     feeder.join(5)
     assert_one_line(result, "interrupted", code=130)
-    assert "not finished: 0 new and 0 replaced put, 0 refused" in result.stderr
-    assert "run it again" in result.stderr
+    assert "not finished: 0 new and 0 replaced put, 0 rejected" in result.stderr
+    assert "Run it again" in result.stderr
 
 
 def test_a_source_that_is_not_there_is_one_line(state: Path) -> None:

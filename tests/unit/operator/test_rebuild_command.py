@@ -5,6 +5,7 @@ from typing import cast
 import msgspec
 import pytest
 
+from lockstep.commands.options import APPLY_HINT
 from lockstep.commands.rebuild import rebuilt, show_plan
 from lockstep.rebuild.rebuild import Options, Plan, Rebuild
 
@@ -31,25 +32,25 @@ def test_an_old_index_is_kept_or_deleted_as_it_is_said(capsys: pytest.CaptureFix
         assert "images-000001 would be kept" in kept
         assert "deleted" not in kept
         dropped = shown(plan, capsys, drops=True)
-        assert "images-000001, and any kept before it, would be deleted if all is" in dropped
+        assert "images-000001 and older ones would be deleted if both stores are equal" in dropped
         assert "would be kept" not in dropped
 
 
 def test_who_is_at_a_rebuild_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     plan = msgspec.structs.replace(PLAN, stage="go_on", worker="process 7 on here")
     at_work = shown(msgspec.structs.replace(plan, worker_is="at_work"), capsys)
-    assert "process 7 on here is at it" in at_work
-    assert "`--apply` does it" not in at_work
+    assert "process 7 on here is rebuilding" in at_work
+    assert APPLY_HINT not in at_work
     perhaps = shown(msgspec.structs.replace(plan, worker_is="unknown"), capsys)
-    assert "process 7 on here may be at it" in perhaps
+    assert "process 7 on here may be rebuilding" in perhaps
     gone = shown(msgspec.structs.replace(plan, worker_is="gone"), capsys)
-    assert gone.endswith("`--apply` does it\n")
+    assert gone.endswith(f"{APPLY_HINT}\n")
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="130"):
         rebuilt(cast("Rebuild", Interrupted()), Options(at_most=1, settle=0, patience=0))
-    assert capsys.readouterr().err == "interrupted: the same command goes on where it was\n"
+    assert capsys.readouterr().err == "interrupted: run the same command again to continue\n"
 
 
 class Interrupted:

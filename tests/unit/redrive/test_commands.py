@@ -14,8 +14,8 @@ from lockstep.commands.quarantine import quarantine_group
     [
         (["redrive", "--since", "yesterday"], "7d, 12h"),
         (["redrive", "--since", "999999d"], "7d, 12h"),
-        (["redrive", "--choose", "this"], "needs the IDs"),
-        (["redrive", "--choose", "this", "x", "--mend", __file__], "one at a time"),
+        (["redrive", "--choose", "this"], "requires the IDs"),
+        (["redrive", "--choose", "this", "x", "--mend", __file__], "not both"),
         (["redrive", "--rate", "0"], "--rate"),
         (["redrive", "--mend", "nowhere.ndjson"], "nowhere.ndjson"),
         (["redrive"], "lockstep up"),
