@@ -22,10 +22,10 @@ import msgspec
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, Converter, filled, lines, read_events
-from lockstep.quarantine.bucket import BucketObjects
-from lockstep.repair.decide import FIRST_STAMP
 from lockstep.stores.entry import Entry
+from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP
+from lockstep.stores.stamps import FIRST_STAMP, stamp_at
 from shared.event import Event
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class StampOfThePast(Stamp):
     def __init__(self, horizon: dt.timedelta, unix: Callable[[], float]) -> None:
         """Stamp from so long ago by this clock, in seconds since 1970."""
         super().__init__(unix)
-        self._last = int((unix() - horizon.total_seconds()) * 1_000_000)
+        self._last = stamp_at(unix() - horizon.total_seconds())
 
     def __call__(self) -> int:
         """The next version."""

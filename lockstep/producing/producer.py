@@ -9,7 +9,6 @@ Give it a client that does not retry by itself (`retries={"total_max_attempts": 
 resends what failed, and knows better when.
 """
 
-import datetime as dt
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from botocore.parsers import ResponseParserError
 
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
+from lockstep.stores.stamps import stamp_at
 from shared import event
 from shared.event import Event, InvalidEventError
 from shared.record import Record, event_in
@@ -51,8 +51,6 @@ _NO_ANSWER = (
     ResponseParserError,
     msgspec.ValidationError,
 )
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -86,13 +84,8 @@ class Stamp:
 
     def __call__(self) -> int:
         """The next version."""
-        self._last = max(int(self.unix() * 1_000_000), self._last + 1)
+        self._last = max(stamp_at(self.unix()), self._last + 1)
         return self._last
-
-
-def moment(version: int) -> dt.datetime:
-    """The time that a stamped version stands for."""
-    return _EPOCH + dt.timedelta(microseconds=version)
 
 
 class Pause(msgspec.Struct, frozen=True):

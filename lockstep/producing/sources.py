@@ -9,7 +9,8 @@ from typing import BinaryIO, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from lockstep.producing.producer import PAUSE, Pause, Stamp, moment, outgoing
+from lockstep.producing.producer import PAUSE, Pause, Stamp, outgoing
+from lockstep.stores.stamps import time_of
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
 
@@ -166,7 +167,7 @@ def filled(line: bytes, **values: bytes) -> bytes:
 
 def _stamped(line: bytes, stamp: Stamp) -> bytes:
     version = stamp()
-    return filled(line, version=b"%d" % version, occurred_at=msgspec.json.encode(moment(version)))
+    return filled(line, version=b"%d" % version, occurred_at=msgspec.json.encode(time_of(version)))
 
 
 # What to do about the validator's commonest findings, by what it says.

@@ -10,12 +10,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, Objects, redriven_key
+from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, redriven_key
 from lockstep.quarantine.given_up import Fetched, Gone, NotADocumentError, records_of
 from lockstep.quarantine.held import NotOursError, event_in, moment, payload, read_record
+from lockstep.stores.objects import Objects
+from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
 from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
-from shared.record import MAX_AHEAD_US
 
 ID_LENGTH = 10
 # Each object takes a request or two: side by side, within a client's ten connections. So few ahead
@@ -347,9 +348,7 @@ def judge(
             f"it came {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}: a "
             "tombstone that should stop it may be purged"
         )
-    # In whole milliseconds, as the stream will say when it came.
-    soonest_ms = -((MAX_AHEAD_US - event.version) // 1000)
-    ahead_ms = soonest_ms - int(now.timestamp() * 1000)
+    ahead_ms = acceptable_from(event.version) - int(now.timestamp() * 1000)
     if ahead_ms > 0:
         try:
             until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()

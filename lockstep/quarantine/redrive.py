@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import Objects, redriven_key
+from lockstep.quarantine.bucket import redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
 from lockstep.quarantine.given_up import records_of
 from lockstep.quarantine.held import NotOursError, change_in, event_in, read_record, said_in
 from lockstep.quarantine.settlement import How, Settlement
-from lockstep.stack.stack import INDEX_CONSUMER
+from lockstep.stores.objects import Objects
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
@@ -73,11 +73,13 @@ class Time(msgspec.Struct, frozen=True):
 class Index(msgspec.Struct, frozen=True):
     """The way straight into the index, and when it is to be taken.
 
-    `fed_from_table`: the index learns of an image only when the table changes. `horizon` is how
-    long the tombstone of a removal by hand stays.
+    `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index learns of
+    an image only when the table changes. `horizon` is how long the tombstone of a removal by hand
+    is kept.
     """
 
     sink: Sink
+    consumer: str
     horizon: Callable[[], dt.timedelta]
     fed_from_table: bool
     changes_stream: str = ""
@@ -85,7 +87,7 @@ class Index(msgspec.Struct, frozen=True):
     def takes(self, held: QuarantinedRecord, functions: Sequence[str]) -> bool:
         """Whether this record goes straight into the index; `functions` set it aside."""
         return held.holds == "table_change" or (
-            self.fed_from_table and tuple(functions) == (INDEX_CONSUMER,)
+            self.fed_from_table and tuple(functions) == (self.consumer,)
         )
 
     def write(self, held: QuarantinedRecord) -> Outcome:

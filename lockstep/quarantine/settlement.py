@@ -16,11 +16,8 @@ from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
 from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
 from lockstep.stores.contents import Stores, content_of
+from lockstep.stores.stamps import FIRST_STAMP, stamp_at, too_far_ahead
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
-from shared.record import MAX_AHEAD_US
-
-# A version from here on is a stamp, microseconds since 1970: below lies the year 2001.
-_FIRST_STAMP = 10**15
 
 How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
 
@@ -177,7 +174,7 @@ def mend(
             note = f"nothing to do: version {newest} is stored (a higher one would win)"
             return Settlement(case, "mended", None, note)
         this = content_of(mended)
-        ahead = mended.version > int(now * 1_000_000) + MAX_AHEAD_US
+        ahead = too_far_ahead(mended.version, now)
         is_new = mended.version > (old or mended.version)
         if not asked and old is None:
             why = "its version is not known"
@@ -192,7 +189,7 @@ def mend(
             first_came = None if is_new else case.arrived_at
             return Settlement(case, "mended", mended, f"as version {mended.version}", first_came)
         # A version too far ahead says no more than that versions are stamps here.
-        said_before = _FIRST_STAMP if ahead else mended.version
+        said_before = FIRST_STAMP if ahead else mended.version
         above = newest if not asked and old is None else max(newest, said_before)
         version = new_version(above or None, now)
         renewed = msgspec.structs.replace(mended, version=version)
@@ -205,10 +202,10 @@ def new_version(above: int | None, now: float) -> int:
 
     A stamp on an image whose versions are counted would make every later revision stale.
     """
-    stamp = int(now * 1_000_000)
+    stamp = stamp_at(now)
     if above is None:
         return stamp
-    version = max(stamp, above + 1) if above >= _FIRST_STAMP else above + 1
+    version = max(stamp, above + 1) if above >= FIRST_STAMP else above + 1
     return min(version, MAX_VERSION)
 
 

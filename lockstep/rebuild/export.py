@@ -20,9 +20,9 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from lockstep.console.errors import UserError
-from lockstep.quarantine.bucket import BucketObjects
 from lockstep.stores.held import held_in_item
 from lockstep.stores.items import Page
+from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
 from shared.item import KEY
 

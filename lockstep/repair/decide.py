@@ -10,11 +10,9 @@ import msgspec
 
 from lockstep.stores.held import Held, Nothing, Sound, Unsound
 from shared.change import Change, digest_of
+from lockstep.stores.stamps import FIRST_STAMP, too_far_ahead
+from shared.change import Change, Remove, digest_of
 from shared.event import MAX_VERSION
-from shared.record import MAX_AHEAD_US
-
-# A version from here on is a stamp, microseconds since 1970: below lies the year 2001.
-FIRST_STAMP = 10**15
 
 
 class Agree(msgspec.Struct, frozen=True):
@@ -157,7 +155,7 @@ def _into_table(change: Change, guard: int, now: float) -> Decision:
             f"the index says version {change.version} under _version {guard}, which no sink of "
             "ours writes: put the image again"
         )
-    if _too_far_ahead(change.version, now):
+    if too_far_ahead(change.version, now):
         return Tell(f"the index says version {change.version}, more than a day ahead of now")
     return WriteTable(change)
 
@@ -199,8 +197,4 @@ def _may_follow(guard: int, change: Change, now: float) -> bool:
     Only where versions are stamps: where a source counts them, that number is its own next one,
     and a rightful event would be taken for a stale one. And never one that would freeze it.
     """
-    return change.version >= FIRST_STAMP and not _too_far_ahead(guard + 1, now)
-
-
-def _too_far_ahead(version: int, now: float) -> bool:
-    return version > min(int(now * 1_000_000) + MAX_AHEAD_US, MAX_VERSION)
+    return change.version >= FIRST_STAMP and not too_far_ahead(guard + 1, now)

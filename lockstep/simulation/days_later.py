@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Raw
 
 from lockstep.producing.producer import PutError
-from lockstep.quarantine.bucket import GIVEN_UP, BucketObjects
+from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld
 from lockstep.quarantine.held import payload
 from lockstep.quarantine.held import read_record as record_in
@@ -27,6 +27,7 @@ from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import Stores, index_lookup, table_lookup
+from lockstep.stores.objects import BucketObjects
 from shared.quarantine import PREFIX
 from shared.sink import SinkError
 

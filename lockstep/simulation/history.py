@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from lockstep.local.mapping.settings import Settings
-from lockstep.producing.producer import PutError, moment
+from lockstep.producing.producer import PutError
 from lockstep.simulation import invariants, poison
 from lockstep.simulation.days_later import DaysLater
 from lockstep.simulation.faults import Fault, Tally
@@ -18,6 +18,7 @@ from lockstep.simulation.plan import Kind, Plan, dice
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.violation import ViolationError
+from lockstep.stores.stamps import time_of
 from shared.event import Event, EventType, Image, decode
 
 IMAGES = 3
@@ -188,7 +189,7 @@ class History:
     def _event(self, image_id: str, kind: EventType) -> Event:
         version = self._stamp()
         image = msgspec.UNSET if kind == "image.deleted" else Image(f"{image_id} at {version}")
-        event = Event(kind, image_id, version, moment(version), image)
+        event = Event(kind, image_id, version, time_of(version), image)
         self.made.append(event)
         return event
 

@@ -6,9 +6,9 @@ from typing import get_args
 
 import msgspec
 
-from lockstep.producing.producer import moment
 from lockstep.simulation.faults import Kind
 from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
+from lockstep.stores.stamps import time_of
 from shared.event import MAX_EVENT_BYTES, Event, Image, encode
 from shared.record import MAX_AHEAD_US
 
@@ -63,7 +63,7 @@ def poisonous(
         type="image.updated",
         image_id=image_id,
         version=version + ahead,
-        occurred_at=moment(version),
+        occurred_at=time_of(version),
         image=Image(_NAMES.get(kind, "poison")),
     )
     return image_id if kind != "poison partition_key" else f"{image_id}-not", encode(event)

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from lockstep.producing.producer import Clock, moment
+from lockstep.producing.producer import Clock
 from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
 from lockstep.simulation.fakes.line import AnswerError, NoAnswerError, Spoilt
 from lockstep.simulation.plan import dice
+from lockstep.stores.stamps import time_of
 from shared.event import Event, Image, decode
 
 STREAM = "lockstep-images"
@@ -173,7 +174,7 @@ def events(count: int, *, images: int, seed: int) -> Iterator[Event]:
         image_id = f"T{int(images * chance.random() ** 2):05}"
         version = stamp + number
         image = Image(f"{image_id} at {number}")
-        yield Event("image.updated", image_id, version, moment(version), image)
+        yield Event("image.updated", image_id, version, time_of(version), image)
 
 
 def _version(data: bytes) -> Version:

@@ -12,11 +12,12 @@ import psutil
 
 from lockstep.local.processes import trace
 from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
-from lockstep.producing.producer import GaveUpError, Producer, Stamp, moment
+from lockstep.producing.producer import GaveUpError, Producer, Stamp
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, StackNotFoundError, read_local
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.stamps import time_of
 from shared.event import Event, EventType, Image, digest
 from tests.flow.background import Background
 from tests.flow.shell import Shell
@@ -129,7 +130,7 @@ class Flow(Background):
         kind, version = self._chance.choice(TYPES), self._stamp()
         image_id = f"{self._prefix}{self._chance.randrange(IMAGES)}"
         image = msgspec.UNSET if kind == "image.deleted" else Image(f"{image_id} at {version}")
-        return Event(kind, image_id, version, moment(version), image)
+        return Event(kind, image_id, version, time_of(version), image)
 
 
 class Storm:

@@ -20,12 +20,12 @@ from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.processes import start
 from lockstep.local.up import python_service
-from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import find
 from lockstep.quarantine.redrive import Index, Redrive, Time
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, write_local
 from lockstep.stack.status import Behind, behind_table
+from lockstep.stores.objects import BucketObjects
 from lockstep.stream.checkpoints import read_checkpoints
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import Stream, StreamRecord, TrimHorizon
@@ -267,7 +267,7 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
         {},
         time=Time(time.time, time.monotonic, time.sleep),
         quarantine_age=age,
-        index=Index(routes.direct.sink, lambda: HORIZON, fed_from_table=True),
+        index=Index(routes.direct.sink, "write_to_es", lambda: HORIZON, fed_from_table=True),
     ).as_they_were(found.cases, found.fetched)
     assert (report.redriven, report.indexed, report.kept) == (1, 1, {})
     assert routes.documents(routes.indices[1]) == routes.documents(routes.indices[0])

@@ -10,7 +10,6 @@ import pytest
 
 from lockstep.local.mapping.response import Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.producing.producer import moment
 from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
@@ -33,6 +32,7 @@ from lockstep.simulation.parts import (
 from lockstep.simulation.plan import dice
 from lockstep.simulation.poller import Poller
 from lockstep.simulation.troubled_line import Weather
+from lockstep.stores.stamps import time_of
 from shared.deliver import Clock, deliver
 from shared.event import Event, Image, encode
 
@@ -80,7 +80,7 @@ def consumed(store: Store, kind: Kind) -> Seen:
         image_id, version = f"T{number}", int(START * 1_000_000) + number
         bad = number == POISON and kind in {"refused", "condemned"}
         image = Image(BAD if bad else "an image")
-        data = encode(Event("image.uploaded", image_id, version, moment(version), image))
+        data = encode(Event("image.uploaded", image_id, version, time_of(version), image))
         stream.accept(image_id, b"{" if number == POISON and kind == "undecodable" else data)
     line, quarantine_line = Counting(), Counting()
     bucket = S3(BUCKET, line=quarantine_line)

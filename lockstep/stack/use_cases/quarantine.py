@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 from functions.write_to_es.sink import ImageIndex
 from lockstep.console.errors import UserError
-from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import Case, Found, Wanted, find
 from lockstep.quarantine.given_up import Fetched, fetch
 from lockstep.quarantine.held import NotOursError, read_record
 from lockstep.quarantine.redrive import Index, Redrive, Time
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import CONSUMERS
+from lockstep.stack.stack import CONSUMERS, INDEX_CONSUMER
 from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.stores import NO_LIMIT
 from lockstep.stores.contents import Stores, index_lookup, table_lookup
+from lockstep.stores.objects import BucketObjects
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import StreamUnavailableError
 from shared.quarantine import QuarantinedRecord
@@ -55,6 +55,7 @@ class Quarantine:
             quarantine_age=self.age,
             index=Index(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
+                consumer=INDEX_CONSUMER,
                 horizon=lambda: horizon(clients),
                 fed_from_table=stack.index_from != "Kinesis",
                 changes_stream=stack.changes_stream,

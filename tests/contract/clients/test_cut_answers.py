@@ -9,13 +9,13 @@ import opensearchpy
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from lockstep.quarantine.bucket import BucketObjects
 from lockstep.simulation.fakes.cut import HEAD_OF_PUT, whole
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Kinesis
 from lockstep.simulation.fakes.line import CutOffError, Spoilt
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.stores.objects import BucketObjects
 from tests.contract.clients.server import Server, aws, opensearch
 
 STATEMENT = {

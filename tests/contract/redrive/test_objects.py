@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lockstep.local.engines.pins import EngineName
-from lockstep.quarantine.bucket import BucketObjects, Objects
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stores.objects import BucketObjects, Objects
 from tests.unit.redrive.stand import MemoryObjects
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from lockstep.producing.producer import (
     PutReport,
     Stamp,
     StreamRefusedError,
-    moment,
 )
+from lockstep.stores.stamps import time_of
 from shared.event import Event, Image, InvalidEventError, decode
 from tests.builders import decoded, image, image_event, largest
 from tests.unit.producer.scripted_stream import (
@@ -456,9 +456,9 @@ def test_the_first_stamp_of_a_clock_at_its_beginning_is_the_lowest_version() -> 
     assert Stamp(lambda: 0.0)() == 1
 
 
-def test_a_stamp_tells_its_moment() -> None:
+def test_a_stamp_tells_its_time() -> None:
     stamped = Stamp(lambda: NOON + 0.25)()
-    assert moment(stamped) == dt.datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=dt.UTC)
+    assert time_of(stamped) == dt.datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize(

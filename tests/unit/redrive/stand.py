@@ -84,7 +84,7 @@ class Stand:
             CONSUMERS,
             time=Time(lambda: self.now, lambda: self.slept, self._sleep),
             quarantine_age=AGE,
-            index=Index(self.sink, lambda: HORIZON, fed_from_table, CHANGES_STREAM),
+            index=Index(self.sink, "write_to_es", lambda: HORIZON, fed_from_table, CHANGES_STREAM),
         )
 
     @property

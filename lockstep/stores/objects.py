@@ -1,0 +1,103 @@
+"""The objects of an S3 bucket: read whole, and known to be durable once written."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class Objects(Protocol):
+    """A bucket, as far as quarantine and redrive need one."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key that starts so, in the order of keys."""
+        ...
+
+    def read(self, key: str) -> bytes | None:
+        """The whole object; None when there is none."""
+        ...
+
+    def write(self, key: str, body: bytes) -> None:
+        """Put the object, in the place of one that is there."""
+        ...
+
+    def write_new(self, key: str, body: bytes) -> None:
+        """Put the object unless there is one: the first one stays."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete the object; one that is not there is no error."""
+        ...
+
+
+class BucketObjects:
+    """The objects of an S3 bucket. What S3 refuses is raised as boto3 raises it."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See `Objects.keys`."""
+        pages = self._client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+            for listed in page.get("Contents", []):
+                yield listed["Key"]
+
+    def read(self, key: str) -> bytes | None:
+        """See `Objects.read`."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            # botocore takes an answer that was cut off for an empty object, or cannot read its
+            # length.
+            if "ContentLength" in answer:
+                return answer["Body"].read()
+        except self._client.exceptions.NoSuchKey:
+            return None
+        except ValueError as error:
+            raise UnfinishedReadError(place=f"s3://{self._bucket}/{key}") from error
+        raise UnfinishedReadError(place=f"s3://{self._bucket}/{key}")
+
+    def write(self, key: str, body: bytes) -> None:
+        """See `Objects.write`."""
+        self._put(key, body, {})
+
+    def write_new(self, key: str, body: bytes) -> None:
+        """See `Objects.write_new`."""
+        try:
+            self._put(key, body, {"IfNoneMatch": "*"})
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+
+    def delete(self, key: str) -> None:
+        """See `Objects.delete`."""
+        self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> None:
+        answer = self._client.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=body,
+            ContentType="application/json",
+            **condition,
+        )
+        # botocore takes an answer that was cut off for an empty success: what would be deleted
+        # next may then be the only copy.
+        if "ETag" not in answer:
+            raise UnfinishedWriteError(place=f"s3://{self._bucket}/{key}")
+
+
+class UnfinishedReadError(BotoCoreError):
+    """An object was not read whole."""
+
+    fmt = "{place}: an answer that was cut off. Try again"
+
+
+class UnfinishedWriteError(BotoCoreError):
+    """An object is not known to be durable: nothing that it is to replace may go."""
+
+    fmt = "{place}: an answer without ETag: is it there? Try again"
