@@ -1,8 +1,8 @@
-"""What a command can end in."""
+"""The base of all errors that a user can cause or repair."""
 
 
 class UserError(Exception):
-    """What a user can cause, or mend: the message is a line that says what is wrong, and where.
+    """An error that a user can cause or repair: its message is one line that says what is wrong.
 
-    A command that it reaches ends with this line and no traceback (`lockstep.console.failures`).
+    A command ends with this line and without a traceback (`lockstep.console.failures`).
     """

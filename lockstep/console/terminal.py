@@ -1,4 +1,7 @@
-"""What a person sees: one console for answers, one for the rest, and nothing raw from outside."""
+"""Output for people and for programs: `answers` is standard output, `notes` standard error.
+
+Text from outside is printed only through `printable`.
+"""
 
 import html
 import re
@@ -12,7 +15,7 @@ from rich.text import Text
 
 from lockstep.console.text import printable
 
-# No markup and no emoji codes: what looks like them comes from outside.
+# No markup and no emoji codes: text from outside may look like them.
 answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
@@ -20,7 +23,7 @@ _EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
 
 
 def highlighted(fragment: str) -> Text:
-    """A search highlight, which is HTML with no other markup: what stands in `<em>` is bold."""
+    """A search highlight as text: bold between `<em>` and `</em>`, its only markup."""
     text = Text()
     for position, part in enumerate(_EMPHASIS.split(fragment)):
         text.append(printable(html.unescape(part)), style="bold yellow" if position % 2 else "")
@@ -28,9 +31,9 @@ def highlighted(fragment: str) -> Text:
 
 
 def print_json(answer: object) -> None:
-    """One JSON value on a line of its own, for programs; people may look at it, too.
+    """Print one JSON value on one line.
 
-    What could steer a terminal is escaped, which JSON reads as the same.
+    Characters that could control a terminal are escaped; the JSON value stays the same.
     """
     text = msgspec.json.encode(answer).decode()
     escapes = {ord(char): _escaped(char) for char in set(text) if not char.isprintable()}
@@ -38,13 +41,18 @@ def print_json(answer: object) -> None:
 
 
 def _escaped(char: str) -> str:
-    r"""A character in a JSON string, as `\uXXXX`: one of them or, beyond 16 bits, two."""
+    r"""A character as `\uXXXX` in a JSON string; beyond 16 bits, as two of them."""
     units = char.encode("utf-16-be").hex(" ", 2)
     return "".join(f"\\u{unit}" for unit in units.split())
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
-    """A small table: numbers to the right, text to the left."""
+    """Print a table.
+
+    Args:
+        columns: their headings; a leading space aligns the column to the right, for numbers.
+        rows: the cells.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column.strip(), justify="right" if column.startswith(" ") else "left")

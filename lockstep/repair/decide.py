@@ -9,9 +9,8 @@ import datetime as dt
 import msgspec
 
 from lockstep.stores.held import Held, Nothing, Sound, Unsound
-from shared.change import Change, digest_of
 from lockstep.stores.stamps import FIRST_STAMP, too_far_ahead
-from shared.change import Change, Remove, digest_of
+from shared.change import Change, digest_of
 from shared.event import MAX_VERSION
 
 

@@ -1,4 +1,4 @@
-"""The demo: the whole promise once, on real data: put, catch up, audit, search."""
+"""The demo: put real data into a stack, wait, audit, and search."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,15 +16,16 @@ from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.search import search
 from shared.event import Event
 
-# Both words lack a letter; the Thames at Richmond Hill is in the data.
+# Both words have a typo; the data has the Thames at Richmond Hill.
 QUERY = "richmnd tames"
 CATCH_UP_SECONDS = 600.0
 
 
 class Demo(msgspec.Struct, frozen=True):
-    """What the demo did, and how long each step took, in seconds.
+    """The results of the demo.
 
-    `table` and `index` count the images that the audit read in each store.
+    `table` and `index` count the images that the audit read in each store. `seconds` has the
+    duration of each step.
     """
 
     put: int
@@ -36,16 +37,16 @@ class Demo(msgspec.Struct, frozen=True):
 
     @property
     def succeeded(self) -> bool:
-        """Whether everything that was put is in both stores, which say the same."""
+        """Whether both stores are equal and have everything that was put."""
         return self.audit == "equal" and self.put == self.table == self.index
 
 
 class DemoError(UserError):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot continue; the message says why."""
 
 
 class Steps:
-    """The demo's steps, each timed, and told when it is done: name, seconds, what came of it."""
+    """Times the steps of the demo, and reports each at its end: name, seconds, result."""
 
     def __init__(self, tell: Callable[[str, float, str], None]) -> None:
         self.seconds: dict[str, float] = {}
@@ -53,7 +54,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """Time one step; what is appended to the list is told at its end."""
+        """Time one step; the strings appended to the list are reported at its end."""
         said: list[str] = []
         started = time.monotonic()
         yield said
@@ -65,7 +66,7 @@ def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> De
     """Put these events, wait for both consumers, audit, search.
 
     Raises:
-        DemoError: a line is no event, or the consumers do not catch up.
+        DemoError: a line is not a valid event, or the consumers do not catch up.
     """
     with steps.step("put") as said:
         report = put(clients, _only_events(events))
@@ -75,7 +76,7 @@ def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> De
         if not status.caught_up:
             message = f"the consumers did not catch up within {CATCH_UP_SECONDS:.0f} s"
             raise DemoError(message)
-        said.append(f"both stores have read it all; in quarantine: {status.quarantined_records:,}")
+        said.append(f"both consumers have caught up; in quarantine: {status.quarantined_records:,}")
     with steps.step("audit") as said:
         compared = audit(clients, lambda _store, _count: None)
         said.append(

@@ -1,12 +1,12 @@
-"""What `sam local invoke --env-vars` takes, so that a built function meets this stack's stores."""
+"""The environment file for `sam local invoke --env-vars`: built functions use this stack."""
 
 from lockstep.stack.stack import Stack
 
 
 def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
-    """Each function's environment in this stack, by its name in template.yaml.
+    """The environment of each function, by its name in template.yaml.
 
-    Only what depends on the stack: the rest has its value in the template. A store without an
+    Only variables that depend on the stack; the template has the others. A store without an
     endpoint of its own is left to the SDK.
     """
     names = {

@@ -1,4 +1,4 @@
-"""A stack: the addresses and names that every command needs, local or deployed."""
+"""A stack: its endpoints and the names of its resources, and where a command finds them."""
 
 import datetime as dt
 from pathlib import Path
@@ -13,32 +13,32 @@ from lockstep.console.errors import UserError
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
-# The query side's name: its folder under functions/.
+# The name of the search function: its folder under functions/.
 SEARCH = "search_images"
-# The consumers' names: their folder under functions/, and their prefix in the quarantine.
+# The names of the consumers: their folders under functions/, and their prefixes in quarantine.
 CONSUMERS = TABLE_CONSUMER, INDEX_CONSUMER = "write_to_dynamodb", "write_to_es"
-# What copies the table's changes into Kinesis on one machine: its name beside the consumers'.
+# The name of the process that copies the table's changes into Kinesis in a local stack.
 FORWARDER = "forwarder"
 
-# What feeds the index, as template.yaml names it (docs/guides/index-from.md).
+# The source of the index, as template.yaml names it (docs/guides/index-from.md).
 IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
 
-# Where a local stack lies if nobody says otherwise.
+# The default folder of a local stack.
 STATE = Path(".lockstep")
 LOCAL_REGION = "us-east-1"
-# As in template.yaml, whose default the local stack keeps to.
+# The default in template.yaml, which the local stack uses, too.
 QUARANTINE_DAYS = 30
-# As in template.yaml: so long an invocation may still write after the aliases were switched.
+# As in template.yaml: an invocation may write that long after a switch of the aliases.
 FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
-# How much later than a removal a producer may still put an older version of the image
+# How long after a deletion a producer may still put an older version of the image
 # (docs/decisions/2026-11-21-the-horizon-allows-for-late-producers.md).
 LATENESS = dt.timedelta(days=1)
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the four services answer; None means the SDK's own address for the region.
+    """The URLs of the four services; None means the SDK's own address for the region.
 
-    `search` is where images are found over HTTP.
+    `search` is the URL of the search API, None if the stack has none.
     """
 
     kinesis: str | None
@@ -49,12 +49,12 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One running system: its endpoints and the names of its parts.
+    """One running system: its endpoints and the names of its resources.
 
-    `state` is the local stack's folder, None for a deployed one. `index` is the writing alias;
-    readers use the alias `INDEX-live`, which hides tombstones. `functions` gives each consumer's
-    name in Lambda. `quarantine_days` is the age up to which a quarantined record may be redriven.
-    `changes_stream` is the Kinesis stream that carries the table's changes, empty if there is none.
+    `state` is the folder of a local stack, None for a deployed one. `index` is the alias for
+    writing; readers use the alias `INDEX-live`, which hides tombstones. `functions` maps each
+    consumer to its name in Lambda. `quarantine_days` is the age up to which a quarantined record
+    can be redriven. `changes_stream` is the Kinesis stream with the table's changes, or empty.
     """
 
     endpoints: Endpoints
@@ -71,24 +71,24 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def live(self) -> str:
-        """The reading alias."""
+        """The alias for reading."""
         return live_alias(self.index)
 
 
 class StackNotFoundError(UserError):
-    """No stack answers to that name; the message says what to do."""
+    """There is no such stack; the message says what to do."""
 
 
 def typed(words: str, name: str | None, state: Path) -> str:
-    """A command as a person types it about this stack, in backquotes."""
+    """The command to type for this stack, in backquotes."""
     if name is not None:
         return f"`lockstep {words} --stack {name}`"
-    usual = state.absolute() == STATE.absolute()
-    return f"`lockstep {words}`" if usual else f"`lockstep {words} --state {quote(str(state))}`"
+    default = state.absolute() == STATE.absolute()
+    return f"`lockstep {words}`" if default else f"`lockstep {words} --state {quote(str(state))}`"
 
 
 def write_local(stack: Stack, state: Path) -> None:
-    """Publish a local stack, in one step: readers see the whole file or the one before."""
+    """Write the description of a local stack in one step: readers see the old or the new file."""
     unfinished = state / "stack.json.new"
     unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(stack)) + b"\n")
     unfinished.rename(state / "stack.json")
@@ -98,7 +98,7 @@ def read_local(state: Path) -> Stack:
     """The local stack that runs on this folder.
 
     Raises:
-        StackNotFoundError: nothing was started there.
+        StackNotFoundError: no stack runs there.
     """
     try:
         return msgspec.json.decode((state / "stack.json").read_bytes(), type=Stack)
@@ -106,7 +106,9 @@ def read_local(state: Path) -> Stack:
         message = f"no local stack in {state}: start one with {typed('up', None, state)}"
         raise StackNotFoundError(message) from None
     except OSError as error:
-        message = f"{state / 'stack.json'}: {error.strerror}: name the stack's folder with --state"
+        message = (
+            f"{state / 'stack.json'}: {error.strerror}: give the folder of the stack with --state"
+        )
         raise StackNotFoundError(message) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = (
@@ -116,10 +118,10 @@ def read_local(state: Path) -> Stack:
 
 
 def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str) -> Stack:
-    """The stack that `sam deploy` made, found through its CloudFormation outputs.
+    """The stack that `sam deploy` created, by its CloudFormation outputs.
 
     Raises:
-        StackNotFoundError: there is no such stack in this account and region, or it is not ours.
+        StackNotFoundError: the account and region have no such stack, or it is not Lockstep.
     """
     try:
         (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
@@ -134,7 +136,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 dynamodb=None,
                 opensearch=outputs["OpenSearchEndpoint"],
                 s3=None,
-                # A stack that was deployed before the search was has none.
+                # Stacks of releases without the search API have no such output.
                 search=outputs.get("SearchApi"),
             ),
             stream=outputs["StreamName"],
@@ -150,10 +152,10 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 )
             ),
             quarantine_days=int(outputs["QuarantineDays"]),
-            # A stack of an earlier release does not say.
+            # Stacks of earlier releases have no such output.
             index_from=msgspec.convert(outputs.get("IndexFrom", "Kinesis"), IndexFrom),
             changes_stream=outputs.get("TableChangesStreamName", ""),
         )
     except KeyError as missing:
-        message = f"stack {name!r} has no output {missing}: was it deployed from template.yaml?"
+        message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"
         raise StackNotFoundError(message) from None

@@ -1,4 +1,4 @@
-"""The status: where a stack is, and how far each consumer is behind the stream."""
+"""The status: how far each consumer is behind the stream."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
@@ -22,15 +22,15 @@ from shared.quarantine import PREFIX
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
 
-# A deployed consumer under this iterator age, twice running, has caught up; in milliseconds.
+# Milliseconds: a deployed consumer with a lower iterator age, twice in a row, has caught up.
 CAUGHT_UP_UNDER = 1000
 
 
 class Behind(msgspec.Struct, frozen=True):
-    """How far one consumer is behind: records not processed yet, and the age of the oldest.
+    """The backlog of one consumer: the number of its records, and the age of the oldest.
 
-    A deployed stack cannot count records, nor can what reads a table's stream: None there. None
-    for the age: it is not known.
+    `behind_records` is None for a deployed stack and for a reader of a table's stream, where
+    records cannot be counted. `behind_ms` is None when the age is unknown.
     """
 
     behind_records: int | None
@@ -41,8 +41,8 @@ class Behind(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """A stack and its consumers, at one moment.
 
-    `quarantined` counts objects; a record that both consumers set aside has two of them, and counts
-    once in `quarantined_records`.
+    `quarantined` counts objects. A record that both consumers quarantined has two objects and
+    counts once in `quarantined_records`.
     """
 
     endpoints: Endpoints
@@ -57,8 +57,8 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterable[str]) -> Status:
-    """What is known of a stack, as one answer; `quarantined` are the keys of what is set aside."""
-    # A key is the consumer's name and then the record's place (shared/quarantine.py).
+    """The status, from the backlog of each consumer and the keys of the quarantined objects."""
+    # A key is the name of the consumer and then the position of the record (shared/quarantine.py).
     places = [key.removeprefix(PREFIX).partition("/")[2] for key in quarantined]
     return Status(
         endpoints=stack.endpoints,
@@ -76,15 +76,15 @@ def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterab
 def local_consumers(
     state: Path, stack: Stack, *, now: float, table: Stream | None = None
 ) -> dict[str, Behind]:
-    """The local consumers, counted record by record.
+    """The backlog of each local consumer, in records.
 
-    Each is looked at after what it is fed from: so what is written by then is seen here.
+    The source of a consumer is read before the consumer's own position, so no record is missed.
 
     Args:
         state: the stack's folder.
         stack: the stack.
         now: in seconds since 1970.
-        table: the table's stream, unless the image stream feeds the index.
+        table: the table's stream; None if the index is fed from the image stream.
     """
     checkpoints = read_checkpoints(state / "checkpoints.db")
 
@@ -111,7 +111,7 @@ def local_consumers(
 
 
 def _behind_both(first: Behind, second: Behind) -> Behind:
-    """How far something is behind that comes by the one and then by the other."""
+    """The combined backlog of two stages in series."""
     counts = (first.behind_records, second.behind_records)
     return Behind(
         behind_records=None if None in counts else sum(filter(None, counts)),
@@ -125,7 +125,7 @@ def _age(oldest: int | None, now: float) -> int:
 
 
 def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
-    """How far the index is behind the table's stream, which cannot be counted without reading it.
+    """The backlog of a reader of the table's stream; its records cannot be counted.
 
     Raises:
         UnknownBacklogError: the stream does not answer now.
@@ -138,7 +138,7 @@ def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
             read = table.reader(shard.shard_id, start).read(1)
             arrivals += [record.arrived_at for record in read.records]
     except (StreamUnavailableError, PositionLostError) as error:
-        raise UnknownBacklogError(f"the backlog cannot be told: {error}") from error
+        raise UnknownBacklogError(f"the backlog is unknown: {error}") from error
     return Behind(
         behind_records=None if arrivals else 0,
         behind_ms=_age(min(arrivals, default=None), now),
@@ -149,9 +149,9 @@ def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
 def deployed_consumers(
     cloudwatch: "CloudWatchClient", functions: Mapping[str, str], *, now: dt.datetime
 ) -> dict[str, Behind]:
-    """The deployed consumers, by Lambda's iterator age of the last minutes.
+    """The deployed consumers, by the iterator age that Lambda reported in the last minutes.
 
-    Without invocations there is no age: then it is not known whether a consumer has caught up.
+    Without invocations there is no age, and whether a consumer has caught up is unknown.
     """
     return {
         name: _by_iterator_age(cloudwatch, function, now) for name, function in functions.items()
@@ -186,7 +186,7 @@ def wait_until[S](
     elapsed: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> S:
-    """Look until it is done or the time is up; what was seen last."""
+    """Look until `done` is true or the time is over; return the last result."""
     deadline = elapsed() + seconds
     while not done(seen := look()) and elapsed() < deadline:
         sleep(every)
