@@ -13,7 +13,8 @@ from lockstep.local.engines.dynamodb import dynamodb
 from lockstep.local.engines.opensearch import opensearch
 from lockstep.local.engines.pins import EngineName, kits
 from lockstep.local.engines.s3 import s3
-from lockstep.local.processes import Child, Service, free_ports, start, stop, wait_until_ready
+from lockstep.local.ports import free_ports
+from lockstep.local.processes import Child, Service, start, stop, wait_until_ready
 from lockstep.web.addresses import HOST
 
 READY_SECONDS = 120

@@ -20,6 +20,7 @@ from lockstep.commands.options import (
 )
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.machine.files import write_json
 from lockstep.producing.backfill import Backfilled, Point, Refused, SourceError, sources
 from lockstep.producing.converters import load_mapping
 from lockstep.stack.use_cases.put import backfill as prepare
@@ -154,7 +155,7 @@ class _Told:
         if self._kept is not None:
             self._kept.flush()  # a resumed import continues after these lines
         if self._point is not None:
-            _keep(self._point, reached)
+            write_json(self._point, reached)
 
     @property
     def so_far(self) -> Backfilled:
@@ -199,10 +200,3 @@ def _resumed(file: Path) -> Point | None:
     except msgspec.DecodeError:
         message = f"{file} was not written by an import: choose another file for --resume"
         raise SourceError(message) from None
-
-
-def _keep(file: Path, reached: Point) -> None:
-    """Write the file in one step: after a crash it has the old or the new content."""
-    unfinished = file.with_name(file.name + ".new")
-    unfinished.write_bytes(msgspec.json.encode(reached) + b"\n")
-    unfinished.rename(file)

@@ -15,16 +15,13 @@ from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import kits
 from lockstep.local.prepare import prepare
 from lockstep.local.processes import dying_with_parent
-from lockstep.local.up import (
-    Ended,
-    Parts,
-    detach,
-    down,
-    local_consumers,
-    local_search,
-    local_servers,
-    up,
+from lockstep.local.services import (
+    ResourceNames,
+    event_source_mappings,
+    search_api,
+    servers,
 )
+from lockstep.local.up import Ended, detach, down, up
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import IndexFrom, Stack
 from lockstep.web.addresses import HOST, check_address
@@ -98,22 +95,20 @@ def up_command(
         start_in_background(state, words, console=answers)
         return
     route = ROUTES[index_from]
-    mappings = local_consumers(forwards=route == "KinesisDataStreamsForDynamoDB")
+    mappings = event_source_mappings(forwards=route == "KinesisDataStreamsForDynamoDB")
     up(
         state,
-        servers=local_servers(
-            user_cache_path("lockstep"), progress_on(answers), host, limits=limits
-        ),
+        servers=servers(user_cache_path("lockstep"), progress_on(answers), host, limits=limits),
         prepare=lambda stack: prepare(
             stack,
             Clients(stack),
             shards=shards,
             tell=lambda said: answers.print(printable(said)),
         ),
-        consumers=lambda folder: [*mappings(folder), *local_search(host)(folder)],
+        consumers=lambda folder: [*mappings(folder), *search_api(host)(folder)],
         console=answers,
         fresh=fresh,
-        parts=Parts(index_from=route),
+        names=ResourceNames(index_from=route),
     )
 
 

@@ -1,17 +1,18 @@
-"""The worker: who is at a rebuild, so that another can tell whether it still is."""
+"""Which process runs a rebuild, so that another process can tell whether it still runs."""
 
 import os
 import socket
 from typing import Literal
 
 import msgspec
-import psutil
+
+from lockstep.machine.processes import ProcessIdentity, identify
 
 Fate = Literal["at_work", "gone", "unknown"]
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """A process; its start, in seconds since 1970, tells it from a later one of the same id."""
+    """A process on a machine; `started_at` is in seconds since 1970."""
 
     host: str
     pid: int
@@ -23,20 +24,13 @@ class Worker(msgspec.Struct, frozen=True):
 
 def this_worker() -> Worker:
     """This process."""
-    pid = os.getpid()
-    return Worker(socket.gethostname(), pid, psutil.Process(pid).create_time())
+    own = identify(os.getpid())
+    return Worker(socket.gethostname(), own.pid, own.started)
 
 
 def fate(worker: Worker) -> Fate:
-    """What has become of a worker; of one on another machine it is not known."""
+    """Whether a worker still runs; on another machine this is unknown."""
     if worker.host != socket.gethostname():
         return "unknown"
-    try:
-        started_at = psutil.Process(worker.pid).create_time()
-    except psutil.NoSuchProcess:
-        return "gone"
-    return "at_work" if abs(started_at - worker.started_at) < _SAME_START_SECONDS else "gone"
-
-
-# The kernel's clock ticks, and two readings of it may differ a little.
-_SAME_START_SECONDS = 1.0
+    process = ProcessIdentity(worker.pid, worker.started_at).process()
+    return "gone" if process is None else "at_work"

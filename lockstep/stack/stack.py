@@ -9,6 +9,7 @@ import msgspec
 
 from functions.write_to_es.aliases import live_alias
 from lockstep.console.errors import UserError
+from lockstep.machine.files import write_json
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -88,10 +89,8 @@ def typed(words: str, name: str | None, state: Path) -> str:
 
 
 def write_local(stack: Stack, state: Path) -> None:
-    """Write the description of a local stack in one step: readers see the old or the new file."""
-    unfinished = state / "stack.json.new"
-    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(stack)) + b"\n")
-    unfinished.rename(state / "stack.json")
+    """Write the description of a local stack into its folder."""
+    write_json(state / "stack.json", stack)
 
 
 def read_local(state: Path) -> Stack:

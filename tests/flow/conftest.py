@@ -12,9 +12,10 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, Time, audit
 from lockstep.local.mapping.invocation import Place, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.ports import free_ports
 from lockstep.local.prepare import prepare
-from lockstep.local.processes import free_ports, start, stop, wait_until_ready
-from lockstep.local.up import python_service
+from lockstep.local.processes import start, stop, wait_until_ready
+from lockstep.local.services import python_service
 from lockstep.quarantine import images
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from lockstep.local.up import running
+from lockstep.local.state_folder import running
 
 
 class Shell:

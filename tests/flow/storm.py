@@ -10,8 +10,9 @@ from contextlib import suppress
 import msgspec
 import psutil
 
-from lockstep.local.processes import trace
+from lockstep.local.supervisor import DEATHS, DEATHS_WITHIN_SECONDS
 from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
+from lockstep.machine.processes import identify
 from lockstep.producing.producer import GaveUpError, Producer, Stamp
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, StackNotFoundError, read_local
@@ -211,7 +212,7 @@ class Storm:
         if process is None:
             return False
         with suppress(psutil.NoSuchProcess):  # it ended by itself, just now
-            one = trace(process.pid)
+            one = identify(process.pid)
             process.send_signal(signal.SIGKILL)
             deadline = time.monotonic() + PATIENCE_SECONDS
             # Of a worker that nobody needs its pool hears late: a zombie has ended.

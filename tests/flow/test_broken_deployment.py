@@ -14,7 +14,7 @@ import pytest
 from lockstep.local.mapping.invocation import Function
 from lockstep.local.mapping.pool import Worker, lambda_environment
 from lockstep.local.mapping.response import Answer, Errored, Returned
-from lockstep.local.processes import free_ports
+from lockstep.local.ports import free_ports
 from lockstep.quarantine import keys
 from lockstep.stack.stack import LOCAL_REGION
 from lockstep.web.addresses import HOST

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import urllib3
 
-from lockstep.local.processes import Service, free_ports, start, stop, wait_until_ready
+from lockstep.local.ports import free_ports
+from lockstep.local.processes import Service, start, stop, wait_until_ready
 from lockstep.stack.stack import LOCAL_REGION
 from lockstep.web.addresses import HOST
 

@@ -23,7 +23,8 @@ from jgo.maven import MavenContext
 from opensearchpy import OpenSearch
 
 from lockstep.local.engines.opensearch import DESCRIPTOR, opensearch
-from lockstep.local.processes import Service, free_ports, start, stop, wait_until_ready
+from lockstep.local.ports import free_ports
+from lockstep.local.processes import Service, start, stop, wait_until_ready
 from lockstep.web.addresses import HOST
 from tests.engines import READY_SECONDS, cache, engine_home
 

@@ -1,8 +1,8 @@
-"""Fetch engines into the cache once; at every start, check each file against its pinned SHA-256.
+"""Download engines to the cache once; check each file's SHA-256 at every start.
 
-There is no mark that says "complete": an engine is there when every pinned file is there with the
-pinned content. So a killed download, a damaged file and a foreign one are the same case, and what
-is right already is never fetched again. When all is right, the network is not touched.
+An engine is complete when every pinned file exists with the pinned content; no other mark says so.
+An interrupted download, a damaged file and a foreign file are therefore the same case, and correct
+files are never downloaded again. If all files are correct, no network is needed.
 """
 
 import fcntl
@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -28,42 +27,19 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from lockstep.local.engines.artifacts import PARALLEL, ArtifactRepository, DownloadError
 from lockstep.local.engines.pins import EngineName, Kit, Pin
-from lockstep.local.processes import LocalStackError
 
-PARALLEL = 8
 MEGABYTE = 1_000_000
 
 type Advance = Callable[[int], None]
-
-
-class DownloadError(LocalStackError):
-    """An engine is not complete and cannot be completed now."""
-
-
-class Source(Protocol):
-    """Where artifacts come from."""
-
-    def read(self, pin: Pin, start: int) -> AbstractContextManager["Answer"]:
-        """The artifact from byte `start` on. Raises DownloadError when it cannot be had."""
-
-
-class Answer(Protocol):
-    """What a source sends."""
-
-    @property
-    def start(self) -> int:
-        """Where it begins: 0 when the source cannot go on where a download broke off."""
-
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes. Raises DownloadError when the connection is lost."""
 
 
 type Report = Callable[[Sequence[str], int], AbstractContextManager[Advance]]
 
 
 def progress_on(console: Console) -> Report:
-    """Show downloads: a bar on a terminal, a line before and after elsewhere."""
+    """Report downloads: with a progress bar on a terminal, else with a line before and after."""
 
     @contextmanager
     def report(names: Sequence[str], size: int) -> Iterator[Advance]:
@@ -89,14 +65,14 @@ def progress_on(console: Console) -> Report:
 
 
 def install(
-    kits: Iterable[Kit], cache: Path, report: Report, source: Source | None = None
+    kits: Iterable[Kit], cache: Path, report: Report, repository: ArtifactRepository | None = None
 ) -> Mapping[EngineName, Path]:
-    """The folder of each engine, all its files checked; fetches what is missing or damaged.
+    """The folder of each engine, with all files checked; downloads missing and damaged files.
 
-    Any number of processes may do this at once; one fetches, the others wait for it.
+    Several processes may call this at the same time: one downloads, the others wait.
 
     Raises:
-        DownloadError: something is missing and cannot be fetched; one line that says what to do.
+        DownloadError: a file is missing and cannot be downloaded.
     """
     wanted = {kit.name: (kit, cache / "engines" / kit.folder) for kit in kits}
     homes = {name: home for name, (_, home) in wanted.items()}
@@ -109,26 +85,27 @@ def install(
             if (pins := incomplete(kit, home))
         }
         if missing:
-            fetch(missing, report, source or repository())
+            fetch(missing, report, repository or maven_central())
     return homes
 
 
-def repository() -> Source:
-    """Where the pinned artifacts come from."""
-    from lockstep.local.engines.repository import Repository  # noqa: PLC0415  # slow, seldom used
+def maven_central() -> ArtifactRepository:
+    """The repository of the pinned artifacts."""
+    # Importing it is slow, and downloads are rare.
+    from lockstep.local.engines.repository import Repository  # noqa: PLC0415
 
     return Repository()
 
 
 def incomplete(kit: Kit, home: Path) -> list[Pin]:
-    """The artifacts of which a file is not there, or not as pinned."""
+    """The artifacts with a missing or damaged file."""
     with ThreadPoolExecutor(PARALLEL) as pool:
         complete = pool.map(lambda pin: all(intact(home, pin)), kit.pins)
         return [pin for pin, is_complete in zip(kit.pins, complete, strict=True) if not is_complete]
 
 
 def intact(home: Path, pin: Pin) -> Iterator[bool]:
-    """For each file of an artifact, whether it is there as pinned."""
+    """For each file of an artifact, whether it exists with the pinned content."""
     for path, sha256 in pin.files.items():
         try:
             with (home / path).open("rb") as stream:
@@ -138,13 +115,13 @@ def intact(home: Path, pin: Pin) -> Iterator[bool]:
 
 
 def digest(stream: BufferedReader) -> str:
-    """SHA-256, lower-case hex."""
+    """The SHA-256 as lowercase hex."""
     return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time; the lock ends with the process, however it ends."""
+    """Exclude other processes; the lock ends with the process, even if that is killed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
@@ -157,38 +134,44 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def fetch(
-    missing: Mapping[EngineName, tuple[Path, Sequence[Pin]]], report: Report, source: Source
+    missing: Mapping[EngineName, tuple[Path, Sequence[Pin]]],
+    report: Report,
+    repository: ArtifactRepository,
 ) -> None:
-    """Fetch artifacts, several at once."""
+    """Download artifacts, several at the same time."""
     work = [(home, pin) for home, pins in missing.values() for pin in pins]
-    given_up = threading.Event()
+    cancelled = threading.Event()
     with (
         report(list(missing), sum(pin.size for _, pin in work)) as advance,
         ThreadPoolExecutor(PARALLEL) as pool,
     ):
         fetched = [
-            pool.submit(fetch_one, home, pin, source, advance, given_up) for home, pin in work
+            pool.submit(fetch_one, home, pin, repository, advance, cancelled) for home, pin in work
         ]
         try:
             for one in fetched:
                 one.result()
         except BaseException:
-            # An error or Ctrl-C: what has begun stops at its next chunk and can be gone on with.
-            given_up.set()
+            # On an error or Ctrl-C, running downloads stop at their next chunk and can be resumed.
+            cancelled.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def fetch_one(
-    home: Path, pin: Pin, source: Source, advance: Advance, given_up: threading.Event
+    home: Path,
+    pin: Pin,
+    repository: ArtifactRepository,
+    advance: Advance,
+    cancelled: threading.Event,
 ) -> None:
-    """Fetch an artifact, check it, and only then put its files in their place."""
+    """Download an artifact and check it; only then move its files to their place."""
     arrived = home.parent / "arriving" / pin.sha256
     try:
         arrived.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):
-            receive(arrived, pin, source, advance, given_up)
-            if given_up.is_set():
+            receive(arrived, pin, repository, advance, cancelled)
+            if cancelled.is_set():
                 return
             with arrived.open("rb") as stream:
                 right = digest(stream) == pin.sha256
@@ -198,8 +181,8 @@ def fetch_one(
             arrived.unlink()
         else:
             raise DownloadError(
-                f"{pin.coordinate} arrived twice with another content than the pinned one: "
-                "something between here and the repository changes it; nothing of it is used"
+                f"{pin.coordinate} was downloaded twice, each time with a wrong SHA-256, and was "
+                "discarded: check what changes downloads between here and the repository"
             )
         if pin.members:
             unpack(arrived, home, pin.members)
@@ -207,30 +190,35 @@ def fetch_one(
         else:
             put(arrived, home / pin.path)
     except OSError as error:
-        message = f"cannot write to {home}: {error.strerror}; what is there already is kept"
+        message = f"cannot write to {home}: {error.strerror}; files that are complete are kept"
         raise DownloadError(message) from None
 
 
 def receive(
-    arrived: Path, pin: Pin, source: Source, advance: Advance, given_up: threading.Event
+    arrived: Path,
+    pin: Pin,
+    repository: ArtifactRepository,
+    advance: Advance,
+    cancelled: threading.Event,
 ) -> None:
-    """Write an artifact to a file, going on where an earlier download broke off."""
+    """Download an artifact to a file; resume an earlier download."""
     there = arrived.stat().st_size if arrived.exists() else 0
     if there == pin.size:
         advance(there)
         return
-    with source.read(pin, there if there < pin.size else 0) as answer, arrived.open("ab") as file:
-        file.truncate(answer.start)
-        advance(answer.start)
-        for chunk in answer.chunks():
+    begin = there if there < pin.size else 0
+    with repository.read(pin, begin) as download, arrived.open("ab") as file:
+        file.truncate(download.start)
+        advance(download.start)
+        for chunk in download.chunks():
             file.write(chunk)
             advance(len(chunk))
-            if given_up.is_set():
+            if cancelled.is_set():
                 return
 
 
 def unpack(archive: Path, home: Path, members: Iterable[str]) -> None:
-    """Take files out of an archive that has one folder at its top."""
+    """Unpack some files of an archive that has one top-level folder."""
     with zipfile.ZipFile(archive) as content:
         for entry in content.infolist():
             path = entry.filename.partition("/")[2]
@@ -242,6 +230,6 @@ def unpack(archive: Path, home: Path, members: Iterable[str]) -> None:
 
 
 def put(file: Path, place: Path) -> None:
-    """Move a file to its place in one step."""
+    """Move a file to its place atomically."""
     place.parent.mkdir(parents=True, exist_ok=True)
     file.replace(place)

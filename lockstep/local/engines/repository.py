@@ -1,4 +1,4 @@
-"""The repository that the engines come from."""
+"""Maven Central, the repository that the engines are downloaded from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,18 +8,18 @@ from jgo.maven import MavenContext
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from lockstep.local.engines.download import PARALLEL, DownloadError
+from lockstep.local.engines.artifacts import PARALLEL, DownloadError
 from lockstep.local.engines.pins import Pin
 
 CHUNK = 1 << 16
-# Seconds without one byte after which a connection counts as lost.
+# A connection without data for so many seconds is lost.
 TIMEOUT = 30.0
 RETRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
 PARTIAL_CONTENT = 206
 
 
 class Repository:
-    """Maven Central, as jgo knows it, or another; what is busy or not reached is asked again."""
+    """Maven Central as jgo knows it, or another repository; retries failed requests."""
 
     def __init__(self, maven: MavenContext | None = None, retries: Retry = RETRIES) -> None:
         self._maven = maven or MavenContext()
@@ -28,8 +28,8 @@ class Repository:
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=PARALLEL, max_retries=retries))
 
     @contextmanager
-    def read(self, pin: Pin, start: int) -> Iterator["RepositoryAnswer"]:
-        """See `Source`."""
+    def read(self, pin: Pin, start: int) -> Iterator["RepositoryDownload"]:
+        """See `ArtifactRepository.read`."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         address = self._address(pin)
         with (
@@ -38,10 +38,10 @@ class Repository:
         ):
             if not response.ok:
                 raise DownloadError(
-                    f"cannot fetch {pin.coordinate}: the repository answered "
+                    f"cannot download {pin.coordinate}: the repository answered "
                     f"{response.status_code} {response.reason}; try again later"
                 )
-            yield RepositoryAnswer(
+            yield RepositoryDownload(
                 response, start if response.status_code == PARTIAL_CONTENT else 0
             )
 
@@ -53,25 +53,25 @@ class Repository:
         return f"{repository}/{component.path_prefix.as_posix()}/{name}"
 
 
-class RepositoryAnswer:
-    """A response that is read while it arrives."""
+class RepositoryDownload:
+    """A download from the repository."""
 
     def __init__(self, response: requests.Response, start: int) -> None:
         self._response = response
         self.start = start
 
     def chunks(self) -> Iterator[bytes]:
-        """See `Answer`."""
+        """See `Download.chunks`."""
         yield from self._response.iter_content(CHUNK)
 
 
 @contextmanager
 def _connection(pin: Pin) -> Iterator[None]:
-    """Say in one line that the network failed."""
+    """Report a network failure as a DownloadError."""
     try:
         yield
     except requests.RequestException as error:
         raise DownloadError(
-            f"cannot fetch {pin.coordinate} ({type(error).__name__}): check the network and "
-            "run the same command again; what has arrived is kept"
+            f"cannot download {pin.coordinate} ({type(error).__name__}): check the network and "
+            "run the command again; it resumes the download"
         ) from None

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lockstep.local.processes import LocalStackError, Service, free_ports
+from lockstep.local.ports import free_ports
+from lockstep.local.processes import LocalStackError, Service
 from lockstep.local.up import detach, up
 from lockstep.stack.stack import Stack
 from lockstep.web.addresses import HOST

@@ -17,7 +17,7 @@ from rich.console import Console
 from lockstep.local.engines.download import progress_on
 from lockstep.local.engines.pins import EngineName
 from lockstep.local.processes import Child, Service, start, stop, wait_until_ready
-from lockstep.local.up import local_servers
+from lockstep.local.services import servers
 from lockstep.web.addresses import HOST
 from tests.engines import READY_SECONDS, cache, engine_service
 
@@ -165,9 +165,9 @@ def test_all_but_dynamodb_local_listen_on_the_one_address_that_they_are_given(
 ) -> None:
     state.mkdir()
     host = "127.0.0.2"
-    servers = local_servers(cache(), progress_on(Console(stderr=True)), host)
+    engines = servers(cache(), progress_on(Console(stderr=True)), host)
     children = []
-    for service in servers(state):
+    for service in engines(state):
         children.append(start(service))
         closing.callback(children[-1].kill)
     wait_until_ready(children, seconds=READY_SECONDS)

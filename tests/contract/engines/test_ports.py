@@ -2,7 +2,7 @@
 
 import socket
 
-from lockstep.local.processes import PORTS, free_ports
+from lockstep.local.ports import PORTS, free_ports
 from lockstep.web.addresses import HOST
 
 

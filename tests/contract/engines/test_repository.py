@@ -12,10 +12,11 @@ from jgo.maven import MavenContext
 from rich.console import Console
 from urllib3 import Retry
 
-from lockstep.local.engines.download import DownloadError, install, progress_on
+from lockstep.local.engines.artifacts import DownloadError
+from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import Kit, Pin
 from lockstep.local.engines.repository import Repository
-from lockstep.local.processes import free_ports
+from lockstep.local.ports import free_ports
 
 JAR = bytes(range(256)) * 1000
 ADDRESS = "/org/example/engine/1.0/engine-1.0.jar"
@@ -86,7 +87,9 @@ def test_a_lost_connection_is_one_clear_line_and_the_rest_comes_later(
     shop: Shop, tmp_path: Path
 ) -> None:
     shop.hangs_up_after = 100_000
-    with pytest.raises(DownloadError, match=r"cannot fetch org\.example:engine.*what has arrived"):
+    with pytest.raises(
+        DownloadError, match=r"cannot download org\.example:engine.*resumes the download"
+    ):
         install([KIT], tmp_path, QUIET, shop.repository())
     home = install([KIT], tmp_path, QUIET, shop.repository())["s3"]
     assert (home / "lib" / "e.jar").read_bytes() == JAR
@@ -98,7 +101,7 @@ def test_a_lost_connection_is_one_clear_line_and_the_rest_comes_later(
 
 def test_what_is_not_there_is_named_with_the_answer(shop: Shop, tmp_path: Path) -> None:
     unknown = Kit("s3", "1.0", [Pin("org.example:unknown:jar:1.0", "00", 1, "lib/u.jar")])
-    with pytest.raises(DownloadError, match=r"cannot fetch org\.example:unknown:jar:1\.0.*404"):
+    with pytest.raises(DownloadError, match=r"cannot download org\.example:unknown:jar:1\.0.*404"):
         install([unknown], tmp_path, QUIET, shop.repository())
 
 

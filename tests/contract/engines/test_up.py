@@ -17,8 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from lockstep.cli import main
-from lockstep.local.processes import Trace, answers
-from lockstep.local.up import Ended, down, running
+from lockstep.local.processes import answers
+from lockstep.local.state_folder import running
+from lockstep.local.up import Ended, down
+from lockstep.machine.processes import ProcessIdentity
 from lockstep.stack.stack import StackNotFoundError, read_local
 from lockstep.web.addresses import HOST
 
@@ -50,8 +52,10 @@ class Supervised:
         found = running(self.state)
         return found is not None and found.ready and found.supervisor.pid == self.process.pid
 
-    def children(self) -> list[Trace]:
-        return msgspec.json.decode((self.state / "children.json").read_bytes(), type=list[Trace])
+    def children(self) -> list[ProcessIdentity]:
+        return msgspec.json.decode(
+            (self.state / "children.json").read_bytes(), type=list[ProcessIdentity]
+        )
 
     def finish(self) -> tuple[int, str]:
         """Its exit code and everything it wrote."""
@@ -89,7 +93,7 @@ def command(state: Path, *told: str) -> Sequence[str]:
     return [sys.executable, str(SCRIPT), str(state), *told]
 
 
-def gone(traces: Sequence[Trace]) -> bool:
+def gone(traces: Sequence[ProcessIdentity]) -> bool:
     return all(one.process() is None for one in traces)
 
 
@@ -167,7 +171,7 @@ def test_a_second_up_on_the_same_state_names_the_first(start_up: Start) -> None:
     first.wait_until_ready()
     code, written = start_up().finish()
     assert code == 1
-    assert f"runs on {first.state} already (pid {first.process.pid})" in written
+    assert f"already runs on {first.state} (pid {first.process.pid})" in written
     assert first.process.poll() is None
 
 
@@ -240,7 +244,7 @@ def test_a_child_that_dies_is_started_again_on_its_port(state: Path, start_up: S
     down(state)
     code, written = supervised.finish()
     log = state / "logs" / "opensearch.log"
-    assert f"opensearch died (killed by signal 9) and is started again; its log: {log}" in written
+    assert f"opensearch died (killed by signal 9), restarting it; see its log: {log}" in written
     assert code == 0
 
 
@@ -249,9 +253,9 @@ def test_a_child_that_keeps_dying_stops_everything_and_is_named(start_up: Start)
     code, written = supervised.finish()
     log = supervised.state / "logs" / "consumer.log"
     assert code == 1
-    assert written.count("consumer died (exit code 1) and is started again") == 4
+    assert written.count("consumer died (exit code 1), restarting it") == 4
     assert "Error: consumer died 5 times within a minute (exit code 1)" in written
-    assert written.endswith(f"its log: {log}\n")
+    assert written.endswith(f"see its log: {log}\n")
     assert log.read_text().count("no such thing") == 5
 
 
@@ -274,7 +278,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: St
     precious.write_text("years of work")
     code, written = start_up("fresh").finish()
     assert code == 1
-    assert "is not empty and no state folder of Lockstep's" in written
+    assert "is not empty and not a state folder of Lockstep" in written
     assert [file.name for file in precious.parent.iterdir()] == ["thesis.txt"]
 
 
@@ -308,7 +312,7 @@ def test_a_server_that_does_not_start_stops_everything_and_is_named(start_up: St
     log = supervised.state / "logs" / "kinesis.log"
     code, written = supervised.finish()
     assert code == 1
-    assert written.endswith(f"Error: kinesis did not start (exit code 1); its log: {log}\n")
+    assert written.endswith(f"Error: kinesis did not start (exit code 1); see its log: {log}\n")
     assert "no such thing" in log.read_text()
     assert running(supervised.state) is None
 
@@ -319,7 +323,7 @@ def test_detached_it_tells_why_it_did_not_start(state: Path) -> None:
     )
     log = state / "logs" / "kinesis.log"
     assert ended.returncode == 1
-    assert ended.stderr == f"Error: kinesis did not start (exit code 1); its log: {log}\n"
+    assert ended.stderr == f"Error: kinesis did not start (exit code 1); see its log: {log}\n"
     assert running(state) is None
 
 
@@ -328,7 +332,7 @@ def test_a_place_where_no_folder_can_be_is_one_clear_line(tmp_path: Path, start_
     code, written = start_up().finish()
     assert code == 1
     assert "Traceback" not in written
-    assert "name another with --state" in written
+    assert "use another folder with --state" in written
 
 
 def test_the_supervisor_stays_small(start_up: Start) -> None:

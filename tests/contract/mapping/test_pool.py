@@ -14,7 +14,7 @@ import pytest
 from lockstep.local.mapping.invocation import Function
 from lockstep.local.mapping.pool import Pool, StoppedError, lambda_environment
 from lockstep.local.mapping.response import Answer, Errored, Returned
-from lockstep.local.processes import traces
+from lockstep.local.processes import identities
 
 type MakePool = Callable[..., Pool]
 
@@ -121,7 +121,7 @@ def handle(event, context):
     answer = invoked(pool(code, timeout=1))
 
     assert answer == Errored("Sandbox.Timedout", "Task timed out after 1.00 seconds")
-    started = traces([int((tmp_path / "child").read_text())])
+    started = identities([int((tmp_path / "child").read_text())])
     deadline = time.monotonic() + 30
     while any(one.process() for one in started):  # killed it is; that takes a busy machine its time
         assert time.monotonic() < deadline

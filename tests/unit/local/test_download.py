@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lockstep.local.engines.download import DownloadError, install, progress_on
+from lockstep.local.engines.artifacts import DownloadError
+from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import Kit, Pin, kits
 
 ONE, TWO = b"first jar" * 1000, b"second jar" * 1000
@@ -159,7 +160,9 @@ def test_a_left_over_of_something_else_does_not_get_in(tmp_path: Path) -> None:
 
 def test_what_arrives_twice_with_another_content_is_refused_by_name(tmp_path: Path) -> None:
     shelf = Shelf({**CONTENTS, "g:two:jar:2": b"evil"})
-    with pytest.raises(DownloadError, match="g:two:jar:2 arrived twice with another content"):
+    with pytest.raises(
+        DownloadError, match="g:two:jar:2 was downloaded twice, each time with a wrong SHA-256"
+    ):
         install_from(shelf, tmp_path)
     assert shelf.coordinates.count("g:two:jar:2") == 2
     assert not list(tmp_path.rglob("two.jar"))

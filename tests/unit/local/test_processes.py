@@ -15,15 +15,14 @@ from lockstep.local.processes import (
     Child,
     LocalStackError,
     Service,
-    Trace,
     dying_with_parent,
     end_left_overs,
+    identities,
     start,
     stop,
-    trace,
-    traces,
     wait_until_ready,
 )
+from lockstep.machine.processes import ProcessIdentity, identify
 
 SLEEP = "import time; time.sleep(600)"
 STUBBORN = (
@@ -96,7 +95,9 @@ def test_in_a_hurry_nobody_waits_for_a_deaf_child(tmp_path: Path) -> None:
 def test_a_child_that_ends_at_once_is_named_with_its_log(tmp_path: Path) -> None:
     child = start(service(tmp_path, "raise SystemExit(3)"))
     child.process.wait()
-    with pytest.raises(LocalStackError, match=r"one did not start \(exit code 3\); its log: .*one"):
+    with pytest.raises(
+        LocalStackError, match=r"one did not start \(exit code 3\); see its log: .*one"
+    ):
         wait_until_ready([child], seconds=30)
 
 
@@ -115,7 +116,7 @@ time.sleep(600)
     command = [sys.executable, "-c", parent_code, str(tmp_path)]
     with subprocess.Popen(command) as parent:  # the code above
         eventually((tmp_path / "child").exists)
-        child = trace(int((tmp_path / "child").read_text()))
+        child = identify(int((tmp_path / "child").read_text()))
         assert child.process() is not None
         parent.kill()
     eventually(lambda: child.process() is None)
@@ -136,20 +137,20 @@ def test_a_child_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> 
 
 def test_left_overs_are_ended(tmp_path: Path) -> None:
     child = start(service(tmp_path, STUBBORN))
-    left_over = trace(child.process.pid)
+    left_over = identify(child.process.pid)
     end_left_overs([left_over])
     assert left_over.process() is None
     child.process.wait()
 
 
 def test_another_process_that_got_the_same_number_is_left_alone() -> None:
-    mine = trace(os.getpid())
-    end_left_overs([Trace(mine.pid, mine.started - 1000)])
+    mine = identify(os.getpid())
+    end_left_overs([ProcessIdentity(mine.pid, mine.started - 1000)])
     assert psutil.Process().is_running()
 
 
 def test_a_process_that_is_gone_leaves_no_trace() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    found = traces([os.getpid(), gone.pid])
+    found = identities([os.getpid(), gone.pid])
     assert [one.pid for one in found] == [os.getpid()]

@@ -1,0 +1,155 @@
+"""The services of a local stack: which programs run, how they are started, where they answer."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.local.engines.download import Report, install
+from lockstep.local.engines.dynamodb import dynamodb
+from lockstep.local.engines.opensearch import opensearch
+from lockstep.local.engines.pins import kits
+from lockstep.local.engines.s3 import s3
+from lockstep.local.ports import free_ports
+from lockstep.local.processes import Service
+from lockstep.local.state_folder import read_json
+from lockstep.machine.files import write_json
+from lockstep.stack.stack import (
+    CONSUMERS,
+    FORWARDER,
+    LOCAL_REGION,
+    SEARCH,
+    Endpoints,
+    IndexFrom,
+    Stack,
+)
+from lockstep.web.addresses import HOST
+
+PORTS = "ports.json"
+GATEWAY = f"gateway-{SEARCH}"
+
+# Gets the state folder.
+type Services = Callable[[Path], Sequence[Service]]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceNames:
+    """The names of a local stack's resources, and what feeds its index."""
+
+    stream: str = "lockstep-images"
+    table: str = "lockstep-images"
+    index: str = "images"
+    bucket: str = "lockstep-quarantine"
+    changes_stream: str = "lockstep-table-changes"
+    region: str = LOCAL_REGION
+    index_from: IndexFrom = "Kinesis"
+
+
+def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = False) -> Services:
+    """The Kinesis endpoint and the engines, which are downloaded to `cache` if they are missing.
+
+    They listen on `host`, on the same ports as last time if these are free. DynamoDB Local always
+    listens on all addresses of this machine. With `limits` the stream throttles its shards as
+    Kinesis does.
+    """
+
+    def services(state: Path) -> Sequence[Service]:
+        homes = install(kits().values(), cache, report)
+        names = ("opensearch", "dynamodb", "s3", "kinesis")
+        ports = _ports(state, [*names, "opensearch-transport"], dict.fromkeys(names, host))
+        transport = ports["opensearch-transport"]
+        kinesis = [
+            "lockstep.local.kinesis",
+            *("--database", str(state / "kinesis.db")),
+            *("--host", host, "--port", str(ports["kinesis"])),
+            *(["--limits"] if limits else []),
+        ]
+        return [
+            opensearch(homes["opensearch"], state, ports["opensearch"], transport, host=host),
+            dynamodb(homes["dynamodb"], state, ports["dynamodb"], host=host),
+            s3(homes["s3"], state, ports["s3"], host=host),
+            python_service("kinesis", state, kinesis, port=ports["kinesis"], host=host),
+        ]
+
+    return services
+
+
+def event_source_mappings(
+    functions: Sequence[str] = CONSUMERS, *, forwards: bool = False
+) -> Services:
+    """One event source mapping for each function, each in its own process.
+
+    With `forwards`, another process copies the table's changes to a Kinesis stream.
+    """
+
+    def services(state: Path) -> Sequence[Service]:
+        module = "lockstep.local.mapping"
+        of_state = ["--state", str(state)]
+        forwarder = python_service(FORWARDER, state, [f"{module}.forward", *of_state])
+        mappings = [
+            python_service(f"mapping-{name}", state, [module, *of_state, "--function", name])
+            for name in functions
+        ]
+        return [forwarder, *mappings] if forwards else mappings
+
+    return services
+
+
+def search_api(host: str = HOST) -> Services:
+    """The search API over HTTP, on `host`, on the same port as last time if it is free."""
+
+    def services(state: Path) -> Sequence[Service]:
+        port = _ports(state, [SEARCH], {SEARCH: host})[SEARCH]
+        words = ["lockstep.local.gateway", "--state", str(state), "--function", SEARCH]
+        words += ["--host", host, "--port", str(port)]
+        return [python_service(GATEWAY, state, words, port=port, host=host, health="/health")]
+
+    return services
+
+
+def python_service(
+    name: str,
+    state: Path,
+    module: Sequence[str],
+    *,
+    port: int | None = None,
+    host: str = HOST,
+    health: str = "/",
+) -> Service:
+    """A service that runs a module of this package with arguments; its log is line-buffered."""
+    return Service(
+        name=name,
+        # -P: a folder `shared` in the user's working directory must not hide this package's.
+        command=[sys.executable, "-P", "-u", "-m", *module],
+        folder=Path.cwd(),
+        log=state / "logs" / f"{name}.log",
+        port=port,
+        host=host,
+        health=health,
+    )
+
+
+def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service]) -> Stack:
+    """The stack that these services are; `GATEWAY` may be missing from them."""
+    at = {name: f"http://{one.host}:{one.port}" for name, one in services.items()}
+    engines = (at["kinesis"], at["dynamodb"], at["opensearch"], at["s3"])
+    return Stack(
+        endpoints=Endpoints(*engines, search=at.get(GATEWAY)),
+        stream=names.stream,
+        table=names.table,
+        index=names.index,
+        bucket=names.bucket,
+        region=names.region,
+        functions={name: name for name in CONSUMERS},
+        state=str(state),
+        index_from=names.index_from,
+        changes_stream=names.changes_stream,
+    )
+
+
+def _ports(state: Path, names: Sequence[str], hosts: Mapping[str, str]) -> Mapping[str, int]:
+    """A free port for each name; recorded, so that the next start prefers it."""
+    before = read_json(state / PORTS, dict[str, int]) or {}
+    ports = free_ports(names, before, hosts)
+    write_json(state / PORTS, before | ports)
+    return ports

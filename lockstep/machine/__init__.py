@@ -1,0 +1,1 @@
+"""What every machine offers: files that are replaced atomically, and processes."""
