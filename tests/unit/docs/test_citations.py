@@ -5,10 +5,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import lockstep
+
 ROOT = Path(__file__).parents[3]
 ADDRESS = re.compile(r"https?://\S+")
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
 CITED = re.compile(r"(?<![\w./{}-])(?:[\w.-]+/)*[\w.-]+\.md\b|(?<![\w./{}-])docs/[\w./*-]*[\w*/]")
+MODULE = re.compile(r"\b(?:lockstep|shared|doors|functions|benchmarks)(?:\.[a-z_]\w*)+\b(?![/-])")
 # A file that tests write, and no document.
 WRITTEN_BY_TESTS = "record.md"
 
@@ -52,3 +55,25 @@ def test_every_document_that_is_cited_exists() -> None:
     )
     assert missing == []
     assert len(found) > 200
+
+
+def test_every_module_that_a_document_names_exists() -> None:
+    named = {
+        (file.relative_to(ROOT), name)
+        for file in tracked()
+        if file.suffix == ".md"
+        for name in MODULE.findall(file.read_text())
+        if not name.endswith((".ndjson", ".toml"))
+    }
+    missing = sorted(f"{file} names {name}" for file, name in named if not names_code(name))
+    assert missing == []
+
+
+def names_code(name: str) -> bool:
+    """Whether the first parts of the name are a module; what follows is something in it."""
+    parts = name.split(".")
+    if parts[0] == "lockstep" and parts[1] in lockstep.__all__:
+        return True
+    modules = [ROOT.joinpath(*parts[:length]) for length in range(2, len(parts) + 1)]
+    found = [path for path in modules if path.with_suffix(".py").exists()]
+    return bool(found) or (modules[-1] / "__main__.py").exists()
