@@ -121,7 +121,7 @@ _any_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder(order="sorted")
 
 # The first bytes of what the Kinesis Producer Library aggregates (docs/internals/facts.md).
-_AGGREGATED_MAGIC = b"\xf3\x89\x9a\xc2"
+AGGREGATED_MAGIC = b"\xf3\x89\x9a\xc2"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -134,7 +134,7 @@ def decode(data: bytes) -> Event:
     if len(data) > MAX_EVENT_BYTES:
         detail = f"{len(data)} bytes, at most {MAX_EVENT_BYTES}: shorten the description"
         raise InvalidEventError("too_large", detail)
-    if data.startswith(_AGGREGATED_MAGIC):
+    if data.startswith(AGGREGATED_MAGIC):
         detail = "a KPL-aggregated record: turn aggregation off in the producer"
         raise InvalidEventError("aggregated", detail)
     try:

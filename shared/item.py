@@ -1,6 +1,6 @@
 """The item: how the table stores a change, and reading it back (docs/internals/formats.md)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 type AttributeValue = AttributeValueTypeDef
 type Item = dict[str, AttributeValue]
 
+# What the table's stream must tell of a change: with less, some changes and removals are unknown.
+STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
 # The key stands apart: an update must not set it.
 KEY = "image_id"
 _BOTH = (

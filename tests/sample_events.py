@@ -17,7 +17,7 @@ from lockstep.local.gateway.event import event as gateway_event
 from lockstep.producing.converters import load_mapping
 from lockstep.web.server import Request
 from shared.change import Change, change_from
-from shared.event import MAX_EVENT_BYTES, Reason
+from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Reason
 from shared.item import item_from
 from tests.builders import (
     ARRIVED_AT,
@@ -96,7 +96,7 @@ def poison() -> Mapping[str, Poison]:
         "no-zone": ("schema", msgspec.json.encode(good | {"occurred_at": "2026-11-21T08:00:00"})),
         "runaway-nesting": ("schema", b"[" * 3000 + b"]" * 3000),
         "too-large": ("too_large", text + b" " * (MAX_EVENT_BYTES + 1 - len(text))),
-        "aggregated": ("aggregated", b"\xf3\x89\x9a\xc2\x0a\x05lucky" + bytes(16)),
+        "aggregated": ("aggregated", AGGREGATED_MAGIC + b"\x0a\x05lucky" + bytes(16)),
         "version-ahead": (
             "version_ahead",
             msgspec.json.encode(good | {"version": (ARRIVED_AT + 2 * 86_400_000) * 1000}),

@@ -7,6 +7,9 @@ import re
 # the same gets odd emphasis, and nothing worse.
 BEGIN, END = "\ufdd0", "\ufdd1"
 
+# In safe HTML: every second part of a split is a highlighted piece.
+EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
+
 _MARKED = re.compile(f"{BEGIN}([^{BEGIN}{END}]*){END}")
 _EITHER = re.compile(f"[{BEGIN}{END}]")
 

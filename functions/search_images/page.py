@@ -22,6 +22,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from msgspec import UNSET, UnsetType
 
+from functions.search_images.highlight import EMPHASIS
 from functions.search_images.parameters import OWN
 from functions.search_images.problem import ParameterProblem
 from functions.search_images.record import Record
@@ -65,7 +66,6 @@ _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {
 _TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
 # Tags are whole ones; other pieces are cut out of a text.
 _BETWEEN: Mapping[str, str] = {"tags": " · "}
-_EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ def on_the_web(url: object) -> bool:
 
 def marked(safe: str) -> Markup:
     """A highlight of the API's, words that were found in `<mark>`; whatever it is, nothing else."""
-    pieces = [html.unescape(piece) for piece in _EMPHASIS.split(safe)]
+    pieces = [html.unescape(piece) for piece in EMPHASIS.split(safe)]
     return Markup().join(
         Markup("<mark>{}</mark>").format(piece) if position % 2 else escape(piece)
         for position, piece in enumerate(pieces)

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shared.item import KEY
+from shared.item import KEY, STREAM_VIEW
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -37,5 +37,5 @@ def ensure_table(client: "DynamoDBClient", name: str, *, streams: bool = False) 
     if streams and not there.get("StreamEnabled"):
         client.update_table(
             TableName=name,
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": STREAM_VIEW},
         )

@@ -9,24 +9,24 @@ from msgspec import UNSET, UnsetType
 from shared.change import Change, Purge, Put, Remove, Stored
 from shared.event import EventType, Image
 
-# The index does not keep where in the stream a change was found. A change that is read back from
-# a document says so in these two, which are provenance only.
+# The index does not keep a change's provenance. A change that is read from a document has these
+# instead.
 FROM_A_DOCUMENT = "restored-from-the-index"
 NO_SEQUENCE_NUMBER = "0"
 
 
-class Attribute(msgspec.Struct, frozen=True):
-    """One of the user's own fields. Pairs, so that no user can add fields to the mapping."""
+class Pair(msgspec.Struct, frozen=True):
+    """One attribute of an image. Pairs, so that no user can add fields to the index mapping."""
 
     name: str
     value: str
 
 
-class Document(msgspec.Struct, frozen=True):
-    """What is indexed under the image's id; absent fields are left out.
+class Head(msgspec.Struct, frozen=True):
+    """What a document has beside the image's own fields; absent fields are left out.
 
-    Times are as the event wrote them, `arrived_at` is in milliseconds and `expires_at` in seconds
-    since 1970. The catch-all field is not here: the mapping copies every word into it.
+    Times are as the event wrote them. `arrived_at` is in milliseconds and `expires_at` in seconds
+    since 1970.
     """
 
     image_id: str
@@ -37,102 +37,72 @@ class Document(msgspec.Struct, frozen=True):
     arrived_at: int
     expires_at: int | UnsetType = UNSET
     digest: str | UnsetType = UNSET
-    name: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    url: str | UnsetType = UNSET
-    content_type: str | UnsetType = UNSET
-    size_bytes: int | UnsetType = UNSET
-    width: int | UnsetType = UNSET
-    height: int | UnsetType = UNSET
-    checksum: str | UnsetType = UNSET
-    uploaded_by: str | UnsetType = UNSET
-    taken_at: str | UnsetType = UNSET
-    tags: tuple[str, ...] | UnsetType = UNSET
-    attributes: tuple[Attribute, ...] | UnsetType = UNSET
 
 
-def document_from(change: Change) -> Document:
-    """The image as it is to be found, or the tombstone that keeps its id and version."""
+# All fields of a document: a new field of `Image` needs one in mapping.json, too.
+FIELDS = (*Head.__struct_fields__, *Image.__struct_fields__)
+
+
+def document_from(change: Change) -> dict[str, Any]:
+    """The document of an image or of a tombstone, under the image's id."""
+    head: dict[str, Any] = {
+        "image_id": change.image_id,
+        "version": change.version,
+        "deleted": False,
+        "event_type": change.event_type,
+        "occurred_at": change.occurred_at,
+        "arrived_at": change.arrived_at,
+    }
     match change:
-        case Put():
-            return _of_an_image(change)
         case Remove() | Purge():
-            return Document(
-                image_id=change.image_id,
-                version=change.version,
-                deleted=True,
-                event_type=change.event_type,
-                occurred_at=change.occurred_at,
-                arrived_at=change.arrived_at,
-                expires_at=change.expires_at,
-            )
-
-
-def _of_an_image(change: Put) -> Document:
-    image = change.image
-    return Document(
-        image_id=change.image_id,
-        version=change.version,
-        deleted=False,
-        event_type=change.event_type,
-        occurred_at=change.occurred_at,
-        arrived_at=change.arrived_at,
-        digest=change.digest,
-        name=image.name,
-        description=image.description,
-        url=image.url,
-        content_type=image.content_type,
-        size_bytes=image.size_bytes,
-        width=image.width,
-        height=image.height,
-        checksum=image.checksum,
-        uploaded_by=image.uploaded_by,
-        taken_at=UNSET if image.taken_at is UNSET else msgspec.to_builtins(image.taken_at),
-        tags=image.tags,
-        attributes=UNSET
-        if image.attributes is UNSET
-        else tuple(Attribute(name, value) for name, value in image.attributes.items()),
-    )
+            return head | {"deleted": True, "expires_at": change.expires_at}
+        case Put():
+            fields: dict[str, Any] = msgspec.to_builtins(change.image)
+            if "attributes" in fields:
+                fields["attributes"] = [
+                    {"name": name, "value": value} for name, value in fields["attributes"].items()
+                ]
+            return head | {"digest": change.digest} | fields
 
 
 class MalformedDocumentError(Exception):
-    """A document that we did not write, or that was changed behind our back; says what is wrong."""
+    """No change makes such a document: another program wrote or changed it."""
 
 
 def change_in(source: Mapping[str, Any]) -> Stored:
-    """The change that made this document, but for the record's position, which nobody keeps here.
+    """The change that made this document, without its provenance.
 
-    Fields of others beside ours do not matter.
+    Fields that are not in `FIELDS` are ignored.
 
     Raises:
-        MalformedDocumentError: no change of ours makes such a document.
+        MalformedDocumentError: no change makes such a document; says what is wrong.
     """
     try:
-        found = msgspec.convert(source, Document)
-        wrong = [*_image_fields(found), *_given(digest=found.digest)] if found.deleted else []
-        wrong += [] if found.deleted else _given(expires_at=found.expires_at)
+        head = msgspec.convert(source, Head)
+        forbidden = {"digest", *Image.__struct_fields__} if head.deleted else {"expires_at"}
+        wrong = [name for name in FIELDS if name in forbidden & source.keys()]
         if wrong:
-            kind = "a tombstone" if found.deleted else "an image"
+            kind = "a tombstone" if head.deleted else "an image"
             raise MalformedDocumentError(f"{kind}, with {', '.join(wrong)} too much")
-        if found.deleted:
+        if head.deleted:
             return Remove(
-                image_id=found.image_id,
-                version=found.version,
-                event_type=found.event_type,
-                occurred_at=found.occurred_at,
-                arrived_at=found.arrived_at,
-                expires_at=_needed("expires_at", found.expires_at),
+                image_id=head.image_id,
+                version=head.version,
+                event_type=head.event_type,
+                occurred_at=head.occurred_at,
+                arrived_at=head.arrived_at,
+                expires_at=_required("expires_at", head.expires_at),
                 shard_id=FROM_A_DOCUMENT,
                 sequence_number=NO_SEQUENCE_NUMBER,
             )
         return Put(
-            image_id=found.image_id,
-            version=found.version,
-            image=image_in(found),
-            digest=_needed("digest", found.digest),
-            event_type=found.event_type,
-            occurred_at=found.occurred_at,
-            arrived_at=found.arrived_at,
+            image_id=head.image_id,
+            version=head.version,
+            image=image_in(source),
+            digest=_required("digest", head.digest),
+            event_type=head.event_type,
+            occurred_at=head.occurred_at,
+            arrived_at=head.arrived_at,
             shard_id=FROM_A_DOCUMENT,
             sequence_number=NO_SEQUENCE_NUMBER,
         )
@@ -140,29 +110,26 @@ def change_in(source: Mapping[str, Any]) -> Stored:
         raise MalformedDocumentError(str(error)) from error
 
 
-def image_in(document: Document) -> Image:
-    """The image that a document shows.
+def image_in(source: Mapping[str, Any]) -> Image:
+    """The image in a document.
 
     Raises:
-        msgspec.ValidationError: none of ours would.
+        msgspec.ValidationError: a field is missing or invalid.
     """
-    fields = _image_fields(document)
-    if document.attributes is not UNSET:
-        fields["attributes"] = {pair.name: pair.value for pair in document.attributes}
+    fields = {name: source[name] for name in Image.__struct_fields__ if name in source}
+    if "attributes" in fields:
+        pairs = msgspec.convert({"attributes": fields["attributes"]}, _Attributes).attributes
+        fields["attributes"] = {pair.name: pair.value for pair in pairs}
     return msgspec.convert(fields, Image)
 
 
-def _image_fields(document: Document) -> dict[str, Any]:
-    """What the document says of the image, as it says it."""
-    fields = {name: getattr(document, name) for name in Image.__struct_fields__}
-    return {name: value for name, value in fields.items() if value is not UNSET}
+class _Attributes(msgspec.Struct, frozen=True):
+    """The pairs of a document, so that an error names the field."""
+
+    attributes: tuple[Pair, ...]
 
 
-def _given(**fields: object) -> list[str]:
-    return [name for name, value in fields.items() if value is not UNSET]
-
-
-def _needed[T](name: str, value: T | UnsetType) -> T:
+def _required[T](name: str, value: T | UnsetType) -> T:
     if isinstance(value, UnsetType):
         raise MalformedDocumentError(f"{name} is missing")
     return value

@@ -17,7 +17,7 @@ from shared.sink import MisconfiguredError
 # Hides tombstones from readers.
 LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
 # Creating an index waits for the cluster's state; a deployment has time.
-_PATIENCE = {"request_timeout": 30}
+PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
 _REBUILD = "this takes a new index: `lockstep rebuild` (docs/guides/rebuild.md)"
 
@@ -203,7 +203,7 @@ def _create(client: OpenSearch, alias: str, refresh_interval: str | None) -> Cre
     body = {**definition(), "aliases": its_aliases}
     if refresh_interval is not None:
         body["settings"] = body["settings"] | {"refresh_interval": refresh_interval}
-    client.indices.create(index=index, body=body, params=_PATIENCE)
+    client.indices.create(index=index, body=body, params=PATIENCE)
     return Created(index, tuple(its_aliases))
 
 

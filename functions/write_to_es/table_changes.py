@@ -18,12 +18,10 @@ from msgspec import UNSET, UnsetType
 from shared.change import Change, Purge, Put, Remove, Stored, flaw_in
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Time
-from shared.item import KEY, MalformedItemError, change_in
+from shared.item import KEY, STREAM_VIEW, MalformedItemError, change_in
 from shared.record import Record, from_lambda
 from shared.sink import MisconfiguredError
 
-# With less a change cannot be told, or a removal not.
-VIEW = "NEW_AND_OLD_IMAGES"
 _DYNAMODB = "aws:dynamodb"
 # Who removes an item when its time to live is over. The Streams API spells the names with capitals.
 _TIME_TO_LIVE = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
@@ -97,8 +95,8 @@ def _from_table_stream(record: Mapping[str, Any]) -> Record:
     """
     said = record["dynamodb"]
     view = said.get("StreamViewType")
-    if view != VIEW:
-        raise MisconfiguredError(f"the table's stream has the view {view}: it must be {VIEW}")
+    if view != STREAM_VIEW:
+        raise MisconfiguredError(f"the table's stream has view {view}: set it to {STREAM_VIEW}")
     return Record(
         stream=record["eventSourceARN"].partition(":table/")[2],
         shard_id=record["eventID"],

@@ -4,7 +4,6 @@ Text from outside is printed only through `printable`.
 """
 
 import html
-import re
 from collections.abc import Iterable
 
 import click
@@ -13,19 +12,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from functions.search_images.highlight import EMPHASIS
 from lockstep.console.text import printable
 
 # No markup and no emoji codes: text from outside may look like them.
 answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
-_EMPHASIS = re.compile(r"<em>(.*?)</em>", re.DOTALL)
-
 
 def highlighted(fragment: str) -> Text:
     """A search highlight as text: bold between `<em>` and `</em>`, its only markup."""
     text = Text()
-    for position, part in enumerate(_EMPHASIS.split(fragment)):
+    for position, part in enumerate(EMPHASIS.split(fragment)):
         text.append(printable(html.unescape(part)), style="bold yellow" if position % 2 else "")
     return text
 

@@ -17,18 +17,22 @@ from msgspec import Raw
 
 from lockstep.console.errors import UserError
 from shared import event
-from shared.event import Event, Image, InvalidEventError
+from shared.event import MAX_TAGS, Event, Image, InvalidEventError
 
 _BUILT_IN = resources.files("lockstep.producing") / "mappings"
 
-MAX_TAGS = 64  # as shared.event.Image says
 MAX_DEPTH = 16
 SEPARATOR = "; "  # between the items of a list that becomes one text
 
 _ATTRIBUTE = "attributes."
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
 _IMAGE_FIELDS = frozenset(Image.__struct_fields__) - {"attributes"}
-_NUMBERS = frozenset({"version", "size_bytes", "width", "height"})
+_NUMBERS = frozenset(
+    name
+    for kind in msgspec.json.schema_components([Event])[1].values()
+    for name, field in kind["properties"].items()
+    if field.get("type") == "integer"
+)
 # Where the validator finds something: `$.image.tags[3]`, `$.image.attributes.artist`.
 _PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")

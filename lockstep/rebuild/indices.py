@@ -17,6 +17,7 @@ from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.connect import in_sink_words
 from functions.write_to_es.index import (
     LIVE_FILTER,
+    PATIENCE,
     aliases,
     definition,
     index_differences,
@@ -26,8 +27,6 @@ from lockstep.console.errors import UserError
 from lockstep.rebuild.worker import Worker
 from shared.sink import MisconfiguredError, RequestFailedError
 
-# Changing the cluster's state takes longer than writing; seconds.
-_PATIENCE = {"request_timeout": 30}
 # What an operator may have set on the old index by hand; the rest belongs to the mapping's file.
 _OPERATORS = (
     "number_of_shards",
@@ -150,7 +149,7 @@ class Indices:
         }
         with in_sink_words(self._alias):
             try:
-                self._client.indices.create(index=index, body=body, params=_PATIENCE)
+                self._client.indices.create(index=index, body=body, params=PATIENCE)
             except RequestError as error:
                 if error.error == "resource_already_exists_exception":
                     message = f"{index} was made at this moment: another rebuild has begun"
@@ -170,7 +169,7 @@ class Indices:
     def keep(self, index: str, note: Note) -> None:
         """Keep the note."""
         with in_sink_words(self._alias):
-            self._client.indices.put_mapping(index=index, body=_as_meta(note), params=_PATIENCE)
+            self._client.indices.put_mapping(index=index, body=_as_meta(note), params=PATIENCE)
 
     def differences(self, index: str) -> tuple[str, ...]:
         """Where an index is not as this release has it."""
@@ -181,21 +180,21 @@ class Indices:
     def refresh(self, index: str) -> None:
         """Let readers find all that is written."""
         with in_sink_words(self._alias):
-            self._client.indices.refresh(index=index, params=_PATIENCE)
+            self._client.indices.refresh(index=index, params=PATIENCE)
 
     def make_ready(self, index: str, note: Note) -> None:
         """Give the index what it did without while it was filled: refreshes and replicas."""
         operators = self._operators(note.replaces)
         back = {name: operators.get(name) for name in _PUT_BACK}  # None: the cluster's default
         with in_sink_words(self._alias):
-            self._client.indices.put_settings(index=index, body={"index": back}, params=_PATIENCE)
+            self._client.indices.put_settings(index=index, body={"index": back}, params=PATIENCE)
 
     def is_as_healthy(self, index: str, old: str) -> bool:
         """Whether as many of its copies are there as of the old index."""
         found = {}
         for name in (index, old):
             with in_sink_words(self._alias):
-                health = self._client.cluster.health(index=name, params=_PATIENCE)
+                health = self._client.cluster.health(index=name, params=PATIENCE)
             found[name] = _HEALTH.index(health["status"])
         return found[index] >= found[old]
 
@@ -232,7 +231,7 @@ class Indices:
             actions += [
                 {"add": {"index": to, "alias": name, **more}} for name, more in names.items()
             ]
-            self._client.indices.update_aliases(body={"actions": actions}, params=_PATIENCE)
+            self._client.indices.update_aliases(body={"actions": actions}, params=PATIENCE)
 
     def open(self, index: str) -> None:
         """Let an index be filled through `building`."""
@@ -255,7 +254,7 @@ class Indices:
             if its.keys() & {self._alias, live_alias(self._alias)}:
                 message = f"{index} is live: it is not dropped"
                 raise MisconfiguredError(message)
-            self._client.indices.delete(index=index, params=_PATIENCE)
+            self._client.indices.delete(index=index, params=PATIENCE)
 
     def _replaced(self, note: Note | None, notes: Mapping[str, Note | None]) -> Iterator[str]:
         while note is not None and self.exists(note.replaces):

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from functions.write_to_es.document import Document
+from functions.write_to_es.document import FIELDS
 from lockstep.repair.repair import Contents, Example, IndexCorrections
 from lockstep.stores.corrections import Removal
 from lockstep.stores.held import Held, Nothing, Sound, Unsound, held_in_document
@@ -111,7 +111,7 @@ def purge(
     verdicts: Counter[Verdict] = Counter()
     outcomes: Counter[type[Outcome]] = Counter()
     examples: list[Example] = []
-    for hits in batched(index.hits(Document.__struct_fields__, query), LOOKUP, strict=False):
+    for hits in batched(index.hits(FIELDS, query), LOOKUP, strict=False):
         in_table = table.held([hit["_id"] for hit in hits])
         removals = []
         for hit in hits:

@@ -9,7 +9,7 @@ import msgspec
 from lockstep.simulation.faults import Kind
 from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
 from lockstep.stores.stamps import time_of
-from shared.event import MAX_EVENT_BYTES, Event, Image, encode
+from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Event, Image, encode
 from shared.record import MAX_AHEAD_US
 
 _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
@@ -18,7 +18,7 @@ _ALWAYS_POISON: dict[Kind, Sequence[bytes]] = {
     "poison not_json": (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
     "poison schema": (b"null", b"{}", b"[]", b"[" * 50 + b"]" * 50, b'{"version":1e999}'),
     "poison too_large": (_TOO_LARGE,),
-    "poison aggregated": (b"\xf3\x89\x9a\xc2 and so on",),
+    "poison aggregated": (AGGREGATED_MAGIC + b" and so on",),
 }
 _NAMES: dict[Kind, str] = {
     "refused by the table": REFUSED_BY_TABLE,

@@ -7,7 +7,6 @@ import msgspec
 
 from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import (
-    AGGREGATED,
     Advance,
     Discard,
     Finished,
@@ -24,6 +23,7 @@ from lockstep.simulation.parts import Parts
 from lockstep.simulation.troubled_line import Weather
 from lockstep.simulation.violation import ViolationError
 from lockstep.stream import sequence
+from shared.event import AGGREGATED_MAGIC
 
 # Far beyond what any batch needs once nothing fails any more.
 MOST_STEPS = 10_000
@@ -259,7 +259,7 @@ class Poller:
             if number in self._delivered:
                 continue
             self._delivered.add(number)
-            if not self._one_lane and record.data.startswith(AGGREGATED):
+            if not self._one_lane and record.data.startswith(AGGREGATED_MAGIC):
                 continue
             if int(number) < self._latest.get(key, 0):
                 raise ViolationError("I5", f"{self.function}: {record} came too late")

@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
 from functions.write_to_es.connect import in_sink_words
-from functions.write_to_es.document import Document, image_in
+from functions.write_to_es.document import Head, image_in
 from lockstep.console.errors import UserError
 from shared.change import Put, Remove
 from shared.event import Event, Image, Time, digest
@@ -144,14 +144,14 @@ def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lo
         if not found.get("found"):
             return None
         try:
-            document = msgspec.convert(found["_source"], Document)
-            if not document.deleted:
-                return Content(document.version, document.occurred_at, image_in(document))
+            head = msgspec.convert(found["_source"], Head)
+            if not head.deleted:
+                return Content(head.version, head.occurred_at, image_in(found["_source"]))
         except (msgspec.ValidationError, KeyError) as error:
             message = f"index {alias}, image {image_id}: {error}: `lockstep audit` has more"
             raise MalformedContentError(message) from error
-        if document.expires_at is not UNSET and document.expires_at <= now():
+        if head.expires_at is not UNSET and head.expires_at <= now():
             return None
-        return Content(document.version, document.occurred_at, None)
+        return Content(head.version, head.occurred_at, None)
 
     return look

@@ -10,7 +10,7 @@ from botocore.parsers import ResponseParserError
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, OpenSearchException
 
-from functions.write_to_es.document import Document
+from functions.write_to_es import document
 from lockstep.console.errors import UserError
 from lockstep.stores.entry import (
     FIELDS,
@@ -221,7 +221,7 @@ class IndexEntries:
         self._client = client
         self._searcher = client if whole or searcher is None else searcher
         self._alias = alias
-        self._fields: Sequence[str] = Document.__struct_fields__ if whole else FIELDS
+        self._fields: Sequence[str] = document.FIELDS if whole else FIELDS
         self._entry = from_whole_document if whole else from_document
         self._page = WHOLE_DOCUMENTS_PER_PAGE if whole else DOCUMENTS_PER_PAGE
         self._since = since
@@ -268,7 +268,7 @@ class IndexEntries:
 
     def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
         """What is held of these images, whole, also what was written since the last refresh."""
-        documents = self._documents(image_ids, Document.__struct_fields__)
+        documents = self._documents(image_ids, document.FIELDS)
         return {doc["_id"]: held_in_document(doc) for doc in documents}
 
     def about(self) -> int:

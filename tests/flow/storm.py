@@ -11,7 +11,6 @@ import msgspec
 import psutil
 
 from lockstep.local.supervisor import DEATHS, DEATHS_WITHIN_SECONDS
-from lockstep.local.up import DEATHS, DEATHS_WITHIN_SECONDS
 from lockstep.machine.processes import identify
 from lockstep.producing.producer import GaveUpError, Producer, Stamp
 from lockstep.stack.clients import Clients

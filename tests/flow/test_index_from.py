@@ -20,8 +20,6 @@ from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.processes import start
 from lockstep.local.services import python_service
-from lockstep.local.up import python_service
-from lockstep.quarantine.bucket import BucketObjects
 from lockstep.quarantine.cases import find
 from lockstep.quarantine.redrive import Index, Redrive, Time
 from lockstep.stack.clients import Clients

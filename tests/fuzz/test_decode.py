@@ -1,7 +1,6 @@
 """Whatever bytes a record holds: an event, or a refusal that says why; for both consumers alike."""
 
 import base64
-import datetime as dt
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from shared.quarantine import QuarantinedRecord
 from shared.record import event_in
 from shared.sink import Sink
 from tests.builders import ARRIVED_AT, HORIZON, image, image_event, kinesis_record, record
+from tests.images import TIMES, images
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/decode").iterdir())
 MOST_ITEM_BYTES = 400 * 1024  # docs/internals/facts.md, DynamoDB
@@ -68,33 +68,20 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
     max_leaves=12,
 )
-zones = st.integers(-18 * 60, 18 * 60).map(
-    lambda minutes: dt.timezone(dt.timedelta(minutes=minutes))
-)
-times = st.datetimes(timezones=zones).map(lambda time: time.isoformat())
 texts = text | st.sampled_from(["\x00", "\U0001f4f7" * 2_048, "é" * 4_096, '"}}\n{"delete":{}}'])
-counts = st.integers(0, MAX_VERSION)
-images = st.fixed_dictionaries(
-    {"name": texts.filter(bool)},
-    optional={
-        **dict.fromkeys(("description", "url", "content_type", "checksum", "uploaded_by"), texts),
-        **dict.fromkeys(("size_bytes", "width", "height"), counts),
-        "taken_at": times,
-        "tags": st.lists(texts, max_size=8),
-        "attributes": st.dictionaries(
-            st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,63}", fullmatch=True), texts, max_size=8
-        ),
-    },
-)
 heads = {
     "image_id": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,255}", fullmatch=True),
     "version": st.integers(1, MAX_VERSION),
-    "occurred_at": times,
+    "occurred_at": TIMES,
 }
 events = st.one_of(
     st.fixed_dictionaries({"type": st.just("image.deleted"), **heads}),
     st.fixed_dictionaries(
-        {"type": st.sampled_from(["image.uploaded", "image.updated"]), **heads, "image": images}
+        {
+            "type": st.sampled_from(["image.uploaded", "image.updated"]),
+            **heads,
+            "image": images(texts),
+        }
     ),
 )
 

@@ -13,9 +13,9 @@ import pytest
 
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
-from functions.write_to_es.table_changes import VIEW
 from lockstep.local.prepare import REFRESH_INTERVAL
 from lockstep.stack.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
+from shared.item import STREAM_VIEW
 from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
@@ -333,7 +333,7 @@ def test_the_tables_changes_are_told_whole_and_to_one_stream_more_where_it_is_re
     template: Template,
 ) -> None:
     table = _properties(template, "ImageTable")
-    assert table["StreamSpecification"] == {"StreamViewType": VIEW}
+    assert table["StreamSpecification"] == {"StreamViewType": STREAM_VIEW}
     arn = {"Fn::GetAtt": ["TableChangesStream", "Arn"]}
     assert _chosen(table["KinesisStreamSpecification"], {"FromChangesStream"})["StreamArn"] == arn
     assert _chosen(table["KinesisStreamSpecification"], USUAL) == NO_VALUE

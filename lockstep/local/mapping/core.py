@@ -26,6 +26,7 @@ from lockstep.local.mapping.response import (
 )
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.windows import View, Windows, returned_state
+from shared.event import AGGREGATED_MAGIC
 
 # Doubling from here makes 8 invocations of a batch that fails for 60 s, as recorded from AWS.
 FIRST_PAUSE_SECONDS = 0.35
@@ -38,8 +39,6 @@ IDLE_READ_SECONDS = 0.5
 GAP_READ_SECONDS = 0.2
 # One read brings several small batches; what GetRecords gives at once is also capped at 10 MiB.
 READ_RECORDS = 1_000
-# How a record of the Kinesis Producer Library begins that holds many records of many keys.
-AGGREGATED = b"\xf3\x89\x9a\xc2"
 
 type Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
@@ -514,7 +513,7 @@ class Shard:
 
     def _lane_of(self, entry: Entry) -> int:
         """One lane for a key. Aggregated records hold other keys than their own: all go in one."""
-        if entry.data.startswith(AGGREGATED):
+        if entry.data.startswith(AGGREGATED_MAGIC):
             return 0
         lanes = len(self._lanes)
         return zlib.crc32(entry.partition_key.encode()) % lanes if lanes > 1 else 0

@@ -38,6 +38,7 @@ from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
 from tests.builders import HORIZON, change, image, image_event, kinesis_records
+from tests.images import whole_image
 
 UPLOADED, UPDATED, DELETED = "image.uploaded", "image.updated", "image.deleted"
 
@@ -275,23 +276,7 @@ class SinkContract:
             pytest.param({"name": "x", "tags": [f"tag {n}" for n in range(64)]}, id="64 tags"),
             pytest.param({"name": "x", "tags": [], "attributes": {}}, id="empty collections"),
             pytest.param({"name": "x", "tags": ["a", "a", ""]}, id="tags repeat"),
-            pytest.param(
-                {
-                    "name": "x",
-                    "description": "d",
-                    "url": "s3://pictures/T1.jpg",
-                    "content_type": "image/jpeg",
-                    "size_bytes": 2**53 - 1,
-                    "width": 0,
-                    "height": 1,
-                    "checksum": "sha256:00",
-                    "uploaded_by": "u-117",
-                    "taken_at": "1831-07-01T12:00:00.000001+01:15",
-                    "tags": ["landscape"],
-                    "attributes": {"artist": "J. M. W. Turner", "name": "not the name"},
-                },
-                id="every field",
-            ),
+            pytest.param(whole_image(), id="every field"),
         ],
     )
     def test_what_is_stored_is_the_very_image_that_was_sent(

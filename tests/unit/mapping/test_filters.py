@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.local.mapping.core import AGGREGATED
 from lockstep.local.mapping.filters import MOST_LEVELS, Filters, PatternError, filters_from
 from lockstep.local.mapping.settings import Settings
+from shared.event import AGGREGATED_MAGIC
 from tests.unit.mapping.play import entry, play, reporting
 
 
@@ -142,7 +142,15 @@ def test_one_item_of_a_list_must_match_alone() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"plain text", b'{"a":1', b"\xff\xfe", b'"\xff"', b"[" * 100_000, AGGREGATED + b"..."],
+    [
+        b"",
+        b"plain text",
+        b'{"a":1',
+        b"\xff\xfe",
+        b'"\xff"',
+        b"[" * 100_000,
+        AGGREGATED_MAGIC + b"...",
+    ],
     ids=["nothing", "text", "cut off", "bytes", "bytes in text", "nested", "aggregated"],
 )
 def test_data_that_is_no_json_is_dropped(data: bytes) -> None:

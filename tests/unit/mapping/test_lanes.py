@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import Entry
 from lockstep.local.mapping.core import (
-    AGGREGATED,
     READ_RECORDS,
     Advance,
     Discard,
@@ -20,6 +19,7 @@ from lockstep.local.mapping.core import (
     Wait,
 )
 from lockstep.local.mapping.settings import Settings
+from shared.event import AGGREGATED_MAGIC
 from tests.unit.mapping.play import (
     DONE,
     MOODS,
@@ -183,7 +183,8 @@ def test_aggregated_records_share_one_lane() -> None:
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
     """
     stream = [
-        entry(str(number), key=f"key-{number}", data=AGGREGATED + b"...") for number in range(5)
+        entry(str(number), key=f"key-{number}", data=AGGREGATED_MAGIC + b"...")
+        for number in range(5)
     ]
 
     history = play(stream, reporting(), settings(batch_size=1), seconds=1.0)

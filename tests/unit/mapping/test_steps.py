@@ -6,7 +6,6 @@ import msgspec
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, STATE_BYTES
 from lockstep.local.mapping.core import (
-    AGGREGATED,
     FIRST_PAUSE_SECONDS,
     GAP_READ_SECONDS,
     Advance,
@@ -19,6 +18,7 @@ from lockstep.local.mapping.core import (
 )
 from lockstep.local.mapping.response import Returned, Throttled
 from lockstep.local.mapping.settings import Settings
+from shared.event import AGGREGATED_MAGIC
 from tests.unit.mapping.play import DONE, RAISED, START, entries, entry, report
 
 REPORTS = Settings(reports_item_failures=True)
@@ -183,6 +183,6 @@ def test_what_is_given_up_after_progress_names_the_request_that_made_it() -> Non
 
 def test_an_aggregated_record_has_a_lane_where_there_is_but_one() -> None:
     one = shard()
-    aggregated = entry("1", data=AGGREGATED)
+    aggregated = entry("1", data=AGGREGATED_MAGIC)
     one.took([aggregated], behind=False, ended=False, now=START)
     assert one.next(START) == Invoke((aggregated,))

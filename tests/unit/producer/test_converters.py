@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from lockstep.producing.converters import (
-    MAX_TAGS,
     FieldMapping,
     MappingError,
     load_mapping,
@@ -15,7 +14,7 @@ from lockstep.producing.converters import (
 )
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, lines, read_events
-from shared.event import Event
+from shared.event import MAX_TAGS, Event
 from tests.unit.producer.scripted_stream import NOON
 
 TATE = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"

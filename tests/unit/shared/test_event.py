@@ -23,23 +23,11 @@ from shared.event import (
 )
 from shared.schema import event_schema
 from tests.builders import image, image_event
+from tests.images import whole_image
 
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "event.schema.json"
 
-EVERYTHING = image(
-    "St Catherine’s Chapel, Dorset",
-    description="Copper plate",
-    url="s3://pictures/T02680.jpg",
-    content_type="image/jpeg",
-    size_bytes=348112,
-    width=1536,
-    height=1024,
-    checksum="sha256:00",
-    uploaded_by="u-117",
-    taken_at="1826-05-01T10:00:00+01:00",
-    tags=["landscape"],
-    attributes={"artist": "William Daniell"},
-)
+EVERYTHING = whole_image()
 
 
 def refusal(data: dict[str, Any] | bytes) -> InvalidEventError:

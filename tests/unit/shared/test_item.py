@@ -1,6 +1,5 @@
 """The item's typed form, to the letter, and back."""
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from shared.item import (
     item_from,
 )
 from tests.builders import change, image
+from tests.images import images
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -86,26 +86,7 @@ def test_the_named_attributes_are_all_that_an_item_has() -> None:
     assert set(item_from(change(event_type="image.deleted"))) == {KEY, *TOMBSTONE_ATTRIBUTES}
 
 
-# RFC 3339 knows offsets of whole minutes only, an event 18 hours at most.
-ZONES = st.integers(-18 * 60, 18 * 60).map(
-    lambda minutes: dt.timezone(dt.timedelta(minutes=minutes))
-)
-TEXTS = st.text(max_size=20)
-IMAGES = st.fixed_dictionaries(
-    {"name": st.text(min_size=1, max_size=20)},
-    optional={
-        "description": TEXTS,
-        "width": st.integers(0, MAX_VERSION),
-        "taken_at": st.datetimes(timezones=ZONES).map(lambda time: time.isoformat()),
-        "tags": st.lists(TEXTS, max_size=5),
-        "attributes": st.dictionaries(
-            st.from_regex(r"[A-Za-z][A-Za-z0-9_-]*", fullmatch=True), TEXTS
-        ),
-    },
-)
-
-
-@given(version=st.integers(1, MAX_VERSION), fields=IMAGES)
+@given(version=st.integers(1, MAX_VERSION), fields=images())
 def test_an_item_gives_back_the_image_that_made_it(version: int, fields: dict[str, object]) -> None:
     one = change("T1", version, image=fields)
     assert change_in(item_from(one)) == one

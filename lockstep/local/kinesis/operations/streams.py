@@ -26,7 +26,7 @@ from lockstep.stream.shards import shard_number, uniform
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 ON_DEMAND_SHARDS = 4
 MAX_SHARDS = 10_000
-MAX_TAGS = 50
+MAX_STREAM_TAGS = 50
 RETENTION_HOURS = range(24, 365 * 24 + 1)
 
 # Defaults and ceilings of the answers, from the service model's documentation.
@@ -60,8 +60,8 @@ def create_stream(endpoint: Endpoint, request: Request) -> Answer:
         raise invalid("ShardCount is required for streams in PROVISIONED mode")
     if request.get("RecordDistributionStrategy") == "AUTO":
         raise invalid("this endpoint distributes records by USER_PARTITION_KEY only")
-    if len(tags) > MAX_TAGS:
-        raise invalid(f"a stream cannot have more than {MAX_TAGS} tags")
+    if len(tags) > MAX_STREAM_TAGS:
+        raise invalid(f"a stream cannot have more than {MAX_STREAM_TAGS} tags")
     if count is not None and count > MAX_SHARDS:
         message = f"a stream cannot have more than {MAX_SHARDS} shards, {count} were asked for"
         raise KinesisError("LimitExceededException", message)
@@ -306,8 +306,8 @@ def _retention_hours(request: Request) -> int:
 
 
 def _add_tags(endpoint: Endpoint, stream: StoredStream, tags: dict[str, str]) -> None:
-    if len(endpoint.store.tags(stream) | tags) > MAX_TAGS:
-        raise invalid(f"{endpoint.describe(stream)} cannot have more than {MAX_TAGS} tags")
+    if len(endpoint.store.tags(stream) | tags) > MAX_STREAM_TAGS:
+        raise invalid(f"{endpoint.describe(stream)} cannot have more than {MAX_STREAM_TAGS} tags")
     endpoint.store.put_tags(stream, tags)
 
 
