@@ -23,8 +23,7 @@ from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import lines, read_events
 from lockstep.stack import demo
 from lockstep.stack.clients import Clients
-
-DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
+from lockstep.stack.shipped import SAMPLE_DATA, shipped
 
 
 @click.command("demo", epilog=examples("lockstep demo", "lockstep demo --json"))
@@ -33,9 +32,10 @@ DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 @click.option(
     "--data",
     type=click.File("rb"),
-    default=str(DATA),
+    default=lambda: str(shipped(SAMPLE_DATA)),
     metavar="FILE",
-    help="Another file with records like those of data/tate-2000.ndjson.",
+    show_default="2,000 records of the Tate collection",
+    help="File with records like those of data/tate-2000.ndjson.",
 )
 def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     """Run the whole system once, with real data.
@@ -75,7 +75,7 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
         show_search(found.search)
         answers.print(f"audit: {found.audit}")
     # The search is for images of our data only.
-    searched = bool(found.search.hits) or Path(data.name) != DATA
+    searched = bool(found.search.hits) or Path(data.name) != shipped(SAMPLE_DATA)
     sys.exit(0 if found.succeeded and searched else NO)
 
 

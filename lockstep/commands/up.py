@@ -23,6 +23,7 @@ from lockstep.local.services import (
 )
 from lockstep.local.up import Ended, detach, down, up
 from lockstep.stack.clients import Clients
+from lockstep.stack.shipped import TEMPLATE, shipped
 from lockstep.stack.stack import IndexFrom, Stack
 from lockstep.web.addresses import HOST, check_address
 
@@ -89,6 +90,7 @@ def up_command(
     It runs until Ctrl-C, or in the background with --detach.
     """
     check_address(host)
+    shipped(TEMPLATE)  # without it no function starts: say so before anything is started
     if detach:
         words = ["--listen", host, "--shards", str(shards), "--index-from", index_from]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]

@@ -10,11 +10,9 @@ from lockstep.local.gateway.server import application
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.template import function_named
+from lockstep.stack.shipped import TEMPLATE, shipped
 from lockstep.stack.stack import StackNotFoundError, read_local
 from lockstep.web.server import listen, serve
-
-# Of the repository that this package lies in, wherever the user stands.
-_TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 
 @click.command()
@@ -26,8 +24,8 @@ _TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 @click.option("--port", required=True, type=int, help="Port to listen on.")
 @click.option(
     "--template",
-    default=_TEMPLATE,
-    show_default="the repository's",
+    default=lambda: shipped(TEMPLATE),
+    show_default="the one that comes with Lockstep",
     type=click.Path(path_type=Path),
     help="SAM template; its folder is where the handlers' import paths start.",
 )

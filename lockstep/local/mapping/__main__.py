@@ -23,13 +23,11 @@ from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.settings import Bucket, OnFailure, Queue, Topic
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack.clients import Clients
+from lockstep.stack.shipped import TEMPLATE, shipped
 from lockstep.stack.stack import Stack, StackNotFoundError, read_local
 from lockstep.stream.checkpoints import Checkpoints, CheckpointsError
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
-
-# Of the repository that this package lies in, wherever the user stands.
-_TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
 log = logging.getLogger("lockstep.local.mapping")
 
@@ -41,8 +39,8 @@ log = logging.getLogger("lockstep.local.mapping")
 @click.option("--function", "name", required=True, help="NAME of functions.NAME.handler.handle.")
 @click.option(
     "--template",
-    default=_TEMPLATE,
-    show_default="the repository's",
+    default=lambda: shipped(TEMPLATE),
+    show_default="the one that comes with Lockstep",
     type=click.Path(path_type=Path),
     help="SAM template; its folder is where the handlers' import paths start.",
 )
