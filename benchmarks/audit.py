@@ -110,7 +110,7 @@ class Table:
     def __init__(self, pages: Pages[bytes]) -> None:
         self._pages = pages
 
-    def all(self) -> Iterator[Entry]:
+    def scan(self) -> Iterator[Entry]:
         """Every entry."""
         for page in self._pages:
             decoded = scanned(page)
@@ -118,7 +118,7 @@ class Table:
                 raise AssertionError(page)
             yield from decoded[0]
 
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         """None is ever asked for: the stores are equal."""
         raise NotImplementedError(image_ids)
 
@@ -129,7 +129,7 @@ class Index(Table):
     def __init__(self, pages: Pages[str]) -> None:
         self._texts = pages
 
-    def all(self) -> Iterator[Entry]:
+    def scan(self) -> Iterator[Entry]:
         """Every entry."""
         pages = SearchPages()
         for page in self._texts:

@@ -3,17 +3,17 @@
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import batched
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
 from lockstep.audit.compare import Difference, difference
 from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
-from lockstep.stores.readers import LOOKUP, StoreUnreadableError
+from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
 
 # Long enough for a write under way to reach the other store, in seconds.
 SECOND_LOOK_AFTER = 2.0
@@ -21,18 +21,6 @@ SECOND_LOOK_AFTER = 2.0
 WATERMARK = 30.0
 
 EXPLAINED = "explained_by_quarantine"
-
-
-class Entries(Protocol):
-    """One store's entries."""
-
-    def all(self) -> Iterable[Entry]:
-        """Every entry, in any order."""
-        ...
-
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
-        """The entries of a few images, as they are at this moment."""
-        ...
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -90,8 +78,8 @@ class OverBudgetError(Exception):
 
 
 def audit(
-    table: Entries,
-    index: Entries,
+    table: EntryReader,
+    index: EntryReader,
     *,
     quarantined_images: Callable[[], Iterable[str]],
     time: Time,
@@ -165,19 +153,19 @@ def audit(
 
 
 def _gather(
-    table: Entries,
-    index: Entries,
+    table: EntryReader,
+    index: EntryReader,
     spill: Spill,
     looks: "_Looks",
     progress: Callable[[str, int], None],
 ) -> None:
     """Both stores onto disk."""
-    stores: tuple[tuple[Literal["table", "index"], Entries], ...] = (
+    stores: tuple[tuple[Literal["table", "index"], EntryReader], ...] = (
         ("table", table),
         ("index", index),
     )
     for name, store in stores:
-        for entries in batched(store.all(), 1000, strict=False):
+        for entries in batched(store.scan(), 1000, strict=False):
             spill.add(name, entries)
             looks.counts[name] += len(entries)
             progress(name, looks.counts[name])
@@ -192,8 +180,8 @@ class _Looks:
 
     def __init__(
         self,
-        table: Entries,
-        index: Entries,
+        table: EntryReader,
+        index: EntryReader,
         *,
         quarantined_images: Callable[[], Iterable[str]],
         time: Time,
@@ -239,7 +227,7 @@ class _Looks:
     def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[Suspect]:
         """Look once; yields the images that may differ because a consumer is behind."""
         image_ids = [suspect.image_id for suspect in suspects]
-        in_table, in_index = self._table.now(image_ids), self._index.now(image_ids)
+        in_table, in_index = self._table.lookup(image_ids), self._index.lookup(image_ids)
         for suspect in suspects:
             image_id = suspect.image_id
             table, index = in_table.get(image_id), in_index.get(image_id)

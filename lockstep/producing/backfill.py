@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import batched, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
 
@@ -24,7 +24,7 @@ from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, Converter, filled, lines, read_events
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
-from lockstep.stores.readers import LOOKUP
+from lockstep.stores.readers import LOOKUP, EntryLookup
 from lockstep.stores.stamps import FIRST_STAMP, stamp_at
 from shared.event import Event
 
@@ -84,14 +84,6 @@ class Source(msgspec.Struct, frozen=True):
     open: Callable[[], io.BufferedReader]
 
 
-class Lookup(Protocol):
-    """The table, a few images at once."""
-
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
-        """The entries of these images; those that are not there are left out."""
-        ...
-
-
 def sources(name: str, s3: Callable[[], "S3Client"]) -> Iterator[Source]:
     """What a name names: a file, standard input (`-`), or `s3://BUCKET/KEY`.
 
@@ -138,7 +130,7 @@ class Backfill:
 
     def __init__(
         self,
-        table: Lookup,
+        table: EntryLookup,
         put: Callable[[Iterable[Event]], object],
         *,
         stamp: Stamp,
@@ -216,7 +208,7 @@ class Backfill:
 
     def _chosen(self, source: Source, some: Sequence["_Read"]) -> Iterator[Event]:
         """Those that are to go onto the stream."""
-        there = self._table.now(list(dict.fromkeys(one.event.image_id for one in some)))
+        there = self._table.lookup(list(dict.fromkeys(one.event.image_id for one in some)))
         for one in some:
             fate = self._fate(one.event, there.get(one.event.image_id))
             if fate == "counted":

@@ -15,7 +15,7 @@ from msgspec import Raw
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
 from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
-from lockstep.stores.contents import Stores, content_of
+from lockstep.stores.contents import ContentReader, content_of
 from lockstep.stores.stamps import FIRST_STAMP, stamp_at, too_far_ahead
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
 
@@ -41,7 +41,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 def choose(
-    what: Literal["this", "stored"], case: Case, record: bytes, stores: Stores, *, now: float
+    what: Literal["this", "stored"], case: Case, record: bytes, stores: ContentReader, *, now: float
 ) -> Settlement:
     """Settle a conflict: by what was set aside, or by what is stored.
 
@@ -135,7 +135,7 @@ def mend(
     case: Case,
     record: bytes,
     event: Raw,
-    stores: Stores,
+    stores: ContentReader,
     *,
     now: float,
     quarantine_age: dt.timedelta,

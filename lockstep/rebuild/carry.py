@@ -8,7 +8,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched, chain
-from typing import Literal, Protocol, assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -24,10 +24,9 @@ from lockstep.repair.decide import (
     WriteTable,
     decide,
 )
-from lockstep.repair.repair import Contents
 from lockstep.stores.entry import Entry
-from lockstep.stores.held import Held, Nothing, Sound, Unsound
-from lockstep.stores.readers import LOOKUP
+from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
+from lockstep.stores.readers import LOOKUP, EntryLookup, WholeLookup
 from shared.change import Change
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.sink import RequestFailedError, Sink, outcomes_of
@@ -43,14 +42,6 @@ EXAMPLES = 1_000
 Origin = Literal["table", "index"]
 
 
-class Target(Protocol):
-    """The new index, read a few images at once."""
-
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
-        """The entries of these images now; those that are not there are left out."""
-        ...
-
-
 class Carry(msgspec.Struct, frozen=True):
     """This change goes into the new index."""
 
@@ -58,10 +49,12 @@ class Carry(msgspec.Struct, frozen=True):
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """Nothing of this image does: the table has forgotten it, or outlived it."""
+    """Absent of this image does: the table has forgotten it, or outlived it."""
 
 
-def of_both(table: Held, old: Held, *, now: float, horizon: dt.timedelta) -> Carry | Leave | Tell:
+def of_both(
+    table: ImageState, old: ImageState, *, now: float, horizon: dt.timedelta
+) -> Carry | Leave | Tell:
     """What the new index is to hold of an image, by what the table and the old index hold.
 
     It is what a repair would make both stores say (`lockstep.repair.decide`). Only the guard of
@@ -71,8 +64,8 @@ def of_both(table: Held, old: Held, *, now: float, horizon: dt.timedelta) -> Car
         case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):
             return Carry(change)
         case Republish() | Forget() | Agree():
-            best = table if isinstance(table, Sound) else old
-            return Carry(best.change) if isinstance(best, Sound) else Leave()
+            best = table if isinstance(table, Intact) else old
+            return Carry(best.change) if isinstance(best, Intact) else Leave()
         case LeaveIndex():
             return Leave()
         case Tell() as tell:
@@ -90,9 +83,9 @@ class Carrier:
 
     def __init__(
         self,
-        table: Contents,
-        old: Contents,
-        new: Target,
+        table: WholeLookup,
+        old: WholeLookup,
+        new: EntryLookup,
         sink: Sink,
         *,
         time: Time,
@@ -108,16 +101,16 @@ class Carrier:
         self._time = time
         self._horizon = horizon
 
-    def all_of(self, images: Iterable[tuple[str, Held]]) -> None:
+    def all_of(self, images: Iterable[tuple[str, ImageState]]) -> None:
         """Carry images of the table, as they were read whole, but for tombstones past their time.
 
         What is newer in the new index stays.
         """
         now = self._time.now()
         self._from_table(
-            (image_id, held)
-            for image_id, held in images
-            if not (isinstance(held, Sound) and held.expired(now))
+            (image_id, stored)
+            for image_id, stored in images
+            if not (isinstance(stored, Intact) and stored.expired(now))
         )
 
     def newer_in_table(
@@ -125,7 +118,7 @@ class Carrier:
     ) -> None:
         """Carry what is newer in the table than in the new index."""
         for image_ids in self._newer(entries, on_progress):
-            self._from_table(self._table.held(image_ids).items())
+            self._from_table(self._table.lookup_whole(image_ids).items())
 
     def newer_in_old(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
@@ -133,7 +126,7 @@ class Carrier:
         """Carry what is newer in the old index than in the new one, as the table has it or not."""
         self.left = 0
         for image_ids in self._newer(entries, on_progress):
-            self._from_old(self._old.held(image_ids), self._table.held(image_ids))
+            self._from_old(self._old.lookup_whole(image_ids), self._table.lookup_whole(image_ids))
 
     def just_written(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
@@ -143,14 +136,14 @@ class Carrier:
         The table need not be asked: nothing that is so young is forgotten.
         """
         for image_ids in self._newer(entries, on_progress):
-            self._from_old(self._old.held(image_ids), {})
+            self._from_old(self._old.lookup_whole(image_ids), {})
 
-    def _from_old(self, old: Mapping[str, Held], table: Mapping[str, Held]) -> None:
+    def _from_old(self, old: Mapping[str, ImageState], table: Mapping[str, ImageState]) -> None:
         changes = []
-        for image_id, held in old.items():
+        for image_id, stored in old.items():
             match of_both(
-                table.get(image_id, Nothing()),
-                held,
+                table.get(image_id, Absent()),
+                stored,
                 now=self._time.now(),
                 horizon=self._horizon,
             ):
@@ -162,15 +155,15 @@ class Carrier:
                     self._tell(image_id, why)
         self._write("index", changes)
 
-    def _from_table(self, images: Iterable[tuple[str, Held]]) -> None:
+    def _from_table(self, images: Iterable[tuple[str, ImageState]]) -> None:
         changes = []
-        for image_id, held in images:
-            match held:
-                case Sound(change):
+        for image_id, stored in images:
+            match stored:
+                case Intact(change):
                     changes.append(change)
-                case Unsound(why):
+                case Malformed(why):
                     self._tell(image_id, f"the table's item is malformed: {why}")
-                case Nothing():
+                case Absent():
                     pass
         self._write("table", changes)
 
@@ -180,7 +173,7 @@ class Carrier:
         """The images of which the new index has nothing, or a lower version."""
         read = 0
         for some in batched(entries, COMPARED_AT_ONCE, strict=False):
-            there = self._new.now([entry.image_id for entry in some])
+            there = self._new.lookup([entry.image_id for entry in some])
             now = self._time.now()
             behind = [
                 entry.image_id for entry in some if _is_newer(entry, there.get(entry.image_id), now)

@@ -20,10 +20,10 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from lockstep.console.errors import UserError
-from lockstep.stores.held import held_in_item
-from lockstep.stores.items import Page
+from lockstep.stores.image_state import state_of_item
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
+from lockstep.stores.table import WholePage
 from shared.item import KEY
 
 if TYPE_CHECKING:
@@ -102,11 +102,11 @@ class Export:
         """The export, by its id."""
         return f"export {self._summary.export_arn.rpartition('/')[2]}"
 
-    def about(self) -> int:
+    def count(self) -> int:
         """How many items there are, exactly."""
         return self._summary.item_count
 
-    def pages(self, position: str | None) -> Iterator[Page]:
+    def pages(self, position: str | None) -> Iterator[WholePage]:
         """Pages of items; a position is `FILE:ITEM`, both counted from 0.
 
         Each file is checked against its checksum before anything of it is used.
@@ -120,12 +120,12 @@ class Export:
                     islice(self._items(file, copy), read, None), ITEMS_PER_PAGE, strict=False
                 ):
                     read += len(items)
-                    images = [(item[KEY]["S"], held_in_item(item)) for item in items]
-                    yield Page(images, f"{number}:{read}")
+                    images = [(item[KEY]["S"], state_of_item(item)) for item in items]
+                    yield WholePage(images, f"{number}:{read}")
             if read != file.item_count:
                 raise self._damaged(file, f"{read:,} items, {file.item_count:,} are listed")
             read = 0
-        yield Page((), None)
+        yield WholePage((), None)
 
     def _check(self, table: str, now: dt.datetime, horizon: dt.timedelta) -> None:
         summary = self._summary

@@ -8,7 +8,7 @@ is over, and both stores are then gone through once more from their beginning.
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -19,9 +19,9 @@ from lockstep.rebuild.indices import Indices, Note, View
 from lockstep.rebuild.ledger import Ledger
 from lockstep.rebuild.worker import Fate, Worker, fate
 from lockstep.repair.repair import Example
-from lockstep.stores.entry import FIELDS, Entry, from_document
-from lockstep.stores.held import Held
-from lockstep.stores.items import Items
+from lockstep.stores.entry import FIELDS, from_document
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader, WholePage
 from shared.sink import MisconfiguredError, Sink
 
 # The new index is switched to once a look at what is new in the old one takes no longer; or once
@@ -39,35 +39,24 @@ _ABANDON = "`lockstep rebuild --abandon --apply` removes what was begun"
 Stage = Literal["begin", "go_on", "finish", "repeat"]
 
 
-class Table(Protocol):
-    """The system of record."""
+class ImageSource(Protocol):
+    """What a new index is filled from first: the table, or an export of it."""
 
-    def all(self) -> Iterator[Entry]:
-        """Every entry."""
+    @property
+    def name(self) -> str:
+        """Which source it is: a position is valid for this source only."""
         ...
 
-    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
-        """What is held of a few images, whole."""
+    def count(self) -> int:
+        """The approximate number of items."""
         ...
 
+    def pages(self, position: str | None) -> Iterator[WholePage]:
+        """All pages from this position on; None: from the first.
 
-class Index(Protocol):
-    """One index, by its own name."""
-
-    def hits(self, fields: Sequence[str], query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """These fields of every document that a query finds."""
-        ...
-
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
-        """The entries of a few images."""
-        ...
-
-    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
-        """What is held of a few images, whole."""
-        ...
-
-    def about(self) -> int:
-        """How many documents there are."""
+        Raises:
+            StoreUnreadableError: it could not be read completely.
+        """
         ...
 
 
@@ -149,10 +138,10 @@ class Parts(msgspec.Struct, frozen=True):
     """What a rebuild works with: one stack, connected, and the clock."""
 
     indices: Indices
-    items: Items
+    items: ImageSource
     """What a new index is filled from first."""
-    table: Table
-    index: Callable[[str], Index]
+    table: TableReader
+    index: Callable[[str], IndexReader]
     """One index, by its name, to be read."""
     sink: Sink
     """Writes through the alias `Indices.building`."""
@@ -170,7 +159,7 @@ class Rebuild:
     """Rebuilds one stack's index."""
 
     def __init__(self, parts: Parts) -> None:
-        """Nothing is done yet."""
+        """Absent is done yet."""
         self._parts = parts
         self._indices = parts.indices
 
@@ -189,8 +178,8 @@ class Rebuild:
             index=index,
             replaces=replaces,
             differences=view.differences,
-            table=self._parts.items.about(),
-            documents=self._parts.index(view.live).about(),
+            table=self._parts.items.count(),
+            documents=self._parts.index(view.live).count(),
             worker=None if note is None else str(note.worker),
             worker_is=None if note is None else fate(note.worker),
         )
@@ -306,7 +295,7 @@ class _Run:
             self._ledger.keep(source=items.name, position=None, filled=False)
         if self._ledger.note.filled:
             return
-        count, total = 0, items.about()
+        count, total = 0, items.count()
         for page in items.pages(self._ledger.note.position):
             self.carrier.all_of(page.images)
             count += len(page.images)
@@ -391,9 +380,9 @@ class _Run:
     def look_behind(self) -> None:
         """Go through old index and table once more, from their beginning."""
         if self._indices.exists(self._old_name):
-            everything = map(from_document, self._old.hits(FIELDS, {}))
+            everything = map(from_document, self._old.search(FIELDS, {}))
             self.carrier.newer_in_old(everything, self._telling(f"looking at {self._old_name}"))
-        self.carrier.newer_in_table(self._parts.table.all(), self._telling("looking at the table"))
+        self.carrier.newer_in_table(self._parts.table.scan(), self._telling("looking at the table"))
         self._indices.refresh(self._new_name)
 
     def audited(self) -> Audit:
@@ -412,10 +401,10 @@ class _Run:
         reached, since = self._indices.reached(self._old_name), self._ledger.note.followed
         telling = self._telling(f"following {self._old_name}")
         if since is None:
-            self.carrier.newer_in_old(map(from_document, self._old.hits(FIELDS, {})), telling)
+            self.carrier.newer_in_old(map(from_document, self._old.search(FIELDS, {})), telling)
         else:
             query = {"query": {"range": {"_seq_no": {"gt": since}}}}
-            self.carrier.just_written(map(from_document, self._old.hits(FIELDS, query)), telling)
+            self.carrier.just_written(map(from_document, self._old.search(FIELDS, query)), telling)
         self._ledger.beat(followed=reached)
 
     def _telling(self, step: str) -> Callable[[int], None]:

@@ -1,6 +1,6 @@
 """The decision: what both stores hold of one image in, what is to be done about it out. Pure.
 
-The newer side wins, be it a removal that is over; at the same version the table does. Nothing here
+The newer side wins, be it a removal that is over; at the same version the table does. Absent here
 lowers a version, and what cannot be mended without losing something is left to a person.
 """
 
@@ -8,7 +8,9 @@ import datetime as dt
 
 import msgspec
 
-from lockstep.stores.held import Held, Nothing, Sound, Unsound
+from lockstep.audit.compare import difference
+from lockstep.stores.entry import entry_of
+from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
 from lockstep.stores.stamps import FIRST_STAMP, too_far_ahead
 from shared.change import Change, digest_of
 from shared.event import MAX_VERSION
@@ -61,7 +63,7 @@ class Forget(msgspec.Struct, frozen=True):
 
 
 class Tell(msgspec.Struct, frozen=True):
-    """Nothing can be done without losing something: a person must look."""
+    """Absent can be done without losing something: a person must look."""
 
     why: str
 
@@ -71,7 +73,7 @@ type Decision = (
 )
 
 
-def decide(table: Held, index: Held, *, now: float, horizon: dt.timedelta) -> Decision:
+def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.timedelta) -> Decision:
     """What is to be done so that both stores say the same of one image.
 
     Args:
@@ -82,19 +84,19 @@ def decide(table: Held, index: Held, *, now: float, horizon: dt.timedelta) -> De
             purged (docs/internals/invariants.md).
     """
     match table, index:
-        case Sound(), Sound() if _same(table, index, now):
+        case Intact(), Intact() if _equal(table, index, now):
             return Agree()
-        case Sound(), _ if not table.expired(now):
+        case Intact(), _ if not table.expired(now):
             return _from_table(table.change, index, now)
-        case Unsound(), _:
+        case Malformed(), _:
             return _over_item(table, index, now)
     # The table has nothing, or a tombstone past its time.
     match index:
-        case Nothing():
+        case Absent():
             return Agree()
-        case Unsound():
+        case Malformed():
             return Tell(f"not in the table, and the index's is malformed: {index.why}")
-    outlived = isinstance(table, Sound) and index.version <= table.version
+    outlived = isinstance(table, Intact) and index.version <= table.version
     if index.expired(now):
         return Agree()
     if outlived or index.change.arrived_at / 1000 + horizon.total_seconds() <= now:
@@ -102,47 +104,31 @@ def decide(table: Held, index: Held, *, now: float, horizon: dt.timedelta) -> De
     return _into_table(index.change, index.guard, now)
 
 
-def _same(table: Sound, index: Sound, now: float) -> bool:
-    """Whether both say the same; a tombstone that has ended on one side only is still the same."""
-    if table.expired(now) or index.expired(now):
-        both_deleted = digest_of(table.change) is None and digest_of(index.change) is None
-        return both_deleted and table.version == index.version
-    return index.guard == index.version and says(table.change) == says(index.change)
+def _equal(table: Intact, index: Intact, now: float) -> bool:
+    """Whether an audit finds no difference."""
+    image_id = table.change.image_id
+    return difference(entry_of(image_id, table), entry_of(image_id, index), now=now) is None
 
 
-def says(change: Change) -> tuple[object, ...]:
-    """What two stores must say alike: all but where and when the record came.
-
-    A record that comes twice is the same event: each store keeps the arrival it saw first.
-    """
-    return (
-        change.image_id,
-        change.version,
-        digest_of(change),
-        change.event_type,
-        change.occurred_at,
-    )
-
-
-def _from_table(change: Change, index: Held, now: float) -> Decision:
+def _from_table(change: Change, index: ImageState, now: float) -> Decision:
     """The table holds this change, for certain."""
     match index:
-        case Nothing():
+        case Absent():
             return WriteIndex(change)
-        case Sound() if index.version > change.version:
+        case Intact() if index.version > change.version:
             # Also of a removal past its time: the table never got it, and is to forget the image.
             edited = index.guard < index.version  # no sink of ours leaves it so
             if edited and digest_of(index.change) == digest_of(change):
                 return _into_index(change, index.guard, now)
             return _into_table(index.change, index.guard, now)
-        case Sound() if index.expired(now):
+        case Intact() if index.expired(now):
             return _into_index(change, index.guard, now, hidden=True)
-        case Unsound() if index.version is not None and index.version > change.version:
+        case Malformed() if index.version is not None and index.version > change.version:
             return Tell(
                 f"the index says version {index.version}, malformed ({index.why}), the table "
                 f"{change.version}: put the image again"
             )
-        case Sound() | Unsound():
+        case Intact() | Malformed():
             guard = MAX_VERSION if index.guard is None else index.guard
             return _into_index(change, guard, now)
 
@@ -170,10 +156,10 @@ def _into_index(change: Change, guard: int, now: float, *, hidden: bool = False)
     return Republish(at_version(change, guard + 1))
 
 
-def _over_item(table: Unsound, index: Held, now: float) -> Decision:
+def _over_item(table: Malformed, index: ImageState, now: float) -> Decision:
     """The table's item is not ours: only the index can say what it should be."""
     why = f"the table's item is malformed: {table.why}"
-    if not isinstance(index, Sound) or index.expired(now):
+    if not isinstance(index, Intact) or index.expired(now):
         return Tell(f"{why}; the index has no better one: put the image again")
     if table.guard is None:
         return Tell(f"{why}; its version is no number: delete the item, then repair")

@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from functions.write_to_es.document import FIELDS
-from lockstep.repair.repair import Contents, Example, IndexCorrections
+from lockstep.repair.repair import Example, IndexCorrections
 from lockstep.stores.corrections import Removal
-from lockstep.stores.held import Held, Nothing, Sound, Unsound, held_in_document
-from lockstep.stores.readers import LOOKUP
+from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed, state_of_document
+from lockstep.stores.readers import LOOKUP, WholeLookup
 from shared.change import digest_of
 from shared.outcome import Applied, Outcome, Stale
 
@@ -31,10 +31,12 @@ Verdict = Literal[
 ]
 
 
-class Hits(Protocol):
-    """The index, searched."""
+class IndexSearch(Protocol):
+    """The index, as it can be searched."""
 
-    def hits(self, fields: Sequence[str], query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    def search(
+        self, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
         """These fields of every document that the query finds."""
         ...
 
@@ -55,7 +57,7 @@ class Purged(msgspec.Struct, frozen=True):
     failed: int = 0
 
 
-def verdict(index: Held, table: Held, *, now: float) -> Verdict:
+def verdict(index: ImageState, table: ImageState, *, now: float) -> Verdict:
     """Whether a document of the index is a tombstone that nobody needs any more.
 
     Args:
@@ -63,11 +65,11 @@ def verdict(index: Held, table: Held, *, now: float) -> Verdict:
         table: what the table holds of the same image.
         now: in seconds since 1970.
     """
-    if not isinstance(index, Sound) or isinstance(table, Unsound):
+    if not isinstance(index, Intact) or isinstance(table, Malformed):
         return "malformed"
     if not index.expired(now):
         return "not_over"
-    if isinstance(table, Nothing) or table.expired(now):
+    if isinstance(table, Absent) or table.expired(now):
         return "purge"
     if table.version > index.version:
         return "newer_in_table"
@@ -77,8 +79,8 @@ def verdict(index: Held, table: Held, *, now: float) -> Verdict:
 
 
 def purge(
-    index: Hits,
-    table: Contents,
+    index: IndexSearch,
+    table: WholeLookup,
     corrections: IndexCorrections,
     *,
     now: float,
@@ -111,12 +113,12 @@ def purge(
     verdicts: Counter[Verdict] = Counter()
     outcomes: Counter[type[Outcome]] = Counter()
     examples: list[Example] = []
-    for hits in batched(index.hits(FIELDS, query), LOOKUP, strict=False):
-        in_table = table.held([hit["_id"] for hit in hits])
+    for hits in batched(index.search(FIELDS, query), LOOKUP, strict=False):
+        in_table = table.lookup_whole([hit["_id"] for hit in hits])
         removals = []
         for hit in hits:
             image_id = hit["_id"]
-            said = verdict(held_in_document(hit), in_table.get(image_id, Nothing()), now=now)
+            said = verdict(state_of_document(hit), in_table.get(image_id, Absent()), now=now)
             verdicts[said] += 1
             if said == "purge":
                 removals.append(Removal(image_id, hit["_version"]))

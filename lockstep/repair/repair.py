@@ -30,8 +30,8 @@ from lockstep.repair.decide import (
     decide,
 )
 from lockstep.stores.corrections import Removal
-from lockstep.stores.held import Held, Nothing
-from lockstep.stores.readers import LOOKUP
+from lockstep.stores.image_state import Absent
+from lockstep.stores.readers import LOOKUP, WholeLookup
 from shared.change import Change
 from shared.outcome import Applied, Duplicate, Outcome, Refused
 from shared.sink import Sink, outcomes_of
@@ -52,14 +52,6 @@ Action = Literal[
     "forget",
     "tell",
 ]
-
-
-class Contents(Protocol):
-    """One store, read whole, a few images at once."""
-
-    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
-        """What is held of these images at this moment; those that are not there are left out."""
-        ...
 
 
 class IndexCorrections(Protocol):
@@ -133,8 +125,8 @@ class Repair:
 
     def __init__(
         self,
-        table: Contents,
-        index: Contents,
+        table: WholeLookup,
+        index: WholeLookup,
         *,
         table_sink: Sink,
         index_sink: Sink,
@@ -227,13 +219,13 @@ class Repair:
         """Each image, and what is to be done about it as things stand."""
         for some in batched(differing, LOOKUP, strict=False):
             image_ids = [one.image_id for one in some]
-            table, index = self._table.held(image_ids), self._index.held(image_ids)
+            table, index = self._table.lookup_whole(image_ids), self._index.lookup_whole(image_ids)
             for one in some:
                 yield (
                     one,
                     decide(
-                        table.get(one.image_id, Nothing()),
-                        index.get(one.image_id, Nothing()),
+                        table.get(one.image_id, Absent()),
+                        index.get(one.image_id, Absent()),
                         now=self._time.now(),
                         horizon=self._horizon,
                     ),

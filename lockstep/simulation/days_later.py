@@ -26,7 +26,7 @@ from lockstep.simulation.meaning import QUARANTINE_AGE
 from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
-from lockstep.stores.contents import Stores, index_lookup, table_lookup
+from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.objects import BucketObjects
 from shared.quarantine import PREFIX
 from shared.sink import SinkError
@@ -60,11 +60,11 @@ class DaysLater:
         return BucketObjects(cast("S3Client", bucket), BUCKET)
 
     @cached_property
-    def _stores(self) -> Stores:
+    def _stores(self) -> ContentReader:
         table, index = DynamoDB(TABLE), OpenSearch(INDEX)
         table.items = self._system.table.items
         index.documents = self._system.index.documents
-        return Stores(
+        return ContentReader(
             table_lookup(cast("DynamoDBClient", table), TABLE, self._now),
             index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._now),
         )

@@ -1,4 +1,4 @@
-"""What the stores hold of one image, whole: to show beside a conflict, and to choose from."""
+"""What each store holds of one image, to show beside a conflict and to choose from."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,13 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
 from functions.write_to_es.connect import in_sink_words
-from functions.write_to_es.document import Head, image_in
+from functions.write_to_es.document import MalformedDocumentError
+from functions.write_to_es.document import change_in as change_in_document
 from lockstep.console.errors import UserError
-from shared.change import Put, Remove
+from shared.change import Put, Remove, Stored
 from shared.event import Event, Image, Time, digest
-from shared.item import KEY, MalformedItemError, change_in
+from shared.item import KEY, MalformedItemError
+from shared.item import change_in as change_in_item
 from shared.sink import RequestFailedError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Content(msgspec.Struct, frozen=True):
-    """An image at one version; `image` is None when it is deleted."""
+    """An image at one version; `image` is None if it is deleted."""
 
     version: int
     occurred_at: str
@@ -29,15 +31,15 @@ class Content(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str | None:
-        """The image's digest; a removal has none."""
+        """The digest of the image; None if it is deleted."""
         return None if self.image is None else digest(self.image)
 
     def same_as(self, other: "Content") -> bool:
-        """Whether both say the same, at whatever versions."""
+        """Whether both have the same content, whatever their versions."""
         return self.digest == other.digest
 
     def fields(self) -> dict[str, Any]:
-        """Field by field, as a person compares them."""
+        """The fields by name, for a person to compare."""
         plain: dict[str, Any] = {} if self.image is None else msgspec.to_builtins(self.image)
         attributes = plain.pop("attributes", {})
         return {
@@ -49,10 +51,10 @@ class Content(msgspec.Struct, frozen=True):
         }
 
     def event(self, image_id: str, version: int) -> Event:
-        """An event that says this of the image, at that version.
+        """The event that makes this the content of the image, at that version.
 
         Raises:
-            MalformedContentError: it occurred at no time, so that no event can say it.
+            MalformedContentError: `occurred_at` is not a time, so there is no such event.
         """
         try:
             occurred_at = msgspec.convert(self.occurred_at, Time)
@@ -69,34 +71,34 @@ class Content(msgspec.Struct, frozen=True):
 
 
 def content_of(event: Event) -> Content:
-    """What an event says."""
+    """The content in an event."""
     occurred_at: str = msgspec.to_builtins(event.occurred_at)
     return Content(event.version, occurred_at, None if event.image is UNSET else event.image)
 
 
 class MalformedContentError(UserError):
-    """A store holds what no sink of ours wrote; says where and what."""
+    """A store holds something that no sink of ours wrote; the message says where and what."""
 
 
-type Lookup = Callable[[str], Content | None]
-"""What a store holds of an image, at this moment; a tombstone past its time counts as absence."""
+type ContentLookup = Callable[[str], Content | None]
+"""What a store holds of an image now; None if it holds nothing or an expired tombstone."""
 
 
-class Stores(msgspec.Struct, frozen=True):
-    """Both stores, to look single images up in."""
+class ContentReader(msgspec.Struct, frozen=True):
+    """Looks up single images in both stores."""
 
-    table: Lookup
-    index: Lookup
+    table: ContentLookup
+    index: ContentLookup
 
     def contents(self, image_id: str) -> Mapping[str, Content | None]:
         """What each store holds of the image."""
         return {"table": self.table(image_id), "index": self.index(image_id)}
 
 
-def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float]) -> Lookup:
-    """Looks images up in the table, consistently; `now` is in seconds since 1970.
+def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float]) -> ContentLookup:
+    """Looks up images in the table, consistently; `now` is in seconds since 1970.
 
-    A lookup raises RequestFailedError for an answer that does not say what is there.
+    A lookup raises RequestFailedError if the answer is incomplete, and MalformedContentError.
     """
 
     def look(image_id: str) -> Content | None:
@@ -104,31 +106,19 @@ def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float])
         answer = client.batch_get_item(
             RequestItems={table: {"Keys": [{KEY: {"S": image_id}}], "ConsistentRead": True}}
         )
+        where = f"table {table}, image {image_id}"
         if table not in answer.get("Responses", {}):
-            raise RequestFailedError(f"table {table}, image {image_id}: not read, try again")
+            raise RequestFailedError(f"{where}: not read, try again")
         items = answer["Responses"][table]
-        if not items:
-            return None
-        try:
-            change = change_in(items[0])
-        except MalformedItemError as error:
-            message = f"table {table}, image {image_id}: {error}: `lockstep audit` has more"
-            raise MalformedContentError(message) from error
-        match change:
-            case Put():
-                return Content(change.version, change.occurred_at, change.image)
-            case Remove() if change.expires_at <= now():
-                return None
-            case Remove():
-                return Content(change.version, change.occurred_at, None)
+        return _content(where, change_in_item, items[0], now()) if items else None
 
     return look
 
 
-def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lookup:
-    """Looks images up in the index, also those written since the last refresh.
+def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> ContentLookup:
+    """Looks up images in the index, also those written since the last refresh.
 
-    A lookup raises RequestFailedError for an answer that does not say what is there.
+    A lookup raises RequestFailedError if the answer is incomplete, and MalformedContentError.
     """
 
     def look(image_id: str) -> Content | None:
@@ -137,21 +127,30 @@ def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Lo
                 answer = client.mget(index=alias, body={"ids": [image_id]})
         except NotFoundError:
             return None
-        # opensearch-py hands over an answer that was cut off as text.
+        where = f"index {alias}, image {image_id}"
+        # opensearch-py returns an answer that was cut off as text.
         if not isinstance(answer, dict):
-            raise RequestFailedError(f"index {alias}, image {image_id}: not read, try again")
+            raise RequestFailedError(f"{where}: not read, try again")
         (found,) = answer["docs"]
         if not found.get("found"):
             return None
-        try:
-            head = msgspec.convert(found["_source"], Head)
-            if not head.deleted:
-                return Content(head.version, head.occurred_at, image_in(found["_source"]))
-        except (msgspec.ValidationError, KeyError) as error:
-            message = f"index {alias}, image {image_id}: {error}: `lockstep audit` has more"
-            raise MalformedContentError(message) from error
-        if head.expires_at is not UNSET and head.expires_at <= now():
-            return None
-        return Content(head.version, head.occurred_at, None)
+        return _content(where, change_in_document, found.get("_source", {}), now())
 
     return look
+
+
+def _content[T](
+    where: str, change_in: Callable[[T], Stored], stored: T, now: float
+) -> Content | None:
+    try:
+        change = change_in(stored)
+    except (MalformedItemError, MalformedDocumentError) as error:
+        message = f"{where}: {error}: `lockstep audit` has more"
+        raise MalformedContentError(message) from error
+    match change:
+        case Put():
+            return Content(change.version, change.occurred_at, change.image)
+        case Remove() if change.expires_at <= now:
+            return None
+        case Remove():
+            return Content(change.version, change.occurred_at, None)

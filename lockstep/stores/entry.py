@@ -1,4 +1,4 @@
-"""The entry: what one store says of one image, in the few words that both stores can say."""
+"""The entry: the few fields of an image that both stores have and that an audit compares."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,22 +7,22 @@ from typing import Annotated, Any
 import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
-from lockstep.stores.held import Sound, Unsound, held_in_document, held_in_item
+from lockstep.stores.image_state import Intact, Malformed, state_of_document, state_of_item
 from shared.change import digest_of, expiry_of
 from shared.event import MAX_VERSION
 
-# What a reader must ask each store for, unless it reads all.
+# What a reader requests of each store, unless it reads whole entries.
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One image in one store.
 
-    `expires_at` is a tombstone's end, in seconds since 1970, `arrived_at` when the record came, in
-    milliseconds. `guard` is the version that the store's own guard compares: the same in the
-    table, `_version` in the index. `rest` is what else both stores must say alike, where whole
-    entries are read. `malformed` says what is wrong with an entry that our sinks never wrote; then
-    the rest may be missing.
+    `expires_at` is the end of a tombstone, in seconds since 1970, and `arrived_at` the arrival of
+    the record, in milliseconds. `guard` is the version that the store's version check compares:
+    the same in the table, `_version` in the index. `rest` holds the other fields that must be equal
+    in both stores, if whole entries are read. `malformed` says what is wrong with an entry that no
+    sink of ours wrote; other fields may then be missing.
     """
 
     image_id: str
@@ -36,17 +36,17 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     malformed: str | None = None
 
     def expired(self, now: float) -> bool:
-        """Whether this is a tombstone past its time: one that counts as absence."""
+        """Whether this is an expired tombstone: it counts as absent."""
         return self.deleted and self.expires_at is not None and self.expires_at <= now
 
 
-# Beyond this no version is ours, nor does it fit the audit's own records.
+# Larger numbers are no versions of ours, and do not fit the audit's own files.
 Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
 Moment = Annotated[int, msgspec.Meta(ge=-MAX_VERSION, le=MAX_VERSION)]
 
 
 class _Fields(msgspec.Struct, frozen=True):
-    """What our sinks write: anything else is malformed."""
+    """The types that our sinks write: anything else is malformed."""
 
     image_id: str
     version: Number
@@ -60,20 +60,20 @@ _deserializer = TypeDeserializer()
 
 
 def from_item(item: Mapping[str, Any]) -> Entry:
-    """The entry in an item of the table, as DynamoDB's low-level API spells it."""
+    """The entry in an item of the table, in DynamoDB's low-level form."""
     fields = {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
     return _entry(fields["image_id"], fields, guard=None)
 
 
 def _plain(value: Any) -> Any:
-    """A number as the integer it is; whatever is no integer stays what it is, and malformed."""
+    """An integral number as an integer; any other value unchanged, which is then malformed."""
     if isinstance(value, Decimal) and value == value.to_integral_value():
         return int(value)
     return value
 
 
 def from_document(hit: Mapping[str, Any]) -> Entry:
-    """The entry in a document of the index, as a search hit or an `_mget` answer spells it."""
+    """The entry in a search hit or in a document of an `_mget` answer."""
     return _entry(hit["_id"], hit.get("_source", {}), guard=hit["_version"])
 
 
@@ -95,7 +95,7 @@ def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry
     )
 
 
-def checked(  # noqa: PLR0917 - the entry's own fields, in their order: called for each of millions
+def checked(  # noqa: PLR0917 - the entry's fields in their order: called for each of millions
     image_id: str,
     version: int,
     deleted: bool,  # noqa: FBT001 - the same
@@ -104,27 +104,28 @@ def checked(  # noqa: PLR0917 - the entry's own fields, in their order: called f
     guard: int,
     arrived_at: int,
 ) -> Entry:
-    """An entry of these fields, each of which is as it may be, if together they are, too."""
+    """An entry of these fields, whose types are right; malformed if they contradict each other."""
     if deleted is not (digest is None):
-        return Entry(image_id, malformed="a digest goes with an image, none with a tombstone")
+        return Entry(image_id, malformed="an image needs a digest, a tombstone must have none")
     return Entry(image_id, version, deleted, digest, expires_at, guard, arrived_at)
 
 
 def from_whole_item(item: Mapping[str, Any]) -> Entry:
-    """The entry in an item that was read with all its values, which must be what it says."""
-    return _from_held(item["image_id"]["S"], held_in_item(item))
+    """The entry in an item that was read whole; malformed if its content contradicts its digest."""
+    return entry_of(item["image_id"]["S"], state_of_item(item))
 
 
 def from_whole_document(hit: Mapping[str, Any]) -> Entry:
-    """The entry in a document that was read with all its values, which must be what it says."""
-    return _from_held(hit["_id"], held_in_document(hit))
+    """The entry in a document that was read whole; see `from_whole_item`."""
+    return entry_of(hit["_id"], state_of_document(hit))
 
 
-def _from_held(image_id: str, held: Sound | Unsound) -> Entry:
-    match held:
-        case Unsound(why):
+def entry_of(image_id: str, stored: Intact | Malformed) -> Entry:
+    """The entry of what a store holds of an image."""
+    match stored:
+        case Malformed(why):
             return Entry(image_id, malformed=why)
-        case Sound(change, guard):
+        case Intact(change, guard):
             return Entry(
                 image_id=image_id,
                 version=change.version,
@@ -133,5 +134,7 @@ def _from_held(image_id: str, held: Sound | Unsound) -> Entry:
                 expires_at=expiry_of(change),
                 guard=guard,
                 arrived_at=change.arrived_at,
+                # Not where in the stream the record was: a record that arrives twice is the same
+                # event, and each store keeps the arrival that it saw first.
                 rest=f"{change.event_type} {change.occurred_at}",
             )

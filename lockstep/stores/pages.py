@@ -1,7 +1,8 @@
-"""The pages: what a store answers to the version pass, from its bytes straight to entries.
+"""Decodes pages of a scan of versions and digests straight from bytes to entries.
 
-The clients' own way, a dictionary for each value, costs more than all the rest of an audit. Here
-both say what they expect; a page with anything else in it is left to them, and to `entry`.
+Decoding with the clients, a dictionary for each value, costs more than all the rest of an audit.
+Here the expected types are declared. A page with anything else in it is left to the clients and to
+`lockstep.stores.entry`.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -14,31 +15,31 @@ from opensearchpy.serializer import JSONSerializer
 from lockstep.stores.entry import Entry, Moment, Number, checked
 
 
-class _Text(msgspec.Struct, gc=False):
+class _StringValue(msgspec.Struct, gc=False):
     S: str
 
 
-class _Whole(msgspec.Struct, gc=False):
+class _NumberValue(msgspec.Struct, gc=False):
     N: Number
 
 
-class _Moment(msgspec.Struct, gc=False):
+class _TimeValue(msgspec.Struct, gc=False):
     N: Moment
 
 
-class _Truth(msgspec.Struct, gc=False):
+class _BooleanValue(msgspec.Struct, gc=False):
     BOOL: bool
 
 
 class _Item(msgspec.Struct, gc=False):
-    """An item of ours, as DynamoDB spells it."""
+    """An item that our sink wrote, in DynamoDB's low-level form."""
 
-    image_id: _Text
-    version: _Whole
-    deleted: _Truth
-    arrived_at: _Moment
-    digest: _Text | None = None
-    expires_at: _Whole | None = None
+    image_id: _StringValue
+    version: _NumberValue
+    deleted: _BooleanValue
+    arrived_at: _TimeValue
+    digest: _StringValue | None = None
+    expires_at: _NumberValue | None = None
 
 
 class _ScanPage(msgspec.Struct, rename="pascal"):
@@ -52,8 +53,8 @@ class _RestOfScanPage(msgspec.Struct, rename="pascal"):
     consumed_capacity: Raw | UnsetType
 
 
-class _Source(msgspec.Struct, gc=False):
-    """A document of ours, as the version pass asks for it."""
+class _HitSource(msgspec.Struct, gc=False):
+    """The requested fields of a document that our sink wrote."""
 
     image_id: str
     version: Number
@@ -63,12 +64,12 @@ class _Source(msgspec.Struct, gc=False):
     expires_at: Number | None = None
 
 
-class Hit(msgspec.Struct, gc=False):
-    """A document found, and the version that OpenSearch guards it by."""
+class SearchHit(msgspec.Struct, gc=False):
+    """A found document; `guard` is the version that OpenSearch's version check compares."""
 
     image_id: str = msgspec.field(name="_id")
     guard: int = msgspec.field(name="_version")
-    source: _Source = msgspec.field(name="_source")
+    source: _HitSource = msgspec.field(name="_source")
     sort: tuple[Any, ...]
 
 
@@ -77,7 +78,7 @@ class _Total(msgspec.Struct):
 
 
 class _Hits(msgspec.Struct):
-    hits: list[Hit]
+    hits: list[SearchHit]
     total: _Total | None = None
 
 
@@ -86,19 +87,19 @@ class _Shards(msgspec.Struct):
 
 
 class SearchPage(msgspec.Struct):
-    """An answer to a search of the version pass."""
+    """An answer to a search for versions and digests."""
 
     timed_out: bool
     shards: _Shards = msgspec.field(name="_shards")
     hits: _Hits
 
     def entries(self) -> list[Entry]:
-        """What it found."""
+        """The entries of the documents found."""
         return [_of_hit(hit, hit.source) for hit in self.hits.hits]
 
 
 class SearchPages(JSONSerializer):
-    """OpenSearch's answers, for a client of the version pass: its pages as `SearchPage`."""
+    """Decodes OpenSearch's answers for a client that scans versions: pages become `SearchPage`."""
 
     def loads(self, s: str) -> Any:
         """See `JSONSerializer.loads`."""
@@ -108,8 +109,8 @@ class SearchPages(JSONSerializer):
             return super().loads(s)
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where in a search a page stands: how many hits it has, which is the last, of how many."""
+class PageSummary(msgspec.Struct, frozen=True):
+    """What a reader must know of a page to continue: its hits, the last one, and the total."""
 
     complete: bool
     hits: int
@@ -117,18 +118,18 @@ class Place(msgspec.Struct, frozen=True):
     total: int | None
 
 
-def place_of(answer: SearchPage | Mapping[str, Any]) -> Place:
-    """The place of a page, whoever decoded it."""
+def summary_of(answer: SearchPage | Mapping[str, Any]) -> PageSummary:
+    """The summary of a page, whoever decoded it."""
     if isinstance(answer, SearchPage):
         hits, found = answer.hits.hits, answer.hits.total
-        return Place(
+        return PageSummary(
             not answer.timed_out and not answer.shards.failed,
             len(hits),
             hits[-1].sort if hits else None,
             None if found is None else found.value,
         )
     there = answer["hits"]["hits"]
-    return Place(
+    return PageSummary(
         not answer["timed_out"] and not answer["_shards"]["failed"],
         len(there),
         there[-1]["sort"] if there else None,
@@ -141,14 +142,14 @@ def decode_scan(
     customized_response_dict: MutableMapping[str, Any],
     **_: object,
 ) -> None:
-    """For botocore's `before-parse.dynamodb.Scan`: the items become `Entries`, already decoded."""
+    """Hook for botocore's `before-parse.dynamodb.Scan`: adds the items, decoded, as `Entries`."""
     decoded = scanned(response_dict["body"])
     if decoded is not None:
         customized_response_dict["Entries"], response_dict["body"] = decoded
 
 
 def scanned(body: bytes) -> tuple[list[Entry], bytes] | None:
-    """The entries in a page of a scan, and what else it says; None: not all of them are ours."""
+    """The entries of a page of a scan, and the rest of it; None if an item has other types."""
     try:
         page = _scan_pages.decode(body)
     except msgspec.MsgspecError:
@@ -170,7 +171,7 @@ def _of_item(item: _Item) -> Entry:
     )
 
 
-def _of_hit(hit: Hit, source: _Source) -> Entry:
+def _of_hit(hit: SearchHit, source: _HitSource) -> Entry:
     if source.image_id != hit.image_id:
         return Entry(hit.image_id, malformed=f"image_id is {source.image_id!r}")
     return checked(
@@ -184,6 +185,6 @@ def _of_hit(hit: Hit, source: _Source) -> Entry:
     )
 
 
-# DynamoDB writes numbers as texts, hence not strictly.
+# Not strict, because DynamoDB writes numbers as strings.
 _scan_pages = msgspec.json.Decoder(_ScanPage, strict=False)
 _search_pages = msgspec.json.Decoder(SearchPage)

@@ -19,7 +19,8 @@ from lockstep.local.services import python_service
 from lockstep.quarantine import images
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.web.addresses import HOST
 from tests.flow.scenario import Consumer, Happening, Name, Troubled, run
@@ -81,12 +82,12 @@ class World:
         )
 
     @property
-    def table(self) -> TableEntries:
-        return TableEntries(self.clients.dynamodb, self.stack.table)
+    def table(self) -> TableReader:
+        return TableReader(self.clients.dynamodb, self.stack.table)
 
     @property
-    def index(self) -> IndexEntries:
-        return IndexEntries(self.clients.opensearch, self.stack.index)
+    def index(self) -> IndexReader:
+        return IndexReader(self.clients.opensearch, self.stack.index)
 
     def _consumer(self, name: Name, sink: Troubled) -> Consumer:
         arn = stream_arn(self.stack.stream, LOCAL_REGION)

@@ -16,8 +16,9 @@ from lockstep.producing.producer import GaveUpError, Producer, Stamp
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, StackNotFoundError, read_local
 from lockstep.stores.entry import Entry
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
 from lockstep.stores.stamps import time_of
+from lockstep.stores.table import TableReader
 from shared.event import Event, EventType, Image, digest
 from tests.flow.background import Background
 from tests.flow.shell import Shell
@@ -54,12 +55,12 @@ class Held(msgspec.Struct, frozen=True):
 
 def in_table(stack: Stack, prefix: str) -> Mapping[str, Held]:
     """What the table holds of the images whose ids start so."""
-    return _held(TableEntries(Clients(stack).dynamodb, stack.table).all(), prefix)
+    return _held(TableReader(Clients(stack).dynamodb, stack.table).scan(), prefix)
 
 
 def in_index(stack: Stack, prefix: str) -> Mapping[str, Held]:
     """What the index holds of them."""
-    return _held(IndexEntries(Clients(stack).opensearch, stack.index).all(), prefix)
+    return _held(IndexReader(Clients(stack).opensearch, stack.index).scan(), prefix)
 
 
 def _held(entries: Iterator[Entry], prefix: str) -> Mapping[str, Held]:

@@ -50,7 +50,7 @@ def test_however_the_mixed_batch_is_delivered_both_stores_end_the_same(
         for consumer in world.consumers.values():
             assert consumer.deliver(batch).checkpoint is None
     for store in (world.table, world.index):
-        found = {entry.image_id: (entry.version, entry.deleted) for entry in store.all()}
+        found = {entry.image_id: (entry.version, entry.deleted) for entry in store.scan()}
         assert found == last_of_each(MIXED)
     assert world.audit().result == "equal"
     assert list(keys(world.clients.s3, world.stack.bucket)) == []

@@ -107,7 +107,7 @@ def test_both_stores_end_equal_to_the_fold_of_the_events(
     world.run(*scenario)
     put = [event for step in scenario if isinstance(step, Put) for event in step.events]
     for store in (world.table, world.index):
-        assert said(list(store.all())) == folded(put)
+        assert said(list(store.scan())) == folded(put)
     assert world.audit().result == "equal"
     assert list(keys(world.clients.s3, world.stack.bucket)) == []
 
@@ -115,8 +115,8 @@ def test_both_stores_end_equal_to_the_fold_of_the_events(
 def test_one_stores_outage_never_holds_up_the_other(world: World) -> None:
     Producer(world.clients.kinesis, world.stack.stream).put(decoded(one) for one in EVENTS)
     world.consumers[TABLE].drain(now=time.time())
-    assert said(list(world.table.all())) == folded(EVENTS)
-    assert list(world.index.all()) == []
+    assert said(list(world.table.scan())) == folded(EVENTS)
+    assert list(world.index.scan()) == []
 
 
 def test_conflicting_contents_are_set_aside_by_both_and_the_stores_stay_equal(

@@ -12,7 +12,8 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.sam import env_vars
 from lockstep.stack.stack import CONSUMERS, Stack
 from lockstep.stores.entry import Entry
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from shared.event import InvalidEventError, digest
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in, from_lambda
@@ -114,13 +115,13 @@ def _said_of_the_table() -> Iterator[Mapping[str, Any]]:
 
 
 def in_table(stack: Stack) -> Contents:
-    return _contents(TableEntries(Clients(stack).dynamodb, stack.table).all())
+    return _contents(TableReader(Clients(stack).dynamodb, stack.table).scan())
 
 
 def in_index(stack: Stack) -> Contents:
     client = Clients(stack).opensearch
     client.indices.refresh(index=stack.index)
-    return _contents(IndexEntries(client, stack.index).all())
+    return _contents(IndexReader(client, stack.index).scan())
 
 
 def in_quarantine(stack: Stack) -> SetAside:

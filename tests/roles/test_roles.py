@@ -11,7 +11,7 @@ from functions.write_to_es.index import ensure_index
 from functions.write_to_es.roles import RoleName, ensure_roles
 from functions.write_to_es.sink import ImageIndex
 from lockstep.stores.corrections import Corrections, Removal
-from lockstep.stores.readers import IndexEntries
+from lockstep.stores.index import IndexReader
 from shared.change import Change
 from shared.outcome import Applied, Duplicate
 from shared.sink import MisconfiguredError
@@ -132,7 +132,7 @@ def test_a_reader_changes_nothing(
 
 
 def test_an_operator_reads_all_that_there_is(secured: ClientOf) -> None:
-    entries = list(IndexEntries(secured("operator"), ALIAS).all())
+    entries = list(IndexReader(secured("operator"), ALIAS).scan())
     assert {one.image_id for one in entries} == {"there", "gone"}
 
 

@@ -10,7 +10,7 @@ from functions.write_to_dynamodb.sink import ImageTable
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.partiql import SyntaxInStatementError, parse
 from lockstep.stores.entry import Entry
-from lockstep.stores.readers import TableEntries
+from lockstep.stores.table import TableReader
 from shared.item import change_in
 from tests.builders import change
 from tests.contract.sinks import test_dynamodb_sink
@@ -87,10 +87,10 @@ class TestDelivery(test_dynamodb_sink.TestDelivery):
 def test_the_audit_reads_the_fake_as_it_reads_the_table(table: FakeTableStore) -> None:
     one, gone = change("T1", 1), change("T2", 2, DELETED)
     write(table.sink, one, gone)
-    entries = TableEntries(cast("DynamoDBClient", table.client), table.name)
+    entries = TableReader(cast("DynamoDBClient", table.client), table.name)
     expected = {"T1": as_entry(one), "T2": as_entry(gone)}
-    assert {entry.image_id: entry for entry in entries.all()} == expected
-    assert entries.now(["T1", "T2", "T3"]) == expected
+    assert {entry.image_id: entry for entry in entries.scan()} == expected
+    assert entries.lookup(["T1", "T2", "T3"]) == expected
 
 
 def as_entry(one: Any) -> Entry:

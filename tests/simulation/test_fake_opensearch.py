@@ -9,7 +9,7 @@ import pytest
 
 from functions.write_to_es.sink import ImageIndex
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS, OpenSearch
-from lockstep.stores.readers import IndexEntries
+from lockstep.stores.index import IndexReader
 from shared.outcome import Applied, Stale
 from tests.builders import change
 from tests.contract.sinks import test_opensearch_sink
@@ -86,10 +86,10 @@ class TestDocuments(test_opensearch_sink.TestDocuments):
 def test_the_audit_reads_the_fake_as_it_reads_the_index(index: FakeIndexStore) -> None:
     one, gone = change("T1", 1), change("T2", 2, DELETED)
     write(index.sink, one, gone)
-    entries = IndexEntries(cast("opensearchpy.OpenSearch", index.client), index.alias)
+    entries = IndexReader(cast("opensearchpy.OpenSearch", index.client), index.alias)
     expected = [as_entry(one), as_entry(gone)]
-    assert list(entries.all()) == expected
-    assert list(entries.now(["T1", "T2", "T3"]).values()) == expected
+    assert list(entries.scan()) == expected
+    assert list(entries.lookup(["T1", "T2", "T3"]).values()) == expected
 
 
 @pytest.mark.parametrize("forgets", ["after a minute", "at a restart"])

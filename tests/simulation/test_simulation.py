@@ -15,7 +15,8 @@ from lockstep.simulation.history import History
 from lockstep.simulation.parts import BUCKET, INDEX, TABLE, Parts
 from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from tests.simulation.wrong_parts import WRONG
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def test_the_operators_audit_comes_to_the_same_verdict() -> None:
 def audited(history: History) -> Audit:
     bucket = cast("S3Client", history.system.bucket)
     return audit(
-        TableEntries(cast("DynamoDBClient", history.system.table), TABLE),
-        IndexEntries(cast("opensearchpy.OpenSearch", history.system.index), INDEX),
+        TableReader(cast("DynamoDBClient", history.system.table), TABLE),
+        IndexReader(cast("opensearchpy.OpenSearch", history.system.index), INDEX),
         quarantined_images=lambda: quarantine.images(bucket, BUCKET),
         time=Time(
             now=lambda: history.system.time.now,

@@ -23,7 +23,8 @@ from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.stores import NO_LIMIT, index_entries, table_entries
 from lockstep.stores.corrections import Corrections
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 
 CLOCK = Time(now=time.time, elapsed=time.monotonic, sleep=time.sleep)
 
@@ -61,7 +62,7 @@ def sample(
 ) -> Audit:
     """Compare `count` images of each store, chosen at random."""
     stores = _stores(clients, options)
-    drawn = [set(store.some(count, random.random)) for store in stores]
+    drawn = [set(store.sample(count, random.random)) for store in stores]
     differing: set[str] = set()
 
     def on_each(found: Found) -> None:
@@ -77,7 +78,7 @@ def sample(
 
 def sizes(clients: Clients) -> Mapping[str, int]:
     """The approximate number of entries of each store."""
-    return {"table": table_entries(clients).about(), "index": index_entries(clients).about()}
+    return {"table": table_entries(clients).count(), "index": index_entries(clients).count()}
 
 
 def repair(clients: Clients) -> Repair:
@@ -106,7 +107,7 @@ def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) 
     )
 
 
-def _stores(clients: Clients, options: AuditOptions) -> tuple[TableEntries, IndexEntries]:
+def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, IndexReader]:
     values, since = options.values, options.since
     return (
         table_entries(clients, values=values, since=since, rate=options.rate),
@@ -117,7 +118,7 @@ def _stores(clients: Clients, options: AuditOptions) -> tuple[TableEntries, Inde
 def _audit(
     clients: Clients,
     options: AuditOptions,
-    stores: tuple[TableEntries, IndexEntries],
+    stores: tuple[TableReader, IndexReader],
     **more: Any,
 ) -> Audit:
     return compare(

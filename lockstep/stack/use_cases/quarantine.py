@@ -15,7 +15,7 @@ from lockstep.stack.stack import CONSUMERS, INDEX_CONSUMER
 from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.stores import NO_LIMIT
-from lockstep.stores.contents import Stores, index_lookup, table_lookup
+from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import StreamUnavailableError
@@ -41,7 +41,7 @@ class Quarantine:
         stack = clients.stack
         self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
         self.objects = BucketObjects(clients.s3, stack.bucket)
-        self.stores = Stores(
+        self.stores = ContentReader(
             table_lookup(clients.dynamodb, stack.table, time.time),
             index_lookup(clients.opensearch, stack.index, time.time),
         )

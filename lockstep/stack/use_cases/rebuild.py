@@ -6,15 +6,15 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import WATERMARK
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.rebuild import Parts, Rebuild
+from lockstep.rebuild.rebuild import ImageSource, Parts, Rebuild
 from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.audit import CLOCK, AuditOptions, audit
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.stores import NO_LIMIT, pace
-from lockstep.stores.items import Items, TableItems
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 
 
 def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) -> Rebuild:
@@ -26,21 +26,19 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
         export: the S3 location of an export of the table, to fill the new index from.
     """
     stack = clients.stack
-    limit = pace(rate)
     options = AuditOptions(rate=rate)
     indices = Indices(clients.opensearch, stack.index)
     age, now = horizon(clients), dt.datetime.now(dt.UTC)
-    items: Items = (
-        TableItems(clients.dynamodb, stack.table, limit)
-        if export is None
-        else Export(clients.s3, export, stack.table, now=now, horizon=age)
+    table = TableReader(clients.dynamodb, stack.table, pace=pace(rate))
+    items: ImageSource = (
+        table if export is None else Export(clients.s3, export, stack.table, now=now, horizon=age)
     )
     return Rebuild(
         Parts(
             indices=indices,
             items=items,
-            table=TableEntries(clients.dynamodb, stack.table, pace=limit),
-            index=lambda name: IndexEntries(clients.opensearch, name),
+            table=table,
+            index=lambda name: IndexReader(clients.opensearch, name),
             sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_LIMIT),
             audit=lambda progress: audit(clients, progress, options=options),
             settled=lambda: settled_until(clients, WATERMARK),

@@ -8,8 +8,10 @@ from opensearchpy import OpenSearch
 from opensearchpy.serializer import Deserializer
 
 from lockstep.stack.clients import Clients
+from lockstep.stores.index import IndexReader
+from lockstep.stores.pace import Pace
 from lockstep.stores.pages import SearchPages, decode_scan
-from lockstep.stores.readers import IndexEntries, Pace, TableEntries
+from lockstep.stores.table import TableReader
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -24,7 +26,7 @@ def table_entries(
     values: bool = False,
     since: dt.datetime | None = None,
     rate: float | None = None,
-) -> TableEntries:
+) -> TableReader:
     """The reader of the table.
 
     Args:
@@ -33,7 +35,7 @@ def table_entries(
         since: leave out what arrived before.
         rate: read units a second, at most.
     """
-    return TableEntries(
+    return TableReader(
         clients.dynamodb,
         clients.stack.table,
         scanner=scanner(clients),
@@ -45,9 +47,9 @@ def table_entries(
 
 def index_entries(
     clients: Clients, *, values: bool = False, since: dt.datetime | None = None
-) -> IndexEntries:
+) -> IndexReader:
     """The reader of the index; arguments as for `table_entries`."""
-    return IndexEntries(
+    return IndexReader(
         clients.opensearch,
         clients.stack.index,
         searcher=searcher(clients),

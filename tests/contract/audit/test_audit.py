@@ -10,8 +10,10 @@ import pytest
 
 from lockstep.audit.audit import Time, audit
 from lockstep.stack.use_cases.stores import scanner, searcher
-from lockstep.stores import readers
-from lockstep.stores.readers import IndexEntries, Pace, TableEntries
+from lockstep.stores import index as index_reader
+from lockstep.stores.index import IndexReader
+from lockstep.stores.pace import Pace
+from lockstep.stores.table import TableReader
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
@@ -20,8 +22,8 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Pages so small that their borders fall everywhere.
-    monkeypatch.setattr(readers, "DOCUMENTS_PER_PAGE", 7)
-    monkeypatch.setattr(readers, "WHOLE_DOCUMENTS_PER_PAGE", 7)
+    monkeypatch.setattr(index_reader, "DOCUMENTS_PER_PAGE", 7)
+    monkeypatch.setattr(index_reader, "WHOLE_DOCUMENTS_PER_PAGE", 7)
     hand = Hand(stage)
     old = [a_change(f"old-{n}", stamp(9 * DAY), f"old {n}", age=9 * DAY) for n in range(60)]
     new = [a_change(f"new-{n}", stamp(DAY), f"new {n}") for n in range(60)]
@@ -38,8 +40,8 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
         pace = how.pop("pace", None)
         scans, searches = how.pop("decoders", (None, None))
         found = audit(
-            TableEntries(table, hand.table, scanner=scans, pace=pace, **how),
-            IndexEntries(index, hand.index, searcher=searches, **how),
+            TableReader(table, hand.table, scanner=scans, pace=pace, **how),
+            IndexReader(index, hand.index, searcher=searches, **how),
             quarantined_images=list,
             time=Time(time.time, time.monotonic, lambda _: None),
         )
@@ -59,14 +61,14 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
     assert 5 < max(waited) * 50 < 100
 
     chance = random.Random(1).random
-    entries = TableEntries(table, hand.table)
-    assert entries.about() == 121
-    some = entries.some(50, chance)
+    entries = TableReader(table, hand.table)
+    assert entries.count() == 121
+    some = entries.sample(50, chance)
     assert (len(some), len(set(some))) == (50, 50)
-    assert set(entries.some(1000, chance)) >= {f"new-{n}" for n in range(60)}
-    documents = IndexEntries(index, hand.index)
-    assert len(set(documents.some(50, chance))) == 50
-    assert documents.about() == 159
+    assert set(entries.sample(1000, chance)) >= {f"new-{n}" for n in range(60)}
+    documents = IndexReader(index, hand.index)
+    assert len(set(documents.sample(50, chance))) == 50
+    assert documents.count() == 159
 
 
 def test_the_command_looks_at_a_sample_and_says_how_far_to_believe_it(stage: Stage) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from functions.write_to_es.connect import connect, in_sink_words
-from lockstep.stores.readers import IndexEntries, StoreUnreadableError
+from lockstep.stores.index import IndexReader
+from lockstep.stores.readers import StoreUnreadableError
 from shared.sink import RequestFailedError
 from tests.contract.clients.server import Server
 
@@ -20,8 +21,8 @@ def test_it_is_a_failed_request(server: Server) -> None:
 
 def test_whoever_reads_the_index_could_not_read_it(server: Server) -> None:
     server.says = EMPTY
-    index = IndexEntries(connect(server.url, None, None), "images")
-    for read in (lambda: index.now(["T1"]), lambda: list(index.all()), index.about):
+    index = IndexReader(connect(server.url, None, None), "images")
+    for read in (lambda: index.lookup(["T1"]), lambda: list(index.scan()), index.count):
         with pytest.raises(StoreUnreadableError, match="an empty answer"):
             read()
 

@@ -11,7 +11,7 @@ from amazon.ion import simpleion
 from lockstep.rebuild.export import Export, ExportError, typed
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
-from lockstep.stores.held import Sound, Unsound
+from lockstep.stores.image_state import Intact, Malformed
 from lockstep.stores.readers import StoreUnreadableError
 from shared.item import item_from
 from tests.builders import change, image
@@ -58,11 +58,11 @@ def test_its_items_are_what_the_table_held(s3: Any, bucket: str, output: str) ->
     items = [item_from(one) for one in CHANGES]
     uri = put_export(s3, bucket, [items[:1], [], items[1:]], table=TABLE, output=output)
     export = opened(s3, uri)
-    assert (export.name, export.about()) == (f"export {ID}", 4)
+    assert (export.name, export.count()) == (f"export {ID}", 4)
     read = [one for page in export.pages(None) for one in page.images]
-    assert read == [(one.image_id, Sound(one, one.version)) for one in CHANGES]
+    assert read == [(one.image_id, Intact(one, one.version)) for one in CHANGES]
     summary = opened(s3, f"{uri}/manifest-summary.json")
-    assert summary.about() == 4
+    assert summary.count() == 4
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -93,7 +93,7 @@ def test_what_no_sink_of_ours_wrote_is_told_apart(s3: Any, bucket: str, output: 
     (page, _) = opened(s3, uri).pages(None)
     ((image_id, held),) = page.images
     assert image_id == "theirs"
-    assert isinstance(held, Unsound)
+    assert isinstance(held, Malformed)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ from lockstep.rebuild.rebuild import (
 from lockstep.rebuild.worker import Worker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
-from lockstep.stores.items import TableItems
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from shared.change import Change, change_from
 from shared.item import item_from
 from shared.outcome import Applied
@@ -114,9 +114,9 @@ class Place:
         indices = Indices(client, self.alias)
         return Parts(
             indices=indices,
-            items=TableItems(self.clients.dynamodb, self.alias),
-            table=TableEntries(self.clients.dynamodb, self.alias),
-            index=lambda name: IndexEntries(client, name),
+            items=TableReader(self.clients.dynamodb, self.alias),
+            table=TableReader(self.clients.dynamodb, self.alias),
+            index=lambda name: IndexReader(client, name),
             sink=ImageIndex(client, indices.building, longest_request=0),
             audit=lambda _: self.audit(clock),
             settled=settled,
@@ -135,8 +135,8 @@ class Place:
 
     def audit(self, clock: Time) -> Audit:
         return audit(
-            TableEntries(self.clients.dynamodb, self.alias, whole=True),
-            IndexEntries(self.client, self.alias, whole=True),
+            TableReader(self.clients.dynamodb, self.alias, whole=True),
+            IndexReader(self.client, self.alias, whole=True),
             quarantined_images=list,
             time=clock,
         )
@@ -154,7 +154,7 @@ class Place:
 
     def versions(self, index: str) -> dict[str, int]:
         """What is in an index, tombstones included."""
-        return {one.image_id: one.version for one in IndexEntries(self.client, index).all()}
+        return {one.image_id: one.version for one in IndexReader(self.client, index).scan()}
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
-from lockstep.stores.contents import Content, Stores, index_lookup, table_lookup
+from lockstep.stores.contents import Content, ContentReader, index_lookup, table_lookup
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import TrimHorizon
 from tests.flow.scenario import Consumer, Name, Troubled
@@ -49,7 +49,7 @@ class Stage:
                 "write_to_es", ImageIndex(self.clients.opensearch, name, longest_request=0.1)
             ),
         }
-        self.stores = Stores(
+        self.stores = ContentReader(
             table_lookup(self.clients.dynamodb, name, lambda: 0.0),
             index_lookup(self.clients.opensearch, name, lambda: 0.0),
         )

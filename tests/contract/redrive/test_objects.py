@@ -14,7 +14,7 @@ from lockstep.simulation.fakes.s3 import S3
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.objects import BucketObjects, Objects
-from tests.unit.redrive.stand import MemoryObjects
+from tests.unit.quarantine.stand import MemoryObjects
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -19,7 +19,8 @@ from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.engines.pins import EngineName
 from lockstep.stores.entry import Entry
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from shared.change import Change, digest_of
 from shared.outcome import Applied, Duplicate, Failed, Stale
 from shared.quarantine import QuarantinedRecord, QuarantineError, quarantined
@@ -155,7 +156,7 @@ def with_table(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     with before(endpoint) as proxy:
         client = _client("dynamodb", proxy.url, patience=patience)
         through, around = (ImageTable(one, name, longest_request=1.0) for one in (client, direct))
-        yield Written(proxy, through, around, TableEntries(direct, name).now)
+        yield Written(proxy, through, around, TableReader(direct, name).lookup)
         client.close()
     direct.delete_table(TableName=name)
     direct.close()
@@ -169,7 +170,7 @@ def with_index(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     with before(endpoint) as proxy:
         client = _search(proxy.url, patience=patience)
         through, around = (ImageIndex(one, alias, longest_request=1.0) for one in (client, direct))
-        yield Written(proxy, through, around, IndexEntries(direct, alias).now)
+        yield Written(proxy, through, around, IndexReader(direct, alias).lookup)
         client.close()
     direct.indices.delete(index=f"{alias}-0*")
     direct.close()

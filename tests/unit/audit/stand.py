@@ -16,8 +16,9 @@ from lockstep.repair.repair import Differing, Repair
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import Document, OpenSearch
 from lockstep.stores.corrections import Corrections
-from lockstep.stores.held import Held, Nothing
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.image_state import Absent, ImageState
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from shared.change import Change, Put, change_from
 from shared.event import digest
 from shared.item import item_from
@@ -73,11 +74,11 @@ class Stand:
         self.opensearch = OpenSearch("images", now=lambda: self.at)
         client = cast("DynamoDBClient", self.dynamodb)
         search = cast("opensearchpy.OpenSearch", self.opensearch)
-        self.table = TableEntries(client, "images")
-        self.index = IndexEntries(search, "images")
+        self.table = TableReader(client, "images")
+        self.index = IndexReader(search, "images")
         self.whole_stores = (
-            TableEntries(client, "images", whole=True),
-            IndexEntries(search, "images", whole=True),
+            TableReader(client, "images", whole=True),
+            IndexReader(search, "images", whole=True),
         )
         self.table_sink = ImageTable(client, "images", longest_request=0)
         self.index_sink = ImageIndex(search, "images", longest_request=0)
@@ -122,10 +123,10 @@ class Stand:
     def differing(self) -> list[Differing]:
         return [Differing(one.image_id, one.kind) for one in self.audited()[1]]
 
-    def held(self) -> tuple[Held, Held]:
+    def held(self) -> tuple[ImageState, ImageState]:
         return (
-            self.table.held(["T1"]).get("T1", Nothing()),
-            self.index.held(["T1"]).get("T1", Nothing()),
+            self.table.lookup_whole(["T1"]).get("T1", Absent()),
+            self.index.lookup_whole(["T1"]).get("T1", Absent()),
         )
 
     def decision(self) -> Decision:

@@ -1,6 +1,6 @@
 """The audit, on two stores in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,8 @@ from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Found, Time, audit
 from lockstep.audit.compare import difference
 from lockstep.audit.sample import at_most
 from lockstep.stores.entry import Entry, from_document, from_item
-from lockstep.stores.readers import Pace, StoreUnreadableError
+from lockstep.stores.pace import Pace
+from lockstep.stores.readers import StoreUnreadableError
 
 NOW = 1_795_248_000.0
 
@@ -40,12 +41,12 @@ class Memory:
         self.later = entries if later is None else later
         self.breaks = breaks
 
-    def all(self) -> Iterable[Entry]:
+    def scan(self) -> Iterator[Entry]:
         yield from self.entries
         if self.breaks:
             raise self.breaks
 
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         return {one.image_id: one for one in self.later if one.image_id in image_ids}
 
 
@@ -186,10 +187,10 @@ class Busy:
         self._stream = stream
         self._versions = iter(versions)
 
-    def all(self) -> Iterable[Entry]:
-        return self.now(["a"]).values()
+    def scan(self) -> Iterator[Entry]:
+        return iter(self.lookup(["a"]).values())
 
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         entry = arrived(next(self._versions), NOW + self._stream.waited)
         return dict.fromkeys(image_ids, entry)
 

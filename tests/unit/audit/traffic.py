@@ -11,8 +11,9 @@ from lockstep.producing.producer import Clock as ProducersClock
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
 from lockstep.stores.entry import Entry
-from lockstep.stores.held import Held
-from lockstep.stores.readers import IndexEntries, TableEntries
+from lockstep.stores.image_state import ImageState
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from shared.deliver import Clock, deliver
 from shared.event import Event
 from shared.quarantine import QuarantinedRecord
@@ -114,20 +115,20 @@ class Traffic:
 class Moving:
     """A store, read while the traffic goes on."""
 
-    def __init__(self, store: TableEntries | IndexEntries, traffic: Traffic) -> None:
+    def __init__(self, store: TableReader | IndexReader, traffic: Traffic) -> None:
         self._store = store
         self._traffic = traffic
 
-    def all(self) -> Iterator[Entry]:
-        for at, entry in enumerate(self._store.all()):
+    def scan(self) -> Iterator[Entry]:
+        for at, entry in enumerate(self._store.scan()):
             if at % ENTRIES_A_MOVE == 0:
                 self._traffic.move()
             yield entry
 
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         self._traffic.move()
-        return self._store.now(image_ids)
+        return self._store.lookup(image_ids)
 
-    def held(self, image_ids: Sequence[str]) -> Mapping[str, Held]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
         self._traffic.move()
-        return self._store.held(image_ids)
+        return self._store.lookup_whole(image_ids)

@@ -43,7 +43,7 @@ class Table:
         self.entries = {one.image_id: one for one in entries}
         self.asked: list[int] = []
 
-    def now(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         assert len(set(image_ids)) == len(image_ids)  # DynamoDB refuses a key twice
         self.asked.append(len(image_ids))
         return {one: self.entries[one] for one in image_ids if one in self.entries}

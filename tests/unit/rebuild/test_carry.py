@@ -7,28 +7,28 @@ import pytest
 
 from lockstep.rebuild.carry import Carry, Leave, of_both
 from lockstep.repair.decide import Tell
-from lockstep.stores.held import Held, Nothing, Sound, Unsound
+from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
 from tests.unit.audit.stand import HORIZON, NOW, OLD, YOUNG, a_change
 
 ENDED = NOW - HORIZON.total_seconds() - 1
 
 
-def sound(version: int, content: str | None = "a", *, arrived: float = YOUNG) -> Sound:
+def sound(version: int, content: str | None = "a", *, arrived: float = YOUNG) -> Intact:
     change = a_change(version, content, arrived=arrived)
-    return Sound(change, change.version)
+    return Intact(change, change.version)
 
 
-def moved(held: Sound, guard: int) -> Sound:
+def moved(held: Intact, guard: int) -> Intact:
     return msgspec.structs.replace(held, guard=guard)
 
 
-BAD = Unsound("somebody else's", 5, 5)
+BAD = Malformed("somebody else's", 5, 5)
 
 
 @pytest.mark.parametrize(
     ("table", "old", "expected"),
     [
-        (Nothing(), sound(3), sound(3)),
+        (Absent(), sound(3), sound(3)),
         (sound(2), sound(3), sound(3)),
         (sound(3), sound(2), sound(3)),
         (sound(3, "table"), sound(3, "old"), sound(3, "table")),
@@ -41,7 +41,7 @@ BAD = Unsound("somebody else's", 5, 5)
     ],
 )
 def test_the_newer_one_is_carried_and_the_tables_among_equals(
-    table: Held, old: Held, expected: Sound | None
+    table: ImageState, old: ImageState, expected: Intact | None
 ) -> None:
     found = of_both(table, old, now=NOW, horizon=HORIZON)
     if expected is None:
@@ -53,12 +53,14 @@ def test_the_newer_one_is_carried_and_the_tables_among_equals(
 @pytest.mark.parametrize(
     ("table", "old"),
     [
-        (Nothing(), sound(3, arrived=OLD)),
+        (Absent(), sound(3, arrived=OLD)),
         (sound(3, None, arrived=ENDED), sound(2)),
-        (Nothing(), Nothing()),
+        (Absent(), Absent()),
     ],
 )
-def test_what_the_table_has_forgotten_or_outlived_is_left(table: Held, old: Held) -> None:
+def test_what_the_table_has_forgotten_or_outlived_is_left(
+    table: ImageState, old: ImageState
+) -> None:
     assert of_both(table, old, now=NOW, horizon=HORIZON) == Leave()
 
 
@@ -70,4 +72,4 @@ def test_what_is_malformed_in_both_needs_a_person() -> None:
 
 def test_the_horizon_is_what_it_is_given_as() -> None:
     forever = dt.timedelta(days=36_500)
-    assert of_both(Nothing(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Leave()
+    assert of_both(Absent(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Leave()

@@ -22,7 +22,7 @@ from lockstep.stream.stream import (
     StreamUnavailableError,
 )
 from tests.builders import ARRIVED_AT, image_event, kinesis_record, record, sequence_number
-from tests.unit.redrive.stand import CONSUMERS, Stand, document
+from tests.unit.quarantine.stand import CONSUMERS, Stand, document
 
 
 class Shard:

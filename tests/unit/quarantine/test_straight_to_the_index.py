@@ -23,7 +23,7 @@ from tests.builders import (
     table_record,
 )
 from tests.memory_sink import MemorySink
-from tests.unit.redrive.stand import AGE, CONSUMERS, DAY, Stand, content, document
+from tests.unit.quarantine.stand import AGE, CONSUMERS, DAY, Stand, content, document
 
 ENVELOPES = pytest.mark.parametrize(
     "envelope", [TABLE_STREAM, TABLE_CHANGES_ON_KINESIS], ids=["table stream", "over Kinesis"]

@@ -11,7 +11,7 @@ from lockstep.quarantine.cases import Waits, Wanted
 from shared.event import MAX_EVENT_BYTES, decode, encode
 from shared.record import MAX_AHEAD_US
 from tests.builders import ARRIVED_AT, image_event, kinesis_record, largest
-from tests.unit.redrive.stand import (
+from tests.unit.quarantine.stand import (
     AGE,
     DAY,
     NOW,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lockstep.stores.entry import Entry, from_document, from_item
-from lockstep.stores.pages import SearchPage, SearchPages, decode_scan, place_of, scanned
+from lockstep.stores.pages import SearchPage, SearchPages, decode_scan, scanned, summary_of
 from tests.unit.audit.stand import OLD, STAMP, a_change, a_document, an_item
 
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
@@ -97,7 +97,7 @@ def test_a_page_with_a_document_that_is_not_ours_is_decoded_as_ever(fields: Any)
     text = a_search(a_hit("a", "x"), a_hit("b", "x", **fields))
     page = decoded(text)
     assert page == msgspec.json.decode(text)
-    assert place_of(page).hits == 2
+    assert summary_of(page).hits == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"__type": "ThrottlingException"}', b"\xff"])
@@ -124,10 +124,10 @@ def test_both_ways_tell_the_same_place(*, typed: bool, timed_out: bool, failed: 
     hit = a_hit("a", "x")
     hits = {"hits": [hit], "total": {"value": 7, "relation": "eq"}}
     text = a_search(timed_out=timed_out, _shards={"failed": failed}, hits=hits)
-    place = place_of(decoded(text) if typed else msgspec.json.decode(text))
+    place = summary_of(decoded(text) if typed else msgspec.json.decode(text))
     assert place.complete == (not timed_out and not failed)
     assert (place.hits, list(place.last), place.total) == (1, [3], 7)
-    nothing = place_of(decoded(a_search()))
+    nothing = summary_of(decoded(a_search()))
     assert (nothing.complete, nothing.hits, nothing.last, nothing.total) == (True, 0, None, None)
 
 

@@ -20,7 +20,7 @@ from lockstep.quarantine.settlement import (
 from lockstep.stores.contents import Content, MalformedContentError, content_of
 from shared.event import Image, decode
 from tests.builders import ARRIVED_AT, image, image_event, largest
-from tests.unit.redrive.stand import AGE, DAY, NOW, Crash, Stand, content
+from tests.unit.quarantine.stand import AGE, DAY, NOW, Crash, Stand, content
 
 STAMP = int(NOW * 1_000_000)
 

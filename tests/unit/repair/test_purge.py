@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lockstep.repair.purge import Purged, purge, verdict
-from lockstep.stores.held import Nothing, held_in_document, held_in_item
+from lockstep.stores.image_state import Absent, state_of_document, state_of_item
 from shared.change import Change
 from tests.unit.audit.stand import NOW, OLD, STAMP, YOUNG, Stand, a_change, a_document, an_item
 
@@ -37,17 +37,17 @@ def test_a_tombstone_goes_when_its_time_is_over_and_the_table_does_not_need_it(
 ) -> None:
     document = a_document(index)
     hit = {"_id": "T1", "_version": document.version, "_source": document.source}
-    held = Nothing() if table is None else held_in_item(an_item(table))
-    assert verdict(held_in_document(hit), held, now=NOW) == expected
+    held = Absent() if table is None else state_of_item(an_item(table))
+    assert verdict(state_of_document(hit), held, now=NOW) == expected
 
 
 def test_what_is_malformed_on_either_side_stays() -> None:
     document = a_document(gone(), name="a tombstone with a name")
-    broken = held_in_document({"_id": "T1", "_version": 5, "_source": document.source})
-    assert verdict(broken, Nothing(), now=NOW) == "malformed"
+    broken = state_of_document({"_id": "T1", "_version": 5, "_source": document.source})
+    assert verdict(broken, Absent(), now=NOW) == "malformed"
     whole = a_document(gone())
-    sound = held_in_document({"_id": "T1", "_version": whole.version, "_source": whole.source})
-    assert verdict(sound, held_in_item({"image_id": {"S": "T1"}}), now=NOW) == "malformed"
+    sound = state_of_document({"_id": "T1", "_version": whole.version, "_source": whole.source})
+    assert verdict(sound, state_of_item({"image_id": {"S": "T1"}}), now=NOW) == "malformed"
 
 
 class Meanwhile:
@@ -57,8 +57,10 @@ class Meanwhile:
         self._stand = stand
         self._back = back
 
-    def hits(self, fields: Sequence[str], query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        yield from list(self._stand.index.hits(fields, query))
+    def search(
+        self, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
+        yield from list(self._stand.index.search(fields, query))
         self._stand.index_sink.send(self._back)
 
 

@@ -10,7 +10,7 @@ from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.line import PERFECT, CutOffError, Line, Spoilt
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
-from lockstep.stores.contents import Lookup, index_lookup, table_lookup
+from lockstep.stores.contents import ContentLookup, index_lookup, table_lookup
 from shared.sink import RequestFailedError
 from tests.builders import change
 
@@ -28,7 +28,7 @@ class Scissors:
         return {}
 
 
-def in_table(line: Line) -> Lookup:
+def in_table(line: Line) -> ContentLookup:
     there = DynamoDB(TABLE)
     image_table(cast("Any", there)).send([change("T1", 7)])
     client = DynamoDB(TABLE, line=line)
@@ -36,7 +36,7 @@ def in_table(line: Line) -> Lookup:
     return table_lookup(cast("Any", client), TABLE, lambda: 0.0)
 
 
-def in_index(line: Line) -> Lookup:
+def in_index(line: Line) -> ContentLookup:
     there = OpenSearch(INDEX)
     image_index(cast("Any", there)).send([change("T1", 7)])
     client = OpenSearch(INDEX, line=line)
@@ -47,7 +47,7 @@ def in_index(line: Line) -> Lookup:
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize("lookup", [in_table, in_index])
 def test_an_answer_that_was_cut_off_is_no_absence(
-    lookup: Callable[[Line], Lookup], share: float
+    lookup: Callable[[Line], ContentLookup], share: float
 ) -> None:
     found = lookup(PERFECT)("T1")
     assert found is not None

@@ -13,7 +13,7 @@ from lockstep.quarantine.cases import Case, Found, Wanted, find
 from lockstep.quarantine.given_up import Fetched
 from lockstep.quarantine.held import read_record, said_in
 from lockstep.quarantine.redrive import Index, Redrive, RedriveReport, Time
-from lockstep.stores.contents import Content, Stores, content_of
+from lockstep.stores.contents import Content, ContentReader, content_of
 from shared.change import change_from
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode
@@ -77,7 +77,7 @@ class Stand:
         self.now = NOW
         self.slept = 0.0
         self.refusal: PutError | None = None
-        self.stores = Stores(self.table.get, self.index.get)
+        self.stores = ContentReader(self.table.get, self.index.get)
         self.redrive = Redrive(
             self.objects,
             self._put,

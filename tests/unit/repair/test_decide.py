@@ -10,7 +10,7 @@ from lockstep.audit.compare import difference
 from lockstep.repair.decide import Agree, Decision, Tell, decide
 from lockstep.repair.repair import Differing, action_of, in_words
 from lockstep.simulation.fakes.opensearch import Document
-from lockstep.stores.held import Nothing, held_in_document, held_in_item
+from lockstep.stores.image_state import Absent, state_of_document, state_of_item
 from shared.event import MAX_VERSION
 from tests.unit.audit.stand import (
     HORIZON,
@@ -182,7 +182,7 @@ def test_the_decision_and_the_audit_of_values_never_disagree() -> None:
     stand = Stand()
     for item, document in PAIRS:
         stand.hold(item, document)
-        table, index = (store.now(["T1"]).get("T1") for store in stand.whole_stores)
+        table, index = (store.lookup(["T1"]).get("T1") for store in stand.whole_stores)
         kind = difference(table, index, now=NOW)
         assert (stand.decision() == Agree()) == (kind is None), (item, document, kind)
 
@@ -213,12 +213,12 @@ def versions(stand: Stand) -> dict[str, int]:
     found = {}
     item, document = stand.dynamodb.items.get("T1"), stand.opensearch.documents.get("T1")
     if item is not None:
-        held = held_in_item(item)
+        held = state_of_item(item)
         if held.version is not None:
             found["table"] = held.version
     if document is not None and document.source is not None:
         hit = {"_id": "T1", "_version": document.version, "_source": document.source}
-        index = held_in_document(hit)
+        index = state_of_document(hit)
         if index.version is not None and index.guard == index.version:
             found["index"] = index.version
     return found
@@ -226,10 +226,10 @@ def versions(stand: Stand) -> dict[str, int]:
 
 def test_the_horizon_is_counted_from_the_arrival_in_the_index() -> None:
     for age, action in ((HORIZON.total_seconds(), "leave_index"), (0, "write_table")):
-        index = held_in_document(
+        index = state_of_document(
             {"_id": "T1", "_version": STAMP, "_source": source_arrived(NOW - age)}
         )
-        assert action_of(decide(Nothing(), index, now=NOW, horizon=HORIZON)) == action
+        assert action_of(decide(Absent(), index, now=NOW, horizon=HORIZON)) == action
 
 
 def source_arrived(at: float) -> Mapping[str, Any]:

@@ -1,0 +1,101 @@
+"""All that a store holds of an image: a change that can be written again, or why there is none.
+
+An `Entry` is enough to see whether two stores differ; a repair or a rebuild needs the whole.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from functions.write_to_es.document import MalformedDocumentError
+from functions.write_to_es.document import change_in as change_in_document
+from shared.change import Change, expiry_of, flaw_in
+from shared.item import KEY, MalformedItemError
+from shared.item import change_in as change_in_item
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """The store has nothing of the image."""
+
+
+class Intact(msgspec.Struct, frozen=True):
+    """An entry as our sinks write it.
+
+    `guard` is the version that the store's version check compares. It may differ from `version`
+    where somebody else wrote.
+    """
+
+    change: Change
+    guard: int
+
+    @property
+    def version(self) -> int:
+        """The version that the entry states."""
+        return self.change.version
+
+    def expired(self, now: float) -> bool:
+        """Whether this is an expired tombstone: it counts as absent."""
+        expiry = expiry_of(self.change)
+        return expiry is not None and expiry <= now
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """An entry that no sink of ours wrote, or whose content does not match its digest.
+
+    `version` is what the entry states; None if that is not a version. A write passes the store's
+    version check with a version above `guard`; None: with no version at all.
+    """
+
+    why: str
+    version: int | None
+    guard: int | None
+
+
+type ImageState = Absent | Intact | Malformed
+
+
+def state_of_item(item: Mapping[str, Any]) -> Intact | Malformed:
+    """What the table holds, from an item in DynamoDB's low-level form."""
+    version, guard = _version_of(item.get("version"))
+    try:
+        change = change_in_item(item)
+    except MalformedItemError as error:
+        return Malformed(str(error), version, guard)
+    return _checked(change, item[KEY]["S"], change.version)
+
+
+def state_of_document(hit: Mapping[str, Any]) -> Intact | Malformed:
+    """What the index holds, from a search hit or a document of an `_mget` answer."""
+    source, guard = hit.get("_source", {}), hit["_version"]
+    try:
+        change = change_in_document(source)
+    except MalformedDocumentError as error:
+        version = source.get("version")
+        is_one = isinstance(version, int) and not isinstance(version, bool)
+        return Malformed(str(error), version if is_one else None, guard)
+    return _checked(change, hit["_id"], guard)
+
+
+def _checked(change: Change, image_id: str, guard: int) -> Intact | Malformed:
+    why = flaw_in(change)
+    if change.image_id != image_id:
+        why = f"image_id is {change.image_id!r}"
+    return Intact(change, guard) if why is None else Malformed(why, change.version, guard)
+
+
+def _version_of(value: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
+    """Version and guard of an item: the version check compares whatever number is stored."""
+    match value:
+        case None:
+            return None, 0
+        case {"N": number}:
+            try:
+                found = Decimal(number)
+            except InvalidOperation:
+                return None, None
+            whole = int(found)
+            return (whole if whole == found else None), max(whole, 0)
+        case _:
+            return None, None

@@ -1,0 +1,178 @@
+"""The reader of the index: a scan of all documents, searches, and lookups."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import AuthorizationException, OpenSearchException
+
+from functions.write_to_es import document
+from lockstep.stores.entry import FIELDS, Entry, from_document, from_whole_document
+from lockstep.stores.image_state import ImageState, state_of_document
+from lockstep.stores.pages import SearchPage, summary_of
+from lockstep.stores.readers import StoreUnreadableError, milliseconds
+
+DOCUMENTS_PER_PAGE = 2_000
+WHOLE_DOCUMENTS_PER_PAGE = 200
+KEEP_ALIVE = "2m"
+
+
+class IndexReader:
+    """The index behind its write alias, tombstones included."""
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        alias: str,
+        *,
+        searcher: OpenSearch | None = None,
+        whole: bool = False,
+        since: dt.datetime | None = None,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            client: the client of OpenSearch.
+            alias: the write alias, or an index.
+            searcher: a client that decodes answers with `lockstep.stores.pages.SearchPages`.
+            whole: read every value of an entry, and check its content against its digest.
+            since: leave out what arrived before.
+        """
+        self._client = client
+        self._searcher = client if whole or searcher is None else searcher
+        self._alias = alias
+        self._fields: Sequence[str] = document.FIELDS if whole else FIELDS
+        self._entry = from_whole_document if whole else from_document
+        self._size = WHOLE_DOCUMENTS_PER_PAGE if whole else DOCUMENTS_PER_PAGE
+        self._since = since
+
+    def scan(self) -> Iterator[Entry]:
+        """Every document at one point in time, in no particular order.
+
+        That time is now if the caller may refresh the index, and the last refresh otherwise.
+        """
+        query: dict[str, Any] = {}
+        if self._since is not None:
+            since = {"range": {"arrived_at": {"gte": milliseconds(self._since)}}}
+            unknown = {"bool": {"must_not": {"exists": {"field": "arrived_at"}}}}
+            query = {"query": {"bool": {"should": [since, unknown]}}}
+        for page in self._pages(self._searcher, self._fields, query):
+            if isinstance(page, SearchPage):
+                yield from page.entries()
+            else:
+                yield from map(self._entry, page["hits"]["hits"])
+
+    def search(
+        self, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
+        """These fields of every document that the query finds; as of the same time as `scan`."""
+        for page in self._pages(self._client, fields, query):
+            yield from page["hits"]["hits"]
+
+    def _pages(
+        self, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        """The answers to a search at one point in time, as this client decodes them."""
+        try:
+            with suppress(AuthorizationException):
+                self._client.indices.refresh(index=self._alias)
+            pit = self._client.create_pit(index=self._alias, params={"keep_alive": KEEP_ALIVE})
+            try:
+                yield from self._pages_of(pit["pit_id"], client, fields, query)
+            finally:
+                self._client.delete_pit(body={"pit_id": [pit["pit_id"]]})
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+        """See `EntryLookup`; also sees what was written since the last refresh."""
+        return {doc["_id"]: self._entry(doc) for doc in self._documents(image_ids, self._fields)}
+
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+        """See `WholeLookup`; also sees what was written since the last refresh."""
+        documents = self._documents(image_ids, document.FIELDS)
+        return {doc["_id"]: state_of_document(doc) for doc in documents}
+
+    def count(self) -> int:
+        """The number of documents that a search would find."""
+        try:
+            count: int = self._client.count(index=self._alias)["count"]
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+        return count
+
+    def sample(self, count: int, chance: Callable[[], float]) -> Sequence[str]:
+        """`count` random image IDs, or all if there are fewer."""
+        score = {"seed": int(chance() * 2**31), "field": "_seq_no"}
+        try:
+            answer = self._client.search(
+                index=self._alias,
+                body={
+                    "size": count,
+                    "query": {"function_score": {"random_score": score}},
+                    "_source": False,
+                },
+                params={"allow_partial_search_results": "false"},
+            )
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+        return [hit["_id"] for hit in answer["hits"]["hits"]]
+
+    def _documents(
+        self, image_ids: Sequence[str], fields: Sequence[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        try:
+            answer = self._client.mget(
+                index=self._alias,
+                body={"ids": list(image_ids)},
+                params={"_source_includes": ",".join(fields)},
+            )
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+        for doc in answer["docs"]:
+            if "error" in doc:
+                message = f"index {self._alias}: {doc['_id']}: {doc['error']}"
+                raise StoreUnreadableError(message)
+            if doc["found"]:
+                yield doc
+
+    def _pages_of(
+        self, pit_id: str, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        after: dict[str, Any] = {}
+        count = 0
+        while True:
+            answer = client.search(
+                body={
+                    "size": self._size,
+                    "pit": {"id": pit_id, "keep_alive": KEEP_ALIVE},
+                    # Not by image ID: a foreign document may lack it or have another image's, and
+                    # a page that ends between two equal IDs would hide one of them.
+                    "sort": [{"_shard_doc": "asc"}],
+                    "track_total_hits": not after,
+                    "version": True,
+                    "_source": list(fields),
+                    **query,
+                    **after,
+                },
+                params={"allow_partial_search_results": "false"},
+            )
+            page = summary_of(answer)
+            if not page.complete:
+                message = f"index {self._alias}: a shard did not answer; try again"
+                raise StoreUnreadableError(message)
+            if not after:
+                total = page.total
+            yield answer
+            count += page.hits
+            if page.hits < self._size:
+                break
+            after = {"search_after": page.last}
+        if count != total:
+            message = f"index {self._alias}: {count} documents of {total} could be read; try again"
+            raise StoreUnreadableError(message)
+
+    def _unreadable(self, error: Exception) -> StoreUnreadableError:
+        return StoreUnreadableError(f"index {self._alias}: {error}")

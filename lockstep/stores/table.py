@@ -1,0 +1,193 @@
+"""The reader of the table: a scan of all items, in one go or page by page, and lookups."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from lockstep.stores.entry import FIELDS, Entry, from_item, from_whole_item
+from lockstep.stores.image_state import ImageState, state_of_item
+from lockstep.stores.pace import ITEMS_PER_PACED_PAGE, Pace
+from lockstep.stores.readers import StoreUnreadableError, milliseconds
+from shared.item import KEY, OUR_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+# botocore takes an answer that was cut off for an empty success: then a member is missing.
+_UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
+
+
+class WholePage(msgspec.Struct, frozen=True):
+    """Some images, each with all that is stored of it.
+
+    `position` is where reading continues; None: this is the last page.
+    """
+
+    images: Sequence[tuple[str, ImageState]]
+    position: str | None
+
+
+class TableReader:
+    """The system of record, read consistently."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        scanner: "DynamoDBClient | None" = None,
+        whole: bool = False,
+        since: dt.datetime | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            client: the client of DynamoDB.
+            table: the table's name.
+            scanner: a client that decodes scans with `lockstep.stores.pages.decode_scan`.
+            whole: read every value of an entry, and check its content against its digest.
+            since: leave out what arrived before. DynamoDB reads, and charges for, it all the same.
+            pace: limits the read capacity.
+        """
+        self._client = client
+        self._scanner = client if whole or scanner is None else scanner
+        self._table = table
+        self._fields: Sequence[str] = sorted(OUR_ATTRIBUTES) if whole else FIELDS
+        self._entry = from_whole_item if whole else from_item
+        self._since = since
+        self._pace = pace
+
+    @property
+    def name(self) -> str:
+        """The store, as messages and a rebuild's state name it."""
+        return f"table {self._table}"
+
+    def scan(self) -> Iterator[Entry]:
+        """Every item, in no particular order."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            **self._projection(self._fields),
+        }
+        if self._since is not None:
+            request["FilterExpression"] = (
+                "#arrived_at >= :since OR attribute_not_exists(#arrived_at)"
+            )
+            request["ExpressionAttributeValues"] = {":since": {"N": str(milliseconds(self._since))}}
+        if self._pace is not None:
+            request["PaginationConfig"] = {"PageSize": ITEMS_PER_PACED_PAGE}
+        try:
+            for page in self._scanner.get_paginator("scan").paginate(**request):
+                decoded: Any = page.get("Entries")
+                yield from map(self._entry, page["Items"]) if decoded is None else decoded
+                self._spend([page.get("ConsumedCapacity")])
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from error
+
+    def pages(self, position: str | None) -> Iterator[WholePage]:
+        """All items, whole, in pages from this position on; None: from the first.
+
+        A position is the key that the page before ended with. Eventually consistent, at half the
+        price: for a caller that reads the table once more later.
+        """
+        request: dict[str, Any] = {"TableName": self._table}
+        if self._pace is not None:
+            request |= {"ReturnConsumedCapacity": "TOTAL", "Limit": ITEMS_PER_PACED_PAGE}
+        while True:
+            if position is not None:
+                request["ExclusiveStartKey"] = msgspec.json.decode(position)
+            try:
+                answer = self._client.scan(**request)
+                items, end = answer["Items"], answer.get("LastEvaluatedKey")
+            except _UNREADABLE as error:
+                raise self._unreadable(error) from error
+            self._spend([answer.get("ConsumedCapacity")])
+            position = msgspec.json.encode(end).decode() if end else None
+            yield WholePage([(item[KEY]["S"], state_of_item(item)) for item in items], position)
+            if position is None:
+                return
+
+    def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
+        """See `EntryLookup`."""
+        found = map(self._entry, self._items(image_ids, self._fields))
+        return {entry.image_id: entry for entry in found}
+
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+        """See `WholeLookup`."""
+        items = self._items(image_ids, sorted(OUR_ATTRIBUTES))
+        return {item[KEY]["S"]: state_of_item(item) for item in items}
+
+    def count(self) -> int:
+        """The number of items; on AWS, as it was some hours ago."""
+        try:
+            return self._client.describe_table(TableName=self._table)["Table"]["ItemCount"]
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from error
+
+    def sample(self, count: int, chance: Callable[[], float]) -> Sequence[str]:
+        """About `count` random image IDs, taken from random ranges of the IDs' hashes."""
+        items_per_segment = 20
+        segments = max(1, min(1_000_000, self.count() // items_per_segment))
+        found: dict[str, None] = {}
+        seen: set[int] = set()
+        try:
+            while len(found) < count and len(seen) < segments:
+                segment = int(chance() * segments)
+                if segment in seen:
+                    continue
+                seen.add(segment)
+                pages = self._client.get_paginator("scan").paginate(
+                    TableName=self._table,
+                    TotalSegments=segments,
+                    Segment=segment,
+                    **self._projection([KEY]),
+                )
+                for page in pages:
+                    found.update((item[KEY]["S"], None) for item in page["Items"])
+                    self._spend([page.get("ConsumedCapacity")])
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from error
+        return list(found)[:count]
+
+    def _items(
+        self, image_ids: Sequence[str], fields: Sequence[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        wanted: dict[str, Any] = {
+            self._table: {
+                "Keys": [{KEY: {"S": image_id}} for image_id in image_ids],
+                "ConsistentRead": True,
+                **self._projection(fields, "ReturnConsumedCapacity"),
+            }
+        }
+        capacity: Any = {} if self._pace is None else {"ReturnConsumedCapacity": "TOTAL"}
+        try:
+            while wanted:
+                answer = self._client.batch_get_item(RequestItems=wanted, **capacity)
+                yield from answer["Responses"].get(self._table, [])
+                self._spend(answer.get("ConsumedCapacity", []))
+                wanted = answer["UnprocessedKeys"]
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from error
+
+    def _projection(self, fields: Sequence[str], *but: str) -> dict[str, Any]:
+        """What to read. Some of our names are reserved words of DynamoDB's expressions."""
+        names = {f"#{name}": name for name in fields}
+        projection: dict[str, Any] = {
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
+        if self._pace is not None:
+            projection["ReturnConsumedCapacity"] = "TOTAL"
+        return {name: value for name, value in projection.items() if name not in but}
+
+    def _spend(self, consumed: Iterable[Any]) -> None:
+        if self._pace is not None:
+            self._pace.spend(sum(one["CapacityUnits"] for one in consumed if one))
+
+    def _unreadable(self, error: Exception) -> StoreUnreadableError:
+        return StoreUnreadableError(f"{self.name}: {error!r}")
