@@ -89,13 +89,13 @@ simulation: $(venv)/dev.done
 
 # The seeded bugs, each with the first history that catches it.
 bugs: $(venv)/dev.done
-	$(bin)/python -m tests.simulation.seeded_bugs
+	$(bin)/python -m tools.seeded_bugs
 
 # Every small change to what keeps events, one after another: tests must see each. A nightly run.
 mutation: $(venv)/dev.done
 	rm -rf mutants
 	$(bin)/mutmut run
-	$(bin)/python -m tests.mutation
+	$(bin)/python -m tools.mutation
 
 # What is gone through: every state of the model, whatever bytes may come, the producer under fire.
 proofs: $(venv)/dev.done
@@ -103,7 +103,7 @@ proofs: $(venv)/dev.done
 
 # The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
 model: $(venv)/dev.done
-	$(bin)/python -m tests.model
+	$(bin)/python -m tools.model
 
 # At length: minutes. What it finds goes into tests/corpus, by name.
 fuzz: $(venv)/dev.done
@@ -131,24 +131,24 @@ search: $(venv)/dev.done
 # How well search finds what it must (docs/guides/search.md). ACCEPT=yes: later runs are compared with
 # these figures.
 relevance: $(venv)/dev.done
-	$(bin)/python -m tests.relevance $(if $(filter yes,$(ACCEPT)),--accept)
+	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
 flow: $(venv)/dev.done
 	$(bin)/pytest $(PYTEST) tests/flow
 
 # How the page looks, into docs/.
 screenshots: $(venv)/dev.done
-	$(bin)/python -m tests.page.screenshots
+	$(bin)/python -m tools.screenshots
 
 package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(bin)/pytest $(PYTEST) tests/package
 
 # What is made from the code and kept beside it; tests say when it is out of date.
 generated: $(venv)/dev.done
-	$(bin)/python -m shared.schema > docs/event.schema.json
-	$(bin)/python -m tests.sample_events
-	$(bin)/python -m tests.simulation.seeded_bugs > docs/internals/seeded-bugs.md
-	$(bin)/python -m functions.search_images.openapi > docs/search-api.openapi.json
+	$(bin)/python -m tools.event_schema > docs/event.schema.json
+	$(bin)/python -m tools.sample_events
+	$(bin)/python -m tools.seeded_bugs > docs/internals/seeded-bugs.md
+	$(bin)/python -m tools.search_api > docs/search-api.openapi.json
 
 format: $(venv)/dev.done
 	$(bin)/ruff check --fix .

@@ -25,16 +25,13 @@ from opensearchpy.exceptions import OpenSearchException
 from functions.search_images.search import TooSlowError, search
 from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.index import ensure_index
-from functions.write_to_es.sink import ImageIndex
-from shared.change import Change, change_from
+from shared.change import Change
 from shared.event import Image
-from shared.outcome import Applied
-from tests.builders import HORIZON, record
-from tests.contract.sinks.suite import write
-from tests.engines import engines_for_tests
-from tests.relevance.collection import events, spread, words_in
-from tests.relevance.generated import DISTINCTIVE
-from tests.relevance.judged import judged
+from tools.engines import engines_for_tests
+from tools.relevance.collection import events, spread, words_in
+from tools.relevance.generated import DISTINCTIVE
+from tools.relevance.index import change_for, write
+from tools.relevance.judged import judged
 
 IMAGES = 69_202
 SECONDS = 60
@@ -65,7 +62,7 @@ def images(count: int) -> Iterator[Change]:
                 image_id=f"{event.image_id}-{again}",
                 image=msgspec.structs.replace(event.image, name=" ".join(words)),
             )
-        yield change_from(event, record({"image_id": event.image_id}), horizon=HORIZON)
+        yield change_for(event)
 
 
 def _otherwise(word: str, again: int) -> str:
@@ -77,10 +74,8 @@ def _otherwise(word: str, again: int) -> str:
 def load(client: OpenSearch, count: int) -> None:
     """Write them as the function does."""
     ensure_index(client, ALIAS)
-    sink = ImageIndex(client, ALIAS, longest_request=60.0)
     for some in batched(images(count), 1000, strict=False):
-        if write(sink, *some) != [Applied()] * len(some):
-            sys.exit("the images could not be written")
+        write(client, ALIAS, some)
     client.indices.refresh(index=ALIAS)
 
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket
 
 from lockstep.local.engines.pins import EngineName
-from tests.engines import engines_for_tests
+from tools.engines import engines_for_tests
 
 # Failed assertions in what several test modules share are explained like those of any test.
 pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samples")

@@ -1,10 +1,6 @@
-"""The OpenAPI document, made from the code: parameters and answers as the code declares them.
-
-`python -m functions.search_images.openapi` prints it; docs/ keeps it, tested to be up to date.
-"""
+"""The OpenAPI document, generated from the parameters and answers that the code declares."""
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -121,7 +117,3 @@ def _parameters(kind: type[msgspec.Struct]) -> Iterable[Schema]:
             **({} if description is None else {"description": description}),
             "schema": described,
         }
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document())) + b"\n")

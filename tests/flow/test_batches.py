@@ -11,7 +11,7 @@ import pytest
 from lockstep.quarantine import keys
 from shared.quarantine import QuarantinedRecord
 from tests.flow.conftest import World
-from tests.sample_events import invocations, poison
+from tools.sample_events import invocations, poison
 
 type Records = list[dict[str, Any]]
 

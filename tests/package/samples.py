@@ -18,7 +18,7 @@ from shared.event import InvalidEventError, digest
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in, from_lambda
 from tests.builders import CHANGES_STREAM
-from tests.sample_events import FOLDER, invocations, table_invocations
+from tools.sample_events import FOLDER, invocations, table_invocations
 
 # No tombstone of a sample must run out while a test looks at it, whatever the year.
 HORIZON_DAYS = "36500"

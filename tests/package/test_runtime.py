@@ -10,9 +10,9 @@ import pytest
 from lockstep.local.mapping.template import function_mapping, function_named
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import SEARCH, Stack
-from tests import sample_events
 from tests.package import samples
 from tests.package.tools import FUNCTIONS, TEMPLATE, emulated
+from tools import sample_events
 
 type Functions = Mapping[str, Callable[[bytes], Any]]
 

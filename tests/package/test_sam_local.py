@@ -17,7 +17,7 @@ import pytest
 from lockstep.stack.stack import Endpoints, Stack
 from tests.package import samples
 from tests.package.tools import FUNCTIONS, sam
-from tests.sample_events import FOLDER
+from tools.sample_events import FOLDER
 
 DOCKER = shutil.which("docker") or "docker"
 IMAGE = "public.ecr.aws/lambda/python:3.13"

@@ -1,4 +1,4 @@
-"""What people look for is found, as well as it was when the figures were last accepted."""
+"""The search finds relevant images at least as well as when the figures were last accepted."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from opensearchpy import OpenSearch
 
 from functions.search_images.search import search
 from functions.write_to_es.aliases import live_alias
-from tests.relevance.figures import (
+from tools.relevance.figures import (
     Figures,
     Measured,
     accepted_figures,
@@ -16,9 +16,9 @@ from tests.relevance.figures import (
     table,
     wrong,
 )
-from tests.relevance.generated import Judged
-from tests.relevance.index import indexed
-from tests.relevance.judged import judged
+from tools.relevance.generated import Judged
+from tools.relevance.index import indexed
+from tools.relevance.judged import judged
 
 
 def test_what_must_be_found_is_found_as_well_as_it_was(opensearch_endpoint: str) -> None:
@@ -83,14 +83,14 @@ class TestComparedWithTheAccepted:
         accepted = {("word forms", "churches"): self.GOOD}
         found = wrong([self.measured(Figures(0.5, 1.0, 0.5)), new], accepted)
         assert found[0] == "word forms: mrr fell from 1.0000 to 0.5000"
-        assert found[-1].startswith("word forms: 'new' is judged, but was not when")
+        assert found[-1].startswith("word forms: 'new' has no accepted figures")
 
     def test_a_query_that_is_gone_is_told(self) -> None:
         accepted = {("word forms", "churches"): self.GOOD, ("word forms", "gone"): self.GOOD}
         (line,) = wrong([self.measured(self.GOOD)], accepted)
-        assert line == "word forms: 'gone' was judged when the figures were accepted, and is gone"
+        assert line == "word forms: 'gone' has accepted figures, but is no longer judged"
 
     def test_what_is_too_low_is_told_though_it_was_accepted(self) -> None:
         low = Figures(0.9, 1.0, 0.5)
         found = wrong([self.measured(low, "exact title")], {("exact title", "churches"): low})
-        assert found == ["exact title: mrr is 0.900, must be 1.00 at least"]
+        assert found == ["exact title: mrr is 0.900, must be at least 1.00"]

@@ -26,7 +26,7 @@ from lockstep.local.engines.opensearch import DESCRIPTOR, opensearch
 from lockstep.local.ports import free_ports
 from lockstep.local.processes import Service, start, stop, wait_until_ready
 from lockstep.web.addresses import HOST
-from tests.engines import READY_SECONDS, cache, engine_home
+from tools.engines import READY_SECONDS, cache, engine_home
 
 VERSION = "3.4.0"
 _NODE = f"org.opensearch.distribution.integ-test-zip:opensearch:zip:{VERSION}"

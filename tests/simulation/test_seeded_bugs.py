@@ -8,8 +8,8 @@ from lockstep.simulation.parts import REAL
 from lockstep.simulation.plan import dice, plan
 from lockstep.simulation.run import broken_by
 from tests.simulation.rewired import rewired
-from tests.simulation.seeded_bugs import Catch, caught, document
 from tests.simulation.wrong_parts import WRONG
+from tools.seeded_bugs import Catch, caught, document
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "internals" / "seeded-bugs.md"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.mutation import DOCUMENT, Mutant, mutants_in
+from tools.mutation import DOCUMENT, Mutant, mutants_in
 
 EXPLAINED = list(mutants_in(DOCUMENT.read_text()))
 

@@ -14,7 +14,7 @@ from functions.write_to_es.table_changes import (
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in, from_lambda
 from tests.builders import CHANGES_STREAM, HORIZON, record
-from tests.sample_events import (
+from tools.sample_events import (
     FOLDER,
     files,
     invocations,
@@ -32,7 +32,7 @@ def test_the_files_are_as_the_builders_make_them() -> None:
         for path in made.keys() | there
         if path not in there or made.get(path) != (FOLDER / path).read_bytes()
     )
-    assert stale == [], "run `python -m tests.sample_events`; delete what it does not write"
+    assert stale == [], "run `python -m tools.sample_events`; delete what it does not write"
 
 
 def test_events_is_no_package_for_it_would_hide_the_module_that_opensearch_py_imports() -> None:

@@ -19,7 +19,7 @@ from lockstep.local.engines.pins import EngineName
 from lockstep.local.processes import Child, Service, start, stop, wait_until_ready
 from lockstep.local.services import servers
 from lockstep.web.addresses import HOST
-from tests.engines import READY_SECONDS, cache, engine_service
+from tools.engines import READY_SECONDS, cache, engine_service
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -21,9 +21,9 @@ from shared.event import (
     digest,
     encode,
 )
-from shared.schema import event_schema
 from tests.builders import image, image_event
 from tests.images import whole_image
+from tools.event_schema import event_schema
 
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "event.schema.json"
 

@@ -1,4 +1,7 @@
-"""The door of the model: `python -m tests.model [--table]`."""
+"""Visit every state of the protocol model in tests/model: `python -m tools.model [--table]`.
+
+Exit code 1: the model breaks an invariant, or a seeded bug breaks none.
+"""
 
 import argparse
 import sys
@@ -10,10 +13,10 @@ from tests.model.search import search
 
 
 def main() -> int:
-    """Visit every state of every world, then show what each bug leads to."""
-    parser = argparse.ArgumentParser(description="Every state of the protocol in small.")
+    """Visit every state of every world, then each bug; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.model", description=__doc__)
     parser.add_argument(
-        "--table", action="store_true", help="no traces: the table of docs/internals/model.md"
+        "--table", action="store_true", help="print docs/internals/model.md's tables, no traces"
     )
     asked = parser.parse_args()
     say = sys.stdout.write

@@ -1,6 +1,6 @@
-"""The sample events: what lies in `events/`, made from the builders and real records.
+"""Write the sample events below `events/`: `python -m tools.sample_events`.
 
-`python -m tests.sample_events` writes the files; a test says when they are out of date.
+They are built from real records of data/tate-2000.ndjson. A test fails when a file is out of date.
 """
 
 import base64

@@ -1,6 +1,6 @@
-"""Seeded bugs, caught: which history first, and what it saw broken.
+"""Print each seeded bug with the first history that catches it: `python -m tools.seeded_bugs`.
 
-As a program, the table of docs/internals/seeded-bugs.md.
+`make generated` writes the output to docs/internals/seeded-bugs.md.
 """
 
 import re
@@ -94,4 +94,4 @@ def _row(name: str) -> str:
 
 
 if __name__ == "__main__":
-    print(document(), end="")  # noqa: T201 - a program that prints
+    print(document(), end="")

@@ -1,6 +1,6 @@
-"""Pin the engines anew: `python -m lockstep.local.engines.pin` resolves, downloads and hashes.
+"""Resolve, download and hash the engines, and write pins.json: `python -m tools.engine_pins`.
 
-For maintainers, after a version below was changed. A start resolves nothing: it reads the list.
+Run it after you change a version below. `lockstep up` resolves nothing: it reads pins.json.
 """
 
 import hashlib

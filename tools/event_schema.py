@@ -1,8 +1,8 @@
-"""The event's JSON Schema, made from the code: `python -m shared.schema` prints it.
+"""Print the JSON Schema of an event: `python -m tools.event_schema`.
 
-What JSON Schema cannot say stands in the descriptions and is checked by the validator alone:
-lengths in bytes (`x-max-bytes`), the event's size, that 1.0 is no integer, and what depends on
-the record around it.
+`make generated` writes it to docs/event.schema.json. JSON Schema cannot express lengths in bytes
+(`x-max-bytes`), the size of the event, that 1.0 is not an integer, and what depends on the record
+around the event. The descriptions say these rules, and only the validator checks them.
 """
 
 import sys
@@ -14,7 +14,7 @@ from shared.event import MAX_EVENT_BYTES, Event
 
 
 def event_schema() -> dict[str, Any]:
-    """The schema, JSON Schema 2020-12, of what `event.decode` accepts."""
+    """The schema, in JSON Schema 2020-12, of what `shared.event.decode` accepts."""
     (_,), definitions = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
     root = definitions.pop("Event")
     carries_image = {"required": ["image"]}

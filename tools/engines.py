@@ -1,4 +1,4 @@
-"""The real engines for tests: one set for the whole run, each started when first asked for."""
+"""The real engines for tests and development programs, each started at its first use."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,17 +21,17 @@ READY_SECONDS = 120
 
 
 def cache() -> Path:
-    """Where `lockstep up` keeps its engines, too."""
+    """The cache folder, which `lockstep up` uses too."""
     return Path(user_cache_dir("lockstep"))
 
 
 def engine_home(name: EngineName) -> Path:
-    """An engine's folder, fetched and checked."""
+    """The folder of an engine, downloaded and verified."""
     return install([kits()[name]], cache(), progress_on(Console(stderr=True)))[name]
 
 
 def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> Service:
-    """An engine on free ports, small, with its data under `state`; DynamoDB in memory or not."""
+    """An engine on free ports, with its data under `state`; DynamoDB in memory or not."""
     home = engine_home(name)
     ports = free_ports(("http", "transport"), {})
     match name:
@@ -45,9 +45,9 @@ def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> 
 
 @contextmanager
 def engines_for_tests() -> Iterator[Callable[[EngineName], str]]:
-    """A function that gives an engine's endpoint, having started it; all are stopped at the end.
+    """Give a function that starts an engine and returns its endpoint; stop all at the end.
 
-    In a temporary folder, DynamoDB in memory. Use from the main thread.
+    Data is in a temporary folder, of DynamoDB in memory. Use it from the main thread.
     """
     children: dict[EngineName, Child] = {}
     with tempfile.TemporaryDirectory(prefix="lockstep-tests-") as folder:

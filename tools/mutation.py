@@ -1,6 +1,7 @@
-"""Mutation testing: docs/internals/mutation.md explains each survivor, or a test is missing.
+"""Report the results of mutation testing: `python -m tools.mutation`.
 
-`make mutation` runs mutmut before this, and this exits with 1 when a survivor is not explained.
+`make mutation` runs mutmut first. Exit code 1: a mutant survived that docs/internals/mutation.md
+does not explain, or a mutant was not tried.
 """
 
 import re
@@ -23,7 +24,7 @@ _DIFF = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Mutant(msgspec.Struct, frozen=True):
-    """One small change: where, what is taken out, and what is put in its place."""
+    """One small change: its place, the lines removed, and the lines added."""
 
     where: str
     change: tuple[str, ...]
@@ -36,7 +37,7 @@ KILLED = frozenset({"killed", "timeout", "segfault", "suspicious"})
 
 
 def main() -> int:
-    """Show what mutmut found; says 1 if a survivor has no explanation."""
+    """Print what mutmut found; return the exit code."""
     statuses = _statuses()
     explained = set(mutants_in(DOCUMENT.read_text()))
     survivors = {_mutant(name) for name, status in statuses.items() if status == "survived"}
@@ -44,20 +45,23 @@ def main() -> int:
     unknown = [name for name, status in statuses.items() if status not in {*KILLED, "survived"}]
     lines = [
         *table(statuses),
-        *(f"No test sees this, and {DOCUMENT.name} does not say why:\n{one}" for one in missing),
+        *(
+            f"No test fails for this mutant, and {DOCUMENT.name} does not explain why:\n{one}"
+            for one in missing
+        ),
         *(f"{name} was not tried: {statuses[name]}" for name in unknown),
         *(
-            f"{DOCUMENT.name} explains what a test sees, or what is no more:\n{one}"
+            f"{DOCUMENT.name} explains a mutant that a test kills, or that no longer exists:\n{one}"
             for one in sorted(explained - survivors, key=str)
         ),
         f"survivors explained: {len(survivors & explained)}, not explained: {len(missing)}",
     ]
-    print("\n".join(lines))  # noqa: T201 - a program that prints
+    print("\n".join(lines))
     return 1 if missing or unknown else 0
 
 
 def table(statuses: Mapping[str, str]) -> Iterator[str]:
-    """A line for each module: how many mutants, and how many of them the tests killed."""
+    """A line for each module: its mutants, and how many of them the tests killed."""
     counts: dict[str, Counter[str]] = {}
     for name, status in statuses.items():
         word = "killed" if status in KILLED else status
@@ -70,7 +74,7 @@ def table(statuses: Mapping[str, str]) -> Iterator[str]:
 
 
 def mutants_in(document: str) -> Iterator[Mutant]:
-    """Those that the document explains: in blocks of diffs, each hunk headed by its function."""
+    """The mutants that the document explains: diff blocks, each hunk headed by its function."""
     for block in _DIFF.findall(document):
         for hunk in re.split(r"^@@ ", block, flags=re.MULTILINE)[1:]:
             where, *lines = hunk.splitlines()
@@ -79,7 +83,7 @@ def mutants_in(document: str) -> Iterator[Mutant]:
 
 
 def _changes(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Each run of taken-out lines with what is put in after it."""
+    """Each run of removed lines, with the lines added after it."""
     change: list[str] = []
     for line in lines:
         if line.startswith("-") and change and change[-1].startswith("+"):

@@ -1,14 +1,17 @@
-"""How the page looks, for the guide: `make screenshots` writes docs/page-*.png."""
+"""Take the pictures of the search page for the guide: `python -m tools.screenshots`.
+
+Writes docs/page-*.png. Needs Chromium and the real engines.
+"""
 
 import sys
 from pathlib import Path
 
-from tests.engines import engines_for_tests
 from tests.page.browser import MISSING, PHONE, Circumstances, Visit, chromium, started
 from tests.page.museum import Museum, query_side
 from tests.serving import serving
+from tools.engines import engines_for_tests
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 SHOWN: dict[str, tuple[Circumstances, str]] = {
     "light": ({"pictures": "are missing"}, "/?q=richmnd"),
     "dark": ({"pictures": "are missing", "scheme": "dark"}, "/?q=castle&tag=river"),
@@ -17,7 +20,7 @@ SHOWN: dict[str, tuple[Circumstances, str]] = {
 
 
 def main() -> None:
-    """Photograph the page over the 2,000 real records."""
+    """Open the page over the 2,000 real records, and take each picture."""
     program = chromium()
     if program is None:
         sys.exit(MISSING)

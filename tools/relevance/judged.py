@@ -1,4 +1,4 @@
-"""The judged set: queries with what must be found, written by hand or made from real titles."""
+"""The judged set: queries with their relevant images, written by hand or generated."""
 
 import re
 import tomllib
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from tests.relevance.collection import Judgeable, collection
-from tests.relevance.generated import Judged, generated
+from tools.relevance.collection import Judgeable, collection
+from tools.relevance.generated import Judged, generated
 
 WRITTEN = Path(__file__).with_name("queries.toml")
 
 
 class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of queries.toml, whose head explains it."""
+    """A line of queries.toml; the head of that file explains the fields."""
 
     because: str
     ids: tuple[str, ...] = ()
@@ -24,12 +24,12 @@ class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JudgementError(Exception):
-    """A line of queries.toml that judges nothing; says which."""
+    """A query of queries.toml names an unknown image, or matches none."""
 
 
 @cache
 def judged() -> Sequence[Judged]:
-    """All of them, by class; where both judge a query, what was written by hand holds."""
+    """All queries, by class. A query written by hand replaces the same generated one."""
     unique = {(one.kind, one.query): one for one in [*generated(), *_written()]}
     return sorted(unique.values(), key=lambda one: one.kind)
 
@@ -44,14 +44,14 @@ def _written() -> Iterator[Judged]:
 def _relevant(query: str, written: _Written) -> frozenset[str]:
     known = {one.image_id for one in collection()}
     if unknown := set(written.ids) - known:
-        raise JudgementError(f"{query!r}: no image {', '.join(sorted(unknown))} in the records")
+        raise JudgementError(f"{query!r}: the records have no image {', '.join(sorted(unknown))}")
     said = [
         *(_rule(pattern, lambda one: one.name) for pattern in written.name),
         *(_rule(pattern, lambda one: one.text) for pattern in written.anywhere),
     ]
     by_rule = {one.image_id for one in collection() if said and all(holds(one) for holds in said)}
     if not by_rule and (said or not written.ids):
-        raise JudgementError(f"{query!r}: nothing in the records is meant by it")
+        raise JudgementError(f"{query!r}: its rules match no image of the records")
     return frozenset({*written.ids, *by_rule})
 
 

@@ -1,4 +1,4 @@
-"""Queries made from real titles: the same ones each time, as each is drawn from its own words."""
+"""Queries generated from real titles. Each seeds its own random choices, so they never change."""
 
 import random
 import re
@@ -10,22 +10,24 @@ from functools import cache
 
 import msgspec
 
-from tests.relevance.collection import Judgeable, collection, folded, spread, words_in
+from tools.relevance.collection import Judgeable, collection, folded, spread, words_in
 
-# Of each kind as many as are asked in a few seconds, taken evenly from all that there are.
+# Queries of each kind, taken evenly from all: as many as run in a few seconds.
 PER_KIND = 25
 TYPOS_PER_KIND = 80
-# So many images at most hold a distinctive word: all of them have room among the first ten.
+# A distinctive word is in at most this many images, so all of them fit in the first ten.
 DISTINCTIVE = 5
 ONE_TYPO_FROM = 4
 TWO_TYPOS_FROM = 8
 LONG_TITLE = 80
-# As many as are looked at.
+# A swap uses this many letters.
+SWAPPED = 2
+# Only these first results are measured.
 SHOWN = 10
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A query, and the images of which every one must be among the first ten (or be those ten)."""
+    """A query and its relevant images: all must be among the first ten, or fill them."""
 
     kind: str
     query: str
@@ -34,7 +36,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def generated() -> Iterator[Judged]:
-    """All kinds."""
+    """The generated queries of every kind."""
     yield from _some(list(_exact_titles()), TYPOS_PER_KIND)
     yield from _some(list(_typos("one letter wrong", ONE_TYPO_FROM, 1)), TYPOS_PER_KIND)
     yield from _some(list(_typos("two letters wrong", TWO_TYPOS_FROM, 2)), TYPOS_PER_KIND)
@@ -68,13 +70,13 @@ def _exact_titles() -> Iterator[Judged]:
 
 @cache
 def _distinctive(letters: int) -> Sequence[tuple[str, frozenset[str]]]:
-    """Words of titles, with the images that hold them; few, so that all can be asked for."""
+    """The distinctive words of titles, each with the images whose title contains it."""
     words = sorted(
         {
             word
             for one in collection()
             for word in one.name_words
-            # A name's 's, d' or 1st is no word on which to try a typing error.
+            # Parts such as 's, d' or 1st are not words to put a typing error in.
             if len(word) >= letters
             and word.isascii()
             and word.isalpha()
@@ -93,7 +95,7 @@ def _typos(kind: str, letters: int, count: int) -> Iterator[Judged]:
     for word, relevant in _distinctive(letters):
         mistyped = _mistyped(word, count)
         if mistyped in spread():
-            continue  # another word of the collection: no reader could tell
+            continue  # it is another word of the collection, so the query would be ambiguous
         yield Judged(kind, mistyped, relevant, f"{word} is meant")
 
 
@@ -107,12 +109,12 @@ def _swapped() -> Iterator[Judged]:
 
 
 def _mistyped(word: str, count: int) -> str:
-    """The word with so many typing errors, each in letters of its own."""
+    """The word with this many typing errors, none at the letters of another."""
     chance = random.Random(f"{count} {word}")
     while True:
-        # From the end, so that an earlier place stays where it is.
+        # From the end, so that earlier positions stay valid.
         places = sorted(chance.sample(range(len(word) - 1), count), reverse=True)
-        if count > 1 and places[0] - places[1] < 2:  # a swap takes two letters
+        if count > 1 and places[0] - places[1] < SWAPPED:
             continue
         mistyped = word
         for at in places:
@@ -141,7 +143,7 @@ _ERRORS: Sequence[Callable[[str, int, random.Random], str]] = (_leave_out, _add,
 
 
 def _accents() -> Iterator[Judged]:
-    """Words with accents, of titles and of artists: with them, without, and in two characters."""
+    """Words with accents, of titles and artists: with accents, without, and decomposed."""
     seen: dict[str, str] = {}
     for one in collection():
         for word in f"{one.title} {one.attributes.get('artist', '')}".split():
@@ -160,7 +162,7 @@ def _accents() -> Iterator[Judged]:
 
 
 def _beginnings() -> Iterator[Judged]:
-    """All but the last letters of a distinctive word, while it is being typed."""
+    """The first two thirds of a distinctive word, as if it is being typed."""
     for word, relevant in _distinctive(TWO_TYPOS_FROM):
         start = word[: len(word) * 2 // 3]
         alike = {other for other in spread() if other.startswith(start)}
@@ -171,7 +173,7 @@ def _beginnings() -> Iterator[Judged]:
 def _long_titles() -> Iterator[Judged]:
     for one in _unique():
         if len(one.title) >= LONG_TITLE:
-            # Between quotes words belong side by side.
+            # Quotation marks would make it a phrase query.
             words = re.sub(r"[“”]", "", one.title).split()
             half = " ".join(words[: len(words) // 2])
             begins = folded(half)
@@ -196,7 +198,7 @@ def _several_fields() -> Iterator[Judged]:
 
 
 def _quotes() -> Iterator[Judged]:
-    """Titles with quotation marks or apostrophes, as a keyboard has them, or without."""
+    """Titles with quotation marks or apostrophes: typed as straight ones, or left out."""
     straight = str.maketrans("‘’“”", "''\"\"")
     for one in _unique():
         typed = one.title.translate(straight)

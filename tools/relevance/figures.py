@@ -1,8 +1,12 @@
-"""The figures of the judged set, and how they stand to those that were last accepted.
+"""The figures of the judged set, and their comparison with the accepted ones.
 
-Of each query, over the first ten images found: the reciprocal rank of the first relevant one, the
-share of the relevant ones that is there (ten are as good as all, where there are more), and how
-many of those shown are relevant. A class's figures are the means of its queries'.
+Each query is measured on the first ten images found:
+
+- mrr: the reciprocal rank of the first relevant image
+- recall: the share of the relevant images that is there; of more than ten, ten are enough
+- precision: the share of the images found that is relevant
+
+The figures of a class are the means of its queries.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,14 +16,14 @@ from statistics import fmean
 
 import msgspec
 
-from tests.relevance.generated import SHOWN, Judged
+from tools.relevance.generated import SHOWN, Judged
 
 ACCEPTED = Path(__file__).with_name("accepted.tsv")
-_DECIMALS = 4  # kept of each figure, so that means of what was kept are compared
+_DECIMALS = 4  # of each figure, so that a new figure equals the one in accepted.tsv
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """How well images were found: by one query, or by those of a class on average."""
+    """The figures of one query, or the means of a class."""
 
     mrr: float
     recall: float
@@ -27,7 +31,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 NAMES: Sequence[str] = Figures.__struct_fields__
-# What must hold whatever was accepted, by class.
+# The minimum of each class, whatever was accepted.
 LEAST: Mapping[str, Figures] = {
     "exact title": Figures(mrr=1.0, recall=1.0, precision=0.0),
     "accents": Figures(mrr=0.0, recall=1.0, precision=0.0),
@@ -40,23 +44,24 @@ type Key = tuple[str, str]
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What a query found of what it must."""
+    """A query with its figures."""
 
     judged: Judged
     figures: Figures
 
     @property
     def key(self) -> Key:
+        """Its class and query."""
         return (self.judged.kind, self.judged.query)
 
 
 def measure(queries: Iterable[Judged], found: Callable[[str], Sequence[str]]) -> list[Measured]:
-    """Ask each query; `found` gives the ids of the first images, best first."""
+    """Run each query; `found` returns the ids of the images found, best first."""
     return [Measured(one, figures_of(found(one.query)[:SHOWN], one.relevant)) for one in queries]
 
 
 def figures_of(shown: Sequence[str], relevant: frozenset[str]) -> Figures:
-    """One query's figures; those of a query that finds nothing are 0."""
+    """The figures of one query: 0 when it finds nothing."""
     places = [place for place, image_id in enumerate(shown, start=1) if image_id in relevant]
     return Figures(
         mrr=round(1 / places[0], _DECIMALS) if places else 0.0,
@@ -87,7 +92,7 @@ def table(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def missed(measured: Iterable[Measured]) -> Iterator[str]:
-    """A line for each query of which nothing relevant is among the first ten."""
+    """A line for each query with no relevant image among the first ten."""
     for one in measured:
         if one.figures.mrr == 0:
             judged = one.judged
@@ -95,16 +100,16 @@ def missed(measured: Iterable[Measured]) -> Iterator[str]:
 
 
 def wrong(measured: Sequence[Measured], accepted: Mapping[Key, Figures]) -> list[str]:
-    """What must not be, line by line: figures that fell, or are too low; queries not accepted.
+    """The findings, line by line: figures that fell or are too low, queries not accepted.
 
-    Only what both have is compared, so that no new query hides that an old one fell.
+    Compares only queries that both have, so that a new query cannot hide the fall of an old one.
     """
     now = {one.key: one.figures for one in measured}
     both = now.keys() & accepted.keys()
     before = by_class({key: accepted[key] for key in both})
     after = by_class({key: now[key] for key in both})
     lines = [
-        f"{kind}: {name} is {getattr(mean, name):.3f}, must be {getattr(least, name):.2f} at least"
+        f"{kind}: {name} is {getattr(mean, name):.3f}, must be at least {getattr(least, name):.2f}"
         for kind, mean in by_class(now).items()
         if (least := LEAST.get(kind)) is not None
         for name in NAMES
@@ -117,8 +122,8 @@ def wrong(measured: Sequence[Measured], accepted: Mapping[Key, Figures]) -> list
                 lines.append(f"{kind}: {name} fell from {was:.4f} to {is_now:.4f}")
                 lines += _fell(name, {key for key in both if key[0] == kind}, accepted, now)
     for what, keys in (
-        ("is judged, but was not when the figures were accepted", now.keys() - both),
-        ("was judged when the figures were accepted, and is gone", accepted.keys() - both),
+        ("has no accepted figures", now.keys() - both),
+        ("has accepted figures, but is no longer judged", accepted.keys() - both),
     ):
         lines += [f"{kind}: {query!r} {what}" for kind, query in sorted(keys)]
     return lines
@@ -134,13 +139,13 @@ def _fell(
 
 
 def accepted_figures() -> Mapping[Key, Figures]:
-    """The figures of each query that were accepted last."""
+    """The accepted figures of each query."""
     rows = (line.split("\t") for line in ACCEPTED.read_text("utf-8").splitlines()[1:])
     return {(kind, query): Figures(*map(float, numbers)) for kind, query, *numbers in rows}
 
 
 def accept(measured: Iterable[Measured]) -> None:
-    """Let these be the accepted figures."""
+    """Write these to accepted.tsv."""
     lines = ["\t".join(["class", "query", *NAMES])]
     for one in measured:
         numbers = (f"{getattr(one.figures, name):.{_DECIMALS}f}" for name in NAMES)

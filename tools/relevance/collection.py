@@ -1,4 +1,4 @@
-"""The collection that queries are judged on: 2,000 real records, as they are put on the stream."""
+"""The images that the queries search: the 2,000 real records, as they are put on the stream."""
 
 import re
 import unicodedata
@@ -20,12 +20,13 @@ def events() -> Iterator[Event]:
     """An event for each record, as `lockstep demo` makes them."""
     with RECORDS.open("rb") as file:
         for event in read_events(lines(file), Stamp(), load_mapping("tate")):
-            assert not isinstance(event, BadLine), event
+            if isinstance(event, BadLine):
+                raise TypeError(f"{RECORDS}: {event}")
             yield event
 
 
 def folded(text: str) -> str:
-    """In small letters, without accents."""
+    """The text in lower case, without accents."""
     apart = unicodedata.normalize("NFKD", text.lower())
     return "".join(char for char in apart if not unicodedata.combining(char))
 
@@ -36,10 +37,9 @@ def words_in(text: str) -> list[str]:
 
 
 class Judgeable:
-    """An image with what a judgement looks at: its texts, folded, and the words in them.
+    """An image with its folded texts and their words, which decide what is relevant.
 
-    It is made of the record alone. What an analyzer, a stemmer or a ranking does to it is what is
-    judged, so none of them has a say here.
+    It uses the record alone, never an analyzer, a stemmer or a ranking: those are what is measured.
     """
 
     def __init__(self, image_id: str, image: Image) -> None:
@@ -64,5 +64,5 @@ def collection() -> Sequence[Judgeable]:
 
 @cache
 def spread() -> Counter[str]:
-    """In how many images each word stands, wherever in them."""
+    """The number of images that contain each word, in any field."""
     return Counter(word for one in collection() for word in one.words)

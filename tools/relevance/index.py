@@ -1,0 +1,58 @@
+"""The real records in an index of their own, written as the function writes it."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from opensearchpy import OpenSearch
+
+from functions.write_to_es.index import ensure_index
+from functions.write_to_es.sink import ImageIndex
+from shared.change import Change, change_from
+from shared.event import Event
+from shared.outcome import Applied
+from shared.record import Record
+from tools.relevance.collection import events
+
+# No tombstone among these changes expires.
+HORIZON = dt.timedelta(days=36_500)
+ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
+
+
+def change_for(event: Event) -> Change:
+    """The change that a record with this event means."""
+    record = Record(
+        stream="lockstep-images",
+        shard_id="shardId-000000000000",
+        sequence_number="1",
+        partition_key=event.image_id,
+        arrived_at=ARRIVED_AT,
+        data=b"",
+    )
+    return change_from(event, record, horizon=HORIZON)
+
+
+def write(client: OpenSearch, alias: str, changes: Sequence[Change]) -> None:
+    """Write the changes as the function does.
+
+    Raises:
+        RuntimeError: a change was not applied.
+    """
+    sink = ImageIndex(client, alias, longest_request=60.0)
+    outcomes = [outcome for request in sink.requests(changes) for outcome in sink.send(request)]
+    if outcomes != [Applied()] * len(changes):
+        raise RuntimeError(f"the images could not be written to {alias}")
+
+
+@contextmanager
+def indexed(client: OpenSearch) -> Iterator[str]:
+    """Give the alias of an index of all records; delete the index at the end."""
+    alias = f"images-{uuid.uuid4()}"
+    ensure_index(client, alias)
+    write(client, alias, [change_for(event) for event in events()])
+    client.indices.refresh(index=alias)
+    try:
+        yield alias
+    finally:
+        client.indices.delete(index=f"{alias}-000001")
