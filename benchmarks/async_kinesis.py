@@ -11,8 +11,8 @@ import msgspec
 from kinesis import Producer, StringProcessor
 
 from benchmarks.under_fire import measured
-from lockstep.simulation.under_fire import STREAM, StreamUnderFire
 from shared.event import Event, encode
+from tools.faulty_stream import STREAM, FaultyStream
 
 # So many that its own limits, by record and by KiB, never make it wait.
 UNLIMITED = 1_000_000
@@ -21,7 +21,7 @@ UNLIMITED = 1_000_000
 class Client:
     """The part of a client that it uses."""
 
-    def __init__(self, stream: StreamUnderFire) -> None:
+    def __init__(self, stream: FaultyStream) -> None:
         self._stream = stream
 
     async def put_records(self, **request: Any) -> Any:
@@ -35,7 +35,7 @@ class Client:
 class UnderFire(Producer):
     """The published producer; only where its client comes from is different."""
 
-    def __init__(self, stream: StreamUnderFire) -> None:
+    def __init__(self, stream: FaultyStream) -> None:
         super().__init__(
             STREAM,
             skip_describe_stream=True,
@@ -50,7 +50,7 @@ class UnderFire(Producer):
         self.client = Client(self._stream)
 
 
-async def put(stream: StreamUnderFire, given: Sequence[Event]) -> None:
+async def put(stream: FaultyStream, given: Sequence[Event]) -> None:
     """All events, as its documentation shows."""
     async with UnderFire(stream) as producer:
         for event in given:

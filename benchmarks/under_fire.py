@@ -26,8 +26,8 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.producing.producer import Producer
-from lockstep.simulation.under_fire import STREAM, StreamUnderFire, Toll, events
 from shared.event import Event, encode
+from tools.faulty_stream import STREAM, FaultyStream, Toll, events
 
 SHARES = (0.0, 0.01, 0.1, 0.5)
 IMAGES, SEED = 500, 1
@@ -42,12 +42,12 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def ours(stream: StreamUnderFire, given: Sequence[Event]) -> None:
+def ours(stream: FaultyStream, given: Sequence[Event]) -> None:
     """Producer.put."""
     Producer(stream, STREAM, clock=stream.clock, patience=math.inf).put(given)
 
 
-def resend_loop(stream: StreamUnderFire, given: Sequence[Event]) -> None:
+def resend_loop(stream: FaultyStream, given: Sequence[Event]) -> None:
     """As documentation shows it: 500 at a time, what failed goes again, with what is next."""
     records: list[dict[str, Any]] = []
     for chunk in batched(given, 500, strict=False):
@@ -58,7 +58,7 @@ def resend_loop(stream: StreamUnderFire, given: Sequence[Event]) -> None:
         records = [*_failed(stream, records[:500]), *records[500:]]
 
 
-def _failed(stream: StreamUnderFire, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _failed(stream: FaultyStream, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of a request that are to go again: all, where it failed as a whole."""
     try:
         answer = stream.put_records(StreamName=STREAM, Records=records)
@@ -69,10 +69,10 @@ def _failed(stream: StreamUnderFire, records: list[dict[str, Any]]) -> list[dict
 
 
 def measured(
-    way: Callable[[StreamUnderFire, Sequence[Event]], object], share: float, count: int
+    way: Callable[[FaultyStream, Sequence[Event]], object], share: float, count: int
 ) -> Result:
     """One way to put so many events while that share fails."""
-    stream = StreamUnderFire(share, SEED)
+    stream = FaultyStream(share, SEED)
     given = list(events(count, images=IMAGES, seed=SEED))
     began = time.process_time()
     way(stream, given)

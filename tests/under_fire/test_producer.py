@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lockstep.producing.producer import Producer
-from lockstep.simulation.under_fire import STREAM, StreamUnderFire, Toll, events
 from shared.event import Event, encode
+from tools.faulty_stream import STREAM, FaultyStream, Toll, events
 
 RECORDS = 50_000  # unless --records says otherwise
 SHARES = [0.0, 0.01, 0.1, 0.25, 0.5]
@@ -27,7 +27,7 @@ def count(request: pytest.FixtureRequest) -> int:
 def test_every_event_arrives_in_order_and_twice_only_after_a_lost_answer(
     share: float, count: int
 ) -> None:
-    stream = StreamUnderFire(share, seed=int(share * 100))
+    stream = FaultyStream(share, seed=int(share * 100))
     given = list(events(count, images=2_000, seed=1))
     report = Producer(stream, STREAM, clock=stream.clock, patience=math.inf).put(given)
     toll = stream.toll(given)
@@ -38,7 +38,7 @@ def test_every_event_arrives_in_order_and_twice_only_after_a_lost_answer(
     assert len(stream.shards) > 4, "the stream was resharded meanwhile"
 
 
-def resend_what_failed(stream: StreamUnderFire, given: Sequence[Event]) -> Toll:
+def resend_what_failed(stream: FaultyStream, given: Sequence[Event]) -> Toll:
     for chunk in itertools.batched(given, 500, strict=False):
         records = [{"Data": encode(one), "PartitionKey": one.image_id} for one in chunk]
         while records:
@@ -49,7 +49,7 @@ def resend_what_failed(stream: StreamUnderFire, given: Sequence[Event]) -> Toll:
 
 
 def test_the_fire_is_hot_enough_to_disorder_the_plain_resend_loop() -> None:
-    class OnlyThrottled(StreamUnderFire):
+    class OnlyThrottled(FaultyStream):
         """No request fails as a whole: what the loop was made for."""
 
         def __init__(self) -> None:
@@ -62,7 +62,7 @@ def test_the_fire_is_hot_enough_to_disorder_the_plain_resend_loop() -> None:
 
 
 def test_what_is_taken_for_accepted_and_was_not_is_counted_as_lost() -> None:
-    class Trusting(StreamUnderFire):
+    class Trusting(FaultyStream):
         """A lost answer was surely a yes."""
 
         def put_records(self, **request: Any) -> dict[str, Any]:

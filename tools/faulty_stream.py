@@ -100,7 +100,7 @@ class Fire:
             apply()
 
 
-class StreamUnderFire(Kinesis):
+class FaultyStream(Kinesis):
     """A client of a stream that fails, reshards all the time, and counts what arrives."""
 
     def __init__(self, share: float, seed: int) -> None:
