@@ -10,6 +10,8 @@ import lockstep
 ROOT = Path(__file__).parents[3]
 ADDRESS = re.compile(r"https?://\S+")
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
+ANCHOR = re.compile(r"\]\(([^)\s#]*)#([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CITED = re.compile(r"(?<![\w./{}-])(?:[\w.-]+/)*[\w.-]+\.md\b|(?<![\w./{}-])docs/[\w./*-]*[\w*/]")
 MODULE = re.compile(r"\b(?:lockstep|shared|doors|functions|benchmarks)(?:\.[a-z_]\w*)+\b(?![/-])")
 # A file that tests write, and no document.
@@ -77,3 +79,20 @@ def names_code(name: str) -> bool:
     modules = [ROOT.joinpath(*parts[:length]) for length in range(2, len(parts) + 1)]
     found = [path for path in modules if path.with_suffix(".py").exists()]
     return bool(found) or (modules[-1] / "__main__.py").exists()
+
+
+def test_every_anchor_that_a_link_names_exists() -> None:
+    missing = [
+        f"{file.relative_to(ROOT)}: {path}#{anchor}"
+        for file in tracked()
+        if file.suffix == ".md"
+        for path, anchor in ANCHOR.findall(ADDRESS.sub("", file.read_text()))
+        if anchor not in anchors_of(file.parent / path if path else file)
+    ]
+    assert missing == []
+
+
+def anchors_of(document: Path) -> set[str]:
+    """The headings, as GitHub makes anchors of them."""
+    words = HEADING.findall(document.read_text())
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in words}
