@@ -73,12 +73,12 @@ def document() -> str:
     return f"""\
 # Seeded bugs
 
-{len(rows)} small wrong variants of parts of ours, each a patch at one seam
-(`tests/simulation/wrong_*.py`). The simulation must catch every one within {HISTORIES:,} histories.
-Seeds count from 1, so a first seed is also how many histories it took. Made by `make generated`:
-seeds move whenever the simulation changes.
+{len(rows)} wrong variants of our code, each a small patch (`tests/simulation/wrong_*.py`). The
+simulation must catch each one within {HISTORIES:,} histories. Seeds count from 1, so the first seed
+is also the number of histories that it took. `make generated` writes this file: seeds change
+whenever the simulation changes.
 
-| seeded bug | first seed | what broke | as the history says it |
+| seeded bug | first seed | broken invariant | finding |
 | --- | ---: | --- | --- |
 {"\n".join(rows)}
 """

@@ -254,11 +254,13 @@ REFUSING = Bounds(versions=2, copies=0)
 REDRIVEN = Bounds(versions=2)
 
 BUGS: Mapping[str, Bug] = {
-    "no guard": Bug(NoGuard, PLAIN),
-    "no guard in the index": Bug(NoGuardInTheIndex, PLAIN),
-    "guard: `<=` for `<`": Bug(EqualVersionsAreWritten, CONTESTED),
-    "guard: an equal version with other content overwrites": Bug(OtherContentIsWritten, CONTESTED),
-    "guard: removals pass it": Bug(RemovalsAreNotGuarded, PLAIN),
+    "no version check": Bug(NoGuard, PLAIN),
+    "no version check in the index": Bug(NoGuardInTheIndex, PLAIN),
+    "version check: `<=` for `<`": Bug(EqualVersionsAreWritten, CONTESTED),
+    "version check: an equal version with other content overwrites": Bug(
+        OtherContentIsWritten, CONTESTED
+    ),
+    "version check: removals pass it": Bug(RemovalsAreNotGuarded, PLAIN),
     "conflict: taken for a duplicate": Bug(ConflictsAreDuplicates, CONTESTED),
     "conflict: not quarantined": Bug(ConflictsAreDropped, CONTESTED),
     "removal: hard delete": Bug(RemovalsLeaveNothing, PLAIN),
@@ -268,7 +270,7 @@ BUGS: Mapping[str, Bug] = {
     "purge: at once": Bug(TombstonesArePurgedAtOnce, PLAIN),
     "purge: horizon without the quarantine age": Bug(TheHorizonIsTheRetention, REDRIVEN),
     "purge: horizon without the retention": Bug(TheHorizonIsTheQuarantineAge, REDRIVEN),
-    "redrive: around the guard": Bug(RedriveIsNotGuarded, REDRIVEN),
+    "redrive: around the version check": Bug(RedriveIsNotGuarded, REDRIVEN),
     "redrive: whatever its age": Bug(AnythingIsRedriven, REDRIVEN),
     "redrive: age from the last arrival": Bug(
         RedriveMakesYoung, Bounds(versions=2, copies=2, lost_answers=False)
@@ -297,7 +299,7 @@ WORLDS: dict[str, Bounds] = {
     "3 versions, one event refused": Bounds(copies=0),
     "2 versions, one of them with two contents": Bounds(versions=2, contests=1, refusals=0),
     "2 versions, one event refused, one record twice or redriven": REDRIVEN,
-    "2 versions, the same, but refused only where the guard lets it in": Bounds(
+    "2 versions, the same, but refused only where the version check lets it in": Bounds(
         versions=2, guard_first=True
     ),
     "2 versions, the same, and producers up to a tick late": Bounds(versions=2, late=1),

@@ -39,7 +39,7 @@ def test_a_person_reads_every_fault_and_the_verdict(capsys: pytest.CaptureFixtur
 def test_a_broken_history_is_named_with_its_steps_and_how_to_see_it_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = simulate(1, 1_000, parts=WRONG["table: no guard"], commit="0a1b2c3d4e")
+    report = simulate(1, 1_000, parts=WRONG["table: no version check"], commit="0a1b2c3d4e")
     assert report.failure is not None
     command.show(report)
     printed = capsys.readouterr().out

@@ -55,7 +55,7 @@ def test_the_steps_of_a_plan_do_not_depend_on_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["table: no guard", "quarantine: acknowledged before it is written"]
+    "name", ["table: no version check", "quarantine: acknowledged before it is written"]
 )
 def test_a_failing_history_is_shrunk_to_steps_that_are_all_needed(name: str) -> None:
     wrong = WRONG[name]

@@ -34,11 +34,11 @@ def test_however_many_processes_the_report_is_the_same(parts: Parts) -> None:
 
 def test_a_failure_ends_the_run_at_the_lowest_seed_that_fails() -> None:
     seen: list[int] = []
-    report = simulate(1, 5 * STRETCH, parts=WRONG["table: no guard"], progress=seen.append)
+    report = simulate(1, 5 * STRETCH, parts=WRONG["table: no version check"], progress=seen.append)
     assert report.failure is not None
     assert report.failure.seed == report.last_seed
     assert seen == [report.histories]
-    before = simulate(1, report.histories - 1, parts=WRONG["table: no guard"])
+    before = simulate(1, report.histories - 1, parts=WRONG["table: no version check"])
     assert before.failure is None
 
 

@@ -116,10 +116,10 @@ class ServerErrorsAreForGood(ImageIndex):
 
 
 WRONG: Mapping[str, Parts] = {
-    "index: no guard": index(Unguarded),
-    "index: no guard on tombstones": index(TombstonesAreUnguarded),
+    "index: no version check": index(Unguarded),
+    "index: no version check on tombstones": index(TombstonesAreUnguarded),
     "index: external_gte": index(EqualVersionsAreIndexedAgain),
-    "index: guard on the arrival": index(GuardedByArrival),
+    "index: version check on the arrival": index(GuardedByArrival),
     "index: hard delete": index(DeletesDocuments),
     "index: tombstones without a purge time": index(TombstonesStayForEver),
     "index: no require_alias": index(AnyIndexWillDo),

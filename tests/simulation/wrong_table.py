@@ -144,10 +144,10 @@ class ConflictsAreDuplicates(ImageTable):
 
 
 WRONG: Mapping[str, Parts] = {
-    "table: no guard": table(Unguarded),
+    "table: no version check": table(Unguarded),
     "table: <= for <": table(GuardLetsEqualIn),
     "table: > for <": table(GuardTurnedRound),
-    "table: guard on the sequence number": table(GuardedByPosition),
+    "table: version check on the sequence number": table(GuardedByPosition),
     "table: an image that comes back keeps expires_at": table(NothingIsRemoved),
     "table: hard delete": table(DeletesItems),
     "table: errors in a 200 overlooked": table(StatementErrorsAreOverlooked),
