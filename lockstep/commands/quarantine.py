@@ -29,7 +29,7 @@ from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.quarantine.cases import Wanted, state_of
 from lockstep.quarantine.held import event_in, payload
-from lockstep.stack.use_cases.quarantine import Quarantine
+from lockstep.stack.use_cases.quarantine import StackQuarantine
 from lockstep.stores.contents import Content, content_of
 from shared.event import InvalidEventError
 
@@ -62,7 +62,7 @@ def list_command(
     as_json: bool,
 ) -> None:
     """List quarantined records, oldest first, and what to do about each."""
-    quarantine = Quarantine(connected(name, state), quarantine_days)
+    quarantine = StackQuarantine(connected(name, state), quarantine_days)
     found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
         print_json(for_programs(found))
@@ -79,7 +79,7 @@ def stats_command(
     name: str | None, state: Path, quarantine_days: int | None, *, as_json: bool
 ) -> None:
     """Count quarantined records by reason, consumer and action."""
-    found = find(Quarantine(connected(name, state), quarantine_days), Wanted())
+    found = find(StackQuarantine(connected(name, state), quarantine_days), Wanted())
     counts = Counter(
         (reason, function, state_of(case.verdict))
         for case in found.cases
@@ -128,7 +128,7 @@ def show_command(
 
     ID is the ID that `lockstep quarantine list` prints, or its first characters.
     """
-    quarantine = Quarantine(connected(name, state), quarantine_days)
+    quarantine = StackQuarantine(connected(name, state), quarantine_days)
     found = find(quarantine, Wanted(), pointers)
     case = quarantine.one(case_id, found)
     held = quarantine.record(case, found)

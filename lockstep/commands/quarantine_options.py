@@ -9,7 +9,7 @@ from lockstep.commands.options import since_option
 from lockstep.console.terminal import notes
 from lockstep.producing.sources import lines
 from lockstep.quarantine.cases import Found, Wanted
-from lockstep.stack.use_cases.quarantine import NO_ID, Quarantine
+from lockstep.stack.use_cases.quarantine import NO_ID, StackQuarantine
 from shared.event import Reason
 
 
@@ -48,7 +48,7 @@ age_option = click.option(
 )
 
 
-def find(quarantine: Quarantine, wanted: Wanted, pointers: BinaryIO | None = None) -> Found:
+def find(quarantine: StackQuarantine, wanted: Wanted, pointers: BinaryIO | None = None) -> Found:
     """The cases in quarantine, with a line on the terminal while they are read."""
     with notes.status("reading the quarantine"):
         return quarantine.find(wanted, () if pointers is None else lines(pointers))

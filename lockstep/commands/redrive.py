@@ -33,7 +33,7 @@ from lockstep.quarantine.cases import Found, Ready, Wanted
 from lockstep.quarantine.held import said_in
 from lockstep.quarantine.redrive import RedriveReport
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend, mending_in
-from lockstep.stack.use_cases.quarantine import CaseError, Quarantine
+from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import MalformedContentError
 
 
@@ -99,7 +99,7 @@ def redrive_command(
         raise click.UsageError("--choose requires the IDs of the conflicts")
     if chosen and mending:
         raise click.UsageError("use --choose or --mend, not both")
-    quarantine = Quarantine(connected(name, state), quarantine_days)
+    quarantine = StackQuarantine(connected(name, state), quarantine_days)
     wanted = Wanted(ids=() if mending else ids, reason=reason, image=image, since=since)
     found = find(quarantine, wanted, pointers)
     for case_id in ids:
@@ -138,7 +138,7 @@ def redrive_command(
 
 
 def _settlements(
-    quarantine: Quarantine,
+    quarantine: StackQuarantine,
     found: Found,
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
@@ -155,7 +155,7 @@ def _settlements(
 
 
 def _orders(
-    quarantine: Quarantine,
+    quarantine: StackQuarantine,
     found: Found,
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,

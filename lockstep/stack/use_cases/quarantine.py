@@ -28,7 +28,7 @@ class CaseError(UserError):
     """A case cannot be found or read; the message says why."""
 
 
-class Quarantine:
+class StackQuarantine:
     """A stack's quarantine, and what a redrive needs of the stack's stores and stream."""
 
     def __init__(self, clients: Clients, quarantine_days: int | None) -> None:
