@@ -25,16 +25,17 @@ from typing import Any, cast
 import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
-from lockstep.audit.audit import Time, audit
+from lockstep.audit.audit import audit
 from lockstep.stores.entry import Entry
 from lockstep.stores.pages import SearchPage, SearchPages, scanned
+from shared.clock import Clock
 
 IDS = 1_000_000
 COUNTED = (2_000, 8_000)
 PAGE = 1_000
 STAMP = 1_795_000_000_000_000
 MEBIBYTE = 1024
-TIME = Time(now=time.time, elapsed=time.monotonic, sleep=lambda _: None)
+CLOCK = Clock(time.time, time.monotonic, lambda _: None, lambda: 0.5)
 
 
 def digest(number: int) -> str:
@@ -140,7 +141,7 @@ def ours(ids: int) -> float:
     """The whole pass; the seconds that it took."""
     table, index = Pages(ids, 1, scan_page), Pages(ids, 2, search_page)
     began = time.process_time()
-    found = audit(Table(table), Index(index), quarantined_images=list, time=TIME)
+    found = audit(Table(table), Index(index), quarantined_images=list, clock=CLOCK)
     took = time.process_time() - began
     if (found.result, found.table, found.index) != ("equal", ids, ids):
         sys.exit(f"the stores should be equal, the audit says {found}")

@@ -2,8 +2,6 @@
 
 import datetime as dt
 import os
-import random
-import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -13,8 +11,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from doors.clock import SYSTEM_CLOCK
 from doors.quarantine import BucketQuarantine, disable_expect_header
-from shared.deliver import BatchResponse, Clock, Delivery, deliver
+from shared.deliver import BatchResponse, Delivery, deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.sink import MisconfiguredError, Sink
 
@@ -73,12 +72,6 @@ def consume(
     Raises:
         MisconfiguredError: the deployment is broken; no record of the batch is acknowledged.
     """
-    clock = Clock(
-        remaining=lambda: context.get_remaining_time_in_millis() / 1000,
-        now=time.time,
-        sleep=time.sleep,
-        chance=random.random,
-    )
     try:
         delivery = deliver(
             event["Records"],
@@ -86,7 +79,8 @@ def consume(
             quarantine=quarantine(),
             function=function,
             horizon=dt.timedelta(days=int(os.environ["HORIZON_DAYS"])),
-            clock=clock,
+            clock=SYSTEM_CLOCK,
+            remaining=lambda: context.get_remaining_time_in_millis() / 1000,
             envelope=envelope,
         )
     except MisconfiguredError:

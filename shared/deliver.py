@@ -15,6 +15,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from shared.change import Change, Purge, Put, Remove, digest_of
+from shared.clock import Clock
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Reason, Time
 from shared.fold import Candidate, fold
@@ -34,19 +35,6 @@ REPORTING_SECONDS = 1.0
 NO_TIME = Failed("no time left in this invocation")
 
 Fate = Literal["Applied", "Duplicate", "Stale", "Quarantined", "Failed"]
-
-
-class Clock(msgspec.Struct, frozen=True):
-    """Time and chance, given by the door: real in Lambda, virtual in a simulation."""
-
-    remaining: Callable[[], float]
-    """Seconds until this invocation is ended."""
-    now: Callable[[], float]
-    """Seconds since 1970."""
-    sleep: Callable[[float], None]
-    """Wait that many seconds."""
-    chance: Callable[[], float]
-    """A random number, 0 to 1."""
 
 
 class ItemFailure(TypedDict):
@@ -90,6 +78,7 @@ def deliver(
     function: str,
     horizon: dt.timedelta,
     clock: Clock,
+    remaining: Callable[[], float],
     envelope: Envelope = IMAGE_EVENTS,
 ) -> Delivery:
     """Bring a batch's events into one store, each image's highest version, and say what is left.
@@ -101,16 +90,18 @@ def deliver(
         function: this consumer's name in the quarantine: `write_to_dynamodb` or `write_to_es`.
         horizon: how long after a record's arrival a replay may still come.
         clock: time and chance.
+        remaining: seconds until this invocation is ended.
         envelope: in what form the records are.
 
     Raises:
         MisconfiguredError: the deployment is broken; nothing of the batch may be acknowledged.
     """
     needed = max(to.longest_send, quarantine.longest_put) + REPORTING_SECONDS
-    if clock.remaining() < needed:
+    if remaining() < needed:
         message = f"the function's timeout is too short: one request may take {needed:g} s"
         raise MisconfiguredError(message)
-    batch = _Batch([envelope.record(one) for one in records], to, quarantine, function, clock)
+    read = [envelope.record(one) for one in records]
+    batch = _Batch(read, to, quarantine, function, clock, remaining=remaining)
     waiting = fold(batch.decode(envelope, horizon))
     for attempt in range(ATTEMPTS):
         trying = waiting
@@ -136,12 +127,15 @@ class _Batch:
         quarantine: Quarantine,
         function: str,
         clock: Clock,
+        *,
+        remaining: Callable[[], float],
     ) -> None:
         self._records = records
         self._sink = sink
         self._quarantine = quarantine
         self._function = function
         self._clock = clock
+        self._remaining = remaining
         self._fates: dict[str, Fate] = {}  # by sequence number; none yet means not settled
         self._whys: dict[str, str] = {}  # what keeps a record from being settled
         self._poison: list[tuple[Record, InvalidEventError]] = []
@@ -199,7 +193,7 @@ class _Batch:
 
     def time_for(self, seconds: float) -> bool:
         """Whether something that takes so long still ends before this invocation does."""
-        return self._clock.remaining() >= seconds + REPORTING_SECONDS
+        return self._remaining() >= seconds + REPORTING_SECONDS
 
     def report(self) -> Delivery:
         """What became of the batch, at its end."""

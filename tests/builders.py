@@ -4,11 +4,13 @@ import base64
 import datetime as dt
 import hashlib
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from shared.change import Change, Purge, change_from
+from shared.clock import Clock
 from shared.event import MAX_EVENT_BYTES, Event, decode
 from shared.item import KEY, Item, item_from
 from shared.record import Record, from_lambda
@@ -183,3 +185,14 @@ def change(
 def purge_of(tombstone: Change) -> Purge:
     """What takes this tombstone out of the index again."""
     return Purge(**msgspec.structs.asdict(tombstone))
+
+
+def clock(
+    *,
+    now: Callable[[], float] = lambda: 0.0,
+    elapsed: Callable[[], float] = lambda: 0.0,
+    sleep: Callable[[float], None] = lambda _: None,
+    chance: Callable[[], float] = lambda: 0.0,
+) -> Clock:
+    """A clock that stands still, except for what is given."""
+    return Clock(now, elapsed, sleep, chance)

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from lockstep.producing.producer import Clock
 from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
 from lockstep.simulation.fakes.line import AnswerError, NoAnswerError, Spoilt
 from lockstep.simulation.plan import dice
 from lockstep.stores.stamps import time_of
+from shared.clock import Clock
 from shared.event import Event, Image, decode
 
 STREAM = "lockstep-images"

@@ -14,6 +14,7 @@ from lockstep.audit.compare import Difference, difference
 from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
+from shared.clock import Clock
 
 # Long enough for a write under way to reach the other store, in seconds.
 SECOND_LOOK_AFTER = 2.0
@@ -65,14 +66,6 @@ class Found(msgspec.Struct, frozen=True):
     index: Entry | None
 
 
-class Time(msgspec.Struct, frozen=True):
-    """The time an audit goes by: seconds since 1970, seconds that only go forward, a wait."""
-
-    now: Callable[[], float]
-    elapsed: Callable[[], float]
-    sleep: Callable[[float], None]
-
-
 class OverBudgetError(Exception):
     """The audit was to take no longer than this."""
 
@@ -82,7 +75,7 @@ def audit(
     index: EntryReader,
     *,
     quarantined_images: Callable[[], Iterable[str]],
-    time: Time,
+    clock: Clock,
     progress: Callable[[str, int], None] = lambda _store, _count: None,
     settled: Callable[[], float] = lambda: math.inf,
     watermark: float = WATERMARK,
@@ -101,7 +94,7 @@ def audit(
         index: the search index.
         quarantined_images: reads the images that have a record in quarantine; asked only when
             something differs.
-        time: the clock.
+        clock: the clock.
         progress: is told a store's name and how many entries of it have been read.
         settled: until when both consumers have processed what arrived, in seconds since 1970.
         watermark: how long, in seconds, to wait for what is under way.
@@ -109,12 +102,12 @@ def audit(
         on_difference: is told each difference that is proved.
         only: look at these images, and at no others.
     """
-    started = time.elapsed()
+    started = clock.elapsed()
     looks = _Looks(
         table,
         index,
         quarantined_images=quarantined_images,
-        time=time,
+        clock=clock,
         deadline=started + budget,
         on_difference=on_difference,
     )
@@ -124,7 +117,7 @@ def audit(
         try:
             if only is None:
                 _gather(table, index, spill, looks, progress)
-                spill.compare(time.now())
+                spill.compare(clock.now())
             else:
                 spill.suspect(Suspect(one, in_table=False, in_index=False) for one in only)
             looks.settle(spill, settled, watermark, first_pause=only is None)
@@ -146,7 +139,7 @@ def audit(
         table=looks.counts["table"],
         index=looks.counts["index"],
         differences=dict(sorted(found.items())),
-        seconds=round(time.elapsed() - started, 3),
+        seconds=round(clock.elapsed() - started, 3),
         reason=reason,
         under_way=looks.under_way,
     )
@@ -184,7 +177,7 @@ class _Looks:
         index: EntryReader,
         *,
         quarantined_images: Callable[[], Iterable[str]],
-        time: Time,
+        clock: Clock,
         deadline: float,
         on_difference: Callable[[Found], None],
     ) -> None:
@@ -195,7 +188,7 @@ class _Looks:
         self._index = index
         self._quarantined_images = quarantined_images
         self._explained: set[str] | None = None
-        self._time = time
+        self._clock = clock
         self._deadline = deadline
         self._on_difference = on_difference
 
@@ -207,7 +200,7 @@ class _Looks:
             self.under_way = 0
             for some in spill.suspects(LOOKUP):
                 if pause or first_pause:
-                    self._time.sleep(pause or SECOND_LOOK_AFTER)
+                    self._clock.sleep(pause or SECOND_LOOK_AFTER)
                     pause, first_pause = 0.0, False  # noqa: PLW2901 - one wait a round
                 self.check_budget()
                 # Asked first: what arrives after that may still be under way.
@@ -221,7 +214,7 @@ class _Looks:
 
     def check_budget(self) -> None:
         """Raise OverBudgetError past the deadline."""
-        if self._time.elapsed() > self._deadline:
+        if self._clock.elapsed() > self._deadline:
             raise OverBudgetError
 
     def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[Suspect]:
@@ -231,7 +224,7 @@ class _Looks:
         for suspect in suspects:
             image_id = suspect.image_id
             table, index = in_table.get(image_id), in_index.get(image_id)
-            kind = difference(table, index, now=self._time.now())
+            kind = difference(table, index, now=self._clock.now())
             newest = max((one.arrived_at for one in (table, index) if one), default=0)
             if kind is not None and newest > until:
                 if not _caught_up(suspect, table, index):

@@ -9,7 +9,6 @@ Give it a client that does not retry by itself (`retries={"total_max_attempts": 
 resends what failed, and knows better when.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,10 +17,12 @@ import msgspec
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
+from doors.clock import SYSTEM_CLOCK
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
 from lockstep.stores.stamps import stamp_at
 from shared import event
+from shared.clock import Clock
 from shared.event import Event, InvalidEventError
 from shared.record import Record, event_in
 
@@ -51,22 +52,6 @@ _NO_ANSWER = (
     ResponseParserError,
     msgspec.ValidationError,
 )
-
-
-class Clock(msgspec.Struct, frozen=True):
-    """Time and chance: real by default, virtual in a simulation."""
-
-    monotonic: Callable[[], float]
-    """Seconds, never going back."""
-    unix: Callable[[], float]
-    """Seconds since 1970."""
-    sleep: Callable[[float], None]
-    """Wait that many seconds."""
-    chance: Callable[[], float]
-    """A random number, 0 to 1."""
-
-
-SYSTEM_CLOCK = Clock(time.monotonic, time.time, time.sleep, random.random)
 
 
 class Stamp:
@@ -233,7 +218,7 @@ class _Put:
         self._outbox = outbox
         self._patience = patience
         self._on_progress = on_progress
-        self._started = clock.monotonic()
+        self._started = clock.elapsed()
         self._put = 0
         self._fruitless = 0.0  # seconds of sending and pausing since a record was accepted
 
@@ -256,23 +241,23 @@ class _Put:
                     case Pause():
                         return None
                     case read:
-                        self._outbox.add(outgoing(read, self._clock.unix()))
+                        self._outbox.add(outgoing(read, self._clock.now()))
             except Exception as error:  # noqa: BLE001 - any end of the source: raised by `run`
                 return error
         return None
 
     def _send(self) -> None:
         """Send the next request, after the pause it may need, and take note of the answer."""
-        began = self._clock.monotonic()
+        began = self._clock.elapsed()
         pause = self._outbox.wait(began)
         if pause > 0:
             self._clock.sleep(pause)
-        request = self._outbox.take(self._clock.monotonic())
+        request = self._outbox.take(self._clock.elapsed())
         if not request:  # slept a little short
             return
         accepted, trouble = self._ask(request)
         self._put += accepted
-        self._fruitless = 0 if accepted else self._fruitless + self._clock.monotonic() - began
+        self._fruitless = 0 if accepted else self._fruitless + self._clock.elapsed() - began
         self._on_progress(Progress(self._put, self._outbox.resent, self._outbox.held, trouble))
         if trouble is not None and self._fruitless > self._patience:
             why = f"gave up after {self._fruitless:.0f} s without progress ({trouble})"
@@ -297,12 +282,12 @@ class _Put:
             return self._postpone(request, why)
         except botocore.BotoCoreError as error:  # no credentials, no region
             raise self._refused(f"{type(error).__name__}: {error}") from error
-        self._outbox.settle(request, answers, self._clock.monotonic())
+        self._outbox.settle(request, answers, self._clock.elapsed())
         whys = [one.why for one in answers if isinstance(one, Deferred)]
         return len(request) - len(whys), whys[0] if whys else None
 
     def _postpone(self, request: Sequence[Outgoing], why: str) -> tuple[int, str]:
-        self._outbox.postpone(request, self._clock.monotonic())
+        self._outbox.postpone(request, self._clock.elapsed())
         return 0, why
 
     def _refused(self, why: str) -> StreamRefusedError:
@@ -310,7 +295,7 @@ class _Put:
         return StreamRefusedError(why, self._report(), self._not_put())
 
     def _report(self) -> PutReport:
-        seconds = self._clock.monotonic() - self._started
+        seconds = self._clock.elapsed() - self._started
         return PutReport(self._put, self._outbox.resent, seconds)
 
     def _not_put(self) -> tuple[Event, ...]:

@@ -23,6 +23,7 @@ from lockstep.quarantine.given_up import records_of
 from lockstep.quarantine.held import NotOursError, change_in, event_in, read_record, said_in
 from lockstep.quarantine.settlement import How, Settlement
 from lockstep.stores.objects import Objects
+from shared.clock import Clock
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
@@ -57,17 +58,6 @@ class RedriveReport(msgspec.Struct, frozen=True):
     moved_meanwhile: int
     kept: Mapping[str, int]
     seconds: float
-
-
-class Time(msgspec.Struct, frozen=True):
-    """Clocks, passed in."""
-
-    now: Callable[[], float]
-    """Seconds since 1970."""
-    elapsed: Callable[[], float]
-    """Seconds, never going back."""
-    sleep: Callable[[float], None]
-    """Wait that many seconds."""
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -109,7 +99,7 @@ class Redrive:
         put: Callable[[Iterable[Event | Outgoing]], object],
         consumers: Mapping[str, str],
         *,
-        time: Time,
+        clock: Clock,
         quarantine_age: dt.timedelta,
         index: Index | None = None,
     ) -> None:
@@ -119,7 +109,7 @@ class Redrive:
             objects: the quarantine's bucket.
             put: puts events onto the stream, and returns when all are there: `Producer.put`.
             consumers: each consumer's name in Lambda, by its name in the quarantine.
-            time: clocks.
+            clock: the clock.
             quarantine_age: what is older goes back only as mended.
             index: the way straight into the index, for what the stream would not bring there.
         """
@@ -127,7 +117,7 @@ class Redrive:
         self._objects = objects
         self._put = put
         self._consumers = consumers
-        self._time = time
+        self._clock = clock
         self._age = quarantine_age
 
     def as_they_were(
@@ -149,7 +139,7 @@ class Redrive:
         Raises:
             PutError: the stream did not take a record: all that are not settled stay.
         """
-        began = self._time.elapsed()
+        began = self._clock.elapsed()
         ready = sorted(
             (case for case in cases if isinstance(case.verdict, Ready)),
             # Lower versions first: each image's effects then come in their order.
@@ -199,7 +189,7 @@ class Redrive:
             objects=objects,
             moved_meanwhile=moved_meanwhile,
             kept=kept,
-            seconds=self._time.elapsed() - began,
+            seconds=self._clock.elapsed() - began,
         )
 
     def settle(
@@ -210,7 +200,7 @@ class Redrive:
         Raises:
             PutError: the stream did not take an event: all that are not settled stay.
         """
-        began = self._time.elapsed()
+        began = self._clock.elapsed()
         self._secure([one.case for one in settlements], fetched)
         put = objects = moved_meanwhile = 0
         for one in settlements:
@@ -231,7 +221,7 @@ class Redrive:
             objects=objects,
             moved_meanwhile=moved_meanwhile,
             kept={},
-            seconds=self._time.elapsed() - began,
+            seconds=self._clock.elapsed() - began,
         )
 
     def records_of(self, document: str) -> list[QuarantinedRecord]:
@@ -276,7 +266,7 @@ class Redrive:
 
     def _still_ready(self, case: Case, bodies: Mapping[str, bytes]) -> QuarantinedRecord | None:
         """The record to put back; None when the objects are not what they were when judged."""
-        now = dt.datetime.fromtimestamp(self._time.now(), dt.UTC)
+        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
         held = None
         for body in bodies.values():
             try:
@@ -294,7 +284,7 @@ class Redrive:
 
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
         """Into `redriven/`, with the trace; out of `quarantine/` only then."""
-        at = dt.datetime.fromtimestamp(self._time.now(), dt.UTC).isoformat()
+        at = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC).isoformat()
         trace = Trace(at, settlement.how, settlement.event)
         for key, body in bodies.items():
             whole: dict[str, Any] = msgspec.json.decode(body)
@@ -304,9 +294,9 @@ class Redrive:
         return len(bodies)
 
     def _wait_until(self, moment: float) -> None:
-        pause = moment - self._time.elapsed()
+        pause = moment - self._clock.elapsed()
         if pause > 0:
-            self._time.sleep(pause)
+            self._clock.sleep(pause)
 
 
 def _refusal(outcome: Outcome) -> str | None:

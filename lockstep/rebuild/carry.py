@@ -12,7 +12,6 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from lockstep.audit.audit import Time
 from lockstep.repair.decide import (
     Agree,
     Forget,
@@ -28,6 +27,7 @@ from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
 from lockstep.stores.readers import LOOKUP, EntryLookup, WholeLookup
 from shared.change import Change
+from shared.clock import Clock
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.sink import RequestFailedError, Sink, outcomes_of
 
@@ -88,7 +88,7 @@ class Carrier:
         new: EntryLookup,
         sink: Sink,
         *,
-        time: Time,
+        clock: Clock,
         horizon: dt.timedelta,
     ) -> None:
         self.carried: Counter[Origin] = Counter()
@@ -98,7 +98,7 @@ class Carrier:
         self._old = old
         self._new = new
         self._sink = sink
-        self._time = time
+        self._clock = clock
         self._horizon = horizon
 
     def all_of(self, images: Iterable[tuple[str, ImageState]]) -> None:
@@ -106,7 +106,7 @@ class Carrier:
 
         What is newer in the new index stays.
         """
-        now = self._time.now()
+        now = self._clock.now()
         self._from_table(
             (image_id, stored)
             for image_id, stored in images
@@ -144,7 +144,7 @@ class Carrier:
             match of_both(
                 table.get(image_id, Absent()),
                 stored,
-                now=self._time.now(),
+                now=self._clock.now(),
                 horizon=self._horizon,
             ):
                 case Carry(change):
@@ -174,7 +174,7 @@ class Carrier:
         read = 0
         for some in batched(entries, COMPARED_AT_ONCE, strict=False):
             there = self._new.lookup([entry.image_id for entry in some])
-            now = self._time.now()
+            now = self._clock.now()
             behind = [
                 entry.image_id for entry in some if _is_newer(entry, there.get(entry.image_id), now)
             ]
@@ -210,7 +210,7 @@ class Carrier:
                 raise RequestFailedError(why)
             changes = later
             if changes:
-                self._time.sleep(pause)
+                self._clock.sleep(pause)
                 waited += pause
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from lockstep.audit.audit import Time
 from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
 from lockstep.rebuild.worker import Worker, fate
+from shared.clock import Clock
 
 # How often, in seconds, a rebuild says that it is still at work, and how far it is.
 BEAT_SECONDS = 2.0
@@ -26,22 +26,22 @@ class Ledger:
     Every method but `note` raises SomebodyElseError where another has taken over.
     """
 
-    def __init__(self, indices: Indices, index: str, note: Note, time: Time) -> None:
+    def __init__(self, indices: Indices, index: str, note: Note, clock: Clock) -> None:
         """Take `note` for what is kept with the index now."""
         self.index = index
         self._indices = indices
         self._note = note
-        self._time = time
-        self._kept_at = time.elapsed()
+        self._clock = clock
+        self._kept_at = clock.elapsed()
 
     @classmethod
-    def begun(cls, indices: Indices, index: str, note: Note, time: Time) -> "Ledger":
+    def begun(cls, indices: Indices, index: str, note: Note, clock: Clock) -> "Ledger":
         """Make the new index, and with it the ledger."""
         indices.create(index, note)
-        return cls(indices, index, note, time)
+        return cls(indices, index, note, clock)
 
     @classmethod
-    def taken_over(cls, indices: Indices, index: str, worker: Worker, time: Time) -> "Ledger":
+    def taken_over(cls, indices: Indices, index: str, worker: Worker, clock: Clock) -> "Ledger":
         """The ledger of a rebuild that was interrupted.
 
         Where its worker is on another machine, it is watched for `WATCH_SECONDS` first.
@@ -51,15 +51,15 @@ class Ledger:
             case "at_work" if note.worker != worker and not note.done:
                 raise _at_work(note)
             case "unknown" if not note.done:
-                deadline = time.elapsed() + WATCH_SECONDS
-                while time.elapsed() < deadline:
-                    time.sleep(BEAT_SECONDS)
+                deadline = clock.elapsed() + WATCH_SECONDS
+                while clock.elapsed() < deadline:
+                    clock.sleep(BEAT_SECONDS)
                     if indices.note(index) != note:
                         raise _at_work(note)
         mine = msgspec.structs.replace(note, worker=worker, beat=note.beat + 1, done=False)
         indices.keep(index, mine)
-        time.sleep(CLAIM_SECONDS)
-        ledger = cls(indices, index, mine, time)
+        clock.sleep(CLAIM_SECONDS)
+        ledger = cls(indices, index, mine, clock)
         ledger.keep()
         return ledger
 
@@ -71,7 +71,7 @@ class Ledger:
     def beat(self, **changes: Any) -> None:
         """Change the note; it is kept with the next beat."""
         self._note = msgspec.structs.replace(self._note, **changes)
-        if self._time.elapsed() - self._kept_at >= BEAT_SECONDS:
+        if self._clock.elapsed() - self._kept_at >= BEAT_SECONDS:
             self.keep()
 
     def keep(self, **changes: Any) -> None:
@@ -79,7 +79,7 @@ class Ledger:
         self._check()
         self._note = msgspec.structs.replace(self._note, beat=self._note.beat + 1, **changes)
         self._indices.keep(self.index, self._note)
-        self._kept_at = self._time.elapsed()
+        self._kept_at = self._clock.elapsed()
 
     def done(self) -> None:
         """The rebuild has come to its end."""

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from lockstep.audit.audit import Audit, Time
+from lockstep.audit.audit import Audit
 from lockstep.console.errors import UserError
 from lockstep.rebuild.carry import Carrier, Origin
 from lockstep.rebuild.indices import Indices, Note, View
@@ -22,6 +22,7 @@ from lockstep.repair.repair import Example
 from lockstep.stores.entry import FIELDS, from_document
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader, WholePage
+from shared.clock import Clock
 from shared.sink import MisconfiguredError, Sink
 
 # The new index is switched to once a look at what is new in the old one takes no longer; or once
@@ -149,7 +150,7 @@ class Parts(msgspec.Struct, frozen=True):
     """Compares table and live index; tells which store it reads, and how far it is."""
     settled: Callable[[], float]
     """Until when both consumers have processed what arrived, in seconds since 1970."""
-    time: Time
+    clock: Clock
     horizon: dt.timedelta
     """How long tombstones stay."""
     worker: Worker
@@ -193,7 +194,7 @@ class Rebuild:
         unfinished = self._indices.look().unfinished
         for index in unfinished if apply else ():
             parts = self._parts
-            Ledger.taken_over(self._indices, index, parts.worker, parts.time)
+            Ledger.taken_over(self._indices, index, parts.worker, parts.clock)
             self._indices.drop(index)
         return unfinished
 
@@ -208,7 +209,7 @@ class Rebuild:
             RequestFailedError: the index does not answer.
             StoreUnreadableError: a store could not be read to its end.
         """
-        started = self._parts.time.elapsed()
+        started = self._parts.clock.elapsed()
         stage, index, old = self._stage(self._indices.look())
         run = _Run(self._parts, self._ledger(stage, index, old), progress)
         if stage in {"begin", "go_on"}:
@@ -234,7 +235,7 @@ class Rebuild:
             audit=audit,
             kept=() if drops else kept,
             dropped=kept if drops else (),
-            seconds=round(self._parts.time.elapsed() - started, 1),
+            seconds=round(self._parts.clock.elapsed() - started, 1),
         )
 
     def _stage(self, view: View) -> tuple[Stage, str, str]:
@@ -262,8 +263,8 @@ class Rebuild:
         parts = self._parts
         if stage == "begin":
             note = Note(replaces=old, worker=parts.worker, source=parts.items.name)
-            return Ledger.begun(self._indices, index, note, parts.time)
-        ledger = Ledger.taken_over(self._indices, index, parts.worker, parts.time)
+            return Ledger.begun(self._indices, index, note, parts.clock)
+        ledger = Ledger.taken_over(self._indices, index, parts.worker, parts.clock)
         self._indices.open(index)
         return ledger
 
@@ -274,7 +275,7 @@ class _Run:
     def __init__(self, parts: Parts, ledger: Ledger, progress: Progress) -> None:
         self._parts = parts
         self._indices = parts.indices
-        self._time = parts.time
+        self._clock = parts.clock
         self._ledger = ledger
         self._progress = progress
         self._new_name, self._old_name = ledger.index, ledger.note.replaces
@@ -284,7 +285,7 @@ class _Run:
             self._old,
             parts.index(self._new_name),
             parts.sink,
-            time=parts.time,
+            clock=parts.clock,
             horizon=parts.horizon,
         )
 
@@ -308,15 +309,15 @@ class _Run:
         self._indices.refresh(self._new_name)
         self._catch_up()
         self._indices.make_ready(self._new_name, self._ledger.note)
-        deadline = self._time.elapsed() + READY_SECONDS
+        deadline = self._clock.elapsed() + READY_SECONDS
         while not self._indices.is_as_healthy(self._new_name, self._old_name):
-            if self._time.elapsed() > deadline:
+            if self._clock.elapsed() > deadline:
                 raise NotFinishedError(
                     f"the copies of {self._new_name} are not there after {READY_SECONDS:.0f} s: "
                     "look at the cluster's health, then run this again"
                 )
             self._tell("waiting for the copies of the new index")
-            self._time.sleep(PAUSE_SECONDS)
+            self._clock.sleep(PAUSE_SECONDS)
 
     def follow(self) -> None:
         """Catch up with the old index until nothing is far behind, as close as this machine can.
@@ -326,9 +327,9 @@ class _Run:
         """
         before = math.inf
         while True:
-            started = self._time.elapsed()
+            started = self._clock.elapsed()
             self._catch_up()
-            took = self._time.elapsed() - started
+            took = self._clock.elapsed() - started
             if took < CLOSE_SECONDS:
                 break
             if took > STEADY * before:
@@ -358,10 +359,10 @@ class _Run:
 
     def settle(self, options: Options) -> None:
         """After the switch: follow the old index until nothing can land in it any more."""
-        switched_at, started = self._time.now(), self._time.elapsed()
+        switched_at, started = self._clock.now(), self._clock.elapsed()
         while True:
             self._catch_up()
-            waited = self._time.elapsed() - started
+            waited = self._clock.elapsed() - started
             if waited >= options.settle:
                 if self._parts.settled() >= switched_at:
                     return
@@ -375,7 +376,7 @@ class _Run:
                 round(waited),
                 round(options.settle),
             )
-            self._time.sleep(PAUSE_SECONDS)
+            self._clock.sleep(PAUSE_SECONDS)
 
     def look_behind(self) -> None:
         """Go through old index and table once more, from their beginning."""

@@ -14,7 +14,6 @@ from typing import Literal, Protocol, assert_never
 
 import msgspec
 
-from lockstep.audit.audit import Time
 from lockstep.audit.compare import Difference
 from lockstep.console.errors import UserError
 from lockstep.repair.decide import (
@@ -33,6 +32,7 @@ from lockstep.stores.corrections import Removal
 from lockstep.stores.image_state import Absent
 from lockstep.stores.readers import LOOKUP, WholeLookup
 from shared.change import Change
+from shared.clock import Clock
 from shared.outcome import Applied, Duplicate, Outcome, Refused
 from shared.sink import Sink, outcomes_of
 
@@ -131,7 +131,7 @@ class Repair:
         table_sink: Sink,
         index_sink: Sink,
         corrections: IndexCorrections,
-        time: Time,
+        clock: Clock,
         horizon: dt.timedelta,
     ) -> None:
         """Prepare.
@@ -142,7 +142,7 @@ class Repair:
             table_sink: the table, as its consumer writes it.
             index_sink: the index, as its consumer writes it.
             corrections: of the index.
-            time: the clock.
+            clock: the clock.
             horizon: how long tombstones stay.
         """
         self._table = table
@@ -150,7 +150,7 @@ class Repair:
         self._table_sink = table_sink
         self._index_sink = index_sink
         self._corrections = corrections
-        self._time = time
+        self._clock = clock
         self._horizon = horizon
 
     def plan(self, differing: Iterable[Differing], images: int) -> Plan:
@@ -205,7 +205,7 @@ class Repair:
             if not left or waited >= PATIENCE_SECONDS:
                 break
             if not done.written:
-                self._time.sleep(pause)
+                self._clock.sleep(pause)
                 waited += pause
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return Repaired(
@@ -226,7 +226,7 @@ class Repair:
                     decide(
                         table.get(one.image_id, Absent()),
                         index.get(one.image_id, Absent()),
-                        now=self._time.now(),
+                        now=self._clock.now(),
                         horizon=self._horizon,
                     ),
                 )

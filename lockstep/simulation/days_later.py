@@ -16,7 +16,7 @@ from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld
 from lockstep.quarantine.held import payload
 from lockstep.quarantine.held import read_record as record_in
-from lockstep.quarantine.redrive import Redrive, Time
+from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
@@ -28,6 +28,7 @@ from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.objects import BucketObjects
+from shared.clock import Clock
 from shared.quarantine import PREFIX
 from shared.sink import SinkError
 
@@ -123,7 +124,7 @@ class DaysLater:
                 system.stream, STREAM, clock=system.producers_clock()
             ).put(events),
             CONSUMERS,
-            time=Time(self._now, self._now, self._time.advance),
+            clock=Clock(self._now, self._now, self._time.advance, self._weather.draw),
             quarantine_age=QUARANTINE_AGE,
         )
 

@@ -42,7 +42,7 @@ class History:
         self._plan = planned
         self._weather, self._time = self.system.weather, self.system.time
         self._stream = self.system.stream
-        self._stamp = parts.stamp(self.system.producers_clock().unix)
+        self._stamp = parts.stamp(self.system.producers_clock().now)
         self._unput: list[Event] = []
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         self._days_later = DaysLater(self.system)

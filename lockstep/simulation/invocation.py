@@ -13,7 +13,8 @@ from lockstep.simulation.parts import STREAM_ARN
 from lockstep.simulation.system import Consumer, Moment, System
 from lockstep.simulation.troubled_line import CrashedError, TimedOutError, UnderWay
 from lockstep.simulation.violation import ViolationError
-from shared.deliver import Clock, Delivery
+from shared.clock import Clock
+from shared.deliver import Delivery
 from shared.sink import MisconfiguredError
 
 type Crash = Literal["crash between requests", "crash in a pause", "crash before the answer"]
@@ -80,18 +81,25 @@ class Invocations:
         system, time = self._system, self._system.time
         crash = self._crash()
         clock = Clock(
-            remaining=lambda: under_way.deadline - time.now,
             now=lambda: time.now + system.skew,
+            elapsed=lambda: time.now,
             sleep=time.advance,
             chance=system.weather.draw,
         )
+
+        def remaining() -> float:
+            return under_way.deadline - time.now
+
+        if crash is not None:
+            clock, remaining = self._crashing(clock, remaining, crash)
         delivery = system.parts.deliver(
             [self._as_lambda_shows(one) for one in batch],
             to=consumer.sink,
             quarantine=system.quarantine,
             function=consumer.function,
             horizon=HORIZON,
-            clock=clock if crash is None else self._crashing(clock, crash),
+            clock=clock,
+            remaining=remaining,
         )
         if crash == "crash before the answer":
             self._die(crash)
@@ -104,8 +112,10 @@ class Invocations:
             return None
         return weather.chance.choice(_CRASHES)
 
-    def _crashing(self, clock: Clock, crash: Crash) -> Clock:
-        """The clock, on which the process dies at one of its looks, or when it waits.
+    def _crashing(
+        self, clock: Clock, remaining: Callable[[], float], crash: Crash
+    ) -> tuple[Clock, Callable[[], float]]:
+        """Both, such that the process dies at one of its looks at them, or when it waits.
 
         Delivery looks at the clock between any two things that it does.
         """
@@ -123,16 +133,14 @@ class Invocations:
 
         match crash:
             case "crash in a pause":
-                return msgspec.structs.replace(clock, sleep=sleep)
+                return msgspec.structs.replace(clock, sleep=sleep), remaining
             case "crash between requests":
-                return Clock(
-                    remaining=lambda: look(clock.remaining),
-                    now=lambda: look(clock.now),
-                    sleep=clock.sleep,
-                    chance=lambda: look(clock.chance),
+                looking = msgspec.structs.replace(
+                    clock, now=lambda: look(clock.now), chance=lambda: look(clock.chance)
                 )
+                return looking, lambda: look(remaining)
             case "crash before the answer":
-                return clock
+                return clock, remaining
 
     def _die(self, crash: Crash) -> Never:
         self._system.weather.hit(crash)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import opensearchpy
 
-from lockstep.producing.producer import Clock as ProducerClock
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -30,6 +29,7 @@ from lockstep.simulation.plan import Plan, dice
 from lockstep.simulation.stores import SeenIndex, SeenStore, SeenTable
 from lockstep.simulation.troubled_line import StoreName, TroubledLine, Weather
 from shared.change import digest_of
+from shared.clock import Clock
 from shared.quarantine import PREFIX
 from shared.sink import Sink
 
@@ -156,11 +156,11 @@ class System:
         position = f"{STREAM}/{accepted.shard_id}/{accepted.sequence_number}"
         return f"{PREFIX}{consumer.function}/{position}.json"
 
-    def producers_clock(self) -> ProducerClock:
+    def producers_clock(self) -> Clock:
         """The clock of whoever puts events now."""
-        return ProducerClock(
-            monotonic=lambda: self.time.now,
-            unix=lambda: self.time.now + self.skew,
+        return Clock(
+            now=lambda: self.time.now + self.skew,
+            elapsed=lambda: self.time.now,
             sleep=self.time.advance,
             chance=self.weather.draw,
         )

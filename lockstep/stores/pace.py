@@ -1,6 +1,6 @@
 """The pace: a limit on the read capacity that a reader of the table uses."""
 
-from collections.abc import Callable
+from shared.clock import Clock
 
 # A page of a scan under a limit: so small that its price is a small part of a second's.
 ITEMS_PER_PACED_PAGE = 100
@@ -9,17 +9,14 @@ ITEMS_PER_PACED_PAGE = 100
 class Pace:
     """Limits the read capacity, in units a second; one second's units may be used at once."""
 
-    def __init__(
-        self, rate: float, elapsed: Callable[[], float], sleep: Callable[[float], None]
-    ) -> None:
+    def __init__(self, rate: float, clock: Clock) -> None:
         self._rate = rate
-        self._elapsed = elapsed
-        self._sleep = sleep
+        self._clock = clock
         self._free_from = 0.0
 
     def spend(self, units: float) -> None:
         """Wait until these units, which were used just now, are within the rate."""
-        now = self._elapsed()
+        now = self._clock.elapsed()
         self._free_from = max(self._free_from, now - 1) + units / self._rate
         if self._free_from > now:
-            self._sleep(self._free_from - now)
+            self._clock.sleep(self._free_from - now)

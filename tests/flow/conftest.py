@@ -9,7 +9,7 @@ import pytest
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import Audit, Time, audit
+from lockstep.audit.audit import Audit, audit
 from lockstep.local.mapping.invocation import Place, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.ports import free_ports
@@ -23,6 +23,7 @@ from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.web.addresses import HOST
+from tests.builders import clock
 from tests.flow.scenario import Consumer, Happening, Name, Troubled, run
 
 
@@ -78,7 +79,7 @@ class World:
             self.table,
             self.index,
             quarantined_images=lambda: images(self.clients.s3, self.stack.bucket),
-            time=Time(now=lambda: now, elapsed=lambda: 0.0, sleep=lambda _: None),
+            clock=clock(now=lambda: now),
         )
 
     @property

@@ -23,11 +23,11 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.producing.producer import Producer
 from lockstep.stream.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
 from shared.change import Change
-from shared.deliver import Clock, Delivery, deliver
+from shared.deliver import Delivery, deliver
 from shared.outcome import Failed, Outcome
 from shared.quarantine import Quarantine
 from shared.sink import MisconfiguredError, RequestFailedError, Sink
-from tests.builders import HORIZON, decoded
+from tests.builders import HORIZON, clock, decoded
 
 type Name = Literal["write_to_dynamodb", "write_to_es"]
 
@@ -167,16 +167,14 @@ class Consumer:
 
     def deliver(self, records: Sequence[Mapping[str, Any]]) -> Delivery:
         """One invocation's worth, as the function's door does it."""
-        clock = Clock(
-            remaining=lambda: 60.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0
-        )
         return deliver(
             records,
             to=self.sink,
             quarantine=self.quarantine,
             function=self.name,
             horizon=HORIZON,
-            clock=clock,
+            clock=clock(),
+            remaining=lambda: 60.0,
             envelope=envelope_of(records, self.changes_stream),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from doors.clock import SYSTEM_CLOCK
 from doors.quarantine import BucketQuarantine
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
@@ -21,7 +22,7 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.processes import start
 from lockstep.local.services import python_service
 from lockstep.quarantine.cases import find
-from lockstep.quarantine.redrive import Index, Redrive, Time
+from lockstep.quarantine.redrive import Index, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, write_local
 from lockstep.stack.status import Behind, behind_table
@@ -265,7 +266,7 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
         objects,
         lambda _: pytest.fail("the table would call it a duplicate, and stream nothing"),
         {},
-        time=Time(time.time, time.monotonic, time.sleep),
+        clock=SYSTEM_CLOCK,
         quarantine_age=age,
         index=Index(routes.direct.sink, "write_to_es", lambda: HORIZON, fed_from_table=True),
     ).as_they_were(found.cases, found.fetched)

@@ -16,7 +16,7 @@ from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
 from lockstep.stores.entry import from_document
 from shared.change import Put, change_from
-from shared.deliver import Clock, Delivery, deliver
+from shared.deliver import Delivery, deliver
 from shared.event import (
     MAX_EVENT_BYTES,
     MAX_VERSION,
@@ -32,7 +32,7 @@ from shared.item import change_in
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in
 from shared.sink import Sink
-from tests.builders import ARRIVED_AT, HORIZON, image, image_event, kinesis_record, record
+from tests.builders import ARRIVED_AT, HORIZON, clock, image, image_event, kinesis_record, record
 from tests.images import TIMES, images
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/decode").iterdir())
@@ -40,7 +40,6 @@ MOST_ITEM_BYTES = 400 * 1024  # docs/internals/facts.md, DynamoDB
 MOST_TERM_BYTES = 32_766  # docs/internals/facts.md, OpenSearch
 # Two times are all that is written longer than it may have come: .1 as .100000, +0100 as +01:00.
 MOST_GROWTH = 2 * 6
-CLOCK = Clock(remaining=lambda: 99.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0)
 
 FIELDS = [*Event.__struct_fields__, *Image.__struct_fields__]
 
@@ -147,7 +146,15 @@ def delivered(records: Sequence[Any], sink: Sink) -> tuple[Delivery, Box]:
     box = Box()
     function = "write_to_dynamodb"
     return (
-        deliver(records, to=sink, quarantine=box, function=function, horizon=HORIZON, clock=CLOCK),
+        deliver(
+            records,
+            to=sink,
+            quarantine=box,
+            function=function,
+            horizon=HORIZON,
+            clock=clock(),
+            remaining=lambda: 99.0,
+        ),
         box,
     )
 

@@ -17,13 +17,13 @@ from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
 from lockstep.simulation.stores import SeenIndex, SeenTable
 from shared.change import Change, change_from, digest_of
-from shared.deliver import Clock, deliver
+from shared.deliver import deliver
 from shared.event import Image, decode, digest
 from shared.outcome import Applied, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
 from shared.record import event_in
 from shared.sink import RequestFailedError, Sink
-from tests.builders import HORIZON, image, image_event, kinesis_record, record
+from tests.builders import HORIZON, clock, image, image_event, kinesis_record, record
 from tests.memory_sink import MemorySink
 from tests.model.model import GONE, SETTLED, Bounds, Event, Held, Record, Rules, Store
 
@@ -143,9 +143,6 @@ class Faulty:
             raise DiedError
 
 
-CLOCK = Clock(remaining=lambda: 99.0, now=lambda: 0.0, sleep=lambda _: None, chance=lambda: 0.0)
-
-
 def _content(there: Any) -> str:
     return there.name if isinstance(there, Image) else GONE
 
@@ -184,7 +181,8 @@ def really(
             quarantine=faulty,
             function="write_to_dynamodb",
             horizon=HORIZON,
-            clock=CLOCK,
+            clock=clock(),
+            remaining=lambda: 99.0,
         )
     except DiedError:
         return End(store.held(), frozenset(faulty.aside), 0), True

@@ -33,8 +33,9 @@ from lockstep.simulation.plan import dice
 from lockstep.simulation.poller import Poller
 from lockstep.simulation.troubled_line import Weather
 from lockstep.stores.stamps import time_of
-from shared.deliver import Clock, deliver
+from shared.deliver import deliver
 from shared.event import Event, Image, encode
+from tests.builders import clock
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -96,9 +97,6 @@ def consumed(store: Store, kind: Kind) -> Seen:
         if store == "table"
         else image_index(cast("opensearchpy.OpenSearch", index))
     )
-    clock = Clock(
-        remaining=lambda: NOBODY_ASKED, now=lambda: START, sleep=lambda _: None, chance=lambda: 0.0
-    )
     batches: list[list[str]] = []
     set_aside_in: list[int] = []
 
@@ -110,7 +108,8 @@ def consumed(store: Store, kind: Kind) -> Seen:
             quarantine=bucket_quarantine(bucket.put_object),
             function="f",
             horizon=HORIZON,
-            clock=clock,
+            clock=clock(now=lambda: START),
+            remaining=lambda: NOBODY_ASKED,
         )
         set_aside_in.extend([len(batches) - 1] * (len(bucket.objects) - len(set_aside_in)))
         return Returned(msgspec.json.encode(delivery.response()))

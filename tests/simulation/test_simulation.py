@@ -9,7 +9,7 @@ import opensearchpy
 import pytest
 
 from lockstep import quarantine
-from lockstep.audit.audit import EXPLAINED, Audit, Time, audit
+from lockstep.audit.audit import EXPLAINED, Audit, audit
 from lockstep.simulation.faults import FAULTS, FLOORS_PER_THOUSAND, Tally, missed
 from lockstep.simulation.history import History
 from lockstep.simulation.parts import BUCKET, INDEX, TABLE, Parts
@@ -17,6 +17,7 @@ from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
+from tests.builders import clock
 from tests.simulation.wrong_parts import WRONG
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def audited(history: History) -> Audit:
         TableReader(cast("DynamoDBClient", history.system.table), TABLE),
         IndexReader(cast("opensearchpy.OpenSearch", history.system.index), INDEX),
         quarantined_images=lambda: quarantine.images(bucket, BUCKET),
-        time=Time(
+        clock=clock(
             now=lambda: history.system.time.now,
             elapsed=lambda: history.system.time.now,
             sleep=history.system.time.advance,

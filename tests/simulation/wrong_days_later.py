@@ -66,7 +66,7 @@ class PassesTheGuard(Redrive):
 
     def _anew(self, one: Event | Outgoing) -> Event:
         event = decode(one.data) if isinstance(one, Outgoing) else one
-        return msgspec.structs.replace(event, version=int(self._time.now() * 1_000_000))
+        return msgspec.structs.replace(event, version=int(self._clock.now() * 1_000_000))
 
 
 class MendsUnderTheOldVersion(Redrive):

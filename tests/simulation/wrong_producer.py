@@ -11,8 +11,9 @@ from botocore.exceptions import (
 )
 
 from lockstep.producing.outbox import Answer, Deferred, Outbox, Outgoing
-from lockstep.producing.producer import Clock, Producer, _Put
+from lockstep.producing.producer import Producer, _Put
 from lockstep.simulation.parts import Parts
+from shared.clock import Clock
 from shared.event import Event, encode
 from tests.simulation.rewired import rewired
 

@@ -2,17 +2,16 @@
 
 import datetime as dt
 import math
-import random
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from doors.clock import SYSTEM_CLOCK
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
-from lockstep.audit.audit import WATERMARK, Audit, Found, Sample, Time
+from lockstep.audit.audit import WATERMARK, Audit, Found, Sample
 from lockstep.audit.audit import audit as compare
 from lockstep.audit.sample import CONFIDENCE, at_most
 from lockstep.repair.purge import Purged
@@ -25,8 +24,6 @@ from lockstep.stack.use_cases.stores import NO_LIMIT, index_entries, table_entri
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
-
-CLOCK = Time(now=time.time, elapsed=time.monotonic, sleep=time.sleep)
 
 
 class AuditOptions(msgspec.Struct, frozen=True):
@@ -62,7 +59,7 @@ def sample(
 ) -> Audit:
     """Compare `count` images of each store, chosen at random."""
     stores = _stores(clients, options)
-    drawn = [set(store.sample(count, random.random)) for store in stores]
+    drawn = [set(store.sample(count, SYSTEM_CLOCK.chance)) for store in stores]
     differing: set[str] = set()
 
     def on_each(found: Found) -> None:
@@ -90,7 +87,7 @@ def repair(clients: Clients) -> Repair:
         table_sink=ImageTable(clients.dynamodb, stack.table, longest_request=NO_LIMIT),
         index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
         corrections=Corrections(clients.opensearch, stack.index),
-        time=CLOCK,
+        clock=SYSTEM_CLOCK,
         horizon=horizon(clients),
     )
 
@@ -101,7 +98,7 @@ def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) 
         index_entries(clients),
         table_entries(clients),
         Corrections(clients.opensearch, clients.stack.index),
-        now=time.time(),
+        now=SYSTEM_CLOCK.now(),
         apply=apply,
         on_progress=on_progress,
     )
@@ -124,7 +121,7 @@ def _audit(
     return compare(
         *stores,
         quarantined_images=lambda: quarantine.images(clients.s3, clients.stack.bucket),
-        time=CLOCK,
+        clock=SYSTEM_CLOCK,
         settled=lambda: settled_until(clients, options.watermark),
         watermark=options.watermark,
         budget=options.within,

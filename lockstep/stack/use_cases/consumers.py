@@ -1,10 +1,10 @@
 """How far a stack's consumers are: status, waiting, and what they have processed for sure."""
 
 import datetime as dt
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from doors.clock import SYSTEM_CLOCK
 from lockstep import quarantine
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
@@ -39,8 +39,8 @@ def wait(clients: Clients, seconds: float) -> Status:
         lambda found: all(consumer.caught_up for consumer in found.values()),
         seconds=seconds,
         every=10 if clients.stack.state is None else 0.2,
-        elapsed=time.monotonic,
-        sleep=time.sleep,
+        elapsed=SYSTEM_CLOCK.elapsed,
+        sleep=SYSTEM_CLOCK.sleep,
     )
     found = _status(clients, seen)
     if found.caught_up:
@@ -53,7 +53,7 @@ def settled_until(clients: Clients, watermark: float) -> float:
 
     Where the backlog is unknown, it is the time `watermark` seconds ago.
     """
-    now = time.time()
+    now = SYSTEM_CLOCK.now()
     try:
         behind = [consumer.behind_ms for consumer in consumers(clients).values()]
     except (UnknownBacklogError, CheckpointsError):
@@ -86,7 +86,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
         except NoTableStreamError as error:
             raise UnknownBacklogError(str(error)) from error
         table = TableStream(clients.dynamodbstreams, arn)
-    return local_consumers(state, stack, now=time.time(), table=table)
+    return local_consumers(state, stack, now=SYSTEM_CLOCK.now(), table=table)
 
 
 def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:

@@ -1,9 +1,9 @@
 """Putting events and importing images into a stack."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from doors.clock import SYSTEM_CLOCK
 from lockstep.producing.backfill import Backfill, Backfilled, Point, Refused, StampOfThePast
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Pause, Producer, Progress, PutReport, Stamp
@@ -38,8 +38,8 @@ def backfill(
     return Backfill(
         table_entries(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),
-        stamp=Stamp() if replace else StampOfThePast(horizon(clients), time.time),
-        now=time.time,
+        stamp=Stamp() if replace else StampOfThePast(horizon(clients), SYSTEM_CLOCK.now),
+        now=SYSTEM_CLOCK.now,
         mapping=mapping,
         replace=replace,
         on_refused=on_refused,

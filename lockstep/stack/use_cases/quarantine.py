@@ -1,15 +1,15 @@
 """The quarantine of a stack: finding, reading and redriving what it holds."""
 
 import datetime as dt
-import time
 from collections.abc import Iterable
 
+from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.sink import ImageIndex
 from lockstep.console.errors import UserError
 from lockstep.quarantine.cases import Case, Found, Wanted, find
 from lockstep.quarantine.given_up import Fetched, fetch
 from lockstep.quarantine.held import NotOursError, read_record
-from lockstep.quarantine.redrive import Index, Redrive, Time
+from lockstep.quarantine.redrive import Index, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import CONSUMERS, INDEX_CONSUMER
 from lockstep.stack.use_cases.horizon import horizon
@@ -42,8 +42,8 @@ class StackQuarantine:
         self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
         self.objects = BucketObjects(clients.s3, stack.bucket)
         self.stores = ContentReader(
-            table_lookup(clients.dynamodb, stack.table, time.time),
-            index_lookup(clients.opensearch, stack.index, time.time),
+            table_lookup(clients.dynamodb, stack.table, SYSTEM_CLOCK.now),
+            index_lookup(clients.opensearch, stack.index, SYSTEM_CLOCK.now),
         )
         self._clients = clients
         self._consumers = {name: stack.functions.get(name, name) for name in CONSUMERS}
@@ -51,7 +51,7 @@ class StackQuarantine:
             self.objects,
             lambda events: put(clients, events),
             self._consumers,
-            time=Time(time.time, time.monotonic, time.sleep),
+            clock=SYSTEM_CLOCK,
             quarantine_age=self.age,
             index=Index(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
@@ -129,4 +129,4 @@ class StackQuarantine:
     def _fetch(self, line: bytes) -> Fetched:
         stack = self._clients.stack
         stream = KinesisStream(self._clients.kinesis, stack.stream)
-        return fetch(line, self._consumers, stack.stream, stream.reader, time.sleep)
+        return fetch(line, self._consumers, stack.stream, stream.reader, SYSTEM_CLOCK.sleep)

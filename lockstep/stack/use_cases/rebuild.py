@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import WATERMARK
 from lockstep.rebuild.export import Export
@@ -9,7 +10,7 @@ from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.rebuild import ImageSource, Parts, Rebuild
 from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
-from lockstep.stack.use_cases.audit import CLOCK, AuditOptions, audit
+from lockstep.stack.use_cases.audit import AuditOptions, audit
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.stores import NO_LIMIT, pace
@@ -42,7 +43,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
             sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_LIMIT),
             audit=lambda progress: audit(clients, progress, options=options),
             settled=lambda: settled_until(clients, WATERMARK),
-            time=CLOCK,
+            clock=SYSTEM_CLOCK,
             horizon=age,
             worker=this_worker(),
         )

@@ -1,12 +1,12 @@
 """The readers of a stack's two stores, and their clients that decode pages fast."""
 
 import datetime as dt
-import time
 from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
 from opensearchpy.serializer import Deserializer
 
+from doors.clock import SYSTEM_CLOCK
 from lockstep.stack.clients import Clients
 from lockstep.stores.index import IndexReader
 from lockstep.stores.pace import Pace
@@ -73,4 +73,4 @@ def searcher(clients: Clients) -> OpenSearch:
 
 def pace(rate: float | None) -> Pace | None:
     """A limit of the table's read units a second; None: no limit."""
-    return None if rate is None else Pace(rate, time.monotonic, time.sleep)
+    return None if rate is None else Pace(rate, SYSTEM_CLOCK)

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit.audit import Time, audit
+from lockstep.audit.audit import audit
 from lockstep.stack.use_cases.stores import scanner, searcher
 from lockstep.stores import index as index_reader
 from lockstep.stores.index import IndexReader
 from lockstep.stores.pace import Pace
 from lockstep.stores.table import TableReader
+from tests.builders import clock
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
@@ -43,7 +44,7 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
             TableReader(table, hand.table, scanner=scans, pace=pace, **how),
             IndexReader(index, hand.index, searcher=searches, **how),
             quarantined_images=list,
-            time=Time(time.time, time.monotonic, lambda _: None),
+            clock=clock(now=time.time, elapsed=time.monotonic),
         )
         assert found.reason is None
         return found.differences
@@ -55,7 +56,7 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
     since = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)
     assert differences(since=since) == {"malformed": 40, "missing_in_index": 1}
     waited: list[float] = []
-    assert differences(pace=Pace(50, lambda: 0.0, waited.append)) == expected
+    assert differences(pace=Pace(50, clock(sleep=waited.append))) == expected
     # The clock stands, so the waits add up to the units used: 121 items of some hundred bytes, and
     # those that are looked up again.
     assert 5 < max(waited) * 50 < 100

@@ -17,7 +17,7 @@ from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import LIVE_FILTER, Added, definition, ensure_index
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import Audit, Time, audit
+from lockstep.audit.audit import Audit, audit
 from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
@@ -36,10 +36,11 @@ from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from shared.change import Change, change_from
+from shared.clock import Clock
 from shared.item import item_from
 from shared.outcome import Applied
 from shared.sink import MisconfiguredError, Sink
-from tests.builders import decoded, image, image_event, record
+from tests.builders import clock, decoded, image, image_event, record
 from tests.contract.rebuild.exports import put_export
 
 HORIZON = dt.timedelta(days=37)
@@ -110,7 +111,7 @@ class Place:
             waited += seconds
             sleep(seconds)
 
-        clock = Time(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
+        here = clock(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
         indices = Indices(client, self.alias)
         return Parts(
             indices=indices,
@@ -118,9 +119,9 @@ class Place:
             table=TableReader(self.clients.dynamodb, self.alias),
             index=lambda name: IndexReader(client, name),
             sink=ImageIndex(client, indices.building, longest_request=0),
-            audit=lambda _: self.audit(clock),
+            audit=lambda _: self.audit(here),
             settled=settled,
-            time=clock,
+            clock=here,
             horizon=HORIZON,
             worker=this_worker() if worker is None else worker,
         )
@@ -133,12 +134,12 @@ class Place:
         chosen = msgspec.structs.replace(usual, **options)
         return Rebuild(parts).run(chosen, lambda _step, _count, _total: None)
 
-    def audit(self, clock: Time) -> Audit:
+    def audit(self, at: Clock) -> Audit:
         return audit(
             TableReader(self.clients.dynamodb, self.alias, whole=True),
             IndexReader(self.client, self.alias, whole=True),
             quarantined_images=list,
-            time=clock,
+            clock=at,
         )
 
     def behind(self, alias: str) -> Mapping[str, Any]:
@@ -346,9 +347,9 @@ def test_an_old_index_that_cannot_be_followed_stays_live(place: Place) -> None:
     place.write(a_change("T1", 1))
     ticks = itertools.count(step=20.0)  # each look at the clock is 20 seconds later
     parts = place.parts()
-    slow = msgspec.structs.replace(parts.time, elapsed=lambda: next(ticks))
+    slow = msgspec.structs.replace(parts.clock, elapsed=lambda: next(ticks))
     with pytest.raises(NotFinishedError, match="written faster than it can be followed"):
-        place.run(msgspec.structs.replace(parts, time=slow))
+        place.run(msgspec.structs.replace(parts, clock=slow))
     assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
     assert place.rebuild().audit.result == "equal"
 
@@ -399,7 +400,7 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
 
 def test_who_is_taken_over_from_stops_at_the_next_beat(place: Place) -> None:
     indices = Indices(place.client, place.alias)
-    clock = place.parts().time
+    clock = place.parts().clock
     first = Ledger.begun(indices, place.new, Note(replaces=place.old, worker=ELSEWHERE), clock)
     Ledger.taken_over(indices, place.new, this_worker(), clock)
     with pytest.raises(SomebodyElseError):

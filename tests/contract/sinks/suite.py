@@ -25,7 +25,7 @@ import msgspec
 import pytest
 
 from shared.change import Change, Put, digest_of
-from shared.deliver import Clock, Delivery, deliver
+from shared.deliver import Delivery, deliver
 from shared.event import (
     MAX_DESCRIPTION_BYTES,
     MAX_EVENT_BYTES,
@@ -37,17 +37,17 @@ from shared.event import (
 from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
-from tests.builders import HORIZON, change, image, image_event, kinesis_records
+from tests.builders import HORIZON, change, clock, image, image_event, kinesis_records
 from tests.images import whole_image
 
 UPLOADED, UPDATED, DELETED = "image.uploaded", "image.updated", "image.deleted"
 
-PLENTY = Clock(
-    remaining=lambda: 900.0,
-    now=lambda: dt.datetime(2026, 11, 21, 8, 0, 1, tzinfo=dt.UTC).timestamp(),
-    sleep=lambda _: None,
-    chance=lambda: 0.0,
-)
+CLOCK = clock(now=lambda: dt.datetime(2026, 11, 21, 8, 0, 1, tzinfo=dt.UTC).timestamp())
+
+
+def plenty() -> float:
+    """More seconds than any delivery needs."""
+    return 900.0
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -418,7 +418,8 @@ def delivered_with_none_set_aside(sink: Sink, function: str, *events: dict[str, 
             quarantine=quarantine,
             function=function,
             horizon=HORIZON,
-            clock=PLENTY,
+            clock=CLOCK,
+            remaining=plenty,
         )
     finally:
         assert quarantine.records == []

@@ -20,8 +20,8 @@ from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refuse
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 from tests.builders import HORIZON, change, image, image_event, kinesis_records
 from tests.contract.sinks.suite import (
+    CLOCK,
     DELETED,
-    PLENTY,
     UPDATED,
     UPLOADED,
     KeptInMemory,
@@ -31,6 +31,7 @@ from tests.contract.sinks.suite import (
     as_stored,
     biggest_change,
     delivered_with_none_set_aside,
+    plenty,
     write,
     write_each,
 )
@@ -469,7 +470,8 @@ class TestDelivery:
             quarantine=quarantine,
             function="write_to_dynamodb",
             horizon=HORIZON,
-            clock=PLENTY,
+            clock=CLOCK,
+            remaining=plenty,
         )
         assert delivery.response() == {"batchItemFailures": []}
         assert delivery.counts == {"Applied": 29, "Quarantined": 1}

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from lockstep.producing.producer import SYSTEM_CLOCK, Clock, Producer, PutReport
+from doors.clock import SYSTEM_CLOCK
+from lockstep.producing.producer import Producer, PutReport
+from shared.clock import Clock
 from shared.event import decode
 from tests.builders import decoded, image_event
 from tests.contract.kinesis.server import client_of
@@ -62,7 +64,7 @@ def impatient() -> Clock:
         nonlocal skipped
         skipped += seconds
 
-    return Clock(lambda: time.monotonic() + skipped, time.time, skip, random.random)
+    return Clock(time.time, lambda: time.monotonic() + skipped, skip, random.random)
 
 
 def put(

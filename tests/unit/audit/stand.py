@@ -10,7 +10,7 @@ import opensearchpy
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import Audit, Found, Time, audit
+from lockstep.audit.audit import Audit, Found, audit
 from lockstep.repair.decide import Decision, decide
 from lockstep.repair.repair import Differing, Repair
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -22,7 +22,7 @@ from lockstep.stores.table import TableReader
 from shared.change import Change, Put, change_from
 from shared.event import digest
 from shared.item import item_from
-from tests.builders import decoded, image, image_event, record
+from tests.builders import clock, decoded, image, image_event, record
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -82,7 +82,7 @@ class Stand:
         )
         self.table_sink = ImageTable(client, "images", longest_request=0)
         self.index_sink = ImageIndex(search, "images", longest_request=0)
-        self.time = Time(now=lambda: self.at, elapsed=lambda: self.at, sleep=self.pass_time)
+        self.clock = clock(now=lambda: self.at, elapsed=lambda: self.at, sleep=self.pass_time)
         self.corrections = Corrections(search, "images")
         self.repair = Repair(
             self.table,
@@ -90,7 +90,7 @@ class Stand:
             table_sink=self.table_sink,
             index_sink=self.index_sink,
             corrections=self.corrections,
-            time=self.time,
+            clock=self.clock,
             horizon=HORIZON,
         )
 
@@ -116,7 +116,7 @@ class Stand:
         found: list[Found] = []
         table, index = self.whole_stores if values else (self.table, self.index)
         answer = audit(
-            table, index, quarantined_images=list, time=self.time, on_difference=found.append
+            table, index, quarantined_images=list, clock=self.clock, on_difference=found.append
         )
         return answer, found
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from functions.write_to_es.document import document_from
-from lockstep.audit.audit import Audit, Found, Time, audit
+from lockstep.audit.audit import Audit, Found, audit
 from lockstep.audit.compare import Difference
 from lockstep.repair.repair import Differing, Repair
 from lockstep.simulation.fakes.opensearch import Document
@@ -21,6 +21,7 @@ from lockstep.simulation.plan import dice
 from shared.change import Change
 from shared.item import item_from
 from tests.audit_toll import toll
+from tests.builders import clock
 from tests.unit.audit.corruptions import CORRUPTIONS, ONLY_IN_VALUES, Corruption
 from tests.unit.audit.packed import packed_documents, packed_items
 from tests.unit.audit.stand import HORIZON, OLD, STAMP, Stand, a_change
@@ -62,7 +63,7 @@ class Run:
         self.traffic = Traffic(
             stand, lambda: f"i{chance.randrange(images // SPOILT) * SPOILT + 5}", chance
         )
-        self.time = Time(lambda: stand.at, lambda: stand.at, self.traffic.sleep)
+        self.clock = clock(now=lambda: stand.at, elapsed=lambda: stand.at, sleep=self.traffic.sleep)
 
     def expected(self, *but: Corruption) -> Mapping[str, Difference]:
         """What was injected, by image, but for these."""
@@ -80,7 +81,7 @@ class Run:
         answer = audit(
             *(Moving(store, self.traffic) for store in stores),
             quarantined_images=list,
-            time=self.time,
+            clock=self.clock,
             settled=settled or self.traffic.settled,
             on_difference=found.append,
         )
@@ -96,7 +97,7 @@ class Run:
             table_sink=stand.table_sink,
             index_sink=stand.index_sink,
             corrections=stand.corrections,
-            time=self.time,
+            clock=self.clock,
             horizon=HORIZON,
         )
         done = repair.apply([Differing(*one) for one in found.items()])
@@ -126,7 +127,7 @@ def test_every_corruption_is_found_none_is_invented_and_all_are_mended_while_a_p
     # Both the same without any traffic that could explain a difference.
     run.traffic.drain()
     answer = audit(
-        *run.stand.whole_stores, quarantined_images=list, time=run.stand.time, watermark=0
+        *run.stand.whole_stores, quarantined_images=list, clock=run.stand.clock, watermark=0
     )
     assert (answer.result, answer.under_way) == ("equal", 0)
 

@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Found, Time, audit
+from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Found, audit
 from lockstep.audit.compare import difference
 from lockstep.audit.sample import at_most
 from lockstep.stores.entry import Entry, from_document, from_item
 from lockstep.stores.pace import Pace
 from lockstep.stores.readers import StoreUnreadableError
+from shared.clock import Clock
+from tests.builders import clock
 
 NOW = 1_795_248_000.0
 
@@ -51,8 +53,8 @@ class Memory:
 
 
 def audited(table: Memory, index: Memory, *, explained: Sequence[str] = ()) -> Audit:
-    time = Time(now=lambda: NOW, elapsed=lambda: 0.0, sleep=lambda _seconds: None)
-    return audit(table, index, quarantined_images=lambda: explained, time=time)
+    at = clock(now=lambda: NOW)
+    return audit(table, index, quarantined_images=lambda: explained, clock=at)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +121,11 @@ def test_what_differs_anew_at_the_second_look_is_told_as_it_is_then() -> None:
 
 def test_the_second_look_waits_once_and_only_when_something_differs() -> None:
     slept: list[float] = []
-    time = Time(now=lambda: NOW, elapsed=lambda: 0.0, sleep=slept.append)
+    at = clock(now=lambda: NOW, sleep=slept.append)
     many = [entry(f"i{n}") for n in range(250)]
-    audit(Memory(*many), Memory(*many), quarantined_images=list, time=time)
+    audit(Memory(*many), Memory(*many), quarantined_images=list, clock=at)
     assert slept == []
-    found = audit(Memory(*many), Memory(), quarantined_images=list, time=time)
+    found = audit(Memory(*many), Memory(), quarantined_images=list, clock=at)
     assert slept == [SECOND_LOOK_AFTER]
     assert found.differences == {"missing_in_index": 250}
 
@@ -136,8 +138,8 @@ class Stream:
         self._speed = speed
         self.waited = 0.0
 
-    def time(self) -> Time:
-        return Time(now=lambda: NOW, elapsed=lambda: self.waited, sleep=self._sleep)
+    def clock(self) -> Clock:
+        return clock(now=lambda: NOW, elapsed=lambda: self.waited, sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         self.waited += seconds
@@ -149,7 +151,7 @@ def audited_behind(stream: Stream, table: Memory, index: Memory, **more: Any) ->
         table,
         index,
         quarantined_images=list,
-        time=stream.time(),
+        clock=stream.clock(),
         settled=lambda: stream.settled,
         **more,
     )
@@ -201,7 +203,7 @@ def test_an_image_that_changes_all_the_time_agrees_once_both_are_past_what_was_u
         Busy(stream, 1, 5, 9, 13, 17),
         Busy(stream, 0, 1, 4, 6, 7),
         quarantined_images=list,
-        time=stream.time(),
+        clock=stream.clock(),
         settled=lambda: stream.settled,
     )
     assert (found.result, found.under_way) == ("equal", 0)
@@ -214,7 +216,7 @@ def test_an_image_whose_one_store_stays_behind_is_under_way_however_it_changes()
         Busy(stream, *range(5, 50)),
         Busy(stream, *[4] * 50),
         quarantined_images=list,
-        time=stream.time(),
+        clock=stream.clock(),
         settled=lambda: stream.settled,
     )
     assert (found.result, found.under_way) == ("unknown", 1)
@@ -242,12 +244,12 @@ def test_a_malformed_entry_is_found_though_both_stores_say_it_in_the_same_words(
 
 def test_each_difference_is_told_with_what_both_stores_say() -> None:
     told: list[Found] = []
-    time = Time(now=lambda: NOW, elapsed=lambda: 0.0, sleep=lambda _: None)
+    at = clock(now=lambda: NOW)
     audit(
         Memory(entry("a"), entry("b")),
         Memory(entry("b", 2)),
         quarantined_images=lambda: ["b"],
-        time=time,
+        clock=at,
         on_difference=told.append,
     )
     assert told == [
@@ -257,10 +259,10 @@ def test_each_difference_is_told_with_what_both_stores_say() -> None:
 
 
 def test_only_the_images_asked_for_are_looked_at() -> None:
-    time = Time(now=lambda: NOW, elapsed=lambda: 0.0, sleep=lambda _: None)
+    at = clock(now=lambda: NOW)
     table = Memory(entry("a"), entry("b"), entry("c"))
     found = audit(
-        table, Memory(entry("b")), quarantined_images=list, time=time, only=["a", "b", "gone"]
+        table, Memory(entry("b")), quarantined_images=list, clock=at, only=["a", "b", "gone"]
     )
     assert (found.table, found.index, found.differences) == (2, 1, {"missing_in_index": 1})
 
@@ -277,17 +279,17 @@ def test_a_sample_says_what_share_differs_at_most(
 
 
 def test_the_pace_keeps_the_read_units_of_each_second_to_the_rate() -> None:
-    clock = [100.0]
+    at = [100.0]
 
     def sleep(seconds: float) -> None:
         assert seconds > 0
-        clock[0] += seconds
+        at[0] += seconds
 
-    pace = Pace(25, elapsed=lambda: clock[0], sleep=sleep)
+    pace = Pace(25, clock(elapsed=lambda: at[0], sleep=sleep))
     for _ in range(10):
         pace.spend(50)
-        clock[0] += 0.5  # a page takes its time, too
-    assert clock[0] - 100 == pytest.approx(10 * 50 / 25 - 1 + 0.5)
+        at[0] += 0.5  # a page takes its time, too
+    assert at[0] - 100 == pytest.approx(10 * 50 / 25 - 1 + 0.5)
 
 
 def test_a_store_that_cannot_be_read_to_its_end_leaves_the_answer_open() -> None:

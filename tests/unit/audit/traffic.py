@@ -7,18 +7,18 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lockstep.producing.producer import Clock as ProducersClock
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
 from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import ImageState
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
-from shared.deliver import Clock, deliver
+from shared.clock import Clock
+from shared.deliver import deliver
 from shared.event import Event
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
-from tests.builders import STREAM_ARN, decoded, image_event
+from tests.builders import STREAM_ARN, clock, decoded, image_event
 from tests.unit.audit.stand import HORIZON, Stand
 
 STREAM = "images"
@@ -57,7 +57,7 @@ class Traffic:
         self._producer = Producer(
             self._kinesis,
             STREAM,
-            clock=ProducersClock(lambda: stand.at, lambda: stand.at, stand.pass_time, lambda: 0.5),
+            clock=Clock(lambda: stand.at, lambda: stand.at, stand.pass_time, lambda: 0.5),
         )
         self._consumers = [_Consumer(stand.table_sink), _Consumer(stand.index_sink)]
 
@@ -106,7 +106,8 @@ class Traffic:
             quarantine=_NoQuarantine(),
             function="write_to_dynamodb",
             horizon=HORIZON,
-            clock=Clock(lambda: 60.0, lambda: self._stand.at, lambda _: None, lambda: 0.5),
+            clock=clock(now=lambda: self._stand.at, chance=lambda: 0.5),
+            remaining=lambda: 60.0,
         )
         assert not delivery.response()["batchItemFailures"]
         consumer.done += count

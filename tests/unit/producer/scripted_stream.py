@@ -8,7 +8,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from lockstep.producing.outbox import MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS
-from lockstep.producing.producer import Clock
+from shared.clock import Clock
 from shared.event import Event, decode
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class VirtualTime:
         self.unix = NOON
         self.slept: list[float] = []
         draws = iter(chance)
-        self.clock = Clock(lambda: self.now, lambda: self.unix, self._sleep, lambda: next(draws))
+        self.clock = Clock(lambda: self.unix, lambda: self.now, self._sleep, lambda: next(draws))
 
     def _sleep(self, seconds: float) -> None:
         assert seconds > 0

@@ -12,14 +12,14 @@ from lockstep.producing.producer import PutError, outgoing
 from lockstep.quarantine.cases import Case, Found, Wanted, find
 from lockstep.quarantine.given_up import Fetched
 from lockstep.quarantine.held import read_record, said_in
-from lockstep.quarantine.redrive import Index, Redrive, RedriveReport, Time
+from lockstep.quarantine.redrive import Index, Redrive, RedriveReport
 from lockstep.stores.contents import Content, ContentReader, content_of
 from shared.change import change_from
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode
 from shared.quarantine import quarantined
 from shared.record import event_in
-from tests.builders import ARRIVED_AT, CHANGES_STREAM, HORIZON, image_event, record
+from tests.builders import ARRIVED_AT, CHANGES_STREAM, HORIZON, clock, image_event, record
 from tests.memory_sink import MemorySink
 
 CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
@@ -82,7 +82,7 @@ class Stand:
             self.objects,
             self._put,
             CONSUMERS,
-            time=Time(lambda: self.now, lambda: self.slept, self._sleep),
+            clock=clock(now=lambda: self.now, elapsed=lambda: self.slept, sleep=self._sleep),
             quarantine_age=AGE,
             index=Index(self.sink, "write_to_es", lambda: HORIZON, fed_from_table, CHANGES_STREAM),
         )

@@ -122,7 +122,7 @@ def troubled(stand: Stand, error: BaseException, times: int) -> Repair:
         table_sink=stand.table_sink,
         index_sink=Troubled(stand.index_sink, error, times),
         corrections=stand.corrections,
-        time=stand.time,
+        clock=stand.clock,
         horizon=HORIZON,
     )
 
@@ -152,7 +152,7 @@ def test_what_the_table_does_not_take_is_not_republished_to_the_index_alone() ->
         table_sink=Troubled(stand.table_sink, RequestFailedError("503"), 10**6),
         index_sink=stand.index_sink,
         corrections=stand.corrections,
-        time=stand.time,
+        clock=stand.clock,
         horizon=HORIZON,
     )
     done = repair.apply(T1)

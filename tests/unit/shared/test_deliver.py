@@ -11,7 +11,8 @@ import pytest
 
 from functions.write_to_es.table_changes import TABLE_STREAM
 from shared.change import Change, Purge, digest_of
-from shared.deliver import REPORTING_SECONDS, Clock, Delivery, deliver
+from shared.clock import Clock
+from shared.deliver import REPORTING_SECONDS, Delivery, deliver
 from shared.event import Image, digest
 from shared.item import item_from
 from shared.outcome import Failed, Outcome, Refused
@@ -93,8 +94,8 @@ class Watch:
 
     def clock(self) -> Clock:
         return Clock(
-            remaining=lambda: self.left,
             now=lambda: 1_795_248_001.0,
+            elapsed=lambda: 0.0,
             sleep=self.sleep,
             chance=lambda: 0.5,
         )
@@ -106,13 +107,15 @@ def delivered(
     box: Box | None = None,
     watch: Watch | None = None,
 ) -> Delivery:
+    watch = watch or Watch()
     return deliver(
         records,
         to=shelf,
         quarantine=box or Box(),
         function="write_to_es",
         horizon=HORIZON,
-        clock=(watch or Watch()).clock(),
+        clock=watch.clock(),
+        remaining=lambda: watch.left,
     )
 
 
@@ -486,6 +489,7 @@ def table_changes(records: list[dict[str, Any]], shelf: MemorySink, box: Box) ->
         function="write_to_es",
         horizon=HORIZON,
         clock=Watch().clock(),
+        remaining=lambda: 60.0,
         envelope=TABLE_STREAM,
     )
 
