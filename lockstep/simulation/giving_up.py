@@ -8,7 +8,7 @@ import msgspec
 
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import DestinationError, failure_document
-from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.invocation import EventSource
 from lockstep.simulation.fakes.kinesis import Accepted
 from lockstep.simulation.parts import BUCKET, STREAM_ARN
 from lockstep.simulation.system import Function, System
@@ -16,7 +16,7 @@ from lockstep.simulation.system import Function, System
 CONSUMERS: Mapping[str, str] = {"write_to_dynamodb": "put", "write_to_es": "index"}
 """Each function's name in Lambda, by its own."""
 
-_PLACE = Place(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000:role/lockstep")
+_PLACE = EventSource(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000:role/lockstep")
 
 
 class GivingUp:

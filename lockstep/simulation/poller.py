@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import (
     Advance,
     Discard,
@@ -202,7 +202,7 @@ class Poller:
         records = [reader.records[entry.sequence_number] for entry in one.entries]
         self._keep_order(records)
         answer = self._invoke(records)
-        reader.core.answered(answer, request_id="", now=self._time.now, lane=one.lane)
+        reader.core.invocation_ended(answer, request_id="", now=self._time.now, lane=one.lane)
 
     def _moved(
         self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: ShardOfStream
@@ -213,7 +213,7 @@ class Poller:
                 return self._read(reader, shard, limit)
             case Advance(number):
                 self.checkpoints[shard.shard_id] = sequence.position(number)
-                reader.core.advanced()
+                reader.core.checkpoint_saved()
                 return True
             case Discard():
                 self._give_up(step, reader)
@@ -229,7 +229,7 @@ class Poller:
         if self._keep is not None:
             if not self._keep(step, records):
                 again = self._time.now + UNWRITTEN_SECONDS
-                reader.core.unwritten(again=again, lane=step.lane)
+                reader.core.discard_failed(again=again, lane=step.lane)
                 return
         elif not all(self._is_durable(record) for record in records):
             raise ViolationError("I1", f"{self.function} gives up: {step.condition}")
@@ -242,10 +242,10 @@ class Poller:
         behind = reader.position < len(shard.records)
         ended = shard.closed and not behind
         entries = [
-            Entry(one.sequence_number, one.partition_key, one.arrived_at, b"", one.data)
+            BatchRecord(one.sequence_number, one.partition_key, one.arrived_at, b"", one.data)
             for one in there
         ]
-        reader.core.took(entries, behind=behind, ended=ended, now=self._time.now)
+        reader.core.records_read(entries, behind=behind, ended=ended, now=self._time.now)
         return bool(there) or ended or not self._settled(shard)
 
     def _keep_order(self, records: Sequence[Accepted]) -> None:

@@ -11,6 +11,8 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
 from lockstep.local.mapping.invocation import Place, function_arn, stream_arn
+from lockstep.audit.audit import Audit, Time, audit
+from lockstep.local.mapping.invocation import EventSource, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.ports import free_ports
 from lockstep.local.prepare import prepare
@@ -100,7 +102,7 @@ class World:
             ),
             stream=KinesisStream(self.clients.kinesis, self.stack.stream),
             settings=Settings(batch_size=10, bisect=True, reports_item_failures=True),
-            place=Place(arn, "", LOCAL_REGION, function_arn(name, LOCAL_REGION), "role"),
+            place=EventSource(arn, "", LOCAL_REGION, function_arn(name, LOCAL_REGION), "role"),
         )
 
 

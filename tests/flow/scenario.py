@@ -15,10 +15,10 @@ import msgspec
 from types_boto3_kinesis import KinesisClient
 
 from functions.write_to_es.table_changes import envelope_of
-from lockstep.local.mapping.batch import Entry, payload
+from lockstep.local.mapping.batch import BatchRecord, payload
 from lockstep.local.mapping.core import Advance, Discard, Finished, Invoke, Read, Shard, Wait
-from lockstep.local.mapping.invocation import Place, entry
-from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.invocation import EventSource, entry
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.producing.producer import Producer
 from lockstep.stream.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
@@ -123,10 +123,10 @@ class Consumer:
     quarantine: Quarantine
     stream: Stream
     settings: Settings
-    place: Place
+    place: EventSource
     checkpoints: dict[str, str] = field(default_factory=dict)
     invocations: int = 0
-    entry: Callable[[StreamRecord, Place], Entry] = entry
+    entry: Callable[[StreamRecord, EventSource], BatchRecord] = entry
     changes_stream: str | None = None
 
     def drain(self, *, now: float) -> float:
@@ -151,13 +151,13 @@ class Consumer:
                     read = reader.read(limit)
                     entries = [self.entry(record, place) for record in read.records]
                     drained = not entries and not read.behind
-                    shard.took(entries, behind=read.behind, ended=read.ended, now=now)
+                    shard.records_read(entries, behind=read.behind, ended=read.ended, now=now)
                 case Invoke(entries):
                     self.invocations += 1
-                    shard.answered(self._invoke(entries), request_id="request", now=now)
+                    shard.invocation_ended(self._invoke(entries), request_id="request", now=now)
                 case Advance(sequence_number):
                     self.checkpoints[shard_id] = sequence_number
-                    shard.advanced()
+                    shard.checkpoint_saved()
                 case Wait(until):
                     now = max(now, until)
                 case Finished():
@@ -178,7 +178,7 @@ class Consumer:
             envelope=envelope_of(records, self.changes_stream),
         )
 
-    def _invoke(self, entries: tuple[Entry, ...]) -> Answer:
+    def _invoke(self, entries: tuple[BatchRecord, ...]) -> InvocationResult:
         try:
             delivery = self.deliver(msgspec.json.decode(payload(entries))["Records"])
         except Crash:

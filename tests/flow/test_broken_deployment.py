@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.invocation import Function
-from lockstep.local.mapping.pool import Worker, lambda_environment
-from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.pool import WorkerProcess, lambda_environment
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.ports import free_ports
 from lockstep.quarantine import keys
 from lockstep.stack.stack import LOCAL_REGION
@@ -33,7 +33,7 @@ class Doors:
         self._world = world
         self._folder = folder
 
-    def invoke(self, name: Name, **spoiled: str) -> Answer:
+    def invoke(self, name: Name, **spoiled: str) -> InvocationResult:
         """Run the function once on the batch."""
         stack = self._world.stack
         environment = {
@@ -57,7 +57,7 @@ class Doors:
             environment=environment | spoiled,
         )
         seen = lambda_environment(function, region=LOCAL_REGION, root=ROOT, endpoints={})
-        worker = Worker(function, LOCAL_REGION, seen, root=ROOT, log=self.log)
+        worker = WorkerProcess(function, LOCAL_REGION, seen, root=ROOT, log=self.log)
         try:
             return worker.invoke(msgspec.json.encode({"Records": BATCH}), "request")
         finally:
@@ -104,7 +104,7 @@ def refusing() -> Iterator[Callable[[int, str], str]]:
         server.server_close()
 
 
-def assert_stopped(doors: Doors, world: World, answer: Answer, *causes: str) -> None:
+def assert_stopped(doors: Doors, world: World, answer: InvocationResult, *causes: str) -> None:
     assert isinstance(answer, Errored), answer
     assert answer.error_type == "MisconfiguredError"
     assert_told(doors, world, *causes)

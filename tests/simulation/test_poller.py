@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
@@ -99,7 +99,7 @@ def test_every_parallelization_factor_that_lambda_allows_is_drawn() -> None:
 
 def test_lanes_that_part_the_records_of_a_key_are_found() -> None:
     class AnyLane(Shard):
-        def _lane_of(self, entry: Entry) -> int:
+        def _lane_of(self, entry: BatchRecord) -> int:
             return int(entry.sequence_number) % len(self._lanes)
 
     failure = simulate(seed=1, histories=300, parts=Parts(shard=AnyLane)).failure
@@ -109,7 +109,7 @@ def test_lanes_that_part_the_records_of_a_key_are_found() -> None:
 
 def test_a_checkpoint_that_follows_one_lane_is_found() -> None:
     class OneLaneCounts(Shard):
-        def _settle(self, entries: tuple[Entry, ...]) -> None:
+        def _settle(self, entries: tuple[BatchRecord, ...]) -> None:
             if entries:
                 self._checkpoint = entries[-1].sequence_number
 

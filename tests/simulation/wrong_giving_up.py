@@ -16,8 +16,8 @@ from tests.simulation.rewired import rewired
 
 
 class PassesOnTheUnwritten(Shard):
-    def unwritten(self, *, again: float, lane: int) -> None:
-        super().unwritten(again=again, lane=lane)
+    def discard_failed(self, *, again: float, lane: int) -> None:
+        super().discard_failed(again=again, lane=lane)
         self.discarded(lane=lane)
 
 

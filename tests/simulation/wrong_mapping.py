@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import Finished, Shard, Step, _Lane, _Unsettled
 from lockstep.local.mapping.response import (
+    CompleteSuccess,
     Errored,
     Judgement,
+    PartialFailure,
     Returned,
-    Stopped,
-    Succeeded,
     judge,
 )
 from lockstep.local.mapping.settings import Settings
@@ -30,27 +30,27 @@ def lane(other: type[_Lane]) -> Parts:
 
 
 class ErrorsAreSuccess(Shard):
-    def answered(self, answer: Any, **kwargs: Any) -> Any:
+    def invocation_ended(self, answer: Any, **kwargs: Any) -> Any:
         done = Returned(b"") if isinstance(answer, Errored) else answer
-        return super().answered(done, **kwargs)
+        return super().invocation_ended(done, **kwargs)
 
 
 class ReportsAreIgnored(Shard):
-    def answered(self, answer: Any, **kwargs: Any) -> Any:
+    def invocation_ended(self, answer: Any, **kwargs: Any) -> Any:
         done = Returned(b"") if isinstance(answer, Returned) else answer
-        return super().answered(done, **kwargs)
+        return super().invocation_ended(done, **kwargs)
 
 
-def judge_one_further(answer: Any, batch: Sequence[Entry], *, reports: bool) -> Judgement:
+def judge_one_further(answer: Any, batch: Sequence[BatchRecord], *, reports: bool) -> Judgement:
     found = judge(answer, batch, reports=reports)
-    if not isinstance(found, Stopped):
+    if not isinstance(found, PartialFailure):
         return found
     after = found.position + 1
-    return Succeeded() if after == len(batch) else Stopped(after, found.cause)
+    return CompleteSuccess() if after == len(batch) else PartialFailure(after, found.cause)
 
 
 class GoesOnAfterTheReported(_Lane):
-    answered = rewired(_Lane.answered, judge=judge_one_further)
+    invocation_ended = rewired(_Lane.invocation_ended, judge=judge_one_further)
 
 
 class LosesTheSecondHalf(_Lane):
@@ -76,8 +76,8 @@ class GivesUp(Shard):
 
 
 class ReadIsSettled(Shard):
-    def took(self, entries: Any, **kwargs: Any) -> None:
-        super().took(entries, **kwargs)
+    def records_read(self, entries: Any, **kwargs: Any) -> None:
+        super().records_read(entries, **kwargs)
         self._settle(tuple(entries))
 
 
@@ -87,12 +87,12 @@ class ReadToTheEndIsFinished(Shard):
 
 
 class LanesByPosition(Shard):
-    def _lane_of(self, entry: Entry) -> int:
+    def _lane_of(self, entry: BatchRecord) -> int:
         return zlib.crc32(entry.sequence_number.encode()) % len(self._lanes)
 
 
 class UpToTheFurthest(_Unsettled):
-    def settle(self, entries: tuple[Entry, ...]) -> str | None:
+    def settle(self, entries: tuple[BatchRecord, ...]) -> str | None:
         super().settle(entries)
         return entries[-1].sequence_number if entries else None
 

@@ -12,8 +12,8 @@ from starlette.types import ASGIApp
 
 from lockstep.local.gateway import event as payload
 from lockstep.local.gateway.event import MalformedAnswerError
-from lockstep.local.mapping.response import Answer as Invoked
 from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.mapping.response import InvocationResult as Invoked
 from lockstep.web import server as web
 from lockstep.web.addresses import HOST
 from lockstep.web.server import Answer, Request, message

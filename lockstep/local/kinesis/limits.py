@@ -9,7 +9,7 @@ READS = 5
 BYTES_OUT = 2 * 1024 * 1024
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket that holds one second of its rate and may be overdrawn once.
 
     Overdrawing is how Kinesis treats a read of 10 MiB: it succeeds, then the next seconds fail.
@@ -38,10 +38,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class _ShardBuckets:
-    records_in: Bucket
-    bytes_in: Bucket
-    reads: Bucket
-    bytes_out: Bucket
+    records_in: TokenBucket
+    bytes_in: TokenBucket
+    reads: TokenBucket
+    bytes_out: TokenBucket
 
 
 class Limits(Protocol):
@@ -111,9 +111,9 @@ class PerShard(Limits):
     def _buckets(self, shard: int, now: int) -> _ShardBuckets:
         if shard not in self._shards:
             self._shards[shard] = _ShardBuckets(
-                Bucket(RECORDS_IN, now),
-                Bucket(BYTES_IN, now),
-                Bucket(READS, now),
-                Bucket(BYTES_OUT, now),
+                TokenBucket(RECORDS_IN, now),
+                TokenBucket(BYTES_IN, now),
+                TokenBucket(READS, now),
+                TokenBucket(BYTES_OUT, now),
             )
         return self._shards[shard]

@@ -17,10 +17,10 @@ from lockstep.local.mapping.failure import (
     TopicDestination,
 )
 from lockstep.local.mapping.intrinsics import TemplateError
-from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.process import Collaborators, Process
-from lockstep.local.mapping.settings import Bucket, OnFailure, Queue, Topic
+from lockstep.local.mapping.settings import OnFailure, S3Bucket, SnsTopic, SqsQueue
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import TEMPLATE, shipped
@@ -98,19 +98,19 @@ def _destination(
     match on_failure:
         case None:
             return None
-        case Bucket(name):
+        case S3Bucket(name):
             return BucketDestination(
                 clients.s3.put_object,
                 name,
                 mapping_uuid=invocation.mapping_uuid(found.function.name, found.stream_arn),
                 new_id=lambda: str(uuid.uuid4()),
             )
-        case Queue() as queue if sqs:
+        case SqsQueue() as queue if sqs:
             client = clients.messaging("sqs", sqs)
             return QueueDestination(client.get_queue_url, client.send_message, queue)
-        case Topic() as topic if sns:
+        case SnsTopic() as topic if sns:
             return TopicDestination(clients.messaging("sns", sns).publish, topic)
-    service = "SQS" if isinstance(on_failure, Queue) else "SNS"
+    service = "SQS" if isinstance(on_failure, SqsQueue) else "SNS"
     raise TemplateError(
         f"DestinationConfig.OnFailure: {on_failure.arn}: the local stack has no {service}: "
         f"say where one answers in AWS_ENDPOINT_URL_{service}, or name a bucket"
@@ -159,14 +159,14 @@ def _process(
         destination=destination,
         entry=invocation.table_entry if of_table else invocation.entry,
     )
-    place = Place(
+    source = EventSource(
         stream_arn=found.stream_arn,
         shard_id="",
         region=stack.region,
         function_arn=invocation.function_arn(function.deployed_name, stack.region),
         role_arn=function.role_arn,
     )
-    return Process(settings, place, world)
+    return Process(settings, source, world)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The batch: a shard's records, cut by number and by the size of the invocation they make."""
+"""Batches: a shard's records, cut by their number and by the size of the invocation's payload."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,22 +7,22 @@ import msgspec
 
 from lockstep.local.mapping.settings import Settings
 
-# Lambda's limit on what a synchronous invocation may carry.
+# Lambda's limit for the payload of a synchronous invocation.
 PAYLOAD_BYTES = 6 * 1024 * 1024
-# What a tumbling window's state may be; beyond it the window ends early.
+# The maximum state of a tumbling window; beyond it the window ends early.
 STATE_BYTES = 1024 * 1024
-# What an invocation in such a window carries beside the records: the state, and its frame.
+# What the payload of such an invocation contains beside the records: state and window.
 WINDOW_BYTES = STATE_BYTES + 1024
 
 _OPENING, _COMMA, _CLOSING = b'{"Records":[', b",", b"]}"
-# What the records and their commas may take; the last one has no comma.
+# For the records and their commas; the last record has none.
 _ROOM = PAYLOAD_BYTES - len(_OPENING) - len(_CLOSING) + len(_COMMA)
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One record on its way: its place in the shard, and its JSON as the function sees it.
+class BatchRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record in a batch; `json` is the record as the function gets it.
 
-    `arrived_at` is in seconds since 1970; `data` is what the producer put.
+    `arrived_at` is in seconds since 1970; `data` is the producer's.
     """
 
     sequence_number: str
@@ -32,46 +32,46 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     data: bytes = b""
 
 
-def payload(entries: Iterable[Entry]) -> bytes:
-    """The invocation's JSON: these records in a Kinesis event."""
+def payload(entries: Iterable[BatchRecord]) -> bytes:
+    """The payload of an invocation: a Kinesis event with these records."""
     return _OPENING + _COMMA.join(entry.json for entry in entries) + _CLOSING
 
 
 class Buffer:
-    """Records that were read and are in no batch yet, in the shard's order."""
+    """Records that were read and are not in a batch yet, in the shard's order."""
 
     def __init__(self, settings: Settings) -> None:
         self._batch_size = settings.batch_size
         self._room = _ROOM - (WINDOW_BYTES if settings.tumbling_seconds else 0)
-        self._entries: list[Entry] = []
-        self._bytes = 0  # of all entries, each with the comma or bracket that it costs
+        self._entries: list[BatchRecord] = []
+        self._bytes = 0  # of all records, each with its comma or bracket
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Put records behind those that are there."""
+    def add(self, entries: Sequence[BatchRecord]) -> None:
+        """Append records."""
         self._entries += entries
         self._bytes += sum(len(entry.json) + len(_COMMA) for entry in entries)
 
     @property
     def full(self) -> bool:
-        """Whether nothing more would fit into the next batch."""
+        """Whether the next batch is full."""
         return len(self._entries) >= self._batch_size or self._bytes >= self._room
 
     @property
-    def first(self) -> Entry:
-        """The first of the records."""
+    def first(self) -> BatchRecord:
+        """The first record."""
         return self._entries[0]
 
     def reaches(self, moment: float) -> bool:
-        """Whether there is a record that arrived at this time or later."""
+        """Whether a record arrived at this time or later."""
         return any(entry.arrived_at >= moment for entry in self._entries)
 
-    def cut(self, *, before: float = math.inf) -> tuple[Entry, ...]:
-        """Take the next batch: as many of the first records as it may hold, at least one.
+    def cut(self, *, before: float = math.inf) -> tuple[BatchRecord, ...]:
+        """Remove and return the next batch: the first records that fit, at least one.
 
-        All of them arrived before that time.
+        All except the first record arrived before `before`.
         """
         count, size = 0, 0
         for entry in self._entries[: self._batch_size]:

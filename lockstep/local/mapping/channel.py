@@ -1,4 +1,4 @@
-"""The channel between a mapping and its workers: messages, framed, over a pair of sockets."""
+"""The channel between a mapping and its worker processes: framed messages over a socket pair."""
 
 import socket
 import struct
@@ -9,41 +9,41 @@ _LENGTH = struct.Struct(">I")
 
 
 class Invocation(msgspec.Struct, frozen=True):
-    """What goes ahead of an event: `deadline` is in seconds since 1970."""
+    """The message before an event; `deadline` is in seconds since 1970."""
 
     request_id: str
     function_arn: str
     deadline: float
 
 
-class Ready(msgspec.Struct, frozen=True, tag=True):
+class HandlerReady(msgspec.Struct, frozen=True, tag=True):
     """The handler is imported."""
 
 
-class Result(msgspec.Struct, frozen=True, tag=True):
-    """The function returned; its JSON follows as a message of its own."""
+class FunctionResult(msgspec.Struct, frozen=True, tag=True):
+    """The function returned; its JSON is the next message."""
 
 
-class Failure(msgspec.Struct, frozen=True, tag=True):
+class FunctionError(msgspec.Struct, frozen=True, tag=True):
     """The function, or the import of its handler, raised."""
 
     error_type: str
     message: str
 
 
-type Report = Ready | Result | Failure
+type Report = HandlerReady | FunctionResult | FunctionError
 
 
 class ClosedError(Exception):
-    """The other side is gone."""
+    """The other process has ended."""
 
 
 def send(channel: socket.socket, message: bytes) -> None:
     """Send one message.
 
     Raises:
-        ClosedError: the other side is gone.
-        TimeoutError: the socket's time ran out.
+        ClosedError: the other process has ended.
+        TimeoutError: the socket's timeout has passed.
     """
     try:
         channel.sendall(_LENGTH.pack(len(message)))
@@ -53,11 +53,11 @@ def send(channel: socket.socket, message: bytes) -> None:
 
 
 def receive(channel: socket.socket) -> bytes:
-    """Wait for one whole message.
+    """Receive one message.
 
     Raises:
-        ClosedError: the other side is gone.
-        TimeoutError: the socket's time ran out.
+        ClosedError: the other process has ended.
+        TimeoutError: the socket's timeout has passed.
     """
     (length,) = _LENGTH.unpack(_exactly(channel, _LENGTH.size))
     return _exactly(channel, length)

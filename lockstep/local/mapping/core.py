@@ -1,7 +1,7 @@
-"""The pure core of the event source mapping: given the time, what to do next with one shard.
+"""The pure core of the event source mapping: decides what to do next with one shard.
 
-No clock, thread, socket or sleep: whoever drives a `Shard` asks it for the next step, does that,
-and says how it went. So the same code runs behind real processes and in virtual time.
+It uses no clock, thread, socket or sleep. Its driver asks a `Shard` for the next step, performs it,
+and reports the result. The same code therefore runs with real processes and in virtual time.
 """
 
 import math
@@ -14,63 +14,62 @@ from typing import Literal
 
 import msgspec
 
-from lockstep.local.mapping.batch import PAYLOAD_BYTES, Buffer, Entry
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, BatchRecord, Buffer
 from lockstep.local.mapping.response import (
+    CompleteFailure,
+    CompleteSuccess,
     Errored,
-    Failed,
+    PartialFailure,
     Returned,
-    Stopped,
-    Succeeded,
     Throttled,
     judge,
 )
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.windows import View, Windows, returned_state
+from lockstep.local.mapping.windows import Windows, WindowView, returned_state
 from shared.event import AGGREGATED_MAGIC
 
-# Doubling from here makes 8 invocations of a batch that fails for 60 s, as recorded from AWS.
+# With doubling, a batch that fails for 60 s is invoked 8 times, as recorded from AWS.
 FIRST_PAUSE_SECONDS = 0.35
-# An outage should not be over for long before the shard moves again.
+# After an outage a shard must continue soon.
 LONGEST_PAUSE_SECONDS = 30.0
-# Enough that shards do not knock in step, too little to change the number of invocations.
+# Enough to spread the retries of shards, too little to change the number of invocations.
 JITTER = 0.1
-# A shard allows five reads a second to all its readers together: two mappings stay below.
+# A shard allows five reads a second for all its readers together: two mappings stay below.
 IDLE_READ_SECONDS = 0.5
 GAP_READ_SECONDS = 0.2
-# One read brings several small batches; what GetRecords gives at once is also capped at 10 MiB.
+# One read returns several small batches; GetRecords also returns at most 10 MiB.
 READ_RECORDS = 1_000
 
 type Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Read at most so many records, then say `took` or `unread`."""
+    """Read at most `limit` records; then call `records_read` or `read_failed`."""
 
     limit: int
 
 
 class Invoke(msgspec.Struct, frozen=True):
-    """Invoke the function with these records, then say `answered` for this lane.
+    """Invoke the function with these records; then call `invocation_ended` for this lane.
 
-    Other lanes' steps may be done while the invocation runs. `view` is there in tumbling windows.
+    Steps of other lanes may run during the invocation. `view` is set in tumbling windows only.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[BatchRecord, ...]
     lane: int = 0
-    view: View | None = None
+    view: WindowView | None = None
 
 
 class Discard(msgspec.Struct, frozen=True):
-    """Give these records up: write the failure document, if anybody wants it; say `discarded`.
+    """Discard these records: write the failure document, if there is an on-failure destination.
 
-    Other lanes' steps may be done while it is written. If it cannot be, say `unwritten`: it comes
-    again.
-    `invocations` counts those of the last quota. `request_id` is the last invocation's, None when
-    the records were never tried. Without records it is a tumbling window's final invocation that
-    is given up: nothing of the stream is lost by it.
+    Then call `discarded`; or call `discard_failed` if the write failed, and this step is repeated.
+    Steps of other lanes may run during the write. `invocations` counts those of the last quota.
+    `request_id` is the last invocation's, None if the function was never invoked. Without records,
+    the final invocation of a tumbling window is discarded; no record is lost.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[BatchRecord, ...]
     condition: Condition
     invocations: int
     request_id: str | None
@@ -79,36 +78,36 @@ class Discard(msgspec.Struct, frozen=True):
 
 
 class Advance(msgspec.Struct, frozen=True):
-    """Everything up to this sequence number is settled: keep that, durably, then say `advanced`."""
+    """Save this sequence number as the checkpoint, durably; then call `checkpoint_saved`."""
 
     sequence_number: str
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Ask again at this time, in the clock's seconds, or when something that runs has ended.
+    """Ask again at this time, in seconds since 1970, or when a running step has ended.
 
-    `until` is infinite when nothing can be done before that.
+    `until` is infinite if only the end of a running step helps.
     """
 
     until: float
 
 
-_FOR_OTHERS = Wait(math.inf)
+_BUSY = Wait(math.inf)
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The shard is closed, read to its end, and all of it is settled."""
+    """The shard is closed and read to its end, and all records are settled."""
 
 
 type Step = Read | Invoke | Discard | Advance | Wait | Finished
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The whole batch is done."""
+    """The whole batch is settled."""
 
 
 class Progressed(msgspec.Struct, frozen=True):
-    """The first `done` records are done; the other `left` go on at once with a new quota."""
+    """The first `done` records are settled; the other `left` continue at once with a new quota."""
 
     cause: str
     done: int
@@ -116,52 +115,52 @@ class Progressed(msgspec.Struct, frozen=True):
 
 
 class Halved(msgspec.Struct, frozen=True):
-    """The batch goes on as two halves, which costs no retry."""
+    """The batch is split in two halves, which does not count as a retry."""
 
     cause: str
     records: int
 
 
 class Retrying(msgspec.Struct, frozen=True):
-    """The same records again, after `pause` seconds."""
+    """The same records are retried after `pause` seconds."""
 
     cause: str
     records: int
     pause: float
 
 
-class GaveUp(msgspec.Struct, frozen=True):
-    """No retry is left."""
+class RetriesExhausted(msgspec.Struct, frozen=True):
+    """No retry is left: the records will be discarded."""
 
     cause: str
     records: int
 
 
-type Turn = Settled | Progressed | Halved | Retrying | GaveUp
+type Turn = Settled | Progressed | Halved | Retrying | RetriesExhausted
 
 
 class _Piece(msgspec.Struct):
-    """Records that are invoked together, and what was tried with them."""
+    """Records of one invocation, and its earlier attempts."""
 
-    entries: tuple[Entry, ...]
-    invocations: int = 0  # that count towards the quota
+    entries: tuple[BatchRecord, ...]
+    invocations: int = 0  # those that count towards the quota
     request_id: str | None = None  # of the last invocation
     final: bool = False  # a tumbling window's last invocation, without records
 
 
 class _Tail(msgspec.Struct, frozen=True):
-    """What is known of the shard behind what was read."""
+    """The state of the shard after the last record that was read."""
 
-    more: bool  # the next read brings records at once
-    ended: bool  # no read brings any
-    caught_up_at: float  # when a read last left nothing behind
+    more: bool  # the next read returns records at once
+    ended: bool  # no read returns any
+    caught_up_at: float  # when a read last reached the end of the stream
 
 
 class _Lane:
-    """One batch at a time, on its way to being settled, its records in order.
+    """Settles one batch after the other; the records of a batch are in order.
 
-    A shard has as many as its parallelization factor says, each with its own keys: so many batches
-    run at once, and yet no two of one key.
+    A shard has as many lanes as its parallelization factor, each with its own partition keys: so
+    several batches run at the same time, but never two with the same key.
     """
 
     def __init__(self, number: int, settings: Settings, chance: Callable[[], float]) -> None:
@@ -173,53 +172,53 @@ class _Lane:
         tumbling = settings.tumbling_seconds
         self._windows = Windows(tumbling) if tumbling else None
         self._pieces: deque[_Piece] = deque()
-        self._running = False  # an invocation of the first piece, or what gives it up
-        self._giving_up: Discard | None = None
-        self._failures = 0  # in a row; they set the pause, the piece's own set the quota
+        self._running = False  # an invocation or a discard of the first piece
+        self._discard: Discard | None = None
+        self._failures = 0  # in a row; they set the pause. The quota counts those of the piece
         self._not_before = float("-inf")
 
     @property
     def idle(self) -> bool:
-        """Whether it has no batch; records for a next one may be there."""
+        """Whether it has no batch; it may have records for the next one."""
         return not self._pieces
 
     @property
     def empty(self) -> bool:
-        """Whether it has nothing at all."""
+        """Whether it has neither a batch nor records nor an open window."""
         return self.idle and not self._buffer and not self.holds_back
 
     @property
     def holds_back(self) -> bool:
-        """Whether the checkpoint must wait for a tumbling window's end.
+        """Whether the checkpoint must wait for the end of a tumbling window.
 
-        Its state is kept nowhere else: after a restart the window's records make it anew.
+        The window's state is in memory only: after a restart it is computed again from the records.
         """
         return self._windows is not None and self._windows.open
 
-    def add(self, entries: list[Entry]) -> None:
-        """Records for it, in the shard's order."""
+    def add(self, entries: list[BatchRecord]) -> None:
+        """Add records, in the shard's order."""
         self._buffer.add(entries)
 
     def next(self, now: float, *, oldest: float, tail: _Tail) -> Invoke | Discard | Wait:
-        """What to do with the first piece, or until when to wait.
+        """The next step for the first piece, or the time to wait for.
 
-        `oldest`: when the oldest valid record arrived.
+        Records that arrived before `oldest` have expired.
         """
         if not self._pieces:
             self._begin_batch(now, tail)
             if not self._pieces:
                 waits = self._buffer and not tail.more
-                return Wait(self._window_ends) if waits else _FOR_OTHERS
+                return Wait(self._window_ends) if waits else _BUSY
         if self._running:
-            return _FOR_OTHERS
+            return _BUSY
         if now < self._not_before:
             return Wait(self._not_before)
         piece = self._pieces[0]
-        if self._giving_up is None:
-            self._giving_up = self._expired(piece, oldest)
+        if self._discard is None:
+            self._discard = self._expired(piece, oldest)
         self._running = True
-        if self._giving_up is not None:
-            return self._giving_up
+        if self._discard is not None:
+            return self._discard
         view = None
         if self._windows is not None:
             if not piece.final:
@@ -227,14 +226,14 @@ class _Lane:
             view = self._windows.view(final=piece.final)
         return Invoke(piece.entries, self._number, view)
 
-    def answered(
+    def invocation_ended(
         self, answer: Returned | Errored | Throttled, request_id: str, now: float
-    ) -> tuple[Turn, tuple[Entry, ...]]:
-        """What becomes of the first piece, and the records that are settled by this."""
-        if not self._running or self._giving_up is not None:
-            raise RuntimeError("nothing was invoked")
+    ) -> tuple[Turn, tuple[BatchRecord, ...]]:
+        """The outcome for the first piece, and the records that are settled now."""
+        if not self._running or self._discard is not None:
+            raise RuntimeError("no invocation is running")
         self._running = False
-        # The next batch's window opens when the invocation ends.
+        # The batching window of the next batch opens when the invocation ends.
         self._window_opened = now
         piece = self._pieces[0]
         if isinstance(answer, Throttled):
@@ -243,53 +242,53 @@ class _Lane:
         batch, reports = piece.entries, self._settings.reports_item_failures
         judgement = judge(answer, batch, reports=reports)
         state = None if self._windows is None else self._returned(answer)
-        if self._windows and state is None and not isinstance(judgement, Failed):
-            judgement = Failed("the response has no state", None)
+        if self._windows and state is None and not isinstance(judgement, CompleteFailure):
+            judgement = CompleteFailure("the response has no state", None)
         match judgement:
-            case Succeeded():
+            case CompleteSuccess():
                 self._pieces.popleft()
-                self._moved()
-                self._keep(state, final=piece.final)
+                self._reset_failures()
+                self._keep_state(state, final=piece.final)
                 return Settled(), batch
-            case Stopped(position, cause) if position > 0:
+            case PartialFailure(position, cause) if position > 0:
                 done, left = batch[:position], batch[position:]
                 self._pieces[0] = _Piece(left, request_id=request_id)
-                self._moved()
-                self._keep(state, final=False)
+                self._reset_failures()
+                self._keep_state(state, final=False)
                 return Progressed(cause, len(done), len(left)), done
-            case Stopped(_, cause):
+            case PartialFailure(_, cause):
                 return self._count(cause, piece, None, now), ()
-            case Failed(cause, function_error):
+            case CompleteFailure(cause, function_error):
                 if self._settings.bisect and len(batch) > 1:
                     return self._halve(cause, piece), ()
                 return self._count(cause, piece, function_error, now), ()
 
-    def discarded(self) -> tuple[Entry, ...]:
-        """The records given up are settled; the piece goes on with what is left of it."""
-        if self._giving_up is None:
-            raise RuntimeError("nothing was to be discarded")
-        gone, self._giving_up, self._running = self._giving_up.entries, None, False
+    def discarded(self) -> tuple[BatchRecord, ...]:
+        """The discarded records are settled; the piece continues with its other records."""
+        if self._discard is None:
+            raise RuntimeError("no discard is running")
+        gone, self._discard, self._running = self._discard.entries, None, False
         piece = self._pieces[0]
         piece.entries = piece.entries[len(gone) :]
         if not piece.entries:
             self._pieces.popleft()
-            self._moved()
+            self._reset_failures()
             if self._windows and piece.final:
                 self._windows.close()
         return gone
 
-    def unwritten(self, again: float) -> None:
-        """The records given up stay, and are to be given up again at this time."""
-        if self._giving_up is None:
-            raise RuntimeError("nothing was to be discarded")
+    def discard_failed(self, again: float) -> None:
+        """The discard failed; it is repeated at this time."""
+        if self._discard is None:
+            raise RuntimeError("no discard is running")
         self._running = False
         self._not_before = again
 
     def _returned(self, answer: Returned | Errored) -> bytes | None:
         return returned_state(answer.payload) if isinstance(answer, Returned) else None
 
-    def _keep(self, state: bytes | None, *, final: bool) -> None:
-        """A tumbling window's state for the next invocation, or its end."""
+    def _keep_state(self, state: bytes | None, *, final: bool) -> None:
+        """Keep a tumbling window's state for its next invocation, or close the window."""
         if self._windows is None or state is None:
             return
         if final:
@@ -298,7 +297,7 @@ class _Lane:
             self._pieces.appendleft(_Piece((), final=True))
 
     def _begin_batch(self, now: float, tail: _Tail) -> None:
-        """Cut a batch if it is time, or end the tumbling window if its time is over."""
+        """Cut a batch if one is due, or end the tumbling window if it is over."""
         windows, due = self._windows, self._due(now, tail)
         if windows is None:
             if due:
@@ -315,12 +314,12 @@ class _Lane:
             self._pieces.append(_Piece(self._buffer.cut(before=windows.end)))
 
     def _count(self, cause: str, piece: _Piece, function_error: str | None, now: float) -> Turn:
-        """A failed invocation that counts: one retry less."""
+        """Count a failed invocation: it uses up one retry."""
         piece.invocations += 1
         retries = self._settings.retries
         if retries is None or piece.invocations <= retries:
             return self._retry(cause, piece, now)
-        self._giving_up = Discard(
+        self._discard = Discard(
             piece.entries,
             "RetryAttemptsExhausted",
             piece.invocations,
@@ -328,7 +327,7 @@ class _Lane:
             function_error,
             self._number,
         )
-        return GaveUp(cause, len(piece.entries))
+        return RetriesExhausted(cause, len(piece.entries))
 
     def _halve(self, cause: str, piece: _Piece) -> Halved:
         middle = len(piece.entries) // 2
@@ -343,11 +342,11 @@ class _Lane:
         self._not_before = now + pause
         return Retrying(cause, len(piece.entries), pause)
 
-    def _moved(self) -> None:
+    def _reset_failures(self) -> None:
         self._failures = 0
 
     def _expired(self, piece: _Piece, oldest: float) -> Discard | None:
-        """The records at the head of the piece that are too old: given up ahead of the rest."""
+        """A discard of the expired records at the head of the piece, if there are any."""
         if piece.entries and piece.entries[0].arrived_at >= oldest:
             return None
         gone = tuple(takewhile(lambda entry: entry.arrived_at < oldest, piece.entries))
@@ -359,7 +358,7 @@ class _Lane:
         )
 
     def _due(self, now: float, tail: _Tail) -> bool:
-        """Whether a batch is to be cut: full, or nothing more comes before its window ends."""
+        """Whether to cut a batch: it is full, or its batching window is over."""
         empty = not self._buffer
         if self._window_opened is None or (empty and now >= self._window_ends):
             self._window_opened = now
@@ -375,22 +374,22 @@ class _Lane:
 
 
 class _Unsettled:
-    """What was read and is not behind the checkpoint yet, in the shard's order."""
+    """The records after the checkpoint that were read, in the shard's order."""
 
     def __init__(self) -> None:
         self._order: deque[str] = deque()
         self._settled: set[str] = set()
-        self.bytes = 0  # of those that are not settled
+        self.bytes = 0  # of the records that are not settled
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def add(self, entries: list[Entry]) -> None:
+    def add(self, entries: list[BatchRecord]) -> None:
         self._order.extend(entry.sequence_number for entry in entries)
         self.bytes += sum(len(entry.json) for entry in entries)
 
-    def settle(self, entries: tuple[Entry, ...]) -> str | None:
-        """These are settled; says the last number up to which all are, if that moved."""
+    def settle(self, entries: tuple[BatchRecord, ...]) -> str | None:
+        """Settle records; return the new highest number up to which all are settled, if any."""
         self._settled.update(entry.sequence_number for entry in entries)
         self.bytes -= sum(len(entry.json) for entry in entries)
         last = None
@@ -401,19 +400,19 @@ class _Unsettled:
 
 
 class Shard:
-    """One shard on its way through the function: read, cut, invoke, retry, give up, advance.
+    """Processes one shard: read, cut batches, invoke, retry, discard, move the checkpoint.
 
-    The driver does each `next` step and answers it with the method that the step names, before it
-    asks again; only an invocation and a failure document's writing may still run when it asks, and
-    are answered for when they ended.
-    The checkpoint follows what is settled and nothing else: a batch that succeeded, or one whose
-    failure document is written; and never passes a record that is not, in whichever lane.
+    The driver performs each `next` step and calls the method that the step names before it asks for
+    another step. Only invocations and discards may still run when it asks; it calls the method when
+    they end.
+    A record is settled when its batch succeeded or was discarded. The checkpoint moves with settled
+    records only, and never passes a record of any lane that is not settled.
 
     Args:
-        settings: the mapping's.
-        retention: how long the stream keeps a record, in seconds: older ones are expired, whatever
-            the settings say.
-        chance: random numbers, 0 to 1, for the jitter.
+        settings: of the mapping.
+        retention: how long the stream keeps a record, in seconds; older records have expired,
+            whatever the settings are.
+        chance: returns random numbers from 0 to 1, for the jitter.
     """
 
     def __init__(
@@ -425,14 +424,14 @@ class Shard:
             _Lane(number, settings, chance) for number in range(settings.parallelization_factor)
         ]
         self._unsettled = _Unsettled()
-        self._checkpoint: str | None = None  # not yet advanced to
+        self._checkpoint: str | None = None  # not saved yet
         self._read_at = float("-inf")
-        self._more_at_once = False  # the last read left records behind
+        self._more_at_once = False  # the last read did not reach the end of the stream
         self._caught_up_at = float("-inf")
         self._ended = False
 
     def next(self, now: float) -> Step:
-        """What to do at this time, in seconds since 1970."""
+        """The next step at this time, in seconds since 1970."""
         if self._checkpoint is not None and not any(lane.holds_back for lane in self._lanes):
             return Advance(self._checkpoint)
         oldest = now - self._lifetime
@@ -440,7 +439,7 @@ class Shard:
         until = math.inf
         for lane in self._lanes:
             step = lane.next(now, oldest=oldest, tail=tail)
-            if step is _FOR_OTHERS:
+            if step is _BUSY:
                 continue
             if not isinstance(step, Wait):
                 return step
@@ -453,11 +452,13 @@ class Shard:
             until = min(until, self._read_at)
         return Wait(until)
 
-    def took(self, entries: list[Entry], *, behind: bool, ended: bool, now: float) -> None:
-        """The read brought these; `behind`: more are there; `ended`: none will ever come."""
+    def records_read(
+        self, entries: list[BatchRecord], *, behind: bool, ended: bool, now: float
+    ) -> None:
+        """A read returned these; `behind`: there are more; `ended`: there will be no more."""
         self._unsettled.add(entries)
         entries, brought = self._filtered(entries), bool(entries)
-        by_lane: dict[int, list[Entry]] = {}
+        by_lane: dict[int, list[BatchRecord]] = {}
         for entry in entries:
             by_lane.setdefault(self._lane_of(entry), []).append(entry)
         for number, its in by_lane.items():
@@ -471,48 +472,48 @@ class Shard:
         else:
             self._read_at = now + (GAP_READ_SECONDS if behind else IDLE_READ_SECONDS)
 
-    def unread(self, *, again: float) -> None:
-        """The read failed, and is to be tried again at this time; what is there goes on."""
+    def read_failed(self, *, again: float) -> None:
+        """A read failed and is retried at this time; records that were read continue."""
         self._more_at_once = False
         self._read_at = again
 
-    def answered(
+    def invocation_ended(
         self, answer: Returned | Errored | Throttled, *, request_id: str, now: float, lane: int = 0
     ) -> Turn:
-        """The invocation of this lane ended like this."""
-        turn, settled = self._lanes[lane].answered(answer, request_id, now)
+        """The invocation of this lane ended with this result."""
+        turn, settled = self._lanes[lane].invocation_ended(answer, request_id, now)
         self._settle(settled)
         return turn
 
     def discarded(self, *, lane: int = 0) -> None:
-        """The lane's failure document is durable, or nobody wants one."""
+        """The lane's failure document is durable, or there is no on-failure destination."""
         self._settle(self._lanes[lane].discarded())
 
-    def unwritten(self, *, again: float, lane: int) -> None:
-        """The lane's failure document could not be written: to be tried again at this time."""
-        self._lanes[lane].unwritten(again)
+    def discard_failed(self, *, again: float, lane: int) -> None:
+        """The lane's failure document was not written; the write is retried at this time."""
+        self._lanes[lane].discard_failed(again)
 
-    def advanced(self) -> None:
+    def checkpoint_saved(self) -> None:
         """The checkpoint is durable."""
         self._checkpoint = None
 
-    def _settle(self, entries: tuple[Entry, ...]) -> None:
+    def _settle(self, entries: tuple[BatchRecord, ...]) -> None:
         self._checkpoint = self._unsettled.settle(entries) or self._checkpoint
 
-    def _filtered(self, entries: list[Entry]) -> list[Entry]:
-        """What is for the function; the rest is settled by this."""
+    def _filtered(self, entries: list[BatchRecord]) -> list[BatchRecord]:
+        """The records that match the filter criteria; all others are settled."""
         filters = self._settings.filters
         if filters is None:
             return entries
-        passed: list[Entry] = []
-        dropped: list[Entry] = []
+        passed: list[BatchRecord] = []
+        dropped: list[BatchRecord] = []
         for entry in entries:
             (passed if filters.match(entry.data) else dropped).append(entry)
         self._settle(tuple(dropped))
         return passed
 
-    def _lane_of(self, entry: Entry) -> int:
-        """One lane for a key. Aggregated records hold other keys than their own: all go in one."""
+    def _lane_of(self, entry: BatchRecord) -> int:
+        """The lane of a key. Aggregated records contain records of many keys: all use one lane."""
         if entry.data.startswith(AGGREGATED_MAGIC):
             return 0
         lanes = len(self._lanes)
@@ -520,9 +521,9 @@ class Shard:
 
     @property
     def _room(self) -> bool:
-        """Whether to read on: what is read must not fill the memory.
+        """Whether to read more: this limits the memory.
 
-        Nor must a lane that does not move let the others run away from the checkpoint.
+        It also limits how far other lanes get ahead of a lane that is stuck.
         """
         records = len(self._lanes) * max(self._settings.batch_size, READ_RECORDS)
         size = len(self._lanes) * PAYLOAD_BYTES
@@ -535,8 +536,8 @@ class Shard:
 
 
 def pause_after(failures: int, chance: float) -> float:
-    """Seconds to wait after so many failures before this one: growing, with a little jitter."""
-    # The exponent is capped too: a float has no 2**5000.
+    """Seconds to wait after a failure that follows `failures` others: exponential, with jitter."""
+    # The exponent is limited: 2.0**5000 overflows.
     pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 20))
     return pause * (1 + JITTER * (2 * chance - 1))
 
@@ -544,8 +545,8 @@ def pause_after(failures: int, chance: float) -> float:
 def startable(parents: Mapping[str, AbstractSet[str]], *, ended: AbstractSet[str]) -> list[str]:
     """The shards that may be read, of those that the stream lists with their parents.
 
-    A child waits until its parents are read to the end, so that a key's records keep their order
-    over a split or merge; a parent that the stream has forgotten has nothing left to wait for.
+    A child waits until its parents are read to their end, so that the records of a key stay in
+    order across a split or merge. A parent that the stream does not list has no records left.
     """
     return [
         shard

@@ -1,4 +1,4 @@
-"""The failure document: what is left of a batch that was given up, and where it goes.
+"""The failure document of a discarded batch, and the on-failure destinations.
 
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 """
@@ -12,12 +12,12 @@ from msgspec import UNSET, UnsetType
 
 from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.core import Condition, Discard
-from lockstep.local.mapping.invocation import Place
-from lockstep.local.mapping.settings import Queue, Topic
+from lockstep.local.mapping.invocation import EventSource
+from lockstep.local.mapping.settings import SnsTopic, SqsQueue
 
 
 class RequestContext(msgspec.Struct, frozen=True, rename="camel"):
-    """Which invocation it was, and why there is no further one."""
+    """The last invocation, and why the batch was discarded."""
 
     request_id: str
     function_arn: str
@@ -26,7 +26,7 @@ class RequestContext(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ResponseContext(msgspec.Struct, frozen=True, rename="camel"):
-    """How the last invocation ended; a batch that grew too old has none."""
+    """The result of the last invocation; a batch that expired has none."""
 
     status_code: int
     executed_version: str
@@ -34,7 +34,7 @@ class ResponseContext(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BatchInfo(msgspec.Struct, frozen=True, rename="camel"):
-    """Which records it was; sequence numbers included at both ends."""
+    """The records of the batch; both sequence numbers are inclusive."""
 
     shard_id: str
     start_sequence_number: str
@@ -51,10 +51,10 @@ class FailureDocument(
     rename={"batch": "KinesisBatchInfo"}
     | {"request_context": "requestContext", "response_context": "responseContext"},
 ):
-    """What Lambda sends to a destination.
+    """What Lambda sends to an on-failure destination.
 
-    `payload` is the event as the function saw it. Only S3 gets it; for SQS and SNS the document is
-    a pointer into the stream, of no use when the stream has forgotten the records.
+    `payload` is the event that the function got. Only S3 gets it. For SQS and SNS the document is a
+    pointer into the stream, which is useless when the records have expired.
     """
 
     request_context: RequestContext
@@ -66,12 +66,12 @@ class FailureDocument(
 
     @property
     def pointer(self) -> bytes:
-        """The document as SQS and SNS get it."""
+        """The document for SQS and SNS."""
         return msgspec.json.encode(msgspec.structs.replace(self, payload=UNSET))
 
 
 class TableFailureDocument(FailureDocument, frozen=True, rename={"batch": "DDBStreamBatchInfo"}):
-    """The same of a batch of a table's stream, which has another name in it."""
+    """The failure document of a batch of a table's stream: `batch` has another name."""
 
     batch: BatchInfo
 
@@ -81,22 +81,22 @@ class DestinationError(Exception):
 
 
 class Destination(Protocol):
-    """Where failure documents go."""
+    """An on-failure destination."""
 
     def write(self, document: FailureDocument, at: dt.datetime) -> str:
-        """Keep the document; when this returns, it is durable. Says where it lies.
+        """Write the document durably; return its address.
 
         Raises:
-            DestinationError: it is not.
+            DestinationError: it may not be durable.
         """
         ...
 
 
 class BucketDestination:
-    """An S3 bucket that takes failure documents, under Lambda's own keys.
+    """Writes failure documents to an S3 bucket, under the keys that Lambda uses.
 
-    `put_object` is an S3 client's method; `new_id` gives a UUID, so that no document ever
-    replaces another.
+    `put_object` is an S3 client's method; `new_id` returns a new UUID, so that no document replaces
+    another.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class BucketDestination:
         self._new_id = new_id
 
     def write(self, document: FailureDocument, at: dt.datetime) -> str:
-        """Put the document as an object of its own.
+        """Put the document as an object.
 
         Raises:
-            DestinationError: whatever the client raised, or an answer that was cut off.
+            DestinationError: the client raised, or the response was truncated.
         """
         folder = f"aws/lambda/{self._mapping_uuid}/{document.batch.shard_id}/{at:%Y/%m/%d}"
         key = f"{folder}/{at:%Y-%m-%dT%H.%M.%S}-{self._new_id()}"
@@ -130,12 +130,12 @@ class BucketDestination:
             )
         except Exception as error:
             raise DestinationError(f"{place}: {error}") from error
-        _insist_on("ETag", answer, place)
+        _require("ETag", answer, place)
         return place
 
 
 class QueueDestination:
-    """An SQS queue that takes pointers to what was given up.
+    """Sends pointers to discarded batches to an SQS queue.
 
     `get_queue_url` and `send_message` are an SQS client's methods.
     """
@@ -144,7 +144,7 @@ class QueueDestination:
         self,
         get_queue_url: Callable[..., Mapping[str, Any]],
         send_message: Callable[..., Mapping[str, Any]],
-        queue: Queue,
+        queue: SqsQueue,
     ) -> None:
         self._get_queue_url = get_queue_url
         self._send_message = send_message
@@ -154,7 +154,7 @@ class QueueDestination:
         """Send the pointer as one message.
 
         Raises:
-            DestinationError: whatever the client raised.
+            DestinationError: the client raised, or the response was truncated.
         """
         queue = self._queue
         try:
@@ -164,14 +164,14 @@ class QueueDestination:
             )
         except Exception as error:
             raise DestinationError(f"{queue.arn}: {error}") from error
-        _insist_on("MessageId", answer, queue.arn)
+        _require("MessageId", answer, queue.arn)
         return queue.arn
 
 
 class TopicDestination:
-    """An SNS topic that takes pointers to what was given up; `publish` is an SNS client's."""
+    """Publishes pointers to discarded batches on an SNS topic; `publish` is an SNS client's."""
 
-    def __init__(self, publish: Callable[..., Mapping[str, Any]], topic: Topic) -> None:
+    def __init__(self, publish: Callable[..., Mapping[str, Any]], topic: SnsTopic) -> None:
         self._publish = publish
         self._topic = topic
 
@@ -179,34 +179,34 @@ class TopicDestination:
         """Publish the pointer as one message.
 
         Raises:
-            DestinationError: whatever the client raised.
+            DestinationError: the client raised, or the response was truncated.
         """
         arn = self._topic.arn
         try:
             answer = self._publish(TopicArn=arn, Message=document.pointer.decode())
         except Exception as error:
             raise DestinationError(f"{arn}: {error}") from error
-        _insist_on("MessageId", answer, arn)
+        _require("MessageId", answer, arn)
         return arn
 
 
-def _insist_on(member: str, answer: Mapping[str, Any], place: str) -> None:
-    """Botocore takes an answer that was cut off for an empty success."""
+def _require(member: str, answer: Mapping[str, Any], place: str) -> None:
+    """Botocore treats a truncated response as an empty success: check that it is complete."""
     if member not in answer:
-        raise DestinationError(f"{place}: an answer without {member}")
+        raise DestinationError(f"{place}: the response has no {member}")
 
 
 def failure_document(
-    discard: Discard, place: Place, *, at: dt.datetime, new_id: Callable[[], str]
+    discard: Discard, source: EventSource, *, at: dt.datetime, new_id: Callable[[], str]
 ) -> FailureDocument:
-    """The document about these records; `new_id` names an invocation that never happened."""
+    """The document about discarded records; `new_id` names an invocation that never ran."""
     first, last = discard.entries[0], discard.entries[-1]
-    kind = TableFailureDocument if ":dynamodb:" in place.stream_arn else FailureDocument
+    kind = TableFailureDocument if ":dynamodb:" in source.stream_arn else FailureDocument
     tried_out = discard.condition == "RetryAttemptsExhausted"
     return kind(
         request_context=RequestContext(
             request_id=discard.request_id or new_id(),
-            function_arn=place.function_arn,
+            function_arn=source.function_arn,
             condition=discard.condition,
             approximate_invoke_count=discard.invocations,
         ),
@@ -216,13 +216,13 @@ def failure_document(
         version="1.0",
         timestamp=_timestamp(at.timestamp()),
         batch=BatchInfo(
-            shard_id=place.shard_id,
+            shard_id=source.shard_id,
             start_sequence_number=first.sequence_number,
             end_sequence_number=last.sequence_number,
             approximate_arrival_of_first_record=_timestamp(first.arrived_at),
             approximate_arrival_of_last_record=_timestamp(last.arrived_at),
             batch_size=len(discard.entries),
-            stream_arn=place.stream_arn,
+            stream_arn=source.stream_arn,
         ),
         payload=msgspec.Raw(payload(discard.entries)),
     )

@@ -1,4 +1,4 @@
-"""The filters: which records a mapping's FilterCriteria lets through, by their data.
+"""Filter criteria: which records match a mapping's FilterCriteria, by their data.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html and, for Kinesis,
 https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-# The quota of a mapping, as far as AWS raises it.
+# The highest quota that AWS grants.
 MOST_FILTERS = 10
-# A record is looked into no deeper than a pattern goes. AWS documents no bound for that; ours keeps
-# the search within what Python can nest, whatever the record is.
+# A record is searched no deeper than its pattern. AWS documents no limit; this one keeps the search
+# within Python's recursion limit, whatever the record is.
 MOST_LEVELS = 100
 _COMPARISONS = {
     "=": operator.eq,
@@ -27,19 +27,19 @@ _OR = "$or"
 
 
 class PatternError(Exception):
-    """A pattern that Lambda would refuse; the message says where and why."""
+    """A pattern is invalid for Lambda; the message says where and why."""
 
 
-class Filters(msgspec.Struct, frozen=True):
-    """The patterns of one mapping, of which one must match. `filters_from` makes them."""
+class FilterCriteria(msgspec.Struct, frozen=True):
+    """The patterns of one mapping, one of which must match; made by `filters_from`."""
 
     patterns: tuple[Mapping[str, Any], ...]
 
     def match(self, data: bytes) -> bool:
-        """Whether a record with this data is for the function.
+        """Whether a record with this data goes to the function.
 
-        Data that is no JSON matches nothing, so the record is dropped without a word, as Lambda
-        does it: an aggregated record, too, and what nests beyond any parser.
+        Data that is not JSON matches nothing, so the record is skipped silently, as Lambda does it.
+        This includes aggregated records, and JSON that is nested too deeply for the parser.
         """
         try:
             value = msgspec.json.decode(data)
@@ -48,39 +48,39 @@ class Filters(msgspec.Struct, frozen=True):
         return any(_matches(pattern, value) for pattern in self.patterns)
 
 
-def filters_from(criteria: object) -> Filters | None:
-    """The filters in a FilterCriteria property, None if it has none.
+def filters_from(criteria: object) -> FilterCriteria | None:
+    """Read a FilterCriteria property; None if it has no filters.
 
     Raises:
-        PatternError: it is not {Filters: [{Pattern: TEXT}]}, or a pattern uses what there is not.
+        PatternError: it is not {Filters: [{Pattern: TEXT}]}, or a pattern is invalid.
     """
     listed = criteria.get("Filters", []) if isinstance(criteria, dict) else None
     if not isinstance(listed, list):
         raise PatternError("must be {Filters: [{Pattern: TEXT}, ...]}")
     if len(listed) > MOST_FILTERS:
         raise PatternError(f"has {len(listed)} filters, may have {MOST_FILTERS}")
-    return Filters(tuple(_pattern(one) for one in listed)) if listed else None
+    return FilterCriteria(tuple(_pattern(one) for one in listed)) if listed else None
 
 
 def _pattern(said: object) -> Mapping[str, Any]:
     text = said.get("Pattern") if isinstance(said, dict) else None
     if not isinstance(text, str):
-        raise PatternError(f"{said!r} has no Pattern that is text")
+        raise PatternError(f"{said!r} has no Pattern, or its Pattern is not text")
     try:
         pattern = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise PatternError(f"pattern {text} is no JSON: {error}") from None
+        raise PatternError(f"pattern {text} is not JSON: {error}") from None
     if not isinstance(pattern, dict) or set(pattern) != {"data"}:
-        raise PatternError(f"pattern {text} must have the one key `data`")
+        raise PatternError(f"pattern {text} must have exactly one key, `data`")
     _check(pattern["data"], "data", MOST_LEVELS)
     data: Mapping[str, Any] = pattern["data"]
     return data
 
 
 def _check(pattern: object, where: str, levels: int) -> None:
-    """See that this is an object of objects, so many levels, and at its leaves lists of rules."""
+    """Check a pattern: nested objects, at most `levels` deep, with lists of rules as leaves."""
     if not levels:
-        raise PatternError(f"{where}: nests deeper than {MOST_LEVELS} levels")
+        raise PatternError(f"{where}: nested deeper than {MOST_LEVELS} levels")
     if not isinstance(pattern, dict) or not pattern:
         raise PatternError(f"{where}: must be an object that names a field")
     for name, below in pattern.items():
@@ -111,11 +111,11 @@ def _check_rule(rule: Any, where: str) -> None:
             return
         case dict() if _is_text_rule(rule):
             return
-    raise PatternError(f"{where}: no rule for Lambda: {msgspec.json.encode(rule).decode()}")
+    raise PatternError(f"{where}: not a rule: {msgspec.json.encode(rule).decode()}")
 
 
 def _is_comparison(said: Sequence[object]) -> bool:
-    """Whether it is one comparison, or the two ends of a range."""
+    """Whether it is one comparison or a range of two."""
     signs, bounds = said[::2], said[1::2]
     return (
         len(said) in {2, 4}
@@ -142,7 +142,7 @@ def _is_number(value: object) -> bool:
 
 
 def _matches(pattern: Mapping[str, Any], value: object) -> bool:
-    """Whether every field of the pattern finds its match; of a list's items any one may do."""
+    """Whether every field of the pattern matches; in a list, any item may match."""
     return any(_fields_match(pattern, one) for one in _each(value))
 
 
@@ -157,18 +157,18 @@ def _field_matches(name: str, below: Any, fields: Mapping[str, Any]) -> bool:
     if isinstance(below, dict):
         return _matches(below, fields.get(name))
     found = _leaves(fields[name]) if name in fields else []
-    return any(_obeys(found, rule) for rule in below)
+    return any(_satisfies(found, rule) for rule in below)
 
 
 def _leaves(value: object) -> list[Any]:
-    """The values at a field: a list's are its items'; an object is no leaf, nor an empty list."""
+    """The values of a field: for a list, those of its items. Objects and empty lists have none."""
     return [one for one in _each(value) if not isinstance(one, dict | list)]
 
 
 def _each(value: object) -> Iterator[object]:
-    """The value, or a list's items; lists in lists count as one. An empty list is itself.
+    """The value, or the items of a list with nested lists flattened. An empty list is itself.
 
-    Lists nest as deep as a record's author likes, so this is no recursion.
+    A record may nest lists to any depth, so this does not recurse.
     """
     left = [value]
     while left:
@@ -179,24 +179,24 @@ def _each(value: object) -> Iterator[object]:
             yield one
 
 
-def _obeys(found: Sequence[Any], rule: Any) -> bool:
+def _satisfies(found: Sequence[Any], rule: Any) -> bool:
     match rule:
         case {"exists": wanted}:
             return bool(found) is wanted
         case {"numeric": comparison}:
             return any(_compares(value, comparison) for value in found)
         case {"anything-but": dict() as but}:
-            return any(not _reads(value, but) for value in found)
+            return any(not _text_matches(value, but) for value in found)
         case {"anything-but": but}:
             values = but if isinstance(but, list) else [but]
             return any(not any(_equal(value, one) for one in values) for value in found)
         case dict():
-            return any(_reads(value, rule) for value in found)
+            return any(_text_matches(value, rule) for value in found)
     return any(_equal(value, rule) for value in found)
 
 
 def _equal(one: object, other: object) -> bool:
-    """Whether JSON writes both alike: 300 is not 300.0, and 1 is not true."""
+    """Whether both are the same in JSON: 300 is not 300.0, and 1 is not true."""
     return type(one) is type(other) and one == other
 
 
@@ -207,7 +207,7 @@ def _compares(value: Any, comparison: Sequence[Any]) -> bool:
     )
 
 
-def _reads(value: object, rule: Mapping[str, str]) -> bool:
+def _text_matches(value: object, rule: Mapping[str, str]) -> bool:
     ((name, text),) = rule.items()
     if not isinstance(value, str):
         return False

@@ -15,10 +15,10 @@ import click
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.local.mapping.batch import Entry
-from lockstep.local.mapping.invocation import Place, mapping_uuid
+from lockstep.local.mapping.batch import BatchRecord
+from lockstep.local.mapping.invocation import EventSource, mapping_uuid
 from lockstep.local.mapping.process import Collaborators, Process
-from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import FORWARDER, StackNotFoundError, read_local
@@ -68,9 +68,9 @@ class Forwarder:
         self._stream = stream
         self._table = table
 
-    def invoke(self, event: bytes, request_id: str) -> Answer:  # noqa: ARG002  # Invoker
+    def invoke(self, event: bytes, request_id: str) -> InvocationResult:  # noqa: ARG002  # Invoker
         """Put the batch; if not all of it is taken, all of it comes again."""
-        changes: list[msgspec.Raw] = msgspec.json.decode(event, type=_Event).records
+        changes: list[msgspec.Raw] = msgspec.json.decode(event, type=_ForwardedEvent).records
         records = [forwarded(bytes(change), self._table) for change in changes]
         try:
             answer = self._client.put_records(StreamName=self._stream, Records=records)
@@ -84,12 +84,12 @@ class Forwarder:
         """Nothing is kept running."""
 
 
-class _Event(msgspec.Struct):
+class _ForwardedEvent(msgspec.Struct):
     records: list[msgspec.Raw] = msgspec.field(name="Records")
 
 
-def _entry(record: StreamRecord, place: Place) -> Entry:  # noqa: ARG001  # told by no place
-    return Entry(
+def _entry(record: StreamRecord, source: EventSource) -> BatchRecord:  # noqa: ARG001  # told by no place
+    return BatchRecord(
         record.sequence_number, record.partition_key, record.arrived_at / 1000, record.data
     )
 
@@ -123,8 +123,8 @@ def main(state: Path) -> None:
         destination=None,
         entry=_entry,
     )
-    place = Place(arn, "", stack.region, FORWARDER, FORWARDER)
-    process = Process(Settings(batch_size=BATCH_SIZE), place, world)
+    source = EventSource(arn, "", stack.region, FORWARDER, FORWARDER)
+    process = Process(Settings(batch_size=BATCH_SIZE), source, world)
 
     def stop(*_: Any) -> None:
         process.stop()

@@ -1,4 +1,4 @@
-"""Intrinsic functions: what CloudFormation would fill in, filled in for one machine."""
+"""CloudFormation's intrinsic functions and references, resolved for a local stack."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from lockstep.stack.stack import Stack
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _CHANGES_STREAM = "TableChangesStream"
-# Only the table itself knows its stream's label.
+# Stands for the label of the table's stream, which only the table knows.
 _LATEST = "latest"
 _HANDLER = re.compile(r"functions\.(\w+)\.handler\.handle")
 
@@ -21,26 +21,26 @@ class TemplateError(Exception):
 
 
 class _NoValue:
-    """What `AWS::NoValue` leaves: nothing at all."""
+    """`AWS::NoValue`: removes the property."""
 
 
 def function_of(handler: object) -> str | None:
-    """The NAME in `functions.NAME.handler.handle`, None for another handler."""
+    """The NAME in `functions.NAME.handler.handle`; None for another handler."""
     match = _HANDLER.fullmatch(str(handler))
     return match[1] if match else None
 
 
 def text(value: object) -> str:
-    """A value as CloudFormation puts it into text: booleans in lower case."""
+    """A value as CloudFormation inserts it into text: booleans in lowercase."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Resolver:
-    """A template's values in this stack.
+    """Resolves a template's values for a local stack.
 
-    Resources are known by their types: any Kinesis stream is the stack's stream, and so on; but
-    `TableChangesStream` is the one that carries the table's changes. The parameters
-    `OpenSearchEndpoint`, `IndexAlias` and `IndexFrom` are the stack's; others have their defaults.
+    Resources are identified by their types: every Kinesis stream is the stack's stream, except
+    `TableChangesStream`, which carries the table's changes. The parameters `OpenSearchEndpoint`,
+    `IndexAlias` and `IndexFrom` are the stack's; all others have their defaults.
     """
 
     def __init__(self, template: Mapping[str, Any], stack: Stack) -> None:
@@ -68,7 +68,7 @@ class Resolver:
         }
 
     def resources_of(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The resources of this type whose condition holds: logical id and properties."""
+        """The resources of this type whose condition is true: logical ID and properties."""
         for logical_id, resource in self._resources.items():
             condition = resource.get("Condition")
             if resource["Type"] == kind and (condition is None or self._holds(condition)):
@@ -77,15 +77,15 @@ class Resolver:
     def property(
         self, properties: Mapping[str, Any], logical_id: str, name: str, default: Any
     ) -> Any:
-        """A property's value, the default where the template says nothing."""
+        """A property's value, or the default if the template does not set it."""
         value = self.value(properties.get(name, default), f"{logical_id}.{name}")
         return default if isinstance(value, _NoValue) else value
 
     def value(self, node: Any, where: str) -> Any:
-        """The node with all intrinsics resolved.
+        """The node with all intrinsic functions resolved.
 
         Raises:
-            TemplateError: `where` uses something that is not known here.
+            TemplateError: `where` uses something that is not supported here.
         """
         if isinstance(node, list):
             values = [self.value(item, where) for item in node]
@@ -100,7 +100,7 @@ class Resolver:
         return {key: value for key, value in found.items() if not isinstance(value, _NoValue)}
 
     def name_of(self, logical_id: str) -> str:
-        """A function's name: the one it is given, else the one its handler tells."""
+        """A function's name: its FunctionName, else the name in its handler."""
         properties = self._resources[logical_id].get("Properties", {})
         said = self.property(properties, logical_id, "FunctionName", None)
         return str(said or function_of(properties.get("Handler")) or logical_id)
@@ -183,11 +183,11 @@ class Resolver:
     def _attribute(self, target: str, attribute: str, where: str) -> str:
         found = self._local(target, where)
         if attribute not in found:
-            raise TemplateError(f"{where}: {target}.{attribute} is not known on one machine")
+            raise TemplateError(f"{where}: {target}.{attribute} is not supported in a local stack")
         return found[attribute]
 
     def _local(self, target: str, where: str) -> Mapping[str, str]:
-        """What stands for this resource on one machine, by its type: its Ref and attributes."""
+        """The Ref and the attributes of a resource in a local stack, by its type."""
         if target not in self._resources:
             raise TemplateError(f"{where}: there is no {target} in the template")
         stack, region = self._stack, self._stack.region

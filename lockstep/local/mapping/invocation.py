@@ -1,4 +1,4 @@
-"""The invocation: a Kinesis record as Lambda hands it over, and what a function sees around it.
+"""Invocations: records as Lambda passes them to a function, and the ARNs around them.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
 """
@@ -8,20 +8,20 @@ from collections.abc import Mapping
 
 import msgspec
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.stream.stream import StreamRecord
 
 ACCOUNT = "000000000000"
-# Mappings get their names from what they connect, so that a restart finds its checkpoints.
+# The namespace of mapping UUIDs, so that a mapping finds its checkpoints after a restart.
 _MAPPINGS = uuid.UUID("6f6b7f0e-3f5e-4d43-9d5b-0d5f5f3a2c11")
 
 
 class Function(msgspec.Struct, frozen=True):
-    """One Lambda function, as the template describes it.
+    """A Lambda function, as the template describes it.
 
-    `name` is the FUNCTION in `functions.FUNCTION.handler.handle`; `deployed_name` is what Lambda
-    calls it. `timeout` is in seconds, `memory` in MB. `reserved_concurrency`: how many invocations
-    may run at once, None for any number.
+    `name` is the FUNCTION in `functions.FUNCTION.handler.handle`; `deployed_name` is its name in
+    Lambda. `timeout` is in seconds, `memory` in MB. `reserved_concurrency`: the maximum number of
+    concurrent invocations, None for no limit.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Function(msgspec.Struct, frozen=True):
     reserved_concurrency: int | None = None
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where an invocation's records come from and go to."""
+class EventSource(msgspec.Struct, frozen=True):
+    """The shard that records come from, and the function that they go to."""
 
     stream_arn: str
     shard_id: str
@@ -78,8 +78,8 @@ class _LambdaRecord(
 _encode = msgspec.json.Encoder().encode
 
 
-def entry(record: StreamRecord, place: Place) -> Entry:
-    """The record as the function will see it: encoded once, however often it is delivered."""
+def entry(record: StreamRecord, source: EventSource) -> BatchRecord:
+    """A Kinesis record for the function: encoded once, however often it is delivered."""
     arrived_at = record.arrived_at / 1000
     seen = _LambdaRecord(
         kinesis=_Kinesis(
@@ -87,22 +87,22 @@ def entry(record: StreamRecord, place: Place) -> Entry:
         ),
         event_source="aws:kinesis",
         event_version="1.0",
-        event_id=f"{place.shard_id}:{record.sequence_number}",
+        event_id=f"{source.shard_id}:{record.sequence_number}",
         event_name="aws:kinesis:record",
-        invoke_identity_arn=place.role_arn,
-        aws_region=place.region,
-        event_source_arn=place.stream_arn,
+        invoke_identity_arn=source.role_arn,
+        aws_region=source.region,
+        event_source_arn=source.stream_arn,
     )
-    return Entry(
+    return BatchRecord(
         record.sequence_number, record.partition_key, arrived_at, _encode(seen), record.data
     )
 
 
-def table_entry(record: StreamRecord, place: Place) -> Entry:
-    """The record of a table's stream as the function will see it."""
-    # An object, never empty: the missing member goes behind its last one.
-    seen = record.data[:-1] + b',"eventSourceARN":' + _encode(place.stream_arn) + b"}"
-    return Entry(
+def table_entry(record: StreamRecord, source: EventSource) -> BatchRecord:
+    """A record of a table's stream for the function."""
+    # The data is a JSON object that is never empty: append the missing member.
+    seen = record.data[:-1] + b',"eventSourceARN":' + _encode(source.stream_arn) + b"}"
+    return BatchRecord(
         record.sequence_number, record.partition_key, record.arrived_at / 1000, seen, record.data
     )
 
@@ -118,5 +118,5 @@ def stream_arn(name: str, region: str) -> str:
 
 
 def mapping_uuid(function: str, stream: str) -> str:
-    """The mapping's UUID: always the same for this function and this stream's ARN."""
+    """The mapping's UUID: always the same for this function and stream ARN."""
     return str(uuid.uuid5(_MAPPINGS, f"{function} {stream}"))

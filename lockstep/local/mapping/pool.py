@@ -20,9 +20,16 @@ from pathlib import Path
 import msgspec
 
 from lockstep.local.mapping import channel
-from lockstep.local.mapping.channel import ClosedError, Failure, Invocation, Ready, Report, Result
+from lockstep.local.mapping.channel import (
+    ClosedError,
+    FunctionError,
+    FunctionResult,
+    HandlerReady,
+    Invocation,
+    Report,
+)
 from lockstep.local.mapping.invocation import Function, function_arn
-from lockstep.local.mapping.response import Answer, Errored, Returned, Throttled
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned, Throttled
 
 # Lambda gives an import 10 s; a busy machine that imports slowly is not the function's fault.
 INIT_SECONDS = 60.0
@@ -34,7 +41,7 @@ class StoppedError(Exception):
     """The pool was closed: whether this invocation did anything is not known."""
 
 
-class Worker:
+class WorkerProcess:
     """One process of the function: started, used, killed.
 
     Args:
@@ -73,18 +80,18 @@ class Worker:
                 process_group=0,
             )
 
-    def invoke(self, event: bytes, request_id: str) -> Answer:
+    def invoke(self, event: bytes, request_id: str) -> InvocationResult:
         """Run the function once on this event. After anything but an answer it is dead."""
         try:
             if not self._ready:
                 self._channel.settimeout(INIT_SECONDS)
                 match _report.decode(channel.receive(self._channel)):
-                    case Ready():
+                    case HandlerReady():
                         self._ready = True
-                    case Failure(error_type, message):
+                    case FunctionError(error_type, message):
                         self.kill()
                         return Errored(error_type, message)
-                    case Result():
+                    case FunctionResult():
                         raise RuntimeError("a worker answered before it was asked")
             return self._ask(event, request_id)
         except TimeoutError:
@@ -117,7 +124,7 @@ class Worker:
         asked = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return self._gone or os.waitid(os.P_PID, self._process.pid, asked) is not None
 
-    def _ask(self, event: bytes, request_id: str) -> Answer:
+    def _ask(self, event: bytes, request_id: str) -> InvocationResult:
         ends = time.monotonic() + self._timeout
         asked = Invocation(request_id, self._arn, time.time() + self._timeout)
         self._channel.settimeout(self._timeout)
@@ -125,7 +132,7 @@ class Worker:
         channel.send(self._channel, event)
         self._channel.settimeout(max(ends - time.monotonic(), 0.001))
         match _report.decode(channel.receive(self._channel)):
-            case Failure(error_type, message):
+            case FunctionError(error_type, message):
                 return Errored(error_type, message)
             case _:
                 return Returned(channel.receive(self._channel))
@@ -150,16 +157,16 @@ class Pool:
         root: Path,
         log: Path,
     ) -> None:
-        self._start: Callable[[], Worker] = partial(
-            Worker, function, region, environment, root=root, log=log
+        self._start: Callable[[], WorkerProcess] = partial(
+            WorkerProcess, function, region, environment, root=root, log=log
         )
         self._most = function.reserved_concurrency
         self._state = threading.Condition()
-        self._idle: list[Worker] = []
-        self._busy: set[Worker] = set()
+        self._idle: list[WorkerProcess] = []
+        self._busy: set[WorkerProcess] = set()
         self._closed = False
 
-    def invoke(self, event: bytes, request_id: str) -> Answer:
+    def invoke(self, event: bytes, request_id: str) -> InvocationResult:
         """Run the function once, in a worker that is free or new; throttled if too many run.
 
         Raises:
@@ -186,7 +193,7 @@ class Pool:
             for worker in self._busy:
                 worker.end()
 
-    def _borrow(self) -> Worker | None:
+    def _borrow(self) -> WorkerProcess | None:
         """A worker, None if the function's reserved concurrency is used up."""
         with self._state:
             if self._closed:
@@ -203,7 +210,7 @@ class Pool:
             self._busy.add(worker)
             return worker
 
-    def _give_back(self, worker: Worker) -> bool:
+    def _give_back(self, worker: WorkerProcess) -> bool:
         """Take the worker back, if it lives; says whether the pool is closed."""
         with self._state:
             self._busy.discard(worker)

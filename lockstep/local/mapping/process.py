@@ -20,16 +20,16 @@ from typing import Protocol
 import msgspec
 
 from lockstep.local.mapping import invocation
-from lockstep.local.mapping.batch import PAYLOAD_BYTES, Entry, payload
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, BatchRecord, payload
 from lockstep.local.mapping.core import (
     Advance,
     Discard,
     Finished,
-    GaveUp,
     Halved,
     Invoke,
     Progressed,
     Read,
+    RetriesExhausted,
     Retrying,
     Settled,
     Shard,
@@ -43,9 +43,9 @@ from lockstep.local.mapping.failure import (
     DestinationError,
     failure_document,
 )
-from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.pool import StoppedError
-from lockstep.local.mapping.response import Answer, Errored
+from lockstep.local.mapping.response import Errored, InvocationResult
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.windows import windowed
 from lockstep.stream.checkpoints import Checkpoint, Checkpoints
@@ -76,7 +76,7 @@ log = logging.getLogger(__name__)
 class Invoker(Protocol):
     """What can run the function."""
 
-    def invoke(self, event: bytes, request_id: str) -> Answer:
+    def invoke(self, event: bytes, request_id: str) -> InvocationResult:
         """Run it once.
 
         Raises:
@@ -100,34 +100,36 @@ class Collaborators(msgspec.Struct, frozen=True):
     invoker: Invoker
     checkpoints: Checkpoints
     destination: Destination | None
-    entry: Callable[[StreamRecord, Place], Entry] = invocation.entry
+    entry: Callable[[StreamRecord, EventSource], BatchRecord] = invocation.entry
 
 
-class _Ended(msgspec.Struct, frozen=True):
+class _ShardEnded(msgspec.Struct, frozen=True):
     shard_id: str
 
 
-class _Crashed(msgspec.Struct, frozen=True):
+class _ShardCrashed(msgspec.Struct, frozen=True):
     shard_id: str
     error: BaseException
 
 
-class _Stop(msgspec.Struct, frozen=True):
+class _StopRequested(msgspec.Struct, frozen=True):
     pass
 
 
 class Process:
     """One event source mapping at work, until it is stopped.
 
-    `place` is the mapping's; its `shard_id` is filled in for each shard.
+    `source` is the mapping's; its `shard_id` is filled in for each shard.
     """
 
-    def __init__(self, settings: Settings, place: Place, world: Collaborators) -> None:
+    def __init__(self, settings: Settings, source: EventSource, world: Collaborators) -> None:
         self._settings = settings
-        self._place = place
+        self._source = source
         self._world = world
         self._stopping = threading.Event()
-        self._news: queue.SimpleQueue[_Ended | _Crashed | _Stop] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[_ShardEnded | _ShardCrashed | _StopRequested] = (
+            queue.SimpleQueue()
+        )
         self._outage = Outage()
         self._shards: dict[str, Shard] = {}
         self._threads: list[threading.Thread] = []
@@ -135,7 +137,7 @@ class Process:
     def stop(self) -> None:
         """Make `run` return soon; may be called from a signal handler."""
         self._stopping.set()
-        self._news.put(_Stop())
+        self._news.put(_StopRequested())
 
     def run(self) -> None:
         """Feed the function until `stop`, or until something unforeseen breaks a shard's thread.
@@ -163,11 +165,11 @@ class Process:
         except queue.Empty:
             return
         match news:
-            case _Ended(shard_id):
+            case _ShardEnded(shard_id):
                 self._shards.pop(shard_id)
-            case _Crashed(_, error):
+            case _ShardCrashed(_, error):
                 raise error
-            case _Stop():
+            case _StopRequested():
                 pass
 
     def _start_shards(self) -> None:
@@ -187,7 +189,7 @@ class Process:
             self._shards[shard_id] = shard
             thread = ShardDriver(
                 shard,
-                msgspec.structs.replace(self._place, shard_id=shard_id),
+                msgspec.structs.replace(self._source, shard_id=shard_id),
                 self._world,
                 starting_number=listed[shard_id].starting_number,
                 start=self._position(checkpoints.get(shard_id)),
@@ -225,9 +227,9 @@ class Process:
             try:
                 run()
             except BaseException as error:  # noqa: BLE001  # handed to the main thread, whole
-                self._news.put(_Crashed(shard_id, error))
+                self._news.put(_ShardCrashed(shard_id, error))
             else:
-                self._news.put(_Ended(shard_id))
+                self._news.put(_ShardEnded(shard_id))
 
         thread = threading.Thread(target=body, name=shard_id, daemon=True)
         thread.start()
@@ -275,22 +277,22 @@ class Outage:
             self._lasting = False
 
 
-class _Ran(msgspec.Struct, frozen=True):
+class _InvocationEnded(msgspec.Struct, frozen=True):
     """How an invocation ended: with the function's answer."""
 
     step: Invoke
     request_id: str
-    answer: Answer
+    answer: InvocationResult
 
 
-class _Wrote(msgspec.Struct, frozen=True):
+class _DocumentWritten(msgspec.Struct, frozen=True):
     """Where a failure document lies, or why it is not known to lie anywhere."""
 
     step: Discard
     where: str | DestinationError
 
 
-class _Raised(msgspec.Struct, frozen=True):
+class _ThreadFailed(msgspec.Struct, frozen=True):
     """What ended a thread."""
 
     error: BaseException
@@ -305,7 +307,7 @@ class ShardDriver:
     def __init__(
         self,
         shard: Shard,
-        place: Place,
+        source: EventSource,
         world: Collaborators,
         *,
         starting_number: str,
@@ -315,17 +317,19 @@ class ShardDriver:
         outage: Outage,
     ) -> None:
         self._shard = shard
-        self._place = place
+        self._source = source
         self._world = world
         self._starting_number = starting_number
-        self._reader: ShardReader = world.stream.reader(place.shard_id, start)
+        self._reader: ShardReader = world.stream.reader(source.shard_id, start)
         self._again = again
         self._stopping = stopping
         self._outage = outage
         self._unread = 0  # reads in a row that failed
         self._unwritten = 0  # failure documents in a row that could not be written
         self._running = 0
-        self._ended: queue.SimpleQueue[_Ran | _Wrote | _Raised] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[_InvocationEnded | _DocumentWritten | _ThreadFailed] = (
+            queue.SimpleQueue()
+        )
 
     def run(self) -> None:
         """Go on until the shard is finished or the mapping is stopped.
@@ -347,13 +351,13 @@ class ShardDriver:
                 case Discard() as discard:
                     self._discard(discard)
                 case Advance(sequence_number):
-                    self._world.checkpoints.advance(self._place.shard_id, sequence_number)
-                    self._shard.advanced()
+                    self._world.checkpoints.advance(self._source.shard_id, sequence_number)
+                    self._shard.checkpoint_saved()
                 case Wait(until):
                     self._hear(until)
                 case Finished():
-                    self._world.checkpoints.end(self._place.shard_id, self._starting_number)
-                    log.info("%s: ended, all of it settled", self._place.shard_id)
+                    self._world.checkpoints.end(self._source.shard_id, self._starting_number)
+                    log.info("%s: ended, all of it settled", self._source.shard_id)
                     return
 
     def _read(self, limit: int) -> None:
@@ -361,24 +365,24 @@ class ShardDriver:
             read = self._reader.read(limit)
         except StreamUnavailableError as error:
             if isinstance(error, ShardNotFoundError) and self._expired():
-                log.warning("%s: expired, what was not read of it is gone", self._place.shard_id)
-                self._shard.took([], behind=False, ended=True, now=time.time())
+                log.warning("%s: expired, what was not read of it is gone", self._source.shard_id)
+                self._shard.records_read([], behind=False, ended=True, now=time.time())
                 return
             self._outage.began(str(error))
             self._read_again_later()
             return
         except PositionLostError as error:
-            log.warning("%s: checkpoint lost, starting anew: %s", self._place.shard_id, error)
-            self._reader = self._world.stream.reader(self._place.shard_id, self._again)
+            log.warning("%s: checkpoint lost, starting anew: %s", self._source.shard_id, error)
+            self._reader = self._world.stream.reader(self._source.shard_id, self._again)
             self._read_again_later()
             return
         self._outage.ended()
         self._unread = 0
-        entries = [self._world.entry(record, self._place) for record in read.records]
-        self._shard.took(entries, behind=read.behind, ended=read.ended, now=time.time())
+        entries = [self._world.entry(record, self._source) for record in read.records]
+        self._shard.records_read(entries, behind=read.behind, ended=read.ended, now=time.time())
 
     def _read_again_later(self) -> None:
-        self._shard.unread(again=time.time() + _pause_after(self._unread))
+        self._shard.read_failed(again=time.time() + _pause_after(self._unread))
         self._unread += 1
 
     def _expired(self) -> bool:
@@ -387,35 +391,37 @@ class ShardDriver:
             listed = self._world.stream.shards()
         except StreamUnavailableError:
             return False
-        return all(shard.shard_id != self._place.shard_id for shard in listed)
+        return all(shard.shard_id != self._source.shard_id for shard in listed)
 
-    def _beside(self, step: Invoke | Discard, run: Callable[[], _Ran | _Wrote]) -> None:
+    def _beside(
+        self, step: Invoke | Discard, run: Callable[[], _InvocationEnded | _DocumentWritten]
+    ) -> None:
         """Start what takes long; `_hear` brings its end."""
 
         def body() -> None:
             try:
                 self._ended.put(run())
             except BaseException as error:  # noqa: BLE001  # handed to the shard's thread, whole
-                self._ended.put(_Raised(error))
+                self._ended.put(_ThreadFailed(error))
 
         self._running += 1
-        name = f"{self._place.shard_id}/{step.lane}"
+        name = f"{self._source.shard_id}/{step.lane}"
         threading.Thread(target=body, name=name, daemon=True).start()
 
-    def _invoke(self, step: Invoke) -> _Ran:
+    def _invoke(self, step: Invoke) -> _InvocationEnded:
         request_id = str(uuid.uuid4())
         event = self._event(step)
         if len(event) > PAYLOAD_BYTES:
             message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
-            return _Ran(step, request_id, Errored("RequestEntityTooLarge", message))
-        return _Ran(step, request_id, self._world.invoker.invoke(event, request_id))
+            return _InvocationEnded(step, request_id, Errored("RequestEntityTooLarge", message))
+        return _InvocationEnded(step, request_id, self._world.invoker.invoke(event, request_id))
 
     def _event(self, step: Invoke) -> bytes:
         if step.view is None:
             return payload(step.entries)
-        place = self._place
+        source = self._source
         return windowed(
-            step.entries, step.view, shard_id=place.shard_id, stream_arn=place.stream_arn
+            step.entries, step.view, shard_id=source.shard_id, stream_arn=source.stream_arn
         )
 
     def _hear(self, until: float) -> None:
@@ -430,47 +436,47 @@ class ShardDriver:
             return
         self._running -= 1
         match ended:
-            case _Ran(step, request_id, answer):
-                turn = self._shard.answered(
+            case _InvocationEnded(step, request_id, answer):
+                turn = self._shard.invocation_ended(
                     answer, request_id=request_id, now=time.time(), lane=step.lane
                 )
                 self._say(turn, step.entries)
-            case _Wrote(step, DestinationError() as error):
-                log.warning("%s: failure document not written: %s", self._place.shard_id, error)
+            case _DocumentWritten(step, DestinationError() as error):
+                log.warning("%s: failure document not written: %s", self._source.shard_id, error)
                 again = time.time() + _pause_after(self._unwritten)
-                self._shard.unwritten(again=again, lane=step.lane)
+                self._shard.discard_failed(again=again, lane=step.lane)
                 self._unwritten += 1
-            case _Wrote(step, str() as where):
+            case _DocumentWritten(step, str() as where):
                 self._unwritten = 0
                 self._discarded(step, where)
-            case _Raised(StoppedError()):
+            case _ThreadFailed(StoppedError()):
                 pass  # not known to be done: it comes again when the mapping is started again
-            case _Raised(error):
+            case _ThreadFailed(error):
                 raise error
 
     def _discard(self, discard: Discard) -> None:
         destination = self._world.destination
         if not discard.entries:
             self._shard.discarded(lane=discard.lane)
-            log.warning("%s: a window's final invocation is given up", self._place.shard_id)
+            log.warning("%s: a window's final invocation is given up", self._source.shard_id)
         elif destination is None:
             self._discarded(discard, "nobody wants to know")
         else:
             self._beside(discard, partial(self._written, discard, destination))
 
-    def _written(self, discard: Discard, destination: Destination) -> _Wrote:
+    def _written(self, discard: Discard, destination: Destination) -> _DocumentWritten:
         at = dt.datetime.now(dt.UTC)
-        document = failure_document(discard, self._place, at=at, new_id=lambda: str(uuid.uuid4()))
+        document = failure_document(discard, self._source, at=at, new_id=lambda: str(uuid.uuid4()))
         try:
-            return _Wrote(discard, destination.write(document, at))
+            return _DocumentWritten(discard, destination.write(document, at))
         except DestinationError as error:
-            return _Wrote(discard, error)
+            return _DocumentWritten(discard, error)
 
     def _discarded(self, discard: Discard, where: str) -> None:
         self._shard.discarded(lane=discard.lane)
         log.warning(
             "%s: discarded %d records from %s, %s after %d invocations: %s",
-            self._place.shard_id,
+            self._source.shard_id,
             len(discard.entries),
             discard.entries[0].sequence_number,
             discard.condition,
@@ -478,11 +484,11 @@ class ShardDriver:
             where,
         )
 
-    def _say(self, turn: Turn, entries: tuple[Entry, ...]) -> None:
+    def _say(self, turn: Turn, entries: tuple[BatchRecord, ...]) -> None:
         records = (
             f"{len(entries)} records from {entries[0].sequence_number}" if entries else "window"
         )
-        first = f"{self._place.shard_id}: {records}"
+        first = f"{self._source.shard_id}: {records}"
         match turn:
             case Settled():
                 log.debug("%s: done", first)
@@ -492,7 +498,7 @@ class ShardDriver:
                 log.warning("%s: cut in two: %s", first, cause)
             case Retrying(cause, _, pause):
                 log.warning("%s: again in %.1f s: %s", first, pause, cause)
-            case GaveUp(cause, _):
+            case RetriesExhausted(cause, _):
                 log.warning("%s: no retry left: %s", first, cause)
 
 

@@ -1,4 +1,4 @@
-"""The settings: what an event source mapping's properties say, checked, each with its default."""
+"""The settings of an event source mapping: its checked properties, with their defaults."""
 
 import datetime as dt
 import re
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lockstep.local.mapping.filters import Filters, PatternError, filters_from
+from lockstep.local.mapping.filters import FilterCriteria, PatternError, filters_from
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
@@ -18,7 +18,7 @@ _DESTINATION = re.compile(
     r"arn:aws[\w-]*:(?:s3:::(?P<bucket>[^:/]+)"
     r"|(?P<service>sqs|sns):(?P<region>[\w-]+):(?P<account>\d{12}):(?P<name>[\w-]+))"
 )
-# They say where to read, whom to call or how it is billed; nothing about how batches are cut.
+# Properties that do not affect how batches are cut and retried.
 _OTHER_PROPERTIES = frozenset(
     {"EventSourceArn", "FunctionName", "KmsKeyArn", "MetricsConfig", "Tags"}
 )
@@ -40,38 +40,38 @@ _PROPERTIES = _OTHER_PROPERTIES | {
 
 
 class SettingsError(Exception):
-    """A property that Lambda would refuse, or that is not supported here; the message names it."""
+    """A property is invalid for Lambda, or not supported here; the message names it."""
 
 
-class Bucket(msgspec.Struct, frozen=True):
-    """An S3 bucket for failure documents: the one destination that gets the payload."""
+class S3Bucket(msgspec.Struct, frozen=True):
+    """An S3 bucket for failure documents: the only destination that gets the payload."""
 
     name: str
 
 
-class Queue(msgspec.Struct, frozen=True):
-    """An SQS queue for pointers to what was given up."""
+class SqsQueue(msgspec.Struct, frozen=True):
+    """An SQS queue for pointers to discarded batches."""
 
     arn: str
     account: str
     name: str
 
 
-class Topic(msgspec.Struct, frozen=True):
-    """An SNS topic for pointers to what was given up."""
+class SnsTopic(msgspec.Struct, frozen=True):
+    """An SNS topic for pointers to discarded batches."""
 
     arn: str
 
 
-type OnFailure = Bucket | Queue | Topic
+type OnFailure = S3Bucket | SqsQueue | SnsTopic
 
 
 class Settings(msgspec.Struct, frozen=True):
     """One event source mapping's settings (docs/internals/facts.md, Event source mapping).
 
-    `retries` and `age_seconds` are None where the mapping says -1: until the records expire.
-    `starting_timestamp`, in seconds since 1970, belongs to AT_TIMESTAMP. `on_failure` takes
-    failure documents, None when discarded batches leave no trace.
+    `retries` and `age_seconds` are None for -1: until the records expire. `starting_timestamp`, in
+    seconds since 1970, belongs to AT_TIMESTAMP. `on_failure` is the on-failure destination, None
+    if there is none.
     """
 
     starting_position: StartingPosition = "TRIM_HORIZON"
@@ -83,23 +83,23 @@ class Settings(msgspec.Struct, frozen=True):
     age_seconds: int | None = None
     bisect: bool = False
     reports_item_failures: bool = False
-    filters: Filters | None = None
+    filters: FilterCriteria | None = None
     tumbling_seconds: int = 0
     on_failure: OnFailure | None = None
     enabled: bool = True
 
 
 def settings_from(properties: Mapping[str, Any]) -> Settings:
-    """The settings in an AWS::Lambda::EventSourceMapping's properties, intrinsics resolved.
+    """Read the properties of an AWS::Lambda::EventSourceMapping, with intrinsics resolved.
 
-    Numbers and booleans may be text, as CloudFormation's parameters are.
+    Numbers and booleans may be text, because CloudFormation's parameters are.
 
     Raises:
-        SettingsError: the first property that is out of range, unknown or not supported here.
+        SettingsError: a property is out of range, unknown or not supported here.
     """
     for name in properties:
         if name not in _PROPERTIES:
-            raise SettingsError(f"{name}: no property of a Kinesis event source mapping")
+            raise SettingsError(f"{name}: not a property of a Kinesis event source mapping")
     retries = _number(properties, "MaximumRetryAttempts", _ENDLESS, _ENDLESS, 10_000)
     position, timestamp = _start(properties)
     return Settings(
@@ -122,7 +122,7 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
 def _tumbling(properties: Mapping[str, Any]) -> int:
     seconds = _number(properties, "TumblingWindowInSeconds", 0, 0, 900)
     if seconds and _number(properties, "ParallelizationFactor", 1, 1, 10) > 1:
-        message = "needs ParallelizationFactor 1: a shard has one window at a time, and its state"
+        message = "needs ParallelizationFactor 1, because a shard has one window at a time"
         raise SettingsError(f"TumblingWindowInSeconds: {message}")
     return seconds
 
@@ -137,17 +137,19 @@ def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | Non
         raise SettingsError(f"StartingPosition: is {said!r}, must be one of {allowed}")
     timestamp = properties.get("StartingPositionTimestamp")
     if (position == "AT_TIMESTAMP") != (timestamp is not None):
-        raise SettingsError("StartingPositionTimestamp: needed with AT_TIMESTAMP, and only there")
+        raise SettingsError(
+            "StartingPositionTimestamp: required with AT_TIMESTAMP, not allowed otherwise"
+        )
     return position, None if timestamp is None else _timestamp(timestamp)
 
 
 def _timestamp(said: object) -> float:
-    """Seconds since 1970, or an ISO 8601 time with a zone."""
+    """Read seconds since 1970, or an ISO 8601 time with a time zone."""
     try:
         return float(str(said))
     except ValueError:
         pass
-    wrong = f"StartingPositionTimestamp: is {said!r}, must be seconds or a time with a zone"
+    wrong = f"StartingPositionTimestamp: is {said!r}, must be seconds or a time with a time zone"
     try:
         moment = dt.datetime.fromisoformat(str(said))
     except ValueError:
@@ -176,7 +178,7 @@ def _reports(properties: Mapping[str, Any]) -> bool:
     return bool(types)
 
 
-def _filters(properties: Mapping[str, Any]) -> Filters | None:
+def _filters(properties: Mapping[str, Any]) -> FilterCriteria | None:
     try:
         return filters_from(properties.get("FilterCriteria") or {})
     except PatternError as error:
@@ -194,12 +196,16 @@ def _on_failure(properties: Mapping[str, Any]) -> OnFailure | None:
     arn = str(destination)
     match = _DESTINATION.fullmatch(arn)
     if match is None:
-        # Lambda takes no FIFO queue or topic; it would take a Kafka topic, there is none here.
+        # Lambda accepts no FIFO queue or topic. Kafka topics are not supported here.
         message = "must be the ARN of a bucket, or of a standard SQS queue or SNS topic"
         raise SettingsError(f"DestinationConfig.OnFailure: is {arn!r}, {message}")
     if match["bucket"]:
-        return Bucket(match["bucket"])
-    return Queue(arn, match["account"], match["name"]) if match["service"] == "sqs" else Topic(arn)
+        return S3Bucket(match["bucket"])
+    return (
+        SqsQueue(arn, match["account"], match["name"])
+        if match["service"] == "sqs"
+        else SnsTopic(arn)
+    )
 
 
 def _number(

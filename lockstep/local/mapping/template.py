@@ -1,7 +1,7 @@
-"""The template: template.yaml's functions and event source mappings, as they are on one machine.
+"""The functions and event source mappings of template.yaml, resolved for a local stack.
 
-SAM's translator turns the template into CloudFormation, as a deployment does; of that only what a
-function sees and what its mapping says is resolved.
+SAM's translator turns the template into CloudFormation, as a deployment does. Only the properties
+of a function and of its event source mapping are then resolved.
 """
 
 import re
@@ -23,8 +23,8 @@ from lockstep.local.mapping.invocation import ACCOUNT, Function
 from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
 from lockstep.stack.stack import Stack
 
-# The code runs where it lies; the translator only wants to see where a deployment would put it.
-_ELSEWHERE = "s3://local/code"
+# The code runs from its folder; the translator only requires an address of packaged code.
+_PACKAGED_CODE = "s3://local/code"
 _FUNCTION = "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
 _STREAMS = re.compile(":(kinesis|dynamodb):")
@@ -33,7 +33,7 @@ _TIMEOUT_SECONDS, _MEMORY_MB = 3, 128
 
 
 class FunctionMapping(msgspec.Struct, frozen=True):
-    """A function, and the mapping that feeds it from a stream."""
+    """A function and its event source mapping."""
 
     function: Function
     settings: Settings
@@ -41,11 +41,11 @@ class FunctionMapping(msgspec.Struct, frozen=True):
 
 
 def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping:
-    """That function of this template (see `function_named`), and its mapping.
+    """The function with this name (see `function_named`) and its event source mapping.
 
     Raises:
-        TemplateError: it cannot be read or translated, has no such function, or the function has
-            not exactly one stream; or a mapping's property is wrong.
+        TemplateError: the template cannot be read or translated, has no such function, the function
+            does not have exactly one stream, or a property of the mapping is invalid.
     """
     resolver, logical_id, function = _found(template, name, stack)
     mappings = [
@@ -56,7 +56,7 @@ def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping
         and _STREAMS.search(str(mapping.get("EventSourceArn")))
     ]
     if len(mappings) != 1:
-        raise TemplateError(f"{template}: {logical_id} has {len(mappings)} streams, not one")
+        raise TemplateError(f"{template}: {logical_id} has {len(mappings)} streams, must have one")
     ((where, mapping),) = mappings
     try:
         settings = settings_from(mapping)
@@ -66,31 +66,31 @@ def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping
 
 
 def function_named(template: Path, name: str, stack: Stack) -> Function:
-    """The function `functions.NAME.handler.handle` of this template, as it is in this stack.
+    """The function with the handler `functions.NAME.handler.handle`, resolved for this stack.
 
     Raises:
-        TemplateError: it cannot be read or translated, or has no such function.
+        TemplateError: the template cannot be read or translated, or has no such function.
     """
     return _found(template, name, stack)[2]
 
 
 def translated(template: Path, region: str) -> Mapping[str, Any]:
-    """The template as CloudFormation; asks no service.
+    """The template as CloudFormation; sends no requests.
 
     Raises:
-        TemplateError: what is wrong with it, as YAML or as a SAM template.
+        TemplateError: it is not valid YAML, or not a valid SAM template.
     """
     try:
         document = yaml_parse(template.read_text())
     except OSError as error:
-        message = f"{template}: cannot be read: {error.strerror}: name another with --template"
+        message = f"{template}: cannot be read: {error.strerror}: use another file with --template"
         raise TemplateError(message) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        # A YAML error tells where it is on lines of their own.
+        # A YAML error has several lines.
         raise TemplateError(f"{template}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
-        raise TemplateError(f"{template}: no template: it has no Resources")
-    _leave_code(document)
+        raise TemplateError(f"{template}: not a template: it has no Resources")
+    _replace_code(document)
     session = Session(region_name=region)
     translator = Translator(None, Parser(), boto_session=session)
     try:
@@ -109,11 +109,11 @@ def _found(template: Path, name: str, stack: Stack) -> tuple[Resolver, str, Func
         handler = resolver.value(properties.get("Handler", ""), f"{logical_id}.Handler")
         if function_of(handler) == name:
             return resolver, logical_id, _function(resolver, logical_id, properties, name)
-    raise TemplateError(f"{template}: no function has Handler functions.{name}.handler.handle")
+    raise TemplateError(f"{template}: no function has the Handler functions.{name}.handler.handle")
 
 
-def _leave_code(document: dict[str, Any]) -> None:
-    """Local code stays out of the translation, which knows packaged code only."""
+def _replace_code(document: dict[str, Any]) -> None:
+    """Replace paths of local code, because the translator accepts packaged code only."""
     sections = [document.get("Globals", {}).get("Function", {})]
     sections += [
         resource.get("Properties", {})
@@ -123,7 +123,7 @@ def _leave_code(document: dict[str, Any]) -> None:
     for section in sections:
         for where in ("CodeUri", "ContentUri"):
             if isinstance(section.get(where), str):
-                section[where] = _ELSEWHERE
+                section[where] = _PACKAGED_CODE
 
 
 def _function(
@@ -145,5 +145,5 @@ def _function(
 
 
 def _names(said: object, function: Function) -> bool:
-    """Whether a mapping's FunctionName is this function, by name, ARN, or an alias of it."""
+    """Whether a mapping's FunctionName is this function's name or ARN, or that of an alias."""
     return function.deployed_name in str(said).split(":")

@@ -1,4 +1,4 @@
-"""The tumbling windows: which window a record belongs to, and the state that goes through it.
+"""Tumbling windows: which window a record belongs to, and the state of the window.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
 """
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lockstep.local.mapping.batch import STATE_BYTES, Entry, payload
+from lockstep.local.mapping.batch import STATE_BYTES, BatchRecord, payload
 
 _EMPTY = b"{}"
 
 
-class View(msgspec.Struct, frozen=True):
-    """What an invocation sees of its window: `start` and `end` in seconds since 1970.
+class WindowView(msgspec.Struct, frozen=True):
+    """The window of an invocation; `start` and `end` are in seconds since 1970.
 
-    `state` is the JSON that the invocation before returned. `final`: the window's last invocation,
-    without records. `early`: because the state became too large.
+    `state` is the JSON that the previous invocation returned. `final`: the window's last
+    invocation, without records. `early`: the window ends early because its state is too large.
     """
 
     start: int
@@ -28,50 +28,50 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Windows:
-    """One shard's windows, one after the other, and the state of the open one.
+    """The windows of one shard, one after the other, and the state of the open window.
 
-    A record belongs to the window in which it arrived at the stream, and to the open one if it
-    comes later than that: a window has one end.
+    A record belongs to the window in which it arrived at the stream, or to the open window if that
+    window has already ended.
     """
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._start: int | None = None
-        self._not_before = 0  # where no window may start: those before have ended
+        self._not_before = 0  # earlier windows have ended
         self._state = _EMPTY
         self._early = False
 
     @property
     def open(self) -> bool:
-        """Whether a window has begun and not ended."""
+        """Whether a window is open."""
         return self._start is not None
 
     @property
     def end(self) -> float:
-        """When the open window ends, in seconds since 1970."""
+        """The end of the open window, in seconds since 1970."""
         return float("inf") if self._start is None else self._start + self._seconds
 
     def begin(self, arrived_at: float) -> None:
-        """See that a window is open, this record's if none is."""
+        """Open the window of a record, unless a window is open."""
         if self._start is None:
             start = int(arrived_at // self._seconds) * self._seconds
             self._start = max(start, self._not_before)
 
-    def view(self, *, final: bool) -> View:
-        """What the next invocation sees."""
+    def view(self, *, final: bool) -> WindowView:
+        """The window of the next invocation."""
         if self._start is None:
             raise RuntimeError("no window is open")
         end = self._start + self._seconds
-        return View(self._start, end, self._state, final, final and self._early)
+        return WindowView(self._start, end, self._state, final, final and self._early)
 
     def take(self, state: bytes) -> bool:
-        """Keep the state that was returned; says whether the window must end early for it."""
+        """Keep the state that was returned; return whether the window must end early."""
         self._state = state
         self._early = len(state) > STATE_BYTES
         return self._early
 
     def close(self) -> None:
-        """The final invocation is done, or given up. After an early end, the same window again."""
+        """Close the window after its final invocation; after an early end it may open again."""
         if self._start is None:
             raise RuntimeError("no window is open")
         self._not_before = self._start if self._early else self._start + self._seconds
@@ -79,16 +79,18 @@ class Windows:
 
 
 def returned_state(response: bytes) -> bytes | None:
-    """The state in a function's response, None if it has none: then the invocation failed."""
+    """The state in a function's response; None if it has none, so that the invocation failed."""
     try:
         return msgspec.json.encode(msgspec.json.decode(response, type=_Response).state)
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def windowed(entries: Sequence[Entry], view: View, *, shard_id: str, stream_arn: str) -> bytes:
-    """The invocation's JSON: a Kinesis event, and what is said of the window."""
-    event = _Event(
+def windowed(
+    entries: Sequence[BatchRecord], view: WindowView, *, shard_id: str, stream_arn: str
+) -> bytes:
+    """The payload of an invocation: a Kinesis event with its window."""
+    event = _WindowFields(
         window=_Bounds(_timestamp(view.start), _timestamp(view.end)),
         state=msgspec.Raw(view.state),
         shard_id=shard_id,
@@ -108,7 +110,7 @@ class _Bounds(msgspec.Struct):
     end: str
 
 
-class _Event(
+class _WindowFields(
     msgspec.Struct,
     rename={
         "shard_id": "shardId",

@@ -20,11 +20,11 @@ import msgspec
 
 from lockstep.local.mapping.channel import (
     ClosedError,
-    Failure,
+    FunctionError,
+    FunctionResult,
+    HandlerReady,
     Invocation,
-    Ready,
     Report,
-    Result,
     receive,
     send,
 )
@@ -75,9 +75,9 @@ def serve(channel: socket.socket) -> None:
         handler = _handler(os.environ["_HANDLER"])
     except Exception as error:  # noqa: BLE001  # the import of any code may raise anything
         traceback.print_exc()
-        _report(channel, Failure(f"Runtime.{_import_error(error)}", str(error)))
+        _report(channel, FunctionError(f"Runtime.{_import_error(error)}", str(error)))
         return
-    _report(channel, Ready())
+    _report(channel, HandlerReady())
     while True:
         invocation = msgspec.json.decode(inbox.get(), type=Invocation)
         event = msgspec.json.decode(inbox.get())
@@ -86,9 +86,9 @@ def serve(channel: socket.socket) -> None:
         except Exception as error:  # noqa: BLE001  # whatever a function raises is its answer
             sys.stderr.write(f"[ERROR] {type(error).__name__}: {error} {invocation.request_id}\n")
             traceback.print_exc()
-            _report(channel, Failure(type(error).__name__, str(error)))
+            _report(channel, FunctionError(type(error).__name__, str(error)))
         else:
-            _report(channel, Result())
+            _report(channel, FunctionResult())
             send(channel, answer)
 
 

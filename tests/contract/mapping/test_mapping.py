@@ -371,7 +371,7 @@ def test_without_a_template_the_repositorys_own_is_used_from_any_folder(stage: S
     )
 
     template = Path(__file__).parents[3] / "template.yaml"
-    assert f"{template}: no function has Handler functions.nobody" in done.stderr
+    assert f"{template}: no function has the Handler functions.nobody" in done.stderr
 
 
 def test_a_disabled_mapping_says_so(stage: Stage) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from lockstep.local.mapping.invocation import Function
 from lockstep.local.mapping.pool import Pool, StoppedError, lambda_environment
-from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.processes import identities
 
 type MakePool = Callable[..., Pool]
@@ -38,7 +38,7 @@ def pool(tmp_path: Path) -> Iterator[MakePool]:
         one.close(grace=0)
 
 
-def invoked(pool: Pool, event: object = None) -> Answer:
+def invoked(pool: Pool, event: object = None) -> InvocationResult:
     return pool.invoke(msgspec.json.encode(event), "request-1")
 
 

@@ -15,10 +15,10 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.cli import main
 from lockstep.local.engines.pins import EngineName
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import BucketDestination, failure_document
-from lockstep.local.mapping.invocation import Place, entry, function_arn, stream_arn
+from lockstep.local.mapping.invocation import EventSource, entry, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
@@ -86,7 +86,7 @@ class Stage:
                 self.consumers[function].place, shard_id=listed.shard_id
             )
             read = self.stream.reader(listed.shard_id, TrimHorizon()).read(10_000)
-            entries: tuple[Entry, ...] = tuple(entry(one, place) for one in read.records)
+            entries: tuple[BatchRecord, ...] = tuple(entry(one, place) for one in read.records)
             if not entries:
                 continue
             discard = Discard(entries, "RecordAgeExceeded", 1, None, None)
@@ -108,7 +108,7 @@ class Stage:
             ),
             stream=self.stream,
             settings=Settings(batch_size=10, bisect=True, reports_item_failures=True),
-            place=Place(arn, "", LOCAL_REGION, function_arn(name, LOCAL_REGION), "role"),
+            place=EventSource(arn, "", LOCAL_REGION, function_arn(name, LOCAL_REGION), "role"),
         )
 
 

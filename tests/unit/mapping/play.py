@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import (
     Advance,
     Discard,
@@ -19,7 +19,7 @@ from lockstep.local.mapping.core import (
 )
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.windows import View
+from lockstep.local.mapping.windows import WindowView
 
 DAY = 24 * 60 * 60.0
 START = 1_795_248_000.0
@@ -38,11 +38,11 @@ def entry(
     size: int = 0,
     key: str = "key",
     data: bytes = b"",
-) -> Entry:
-    return Entry(number, key, arrived_at, b"x" * size, data)
+) -> BatchRecord:
+    return BatchRecord(number, key, arrived_at, b"x" * size, data)
 
 
-def entries(*numbers: str, arrived_at: float = START) -> list[Entry]:
+def entries(*numbers: str, arrived_at: float = START) -> list[BatchRecord]:
     return [entry(number, arrived_at=arrived_at) for number in numbers]
 
 
@@ -103,7 +103,7 @@ class History:
     times: list[float] = field(default_factory=list)
     discards: list[Discard] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
+    views: list[WindowView] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
 
     @property
@@ -122,7 +122,7 @@ class _Running:
 
 
 def play(
-    stream: Sequence[Entry | float],
+    stream: Sequence[BatchRecord | float],
     handler: Callable[..., Returned | Errored | Throttled],
     settings: Settings,
     *,
@@ -151,7 +151,7 @@ def play(
                 there = [one for at, one in arrivals if at <= now]
                 taken = there[:limit]
                 del arrivals[: len(taken)]
-                shard.took(taken, behind=len(there) > limit, ended=not arrivals, now=now)
+                shard.records_read(taken, behind=len(there) > limit, ended=not arrivals, now=now)
             case Invoke(batch, lane, view):
                 numbers = [one.sequence_number for one in batch]
                 history.invocations.append(numbers)
@@ -168,7 +168,7 @@ def play(
                 shard.discarded(lane=discard.lane)
             case Advance(number):
                 history.checkpoints.append(number)
-                shard.advanced()
+                shard.checkpoint_saved()
             case Wait(until):
                 assert until > now
                 first = min(running, key=lambda one: one.ends, default=None)
@@ -178,16 +178,18 @@ def play(
                     continue
                 running.remove(first)
                 now = first.ends
-                shard.answered(first.answer, request_id=first.name, now=now, lane=first.lane)
+                shard.invocation_ended(
+                    first.answer, request_id=first.name, now=now, lane=first.lane
+                )
             case Finished():
                 return history
     raise AssertionError(f"not finished after {steps} steps")
 
 
-def _arrivals(stream: Sequence[Entry | float]) -> list[tuple[float, Entry]]:
+def _arrivals(stream: Sequence[BatchRecord | float]) -> list[tuple[float, BatchRecord]]:
     at, arrivals = START, []
     for item in stream:
-        if isinstance(item, Entry):
+        if isinstance(item, BatchRecord):
             arrivals.append((at, item))
         else:
             at += item

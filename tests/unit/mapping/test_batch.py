@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.batch import PAYLOAD_BYTES, WINDOW_BYTES, Buffer, Entry, payload
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, WINDOW_BYTES, BatchRecord, Buffer, payload
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import entries, entry
 
@@ -15,18 +15,18 @@ from tests.unit.mapping.play import entries, entry
 AROUND = len(payload([]))
 
 
-def buffer_of(*found: Entry, batch_size: int = 10_000) -> Buffer:
+def buffer_of(*found: BatchRecord, batch_size: int = 10_000) -> Buffer:
     buffer = Buffer(Settings(batch_size=batch_size))
     buffer.add(found)
     return buffer
 
 
-def numbers(batch: tuple[Entry, ...]) -> list[str]:
+def numbers(batch: tuple[BatchRecord, ...]) -> list[str]:
     return [one.sequence_number for one in batch]
 
 
 def test_the_payload_is_a_kinesis_event() -> None:
-    found = [Entry("1", "key", 0.0, b'{"a":1}'), Entry("2", "key", 0.0, b'{"a":2}')]
+    found = [BatchRecord("1", "key", 0.0, b'{"a":1}'), BatchRecord("2", "key", 0.0, b'{"a":2}')]
 
     assert msgspec.json.decode(payload(found)) == {"Records": [{"a": 1}, {"a": 2}]}
 
@@ -63,7 +63,7 @@ def test_a_byte_more_than_six_megabytes_does_not_fit() -> None:
     assert numbers(buffer_of(one, other).cut()) == ["1"]
 
 
-def filling(payload_bytes: int, beside: int) -> Entry:
+def filling(payload_bytes: int, beside: int) -> BatchRecord:
     """A record that makes an invocation so large, with one of this size beside it."""
     return entry("more", size=payload_bytes - AROUND - beside - len(","))
 

@@ -6,18 +6,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.local.mapping.batch import PAYLOAD_BYTES, Entry
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, BatchRecord
 from lockstep.local.mapping.core import (
     FIRST_PAUSE_SECONDS,
     JITTER,
     LONGEST_PAUSE_SECONDS,
     Advance,
     Discard,
-    GaveUp,
     Halved,
     Invoke,
     Progressed,
     Read,
+    RetriesExhausted,
     Retrying,
     Settled,
     Shard,
@@ -320,7 +320,7 @@ def test_a_full_batch_waits_for_no_window() -> None:
     Rule: full batch.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
     """
-    stream: list[Entry | float] = [*entries("1", "2"), 1000.0, *entries("3")]
+    stream: list[BatchRecord | float] = [*entries("1", "2"), 1000.0, *entries("3")]
 
     history = play(stream, reporting(), settings(batch_size=2, window_seconds=300))
 
@@ -333,7 +333,7 @@ def test_a_window_gathers_what_comes_in_its_time() -> None:
     Rule: MaximumBatchingWindowInSeconds.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
     """
-    stream: list[Entry | float] = [
+    stream: list[BatchRecord | float] = [
         *entries("1"),
         3.0,
         *entries("2"),
@@ -358,7 +358,7 @@ def test_the_next_window_opens_when_the_invocation_ends() -> None:
     Rule: next window.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
     """
-    stream: list[Entry | float] = [
+    stream: list[BatchRecord | float] = [
         *entries("1"),
         12.0,
         *entries("2"),
@@ -376,7 +376,7 @@ def test_the_next_window_opens_when_the_invocation_ends() -> None:
 
 
 def test_what_a_full_batch_left_behind_waits_in_a_window_of_its_own() -> None:
-    stream: list[Entry | float] = [*entries("1", "2", "3"), 100.0, *entries("4")]
+    stream: list[BatchRecord | float] = [*entries("1", "2", "3"), 100.0, *entries("4")]
 
     history = play(stream, reporting(), settings(batch_size=2, window_seconds=10), seconds=4.0)
 
@@ -385,7 +385,7 @@ def test_what_a_full_batch_left_behind_waits_in_a_window_of_its_own() -> None:
 
 
 def test_without_a_window_the_first_records_go_at_once() -> None:
-    stream: list[Entry | float] = [*entries("1"), 100.0, *entries("2")]
+    stream: list[BatchRecord | float] = [*entries("1"), 100.0, *entries("2")]
 
     history = play(stream, reporting(), REPORTS)
 
@@ -396,34 +396,34 @@ def test_without_a_window_the_first_records_go_at_once() -> None:
 def test_what_is_there_already_is_read_before_a_small_batch_is_cut() -> None:
     shard = Shard(settings(batch_size=10), retention=60.0, chance=lambda: 0.5)
     assert isinstance(shard.next(START), Read)
-    shard.took(entries("1", "2"), behind=True, ended=False, now=START)
+    shard.records_read(entries("1", "2"), behind=True, ended=False, now=START)
     assert isinstance(shard.next(START), Read)
-    shard.took([], behind=True, ended=False, now=START)
+    shard.records_read([], behind=True, ended=False, now=START)
     assert isinstance(shard.next(START), Invoke)
 
 
 def test_the_checkpoint_comes_before_anything_new() -> None:
     shard = Shard(settings(batch_size=1), retention=60.0, chance=lambda: 0.5)
     shard.next(START)
-    shard.took(entries("1", "2"), behind=False, ended=False, now=START)
+    shard.records_read(entries("1", "2"), behind=False, ended=False, now=START)
     assert shard.next(START) == Invoke(tuple(entries("1")))
-    shard.answered(DONE, request_id="r", now=START)
+    shard.invocation_ended(DONE, request_id="r", now=START)
     assert shard.next(START) == Advance("1")
     assert shard.next(START) == Advance("1"), "until it is durable"
-    shard.advanced()
+    shard.checkpoint_saved()
     assert shard.next(START) == Invoke(tuple(entries("2")))
 
 
 def test_the_checkpoint_waits_for_the_failure_document() -> None:
     shard = Shard(settings(retries=0), retention=60.0, chance=lambda: 0.5)
     shard.next(START)
-    shard.took(entries("1"), behind=False, ended=False, now=START)
+    shard.records_read(entries("1"), behind=False, ended=False, now=START)
     shard.next(START)
-    shard.answered(RAISED, request_id="r", now=START)
+    shard.invocation_ended(RAISED, request_id="r", now=START)
     discard = shard.next(START)
     assert isinstance(discard, Discard)
     assert shard.next(START) == Wait(math.inf), "while it is being written"
-    shard.unwritten(again=START + 1000, lane=0)
+    shard.discard_failed(again=START + 1000, lane=0)
     assert shard.next(START + 1000) == discard
     shard.discarded()
     assert shard.next(START) == Advance("1")
@@ -432,48 +432,48 @@ def test_the_checkpoint_waits_for_the_failure_document() -> None:
 def test_halves_that_grow_too_old_name_the_invocation_they_were_in() -> None:
     shard = Shard(settings(bisect=True, age_seconds=60), retention=1e9, chance=lambda: 0.5)
     shard.next(START)
-    shard.took(entries("1", "2"), behind=False, ended=False, now=START)
+    shard.records_read(entries("1", "2"), behind=False, ended=False, now=START)
     shard.next(START)
-    shard.answered(RAISED, request_id="r", now=START)
+    shard.invocation_ended(RAISED, request_id="r", now=START)
     expired = Discard(tuple(entries("1")), "RecordAgeExceeded", 0, "r", None)
     assert shard.next(START + 61) == expired
 
 
 def test_an_answer_to_nothing_is_a_drivers_mistake() -> None:
     shard = Shard(settings(), retention=60.0, chance=lambda: 0.5)
-    with pytest.raises(RuntimeError, match=r"^nothing was invoked$"):
-        shard.answered(DONE, request_id="r", now=START)
-    with pytest.raises(RuntimeError, match=r"^nothing was to be discarded$"):
+    with pytest.raises(RuntimeError, match=r"^no invocation is running$"):
+        shard.invocation_ended(DONE, request_id="r", now=START)
+    with pytest.raises(RuntimeError, match=r"^no discard is running$"):
         shard.discarded()
 
 
 def test_what_is_being_given_up_is_no_invocation() -> None:
     shard = Shard(settings(retries=0), retention=60.0, chance=lambda: 0.5)
-    shard.took(entries("1"), behind=False, ended=False, now=START)
+    shard.records_read(entries("1"), behind=False, ended=False, now=START)
     shard.next(START)
-    shard.answered(RAISED, request_id="r", now=START)
+    shard.invocation_ended(RAISED, request_id="r", now=START)
     assert isinstance(shard.next(START), Discard)
-    with pytest.raises(RuntimeError, match=r"^nothing was invoked$"):
-        shard.answered(DONE, request_id="r", now=START)
+    with pytest.raises(RuntimeError, match=r"^no invocation is running$"):
+        shard.invocation_ended(DONE, request_id="r", now=START)
 
 
 def test_every_answer_has_a_word_for_the_log() -> None:
     shard = Shard(settings(bisect=True, retries=1), retention=1e9, chance=lambda: 0.5)
     shard.next(START)
-    shard.took(entries("1", "2", "3"), behind=False, ended=False, now=START)
+    shard.records_read(entries("1", "2", "3"), behind=False, ended=False, now=START)
 
     def answer(said: Returned | Errored) -> object:
         now = START + 100
         while isinstance(step := shard.next(now), Advance):
-            shard.advanced()
+            shard.checkpoint_saved()
         assert isinstance(step, Invoke)
-        return shard.answered(said, request_id="r", now=START)
+        return shard.invocation_ended(said, request_id="r", now=START)
 
     reported = "the function reported 2"
     assert answer(report("2")) == Progressed(reported, 1, 2)
     assert answer(RAISED) == Halved("ValueError: poison", 2)
     assert answer(RAISED) == Retrying("ValueError: poison", 1, FIRST_PAUSE_SECONDS)
-    assert answer(RAISED) == GaveUp("ValueError: poison", 1)
+    assert answer(RAISED) == RetriesExhausted("ValueError: poison", 1)
     shard.discarded()
     assert answer(DONE) == Settled()
 

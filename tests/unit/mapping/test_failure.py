@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import (
     BucketDestination,
@@ -16,21 +16,21 @@ from lockstep.local.mapping.failure import (
     TopicDestination,
     failure_document,
 )
-from lockstep.local.mapping.invocation import Place
-from lockstep.local.mapping.settings import Queue, Topic
+from lockstep.local.mapping.invocation import EventSource
+from lockstep.local.mapping.settings import SnsTopic, SqsQueue
 from tests.builders import STREAM_ARN, TABLE_STREAM_ARN
 
 AT = dt.datetime(2026, 11, 21, 8, 0, 1, 250_000, tzinfo=dt.UTC)
 ARRIVED = AT.timestamp() - 1.25
-PLACE = Place(STREAM_ARN, "shardId-000000000003", "us-east-1", "arn:function", "arn:role")
+PLACE = EventSource(STREAM_ARN, "shardId-000000000003", "us-east-1", "arn:function", "arn:role")
 ENTRIES = (
-    Entry("10", "a", ARRIVED, b'{"kinesis":{"data":"eA=="}}'),
-    Entry("12", "b", ARRIVED + 0.5, b'{"kinesis":{"data":"eQ=="}}'),
+    BatchRecord("10", "a", ARRIVED, b'{"kinesis":{"data":"eA=="}}'),
+    BatchRecord("12", "b", ARRIVED + 0.5, b'{"kinesis":{"data":"eQ=="}}'),
 )
 TRIED_OUT = Discard(ENTRIES, "RetryAttemptsExhausted", 4, "request-4", None)
 
 
-def written(discard: Discard, place: Place = PLACE) -> Any:
+def written(discard: Discard, place: EventSource = PLACE) -> Any:
     document = failure_document(discard, place, at=AT, new_id=lambda: "new-id")
     return msgspec.json.decode(msgspec.json.encode(document))
 
@@ -146,9 +146,9 @@ def test_an_answer_that_was_cut_off_is_none() -> None:
     document = failure_document(TRIED_OUT, PLACE, at=AT, new_id=str)
     destinations: list[tuple[Destination, str]] = [
         (BucketDestination(cut_off, "b", mapping_uuid="m", new_id=lambda: "n"), "ETag"),
-        (QueueDestination(found, cut_off, Queue("arn", "123", "q")), "MessageId"),
-        (TopicDestination(cut_off, Topic("arn")), "MessageId"),
+        (QueueDestination(found, cut_off, SqsQueue("arn", "123", "q")), "MessageId"),
+        (TopicDestination(cut_off, SnsTopic("arn")), "MessageId"),
     ]
     for destination, lacking in destinations:
-        with pytest.raises(DestinationError, match=f": an answer without {lacking}$"):
+        with pytest.raises(DestinationError, match=f": the response has no {lacking}$"):
             destination.write(document, AT)

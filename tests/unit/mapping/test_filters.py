@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.local.mapping.filters import MOST_LEVELS, Filters, PatternError, filters_from
+from lockstep.local.mapping.filters import MOST_LEVELS, FilterCriteria, PatternError, filters_from
 from lockstep.local.mapping.settings import Settings
 from shared.event import AGGREGATED_MAGIC
 from tests.unit.mapping.play import entry, play, reporting
 
 
-def filters(*patterns: object) -> Filters:
+def filters(*patterns: object) -> FilterCriteria:
     """Filters with these patterns of the data."""
     said = [{"Pattern": msgspec.json.encode({"data": one}).decode()} for one in patterns]
     found = filters_from({"Filters": said})
@@ -204,7 +204,7 @@ def test_a_pattern_is_obeyed_as_deep_as_it_may_nest() -> None:
     assert passes(nested(["x"], MOST_LEVELS), nested("x", MOST_LEVELS))
     assert not passes(nested(["x"], MOST_LEVELS), nested("y", MOST_LEVELS))
     for levels in (MOST_LEVELS + 1, 5_000):
-        with pytest.raises(PatternError, match="nests deeper than 100 levels"):
+        with pytest.raises(PatternError, match="nested deeper than 100 levels"):
             filters(nested(["x"], levels))
 
 
@@ -217,7 +217,7 @@ def test_the_checkpoint_passes_what_is_dropped() -> None:
     stream = [
         entry("1", data=b'{"a":2}'),
         entry("2", data=b'{"a":1}'),
-        entry("3", data=b"no JSON"),
+        entry("3", data=b"not JSON"),
         entry("4", data=b'{"a":1}'),
         entry("5", data=b'{"a":3}'),
     ]
@@ -231,7 +231,7 @@ def test_the_checkpoint_passes_what_is_dropped() -> None:
 
 
 def test_a_shard_of_which_nothing_passes_ends_without_an_invocation() -> None:
-    stream = [entry("1", data=b"{}"), entry("2", data=b"no JSON")]
+    stream = [entry("1", data=b"{}"), entry("2", data=b"not JSON")]
 
     history = play(stream, reporting(), Settings(filters=filters({"a": [1]})))
 
@@ -246,10 +246,10 @@ def test_a_shard_of_which_nothing_passes_ends_without_an_invocation() -> None:
         ({"Filters": "all"}, r"must be \{Filters"),
         ({"Filters": [{"Pattern": '{"data":{"a":[1]}}'}] * 11}, "has 11 filters, may have 10"),
         ({"Filters": ["{}"]}, "no Pattern"),
-        ({"Filters": [{"Pattern": {"data": {"a": [1]}}}]}, "no Pattern that is text"),
-        ({"Filters": [{"Pattern": "{"}]}, "no JSON"),
-        ({"Filters": [{"Pattern": "{}"}]}, "one key `data`"),
-        ({"Filters": [{"Pattern": '{"partitionKey":["a"]}'}]}, "one key `data`"),
+        ({"Filters": [{"Pattern": {"data": {"a": [1]}}}]}, "its Pattern is not text"),
+        ({"Filters": [{"Pattern": "{"}]}, "not JSON"),
+        ({"Filters": [{"Pattern": "{}"}]}, "exactly one key, `data`"),
+        ({"Filters": [{"Pattern": '{"partitionKey":["a"]}'}]}, "exactly one key, `data`"),
     ],
 )
 def test_criteria_of_another_shape_are_refused(criteria: Any, message: str) -> None:
@@ -271,16 +271,16 @@ def test_criteria_of_another_shape_are_refused(criteria: Any, message: str) -> N
         ({"a": 1}, "data.a: must be an object"),
         ({"a": []}, "data.a: has no rule"),
         ({"$or": []}, "must be a list of patterns"),
-        ({"a": [{"wildcard": "*"}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"prefix": 1}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"prefix": "a", "suffix": "b"}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"exists": "yes"}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"numeric": [">"]}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"numeric": ["~", 1]}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"numeric": [">", "1"]}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"anything-but": []}]}, "data.a: no rule for Lambda"),
-        ({"a": [{"anything-but": {"exists": True}}]}, "data.a: no rule for Lambda"),
-        ({"a": [["nested"]]}, "data.a: no rule for Lambda"),
+        ({"a": [{"wildcard": "*"}]}, "data.a: not a rule"),
+        ({"a": [{"prefix": 1}]}, "data.a: not a rule"),
+        ({"a": [{"prefix": "a", "suffix": "b"}]}, "data.a: not a rule"),
+        ({"a": [{"exists": "yes"}]}, "data.a: not a rule"),
+        ({"a": [{"numeric": [">"]}]}, "data.a: not a rule"),
+        ({"a": [{"numeric": ["~", 1]}]}, "data.a: not a rule"),
+        ({"a": [{"numeric": [">", "1"]}]}, "data.a: not a rule"),
+        ({"a": [{"anything-but": []}]}, "data.a: not a rule"),
+        ({"a": [{"anything-but": {"exists": True}}]}, "data.a: not a rule"),
+        ({"a": [["nested"]]}, "data.a: not a rule"),
     ],
 )
 def test_a_pattern_that_lambda_would_refuse_is_named(pattern: object, message: str) -> None:

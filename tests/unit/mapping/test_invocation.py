@@ -6,12 +6,12 @@ import msgspec
 
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.batch import payload
-from lockstep.local.mapping.invocation import Place, mapping_uuid
+from lockstep.local.mapping.invocation import EventSource, mapping_uuid
 from lockstep.stream.stream import StreamRecord
 from shared.record import from_lambda
 from tests.builders import ARRIVED_AT, SHARD_ID, STREAM_ARN, kinesis_record
 
-PLACE = Place(
+PLACE = EventSource(
     stream_arn=STREAM_ARN,
     shard_id=SHARD_ID,
     region="us-east-1",

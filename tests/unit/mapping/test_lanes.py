@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import (
     READ_RECORDS,
     Advance,
@@ -42,7 +42,7 @@ def settings(**changes: Any) -> Settings:
     return msgspec.structs.replace(LANES, **changes)
 
 
-def keyed(*keys: str) -> list[Entry]:
+def keyed(*keys: str) -> list[BatchRecord]:
     """Records with these keys, numbered from 100."""
     return [entry(str(number), key=key) for number, key in enumerate(keys, start=100)]
 
@@ -128,17 +128,17 @@ def test_a_stream_that_does_not_answer_holds_up_nothing_that_was_read() -> None:
     """Neither a lane whose invocation ends meanwhile, nor a batch that hoped for more."""
     shard = Shard(settings(batch_size=2), retention=1e9, chance=lambda: 0.5)
     assert isinstance(shard.next(START), Read)
-    shard.took(keyed(ONE, OTHER), behind=True, ended=False, now=START)
+    shard.records_read(keyed(ONE, OTHER), behind=True, ended=False, now=START)
     assert isinstance(shard.next(START), Read), "for fuller batches"
 
-    shard.unread(again=START + 30)
+    shard.read_failed(again=START + 30)
 
     assert isinstance(shard.next(START), Invoke)
     assert isinstance(shard.next(START), Invoke)
     assert shard.next(START) == Wait(START + 30)
-    shard.answered(DONE, request_id="r", now=START + 1)
+    shard.invocation_ended(DONE, request_id="r", now=START + 1)
     assert shard.next(START + 1) == Advance("100")
-    shard.advanced()
+    shard.checkpoint_saved()
     assert isinstance(shard.next(START + 30), Read)
 
 
@@ -149,19 +149,19 @@ def test_a_destination_that_is_down_holds_up_the_lane_that_gave_up_and_no_other(
         retention=1e9,
         chance=lambda: 0.5,
     )
-    shard.took(keyed(ONE, OTHER, OTHER), behind=False, ended=True, now=START)
+    shard.records_read(keyed(ONE, OTHER, OTHER), behind=False, ended=True, now=START)
     poison, good = shard.next(START), shard.next(START)
     assert isinstance(poison, Invoke)
     assert isinstance(good, Invoke)
-    shard.answered(RAISED, request_id="r", now=START, lane=poison.lane)
+    shard.invocation_ended(RAISED, request_id="r", now=START, lane=poison.lane)
     given_up = shard.next(START)
     assert isinstance(given_up, Discard)
 
-    shard.unwritten(again=START + 30, lane=given_up.lane)
+    shard.discard_failed(again=START + 30, lane=given_up.lane)
 
     for _ in range(2):
         assert shard.next(START + 1) == Wait(START + 30)
-        shard.answered(DONE, request_id="r", now=START + 1, lane=good.lane)
+        shard.invocation_ended(DONE, request_id="r", now=START + 1, lane=good.lane)
         shard.next(START + 1)
     assert shard.next(START + 2) == Wait(START + 30), "and no checkpoint"
     assert shard.next(START + 30) == given_up
@@ -172,8 +172,8 @@ def test_a_destination_that_is_down_holds_up_the_lane_that_gave_up_and_no_other(
 def test_only_what_is_given_up_can_be_left_unwritten() -> None:
     shard = Shard(LANES, retention=1e9, chance=lambda: 0.5)
 
-    with pytest.raises(RuntimeError, match=r"^nothing was to be discarded$"):
-        shard.unwritten(again=START, lane=0)
+    with pytest.raises(RuntimeError, match=r"^no discard is running$"):
+        shard.discard_failed(again=START, lane=0)
 
 
 def test_aggregated_records_share_one_lane() -> None:
@@ -194,7 +194,7 @@ def test_aggregated_records_share_one_lane() -> None:
 
 
 def test_each_lane_fills_batches_and_windows_of_its_own() -> None:
-    stream: list[Entry | float] = [*keyed(ONE, OTHER, OTHER), 100.0, entry("200", key=ONE)]
+    stream: list[BatchRecord | float] = [*keyed(ONE, OTHER, OTHER), 100.0, entry("200", key=ONE)]
 
     history = play(stream, reporting(), settings(batch_size=2, window_seconds=10))
 

@@ -14,7 +14,7 @@ from lockstep.local.mapping.failure import (
     TopicDestination,
     failure_document,
 )
-from lockstep.local.mapping.settings import OnFailure, Queue, Topic, settings_from
+from lockstep.local.mapping.settings import OnFailure, SnsTopic, SqsQueue, settings_from
 from tests.unit.mapping.test_failure import AT, PLACE, TRIED_OUT, written
 
 DOCUMENT = failure_document(TRIED_OUT, PLACE, at=AT, new_id=str)
@@ -55,7 +55,7 @@ def test_a_queue_gets_the_document_without_the_payload(queue: tuple[Any, str, st
     """
     sqs, url, arn = queue
     found = destination(arn)
-    assert isinstance(found, Queue)
+    assert isinstance(found, SqsQueue)
 
     place = QueueDestination(sqs.get_queue_url, sqs.send_message, found).write(DOCUMENT, AT)
 
@@ -88,7 +88,7 @@ def test_a_topic_gets_the_same(aws: boto3.Session, queue: tuple[Any, str, str]) 
         Attributes={"RawMessageDelivery": "true"},
     )
     found = destination(arn)
-    assert isinstance(found, Topic)
+    assert isinstance(found, SnsTopic)
 
     place = TopicDestination(sns.publish, found).write(DOCUMENT, AT)
 
@@ -102,9 +102,9 @@ def test_a_queue_or_topic_that_is_not_there_is_an_error(aws: boto3.Session) -> N
     sqs: Any = aws.client("sqs")
     sns: Any = aws.client("sns")
     where = "us-east-1:123456789012:nowhere"
-    no_queue = Queue(f"arn:aws:sqs:{where}", "123456789012", "nowhere")
+    no_queue = SqsQueue(f"arn:aws:sqs:{where}", "123456789012", "nowhere")
 
     with pytest.raises(DestinationError, match=f"^{no_queue.arn}: .*NonExistentQueue"):
         QueueDestination(sqs.get_queue_url, sqs.send_message, no_queue).write(DOCUMENT, AT)
     with pytest.raises(DestinationError, match=f"^arn:aws:sns:{where}: .*NotFound"):
-        TopicDestination(sns.publish, Topic(f"arn:aws:sns:{where}")).write(DOCUMENT, AT)
+        TopicDestination(sns.publish, SnsTopic(f"arn:aws:sns:{where}")).write(DOCUMENT, AT)

@@ -12,9 +12,9 @@ import pytest
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES
 from lockstep.local.mapping.failure import DestinationError, FailureDocument
-from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.process import Collaborators, Process
-from lockstep.local.mapping.response import Answer, Errored, Returned
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.stream.checkpoints import Checkpoint, Checkpoints
 from lockstep.stream.stream import (
@@ -30,7 +30,7 @@ from lockstep.stream.stream import (
     TrimHorizon,
 )
 
-PLACE = Place("arn:stream", "", "us-east-1", "arn:function", "arn:role")
+PLACE = EventSource("arn:stream", "", "us-east-1", "arn:function", "arn:role")
 NOW_MS = round(dt.datetime.now(dt.UTC).timestamp() * 1000)
 
 
@@ -66,12 +66,12 @@ class Stream:
 class Function:
     """Answers, in order, what the test wrote down; then that all is done."""
 
-    def __init__(self, *answers: Answer | Exception) -> None:
+    def __init__(self, *answers: InvocationResult | Exception) -> None:
         self.answers = list(answers)
         self.events: list[bytes] = []
         self.closed = False
 
-    def invoke(self, event: bytes, request_id: str) -> Answer:
+    def invoke(self, event: bytes, request_id: str) -> InvocationResult:
         assert request_id
         self.events.append(event)
         answer = self.answers.pop(0) if self.answers else Returned(b"null")
@@ -269,7 +269,7 @@ def test_a_shard_that_is_listed_but_not_found_is_asked_for_again(
 
 def test_what_ends_while_the_mapping_stops_still_counts(checkpoints: Checkpoints) -> None:
     class StopsMeanwhile(Function):
-        def invoke(self, event: bytes, request_id: str) -> Answer:
+        def invoke(self, event: bytes, request_id: str) -> InvocationResult:
             process.stop()
             return super().invoke(event, request_id)
 
@@ -288,7 +288,7 @@ def test_batches_of_two_lanes_run_at_the_same_time(checkpoints: Checkpoints) -> 
     both = threading.Barrier(2)
 
     class Together(Function):
-        def invoke(self, event: bytes, request_id: str) -> Answer:
+        def invoke(self, event: bytes, request_id: str) -> InvocationResult:
             both.wait(timeout=30)  # breaks, if the other one does not run
             return super().invoke(event, request_id)
 
@@ -315,7 +315,7 @@ def test_a_lane_whose_failure_document_is_not_written_yet_holds_up_no_other(
             return super().write(document, at)
 
     class Picky(Function):
-        def invoke(self, event: bytes, request_id: str) -> Answer:
+        def invoke(self, event: bytes, request_id: str) -> InvocationResult:
             super().invoke(event, request_id)
             (its,) = msgspec.json.decode(event)["Records"]
             if its["kinesis"]["partitionKey"] == "other":

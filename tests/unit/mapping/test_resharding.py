@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.batch import Entry
+from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import (
     Advance,
     Discard,
@@ -17,7 +17,7 @@ from lockstep.local.mapping.core import (
     Wait,
     startable,
 )
-from lockstep.local.mapping.response import Answer, Throttled
+from lockstep.local.mapping.response import InvocationResult, Throttled
 from lockstep.local.mapping.settings import Settings
 from tests.unit.mapping.play import DONE, RAISED, START, entry, report
 
@@ -30,7 +30,7 @@ class StreamShard:
 
     keys: range
     parents: frozenset[str] = frozenset()
-    records: list[Entry] = field(default_factory=list)
+    records: list[BatchRecord] = field(default_factory=list)
     closed: bool = False
 
 
@@ -108,14 +108,14 @@ class Consumer:
             case Read():
                 brought, self._left[name] = self._left[name][:3], self._left[name][3:]
                 more = bool(self._left[name])
-                shard.took(brought, behind=more, ended=not more, now=self._now)
+                shard.records_read(brought, behind=more, ended=not more, now=self._now)
             case Invoke(entries) as step:
                 self.tried += [(one.partition_key, one.sequence_number) for one in entries]
                 self._invocations.append((shard, step))
             case Discard() as discard:
                 shard.discarded(lane=discard.lane)
             case Advance():
-                shard.advanced()
+                shard.checkpoint_saved()
             case Finished():
                 self._ended.add(name)
             case Wait():
@@ -126,9 +126,16 @@ class Consumer:
         at = self._chance.randrange(len(self._invocations))
         shard, step = self._invocations.pop(at)
         stops_at = report(self._chance.choice(step.entries).sequence_number)
-        answers: list[Answer] = [DONE, DONE, RAISED, Throttled(), report("nonsense"), stops_at]
+        answers: list[InvocationResult] = [
+            DONE,
+            DONE,
+            RAISED,
+            Throttled(),
+            report("nonsense"),
+            stops_at,
+        ]
         answer = self._chance.choice(answers)
-        shard.answered(answer, request_id="r", now=self._now, lane=step.lane)
+        shard.invocation_ended(answer, request_id="r", now=self._now, lane=step.lane)
 
 
 @given(

@@ -3,12 +3,12 @@
 import pytest
 
 from lockstep.local.mapping.response import (
+    CompleteFailure,
+    CompleteSuccess,
     Errored,
-    Failed,
     Judgement,
+    PartialFailure,
     Returned,
-    Stopped,
-    Succeeded,
     judge,
 )
 from tests.unit.mapping.play import entries
@@ -40,19 +40,19 @@ def test_an_empty_response_is_success(payload: str) -> None:
     Rule: success.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
     """
-    assert judged(payload) == Succeeded()
+    assert judged(payload) == CompleteSuccess()
 
 
 def test_one_identifier_stops_the_batch_there() -> None:
     judgement = judged('{"batchItemFailures":[{"itemIdentifier":"10"}]}')
 
-    assert judgement == Stopped(1, "the function reported 10")
+    assert judgement == PartialFailure(1, "the function reported 10")
 
 
 def test_the_lowest_of_several_counts_as_a_number() -> None:
     reported = '{"batchItemFailures":[{"itemIdentifier":"11"},{"itemIdentifier":"9"}]}'
 
-    assert judged(reported) == Stopped(0, "the function reported 9")
+    assert judged(reported) == PartialFailure(0, "the function reported 9")
 
 
 @pytest.mark.parametrize(
@@ -68,28 +68,28 @@ def test_the_lowest_of_several_counts_as_a_number() -> None:
             '{"batchItemFailures":[{"itemIdentifier":"10"},{"itemIdentifier":"12"}]}',
             NOT_IN_BATCH.format("'12'"),
         ),
-        ('{"batchItemFailures":"10"}', "batchItemFailures is no list"),
-        ('{"batchItemFailures":', "response is no JSON: Input data was truncated"),
-        ('"done"', "response is no object"),
-        ("[1]", "response is no object"),
-        ("true", "response is no object"),
-        ("0", "response is no object"),
+        ('{"batchItemFailures":"10"}', "batchItemFailures is not a list"),
+        ('{"batchItemFailures":', "the response is not JSON: Input data was truncated"),
+        ('"done"', "the response is not an object"),
+        ("[1]", "the response is not an object"),
+        ("true", "the response is not an object"),
+        ("0", "the response is not an object"),
     ],
 )
 def test_what_cannot_be_understood_fails_the_whole_batch_and_says_why(
     payload: str, cause: str
 ) -> None:
-    assert judged(payload) == Failed(cause, None)
+    assert judged(payload) == CompleteFailure(cause, None)
 
 
 def test_what_a_function_returns_is_success_where_no_report_was_asked_for() -> None:
     reported = Returned(b'{"batchItemFailures":[{"itemIdentifier":"9"}]}')
 
-    assert judge(reported, BATCH, reports=False) == Succeeded()
+    assert judge(reported, BATCH, reports=False) == CompleteSuccess()
 
 
 @pytest.mark.parametrize("reports", [True, False])
 def test_an_error_fails_the_whole_batch(*, reports: bool) -> None:
     judgement = judge(Errored("KeyError", "'x'"), BATCH, reports=reports)
 
-    assert judgement == Failed("KeyError: 'x'", "Unhandled")
+    assert judgement == CompleteFailure("KeyError: 'x'", "Unhandled")

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from lockstep.local.mapping.filters import Filters
+from lockstep.local.mapping.filters import FilterCriteria
 from lockstep.local.mapping.settings import (
-    Bucket,
     OnFailure,
-    Queue,
+    S3Bucket,
     Settings,
     SettingsError,
-    Topic,
+    SnsTopic,
+    SqsQueue,
     settings_from,
 )
 
@@ -74,8 +74,8 @@ def test_what_is_said_counts_as_number_and_as_text() -> None:
         age_seconds=3600,
         bisect=True,
         reports_item_failures=True,
-        filters=Filters(({"a": [1]},)),
-        on_failure=Bucket("set-aside"),
+        filters=FilterCriteria(({"a": [1]},)),
+        on_failure=S3Bucket("set-aside"),
         enabled=False,
     )
 
@@ -107,9 +107,9 @@ def test_a_range_holds_its_ends_and_nothing_beyond(name: str, lowest: int, highe
 @pytest.mark.parametrize(
     ("arn", "destination"),
     [
-        ("arn:aws:s3:::set-aside", Bucket("set-aside")),
-        (QUEUE, Queue(QUEUE, "000000000000", "given-up")),
-        (TOPIC, Topic(TOPIC)),
+        ("arn:aws:s3:::set-aside", S3Bucket("set-aside")),
+        (QUEUE, SqsQueue(QUEUE, "000000000000", "given-up")),
+        (TOPIC, SnsTopic(TOPIC)),
     ],
 )
 def test_a_destination_is_known_by_its_arn(arn: str, destination: OnFailure) -> None:
@@ -178,5 +178,5 @@ def test_an_error_names_the_property(name: str, value: Any) -> None:
 def test_a_starting_time_needs_a_zone() -> None:
     said = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": "2026-11-21T08:00:00"}
 
-    with pytest.raises(SettingsError, match="a time with a zone"):
+    with pytest.raises(SettingsError, match="a time with a time zone"):
         settings_from(said)

@@ -31,7 +31,7 @@ def shard(**changes: Any) -> Shard:
 
 
 def took(one: Shard, *numbers: str, at: float = START, behind: bool = False) -> None:
-    one.took(entries(*numbers), behind=behind, ended=False, now=at)
+    one.records_read(entries(*numbers), behind=behind, ended=False, now=at)
 
 
 def test_a_batching_window_that_ends_before_the_next_read_is_waited_for() -> None:
@@ -47,9 +47,9 @@ def test_a_batching_window_opens_when_the_invocation_ends_whenever_that_is_seen(
     took(one, "1")
     one.next(START)
     assert isinstance(one.next(START + 5), Invoke)
-    one.answered(DONE, request_id="r", now=START + 6)
+    one.invocation_ended(DONE, request_id="r", now=START + 6)
     assert one.next(START + 8) == Advance("1")
-    one.advanced()
+    one.checkpoint_saved()
     assert isinstance(one.next(START + 8), Read)
     took(one, "2", at=START + 8)
     assert one.next(START + 11) == Invoke(tuple(entries("2")))
@@ -68,15 +68,15 @@ def test_each_failure_names_its_cause() -> None:
     one = shard(tumbling_seconds=60)
     took(one, "1", "2")
     one.next(START)
-    throttled = one.answered(Throttled(), request_id="r", now=START)
+    throttled = one.invocation_ended(Throttled(), request_id="r", now=START)
     assert throttled == Retrying("throttled", 2, FIRST_PAUSE_SECONDS)
     one.next(START + 1)
-    stateless = one.answered(DONE, request_id="r", now=START + 1)
+    stateless = one.invocation_ended(DONE, request_id="r", now=START + 1)
     assert stateless == Retrying("the response has no state", 2, 2 * FIRST_PAUSE_SECONDS)
     other = shard()
     took(other, "1", "2")
     other.next(START)
-    first = other.answered(report("1"), request_id="r", now=START)
+    first = other.invocation_ended(report("1"), request_id="r", now=START)
     assert first == Retrying("the function reported 1", 2, FIRST_PAUSE_SECONDS)
 
 
@@ -84,7 +84,7 @@ def test_a_tumbling_window_is_over_when_all_is_read_at_its_very_end() -> None:
     one = shard(tumbling_seconds=60)
     took(one, "1")
     one.next(START)
-    one.answered(STATE, request_id="r", now=START)
+    one.invocation_ended(STATE, request_id="r", now=START)
     assert isinstance(one.next(START + 60), Read)
     took(one, at=START + 60)
     last = one.next(START + 60)
@@ -97,7 +97,7 @@ def test_a_tumbling_window_goes_on_while_no_read_has_caught_up() -> None:
     took(one, "1", behind=True)
     took(one, behind=True)
     one.next(START)
-    one.answered(STATE, request_id="r", now=START)
+    one.invocation_ended(STATE, request_id="r", now=START)
     assert isinstance(one.next(START + 1), Read)
 
 
@@ -113,7 +113,7 @@ def test_what_is_read_ahead_of_a_lane_that_stands_still_is_bounded_by_its_bytes(
     third = 2 * PAYLOAD_BYTES // 3
 
     def read(number: str, size: int) -> object:
-        one.took([entry(number, size=size)], behind=True, ended=False, now=START)
+        one.records_read([entry(number, size=size)], behind=True, ended=False, now=START)
         return one.next(START)
 
     invoked = read("1", third)
@@ -122,9 +122,9 @@ def test_what_is_read_ahead_of_a_lane_that_stands_still_is_bounded_by_its_bytes(
     assert isinstance(read("2", third), Read)
     assert isinstance(read("3", third - 1), Read)
     assert isinstance(read("4", 1), Wait)
-    one.answered(DONE, request_id="r", now=START, lane=invoked.lane)
+    one.invocation_ended(DONE, request_id="r", now=START, lane=invoked.lane)
     assert one.next(START) == Advance("1")
-    one.advanced()
+    one.checkpoint_saved()
     assert isinstance(one.next(START), Invoke)
     assert isinstance(one.next(START), Read)
     assert isinstance(read("5", third), Wait)
@@ -135,13 +135,13 @@ def test_what_is_left_of_a_batch_opens_the_window_anew_that_its_state_has_ended_
     took(one, "1", "2")
     one.next(START)
     large = {"state": {"x": "x" * STATE_BYTES}, "batchItemFailures": [{"itemIdentifier": "2"}]}
-    one.answered(Returned(msgspec.json.encode(large)), request_id="r", now=START)
+    one.invocation_ended(Returned(msgspec.json.encode(large)), request_id="r", now=START)
     last = one.next(START)
     assert isinstance(last, Invoke)
     assert last.entries == ()
-    one.answered(STATE, request_id="r", now=START)
+    one.invocation_ended(STATE, request_id="r", now=START)
     assert one.next(START) == Advance("1")
-    one.advanced()
+    one.checkpoint_saved()
     left = one.next(START)
     assert isinstance(left, Invoke)
     assert left.entries == tuple(entries("2"))
@@ -151,20 +151,20 @@ def test_a_windows_last_invocation_is_tried_as_long_as_its_end_is_not_too_old() 
     one = shard(tumbling_seconds=60, age_seconds=60)
     took(one, "1")
     one.next(START)
-    one.answered(STATE, request_id="r", now=START)
+    one.invocation_ended(STATE, request_id="r", now=START)
     one.next(START + 60)
     took(one, at=START + 60)
     one.next(START + 60)
-    one.answered(RAISED, request_id="r", now=START + 60)
+    one.invocation_ended(RAISED, request_id="r", now=START + 60)
     assert isinstance(one.next(START + 120), Invoke)
-    one.answered(RAISED, request_id="r", now=START + 120)
+    one.invocation_ended(RAISED, request_id="r", now=START + 120)
     assert isinstance(one.next(START + 121), Discard)
 
 
 def test_a_record_just_as_old_as_it_may_be_is_not_given_up_with_those_before_it() -> None:
     one = shard(age_seconds=60)
     old, just = entry("1", arrived_at=START - 61), entry("2", arrived_at=START - 60)
-    one.took([old, just], behind=False, ended=False, now=START)
+    one.records_read([old, just], behind=False, ended=False, now=START)
     given_up = one.next(START)
     assert isinstance(given_up, Discard)
     assert given_up.entries == (old,)
@@ -174,8 +174,8 @@ def test_what_is_given_up_after_progress_names_the_request_that_made_it() -> Non
     one = shard(age_seconds=60)
     took(one, "1", "2")
     one.next(START)
-    one.answered(report("2"), request_id="the last that saw it", now=START)
-    one.advanced()
+    one.invocation_ended(report("2"), request_id="the last that saw it", now=START)
+    one.checkpoint_saved()
     given_up = one.next(START + 61)
     assert isinstance(given_up, Discard)
     assert given_up.request_id == "the last that saw it"
@@ -184,5 +184,5 @@ def test_what_is_given_up_after_progress_names_the_request_that_made_it() -> Non
 def test_an_aggregated_record_has_a_lane_where_there_is_but_one() -> None:
     one = shard()
     aggregated = entry("1", data=AGGREGATED_MAGIC)
-    one.took([aggregated], behind=False, ended=False, now=START)
+    one.records_read([aggregated], behind=False, ended=False, now=START)
     assert one.next(START) == Invoke((aggregated,))

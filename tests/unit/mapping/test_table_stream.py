@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lockstep.local.mapping.batch import payload
-from lockstep.local.mapping.invocation import Place
+from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.invocation import table_entry as entry
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -26,7 +26,7 @@ from lockstep.stream.table import TableShardReader, TableStream
 from tests.builders import ARRIVED_AT, TABLE_STREAM_ARN, change, table_record
 from tests.unit.mapping.answering import Answering, error, iterator
 
-PLACE = Place(TABLE_STREAM_ARN, "shard-1", "us-east-1", "arn:function", "arn:role")
+PLACE = EventSource(TABLE_STREAM_ARN, "shard-1", "us-east-1", "arn:function", "arn:role")
 
 
 class Client(Answering):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.intrinsics import TemplateError
-from lockstep.local.mapping.settings import Bucket
+from lockstep.local.mapping.settings import S3Bucket
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack.stack import Endpoints, IndexFrom, Stack
 
@@ -127,7 +127,7 @@ def test_the_mapping_is_as_the_template_says(tmp_path: Path) -> None:
     assert mapping.settings.batch_size == 7
     assert mapping.settings.bisect
     assert mapping.settings.reports_item_failures
-    assert mapping.settings.on_failure == Bucket("local-bucket")
+    assert mapping.settings.on_failure == S3Bucket("local-bucket")
 
 
 def test_an_alias_is_its_function(tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ def test_an_alias_is_its_function(tmp_path: Path) -> None:
     [
         ("BatchSize: !Ref Batch", "BatchSize: 0", "ProbeRecords: BatchSize: is 0, must be 1"),
         ("TABLE: !Ref AnyTable", "TABLE: !Ref Nothing", "TABLE: there is no Nothing"),
-        ("!GetAtt AnyTable.Arn", "!GetAtt AnyTable.TableId", "AnyTable.TableId is not known"),
+        ("!GetAtt AnyTable.Arn", "!GetAtt AnyTable.TableId", "AnyTable.TableId is not supported"),
         ("!Ref AnyTable", "!ImportValue x", "TABLE: Fn::ImportValue of 'x' cannot be resolved"),
         ("[Both,", "[Neither,", "there is no Neither"),
         ("Batch, long]", "Batch, wide]", "there is no Days.7.wide"),
         ("Stage: {Type: String, Default: test}", "Stage: {Type: String}", "Stage has no default"),
-        ("Handler: functions.probe.", "Handler: functions.prob.", "no function has Handler"),
+        ("Handler: functions.probe.", "Handler: functions.prob.", "no function has the Handler"),
         ("Stream: !GetAtt AnyStream.Arn", "Strean: x", "Probe"),
         ("Resources:", "Ressources:", "it has no Resources"),
         ("Globals:", "Globals: [", "expected"),
@@ -165,7 +165,7 @@ def test_an_error_says_where_the_template_is_wrong(
 
 
 def test_a_function_without_a_stream_has_no_mapping(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match="Other has 0 streams, not one"):
+    with pytest.raises(TemplateError, match="Other has 0 streams, must have one"):
         read(tmp_path, name="other")
 
 
@@ -181,7 +181,7 @@ def test_the_projects_own_template_can_be_used_here(name: str) -> None:
     assert mapping.stream_arn == STREAM_ARN
     assert mapping.settings.reports_item_failures
     assert mapping.settings.starting_position == "TRIM_HORIZON"
-    assert mapping.settings.on_failure == Bucket("local-bucket")
+    assert mapping.settings.on_failure == S3Bucket("local-bucket")
     assert mapping.function.environment["QUARANTINE_BUCKET"] == "local-bucket"
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.local.mapping.batch import PAYLOAD_BYTES, STATE_BYTES, Entry
+from lockstep.local.mapping.batch import PAYLOAD_BYTES, STATE_BYTES, BatchRecord
 from lockstep.local.mapping.core import Advance, Invoke, Read, Shard
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.mapping.windows import View, windowed
+from lockstep.local.mapping.windows import WindowView, windowed
 from tests.unit.mapping.play import RAISED, START, Batch, entries, entry, play
 
 MINUTE = Settings(reports_item_failures=True, tumbling_seconds=60)
@@ -31,13 +31,13 @@ def state(said: object, *failed: str) -> Returned:
     return Returned(msgspec.json.encode({"state": said, "batchItemFailures": failures}))
 
 
-def counting(batch: Batch, view: View) -> Returned:
+def counting(batch: Batch, view: WindowView) -> Returned:
     """How many records the window has so far."""
     before = msgspec.json.decode(view.state, type=dict[str, int])
     return state({"count": before.get("count", 0) + len(batch)})
 
 
-def finals(views: list[View]) -> list[tuple[float, object]]:
+def finals(views: list[WindowView]) -> list[tuple[float, object]]:
     """Each window's end: when it began, in seconds after the start, and its last state."""
     return [(one.start - START, msgspec.json.decode(one.state)) for one in views if one.final]
 
@@ -80,7 +80,7 @@ def test_the_state_goes_from_invocation_to_invocation_and_begins_empty() -> None
 
 
 def test_a_window_that_gets_no_more_records_ends_when_its_time_is_over() -> None:
-    stream: list[Entry | float] = [*entries("1"), 500.0, entry("2", arrived_at=START + 500)]
+    stream: list[BatchRecord | float] = [*entries("1"), 500.0, entry("2", arrived_at=START + 500)]
 
     history = play(stream, counting, MINUTE)
 
@@ -151,7 +151,7 @@ def test_a_response_without_a_state_is_a_failed_invocation(payload: bytes) -> No
 
 
 def test_a_partial_response_brings_the_state_of_what_is_done() -> None:
-    def handle(batch: Batch, view: View) -> Returned:
+    def handle(batch: Batch, view: WindowView) -> Returned:
         if batch == ["1", "2", "3"]:
             return state({"count": 1}, "2")
         return counting(batch, view)
@@ -176,7 +176,7 @@ def test_what_is_given_up_does_not_end_the_window() -> None:
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
     """
 
-    def handle(batch: Batch, view: View) -> Answer:
+    def handle(batch: Batch, view: WindowView) -> Answer:
         return RAISED if "2" in batch else counting(batch, view)
 
     history = play(entries("1", "2", "3"), handle, settings(batch_size=1, retries=1))
@@ -190,7 +190,7 @@ def test_what_is_given_up_does_not_end_the_window() -> None:
 def test_a_final_invocation_that_always_fails_is_given_up(
     quota: int | None, condition: str
 ) -> None:
-    def handle(batch: Batch, view: View) -> Answer:
+    def handle(batch: Batch, view: WindowView) -> Answer:
         return RAISED if view.final else counting(batch, view)
 
     history = play(entries("1"), handle, settings(retries=quota), retention=3600.0)
@@ -203,7 +203,7 @@ def test_a_final_invocation_that_always_fails_is_given_up(
 
 def test_batches_are_gathered_inside_a_tumbling_window() -> None:
     """MaximumBatchingWindowInSeconds counts from when the lane became idle, or idle again."""
-    stream: list[Entry | float] = [
+    stream: list[BatchRecord | float] = [
         *entries("1"),
         25.0,
         *(entry(number, arrived_at=START + 25) for number in "2"),
@@ -217,7 +217,7 @@ def test_batches_are_gathered_inside_a_tumbling_window() -> None:
 
 
 def test_a_record_at_a_windows_very_end_is_of_the_next_and_lets_this_one_go() -> None:
-    stream: list[Entry | float] = [
+    stream: list[BatchRecord | float] = [
         *entries("1"),
         60.0,
         entry("2", arrived_at=START + 60),
@@ -233,10 +233,10 @@ def test_a_record_at_a_windows_very_end_is_of_the_next_and_lets_this_one_go() ->
 
 def test_records_leave_room_for_the_largest_state() -> None:
     third = PAYLOAD_BYTES // 3
-    view = View(0, 60, b" " * STATE_BYTES, final=False, early=False)
+    view = WindowView(0, 60, b" " * STATE_BYTES, final=False, early=False)
     biggest = 0
 
-    def handle(batch: Batch, _: View) -> Returned:
+    def handle(batch: Batch, _: WindowView) -> Returned:
         nonlocal biggest
         sizes = [entry(number, size=third) for number in batch]
         event = windowed(sizes, view, shard_id="shardId-000000000000", stream_arn="arn" * 20)
@@ -254,7 +254,7 @@ def test_the_event_says_what_lambda_says_of_the_window() -> None:
     Rule: tumbling event.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
     """
-    view = View(1_795_248_000, 1_795_248_060, b'{"count":1}', final=True, early=False)
+    view = WindowView(1_795_248_000, 1_795_248_060, b'{"count":1}', final=True, early=False)
 
     event = windowed((), view, shard_id="shardId-000000000006", stream_arn="arn:stream")
 
@@ -272,9 +272,9 @@ def test_the_event_says_what_lambda_says_of_the_window() -> None:
 def test_a_mapping_that_stops_in_a_window_has_settled_nothing_of_it() -> None:
     shard = Shard(MINUTE, retention=1e9, chance=lambda: 0.5)
     assert isinstance(shard.next(START), Read)
-    shard.took(entries("1"), behind=False, ended=False, now=START)
+    shard.records_read(entries("1"), behind=False, ended=False, now=START)
     assert isinstance(shard.next(START), Invoke)
-    shard.answered(state({}), request_id="r", now=START)
+    shard.invocation_ended(state({}), request_id="r", now=START)
 
     assert not isinstance(shard.next(START + 59), Advance)
 
@@ -293,7 +293,7 @@ def test_each_window_ends_once_with_all_of_its_records(
         stream.append(entry(str(1000 + position), arrived_at=at))
     calls = iter(range(10_000))
 
-    def handle(batch: Batch, view: View) -> Answer:
+    def handle(batch: Batch, view: WindowView) -> Answer:
         return RAISED if next(calls) in failing else counting(batch, view)
 
     history = play(stream, handle, settings(batch_size=batch_size))
@@ -307,7 +307,7 @@ def test_each_window_ends_once_with_all_of_its_records(
     assert history.checkpoints[-1:] == [one.sequence_number for one in stream][-1:]
 
 
-def _in_turn(*answers: Answer) -> Callable[[Batch, View], Answer]:
+def _in_turn(*answers: Answer) -> Callable[[Batch, WindowView], Answer]:
     """These answers, then counting."""
     left = list(answers)
     return lambda batch, view: left.pop(0) if left else counting(batch, view)
