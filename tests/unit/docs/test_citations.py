@@ -14,6 +14,9 @@ ANCHOR = re.compile(r"\]\(([^)\s#]*)#([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CITED = re.compile(r"(?<![\w./{}-])(?:[\w.-]+/)*[\w.-]+\.md\b|(?<![\w./{}-])docs/[\w./*-]*[\w*/]")
 MODULE = re.compile(r"\b(?:lockstep|shared|doors|functions|benchmarks)(?:\.[a-z_]\w*)+\b(?![/-])")
+FILE = re.compile(
+    r"`((?:lockstep|functions|doors|shared|tests|benchmarks|tools|events|data)/[\w./*-]+)`"
+)
 # A file that tests write, and no document.
 WRITTEN_BY_TESTS = "record.md"
 
@@ -96,3 +99,17 @@ def anchors_of(document: Path) -> set[str]:
     """The headings, as GitHub makes anchors of them."""
     words = HEADING.findall(document.read_text())
     return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in words}
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    named = {
+        (file.relative_to(ROOT), path)
+        for file in tracked()
+        if file.suffix == ".md"
+        for path in FILE.findall(file.read_text())
+    }
+    missing = sorted(
+        f"{file} names {path}" for file, path in named if not any(ROOT.glob(path.rstrip("/")))
+    )
+    assert missing == []
+    assert len(named) > 100
