@@ -10,8 +10,6 @@ from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
-from lockstep.local.mapping.invocation import Place, function_arn, stream_arn
-from lockstep.audit.audit import Audit, Time, audit
 from lockstep.local.mapping.invocation import EventSource, function_arn, stream_arn
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.ports import free_ports

@@ -52,3 +52,15 @@ def test_every_command_in_the_documents_parses_and_every_command_is_documented()
     shelves = (ROOT / "docs" / "guides", ROOT / "docs" / "internals")
     documented = {words[0] for guide, words in found if guide.parent in shelves}
     assert commands_of(main).keys() == documented
+
+
+def test_every_target_of_make_in_the_documents_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        (guide.name, target)
+        for guide in GUIDES
+        for code in CODE.findall(guide.read_text())
+        for target in re.findall(r"(?:^|[\s`])make ([a-z-]+)", code)
+    }
+    assert {(guide, target) for guide, target in named if target not in targets} == set()
+    assert len(named) > 20
