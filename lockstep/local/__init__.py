@@ -1,1 +1,1 @@
-"""The whole system on one machine: engines, stream, event source mapping."""
+"""The local stack: engines, Kinesis endpoint, event source mapping and API Gateway."""

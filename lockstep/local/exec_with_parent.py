@@ -1,8 +1,8 @@
-"""A program that dies with its parent, even when the parent is killed: run as a script, on Linux.
+"""Run a program that dies with its parent, even if the parent is killed. A script for Linux.
 
 `python -I -S exec_with_parent.py PARENT_PID PROGRAM [ARGUMENT...]` becomes PROGRAM. The kernel
-kills it as soon as the thread that started it ends (prctl(2), PR_SET_PDEATHSIG; kept across
-exec), so start it from a thread that lives as long as the parent does. Standard library only.
+kills it as soon as the thread that started it ends (prctl(2), PR_SET_PDEATHSIG; kept across exec):
+start it from a thread that lives as long as the parent. It uses the standard library only.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ if __name__ == "__main__":
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit(f"prctl(PR_SET_PDEATHSIG): {os.strerror(ctypes.get_errno())}")
-    # A parent that died before the call above sends no signal any more: then do not start at all.
+    # If the parent died before the call above, no signal is sent: do not start.
     if os.getppid() != parent:
-        sys.exit("the parent is gone already")
+        sys.exit("the parent has already ended")
     os.execv(program[0], program)  # noqa: S606  # becoming that program is what this file is for

@@ -1,4 +1,4 @@
-"""What a deployment makes, made on this machine: streams, table, index and aliases, bucket."""
+"""Create the resources of a local stack: streams, table, index and aliases, bucket."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lockstep.stack.clients import Clients
     from lockstep.stack.stack import Stack
 
-# As in template.yaml: what is older is given up by the mappings, too.
+# As in template.yaml. The mappings discard older records, too.
 RETENTION_HOURS = 7 * 24
 REFRESH_INTERVAL = "500ms"
 
@@ -25,9 +25,10 @@ def prepare(
     shards: int,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Make what is not there yet; what is there stays as it is.
+    """Create missing resources; leave existing ones unchanged.
 
-    An index of another release is told, and can be rebuilt only in a stack that runs.
+    `tell` gets a message if the index was created by another release; to rebuild it, the stack must
+    run.
     """
     _ensure_stream(clients.kinesis, stack.stream, shards)
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
@@ -47,7 +48,7 @@ def _ensure_stream(client: "KinesisClient", name: str, shards: int) -> None:
     with suppress(client.exceptions.ResourceInUseException):
         client.create_stream(StreamName=name, ShardCount=shards)
     client.get_waiter("stream_exists").wait(StreamName=name)
-    with suppress(client.exceptions.InvalidArgumentException):  # it is longer already
+    with suppress(client.exceptions.InvalidArgumentException):  # it is already longer
         client.increase_stream_retention_period(
             StreamName=name, RetentionPeriodHours=RETENTION_HOURS
         )

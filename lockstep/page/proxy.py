@@ -1,6 +1,6 @@
-"""A deployed stack's page on this machine: its search API, asked with the rights of whoever looks.
+"""A proxy for a deployed stack's search page: adds the user's credentials to each request.
 
-The API takes signed requests or tokens, and a browser by itself has neither.
+The search API requires signed requests or tokens, and a browser has neither.
 """
 
 import re
@@ -23,41 +23,41 @@ from lockstep.web import server as web
 from lockstep.web.addresses import HOST
 from lockstep.web.server import Answer, Request, message
 
-# API Gateway gives up after 30 seconds at most.
+# API Gateway times out after at most 30 seconds.
 TIMEOUT = urllib3.Timeout(connect=3, read=35)
-# A page's own request and those for suggestions.
+# Concurrent requests: the page's own and those for suggestions.
 AT_ONCE = 8
 
 _SERVICE = "execute-api"
-# What a Bearer header can carry (RFC 6750, 2.1).
+# The syntax of a bearer token (RFC 6750, 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-# An API that lives, and one whose stores do not answer.
-_OF_THIS_API = frozenset({200, 503})
-# What says how this one answer travelled, not what it is (RFC 9110, 7.6.1).
-_OF_THE_WAY = frozenset(
+# /health of the search API: healthy, or its stores are unavailable.
+_HEALTH_STATUSES = frozenset({200, 503})
+# Headers about the connection, not about the content (RFC 9110, 7.6.1).
+_HOP_BY_HOP = frozenset(
     {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 )
 
-# The headers that show an API who asks for this URL with GET.
+# The headers that authorize a GET request for a URL.
 type Authorization = Callable[[str], Mapping[str, str]]
 
 
 class PageError(UserError):
-    """The stack's page cannot be shown; the message says why and what to do."""
+    """The stack's page is not available; the message says why and what to do."""
 
 
 def signed(credentials: Credentials | None, region: str) -> Authorization:
-    """Signs each request (AWS Signature Version 4), for an API that takes those.
+    """Sign each request (AWS Signature Version 4), for an API with SearchAuth=IAM.
 
     Args:
-        credentials: whose; botocore keeps them fresh.
+        credentials: of the user; botocore refreshes them.
         region: of the API.
 
     Raises:
-        PageError: there are none.
+        PageError: there are no credentials.
     """
     if credentials is None:
-        raise PageError("no AWS credentials to sign with: set them, or name an AWS_PROFILE")
+        raise PageError("no AWS credentials found: set them, or set AWS_PROFILE")
 
     def authorization(url: str) -> Mapping[str, str]:
         request = AWSRequest("GET", url)
@@ -68,27 +68,29 @@ def signed(credentials: Credentials | None, region: str) -> Authorization:
 
 
 def token_in(file: Path) -> Authorization:
-    """Hands each request the token that is in this file then, for an API that takes tokens."""
+    """Add the token in this file to each request, for an API with SearchAuth=JWT."""
 
     def authorization(_url: str) -> Mapping[str, str]:
         try:
             token = file.read_text("utf-8", "replace").strip()
         except OSError as error:
-            raise PageError(f"{file}: no token can be read: {error.strerror}") from error
+            raise PageError(f"{file}: cannot read the token: {error.strerror}") from error
         if not _TOKEN.fullmatch(token):
-            raise PageError(f"{file}: what is in it is no token: one line, and nothing else in it")
+            raise PageError(
+                f"{file}: not a token: the file must contain one line with the token only"
+            )
         return {"Authorization": f"Bearer {token}"}
 
     return authorization
 
 
 class SearchApi:
-    """A search API, and a way in.
+    """A client of a search API.
 
     Args:
         address: its URL, `https://...`, without a path.
-        authorization: what lets a request in.
-        shows: what that shows.
+        authorization: authorizes requests.
+        shows: the kind of authorization.
     """
 
     def __init__(
@@ -100,38 +102,37 @@ class SearchApi:
         self._address = address.rstrip("/")
         self._authorization = authorization
         self._shows = shows
-        # Of this one host: whatever a request names, nothing signed goes anywhere else.
+        # Connects to this host only, so that no signed request goes to another host.
         self._http = urllib3.connection_from_url(
             self._address, maxsize=AT_ONCE, block=True, timeout=TIMEOUT, retries=False
         )
 
     def check(self) -> None:
-        """Return when the API lets us in, whether or not its stores answer.
+        """Check that the API accepts requests; its stores may be unavailable.
 
         Raises:
-            PageError: it does not, or cannot be reached.
+            PageError: it does not, or it cannot be reached.
         """
         answer = self.ask("/health", "")
         match answer.status:
             case 401:
                 raise PageError(
-                    f"{self._address} takes tokens (SearchAuth=JWT): "
-                    "give --token-file one that is valid"
+                    f"{self._address} requires a valid token (SearchAuth=JWT): set --token-file"
                 )
             case 403:
-                said = f"{self._address} does not let you in{_said(answer)}: "
+                said = f"{self._address} denies access{_said(answer)}: "
                 raise PageError(said + _NEEDS[self._shows])
-            case status if status not in _OF_THIS_API:
+            case status if status not in _HEALTH_STATUSES:
                 raise PageError(
-                    f"{self._address} is no search API of Lockstep: it answers {status} to /health"
+                    f"{self._address} is not a search API of Lockstep: /health returns {status}"
                 )
 
     def ask(self, path: str, query: str) -> Answer:
-        """Ask the API with GET.
+        """Send a GET request to the API.
 
         Args:
             path: encoded.
-            query: encoded. Both go on in the one form that signatures are made for.
+            query: encoded. Both are sent in the canonical encoding, which signatures require.
 
         Raises:
             PageError: there is no answer.
@@ -143,18 +144,18 @@ class SearchApi:
             headers = self._authorization(self._address + target)
             found = self._http.request("GET", target, headers=headers, decode_content=False)
         except (BotoCoreError, urllib3.exceptions.HTTPError) as error:
-            raise PageError(f"{self._address} cannot be asked: {_cause(error)}") from error
-        headers_of_it = tuple(
+            raise PageError(f"the request to {self._address} failed: {_cause(error)}") from error
+        forwarded = tuple(
             (name, value)
             for name, value in found.headers.items()
-            if name.lower() not in _OF_THE_WAY
+            if name.lower() not in _HOP_BY_HOP
         )
-        return Answer(found.status, headers_of_it, found.data)
+        return Answer(found.status, forwarded, found.data)
 
     def answer(self, request: Request) -> Answer:
-        """The API's answer to a browser's request; 502 and the reason when there is none."""
+        """The API's answer to a browser's request; 502 with the reason if there is none."""
         if request.method not in {"GET", "HEAD"}:
-            return message(405, f"{request.method} is not done here: GET or HEAD")
+            return message(405, f"{request.method} is not allowed: use GET or HEAD")
         try:
             return self.ask(request.path, request.query)
         except PageError as error:
@@ -163,8 +164,8 @@ class SearchApi:
 
 _NEEDS = {
     "signature": "your role needs execute-api:Invoke",
-    "token": "your token needs the scope that this API asks for; if it takes signed requests "
-    "(SearchAuth=IAM), leave --token-file out",
+    "token": "your token needs the scope that this API requires; if it requires signed requests "
+    "(SearchAuth=IAM), omit --token-file",
 }
 
 
@@ -173,7 +174,7 @@ class _Message(msgspec.Struct):
 
 
 def _said(answer: Answer) -> str:
-    """What an API says to its no, if it says anything."""
+    """The message in an error response, in parentheses, if there is one."""
     try:
         return f" ({printable(msgspec.json.decode(answer.body, type=_Message).message)})"
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -181,24 +182,24 @@ def _said(answer: Answer) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """Why there is no answer, in a few words."""
+    """The reason for a failed request, in a few words."""
     match error:
         case urllib3.exceptions.NameResolutionError():
-            return "this name leads nowhere"
+            return "the host name is not known"
         case urllib3.exceptions.NewConnectionError():
             return getattr(error.__cause__, "strerror", None) or "no connection"
         case urllib3.exceptions.ConnectTimeoutError():
-            return "no connection in time"
+            return "the connection timed out"
         case urllib3.exceptions.ReadTimeoutError():
-            return "no answer in time"
+            return "the answer timed out"
         case urllib3.exceptions.ProtocolError():
             return "the connection was lost"
         case urllib3.exceptions.SSLError():
-            return f"no TLS: {error}"
+            return f"the TLS handshake failed: {error}"
         case _:
             return str(error)
 
 
 def application(api: SearchApi) -> ASGIApp:
-    """The page, for browsers on this machine only."""
+    """The ASGI application of the page, for browsers on this machine only."""
     return web.for_local_names(web.application(api.answer, at_once=AT_ONCE), HOST)

@@ -1,1 +1,1 @@
-"""Reading a Kinesis stream or the stream of a DynamoDB table."""
+"""Read a Kinesis stream or the stream of a DynamoDB table."""

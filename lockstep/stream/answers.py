@@ -1,4 +1,4 @@
-"""Errors of AWS clients, as the readers of a stream report them."""
+"""Errors of AWS clients, as errors of the stream readers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from lockstep.stream.stream import StreamUnavailableError
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """What keeps the stream from answering in full, as a StreamUnavailableError.
+    """Raise errors of AWS clients as StreamUnavailableError.
 
-    An answer that lacks what it always has was cut off: botocore makes an empty one of a server
-    that died while it answered. It must not pass for the end of a shard.
+    A response without a required member was truncated: if a server dies while it responds, botocore
+    returns an empty response. It must not be mistaken for the end of a shard.
     """
     try:
         yield
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise StreamUnavailableError(str(error)) from error
     except KeyError as error:
-        raise StreamUnavailableError(f"the answer was cut off: it has no {error}") from error
+        raise StreamUnavailableError(f"the response was truncated: it has no {error}") from error

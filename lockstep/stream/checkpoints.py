@@ -1,4 +1,4 @@
-"""The checkpoints: how far each mapping is in each shard, on disk before it counts."""
+"""Checkpoints: how far each mapping has processed each shard, stored durably."""
 
 import sqlite3
 import threading
@@ -26,10 +26,10 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """How far a shard is; `ended`: no more come.
+    """How far a shard is processed; `ended`: completely.
 
-    The sequence number is the last settled record's, or the shard's first if it ended without any:
-    so it always tells which shard is meant, where a stream made again has one of the same id.
+    The sequence number is that of the last settled record, or the shard's starting number if it
+    ended without records. So it identifies the shard even if a stream is created again.
     """
 
     sequence_number: str
@@ -37,17 +37,17 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class CheckpointsError(UserError):
-    """The file cannot be used; the message says which and why, in one line."""
+    """The file cannot be used; the message says which file and why, in one line."""
 
 
 class Checkpoints:
-    """One mapping's checkpoints in a database that it shares with other mappings.
+    """The checkpoints of one mapping, in a database that several mappings share.
 
-    Several threads may use it. When a method returns, what it wrote survives a power cut.
+    Several threads may use it. A write is durable when its method returns.
     """
 
     def __init__(self, path: Path, *, uuid: str, function: str, stream_arn: str) -> None:
-        """Open the file, making it if there is none.
+        """Open the file; create it if it does not exist.
 
         Raises:
             CheckpointsError: it is damaged or cannot be opened.
@@ -62,24 +62,24 @@ class Checkpoints:
                     (uuid, function, stream_arn, time.time()),
                 )
         except sqlite3.DatabaseError as error:
-            raise CheckpointsError(f"the checkpoints cannot be kept: {path}: {error}") from None
+            raise CheckpointsError(f"cannot store checkpoints: {path}: {error}") from None
 
     def created_at(self) -> float:
-        """When this mapping was first started, in seconds since 1970: where LATEST begins."""
+        """The time of the mapping's first start, in seconds since 1970: where LATEST begins."""
         query = "SELECT created_at FROM mappings WHERE uuid = ?"
         with self._lock:
             (created_at,) = self._database.execute(query, (self._uuid,)).fetchone()
         return float(created_at)
 
     def all(self) -> Mapping[str, Checkpoint]:
-        """The checkpoints by shard; a shard that was never settled has none."""
+        """The checkpoints by shard; a shard without settled records has none."""
         query = "SELECT shard_id, sequence_number, ended FROM checkpoints WHERE uuid = ?"
         with self._lock:
             rows = self._database.execute(query, (self._uuid,)).fetchall()
         return {shard: Checkpoint(number, bool(ended)) for shard, number, ended in rows}
 
     def advance(self, shard_id: str, sequence_number: str) -> None:
-        """Everything in the shard up to this sequence number is settled."""
+        """Store that all records of the shard up to this sequence number are settled."""
         self._write(
             "INSERT INTO checkpoints (uuid, shard_id, sequence_number) VALUES (?, ?, ?) "
             "ON CONFLICT DO UPDATE SET sequence_number = excluded.sequence_number",
@@ -88,7 +88,7 @@ class Checkpoints:
         )
 
     def end(self, shard_id: str, starting_number: str) -> None:
-        """The shard that starts with this number is closed and all of it is settled."""
+        """Store that the shard with this starting number is closed and all records are settled."""
         self._write(
             "INSERT INTO checkpoints VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET ended = 1",
             shard_id,
@@ -96,7 +96,7 @@ class Checkpoints:
         )
 
     def forget(self, shard_id: str, sequence_number: str) -> None:
-        """The checkpoint is none of the shard that has this id now; one that moved since stays."""
+        """Delete a checkpoint of an earlier shard with this ID, unless it has moved since."""
         self._write(
             "DELETE FROM checkpoints WHERE uuid = ? AND shard_id = ? AND sequence_number = ?",
             shard_id,
@@ -104,7 +104,7 @@ class Checkpoints:
         )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._database.close()
 
@@ -114,9 +114,9 @@ class Checkpoints:
 
 
 def read_checkpoints(path: Path) -> dict[str, dict[str, str]]:
-    """The last settled sequence number by function and shard, also while mappings run.
+    """The last settled sequence number by function and shard; mappings may run at the same time.
 
-    A shard of which nothing is settled yet is not there; no file means no function at all.
+    A shard without settled records is missing. Without a file there are no functions.
 
     Raises:
         CheckpointsError: the file is damaged or cannot be read.
@@ -126,7 +126,7 @@ def read_checkpoints(path: Path) -> dict[str, dict[str, str]]:
     try:
         return _read(path)
     except sqlite3.DatabaseError as error:
-        raise CheckpointsError(f"the checkpoints cannot be read: {path}: {error}") from None
+        raise CheckpointsError(f"cannot read checkpoints: {path}: {error}") from None
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
@@ -161,7 +161,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _write_ahead(database: sqlite3.Connection) -> None:
-    """Switch to WAL; two mappings that meet on a new file are not queued by SQLite's timeout."""
+    """Switch to WAL; SQLite's timeout does not cover two mappings that open a new file."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

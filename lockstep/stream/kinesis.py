@@ -1,4 +1,4 @@
-"""Reading a Kinesis stream at any endpoint, AWS's or a local one."""
+"""Read a Kinesis stream at AWS or at a local endpoint."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,14 +23,14 @@ if TYPE_CHECKING:  # stubs, which only a contributor has
 
 GET_RECORDS_MOST = 10_000
 _SECONDS_AN_HOUR = 3600
-# What a read says when its iterator is of no use any more: a new one helps.
+# Errors of a read with an invalid iterator: a new iterator helps.
 _ITERATOR_LOST = frozenset({"ExpiredIteratorException", "InvalidArgumentException"})
 
 
 class KinesisStream:
-    """A stream at any Kinesis endpoint, AWS's or a local one, through a boto3 client.
+    """A Kinesis stream, read with a boto3 client.
 
-    The client should not retry by itself: the mapping does, and says so.
+    The client should not retry: the mapping retries, and logs it.
     """
 
     def __init__(self, client: "KinesisClient", name: str) -> None:
@@ -66,7 +66,7 @@ class KinesisStream:
 
 
 class KinesisShardReader:
-    """One shard of a Kinesis stream: keeps its position, and renews iterators that expired."""
+    """Reads one shard of a Kinesis stream; renews expired iterators."""
 
     def __init__(
         self, client: "KinesisClient", stream: str, shard_id: str, position: Position
@@ -81,7 +81,7 @@ class KinesisShardReader:
         """See `ShardReader.read`."""
         kept = self._iterator
         iterator = kept or self._new_iterator()
-        # Forgotten first: after any error the position, not the iterator, says where to go on.
+        # Reset first: after an error, reading continues from the position, not from the iterator.
         self._iterator = None
         with answering():
             try:

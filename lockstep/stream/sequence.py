@@ -5,10 +5,10 @@ number is
 
     2 CCCCCCCCC N PPPPPPPPPPPPPPPP 00 SSSSSSSSS HHHHHHHH 2
 
-the second its shard was created (C), the last digit of the shard's number (N), the position in the
-shard (P), the second of the record (S), the shard's number (H); the outer twos are the version.
-The position stands before the second, so numbers rise in a shard even when the clock goes back; the
-creation stands before all, so a child's numbers are above its parent's.
+where C is the second in which its shard was created, N the last digit of the shard's number, P the
+position in the shard, S the second of the record, H the shard's number; the outer 2s are the
+version. P precedes S, so numbers increase in a shard even if the clock goes back. C is first, so a
+child's numbers are above its parent's.
 """
 
 from typing import NamedTuple
@@ -24,11 +24,11 @@ LAST_POSITION = (1 << 63) - 1
 
 
 class InvalidSequenceNumberError(ValueError):
-    """The text is no sequence number of the layout in use."""
+    """The text is not a sequence number of this layout."""
 
 
 class SequenceNumber(NamedTuple):
-    """What a sequence number says. `created` and `second` are seconds since 1970."""
+    """The parts of a sequence number. `created` and `second` are in seconds since 1970."""
 
     created: int
     position: int
@@ -36,7 +36,7 @@ class SequenceNumber(NamedTuple):
     shard: int
 
     def __str__(self) -> str:
-        """The number as the API writes it: decimal, 56 digits."""
+        """The number in decimal, with 56 digits, as in the API."""
         return str(
             prefix(self.created, self.shard)
             + (self.position << _POSITION_AT)
@@ -45,7 +45,7 @@ class SequenceNumber(NamedTuple):
 
 
 def prefix(created: int, shard: int) -> int:
-    """What all numbers of one shard have in common; `at` puts the rest in."""
+    """The part that all numbers of one shard have in common; `at` adds the other parts."""
     return (
         (_VERSION << _LEAD_AT)
         | (created << _CREATED_AT)
@@ -56,20 +56,20 @@ def prefix(created: int, shard: int) -> int:
 
 
 def at(shard_prefix: int, position: int, second: int) -> int:
-    """The number of the record at a position: `SequenceNumber`, without the parts known before."""
+    """The number of the record at a position, from the shard's prefix."""
     return shard_prefix + (position << _POSITION_AT) + (second << _SECOND_AT)
 
 
 def position(text: str) -> int:
-    """The position in a number that is known to be of this layout."""
+    """The position in a number of this layout."""
     return (int(text) >> _POSITION_AT) & _POSITION_MASK
 
 
 def parse(text: str) -> SequenceNumber:
-    """Read a sequence number.
+    """Parse a sequence number.
 
     Raises:
-        InvalidSequenceNumberError: it was not made this way.
+        InvalidSequenceNumberError: it does not have this layout.
     """
     number = int(text)
     found = SequenceNumber(
@@ -79,5 +79,5 @@ def parse(text: str) -> SequenceNumber:
         shard=(number >> _SHARD_AT) & _SHARD_MASK,
     )
     if found.position > LAST_POSITION or str(found) != text:
-        raise InvalidSequenceNumberError(f"{text} is no sequence number of this layout")
+        raise InvalidSequenceNumberError(f"{text} is not a sequence number of this layout")
     return found

@@ -1,4 +1,4 @@
-"""Shards: how the space of hash keys is divided, and what splitting and merging do to it. Pure."""
+"""How a stream's shards divide the hash keys, and how splits and merges change that. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class HashRange:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Cut a range in two: the second part begins at `at`."""
+    """Split a range in two; the second part begins at `at`."""
 
     whole: HashRange
     at: int
@@ -31,7 +31,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Join two neighbouring ranges, `left` below `right`."""
+    """Merge two adjacent ranges, `left` below `right`."""
 
     left: HashRange
     right: HashRange
@@ -41,38 +41,38 @@ type Step = Split | Merge
 
 
 def hash_key(partition_key: str) -> bytes:
-    """Where a partition key falls: sixteen bytes, which compare as the number they are."""
+    """The hash key of a partition key: sixteen bytes in big-endian order."""
     return md5(partition_key.encode(), usedforsecurity=False).digest()
 
 
 def hash_bytes(key: int) -> bytes:
-    """A hash key in the form that `hash_key` gives."""
+    """A hash key in the form that `hash_key` returns."""
     return key.to_bytes(_HASH_BYTES)
 
 
 def shard_id(number: int) -> str:
-    """The id that the API shows for a stream's shard of this number."""
+    """The ID of the shard with this number."""
     return f"shardId-{number:012}"
 
 
 def shard_number(identifier: str) -> int | None:
-    """The number in a shard id; None if it is none."""
+    """The number in a shard ID; None if the ID is invalid."""
     found = _SHARD_ID.fullmatch(identifier)
     return int(found[1]) if found else None
 
 
 def uniform(count: int) -> list[HashRange]:
-    """The whole space in `count` ranges of one size; the last takes what division leaves over."""
+    """Divide all hash keys into `count` ranges of one size; the last one gets the remainder."""
     size = HASH_KEYS // count
     starts = [size * place for place in range(count)]
     return [HashRange(here, after - 1) for here, after in pairwise([*starts, HASH_KEYS])]
 
 
 def parts(step: Split) -> tuple[HashRange, HashRange]:
-    """What a split leaves.
+    """The two ranges that a split creates.
 
     Raises:
-        ValueError: the cut does not lie inside the range, so one part would be empty.
+        ValueError: one part would be empty.
     """
     if not step.whole.start < step.at <= step.whole.end:
         raise ValueError(f"{step.at} is not above {step.whole.start} and up to {step.whole.end}")
@@ -80,10 +80,10 @@ def parts(step: Split) -> tuple[HashRange, HashRange]:
 
 
 def union(step: Merge) -> HashRange:
-    """What a merge leaves.
+    """The range that a merge creates.
 
     Raises:
-        ValueError: the ranges are not neighbours in that order.
+        ValueError: the ranges are not adjacent in this order.
     """
     if step.left.end + 1 != step.right.start:
         raise ValueError(f"{step.left} and {step.right} are not adjacent")
@@ -91,10 +91,10 @@ def union(step: Merge) -> HashRange:
 
 
 def uniform_scaling(open_ranges: Sequence[HashRange], target: int) -> Iterator[Step]:
-    """The splits and merges that leave `target` ranges of one size, in the order to do them.
+    """The splits and merges, in order, after which there are `target` ranges of one size.
 
-    As with AWS, ranges in between may live shortly: first every wanted boundary is cut, then
-    what lies between two of them is joined. A range that is right already is left alone.
+    As in AWS, there may be temporary ranges: first all splits are done, then all merges. A range
+    that is already correct is not changed.
     """
     wanted = uniform(target)
     pieces: list[HashRange] = []

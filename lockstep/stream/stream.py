@@ -1,4 +1,4 @@
-"""A stream of shards: what its readers have in common, for Kinesis and for a table's stream."""
+"""Streams of shards: what Kinesis streams and streams of tables have in common."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ import msgspec
 
 
 class StreamRecord(msgspec.Struct, frozen=True, gc=False):
-    """One record as the stream keeps it; `arrived_at` is in milliseconds since 1970."""
+    """A record of a stream; `arrived_at` is in milliseconds since 1970."""
 
     sequence_number: str
     partition_key: str
@@ -16,19 +16,19 @@ class StreamRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class ListedShard(msgspec.Struct, frozen=True):
-    """One shard of the stream, and the shards that were split or merged into it."""
+    """A shard of a stream; `parents` are the shards that were split or merged into it."""
 
     shard_id: str
     parents: frozenset[str]
     starting_number: str
 
     def may_have_issued(self, sequence_number: str) -> bool:
-        """Whether a number can be this shard's, and not one of an earlier stream's shard."""
+        """Whether this shard, not one of an earlier stream, may have issued the number."""
         return int(sequence_number) >= int(self.starting_number)
 
 
 class TrimHorizon(msgspec.Struct, frozen=True):
-    """From the oldest record that the stream still has."""
+    """From the oldest record in the stream."""
 
 
 class AtTimestamp(msgspec.Struct, frozen=True):
@@ -47,9 +47,9 @@ type Position = TrimHorizon | AtTimestamp | AfterSequenceNumber
 
 
 class Records(msgspec.Struct, frozen=True):
-    """What a read brought.
+    """The result of a read.
 
-    `behind`: the shard has more already. `ended`: the shard is closed and this was the last of it.
+    `behind`: the shard has more records. `ended`: the shard is closed and was read to its end.
     """
 
     records: Sequence[StreamRecord]
@@ -58,27 +58,27 @@ class Records(msgspec.Struct, frozen=True):
 
 
 class StreamUnavailableError(Exception):
-    """The stream does not answer now, or asks for patience; trying again later may work."""
+    """The stream is unavailable or throttles; a retry may succeed."""
 
 
 class ShardNotFoundError(StreamUnavailableError):
-    """The stream, if there is one, has no such shard."""
+    """The stream does not exist, or has no such shard."""
 
 
 class PositionLostError(Exception):
-    """The stream does not know the position: it was made again, or is an older copy."""
+    """The stream does not have this position: it was created again, or is an older copy."""
 
 
 class ShardReader(Protocol):
-    """One shard, read in order."""
+    """Reads one shard in order."""
 
     def read(self, limit: int) -> Records:
-        """The next records, at most so many, perhaps none. After an error, goes on where it was.
+        """Read the next records, at most `limit`, possibly none. An error moves no position.
 
         Raises:
             StreamUnavailableError: nothing was read.
             ShardNotFoundError: nothing was read, perhaps because the shard has expired.
-            PositionLostError: the shard cannot be read from where it was.
+            PositionLostError: the shard cannot be read from this position.
         """
         ...
 
@@ -87,21 +87,21 @@ class Stream(Protocol):
     """A stream of shards."""
 
     def retention(self) -> float:
-        """How long a record is kept, in seconds.
+        """The retention of a record in seconds.
 
         Raises:
-            StreamUnavailableError: not known now.
+            StreamUnavailableError: the stream is unavailable.
         """
         ...
 
     def shards(self) -> Sequence[ListedShard]:
-        """All shards that hold records, closed ones too.
+        """All shards that have records, including closed shards.
 
         Raises:
-            StreamUnavailableError: not known now.
+            StreamUnavailableError: the stream is unavailable.
         """
         ...
 
     def reader(self, shard_id: str, position: Position) -> ShardReader:
-        """A reader that starts there; asks nothing of the stream before its first `read`."""
+        """A reader that starts at this position; its first request is in its first `read`."""
         ...

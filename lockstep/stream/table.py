@@ -1,4 +1,4 @@
-"""The table's stream behind the mapping: DynamoDB Streams, as Lambda reads them.
+"""Read the stream of a DynamoDB table, as Lambda does.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class NoTableStreamError(UserError):
-    """The table has no stream that could be read."""
+    """The table has no stream."""
 
 
 RETENTION_SECONDS = 24 * 60 * 60
@@ -51,14 +51,14 @@ def latest_stream(client: "DynamoDBClient", table: str) -> str:
 
 
 class TableStream:
-    """A table's stream at any DynamoDB endpoint, through a boto3 client of `dynamodbstreams`."""
+    """The stream of a table, read with a boto3 client of `dynamodbstreams`."""
 
     def __init__(self, client: Any, arn: str) -> None:
         self._client = client
         self._arn = arn
 
     def retention(self) -> float:
-        """See `Stream.retention`: nobody can change it."""
+        """See `Stream.retention`: it is fixed."""
         return RETENTION_SECONDS
 
     def shards(self) -> Sequence[ListedShard]:
@@ -83,7 +83,7 @@ class TableStream:
 
 
 class TableShardReader:
-    """One shard of a table's stream: keeps its position, and renews iterators that expired."""
+    """Reads one shard of a table's stream; renews expired iterators."""
 
     def __init__(self, client: Any, arn: str, shard_id: str, position: Position) -> None:
         self._client = client
@@ -93,9 +93,9 @@ class TableShardReader:
         self._iterator: str | None = None
 
     def read(self, limit: int) -> Records:
-        """See `ShardReader.read`. `behind` is a guess: there may be more where there was some."""
+        """See `ShardReader.read`. `behind` is a guess: true if the read returned records."""
         iterator = self._iterator or self._new_iterator()
-        # Forgotten first: after any error the position, not the iterator, says where to go on.
+        # Reset first: after an error, reading continues from the position, not from the iterator.
         self._iterator = None
         with answering():
             try:
@@ -110,7 +110,7 @@ class TableShardReader:
                         raise PositionLostError(str(error)) from error
                 raise
             records = [_record(one) for one in answer["Records"]]
-        if isinstance(self._position, AtTimestamp):  # which such a stream does not know
+        if isinstance(self._position, AtTimestamp):  # which a table's stream does not support
             since = self._position.seconds * 1000
             wanted = [one for one in records if one.arrived_at >= since]
         else:
@@ -144,7 +144,7 @@ class TableShardReader:
 
 
 def _record(said: Mapping[str, Any]) -> StreamRecord:
-    """One change, with its data as Lambda spells it: whole seconds, `principalId`, base64."""
+    """One change, with its data in Lambda's format: whole seconds, `principalId`, base64."""
     change = said["dynamodb"]
     at = change["ApproximateCreationDateTime"].timestamp()
     seen = {**said, "dynamodb": {**change, "ApproximateCreationDateTime": int(at)}}

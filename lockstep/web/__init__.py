@@ -1,1 +1,1 @@
-"""An HTTP server for this machine."""
+"""HTTP servers on this machine."""

@@ -1,4 +1,4 @@
-"""HTTP on this machine: a request, its answer, and the server between them."""
+"""An HTTP server on this machine: requests, their answers, and the server itself."""
 
 import asyncio
 import signal
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-# What an API Gateway takes is ten times that; nothing here takes a body at all.
+# API Gateway accepts ten times as much, but no API here needs a body.
 MOST_BYTES = 1024 * 1024
 SHUTDOWN_SECONDS = 5
 
@@ -25,7 +25,7 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """An HTTP request; `path` is as it came, `query` without its question mark."""
+    """An HTTP request; `path` is still encoded, `query` has no question mark."""
 
     method: str
     path: str
@@ -44,11 +44,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def application(answer: Callable[[Request], Answer], *, at_once: int) -> Starlette:
-    """The ASGI application that hands every request to `answer`, whatever its method and path.
+    """The ASGI application that calls `answer` for every request.
 
     Args:
-        answer: is called in threads.
-        at_once: how many of them there are.
+        answer: called in threads.
+        at_once: the number of threads.
     """
     workers = ThreadPoolExecutor(at_once)
 
@@ -72,27 +72,27 @@ def application(answer: Callable[[Request], Answer], *, at_once: int) -> Starlet
 
 
 def for_local_names(app: ASGIApp, host: str) -> ASGIApp:
-    """The application for those who call this machine `host`, its own address, or localhost.
+    """The application, for requests to the host names `host` and localhost only.
 
-    Any web page may send its readers' browsers here under a name of its own that leads to
-    127.0.0.1, and could read the answers: who calls us anything else gets none.
+    This prevents DNS rebinding: a web page could use its own host name with the address 127.0.0.1
+    and read the answers in its readers' browsers.
     """
     return TrustedHostMiddleware(app, [host, "localhost"], www_redirect=False)
 
 
 def message(status: int, text: str) -> Answer:
-    """An answer in API Gateway's own words."""
+    """An answer with a message, in API Gateway's format."""
     body = msgspec.json.encode({"message": text})
     return Answer(status, (("content-type", "application/json"),), body)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections; 0: on a free port.
+    """A socket that accepts connections; port 0 means a free port.
 
     Raises:
-        OSError: this machine has no such address, or the port is taken.
+        OSError: this machine does not have the address, or the port is in use.
     """
-    # The protocol is named because asyncio turns Nagle's delay off only where it reads TCP.
+    # The protocol is explicit, because asyncio disables Nagle's algorithm for IPPROTO_TCP only.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,7 +105,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server(app: ASGIApp, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
-    """A server for an application, which says nothing of itself to anybody."""
+    """A server for an application, without an access log and without a Server header."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -126,13 +126,13 @@ def serve(
     lifespan: Literal["on", "off"] = "off",
     announcement: str | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; being stopped is no failure.
+    """Serve until SIGTERM or SIGINT, then return.
 
     Args:
-        app: what answers.
-        listener: where requests arrive.
-        lifespan: whether the application wants to know of its beginning and end.
-        announcement: a line for standard output; who reads it may send a signal at once.
+        app: the application.
+        listener: the socket for connections.
+        lifespan: whether the application handles its startup and shutdown.
+        announcement: a line for standard output. Signals are handled before it is printed.
     """
     serving = server(app, lifespan=lifespan)
 

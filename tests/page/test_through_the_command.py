@@ -163,7 +163,7 @@ def test_an_api_that_stops_answering_is_told_in_the_browser(
         there.close()
         answer = urllib3.request("GET", f"{address}/health")
     assert answer.status == 502
-    assert answer.json()["message"].endswith(" cannot be asked: Connection refused")
+    assert answer.json()["message"].endswith(" failed: Connection refused")
 
 
 def test_who_may_not_search_is_told_so_at_once(museum: Museum, tmp_path: Path) -> None:
@@ -172,24 +172,24 @@ def test_who_may_not_search_is_told_so_at_once(museum: Museum, tmp_path: Path) -
         assert "(Forbidden): your role needs execute-api:Invoke" in refusal(tmp_path, api)
         token = tmp_path / "token"
         token.write_text("a.b.c")
-        with pytest.raises(PageError, match=r"\(Forbidden\): your token .* leave --token-file out"):
+        with pytest.raises(PageError, match=r"\(Forbidden\): your token .* omit --token-file"):
             SearchApi(api, token_in(token), "token").check()
 
 
 def test_what_is_no_token_is_told(tmp_path: Path) -> None:
     token = tmp_path / "token"
-    with pytest.raises(PageError, match=r"token can be read: No such file or directory$"):
+    with pytest.raises(PageError, match=r"cannot read the token: No such file or directory$"):
         token_in(token)("")
     for text in ("a.b.c\nd.e.f\n", "a.b\x00c", "a.b\x1bc", "café", ""):
         token.write_text(text)
-        with pytest.raises(PageError, match="what is in it is no token: one line"):
+        with pytest.raises(PageError, match="not a token: the file must contain one line"):
             token_in(token)("")
 
 
 def test_an_api_that_is_no_search_of_ours_is_told_at_once() -> None:
     with (
         serving(Starlette()) as another,
-        pytest.raises(PageError, match=r"search API of Lockstep: it answers 404 to /health$"),
+        pytest.raises(PageError, match=r"search API of Lockstep: /health returns 404$"),
     ):
         SearchApi(another, lambda _: {}).check()
 
@@ -219,7 +219,7 @@ def test_without_credentials_nothing_is_asked() -> None:
 def test_what_keeps_the_page_away_is_told_in_one_line(tmp_path: Path, api: str) -> None:
     assert "deploy it again" in refusal(tmp_path, None)
     refused = refusal(tmp_path, "http://127.0.0.1:9")
-    assert refused == "Error: http://127.0.0.1:9 cannot be asked: Connection refused"
+    assert refused == "Error: the request to http://127.0.0.1:9 failed: Connection refused"
     with shown(tmp_path, api) as address:
         port = address.rpartition(":")[2]
         assert "another --port" in refusal(tmp_path, api, "--port", port)

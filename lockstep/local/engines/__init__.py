@@ -1,1 +1,1 @@
-"""The real engines of the local stack: fetched once, checked at every start, run by hand."""
+"""The engines of the local stack: downloaded once, checked and configured at every start."""

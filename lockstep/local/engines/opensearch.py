@@ -1,4 +1,4 @@
-"""OpenSearch by hand, without its shell scripts: one node, durable as by default."""
+"""OpenSearch as one node, started without its shell scripts; writes are durable."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from lockstep.local.engines.pins import kits
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
 
-# analysis-common is published as a bare jar; a node reads of a module what this file says.
+# analysis-common is published as a jar without this file, which a module needs.
 DESCRIPTOR = """\
 description=Adds the analyzers that the index uses
 version={version}
@@ -40,10 +40,10 @@ def opensearch(
     host: str = HOST,
     heap: str = "512m",
 ) -> Service:
-    """The node that runs in `home` and keeps everything under `state`/opensearch.
+    """The node that runs from `home` and stores its data in `state`/opensearch.
 
-    It answers on `host`. Acknowledged writes are on the disk (the translog is synced on every
-    request). Writes its module's descriptor into `home` and its configuration into the state
+    It listens on `host`. Acknowledged writes are on disk, because the translog is synced for every
+    request. This writes the module's descriptor to `home`, and the configuration to the state
     folder.
     """
     folder = state / "opensearch"
@@ -54,19 +54,19 @@ def opensearch(
     settings = {
         "cluster.name": "lockstep",
         "discovery.type": "single-node",
-        # Of the transport, too, which nobody uses: bound elsewhere than to loopback it would make
-        # this a production node, which checks the machine before it starts.
+        # Also for the transport, which is not used: on an address other than loopback this would be
+        # a production node, which checks the machine before it starts.
         "network.host": HOST,
         "http.host": host,
         "http.port": port,
-        # Two nodes with the default range would meet and become one cluster.
+        # With the default range, two nodes would form a cluster.
         "transport.port": transport_port,
         "path.data": str(folder / "data"),
         "path.logs": str(state / "logs"),
-        # On a nearly full disk a node makes its indices read-only: here that disk is a laptop's.
+        # Otherwise a nearly full disk, as of a laptop, makes the indices read-only.
         "cluster.routing.allocation.disk.threshold_enabled": False,
     }
-    # JSON is YAML, and quotes any path rightly.
+    # JSON is YAML, and quotes every path correctly.
     _write(config / "opensearch.yml", msgspec.json.encode(settings).decode())
     icu = [str(home / pin.path) for pin in kits()["opensearch"].pins if pin.path.startswith("icu/")]
     return java_service(
@@ -77,9 +77,9 @@ def opensearch(
             f"-Xms{heap}",
             f"-Xmx{heap}",
             "--enable-native-access=ALL-UNNAMED",
-            # Its own security agent, without which the node does not start.
+            # The node does not start without its security agent.
             f"-javaagent:{home / 'agent' / 'opensearch-agent.jar'}",
-            # With JNA off the node cannot tell that it runs as root, which it refuses; it may here.
+            # Without JNA the node does not detect root, which it would refuse.
             "-Djna.nosys=true",
             "-Djna.nounpack=true",
             "-Djava.locale.providers=CLDR,SPI",
@@ -88,17 +88,17 @@ def opensearch(
             f"-Dopensearch.path.conf={config}",
             "-Dopensearch.distribution.type=zip",
         ],
-        # ICU first: this Java cannot break Thai words, and analysis-common insists on it.
+        # ICU first: analysis-common needs Thai word breaks, which this Java does not have.
         classpath=":".join([*icu, f"{home / 'lib'}/*"]),
         main="org.opensearch.bootstrap.OpenSearch",
         host=host,
-        # After a restart an index takes writes only when its shard has been recovered.
+        # After a restart, an index accepts writes when its shard has been recovered.
         health="/_cluster/health?wait_for_status=yellow&timeout=1s",
     )
 
 
 def _write(file: Path, content: str) -> None:
-    """Write a file in one step, unless it says so already: other stacks may be reading it."""
+    """Replace a file atomically, unless it has this content: other stacks may read it."""
     if file.is_file() and file.read_text("utf-8") == content:
         return
     file.parent.mkdir(parents=True, exist_ok=True)

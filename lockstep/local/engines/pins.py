@@ -1,4 +1,4 @@
-"""What each engine is made of: exact artifacts and the SHA-256 of every file that is started."""
+"""The artifacts of each engine, pinned with the SHA-256 of every file."""
 
 import hashlib
 from functools import cache
@@ -17,10 +17,10 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     Attributes:
         coordinate: `group:artifact:packaging:version`.
-        sha256: of the file as it is downloaded, lower-case hex.
-        size: of that file, in bytes.
-        path: where it lies in the engine's folder; "" for an archive, which is unpacked.
-        members: what is unpacked from an archive: path in the engine's folder, SHA-256.
+        sha256: of the downloaded file, as lowercase hex.
+        size: of the downloaded file, in bytes.
+        path: the file's path in the engine's folder; "" for an archive, which is unpacked.
+        members: the files to unpack from an archive: path in the engine's folder, SHA-256.
     """
 
     coordinate: str
@@ -31,12 +31,12 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     @property
     def files(self) -> dict[str, str]:
-        """The files that this artifact puts into the engine's folder, and their SHA-256."""
+        """The artifact's files in the engine's folder, and their SHA-256."""
         return self.members or {self.path: self.sha256}
 
 
 class Kit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One engine, exactly."""
+    """An engine with its pinned artifacts."""
 
     name: EngineName
     version: str
@@ -44,13 +44,13 @@ class Kit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def folder(self) -> str:
-        """The engine's folder in the cache; other pins are another folder, so nothing mixes."""
+        """The engine's folder in the cache; it depends on the pins, so that versions do not mix."""
         content = hashlib.sha256(msgspec.json.encode(self)).hexdigest()
         return f"{self.name}-{self.version}-{content[:8]}"
 
     @property
     def size(self) -> int:
-        """Bytes to download."""
+        """The size of the download in bytes."""
         return sum(pin.size for pin in self.pins)
 
 

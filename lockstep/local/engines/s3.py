@@ -1,4 +1,4 @@
-"""S3 on a folder, by S3Proxy: an object is a file, so it outlives any crash of the server."""
+"""S3 by S3Proxy: an object is a file in a folder, so it survives a crash of the server."""
 
 import string
 from pathlib import Path
@@ -7,7 +7,7 @@ from lockstep.local.engines.java import java_service
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
 
-# Without a configuration logback writes every byte that passes at level DEBUG.
+# Without a configuration, logback logs every byte that is transferred.
 LOGGING = """\
 <configuration>
   <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
@@ -16,8 +16,8 @@ LOGGING = """\
   <root level="warn"><appender-ref ref="out"/></root>
 </configuration>
 """
-# The folder must be absolute: with a relative one S3Proxy lists nothing. A Lambda function's
-# credentials are temporary, and S3Proxy refuses the header that says so unless it may ignore it.
+# The folder must be absolute: with a relative path S3Proxy lists no objects. A Lambda function has
+# temporary credentials, whose header S3Proxy refuses unless it ignores unknown headers.
 SETTINGS = """\
 s3proxy.authorization=none
 s3proxy.endpoint=http://{host}:{port}
@@ -28,9 +28,9 @@ jclouds.filesystem.basedir={objects}
 
 
 def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
-    """The server that runs from `home` and keeps objects under `state`/s3/objects.
+    """S3Proxy, run from `home`, with the objects in `state`/s3/objects.
 
-    It answers on `host`. Writes its configuration into the state folder.
+    It listens on `host`. This writes its configuration to the state folder.
     """
     folder = state / "s3"
     objects = folder / "objects"
@@ -51,7 +51,7 @@ def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
 
 
 def _property(text: str) -> str:
-    r"""A value for a Java properties file, which reads Latin-1 and takes \ for an escape."""
+    r"""A value for a Java properties file: Latin-1, with \ as the escape character."""
     units = memoryview(text.encode("utf-16-le")).cast("H")
     plain = {ord(character) for character in string.ascii_letters + string.digits + "/._-"}
     return "".join(chr(unit) if unit in plain else f"\\u{unit:04x}" for unit in units)

@@ -1,1 +1,1 @@
-"""API Gateway on one machine: an HTTP API in front of one function."""
+"""A local API Gateway: an HTTP API that invokes one function."""

@@ -1,4 +1,4 @@
-"""The door of the local API Gateway: `python -m lockstep.local.gateway`."""
+"""The process of the local API Gateway: `python -m lockstep.local.gateway`."""
 
 import logging
 import sys
@@ -12,6 +12,7 @@ from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.template import function_named
 from lockstep.stack.shipped import TEMPLATE, shipped
 from lockstep.stack.stack import StackNotFoundError, read_local
+from lockstep.web.addresses import HOST
 from lockstep.web.server import listen, serve
 
 
@@ -19,19 +20,21 @@ from lockstep.web.server import listen, serve
 @click.option(
     "--state", required=True, type=click.Path(path_type=Path), help="The local stack's folder."
 )
-@click.option("--function", "name", required=True, help="NAME of functions.NAME.handler.handle.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--function", "name", required=True, help="The NAME in functions.NAME.handler.handle."
+)
+@click.option("--host", default=HOST, show_default=True, help="Address to listen on.")
 @click.option("--port", required=True, type=int, help="Port to listen on.")
 @click.option(
     "--template",
     default=lambda: shipped(TEMPLATE),
     show_default="the one that comes with Lockstep",
     type=click.Path(path_type=Path),
-    help="SAM template; its folder is where the handlers' import paths start.",
+    help="The SAM template. The handlers' import paths start in its folder.",
 )
 def main(*, state: Path, name: str, host: str, port: int, template: Path) -> None:
-    """Hand every HTTP request to one function until SIGTERM or SIGINT."""
-    # It warns about usage metrics that it would send to its makers.
+    """Invoke one function for every HTTP request until SIGTERM or SIGINT."""
+    # It would warn about usage metrics.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     template, state = template.resolve(), state.resolve()
     try:

@@ -1,4 +1,4 @@
-"""The request as API Gateway hands it to a function, and the function's answer as HTTP.
+"""HTTP requests as events for a function, and the function's responses as HTTP.
 
 Payload format 2.0:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -20,7 +20,7 @@ _STAGE = "$default"
 
 
 class MalformedAnswerError(Exception):
-    """The function's answer is none that API Gateway could pass on; says why."""
+    """The function's response is not valid for API Gateway; the message says why."""
 
 
 class _Returned(msgspec.Struct, rename="camel"):
@@ -32,12 +32,12 @@ class _Returned(msgspec.Struct, rename="camel"):
 
 
 def event(request: Request, request_id: str, at: float) -> dict[str, Any]:
-    """The event that a function gets for a request.
+    """The event for a request.
 
     Args:
-        request: what came.
-        request_id: its name in logs.
-        at: when, in seconds since 1970.
+        request: the request.
+        request_id: its ID in logs.
+        at: its time, in seconds since 1970.
     """
     headers = _joined((name.lower(), value) for name, value in request.headers)
     path = unquote(request.path)
@@ -79,10 +79,10 @@ def event(request: Request, request_id: str, at: float) -> dict[str, Any]:
 
 
 def answer(returned: bytes) -> Answer:
-    """What a function returned, as HTTP.
+    """The HTTP response for a function's response.
 
     Raises:
-        MalformedAnswerError: it is no answer in this format.
+        MalformedAnswerError: the function's response is not valid.
     """
     try:
         found = msgspec.json.decode(returned, type=_Returned)
@@ -95,7 +95,7 @@ def answer(returned: bytes) -> Answer:
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """What comes more than once, with commas between."""
+    """Names with their values; several values of a name are joined by commas."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)

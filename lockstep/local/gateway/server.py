@@ -1,4 +1,4 @@
-"""The server: every request goes to the function, as API Gateway does it."""
+"""The server of the local API Gateway: invokes the function for every request."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ from lockstep.web import server as web
 from lockstep.web.addresses import HOST
 from lockstep.web.server import Answer, Request, message
 
-# Each is a process of the function.
+# Concurrent invocations; each has its own process.
 AT_ONCE = 4
 
 _log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ def application(invoke: Invoke, host: str = HOST) -> ASGIApp:
     """The ASGI application in front of a function.
 
     Args:
-        invoke: runs the function on an event, under a request's id.
-        host: the address that it answers on. On this machine's own one, only who names it so is
-            answered; another one may have any name.
+        invoke: invokes the function with an event and a request ID.
+        host: the address that it listens on. On a loopback address it accepts requests for local
+            host names only; on any other address, requests for all names.
     """
     answers = web.application(partial(_answer, invoke), at_once=AT_ONCE)
     return web.for_local_names(answers, host) if ip_address(host).is_loopback else answers
@@ -46,7 +46,12 @@ def _answer(invoke: Invoke, request: Request) -> Answer:
             try:
                 return payload.answer(returned)
             except MalformedAnswerError as error:
-                _log.error("%s %s: no answer: %s", request.method, request.path, error)
+                _log.error(
+                    "%s %s: invalid response of the function: %s",
+                    request.method,
+                    request.path,
+                    error,
+                )
         case Errored(error_type, said):
             _log.error("%s %s: %s: %s", request.method, request.path, error_type, said)
         case Throttled():

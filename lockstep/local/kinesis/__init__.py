@@ -1,1 +1,1 @@
-"""The Kinesis endpoint: a stream on one machine that any client of Kinesis can use."""
+"""The local Kinesis endpoint, for any client of Kinesis."""

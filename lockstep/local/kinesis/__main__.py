@@ -1,4 +1,4 @@
-"""The door of the Kinesis endpoint: `python -m lockstep.local.kinesis --database FILE`."""
+"""The process of the Kinesis endpoint: `python -m lockstep.local.kinesis --database FILE`."""
 
 import socket
 import sys
@@ -12,6 +12,7 @@ from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.server import application
 from lockstep.local.kinesis.store import Store
 from lockstep.stream.kinesis_file import UnusableDatabaseError
+from lockstep.web.addresses import HOST
 from lockstep.web.server import listen, serve
 
 
@@ -23,7 +24,7 @@ def _now() -> int:
 @click.option(
     "--database", required=True, type=click.Path(path_type=Path), help="SQLite file of the streams."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default=HOST, show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
 @click.option("--limits", is_flag=True, help="Throttle each shard as Kinesis does.")
 @click.option("--region", default="us-east-1", show_default=True, help="Region in the ARNs.")

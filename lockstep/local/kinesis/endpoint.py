@@ -1,4 +1,4 @@
-"""The endpoint: what every operation works on, and how a request names its stream."""
+"""What every operation uses: the store, and how a request names its stream."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ type Answer = dict[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A store, a clock in milliseconds since 1970, limits, and whose streams these are."""
+    """A store, a clock in milliseconds since 1970, limits, and the region and account of ARNs."""
 
     store: Store
     now: Callable[[], int]
@@ -25,15 +25,15 @@ class Endpoint:
     account: str
 
     def arn(self, stream_name: str) -> str:
-        """The Amazon resource name of a stream here."""
+        """The Amazon resource name of a stream."""
         return f"arn:aws:kinesis:{self.region}:{self.account}:stream/{stream_name}"
 
     def stream(self, request: Request) -> StoredStream:
         """The stream that a request names by `StreamName`, `StreamARN` or both.
 
         Raises:
-            KinesisError: InvalidArgumentException if it names none or two,
-                ResourceNotFoundException if there is no such stream.
+            KinesisError: InvalidArgumentException if it names no stream or two,
+                ResourceNotFoundException if the stream does not exist.
         """
         match request:
             case {"StreamName": name, "StreamARN": arn} if name != arn.partition("/")[2]:
@@ -46,7 +46,7 @@ class Endpoint:
                 raise invalid("give StreamName, StreamARN or both")
 
     def stream_of_arn(self, arn: str) -> StoredStream:
-        """The stream with that resource name.
+        """The stream with this resource name.
 
         Raises:
             KinesisError: ResourceNotFoundException.
@@ -59,7 +59,7 @@ class Endpoint:
         return found
 
     def shard(self, stream: StoredStream, identifier: str) -> StoredShard:
-        """The stream's shard with that id, open or closed, but not expired.
+        """The stream's shard with this ID, open or closed, but not expired.
 
         Raises:
             KinesisError: ResourceNotFoundException.
@@ -71,12 +71,12 @@ class Endpoint:
         return found
 
     def describe(self, stream: StoredStream) -> str:
-        """A stream as messages name it."""
+        """The stream's name in messages."""
         return f"stream {stream.name} under account {self.account}"
 
 
 def shard_answer(shard: StoredShard) -> dict[str, Any]:
-    """A shard as the API shows it."""
+    """A shard in a response."""
     numbers = {"StartingSequenceNumber": str(shard.starting_number)}
     if shard.ending_number is not None:
         numbers["EndingSequenceNumber"] = str(shard.ending_number)
@@ -93,7 +93,7 @@ def shard_answer(shard: StoredShard) -> dict[str, Any]:
 
 
 def hash_range_answer(shard: StoredShard) -> dict[str, str]:
-    """The hash keys of a shard as the API shows them."""
+    """The hash keys of a shard in a response."""
     return {
         "StartingHashKey": str(shard.range.start),
         "EndingHashKey": str(shard.range.end),
@@ -101,7 +101,7 @@ def hash_range_answer(shard: StoredShard) -> dict[str, str]:
 
 
 def milliseconds(timestamp: float) -> int:
-    """A timestamp of a request, in the unit everything here counts in."""
+    """A timestamp of a request in milliseconds since 1970."""
     return round(timestamp * 1000)
 
 

@@ -1,4 +1,4 @@
-"""Errors: what the endpoint refuses, under the names that Kinesis gives it."""
+"""The errors of the endpoint, with the names that Kinesis uses."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ type ErrorName = Literal[
 
 
 class KinesisError(Exception):
-    """A request is refused: `name` is the type that SDKs raise, the message is for a person."""
+    """A request is refused. SDKs raise an exception of the type `name`."""
 
     def __init__(self, name: ErrorName, message: str) -> None:
         super().__init__(message)

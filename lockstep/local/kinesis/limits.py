@@ -12,7 +12,7 @@ BYTES_OUT = 2 * 1024 * 1024
 class TokenBucket:
     """A token bucket that holds one second of its rate and may be overdrawn once.
 
-    Overdrawing is how Kinesis treats a read of 10 MiB: it succeeds, then the next seconds fail.
+    Kinesis treats a read of 10 MiB this way: it succeeds, then reads fail for some seconds.
     """
 
     def __init__(self, rate: int, now: int) -> None:
@@ -21,18 +21,18 @@ class TokenBucket:
         self._filled_at = now
 
     def available(self, now: int) -> float:
-        """Tokens at a time in milliseconds; below zero while a debt is paid off."""
+        """The tokens at a time in milliseconds; negative after an overdraft."""
         elapsed = max(0, now - self._filled_at)
         self._tokens = min(self._rate, self._tokens + self._rate * elapsed / 1000)
         self._filled_at = now
         return self._tokens
 
     def has(self, amount: int, now: int) -> bool:
-        """Whether that much may be taken: all of it, or the full bucket if it is larger."""
+        """Whether this amount may be taken; more than a full bucket needs a full bucket."""
         return self.available(now) >= min(amount, self._rate)
 
     def spend(self, amount: int) -> None:
-        """Take tokens, whether there are enough or not."""
+        """Take tokens, even if there are not enough."""
         self._tokens -= amount
 
 
@@ -45,26 +45,26 @@ class _ShardBuckets:
 
 
 class Limits(Protocol):
-    """What decides about a write or a read of a shard.
+    """Decides whether a shard admits a write or a read.
 
-    `shard` is the store's key of a shard, `now` milliseconds since 1970, `size` bytes.
+    `shard` is the shard's internal key, `now` is in milliseconds since 1970, `size` in bytes.
     """
 
     def admits_write(self, shard: int, size: int, now: int) -> bool:
-        """Whether a record of that size (data and partition key) fits; if so it is counted."""
+        """Whether a record of this size (data and partition key) is admitted; if so, count it."""
         ...
 
     def admits_read(self, shard: int, now: int) -> bool:
-        """Whether a read may begin; if so it is counted."""
+        """Whether a read is admitted; if so, count it."""
         ...
 
     def count_read(self, shard: int, size: int) -> None:
-        """What an admitted read gave."""
+        """Count the bytes that an admitted read returned."""
         ...
 
 
 class Unlimited(Limits):
-    """No limits: every write and every read is admitted."""
+    """No limits: admits every write and every read."""
 
     def admits_write(self, shard: int, size: int, now: int) -> bool:  # noqa: ARG002 (the interface)
         """Yes."""
@@ -75,20 +75,20 @@ class Unlimited(Limits):
         return True
 
     def count_read(self, shard: int, size: int) -> None:
-        """Nothing to count."""
+        """Do nothing."""
 
 
 class PerShard(Limits):
     """1,000 records and 1 MiB in, 5 reads and 2 MiB out, per shard and second.
 
-    Kept in memory: a restart forgives.
+    The counts are in memory: a restart resets them.
     """
 
     def __init__(self) -> None:
         self._shards: dict[int, _ShardBuckets] = {}
 
     def admits_write(self, shard: int, size: int, now: int) -> bool:
-        """Whether both the records and the bytes of this second leave room."""
+        """Whether the shard is below both its limit of records and its limit of bytes."""
         buckets = self._buckets(shard, now)
         if not (buckets.records_in.has(1, now) and buckets.bytes_in.has(size, now)):
             return False
@@ -97,7 +97,7 @@ class PerShard(Limits):
         return True
 
     def admits_read(self, shard: int, now: int) -> bool:
-        """Whether this second has a read left, and no earlier answer is still being paid off."""
+        """Whether the shard is below its limit of reads and its bytes are not overdrawn."""
         buckets = self._buckets(shard, now)
         if buckets.bytes_out.available(now) <= 0 or not buckets.reads.has(1, now):
             return False
@@ -105,7 +105,7 @@ class PerShard(Limits):
         return True
 
     def count_read(self, shard: int, size: int) -> None:
-        """Charge the answer of a read; a large one is paid off by the seconds that follow."""
+        """Count the bytes of a read; a large read blocks the reads of the next seconds."""
         self._shards[shard].bytes_out.spend(size)
 
     def _buckets(self, shard: int, now: int) -> _ShardBuckets:

@@ -1,8 +1,8 @@
-"""The protocol: Kinesis's JSON 1.1, read and checked against botocore's own service model.
+"""Kinesis's protocol, JSON 1.1: requests are decoded and validated with botocore's service model.
 
-What the model says of a request is enforced: types, base64, required members, lengths, ranges,
-patterns, enumerations. A wrong type is a SerializationException, the rest one ValidationException
-that names every violation, as the service does.
+The model defines types, base64, required members, lengths, ranges, patterns and enumerations. A
+wrong type is a SerializationException; all other violations are one ValidationException that lists
+them, as in Kinesis.
 """
 
 import binascii
@@ -19,11 +19,11 @@ from lockstep.local.kinesis.errors import KinesisError
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
-# A message names so many violations at most, and shows so many characters of a value.
+# The maximum number of violations in a message, and of characters of a value.
 _VIOLATIONS_SHOWN = 10
 _VALUE_SHOWN = 100
 
-# In seconds since 1970: the times that calendars, and so SDKs, can tell.
+# In seconds since 1970: the range of times that SDKs support.
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 
 _WHOLE_NUMBERS = {"integer": range(-(1 << 31), 1 << 31), "long": range(-(1 << 63), 1 << 63)}
@@ -41,22 +41,22 @@ class _Violation(NamedTuple):
         return f"Value {self.value} at '{self.path}' failed to satisfy constraint: {self.rule}"
 
 
-# Takes a value as JSON has it and where violations go; gives the value decoded. A check knows no
-# path: whoever holds the value prepends the name, so that a valid request pays for none.
+# Gets a JSON value and a list for violations; returns the decoded value. A check does not know its
+# path: its caller prepends names to violations, so that a valid request builds no paths.
 type _Check = Callable[[Any, list[_Violation]], Any]
 
 
 class RequestModel:
-    """Decodes the requests of one service by its model."""
+    """Decodes the requests of one service with its model."""
 
     def __init__(self, service: ServiceModel) -> None:
         self._service = service
         self._checks: dict[str, _Check] = {}
 
     def decode(self, operation: str, body: bytes | bytearray) -> dict[str, Any]:
-        """The members of a request: blobs as bytes, timestamps in seconds, nulls left out.
+        """The members of a request: blobs as bytes, timestamps in seconds, without nulls.
 
-        Members that the model does not know are ignored, as the service does.
+        Unknown members are ignored, as Kinesis does.
 
         Raises:
             KinesisError: SerializationException or ValidationException.
@@ -64,7 +64,7 @@ class RequestModel:
         try:
             raw = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise KinesisError("SerializationException", f"the body is no JSON: {error}") from None
+            raise KinesisError("SerializationException", f"the body is not JSON: {error}") from None
         if operation not in self._checks:
             shape = self._service.operation_model(operation).input_shape
             self._checks[operation] = _check_of(shape)
@@ -79,18 +79,18 @@ class RequestModel:
 
 @cache
 def kinesis_requests() -> RequestModel:
-    """The requests of Kinesis, by the model of the botocore that is installed."""
+    """The requests of Kinesis, by the model of the installed botocore."""
     model = Loader().load_service_model("kinesis", "service-2")
     return RequestModel(ServiceModel(model, "kinesis"))
 
 
 def encode(answer: Mapping[str, Any] | None) -> bytes:
-    """The body of an answer: blobs in base64; empty for an operation that answers nothing."""
+    """The body of a response: blobs in base64; empty for an operation without output."""
     return b"" if answer is None else msgspec.json.encode(answer)
 
 
 def encode_error(error: KinesisError) -> bytes:
-    """The body of a refusal, as SDKs read it."""
+    """The body of an error response, as SDKs read it."""
     return msgspec.json.encode({"__type": error.name, "message": str(error)})
 
 
@@ -207,7 +207,7 @@ def _blob(shape: Shape) -> _Check:
             raise _unexpected(value, "base64 text")
         try:
             found = binascii.a2b_base64(value, strict_mode=True)
-        except ValueError as error:  # what binascii raises for text outside ASCII, and Error
+        except ValueError as error:  # also raised for text that is not ASCII
             message = f"a blob must be base64 text: {error}"
             raise KinesisError("SerializationException", message) from None
         check_length(len(found), f"{len(found)} bytes", violations)
@@ -229,7 +229,7 @@ def _timestamp(value: Any, _violations: list[_Violation]) -> float:
 
 
 def _is_time(seconds: float) -> bool:
-    """NaN is within no bounds."""
+    """Whether the time is in range; NaN is not."""
     return _YEAR_1 <= seconds < _YEAR_10000
 
 
@@ -274,6 +274,6 @@ def _shown(value: Any) -> str:
 
 
 def _unexpected(value: Any, wanted: str) -> KinesisError:
-    # The cut may go through a character.
+    # The slice may cut a character.
     shown = msgspec.json.encode(value)[:_VALUE_SHOWN].decode(errors="ignore")
     return KinesisError("SerializationException", f"expected {wanted}, found {shown}")

@@ -1,4 +1,4 @@
-"""The server: HTTP in front of the operations."""
+"""The HTTP server of the Kinesis endpoint."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _TARGET_PREFIX = "Kinesis_20131202."
 # 10 MiB of data in base64, and room for 500 partition keys and the JSON around them.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 
-# A request of this size counts as large; so does a read, whose answer may be.
+# A request of this size is large. So is a read, whose response may be this large.
 _LARGE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 
@@ -40,14 +40,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     body: bytes
 
 
 def reply(endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearray) -> Reply:
-    """Answer one request. `headers` has lower-case names."""
+    """Answer one request. `headers` has lowercase names."""
     try:
         operation = _operation(headers)
         request = protocol.kinesis_requests().decode(operation, body)
@@ -57,17 +57,17 @@ def reply(endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearra
 
 
 def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
-    """The ASGI application: every POST is an operation, GET /health says that it is up.
+    """The ASGI application: every POST is an operation, GET /health tells that the server runs.
 
-    Large exchanges take turns, so that memory stays bounded, however many clients there are. A
-    client that stalls for `turn_seconds` in the middle of its turn is cut off.
+    Large requests run one at a time, so that memory is bounded for any number of clients. A client
+    that takes longer than `turn_seconds` for a large request is disconnected.
     """
 
     async def health(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def internal_failure(_request: Request, _error: Exception) -> Response:
-        # Starlette hands the error on after this answer, so it is logged with its traceback.
+        # Starlette raises the error again after this response, so it is logged with its traceback.
         failure = KinesisError("InternalFailureException", "see the endpoint's log")
         return Response(protocol.encode_error(failure), 500, _answer_headers())
 
@@ -88,7 +88,7 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
 
 
 class _Operations:
-    """Every POST, as an ASGI application."""
+    """The ASGI application for every POST."""
 
     def __init__(self, endpoint: Endpoint, turn_seconds: float) -> None:
         self._endpoint = endpoint
@@ -96,7 +96,7 @@ class _Operations:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A client that is gone is nobody's fault here, and no traceback in the log.
+        # A client that disconnects is not an error: no traceback in the log.
         with contextlib.suppress(ClientDisconnect):
             await self._take_turn(Request(scope, receive), send)
 
@@ -109,7 +109,9 @@ class _Operations:
                 async with asyncio.timeout(self._turn_seconds):
                     await self._exchange(request, send)
             except TimeoutError:
-                _log.warning("a client stalled for %s seconds: cut off", self._turn_seconds)
+                _log.warning(
+                    "a client stalled for %s seconds and was disconnected", self._turn_seconds
+                )
 
     async def _exchange(self, request: Request, send: Send) -> None:
         try:
@@ -117,7 +119,7 @@ class _Operations:
         except KinesisError as error:
             answer = _refusal(error)
         headers = _answer_headers() | {"content-length": str(len(answer.body))}
-        # In chunks, because the server waits for a slow client only between them.
+        # In chunks, because the server waits for a slow client only between chunks.
         response = StreamingResponse(_chunks(answer.body), answer.status, headers)
         await response(request.scope, request.receive, send)
 
@@ -137,17 +139,17 @@ def _operation(headers: Mapping[str, str]) -> str:
     if target is None:
         raise KinesisError(
             "MissingAuthenticationTokenException",
-            f"no x-amz-target header: it must say {_TARGET_PREFIX}OPERATION",
+            f"the x-amz-target header is missing: it must be {_TARGET_PREFIX}OPERATION",
         )
     operation = target.removeprefix(_TARGET_PREFIX)
     if operation == target or operation not in OPERATIONS:
-        raise KinesisError("UnknownOperationException", f"{target} is not offered here")
+        raise KinesisError("UnknownOperationException", f"{target} is not supported")
     content_type = headers.get("content-type", "").partition(";")[0].strip()
     if content_type != protocol.CONTENT_TYPE:
         raise KinesisError(
             "SerializationException",
-            f"this endpoint speaks {protocol.CONTENT_TYPE}, not {content_type or 'nothing named'}"
-            " (an SDK for Java: set AWS_CBOR_DISABLE=true)",
+            f"the Content-Type must be {protocol.CONTENT_TYPE}, not {content_type or 'missing'}"
+            " (with an SDK for Java, set AWS_CBOR_DISABLE=true)",
         )
     return operation
 
@@ -157,7 +159,7 @@ async def _receive(request: Request) -> bytearray:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_BODY_BYTES:
-            message = f"a request of more than {_MAX_BODY_BYTES} bytes"
+            message = f"the request is larger than {_MAX_BODY_BYTES} bytes"
             raise KinesisError("RequestEntityTooLargeException", message)
     return body
 
@@ -167,8 +169,8 @@ async def _trim_forever(endpoint: Endpoint) -> None:
         try:
             for _deleted in endpoint.store.trim(endpoint.now()):
                 await asyncio.sleep(0)
-        except sqlite3.OperationalError as error:  # a full disk, say: serving goes on meanwhile
-            _log.warning("trimming failed, it is tried again: %s", error)
+        except sqlite3.OperationalError as error:  # such as a full disk: the server continues
+            _log.warning("trimming failed and will be retried: %s", error)
         await asyncio.sleep(_TRIM_EVERY_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""Tokens: shard iterators and paging tokens, opaque to clients and good after a restart.
+"""Shard iterators and paging tokens: opaque to clients, valid after a restart.
 
-A token carries all it means, sealed with the database's own secret: the server keeps nothing for
-it, and what it did not issue itself it does not believe.
+A token contains its whole state, signed with the database's secret: the server stores nothing for
+it, and rejects tokens that it did not issue.
 """
 
 import base64
@@ -19,7 +19,7 @@ _SEAL_BYTES = 16
 
 
 class ShardIterator(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """A place to read from. `stream` and `shard` are the store's own keys."""
+    """A position to read from. `stream` and `shard` are internal keys."""
 
     stream: int
     shard: int
@@ -28,7 +28,7 @@ class ShardIterator(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class ShardPage(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The rest of a ListShards answer: the shards of that filter with numbers above `after`."""
+    """The next page of ListShards: the filter's shards with numbers above `after`."""
 
     stream: int
     after: int
@@ -37,14 +37,14 @@ class ShardPage(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class StreamPage(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The rest of a ListStreams answer: the streams named above `after`."""
+    """The next page of ListStreams: the streams with names above `after`."""
 
     after: str
     issued_at: int
 
 
 class InvalidTokenError(ValueError):
-    """The token was not issued here, or not for this use."""
+    """The token was not issued by this endpoint, or for another use."""
 
 
 class ExpiredTokenError(ValueError):
@@ -52,7 +52,7 @@ class ExpiredTokenError(ValueError):
 
 
 def seal(secret: bytes, content: ShardIterator | ShardPage | StreamPage) -> str:
-    """Text that only `unseal` with the same secret can read back."""
+    """Encode and sign a token's content."""
     packed = msgspec.msgpack.encode(content)
     return base64.b64encode(_signature(secret, packed) + packed).decode()
 
@@ -60,11 +60,11 @@ def seal(secret: bytes, content: ShardIterator | ShardPage | StreamPage) -> str:
 def unseal[T: (ShardIterator, ShardPage, StreamPage)](
     secret: bytes, token: str, kind: type[T], now: int
 ) -> T:
-    """What was sealed.
+    """Verify a token and decode its content.
 
     Raises:
-        InvalidTokenError: not issued with this secret for this use.
-        ExpiredTokenError: issued too long ago.
+        InvalidTokenError: it was not issued with this secret for this use.
+        ExpiredTokenError: it was issued too long ago.
     """
     try:
         content = base64.b64decode(token, validate=True)

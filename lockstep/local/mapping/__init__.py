@@ -1,1 +1,1 @@
-"""The event source mapping: Lambda's poller, which cuts a shard into batches and retries them."""
+"""The event source mapping: like Lambda's poller, it cuts a shard into batches and retries them."""

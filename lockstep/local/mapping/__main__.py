@@ -1,4 +1,4 @@
-"""The door of an event source mapping: `python -m lockstep.local.mapping`."""
+"""The process of an event source mapping: `python -m lockstep.local.mapping`."""
 
 import logging
 import signal
@@ -36,28 +36,30 @@ log = logging.getLogger("lockstep.local.mapping")
 @click.option(
     "--state", required=True, type=click.Path(path_type=Path), help="The local stack's folder."
 )
-@click.option("--function", "name", required=True, help="NAME of functions.NAME.handler.handle.")
+@click.option(
+    "--function", "name", required=True, help="The NAME in functions.NAME.handler.handle."
+)
 @click.option(
     "--template",
     default=lambda: shipped(TEMPLATE),
     show_default="the one that comes with Lockstep",
     type=click.Path(path_type=Path),
-    help="SAM template; its folder is where the handlers' import paths start.",
+    help="The SAM template. The handlers' import paths start in its folder.",
 )
 @click.option("--sqs", envvar="AWS_ENDPOINT_URL_SQS", help="Endpoint for OnFailure queues.")
 @click.option("--sns", envvar="AWS_ENDPOINT_URL_SNS", help="Endpoint for OnFailure topics.")
 def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | None) -> None:
-    """Feed one function from its stream until SIGTERM or SIGINT.
+    """Invoke one function with the records of its stream until SIGTERM or SIGINT.
 
-    As Lambda does it, but for two things. LATEST is the moment when the mapping was first started:
-    Lambda's can miss records while a mapping is made or changed, this one misses none. And
-    OnFailure takes no Kafka topic.
+    It differs from Lambda in two ways. LATEST is the time of the mapping's first start, so that no
+    record is missed; Lambda can miss records while a mapping is created or changed. OnFailure does
+    not support a Kafka topic.
     """
     logging.basicConfig(
         stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING
     )
     log.setLevel(logging.INFO)
-    # It warns about usage metrics that it would send to its makers.
+    # It would warn about usage metrics.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     template = template.resolve()
     try:
@@ -89,10 +91,10 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
 def _destination(
     found: FunctionMapping, clients: Clients, *, sqs: str | None, sns: str | None
 ) -> Destination | None:
-    """Where failure documents go.
+    """The on-failure destination.
 
     Raises:
-        TemplateError: to a queue or topic, and nobody said where one is: the local stack has none.
+        TemplateError: it is a queue or topic, and no endpoint for it is set.
     """
     on_failure: OnFailure | None = found.settings.on_failure
     match on_failure:
@@ -113,7 +115,7 @@ def _destination(
     service = "SQS" if isinstance(on_failure, SqsQueue) else "SNS"
     raise TemplateError(
         f"DestinationConfig.OnFailure: {on_failure.arn}: the local stack has no {service}: "
-        f"say where one answers in AWS_ENDPOINT_URL_{service}, or name a bucket"
+        f"set its endpoint in AWS_ENDPOINT_URL_{service}, or use a bucket"
     )
 
 
@@ -126,7 +128,7 @@ def _process(
     state: Path,
     root: Path,
 ) -> Process:
-    """All parts of one mapping, connected."""
+    """Build the mapping's process."""
     function, settings = found.function, found.settings
     uuid_of_mapping = invocation.mapping_uuid(function.name, found.stream_arn)
     endpoints = {

@@ -1,7 +1,7 @@
-"""The table's changes into Kinesis, as Kinesis Data Streams for DynamoDB copies them there.
+"""The forwarder: copies the table's changes to Kinesis, as Kinesis Data Streams for DynamoDB does.
 
-DynamoDB Local does not do it, so a mapping of the table's stream does, whose function is a put.
-What it puts again after a failure comes twice, as from AWS. Started as
+DynamoDB Local has no such feature, so this is a mapping of the table's stream whose function puts
+records. A record may be put twice after a failure, as with AWS. It is started as
 `python -m lockstep.local.mapping.forward`.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
     from types_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef
 
-# Below what PutRecords takes, in records; in bytes an invocation's payload is.
+# Below the limit of PutRecords; the payload of an invocation is below its limit in bytes.
 BATCH_SIZE = 100
 _COPIED = ("Keys", "NewImage", "OldImage", "SizeBytes")
 
@@ -39,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def forwarded(change: bytes, table: str) -> "PutRecordsRequestEntryTypeDef":
-    """What DynamoDB puts into Kinesis about a change, given as the table's stream tells it.
+    """The record that DynamoDB puts into Kinesis for a change of the table's stream.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds_gettingstarted.html
     """
@@ -53,7 +53,7 @@ def forwarded(change: bytes, table: str) -> "PutRecordsRequestEntryTypeDef":
         "recordFormat": "application/json",
         "tableName": table,
         "dynamodb": {name: images[name] for name in _COPIED if name in images}
-        # Not whole seconds, as in the table's own stream.
+        # In milliseconds; the table's stream has whole seconds.
         | {"ApproximateCreationDateTime": images["ApproximateCreationDateTime"] * 1000},
         "eventSource": said["eventSource"],
     }
@@ -61,7 +61,7 @@ def forwarded(change: bytes, table: str) -> "PutRecordsRequestEntryTypeDef":
 
 
 class Forwarder:
-    """Stands where a mapping's function does, and puts what it is invoked with."""
+    """The function of the mapping: puts the records that it is invoked with."""
 
     def __init__(self, client: "KinesisClient", stream: str, table: str) -> None:
         self._client = client
@@ -69,26 +69,28 @@ class Forwarder:
         self._table = table
 
     def invoke(self, event: bytes, request_id: str) -> InvocationResult:  # noqa: ARG002  # Invoker
-        """Put the batch; if not all of it is taken, all of it comes again."""
+        """Put the batch; if any record fails, the whole batch is retried."""
         changes: list[msgspec.Raw] = msgspec.json.decode(event, type=_ForwardedEvent).records
         records = [forwarded(bytes(change), self._table) for change in changes]
         try:
             answer = self._client.put_records(StreamName=self._stream, Records=records)
         except (BotoCoreError, ClientError) as error:
             return Errored("PutFailed", str(error))
-        # An answer that was cut off says nothing.
+        # A truncated response has no count.
         failed = answer.get("FailedRecordCount", len(records))
-        return Errored("PutFailed", f"{failed} not taken") if failed else Returned(b"null")
+        return (
+            Errored("PutFailed", f"{failed} records were not put") if failed else Returned(b"null")
+        )
 
     def close(self, grace: float) -> None:
-        """Nothing is kept running."""
+        """Do nothing: no process runs."""
 
 
 class _ForwardedEvent(msgspec.Struct):
     records: list[msgspec.Raw] = msgspec.field(name="Records")
 
 
-def _entry(record: StreamRecord, source: EventSource) -> BatchRecord:  # noqa: ARG001  # told by no place
+def _entry(record: StreamRecord, source: EventSource) -> BatchRecord:  # noqa: ARG001  # needs no source
     return BatchRecord(
         record.sequence_number, record.partition_key, record.arrived_at / 1000, record.data
     )
@@ -99,7 +101,7 @@ def _entry(record: StreamRecord, source: EventSource) -> BatchRecord:  # noqa: A
     "--state", required=True, type=click.Path(path_type=Path), help="The local stack's folder."
 )
 def main(state: Path) -> None:
-    """Copy the table's changes into the stack's stream for them until SIGTERM or SIGINT."""
+    """Copy the table's changes to the stack's changes stream until SIGTERM or SIGINT."""
     logging.basicConfig(
         stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING
     )

@@ -1,8 +1,8 @@
-"""The pool: a function's workers, one for each invocation that runs at the same time, kept warm.
+"""The pool of a function's worker processes: one for each concurrent invocation, kept warm.
 
-As in Lambda, invocations of several shards overlap, each in a process of its own; a worker that
-is free is used again, one that ran out of time or crashed is replaced. A mapping of N shards and
-parallelization factor P thus has at most N x P workers, and as many as were ever busy at once.
+As in Lambda, each concurrent invocation has its own process. A free process is reused; one that
+timed out or crashed is replaced. A mapping with N shards and parallelization factor P therefore has
+at most N x P processes.
 """
 
 import os
@@ -31,25 +31,25 @@ from lockstep.local.mapping.channel import (
 from lockstep.local.mapping.invocation import Function, function_arn
 from lockstep.local.mapping.response import Errored, InvocationResult, Returned, Throttled
 
-# Lambda gives an import 10 s; a busy machine that imports slowly is not the function's fault.
+# Lambda allows 10 s for the import. A busy machine may need longer.
 INIT_SECONDS = 60.0
 
 _report = msgspec.json.Decoder[Report](Report)
 
 
 class StoppedError(Exception):
-    """The pool was closed: whether this invocation did anything is not known."""
+    """The pool was closed: the result of this invocation is unknown."""
 
 
 class WorkerProcess:
-    """One process of the function: started, used, killed.
+    """A process that runs the function.
 
     Args:
-        function: what to run.
-        region: in which region the function believes to be.
-        environment: all it sees.
-        root: the folder that its import paths start from.
-        log: the file that takes what it prints.
+        function: the function.
+        region: the region in its ARN.
+        environment: its whole environment.
+        root: its working directory, where its import paths start.
+        log: the file that its output is appended to.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class WorkerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                # Ctrl-C in a terminal is for the mapping; and a kill takes the function's children.
+                # So Ctrl-C reaches the mapping only, and a kill also the function's children.
                 process_group=0,
             )
 
     def invoke(self, event: bytes, request_id: str) -> InvocationResult:
-        """Run the function once on this event. After anything but an answer it is dead."""
+        """Invoke the function once with this event; kill the process if it does not answer."""
         try:
             if not self._ready:
                 self._channel.settimeout(INIT_SECONDS)
@@ -92,12 +92,16 @@ class WorkerProcess:
                         self.kill()
                         return Errored(error_type, message)
                     case FunctionResult():
-                        raise RuntimeError("a worker answered before it was asked")
+                        raise RuntimeError(
+                            "the worker process sent a result before its first invocation"
+                        )
             return self._ask(event, request_id)
         except TimeoutError:
             self.kill()
             if not self._ready:
-                return Errored("Sandbox.Timedout", f"not imported within {INIT_SECONDS:.0f} s")
+                return Errored(
+                    "Sandbox.Timedout", f"the import took longer than {INIT_SECONDS:.0f} s"
+                )
             message = f"Task timed out after {self._timeout:.2f} seconds"
             return Errored("Sandbox.Timedout", message)
         except ClosedError:
@@ -105,14 +109,14 @@ class WorkerProcess:
             return Errored("Runtime.ExitError", f"the process ended: {self._end()}")
 
     def end(self) -> None:
-        """Send SIGKILL to the process and what it started; a running `invoke` notices."""
-        # Once it is waited for, its number may be another process's.
+        """Send SIGKILL to the process and its children; a running `invoke` notices it."""
+        # After `wait`, another process may have its ID.
         if not self._gone:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process and what it started, and wait until it is gone."""
+        """Kill the process and its children, and wait until the process has ended."""
         self.end()
         self._process.wait()
         self._gone = True
@@ -120,7 +124,7 @@ class WorkerProcess:
 
     @property
     def dead(self) -> bool:
-        """Whether the process has ended; what it started may still run until `kill`."""
+        """Whether the process has ended; its children may run until `kill`."""
         asked = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return self._gone or os.waitid(os.P_PID, self._process.pid, asked) is not None
 
@@ -143,7 +147,7 @@ class WorkerProcess:
 
 
 class Pool:
-    """The workers of one function. Several threads may invoke at once.
+    """The worker processes of one function. Several threads may call `invoke` at the same time.
 
     Args: as `Worker`'s.
     """
@@ -167,10 +171,10 @@ class Pool:
         self._closed = False
 
     def invoke(self, event: bytes, request_id: str) -> InvocationResult:
-        """Run the function once, in a worker that is free or new; throttled if too many run.
+        """Invoke the function once in a free or new process; throttled if too many are running.
 
         Raises:
-            StoppedError: the pool was closed before there was an answer.
+            StoppedError: the pool was closed before the function answered.
         """
         worker = self._borrow()
         if worker is None:
@@ -184,7 +188,7 @@ class Pool:
         return answer
 
     def close(self, grace: float) -> None:
-        """Start nothing new, give running invocations so many seconds, then kill all workers."""
+        """Start no invocations, wait at most `grace` seconds for running ones, then kill all."""
         with self._state:
             self._closed = True
             self._state.wait_for(lambda: not self._busy, timeout=grace)
@@ -194,7 +198,7 @@ class Pool:
                 worker.end()
 
     def _borrow(self) -> WorkerProcess | None:
-        """A worker, None if the function's reserved concurrency is used up."""
+        """A process, None if the function's reserved concurrency is used up."""
         with self._state:
             if self._closed:
                 raise StoppedError
@@ -211,7 +215,7 @@ class Pool:
             return worker
 
     def _give_back(self, worker: WorkerProcess) -> bool:
-        """Take the worker back, if it lives; says whether the pool is closed."""
+        """Take the process back if it is alive; return whether the pool is closed."""
         with self._state:
             self._busy.discard(worker)
             if self._closed or worker.dead:
@@ -225,7 +229,7 @@ class Pool:
 def lambda_environment(
     function: Function, *, region: str, root: Path, endpoints: Mapping[str, str]
 ) -> dict[str, str]:
-    """All that the function sees: what the template gives it, and what Lambda itself sets.
+    """The function's environment: the template's variables, and those that Lambda sets.
 
     `endpoints` are local addresses by service (`DYNAMODB`, `S3`); the credentials are dummies.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -248,7 +252,7 @@ def lambda_environment(
         "LANG": "en_US.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "TZ": ":UTC",
-        # In Lambda there is no ~/.aws; on a developer's machine it must not leak in.
+        # Lambda has no ~/.aws; the developer's must not be used.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **{f"AWS_ENDPOINT_URL_{service}": url for service, url in endpoints.items()},

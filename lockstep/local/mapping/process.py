@@ -1,8 +1,8 @@
-"""The process: drives the pure core with a real stream, real workers and the real time.
+"""The mapping's process: drives the pure core with a real stream, real workers and real time.
 
-One thread a shard, each with a core of its own, so that one shard's back-off or slow invocation
-holds up no other, and one for each invocation that runs or failure document that is written; they
-share the checkpoints' file and the pool of workers.
+Each shard has its own thread and its own core, so that the back-off or a slow invocation of one
+shard delays no other. Each invocation and each write of a failure document has a thread, too. All
+threads share the checkpoints' file and the pool of worker processes.
 """
 
 import datetime as dt
@@ -63,21 +63,21 @@ from lockstep.stream.stream import (
     TrimHorizon,
 )
 
-# How soon a split or merge is noticed where no shard ends.
+# How often the shards are listed, to find a split or merge.
 LIST_SECONDS = 2.0
-# What runs when the mapping is told to stop may end within this time; else it comes again.
+# Running invocations may end within this time after a stop; all others are repeated later.
 GRACE_SECONDS = 5.0
-# How soon a shard whose invocations run notices that the mapping is told to stop.
+# How soon a shard with running invocations notices a stop.
 STOP_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
 
 class Invoker(Protocol):
-    """What can run the function."""
+    """Invokes the function."""
 
     def invoke(self, event: bytes, request_id: str) -> InvocationResult:
-        """Run it once.
+        """Invoke the function once.
 
         Raises:
             StoppedError: the mapping is being stopped.
@@ -85,15 +85,15 @@ class Invoker(Protocol):
         ...
 
     def close(self, grace: float) -> None:
-        """Start nothing new; what runs has so many seconds."""
+        """Start no invocations; running ones may end within `grace` seconds."""
         ...
 
 
 class Collaborators(msgspec.Struct, frozen=True):
-    """All that a mapping uses of the world.
+    """What a mapping uses: stream, function, checkpoints, on-failure destination.
 
-    `destination` is None where nobody wants to know. `entry` puts a record of this stream into
-    words of Lambda's.
+    `destination` is None if there is none. `entry` turns a record of the stream into a record of
+    a batch.
     """
 
     stream: Stream
@@ -117,9 +117,9 @@ class _StopRequested(msgspec.Struct, frozen=True):
 
 
 class Process:
-    """One event source mapping at work, until it is stopped.
+    """Runs one event source mapping until it is stopped.
 
-    `source` is the mapping's; its `shard_id` is filled in for each shard.
+    The `shard_id` of `source` is set for each shard.
     """
 
     def __init__(self, settings: Settings, source: EventSource, world: Collaborators) -> None:
@@ -127,7 +127,7 @@ class Process:
         self._source = source
         self._world = world
         self._stopping = threading.Event()
-        self._news: queue.SimpleQueue[_ShardEnded | _ShardCrashed | _StopRequested] = (
+        self._events: queue.SimpleQueue[_ShardEnded | _ShardCrashed | _StopRequested] = (
             queue.SimpleQueue()
         )
         self._outage = Outage()
@@ -135,14 +135,14 @@ class Process:
         self._threads: list[threading.Thread] = []
 
     def stop(self) -> None:
-        """Make `run` return soon; may be called from a signal handler."""
+        """Make `run` return soon; a signal handler may call this."""
         self._stopping.set()
-        self._news.put(_StopRequested())
+        self._events.put(_StopRequested())
 
     def run(self) -> None:
-        """Feed the function until `stop`, or until something unforeseen breaks a shard's thread.
+        """Process the stream until `stop`, or until an unexpected error ends a shard's thread.
 
-        On the way out nothing new is started; running invocations have `GRACE_SECONDS`.
+        At the end, running invocations have `GRACE_SECONDS`; no new ones start.
         """
         try:
             while not self._stopping.is_set():
@@ -150,7 +150,7 @@ class Process:
                     self._start_shards()
                 except StreamUnavailableError as error:
                     self._outage.began(str(error))
-                self._hear()
+                self._wait_for_event()
         finally:
             self._stopping.set()
             self._world.invoker.close(GRACE_SECONDS)
@@ -158,13 +158,13 @@ class Process:
             for thread in self._threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _hear(self) -> None:
-        """Wait for news from the shards, or until it is time to list them again."""
+    def _wait_for_event(self) -> None:
+        """Wait for an event of a shard, or until it is time to list the shards again."""
         try:
-            news = self._news.get(timeout=LIST_SECONDS)
+            event = self._events.get(timeout=LIST_SECONDS)
         except queue.Empty:
             return
-        match news:
+        match event:
             case _ShardEnded(shard_id):
                 self._shards.pop(shard_id)
             case _ShardCrashed(_, error):
@@ -173,7 +173,7 @@ class Process:
                 pass
 
     def _start_shards(self) -> None:
-        """Start what may be read and is not; tell the others how long records are kept now."""
+        """Start shards that may be read; tell the running ones the current retention."""
         listed = {shard.shard_id: shard for shard in self._world.stream.shards()}
         retention = self._world.stream.retention()
         self._outage.ended()
@@ -201,10 +201,10 @@ class Process:
             self._threads.append(self._start(shard_id, thread.run))
 
     def _checkpoints(self, listed: Mapping[str, ListedShard]) -> Mapping[str, Checkpoint]:
-        """The listed shards' checkpoints.
+        """The checkpoints of the listed shards.
 
-        A stream that is deleted and made again uses the same shard ids: what was settled of the
-        earlier one is forgotten.
+        A stream that is deleted and created again has the same shard IDs: checkpoints of the
+        earlier stream are deleted.
         """
         found: dict[str, Checkpoint] = {}
         for shard_id, checkpoint in self._world.checkpoints.all().items():
@@ -216,7 +216,7 @@ class Process:
             else:
                 self._world.checkpoints.forget(shard_id, number)
                 log.warning(
-                    "%s: checkpoint lost, starting anew: %s is of an earlier stream",
+                    "%s: checkpoint lost, starting over: %s is of an earlier stream",
                     shard_id,
                     number,
                 )
@@ -226,10 +226,10 @@ class Process:
         def body() -> None:
             try:
                 run()
-            except BaseException as error:  # noqa: BLE001  # handed to the main thread, whole
-                self._news.put(_ShardCrashed(shard_id, error))
+            except BaseException as error:  # noqa: BLE001  # raised again in the main thread
+                self._events.put(_ShardCrashed(shard_id, error))
             else:
-                self._news.put(_ShardEnded(shard_id))
+                self._events.put(_ShardEnded(shard_id))
 
         thread = threading.Thread(target=body, name=shard_id, daemon=True)
         thread.start()
@@ -241,10 +241,10 @@ class Process:
         return AfterSequenceNumber(checkpoint.sequence_number)
 
     def _starting_position(self) -> Position:
-        """Where a shard without a checkpoint begins.
+        """The position of a shard without a checkpoint.
 
-        LATEST is the time when the mapping was first started: so a restart misses nothing, and a
-        child shard that appears later is read whole.
+        LATEST is the time of the mapping's first start. So a restart misses no record, and a child
+        shard that appears later is read from its beginning.
         """
         match self._settings.starting_position:
             case "TRIM_HORIZON":
@@ -256,7 +256,7 @@ class Process:
 
 
 class Outage:
-    """Says once that the stream does not answer, and once that it does again."""
+    """Logs once that the stream is unavailable, and once that it is available again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -266,19 +266,19 @@ class Outage:
         """A request failed."""
         with self._lock:
             if not self._lasting:
-                log.warning("stream does not answer, trying on: %s", cause)
+                log.warning("the stream is unavailable, retrying: %s", cause)
             self._lasting = True
 
     def ended(self) -> None:
-        """A request was answered."""
+        """A request succeeded."""
         with self._lock:
             if self._lasting:
-                log.info("stream answers again")
+                log.info("the stream is available again")
             self._lasting = False
 
 
 class _InvocationEnded(msgspec.Struct, frozen=True):
-    """How an invocation ended: with the function's answer."""
+    """An invocation ended with this result."""
 
     step: Invoke
     request_id: str
@@ -286,22 +286,22 @@ class _InvocationEnded(msgspec.Struct, frozen=True):
 
 
 class _DocumentWritten(msgspec.Struct, frozen=True):
-    """Where a failure document lies, or why it is not known to lie anywhere."""
+    """The address of a failure document that was written, or why it may not be written."""
 
     step: Discard
-    where: str | DestinationError
+    address: str | DestinationError
 
 
 class _ThreadFailed(msgspec.Struct, frozen=True):
-    """What ended a thread."""
+    """A thread ended with an error."""
 
     error: BaseException
 
 
 class ShardDriver:
-    """Does one shard's steps, one after the other; only what takes long runs beside them.
+    """Performs the steps of one shard, one after the other.
 
-    That is invocations, and the writing of failure documents.
+    Only invocations and writes of failure documents run in their own threads.
     """
 
     def __init__(
@@ -324,40 +324,43 @@ class ShardDriver:
         self._again = again
         self._stopping = stopping
         self._outage = outage
-        self._unread = 0  # reads in a row that failed
-        self._unwritten = 0  # failure documents in a row that could not be written
+        self._failed_reads = 0  # in a row
+        self._failed_writes = 0  # of failure documents, in a row
         self._running = 0
         self._ended: queue.SimpleQueue[_InvocationEnded | _DocumentWritten | _ThreadFailed] = (
             queue.SimpleQueue()
         )
 
     def run(self) -> None:
-        """Go on until the shard is finished or the mapping is stopped.
+        """Perform steps until the shard is finished or the mapping is stopped.
 
-        What is settled by then still moves the checkpoint.
+        After a stop, the checkpoint still moves to what is settled by then.
         """
         while True:
             step = self._shard.next(time.time())
             if self._stopping.is_set() and not isinstance(step, Advance):
                 if not self._running:
                     return
-                self._hear(math.inf)
+                self._wait(math.inf)
                 continue
             match step:
                 case Read(limit):
                     self._read(limit)
                 case Invoke() as invoke:
-                    self._beside(invoke, partial(self._invoke, invoke))
+                    self._start_thread(invoke, partial(self._invoke, invoke))
                 case Discard() as discard:
                     self._discard(discard)
                 case Advance(sequence_number):
                     self._world.checkpoints.advance(self._source.shard_id, sequence_number)
                     self._shard.checkpoint_saved()
                 case Wait(until):
-                    self._hear(until)
+                    self._wait(until)
                 case Finished():
                     self._world.checkpoints.end(self._source.shard_id, self._starting_number)
-                    log.info("%s: ended, all of it settled", self._source.shard_id)
+                    log.info(
+                        "%s: the shard has ended and all its records are settled",
+                        self._source.shard_id,
+                    )
                     return
 
     def _read(self, limit: int) -> None:
@@ -365,43 +368,50 @@ class ShardDriver:
             read = self._reader.read(limit)
         except StreamUnavailableError as error:
             if isinstance(error, ShardNotFoundError) and self._expired():
-                log.warning("%s: expired, what was not read of it is gone", self._source.shard_id)
+                log.warning(
+                    "%s: the shard has expired; records that were not read are lost",
+                    self._source.shard_id,
+                )
                 self._shard.records_read([], behind=False, ended=True, now=time.time())
                 return
             self._outage.began(str(error))
             self._read_again_later()
             return
         except PositionLostError as error:
-            log.warning("%s: checkpoint lost, starting anew: %s", self._source.shard_id, error)
+            log.warning(
+                "%s: checkpoint lost, starting over: %s",
+                self._source.shard_id,
+                error,
+            )
             self._reader = self._world.stream.reader(self._source.shard_id, self._again)
             self._read_again_later()
             return
         self._outage.ended()
-        self._unread = 0
+        self._failed_reads = 0
         entries = [self._world.entry(record, self._source) for record in read.records]
         self._shard.records_read(entries, behind=read.behind, ended=read.ended, now=time.time())
 
     def _read_again_later(self) -> None:
-        self._shard.read_failed(again=time.time() + _pause_after(self._unread))
-        self._unread += 1
+        self._shard.read_failed(again=time.time() + _pause_after(self._failed_reads))
+        self._failed_reads += 1
 
     def _expired(self) -> bool:
-        """Whether the stream answers, and no longer has this shard."""
+        """Whether the stream is available and does not list this shard any more."""
         try:
             listed = self._world.stream.shards()
         except StreamUnavailableError:
             return False
         return all(shard.shard_id != self._source.shard_id for shard in listed)
 
-    def _beside(
+    def _start_thread(
         self, step: Invoke | Discard, run: Callable[[], _InvocationEnded | _DocumentWritten]
     ) -> None:
-        """Start what takes long; `_hear` brings its end."""
+        """Run a step in its own thread; `_wait` gets its result."""
 
         def body() -> None:
             try:
                 self._ended.put(run())
-            except BaseException as error:  # noqa: BLE001  # handed to the shard's thread, whole
+            except BaseException as error:  # noqa: BLE001  # raised again in the shard's thread
                 self._ended.put(_ThreadFailed(error))
 
         self._running += 1
@@ -424,8 +434,8 @@ class ShardDriver:
             step.entries, step.view, shard_id=source.shard_id, stream_arn=source.stream_arn
         )
 
-    def _hear(self, until: float) -> None:
-        """Wait until that time, or less: until what runs ends or the mapping is stopped."""
+    def _wait(self, until: float) -> None:
+        """Wait until that time, until a running step ends, or until the mapping is stopped."""
         seconds = max(0.0, until - time.time())
         if not self._running:
             self._stopping.wait(seconds)
@@ -440,17 +450,19 @@ class ShardDriver:
                 turn = self._shard.invocation_ended(
                     answer, request_id=request_id, now=time.time(), lane=step.lane
                 )
-                self._say(turn, step.entries)
+                self._log(turn, step.entries)
             case _DocumentWritten(step, DestinationError() as error):
-                log.warning("%s: failure document not written: %s", self._source.shard_id, error)
-                again = time.time() + _pause_after(self._unwritten)
+                log.warning(
+                    "%s: the failure document was not written: %s", self._source.shard_id, error
+                )
+                again = time.time() + _pause_after(self._failed_writes)
                 self._shard.discard_failed(again=again, lane=step.lane)
-                self._unwritten += 1
-            case _DocumentWritten(step, str() as where):
-                self._unwritten = 0
-                self._discarded(step, where)
+                self._failed_writes += 1
+            case _DocumentWritten(step, str() as address):
+                self._failed_writes = 0
+                self._discarded(step, address)
             case _ThreadFailed(StoppedError()):
-                pass  # not known to be done: it comes again when the mapping is started again
+                pass  # its result is unknown: the batch is repeated after the next start
             case _ThreadFailed(error):
                 raise error
 
@@ -458,13 +470,13 @@ class ShardDriver:
         destination = self._world.destination
         if not discard.entries:
             self._shard.discarded(lane=discard.lane)
-            log.warning("%s: a window's final invocation is given up", self._source.shard_id)
+            log.warning("%s: discarded the final invocation of a window", self._source.shard_id)
         elif destination is None:
-            self._discarded(discard, "nobody wants to know")
+            self._discarded(discard, "no on-failure destination")
         else:
-            self._beside(discard, partial(self._written, discard, destination))
+            self._start_thread(discard, partial(self._write_document, discard, destination))
 
-    def _written(self, discard: Discard, destination: Destination) -> _DocumentWritten:
+    def _write_document(self, discard: Discard, destination: Destination) -> _DocumentWritten:
         at = dt.datetime.now(dt.UTC)
         document = failure_document(discard, self._source, at=at, new_id=lambda: str(uuid.uuid4()))
         try:
@@ -472,7 +484,7 @@ class ShardDriver:
         except DestinationError as error:
             return _DocumentWritten(discard, error)
 
-    def _discarded(self, discard: Discard, where: str) -> None:
+    def _discarded(self, discard: Discard, address: str) -> None:
         self._shard.discarded(lane=discard.lane)
         log.warning(
             "%s: discarded %d records from %s, %s after %d invocations: %s",
@@ -481,25 +493,25 @@ class ShardDriver:
             discard.entries[0].sequence_number,
             discard.condition,
             discard.invocations,
-            where,
+            address,
         )
 
-    def _say(self, turn: Turn, entries: tuple[BatchRecord, ...]) -> None:
+    def _log(self, turn: Turn, entries: tuple[BatchRecord, ...]) -> None:
         records = (
             f"{len(entries)} records from {entries[0].sequence_number}" if entries else "window"
         )
         first = f"{self._source.shard_id}: {records}"
         match turn:
             case Settled():
-                log.debug("%s: done", first)
+                log.debug("%s: settled", first)
             case Progressed(cause, done, left):
-                log.info("%s: %d done, %d again: %s", first, done, left, cause)
+                log.info("%s: %d settled, %d continue: %s", first, done, left, cause)
             case Halved(cause, _):
-                log.warning("%s: cut in two: %s", first, cause)
+                log.warning("%s: split in two: %s", first, cause)
             case Retrying(cause, _, pause):
-                log.warning("%s: again in %.1f s: %s", first, pause, cause)
+                log.warning("%s: retry in %.1f s: %s", first, pause, cause)
             case RetriesExhausted(cause, _):
-                log.warning("%s: no retry left: %s", first, cause)
+                log.warning("%s: no retries left: %s", first, cause)
 
 
 def _pause_after(failures: int) -> float:

@@ -1,7 +1,7 @@
-"""The worker: one process that is one function, as a Lambda sandbox is.
+"""A worker process: runs one function, as an execution environment of Lambda does.
 
-Started by a mapping as `python -m lockstep.local.mapping.worker FD`, with just the environment
-that the function sees. FD is its end of the channel; what the function prints goes to its log.
+A mapping starts it as `python -m lockstep.local.mapping.worker FD`, with the function's environment
+only. FD is its end of the channel. The function's output goes to its log.
 """
 
 import importlib
@@ -31,11 +31,11 @@ from lockstep.local.mapping.channel import (
 
 
 class MarshalError(Exception):
-    """The function returned something that JSON cannot say."""
+    """The function returned something that is not JSON serializable."""
 
 
 class Identity:
-    """A Cognito identity; a stream has none."""
+    """The Cognito identity, which an invocation by a stream does not have."""
 
     cognito_identity_id: None = None
     cognito_identity_pool_id: None = None
@@ -58,7 +58,7 @@ class Context:
         self._deadline = invocation.deadline
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until this invocation is ended, never below 0."""
+        """Milliseconds until this invocation times out, at least 0."""
         return max(0, round((self._deadline - time.time()) * 1000))
 
     def log(self, message: object) -> None:
@@ -67,13 +67,13 @@ class Context:
 
 
 def serve(channel: socket.socket) -> None:
-    """Import the handler, then answer invocations one at a time, for ever."""
+    """Import the handler, then run invocations one at a time, until the process is killed."""
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    # A thread of its own, so that this process ends with its mapping even while the handler runs.
+    # Its own thread, so that this process ends with its mapping even while the handler runs.
     threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
     try:
         handler = _handler(os.environ["_HANDLER"])
-    except Exception as error:  # noqa: BLE001  # the import of any code may raise anything
+    except Exception as error:  # noqa: BLE001  # an import may raise anything
         traceback.print_exc()
         _report(channel, FunctionError(f"Runtime.{_import_error(error)}", str(error)))
         return
@@ -83,7 +83,7 @@ def serve(channel: socket.socket) -> None:
         event = msgspec.json.decode(inbox.get())
         try:
             answer = _encoded(handler(event, Context(invocation)))
-        except Exception as error:  # noqa: BLE001  # whatever a function raises is its answer
+        except Exception as error:  # noqa: BLE001  # the mapping gets whatever the function raises
             sys.stderr.write(f"[ERROR] {type(error).__name__}: {error} {invocation.request_id}\n")
             traceback.print_exc()
             _report(channel, FunctionError(type(error).__name__, str(error)))
@@ -93,11 +93,11 @@ def serve(channel: socket.socket) -> None:
 
 
 def _encoded(returned: object) -> bytes:
-    """What the function returned, as JSON. Not by msgspec: what Lambda cannot encode must fail."""
+    """The return value as JSON. Not with msgspec: it encodes more types than Lambda does."""
     try:
         return json.dumps(returned, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
-        raise MarshalError(f"the response is no JSON: {error}") from error
+        raise MarshalError(f"the response is not JSON serializable: {error}") from error
 
 
 def _listen(channel: socket.socket, inbox: queue.SimpleQueue[bytes]) -> None:
@@ -105,7 +105,7 @@ def _listen(channel: socket.socket, inbox: queue.SimpleQueue[bytes]) -> None:
         try:
             inbox.put(receive(channel))
         except ClosedError:
-            os._exit(0)  # at once: nobody waits for what the handler is doing
+            os._exit(0)  # at once: the handler's result is not needed
 
 
 def _report(channel: socket.socket, report: Report) -> None:

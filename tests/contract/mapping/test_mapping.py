@@ -144,7 +144,7 @@ def test_what_cannot_be_set_aside_holds_the_checkpoint(stage: Stage) -> None:
     stage.put("raise")
 
     with stage.mapping():
-        stage.until(lambda: stage.log.read_text().count("failure document not written") > 1)
+        stage.until(lambda: stage.log.read_text().count("the failure document was not written") > 1)
 
     assert read_checkpoints(stage.state / "checkpoints.db") == {"recorder": {}}
 
@@ -235,14 +235,14 @@ def test_a_restarted_endpoint_holds_up_nothing_else(tmp_path: Path) -> None:
             stage.until(lambda: stage.texts == ["before"])
             server.kill()
             server.wait()
-            stage.until(lambda: "stream does not answer" in stage.log.read_text())
+            stage.until(lambda: "the stream is unavailable, retrying" in stage.log.read_text())
             with running(tmp_path / "kinesis.db", "--port", port):
                 stage.put("after")
                 stage.until(lambda: stage.texts == ["before", "after"])
 
     log = stage.log.read_text()
-    assert log.count("stream does not answer") == 1, "said once"
-    assert log.count("stream answers again") == 1
+    assert log.count("the stream is unavailable, retrying") == 1, "said once"
+    assert log.count("the stream is available again") == 1
 
 
 def test_children_wait_until_their_parents_are_read(stage: Stage) -> None:
@@ -274,7 +274,9 @@ def test_a_stream_that_is_made_again_is_read_from_its_start(stage: Stage) -> Non
     )
 
     with stage.mapping():
-        stage.until(lambda: "ended, all of it settled" in stage.log.read_text())
+        stage.until(
+            lambda: "the shard has ended and all its records are settled" in stage.log.read_text()
+        )
         stage.until(lambda: _after(parent) < time.time())
         stage.client.delete_stream(StreamName=STREAM)
         stage.client.create_stream(StreamName=STREAM, ShardCount=1)

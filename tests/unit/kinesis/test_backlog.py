@@ -103,5 +103,5 @@ def test_what_cannot_be_told_is_said_in_one_line(
     with pytest.raises(UnknownBacklogError, match=r"missing\.db"):
         backlog(tmp_path / "missing.db", "pictures", {})
     assert not (tmp_path / "missing.db").exists()
-    with pytest.raises(UnknownBacklogError, match="no sequence number"):
+    with pytest.raises(UnknownBacklogError, match="not a sequence number"):
         backlog(database, "pictures", {SHARD: "12"})

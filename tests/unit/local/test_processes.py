@@ -131,7 +131,7 @@ def test_a_child_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> 
     ended = subprocess.run(  # built above
         command, check=False, capture_output=True, text=True
     )
-    assert (ended.returncode, ended.stderr) == (1, "the parent is gone already\n")
+    assert (ended.returncode, ended.stderr) == (1, "the parent has already ended\n")
     assert not (tmp_path / "ran").exists()
 
 

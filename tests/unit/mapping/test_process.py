@@ -166,8 +166,8 @@ def test_a_failure_document_is_written_before_the_shard_goes_on(
     assert len(destination.documents) == 1
     assert checkpoints.all() == {"shard": Checkpoint("2", ended=True)}
     log = caplog.text
-    assert log.count("failure document not written: no such bucket") == 2
-    assert "no retry left: ValueError: poison" in log
+    assert log.count("the failure document was not written: no such bucket") == 2
+    assert "no retries left: ValueError: poison" in log
     assert "RetryAttemptsExhausted after 1 invocations: s3://there" in log
 
 
@@ -179,8 +179,8 @@ def test_a_stream_that_does_not_answer_is_told_once(
 
     run(Collaborators(Stream(down, down, [record("1")]), Function(), checkpoints, None))
 
-    assert caplog.text.count("stream does not answer, trying on: refused") == 1
-    assert caplog.text.count("stream answers again") == 1
+    assert caplog.text.count("the stream is unavailable, retrying: refused") == 1
+    assert caplog.text.count("the stream is available again") == 1
 
 
 def test_a_position_that_the_stream_does_not_know_starts_anew(
@@ -378,7 +378,7 @@ def test_a_final_invocation_that_is_given_up_leaves_no_document(
     run(world, tumbling_seconds=60, retries=0)
 
     assert not destination.documents
-    assert "a window's final invocation is given up" in caplog.text
+    assert "discarded the final invocation of a window" in caplog.text
 
 
 @pytest.mark.parametrize("said", ["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"])

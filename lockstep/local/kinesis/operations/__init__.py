@@ -1,4 +1,4 @@
-"""Operations: one function each, a request in, an answer out."""
+"""The operations of the Kinesis endpoint: a function for each."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -31,4 +31,4 @@ OPERATIONS: Mapping[str, Callable[[Endpoint, Request], Answer]] = MappingProxyTy
         "UpdateShardCount": resharding.update_shard_count,
     }
 )
-"""What this endpoint answers; each raises KinesisError for what it refuses."""
+"""The supported operations; each raises KinesisError if it refuses a request."""

@@ -1,4 +1,4 @@
-"""Records: putting them, and reading a shard from any place."""
+"""Operations on records: put them, and read a shard from a position."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ MAX_GET_RECORDS = 10_000
 
 
 def put_record(endpoint: Endpoint, request: Request) -> Answer:
-    """PutRecord: stored for good when this answers."""
+    """PutRecord: the record is durable when this returns."""
     stream = endpoint.stream(request)
     above = request.get("SequenceNumberForOrdering")
     entry = _entry(stream, request, above=_issued(endpoint, stream, above) if above else 0)
@@ -59,7 +59,7 @@ def put_record(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def put_records(endpoint: Endpoint, request: Request) -> Answer:
-    """PutRecords: one transaction; throttled records are told one by one, the rest is stored."""
+    """PutRecords: throttled records fail individually, all others are stored in one transaction."""
     stream = endpoint.stream(request)
     entries = [_entry(stream, each) for each in request["Records"]]
     total = sum(each.size for each in entries)
@@ -84,7 +84,7 @@ def put_records(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def get_shard_iterator(endpoint: Endpoint, request: Request) -> Answer:
-    """GetShardIterator, of every type; good for five minutes, also over a restart."""
+    """GetShardIterator: all types; an iterator is valid for five minutes, even after a restart."""
     stream = endpoint.stream(request)
     shard = endpoint.shard(stream, request["ShardId"])
     position = _starting_position(endpoint, stream, shard, request)
@@ -93,7 +93,7 @@ def get_shard_iterator(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def get_records(endpoint: Endpoint, request: Request) -> Answer:
-    """GetRecords; without NextShardIterator, but with ChildShards, at the end of a closed shard."""
+    """GetRecords: at the end of a closed shard it returns ChildShards and no NextShardIterator."""
     now = endpoint.now()
     try:
         iterator = unseal(endpoint.store.secret, request["ShardIterator"], ShardIterator, now)
@@ -177,7 +177,7 @@ def _append(
 
 
 def _issued(endpoint: Endpoint, stream: StoredStream, number: str) -> int:
-    """A SequenceNumberForOrdering, if it can be one; whether it was issued the store finds out."""
+    """A valid SequenceNumberForOrdering; the store checks whether it was issued."""
     try:
         sequence.parse(number)
     except sequence.InvalidSequenceNumberError:
@@ -199,7 +199,8 @@ def _rate_exceeded(endpoint: Endpoint, stream: StoredStream, throttled: Throughp
 def _stop_dry_run(request: Request) -> None:
     if request.get("DryRun", False):
         raise KinesisError(
-            "DryRunOperationException", "the request is valid; DryRun asked not to do it"
+            "DryRunOperationException",
+            "the request is valid; it was not performed because of DryRun",
         )
 
 
@@ -235,7 +236,7 @@ def _starting_position(
 def _number_in(
     endpoint: Endpoint, stream: StoredStream, shard: StoredShard, text: str
 ) -> sequence.SequenceNumber:
-    """A StartingSequenceNumber, which must be one of this very shard."""
+    """A StartingSequenceNumber, which must be of this shard."""
     where = f"used in GetShardIterator on shard {shard_id(shard.number)} in"
     where = f"StartingSequenceNumber {text} {where} {endpoint.describe(stream)} is invalid"
     try:
@@ -267,5 +268,5 @@ def _record_answer(record: StoredRecord) -> dict[str, Any]:
 
 
 def _behind(page: RecordPage, now: int) -> int:
-    """How long the next record has been waiting; 0 only if there is none."""
+    """The age of the next record in milliseconds, at least 1; 0 if there is none."""
     return 0 if page.next_arrival is None else max(1, now - page.next_arrival)

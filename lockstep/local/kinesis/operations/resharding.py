@@ -1,4 +1,4 @@
-"""Resharding: splits, merges, uniform scaling. The stream is ACTIVE again when these answer."""
+"""Operations that reshard a stream. It is ACTIVE again when they return."""
 
 from lockstep.local.kinesis.endpoint import Answer, Endpoint, Request, invalid
 from lockstep.local.kinesis.errors import KinesisError
@@ -12,7 +12,7 @@ def split_shard(endpoint: Endpoint, request: Request) -> Answer:
     stream = _provisioned(endpoint, request)
     shard = _open_shard(endpoint, stream, request["ShardToSplit"])
     at = int(request["NewStartingHashKey"])
-    # The service leaves no part with one key only, so both bounds are narrower than a split needs.
+    # Kinesis allows no part with only one key, so both bounds are narrower than a split needs.
     if not shard.range.start + 1 < at < shard.range.end:
         raise invalid(
             f"NewStartingHashKey {at} used in SplitShard on shard {request['ShardToSplit']} in"
@@ -26,7 +26,7 @@ def split_shard(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def merge_shards(endpoint: Endpoint, request: Request) -> Answer:
-    """MergeShards; the two may be named in either order."""
+    """MergeShards: the order of the two shards does not matter."""
     stream = _provisioned(endpoint, request)
     pair = [
         _open_shard(endpoint, stream, request[name])
@@ -43,7 +43,7 @@ def merge_shards(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def update_shard_count(endpoint: Endpoint, request: Request) -> Answer:
-    """UpdateShardCount, to shards of one size."""
+    """UpdateShardCount: all shards then have the same size."""
     stream = _provisioned(endpoint, request)
     target: int = request["TargetShardCount"]
     ranges = [shard.range for shard in endpoint.store.open_shards(stream)]

@@ -37,7 +37,7 @@ _TAGS_LISTED = 50
 
 _DEFAULT_RECORD_KIB = 1024
 
-# What ListShards refuses beside a token, which stands for all of it. It does so on AWS, too, where
+# What ListShards refuses beside a token, which contains all of it. AWS does so, too, where
 # boto3's own paginator runs into it: https://github.com/boto/botocore/issues/2009
 _NAMED_BY_TOKEN = (
     "StreamName",
@@ -49,21 +49,23 @@ _NAMED_BY_TOKEN = (
 
 
 def create_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """CreateStream; the stream is ACTIVE when this answers."""
+    """CreateStream: the stream is ACTIVE when this returns."""
     name = request["StreamName"]
     mode = cast("Mode", request.get("StreamModeDetails", {}).get("StreamMode", "PROVISIONED"))
     count = request.get("ShardCount")
     tags = request.get("Tags", {})
     if mode == "ON_DEMAND" and count is not None:
-        raise invalid("ShardCount is for streams in PROVISIONED mode: leave it out")
+        raise invalid("ShardCount is not allowed for streams in ON_DEMAND mode")
     if mode == "PROVISIONED" and count is None:
         raise invalid("ShardCount is required for streams in PROVISIONED mode")
     if request.get("RecordDistributionStrategy") == "AUTO":
-        raise invalid("this endpoint distributes records by USER_PARTITION_KEY only")
+        raise invalid(
+            "this endpoint supports only the RecordDistributionStrategy USER_PARTITION_KEY"
+        )
     if len(tags) > MAX_STREAM_TAGS:
         raise invalid(f"a stream cannot have more than {MAX_STREAM_TAGS} tags")
     if count is not None and count > MAX_SHARDS:
-        message = f"a stream cannot have more than {MAX_SHARDS} shards, {count} were asked for"
+        message = f"a stream cannot have more than {MAX_SHARDS} shards; {count} were requested"
         raise KinesisError("LimitExceededException", message)
     if endpoint.store.find_stream(name) is not None:
         message = f"Stream {name} under account {endpoint.account} already exists."
@@ -80,13 +82,13 @@ def create_stream(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def delete_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """DeleteStream; the stream is gone when this answers."""
+    """DeleteStream: the stream is deleted when this returns."""
     endpoint.store.delete_stream(endpoint.stream(request))
     return None
 
 
 def describe_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """DescribeStream, with its shards page by page."""
+    """DescribeStream: the shards are paged."""
     stream = endpoint.stream(request)
     limit = min(request.get("Limit", _SHARDS_DESCRIBED), _SHARDS_DESCRIBED)
     after = _number_after(request.get("ExclusiveStartShardId"))
@@ -114,7 +116,7 @@ def describe_stream_summary(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def list_streams(endpoint: Endpoint, request: Request) -> Answer:
-    """ListStreams, by name; a page goes on by name or by token."""
+    """ListStreams: sorted by name; the next page starts by name or by token."""
     limit = min(request.get("Limit", _STREAMS_LISTED), _STREAMS_LISTED)
     after = request.get("ExclusiveStartStreamName", "")
     if "NextToken" in request:
@@ -133,7 +135,7 @@ def list_streams(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def list_shards(endpoint: Endpoint, request: Request) -> Answer:
-    """ListShards, with every filter."""
+    """ListShards: supports all filters."""
     limit = min(request.get("MaxResults", _SHARDS_LISTED), _SHARDS_LISTED)
     if "NextToken" in request:
         for named in _NAMED_BY_TOKEN:
@@ -163,7 +165,7 @@ def list_shards(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def increase_stream_retention_period(endpoint: Endpoint, request: Request) -> Answer:
-    """IncreaseStreamRetentionPeriod; what is trimmed already stays so."""
+    """IncreaseStreamRetentionPeriod: records that are trimmed stay trimmed."""
     stream, hours = endpoint.stream(request), _retention_hours(request)
     if hours < stream.retention_hours:
         raise invalid(
@@ -176,7 +178,7 @@ def increase_stream_retention_period(endpoint: Endpoint, request: Request) -> An
 
 
 def decrease_stream_retention_period(endpoint: Endpoint, request: Request) -> Answer:
-    """DecreaseStreamRetentionPeriod; what is past the new horizon is gone at once."""
+    """DecreaseStreamRetentionPeriod: records before the new horizon are trimmed at once."""
     stream, hours = endpoint.stream(request), _retention_hours(request)
     if hours > stream.retention_hours:
         raise invalid(
@@ -201,7 +203,7 @@ def remove_tags_from_stream(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def list_tags_for_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """ListTagsForStream, by key."""
+    """ListTagsForStream: sorted by key."""
     limit = request.get("Limit", _TAGS_LISTED)
     after = request.get("ExclusiveStartTagKey", "")
     tags = endpoint.store.tags(endpoint.stream(request))
@@ -291,7 +293,7 @@ def _number_after(exclusive_start: str | None) -> int:
         return -1
     number = shard_number(exclusive_start)
     if number is None:
-        raise invalid(f"{exclusive_start} is no shard id: one looks like shardId-000000000000")
+        raise invalid(f"{exclusive_start} is not a shard ID: an example is shardId-000000000000")
     return number
 
 
@@ -314,7 +316,7 @@ def _add_tags(endpoint: Endpoint, stream: StoredStream, tags: dict[str, str]) ->
 def _stream_of(endpoint: Endpoint, page: ShardPage) -> StoredStream:
     stream = endpoint.store.find_stream_of_key(page.stream)
     if stream is None:
-        raise not_found("the stream that NextToken goes on with was deleted")
+        raise not_found("the stream of this NextToken was deleted")
     return stream
 
 
