@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from lockstep.audit.compare import Difference, difference
+from lockstep.audit.compare import DifferenceKind, difference
 from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
@@ -56,11 +56,11 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
         return {"equal": 0, "different": 1, "unknown": 2}[self.result]
 
 
-class Found(msgspec.Struct, frozen=True):
+class Difference(msgspec.Struct, frozen=True):
     """One difference, with what each store says; None: it has no entry."""
 
     image_id: str
-    kind: Difference
+    kind: DifferenceKind
     explained_by_quarantine: bool
     table: Entry | None
     index: Entry | None
@@ -80,7 +80,7 @@ def audit(
     settled: Callable[[], float] = lambda: math.inf,
     watermark: float = WATERMARK,
     budget: float = math.inf,
-    on_difference: Callable[[Found], None] = lambda _: None,
+    on_difference: Callable[[Difference], None] = lambda _: None,
     only: Iterable[str] | None = None,
 ) -> Audit:
     """Compare the two stores completely, in bounded memory.
@@ -179,7 +179,7 @@ class _Looks:
         quarantined_images: Callable[[], Iterable[str]],
         clock: Clock,
         deadline: float,
-        on_difference: Callable[[Found], None],
+        on_difference: Callable[[Difference], None],
     ) -> None:
         self.counts = {"table": 0, "index": 0}
         self.found: Counter[str] = Counter()
@@ -234,14 +234,14 @@ class _Looks:
             self.counts["table"] += (table is not None) - suspect.in_table
             self.counts["index"] += (index is not None) - suspect.in_index
             if kind is not None:
-                self._tell(Found(image_id, kind, self._is_explained(image_id), table, index))
+                self._tell(Difference(image_id, kind, self._is_explained(image_id), table, index))
 
     def _is_explained(self, image_id: str) -> bool:
         if self._explained is None:
             self._explained = set(self._quarantined_images())
         return image_id in self._explained
 
-    def _tell(self, found: Found) -> None:
+    def _tell(self, found: Difference) -> None:
         self.found[found.kind] += 1
         self.found[EXPLAINED] += found.explained_by_quarantine
         self._on_difference(found)

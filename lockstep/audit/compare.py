@@ -4,7 +4,7 @@ from typing import Literal
 
 from lockstep.stores.entry import Entry
 
-Difference = Literal[
+DifferenceKind = Literal[
     "missing_in_index",
     "missing_in_table",
     "index_behind",
@@ -16,7 +16,7 @@ Difference = Literal[
 ]
 
 
-def difference(table: Entry | None, index: Entry | None, *, now: float) -> Difference | None:
+def difference(table: Entry | None, index: Entry | None, *, now: float) -> DifferenceKind | None:
     """How the two stores differ about one image; None when they say the same.
 
     Args:
@@ -42,7 +42,7 @@ def _ended_in_one(table: Entry | None, index: Entry | None, now: float) -> bool:
     return table.deleted and index.deleted and table.version == index.version
 
 
-def _between(table: Entry, index: Entry) -> Difference | None:
+def _between(table: Entry, index: Entry) -> DifferenceKind | None:
     if index.version < table.version:
         return "index_behind"
     if table.version < index.version:

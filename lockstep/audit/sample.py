@@ -7,7 +7,7 @@ CONFIDENCE = 0.95
 _EACH = 1 - (1 - CONFIDENCE) / 2
 
 
-def at_most(samples: list[tuple[int, int]]) -> float:
+def share_at_most(samples: list[tuple[int, int]]) -> float:
     """The share of a store's images that differs at most, in the worse store, with `CONFIDENCE`.
 
     Args:

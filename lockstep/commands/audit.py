@@ -11,7 +11,7 @@ from typing import IO, Any, BinaryIO
 import click
 import msgspec
 
-from lockstep.audit.audit import WATERMARK, Audit, Found
+from lockstep.audit.audit import WATERMARK, Audit, Difference
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -29,11 +29,11 @@ from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.repair.repair import (
     Action,
-    Differing,
+    DifferingImage,
     Example,
-    Plan,
     Repaired,
-    brake,
+    RepairPlan,
+    check_limit,
 )
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases import audit as use_case
@@ -161,20 +161,20 @@ class Differences:
         self._report = report
         self._encoder = msgspec.json.Encoder()
 
-    def add(self, found: Found) -> None:
+    def add(self, found: Difference) -> None:
         """Add a difference."""
         line = self._encoder.encode(as_line(found)) + b"\n"
         self._file.write(line)
         if self._report is not None:
             self._report.write(line)
 
-    def __iter__(self) -> Iterator[Differing]:
+    def __iter__(self) -> Iterator[DifferingImage]:
         """Read all differences, as a repair needs them."""
         self._file.seek(0)
-        return map(msgspec.json.Decoder(Differing).decode, self._file)
+        return map(msgspec.json.Decoder(DifferingImage).decode, self._file)
 
 
-def as_line(found: Found) -> dict[str, Any]:
+def as_line(found: Difference) -> dict[str, Any]:
     """A difference as a JSON object, without absent fields."""
     whole = msgspec.structs.asdict(found)
     for store in ("table", "index"):
@@ -186,7 +186,7 @@ def as_line(found: Found) -> dict[str, Any]:
 
 
 def audited(
-    clients: Clients, on_difference: Callable[[Found], None], options: AuditOptions
+    clients: Clients, on_difference: Callable[[Difference], None], options: AuditOptions
 ) -> Audit:
     """Run an audit and show its progress on a terminal."""
     # The sizes cost a request to each store: ask only for a progress bar.
@@ -210,7 +210,7 @@ class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
     """An audit, the plan of its repair and, with --apply, the result and another audit."""
 
     audit: Audit
-    plan: Plan | None = None
+    plan: RepairPlan | None = None
     repaired: Repaired | None = None
     after: Audit | None = None
 
@@ -223,7 +223,7 @@ class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
 def repaired(
     clients: Clients,
     found: Audit,
-    differences: Iterable[Differing],
+    differences: Iterable[DifferingImage],
     at_most: float | None,
     options: AuditOptions,
 ) -> Repairing:
@@ -234,7 +234,7 @@ def repaired(
     plan = repair.plan(differences, images=max(found.table, found.index))
     if at_most is None or not plan.changes:
         return Repairing(found, plan)
-    brake(plan, at_most)
+    check_limit(plan, at_most)
     with notes.status("repairing") as line:
         done = repair.apply(differences, lambda count: line.update(f"repairing: {count:,}"))
     after = audited(clients, lambda _: None, options)

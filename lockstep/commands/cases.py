@@ -9,7 +9,7 @@ import msgspec
 
 from lockstep.console.terminal import answers, notes, print_table
 from lockstep.console.text import printable
-from lockstep.quarantine.cases import Case, Found, state_of
+from lockstep.quarantine.cases import Case, FoundCases, state_of
 from lockstep.stores.contents import Content
 
 # Nobody reads more rows than this; `--json` has all.
@@ -28,7 +28,7 @@ STATES = {
 }
 
 
-def for_programs(found: Found) -> dict[str, Any]:
+def for_programs(found: FoundCases) -> dict[str, Any]:
     """The cases as a JSON object."""
     return {"cases": found.cases, "unreadable": found.unreadable, "gone": found.gone}
 
@@ -57,7 +57,7 @@ def show_cases(cases: Sequence[Case]) -> None:
         answers.print(f"... and {len(cases) - ROWS:,} more (`--json` lists all)")
 
 
-def show_rest(found: Found) -> None:
+def show_rest(found: FoundCases) -> None:
     """Print the objects that cannot be read, and the records that are gone."""
     for unreadable in found.unreadable:
         notes.print(printable(f"skipped: {unreadable.where}: {unreadable.why}"))

@@ -28,7 +28,7 @@ from lockstep.commands.quarantine_options import (
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.quarantine.cases import Wanted, state_of
-from lockstep.quarantine.held import event_in, payload
+from lockstep.quarantine.records import event_in, payload
 from lockstep.stack.use_cases.quarantine import StackQuarantine
 from lockstep.stores.contents import Content, content_of
 from shared.event import InvalidEventError

@@ -8,7 +8,7 @@ import click
 from lockstep.commands.options import since_option
 from lockstep.console.terminal import notes
 from lockstep.producing.sources import lines
-from lockstep.quarantine.cases import Found, Wanted
+from lockstep.quarantine.cases import FoundCases, Wanted
 from lockstep.stack.use_cases.quarantine import NO_ID, StackQuarantine
 from shared.event import Reason
 
@@ -48,7 +48,9 @@ age_option = click.option(
 )
 
 
-def find(quarantine: StackQuarantine, wanted: Wanted, pointers: BinaryIO | None = None) -> Found:
+def find(
+    quarantine: StackQuarantine, wanted: Wanted, pointers: BinaryIO | None = None
+) -> FoundCases:
     """The cases in quarantine, with a line on the terminal while they are read."""
     with notes.status("reading the quarantine"):
         return quarantine.find(wanted, () if pointers is None else lines(pointers))

@@ -20,7 +20,7 @@ from lockstep.commands.options import (
 from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
-from lockstep.rebuild.rebuild import Options, Plan, Rebuild, Rebuilt
+from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildPlan, Rebuilt
 from lockstep.stack.stack import FUNCTION_TIMEOUT
 from lockstep.stack.use_cases.rebuild import rebuild as prepare
 
@@ -102,7 +102,7 @@ def rebuild_command(
         else:
             show_plan(plan, drops=drop_old)
         return
-    options = Options(at_most=at_most, settle=settle, patience=wait, drop_old=drop_old)
+    options = RebuildOptions(at_most=at_most, settle=settle, patience=wait, drop_old=drop_old)
     done = rebuilt(rebuild, options)
     if as_json:
         print_json(done)
@@ -111,7 +111,7 @@ def rebuild_command(
     sys.exit(done.exit_code)
 
 
-def rebuilt(rebuild: Rebuild, options: Options) -> Rebuilt:
+def rebuilt(rebuild: Rebuild, options: RebuildOptions) -> Rebuilt:
     """Run a rebuild and show the progress of each step on a terminal."""
     with counting("{task.description}") as progress:
         task = progress.add_task("rebuild", total=None)
@@ -131,7 +131,7 @@ def rebuilt(rebuild: Rebuild, options: Options) -> Rebuilt:
             sys.exit(INTERRUPTED)
 
 
-def show_plan(plan: Plan, *, drops: bool) -> None:
+def show_plan(plan: RebuildPlan, *, drops: bool) -> None:
     """Print what a rebuild would do."""
     print_table(
         ["store", " entries"], [["table", f"{plan.table:,}"], [plan.live, f"{plan.documents:,}"]]

@@ -29,10 +29,16 @@ from lockstep.commands.quarantine_options import (
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import printable
 from lockstep.producing.sources import lines
-from lockstep.quarantine.cases import Found, Ready, Wanted
-from lockstep.quarantine.held import said_in
+from lockstep.quarantine.cases import FoundCases, Ready, Wanted
+from lockstep.quarantine.records import event_bytes
 from lockstep.quarantine.redrive import RedriveReport
-from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend, mending_in
+from lockstep.quarantine.settlement import (
+    CannotSettleError,
+    Settlement,
+    choose,
+    correct,
+    read_correction,
+)
 from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import MalformedContentError
 
@@ -123,7 +129,7 @@ def redrive_command(
             show_report(None, len(ready))
         sys.exit(NO if ids and len(ready) < len(found.cases) else 0)
     with notes.status("redriving") as line:
-        report = quarantine.redrive.as_they_were(
+        report = quarantine.redrive.put_back(
             found.cases,
             found.fetched,
             rate=rate,
@@ -139,7 +145,7 @@ def redrive_command(
 
 def _settlements(
     quarantine: StackQuarantine,
-    found: Found,
+    found: FoundCases,
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
     mending: BinaryIO | None,
@@ -156,7 +162,7 @@ def _settlements(
 
 def _orders(
     quarantine: StackQuarantine,
-    found: Found,
+    found: FoundCases,
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
     mending: BinaryIO | None,
@@ -167,7 +173,7 @@ def _orders(
 
             def settle(case_id: str = case_id) -> Settlement:
                 case = quarantine.one(case_id, found)
-                data = said_in(quarantine.record(case, found))
+                data = event_bytes(quarantine.record(case, found))
                 return choose(what, case, data, quarantine.stores, now=time.time())
 
             yield "", settle
@@ -176,10 +182,10 @@ def _orders(
             continue
 
         def settle_line(line: bytes = line) -> Settlement:
-            said = mending_in(line)
+            said = read_correction(line)
             case = quarantine.one(said.id, found)
-            data = said_in(quarantine.record(case, found))
-            return mend(
+            data = event_bytes(quarantine.record(case, found))
+            return correct(
                 case,
                 data,
                 said.event,

@@ -11,8 +11,14 @@ import msgspec
 from msgspec import Meta
 
 from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, redriven_key
-from lockstep.quarantine.given_up import Fetched, Gone, NotADocumentError, records_of
-from lockstep.quarantine.held import NotOursError, event_in, moment, payload, read_record
+from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
+from lockstep.quarantine.records import (
+    ForeignObjectError,
+    event_in,
+    parse_time,
+    payload,
+    read_record,
+)
 from lockstep.stores.objects import Objects
 from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
@@ -45,7 +51,7 @@ class NeedsChoice(msgspec.Struct, frozen=True, tag_field="state", tag="choose"):
     why: str
 
 
-class NeedsMending(msgspec.Struct, frozen=True, tag_field="state", tag="mend"):
+class NeedsCorrection(msgspec.Struct, frozen=True, tag_field="state", tag="mend"):
     """It is no event: it stays until somebody mends it."""
 
     why: str
@@ -57,7 +63,7 @@ class TooOld(msgspec.Struct, frozen=True, tag_field="state", tag="too_old"):
     why: str
 
 
-type Verdict = Ready | Waits | NeedsChoice | NeedsMending | TooOld
+type Verdict = Ready | Waits | NeedsChoice | NeedsCorrection | TooOld
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -98,7 +104,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     why: str
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundCases(msgspec.Struct, frozen=True):
     """All that is set aside, oldest first, and what of it nobody can bring back."""
 
     cases: Sequence[Case]
@@ -121,7 +127,7 @@ class Wanted(msgspec.Struct, frozen=True):
             (not self.ids or case.id.startswith(self.ids))
             and self.reason in (None, *case.reasons)
             and self.image in (None, case.image)
-            and (self.since is None or moment(case.quarantined_at) >= self.since)
+            and (self.since is None or parse_time(case.quarantined_at) >= self.since)
         )
 
 
@@ -157,7 +163,7 @@ def find(
     wanted: Wanted | None = None,
     readers: int = READERS,
     changes_stream: str = "",
-) -> Found:
+) -> FoundCases:
     """Everything that is set aside, of both consumers, given up by the mapping, and pointed at.
 
     Reads every object once, and keeps no payloads but those that are on the stream alone.
@@ -179,7 +185,7 @@ def find(
     if fetch is not None:
         gathering.follow(pointers, fetch)
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
-    return Found(
+    return FoundCases(
         cases=[case for case in cases if wanted is None or case in wanted],
         unreadable=[*gathering.unreadable, *gathering.damaged_notes()],
         gone=gathering.gone,
@@ -230,7 +236,7 @@ class _Gathering:
             return None
         try:
             case = self._case(read_record(body))
-        except NotOursError as error:
+        except ForeignObjectError as error:
             return Unreadable(key, str(error))
         # Where it lies, also if somebody moved it there: that object is what is to be settled.
         return msgspec.structs.replace(case, keys=(key,))
@@ -334,7 +340,7 @@ def judge(
     try:
         event = event_in(held)
     except InvalidEventError as invalid:
-        return NeedsMending(f"{invalid.reason}: {invalid.detail}")
+        return NeedsCorrection(f"{invalid.reason}: {invalid.detail}")
     if first_arrival is None:
         return TooOld(
             f"when it first came cannot be read in {first_arrival_key(event)}: a tombstone that "
@@ -353,7 +359,7 @@ def judge(
         try:
             until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()
         except OverflowError:
-            return NeedsMending(f"version {event.version} is no time that comes")
+            return NeedsCorrection(f"version {event.version} is no time that comes")
         return Waits(f"version {event.version} is more than a day ahead, until {until}", until)
     return Ready()
 

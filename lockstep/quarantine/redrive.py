@@ -19,8 +19,14 @@ import msgspec
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
-from lockstep.quarantine.given_up import records_of
-from lockstep.quarantine.held import NotOursError, change_in, event_in, read_record, said_in
+from lockstep.quarantine.failure_documents import records_of
+from lockstep.quarantine.records import (
+    ForeignObjectError,
+    change_in,
+    event_bytes,
+    event_in,
+    read_record,
+)
 from lockstep.quarantine.settlement import How, Settlement
 from lockstep.stores.objects import Objects
 from shared.clock import Clock
@@ -60,7 +66,7 @@ class RedriveReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Index(msgspec.Struct, frozen=True):
+class DirectIndexing(msgspec.Struct, frozen=True):
     """The way straight into the index, and when it is to be taken.
 
     `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index learns of
@@ -74,7 +80,7 @@ class Index(msgspec.Struct, frozen=True):
     fed_from_table: bool
     changes_stream: str = ""
 
-    def takes(self, held: QuarantinedRecord, functions: Sequence[str]) -> bool:
+    def applies_to(self, held: QuarantinedRecord, functions: Sequence[str]) -> bool:
         """Whether this record goes straight into the index; `functions` set it aside."""
         return held.holds == "table_change" or (
             self.fed_from_table and tuple(functions) == (self.consumer,)
@@ -101,7 +107,7 @@ class Redrive:
         *,
         clock: Clock,
         quarantine_age: dt.timedelta,
-        index: Index | None = None,
+        index: DirectIndexing | None = None,
     ) -> None:
         """Prepare.
 
@@ -120,7 +126,7 @@ class Redrive:
         self._clock = clock
         self._age = quarantine_age
 
-    def as_they_were(
+    def put_back(
         self,
         cases: Sequence[Case],
         fetched: Mapping[str, QuarantinedRecord],
@@ -164,7 +170,7 @@ class Redrive:
                     kept["changed_meanwhile"] += 1
                     continue
                 event = None
-                if self._index is not None and self._index.takes(held, case.functions):
+                if self._index is not None and self._index.applies_to(held, case.functions):
                     refusal = _refusal(self._index.write(held))
                     if refusal is not None:
                         kept[refusal] += 1
@@ -173,7 +179,7 @@ class Redrive:
                     event = event_in(held)
                     self._note_arrival(event, case.arrived_at)
                     # As it came: encoded anew, the largest could be too large (its times grow).
-                    sending.append(Outgoing(event.image_id, said_in(held)))
+                    sending.append(Outgoing(event.image_id, event_bytes(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
             if sending:
                 self._put(sending)
@@ -271,7 +277,7 @@ class Redrive:
         for body in bodies.values():
             try:
                 held = read_record(body)
-            except NotOursError:
+            except ForeignObjectError:
                 return None
             verdict = judge(held, case.arrived_at, now=now, quarantine_age=self._age)
             if not isinstance(verdict, Ready):

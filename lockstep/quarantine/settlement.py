@@ -110,28 +110,28 @@ def _told_of(case: Case) -> Iterator[None]:
         raise CannotSettleError(f"{case.id}: {invalid}") from None
 
 
-class Mending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line of a mending file: the id of what is set aside, and the event it should have been."""
 
     id: str
     event: Raw
 
 
-def mending_in(line: bytes) -> Mending:
+def read_correction(line: bytes) -> Correction:
     """What a line says.
 
     Raises:
         CannotSettleError: it says something else.
     """
     try:
-        return msgspec.json.decode(line, type=Mending)
+        return msgspec.json.decode(line, type=Correction)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CannotSettleError(
             f'{error}: one line each, {{"id": "...", "event": {{...}}}}'
         ) from None
 
 
-def mend(
+def correct(
     case: Case,
     record: bytes,
     event: Raw,

@@ -24,7 +24,7 @@ from functions.write_to_es.index import (
     only_index,
 )
 from lockstep.console.errors import UserError
-from lockstep.rebuild.worker import Worker
+from lockstep.rebuild.worker import RebuildWorker
 from shared.sink import MisconfiguredError, RequestFailedError
 
 # What an operator may have set on the old index by hand; the rest belongs to the mapping's file.
@@ -42,7 +42,7 @@ _PUT_BACK = ("refresh_interval", "number_of_replicas", "auto_expand_replicas")
 _HEALTH = ("red", "yellow", "green")
 
 
-class Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far a rebuild is, kept with the index that it builds.
 
     `replaces` is the old index. `worker` says who is at it, and `beat` changes as long as it is.
@@ -52,7 +52,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     replaces: str
-    worker: Worker
+    worker: RebuildWorker
     beat: int = 0
     source: str = ""
     position: str | None = None
@@ -61,7 +61,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     done: bool = False
 
 
-class View(msgspec.Struct, frozen=True):
+class StackIndices(msgspec.Struct, frozen=True):
     """The indices as they are: the live one, and what rebuilds say of themselves.
 
     `numbered` are all that have a number of this alias, each with its note, if it has one; `next`
@@ -71,13 +71,13 @@ class View(msgspec.Struct, frozen=True):
     """
 
     live: str
-    numbered: Mapping[str, Note | None]
+    numbered: Mapping[str, RebuildState | None]
     next: str
     kept: tuple[str, ...]
     differences: tuple[str, ...]
 
     @property
-    def note(self) -> Note | None:
+    def note(self) -> RebuildState | None:
         """What the rebuild of the live index says, if it was rebuilt."""
         return self.numbered.get(self.live)
 
@@ -91,7 +91,7 @@ class View(msgspec.Struct, frozen=True):
         )
 
 
-class SomebodyElseError(UserError):
+class AnotherRebuildError(UserError):
     """Another rebuild is at work."""
 
 
@@ -107,7 +107,7 @@ class Indices:
         """The alias through which an index is filled: no write can make one up by itself."""
         return f"{self._alias}-rebuild"
 
-    def look(self) -> View:
+    def look(self) -> StackIndices:
         """The indices as they are now.
 
         Raises:
@@ -121,7 +121,7 @@ class Indices:
         pattern = re.compile(rf"{re.escape(self._alias)}-(\d{{6,}})")
         numbers = {name: int(its[1]) for name in found if (its := pattern.fullmatch(name))}
         notes = {name: _note_in(name, found[name]) for name in sorted(numbers)}
-        return View(
+        return StackIndices(
             live=live,
             numbered=notes,
             next=f"{self._alias}-{max(numbers.values(), default=0) + 1:06d}",
@@ -134,11 +134,11 @@ class Indices:
         with in_sink_words(self._alias):
             return bool(self._client.indices.exists(index=index))
 
-    def create(self, index: str, note: Note) -> None:
+    def create(self, index: str, note: RebuildState) -> None:
         """Make an empty index, as this release has it, for as many shards as the old one has.
 
         Raises:
-            SomebodyElseError: it is there already.
+            AnotherRebuildError: it is there already.
         """
         settings = definition()["settings"] | self._operators(note.replaces) | _WHILE_FILLING
         settings.pop("auto_expand_replicas", None)
@@ -153,20 +153,20 @@ class Indices:
             except RequestError as error:
                 if error.error == "resource_already_exists_exception":
                     message = f"{index} was made at this moment: another rebuild has begun"
-                    raise SomebodyElseError(message) from error
+                    raise AnotherRebuildError(message) from error
                 raise
 
-    def note(self, index: str) -> Note:
+    def note(self, index: str) -> RebuildState:
         """What an index's rebuild says of itself now."""
         with in_sink_words(self._alias):
             found = self._client.indices.get_mapping(index=index)
         note = _note_in(index, found[index])
         if note is None:
             message = f"{index} is none that a rebuild has made"
-            raise SomebodyElseError(message)
+            raise AnotherRebuildError(message)
         return note
 
-    def keep(self, index: str, note: Note) -> None:
+    def keep(self, index: str, note: RebuildState) -> None:
         """Keep the note."""
         with in_sink_words(self._alias):
             self._client.indices.put_mapping(index=index, body=_as_meta(note), params=PATIENCE)
@@ -182,7 +182,7 @@ class Indices:
         with in_sink_words(self._alias):
             self._client.indices.refresh(index=index, params=PATIENCE)
 
-    def make_ready(self, index: str, note: Note) -> None:
+    def make_ready(self, index: str, note: RebuildState) -> None:
         """Give the index what it did without while it was filled: refreshes and replicas."""
         operators = self._operators(note.replaces)
         back = {name: operators.get(name) for name in _PUT_BACK}  # None: the cluster's default
@@ -256,7 +256,9 @@ class Indices:
                 raise MisconfiguredError(message)
             self._client.indices.delete(index=index, params=PATIENCE)
 
-    def _replaced(self, note: Note | None, notes: Mapping[str, Note | None]) -> Iterator[str]:
+    def _replaced(
+        self, note: RebuildState | None, notes: Mapping[str, RebuildState | None]
+    ) -> Iterator[str]:
         while note is not None and self.exists(note.replaces):
             yield note.replaces
             note = notes.get(note.replaces)
@@ -268,13 +270,13 @@ class Indices:
         return {name: settings[name] for name in _OPERATORS if name in settings}
 
 
-def _as_meta(note: Note) -> Mapping[str, Any]:
+def _as_meta(note: RebuildState) -> Mapping[str, Any]:
     return {"_meta": {"rebuild": msgspec.to_builtins(note)}}
 
 
-def _note_in(name: str, its: Mapping[str, Any]) -> Note | None:
+def _note_in(name: str, its: Mapping[str, Any]) -> RebuildState | None:
     kept = its["mappings"].get("_meta", {}).get("rebuild")
     try:
-        return None if kept is None else msgspec.convert(kept, Note)
+        return None if kept is None else msgspec.convert(kept, RebuildState)
     except msgspec.ValidationError as error:
         raise RequestFailedError(f"{name}: _meta.rebuild is none of ours: {error}") from error

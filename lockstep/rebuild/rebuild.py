@@ -14,10 +14,10 @@ import msgspec
 
 from lockstep.audit.audit import Audit
 from lockstep.console.errors import UserError
-from lockstep.rebuild.carry import Carrier, Origin
-from lockstep.rebuild.indices import Indices, Note, View
-from lockstep.rebuild.ledger import Ledger
-from lockstep.rebuild.worker import Fate, Worker, fate
+from lockstep.rebuild.copying import Copier, Origin
+from lockstep.rebuild.indices import Indices, RebuildState, StackIndices
+from lockstep.rebuild.lease import Lease
+from lockstep.rebuild.worker import RebuildWorker, WorkerState, state_of
 from lockstep.repair.repair import Example
 from lockstep.stores.entry import FIELDS, from_document
 from lockstep.stores.index import IndexReader
@@ -61,7 +61,7 @@ class ImageSource(Protocol):
         ...
 
 
-class Options(msgspec.Struct, frozen=True):
+class RebuildOptions(msgspec.Struct, frozen=True):
     """How to rebuild.
 
     `at_most`: so much less, in percent, readers may find in the new index than in the old one.
@@ -76,7 +76,7 @@ class Options(msgspec.Struct, frozen=True):
     drop_old: bool = False
 
 
-class Plan(msgspec.Struct, frozen=True):
+class RebuildPlan(msgspec.Struct, frozen=True):
     """What a rebuild would do.
 
     `stage`: `begin` a new index, `go_on` filling one, `finish` after the switch, or `repeat` that,
@@ -93,7 +93,7 @@ class Plan(msgspec.Struct, frozen=True):
     table: int
     documents: int
     worker: str | None = None
-    worker_is: Fate | None = None
+    worker_is: WorkerState | None = None
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -127,15 +127,15 @@ class NotFinishedError(UserError):
     """The rebuild could not be ended for now; run again, it goes on."""
 
 
-class Progress(Protocol):
+class RebuildProgress(Protocol):
     """Is told what is done at the moment, how much of it, and of how much if that is known."""
 
     def __call__(self, step: str, count: int, total: int | None) -> None:
-        """Tell."""
+        """Report it."""
         ...
 
 
-class Parts(msgspec.Struct, frozen=True):
+class RebuildParts(msgspec.Struct, frozen=True):
     """What a rebuild works with: one stack, connected, and the clock."""
 
     indices: Indices
@@ -153,18 +153,18 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     horizon: dt.timedelta
     """How long tombstones stay."""
-    worker: Worker
+    worker: RebuildWorker
 
 
 class Rebuild:
     """Rebuilds one stack's index."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: RebuildParts) -> None:
         """Absent is done yet."""
         self._parts = parts
         self._indices = parts.indices
 
-    def plan(self) -> Plan:
+    def plan(self) -> RebuildPlan:
         """What `run` would do now.
 
         Raises:
@@ -173,7 +173,7 @@ class Rebuild:
         view = self._indices.look()
         stage, index, replaces = self._stage(view)
         note = view.numbered.get(index) if stage in {"go_on", "finish"} else None
-        return Plan(
+        return RebuildPlan(
             stage=stage,
             live=view.live,
             index=index,
@@ -182,27 +182,27 @@ class Rebuild:
             table=self._parts.items.count(),
             documents=self._parts.index(view.live).count(),
             worker=None if note is None else str(note.worker),
-            worker_is=None if note is None else fate(note.worker),
+            worker_is=None if note is None else state_of(note.worker),
         )
 
     def abandon(self, *, apply: bool) -> Sequence[str]:
         """Delete the indices that were being built and never went live; without `apply` name them.
 
         Raises:
-            SomebodyElseError: another rebuild is at work on one.
+            AnotherRebuildError: another rebuild is at work on one.
         """
         unfinished = self._indices.look().unfinished
         for index in unfinished if apply else ():
             parts = self._parts
-            Ledger.taken_over(self._indices, index, parts.worker, parts.clock)
+            Lease.take_over(self._indices, index, parts.worker, parts.clock)
             self._indices.drop(index)
         return unfinished
 
-    def run(self, options: Options, progress: Progress) -> Rebuilt:
+    def run(self, options: RebuildOptions, progress: RebuildProgress) -> Rebuilt:
         """Rebuild, or go on with it, to its end. Safe to be killed, and to be run again.
 
         Raises:
-            SomebodyElseError: another rebuild is at work.
+            AnotherRebuildError: another rebuild is at work.
             NotSwitchedError: too much would be missing in the new index.
             NotFinishedError: a consumer, or a copy of the index, is not there for too long.
             MisconfiguredError: what is there must be put in order by hand.
@@ -216,7 +216,7 @@ class Rebuild:
             run.fill()
             run.make_ready()
             run.follow()
-            run.brake(options.at_most)
+            run.check_limit(options.at_most)
             self._indices.switch(index)
         if stage != "repeat":
             run.settle(options)
@@ -238,7 +238,7 @@ class Rebuild:
             seconds=round(self._parts.clock.elapsed() - started, 1),
         )
 
-    def _stage(self, view: View) -> tuple[Stage, str, str]:
+    def _stage(self, view: StackIndices) -> tuple[Stage, str, str]:
         """Where it stands, the new index, and the one that it replaces."""
         if len(view.unfinished) > 1:
             raise MisconfiguredError(
@@ -259,12 +259,12 @@ class Rebuild:
             return "repeat", view.live, view.kept[0]
         return "begin", view.next, view.live
 
-    def _ledger(self, stage: Stage, index: str, old: str) -> Ledger:
+    def _ledger(self, stage: Stage, index: str, old: str) -> Lease:
         parts = self._parts
         if stage == "begin":
-            note = Note(replaces=old, worker=parts.worker, source=parts.items.name)
-            return Ledger.begun(self._indices, index, note, parts.clock)
-        ledger = Ledger.taken_over(self._indices, index, parts.worker, parts.clock)
+            note = RebuildState(replaces=old, worker=parts.worker, source=parts.items.name)
+            return Lease.create(self._indices, index, note, parts.clock)
+        ledger = Lease.take_over(self._indices, index, parts.worker, parts.clock)
         self._indices.open(index)
         return ledger
 
@@ -272,7 +272,7 @@ class Rebuild:
 class _Run:
     """One run of one rebuild: its steps."""
 
-    def __init__(self, parts: Parts, ledger: Ledger, progress: Progress) -> None:
+    def __init__(self, parts: RebuildParts, ledger: Lease, progress: RebuildProgress) -> None:
         self._parts = parts
         self._indices = parts.indices
         self._clock = parts.clock
@@ -280,7 +280,7 @@ class _Run:
         self._progress = progress
         self._new_name, self._old_name = ledger.index, ledger.note.replaces
         self._old = parts.index(self._old_name)
-        self.carrier = Carrier(
+        self.carrier = Copier(
             parts.table,
             self._old,
             parts.index(self._new_name),
@@ -305,7 +305,7 @@ class _Run:
         self._ledger.keep(filled=True, position=None)
 
     def make_ready(self) -> None:
-        """Carry over what the old index has newer; then refreshes and replicas as it has them."""
+        """Copy over what the old index has newer; then refreshes and replicas as it has them."""
         self._indices.refresh(self._new_name)
         self._catch_up()
         self._indices.make_ready(self._new_name, self._ledger.note)
@@ -342,7 +342,7 @@ class _Run:
             before = took
         self._indices.refresh(self._new_name)
 
-    def brake(self, at_most: float) -> None:
+    def check_limit(self, at_most: float) -> None:
         """Let nobody read an index that lacks what the old one shows.
 
         Raises:
@@ -357,7 +357,7 @@ class _Run:
                 "table? --at-most PERCENT allows for more"
             )
 
-    def settle(self, options: Options) -> None:
+    def settle(self, options: RebuildOptions) -> None:
         """After the switch: follow the old index until nothing can land in it any more."""
         switched_at, started = self._clock.now(), self._clock.elapsed()
         while True:
@@ -396,7 +396,7 @@ class _Run:
         return audit
 
     def _catch_up(self) -> None:
-        """Carry over what was written to the old index since the last time."""
+        """Copy over what was written to the old index since the last time."""
         if not self._indices.exists(self._old_name):
             return
         reached, since = self._indices.reached(self._old_name), self._ledger.note.followed

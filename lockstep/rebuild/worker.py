@@ -8,10 +8,10 @@ import msgspec
 
 from lockstep.machine.processes import ProcessIdentity, identify
 
-Fate = Literal["at_work", "gone", "unknown"]
+WorkerState = Literal["at_work", "gone", "unknown"]
 
 
-class Worker(msgspec.Struct, frozen=True):
+class RebuildWorker(msgspec.Struct, frozen=True):
     """A process on a machine; `started_at` is in seconds since 1970."""
 
     host: str
@@ -22,13 +22,13 @@ class Worker(msgspec.Struct, frozen=True):
         return f"process {self.pid} on {self.host}"
 
 
-def this_worker() -> Worker:
+def this_worker() -> RebuildWorker:
     """This process."""
     own = identify(os.getpid())
-    return Worker(socket.gethostname(), own.pid, own.started)
+    return RebuildWorker(socket.gethostname(), own.pid, own.started)
 
 
-def fate(worker: Worker) -> Fate:
+def state_of(worker: RebuildWorker) -> WorkerState:
     """Whether a worker still runs; on another machine this is unknown."""
     if worker.host != socket.gethostname():
         return "unknown"

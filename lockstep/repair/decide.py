@@ -44,14 +44,14 @@ class Republish(msgspec.Struct, frozen=True):
     change: Change
 
 
-class LeaveIndex(msgspec.Struct, frozen=True):
+class RemoveFromIndex(msgspec.Struct, frozen=True):
     """What the table has forgotten, or outlived, leaves the index, unless it moves on."""
 
     image_id: str
     guard: int
 
 
-class Forget(msgspec.Struct, frozen=True):
+class RecreateDocument(msgspec.Struct, frozen=True):
     """The index's guard stands too high, and no higher version may be given.
 
     The document leaves the index; the table's is written once OpenSearch has forgotten the
@@ -62,14 +62,21 @@ class Forget(msgspec.Struct, frozen=True):
     guard: int
 
 
-class Tell(msgspec.Struct, frozen=True):
+class NeedsOperator(msgspec.Struct, frozen=True):
     """Absent can be done without losing something: a person must look."""
 
     why: str
 
 
 type Decision = (
-    Agree | WriteTable | WriteIndex | OverwriteIndex | Republish | LeaveIndex | Forget | Tell
+    Agree
+    | WriteTable
+    | WriteIndex
+    | OverwriteIndex
+    | Republish
+    | RemoveFromIndex
+    | RecreateDocument
+    | NeedsOperator
 )
 
 
@@ -95,12 +102,12 @@ def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.time
         case Absent():
             return Agree()
         case Malformed():
-            return Tell(f"not in the table, and the index's is malformed: {index.why}")
+            return NeedsOperator(f"not in the table, and the index's is malformed: {index.why}")
     outlived = isinstance(table, Intact) and index.version <= table.version
     if index.expired(now):
         return Agree()
     if outlived or index.change.arrived_at / 1000 + horizon.total_seconds() <= now:
-        return LeaveIndex(index.change.image_id, index.guard)
+        return RemoveFromIndex(index.change.image_id, index.guard)
     return _into_table(index.change, index.guard, now)
 
 
@@ -124,7 +131,7 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
         case Intact() if index.expired(now):
             return _into_index(change, index.guard, now, hidden=True)
         case Malformed() if index.version is not None and index.version > change.version:
-            return Tell(
+            return NeedsOperator(
                 f"the index says version {index.version}, malformed ({index.why}), the table "
                 f"{change.version}: put the image again"
             )
@@ -136,12 +143,14 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
 def _into_table(change: Change, guard: int, now: float) -> Decision:
     """The index is newer; but what nobody could have sent must not freeze the image."""
     if guard < change.version:
-        return Tell(
+        return NeedsOperator(
             f"the index says version {change.version} under _version {guard}, which no sink of "
             "ours writes: put the image again"
         )
     if too_far_ahead(change.version, now):
-        return Tell(f"the index says version {change.version}, more than a day ahead of now")
+        return NeedsOperator(
+            f"the index says version {change.version}, more than a day ahead of now"
+        )
     return WriteTable(change)
 
 
@@ -152,7 +161,7 @@ def _into_index(change: Change, guard: int, now: float, *, hidden: bool = False)
     if guard == change.version:
         return OverwriteIndex(change)
     if hidden or not _may_follow(guard, change, now):
-        return Forget(change.image_id, guard)
+        return RecreateDocument(change.image_id, guard)
     return Republish(at_version(change, guard + 1))
 
 
@@ -160,15 +169,17 @@ def _over_item(table: Malformed, index: ImageState, now: float) -> Decision:
     """The table's item is not ours: only the index can say what it should be."""
     why = f"the table's item is malformed: {table.why}"
     if not isinstance(index, Intact) or index.expired(now):
-        return Tell(f"{why}; the index has no better one: put the image again")
+        return NeedsOperator(f"{why}; the index has no better one: put the image again")
     if table.guard is None:
-        return Tell(f"{why}; its version is no number: delete the item, then repair")
+        return NeedsOperator(f"{why}; its version is no number: delete the item, then repair")
     if table.guard < index.version:
         return _into_table(index.change, index.guard, now)
     above = max(table.guard, index.guard)
     if table.guard == index.version and _may_follow(above, index.change, now):
         return Republish(at_version(index.change, above + 1))
-    return Tell(f"{why}; its guard stands at {table.guard}: put the image again, above that")
+    return NeedsOperator(
+        f"{why}; its guard stands at {table.guard}: put the image again, above that"
+    )
 
 
 def at_version(change: Change, version: int) -> Change:

@@ -14,16 +14,16 @@ from typing import Literal, Protocol, assert_never
 
 import msgspec
 
-from lockstep.audit.compare import Difference
+from lockstep.audit.compare import DifferenceKind
 from lockstep.console.errors import UserError
 from lockstep.repair.decide import (
     Agree,
     Decision,
-    Forget,
-    LeaveIndex,
+    NeedsOperator,
     OverwriteIndex,
+    RecreateDocument,
+    RemoveFromIndex,
     Republish,
-    Tell,
     WriteIndex,
     WriteTable,
     decide,
@@ -66,11 +66,11 @@ class IndexCorrections(Protocol):
         ...
 
 
-class Differing(msgspec.Struct, frozen=True):
+class DifferingImage(msgspec.Struct, frozen=True):
     """An image that differs, and how."""
 
     image_id: str
-    kind: Difference
+    kind: DifferenceKind
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -80,19 +80,19 @@ class Example(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Planned(msgspec.Struct, frozen=True):
+class PlannedAction(msgspec.Struct, frozen=True):
     """What is to be done about one kind of difference."""
 
-    kind: Difference
+    kind: DifferenceKind
     action: Action
     images: int
     examples: Sequence[Example]
 
 
-class Plan(msgspec.Struct, frozen=True):
+class RepairPlan(msgspec.Struct, frozen=True):
     """What a repair would do. `images` are there in all, `changes` of them would be written."""
 
-    planned: Sequence[Planned]
+    planned: Sequence[PlannedAction]
     images: int
     changes: int
     told: int
@@ -103,7 +103,7 @@ class Plan(msgspec.Struct, frozen=True):
         return 100 * self.changes / max(1, self.images)
 
 
-class BrakeError(UserError):
+class OverLimitError(UserError):
     """A repair would change more than it may; nothing is written."""
 
 
@@ -153,15 +153,15 @@ class Repair:
         self._clock = clock
         self._horizon = horizon
 
-    def plan(self, differing: Iterable[Differing], images: int) -> Plan:
+    def plan(self, differing: Iterable[DifferingImage], images: int) -> RepairPlan:
         """What there is to be done, as things stand; writes nothing.
 
         Args:
             differing: what an audit found.
             images: how many there are in all.
         """
-        counts: Counter[tuple[Difference, Action]] = Counter()
-        examples: dict[tuple[Difference, Action], list[Example]] = {}
+        counts: Counter[tuple[DifferenceKind, Action]] = Counter()
+        examples: dict[tuple[DifferenceKind, Action], list[Example]] = {}
         for one, decision in self._decided(differing):
             action = action_of(decision)
             if action is None:
@@ -171,9 +171,9 @@ class Repair:
             if counts[row] <= EXAMPLES:
                 examples.setdefault(row, []).append(Example(one.image_id, in_words(decision)))
         told = sum(count for (_, action), count in counts.items() if action == "tell")
-        return Plan(
+        return RepairPlan(
             planned=[
-                Planned(kind, action, count, examples[kind, action])
+                PlannedAction(kind, action, count, examples[kind, action])
                 for (kind, action), count in sorted(counts.items())
             ],
             images=images,
@@ -182,7 +182,9 @@ class Repair:
         )
 
     def apply(
-        self, differing: Iterable[Differing], on_progress: Callable[[int], None] = lambda _: None
+        self,
+        differing: Iterable[DifferingImage],
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> Repaired:
         """Do what there is to be done, again and again, until these images agree.
 
@@ -215,7 +217,9 @@ class Repair:
             unfinished=[Example(one.image_id, done.whys.get(one.image_id, "")) for one in left],
         )
 
-    def _decided(self, differing: Iterable[Differing]) -> Iterator[tuple[Differing, Decision]]:
+    def _decided(
+        self, differing: Iterable[DifferingImage]
+    ) -> Iterator[tuple[DifferingImage, Decision]]:
         """Each image, and what is to be done about it as things stand."""
         for some in batched(differing, LOOKUP, strict=False):
             image_ids = [one.image_id for one in some]
@@ -231,7 +235,7 @@ class Repair:
                     ),
                 )
 
-    def _mend(self, some: Sequence[Differing], done: "_Pass") -> None:
+    def _mend(self, some: Sequence[DifferingImage], done: "_Pass") -> None:
         """Do what is to be done about these; what was tried is left to be looked at again."""
         decided = list(self._decided(some))
         outcomes = self._written([decision for _, decision in decided])
@@ -239,7 +243,7 @@ class Repair:
             action = action_of(decision)
             if action is None:
                 continue
-            if isinstance(decision, Tell):
+            if isinstance(decision, NeedsOperator):
                 done.told[one.image_id] = decision.why
                 continue
             match outcomes[one.image_id]:
@@ -267,7 +271,7 @@ class Repair:
         remove = [
             Removal(one.image_id, one.guard)
             for one in decisions
-            if isinstance(one, LeaveIndex | Forget)
+            if isinstance(one, RemoveFromIndex | RecreateDocument)
         ]
         return {
             **in_table,
@@ -283,18 +287,18 @@ class _Pass:
     def __init__(self) -> None:
         self.written: Counter[Action] = Counter()
         self.told: dict[str, str] = {}
-        self.left: list[Differing] = []
+        self.left: list[DifferingImage] = []
         self.whys: dict[str, str] = {}
 
 
-def brake(plan: Plan, at_most: float) -> None:
+def check_limit(plan: RepairPlan, at_most: float) -> None:
     """Let a plan pass that changes no more than this share of all images, in percent.
 
     Raises:
-        BrakeError: it would change more.
+        OverLimitError: it would change more.
     """
     if plan.percent > at_most:
-        raise BrakeError(
+        raise OverLimitError(
             f"{plan.changes:,} of {plan.images:,} images would be written, {plan.percent:.3g} %, "
             f"more than {at_most:g} %: nothing is written; if that is right, say --at-most "
             f"{_rounded_up(plan.percent):g}"
@@ -310,9 +314,9 @@ _ACTIONS: Mapping[type, Action] = {
     WriteTable: "write_table",
     OverwriteIndex: "overwrite_index",
     Republish: "republish",
-    LeaveIndex: "leave_index",
-    Forget: "forget",
-    Tell: "tell",
+    RemoveFromIndex: "leave_index",
+    RecreateDocument: "forget",
+    NeedsOperator: "tell",
 }
 
 
@@ -334,11 +338,11 @@ def in_words(decision: Decision) -> str:
             return f"the table's version {change.version} overwrites the index's"
         case Republish(change):
             return f"written to both as version {change.version}"
-        case LeaveIndex(_, guard):
+        case RemoveFromIndex(_, guard):
             return f"version {guard} leaves the index: the table has forgotten the image"
-        case Forget(_, guard):
+        case RecreateDocument(_, guard):
             return f"version {guard} leaves the index; the table's follows after a minute"
-        case Tell(why):
+        case NeedsOperator(why):
             return why
         case _:
             assert_never(decision)

@@ -13,11 +13,11 @@ from msgspec import Raw
 
 from lockstep.producing.producer import PutError
 from lockstep.quarantine.bucket import GIVEN_UP
-from lockstep.quarantine.cases import Case, NeedsChoice, NeedsMending, Ready, TooOld
-from lockstep.quarantine.held import payload
-from lockstep.quarantine.held import read_record as record_in
+from lockstep.quarantine.cases import Case, NeedsChoice, NeedsCorrection, Ready, TooOld
+from lockstep.quarantine.records import payload
+from lockstep.quarantine.records import read_record as record_in
 from lockstep.quarantine.redrive import Redrive
-from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, mend
+from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, correct
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
@@ -95,7 +95,7 @@ class DaysLater:
         Raises:
             ViolationError: something stays that could go.
         """
-        redriven = self._redriver().as_they_were(self._given_up(), {}).redriven
+        redriven = self._redriver().put_back(self._given_up(), {}).redriven
         self._weather.tally["given up, and redriven"] += redriven
         if any(isinstance(case.verdict, Ready) for case in self._given_up()):
             raise ViolationError("I1", "redrive leaves what was given up where it is")
@@ -131,7 +131,7 @@ class DaysLater:
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
         tally = self._weather.tally
         tally["too old to be redriven"] += sum(isinstance(one.verdict, TooOld) for one in cases)
-        tally["redriven days later"] += redrive.as_they_were(cases, {}).redriven
+        tally["redriven days later"] += redrive.put_back(cases, {}).redriven
         settlements = [settled for case in cases for settled in self._settled(case)]
         done = redrive.settle(settlements, {}).redriven if settlements else 0
         tally["mended or chosen days later"] += done
@@ -148,10 +148,10 @@ class DaysLater:
                     return
                 case NeedsChoice():
                     yield choose(chance.choice(_CHOICES), case, body, self._stores, now=now)
-                case NeedsMending() | TooOld():
+                case NeedsCorrection() | TooOld():
                     event = Raw(msgspec.json.encode(_MENDED | {"image_id": case.image}))
                     age = QUARANTINE_AGE
-                    yield mend(case, body, event, self._stores, now=now, quarantine_age=age)
+                    yield correct(case, body, event, self._stores, now=now, quarantine_age=age)
         except CannotSettleError:
             return
 

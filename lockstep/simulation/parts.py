@@ -13,7 +13,7 @@ from lockstep.local.mapping.core import Shard, startable
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
-from lockstep.quarantine.cases import Found, find
+from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.stores.corrections import Corrections, Removal
 from shared.deliver import Delivery, deliver
@@ -69,7 +69,7 @@ class Parts(msgspec.Struct, frozen=True):
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable
     destination: Callable[..., Destination] = BucketDestination
-    find: Callable[..., Found] = find
+    find: Callable[..., FoundCases] = find
     redrive: Callable[..., Redrive] = Redrive
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone
 

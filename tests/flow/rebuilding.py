@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from opensearchpy import OpenSearch
 
-from lockstep.rebuild.indices import Indices, View
+from lockstep.rebuild.indices import Indices, StackIndices
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack
 from tests.flow.background import Background
@@ -23,19 +23,19 @@ LONGEST_PAUSE_SECONDS = 0.5
 PATIENCE_SECONDS = 120.0
 
 # When to kill, by what can be seen in the cluster: the new index made, filled for a part, live.
-type Moment = Callable[[View], bool]
+type Moment = Callable[[StackIndices], bool]
 
 
-def made(view: View) -> bool:
+def made(view: StackIndices) -> bool:
     return bool(view.unfinished)
 
 
-def half_filled(view: View) -> bool:
+def half_filled(view: StackIndices) -> bool:
     notes = [view.numbered[index] for index in view.unfinished]
     return any(note is not None and (note.position or note.filled) for note in notes)
 
 
-def live(view: View) -> bool:
+def live(view: StackIndices) -> bool:
     return view.note is not None and not view.note.done
 
 

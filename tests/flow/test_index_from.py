@@ -22,7 +22,7 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.processes import start
 from lockstep.local.services import python_service
 from lockstep.quarantine.cases import find
-from lockstep.quarantine.redrive import Index, Redrive
+from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, write_local
 from lockstep.stack.status import Behind, behind_table
@@ -268,8 +268,10 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
         {},
         clock=SYSTEM_CLOCK,
         quarantine_age=age,
-        index=Index(routes.direct.sink, "write_to_es", lambda: HORIZON, fed_from_table=True),
-    ).as_they_were(found.cases, found.fetched)
+        index=DirectIndexing(
+            routes.direct.sink, "write_to_es", lambda: HORIZON, fed_from_table=True
+        ),
+    ).put_back(found.cases, found.fetched)
     assert (report.redriven, report.indexed, report.kept) == (1, 1, {})
     assert routes.documents(routes.indices[1]) == routes.documents(routes.indices[0])
     assert list(objects.keys("quarantine/")) == []

@@ -8,7 +8,7 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.cases import Found, find
+from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.parts import INDEX, Parts
@@ -18,7 +18,7 @@ from shared.event import Event, decode
 LONG_AGO = dt.timedelta(days=10_000)
 
 
-def finds_no_age(*args: Any, **kwargs: Any) -> Found:
+def finds_no_age(*args: Any, **kwargs: Any) -> FoundCases:
     return find(*args, **kwargs | {"quarantine_age": LONG_AGO})
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
-from lockstep.quarantine.cases import Found, _Gathering, find
+from lockstep.quarantine.cases import FoundCases, _Gathering, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.parts import Parts
 from tests.simulation.rewired import rewired
@@ -40,7 +40,7 @@ class LeavesOutTheLast(BucketDestination):
         return super().write(msgspec.structs.replace(document, payload=payload), at)
 
 
-def finds_no_documents(*args: Any, **kwargs: Any) -> Found:
+def finds_no_documents(*args: Any, **kwargs: Any) -> FoundCases:
     return rewired(find, _Gathering=WithoutDocuments)(*args, **kwargs)
 
 

@@ -11,9 +11,9 @@ from doors.clock import SYSTEM_CLOCK
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
-from lockstep.audit.audit import WATERMARK, Audit, Found, Sample
+from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample
 from lockstep.audit.audit import audit as compare
-from lockstep.audit.sample import CONFIDENCE, at_most
+from lockstep.audit.sample import CONFIDENCE, share_at_most
 from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
@@ -43,7 +43,7 @@ class AuditOptions(msgspec.Struct, frozen=True):
 def audit(
     clients: Clients,
     progress: Callable[[str, int], None],
-    on_difference: Callable[[Found], None] = lambda _: None,
+    on_difference: Callable[[Difference], None] = lambda _: None,
     options: AuditOptions = AuditOptions(),  # noqa: B008 - frozen
 ) -> Audit:
     """Compare the two stores; see `lockstep.audit.audit.audit`."""
@@ -54,7 +54,7 @@ def audit(
 def sample(
     clients: Clients,
     count: int,
-    on_difference: Callable[[Found], None] = lambda _: None,
+    on_difference: Callable[[Difference], None] = lambda _: None,
     options: AuditOptions = AuditOptions(),  # noqa: B008 - frozen
 ) -> Audit:
     """Compare `count` images of each store, chosen at random."""
@@ -62,14 +62,14 @@ def sample(
     drawn = [set(store.sample(count, SYSTEM_CLOCK.chance)) for store in stores]
     differing: set[str] = set()
 
-    def on_each(found: Found) -> None:
+    def on_each(found: Difference) -> None:
         differing.add(found.image_id)
         on_difference(found)
 
     images = sorted(set().union(*drawn))
     found = _audit(clients, options, stores, on_difference=on_each, only=images)
     looked_at = [(len(ids), len(ids & differing)) for ids in drawn]
-    bound = at_most(looked_at)
+    bound = share_at_most(looked_at)
     return msgspec.structs.replace(found, sample=Sample(len(images), CONFIDENCE, bound))
 
 

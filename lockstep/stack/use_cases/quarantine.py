@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.sink import ImageIndex
 from lockstep.console.errors import UserError
-from lockstep.quarantine.cases import Case, Found, Wanted, find
-from lockstep.quarantine.given_up import Fetched, fetch
-from lockstep.quarantine.held import NotOursError, read_record
-from lockstep.quarantine.redrive import Index, Redrive
+from lockstep.quarantine.cases import Case, FoundCases, Wanted, find
+from lockstep.quarantine.failure_documents import Fetched, fetch
+from lockstep.quarantine.records import ForeignObjectError, read_record
+from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import CONSUMERS, INDEX_CONSUMER
 from lockstep.stack.use_cases.horizon import horizon
@@ -53,7 +53,7 @@ class StackQuarantine:
             self._consumers,
             clock=SYSTEM_CLOCK,
             quarantine_age=self.age,
-            index=Index(
+            index=DirectIndexing(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
                 consumer=INDEX_CONSUMER,
                 horizon=lambda: horizon(clients),
@@ -62,7 +62,7 @@ class StackQuarantine:
             ),
         )
 
-    def find(self, wanted: Wanted, pointers: Iterable[bytes] = ()) -> Found:
+    def find(self, wanted: Wanted, pointers: Iterable[bytes] = ()) -> FoundCases:
         """The cases in quarantine now.
 
         Args:
@@ -88,7 +88,7 @@ class StackQuarantine:
         except StreamUnavailableError as error:
             raise CaseError(f"stream {stack.stream}: {error}") from error
 
-    def one(self, case_id: str, found: Found) -> Case:
+    def one(self, case_id: str, found: FoundCases) -> Case:
         """The only case whose ID starts with `case_id`.
 
         Raises:
@@ -105,7 +105,7 @@ class StackQuarantine:
             f"{case_id}: no quarantined record has this ID: see `lockstep quarantine list`"
         )
 
-    def record(self, case: Case, found: Found) -> QuarantinedRecord:
+    def record(self, case: Case, found: FoundCases) -> QuarantinedRecord:
         """A case's record with its whole payload.
 
         Raises:
@@ -118,7 +118,7 @@ class StackQuarantine:
             if body is not None:
                 try:
                     return read_record(body)
-                except NotOursError as error:
+                except ForeignObjectError as error:
                     raise CaseError(f"{key}: {error}") from error
         for document in case.documents:
             for held in self.redrive.records_of(document):

@@ -7,7 +7,7 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import WATERMARK
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.rebuild import ImageSource, Parts, Rebuild
+from lockstep.rebuild.rebuild import ImageSource, Rebuild, RebuildParts
 from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.audit import AuditOptions, audit
@@ -35,7 +35,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
         table if export is None else Export(clients.s3, export, stack.table, now=now, horizon=age)
     )
     return Rebuild(
-        Parts(
+        RebuildParts(
             indices=indices,
             items=items,
             table=table,

@@ -20,17 +20,17 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
 from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
-from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
-from lockstep.rebuild.ledger import Ledger
+from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
+from lockstep.rebuild.lease import Lease
 from lockstep.rebuild.rebuild import (
     NotFinishedError,
     NotSwitchedError,
-    Options,
-    Parts,
     Rebuild,
+    RebuildOptions,
+    RebuildParts,
     Rebuilt,
 )
-from lockstep.rebuild.worker import Worker, this_worker
+from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.index import IndexReader
@@ -45,7 +45,7 @@ from tests.contract.rebuild.exports import put_export
 
 HORIZON = dt.timedelta(days=37)
 DAY = 86_400.0
-ELSEWHERE = Worker("elsewhere", 1, 0.0)
+ELSEWHERE = RebuildWorker("elsewhere", 1, 0.0)
 
 
 def a_change(
@@ -101,8 +101,8 @@ class Place:
         client: OpenSearch | None = None,
         settled: Callable[[], float] = lambda: math.inf,
         sleep: Callable[[float], None] = lambda _: None,
-        worker: Worker | None = None,
-    ) -> Parts:
+        worker: RebuildWorker | None = None,
+    ) -> RebuildParts:
         client = self.client if client is None else client
         waited = 0.0
 
@@ -113,7 +113,7 @@ class Place:
 
         here = clock(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
         indices = Indices(client, self.alias)
-        return Parts(
+        return RebuildParts(
             indices=indices,
             items=TableReader(self.clients.dynamodb, self.alias),
             table=TableReader(self.clients.dynamodb, self.alias),
@@ -129,8 +129,8 @@ class Place:
     def rebuild(self, **options: Any) -> Rebuilt:
         return self.run(self.parts(), **options)
 
-    def run(self, parts: Parts, **options: Any) -> Rebuilt:
-        usual = Options(at_most=0.0, settle=10.0, patience=10.0)
+    def run(self, parts: RebuildParts, **options: Any) -> Rebuilt:
+        usual = RebuildOptions(at_most=0.0, settle=10.0, patience=10.0)
         chosen = msgspec.structs.replace(usual, **options)
         return Rebuild(parts).run(chosen, lambda _step, _count, _total: None)
 
@@ -223,7 +223,7 @@ def test_what_was_begun_from_the_table_is_gone_on_with_from_an_export_from_its_b
     place: Place,
 ) -> None:
     place.write(*(a_change(f"T{n}", 1) for n in range(3)))
-    note = Note(replaces=place.old, worker=this_worker(), source="export x", position="7:9")
+    note = RebuildState(replaces=place.old, worker=this_worker(), source="export x", position="7:9")
     Indices(place.client, place.alias).create(place.new, note)
     assert place.rebuild().carried == {"table": 3, "index": 0}
 
@@ -362,14 +362,14 @@ def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
     def meanwhile() -> float:
         try:
             place.run(place.parts(worker=msgspec.structs.replace(this_worker(), pid=1)))
-        except SomebodyElseError as error:
+        except AnotherRebuildError as error:
             second.append(type(error))
         plan = Rebuild(mine).plan()
         assert (plan.worker, plan.worker_is) == (str(this_worker()), "at_work")
         return math.inf
 
     done = place.run(msgspec.structs.replace(mine, settled=meanwhile), settle=0.0)
-    assert second == [SomebodyElseError]
+    assert second == [AnotherRebuildError]
     assert done.audit.result == "equal"
 
 
@@ -379,7 +379,7 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
 ) -> None:
     place.write(a_change("T1", 1))
     indices = Indices(place.client, place.alias)
-    note = Note(replaces=place.old, worker=ELSEWHERE)
+    note = RebuildState(replaces=place.old, worker=ELSEWHERE)
     indices.create(place.new, note)
     waits: list[float] = []
 
@@ -393,7 +393,7 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
         assert place.run(parts).audit.result == "equal"
         assert sum(waits) > 45
     else:
-        with pytest.raises(SomebodyElseError, match="process 1 on elsewhere"):
+        with pytest.raises(AnotherRebuildError, match="process 1 on elsewhere"):
             place.run(parts)
         assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
 
@@ -401,9 +401,11 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
 def test_who_is_taken_over_from_stops_at_the_next_beat(place: Place) -> None:
     indices = Indices(place.client, place.alias)
     clock = place.parts().clock
-    first = Ledger.begun(indices, place.new, Note(replaces=place.old, worker=ELSEWHERE), clock)
-    Ledger.taken_over(indices, place.new, this_worker(), clock)
-    with pytest.raises(SomebodyElseError):
+    first = Lease.create(
+        indices, place.new, RebuildState(replaces=place.old, worker=ELSEWHERE), clock
+    )
+    Lease.take_over(indices, place.new, this_worker(), clock)
+    with pytest.raises(AnotherRebuildError):
         first.keep(filled=True)
     assert indices.note(place.new).filled is False
 
@@ -442,7 +444,7 @@ def test_what_was_begun_can_be_abandoned(place: Place) -> None:
     rebuild = Rebuild(place.parts())
     assert rebuild.abandon(apply=True) == ()
     Indices(place.client, place.alias).create(
-        place.new, Note(replaces=place.old, worker=this_worker())
+        place.new, RebuildState(replaces=place.old, worker=this_worker())
     )
     assert rebuild.plan().stage == "go_on"
     assert rebuild.abandon(apply=False) == (place.new,)
@@ -525,7 +527,7 @@ class TestAnotherRelease:
     def test_an_index_that_another_release_has_begun_is_not_gone_on_with(
         self, place: Place
     ) -> None:
-        note = msgspec.to_builtins(Note(replaces=place.old, worker=this_worker()))
+        note = msgspec.to_builtins(RebuildState(replaces=place.old, worker=this_worker()))
         older = changed(definition())
         older["mappings"]["_meta"] = {"rebuild": note}
         place.client.indices.create(index=place.new, body=older)

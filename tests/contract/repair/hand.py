@@ -10,7 +10,7 @@ import msgspec
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.compare import Difference
+from lockstep.audit.compare import DifferenceKind
 from lockstep.stack.clients import Clients
 from lockstep.stores.corrections import Corrections
 from shared.change import Change, change_from
@@ -177,7 +177,7 @@ class Hand:
 
 type Corruption = Callable[[Hand, Change], None]
 
-KINDS: dict[Difference, Sequence[Corruption]] = {
+KINDS: dict[DifferenceKind, Sequence[Corruption]] = {
     "missing_in_index": [Hand.delete_document],
     "missing_in_table": [Hand.delete_item, Hand.old_leftover],
     "index_behind": [Hand.newer_in_table, Hand.removed_in_table],

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit.compare import Difference
+from lockstep.audit.compare import DifferenceKind
 from lockstep.commands.options import APPLY_HINT
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Producer, Stamp
@@ -116,7 +116,7 @@ def test_all_corruptions_are_found_and_mended_and_none_invented_while_a_producer
     hand.refresh_every("60s")
     images = tate(count)
     kinds = cycle(CORRUPTIONS)
-    injected: dict[str, Difference] = {}
+    injected: dict[str, DifferenceKind] = {}
     samples: dict[Corruption, Change] = {}
     untouched: list[str] = []
     while some := list(islice(images, AT_ONCE)):

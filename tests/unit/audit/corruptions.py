@@ -6,7 +6,7 @@ Each gets the change that both stores hold, and spoils one of them.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lockstep.audit.compare import Difference
+from lockstep.audit.compare import DifferenceKind
 from lockstep.simulation.fakes.opensearch import Document
 from shared.change import Change
 from tests.unit.audit.stand import OLD, Stand, a_change, a_document, an_item, lying
@@ -112,7 +112,7 @@ def time_changed_in_index(stand: Stand, was: Change) -> None:
 
 
 # The last three only the values show.
-CORRUPTIONS: Mapping[Corruption, Difference] = {
+CORRUPTIONS: Mapping[Corruption, DifferenceKind] = {
     document_deleted: "missing_in_index",
     document_forgotten: "missing_in_index",
     item_deleted: "missing_in_table",

@@ -10,9 +10,9 @@ import opensearchpy
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import Audit, Found, audit
+from lockstep.audit.audit import Audit, Difference, audit
 from lockstep.repair.decide import Decision, decide
-from lockstep.repair.repair import Differing, Repair
+from lockstep.repair.repair import DifferingImage, Repair
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import Document, OpenSearch
 from lockstep.stores.corrections import Corrections
@@ -112,16 +112,16 @@ class Stand:
     def audit(self, *, values: bool = True) -> Audit:
         return self.audited(values=values)[0]
 
-    def audited(self, *, values: bool = True) -> tuple[Audit, list[Found]]:
-        found: list[Found] = []
+    def audited(self, *, values: bool = True) -> tuple[Audit, list[Difference]]:
+        found: list[Difference] = []
         table, index = self.whole_stores if values else (self.table, self.index)
         answer = audit(
             table, index, quarantined_images=list, clock=self.clock, on_difference=found.append
         )
         return answer, found
 
-    def differing(self) -> list[Differing]:
-        return [Differing(one.image_id, one.kind) for one in self.audited()[1]]
+    def differing(self) -> list[DifferingImage]:
+        return [DifferingImage(one.image_id, one.kind) for one in self.audited()[1]]
 
     def held(self) -> tuple[ImageState, ImageState]:
         return (
@@ -133,7 +133,7 @@ class Stand:
         table, index = self.held()
         return decide(table, index, now=self.at, horizon=HORIZON)
 
-    def mend(self, differing: Iterable[Differing] | None = None) -> Any:
+    def mend(self, differing: Iterable[DifferingImage] | None = None) -> Any:
         return self.repair.apply(self.differing() if differing is None else differing)
 
     def pass_time(self, seconds: float) -> None:

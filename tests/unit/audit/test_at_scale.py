@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from functions.write_to_es.document import document_from
-from lockstep.audit.audit import Audit, Found, audit
-from lockstep.audit.compare import Difference
-from lockstep.repair.repair import Differing, Repair
+from lockstep.audit.audit import Audit, Difference, audit
+from lockstep.audit.compare import DifferenceKind
+from lockstep.repair.repair import DifferingImage, Repair
 from lockstep.simulation.fakes.opensearch import Document
 from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.plan import dice
@@ -65,7 +65,7 @@ class Run:
         )
         self.clock = clock(now=lambda: stand.at, elapsed=lambda: stand.at, sleep=self.traffic.sleep)
 
-    def expected(self, *but: Corruption) -> Mapping[str, Difference]:
+    def expected(self, *but: Corruption) -> Mapping[str, DifferenceKind]:
         """What was injected, by image, but for these."""
         return {
             image_id: CORRUPTIONS[corruption]
@@ -75,8 +75,8 @@ class Run:
 
     def audited(
         self, *, values: bool, settled: Callable[[], float] | None = None
-    ) -> tuple[Audit, Mapping[str, Difference]]:
-        found: list[Found] = []
+    ) -> tuple[Audit, Mapping[str, DifferenceKind]]:
+        found: list[Difference] = []
         stores = self.stand.whole_stores if values else (self.stand.table, self.stand.index)
         answer = audit(
             *(Moving(store, self.traffic) for store in stores),
@@ -89,7 +89,7 @@ class Run:
         assert sum(answer.differences.values()) == len(found)
         return answer, {one.image_id: one.kind for one in found}
 
-    def mended(self, found: Mapping[str, Difference]) -> Mapping[str, int]:
+    def mended(self, found: Mapping[str, DifferenceKind]) -> Mapping[str, int]:
         stand = self.stand
         repair = Repair(
             Moving(stand.table, self.traffic),
@@ -100,7 +100,7 @@ class Run:
             clock=self.clock,
             horizon=HORIZON,
         )
-        done = repair.apply([Differing(*one) for one in found.items()])
+        done = repair.apply([DifferingImage(*one) for one in found.items()])
         assert (done.told, done.unfinished) == ([], [])
         return done.written
 

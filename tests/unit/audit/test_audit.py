@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Found, audit
+from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Difference, audit
 from lockstep.audit.compare import difference
-from lockstep.audit.sample import at_most
+from lockstep.audit.sample import share_at_most
 from lockstep.stores.entry import Entry, from_document, from_item
 from lockstep.stores.pace import Pace
 from lockstep.stores.readers import StoreUnreadableError
@@ -243,7 +243,7 @@ def test_a_malformed_entry_is_found_though_both_stores_say_it_in_the_same_words(
 
 
 def test_each_difference_is_told_with_what_both_stores_say() -> None:
-    told: list[Found] = []
+    told: list[Difference] = []
     at = clock(now=lambda: NOW)
     audit(
         Memory(entry("a"), entry("b")),
@@ -253,8 +253,8 @@ def test_each_difference_is_told_with_what_both_stores_say() -> None:
         on_difference=told.append,
     )
     assert told == [
-        Found("a", "missing_in_index", False, entry("a"), None),  # noqa: FBT003 - a record's field
-        Found("b", "table_behind", True, entry("b"), entry("b", 2)),  # noqa: FBT003 - the same
+        Difference("a", "missing_in_index", False, entry("a"), None),  # noqa: FBT003 - a record's field
+        Difference("b", "table_behind", True, entry("b"), entry("b", 2)),  # noqa: FBT003 - the same
     ]
 
 
@@ -275,7 +275,7 @@ def test_only_the_images_asked_for_are_looked_at() -> None:
 def test_a_sample_says_what_share_differs_at_most(
     images: int, differing: int, bound: float
 ) -> None:
-    assert at_most([(images, differing), (10**6, 0)]) == pytest.approx(bound, rel=1e-3)
+    assert share_at_most([(images, differing), (10**6, 0)]) == pytest.approx(bound, rel=1e-3)
 
 
 def test_the_pace_keeps_the_read_units_of_each_second_to_the_rate() -> None:

@@ -7,7 +7,7 @@ import click
 import msgspec
 from click.testing import CliRunner
 
-from lockstep.audit.audit import Found
+from lockstep.audit.audit import Difference
 from lockstep.commands.audit import Differences
 from lockstep.commands.endings import OneLine
 from lockstep.stores.entry import Entry
@@ -18,8 +18,8 @@ from tests.unit.operator.command import assert_one_line, lockstep
 def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() -> None:
     table = Entry("a", 5, deleted=False, digest="d", guard=5, arrived_at=7)
     found = [
-        Found("a", "missing_in_index", explained_by_quarantine=True, table=table, index=None),
-        Found(
+        Difference("a", "missing_in_index", explained_by_quarantine=True, table=table, index=None),
+        Difference(
             "b\n",
             "malformed",
             explained_by_quarantine=False,

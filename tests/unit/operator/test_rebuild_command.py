@@ -7,9 +7,9 @@ import pytest
 
 from lockstep.commands.options import APPLY_HINT
 from lockstep.commands.rebuild import rebuilt, show_plan
-from lockstep.rebuild.rebuild import Options, Plan, Rebuild
+from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildPlan
 
-PLAN = Plan(
+PLAN = RebuildPlan(
     stage="begin",
     live="images-000001",
     index="images-000002",
@@ -20,7 +20,7 @@ PLAN = Plan(
 )
 
 
-def shown(plan: Plan, capsys: pytest.CaptureFixture[str], *, drops: bool = False) -> str:
+def shown(plan: RebuildPlan, capsys: pytest.CaptureFixture[str], *, drops: bool = False) -> str:
     show_plan(plan, drops=drops)
     return capsys.readouterr().out
 
@@ -49,7 +49,7 @@ def test_who_is_at_a_rebuild_is_named(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_ctrl_c_says_that_the_same_command_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="130"):
-        rebuilt(cast("Rebuild", Interrupted()), Options(at_most=1, settle=0, patience=0))
+        rebuilt(cast("Rebuild", Interrupted()), RebuildOptions(at_most=1, settle=0, patience=0))
     assert capsys.readouterr().err == "interrupted: run the same command again to continue\n"
 
 

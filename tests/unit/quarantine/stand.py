@@ -9,10 +9,10 @@ import msgspec
 from functions.write_to_es.table_changes import TABLE_STREAM
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import PutError, outgoing
-from lockstep.quarantine.cases import Case, Found, Wanted, find
-from lockstep.quarantine.given_up import Fetched
-from lockstep.quarantine.held import read_record, said_in
-from lockstep.quarantine.redrive import Index, Redrive, RedriveReport
+from lockstep.quarantine.cases import Case, FoundCases, Wanted, find
+from lockstep.quarantine.failure_documents import Fetched
+from lockstep.quarantine.records import event_bytes, read_record
+from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
 from lockstep.stores.contents import Content, ContentReader, content_of
 from shared.change import change_from
 from shared.envelope import Envelope
@@ -84,7 +84,9 @@ class Stand:
             CONSUMERS,
             clock=clock(now=lambda: self.now, elapsed=lambda: self.slept, sleep=self._sleep),
             quarantine_age=AGE,
-            index=Index(self.sink, "write_to_es", lambda: HORIZON, fed_from_table, CHANGES_STREAM),
+            index=DirectIndexing(
+                self.sink, "write_to_es", lambda: HORIZON, fed_from_table, CHANGES_STREAM
+            ),
         )
 
     @property
@@ -147,7 +149,7 @@ class Stand:
         wanted: Wanted | None = None,
         pointers: Iterable[bytes] = (),
         fetch: Callable[[bytes], Fetched] | None = None,
-    ) -> Found:
+    ) -> FoundCases:
         return find(
             self.objects,
             CONSUMERS,
@@ -164,11 +166,11 @@ class Stand:
         return case
 
     def payload_of(self, case: Case) -> bytes:
-        return said_in(read_record(self.objects.kept[case.keys[0]]))
+        return event_bytes(read_record(self.objects.kept[case.keys[0]]))
 
-    def apply(self, found: Found | None = None, *, rate: float | None = None) -> RedriveReport:
+    def apply(self, found: FoundCases | None = None, *, rate: float | None = None) -> RedriveReport:
         found = found or self.find()
-        return self.redrive.as_they_were(found.cases, found.fetched, rate=rate)
+        return self.redrive.put_back(found.cases, found.fetched, rate=rate)
 
     def under(self, prefix: str) -> list[str]:
         return list(self.objects.keys(prefix))
@@ -225,6 +227,6 @@ def content(image_id: str = "T02680", version: int = 1, **fields: Any) -> Conten
     return content_of(event_in(one))
 
 
-def states(found: Found) -> Mapping[str, str]:
+def states(found: FoundCases) -> Mapping[str, str]:
     """Each image's state."""
     return {one.image: type(one.verdict).__name__ for one in found.cases}

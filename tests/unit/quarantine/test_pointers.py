@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.quarantine.given_up import (
+from lockstep.quarantine.failure_documents import (
     PATIENCE_READS,
     Fetched,
     NotADocumentError,

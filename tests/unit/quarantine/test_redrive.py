@@ -68,7 +68,7 @@ def test_after_a_crash_at_any_point_nothing_is_lost_and_a_repeat_finishes() -> N
         stand.objects.crash_after = None
         stand.apply()
         assert {(event.image_id, event.version) for event in stand.stream} == {("T1", 7), ("T2", 8)}
-        assert states(stand.find()) == {"T02680": "NeedsMending"}
+        assert states(stand.find()) == {"T02680": "NeedsCorrection"}
         assert stand.under("aws/") == []
         assert len(stand.under("redriven/aws/")) == 1
     assert crashes > 8

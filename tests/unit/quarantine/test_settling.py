@@ -13,9 +13,9 @@ from lockstep.quarantine.settlement import (
     CannotSettleError,
     Settlement,
     choose,
-    mend,
-    mending_in,
+    correct,
     new_version,
+    read_correction,
 )
 from lockstep.stores.contents import Content, MalformedContentError, content_of
 from shared.event import Image, decode
@@ -40,7 +40,7 @@ def mended(stand: Stand, event: dict[str, Any]) -> Settlement:
     case = stand.only()
     raw = msgspec.Raw(msgspec.json.encode(event))
     data = stand.payload_of(case)
-    return mend(case, data, raw, stand.stores, now=stand.now, quarantine_age=AGE)
+    return correct(case, data, raw, stand.stores, now=stand.now, quarantine_age=AGE)
 
 
 def settle(stand: Stand, settlement: Settlement) -> None:
@@ -303,7 +303,7 @@ def test_what_is_still_no_event_is_refused_with_the_reason() -> None:
 @pytest.mark.parametrize("line", [b"", b"\xff", b"{}", b'{"id": 1, "event": {}}', b"[" * 5000])
 def test_a_line_that_is_no_mending_is_told(line: bytes) -> None:
     with pytest.raises(CannotSettleError):
-        mending_in(line)
+        read_correction(line)
 
 
 @given(

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from functions.write_to_es.table_changes import TABLE_CHANGES_ON_KINESIS, TABLE_STREAM
-from lockstep.quarantine.cases import NeedsChoice, NeedsMending, Ready, TooOld
-from lockstep.quarantine.given_up import NotADocumentError, document_in, fetch
-from lockstep.quarantine.settlement import choose, mend
+from lockstep.quarantine.cases import NeedsChoice, NeedsCorrection, Ready, TooOld
+from lockstep.quarantine.failure_documents import NotADocumentError, document_in, fetch
+from lockstep.quarantine.settlement import choose, correct
 from shared.change import Change, Purge
 from shared.envelope import Envelope
 from shared.item import item_from
@@ -145,10 +145,10 @@ def test_a_malformed_item_waits_for_somebody_to_mend_it() -> None:
     bad = {**item_from(change("T1", 4)), "version": {"NS": ["4"]}}
     stand.set_table_change_aside(table_record(bad))  # type: ignore[arg-type]  # no item of ours
     case = stand.only()
-    assert isinstance(case.verdict, NeedsMending)
+    assert isinstance(case.verdict, NeedsCorrection)
     assert "malformed: NewImage: no change of ours holds the type NS" in case.verdict.why
     said = msgspec.Raw(msgspec.json.encode(image_event("T1", 5)))
-    settlement = mend(
+    settlement = correct(
         case, stand.payload_of(case), said, stand.stores, now=stand.now, quarantine_age=AGE
     )
     assert stand.redrive.settle([settlement], {}).put == 1

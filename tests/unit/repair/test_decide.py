@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lockstep.audit.compare import difference
-from lockstep.repair.decide import Agree, Decision, Tell, decide
-from lockstep.repair.repair import Differing, action_of, in_words
+from lockstep.repair.decide import Agree, Decision, NeedsOperator, decide
+from lockstep.repair.repair import DifferingImage, action_of, in_words
 from lockstep.simulation.fakes.opensearch import Document
 from lockstep.stores.image_state import Absent, state_of_document, state_of_item
 from shared.event import MAX_VERSION
@@ -25,7 +25,7 @@ from tests.unit.audit.stand import (
     lying,
 )
 
-T1 = [Differing("T1", "conflict")]
+T1 = [DifferingImage("T1", "conflict")]
 
 type Item = Mapping[str, Any] | None
 
@@ -193,7 +193,7 @@ def test_whatever_two_stores_hold_a_repair_ends_equal_or_tells_and_lowers_nothin
         stand = Stand()
         stand.hold(item, document)
         before = versions(stand)
-        told = isinstance(stand.decision(), Tell)
+        told = isinstance(stand.decision(), NeedsOperator)
         done = stand.mend(T1)
         assert not done.unfinished, (item, document, done)
         assert bool(done.told) == told, (item, document, done)

@@ -7,12 +7,12 @@ import pytest
 
 from lockstep.repair.repair import (
     PATIENCE_SECONDS,
-    BrakeError,
-    Differing,
-    Plan,
-    Planned,
+    DifferingImage,
+    OverLimitError,
+    PlannedAction,
     Repair,
-    brake,
+    RepairPlan,
+    check_limit,
 )
 from lockstep.simulation.fakes.opensearch import Document
 from lockstep.stores.corrections import Removal
@@ -21,7 +21,7 @@ from shared.outcome import Outcome
 from shared.sink import RequestFailedError, RequestRefusedError
 from tests.unit.audit.stand import HORIZON, STAMP, Stand, a_change, a_document, an_item
 
-T1 = [Differing("T1", "missing_in_index")]
+T1 = [DifferingImage("T1", "missing_in_index")]
 
 
 def images(count: int, version: int = STAMP) -> list[Change]:
@@ -50,7 +50,7 @@ def test_what_only_a_person_can_mend_does_not_count_against_the_brake() -> None:
     stand.hold({"image_id": {"S": "T1"}}, None)
     plan = stand.repair.plan(T1, images=1)
     assert (plan.changes, plan.told) == (0, 1)
-    brake(plan, 0)
+    check_limit(plan, 0)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_what_only_a_person_can_mend_does_not_count_against_the_brake() -> None:
 def test_the_brake_stops_above_its_share_and_says_which_one_would_do(
     changes: int, images: int, at_most: float, *, stops: bool
 ) -> None:
-    planned = [Planned("missing_in_index", "write_index", changes, [])]
-    plan = Plan(planned, images, changes, 0)
+    planned = [PlannedAction("missing_in_index", "write_index", changes, [])]
+    plan = RepairPlan(planned, images, changes, 0)
     if not stops:
-        brake(plan, at_most)
+        check_limit(plan, at_most)
         return
-    with pytest.raises(BrakeError, match="nothing is written") as refused:
-        brake(plan, at_most)
-    brake(plan, float(str(refused.value).rpartition(" ")[2]))
+    with pytest.raises(OverLimitError, match="nothing is written") as refused:
+        check_limit(plan, at_most)
+    check_limit(plan, float(str(refused.value).rpartition(" ")[2]))
 
 
 def test_a_document_deleted_by_hand_is_waited_for_as_long_as_opensearch_remembers_it() -> None:

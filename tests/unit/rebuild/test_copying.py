@@ -5,8 +5,8 @@ import datetime as dt
 import msgspec
 import pytest
 
-from lockstep.rebuild.carry import Carry, Leave, of_both
-from lockstep.repair.decide import Tell
+from lockstep.rebuild.copying import Copy, Skip, content_for_new_index
+from lockstep.repair.decide import NeedsOperator
 from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
 from tests.unit.audit.stand import HORIZON, NOW, OLD, YOUNG, a_change
 
@@ -43,11 +43,11 @@ BAD = Malformed("somebody else's", 5, 5)
 def test_the_newer_one_is_carried_and_the_tables_among_equals(
     table: ImageState, old: ImageState, expected: Intact | None
 ) -> None:
-    found = of_both(table, old, now=NOW, horizon=HORIZON)
+    found = content_for_new_index(table, old, now=NOW, horizon=HORIZON)
     if expected is None:
-        assert isinstance(found, Tell)
+        assert isinstance(found, NeedsOperator)
     else:
-        assert found == Carry(expected.change)
+        assert found == Copy(expected.change)
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,17 @@ def test_the_newer_one_is_carried_and_the_tables_among_equals(
 def test_what_the_table_has_forgotten_or_outlived_is_left(
     table: ImageState, old: ImageState
 ) -> None:
-    assert of_both(table, old, now=NOW, horizon=HORIZON) == Leave()
+    assert content_for_new_index(table, old, now=NOW, horizon=HORIZON) == Skip()
 
 
 def test_what_is_malformed_in_both_needs_a_person() -> None:
-    found = of_both(BAD, BAD, now=NOW, horizon=HORIZON)
-    assert isinstance(found, Tell)
+    found = content_for_new_index(BAD, BAD, now=NOW, horizon=HORIZON)
+    assert isinstance(found, NeedsOperator)
     assert "malformed" in found.why
 
 
 def test_the_horizon_is_what_it_is_given_as() -> None:
     forever = dt.timedelta(days=36_500)
-    assert of_both(Absent(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Leave()
+    assert (
+        content_for_new_index(Absent(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Skip()
+    )

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from lockstep.rebuild.indices import Indices, Note, SomebodyElseError
-from lockstep.rebuild.worker import Worker, fate
+from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
+from lockstep.rebuild.worker import RebuildWorker, state_of
 from shared.clock import Clock
 
 # How often, in seconds, a rebuild says that it is still at work, and how far it is.
@@ -20,13 +20,13 @@ WATCH_SECONDS = 45.0
 CLAIM_SECONDS = 1.0
 
 
-class Ledger:
+class Lease:
     """One rebuild's note, written by this worker alone.
 
-    Every method but `note` raises SomebodyElseError where another has taken over.
+    Every method but `note` raises AnotherRebuildError where another has taken over.
     """
 
-    def __init__(self, indices: Indices, index: str, note: Note, clock: Clock) -> None:
+    def __init__(self, indices: Indices, index: str, note: RebuildState, clock: Clock) -> None:
         """Take `note` for what is kept with the index now."""
         self.index = index
         self._indices = indices
@@ -35,19 +35,21 @@ class Ledger:
         self._kept_at = clock.elapsed()
 
     @classmethod
-    def begun(cls, indices: Indices, index: str, note: Note, clock: Clock) -> "Ledger":
+    def create(cls, indices: Indices, index: str, note: RebuildState, clock: Clock) -> "Lease":
         """Make the new index, and with it the ledger."""
         indices.create(index, note)
         return cls(indices, index, note, clock)
 
     @classmethod
-    def taken_over(cls, indices: Indices, index: str, worker: Worker, clock: Clock) -> "Ledger":
+    def take_over(
+        cls, indices: Indices, index: str, worker: RebuildWorker, clock: Clock
+    ) -> "Lease":
         """The ledger of a rebuild that was interrupted.
 
         Where its worker is on another machine, it is watched for `WATCH_SECONDS` first.
         """
         note = indices.note(index)
-        match fate(note.worker):
+        match state_of(note.worker):
             case "at_work" if note.worker != worker and not note.done:
                 raise _at_work(note)
             case "unknown" if not note.done:
@@ -64,7 +66,7 @@ class Ledger:
         return ledger
 
     @property
-    def note(self) -> Note:
+    def note(self) -> RebuildState:
         """How far it is; what is kept may be a beat behind."""
         return self._note
 
@@ -92,7 +94,7 @@ class Ledger:
             raise _at_work(there)
 
 
-def _at_work(note: Note) -> SomebodyElseError:
-    return SomebodyElseError(
+def _at_work(note: RebuildState) -> AnotherRebuildError:
+    return AnotherRebuildError(
         f"another rebuild is at work, {note.worker}: let it end, or end it and run this again"
     )

@@ -13,7 +13,7 @@ from shared.quarantine import QuarantinedRecord
 from shared.record import Record
 
 
-class NotOursError(Exception):
+class ForeignObjectError(Exception):
     """An object under `quarantine/` that no consumer wrote."""
 
 
@@ -21,16 +21,16 @@ def read_record(body: bytes) -> QuarantinedRecord:
     """The record in a quarantine object.
 
     Raises:
-        NotOursError: there is none.
+        ForeignObjectError: there is none.
     """
     try:
         held = msgspec.json.decode(body, type=QuarantinedRecord)
         payload(held)
         int(held.sequence_number)
         dt.datetime.fromtimestamp(held.arrived_at / 1000, dt.UTC)
-        moment(held.quarantined_at)
+        parse_time(held.quarantined_at)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise NotOursError(f"no quarantined record: {error}") from None
+        raise ForeignObjectError(f"no quarantined record: {error}") from None
     return held
 
 
@@ -86,7 +86,7 @@ def _image_of(change: Change) -> Image | UnsetType:
             return UNSET
 
 
-def said_in(held: QuarantinedRecord) -> bytes:
+def event_bytes(held: QuarantinedRecord) -> bytes:
     """The event that a record holds or amounts to, encoded; its payload when that is none."""
     if held.holds == "event":
         return payload(held)
@@ -96,7 +96,7 @@ def said_in(held: QuarantinedRecord) -> bytes:
         return payload(held)
 
 
-def moment(text: str) -> dt.datetime:
+def parse_time(text: str) -> dt.datetime:
     """A time as it is written in a record; in UTC, unless it says otherwise."""
     at = dt.datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)

@@ -14,11 +14,11 @@ import msgspec
 
 from lockstep.repair.decide import (
     Agree,
-    Forget,
-    LeaveIndex,
+    NeedsOperator,
     OverwriteIndex,
+    RecreateDocument,
+    RemoveFromIndex,
     Republish,
-    Tell,
     WriteIndex,
     WriteTable,
     decide,
@@ -42,19 +42,19 @@ EXAMPLES = 1_000
 Origin = Literal["table", "index"]
 
 
-class Carry(msgspec.Struct, frozen=True):
+class Copy(msgspec.Struct, frozen=True):
     """This change goes into the new index."""
 
     change: Change
 
 
-class Leave(msgspec.Struct, frozen=True):
+class Skip(msgspec.Struct, frozen=True):
     """Absent of this image does: the table has forgotten it, or outlived it."""
 
 
-def of_both(
+def content_for_new_index(
     table: ImageState, old: ImageState, *, now: float, horizon: dt.timedelta
-) -> Carry | Leave | Tell:
+) -> Copy | Skip | NeedsOperator:
     """What the new index is to hold of an image, by what the table and the old index hold.
 
     It is what a repair would make both stores say (`lockstep.repair.decide`). Only the guard of
@@ -62,19 +62,19 @@ def of_both(
     """
     match decide(table, old, now=now, horizon=horizon):
         case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):
-            return Carry(change)
-        case Republish() | Forget() | Agree():
+            return Copy(change)
+        case Republish() | RecreateDocument() | Agree():
             best = table if isinstance(table, Intact) else old
-            return Carry(best.change) if isinstance(best, Intact) else Leave()
-        case LeaveIndex():
-            return Leave()
-        case Tell() as tell:
+            return Copy(best.change) if isinstance(best, Intact) else Skip()
+        case RemoveFromIndex():
+            return Skip()
+        case NeedsOperator() as tell:
             return tell
         case never:
             assert_never(never)
 
 
-class Carrier:
+class Copier:
     """Carries images into the new index, and counts.
 
     `carried` counts what was written, by origin, `left` what stayed behind for good the last time
@@ -102,7 +102,7 @@ class Carrier:
         self._horizon = horizon
 
     def all_of(self, images: Iterable[tuple[str, ImageState]]) -> None:
-        """Carry images of the table, as they were read whole, but for tombstones past their time.
+        """Copy images of the table, as they were read whole, but for tombstones past their time.
 
         What is newer in the new index stays.
         """
@@ -116,14 +116,14 @@ class Carrier:
     def newer_in_table(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Carry what is newer in the table than in the new index."""
+        """Copy what is newer in the table than in the new index."""
         for image_ids in self._newer(entries, on_progress):
             self._from_table(self._table.lookup_whole(image_ids).items())
 
     def newer_in_old(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Carry what is newer in the old index than in the new one, as the table has it or not."""
+        """Copy what is newer in the old index than in the new one, as the table has it or not."""
         self.left = 0
         for image_ids in self._newer(entries, on_progress):
             self._from_old(self._old.lookup_whole(image_ids), self._table.lookup_whole(image_ids))
@@ -131,7 +131,7 @@ class Carrier:
     def just_written(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Carry what was written to the old index a moment ago.
+        """Copy what was written to the old index a moment ago.
 
         The table need not be asked: nothing that is so young is forgotten.
         """
@@ -141,17 +141,17 @@ class Carrier:
     def _from_old(self, old: Mapping[str, ImageState], table: Mapping[str, ImageState]) -> None:
         changes = []
         for image_id, stored in old.items():
-            match of_both(
+            match content_for_new_index(
                 table.get(image_id, Absent()),
                 stored,
                 now=self._clock.now(),
                 horizon=self._horizon,
             ):
-                case Carry(change):
+                case Copy(change):
                     changes.append(change)
-                case Leave():
+                case Skip():
                     self.left += 1
-                case Tell(why):
+                case NeedsOperator(why):
                     self._tell(image_id, why)
         self._write("index", changes)
 

@@ -51,7 +51,7 @@ class _Payload(msgspec.Struct, frozen=True):
     records: list[dict[str, Any]] = msgspec.field(name="Records")
 
 
-class Document(
+class ParsedDocument(
     msgspec.Struct,
     frozen=True,
     rename={
@@ -88,7 +88,7 @@ class NotADocumentError(Exception):
     """These bytes are no failure document of this stack's; says why."""
 
 
-def document_in(body: bytes) -> Document:
+def document_in(body: bytes) -> ParsedDocument:
     """The failure document in an S3 object, or in a message of SQS or SNS around one.
 
     Raises:
@@ -99,7 +99,7 @@ def document_in(body: bytes) -> Document:
             wrapped = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             inner = next((wrapped[name] for name in _WRAPPINGS if name in wrapped), None)
             if inner is None:
-                found = msgspec.json.decode(body, type=Document)
+                found = msgspec.json.decode(body, type=ParsedDocument)
                 if found.of_kinesis is UNSET and found.of_table is UNSET:
                     raise NotADocumentError("no failure document: it names no batch")
                 return found
@@ -109,16 +109,16 @@ def document_in(body: bytes) -> Document:
     raise NotADocumentError("a message in a message in a message, and no failure document")
 
 
-def set_aside(
-    document: Document, records: Iterable[Record], envelope: Envelope, function: str
+def quarantined_records(
+    document: ParsedDocument, records: Iterable[Record], envelope: Envelope, function: str
 ) -> list[QuarantinedRecord]:
     """Each record of a batch that was given up, as the function itself would have set it aside."""
     detail = f"the mapping gave its batch up: {document.request.condition}"
     at = document.timestamp.isoformat()
-    return [_set_aside(one, envelope, function, detail, at) for one in records]
+    return [_quarantined(one, envelope, function, detail, at) for one in records]
 
 
-def _set_aside(
+def _quarantined(
     record: Record, envelope: Envelope, function: str, detail: str, at: str
 ) -> QuarantinedRecord:
     try:
@@ -139,7 +139,9 @@ def _set_aside(
     return msgspec.structs.replace(held, reason="given_up")
 
 
-def records_in(document: Document, changes_stream: str = "") -> tuple[list[Record], Envelope]:
+def stream_records_in(
+    document: ParsedDocument, changes_stream: str = ""
+) -> tuple[list[Record], Envelope]:
     """The records of a document with payload: the event itself, or that event as a text.
 
     Args:
@@ -173,7 +175,7 @@ def records_of(
     """
     document = document_in(body)
     function = document.function(consumers)
-    return set_aside(document, *records_in(document, changes_stream), function)
+    return quarantined_records(document, *stream_records_in(document, changes_stream), function)
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -242,7 +244,7 @@ def fetch(
     document = document_in(line)
     function = document.function(consumers)
     if document.payload is not UNSET:  # a document out of S3: it has what a pointer points at
-        return Fetched(set_aside(document, *records_in(document), function), None)
+        return Fetched(quarantined_records(document, *stream_records_in(document), function), None)
     batch = document.of_kinesis
     if batch is UNSET:
         raise NotADocumentError("it points into a table's stream: only S3 keeps what was there")
@@ -273,7 +275,7 @@ def fetch(
             ]
     except ShardNotFoundError:
         why = "the stream has no such shard any more"
-    records = set_aside(document, found, IMAGE_EVENTS, function)
+    records = quarantined_records(document, found, IMAGE_EVENTS, function)
     if found and found[0].position == first:
         return Fetched(records, None)
     before = found[0].sequence_number if found else None
