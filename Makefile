@@ -156,8 +156,8 @@ format: $(venv)/dev.done
 
 # Newest versions within what pyproject.toml and requirements/*.in allow, pinned with hashes.
 pins: $(venv)/dev.done
-	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml -o requirements/run.txt
-	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
+	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(uv) pip compile -q --upgrade --universal --python-version 3.13 requirements/functions.in -c requirements/run.txt -o requirements/functions.txt
 	for name in async-kinesis awscli lambda-runtime sam uv; do \
 	  $(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \

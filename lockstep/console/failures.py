@@ -5,6 +5,7 @@
 import errno
 
 from lockstep.console.errors import UserError
+from lockstep.console.extras import extra_for
 from shared.sink import SinkError
 
 # Errors that only writing can cause.
@@ -19,6 +20,9 @@ def message_of(error: Exception) -> str | None:
     match error:
         case UserError() | SinkError():
             return str(error)
+        case ModuleNotFoundError(name=str(module)):
+            extra = extra_for(module)
+            return extra and f'{module} is not installed: run `pip install "lockstep[{extra}]"`'
         case BrokenPipeError():
             return None
         case OSError():

@@ -87,6 +87,8 @@ class Export:
         key = key if key.endswith(".json") else f"{key}/{SUMMARY}"
         self._summary = self._decoded(key, msgspec.json.Decoder(_Summary).decode)
         self._check(table, now, horizon)
+        is_json = self._summary.output_format == "DYNAMODB_JSON"
+        self._read = _json_items if is_json else _ion_reader()
         self._files = self._decoded(
             self._summary.manifest_files_s3_key, msgspec.json.Decoder(_File).decode_lines
         )
@@ -172,10 +174,9 @@ class Export:
 
     def _items(self, file: _File, copy: IO[bytes]) -> Iterator[Mapping[str, Any]]:
         """The items as DynamoDB's low-level API spells them."""
-        read = _json_items if self._summary.output_format == "DYNAMODB_JSON" else _ion_items
         try:
             with gzip.open(copy) as lines:
-                for item in read(lines):
+                for item in self._read(lines):
                     if "S" not in item.get(KEY, {}):
                         raise self._damaged(file, f"an item without {KEY}")
                     yield item
@@ -199,15 +200,19 @@ def _json_items(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
     return (decoder.decode(line).item for line in lines)
 
 
-def _ion_items(lines: Any) -> Iterator[Mapping[str, Any]]:
-    from amazon.ion import simpleion  # noqa: PLC0415 - no other command is to wait for it
+def _ion_reader() -> Callable[[Any], Iterator[Mapping[str, Any]]]:
+    """Load what reads Ion, which is an extra: where it is missing, nothing has begun yet."""
+    from amazon.ion import simpleion  # noqa: PLC0415 - no other command loads it
     from amazon.ion.exceptions import IonException  # noqa: PLC0415 - the same
 
-    try:
-        for line in simpleion.load(lines, single_value=False, parse_eagerly=False):
-            yield {name: typed(value) for name, value in line["Item"].items()}
-    except (IonException, KeyError, TypeError) as error:
-        raise ValueError(f"not Ion as DynamoDB writes it: {error!r}") from error
+    def items(lines: Any) -> Iterator[Mapping[str, Any]]:
+        try:
+            for line in simpleion.load(lines, single_value=False, parse_eagerly=False):
+                yield {name: typed(value) for name, value in line["Item"].items()}
+        except (IonException, KeyError, TypeError) as error:
+            raise ValueError(f"not Ion as DynamoDB writes it: {error!r}") from error
+
+    return items
 
 
 def typed(value: Any) -> dict[str, Any]:

