@@ -8,7 +8,8 @@
 .DEFAULT_GOAL := test
 .PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds \
   audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz \
-  contract wire faults search relevance flow screenshots package generated format pins clean
+  contract wire faults search relevance flow crashes local-stack scenarios screenshots package \
+  generated format pins clean
 
 venv := .venv
 bin := $(venv)/bin
@@ -25,7 +26,7 @@ demo: $(venv)/run.done
 # idle; each has engines of its own. A group is shown once it is done.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  flow contract faults wire package search simulation proofs
+	  crashes local-stack contract faults scenarios wire package search simulation proofs
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
@@ -45,13 +46,13 @@ nightly-search: $(venv)/dev.done
 
 # Rebuilds of the index, each killed twice, while 200 events a second arrive.
 rebuilds: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k rebuild_killed \
+	$(bin)/pytest $(PYTEST) tests/flow/test_crashes.py -k rebuild_killed \
 	  --rebuilds 20 --events-a-second 200 --kills-seed $(KILLS_SEED)
 
 KILLS = 1000
 KILLS_SEED := $(shell date +%s)
 kills: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py -k sigkill \
+	$(bin)/pytest $(PYTEST) tests/flow/test_crashes.py -k sigkill \
 	  --kills $(KILLS) --kills-seed $(KILLS_SEED)
 
 # A million images in memory, a tenth of them spoilt; then as many as the whole collection has, on
@@ -133,8 +134,20 @@ search: $(venv)/dev.done
 relevance: $(venv)/dev.done
 	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
-flow: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow
+# From the producer to both stores. With --jobs=3 its parts run side by side.
+flow: crashes local-stack scenarios
+
+# The local stack under SIGKILL.
+crashes: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_crashes.py
+
+# The local stack by its commands.
+local-stack: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py
+
+# What goes wrong between the stream and the stores, without the processes of a stack.
+scenarios: $(venv)/dev.done
+	$(bin)/pytest $(PYTEST) tests/flow --ignore tests/flow/test_crashes.py --ignore tests/flow/test_local_stack.py
 
 # How the page looks, into docs/.
 screenshots: $(venv)/dev.done

@@ -25,6 +25,7 @@ from lockstep.stream.kinesis import KinesisStream
 from lockstep.web.addresses import HOST
 from tests.builders import clock
 from tests.flow.scenario import Consumer, Happening, Name, Troubled, run
+from tests.flow.shell import Shell
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +110,12 @@ def world(
     kinesis_endpoint: str, dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str
 ) -> World:
     return World(Endpoints(kinesis_endpoint, dynamodb_endpoint, opensearch_endpoint, s3_endpoint))
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """The command on a stack of this module alone, which runs."""
+    made = Shell(tmp_path_factory.mktemp("stack") / "state")
+    made.up()
+    yield made
+    made.run("down")

@@ -10,6 +10,8 @@ import psutil
 
 from lockstep.local.state_folder import running
 
+DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
+
 
 class Shell:
     """The command `lockstep` on one state folder."""
@@ -65,3 +67,12 @@ def _name(process: psutil.Process) -> str | None:
         "org.gaul.s3proxy": "s3",
     }
     return next((name for part, name in kinds.items() if part in line), None)
+
+
+def first_lines(count: int, prefix: str = "") -> bytes:
+    """Real records, with ids of their own for each prefix."""
+    with DATA.open("rb") as file:
+        lines = [next(file) for _ in range(count)]
+    return b"".join(
+        line.replace(b'"accession": "', f'"accession": "{prefix}'.encode()) for line in lines
+    )

@@ -1,11 +1,9 @@
-"""The local stack as a user meets it: by commands, over restarts, under SIGKILL."""
+"""The local stack as a user meets it: by commands, over a restart."""
 
-import random
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +18,7 @@ from lockstep.local.prepare import REFRESH_INTERVAL
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
 from tests.builders import image, image_event
-from tests.flow.rebuilding import Reader, Rebuilding
-from tests.flow.shell import Shell
-from tests.flow.storm import VICTIMS, Flow, Storm, in_index, in_table
-
-DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    made = Shell(tmp_path_factory.mktemp("stack") / "state")
-    made.up()
-    yield made
-    made.run("down")
+from tests.flow.shell import Shell, first_lines
 
 
 def clients(shell: Shell) -> Clients:
@@ -41,15 +27,6 @@ def clients(shell: Shell) -> Clients:
 
 def ndjson(*events: dict[str, Any]) -> bytes:
     return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
-
-
-def first_lines(count: int, prefix: str = "") -> bytes:
-    """Real records, with ids of their own for each prefix."""
-    with DATA.open("rb") as file:
-        lines = [next(file) for _ in range(count)]
-    return b"".join(
-        line.replace(b'"accession": "', f'"accession": "{prefix}'.encode()) for line in lines
-    )
 
 
 def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: Shell) -> None:
@@ -187,69 +164,6 @@ def test_state_survives_down_and_up(shell: Shell) -> None:
     after = shell.json("audit")
     assert (after["result"], after["table"]) == ("equal", before["table"])
     assert shell.json("status")["caught_up"] is True
-
-
-# It has deadlines of its own, step by step: how long it takes depends on `--rebuilds`.
-@pytest.mark.timeout(0)
-def test_a_rebuild_killed_twice_while_events_flow_misses_nothing_and_shows_no_half_index(
-    shell: Shell, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shell.run("put", "-", "--from", "tate", stdin=first_lines(600, "still-"))
-    shell.run("status", "--wait", "120")
-    chance = random.Random(pytestconfig.getoption("--kills-seed"))
-    stack = read_local(shell.state)
-    flow = Flow(
-        shell, "moving-", chance, events_a_second=pytestconfig.getoption("--events-a-second")
-    )
-    reader, rebuilding = Reader(stack, "moving-"), Rebuilding(shell, stack, chance)
-    for thread in (reader, flow):
-        thread.start()
-    read: set[str] = set()
-    try:
-        for again in range(pytestconfig.getoption("--rebuilds")):
-            if again:
-                shell.run("rebuild", "--apply", "--drop-old", "--settle", "3")
-            done = rebuilding.run(flow)
-            assert done["told"] == []
-            read |= {done["index"], *done["kept"]}
-    finally:
-        flow.finish()
-        reader.finish()
-    assert shell.json("status", "--wait", "120")["caught_up"] is True
-    assert shell.json("audit", "--values")["result"] == "equal"
-    assert in_table(stack, "moving-") == flow.acknowledged
-    assert in_index(stack, "moving-") == flow.acknowledged
-    assert set(reader.counts) == {reader.counts[0]}, "what nobody touches is always there"
-    assert reader.counts[0] >= 600
-    assert reader.indices == read
-    with capsys.disabled():
-        print(  # noqa: T201 - how much was tried is part of the result
-            f"\nkilled when {', '.join(rebuilding.killed)}; {flow.events} events, "
-            f"{flow.rate:.0f} a second, {rebuilding.flow}; read {len(reader.counts)} times"
-        )
-
-
-# It has deadlines of its own, step by step: how long it takes depends on `--kills`.
-@pytest.mark.timeout(0)
-def test_sigkill_of_any_process_while_events_flow_loses_nothing(
-    shell: Shell, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
-) -> None:
-    storm = Storm(shell, seed=pytestconfig.getoption("--kills-seed"))
-    before = storm.set_aside()
-    try:
-        storm.rage(pytestconfig.getoption("--kills"))
-        assert shell.json("status", "--wait", "200")["caught_up"] is True
-        audit = shell.json("audit")
-        assert (audit["result"], audit["differences"]) == ("equal", {})
-        assert storm.in_table() == storm.acknowledged
-        assert storm.in_index() == storm.acknowledged
-        assert storm.set_aside() == before
-    except BaseException as error:
-        error.add_note(str(storm))
-        raise
-    assert set(storm.kills) == set(VICTIMS)
-    with capsys.disabled():
-        print(f"\n{storm}")  # noqa: T201 - how much was tried is part of the result
 
 
 def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:
