@@ -11,6 +11,9 @@
   contract wire faults search relevance flow crashes local-stack scenarios screenshots package \
   generated format pins clean
 
+# Containers often set it. Each process then compiles all that it imports; tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 venv := .venv
 bin := $(venv)/bin
 tools := .tools
