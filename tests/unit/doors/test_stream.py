@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from doors import stream
+from shared.clock import Clock
 from shared.deliver import BatchResponse
 from shared.outcome import Failed
 from shared.sink import MisconfiguredError, Sink
@@ -50,7 +51,12 @@ def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) 
         inspect.unwrap(stream.consume),
         quarantine=Shelf,
         os=SimpleNamespace(environ={"HORIZON_DAYS": "30"}),
-        time=SimpleNamespace(time=lambda: 1_795_248_001.0, sleep=lambda _: None),
+        SYSTEM_CLOCK=Clock(
+            now=lambda: 1_795_248_001.0,
+            elapsed=lambda: 0.0,
+            sleep=lambda _: None,
+            chance=lambda: 0.5,
+        ),
         report=rewired(stream.report, **told),
         **told,
     )
