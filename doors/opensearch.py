@@ -1,4 +1,4 @@
-"""The index's client: signed where it must be, never patient by itself."""
+"""The client of the index: signs requests to AWS, and does not retry."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from shared.sink import MisconfiguredError
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
-# AWS's own hosts take signed requests only.
+# Hosts of AWS accept signed requests only.
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
 _SERVICE = "es"
 
@@ -20,23 +20,23 @@ _SERVICE = "es"
 def client(
     endpoint: str, region: str | None, credentials: "Credentials | None", *, timeout: Timeout
 ) -> OpenSearch:
-    """A client that tries once, within this timeout.
+    """A client that does not retry.
 
     Args:
-        endpoint: URL; a bare host, as CloudFormation names a domain's endpoint, means https.
-        region: of a domain of AWS.
-        credentials: to sign with, where the host is AWS's; botocore keeps them fresh.
-        timeout: of a request.
+        endpoint: a URL; a host alone, as CloudFormation names a domain's endpoint, means https.
+        region: the region of a domain of AWS.
+        credentials: signs requests to a domain of AWS; botocore refreshes them.
+        timeout: the timeout of a request.
 
     Raises:
-        MisconfiguredError: the host is AWS's, and there is nothing to sign with.
+        MisconfiguredError: the host is AWS's, and there are no credentials or no region.
     """
     url = endpoint if "://" in endpoint else f"https://{endpoint}"
     signer = None
     if (urlsplit(url).hostname or "").endswith(_AWS_HOSTS):
         if credentials is None or region is None:
             raise MisconfiguredError(
-                f"{url} takes signed requests only: set AWS credentials and a region"
+                f"{url} accepts signed requests only: set AWS credentials and a region"
             )
         signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
     return OpenSearch(
@@ -50,16 +50,16 @@ def client(
 
 
 class _WholeAnswers(Urllib3HttpConnection):
-    """Takes no answer without a body for a success: OpenSearch gives none but to HEAD.
+    """Treats an answer without a body as an error; OpenSearch sends none except to HEAD.
 
-    What was cut off behind its head looks just so, and opensearch-py passes it on as a text.
+    An answer that is truncated after its headers has no body, and opensearch-py would return "".
     """
 
     def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         """Send a request and read the whole answer.
 
         Raises:
-            TransportError: there is none, it is empty, or it is an error.
+            TransportError: there is no answer, or it is empty, or it is an error.
         """
         status, headers, body = super().perform_request(method, url, *args, **kwargs)
         if not body and method != "HEAD":

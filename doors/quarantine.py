@@ -1,4 +1,4 @@
-"""The quarantine in an S3 bucket, for records that can never be applied."""
+"""The quarantine in an S3 bucket."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ def _drop_expect_header(params: Mapping[str, Any], **_: object) -> None:
 
 
 class BucketQuarantine:
-    """The quarantine in an S3 bucket.
+    """A quarantine that stores each record as an object.
 
     `put_object` is an S3 client's method; `longest_put`, in seconds, follows from that client's
     timeouts and retries.

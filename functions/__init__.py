@@ -1,1 +1,1 @@
-"""One folder per Lambda function, each readable alone."""
+"""The Lambda functions, one folder each."""

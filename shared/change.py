@@ -10,9 +10,9 @@ from shared.record import Record
 
 
 class Put(msgspec.Struct, frozen=True):
-    """This image is as it says here, from this version on.
+    """The image has this content from this version on.
 
-    `arrived_at` is in milliseconds since 1970; shard and sequence number are provenance only.
+    `arrived_at` is in milliseconds since 1970. Shard and sequence number are provenance only.
     """
 
     image_id: str
@@ -27,10 +27,10 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Remove(msgspec.Struct, frozen=True):
-    """This image is gone, from this version on: leave a tombstone until `expires_at`.
+    """The image is deleted from this version on: leave a tombstone until `expires_at`.
 
-    `expires_at` is in seconds since 1970: the record's arrival plus the horizon, no clock of ours,
-    so that a replay writes the very same tombstone.
+    `expires_at` is in seconds since 1970: the record's arrival plus the horizon. It depends on no
+    clock, so that a replay writes the same tombstone.
     """
 
     image_id: str
@@ -60,10 +60,10 @@ class Purge(msgspec.Struct, frozen=True):
     sequence_number: str
 
 
-type Stored = Put | Remove
+type StoredChange = Put | Remove
 """What an entry of a store says: an image or a tombstone."""
 
-type Change = Stored | Purge
+type Change = StoredChange | Purge
 """A closed family: mypy checks that each `match` handles all of it."""
 
 
@@ -101,21 +101,21 @@ def describe_change(change: Change) -> str:
 def flaw_in(change: Change) -> str | None:
     """What is wrong with a change that was read from a store, None if nothing is."""
     if not 1 <= change.version <= MAX_VERSION:
-        return f"version {change.version} is no version"
+        return f"version {change.version} is not valid: expected 1 to {MAX_VERSION}"
     match change:
         case Put() if digest(change.image) != change.digest:
-            return "its content is not what its digest says"
+            return "its digest does not match its content"
         case Put() | Remove() | Purge():
             return None
 
 
-def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Stored:
-    """What the event, found in this record, means for a store.
+def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> StoredChange:
+    """What an event means for a store.
 
     Args:
-        event: as `record.event_in` returned it.
-        record: where it was found.
-        horizon: how long after arrival a replay may still come (docs/internals/invariants.md).
+        event: the event, from `record.event_in`.
+        record: the record that carries it.
+        horizon: how long after arrival a replay may come (docs/internals/invariants.md).
     """
     occurred_at: str = msgspec.to_builtins(event.occurred_at)
     if event.image is UNSET:

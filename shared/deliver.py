@@ -1,9 +1,8 @@
-"""Delivery: from a batch of records to an honest checkpoint, for any sink.
+"""Delivery: write a batch of records to any sink, and report the checkpoint.
 
-docs/internals/invariants.md has the rules.
-Nothing here is acknowledged before it is durable: a record is settled when it is stored,
-superseded by a stored one of its image, or in quarantine. Everything else is reported, so that
-Lambda brings it again.
+No record is acknowledged before it is durable. A record is settled when its change is stored, when
+the store holds a higher version of its image, or when the record is in quarantine. Lambda delivers
+again from the lowest record that is not settled. Rules: docs/internals/invariants.md.
 """
 
 import datetime as dt
@@ -24,12 +23,12 @@ from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, qu
 from shared.record import Record
 from shared.sink import MisconfiguredError, RequestFailedError, Sink, outcomes_of
 
-# A few tries bridge a throttled second; an outage is left to the event source mapping, which
-# backs off for longer than an invocation may wait.
+# Enough for a second of throttling. After an outage the event source mapping retries, with longer
+# pauses than an invocation can make.
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
-# Kept free at the end of an invocation to report what is left.
+# Reserved at the end of an invocation for its response.
 REPORTING_SECONDS = 1.0
 
 NO_TIME = Failed("no time left in this invocation")
@@ -38,23 +37,23 @@ Fate = Literal["Applied", "Duplicate", "Stale", "Quarantined", "Failed"]
 
 
 class ItemFailure(TypedDict):
-    """The position that Lambda should go on from."""
+    """The sequence number from which Lambda delivers again."""
 
     itemIdentifier: str
 
 
 class BatchResponse(TypedDict):
-    """A partial batch response: empty means that all is settled."""
+    """A partial batch response. If it is empty, all records are settled."""
 
     batchItemFailures: list[ItemFailure]
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What became of a batch.
+    """What happened to a batch.
 
-    `counts` counts records, by fate. `lag_ms` is how long ago the oldest of the events applied
-    here occurred, in milliseconds; None when none was. `checkpoint` is the sequence number of the
-    lowest record that is not settled; all below it is durable. `failures` says why, and how often.
+    `counts` counts records by fate. `lag_ms` is the age in milliseconds of the oldest event that
+    was applied; None if none was. `checkpoint` is the sequence number of the lowest record that is
+    not settled; all records below it are durable. `failures` counts records by cause.
     """
 
     counts: Mapping[Fate, int]
@@ -64,7 +63,7 @@ class Delivery(msgspec.Struct, frozen=True):
     failures: Mapping[str, int]
 
     def response(self) -> BatchResponse:
-        """The answer for Lambda: everything from the checkpoint on comes again."""
+        """The response to Lambda, which delivers again from the checkpoint on."""
         if self.checkpoint is None:
             return {"batchItemFailures": []}
         return {"batchItemFailures": [{"itemIdentifier": self.checkpoint}]}
@@ -81,24 +80,24 @@ def deliver(
     remaining: Callable[[], float],
     envelope: Envelope = IMAGE_EVENTS,
 ) -> Delivery:
-    """Bring a batch's events into one store, each image's highest version, and say what is left.
+    """Write the highest version of each image in a batch to one store.
 
     Args:
         records: the `Records` of an invocation, of one shard.
         to: the store.
         quarantine: where records go that can never be applied.
         function: this consumer's name in the quarantine: `write_to_dynamodb` or `write_to_es`.
-        horizon: how long after a record's arrival a replay may still come.
+        horizon: how long after a record's arrival a replay may come.
         clock: time and chance.
-        remaining: seconds until this invocation is ended.
-        envelope: in what form the records are.
+        remaining: seconds until Lambda ends this invocation.
+        envelope: the form of the records.
 
     Raises:
-        MisconfiguredError: the deployment is broken; nothing of the batch may be acknowledged.
+        MisconfiguredError: the deployment is broken; no record may be acknowledged.
     """
     needed = max(to.longest_send, quarantine.longest_put) + REPORTING_SECONDS
     if remaining() < needed:
-        message = f"the function's timeout is too short: one request may take {needed:g} s"
+        message = f"the function's timeout is too short: set it to more than {needed:g} s"
         raise MisconfiguredError(message)
     read = [envelope.record(one) for one in records]
     batch = _Batch(read, to, quarantine, function, clock, remaining=remaining)
@@ -107,8 +106,8 @@ def deliver(
         trying = waiting
         while trying:
             trying = batch.write(trying)
-        # Only now, so that a slow quarantine holds up no good event.
-        batch.set_poison_aside()
+        # After the writes, so that a slow quarantine delays no valid event.
+        batch.quarantine_poison()
         waiting = {image_id: candidates for image_id, candidates in waiting.items() if candidates}
         pause = clock.chance() * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
         if not waiting or attempt == ATTEMPTS - 1 or not batch.time_for(pause + to.longest_send):
@@ -118,7 +117,7 @@ def deliver(
 
 
 class _Batch:
-    """One invocation's ledger: each record's fate, once it has one."""
+    """The records of one invocation and their fates."""
 
     def __init__(
         self,
@@ -136,16 +135,16 @@ class _Batch:
         self._function = function
         self._clock = clock
         self._remaining = remaining
-        self._fates: dict[str, Fate] = {}  # by sequence number; none yet means not settled
-        self._whys: dict[str, str] = {}  # what keeps a record from being settled
+        self._fates: dict[str, Fate] = {}  # by sequence number; a record without one is not settled
+        self._causes: dict[str, str] = {}  # by sequence number: why a record is not settled
         self._poison: list[tuple[Record, InvalidEventError]] = []
-        self._set_aside: list[QuarantinedRecord] = []
+        self._quarantined: list[QuarantinedRecord] = []
         self._quarantine_error: str | None = None
         self._oldest_applied = math.inf
         self._schema_is_ours = False
 
     def decode(self, envelope: Envelope, horizon: dt.timedelta) -> Iterable[tuple[Change, Record]]:
-        """The batch's changes; what is none is kept apart."""
+        """The changes in the batch. Keeps the records that have none for the quarantine."""
         for record in self._records:
             try:
                 change = envelope.change(record, horizon)
@@ -155,10 +154,10 @@ class _Batch:
                 yield change, record
 
     def write(self, images: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
-        """Write each image's best candidate; settled candidates leave their image's list.
+        """Write each image's first candidate; remove settled candidates from the lists.
 
         Returns:
-            The images that now stand by their next candidate: those are to be written at once.
+            The images whose next candidate must be written at once.
         """
         changes = [candidates[0].change for candidates in images.values()]
         outcomes = [
@@ -166,7 +165,7 @@ class _Batch:
         ]
         fell_back = {}
         for (image_id, candidates), outcome in zip(images.items(), outcomes, strict=True):
-            match self._judge(outcome):
+            match self._check_refusal(outcome):
                 case Applied():
                     self._settle_all(candidates, "Applied")
                 case Duplicate():
@@ -179,24 +178,24 @@ class _Batch:
                     self._fall_back(candidates, "refused_by_store", detail)
                 case Failed(detail):
                     for candidate in candidates:
-                        self._hold(candidate.records, detail)
+                        self._hold_back(candidate.records, detail)
                     continue
             if candidates:
                 fell_back[image_id] = candidates
         return fell_back
 
-    def set_poison_aside(self) -> None:
-        """What is no event goes into quarantine."""
+    def quarantine_poison(self) -> None:
+        """Quarantine the records that are not valid events."""
         for record, invalid in self._poison:
-            self._set_record_aside(record, None, invalid.reason, invalid.detail)
+            self._quarantine_record(record, None, invalid.reason, invalid.detail)
         self._poison.clear()
 
     def time_for(self, seconds: float) -> bool:
-        """Whether something that takes so long still ends before this invocation does."""
+        """Whether this many seconds are left in this invocation, without those for reporting."""
         return self._remaining() >= seconds + REPORTING_SECONDS
 
     def report(self) -> Delivery:
-        """What became of the batch, at its end."""
+        """What happened to the batch, once it is done."""
         unsettled = [one for one in self._records if one.sequence_number not in self._fates]
         counts = Counter(self._fates.values())
         if unsettled:
@@ -207,8 +206,8 @@ class _Batch:
             checkpoint=min(unsettled, key=lambda one: one.position).sequence_number
             if unsettled
             else None,
-            quarantined=self._set_aside,
-            failures=Counter(self._whys[one.sequence_number] for one in unsettled),
+            quarantined=self._quarantined,
+            failures=Counter(self._causes[one.sequence_number] for one in unsettled),
         )
 
     def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
@@ -219,8 +218,8 @@ class _Batch:
             return [NO_TIME] * len(request)
         return self._sink.send(request)
 
-    def _judge(self, outcome: Outcome) -> Outcome:
-        """Believe a refusal only of a store whose schema is ours: else the deployment is broken."""
+    def _check_refusal(self, outcome: Outcome) -> Outcome:
+        """Accept a refusal only if the store has our schema; else the deployment is broken."""
         if not isinstance(outcome, Refused) or self._schema_is_ours:
             return outcome
         if not self.time_for(self._sink.longest_send):
@@ -228,63 +227,63 @@ class _Batch:
         try:
             self._sink.check()
         except RequestFailedError as error:
-            return Failed(f"refused ({outcome.detail}), and the schema is unknown: {error}")
+            return Failed(f"refused ({outcome.detail}), and the schema could not be read: {error}")
         self._schema_is_ours = True
         return outcome
 
     def _settle_all(
         self, candidates: list[Candidate], stored: Literal["Applied", "Duplicate"]
     ) -> None:
-        """The first candidate is in the store: it settles its whole image."""
+        """The first candidate is in the store: settle all candidates of its image."""
         winner = candidates.pop(0)
         first, *again = winner.records
         self._fates[first.sequence_number] = stored
         for record in again:
             self._fates[record.sequence_number] = "Duplicate"
         if stored == "Applied":
-            # Read as it was judged: Python's own reader knows less of RFC 3339 (a small z, say).
+            # With the decoder's parser: Python's own accepts less of RFC 3339, for example no `z`.
             occurred = msgspec.convert(winner.change.occurred_at, Time)
             self._oldest_applied = min(occurred.timestamp(), self._oldest_applied)
         while _contradicts(candidates, winner):
             detail = _differs(candidates[0].change, winner.change)
-            self._set_candidate_aside(candidates.pop(0), "conflict", detail)
+            self._quarantine_candidate(candidates.pop(0), "conflict", detail)
         self._supersede(candidates)
 
     def _supersede(self, candidates: list[Candidate]) -> None:
-        """The store holds a higher version than all of these."""
+        """Settle all: the store holds a higher version."""
         for candidate in candidates:
             for record in candidate.records:
                 self._fates[record.sequence_number] = "Stale"
         candidates.clear()
 
     def _fall_back(self, candidates: list[Candidate], reason: Reason, detail: str) -> None:
-        """The first candidate can never be applied: set it aside and stand by the next."""
+        """Quarantine the first candidate, which can never be applied; the next is tried."""
         bad = candidates.pop(0)
-        self._set_candidate_aside(bad, reason, detail)
+        self._quarantine_candidate(bad, reason, detail)
         if reason == "conflict":
-            # The store holds this version: lower ones are superseded by it. Another that claims
-            # the same version stays: it may be the very content that the store holds.
+            # The store holds this version, so lower ones are superseded. Another candidate of the
+            # same version stays: it may have the content that the store holds.
             same = [one for one in candidates if one.change.version == bad.change.version]
             lower = candidates[len(same) :]
             self._supersede(lower)
             candidates[:] = same
 
-    def _set_candidate_aside(self, candidate: Candidate, reason: Reason, detail: str) -> None:
+    def _quarantine_candidate(self, candidate: Candidate, reason: Reason, detail: str) -> None:
         for record in candidate.records:
-            self._set_record_aside(record, candidate.change, reason, detail)
+            self._quarantine_record(record, candidate.change, reason, detail)
 
-    def _set_record_aside(
+    def _quarantine_record(
         self, record: Record, change: Change | None, reason: Reason, detail: str
     ) -> None:
-        """Into quarantine, durably, or not settled at all.
+        """Quarantine the record, or leave it unsettled.
 
-        A quarantine that failed once is not asked again: it would take the time of good events.
+        After a failure it is not called again in this batch: valid events need the time.
         """
         if self._quarantine_error is not None:
-            self._hold([record], self._quarantine_error)
+            self._hold_back([record], self._quarantine_error)
             return
         if not self.time_for(self._quarantine.longest_put):
-            self._hold([record], NO_TIME.detail)
+            self._hold_back([record], NO_TIME.detail)
             return
         entry = quarantined(
             record,
@@ -298,14 +297,14 @@ class _Batch:
             self._quarantine.put(entry)
         except QuarantineError as error:
             self._quarantine_error = f"quarantine: {error}"
-            self._hold([record], self._quarantine_error)
+            self._hold_back([record], self._quarantine_error)
         else:
             self._fates[record.sequence_number] = "Quarantined"
-            self._set_aside.append(entry)
+            self._quarantined.append(entry)
 
-    def _hold(self, records: Iterable[Record], why: str) -> None:
+    def _hold_back(self, records: Iterable[Record], why: str) -> None:
         for record in records:
-            self._whys[record.sequence_number] = why
+            self._causes[record.sequence_number] = why
 
     def _lag_ms(self) -> int | None:
         if self._oldest_applied == math.inf:
@@ -314,9 +313,9 @@ class _Batch:
 
 
 def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:
-    """Whether the first candidate claims the winner's version for other content.
+    """Whether the first candidate has the winner's version, but other content.
 
-    The tombstone that a purge took is no other content.
+    The tombstone that a purge removes is not other content.
     """
     match winner.change:
         case Purge():

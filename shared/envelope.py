@@ -1,4 +1,4 @@
-"""The envelope: in what form a stream brings changes, and how they are taken out of it."""
+"""The envelope: the form of a stream's records, and how to read changes from them."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from shared.record import Record, event_in, from_lambda
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """One form of records, all of a stream are of the same."""
+    """One form of records. All records of a stream have the same form."""
 
     record: Callable[[Mapping[str, Any]], Record]
-    """The record in one entry of an invocation's `Records`."""
+    """Reads one entry of an invocation's `Records`."""
     change: Callable[[Record, dt.timedelta], Change]
-    """What the record means for a store, given the horizon.
+    """Reads the change in a record, given the horizon.
 
-    Raises InvalidEventError: why it can never be applied.
+    Raises InvalidEventError if the record can never be applied.
     """
 
 
@@ -26,5 +26,5 @@ def _change_of_event(record: Record, horizon: dt.timedelta) -> Change:
     return change_from(event_in(record), record, horizon=horizon)
 
 
-# What the producer puts: one event a record.
+# What the producer puts: one event per record.
 IMAGE_EVENTS = Envelope(from_lambda, _change_of_event)

@@ -1,4 +1,4 @@
-"""The event: what a record says, decoded and validated; one validator for both consumers."""
+"""The event: its types, and the one validator that both consumers use."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -8,16 +8,16 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 MAX_EVENT_BYTES = 256 * 1024
-MAX_VERSION = 2**53 - 1  # what JSON numbers carry exactly; fits OpenSearch's signed 64 bits too
+MAX_VERSION = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 MAX_TAGS = MAX_ATTRIBUTES = 64
-# A description must fit an index keyword only when it is one word; a value always must.
+# A value must fit a keyword of the index, a description only if it is a single word.
 MAX_VALUE_BYTES = 8 * 1024
 MAX_DESCRIPTION_BYTES = 32 * 1024
-# What the index's calendar (Java's) knows; beyond it a time would be stored and not found by date.
+# The limit of Java, and so of the index: a time beyond it would be stored, but not found by date.
 # The zones in use end at +14:00.
 MAX_OFFSET = timedelta(hours=18)
 
-# `$` alone also matches before a last newline in Python, and `\Z` is unknown to JSON Schema.
+# In Python `$` also matches before a final newline; JSON Schema does not have `\Z`.
 _END = r"$(?![\s\S])"
 IMAGE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,255}" + _END
 ATTRIBUTE_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}" + _END
@@ -65,7 +65,7 @@ EventType = Literal["image.uploaded", "image.updated", "image.deleted"]
 
 
 class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An image's metadata, whole: an event carries all of it or none (state transfer)."""
+    """The metadata of an image. An event carries all of it or none (state transfer)."""
 
     name: Name
     description: Description | UnsetType = UNSET
@@ -84,7 +84,7 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that happened to one image. `image` is there unless the image was deleted."""
+    """What happened to one image. `image` is absent only if the image was deleted."""
 
     type: EventType
     image_id: ImageId
@@ -108,7 +108,7 @@ Reason = Literal[
 
 
 class InvalidEventError(Exception):
-    """These bytes are no event, or no item of ours; `detail` says what is wrong and where."""
+    """The bytes are not a valid event or item; `detail` says what is wrong, and where."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -126,10 +126,10 @@ _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def decode(data: bytes) -> Event:
-    """The event in a record's data: all of it valid, or nothing.
+    """Decode and validate a record's data.
 
     Raises:
-        InvalidEventError: never anything else, whatever the bytes are.
+        InvalidEventError: the data is not a valid event. No other exception is raised.
     """
     if len(data) > MAX_EVENT_BYTES:
         detail = f"{len(data)} bytes, at most {MAX_EVENT_BYTES}: shorten the description"
@@ -144,35 +144,35 @@ def decode(data: bytes) -> Event:
     _check_offset("$.occurred_at", event.occurred_at)
     if event.type == "image.deleted":
         if event.image is not UNSET:
-            raise InvalidEventError("schema", "$.image: image.deleted carries none: leave it out")
+            raise InvalidEventError("schema", "$.image: not allowed in image.deleted: remove it")
     elif event.image is UNSET:
-        raise InvalidEventError("schema", f"$.image: {event.type} needs it: send the whole image")
+        raise InvalidEventError("schema", f"$.image: missing in {event.type}: send the whole image")
     else:
         if event.image.taken_at is not UNSET:
             _check_offset("$.image.taken_at", event.image.taken_at)
-        if len(data) > MAX_VALUE_BYTES:  # decoding never lengthens a text
+        if len(data) > MAX_VALUE_BYTES:  # decoding makes no text longer
             _check_lengths(event.image)
     return event
 
 
 def encode(event: Event) -> bytes:
-    """The event as JSON, keys sorted, absent fields left out."""
+    """The event as JSON: keys sorted, absent fields left out."""
     return _encoder.encode(event)
 
 
 def digest(image: Image) -> str:
-    """SHA-256, lower-case hex, of the image as JSON with sorted keys and absent fields left out."""
+    """The SHA-256, in lower-case hex, of the image as JSON: keys sorted, absent fields left out."""
     return hashlib.sha256(_encoder.encode(image)).hexdigest()
 
 
 def _check_offset(where: str, time: datetime) -> None:
     if time.tzinfo is not UTC and abs(time.utcoffset() or timedelta()) > MAX_OFFSET:
-        detail = f"{where}: {time:%:z} is no zone's offset, 18:00 at most: write the time in UTC"
+        detail = f"{where}: the offset {time:%:z} is more than 18:00: write the time in UTC"
         raise InvalidEventError("schema", detail)
 
 
 def _check_lengths(image: Image) -> None:
-    """Lengths count in UTF-8 bytes, which neither msgspec nor JSON Schema can say."""
+    """Limits count UTF-8 bytes, which neither msgspec nor JSON Schema can express."""
     for field, value in msgspec.structs.asdict(image).items():
         limit = MAX_DESCRIPTION_BYTES if field == "description" else MAX_VALUE_BYTES
         match value:
@@ -195,9 +195,9 @@ def _check_length(where: str, text: str, limit: int) -> None:
 
 
 def _why_not(data: bytes, error: Exception) -> InvalidEventError:
-    """The reason for a refusal: is it text, is it JSON, or is it JSON that is no event."""
+    """Find the reason: the data is not text, not JSON, or JSON that is not an event."""
     if data.startswith(_BYTE_ORDER_MARKS):
-        return InvalidEventError("not_json", "starts with a byte order mark: send UTF-8 without")
+        return InvalidEventError("not_json", "starts with a byte order mark: send UTF-8 without it")
     try:
         data.decode()
     except UnicodeDecodeError as bad:
@@ -206,12 +206,12 @@ def _why_not(data: bytes, error: Exception) -> InvalidEventError:
     try:
         _any_decoder.decode(data)
     except RecursionError:
-        return InvalidEventError("schema", "nested too deep: an event has three levels")
-    except msgspec.ValidationError as bad:  # a number out of range, in JSON that is well formed
+        return InvalidEventError("schema", "too many levels: an event has three")
+    except msgspec.ValidationError as bad:  # well-formed JSON with a number out of range
         return InvalidEventError("schema", str(bad))
     except msgspec.DecodeError as bad:
         if not data.strip():
-            return InvalidEventError("not_json", "empty: send one JSON object a record")
-        detail = f"{bad}: send one JSON object a record (lone surrogates are no text either)"
+            return InvalidEventError("not_json", "empty: send one JSON object per record")
+        detail = f"{bad}: send one JSON object per record, without lone surrogates"
         return InvalidEventError("not_json", detail)
     return InvalidEventError("schema", str(error))

@@ -1,4 +1,4 @@
-"""The fold: of a batch's changes to one image only the best is written, the rest stands by."""
+"""The fold: of a batch's changes to one image, write the highest version; keep the others ready."""
 
 from collections.abc import Iterable
 
@@ -9,18 +9,18 @@ from shared.record import Record
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One version of one image with one content, and the records that carry it, first one first."""
+    """One version and content of an image, and the records that carry it, in the batch's order."""
 
     change: Change
     records: tuple[Record, ...]
 
 
 def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]:
-    """Each image's candidates, the one to write first: highest version, then first in the batch.
+    """Each image's candidates in the order to try: highest version first, then the batch's order.
 
-    Records that say the same (image, version, digest) share one candidate. Equal versions with
-    different content stay apart: at most one of them can be right. A purge comes before the
-    tombstone that it ends, wherever in the batch they are.
+    Records with the same image, version and digest share one candidate. Equal versions with
+    different content stay separate, because at most one of them can be right. A purge comes before
+    the tombstone that it removes, in whichever order the batch has them.
     """
     images: dict[str, dict[tuple[int, type[Change], str | None], Candidate]] = {}
     for change, record in changes:

@@ -4,19 +4,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from shared.change import Change, Put, Remove, Stored, digest_of
+from shared.change import Change, Put, Remove, StoredChange, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 type AttributeValue = AttributeValueTypeDef
 type Item = dict[str, AttributeValue]
 
-# What the table's stream must tell of a change: with less, some changes and removals are unknown.
+# The view that the table's stream must have: other views do not tell every change.
 STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
-# The key stands apart: an update must not set it.
+# Not in the lists below: an update must not set the key.
 KEY = "image_id"
 _BOTH = (
     "version",
@@ -31,7 +31,7 @@ _ONLY_IMAGE = ("digest", "image")
 _ONLY_TOMBSTONE = ("expires_at",)
 IMAGE_ATTRIBUTES = (*_BOTH, *_ONLY_IMAGE)
 TOMBSTONE_ATTRIBUTES = (*_BOTH, *_ONLY_TOMBSTONE)
-# DynamoDB's type of each: what a key of the table or of one of its indexes has to be.
+# The DynamoDB type of each attribute, which a key of the table or of its indexes must have.
 ATTRIBUTE_TYPES: "Mapping[str, str]" = {
     KEY: "S",
     "version": "N",
@@ -49,11 +49,11 @@ OUR_ATTRIBUTES = frozenset(ATTRIBUTE_TYPES)
 
 
 class MalformedItemError(Exception):
-    """An item that we did not write, or that was changed behind our back; says what is wrong."""
+    """No change makes such an item: another program wrote or changed it. Says what is wrong."""
 
 
 def item_from(change: Change) -> Item:
-    """The item that this change makes, in DynamoDB's typed form.
+    """The item of this change, in DynamoDB's typed form.
 
     An image has `KEY` and `IMAGE_ATTRIBUTES`, a tombstone `KEY` and `TOMBSTONE_ATTRIBUTES`.
     """
@@ -62,35 +62,34 @@ def item_from(change: Change) -> Item:
     return {name: _typed(value) for name, value in plain.items()}
 
 
-def change_in(item: "Mapping[str, AttributeValue]") -> Stored:
-    """The change that made this item; attributes of others beside ours do not matter.
+def change_in_item(item: "Mapping[str, AttributeValue]") -> StoredChange:
+    """The change that made this item. Attributes that are not in `OUR_ATTRIBUTES` are ignored.
 
     Raises:
-        MalformedItemError: no change of ours makes such an item.
+        MalformedItemError: no change makes such an item.
     """
     deleted = item.get("deleted") == {"BOOL": True}
     expected = {KEY, *(TOMBSTONE_ATTRIBUTES if deleted else IMAGE_ATTRIBUTES)}
     found = OUR_ATTRIBUTES & item.keys()
     if found != expected:
         kind = "a tombstone" if deleted else "an image"
-        raise MalformedItemError(
-            f"{kind}, with {_listed(found - expected)} too much and "
-            f"{_listed(expected - found)} missing"
-        )
+        flaws = (("unexpected", found - expected), ("missing", expected - found))
+        listed = "; ".join(f"{word} {', '.join(sorted(names))}" for word, names in flaws if names)
+        raise MalformedItemError(f"{kind}: {listed}")
     try:
         plain = {name: _plain(item[name]) for name in expected}
         if plain["deleted"] is not deleted:
-            raise MalformedItemError(f"$.deleted: neither true nor false, {item['deleted']}")
+            raise MalformedItemError(f"$.deleted: expected BOOL, got {item['deleted']}")
         return msgspec.convert(plain, Remove) if deleted else msgspec.convert(plain, Put)
     except (msgspec.ValidationError, ValueError) as error:
         raise MalformedItemError(str(error)) from error
 
 
 def _typed(value: Any) -> "AttributeValue":
-    """Exact for what a change is made of, at a third of the cost of boto3's TypeSerializer."""
+    """Like boto3's TypeSerializer, at a third of the cost, for the types that a change has."""
     if isinstance(value, str):
         return {"S": value}
-    if isinstance(value, bool):  # before int, which it is too
+    if isinstance(value, bool):  # a bool is an int, too
         return {"BOOL": value}
     if isinstance(value, int):
         return {"N": str(value)}
@@ -110,8 +109,4 @@ def _plain(value: "AttributeValue") -> Any:
         case {"M": attributes}:
             return {name: _plain(inner) for name, inner in attributes.items()}
         case _:
-            raise MalformedItemError(f"no change of ours holds the type {', '.join(value)}")
-
-
-def _listed(names: "Collection[str]") -> str:
-    return ", ".join(sorted(names)) or "nothing"
+            raise MalformedItemError(f"unexpected type {', '.join(value)}")

@@ -1,22 +1,22 @@
-"""The outcome: what became of a change in one store. A closed family of words."""
+"""The outcome: what happened to a change in one store. A closed family of words."""
 
 import msgspec
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """The store holds this version now; before, it held a lower one or none."""
+    """The store now holds this version. Before, it held a lower one or none."""
 
 
 class Duplicate(msgspec.Struct, frozen=True):
-    """The store held this very version already, with the same content."""
+    """The store already held this version with the same content."""
 
 
 class Stale(msgspec.Struct, frozen=True):
-    """The store holds a higher version: this one came too late, and nothing is lost."""
+    """The store holds a higher version. This one came too late; nothing is lost."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """The store holds this very version with other content: two events claim one version."""
+    """The store holds this version with different content: two events claim one version."""
 
     detail: str
 
@@ -28,7 +28,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """Not this time; the same change may work later."""
+    """The store did not take the change this time; a retry may succeed."""
 
     detail: str
 

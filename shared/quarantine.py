@@ -1,4 +1,4 @@
-"""The quarantine: where what can never be applied lies, whole, with its reason and position."""
+"""The quarantine: records that can never be applied, with payload, reason and provenance."""
 
 import base64
 from typing import Literal, Protocol
@@ -11,16 +11,16 @@ from shared.record import Holds, Record
 
 PREFIX = "quarantine/"
 
-# The event source mapping gave a whole batch up; redrive takes its records apart.
-type SetAsideReason = Reason | Literal["given_up"]
+# `given_up`: the event source mapping discarded the batch; a redrive takes its records from it.
+type QuarantineReason = Reason | Literal["given_up"]
 
 
 class QuarantinedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A quarantine object as it is stored: JSON, one object a record.
+    """A quarantine object as it is stored: JSON, one object per record.
 
-    Times: `arrived_at` in milliseconds since 1970, `quarantined_at` RFC 3339 in UTC.
-    `image_id` and `version` are None when the record could not be decoded. `holds` says what the
-    payload is; it is left out for an event.
+    `arrived_at` is in milliseconds since 1970, `quarantined_at` in RFC 3339, UTC. `image_id` and
+    `version` are None if the record could not be decoded. `holds` tells what the payload is; it is
+    left out for an event.
     """
 
     function: str
@@ -31,7 +31,7 @@ class QuarantinedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     arrived_at: int
     image_id: str | None
     version: int | None
-    reason: SetAsideReason
+    reason: QuarantineReason
     detail: str
     quarantined_at: str
     payload: str
@@ -39,7 +39,7 @@ class QuarantinedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> str:
-        """The object's key: one record of one consumer has one place, whatever the retries."""
+        """The object's key: always the same for one record of one consumer."""
         position = f"{self.stream}/{self.shard_id}/{self.sequence_number}"
         return f"{PREFIX}{self.function}/{position}.json"
 
@@ -53,7 +53,7 @@ def quarantined(
     detail: str,
     at: str,
 ) -> QuarantinedRecord:
-    """The record with its whole payload, and why it is set aside; `at` is RFC 3339."""
+    """Make the quarantine object of a record; `at` is in RFC 3339."""
     return QuarantinedRecord(
         function=function,
         stream=record.stream,
@@ -72,21 +72,21 @@ def quarantined(
 
 
 class QuarantineError(Exception):
-    """The quarantine could not be written: the record must not be acknowledged."""
+    """The quarantine could not be written. The record must not be acknowledged."""
 
 
 class Quarantine(Protocol):
-    """A durable place. What is already there stays as it is: the first reason counts."""
+    """A durable store of quarantined records. It keeps the first reason of each."""
 
     @property
     def longest_put(self) -> float:
-        """Seconds that one `put` can take at most, its own retries included."""
+        """The longest time of one `put` in seconds, with its retries."""
         ...
 
     def put(self, record: QuarantinedRecord) -> None:
-        """Keep the record; when this returns, it is durable.
+        """Store the record, unless it is stored already. Once this returns, it is durable.
 
         Raises:
-            QuarantineError: it is not.
+            QuarantineError: the record is not known to be durable.
         """
         ...

@@ -1,4 +1,4 @@
-"""The record: one record of a stream as Lambda hands it over, and the event it may carry."""
+"""The record: one entry of a stream as Lambda delivers it, and the event that it carries."""
 
 import base64
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ import msgspec
 from shared import event
 from shared.event import Event, InvalidEventError
 
-# A version further ahead than this would freeze its image: nothing honest could beat it.
+# A version further ahead would freeze its image: correct versions would be lower for a long time.
 MAX_AHEAD_US = 24 * 60 * 60 * 1_000_000
 
 
 type Holds = Literal["event", "table_change"]
-"""What a record's data is: an image event, or what a table's stream says of one item."""
+"""What a record's data is: an image event, or the change of one item of the table."""
 
 
 class Record(msgspec.Struct, frozen=True):
     """One record of a shard.
 
-    `sequence_number` orders records of one shard; it is never a version (a producer's retry
-    makes a later one). `arrived_at` is the stream's approximate arrival time, in milliseconds
-    since 1970. Stream, shard and sequence number together name one record.
+    `sequence_number` orders the records of one shard. It is never used as a version: a retry of the
+    producer gets a higher one. `arrived_at` is the approximate arrival time in milliseconds since
+    1970. Stream, shard and sequence number together identify a record.
     """
 
     stream: str
@@ -35,12 +35,12 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def position(self) -> int:
-        """The sequence number as the number it is: as text it compares wrongly."""
+        """The sequence number as a number; as text it sorts wrongly."""
         return int(self.sequence_number)
 
 
 def from_lambda(record: Mapping[str, Any]) -> Record:
-    """The record in one entry of a Kinesis event's `Records`.
+    """Read one entry of a Kinesis event's `Records`.
 
     Shape: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
     """
@@ -56,10 +56,10 @@ def from_lambda(record: Mapping[str, Any]) -> Record:
 
 
 def event_in(record: Record) -> Event:
-    """The event a record carries, valid also in its place: right key, believable version.
+    """The event in a record; its partition key and its version are checked as well.
 
     Raises:
-        InvalidEventError: why this record can never be applied.
+        InvalidEventError: the record can never be applied; says why.
     """
     found = event.decode(record.data)
     if found.image_id != record.partition_key:
@@ -68,8 +68,8 @@ def event_in(record: Record) -> Event:
     latest = record.arrived_at * 1000 + MAX_AHEAD_US
     if found.version > latest:
         detail = (
-            f"$.version: {found.version} is more than a day after the record's arrival "
-            f"(at most {latest}): set it in microseconds since 1970, or lower"
+            f"$.version: {found.version} is more than a day after the record's arrival: "
+            f"set microseconds since 1970, at most {latest}"
         )
         raise InvalidEventError("version_ahead", detail)
     return found

@@ -1,4 +1,4 @@
-"""The sink: what a store must offer so that `deliver` can keep it in step."""
+"""The sink: what a store must offer so that `deliver` can write to it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -8,58 +8,58 @@ from shared.outcome import Failed, Outcome, Refused
 
 
 class SinkError(Exception):
-    """A request, as a whole, did not do its work. The message names the cause."""
+    """A whole request failed. The message names the cause."""
 
 
 class RequestFailedError(SinkError):
-    """Not this time (throttling, timeout, 5xx, connection loss, an answer we do not know).
+    """A transient failure: throttling, timeout, 5xx, connection loss or an unknown answer.
 
-    The request may have been applied all the same: the guard makes sending it again safe.
+    The store may have applied the request all the same. The version check makes a retry safe.
     """
 
 
 class RequestRefusedError(SinkError):
-    """The store refuses the request as it stands, and wrote none of it.
+    """The store refused the whole request and wrote none of it.
 
-    One bad change condemns its neighbours: cut the request, down to single changes.
+    One bad change can cause that for all. Split the request, down to single changes.
     """
 
 
 class MisconfiguredError(SinkError):
-    """The deployment is broken: no right to write, no table, no alias, a schema not ours.
+    """The deployment is broken: missing rights, no table, no alias or a foreign schema.
 
-    Nothing may be acknowledged or quarantined for it: the stream must stop and wait.
+    No record may be acknowledged or quarantined because of it: the stream must stop and wait.
     """
 
 
 class Sink(Protocol):
-    """One store, written under the guard: a strictly higher version wins."""
+    """One store, written with a version check: a strictly higher version wins."""
 
     @property
     def longest_send(self) -> float:
-        """Seconds that one `send` or `check` can take at most, retries and reads included."""
+        """The longest time of one `send` or `check` in seconds, with its retries and reads."""
         ...
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        """Cut the changes, in order, into what fits one request each."""
+        """Split the changes, in order, into requests."""
         ...
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write one request's worth of changes, of different images; one outcome for each.
+        """Write one request: changes of different images. Returns one outcome for each.
 
         Raises:
-            RequestFailedError: the whole request failed for now.
-            RequestRefusedError: the whole request was refused, nothing of it is written.
-            MisconfiguredError: no request can work until the deployment is mended.
+            RequestFailedError: the whole request failed this time.
+            RequestRefusedError: the whole request was refused; nothing is written.
+            MisconfiguredError: no request can succeed until the deployment is corrected.
         """
         ...
 
     def check(self) -> None:
-        """Read the live schema once, to tell a bad event from a broken deployment.
+        """Compare the live schema with ours: is the event bad, or the deployment broken?
 
         Raises:
-            MisconfiguredError: the store's schema is not ours.
-            RequestFailedError: the schema could not be read for now.
+            MisconfiguredError: the store has another schema.
+            RequestFailedError: the schema could not be read this time.
         """
         ...
 
@@ -67,14 +67,14 @@ class Sink(Protocol):
 def outcomes_of(
     request: Sequence[Change], send: Callable[[Sequence[Change]], Sequence[Outcome]]
 ) -> Sequence[Outcome]:
-    """Send a request; what the store refuses as a whole is cut, down to single changes.
+    """Send a request. If the store refuses all of it, split it, down to single changes.
 
     Args:
         request: changes of different images.
-        send: a sink's, or what stands before it.
+        send: a sink's `send`, or a function that calls it.
 
     Raises:
-        MisconfiguredError: no request can work until the deployment is mended.
+        MisconfiguredError: no request can succeed until the deployment is corrected.
     """
     try:
         return send(request)

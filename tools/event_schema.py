@@ -22,8 +22,8 @@ def event_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **root,
         "description": (
-            f"{root['description']} One event a record, UTF-8 without a byte order mark, at most "
-            f"{MAX_EVENT_BYTES} bytes, under the image id as partition key."
+            f"{root['description']} One event per record, in UTF-8 without a byte order mark, at "
+            f"most {MAX_EVENT_BYTES} bytes, with the image id as partition key."
         ),
         "if": {"properties": {"type": {"const": "image.deleted"}}, "required": ["type"]},
         "then": {"not": carries_image},

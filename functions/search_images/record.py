@@ -7,7 +7,7 @@ import msgspec
 
 from shared.change import Put, Remove
 from shared.event import EventType, Image
-from shared.item import change_in
+from shared.item import change_in_item
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -38,7 +38,7 @@ def record(client: "DynamoDBClient", table: str, image_id: str) -> Record | None
     item = answer.get("Item")
     if item is None:
         return None
-    match change_in(item):
+    match change_in_item(item):
         case Put() as found:
             return _record_of(found)
         case Remove():

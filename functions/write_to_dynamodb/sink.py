@@ -28,11 +28,11 @@ if TYPE_CHECKING:
         BatchStatementResponseTypeDef,
     )
 
-CHANGES_PER_REQUEST = 25  # all that BatchExecuteStatement takes
-# Two find out whether the image is there; the third is for one that the purge took in between.
+CHANGES_PER_REQUEST = 25  # the limit of BatchExecuteStatement
+# Two rounds find out whether the item exists. The third is for an item that was purged in between.
 ROUNDS = 3
 
-# One and the same cause for all requests, until somebody mends it.
+# These fail every request until somebody corrects the deployment.
 _MISCONFIGURED_CODES = frozenset(
     {
         "AccessDeniedException",
@@ -44,7 +44,7 @@ _MISCONFIGURED_CODES = frozenset(
     }
 )
 _MISCONFIGURED_STATUSES = frozenset({401, 403})
-# The SDK fetches new credentials by itself.
+# The SDK gets new credentials by itself.
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _CONTENT_TOO_LARGE = 413
 
@@ -52,7 +52,7 @@ type Verb = Literal["INSERT", "UPDATE"]
 
 
 class _Statements(msgspec.Struct, frozen=True):
-    """The constant texts for one kind of item; every value is a parameter."""
+    """The constant statements for one kind of item. Every value is a parameter."""
 
     names: tuple[str, ...]
     insert: str
@@ -74,29 +74,29 @@ class _Statements(msgspec.Struct, frozen=True):
 
 def _statements(table: str, names: tuple[str, ...]) -> _Statements:
     fields = ", ".join(f"'{name}': ?" for name in (KEY, *names))
-    # Every attribute of ours is set or removed: an image that comes back must lose `expires_at`.
+    # Each of our attributes is set or removed: an image that comes back must lose `expires_at`.
     sets = " ".join(f'SET "{name}"=?' for name in names)
     removes = " ".join(f'REMOVE "{name}"' for name in sorted(OUR_ATTRIBUTES - {KEY, *names}))
-    # A missing version: an item that was there before us.
-    guard = f'"{KEY}"=? AND ("version" < ? OR "version" IS MISSING)'
+    # An item without a version was there before this system.
+    condition = f'"{KEY}"=? AND ("version" < ? OR "version" IS MISSING)'
     return _Statements(
         names,
         insert=f'INSERT INTO "{table}" VALUE {{{fields}}}',
-        update=f'UPDATE "{table}" {sets} {removes} WHERE {guard}',
+        update=f'UPDATE "{table}" {sets} {removes} WHERE {condition}',
     )
 
 
 class ImageTable:
-    """The system of record, written under the guard: a strictly higher version wins.
+    """The system of record. A strictly higher version wins.
 
-    A failure that leaves open whether something was written is harmless: sent again, it turns
-    out to be a `Duplicate`.
+    After a failure it may be unknown whether a change was written. That is harmless: a retry then
+    returns `Duplicate`.
     """
 
     def __init__(
         self, client: "DynamoDBClient", table_name: str, *, longest_request: float
     ) -> None:
-        """Args: `longest_request`, in seconds, follows from the client's timeouts and retries."""
+        """`longest_request`, in seconds, follows from the client's timeouts and retries."""
         self._client = client
         self._table = table_name
         self._longest_request = longest_request
@@ -105,23 +105,25 @@ class ImageTable:
 
     @property
     def longest_send(self) -> float:
-        """Seconds that one `send` or `check` can take at most."""
+        """The longest time of one `send` or `check`, in seconds."""
         return ROUNDS * self._longest_request
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        """Cut the changes, in order, into as many as a request takes."""
+        """Split the changes, in order, into requests."""
         return batched(changes, CHANGES_PER_REQUEST, strict=False)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write changes of different images; one request where each finds what it expects.
+        """Write changes of different images: in one request, if each finds what it expects.
 
         Raises:
-            RequestFailedError: nothing is known of any of them.
-            RequestRefusedError: refused as a whole, nothing is written.
-            MisconfiguredError: no right to write, or no table.
+            RequestFailedError: it is unknown whether anything was written.
+            RequestRefusedError: the whole request was refused; nothing is written.
+            MisconfiguredError: no permission to write, or no table.
         """
-        outcomes: list[Outcome] = [Failed("appears and disappears in the table")] * len(changes)
-        # An upload expects no item, everything else expects one: each tries first what it expects.
+        outcomes: list[Outcome] = [Failed("the item appears and disappears in the table")] * len(
+            changes
+        )
+        # An upload expects no item, any other change expects one. Each tries that first.
         verbs: dict[int, Verb] = {
             at: "INSERT" if change.event_type == "image.uploaded" else "UPDATE"
             for at, change in enumerate(changes)
@@ -132,7 +134,7 @@ class ImageTable:
             except (RequestFailedError, RequestRefusedError) as error:
                 if len(verbs) == len(changes):
                     raise
-                for at in verbs:  # what an earlier round found out stays true
+                for at in verbs:  # the results of earlier rounds stay valid
                     outcomes[at] = Failed(str(error))
                 break
             for at, answer in zip(list(verbs), answers, strict=True):
@@ -147,20 +149,20 @@ class ImageTable:
         return outcomes
 
     def check(self) -> None:
-        """Read the key schema, and what the table's indexes take for keys.
+        """Check the key of the table, and the keys of its indexes.
 
         Raises:
-            MisconfiguredError: there is no such table, its key is not ours, or an index of it takes
-                none of our items.
-            RequestFailedError: it could not be read for now.
+            MisconfiguredError: the table does not exist, has another key, or has an index that
+                refuses our items.
+            RequestFailedError: the table could not be read this time.
         """
         try:
             table = self._client.describe_table(TableName=self._table)["Table"]
-        except KeyError as error:  # botocore takes an answer that was cut off for an empty success
+        except KeyError as error:  # botocore parses a truncated answer as an empty success
             raise RequestFailedError(f"table {self._table}: an empty answer") from error
         except ClientError as error:
             meaning = self._meaning(error)
-            if isinstance(meaning, RequestRefusedError):  # the name itself is none
+            if isinstance(meaning, RequestRefusedError):  # the name is invalid
                 raise MisconfiguredError(str(meaning)) from error
             raise meaning from error
         except BotoCoreError as error:
@@ -175,20 +177,20 @@ class ImageTable:
         expected = f"{KEY} S HASH"
         if found != [expected]:
             raise MisconfiguredError(
-                f"table {self._table}: its key is {', '.join(found)}, expected is {expected}"
+                f"table {self._table}: the key is {', '.join(found)}, expected {expected}"
             )
         for name, kind in types.items():
             ours = ATTRIBUTE_TYPES.get(name, kind)
             if kind != ours:
                 raise MisconfiguredError(
-                    f"table {self._table}: an index of it takes {name} as {kind}, which is {ours} "
-                    "in every item: delete that index"
+                    f"table {self._table}: an index expects {name} of type {kind}, but every item "
+                    f"has type {ours}: delete that index"
                 )
 
     def _execute(
         self, statements: Sequence[tuple[Verb, Change]]
     ) -> "Sequence[BatchStatementResponseTypeDef]":
-        """One request: as many answers as statements, or a SinkError."""
+        """Send one request. Returns one answer for each statement, or raises a `SinkError`."""
         requests = [self._texts(change).request(verb, change) for verb, change in statements]
         try:
             answers = self._client.batch_execute_statement(Statements=requests).get("Responses", [])
@@ -210,7 +212,7 @@ class ImageTable:
                 return self._tombstone
 
     def _read(self, answer: "BatchStatementResponseTypeDef", change: Change) -> Outcome | Verb:
-        """What one answer says: an outcome, or the statement to try next."""
+        """The outcome in one answer, or the statement to try next."""
         error = answer.get("Error")
         if error is None:
             return Applied()
@@ -221,16 +223,16 @@ class ImageTable:
                 return "UPDATE"
             case "ConditionalCheckFailed":
                 item = error.get("Item")
-                return _compare(change, item) if item else "INSERT"
+                return _compare_with_item(change, item) if item else "INSERT"
             case "ValidationError" | "ItemCollectionSizeLimitExceeded":
                 return Refused(detail)
             case "AccessDenied" | "ResourceNotFound":
                 raise MisconfiguredError(detail)
-            case _:  # throttling, internal errors, and whatever may be new
+            case _:  # throttling, internal errors, and unknown codes
                 return Failed(detail)
 
     def _meaning(self, error: ClientError) -> SinkError:
-        """What an error answer to a whole request means."""
+        """The error that an error answer to a whole request means."""
         code = error.response["Error"]["Code"]
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         detail = f"table {self._table}: {error}"
@@ -243,13 +245,13 @@ class ImageTable:
         return RequestFailedError(detail)
 
 
-def _compare(change: Change, item: Mapping[str, AttributeValue]) -> Outcome | Verb:
-    """What the item that the guard defended says of the change that it kept out."""
+def _compare_with_item(change: Change, item: Mapping[str, AttributeValue]) -> Outcome | Verb:
+    """Why the item's version kept the change out, or the statement to try next."""
     version = item.get("version", {}).get("N")
     if version is None:
         return Refused(
-            f"the item in the table has a version that is no number, {item.get('version')}: "
-            "mend or delete that item"
+            f"the item in the table has a version that is not a number, {item.get('version')}: "
+            "correct or delete that item"
         )
     stored = Decimal(version)
     if stored > change.version:

@@ -1,4 +1,4 @@
-"""The table as the local stack creates it: the same definition as in template.yaml."""
+"""Creates the table for the local stack, with the same definition as in template.yaml."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ PURGED_BY = "expires_at"
 
 
 def ensure_table(client: "DynamoDBClient", name: str, *, streams: bool = False) -> None:
-    """Create the table unless it is there, with tombstones purged once they expire.
+    """Create the table unless it exists, and let DynamoDB purge expired tombstones.
 
-    A table of that name with another key is left as it is: `ImageTable.check` tells. With
-    `streams` its changes can be read, from now on; a stream that is there stays.
+    An existing table with another key is not changed; `ImageTable.check` reports it. With `streams`
+    the table gets a stream of its changes, unless it has one.
     """
     with suppress(client.exceptions.ResourceInUseException):
         client.create_table(

@@ -1,1 +1,1 @@
-"""The search index: change -> document, written under the guard of external versions."""
+"""The consumer that writes the search index: change -> document."""

@@ -1,4 +1,4 @@
-"""`_bulk`: operations as OpenSearch reads them, as many as a request takes, and what it answers."""
+"""`_bulk` requests: encodes operations, splits them into requests, and reads the answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -7,22 +7,22 @@ from typing import Any, Literal
 import msgspec
 from opensearchpy import OpenSearch
 
-from functions.write_to_es.connect import in_sink_words, shortened
+from functions.write_to_es.connect import shortened, sink_errors
 from shared.outcome import Applied, Failed, Refused
 from shared.sink import MisconfiguredError, RequestFailedError
 
-# Half of what the smallest managed instances take: an answer in time matters more.
+# Half the limit of the smallest managed instances: a request must be answered in time.
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 
 # Keeps one entry for each operation, so that positions stay (docs/internals/facts.md, OpenSearch).
 # The managed service may ignore it: the full answer is understood as well.
 _NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
 _WRITTEN, _BAD_REQUEST, _NOT_FOUND = frozenset({200, 201}), 400, 404
-# A 400 like that of a bad document, but the fault of the deployment.
+# A status of 400, like that of a bad document, but caused by the deployment.
 _NO_WRITE_INDEX = "no write index is defined for alias"
 
-# Whether a document of the same version is written again.
-type Guard = Literal["external", "external_gte"]
+# `external_gte` also overwrites a document of the same version.
+type VersionType = Literal["external", "external_gte"]
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class _Target(msgspec.Struct, frozen=True):
 
     image_id: str = msgspec.field(name="_id")
     version: int
-    version_type: Guard
+    version_type: VersionType
     require_alias: bool = True
 
 
@@ -42,28 +42,28 @@ class _Removal(msgspec.Struct, frozen=True):
     delete: _Target
 
 
-class _Looked(msgspec.Struct, frozen=True):
+class _UpdateTarget(msgspec.Struct, frozen=True):
     image_id: str = msgspec.field(name="_id")
     require_alias: bool = True
 
 
-class _Look(msgspec.Struct, frozen=True):
-    update: _Looked
+class _NoUpdate(msgspec.Struct, frozen=True):
+    update: _UpdateTarget
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """What to do with one document: lines of NDJSON, and how many items answer them."""
+    """Lines of NDJSON that write or remove one document, and how many items answer them."""
 
     lines: bytes
     items: int
 
 
-class Error(msgspec.Struct, frozen=True):
-    """Why an operation was not done."""
+class BulkError(msgspec.Struct, frozen=True):
+    """Why an operation failed."""
 
     type: str = "error without type"
     reason: str | None = None
-    caused_by: "Error | None" = None
+    caused_by: "BulkError | None" = None
 
     def __str__(self) -> str:
         reason = self.reason or "no reason given"
@@ -71,50 +71,50 @@ class Error(msgspec.Struct, frozen=True):
         return f"{self.type}: {reason}{cause}"
 
 
-class Item(msgspec.Struct, frozen=True):
-    """What became of an operation."""
+class BulkItem(msgspec.Struct, frozen=True):
+    """The result of an operation."""
 
     status: int
-    error: Error | None = None
+    error: BulkError | None = None
 
     @property
-    def was_kept_out(self) -> bool:
-        """Whether the document's version kept the operation out."""
+    def is_version_conflict(self) -> bool:
+        """Whether the version check refused the operation."""
         error = self.error
         return error is not None and error.type == "version_conflict_engine_exception"
 
     @property
     def found_nothing(self) -> bool:
-        """Whether a removal came to nothing."""
+        """Whether a removal found no document."""
         return self.status == _NOT_FOUND and self.error is None
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    items: list[dict[str, Item]]
+    items: list[dict[str, BulkItem]]
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def write(image_id: str, version: int, document: object, guard: Guard) -> Operation:
-    """Write this document; always encoded, so that no id can smuggle in another operation."""
-    action = _encoder.encode(_Write(_Target(image_id, version, guard)))
+def write(image_id: str, version: int, document: object, version_type: VersionType) -> Operation:
+    """Write a document. Everything is encoded, so that no id can inject another operation."""
+    action = _encoder.encode(_Write(_Target(image_id, version, version_type)))
     return Operation(action + b"\n" + _encoder.encode(document) + b"\n", 1)
 
 
 def removal(image_id: str, version: int) -> Operation:
-    """Remove a document unless it is above this version by then.
+    """Remove a document unless it has a higher version by then.
 
-    A removal by itself does not heed `require_alias`, and makes an index where there is none;
-    beside an update, which heeds it, it makes none. This one changes nothing.
+    OpenSearch ignores `require_alias` of a removal, and would create a missing index. It respects
+    `require_alias` of an update, so one that changes nothing goes before the removal.
     """
-    look = _encoder.encode(_Look(_Looked(image_id)))
+    update = _encoder.encode(_NoUpdate(_UpdateTarget(image_id)))
     action = _encoder.encode(_Removal(_Target(image_id, version, "external_gte")))
-    return Operation(look + b'\n{"doc":{}}\n' + action + b"\n", 2)
+    return Operation(update + b'\n{"doc":{}}\n' + action + b"\n", 2)
 
 
-def fitting(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """The operations, in order, cut into as many as a request takes."""
+def split(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+    """The operations, in order, split into requests of at most `MAX_REQUEST_BYTES`."""
     request: list[Operation] = []
     size = 0
     for operation in operations:
@@ -127,16 +127,18 @@ def fitting(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
         yield request
 
 
-def send(client: OpenSearch, alias: str, operations: Sequence[Operation]) -> Sequence[Item]:
-    """One request: an item for each operation.
+def send_bulk(
+    client: OpenSearch, alias: str, operations: Sequence[Operation]
+) -> Sequence[BulkItem]:
+    """Send one request. Returns the item of each operation.
 
     Raises:
-        SinkError: nothing is known of any of them.
+        SinkError: it is unknown whether any operation was done.
     """
-    with in_sink_words(alias):
+    with sink_errors(alias):
         body = b"".join([one.lines for one in operations])
         answer = client.bulk(body=body, index=alias, params=_NEEDED)
-    entries = understood(answer, _Answer, alias).items
+    entries = converted(answer, _Answer, alias).items
     items = [item for entry in entries for item in entry.values()]
     ends = [*accumulate(one.items for one in operations)]
     if len(items) != ends[-1]:
@@ -145,11 +147,11 @@ def send(client: OpenSearch, alias: str, operations: Sequence[Operation]) -> Seq
     return [items[end - 1] for end in ends]
 
 
-def understood[T](answer: Any, shape: type[T], alias: str) -> T:
-    """An answer of the client, which hands on what it cannot read.
+def converted[T](answer: Any, shape: type[T], alias: str) -> T:
+    """The client's answer in this shape. The client returns what it cannot parse as it is.
 
     Raises:
-        RequestFailedError: it is none of this shape.
+        RequestFailedError: the answer has another shape.
     """
     try:
         return msgspec.convert(answer, shape)
@@ -158,28 +160,28 @@ def understood[T](answer: Any, shape: type[T], alias: str) -> T:
         raise RequestFailedError(detail) from error
 
 
-def outcome(item: Item, alias: str) -> Applied | Refused | Failed:
-    """What one item says, where no version kept the operation out.
+def outcome(item: BulkItem, alias: str) -> Applied | Refused | Failed:
+    """The outcome of an operation that the version check did not refuse.
 
     Raises:
-        MisconfiguredError: no operation at all can work until the deployment is mended.
+        MisconfiguredError: no operation can succeed until the deployment is corrected.
     """
     if item.status in _WRITTEN and item.error is None:
         return Applied()
     detail = shortened(f"index {alias}: {item.status}: {item.error}")
     if _is_misconfiguration(item):
         raise MisconfiguredError(detail)
-    # Whatever status may be new is transient, as 429 and 5xx are.
+    # Unknown statuses are transient, as 429 and 5xx are.
     return Refused(detail) if item.status == _BAD_REQUEST else Failed(detail)
 
 
-def _is_misconfiguration(item: Item) -> bool:
+def _is_misconfiguration(item: BulkItem) -> bool:
     match item:
-        case Item(status=401 | 403):  # 403 is an index blocked for writing, too
+        case BulkItem(status=401 | 403):  # 403 also means that the index is write-protected
             return True
-        case Item(error=Error(type="index_not_found_exception" | "index_closed_exception")):
+        case BulkItem(error=BulkError(type="index_not_found_exception" | "index_closed_exception")):
             return True
-        case Item(error=Error(type="illegal_argument_exception", reason=str(reason))):
+        case BulkItem(error=BulkError(type="illegal_argument_exception", reason=str(reason))):
             return reason.startswith(_NO_WRITE_INDEX)
         case _:
             return False

@@ -1,4 +1,4 @@
-"""The index's client, and what its exceptions mean in the words of a sink."""
+"""The client of the index, and its exceptions as `SinkError`s."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,31 +14,30 @@ from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedEr
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
-# An invocation has time for two of these; a bulk of a cold index may take seconds. `deliver` does
-# the retrying.
+# A `_bulk` to a cold index may take seconds, and an invocation has time for two. `deliver` retries.
 CONNECT_SECONDS, READ_SECONDS = 1, 10
 REQUEST_SECONDS = CONNECT_SECONDS + READ_SECONDS
 
-# OpenSearch repeats whole values in its reasons; a detail must fit a log line.
+# OpenSearch repeats whole values in its reasons. A detail must fit a log line.
 LONGEST_DETAIL = 600
 
 
 def connect(endpoint: str, region: str | None, credentials: "Credentials | None") -> OpenSearch:
-    """A client that tries once and gives up after `REQUEST_SECONDS`; see `doors.opensearch`.
+    """A client that does not retry and times out after `REQUEST_SECONDS`; see `doors.opensearch`.
 
     Raises:
-        MisconfiguredError: the host is AWS's, and there is nothing to sign with.
+        MisconfiguredError: the host is AWS's, and there are no credentials or no region.
     """
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     return opensearch.client(endpoint, region, credentials, timeout=timeout)
 
 
 @contextmanager
-def in_sink_words(alias: str) -> Iterator[None]:
-    """Whatever the client raises inside, as a `SinkError` that names the alias and the cause.
+def sink_errors(alias: str) -> Iterator[None]:
+    """Translate the client's exceptions to a `SinkError` that names the alias and the cause.
 
     Raises:
-        RequestFailedError: connection loss, timeout, 429, 5xx, no JSON, any status we do not know.
+        RequestFailedError: connection loss, timeout, 429, 5xx, invalid JSON or an unknown status.
         RequestRefusedError: 400, 413.
         MisconfiguredError: 401, 403, 404.
     """
@@ -54,10 +53,10 @@ def in_sink_words(alias: str) -> Iterator[None]:
             case _:
                 raise RequestFailedError(detail) from error
     except SerializationError as error:
-        detail = shortened(f"index {alias}: the answer is not JSON, or cut off: {error}")
+        detail = shortened(f"index {alias}: the answer is not JSON, or truncated: {error}")
         raise RequestFailedError(detail) from error
 
 
 def shortened(text: str) -> str:
-    """The text, cut to what fits a log line."""
+    """The text, cut to fit a log line."""
     return text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}…"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.change import Change, Purge, Put, Remove, Stored
+from shared.change import Change, Purge, Put, Remove, StoredChange
 from shared.event import EventType, Image
 
 # The index does not keep a change's provenance. A change that is read from a document has these
@@ -69,21 +69,21 @@ class MalformedDocumentError(Exception):
     """No change makes such a document: another program wrote or changed it."""
 
 
-def change_in(source: Mapping[str, Any]) -> Stored:
+def change_in_document(source: Mapping[str, Any]) -> StoredChange:
     """The change that made this document, without its provenance.
 
     Fields that are not in `FIELDS` are ignored.
 
     Raises:
-        MalformedDocumentError: no change makes such a document; says what is wrong.
+        MalformedDocumentError: no change makes such a document; says what is unexpected.
     """
     try:
         head = msgspec.convert(source, Head)
         forbidden = {"digest", *Image.__struct_fields__} if head.deleted else {"expires_at"}
-        wrong = [name for name in FIELDS if name in forbidden & source.keys()]
-        if wrong:
+        unexpected = [name for name in FIELDS if name in forbidden & source.keys()]
+        if unexpected:
             kind = "a tombstone" if head.deleted else "an image"
-            raise MalformedDocumentError(f"{kind}, with {', '.join(wrong)} too much")
+            raise MalformedDocumentError(f"{kind}: unexpected {', '.join(unexpected)}")
         if head.deleted:
             return Remove(
                 image_id=head.image_id,
@@ -131,5 +131,5 @@ class _Attributes(msgspec.Struct, frozen=True):
 
 def _required[T](name: str, value: T | UnsetType) -> T:
     if isinstance(value, UnsetType):
-        raise MalformedDocumentError(f"{name} is missing")
+        raise MalformedDocumentError(f"missing {name}")
     return value

@@ -1,4 +1,4 @@
-"""The index behind its aliases: made once, given new fields, never replaced."""
+"""Creates the index and its aliases, and adds new fields; never replaces an index."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -10,20 +10,20 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
 from functions.write_to_es.aliases import live_alias
-from functions.write_to_es.connect import in_sink_words
+from functions.write_to_es.connect import sink_errors
 from shared.event import MAX_ATTRIBUTES
 from shared.sink import MisconfiguredError
 
 # Hides tombstones from readers.
 LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
-# Creating an index waits for the cluster's state; a deployment has time.
+# A change of the cluster's state takes longer than a write; seconds.
 PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
-_REBUILD = "this takes a new index: `lockstep rebuild` (docs/guides/rebuild.md)"
+_REBUILD = "this needs a new index: run `lockstep rebuild` (docs/guides/rebuild.md)"
 
 
 class Created(msgspec.Struct, frozen=True):
-    """There was nothing: the first index and its aliases are there now."""
+    """There was no index: the first one was created, with its aliases."""
 
     index: str
     aliases: tuple[str, ...]
@@ -33,9 +33,9 @@ class Created(msgspec.Struct, frozen=True):
 
 
 class Added(msgspec.Struct, frozen=True):
-    """The index was there and got what it lacked: fields (`mappings...`) or the reading alias.
+    """Missing fields (`mappings...`), the reading alias or a setting were added to the index.
 
-    Images written before have nothing in a new field until they are written again.
+    Images that were written before have no value in a new field until they are written again.
     """
 
     index: str
@@ -46,23 +46,23 @@ class Added(msgspec.Struct, frozen=True):
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """The index was there, and as it must be."""
+    """The index is up to date."""
 
     index: str
 
     def __str__(self) -> str:
-        return f"index {self.index} is as it must be"
+        return f"index {self.index} is up to date"
 
 
 class OutdatedIndexError(MisconfiguredError):
-    """The index is of another release, and only a new index can be of this one."""
+    """The index is of another release. Only a new index can have the definition of this one."""
 
 
 type Ensured = Created | Added | Unchanged
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """A field of ours that the index does not have; it can be added."""
+    """A field that the index does not have. It can be added."""
 
     path: str
 
@@ -71,7 +71,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Differs(msgspec.Struct, frozen=True):
-    """Something that the index defines otherwise; only a new index can have it our way."""
+    """A definition that differs. Only a new index can have ours."""
 
     path: str
     found: Any
@@ -79,7 +79,7 @@ class Differs(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         found, expected = (msgspec.json.encode(one).decode() for one in (self.found, self.expected))
-        return f"{self.path} is {found}, expected is {expected}"
+        return f"{self.path} is {found}, expected {expected}"
 
 
 type Difference = Missing | Differs
@@ -87,26 +87,26 @@ type Difference = Missing | Differs
 
 @cache
 def definition() -> Mapping[str, Any]:
-    """`mapping.json`: the body that creates an index, in the form in which OpenSearch shows it."""
+    """The body that creates an index (`mapping.json`), in the form that OpenSearch returns."""
     text = Path(__file__).with_name("mapping.json").read_bytes()
     mapping: Mapping[str, Any] = msgspec.json.decode(text)
     return mapping
 
 
 def aliases(alias: str) -> Mapping[str, Mapping[str, Any]]:
-    """Both aliases of the index that is written and read."""
+    """The definitions of both aliases of an index."""
     return {alias: {"is_write_index": True}, live_alias(alias): {"filter": LIVE_FILTER}}
 
 
 def differences(
     found: Mapping[str, Any], expected: Mapping[str, Any], at: str = "mappings"
 ) -> Iterator[Difference]:
-    """Where a live mapping is not ours; fields and subfields that it has beside ours are allowed.
+    """Where a live index mapping differs from ours. Additional fields and subfields are allowed.
 
     Args:
-        found: a mapping as OpenSearch shows it.
-        expected: ours, in that same form.
-        at: where both are.
+        found: a mapping, as OpenSearch returns it.
+        expected: our mapping, in the same form.
+        at: the path of both.
     """
     for key in sorted(expected.keys() | (found.keys() - _ALLOWED_BESIDE)):
         path = f"{at}.{key}"
@@ -127,9 +127,9 @@ _ALLOWED_BESIDE = _FIELDS | {"_meta"}
 
 
 def index_differences(its: Mapping[str, Any]) -> Iterator[Difference]:
-    """Where a live index, as OpenSearch shows it, is not ours: in its mapping or its analysis.
+    """Where a live index, as OpenSearch returns it, differs in its mapping or its analysis.
 
-    What it has beside ours is allowed. An analyzer and what it is made of cannot be added later.
+    Additional definitions are allowed. An analyzer and its parts cannot be added later.
     """
     yield from differences(its["mappings"], definition()["mappings"])
     there = its["settings"]["index"].get("analysis", {})
@@ -141,38 +141,37 @@ def index_differences(its: Mapping[str, Any]) -> Iterator[Difference]:
 
 
 def foreign_settings(its: Mapping[str, Any]) -> Iterator[str]:
-    """By which settings a live index may refuse documents that are as they must be."""
+    """Settings that make a live index refuse valid documents."""
     settings = its["settings"]["index"]
     for name in ("default_pipeline", "final_pipeline"):
         pipeline = settings.get(name, _NO_PIPELINE)
         if pipeline != _NO_PIPELINE:
-            yield f"{name} is {pipeline}, expected is {_NO_PIPELINE}"
+            yield f"{name} is {pipeline}, expected {_NO_PIPELINE}"
     limit = settings.get("mapping", {}).get("nested_objects", {}).get("limit")
     if limit is not None and int(limit) < MAX_ATTRIBUTES:
-        yield f"mapping.nested_objects.limit is {limit}, expected is {MAX_ATTRIBUTES} at least"
+        yield f"mapping.nested_objects.limit is {limit}, expected at least {MAX_ATTRIBUTES}"
 
 
 def ensure_index(
     client: OpenSearch, alias: str = "images", refresh_interval: str | None = None
 ) -> Ensured:
-    """See to it that there is an index to write to and to read from, under its two aliases.
+    """Create the index and its two aliases, or add what they lack.
 
-    Creates, or adds what is missing; never deletes, replaces or changes what is stored. Safe to
-    run twice, and by several at once.
+    Never deletes, replaces or changes stored data. Safe to run twice, and concurrently.
 
     Args:
-        client: of the index.
-        alias: the writing alias.
-        refresh_interval: how soon what was written is found, `1s` for example; None leaves that
-            to OpenSearch, which may wait for the first search.
+        client: the client of the index.
+        alias: the alias for writing.
+        refresh_interval: how soon a search finds what was written, for example `1s`. With None,
+            OpenSearch decides; it may wait for the first search.
 
     Raises:
-        OutdatedIndexError: this takes a rebuild; nothing is changed.
-        MisconfiguredError: what is there is not ours to mend; the message says what to do.
+        OutdatedIndexError: the index needs a rebuild; nothing is changed.
+        MisconfiguredError: the index or an alias must be corrected by hand; says how.
         RequestFailedError: OpenSearch did not answer.
-        RequestRefusedError: OpenSearch refuses what we ask for.
+        RequestRefusedError: OpenSearch refuses the request.
     """
-    with in_sink_words(alias):
+    with sink_errors(alias):
         there = _indices(client, alias)
         if not there:
             try:
@@ -180,7 +179,7 @@ def ensure_index(
             except RequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise _cannot_create(alias, error) from error
-            # Somebody else was faster, and made both the index and its aliases in one step.
+            # Another process created the index and its aliases in between.
             there = _indices(client, alias)
         return _complete(client, alias, there, refresh_interval)
 
@@ -190,7 +189,7 @@ def _first(alias: str) -> str:
 
 
 def _indices(client: OpenSearch, alias: str) -> Mapping[str, Any]:
-    """The indices behind the alias, whole, by their own names; none when it is not there."""
+    """The indices behind the alias by name, with their definitions; empty without the alias."""
     try:
         found: Mapping[str, Any] = client.indices.get(index=alias)
     except NotFoundError:
@@ -209,28 +208,28 @@ def _create(client: OpenSearch, alias: str, refresh_interval: str | None) -> Cre
 
 def _cannot_create(alias: str, error: RequestError) -> MisconfiguredError:
     return MisconfiguredError(
-        f"index {_first(alias)} cannot be created ({error}): mend that and deploy again"
+        f"index {_first(alias)} cannot be created ({error}): correct that and deploy again"
     )
 
 
 def _complete(
     client: OpenSearch, alias: str, there: Mapping[str, Any], refresh_interval: str | None
 ) -> Added | Unchanged:
-    """Add what the one index behind the alias lacks."""
+    """Add what the index behind the alias lacks."""
     index = only_index(alias, there)
-    # All of them, before anything is added: an index that is half ours is left alone.
+    # Check everything before adding anything: an index that differs is not changed at all.
     lacks = [
-        one.path if isinstance(one, Missing) else _give_up(alias, index, one)
+        one.path if isinstance(one, Missing) else _outdated(alias, index, one)
         for one in index_differences(there[index])
     ]
     live = live_alias(alias)
-    reads_from = _reading(client, live)
-    if reads_from and list(reads_from) != [index]:
+    live_indices = _live_indices(client, live)
+    if live_indices and list(live_indices) != [index]:
         raise MisconfiguredError(
-            f"alias {live} stands for {', '.join(reads_from)}, alias {alias} for {index}: point "
+            f"alias {live} names {', '.join(live_indices)}, alias {alias} names {index}: point "
             "both at the same index"
         )
-    if reads_from and reads_from[index]["aliases"][live].get("filter") != LIVE_FILTER:
+    if live_indices and live_indices[index]["aliases"][live].get("filter") != LIVE_FILTER:
         raise MisconfiguredError(
             f"alias {live} does not hide deleted images: remove that alias and deploy again"
         )
@@ -241,11 +240,11 @@ def _complete(
             client.indices.put_mapping(
                 index=index, body={"properties": {name: ours[name] for name in tops}}
             )
-        except RequestError as error:  # more fields than the index may have, say
+        except RequestError as error:  # for example more fields than the index may have
             raise OutdatedIndexError(
                 f"index {index} cannot get {', '.join(lacks)} ({error}): {_REBUILD}"
             ) from error
-    if not reads_from:
+    if not live_indices:
         client.indices.put_alias(index=index, name=live, body={"filter": LIVE_FILTER})
         lacks.append(f"alias {live}")
     refreshed = there[index]["settings"]["index"].get("refresh_interval")
@@ -257,24 +256,24 @@ def _complete(
 
 
 def only_index(alias: str, there: Mapping[str, Any]) -> str:
-    """The index behind the alias, of those that OpenSearch shows for it.
+    """The only index behind the alias, of those that OpenSearch returns for it.
 
     Raises:
-        MisconfiguredError: there is not exactly one, or it may not be written to.
+        MisconfiguredError: there is not exactly one, or the alias forbids writing to it.
     """
     if alias in there:
         raise MisconfiguredError(
-            f"{alias} is an index, not an alias: it was made by a write without this deployment; "
-            "delete it, or give another INDEX_ALIAS"
+            f"{alias} is an index, not an alias: another program created it by a write. Delete it, "
+            "or set another INDEX_ALIAS"
         )
     if not there:
         raise MisconfiguredError(
-            f"index {_first(alias)} is there, but no alias {alias}: point the alias at the index "
-            "that holds the images, then deploy again"
+            f"index {_first(alias)} exists, but alias {alias} does not: point the alias at the "
+            "index that holds the images, then deploy again"
         )
     if len(there) > 1:
         raise MisconfiguredError(
-            f"alias {alias} stands for {', '.join(sorted(there))}: leave it on one index"
+            f"alias {alias} names {', '.join(sorted(there))}: remove all but one index from it"
         )
     (index,) = there
     if there[index]["aliases"][alias].get("is_write_index") is False:
@@ -284,11 +283,11 @@ def only_index(alias: str, there: Mapping[str, Any]) -> str:
     return index
 
 
-def _give_up(alias: str, index: str, difference: Differs) -> str:
+def _outdated(alias: str, index: str, difference: Differs) -> str:
     raise OutdatedIndexError(f"index {index} behind {alias}: {difference}: {_REBUILD}")
 
 
-def _reading(client: OpenSearch, live: str) -> Mapping[str, Any]:
+def _live_indices(client: OpenSearch, live: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = client.indices.get_alias(name=live)
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""The door of the custom resource that makes the index on deployment; CloudFormation calls it."""
+"""The Lambda handler of the custom resource that creates the index on deployment."""
 
 import os
 import time
@@ -19,29 +19,29 @@ from shared.sink import RequestFailedError
 
 logger = Logger()
 
-# A new domain's name may not be known everywhere yet.
+# The name of a new domain may not be in DNS yet.
 ATTEMPTS = 6
 PAUSE_SECONDS = 5
-# CloudFormation takes an answer of 4 KiB at most.
+# CloudFormation accepts an answer of at most 4 KiB.
 LONGEST_REASON = 1000
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
-    """Do what CloudFormation asks, and answer whatever happens: it waits an hour for silence.
+    """Handle CloudFormation's request, and always answer: without an answer it waits an hour.
 
     Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
     """
     try:
         status, reason = "SUCCESS", _done(event["RequestType"], event["ResourceProperties"])
     except Exception as error:
-        logger.exception("the index is not as it must be")
+        logger.exception("the index could not be brought up to date")
         status = "FAILED"
         reason = f"{type(error).__name__}: {error} (log: {context.log_group_name})"
     logger.info(reason)
     answer = {
         "Status": status,
         "Reason": reason[:LONGEST_REASON],
-        # Always the same: another one would make CloudFormation delete "the old resource".
+        # Always the same: if it changed, CloudFormation would delete the old resource.
         "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],
@@ -58,9 +58,9 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def _done(request_type: str, properties: Mapping[str, Any]) -> str:
-    """What was done, in words."""
+    """Do what is asked; returns what was done, in words."""
     if request_type == "Delete":
-        return "the index stays: data is never deleted by a deployment"
+        return "the index is kept: a deployment never deletes data"
     session = boto3.Session()
     client = connect(
         os.environ["OPENSEARCH_ENDPOINT"], session.region_name, session.get_credentials()
@@ -69,13 +69,13 @@ def _done(request_type: str, properties: Mapping[str, Any]) -> str:
         try:
             return _ensured(client, properties)
         except RequestFailedError as error:
-            logger.info("not yet", extra={"cause": str(error)})
+            logger.info("the index does not answer yet", extra={"cause": str(error)})
             time.sleep(PAUSE_SECONDS)
     return _ensured(client, properties)
 
 
 def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
-    """`Roles` is there with fine-grained access control only: a role's members, by its name."""
+    """`Roles` has the members of each role; it is set only with fine-grained access control."""
     alias = os.environ["INDEX_ALIAS"]
     index = str(ensure_index(client, alias, properties.get("RefreshInterval")))
     if "Roles" not in properties:

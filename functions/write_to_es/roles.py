@@ -1,8 +1,8 @@
-"""Who may do what in the index, for a domain that is asked itself: fine-grained access control.
+"""The roles of the index for a domain with fine-grained access control.
 
-OpenSearch Dashboards names indices in the bodies of its requests, so with it the paths in IAM's
-policies bind nobody (docs/guides/dashboards.md): these roles do. Each stands for the indices
-behind one alias, whichever number they have.
+OpenSearch Dashboards names indices in the bodies of its requests, so the paths in IAM policies do
+not restrict it (docs/guides/dashboards.md). These roles do. A role covers all indices behind one
+alias.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,21 @@ from typing import Any, Literal, get_args
 
 from opensearchpy import OpenSearch
 
-from functions.write_to_es.connect import in_sink_words
+from functions.write_to_es.connect import sink_errors
 
-# writers: the consumer that keeps the index. readers: see no tombstones. dashboards: may keep
-# their charts; they are readers besides. operators: audit, repair, rebuild.
+# writers: the consumer that writes the index. readers: see no tombstones. dashboards: readers that
+# may also store charts. operators: audit, repair, rebuild.
 type RoleName = Literal["writers", "readers", "dashboards", "operators"]
 ROLE_NAMES: tuple[RoleName, ...] = get_args(RoleName.__value__)
 
 _API = "/_plugins/_security/api"
-# What readers see: the filter of the reading alias, for whichever name they use.
+# Readers see no tombstones, whichever name of the index they use.
 _NO_TOMBSTONES = '{"term":{"deleted":false}}'
 _WRITING = (
     "indices:data/write/bulk*",
     "indices:data/write/delete",
     "indices:data/write/index",
-    "indices:data/write/update",  # beside a removal
+    "indices:data/write/update",  # goes before a removal
     "indices:data/read/get",
     "indices:data/read/mget*",
     "indices:admin/get",
@@ -35,12 +35,12 @@ _READING = (
     "indices:admin/mappings/get",
     "indices:admin/resolve/index",
 )
-# Where Dashboards keeps charts, under its names of all times.
+# Where old and new versions of Dashboards store charts.
 _CHARTS = (".kibana*", ".opensearch_dashboards*")
 
 
 def role(alias: str, name: RoleName) -> Mapping[str, Any]:
-    """What this role may do, as the security plugin is told."""
+    """What this role may do, as the security plugin expects it."""
     images: Mapping[str, Any] = {"index_patterns": [f"{alias}-*"]}
     permitted: Sequence[Mapping[str, Any]]
     match name:
@@ -63,22 +63,22 @@ def role(alias: str, name: RoleName) -> Mapping[str, Any]:
 def ensure_roles(
     client: OpenSearch, alias: str, members: Mapping[RoleName, Sequence[str]]
 ) -> Sequence[str]:
-    """Make the roles what they are here, with these members and no others; safe to run twice.
+    """Create or replace the roles, with these members and no others. Safe to run twice.
 
     Args:
-        client: of a master user.
-        alias: the writing alias.
-        members: ARNs of IAM roles; a role that is not named has none.
+        client: the client of a master user.
+        alias: the alias for writing.
+        members: ARNs of IAM roles, by role; a role without an entry gets no members.
 
     Returns:
         The roles' names.
 
     Raises:
-        MisconfiguredError: the client may not, or the domain has no such access control.
+        MisconfiguredError: no permission, or the domain has no fine-grained access control.
         RequestFailedError: OpenSearch did not answer.
-        RequestRefusedError: OpenSearch refuses what we ask for.
+        RequestRefusedError: OpenSearch refuses the request.
     """
-    with in_sink_words(alias):
+    with sink_errors(alias):
         for name in ROLE_NAMES:
             put = client.transport.perform_request
             put("PUT", f"{_API}/roles/{alias}_{name}", body=role(alias, name))

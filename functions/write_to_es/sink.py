@@ -7,20 +7,20 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.write_to_es import bulk
-from functions.write_to_es.bulk import Error, Item, Operation
-from functions.write_to_es.connect import in_sink_words, shortened
+from functions.write_to_es.bulk import BulkError, BulkItem, Operation
+from functions.write_to_es.connect import shortened, sink_errors
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 
-# One `_bulk`, and at most one `_mget` after it.
+# One `_bulk`, then at most one `_mget`.
 REQUESTS_PER_SEND = 2
 _COMPARED = ("version", "deleted", "digest")
 
 
-class _Source(msgspec.Struct, frozen=True):
+class _StoredSource(msgspec.Struct, frozen=True):
     version: int | None = None
     deleted: bool | None = None
     digest: str | None = None
@@ -30,135 +30,139 @@ class _Stored(msgspec.Struct, frozen=True):
     image_id: str = msgspec.field(name="_id")
     found: bool = False
     version: int | None = msgspec.field(name="_version", default=None)
-    source: _Source = msgspec.field(name="_source", default=_Source())
-    error: Error | None = None
+    source: _StoredSource = msgspec.field(name="_source", default=_StoredSource())
+    error: BulkError | None = None
 
 
 class _MgetAnswer(msgspec.Struct, frozen=True):
     docs: list[_Stored]
 
 
-class _Ambiguous(msgspec.Struct, frozen=True):
-    """The guard kept the change out; only the stored document tells why."""
+class _VersionConflict(msgspec.Struct, frozen=True):
+    """The version check kept the change out. Only the stored document tells why."""
 
 
 class _Request(list[Change]):
-    """Changes with their operations beside them, which were encoded to learn their size."""
+    """Changes and their operations, which were encoded to learn their size."""
 
     def __init__(self, changes: Iterable[Change], operations: Sequence[Operation]) -> None:
         super().__init__(changes)
         self.operations = operations
 
 
-def _operation(change: Change) -> Operation:
+def _operation_for(change: Change) -> Operation:
     match change:
         case Put() | Remove():
             return bulk.write(change.image_id, change.version, document_from(change), "external")
         case Purge():
-            # At the tombstone's own version: an image that has come back is above it.
+            # At the tombstone's own version: an image that came back has a higher one.
             return bulk.removal(change.image_id, change.version)
 
 
 class ImageIndex:
-    """The search index, written under the guard: a strictly higher version wins.
+    """The search index. A strictly higher version wins.
 
-    The guard is OpenSearch's own, `version_type: external`. A removal is a write, too: a deleted
-    document's version would be forgotten after a minute, and a late replay would bring it back.
-    A failure that leaves open whether something was written is harmless: sent again, it turns
-    out to be a `Duplicate`.
+    The version check is OpenSearch's `version_type: external`. A removal writes a tombstone:
+    OpenSearch forgets the version of a deleted document after a minute, and a late replay would
+    then bring the image back. After a failure it may be unknown whether a change was written. That
+    is harmless: a retry then returns `Duplicate`.
     """
 
     def __init__(self, client: OpenSearch, alias: str, *, longest_request: float) -> None:
-        """Args: `longest_request`, in seconds, follows from the client's timeouts and retries."""
+        """`longest_request`, in seconds, follows from the client's timeouts and retries."""
         self._client = client
         self._alias = alias
         self._longest_request = longest_request
 
     @property
     def longest_send(self) -> float:
-        """Seconds that one `send` or `check` can take at most."""
+        """The longest time of one `send` or `check`, in seconds."""
         return REQUESTS_PER_SEND * self._longest_request
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        """Cut the changes, in order, into as much as a request takes, mostly one."""
+        """Split the changes, in order, into requests; most batches fit one."""
         left = iter(changes)
-        for operations in bulk.fitting(map(_operation, changes)):
+        for operations in bulk.split(map(_operation_for, changes)):
             yield _Request(islice(left, len(operations)), operations)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write changes of different images; one request where none was written before.
+        """Write changes of different images: in one request, if none was written before.
 
         Raises:
-            RequestFailedError: nothing is known of any of them.
-            RequestRefusedError: refused as a whole, nothing is written.
-            MisconfiguredError: no right to write, no alias, or an index closed or write-protected.
+            RequestFailedError: it is unknown whether anything was written.
+            RequestRefusedError: the whole request was refused; nothing is written.
+            MisconfiguredError: no permission to write, no alias, or an index that is closed or
+                write-protected.
         """
         if isinstance(changes, _Request):
             operations = changes.operations
         else:
-            operations = [_operation(change) for change in changes]
+            operations = [_operation_for(change) for change in changes]
         items = self._bulk(operations)
         verdicts = [self._read(item, change) for item, change in zip(items, changes, strict=True)]
-        return self._looked_up(verdicts, changes)
+        return self._resolve(verdicts, changes)
 
     def check(self) -> None:
-        """Look at the live index.
+        """Compare the live index with our definition.
 
         Raises:
-            MisconfiguredError: there is no such alias, or its mapping, its analysis or a setting
-                by which it refuses documents is not ours.
-            RequestFailedError: it could not be read for now.
+            MisconfiguredError: the alias does not exist, or the index mapping, the analysis or a
+                setting that makes the index refuse documents is not ours.
+            RequestFailedError: the index could not be read this time.
         """
         try:
-            with in_sink_words(self._alias):
+            with sink_errors(self._alias):
                 found = self._client.indices.get(index=self._alias)
-        except RequestRefusedError as error:  # the name itself is none
+        except RequestRefusedError as error:  # the name is invalid
             raise MisconfiguredError(str(error)) from error
-        if found == "":  # opensearch-py takes an answer that was cut off for an empty success
+        if found == "":  # opensearch-py returns a truncated answer as an empty text
             raise RequestFailedError(f"index {self._alias}: an empty answer")
         if self._alias in found:
-            raise MisconfiguredError(f"{self._alias} is an index, expected is an alias")
+            raise MisconfiguredError(f"{self._alias} is an index, expected an alias")
         if len(found) != 1:
             indices = ", ".join(sorted(found))
-            raise MisconfiguredError(f"alias {self._alias} stands for {indices}, expected is one")
+            raise MisconfiguredError(f"alias {self._alias} names {indices}, expected one index")
         ((index, its),) = found.items()
-        # What somebody else's pipeline refuses, say, is no fault of the event.
+        # For example, a refusal by a foreign pipeline is not the fault of the event.
         for difference in chain(index_differences(its), foreign_settings(its)):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
 
-    def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
-        return bulk.send(self._client, self._alias, operations)
+    def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
+        return bulk.send_bulk(self._client, self._alias, operations)
 
-    def _read(self, item: Item, change: Change) -> Outcome | _Ambiguous:
-        if item.was_kept_out:
-            return _Ambiguous()
+    def _read(self, item: BulkItem, change: Change) -> Outcome | _VersionConflict:
+        if item.is_version_conflict:
+            return _VersionConflict()
         match change:
             case Purge() if item.found_nothing:
                 return Applied()
             case Put() | Remove() | Purge():
                 return bulk.outcome(item, self._alias)
 
-    def _looked_up(
-        self, verdicts: Sequence[Outcome | _Ambiguous], changes: Sequence[Change]
+    def _resolve(
+        self, verdicts: Sequence[Outcome | _VersionConflict], changes: Sequence[Change]
     ) -> Sequence[Outcome]:
-        """The verdicts, with the ambiguous ones decided by one look at the stored documents."""
+        """Replace each version conflict by its outcome, with one read of the stored documents."""
         unclear = [
             change
             for verdict, change in zip(verdicts, changes, strict=True)
-            if isinstance(verdict, _Ambiguous)
+            if isinstance(verdict, _VersionConflict)
         ]
         decided = iter(self._compared(unclear) if unclear else ())
         return [
-            next(decided) if isinstance(verdict, _Ambiguous) else verdict for verdict in verdicts
+            next(decided) if isinstance(verdict, _VersionConflict) else verdict
+            for verdict in verdicts
         ]
 
     def _compared(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         try:
             stored = self._mget([change.image_id for change in changes])
         except (RequestFailedError, RequestRefusedError) as error:
-            # What the bulk's answer said of the others stays true.
+            # The outcomes of the others stay valid.
             return [Failed(str(error))] * len(changes)
-        return [_compare(change, one) for change, one in zip(changes, stored, strict=True)]
+        return [
+            _compare_with_document(change, one) for change, one in zip(changes, stored, strict=True)
+        ]
 
     def _mget(self, image_ids: Sequence[str]) -> Sequence[_Stored]:
         """The documents, also those written since the last refresh.
@@ -168,23 +172,23 @@ class ImageIndex:
         (docs/internals/facts.md, OpenSearch).
         """
         body = {"docs": [{"_id": image_id, "_source": _COMPARED} for image_id in image_ids]}
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             answer = self._client.mget(body=body, index=self._alias)
-        stored = bulk.understood(answer, _MgetAnswer, self._alias).docs
+        stored = bulk.converted(answer, _MgetAnswer, self._alias).docs
         if [one.image_id for one in stored] != list(image_ids):
             detail = f"index {self._alias}: {len(stored)} documents for {len(image_ids)} ids"
             raise RequestFailedError(detail)
         return stored
 
 
-def _compare(change: Change, stored: _Stored) -> Outcome:
-    """What the stored document says of the change that the guard kept out."""
+def _compare_with_document(change: Change, stored: _Stored) -> Outcome:
+    """Why the stored document's version kept the change out."""
     if stored.error is not None:
         return Failed(shortened(str(stored.error)))
     if not stored.found or stored.version is None or stored.version < change.version:
         return Failed(
-            f"version {change.version} meets a document deleted behind our back, which OpenSearch "
-            "remembers for a minute (index.gc_deletes)"
+            f"version {change.version}: another program deleted the document, and OpenSearch keeps "
+            "its version for a minute (index.gc_deletes)"
         )
     holds = stored.source.version
     if holds is not None and holds > change.version:
@@ -193,9 +197,9 @@ def _compare(change: Change, stored: _Stored) -> Outcome:
     there = describe_content(source.digest, deleted=bool(source.deleted))
     this = describe_change(change)
     if holds != change.version:
-        # Somebody wrote without a version: `_version` moved on, the content did not. Quarantined,
-        # the event is not lost; audit finds the document.
-        there = f"{there} of version {holds}, moved to {stored.version} behind our back"
+        # Another program wrote without a version, so `_version` is not the content's version. The
+        # event goes to quarantine and is not lost; an audit finds the document.
+        there = f"{there} of version {holds}, which another program moved to {stored.version}"
     if there == this:
         return Duplicate()
     return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}")

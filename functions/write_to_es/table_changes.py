@@ -1,8 +1,8 @@
-"""The table's changes: what DynamoDB says of its items, directly or through Kinesis.
+"""The table's changes, from DynamoDB Streams or from Kinesis Data Streams for DynamoDB.
 
-DynamoDB Streams hands each change over as a record of its own; Kinesis Data Streams for DynamoDB
-carries the same as the data of a Kinesis record, without order and sometimes twice. What they
-mean is the same, and the guard makes both right.
+DynamoDB Streams delivers each change as a record. Kinesis Data Streams for DynamoDB carries the
+same in the data of a Kinesis record, without order and sometimes twice. The version check makes
+both correct.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds.html
@@ -15,20 +15,20 @@ from typing import Any, Literal, NotRequired, TypedDict
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.change import Change, Purge, Put, Remove, Stored, flaw_in
+from shared.change import Change, Purge, Put, Remove, StoredChange, flaw_in
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Time
-from shared.item import KEY, STREAM_VIEW, MalformedItemError, change_in
+from shared.item import KEY, STREAM_VIEW, MalformedItemError, change_in_item
 from shared.record import Record, from_lambda
 from shared.sink import MisconfiguredError
 
 _DYNAMODB = "aws:dynamodb"
-# Who removes an item when its time to live is over. The Streams API spells the names with capitals.
+# Who removes an item that its time to live expired. The Streams API capitalizes the names.
 _TIME_TO_LIVE = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
 
 
 class _Value(TypedDict):
-    """An attribute's value: one of these; binaries are base64."""
+    """The value of an attribute: one of these. Binary data is in base64."""
 
     S: NotRequired[str]
     N: NotRequired[str]
@@ -42,13 +42,13 @@ class _Value(TypedDict):
     M: NotRequired[dict[str, "_Value"]]
 
 
-type _Item = dict[str, _Value]
+type _TableItem = dict[str, _Value]
 
 
 class _Images(msgspec.Struct, frozen=True):
-    keys: _Item = msgspec.field(name="Keys")
-    new: _Item | UnsetType = msgspec.field(name="NewImage", default=UNSET)
-    old: _Item | UnsetType = msgspec.field(name="OldImage", default=UNSET)
+    keys: _TableItem = msgspec.field(name="Keys")
+    new: _TableItem | UnsetType = msgspec.field(name="NewImage", default=UNSET)
+    old: _TableItem | UnsetType = msgspec.field(name="OldImage", default=UNSET)
 
 
 class _TableChange(msgspec.Struct, frozen=True):
@@ -58,9 +58,9 @@ class _TableChange(msgspec.Struct, frozen=True):
 
     @property
     def by_time_to_live(self) -> bool:
-        """Whether it was DynamoDB itself that removed the item."""
-        said = {name.lower(): value for name, value in (self.by or {}).items()}
-        return said.items() >= _TIME_TO_LIVE.items()
+        """Whether DynamoDB removed the item because of its time to live."""
+        identity = {name.lower(): value for name, value in (self.by or {}).items()}
+        return identity.items() >= _TIME_TO_LIVE.items()
 
 
 _decode = msgspec.json.Decoder(_TableChange).decode
@@ -68,9 +68,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None) -> Envelope:
-    """In what form these records are, which come from one stream.
+    """The form of these records, which come from one stream.
 
-    By where they come from, which Lambda writes itself; never by their content.
+    The source of a record decides, which Lambda sets; the content never does.
 
     Args:
         records: the `Records` of an invocation.
@@ -86,23 +86,23 @@ def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None
 
 
 def _from_table_stream(record: Mapping[str, Any]) -> Record:
-    """The record in one entry of a DynamoDB event's `Records`.
+    """Read one entry of a DynamoDB event's `Records`.
 
-    It does not say its shard: the change's own id, which is unique, stands in for it.
+    The entry does not name its shard. The change's unique id stands for it.
 
     Raises:
-        MisconfiguredError: the table's stream leaves out what is needed.
+        MisconfiguredError: the table's stream has another view.
     """
-    said = record["dynamodb"]
-    view = said.get("StreamViewType")
+    change = record["dynamodb"]
+    view = change.get("StreamViewType")
     if view != STREAM_VIEW:
         raise MisconfiguredError(f"the table's stream has view {view}: set it to {STREAM_VIEW}")
     return Record(
         stream=record["eventSourceARN"].partition(":table/")[2],
         shard_id=record["eventID"],
-        sequence_number=said["SequenceNumber"],
-        partition_key=_named(said["Keys"]),
-        arrived_at=round(said["ApproximateCreationDateTime"] * 1000),
+        sequence_number=change["SequenceNumber"],
+        partition_key=_image_id_in(change["Keys"]),
+        arrived_at=round(change["ApproximateCreationDateTime"] * 1000),
         data=_encode(record),
         holds="table_change",
     )
@@ -113,30 +113,32 @@ def _from_kinesis(record: Mapping[str, Any]) -> Record:
 
 
 def change_of(record: Record, horizon: dt.timedelta) -> Change:
-    """What a table's change means for the index.
+    """What a change of the table means for the index.
 
-    A new item, or a changed one, is the change that made it. An item that its time to live took
-    was a tombstone, and is purged. An item that somebody removed by hand leaves a tombstone, one
-    version above: so what the item said does not come back.
+    A new or changed item is the change that made it. An item that its time to live removed was a
+    tombstone: purge it. For an item that somebody deleted by hand, write a tombstone with the next
+    version, so that a replay does not bring the image back.
 
     Args:
-        record: one that holds a table's change.
-        horizon: how long a replay may still come after a removal by hand.
+        record: a record that holds a change of the table.
+        horizon: how long a replay may come after a deletion by hand.
 
     Raises:
-        InvalidEventError: it is no such change, or of an item that none of our sinks wrote.
+        InvalidEventError: the data is not such a change, or no sink wrote the item.
     """
     try:
-        said = _decode(record.data)
+        found = _decode(record.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(f"no change of a table: {error}") from None
-    if said.name != "REMOVE":
-        return _change_in("NewImage", said.images.new, said.images.keys)
-    before = _change_in("OldImage", said.images.old, said.images.keys)
-    if said.by_time_to_live:
+        raise _malformed(f"not a change of a table: {error}") from None
+    if found.name != "REMOVE":
+        return _change_in("NewImage", found.images.new, found.images.keys)
+    before = _change_in("OldImage", found.images.old, found.images.keys)
+    if found.by_time_to_live:
         match before:
             case Put():
-                raise _malformed("OldImage: the time to live took an image that is no tombstone")
+                raise _malformed(
+                    "OldImage: the time to live removed an image that is not a tombstone"
+                )
             case Remove():
                 return Purge(**msgspec.structs.asdict(before))
     at = dt.datetime.fromtimestamp(record.arrived_at / 1000, dt.UTC)
@@ -156,13 +158,13 @@ TABLE_STREAM = Envelope(_from_table_stream, change_of)
 TABLE_CHANGES_ON_KINESIS = Envelope(_from_kinesis, change_of)
 
 
-def _change_in(where: str, item: _Item | UnsetType, keys: _Item) -> Stored:
-    """The change that made this item, which is under these keys."""
+def _change_in(where: str, item: _TableItem | UnsetType, keys: _TableItem) -> StoredChange:
+    """The change that made this item, which has these keys."""
     if isinstance(item, UnsetType):
         raise _malformed(f"{where} is missing")
     plain: Mapping[str, Any] = item
     try:
-        change = change_in(plain)
+        change = change_in_item(plain)
         msgspec.convert(change.occurred_at, Time)
     except (MalformedItemError, msgspec.ValidationError) as error:
         raise _malformed(f"{where}: {error}") from None
@@ -175,11 +177,13 @@ def _change_in(where: str, item: _Item | UnsetType, keys: _Item) -> Stored:
 
 
 def _malformed(detail: str) -> InvalidEventError:
-    return InvalidEventError("malformed", f"{detail}: mend the item (`lockstep audit` has more)")
+    return InvalidEventError(
+        "malformed", f"{detail}: correct the item (`lockstep audit` shows more)"
+    )
 
 
-def _named(keys: Mapping[str, Any]) -> str:
-    """The image id, as far as these are our table's keys."""
+def _image_id_in(keys: Mapping[str, Any]) -> str:
+    """The image id; other keys than our table's as JSON."""
     match keys:
         case {"image_id": {"S": str(image_id)}}:
             return image_id

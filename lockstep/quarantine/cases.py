@@ -22,7 +22,7 @@ from lockstep.quarantine.records import (
 from lockstep.stores.objects import Objects
 from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
-from shared.quarantine import PREFIX, QuarantinedRecord, SetAsideReason
+from shared.quarantine import PREFIX, QuarantinedRecord, QuarantineReason
 
 ID_LENGTH = 10
 # Each object takes a request or two: side by side, within a client's ten connections. So few ahead
@@ -83,7 +83,7 @@ class Case(msgspec.Struct, frozen=True):
     image_id: str | None
     version: int | None
     functions: tuple[str, ...]
-    reasons: tuple[SetAsideReason, ...]
+    reasons: tuple[QuarantineReason, ...]
     detail: str
     quarantined_at: str
     bytes: int

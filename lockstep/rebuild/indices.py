@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
 from functions.write_to_es.aliases import live_alias
-from functions.write_to_es.connect import in_sink_words
+from functions.write_to_es.connect import sink_errors
 from functions.write_to_es.index import (
     LIVE_FILTER,
     PATIENCE,
@@ -114,7 +114,7 @@ class Indices:
             MisconfiguredError: there is no index to be replaced.
             RequestFailedError: they could not be read for now.
         """
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             there = self._client.indices.get(index=self._alias)
             found = self._client.indices.get(index=f"{self._alias}-*")
         live = only_index(self._alias, there)
@@ -131,7 +131,7 @@ class Indices:
 
     def exists(self, index: str) -> bool:
         """Whether there is such an index."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             return bool(self._client.indices.exists(index=index))
 
     def create(self, index: str, note: RebuildState) -> None:
@@ -147,7 +147,7 @@ class Indices:
             "mappings": definition()["mappings"] | _as_meta(note),
             "aliases": {self.building: {}},
         }
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             try:
                 self._client.indices.create(index=index, body=body, params=PATIENCE)
             except RequestError as error:
@@ -158,7 +158,7 @@ class Indices:
 
     def note(self, index: str) -> RebuildState:
         """What an index's rebuild says of itself now."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             found = self._client.indices.get_mapping(index=index)
         note = _note_in(index, found[index])
         if note is None:
@@ -168,39 +168,39 @@ class Indices:
 
     def keep(self, index: str, note: RebuildState) -> None:
         """Keep the note."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             self._client.indices.put_mapping(index=index, body=_as_meta(note), params=PATIENCE)
 
     def differences(self, index: str) -> tuple[str, ...]:
         """Where an index is not as this release has it."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             found = self._client.indices.get(index=index)
         return tuple(str(one) for one in index_differences(found[index]))
 
     def refresh(self, index: str) -> None:
         """Let readers find all that is written."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             self._client.indices.refresh(index=index, params=PATIENCE)
 
     def make_ready(self, index: str, note: RebuildState) -> None:
         """Give the index what it did without while it was filled: refreshes and replicas."""
         operators = self._operators(note.replaces)
         back = {name: operators.get(name) for name in _PUT_BACK}  # None: the cluster's default
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             self._client.indices.put_settings(index=index, body={"index": back}, params=PATIENCE)
 
     def is_as_healthy(self, index: str, old: str) -> bool:
         """Whether as many of its copies are there as of the old index."""
         found = {}
         for name in (index, old):
-            with in_sink_words(self._alias):
+            with sink_errors(self._alias):
                 health = self._client.cluster.health(index=name, params=PATIENCE)
             found[name] = _HEALTH.index(health["status"])
         return found[index] >= found[old]
 
     def shown(self, index: str) -> int:
         """How many images readers of this index would find."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             count: int = self._client.count(index=index, body={"query": LIVE_FILTER})["count"]
         return count
 
@@ -209,7 +209,7 @@ class Indices:
 
         What is written from then on has a higher one; a search for those finds it.
         """
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             found = self._client.indices.stats(index=index, params={"level": "shards"})
         shards = found["indices"][index]["shards"].values()
         reached: int = min(
@@ -220,7 +220,7 @@ class Indices:
     def switch(self, to: str) -> None:
         """Both aliases leave the old index for the new one, in one step: nobody sees neither."""
         names = aliases(self._alias)
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             there = self._client.indices.get_alias(name=",".join(names))
             actions = [
                 {"remove": {"index": index, "alias": name}}
@@ -235,12 +235,12 @@ class Indices:
 
     def open(self, index: str) -> None:
         """Let an index be filled through `building`."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             self._client.indices.put_alias(index=index, name=self.building)
 
     def close(self, index: str) -> None:
         """Take `building` away again."""
-        with in_sink_words(self._alias), suppress(NotFoundError):
+        with sink_errors(self._alias), suppress(NotFoundError):
             self._client.indices.delete_alias(index=index, name=self.building)
 
     def drop(self, index: str) -> None:
@@ -249,7 +249,7 @@ class Indices:
         Raises:
             MisconfiguredError: it stands behind an alias of the stack.
         """
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             its = self._client.indices.get_alias(index=index)[index]["aliases"]
             if its.keys() & {self._alias, live_alias(self._alias)}:
                 message = f"{index} is live: it is not dropped"
@@ -265,7 +265,7 @@ class Indices:
 
     def _operators(self, old: str) -> Mapping[str, Any]:
         """What was set on the old index by hand, or by default."""
-        with in_sink_words(self._alias):
+        with sink_errors(self._alias):
             settings = self._client.indices.get_settings(index=old)[old]["settings"]["index"]
         return {name: settings[name] for name in _OPERATORS if name in settings}
 

@@ -10,7 +10,7 @@ from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.entry import Entry, from_document
 from shared.change import digest_of
-from shared.item import MalformedItemError, change_in
+from shared.item import MalformedItemError, change_in_item
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class SeenTable:
         found = {}
         for image_id, item in self._client.items.items():
             try:
-                change = change_in(item)
+                change = change_in_item(item)
             except MalformedItemError as error:
                 raise ViolationError("I3", f"item {image_id}: {error}") from error
             found[image_id] = Held(change.version, digest_of(change))

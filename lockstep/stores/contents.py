@@ -8,14 +8,12 @@ from msgspec import UNSET
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError
 
-from functions.write_to_es.connect import in_sink_words
-from functions.write_to_es.document import MalformedDocumentError
-from functions.write_to_es.document import change_in as change_in_document
+from functions.write_to_es.connect import sink_errors
+from functions.write_to_es.document import MalformedDocumentError, change_in_document
 from lockstep.console.errors import UserError
-from shared.change import Put, Remove, Stored
+from shared.change import Put, Remove, StoredChange
 from shared.event import Event, Image, Time, digest
-from shared.item import KEY, MalformedItemError
-from shared.item import change_in as change_in_item
+from shared.item import KEY, MalformedItemError, change_in_item
 from shared.sink import RequestFailedError
 
 if TYPE_CHECKING:
@@ -123,7 +121,7 @@ def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Co
 
     def look(image_id: str) -> Content | None:
         try:
-            with in_sink_words(alias):
+            with sink_errors(alias):
                 answer = client.mget(index=alias, body={"ids": [image_id]})
         except NotFoundError:
             return None
@@ -140,7 +138,7 @@ def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> Co
 
 
 def _content[T](
-    where: str, change_in: Callable[[T], Stored], stored: T, now: float
+    where: str, change_in: Callable[[T], StoredChange], stored: T, now: float
 ) -> Content | None:
     try:
         change = change_in(stored)

@@ -10,7 +10,7 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.write_to_es import bulk
-from functions.write_to_es.bulk import Item, Operation
+from functions.write_to_es.bulk import BulkItem, Operation
 from functions.write_to_es.document import document_from
 from shared.change import Change
 from shared.outcome import Applied, Failed, Outcome, Stale
@@ -56,18 +56,18 @@ class Corrections:
         return [
             outcome
             for some in batched(operations, _AT_ONCE, strict=False)
-            for request in bulk.fitting(some)
+            for request in bulk.split(some)
             for outcome in self._send(request)
         ]
 
     def _send(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         try:
-            items = bulk.send(self._client, self._alias, operations)
+            items = bulk.send_bulk(self._client, self._alias, operations)
         except (RequestFailedError, RequestRefusedError) as error:
             return [Failed(str(error))] * len(operations)
         return [self._read(item) for item in items]
 
-    def _read(self, item: Item) -> Outcome:
-        if item.was_kept_out:
+    def _read(self, item: BulkItem) -> Outcome:
+        if item.is_version_conflict:
             return Stale()
         return Applied() if item.found_nothing else bulk.outcome(item, self._alias)

@@ -9,11 +9,9 @@ from typing import Any
 
 import msgspec
 
-from functions.write_to_es.document import MalformedDocumentError
-from functions.write_to_es.document import change_in as change_in_document
+from functions.write_to_es.document import MalformedDocumentError, change_in_document
 from shared.change import Change, expiry_of, flaw_in
-from shared.item import KEY, MalformedItemError
-from shared.item import change_in as change_in_item
+from shared.item import KEY, MalformedItemError, change_in_item
 
 
 class Absent(msgspec.Struct, frozen=True):

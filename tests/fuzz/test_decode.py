@@ -28,7 +28,7 @@ from shared.event import (
     digest,
     encode,
 )
-from shared.item import change_in
+from shared.item import change_in_item
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in
 from shared.sink import Sink
@@ -191,7 +191,7 @@ def check(data: bytes, partition_key: str | None = None) -> None:
     read = record(data, partition_key=key, arrived_at=arrived)
     change = change_from(event_in(read), read, horizon=HORIZON)
     [item], [document] = table.items.values(), index.documents.values()
-    assert change_in(item) == change
+    assert change_in_item(item) == change
     assert len(msgspec.json.encode(item)) < 2 * MOST_ITEM_BYTES
     entry = from_document({"_id": key, "_version": document.version, "_source": document.source})
     assert not entry.malformed

@@ -113,7 +113,7 @@ NEVER_RUN = {
     "Sink.send",
     "Sink.check",
     "Holds",
-    "SetAsideReason",
+    "QuarantineReason",
     "Verb",
     "_drop_expect_header",
     "disable_expect_header",

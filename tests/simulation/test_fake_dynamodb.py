@@ -11,7 +11,7 @@ from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.partiql import SyntaxInStatementError, parse
 from lockstep.stores.entry import Entry
 from lockstep.stores.table import TableReader
-from shared.item import change_in
+from shared.item import change_in_item
 from tests.builders import change
 from tests.contract.sinks import test_dynamodb_sink
 from tests.contract.sinks.suite import DELETED, SinkContract, Store, Stored, as_stored, write
@@ -47,7 +47,7 @@ class FakeTableStore:
 
     def stored(self, image_id: str) -> Stored | None:
         item = self.item(image_id)
-        return None if item is None else as_stored(change_in(item))
+        return None if item is None else as_stored(change_in_item(item))
 
     def put_behind_our_back(self, image_id: str, **attributes: Any) -> None:
         self.client.items[image_id] = {"image_id": {"S": image_id}, **attributes}

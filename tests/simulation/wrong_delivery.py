@@ -76,7 +76,7 @@ class OnlyTheFirstOfEqualsIsSettled(_Batch):
     def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
         winner = candidates[0]
         candidates[0] = Candidate(winner.change, winner.records[:1])
-        self._hold(winner.records[1:], "not looked at")
+        self._hold_back(winner.records[1:], "not looked at")
         super()._settle_all(candidates, stored)
 
 
@@ -143,14 +143,14 @@ class TiredOfTrying(_Batch):
 
     def report(self) -> Delivery:
         for record in self._records:
-            why = self._whys.get(record.sequence_number)
+            why = self._causes.get(record.sequence_number)
             if why is not None and record.sequence_number not in self._fates:
-                self._set_record_aside(record, None, "refused_by_store", why)
+                self._quarantine_record(record, None, "refused_by_store", why)
         return super().report()
 
 
 class PoisonIsDropped(_Batch):
-    def set_poison_aside(self) -> None:
+    def quarantine_poison(self) -> None:
         for record, _ in self._poison:
             self._fates[record.sequence_number] = "Quarantined"
 

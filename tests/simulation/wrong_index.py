@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from functions.write_to_es.bulk import Item, Operation
+from functions.write_to_es.bulk import BulkItem, Operation
 from functions.write_to_es.sink import ImageIndex
 from lockstep.simulation.parts import INDEX, INDEX_SECONDS, Parts
 from shared.change import Change
@@ -24,7 +24,7 @@ class OtherBulk(ImageIndex):
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         raise NotImplementedError
 
-    def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
+    def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
         return super()._bulk([self._changed(one) for one in operations])
 
     def _changed(self, operation: Operation) -> Operation:
@@ -84,7 +84,7 @@ class AnyIndexWillDo(OtherBulk):
 class ErrorsLoseTheirPositions(ImageIndex):
     """What `filter_path=items.*.error` alone leaves of an answer."""
 
-    def _bulk(self, operations: Sequence[Operation]) -> Sequence[Item]:
+    def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
         return sorted(super()._bulk(operations), key=lambda item: item.error is None)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.write_to_es.connect import connect, in_sink_words
+from functions.write_to_es.connect import connect, sink_errors
 from lockstep.stores.index import IndexReader
 from lockstep.stores.readers import StoreUnreadableError
 from shared.sink import RequestFailedError
@@ -15,7 +15,7 @@ def test_it_is_a_failed_request(server: Server) -> None:
     server.says = EMPTY
     client = connect(server.url, None, None)
     empty = pytest.raises(RequestFailedError, match="an empty answer to GET /images")
-    with empty, in_sink_words("images"):
+    with empty, sink_errors("images"):
         client.indices.get(index="images")
 
 

@@ -497,7 +497,7 @@ class TestAnotherRelease:
         assert "mappings.properties.checksum is missing" in plan.differences
         assert any("analyzer.stem" in one for one in plan.differences)
         place.rebuild()
-        assert str(ensure_index(place.client, place.alias)) == f"index {place.new} is as it must be"
+        assert str(ensure_index(place.client, place.alias)) == f"index {place.new} is up to date"
 
     def test_a_local_stack_starts_with_it_so_that_it_can_be_rebuilt(
         self, place: Place, kinesis_endpoint: str
@@ -507,7 +507,7 @@ class TestAnotherRelease:
         told: list[str] = []
         prepare(stack, Clients(stack), shards=1, tell=told.append)
         (said,) = told
-        assert "this takes a new index: `lockstep rebuild`" in said
+        assert "this needs a new index: run `lockstep rebuild`" in said
         assert place.shown() == 1
         place.rebuild()
         prepare(stack, Clients(stack), shards=1, tell=told.append)

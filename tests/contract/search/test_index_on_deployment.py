@@ -86,7 +86,7 @@ def test_a_deployment_makes_the_index_and_the_next_one_leaves_it(
     }
     again = cloudformation.ask("Update", PhysicalResourceId=answer["PhysicalResourceId"])
     assert again["Status"] == "SUCCESS"
-    assert again["Reason"] == f"index {alias}-000001 is as it must be"
+    assert again["Reason"] == f"index {alias}-000001 is up to date"
     assert again["PhysicalResourceId"] == answer["PhysicalResourceId"]
     assert cloudformation.content_types == ["", ""]
 

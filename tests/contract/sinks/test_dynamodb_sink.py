@@ -15,7 +15,7 @@ from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from shared.change import Change, Put
 from shared.deliver import Delivery, deliver
-from shared.item import KEY, change_in
+from shared.item import KEY, change_in_item
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
 from tests.builders import HORIZON, change, image, image_event, kinesis_records
@@ -79,7 +79,7 @@ class TableStore:
 
     def stored(self, image_id: str) -> Stored | None:
         item = self.item(image_id)
-        return None if item is None else as_stored(change_in(item))
+        return None if item is None else as_stored(change_in_item(item))
 
     def put_behind_our_back(self, image_id: str, **attributes: "AttributeValueTypeDef") -> None:
         item: Item = {"image_id": {"S": image_id}, **attributes}
@@ -381,7 +381,7 @@ class TestDeployment:
             KeySchema=[{"AttributeName": one, "KeyType": role} for one, _, role in key],
             BillingMode="PAY_PER_REQUEST",
         )
-        with pytest.raises(MisconfiguredError, match=f"{found}, expected is image_id S HASH"):
+        with pytest.raises(MisconfiguredError, match=f"{found}, expected image_id S HASH"):
             _deliver_two(client, name)
         client.delete_table(TableName=name)
 

@@ -146,7 +146,7 @@ def test_a_malformed_item_waits_for_somebody_to_mend_it() -> None:
     stand.set_table_change_aside(table_record(bad))  # type: ignore[arg-type]  # no item of ours
     case = stand.only()
     assert isinstance(case.verdict, NeedsCorrection)
-    assert "malformed: NewImage: no change of ours holds the type NS" in case.verdict.why
+    assert "malformed: NewImage: unexpected type NS" in case.verdict.why
     said = msgspec.Raw(msgspec.json.encode(image_event("T1", 5)))
     settlement = correct(
         case, stand.payload_of(case), said, stand.stores, now=stand.now, quarantine_age=AGE

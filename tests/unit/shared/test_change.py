@@ -19,13 +19,13 @@ def test_a_change_as_it_was_written_has_no_flaw(version: int) -> None:
 @pytest.mark.parametrize("version", [-1, 0, MAX_VERSION + 1])
 def test_a_version_that_no_producer_may_set_is_a_flaw(version: int) -> None:
     changed = msgspec.structs.replace(change(), version=version)
-    assert flaw_in(changed) == f"version {version} is no version"
+    assert flaw_in(changed) == f"version {version} is not valid: expected 1 to {MAX_VERSION}"
 
 
 def test_content_that_is_not_the_digests_is_a_flaw() -> None:
     other = change(image=image("another"))
     assert flaw_in(msgspec.structs.replace(change(), digest=digest_of(other))) == (
-        "its content is not what its digest says"
+        "its digest does not match its content"
     )
 
 

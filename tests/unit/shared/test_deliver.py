@@ -228,7 +228,7 @@ def test_a_refusal_with_an_unreadable_schema_is_not_settled() -> None:
     box = Box()
     delivery = delivered(kinesis_records(image_event("a")), shelf, box)
     assert delivery.checkpoint == at(1)
-    why = "refused (mapper_parsing_exception), and the schema is unknown: timeout"
+    why = "refused (mapper_parsing_exception), and the schema could not be read: timeout"
     assert delivery.failures == {why: 1}
     assert box.kept == {}
 

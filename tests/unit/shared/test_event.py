@@ -163,7 +163,7 @@ def test_lengths_count_in_bytes_not_in_characters(fields: dict[str, Any]) -> Non
 
 def test_an_offset_that_no_zone_has_is_named_with_its_place() -> None:
     late = refusal(image_event(image=image(taken_at="2026-11-21T08:00:00-23:59")))
-    assert late.detail.startswith("$.image.taken_at: -23:59 ")
+    assert late.detail.startswith("$.image.taken_at: the offset -23:59 ")
 
 
 def test_of_repeated_keys_the_last_counts() -> None:

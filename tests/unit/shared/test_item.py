@@ -14,7 +14,7 @@ from shared.item import (
     KEY,
     TOMBSTONE_ATTRIBUTES,
     MalformedItemError,
-    change_in,
+    change_in_item,
     item_from,
 )
 from tests.builders import change, image
@@ -89,28 +89,28 @@ def test_the_named_attributes_are_all_that_an_item_has() -> None:
 @given(version=st.integers(1, MAX_VERSION), fields=images())
 def test_an_item_gives_back_the_image_that_made_it(version: int, fields: dict[str, object]) -> None:
     one = change("T1", version, image=fields)
-    assert change_in(item_from(one)) == one
+    assert change_in_item(item_from(one)) == one
 
 
 @given(version=st.integers(1, MAX_VERSION))
 def test_an_item_gives_back_the_deletion_that_made_it(version: int) -> None:
     one = change("T1", version, "image.deleted")
-    assert change_in(item_from(one)) == one
+    assert change_in_item(item_from(one)) == one
 
 
 def test_attributes_of_others_do_not_matter() -> None:
     foreign: dict[str, Value] = {"a": {"B": b"bytes"}, "b": {"NULL": True}, "c": {"SS": ["x"]}}
-    assert change_in(item_from(change()) | foreign) == change()
+    assert change_in_item(item_from(change()) | foreign) == change()
 
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("expires_at", {"N": "1"}, "an image, with expires_at too much and nothing missing"),
+        ("expires_at", {"N": "1"}, "an image: unexpected expires_at"),
         (
             "deleted",
             {"BOOL": True},
-            "a tombstone, with digest, image too much and expires_at missing",
+            "a tombstone: unexpected digest, image; missing expires_at",
         ),
         ("deleted", {"S": "no"}, "deleted"),
         ("deleted", {"N": "0"}, "deleted"),
@@ -125,12 +125,12 @@ def test_attributes_of_others_do_not_matter() -> None:
 )
 def test_an_item_that_we_never_wrote_is_told_apart(name: str, value: "Value", says: str) -> None:
     with pytest.raises(MalformedItemError, match=says):
-        change_in(item_from(change()) | {name: value})
+        change_in_item(item_from(change()) | {name: value})
 
 
 @pytest.mark.parametrize("name", ["version", "deleted", "digest", "image", "image_id"])
 def test_an_item_that_lacks_something_is_told_apart(name: str) -> None:
     item = item_from(change())
     del item[name]
-    with pytest.raises(MalformedItemError, match=f"{name} missing"):
-        change_in(item)
+    with pytest.raises(MalformedItemError, match=f"missing {name}"):
+        change_in_item(item)

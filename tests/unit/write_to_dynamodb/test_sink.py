@@ -229,7 +229,7 @@ def test_an_item_that_comes_and_goes_is_given_up_after_bounded_rounds(
 ) -> None:
     for answer in [DUPLICATE_ITEM, GONE, DUPLICATE_ITEM, GONE][:ROUNDS]:
         answers(stub, answer)
-    assert table.send([change()]) == [Failed("appears and disappears in the table")]
+    assert table.send([change()]) == [Failed("the item appears and disappears in the table")]
 
 
 def test_a_guard_that_defends_a_lower_version_is_never_believed(
@@ -251,7 +251,8 @@ def test_an_item_without_a_number_for_a_version_is_left_to_people(
     answers(stub, defended)
     (refused,) = table.send([change("T1", 5, "image.updated")])
     assert refused == Refused(
-        f"the item in the table has a version that is no number, {shown}: mend or delete that item"
+        f"the item in the table has a version that is not a number, {shown}: correct or delete "
+        "that item"
     )
 
 
@@ -300,7 +301,7 @@ def test_a_check_names_the_key_that_is_not_ours(table: ImageTable, stub: Stubber
     with pytest.raises(MisconfiguredError) as raised:
         table.check()
     assert str(raised.value) == (
-        "table images: its key is image_id S HASH, version S RANGE, expected is image_id S HASH"
+        "table images: the key is image_id S HASH, version S RANGE, expected image_id S HASH"
     )
 
 
@@ -313,8 +314,8 @@ def test_a_check_names_the_key_that_is_not_ours(table: ImageTable, stub: Stubber
             "version",
             "S",
             (
-                "table images: an index of it takes version as S, which is N in every item: delete "
-                "that index"
+                "table images: an index expects version of type S, but every item has type N: "
+                "delete that index"
             ),
         ),
     ],

@@ -107,8 +107,8 @@ def sent(*answers: Answer, count: int = 1, headers: Mapping[str, str] = JSON) ->
 
 CREATED: Mapping[str, Any] = {"status": 201}
 GONE = (
-    "version 5 meets a document deleted behind our back, which OpenSearch remembers for a minute "
-    "(index.gc_deletes)"
+    "version 5: another program deleted the document, and OpenSearch keeps its version for a "
+    "minute (index.gc_deletes)"
 )
 
 
@@ -265,9 +265,9 @@ class TestWholeRequest:
     @pytest.mark.parametrize(
         ("indices", "says"),
         [
-            (["images"], "images is an index, expected is an alias"),
-            (["i2", "i1"], "alias images stands for i1, i2, expected is one"),
-            ([], "alias images stands for , expected is one"),
+            (["images"], "images is an index, expected an alias"),
+            (["i2", "i1"], "alias images names i1, i2, expected one index"),
+            ([], "alias images names , expected one index"),
             (["i1"], "index i1 behind images: "),
         ],
     )
@@ -281,11 +281,11 @@ class TestWholeRequest:
     @pytest.mark.parametrize(
         ("settings", "says"),
         [
-            ({"default_pipeline": "p"}, "default_pipeline is p, expected is _none"),
+            ({"default_pipeline": "p"}, "default_pipeline is p, expected _none"),
             ({"default_pipeline": "_none", "final_pipeline": "q"}, "final_pipeline is q"),
             (
                 {"mapping": {"nested_objects": {"limit": "63"}}},
-                "mapping.nested_objects.limit is 63, expected is 64 at least",
+                "mapping.nested_objects.limit is 63, expected at least 64",
             ),
         ],
     )
@@ -323,7 +323,7 @@ class TestGuard:
     def test_a_version_that_moved_without_its_content_is_a_conflict(self) -> None:
         (conflict,) = sent(bulk(held_off(7)), mget(stored("T0", 7, version=4, digest="d")))
         assert isinstance(conflict, Conflict)
-        assert "digest d of version 4, moved to 7 behind our back" in conflict.detail
+        assert "digest d of version 4, which another program moved to 7" in conflict.detail
 
     def test_an_image_without_digest_is_other_content(self) -> None:
         (conflict,) = sent(bulk(held_off(5)), mget(stored("T0", 5, version=5)))
@@ -362,7 +362,7 @@ class TestGuard:
             ((400, "{}"), "index images: RequestError(400"),
             (mget(), "index images: 0 documents for 1 ids"),
             (mget({"_id": "T9", "found": False}), "index images: 1 documents for 1 ids"),
-            ((200, "{"), "index images: the answer is not JSON, or cut off"),
+            ((200, "{"), "index images: the answer is not JSON, or truncated"),
             (
                 mget({"_id": "T1", "error": {"type": "no_shard_available_action_exception"}}),
                 "no_shard_available_action_exception: no reason given",

@@ -141,21 +141,21 @@ def test_attributes_of_others_do_not_matter_whatever_their_type() -> None:
     ("attribute", "value", "says"),
     [
         ("version", {"N": "4.5"}, "4.5"),
-        ("version", {"N": "0"}, "version 0 is no version"),
-        ("version", {"N": str(MAX_VERSION + 1)}, "is no version"),
-        ("version", {"N": "9" * 38}, "is no version"),
+        ("version", {"N": "0"}, "version 0 is not valid"),
+        ("version", {"N": str(MAX_VERSION + 1)}, "is not valid"),
+        ("version", {"N": "9" * 38}, "is not valid"),
         ("version", {"S": "4"}, "int"),
-        ("version", {"NS": ["4"]}, "holds the type NS"),
+        ("version", {"NS": ["4"]}, "unexpected type NS"),
         ("deleted", {"NULL": True}, "NULL"),
-        ("digest", {"S": "0" * 64}, "not what its digest says"),
-        ("digest", {"B": "AAE="}, "holds the type B"),
+        ("digest", {"S": "0" * 64}, "its digest does not match its content"),
+        ("digest", {"B": "AAE="}, "unexpected type B:"),
         ("occurred_at", {"S": "yesterday"}, "RFC3339"),
         ("occurred_at", {"S": "2026-11-21T08:00:00"}, "timezone"),
-        ("image", {"M": {"name": {"BS": ["AAE="]}}}, "holds the type BS"),
+        ("image", {"M": {"name": {"BS": ["AAE="]}}}, "unexpected type BS"),
         ("image", {"M": {"name": {"S": "Chapel"}, "width": {"N": "1.5"}}}, "1.5"),
         ("image", {"M": {}}, "name"),
-        ("image", {"L": "no list"}, "no change of a table"),
-        ("expires_at", {"N": "1"}, "expires_at too much"),
+        ("image", {"L": "no list"}, "not a change of a table"),
+        ("expires_at", {"N": "1"}, "unexpected expires_at"),
     ],
 )
 def test_an_item_that_no_sink_of_ours_wrote_is_refused_with_what_is_wrong(
@@ -163,7 +163,7 @@ def test_an_item_that_no_sink_of_ours_wrote_is_refused_with_what_is_wrong(
 ) -> None:
     item: Any = {**item_from(put(4)), attribute: value}
     assert says in refusal(table_record(item)).detail
-    assert "mend the item" in refusal(table_record(None, item)).detail
+    assert "correct the item" in refusal(table_record(None, item)).detail
 
 
 def test_an_item_under_another_key_is_refused() -> None:
@@ -186,13 +186,13 @@ def test_a_change_without_its_item_is_refused(record: Raw, says: str) -> None:
 
 def test_an_image_is_never_taken_for_a_tombstone_whose_time_is_over() -> None:
     said = refusal(table_record(None, put(4), by_time_to_live=True)).detail
-    assert "no tombstone" in said
+    assert "not a tombstone" in said
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b'{"dynamodb":1}', b"[" * 9000])
 def test_whatever_lies_on_the_stream_of_changes_is_refused_and_never_a_crash(data: bytes) -> None:
     record = TABLE_CHANGES_ON_KINESIS.record(kinesis_record(data))
-    with pytest.raises(InvalidEventError, match="no change of a table"):
+    with pytest.raises(InvalidEventError, match="not a change of a table"):
         change_of(record, HORIZON)
 
 
