@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from lockstep.simulation.clock import START, VirtualTime
-from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
-from lockstep.simulation.fakes.line import AnswerError, NoAnswerError, Spoilt
-from lockstep.simulation.plan import dice
+from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
+from lockstep.simulation.fakes.network import AnswerError, NoAnswerError, PartFailure
+from lockstep.simulation.plan import seeded_random
 from lockstep.stores.stamps import time_of
 from shared.clock import Clock
 from shared.event import Event, Image, decode
@@ -60,15 +60,15 @@ class Fire:
         self._time = time
         self._chance = chance
 
-    def spoilt(self, parts: int, codes: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
         """That share of the records is throttled, or fails, and is not on the stream."""
         chance, share = self._chance, self._share
         if not share:
             return {}
-        fails = Spoilt(chance.choice(codes), applied=False)
+        fails = PartFailure(chance.choice(codes), applied=False)
         return {at: fails for at in range(parts) if chance.random() < share}
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         """The answer, unless the request is one of those that fail."""
         self.requests += 1
         self.answer_lost = False
@@ -106,13 +106,13 @@ class FaultyStream(Kinesis):
     def __init__(self, share: float, seed: int) -> None:
         """Args: `share` of requests and of records that fail, 0 to 1."""
         self.time = VirtualTime()
-        self._chance = dice(seed)
+        self._chance = seeded_random(seed)
         self.fire = Fire(share, self.time, self._chance)
         self._arrived: dict[Version, int] = {}
         self._newest: dict[str, int] = {}
         self._inversions = 0
         self._unanswered: set[Version] = set()
-        super().__init__(STREAM, shards=4, line=self.fire, now=lambda: self.time.now)
+        super().__init__(STREAM, shards=4, connection=self.fire, now=lambda: self.time.now)
 
     @property
     def clock(self) -> Clock:
@@ -130,7 +130,7 @@ class FaultyStream(Kinesis):
             if self.fire.answer_lost:
                 self._unanswered.update(_version(one["Data"]) for one in request["Records"])
 
-    def accept(self, partition_key: str, data: bytes) -> Accepted:
+    def accept(self, partition_key: str, data: bytes) -> AcceptedRecord:
         """Take the record, and count it."""
         image_id, number = version = _version(data)
         if version not in self._arrived:
@@ -168,7 +168,7 @@ class FaultyStream(Kinesis):
 
 def events(count: int, *, images: int, seed: int) -> Iterator[Event]:
     """So many updates, of images drawn by chance: some often, some hardly ever."""
-    chance = dice(seed)
+    chance = seeded_random(seed)
     stamp = int(START * 1_000_000)
     for number in range(count):
         image_id = f"T{int(images * chance.random() ** 2):05}"

@@ -11,7 +11,7 @@ import msgspec
 
 from lockstep.simulation.plan import plan
 from lockstep.simulation.run import broken_by
-from tests.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_components import WRONG
 
 HISTORIES = 10_000
 LONGEST_FINDING = 110
@@ -31,7 +31,7 @@ INVARIANTS: Mapping[str, str] = {
 _SHORTER: Mapping[str, str] = {
     r"\b(Put|Remove)\(image_id='(\w+)'(?:[^()]|\([^()]*\))*\)": r"\1 \2",
     r"\bPoison\(reason='(\w+)'\)": r"Poison \1",
-    r"\bAccepted\([^()]*\)": "a record",
+    r"\bAcceptedRecord\([^()]*\)": "a record",
     r"\b([0-9a-f]{8})[0-9a-f]{56}\b": r"\1",
 }
 

@@ -10,10 +10,10 @@ import click
 from lockstep.commands.options import examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
-from lockstep.simulation import record
+from lockstep.simulation import record_file
+from lockstep.simulation.code_version import Commit, code_version
 from lockstep.simulation.faults import FLOORS_PER_THOUSAND
 from lockstep.simulation.run import Report, simulate
-from lockstep.simulation.source import Commit, source
 
 
 @click.command(
@@ -59,7 +59,7 @@ def simulate_command(
     Exit code 1: a history broke a rule (its seed repeats it), or a fault occurred too rarely to
     prove anything.
     """
-    runs = source(besides=kept)
+    runs = code_version(besides=kept)
     if kept is not None:
         seed = _next_seed(kept, seed)
         if not isinstance(runs, Commit):
@@ -77,7 +77,7 @@ def simulate_command(
     else:
         show(report)
     if kept is not None:
-        record.add(kept, report, dt.datetime.now(dt.UTC).date())
+        record_file.add(kept, report, dt.datetime.now(dt.UTC).date())
     sys.exit(0 if report.succeeded else 1)
 
 
@@ -86,9 +86,9 @@ def _next_seed(kept: Path, seed: int | None) -> int:
     if seed is not None:
         raise click.UsageError(f"--seed cannot be used with --record: {kept} gives the next seed")
     try:
-        record.check_writable(kept)
-        return record.standing(kept).last + 1
-    except record.RecordError as error:
+        record_file.check_writable(kept)
+        return record_file.recorded_runs(kept).last + 1
+    except record_file.RecordError as error:
         raise click.UsageError(str(error)) from error
 
 

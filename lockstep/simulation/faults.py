@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 # Records that can never be applied: each kind of them is a fault as well.
-Kind = Literal[
+PoisonKind = Literal[
     "poison not_utf8",
     "poison not_json",
     "poison schema",
@@ -81,7 +81,7 @@ Fault = Literal[
     "too old to be redriven",
     "expired tombstone purged from the table",
     "expired tombstone purged from the index",
-    Kind,
+    PoisonKind,
 ]
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)

@@ -7,14 +7,13 @@ import msgspec
 from lockstep.local.mapping.settings import Settings
 from lockstep.producing.producer import PutError
 from lockstep.simulation import invariants, poison
-from lockstep.simulation.days_later import DaysLater
-from lockstep.simulation.faults import Fault, Tally
-from lockstep.simulation.faults import Kind as PoisonKind
-from lockstep.simulation.giving_up import GivingUp
+from lockstep.simulation.components import REAL, STREAM, Components
+from lockstep.simulation.discards import DiscardWriter
+from lockstep.simulation.faults import Fault, PoisonKind, Tally
+from lockstep.simulation.interpretation import QUARANTINE_AGE, Poison
 from lockstep.simulation.invocation import Invocations
-from lockstep.simulation.meaning import QUARANTINE_AGE, Poison
-from lockstep.simulation.parts import REAL, STREAM, Parts
-from lockstep.simulation.plan import Kind, Plan, dice
+from lockstep.simulation.late_operations import LateOperations
+from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.violation import ViolationError
@@ -35,24 +34,28 @@ TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated"
 class History:
     """One history on its way."""
 
-    def __init__(self, planned: Plan, parts: Parts = REAL, tally: Tally | None = None) -> None:
+    def __init__(
+        self, planned: HistoryPlan, components: Components = REAL, tally: Tally | None = None
+    ) -> None:
         """Set everything up as the plan says; `tally` counts the faults hit."""
-        self.system = System(planned, parts, Tally() if tally is None else tally)
+        self.system = System(planned, components, Tally() if tally is None else tally)
         self.made: list[Event] = []  # by the producer, in its order
         self._plan = planned
-        self._weather, self._time = self.system.weather, self.system.time
+        self._conditions, self._time = self.system.conditions, self.system.time
         self._stream = self.system.stream
-        self._stamp = parts.stamp(self.system.producers_clock().now)
+        self._stamp = components.stamp(self.system.producers_clock().now)
         self._unput: list[Event] = []
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
-        self._days_later = DaysLater(self.system)
+        self._late_operations = LateOperations(self.system)
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
             mapped.append(planned.second_mapping)
             self._happened("two mappings on one function")
-        self._giving_up = {one: GivingUp(self.system, one) for one in mapped if planned.gives_up}
+        self._discard_writers = {
+            one: DiscardWriter(self.system, one) for one in mapped if planned.gives_up
+        }
         self._pollers = [self._poller(function) for function in mapped]
-        self._steps: Mapping[Kind, Callable[[], None]] = {
+        self._steps: Mapping[StepKind, Callable[[], None]] = {
             "put": lambda: self._put(self._events()),
             "poll": self._poll,
             "poison": self._put_any_poison,
@@ -70,7 +73,7 @@ class History:
             "clock": self._move_clocks,
             "wait": self._wait,
             "days pass": self._let_days_pass,
-            "redrive": self._days_later.redrive,
+            "redrive": self._late_operations.redrive,
         }
         if not planned.honours_parameters:
             self._happened("parameters in the URL ignored")
@@ -91,8 +94,8 @@ class History:
             ViolationError: one of I5 to I8 is broken.
         """
         for step in self._plan.steps:
-            self._weather.chance.seed(step.seed)
-            self._weather.trouble = self._plan.trouble
+            self._conditions.chance.seed(step.seed)
+            self._conditions.fault_rate = self._plan.fault_rate
             self._steps[step.kind]()
 
     def drain(self, function: Function) -> None:
@@ -111,15 +114,15 @@ class History:
         Raises:
             ViolationError: one of I1 to I8 is broken.
         """
-        self._weather.chance.seed(self._plan.seed)
+        self._conditions.chance.seed(self._plan.seed)
         if self._gave_up:
-            self._days_later.redrive()
+            self._late_operations.redrive()
         self.system.skew = 0.0
         self._let_all_pass()
         if self._gave_up:
-            self._days_later.bring_back()
+            self._late_operations.bring_back()
             self._let_all_pass()
-        self._weather.tally["bulk item 409"] += self.system.index.conflicts
+        self._conditions.tally["bulk item 409"] += self.system.index.conflicts
         invariants.check(self.system, self.made)
 
     @property
@@ -135,13 +138,13 @@ class History:
 
     def _take_down(self) -> None:
         """One store answers nothing, for minutes or hours."""
-        line = self.system.lines[self._weather.chance.choice(STORES)]
-        line.down_until = self._time.now + self._weather.chance.random() ** 2 * 6 * HOUR
+        line = self.system.connections[self._conditions.chance.choice(STORES)]
+        line.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
 
     def _lose_alias(self) -> None:
         """A broken deployment, until somebody mends it."""
         self.system.index.missing = True
-        self._time.later(self._weather.chance.random() * HOUR, self._mend_alias)
+        self._time.later(self._conditions.chance.random() * HOUR, self._mend_alias)
 
     def _mend_alias(self) -> None:
         self.system.index.missing = False
@@ -151,11 +154,11 @@ class History:
         self.system.index.restart()
 
     def _move_clocks(self) -> None:
-        self.system.skew = (self._weather.chance.random() - 0.5) * 4 * HOUR
+        self.system.skew = (self._conditions.chance.random() - 0.5) * 4 * HOUR
         self._happened("clock back" if self.system.skew < 0 else "clock ahead")
 
     def _wait(self) -> None:
-        self._time.advance(self._weather.chance.random() ** 2 * 2 * HOUR)
+        self._time.advance(self._conditions.chance.random() ** 2 * 2 * HOUR)
 
     def _let_days_pass(self) -> None:
         """All is consumed; nothing happens, for days or months; then what was set aside goes back.
@@ -163,23 +166,23 @@ class History:
         No record outlives the stream's retention unread, and none is read again after it: what
         comes later than that, and than the quarantine's age, is what tombstones need not stop.
         """
-        chance = self._weather.chance
-        image_id = self._put_poison(chance.choice(poison.CURABLE))
+        chance = self._conditions.chance
+        image_id = self._put_poison(chance.choice(poison.REDRIVABLE))
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._put([self._event(image_id, "image.deleted")])
         self._let_all_pass()
         self._time.advance(chance.random() ** 2 * MOST_DAYS * DAY)
-        self._weather.trouble = self._plan.trouble
-        self._days_later.purge()
+        self._conditions.fault_rate = self._plan.fault_rate
+        self._late_operations.purge()
         for _ in range(chance.randint(0, MOST_REDRIVES)):
-            self._days_later.redrive()
+            self._late_operations.redrive()
 
     def _happened(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as one
         """Count a fault that no request met."""
-        self._weather.tally[fault] += really
+        self._conditions.tally[fault] += really
 
     def _events(self) -> list[Event]:
-        chance = self._weather.chance
+        chance = self._conditions.chance
         events = []
         for _ in range(chance.randint(1, MOST_EVENTS)):
             kind = chance.choice(TYPES)
@@ -199,12 +202,12 @@ class History:
         clock = self.system.producers_clock()
         self._unput = []
         try:
-            self.system.parts.producer(self._stream, STREAM, clock=clock).put(source)
+            self.system.components.producer(self._stream, STREAM, clock=clock).put(source)
         except PutError as error:
             self._unput = [*error.not_put, *source]
 
     def _put_any_poison(self) -> None:
-        chance = self._weather.chance
+        chance = self._conditions.chance
         kind = chance.choice(poison.KINDS)
         if kind == "poison too_large" and chance.random() < 0.9:  # noqa: PLR2004 - a big one costs time
             kind = "poison schema"
@@ -212,12 +215,12 @@ class History:
 
     def _put_poison(self, kind: PoisonKind) -> str:
         """Somebody puts it past the producer; says which image it claims to be about."""
-        chance = self._weather.chance
+        chance = self._conditions.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
         version = self._stamp()
         records = [
-            poison.poisonous(kind, chance, image_id=image_id, version=version, taken=taken)
+            poison.poison_record(kind, chance, image_id=image_id, version=version, taken=taken)
             for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
         ]
         for key, data in records:
@@ -231,17 +234,18 @@ class History:
         events = [
             accepted
             for accepted in self._stream.accepted
-            if accepted.arrived_at > since and not isinstance(self.system.meaning(accepted), Poison)
+            if accepted.arrived_at > since
+            and not isinstance(self.system.interpret(accepted), Poison)
         ]
-        return decode(self._weather.chance.choice(events).data) if events else None
+        return decode(self._conditions.chance.choice(events).data) if events else None
 
     def _poll(self) -> None:
-        chance = self._weather.chance
+        chance = self._conditions.chance
         *first, last = self._pollers
         if self._plan.second_mapping is not None and chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._time.later(
                 chance.random() * MEANWHILE_SECONDS,
-                lambda: self._weather.meanwhile(lambda: self._go_on(last)),
+                lambda: self._conditions.interleave(lambda: self._go_on(last)),
             )
         else:
             first = self._pollers
@@ -249,39 +253,39 @@ class History:
             self._go_on(poller)
 
     def _go_on(self, poller: Poller) -> None:
-        chance = self._weather.chance
+        chance = self._conditions.chance
         invocations = chance.randint(0, MOST_INVOCATIONS)
         if invocations:
             poller.run(invocations=invocations, seconds=chance.random() * 60.0)
 
     def _any_poller(self) -> Poller:
-        return self._weather.chance.choice(self._pollers)
+        return self._conditions.chance.choice(self._pollers)
 
     def _rewind(self, fault: Fault, most: int | None = None) -> None:
         """A shard is read again, from at most so many records before the checkpoint."""
         poller = self._any_poller()
         if not poller.checkpoints:
             return
-        shard_id = self._weather.chance.choice(sorted(poller.checkpoints))
+        shard_id = self._conditions.chance.choice(sorted(poller.checkpoints))
         settled = poller.checkpoints[shard_id]
-        back = self._weather.chance.randint(0, settled) if most is None else min(settled, most)
+        back = self._conditions.chance.randint(0, settled) if most is None else min(settled, most)
         self._happened(fault, back > 0)
         poller.rewind(shard_id, settled - back)
 
     def _replay_after_deletion(self) -> None:
         """An image is deleted, that is consumed; much later everything comes again."""
-        image_id = f"T{self._weather.chance.randrange(IMAGES)}"
+        image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
         known = any(event.image_id == image_id for event in self.made)
         self._happened("late replay of a deletion", known)
         self._put([self._event(image_id, "image.deleted")])
         self._poll()
-        self._time.advance(self._weather.chance.random() * HOUR)
+        self._time.advance(self._conditions.chance.random() * HOUR)
         for poller in self._pollers:
             poller.rewind_all()
         self._poll()
 
     def _split(self) -> None:
-        chance = self._weather.chance
+        chance = self._conditions.chance
         shard = chance.choice(self._stream.open_shards)
         self._stream.split(shard, chance.randint(shard.hashes.start + 1, shard.hashes.end))
         self._happened("shard split")
@@ -289,18 +293,18 @@ class History:
     def _merge(self) -> None:
         shards = self._stream.open_shards
         if len(shards) > 1:
-            at = self._weather.chance.randrange(len(shards) - 1)
+            at = self._conditions.chance.randrange(len(shards) - 1)
             self._stream.merge(shards[at], shards[at + 1])
             self._happened("shard merge")
 
     def _reshard(self) -> None:
         """Splits and merges one after the other, children of children, with events in between."""
-        chance = self._weather.chance
+        chance = self._conditions.chance
         # Each with its own chance: how much of it a put takes is up to what goes wrong there.
         for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
-            self._weather.chance = dice(seed)
-            image_id = f"T{self._weather.chance.randrange(IMAGES)}"
-            self._weather.chance.choice((self._split, self._merge))()
+            self._conditions.chance = seeded_random(seed)
+            image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
+            self._conditions.chance.choice((self._split, self._merge))()
             self._put([self._event(image_id, "image.updated")])
         self._happened("reshard storm")
 
@@ -319,17 +323,19 @@ class History:
             function,
             stream=self._stream,
             settings=settings,
-            weather=self._weather,
-            parts=self.system.parts,
+            conditions=self._conditions,
+            components=self.system.components,
             invoke=lambda batch: self._invocations.invoke(consumer, batch),
             is_durable=lambda accepted: self.system.is_durable(consumer, accepted),
-            keep=self._giving_up[function].keep if function in self._giving_up else None,
+            keep=self._discard_writers[function].keep
+            if function in self._discard_writers
+            else None,
         )
 
     def _let_all_pass(self) -> None:
         """No faults: what is on its way lands, what is held back goes out, all is read."""
-        self._weather.trouble = 0.0
-        for line in self.system.lines.values():
+        self._conditions.fault_rate = 0.0
+        for line in self.system.connections.values():
             line.mend()
         self._time.settle()
         self._put([])

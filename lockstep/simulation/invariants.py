@@ -12,15 +12,15 @@ import msgspec
 from lockstep.quarantine.bucket import REDRIVEN, redriven_key
 from lockstep.quarantine.redrive import Trace
 from lockstep.simulation.fakes.dynamodb import Written
-from lockstep.simulation.fakes.kinesis import Accepted
-from lockstep.simulation.meaning import (
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.interpretation import (
     CONDEMNED_BY_TABLE,
     REFUSED_BY_INDEX,
     REFUSED_BY_TABLE,
-    Meaning,
+    Interpretation,
     Poison,
 )
-from lockstep.simulation.stores import Held
+from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
 from shared.change import Change, Purge, Put, Remove, digest_of
@@ -61,7 +61,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         _never_backwards(consumer.store.journal, consumer.function, purged)
         aside = dict(_set_aside(system, consumer, accepted))
         expected = _fold(system, consumer, aside.keys())
-        found = consumer.store.sound()
+        found = consumer.store.checked()
         # What was refused, and is read again once the store refuses no more, is taken after all;
         # and what was given up may have been written before, unknown to the mapping.
         taken = set() if system.stores_refuse else set(_refused(aside.values(), consumer))
@@ -84,7 +84,7 @@ def _accepted(system: System) -> Contents:
     """Every event on the stream."""
     contents: dict[tuple[str, int], dict[str | None, None]] = {}
     for accepted in system.stream.accepted:
-        meaning = system.meaning(accepted)
+        meaning = system.interpret(accepted)
         if not isinstance(meaning, Poison):
             of = contents.setdefault((meaning.image_id, meaning.version), {})
             of.setdefault(digest_of(meaning))
@@ -99,7 +99,7 @@ def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
     own = {(event.image_id, event.version, digest_in(event)) for event in events}
     arrived: dict[str, dict[int, None]] = {}
     for accepted in system.stream.accepted:
-        meaning = system.meaning(accepted)
+        meaning = system.interpret(accepted)
         if isinstance(meaning, Poison):
             continue
         if (meaning.image_id, meaning.version, digest_of(meaning)) in own:
@@ -141,7 +141,7 @@ def _never_backwards(
 
 def _set_aside(
     system: System, consumer: Consumer, contents: Contents
-) -> Iterator[tuple[str, Meaning]]:
+) -> Iterator[tuple[str, Interpretation]]:
     """I1: what lies in quarantine, or is redriven from there, lies there whole and rightly.
 
     Returns:
@@ -156,7 +156,7 @@ def _set_aside(
         if key.startswith((f"{PREFIX}{consumer.function}/", f"{REDRIVEN}{consumer.function}/"))
     }
     for accepted in system.stream.accepted:
-        meaning = system.meaning(accepted)
+        meaning = system.interpret(accepted)
         key = system.quarantine_key(consumer, accepted)
         lies, went = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
         if lies is None and went is None:
@@ -178,8 +178,8 @@ def _set_aside(
 def _lies_rightly(  # noqa: PLR0917 - all that is known of one record
     system: System,
     body: bytes,
-    accepted: Accepted,
-    meaning: Meaning,
+    accepted: AcceptedRecord,
+    meaning: Interpretation,
     consumer: Consumer,
     contents: Contents,
 ) -> None:
@@ -200,13 +200,13 @@ def _lies_rightly(  # noqa: PLR0917 - all that is known of one record
 def _given_up(system: System, consumer: Consumer) -> Iterator[Change]:
     """The changes that this consumer's mappings gave up, or tried to."""
     for accepted in system.given_up[consumer.function].tried.values():
-        meaning = system.meaning(accepted)
+        meaning = system.interpret(accepted)
         if not isinstance(meaning, Poison):
             yield meaning
 
 
-def _held_by(change: Change) -> tuple[str, Held]:
-    return change.image_id, Held(change.version, digest_of(change))
+def _held_by(change: Change) -> tuple[str, StoredVersion]:
+    return change.image_id, StoredVersion(change.version, digest_of(change))
 
 
 def _went_back(body: bytes, contents: Contents) -> None:
@@ -220,7 +220,9 @@ def _went_back(body: bytes, contents: Contents) -> None:
         raise ViolationError("I1", f"redriven, and not on the stream: {event}")
 
 
-def _refused(meanings: Iterable[Meaning], consumer: Consumer) -> Iterator[tuple[str, Held]]:
+def _refused(
+    meanings: Iterable[Interpretation], consumer: Consumer
+) -> Iterator[tuple[str, StoredVersion]]:
     for one in meanings:
         if not isinstance(one, Poison) and _is_refused(one, consumer):
             yield _held_by(one)
@@ -258,14 +260,16 @@ def _is_refused(change: Change, consumer: Consumer) -> bool:
             return False
 
 
-def _fold(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> Mapping[str, Held]:
+def _fold(
+    system: System, consumer: Consumer, quarantined: AbstractSet[str]
+) -> Mapping[str, StoredVersion]:
     """I1, I3: the highest version of each image, of all that is not in this quarantine."""
-    highest: dict[str, Held] = {}
+    highest: dict[str, StoredVersion] = {}
     for accepted in system.stream.accepted:
-        change = system.meaning(accepted)
+        change = system.interpret(accepted)
         if isinstance(change, Poison) or accepted.sequence_number in quarantined:
             continue
-        held = Held(change.version, digest_of(change))
+        held = StoredVersion(change.version, digest_of(change))
         there = highest.get(change.image_id)
         if there is None or held.version > there.version:
             highest[change.image_id] = held
@@ -282,7 +286,7 @@ def _fold(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> 
 
 def _settled(consumer: Consumer, change: Change) -> bool:
     """Whether the version in doubt is the one that the store holds: not superseded."""
-    held = consumer.store.held(change.image_id)
+    held = consumer.store.stored_version(change.image_id)
     return held is not None and held.version == change.version
 
 

@@ -7,11 +7,11 @@ from typing import Any, Literal, Never
 import msgspec
 
 from lockstep.local.mapping.response import Errored, Returned
-from lockstep.simulation.fakes.kinesis import Accepted
-from lockstep.simulation.meaning import HORIZON
-from lockstep.simulation.parts import STREAM_ARN
-from lockstep.simulation.system import Consumer, Moment, System
-from lockstep.simulation.troubled_line import CrashedError, TimedOutError, UnderWay
+from lockstep.simulation.components import STREAM_ARN
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.faulty_network import CrashedError, RunningInvocation, TimedOutError
+from lockstep.simulation.interpretation import HORIZON
+from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.violation import ViolationError
 from shared.clock import Clock
 from shared.deliver import Delivery
@@ -24,7 +24,7 @@ _CRASHES: Sequence[Crash] = (
     "crash in a pause",
     "crash before the answer",
 )
-# Of the invocations in trouble; as many again die around a request (troubled_line.py).
+# Of the invocations in trouble; as many again die around a request (faulty_network.py).
 CRASHING_SHARE = 0.2
 # An invocation looks at the clock more often than this only when it writes large batches.
 MOST_LOOKS = 12
@@ -39,44 +39,44 @@ class Invocations:
         self._timeout = timeout
         self._shown: dict[str, Mapping[str, Any]] = {}
 
-    def invoke(self, consumer: Consumer, batch: Sequence[Accepted]) -> Returned | Errored:
+    def invoke(self, consumer: Consumer, batch: Sequence[AcceptedRecord]) -> Returned | Errored:
         """What the event source mapping hears of one invocation.
 
         Raises:
             ViolationError: I6, I7 or I8 is broken.
         """
         system = self._system
-        weather, time = system.weather, system.time
-        under_way = UnderWay(time.now + self._timeout)
-        weather.under_way = under_way
-        unknown = weather.unknown
-        before = system.moment(consumer)
+        conditions, time = system.conditions, system.time
+        running = RunningInvocation(time.now + self._timeout)
+        conditions.running = running
+        unknown = conditions.hidden_effects
+        before = system.snapshot(consumer)
         if consumer.function == "write_to_es" and system.index.missing:
-            weather.hit("alias missing")
+            conditions.hit("alias missing")
         try:
-            delivery = self._deliver(consumer, batch, under_way)
+            delivery = self._deliver(consumer, batch, running)
         except CrashedError:
             return Errored("Runtime.ExitError", "the process is gone")
         except TimedOutError:
-            time.advance(under_way.deadline - time.now)
+            time.advance(running.deadline - time.now)
             return Errored("Sandbox.Timedout", "the invocation was ended")
         except MisconfiguredError as error:
-            if not under_way.hits:
+            if not running.hits:
                 raise ViolationError("I7", f"nothing is wrong, and yet: {error}") from error
             return Errored("MisconfiguredError", str(error))
         except Exception as error:
             raise ViolationError("I7", f"the handler raised {error!r}") from error
         finally:
-            weather.under_way = None
-        if time.now > under_way.deadline:
+            conditions.running = None
+        if time.now > running.deadline:
             raise ViolationError("I6", f"{consumer.function} overran its time")
-        self._hold_to(consumer, batch, delivery, troubled=under_way.hits > 0)
-        if weather.unknown == unknown:
+        self._hold_to(consumer, batch, delivery, troubled=running.hits > 0)
+        if conditions.hidden_effects == unknown:
             self._hold_to_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
 
     def _deliver(
-        self, consumer: Consumer, batch: Sequence[Accepted], under_way: UnderWay
+        self, consumer: Consumer, batch: Sequence[AcceptedRecord], running: RunningInvocation
     ) -> Delivery:
         system, time = self._system, self._system.time
         crash = self._crash()
@@ -84,15 +84,15 @@ class Invocations:
             now=lambda: time.now + system.skew,
             elapsed=lambda: time.now,
             sleep=time.advance,
-            chance=system.weather.draw,
+            chance=system.conditions.draw,
         )
 
         def remaining() -> float:
-            return under_way.deadline - time.now
+            return running.deadline - time.now
 
         if crash is not None:
             clock, remaining = self._crashing(clock, remaining, crash)
-        delivery = system.parts.deliver(
+        delivery = system.components.deliver(
             [self._as_lambda_shows(one) for one in batch],
             to=consumer.sink,
             quarantine=system.quarantine,
@@ -107,10 +107,10 @@ class Invocations:
 
     def _crash(self) -> Crash | None:
         """Where the process is to die of itself, between two requests; mostly nowhere."""
-        weather = self._system.weather
-        if not weather.trouble or weather.draw() >= weather.trouble * CRASHING_SHARE:
+        conditions = self._system.conditions
+        if not conditions.fault_rate or conditions.draw() >= conditions.fault_rate * CRASHING_SHARE:
             return None
-        return weather.chance.choice(_CRASHES)
+        return conditions.chance.choice(_CRASHES)
 
     def _crashing(
         self, clock: Clock, remaining: Callable[[], float], crash: Crash
@@ -120,7 +120,7 @@ class Invocations:
         Delivery looks at the clock between any two things that it does.
         """
         looks = itertools.count()
-        last = int(self._system.weather.draw() * MOST_LOOKS)
+        last = int(self._system.conditions.draw() * MOST_LOOKS)
 
         def look(at: Callable[[], float]) -> float:
             if next(looks) == last:
@@ -128,7 +128,7 @@ class Invocations:
             return at()
 
         def sleep(seconds: float) -> None:
-            clock.sleep(seconds * self._system.weather.draw())
+            clock.sleep(seconds * self._system.conditions.draw())
             self._die(crash)
 
         match crash:
@@ -143,13 +143,13 @@ class Invocations:
                 return clock, remaining
 
     def _die(self, crash: Crash) -> Never:
-        self._system.weather.hit(crash)
+        self._system.conditions.hit(crash)
         raise CrashedError
 
     def _hold_to(
         self,
         consumer: Consumer,
-        batch: Sequence[Accepted],
+        batch: Sequence[AcceptedRecord],
         delivery: Delivery,
         *,
         troubled: bool,
@@ -162,7 +162,7 @@ class Invocations:
                     raise ViolationError("I6", f"{consumer.function} settles not: {why}")
                 return
             if not self._system.is_durable(consumer, accepted):
-                meaning = self._system.meaning(accepted)
+                meaning = self._system.interpret(accepted)
                 said = f"{consumer.function} said that {meaning} is settled"
                 raise ViolationError("I8", said)
         if delivery.checkpoint is not None:
@@ -171,9 +171,9 @@ class Invocations:
     def _hold_to_lowest(
         self,
         consumer: Consumer,
-        batch: Sequence[Accepted],
+        batch: Sequence[AcceptedRecord],
         delivery: Delivery,
-        before: Moment,
+        before: Snapshot,
     ) -> None:
         """No record is reported that this invocation itself settled, knowing it."""
         system = self._system
@@ -184,13 +184,13 @@ class Invocations:
                 and system.is_durable(consumer, accepted)
                 and not system.is_durable(consumer, accepted, before)
             ):
-                meaning = self._system.meaning(accepted)
+                meaning = self._system.interpret(accepted)
                 said = f"{consumer.function} settled {meaning} and reports it"
                 raise ViolationError("I8", said)
 
-    def _as_lambda_shows(self, accepted: Accepted) -> Mapping[str, Any]:
+    def _as_lambda_shows(self, accepted: AcceptedRecord) -> Mapping[str, Any]:
         shown = self._shown.get(accepted.sequence_number)
         if shown is None:
-            shown = accepted.as_lambda_shows_it(STREAM_ARN)
+            shown = accepted.as_lambda_record(STREAM_ARN)
             self._shown[accepted.sequence_number] = shown
         return shown

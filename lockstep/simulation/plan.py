@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-Kind = Literal[
+StepKind = Literal[
     "put",
     "poll",
     "poison",
@@ -28,7 +28,7 @@ Kind = Literal[
 
 # Weights, steps, shards and batches, and the constants of history.py: what finds most in a second
 # (docs/decisions/2026-11-21-histories-are-short-and-dense.md).
-_WEIGHTS: dict[Kind, float] = {
+_WEIGHTS: dict[StepKind, float] = {
     "put": 6,
     "poll": 6,
     "poison": 5,
@@ -48,7 +48,7 @@ _WEIGHTS: dict[Kind, float] = {
     "days pass": 0.3,
     "redrive": 1,
 }
-_KINDS: tuple[Kind, ...] = get_args(Kind)
+_KINDS: tuple[StepKind, ...] = get_args(StepKind)
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _TROUBLE = (0.0, 0.05, 0.2, 0.5)
@@ -65,18 +65,18 @@ _PATIENCE: tuple[tuple[int | None, int | None], ...] = (
 class Step(msgspec.Struct, frozen=True):
     """One thing that is done to the system; all that is left open in it follows from its seed."""
 
-    kind: Kind
+    kind: StepKind
     seed: int
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.seed})"
 
 
-class Plan(msgspec.Struct, frozen=True):
+class HistoryPlan(msgspec.Struct, frozen=True):
     """One history to be: how bad it is, how the system is set up, and what happens."""
 
     seed: int
-    trouble: float
+    fault_rate: float
     shards: int
     batch_size: int
     window_seconds: int
@@ -99,19 +99,19 @@ class Plan(msgspec.Struct, frozen=True):
         return f"seed {self.seed}, {len(self.steps)} steps: {steps}"
 
 
-def dice(seed: int) -> random.Random:
+def seeded_random(seed: int) -> random.Random:
     """Chance that repeats itself."""
     return random.Random(seed)  # noqa: S311 - seeded so that histories repeat; nothing secret
 
 
-def plan(seed: int) -> Plan:
+def plan(seed: int) -> HistoryPlan:
     """The history of this seed: the same one always."""
-    chance = dice(seed)
+    chance = seeded_random(seed)
     steps = _LONG if chance.random() < _LONG_SHARE else _SHORT
     kinds = chance.choices(_KINDS, [_WEIGHTS[kind] for kind in _KINDS], k=chance.randint(*steps))
-    planned = Plan(
+    planned = HistoryPlan(
         seed=seed,
-        trouble=chance.choice(_TROUBLE),
+        fault_rate=chance.choice(_TROUBLE),
         shards=chance.choice((1, 1, 2, 3)),
         batch_size=chance.choice((1, 3, 10, 100, 100, 100)),
         window_seconds=chance.choice((0, 0, 1)),
@@ -126,6 +126,6 @@ def plan(seed: int) -> Plan:
     return msgspec.structs.replace(planned, retries=retries, age_seconds=age_seconds)
 
 
-def without(whole: Plan, at: int) -> Plan:
+def without(whole: HistoryPlan, at: int) -> HistoryPlan:
     """The plan with one step less; what the other steps do by chance stays the same."""
     return msgspec.structs.replace(whole, steps=whole.steps[:at] + whole.steps[at + 1 :])

@@ -6,30 +6,34 @@ from typing import get_args
 
 import msgspec
 
-from lockstep.simulation.faults import Kind
-from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
+from lockstep.simulation.faults import PoisonKind
+from lockstep.simulation.interpretation import (
+    CONDEMNED_BY_TABLE,
+    REFUSED_BY_INDEX,
+    REFUSED_BY_TABLE,
+)
 from lockstep.stores.stamps import time_of
 from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Event, Image, encode
 from shared.record import MAX_AHEAD_US
 
 _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
-_ALWAYS_POISON: dict[Kind, Sequence[bytes]] = {
+_ALWAYS_POISON: dict[PoisonKind, Sequence[bytes]] = {
     "poison not_utf8": (b'{"type":"image.upl\xffaded"}', b"\xff"),
     "poison not_json": (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
     "poison schema": (b"null", b"{}", b"[]", b"[" * 50 + b"]" * 50, b'{"version":1e999}'),
     "poison too_large": (_TOO_LARGE,),
     "poison aggregated": (AGGREGATED_MAGIC + b" and so on",),
 }
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[PoisonKind, str] = {
     "refused by the table": REFUSED_BY_TABLE,
     "condemned by the table": CONDEMNED_BY_TABLE,
     "refused by the index": REFUSED_BY_INDEX,
 }
 # More than one: a version may be claimed by three.
 _OTHER_CONTENTS = ("another content", "yet another content")
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[PoisonKind, ...] = get_args(PoisonKind)
 # These go back as they are, once a while has passed.
-CURABLE: tuple[Kind, ...] = (
+REDRIVABLE: tuple[PoisonKind, ...] = (
     "poison partition_key",
     "poison version_ahead",
     "refused by the table",
@@ -38,8 +42,8 @@ CURABLE: tuple[Kind, ...] = (
 )
 
 
-def poisonous(
-    kind: Kind, chance: random.Random, *, image_id: str, version: int, taken: Event | None
+def poison_record(
+    kind: PoisonKind, chance: random.Random, *, image_id: str, version: int, taken: Event | None
 ) -> tuple[str, bytes]:
     """A record of this kind about this image: partition key and data.
 

@@ -17,10 +17,10 @@ from lockstep.local.mapping.core import (
 )
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.simulation.fakes.kinesis import Accepted, Kinesis, ShardOfStream
-from lockstep.simulation.meaning import RETENTION
-from lockstep.simulation.parts import Parts
-from lockstep.simulation.troubled_line import Weather
+from lockstep.simulation.components import Components
+from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis, StreamShard
+from lockstep.simulation.faulty_network import Conditions
+from lockstep.simulation.interpretation import RETENTION
 from lockstep.simulation.violation import ViolationError
 from lockstep.stream import sequence
 from shared.event import AGGREGATED_MAGIC
@@ -33,9 +33,9 @@ MEANWHILE_SECONDS = 0.2
 # Soon enough for an operator; a destination may be down for hours.
 UNWRITTEN_SECONDS = 30.0
 
-type Invocation = Callable[[Sequence[Accepted]], Returned | Errored]
+type Invocation = Callable[[Sequence[AcceptedRecord]], Returned | Errored]
 
-type Keeping = Callable[[Discard, Sequence[Accepted]], bool]
+type Keeping = Callable[[Discard, Sequence[AcceptedRecord]], bool]
 """Writes a failure document about these records; says whether it is known to be there."""
 
 
@@ -44,9 +44,9 @@ class _Reader(msgspec.Struct):
 
     core: Shard
     position: int
-    records: dict[str, Accepted] = msgspec.field(default_factory=dict)
+    records: dict[str, AcceptedRecord] = msgspec.field(default_factory=dict)
     """What was read, by sequence number."""
-    under_way: list[Invoke] = msgspec.field(default_factory=list)
+    in_flight: list[Invoke] = msgspec.field(default_factory=list)
     """The invocations that the core wants or takes for begun, one a lane at most."""
 
 
@@ -59,10 +59,10 @@ class Poller:
         *,
         stream: Kinesis,
         settings: Settings,
-        weather: Weather,
-        parts: Parts,
+        conditions: Conditions,
+        components: Components,
         invoke: Invocation,
-        is_durable: Callable[[Accepted], bool],
+        is_durable: Callable[[AcceptedRecord], bool],
         keep: Keeping | None = None,
     ) -> None:
         self.function = function
@@ -70,9 +70,9 @@ class Poller:
         self._stream = stream
         self._settings = settings
         self._one_lane = settings.parallelization_factor == 1
-        self._weather = weather
-        self._time = weather.time
-        self._parts = parts
+        self._conditions = conditions
+        self._time = conditions.time
+        self._components = components
         self._invoke = invoke
         self._is_durable = is_durable
         self._keep = keep
@@ -131,22 +131,22 @@ class Poller:
     def _trim(self) -> None:
         self._stream.trim(self._time.now - RETENTION.total_seconds())
 
-    def _startable(self) -> list[ShardOfStream]:
+    def _startable(self) -> list[StreamShard]:
         shards = self._stream.shards
         parents = {shard_id: shard.parents for shard_id, shard in shards.items()}
-        return [shards[one] for one in self._parts.startable(parents, ended=self._ended)]
+        return [shards[one] for one in self._components.startable(parents, ended=self._ended)]
 
     def _reader(self, shard_id: str) -> _Reader:
         reader = self._readers.get(shard_id)
         if reader is None:
-            core = self._parts.shard(
-                self._settings, retention=RETENTION.total_seconds(), chance=self._weather.draw
+            core = self._components.shard(
+                self._settings, retention=RETENTION.total_seconds(), chance=self._conditions.draw
             )
             reader = _Reader(core, self._checkpoint(self._stream.shards[shard_id]))
             self._readers[shard_id] = reader
         return reader
 
-    def _go_on(self, shard: ShardOfStream, invocations: int, until: float) -> None:
+    def _go_on(self, shard: StreamShard, invocations: int, until: float) -> None:
         """One step of the core after another; an invocation ends once every lane has begun."""
         reader, time = self._reader(shard.shard_id), self._time
         for _ in range(MOST_STEPS):
@@ -168,13 +168,13 @@ class Poller:
 
     def _next(self, reader: _Reader) -> Read | Advance | Discard | Wait | Finished | None:
         """What to do until an invocation ends; None when only that is left."""
-        while not (reader.under_way and self._one_lane):
+        while not (reader.in_flight and self._one_lane):
             match reader.core.next(self._time.now):
                 case Invoke() as begun:
-                    reader.under_way.append(begun)
-                    if len(reader.under_way) > 1:
-                        self._weather.tally["several batches of a shard in flight"] += 1
-                case Wait() if reader.under_way:
+                    reader.in_flight.append(begun)
+                    if len(reader.in_flight) > 1:
+                        self._conditions.tally["several batches of a shard in flight"] += 1
+                case Wait() if reader.in_flight:
                     break
                 case step:
                     return step
@@ -182,21 +182,21 @@ class Poller:
 
     def _end_any(self, reader: _Reader) -> None:
         """Chance says whose invocation goes on to its end, and which others end in the middle."""
-        if len(reader.under_way) == 1:
-            self._deliver(reader, reader.under_way.pop())
+        if len(reader.in_flight) == 1:
+            self._deliver(reader, reader.in_flight.pop())
             return
-        draw = self._weather.draw
-        one = reader.under_way.pop(int(draw() * len(reader.under_way)))
+        draw = self._conditions.draw
+        one = reader.in_flight.pop(int(draw() * len(reader.in_flight)))
         if draw() < 0.5:  # noqa: PLR2004 - a coin
-            for other in reader.under_way:
+            for other in reader.in_flight:
                 self._time.later(draw() * MEANWHILE_SECONDS, partial(self._end, reader, other))
         self._deliver(reader, one)
 
     def _end(self, reader: _Reader, one: Invoke) -> None:
         """In the middle of whatever else is under way."""
-        if one in reader.under_way:
-            reader.under_way.remove(one)
-            self._weather.meanwhile(lambda: self._deliver(reader, one))
+        if one in reader.in_flight:
+            reader.in_flight.remove(one)
+            self._conditions.interleave(lambda: self._deliver(reader, one))
 
     def _deliver(self, reader: _Reader, one: Invoke) -> None:
         records = [reader.records[entry.sequence_number] for entry in one.entries]
@@ -205,7 +205,7 @@ class Poller:
         reader.core.invocation_ended(answer, request_id="", now=self._time.now, lane=one.lane)
 
     def _moved(
-        self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: ShardOfStream
+        self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: StreamShard
     ) -> bool:
         """Do what takes no time; whether there is anything left to do."""
         match step:
@@ -235,7 +235,7 @@ class Poller:
             raise ViolationError("I1", f"{self.function} gives up: {step.condition}")
         reader.core.discarded(lane=step.lane)
 
-    def _read(self, reader: _Reader, shard: ShardOfStream, limit: int) -> bool:
+    def _read(self, reader: _Reader, shard: StreamShard, limit: int) -> bool:
         there = shard.records[reader.position : reader.position + limit]
         reader.position += len(there)
         reader.records.update((one.sequence_number, one) for one in there)
@@ -248,7 +248,7 @@ class Poller:
         reader.core.records_read(entries, behind=behind, ended=ended, now=self._time.now)
         return bool(there) or ended or not self._settled(shard)
 
-    def _keep_order(self, records: Sequence[Accepted]) -> None:
+    def _keep_order(self, records: Sequence[AcceptedRecord]) -> None:
         """I5: what is delivered for the first time comes after all of its key before it.
 
         Not so an aggregated record, whose key is not that of what it holds: all of those have one
@@ -265,8 +265,8 @@ class Poller:
                 raise ViolationError("I5", f"{self.function}: {record} came too late")
             self._latest[key] = int(number)
 
-    def _settled(self, shard: ShardOfStream) -> bool:
+    def _settled(self, shard: StreamShard) -> bool:
         return self._checkpoint(shard) == len(shard.records)
 
-    def _checkpoint(self, shard: ShardOfStream) -> int:
+    def _checkpoint(self, shard: StreamShard) -> int:
         return max(self.checkpoints.get(shard.shard_id, 0), shard.trimmed)

@@ -6,18 +6,18 @@ from functools import partial
 
 import msgspec
 
+from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.faults import FAULTS, Fault, Tally, missed
 from lockstep.simulation.history import History
-from lockstep.simulation.parts import REAL, Parts
-from lockstep.simulation.plan import Plan, plan, without
+from lockstep.simulation.plan import HistoryPlan, plan, without
 from lockstep.simulation.violation import ViolationError
 from lockstep.simulation.workers import workers
 
 # A worker's task takes about a tenth of a second: progress moves, and Ctrl-C need not wait.
-STRETCH = 100
+CHUNK = 100
 
 
-class Failure(msgspec.Struct, frozen=True):
+class FailedHistory(msgspec.Struct, frozen=True):
     """A history in which something broke, by its seed, and the fewest steps that still break it."""
 
     seed: int
@@ -42,7 +42,7 @@ class Report(msgspec.Struct, frozen=True):
     core_seconds: float
     faults: dict[Fault, int]
     missed: dict[Fault, int]
-    failure: Failure | None
+    failure: FailedHistory | None
 
     @property
     def succeeded(self) -> bool:
@@ -75,7 +75,7 @@ class Report(msgspec.Struct, frozen=True):
         return self.histories / self.core_seconds if self.core_seconds else 0.0
 
 
-class _Stretch(msgspec.Struct, frozen=True):
+class _Chunk(msgspec.Struct, frozen=True):
     """Histories one after another, up to the first that fails."""
 
     histories: int
@@ -88,7 +88,7 @@ def simulate(
     seed: int,
     histories: int,
     *,
-    parts: Parts = REAL,
+    components: Components = REAL,
     processes: int = 1,
     commit: str = "unknown",
     elapsed: Callable[[], float] = time.perf_counter,
@@ -102,7 +102,7 @@ def simulate(
     Args:
         seed: of the first history; each following has the next.
         histories: how many.
-        parts: of ours, to be tried; what can be pickled, if there are several processes.
+        components: of ours, to be tried; what can be pickled, if there are several processes.
         processes: how many run histories at the same time.
         commit: which code this is.
         elapsed: seconds that only go forward.
@@ -114,15 +114,15 @@ def simulate(
     done = 0
     core_seconds = 0.0
     end = seed + histories
-    stretches = [range(at, min(at + STRETCH, end)) for at in range(seed, end, STRETCH)]
+    chunks = [range(at, min(at + CHUNK, end)) for at in range(seed, end, CHUNK)]
     with workers(processes) as in_order:
-        for stretch in in_order(partial(_run, parts), stretches):
-            tally.update(stretch.tally)
-            done += stretch.histories
-            core_seconds += stretch.core_seconds
+        for chunk in in_order(partial(_run, components), chunks):
+            tally.update(chunk.tally)
+            done += chunk.histories
+            core_seconds += chunk.core_seconds
             progress(done)
-            if stretch.broken is not None:
-                broken = stretch.broken
+            if chunk.broken is not None:
+                broken = chunk.broken
                 break
     seconds = elapsed() - started
     return Report(
@@ -134,45 +134,47 @@ def simulate(
         core_seconds=round(core_seconds, 3),
         faults={fault: tally[fault] for fault in FAULTS},
         missed=missed(tally, done) if broken is None else {},
-        failure=None if broken is None else _failure(plan(broken), parts),
+        failure=None if broken is None else _failure(plan(broken), components),
     )
 
 
-def _run(parts: Parts, seeds: range) -> _Stretch:
+def _run(components: Components, seeds: range) -> _Chunk:
     """A worker's task."""
     started = time.process_time()
     tally = Tally()
-    broken = next((seed for seed in seeds if broken_by(plan(seed), parts, tally)), None)
+    broken = next((seed for seed in seeds if broken_by(plan(seed), components, tally)), None)
     done = len(seeds) if broken is None else seeds.index(broken) + 1
-    return _Stretch(done, tally, broken, time.process_time() - started)
+    return _Chunk(done, tally, broken, time.process_time() - started)
 
 
-def broken_by(planned: Plan, parts: Parts = REAL, tally: Tally | None = None) -> str | None:
+def broken_by(
+    planned: HistoryPlan, components: Components = REAL, tally: Tally | None = None
+) -> str | None:
     """What the plan breaks; None when everything holds."""
     try:
-        History(planned, parts, tally).run()
+        History(planned, components, tally).run()
     except ViolationError as violation:
         return str(violation)
     return None
 
 
-def shrink(planned: Plan, parts: Parts = REAL) -> Plan:
+def shrink(planned: HistoryPlan, components: Components = REAL) -> HistoryPlan:
     """The plan without the steps that it does not need in order to break something."""
     shorter = True
     while shorter:
         shorter = False
         for at in reversed(range(len(planned.steps))):
             candidate = without(planned, at)
-            if broken_by(candidate, parts) is not None:
+            if broken_by(candidate, components) is not None:
                 planned, shorter = candidate, True
     return planned
 
 
-def _failure(planned: Plan, parts: Parts) -> Failure:
-    shortest = shrink(planned, parts)
-    return Failure(
+def _failure(planned: HistoryPlan, components: Components) -> FailedHistory:
+    shortest = shrink(planned, components)
+    return FailedHistory(
         seed=planned.seed,
-        violation=str(broken_by(shortest, parts)),
+        violation=str(broken_by(shortest, components)),
         steps=tuple(map(str, shortest.steps)),
         of_steps=len(planned.steps),
     )

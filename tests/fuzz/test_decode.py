@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lockstep.simulation.components import INDEX, TABLE, image_index, image_table
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
-from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
 from lockstep.stores.entry import from_document
 from shared.change import Put, change_from
 from shared.deliver import Delivery, deliver

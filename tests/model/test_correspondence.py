@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, cast, override
 
 import pytest
 
+from lockstep.simulation.components import INDEX, TABLE, image_index, image_table
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
-from lockstep.simulation.parts import INDEX, TABLE, image_index, image_table
-from lockstep.simulation.stores import SeenIndex, SeenTable
+from lockstep.simulation.store_views import IndexView, TableView
 from shared.change import Change, change_from, digest_of
 from shared.deliver import deliver
 from shared.event import Image, decode, digest
@@ -77,10 +77,10 @@ def table(refuses: Refuses) -> Stand:
         return refuses(Event(int(item["version"]["N"]), CONTENTS[item.get("digest", {}).get("S")]))
 
     client = DynamoDB(TABLE, refuses=refuses_item)
-    seen = SeenTable(client)
+    seen = TableView(client)
 
     def held() -> Event | None:
-        there = seen.held(IMAGE)
+        there = seen.stored_version(IMAGE)
         return Event(there.version, CONTENTS[there.digest]) if there else None
 
     return Stand(image_table(cast("Any", client)), held)
@@ -92,10 +92,10 @@ def index(refuses: Refuses) -> Stand:
         now=lambda: 0.0,
         refuses=lambda one: refuses(Event(one["version"], CONTENTS[one.get("digest")])),
     )
-    seen = SeenIndex(client)
+    seen = IndexView(client)
 
     def held() -> Event | None:
-        there = seen.held(IMAGE)
+        there = seen.stored_version(IMAGE)
         return Event(there.version, CONTENTS[there.digest]) if there else None
 
     return Stand(image_index(cast("Any", client)), held)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 
 def rewired[**P, R](function: Callable[P, R], **names: Any) -> Callable[P, R]:
-    """The function's own code over other parts; the module itself stays as it is.
+    """The function's own code over other components; the module itself stays as it is.
 
     So a seeded bug in what a function uses needs neither a patched module nor a copied function.
 

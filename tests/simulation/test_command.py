@@ -8,10 +8,10 @@ from click.testing import CliRunner, Result
 
 from lockstep.cli import main
 from lockstep.commands import simulate as command
+from lockstep.simulation.code_version import code_version
 from lockstep.simulation.faults import FAULTS
 from lockstep.simulation.run import Report, simulate
-from lockstep.simulation.source import source
-from tests.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_components import WRONG
 
 
 def lockstep(*words: object) -> Result:
@@ -23,7 +23,7 @@ def test_a_program_reads_one_object() -> None:
     assert result.exit_code == 0, result.output
     report = msgspec.json.decode(result.stdout, type=Report)
     assert (report.seed, report.histories, report.failure) == (7, 30, None)
-    assert report.commit == str(source())
+    assert report.commit == str(code_version())
     assert set(report.faults) == set(FAULTS)
 
 
@@ -39,7 +39,7 @@ def test_a_person_reads_every_fault_and_the_verdict(capsys: pytest.CaptureFixtur
 def test_a_broken_history_is_named_with_its_steps_and_how_to_see_it_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report = simulate(1, 1_000, parts=WRONG["table: no version check"], commit="0a1b2c3d4e")
+    report = simulate(1, 1_000, components=WRONG["table: no version check"], commit="0a1b2c3d4e")
     assert report.failure is not None
     command.show(report)
     printed = capsys.readouterr().out

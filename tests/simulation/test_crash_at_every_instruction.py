@@ -32,12 +32,7 @@ import shared.item
 import shared.quarantine
 import shared.record
 import shared.sink
-from lockstep.simulation.fakes.dynamodb import DynamoDB
-from lockstep.simulation.fakes.line import NoAnswerError, Spoilt
-from lockstep.simulation.fakes.opensearch import OpenSearch
-from lockstep.simulation.fakes.s3 import S3
-from lockstep.simulation.meaning import CONDEMNED_BY_TABLE, REFUSED_BY_INDEX, REFUSED_BY_TABLE
-from lockstep.simulation.parts import (
+from lockstep.simulation.components import (
     BUCKET,
     INDEX,
     TABLE,
@@ -45,7 +40,16 @@ from lockstep.simulation.parts import (
     image_index,
     image_table,
 )
-from lockstep.simulation.stores import SeenIndex, SeenStore, SeenTable
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.network import NoAnswerError, PartFailure
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.interpretation import (
+    CONDEMNED_BY_TABLE,
+    REFUSED_BY_INDEX,
+    REFUSED_BY_TABLE,
+)
+from lockstep.simulation.store_views import IndexView, StoreView, TableView
 from shared.change import Change
 from shared.deliver import BatchResponse
 from shared.outcome import Outcome
@@ -120,7 +124,7 @@ NEVER_RUN = {
 }
 
 
-class Line:
+class Network:
     """Carries what a living process sends; once the process is gone, nothing.
 
     The answers to the requests with these numbers are `lost`. Of those with the numbers `spoilt`,
@@ -133,7 +137,7 @@ class Line:
         self._spoilt = spoilt
         self._sent = 0
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         if self.dead:
             raise ProcessGoneError
         self._sent += 1
@@ -142,10 +146,13 @@ class Line:
             raise NoAnswerError("the answer is lost")
         return answer
 
-    def spoilt(self, parts: int, codes: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
         if self._sent + 1 not in self._spoilt:
             return {}
-        return {parts - 1: Spoilt(codes[0], applied=True), 0: Spoilt(codes[1], applied=False)}
+        return {
+            parts - 1: PartFailure(codes[0], applied=True),
+            0: PartFailure(codes[1], applied=False),
+        }
 
 
 class Stage:
@@ -155,13 +162,13 @@ class Stage:
     its_sink: ModuleType
     beside: Sequence[ModuleType]
     client: str
-    store: SeenStore
+    store: StoreView
     stored: dict[str, Any]
 
     def __init__(self, *, troubled: bool = False) -> None:
-        self.to_store = Line(lost=[2], spoilt=[1]) if troubled else Line()
-        self.to_bucket = Line(lost=[2]) if troubled else Line()
-        self.bucket = S3(BUCKET, line=self.to_bucket)
+        self.to_store = Network(lost=[2], spoilt=[1]) if troubled else Network()
+        self.to_bucket = Network(lost=[2]) if troubled else Network()
+        self.bucket = S3(BUCKET, connection=self.to_bucket)
 
     def sink(self) -> Sink:
         raise NotImplementedError
@@ -214,11 +221,11 @@ class TableStage(Stage):
         super().__init__(troubled=troubled)
         self.table = DynamoDB(
             TABLE,
-            line=self.to_store,
+            connection=self.to_store,
             refuses=lambda item: REFUSED_BY_TABLE in str(item),
             condemns=lambda item: CONDEMNED_BY_TABLE in str(item),
         )
-        self.store = SeenTable(self.table)
+        self.store = TableView(self.table)
         self.stored = self.table.items
 
     def sink(self) -> Sink:
@@ -234,9 +241,9 @@ class IndexStage(Stage):
     def __init__(self, *, troubled: bool = False) -> None:
         super().__init__(troubled=troubled)
         self.index = OpenSearch(
-            INDEX, line=self.to_store, refuses=lambda one: one.get("name") == REFUSED_BY_INDEX
+            INDEX, connection=self.to_store, refuses=lambda one: one.get("name") == REFUSED_BY_INDEX
         )
-        self.store = SeenIndex(self.index)
+        self.store = IndexView(self.index)
         self.stored = self.index.documents
 
     def sink(self) -> Sink:
@@ -256,7 +263,7 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, troubled: bool = F
     assert before.invoke(BEFORE) == ALL_SETTLED
     right = stage().after(before)
     assert right.invoke(batch) == ALL_SETTLED
-    right.store.sound()
+    right.store.checked()
     healed = set()
     with watched(code_of((*RULES, stage.handler, stage.its_sink, *stage.beside))) as instructions:
         to_the_end = stage(troubled=troubled).after(before)
@@ -280,7 +287,7 @@ def nothing_is_half_done(crashed: Stage, before: Stage, right: Stage) -> None:
     assert crashed.stored.keys() >= before.stored.keys()
     for image_id, stored in crashed.stored.items():
         assert stored in (before.stored.get(image_id), right.stored.get(image_id))
-    seen = {image_id: held.version for image_id, held in before.store.sound().items()}
+    seen = {image_id: held.version for image_id, held in before.store.checked().items()}
     for written in crashed.store.journal:
         assert written.version is not None
         assert written.version > seen.get(written.image_id, 0)

@@ -11,14 +11,7 @@ import pytest
 from lockstep.local.mapping.response import Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.simulation.clock import START, VirtualTime
-from lockstep.simulation.fakes.dynamodb import DynamoDB
-from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
-from lockstep.simulation.fakes.line import Spoilt
-from lockstep.simulation.fakes.opensearch import OpenSearch
-from lockstep.simulation.fakes.s3 import S3
-from lockstep.simulation.faults import Tally
-from lockstep.simulation.meaning import HORIZON
-from lockstep.simulation.parts import (
+from lockstep.simulation.components import (
     BUCKET,
     INDEX,
     REAL,
@@ -29,9 +22,16 @@ from lockstep.simulation.parts import (
     image_index,
     image_table,
 )
-from lockstep.simulation.plan import dice
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
+from lockstep.simulation.fakes.network import PartFailure
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.faulty_network import Conditions
+from lockstep.simulation.interpretation import HORIZON
+from lockstep.simulation.plan import seeded_random
 from lockstep.simulation.poller import Poller
-from lockstep.simulation.troubled_line import Weather
 from lockstep.stores.stamps import time_of
 from shared.deliver import deliver
 from shared.event import Event, Image, encode
@@ -54,11 +54,11 @@ class Counting:
     def __init__(self) -> None:
         self.requests = 0
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         self.requests += 1
         return apply()
 
-    def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, _: int, __: Sequence[str]) -> Mapping[int, PartFailure]:
         return {}
 
 
@@ -84,14 +84,14 @@ def consumed(store: Store, kind: Kind) -> Seen:
         data = encode(Event("image.uploaded", image_id, version, time_of(version), image))
         stream.accept(image_id, b"{" if number == POISON and kind == "undecodable" else data)
     line, quarantine_line = Counting(), Counting()
-    bucket = S3(BUCKET, line=quarantine_line)
+    bucket = S3(BUCKET, connection=quarantine_line)
     table = DynamoDB(
         TABLE,
-        line=line,
+        connection=line,
         refuses=lambda item: kind == "refused" and BAD in str(item["image"]),
         condemns=lambda item: kind == "condemned" and BAD in str(item.get("image")),
     )
-    index = OpenSearch(INDEX, line=line, refuses=lambda source: source["name"] == BAD)
+    index = OpenSearch(INDEX, connection=line, refuses=lambda source: source["name"] == BAD)
     sink = (
         image_table(cast("DynamoDBClient", table))
         if store == "table"
@@ -100,10 +100,10 @@ def consumed(store: Store, kind: Kind) -> Seen:
     batches: list[list[str]] = []
     set_aside_in: list[int] = []
 
-    def invoke(batch: Sequence[Accepted]) -> Returned:
+    def invoke(batch: Sequence[AcceptedRecord]) -> Returned:
         batches.append([one.sequence_number for one in batch])
         delivery = deliver(
-            [one.as_lambda_shows_it(STREAM_ARN) for one in batch],
+            [one.as_lambda_record(STREAM_ARN) for one in batch],
             to=sink,
             quarantine=bucket_quarantine(bucket.put_object),
             function="f",
@@ -118,8 +118,8 @@ def consumed(store: Store, kind: Kind) -> Seen:
         "f",
         stream=stream,
         settings=Settings(batch_size=BATCH, bisect=True, reports_item_failures=True),
-        weather=Weather(VirtualTime(), Tally(), dice(0)),
-        parts=REAL,
+        conditions=Conditions(VirtualTime(), Tally(), seeded_random(0)),
+        components=REAL,
         invoke=invoke,
         is_durable=lambda _: False,
     ).drain()

@@ -17,18 +17,18 @@ import msgspec
 import pytest
 
 from lockstep.simulation.clock import START
+from lockstep.simulation.components import Components
+from lockstep.simulation.faulty_network import StoreName
 from lockstep.simulation.history import History
-from lockstep.simulation.parts import Parts
-from lockstep.simulation.plan import Kind, Plan, plan
-from lockstep.simulation.stores import SeenStore
+from lockstep.simulation.plan import HistoryPlan, StepKind, plan
+from lockstep.simulation.store_views import StoreView
 from lockstep.simulation.system import Function
-from lockstep.simulation.troubled_line import StoreName
 from shared.quarantine import PREFIX, QuarantinedRecord
 
 SEEDS = 250
 POSITIONAL = {"arrived_at", "expires_at", "sequence_number"}
 # Other outages; and what an operator does depends on what both consumers have set aside.
-LEFT_OUT: set[Kind] = {"store down", "alias missing", "days pass", "redrive"}
+LEFT_OUT: set[StepKind] = {"store down", "alias missing", "days pass", "redrive"}
 OTHERS: Mapping[StoreName, tuple[Function, Function]] = {
     "table": ("write_to_dynamodb", "write_to_es"),
     "index": ("write_to_es", "write_to_dynamodb"),
@@ -39,11 +39,13 @@ def counting(_: Callable[[], float]) -> Callable[[], int]:
     return count(int(START * 1_000_000)).__next__
 
 
-def without_faults(seed: int) -> Plan:
+def without_faults(seed: int) -> HistoryPlan:
     whole = plan(seed)
     steps = tuple(step for step in whole.steps if step.kind not in LEFT_OUT)
     # Nor does a mapping give up: the outage never ends.
-    return msgspec.structs.replace(whole, trouble=0.0, steps=steps, retries=None, age_seconds=None)
+    return msgspec.structs.replace(
+        whole, fault_rate=0.0, steps=steps, retries=None, age_seconds=None
+    )
 
 
 def state(history: History, function: Function) -> tuple[object, object]:
@@ -74,8 +76,8 @@ def state(history: History, function: Function) -> tuple[object, object]:
     )
 
 
-def superseded(store: SeenStore, one: QuarantinedRecord) -> bool:
-    held = store.held(one.partition_key)
+def superseded(store: StoreView, one: QuarantinedRecord) -> bool:
+    held = store.stored_version(one.partition_key)
     return held is not None and held.version > (one.version or 0)
 
 
@@ -85,10 +87,10 @@ def test_the_other_store_ends_as_if_there_had_been_no_outage(down: StoreName) ->
     behind = 0
     for seed in range(SEEDS):
         planned = without_faults(seed)
-        well = History(planned, Parts(stamp=counting))
+        well = History(planned, Components(stamp=counting))
         well.run()
-        troubled = History(planned, Parts(stamp=counting))
-        troubled.system.lines[down].down_until = inf
+        troubled = History(planned, Components(stamp=counting))
+        troubled.system.connections[down].down_until = inf
         troubled.play()
         troubled.drain(other)
         assert state(troubled, other) == state(well, other), f"seed {seed}, {down} down"

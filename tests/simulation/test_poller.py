@@ -9,13 +9,13 @@ from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.simulation.clock import VirtualTime
-from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
+from lockstep.simulation.components import REAL, Components
+from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
 from lockstep.simulation.faults import Tally
-from lockstep.simulation.parts import REAL, Parts
-from lockstep.simulation.plan import dice, plan
+from lockstep.simulation.faulty_network import Conditions
+from lockstep.simulation.plan import plan, seeded_random
 from lockstep.simulation.poller import Poller
 from lockstep.simulation.run import broken_by, simulate
-from lockstep.simulation.troubled_line import Weather
 
 KEYS = [f"T{number}" for number in range(8)]
 ROUNDS = 5
@@ -25,28 +25,28 @@ class Run:
     """A poller over one shard, and the batches that its function saw begin and end."""
 
     def __init__(self, parallelization_factor: int, seed: int) -> None:
-        self.weather = Weather(VirtualTime(), Tally(), dice(seed))
-        self.stream = Kinesis("s", now=lambda: self.weather.time.now)
+        self.conditions = Conditions(VirtualTime(), Tally(), seeded_random(seed))
+        self.stream = Kinesis("s", now=lambda: self.conditions.time.now)
         for _ in range(ROUNDS):
             for key in KEYS:
                 self.stream.accept(key, b"")
-        self.log: list[tuple[str, list[Accepted]]] = []
+        self.log: list[tuple[str, list[AcceptedRecord]]] = []
         self.settled: set[str] = set()
         self.poller = Poller(
             "f",
             stream=self.stream,
             settings=Settings(batch_size=3, parallelization_factor=parallelization_factor),
-            weather=self.weather,
-            parts=REAL,
+            conditions=self.conditions,
+            components=REAL,
             invoke=self.invoke,
             is_durable=lambda one: one.sequence_number in self.settled,
         )
 
-    def invoke(self, batch: Sequence[Accepted]) -> Returned | Errored:
+    def invoke(self, batch: Sequence[AcceptedRecord]) -> Returned | Errored:
         self.log.append(("begin", list(batch)))
-        self.weather.time.advance(1.0)
+        self.conditions.time.advance(1.0)
         self.log.append(("end", list(batch)))
-        if self.weather.chance.random() < 0.2:
+        if self.conditions.chance.random() < 0.2:
             return Errored("Exception", "so it is")
         self.settled.update(one.sequence_number for one in batch)
         return Returned(b"")
@@ -57,7 +57,7 @@ def test_the_records_of_a_key_come_in_order_and_are_never_in_flight_twice() -> N
     for seed in range(20):
         run = Run(4, seed)
         run.poller.drain()
-        in_flight: list[list[Accepted]] = []
+        in_flight: list[list[AcceptedRecord]] = []
         first: dict[str, list[str]] = {key: [] for key in KEYS}
         for what, batch in run.log:
             if what == "end":
@@ -90,7 +90,7 @@ def test_without_lanes_nothing_is_in_flight_beside_another() -> None:
     run = Run(1, 0)
     run.poller.drain()
     assert [what for what, _ in run.log] == ["begin", "end"] * (len(run.log) // 2)
-    assert run.weather.tally["several batches of a shard in flight"] == 0
+    assert run.conditions.tally["several batches of a shard in flight"] == 0
 
 
 def test_every_parallelization_factor_that_lambda_allows_is_drawn() -> None:
@@ -102,7 +102,7 @@ def test_lanes_that_part_the_records_of_a_key_are_found() -> None:
         def _lane_of(self, entry: BatchRecord) -> int:
             return int(entry.sequence_number) % len(self._lanes)
 
-    failure = simulate(seed=1, histories=300, parts=Parts(shard=AnyLane)).failure
+    failure = simulate(seed=1, histories=300, components=Components(shard=AnyLane)).failure
     assert failure is not None
     assert failure.violation.startswith("I5")
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_that_follows_one_lane_is_found() -> None:
             if entries:
                 self._checkpoint = entries[-1].sequence_number
 
-    wrong = Parts(shard=OneLaneCounts)
+    wrong = Components(shard=OneLaneCounts)
     first = next(seed for seed in range(400) if broken_by(plan(seed), wrong) is not None)
     assert plan(first).parallelization_factor > 1
     one_lane = msgspec.structs.replace(plan(first), parallelization_factor=1)

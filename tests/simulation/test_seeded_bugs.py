@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.simulation.parts import REAL
-from lockstep.simulation.plan import dice, plan
+from lockstep.simulation.components import REAL
+from lockstep.simulation.plan import plan, seeded_random
 from lockstep.simulation.run import broken_by
 from tests.simulation.rewired import rewired
-from tests.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_components import WRONG
 from tools.seeded_bugs import Catch, caught, document
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "internals" / "seeded-bugs.md"
@@ -26,8 +26,8 @@ def test_the_document_names_each_bug_with_its_first_seed() -> None:
 
 
 def test_a_rewired_function_leaves_its_module_as_it_is() -> None:
-    same_dice = rewired(plan, dice=lambda _: dice(7))
-    assert same_dice(3).steps == plan(7).steps
+    same_random = rewired(plan, seeded_random=lambda _: seeded_random(7))
+    assert same_random(3).steps == plan(7).steps
     assert plan(3).steps != plan(7).steps
 
 

@@ -10,15 +10,15 @@ import pytest
 
 from lockstep import quarantine
 from lockstep.audit.audit import EXPLAINED, Audit, audit
+from lockstep.simulation.components import BUCKET, INDEX, TABLE, Components
 from lockstep.simulation.faults import FAULTS, FLOORS_PER_THOUSAND, Tally, missed
 from lockstep.simulation.history import History
-from lockstep.simulation.parts import BUCKET, INDEX, TABLE, Parts
 from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from tests.builders import clock
-from tests.simulation.wrong_parts import WRONG
+from tests.simulation.wrong_components import WRONG
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -60,7 +60,7 @@ def test_the_steps_of_a_plan_do_not_depend_on_each_other() -> None:
 )
 def test_a_failing_history_is_shrunk_to_steps_that_are_all_needed(name: str) -> None:
     wrong = WRONG[name]
-    report = simulate(seed=1, histories=200, parts=wrong)
+    report = simulate(seed=1, histories=200, components=wrong)
     failure = report.failure
     assert failure is not None
     assert not report.succeeded
@@ -74,9 +74,9 @@ def test_a_failing_history_is_shrunk_to_steps_that_are_all_needed(name: str) -> 
 
 def test_a_failing_history_fails_again_alone() -> None:
     wrong = WRONG["delivery: checkpoint one too high"]
-    first = simulate(seed=1, histories=200, parts=wrong).failure
+    first = simulate(seed=1, histories=200, components=wrong).failure
     assert first is not None
-    again = simulate(seed=first.seed, histories=1, parts=wrong).failure
+    again = simulate(seed=first.seed, histories=1, components=wrong).failure
     assert again == first
 
 
@@ -128,7 +128,7 @@ def test_a_parts_own_exception_is_a_finding(function: str) -> None:
         def requests(self, _: object) -> object:
             raise ZeroDivisionError
 
-    wrong = Parts(**{function: lambda _: Raising()})  # type: ignore[arg-type]  # that is the point
-    failure = simulate(seed=1, histories=50, parts=wrong).failure
+    wrong = Components(**{function: lambda _: Raising()})  # type: ignore[arg-type]  # that is the point
+    failure = simulate(seed=1, histories=50, components=wrong).failure
     assert failure is not None
     assert "ZeroDivisionError" in failure.violation

@@ -12,10 +12,10 @@ import msgspec
 import psutil
 import pytest
 
-from lockstep.simulation.parts import REAL, Parts
-from lockstep.simulation.run import STRETCH, Report, simulate
+from lockstep.simulation.components import REAL, Components
+from lockstep.simulation.run import CHUNK, Report, simulate
+from tests.simulation.wrong_components import WRONG
 from tests.simulation.wrong_delivery import checkpoint_one_too_high
-from tests.simulation.wrong_parts import WRONG
 
 PATIENCE_SECONDS = 60.0
 
@@ -24,28 +24,30 @@ def untimed(report: Report) -> Report:
     return msgspec.structs.replace(report, processes=0, seconds=0.0, core_seconds=0.0)
 
 
-@pytest.mark.parametrize("parts", [REAL, Parts(deliver=checkpoint_one_too_high)])
-def test_however_many_processes_the_report_is_the_same(parts: Parts) -> None:
-    alone = simulate(5, 3 * STRETCH + 7, parts=parts)
-    together = simulate(5, 3 * STRETCH + 7, parts=parts, processes=3)
+@pytest.mark.parametrize("components", [REAL, Components(deliver=checkpoint_one_too_high)])
+def test_however_many_processes_the_report_is_the_same(components: Components) -> None:
+    alone = simulate(5, 3 * CHUNK + 7, components=components)
+    together = simulate(5, 3 * CHUNK + 7, components=components, processes=3)
     assert untimed(together) == untimed(alone)
     assert together.processes == 3
 
 
 def test_a_failure_ends_the_run_at_the_lowest_seed_that_fails() -> None:
     seen: list[int] = []
-    report = simulate(1, 5 * STRETCH, parts=WRONG["table: no version check"], progress=seen.append)
+    report = simulate(
+        1, 5 * CHUNK, components=WRONG["table: no version check"], progress=seen.append
+    )
     assert report.failure is not None
     assert report.failure.seed == report.last_seed
     assert seen == [report.histories]
-    before = simulate(1, report.histories - 1, parts=WRONG["table: no version check"])
+    before = simulate(1, report.histories - 1, components=WRONG["table: no version check"])
     assert before.failure is None
 
 
 def test_progress_is_told_as_it_comes() -> None:
     seen: list[int] = []
-    simulate(1, 2 * STRETCH + 1, processes=2, progress=seen.append)
-    assert seen == [STRETCH, 2 * STRETCH, 2 * STRETCH + 1]
+    simulate(1, 2 * CHUNK + 1, processes=2, progress=seen.append)
+    assert seen == [CHUNK, 2 * CHUNK, 2 * CHUNK + 1]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.simulation.parts import Parts
+from lockstep.simulation.components import Components
 from shared.change import Change
 from shared.deliver import Delivery, _Batch, deliver
 from shared.fold import Candidate, fold
@@ -15,12 +15,12 @@ from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedEr
 from tests.simulation.rewired import rewired
 
 
-def ledger(batch: type[_Batch]) -> Parts:
-    return Parts(deliver=rewired(deliver, _Batch=batch))
+def ledger(batch: type[_Batch]) -> Components:
+    return Components(deliver=rewired(deliver, _Batch=batch))
 
 
-def folding(other: Callable[[Iterable[tuple[Change, Record]]], Any]) -> Parts:
-    return Parts(deliver=rewired(deliver, fold=other))
+def folding(other: Callable[[Iterable[tuple[Change, Record]]], Any]) -> Components:
+    return Components(deliver=rewired(deliver, fold=other))
 
 
 def _number(record: Mapping[str, Any]) -> str:
@@ -190,11 +190,13 @@ def fold_by_version_alone(changes: Iterable[tuple[Change, Record]]) -> dict[str,
     return folded
 
 
-WRONG: Mapping[str, Parts] = {
-    "delivery: checkpoint one too high": Parts(deliver=checkpoint_one_too_high),
-    "delivery: checkpoint one too low": Parts(deliver=checkpoint_one_too_low),
+WRONG: Mapping[str, Components] = {
+    "delivery: checkpoint one too high": Components(deliver=checkpoint_one_too_high),
+    "delivery: checkpoint one too low": Components(deliver=checkpoint_one_too_low),
     "delivery: checkpoint at the highest unsettled": ledger(CheckpointAtTheHighest),
-    "delivery: one failure holds back the batch": Parts(deliver=one_failure_holds_back_the_batch),
+    "delivery: one failure holds back the batch": Components(
+        deliver=one_failure_holds_back_the_batch
+    ),
     "delivery: a failed winner supersedes the lower": ledger(AFailedWinnerSupersedes),
     "delivery: a refused winner settles its image": ledger(ARefusedWinnerSettlesItsImage),
     "delivery: one conflict settles the version": ledger(OneConflictSettlesTheVersion),
@@ -203,11 +205,11 @@ WRONG: Mapping[str, Parts] = {
     "delivery: refused together, quarantined together": ledger(RefusedTogether),
     "delivery: the other half of a refused request is lost": ledger(LosesTheOtherHalf),
     "delivery: what fails to the end is quarantined": ledger(TiredOfTrying),
-    "delivery: misconfiguration is success": Parts(deliver=misconfiguration_is_success),
-    "delivery: poison stops the batch": Parts(deliver=poison_stops_the_batch),
+    "delivery: misconfiguration is success": Components(deliver=misconfiguration_is_success),
+    "delivery: poison stops the batch": Components(deliver=poison_stops_the_batch),
     "delivery: poison is dropped": ledger(PoisonIsDropped),
     "delivery: never looks at the clock": ledger(NeverLooksAtTheClock),
-    "delivery: fold keeps the last position": Parts(deliver=fold_keeps_the_last_position),
+    "delivery: fold keeps the last position": Components(deliver=fold_keeps_the_last_position),
     "delivery: fold takes the lowest version": folding(fold_lowest_first),
     "delivery: fold takes the later of equals": folding(fold_later_of_equals_first),
     "delivery: fold by version alone": folding(fold_by_version_alone),

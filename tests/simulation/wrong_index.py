@@ -7,14 +7,14 @@ import msgspec
 
 from functions.write_to_es.bulk import BulkItem, Operation
 from functions.write_to_es.sink import ImageIndex
-from lockstep.simulation.parts import INDEX, INDEX_SECONDS, Parts
+from lockstep.simulation.components import INDEX, INDEX_SECONDS, Components
 from shared.change import Change
 from shared.outcome import Applied, Failed, Outcome, Refused, Stale
 from shared.sink import Sink
 
 
-def index(made: Callable[..., Sink]) -> Parts:
-    return Parts(index=lambda client: made(client, INDEX, longest_request=INDEX_SECONDS))
+def index(made: Callable[..., Sink]) -> Components:
+    return Components(index=lambda client: made(client, INDEX, longest_request=INDEX_SECONDS))
 
 
 class OtherBulk(ImageIndex):
@@ -115,7 +115,7 @@ class ServerErrorsAreForGood(ImageIndex):
         ]
 
 
-WRONG: Mapping[str, Parts] = {
+WRONG: Mapping[str, Components] = {
     "index: no version check": index(Unguarded),
     "index: no version check on tombstones": index(TombstonesAreUnguarded),
     "index: external_gte": index(EqualVersionsAreIndexedAgain),

@@ -18,15 +18,15 @@ from lockstep.local.mapping.response import (
     judge,
 )
 from lockstep.local.mapping.settings import Settings
-from lockstep.simulation.parts import Parts
+from lockstep.simulation.components import Components
 from tests.simulation.rewired import rewired
 
 
-def lane(other: type[_Lane]) -> Parts:
+def lane(other: type[_Lane]) -> Components:
     class OtherLanes(Shard):
         __init__ = rewired(Shard.__init__, _Lane=other)
 
-    return Parts(shard=OtherLanes)
+    return Components(shard=OtherLanes)
 
 
 class ErrorsAreSuccess(Shard):
@@ -113,17 +113,17 @@ def one_parent_is_enough(parents: Mapping[str, Any], *, ended: Any) -> list[str]
     ]
 
 
-WRONG: Mapping[str, Parts] = {
-    "mapping: errors are success": Parts(shard=ErrorsAreSuccess),
-    "mapping: reports ignored": Parts(shard=ReportsAreIgnored),
+WRONG: Mapping[str, Components] = {
+    "mapping: errors are success": Components(shard=ErrorsAreSuccess),
+    "mapping: reports ignored": Components(shard=ReportsAreIgnored),
     "mapping: goes on after the reported record": lane(GoesOnAfterTheReported),
     "mapping: bisect loses the second half": lane(LosesTheSecondHalf),
     "mapping: never tries again": lane(NeverTriesAgain),
-    "mapping: gives up after five retries": Parts(shard=GivesUp),
-    "mapping: what is read is settled": Parts(shard=ReadIsSettled),
-    "mapping: a shard read to its end is finished": Parts(shard=ReadToTheEndIsFinished),
-    "mapping: lanes by position, not by key": Parts(shard=LanesByPosition),
-    "mapping: checkpoint of the furthest lane": Parts(shard=CheckpointOfTheFurthestLane),
-    "mapping: children before parents": Parts(startable=children_first),
-    "mapping: children after one parent": Parts(startable=one_parent_is_enough),
+    "mapping: gives up after five retries": Components(shard=GivesUp),
+    "mapping: what is read is settled": Components(shard=ReadIsSettled),
+    "mapping: a shard read to its end is finished": Components(shard=ReadToTheEndIsFinished),
+    "mapping: lanes by position, not by key": Components(shard=LanesByPosition),
+    "mapping: checkpoint of the furthest lane": Components(shard=CheckpointOfTheFurthestLane),
+    "mapping: children before parents": Components(startable=children_first),
+    "mapping: children after one parent": Components(startable=one_parent_is_enough),
 }

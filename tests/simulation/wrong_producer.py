@@ -12,31 +12,31 @@ from botocore.exceptions import (
 
 from lockstep.producing.outbox import Answer, Deferred, Outbox, Outgoing
 from lockstep.producing.producer import Producer, _Put
-from lockstep.simulation.parts import Parts
+from lockstep.simulation.components import Components
 from shared.clock import Clock
 from shared.event import Event, encode
 from tests.simulation.rewired import rewired
 
 
-def outbox(other: type[Outbox]) -> Parts:
+def outbox(other: type[Outbox]) -> Components:
     class OtherOutbox(Producer):
         put = rewired(Producer.put, Outbox=other)
 
-    return Parts(producer=OtherOutbox)
+    return Components(producer=OtherOutbox)
 
 
-def one_put(other: type[_Put]) -> Parts:
+def one_put(other: type[_Put]) -> Components:
     class OtherPut(Producer):
         put = rewired(Producer.put, _Put=other)
 
-    return Parts(producer=OtherPut)
+    return Components(producer=OtherPut)
 
 
-def believing(client: Callable[[Any], Any]) -> Parts:
+def believing(client: Callable[[Any], Any]) -> Components:
     def producer(real: Any, stream: str, *, clock: Clock) -> Producer:
         return Producer(client(real), stream, clock=clock)
 
-    return Parts(producer=producer)
+    return Components(producer=producer)
 
 
 class Resends:
@@ -148,15 +148,15 @@ def stamps_that_stand_still(unix: Callable[[], float]) -> Callable[[], int]:
     return stamp
 
 
-WRONG: Mapping[str, Parts] = {
-    "producer: resends what failed": Parts(producer=ResendsWhatFailed),
-    "producer: resends the whole tail": Parts(producer=ResendsTheTail),
+WRONG: Mapping[str, Components] = {
+    "producer: resends what failed": Components(producer=ResendsWhatFailed),
+    "producer: resends the whole tail": Components(producer=ResendsTheTail),
     "producer: a lost answer is a yes": believing(LostAnswersAreAYes),
     "producer: error codes of single records not read": believing(ErrorCodesAreNotRead),
     "producer: drops what waits behind": outbox(DropsWhatWaitsBehind),
     "producer: what is deferred goes to the end": outbox(DeferredGoesToTheEnd),
     "producer: forgets what was not put": one_put(ForgetsWhatWasNotPut),
     "producer: hands back in the wrong order": one_put(HandsBackBackwards),
-    "producer: stamps go back with the clock": Parts(stamp=stamps_by_the_clock_alone),
-    "producer: stamps stand still with the clock": Parts(stamp=stamps_that_stand_still),
+    "producer: stamps go back with the clock": Components(stamp=stamps_by_the_clock_alone),
+    "producer: stamps stand still with the clock": Components(stamp=stamps_that_stand_still),
 }

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from doors.quarantine import BucketQuarantine
-from lockstep.simulation.parts import BUCKET, QUARANTINE_SECONDS, Parts
+from lockstep.simulation.components import BUCKET, QUARANTINE_SECONDS, Components
 from shared.quarantine import QuarantinedRecord, QuarantineError
 
 
-def quarantine(made: Callable[..., BucketQuarantine]) -> Parts:
-    return Parts(quarantine=lambda put: made(put, BUCKET, longest_put=QUARANTINE_SECONDS))
+def quarantine(made: Callable[..., BucketQuarantine]) -> Components:
+    return Components(quarantine=lambda put: made(put, BUCKET, longest_put=QUARANTINE_SECONDS))
 
 
 class AcknowledgesFirst(BucketQuarantine):
@@ -47,7 +47,7 @@ class ForgetsTheShard(BucketQuarantine):
         super().put(msgspec.structs.replace(record, shard_id="shardId-000000000000"))
 
 
-WRONG: Mapping[str, Parts] = {
+WRONG: Mapping[str, Components] = {
     "quarantine: acknowledged before it is written": quarantine(AcknowledgesFirst),
     "quarantine: the last reason counts": quarantine(LastReasonCounts),
     "quarantine: no payload": quarantine(KeepsNoPayload),

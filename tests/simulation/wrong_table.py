@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from functions.write_to_dynamodb.sink import ImageTable
-from lockstep.simulation.parts import TABLE, TABLE_SECONDS, Parts
+from lockstep.simulation.components import TABLE, TABLE_SECONDS, Components
 from shared.change import Change, Remove
 from shared.item import IMAGE_ATTRIBUTES
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
@@ -16,8 +16,8 @@ from shared.sink import Sink
 GUARD = '("version" < ? OR "version" IS MISSING)'
 
 
-def table(made: Callable[..., Sink]) -> Parts:
-    return Parts(table=lambda client: made(client, TABLE, longest_request=TABLE_SECONDS))
+def table(made: Callable[..., Sink]) -> Components:
+    return Components(table=lambda client: made(client, TABLE, longest_request=TABLE_SECONDS))
 
 
 class OtherUpdate(ImageTable):
@@ -143,7 +143,7 @@ class ConflictsAreDuplicates(ImageTable):
         return [Duplicate() if isinstance(one, Conflict) else one for one in super().send(changes)]
 
 
-WRONG: Mapping[str, Parts] = {
+WRONG: Mapping[str, Components] = {
     "table: no version check": table(Unguarded),
     "table: <= for <": table(GuardLetsEqualIn),
     "table: > for <": table(GuardTurnedRound),

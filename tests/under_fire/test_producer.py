@@ -54,7 +54,7 @@ def test_the_fire_is_hot_enough_to_disorder_the_plain_resend_loop() -> None:
 
         def __init__(self) -> None:
             super().__init__(0.02, seed=1)
-            self.fire.carry = lambda apply: apply()  # type: ignore[method-assign] # a milder fire
+            self.fire.send = lambda apply: apply()  # type: ignore[method-assign] # a milder fire
 
     toll = resend_what_failed(OnlyThrottled(), list(events(5_000, images=200, seed=1)))
     assert toll.inversions > 0

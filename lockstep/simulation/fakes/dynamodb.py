@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lockstep.simulation.fakes.cut import boto3_document
-from lockstep.simulation.fakes.line import (
+from lockstep.simulation.fakes.cut_answers import boto3_document
+from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
+    Connection,
     CutOffError,
-    Line,
     NoAnswerError,
-    Spoilt,
+    PartFailure,
 )
 from lockstep.simulation.fakes.partiql import (
     Delete,
@@ -64,7 +64,7 @@ class DynamoDB:
         self,
         table: str,
         *,
-        line: Line = PERFECT,
+        connection: Connection = PERFECT,
         refuses: Callable[[Item], bool] = lambda _: False,
         condemns: Callable[[Item], bool] = lambda _: False,
     ) -> None:
@@ -72,16 +72,16 @@ class DynamoDB:
         self.journal: list[Written] = []
         self.missing = False
         self._table = table
-        self._line = line
+        self._connection = connection
         self._refuses = refuses
         self._condemns = condemns
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         """PartiQL statements, each with a fate of its own."""
         statements: Sequence[Mapping[str, Any]] = request["Statements"]
-        spoilt = self._line.spoilt(len(statements), PASSING_CODES)
-        return self._carried(
-            "BatchExecuteStatement", lambda: {"Responses": self._batch(statements, spoilt)}
+        failures = self._connection.part_failures(len(statements), PASSING_CODES)
+        return self._send(
+            "BatchExecuteStatement", lambda: {"Responses": self._batch(statements, failures)}
         )
 
     def describe_table(self, **request: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class DynamoDB:
                 }
             }
 
-        return self._carried("DescribeTable", described)
+        return self._send("DescribeTable", described)
 
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
         """Items by key."""
@@ -110,7 +110,7 @@ class DynamoDB:
             there = [_projected(self.items[one], wanted) for one in ids if one in self.items]
             return {"Responses": {table: there}, "UnprocessedKeys": {}}
 
-        return self._carried("BatchGetItem", found)
+        return self._send("BatchGetItem", found)
 
     def scanned(self, keys: Sequence[str], request: Mapping[str, Any]) -> dict[str, Any]:
         """A page of a scan: what is there of these keys by now."""
@@ -120,13 +120,13 @@ class DynamoDB:
             items = (self.items[key] for key in keys if key in self.items)
             return {"Items": [_projected(item, request) for item in items]}
 
-        return self._carried("Scan", found)
+        return self._send("Scan", found)
 
-    def get_paginator(self, operation: str) -> "_Pages":
+    def get_paginator(self, operation: str) -> "_ScanPages":
         """Of a scan."""
         if operation != "scan":
             raise NotImplementedError(operation)
-        return _Pages(self)
+        return _ScanPages(self)
 
     def purge(self, key: str, now: float) -> bool:
         """Delete the item if its time to live is over; says whether it was.
@@ -139,10 +139,10 @@ class DynamoDB:
             del self.items[key]
         return expired
 
-    def _carried(self, operation: str, apply: Any) -> dict[str, Any]:
+    def _send(self, operation: str, apply: Any) -> dict[str, Any]:
         """What boto3 makes of the line's troubles."""
         try:
-            answer: dict[str, Any] = self._line.carry(apply)
+            answer: dict[str, Any] = self._connection.send(apply)
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="dynamodb", error=error) from error
         except CutOffError as cut:
@@ -156,7 +156,7 @@ class DynamoDB:
             raise AnswerError(400, "ResourceNotFoundException")
 
     def _batch(
-        self, statements: Sequence[Mapping[str, Any]], spoilt: Mapping[int, Spoilt]
+        self, statements: Sequence[Mapping[str, Any]], failures: Mapping[int, PartFailure]
     ) -> list[dict[str, Any]]:
         if not 1 <= len(statements) <= MAX_STATEMENTS:
             raise _invalid(f"{len(statements)} statements")
@@ -170,7 +170,7 @@ class DynamoDB:
             raise _invalid("Provided list of item keys contains duplicates")
         answers = []
         for at, (statement, key, values) in enumerate(parsed):
-            fault = spoilt.get(at)
+            fault = failures.get(at)
             if fault is None:
                 wants = statements[at].get("ReturnValuesOnConditionCheckFailure")
                 wants_item = wants == "ALL_OLD"
@@ -224,7 +224,7 @@ class DynamoDB:
         return {"TableName": self._table}
 
 
-class _Pages:
+class _ScanPages:
     """What boto3's paginator of a scan does."""
 
     def __init__(self, client: DynamoDB) -> None:

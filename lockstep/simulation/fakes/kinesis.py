@@ -9,15 +9,15 @@ from botocore.exceptions import EndpointConnectionError, ParamValidationError
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
-from lockstep.simulation.fakes.cut import boto3_document
+from lockstep.simulation.fakes.cut_answers import boto3_document
 from lockstep.simulation.fakes.dynamodb import client_error
-from lockstep.simulation.fakes.line import (
+from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
+    Connection,
     CutOffError,
-    Line,
     NoAnswerError,
-    Spoilt,
+    PartFailure,
 )
 from lockstep.stream import sequence
 from lockstep.stream.shards import (
@@ -40,7 +40,7 @@ _ACCOUNT = "000000000000"
 PASSING_CODES = ("ProvisionedThroughputExceededException", "InternalFailure")
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class AcceptedRecord(msgspec.Struct, frozen=True):
     """A record on the stream; `arrived_at` is in seconds since 1970."""
 
     shard_id: str
@@ -49,7 +49,7 @@ class Accepted(msgspec.Struct, frozen=True):
     arrived_at: float
     data: bytes
 
-    def as_lambda_shows_it(self, stream_arn: str) -> dict[str, Any]:
+    def as_lambda_record(self, stream_arn: str) -> dict[str, Any]:
         """One entry of `Records` in a Kinesis event."""
         return {
             "kinesis": {
@@ -69,7 +69,7 @@ class Accepted(msgspec.Struct, frozen=True):
         }
 
 
-class ShardOfStream:
+class StreamShard:
     """Records in the order of their numbers; closed once it is split or merged."""
 
     def __init__(
@@ -78,16 +78,16 @@ class ShardOfStream:
         self.shard_id = shard_id(number)
         self.hashes = hashes
         self.parents = frozenset(parents)
-        self.records: list[Accepted] = []
+        self.records: list[AcceptedRecord] = []
         self.closed = False
         self.trimmed = 0  # so many records are gone, after the retention
         self.created = created
         self._prefix = sequence.prefix(created, number)
 
-    def append(self, partition_key: str, data: bytes, now: float) -> Accepted:
+    def append(self, partition_key: str, data: bytes, now: float) -> AcceptedRecord:
         """The record, at the end of the shard."""
         number = str(sequence.at(self._prefix, len(self.records) + 1, int(now)))
-        record = Accepted(self.shard_id, number, partition_key, round(now, 3), data)
+        record = AcceptedRecord(self.shard_id, number, partition_key, round(now, 3), data)
         self.records.append(record)
         return record
 
@@ -100,19 +100,19 @@ class Kinesis:
         stream: str,
         *,
         shards: int = 1,
-        line: Line = PERFECT,
+        connection: Connection = PERFECT,
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self.shards: dict[str, ShardOfStream] = {}
-        self.accepted: list[Accepted] = []
+        self.shards: dict[str, StreamShard] = {}
+        self.accepted: list[AcceptedRecord] = []
         self._stream = stream
-        self._line = line
+        self._connection = connection
         self._now = now
         for hashes in uniform(shards):
             self._open(hashes, ())
 
     @property
-    def open_shards(self) -> list[ShardOfStream]:
+    def open_shards(self) -> list[StreamShard]:
         """Those that take records, in the order of their hash keys."""
         still = [one for one in self.shards.values() if not one.closed]
         return sorted(still, key=lambda one: one.hashes.start)
@@ -121,9 +121,11 @@ class Kinesis:
         """Records, each with a fate of its own."""
         records: Sequence[Mapping[str, Any]] = request["Records"]
         _insist_on_lengths(records)
-        spoilt = self._line.spoilt(len(records), PASSING_CODES)
+        failures = self._connection.part_failures(len(records), PASSING_CODES)
         try:
-            return self._line.carry(lambda: self._put(request["StreamName"], records, spoilt))
+            return self._connection.send(
+                lambda: self._put(request["StreamName"], records, failures)
+            )
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="kinesis", error=error) from error
         except CutOffError as cut:
@@ -131,13 +133,13 @@ class Kinesis:
         except AnswerError as error:
             raise client_error("PutRecords", error.status, error.code) from error
 
-    def split(self, shard: ShardOfStream, at: int) -> None:
+    def split(self, shard: StreamShard, at: int) -> None:
         """Close the shard and open two in its place; the second begins at this hash key."""
         shard.closed = True
         for hashes in parts(Split(shard.hashes, at)):
             self._open(hashes, (shard.shard_id,))
 
-    def merge(self, left: ShardOfStream, right: ShardOfStream) -> None:
+    def merge(self, left: StreamShard, right: StreamShard) -> None:
         """Close two neighbours and open one in their place."""
         hashes = union(Merge(left.hashes, right.hashes))
         left.closed = right.closed = True
@@ -153,11 +155,11 @@ class Kinesis:
     def _open(self, hashes: HashRange, parents: Sequence[str]) -> None:
         # A child's numbers are above its parents': the second of its creation is later.
         created = max([int(self._now()), *(self.shards[one].created + 1 for one in parents)])
-        shard = ShardOfStream(len(self.shards), hashes, created, parents)
+        shard = StreamShard(len(self.shards), hashes, created, parents)
         self.shards[shard.shard_id] = shard
 
     def _put(
-        self, stream: str, records: Sequence[Mapping[str, Any]], spoilt: Mapping[int, Spoilt]
+        self, stream: str, records: Sequence[Mapping[str, Any]], failures: Mapping[int, PartFailure]
     ) -> dict[str, Any]:
         _insist_on_model(stream, records)
         if stream != self._stream:
@@ -166,7 +168,7 @@ class Kinesis:
         _insist_on_sizes(records)
         entries: list[dict[str, str]] = []
         for at, record in enumerate(records):
-            fault = spoilt.get(at)
+            fault = failures.get(at)
             if fault is None or fault.applied:
                 accepted = self.accept(record["PartitionKey"], record["Data"])
             if fault is None:
@@ -175,9 +177,9 @@ class Kinesis:
                 )
             else:
                 entries.append({"ErrorCode": fault.code, "ErrorMessage": "so it is"})
-        return {"FailedRecordCount": len(spoilt), "Records": entries, "EncryptionType": "NONE"}
+        return {"FailedRecordCount": len(failures), "Records": entries, "EncryptionType": "NONE"}
 
-    def accept(self, partition_key: str, data: bytes) -> Accepted:
+    def accept(self, partition_key: str, data: bytes) -> AcceptedRecord:
         """Put one record into the shard of its key."""
         key = int.from_bytes(hash_key(partition_key))
         for shard in self.shards.values():

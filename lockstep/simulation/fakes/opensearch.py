@@ -16,15 +16,15 @@ from opensearchpy.exceptions import (
 )
 
 from functions.write_to_es.index import definition
-from lockstep.simulation.fakes.cut import opensearch_document
+from lockstep.simulation.fakes.cut_answers import opensearch_document
 from lockstep.simulation.fakes.dynamodb import Written
-from lockstep.simulation.fakes.line import (
+from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
+    Connection,
     CutOffError,
-    Line,
     NoAnswerError,
-    Spoilt,
+    PartFailure,
 )
 
 # How long a deleted document's version is remembered (docs/internals/facts.md, OpenSearch).
@@ -43,7 +43,7 @@ PASSING_CODES = (
 )
 
 
-class Document(msgspec.Struct, frozen=True):
+class StoredDocument(msgspec.Struct, frozen=True):
     """What the index holds under one id; no source means deleted, at that second."""
 
     version: int
@@ -62,7 +62,7 @@ class OpenSearch:
         self,
         alias: str,
         *,
-        line: Line = PERFECT,
+        connection: Connection = PERFECT,
         now: Callable[[], float] = lambda: 0.0,
         refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False,
         honours_parameters: bool = True,
@@ -71,22 +71,22 @@ class OpenSearch:
 
         Args:
             alias: for writing.
-            line: to the index.
+            connection: to the index.
             now: in seconds.
             refuses: says of a document that it can never be indexed.
             honours_parameters: false, as a signed POST on AWS may be (docs/internals/facts.md).
         """
-        self.documents: dict[str, Document] = {}
+        self.documents: dict[str, StoredDocument] = {}
         self.journal: list[Written] = []
         self.conflicts = 0
         self.missing = False
         self.indices = _Indices(self)
         self._alias = alias
-        self._line = line
+        self._connection = connection
         self._now = now
         self._refuses = refuses
         self._honours_parameters = honours_parameters
-        self._points: dict[str, tuple[Sequence[str], Mapping[str, Document]]] = {}
+        self._points: dict[str, tuple[Sequence[str], Mapping[str, StoredDocument]]] = {}
 
     @property
     def index(self) -> str:
@@ -107,9 +107,9 @@ class OpenSearch:
     ) -> dict[str, Any]:
         """NDJSON operations, each with a fate of its own."""
         operations = list(_operations(body))
-        spoilt = self._line.spoilt(len(operations), PASSING_CODES)
+        failures = self._connection.part_failures(len(operations), PASSING_CODES)
         filtered = self._honours_parameters and "filter_path" in (params or {})
-        return self.carried(lambda: self._bulk(operations, index, spoilt, filtered=filtered))
+        return self.send(lambda: self._bulk(operations, index, failures, filtered=filtered))
 
     def mget(
         self, *, body: Mapping[str, Any], index: str, params: Mapping[str, Any] | None = None
@@ -123,7 +123,7 @@ class OpenSearch:
         def found() -> dict[str, Any]:
             return {"docs": [self._got(one, index, fields) for one, fields in wanted]}
 
-        return self.carried(found)
+        return self.send(found)
 
     def create_pit(self, *, index: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """A point in time: what is there now, for later searches."""
@@ -139,7 +139,7 @@ class OpenSearch:
             self._points[name] = found, there
             return {"pit_id": name}
 
-        return self.carried(created)
+        return self.send(created)
 
     def delete_pit(self, *, body: Mapping[str, Any]) -> dict[str, Any]:
         """Forget points in time."""
@@ -149,7 +149,7 @@ class OpenSearch:
                 del self._points[one]
             return {"pits": [{"pit_id": one} for one in body["pit_id"]]}
 
-        return self.carried(deleted)
+        return self.send(deleted)
 
     def search(self, *, body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """A page of a point in time."""
@@ -171,12 +171,12 @@ class OpenSearch:
                 "hits": {"total": {"value": len(image_ids), "relation": "eq"}, "hits": hits},
             }
 
-        return self.carried(found)
+        return self.send(found)
 
-    def carried(self, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def send(self, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What opensearch-py makes of the line's troubles."""
         try:
-            return self._line.carry(apply)
+            return self._connection.send(apply)
         except NoAnswerError as error:
             raise OpenSearchConnectionError("N/A", str(error), error) from error
         except CutOffError as cut:
@@ -189,7 +189,7 @@ class OpenSearch:
         self,
         operations: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
         index: str,
-        spoilt: Mapping[int, Spoilt],
+        failures: Mapping[int, PartFailure],
         *,
         filtered: bool,
     ) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class OpenSearch:
             raise NotImplementedError("an index would be made by itself, with a guessed mapping")
         items = []
         for at, (verb, target, source) in enumerate(operations):
-            fault = spoilt.get(at)
+            fault = failures.get(at)
             if fault is None or fault.applied:
                 item = self._write(verb, target, source, index)
             if fault is not None:
@@ -241,7 +241,7 @@ class OpenSearch:
             )
             return _error(_CONFLICT, "version_conflict_engine_exception", reason)
         gone = verb == "delete"
-        self.documents[image_id] = Document(version, None if gone else source, self._now())
+        self.documents[image_id] = StoredDocument(version, None if gone else source, self._now())
         says = None if gone else source.get("version")
         self.journal.append(Written(image_id, says, gone or bool(source.get("deleted"))))
         was_there = there is not None and there.source is not None
@@ -258,7 +258,7 @@ class OpenSearch:
             return _error(_NOT_FOUND, "document_missing_exception", f"[{image_id}] missing")
         return {"status": _OK}
 
-    def _remembered(self, image_id: str) -> Document | None:
+    def _remembered(self, image_id: str) -> StoredDocument | None:
         there = self.documents.get(image_id)
         if there is None or there.source is not None:
             return there
@@ -295,11 +295,11 @@ class _Indices:
                 }
             }
 
-        return self._client.carried(found)
+        return self._client.send(found)
 
     def refresh(self, *, index: str) -> dict[str, Any]:
         """What is written is found at once here: nothing to do."""
-        return self._client.carried(lambda: {"_index": index})
+        return self._client.send(lambda: {"_index": index})
 
 
 def transport_error(status: int, code: str) -> TransportError:
@@ -345,7 +345,7 @@ def _refusal(source: Mapping[str, Any]) -> dict[str, Any] | None:
             and "ignore_above" not in fields[name]
             and len(value.encode()) > MAX_TERM_BYTES
         ):
-            reason = f"Document contains at least one immense term in field={name}"
+            reason = f"StoredDocument contains at least one immense term in field={name}"
             return _error(_BAD_REQUEST, "illegal_argument_exception", reason)
     return None
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from lockstep.simulation.fakes.cut import boto3_body, boto3_document, boto3_put
+from lockstep.simulation.fakes.cut_answers import boto3_body, boto3_document, boto3_put
 from lockstep.simulation.fakes.dynamodb import client_error
-from lockstep.simulation.fakes.line import (
+from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
+    Connection,
     CutOffError,
-    Line,
     NoAnswerError,
 )
 
@@ -40,11 +40,11 @@ class S3:
 
     exceptions = _Exceptions
 
-    def __init__(self, bucket: str, *, line: Line = PERFECT) -> None:
+    def __init__(self, bucket: str, *, connection: Connection = PERFECT) -> None:
         self.objects: dict[str, bytes] = {}
         self.overwritten: list[str] = []
         self._bucket = bucket
-        self._line = line
+        self._connection = connection
 
     def put_object(self, **request: Any) -> dict[str, Any]:
         """Keep an object; with `If-None-Match: *` only where there is none."""
@@ -59,7 +59,7 @@ class S3:
             self.objects[key] = bytes(body)
             return {"ETag": '"etag"'}
 
-        return self._carried("PutObject", put)
+        return self._send("PutObject", put)
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         """An object, whole."""
@@ -71,7 +71,7 @@ class S3:
             body = self.objects[request["Key"]]
             return {"Body": io.BytesIO(body), "ContentLength": len(body)}
 
-        return self._carried("GetObject", got)
+        return self._send("GetObject", got)
 
     def delete_object(self, **request: Any) -> dict[str, Any]:
         """Delete an object; one that is not there is no error."""
@@ -81,7 +81,7 @@ class S3:
             self.objects.pop(request["Key"], None)
             return {}
 
-        return self._carried("DeleteObject", deleted)
+        return self._send("DeleteObject", deleted)
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]:
         """The keys under a prefix, in order, a page at a time."""
@@ -97,21 +97,21 @@ class S3:
                 answer["NextContinuationToken"] = page[-1]
             return answer
 
-        return self._carried("ListObjectsV2", listed)
+        return self._send("ListObjectsV2", listed)
 
-    def get_paginator(self, operation: str) -> "_Pages":
+    def get_paginator(self, operation: str) -> "_ListingPages":
         """Of a listing."""
         if operation != "list_objects_v2":
             raise NotImplementedError(operation)
-        return _Pages(self)
+        return _ListingPages(self)
 
     def _insist_on(self, request: dict[str, Any]) -> None:
         if request["Bucket"] != self._bucket:
             raise AnswerError(404, _NO_SUCH_BUCKET)
 
-    def _carried(self, operation: str, apply: Any) -> dict[str, Any]:
+    def _send(self, operation: str, apply: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._line.carry(apply)
+            answer: dict[str, Any] = self._connection.send(apply)
         except NoAnswerError as error:
             raise ConnectionClosedError(endpoint_url="s3", error=error) from error
         except CutOffError as cut:
@@ -134,7 +134,7 @@ def _cut_off(operation: str, cut: CutOffError) -> dict[str, Any]:
             return boto3_document(cut)
 
 
-class _Pages:
+class _ListingPages:
     """What boto3's paginator of a listing does."""
 
     def __init__(self, client: S3) -> None:

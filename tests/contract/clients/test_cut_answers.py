@@ -9,10 +9,10 @@ import opensearchpy
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from lockstep.simulation.fakes.cut import HEAD_OF_PUT, whole
+from lockstep.simulation.fakes.cut_answers import HEAD_OF_PUT, whole
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Kinesis
-from lockstep.simulation.fakes.line import CutOffError, Spoilt
+from lockstep.simulation.fakes.network import CutOffError, PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.stores.objects import BucketObjects
@@ -34,11 +34,11 @@ class Scissors:
         self.answer: Any = None
         self.share = 0.0
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         self.answer = apply()
         raise CutOffError(self.answer, self.share)
 
-    def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, _: int, __: Sequence[str]) -> Mapping[int, PartFailure]:
         return {}
 
 
@@ -74,7 +74,7 @@ def compare(
 
 def test_an_answer_of_dynamodb(server: Server) -> None:
     scissors = Scissors()
-    fake, client = DynamoDB("t", line=scissors), aws("dynamodb", server)
+    fake, client = DynamoDB("t", connection=scissors), aws("dynamodb", server)
     for _ in range(2):  # from the second time on, the answer is the same: there is such an item
         seen(lambda: fake.batch_execute_statement(Statements=[STATEMENT]))
     outcomes = compare(
@@ -89,7 +89,7 @@ def test_an_answer_of_dynamodb(server: Server) -> None:
 
 def test_an_answer_of_kinesis(server: Server) -> None:
     scissors = Scissors()
-    fake, client = Kinesis("s", line=scissors), aws("kinesis", server)
+    fake, client = Kinesis("s", connection=scissors), aws("kinesis", server)
     request: Any = {"StreamName": "s", "Records": [{"PartitionKey": "T0", "Data": b"x"}]}
     seen(lambda: fake.put_records(**request))
     outcomes = compare(
@@ -104,7 +104,7 @@ def test_an_answer_of_kinesis(server: Server) -> None:
 
 def test_an_answer_of_s3_to_a_put(server: Server) -> None:
     scissors = Scissors()
-    fake, client = S3("b", line=scissors), aws("s3", server)
+    fake, client = S3("b", connection=scissors), aws("s3", server)
     request: Any = {"Bucket": "b", "Key": "k", "Body": b"x"}
 
     def durable(put: Callable[..., Mapping[str, Any]]) -> bool:
@@ -122,7 +122,7 @@ def test_an_answer_of_s3_to_a_put(server: Server) -> None:
 
 def test_an_answer_of_s3_to_a_get(server: Server) -> None:
     scissors = Scissors()
-    fake, client = S3("b", line=scissors), aws("s3", server)
+    fake, client = S3("b", connection=scissors), aws("s3", server)
     fake.objects["k"] = OBJECT
     outcomes = compare(
         server,
@@ -138,7 +138,7 @@ def test_an_answer_of_s3_to_a_get(server: Server) -> None:
 def test_an_answer_of_opensearch(server: Server, says_length: bool) -> None:  # noqa: FBT001 - a parameter of the test
     client = opensearch(server)
     scissors = Scissors()
-    fake = OpenSearch("i", line=scissors)
+    fake = OpenSearch("i", connection=scissors)
     # The fake takes every fourth length for an answer that ends with the connection.
     for padding in range(4):
         body = DOCUMENT.replace(b"T0", b"T" * (padding + 1))

@@ -11,15 +11,15 @@ from botocore.exceptions import ClientError
 from doors.quarantine import BucketQuarantine
 from lockstep.producing.producer import Producer, StreamRefusedError
 from lockstep.simulation.clock import VirtualTime
+from lockstep.simulation.components import image_index, image_table
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import Kinesis
-from lockstep.simulation.fakes.line import Spoilt
+from lockstep.simulation.fakes.network import PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faults import Tally
-from lockstep.simulation.parts import image_index, image_table
-from lockstep.simulation.plan import dice
-from lockstep.simulation.troubled_line import StoreName, TroubledLine, Weather
+from lockstep.simulation.faulty_network import Conditions, FaultyConnection, StoreName
+from lockstep.simulation.plan import seeded_random
 from shared.quarantine import QuarantineError, quarantined
 from shared.sink import MisconfiguredError, RequestFailedError
 from tests.builders import change, decoded, image_event, record
@@ -32,14 +32,14 @@ class Expired:
     """A line on which the credentials are no longer good, as the simulation has it."""
 
     def __init__(self, store: StoreName) -> None:
-        weather = Weather(VirtualTime(), Tally(), dice(0))
-        self._line = TroubledLine(store, weather)
-        self._line.expire(60.0)
+        conditions = Conditions(VirtualTime(), Tally(), seeded_random(0))
+        self._connection = FaultyConnection(store, conditions)
+        self._connection.expire(60.0)
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
-        return self._line.carry(apply)
+    def send[T](self, apply: Callable[[], T]) -> T:
+        return self._connection.send(apply)
 
-    def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, _: int, __: Sequence[str]) -> Mapping[int, PartFailure]:
         return {}
 
 
@@ -58,7 +58,7 @@ def said(call: Callable[[], object]) -> tuple[int, str]:
 def test_the_tables_are_tried_again(server: Server) -> None:
     body = f'{{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"{EXPIRED}"}}'
     refused(server, "400 Bad Request", "application/x-amz-json-1.0", body)
-    clients = [aws("dynamodb", server), DynamoDB("lockstep-images", line=Expired("table"))]
+    clients = [aws("dynamodb", server), DynamoDB("lockstep-images", connection=Expired("table"))]
     real, fake = (said(partial(one.describe_table, TableName="t")) for one in clients)
     assert real == fake
     for client in clients:
@@ -68,7 +68,7 @@ def test_the_tables_are_tried_again(server: Server) -> None:
 
 def test_the_indexs_stop_the_stream(server: Server) -> None:
     refused(server, "403 Forbidden", "application/json", f'{{"message":"{EXPIRED}"}}')
-    clients = [opensearch(server), OpenSearch("images", line=Expired("index"))]
+    clients = [opensearch(server), OpenSearch("images", connection=Expired("index"))]
     raised = []
     for client in clients:
         with pytest.raises(opensearchpy.TransportError) as error:
@@ -85,7 +85,7 @@ def test_the_quarantines_hold_the_record_back(server: Server) -> None:
         "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
     )
     refused(server, "400 Bad Request", "application/xml", body)
-    clients = [aws("s3", server), S3("b", line=Expired("quarantine"))]
+    clients = [aws("s3", server), S3("b", connection=Expired("quarantine"))]
     request: Any = {"Bucket": "b", "Key": "k", "Body": b"x"}
     real, fake = (said(partial(one.put_object, **request)) for one in clients)
     assert real == fake
@@ -100,7 +100,7 @@ def test_the_quarantines_hold_the_record_back(server: Server) -> None:
 def test_the_streams_stop_the_producer_who_keeps_what_is_not_put(server: Server) -> None:
     body = f'{{"__type":"ExpiredTokenException","message":"{EXPIRED}"}}'
     refused(server, "400 Bad Request", "application/x-amz-json-1.1", body)
-    clients = [aws("kinesis", server), Kinesis("s", line=Expired("stream"))]
+    clients = [aws("kinesis", server), Kinesis("s", connection=Expired("stream"))]
     request: Any = {"StreamName": "s", "Records": [{"PartitionKey": "T0", "Data": b"x"}]}
     real, fake = (said(partial(one.put_records, **request)) for one in clients)
     assert real == fake

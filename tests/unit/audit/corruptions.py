@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lockstep.audit.compare import DifferenceKind
-from lockstep.simulation.fakes.opensearch import Document
+from lockstep.simulation.fakes.opensearch import StoredDocument
 from shared.change import Change
 from tests.unit.audit.stand import OLD, Stand, a_change, a_document, an_item, lying
 
@@ -30,7 +30,7 @@ def _other(was: Change, ahead: int = 0, content: str | None = "other") -> Change
 
 
 def document_deleted(stand: Stand, was: Change) -> None:
-    stand.opensearch.documents[was.image_id] = Document(was.version + 1, None, stand.at)
+    stand.opensearch.documents[was.image_id] = StoredDocument(was.version + 1, None, stand.at)
 
 
 def document_forgotten(stand: Stand, was: Change) -> None:

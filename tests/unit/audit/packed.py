@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from lockstep.simulation.fakes.opensearch import Document
+from lockstep.simulation.fakes.opensearch import StoredDocument
 
 
 class Packed[T](MutableMapping[str, T]):
@@ -41,5 +41,5 @@ def packed_items() -> Packed[Mapping[str, Any]]:
     return Packed(dict[str, Any])
 
 
-def packed_documents() -> Packed[Document]:
-    return Packed(Document)
+def packed_documents() -> Packed[StoredDocument]:
+    return Packed(StoredDocument)

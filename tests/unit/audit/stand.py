@@ -14,7 +14,7 @@ from lockstep.audit.audit import Audit, Difference, audit
 from lockstep.repair.decide import Decision, decide
 from lockstep.repair.repair import DifferingImage, Repair
 from lockstep.simulation.fakes.dynamodb import DynamoDB
-from lockstep.simulation.fakes.opensearch import Document, OpenSearch
+from lockstep.simulation.fakes.opensearch import OpenSearch, StoredDocument
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.image_state import Absent, ImageState
 from lockstep.stores.index import IndexReader
@@ -49,11 +49,11 @@ def an_item(change: Change) -> dict[str, Any]:
     return dict(item_from(change))
 
 
-def a_document(change: Change, guard: int | None = None, **fields: Any) -> Document:
+def a_document(change: Change, guard: int | None = None, **fields: Any) -> StoredDocument:
     """What the index holds; `fields` replace, and those that are None are left out."""
     source = msgspec.to_builtins(document_from(change)) | fields
     source = {name: value for name, value in source.items() if value is not None}
-    return Document(change.version if guard is None else guard, source, 0.0)
+    return StoredDocument(change.version if guard is None else guard, source, 0.0)
 
 
 def lying(change: Change) -> Change:
@@ -94,7 +94,7 @@ class Stand:
             horizon=HORIZON,
         )
 
-    def hold(self, item: Mapping[str, Any] | None, document: Document | None) -> None:
+    def hold(self, item: Mapping[str, Any] | None, document: StoredDocument | None) -> None:
         """Whatever was there of T1, now it is this."""
         for there, image_id in ((self.dynamodb.items, "T1"), (self.opensearch.documents, "T1")):
             cast("dict[str, Any]", there).pop(image_id, None)

@@ -15,9 +15,9 @@ from functions.write_to_es.document import document_from
 from lockstep.audit.audit import Audit, Difference, audit
 from lockstep.audit.compare import DifferenceKind
 from lockstep.repair.repair import DifferingImage, Repair
-from lockstep.simulation.fakes.opensearch import Document
+from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.simulation.fakes.partiql import Item
-from lockstep.simulation.plan import dice
+from lockstep.simulation.plan import seeded_random
 from shared.change import Change
 from shared.item import item_from
 from tests.audit_toll import toll
@@ -46,20 +46,20 @@ class Run:
         self.images = images
         self.stand = stand = Stand()
         stand.dynamodb.items = cast("dict[str, Item]", packed_items())
-        stand.opensearch.documents = cast("dict[str, Document]", packed_documents())
+        stand.opensearch.documents = cast("dict[str, StoredDocument]", packed_documents())
         self.injected: dict[str, Corruption] = {}
         kinds = cycle(CORRUPTIONS)
         for number, change in enumerate(population(images)):
             if number % 50 != 13:  # past its time, it may be gone from one of them
                 stand.dynamodb.items[change.image_id] = item_from(change)
-            stand.opensearch.documents[change.image_id] = Document(
+            stand.opensearch.documents[change.image_id] = StoredDocument(
                 change.version, msgspec.to_builtins(document_from(change)), 0.0
             )
             if number % SPOILT == 0:
                 corruption = next(kinds)
                 corruption(stand, change)
                 self.injected[change.image_id] = corruption
-        chance = dice(1)
+        chance = seeded_random(1)
         self.traffic = Traffic(
             stand, lambda: f"i{chance.randrange(images // SPOILT) * SPOILT + 5}", chance
         )

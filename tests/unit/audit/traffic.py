@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lockstep.producing.producer import Producer, Stamp
-from lockstep.simulation.fakes.kinesis import Accepted, Kinesis
+from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
 from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import ImageState
 from lockstep.stores.index import IndexReader
@@ -99,9 +99,11 @@ class Traffic:
         return decoded(image_event(image_id, self._stamp(), kind))
 
     def _deliver(self, consumer: _Consumer, count: int) -> None:
-        some: Sequence[Accepted] = self._kinesis.accepted[consumer.done : consumer.done + count]
+        some: Sequence[AcceptedRecord] = self._kinesis.accepted[
+            consumer.done : consumer.done + count
+        ]
         delivery = deliver(
-            [one.as_lambda_shows_it(STREAM_ARN) for one in some],
+            [one.as_lambda_record(STREAM_ARN) for one in some],
             to=consumer.sink,
             quarantine=_NoQuarantine(),
             function="write_to_dynamodb",

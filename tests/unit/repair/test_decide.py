@@ -9,7 +9,7 @@ import pytest
 from lockstep.audit.compare import difference
 from lockstep.repair.decide import Agree, Decision, NeedsOperator, decide
 from lockstep.repair.repair import DifferingImage, action_of, in_words
-from lockstep.simulation.fakes.opensearch import Document
+from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.image_state import Absent, state_of_document, state_of_item
 from shared.event import MAX_VERSION
 from tests.unit.audit.stand import (
@@ -40,7 +40,7 @@ def gone(version: int = 5, *, arrived: float = YOUNG) -> dict[str, Any]:
 
 def doc(
     version: int = 5, content: str | None = "a", *, moved: int = 0, arrived: float = YOUNG, **f: Any
-) -> Document:
+) -> StoredDocument:
     change = a_change(STAMP + version, content, arrived=arrived)
     return a_document(change, STAMP + version + moved, **f)
 
@@ -49,7 +49,7 @@ def counted(version: int, content: str = "a") -> dict[str, Any]:
     return an_item(a_change(version, content))
 
 
-def counted_doc(version: int, content: str = "a", *, guard: int | None = None) -> Document:
+def counted_doc(version: int, content: str = "a", *, guard: int | None = None) -> StoredDocument:
     return a_document(a_change(version, content), guard)
 
 
@@ -140,22 +140,22 @@ VERSIONLESS = {name: value for name, value in put().items() if name != "version"
     ],
 )
 def test_each_pair_of_holdings_has_its_decision(
-    table: Item, index: Document | None, action: str | None
+    table: Item, index: StoredDocument | None, action: str | None
 ) -> None:
     decision = decided(table, index)
     assert action_of(decision) == action, in_words(decision)
 
 
-def decided(table: Item, index: Document | None) -> Decision:
+def decided(table: Item, index: StoredDocument | None) -> Decision:
     stand = Stand()
     stand.hold(table, index)
     return stand.decision()
 
 
-def holdings(base: int) -> tuple[list[Item], list[Document | None]]:
+def holdings(base: int) -> tuple[list[Item], list[StoredDocument | None]]:
     """Whatever a store may hold: each version, content, age and deformity."""
     items: list[Item] = [None]
-    documents: list[Document | None] = [None]
+    documents: list[StoredDocument | None] = [None]
     for version in (base + 5, base + 6):
         for content, arrived in (("a", YOUNG), ("b", OLD), (None, YOUNG), (None, OLD)):
             change = a_change(version, content, arrived=arrived)

@@ -14,7 +14,7 @@ from lockstep.repair.repair import (
     RepairPlan,
     check_limit,
 )
-from lockstep.simulation.fakes.opensearch import Document
+from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.corrections import Removal
 from shared.change import Change
 from shared.outcome import Outcome
@@ -72,7 +72,7 @@ def test_the_brake_stops_above_its_share_and_says_which_one_would_do(
 
 def test_a_document_deleted_by_hand_is_waited_for_as_long_as_opensearch_remembers_it() -> None:
     stand = Stand()
-    stand.hold(an_item(a_change(STAMP)), Document(STAMP + 1, None, stand.at))
+    stand.hold(an_item(a_change(STAMP)), StoredDocument(STAMP + 1, None, stand.at))
     began = stand.at
     done = stand.mend(T1)
     assert (done.passes, done.written, done.unfinished) == (1, {"write_index": 1}, [])

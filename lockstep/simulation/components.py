@@ -1,4 +1,4 @@
-"""The parts of ours that a history runs: the real ones, or wrong ones to see them caught."""
+"""The components of ours that a history runs: the real ones, or wrong ones to see them caught."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,7 +57,7 @@ def purge_tombstone(client: OpenSearch, image_id: str, version: int) -> None:
     Corrections(client, INDEX).remove([Removal(image_id, version)])
 
 
-class Parts(msgspec.Struct, frozen=True):
+class Components(msgspec.Struct, frozen=True):
     """Each seam at which a part can be exchanged; what is not said is the real one."""
 
     table: Callable[["DynamoDBClient"], Sink] = image_table
@@ -74,4 +74,4 @@ class Parts(msgspec.Struct, frozen=True):
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone
 
 
-REAL = Parts()
+REAL = Components()

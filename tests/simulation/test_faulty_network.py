@@ -7,16 +7,16 @@ from functools import partial
 import pytest
 
 from lockstep.simulation.clock import START, VirtualTime
-from lockstep.simulation.fakes.line import AnswerError, CutOffError, NoAnswerError
+from lockstep.simulation.fakes.network import AnswerError, CutOffError, NoAnswerError
 from lockstep.simulation.faults import Fault, Tally
-from lockstep.simulation.troubled_line import (
+from lockstep.simulation.faulty_network import (
     LONGEST_EXPIRY_SECONDS,
+    Conditions,
     CrashedError,
+    FaultyConnection,
+    RunningInvocation,
     StoreName,
     TimedOutError,
-    TroubledLine,
-    UnderWay,
-    Weather,
 )
 
 # What the caller sees, whether the request was applied at once, and whether it lands later.
@@ -58,52 +58,52 @@ class Always(random.Random):
 
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_each_fault_does_what_its_name_says(fault: str) -> None:
-    weather = Weather(VirtualTime(), Tally(), Always(fault))
-    line = TroubledLine("table", weather)
-    line.spoilt(2, ["ThrottlingError"])  # a request of two parts, none of them spoilt
-    weather.trouble, weather.under_way = 1.0, UnderWay(START + 60.0)
+    conditions = Conditions(VirtualTime(), Tally(), Always(fault))
+    line = FaultyConnection("table", conditions)
+    line.part_failures(2, ["ThrottlingError"])  # a request of two parts, none of them spoilt
+    conditions.fault_rate, conditions.running = 1.0, RunningInvocation(START + 60.0)
     applied: list[str] = []
     error, at_once, later = EXPECTED[fault]
     with pytest.raises(error):
-        line.carry(lambda: applied.append("now"))
+        line.send(lambda: applied.append("now"))
     assert bool(applied) == at_once
-    weather.time.settle()
+    conditions.time.settle()
     assert bool(applied) == (at_once or later)
-    assert weather.tally == {COUNTED.get(fault, fault): 1}
+    assert conditions.tally == {COUNTED.get(fault, fault): 1}
 
 
 def test_a_frozen_invocations_request_may_land_or_not() -> None:
-    weather = Weather(VirtualTime(), Tally(), Always("Lambda timeout"))
-    weather.trouble, weather.under_way = 1.0, UnderWay(START + 60.0)
+    conditions = Conditions(VirtualTime(), Tally(), Always("Lambda timeout"))
+    conditions.fault_rate, conditions.running = 1.0, RunningInvocation(START + 60.0)
     landed: list[int] = []
     for number in range(100):
         with pytest.raises(TimedOutError):
-            TroubledLine("index", weather).carry(partial(landed.append, number))
+            FaultyConnection("index", conditions).send(partial(landed.append, number))
     assert landed == []
-    weather.time.settle()
+    conditions.time.settle()
     assert 0 < len(landed) < 100
 
 
 def test_without_trouble_everything_arrives_and_takes_a_little_time() -> None:
-    weather = Weather(VirtualTime(), Tally(), random.Random(0))
-    line = TroubledLine("stream", weather)
-    assert [line.carry(partial(str, number)) for number in range(5)] == list("01234")
-    assert line.spoilt(5, ["x"]) == {}
-    assert START < weather.time.now < START + 1
-    assert not weather.tally
+    conditions = Conditions(VirtualTime(), Tally(), random.Random(0))
+    line = FaultyConnection("stream", conditions)
+    assert [line.send(partial(str, number)) for number in range(5)] == list("01234")
+    assert line.part_failures(5, ["x"]) == {}
+    assert START < conditions.time.now < START + 1
+    assert not conditions.tally
 
 
 def test_a_store_that_is_down_answers_nothing_until_it_is_up() -> None:
-    weather = Weather(VirtualTime(), Tally(), random.Random(0))
-    line = TroubledLine("quarantine", weather)
+    conditions = Conditions(VirtualTime(), Tally(), random.Random(0))
+    line = FaultyConnection("quarantine", conditions)
     line.down_until = START + 60.0
     refused = 0
-    while weather.time.now < line.down_until:
+    while conditions.time.now < line.down_until:
         with pytest.raises(NoAnswerError):
-            line.carry(lambda: "up")
+            line.send(lambda: "up")
         refused += 1
-    assert line.carry(lambda: "up") == "up"
-    assert refused == weather.tally["quarantine down"] > 0
+    assert line.send(lambda: "up") == "up"
+    assert refused == conditions.tally["quarantine down"] > 0
 
 
 @pytest.mark.parametrize(
@@ -118,35 +118,35 @@ def test_a_store_that_is_down_answers_nothing_until_it_is_up() -> None:
 def test_expired_credentials_are_refused_as_the_store_says_it_until_they_are_new(
     store: StoreName, status: int, code: str
 ) -> None:
-    weather = Weather(VirtualTime(), Tally(), Always("credentials expired"))
-    line = TroubledLine(store, weather)
-    weather.trouble = 1.0
+    conditions = Conditions(VirtualTime(), Tally(), Always("credentials expired"))
+    line = FaultyConnection(store, conditions)
+    conditions.fault_rate = 1.0
     with pytest.raises(AnswerError) as first:
-        line.carry(lambda: "good")
-    weather.trouble = 0.0
+        line.send(lambda: "good")
+    conditions.fault_rate = 0.0
     refused = 1
-    while weather.time.now < START + LONGEST_EXPIRY_SECONDS:
+    while conditions.time.now < START + LONGEST_EXPIRY_SECONDS:
         with suppress(AnswerError):
-            assert line.carry(lambda: "good") == "good"
+            assert line.send(lambda: "good") == "good"
             break
         refused += 1
     assert (first.value.status, first.value.code) == (status, code)
     assert refused > 1
-    assert weather.tally == {f"credentials for the {store} expired": refused}
+    assert conditions.tally == {f"credentials for the {store} expired": refused}
 
 
 def test_what_happens_meanwhile_costs_an_invocation_no_time() -> None:
-    weather = Weather(VirtualTime(), Tally(), random.Random(0))
-    outer = weather.under_way = UnderWay(START + 10.0)
-    seen: list[UnderWay | None] = []
+    conditions = Conditions(VirtualTime(), Tally(), random.Random(0))
+    outer = conditions.running = RunningInvocation(START + 10.0)
+    seen: list[RunningInvocation | None] = []
 
     def action() -> None:
-        seen.append(weather.under_way)
-        weather.hit("connection reset")
-        weather.time.advance(7.0)
+        seen.append(conditions.running)
+        conditions.hit("connection reset")
+        conditions.time.advance(7.0)
 
-    weather.meanwhile(action)
-    assert (seen, weather.under_way) == ([None], outer)
+    conditions.interleave(action)
+    assert (seen, conditions.running) == ([None], outer)
     assert (outer.deadline, outer.hits) == (START + 17.0, 0)
 
 

@@ -10,10 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from lockstep.cli import main
-from lockstep.simulation import record
-from lockstep.simulation.record import NOTHING, RecordError, Standing, check_writable, standing
-from lockstep.simulation.run import Failure, Report, simulate
-from lockstep.simulation.source import Changed, Commit, Package, source
+from lockstep.simulation import record_file
+from lockstep.simulation.code_version import Changed, Commit, Package, code_version
+from lockstep.simulation.record_file import (
+    NOTHING,
+    RecordedRuns,
+    RecordError,
+    check_writable,
+    recorded_runs,
+)
+from lockstep.simulation.run import FailedHistory, Report, simulate
 
 DAY = dt.date(2026, 11, 21)
 
@@ -24,15 +30,15 @@ def report(seed: int, histories: int) -> Report:
 
 
 def test_a_record_that_is_not_there_has_nothing_in_it(tmp_path: Path) -> None:
-    assert standing(tmp_path / "record.md") == NOTHING
+    assert recorded_runs(tmp_path / "record.md") == NOTHING
 
 
 def test_runs_add_up(tmp_path: Path) -> None:
     kept = tmp_path / "record.md"
-    record.add(kept, report(1, 50_000), DAY)
-    assert standing(kept) == Standing(last=50_000, total=50_000)
-    record.add(kept, report(50_001, 1_000_000), DAY)
-    assert standing(kept) == Standing(last=1_050_000, total=1_050_000)
+    record_file.add(kept, report(1, 50_000), DAY)
+    assert recorded_runs(kept) == RecordedRuns(last=50_000, total=50_000)
+    record_file.add(kept, report(50_001, 1_000_000), DAY)
+    assert recorded_runs(kept) == RecordedRuns(last=1_050_000, total=1_050_000)
     *_, first, second = kept.read_text().splitlines()
     assert first.startswith("| 2026-11-21 | 0a1b2c3d4e | 1 to 50,000 | 50,000 | 1,000 |")
     assert second.endswith("| nothing lost, nothing backwards | 1,050,000 |")
@@ -40,10 +46,10 @@ def test_runs_add_up(tmp_path: Path) -> None:
 
 def test_a_run_that_failed_is_written_down_as_what_it_is(tmp_path: Path) -> None:
     kept = tmp_path / "record.md"
-    failure = Failure(seed=7, violation="I3: a | b", steps=("put (1)",), of_steps=2)
-    record.add(kept, msgspec.structs.replace(report(1, 7), failure=failure), DAY)
+    failure = FailedHistory(seed=7, violation="I3: a | b", steps=("put (1)",), of_steps=2)
+    record_file.add(kept, msgspec.structs.replace(report(1, 7), failure=failure), DAY)
     assert "| seed 7 breaks I3 |" in kept.read_text()
-    assert standing(kept) == Standing(last=7, total=7)
+    assert recorded_runs(kept) == RecordedRuns(last=7, total=7)
 
 
 @pytest.mark.parametrize("text", ["", "# Something else\n"])
@@ -51,16 +57,16 @@ def test_no_other_file_is_written_into(tmp_path: Path, text: str) -> None:
     kept = tmp_path / "record.md"
     kept.write_text(text)
     with pytest.raises(RecordError, match=r"record\.md"):
-        record.add(kept, report(1, 1), DAY)
+        record_file.add(kept, report(1, 1), DAY)
     assert kept.read_text() == text
 
 
 def test_a_spoilt_last_line_is_not_guessed_at(tmp_path: Path) -> None:
     kept = tmp_path / "record.md"
-    record.add(kept, report(1, 1), DAY)
+    record_file.add(kept, report(1, 1), DAY)
     kept.write_text(kept.read_text() + "and so on\n")
     with pytest.raises(RecordError, match="last line"):
-        standing(kept)
+        recorded_runs(kept)
 
 
 def test_looking_whether_a_record_can_be_written_changes_nothing(tmp_path: Path) -> None:
@@ -75,7 +81,9 @@ def test_looking_whether_a_record_can_be_written_changes_nothing(tmp_path: Path)
 
 
 def test_the_published_record_can_be_gone_on_with() -> None:
-    published = standing(Path(__file__).parents[2] / "docs" / "internals" / "simulation-record.md")
+    published = recorded_runs(
+        Path(__file__).parents[2] / "docs" / "internals" / "simulation-record.md"
+    )
     assert published.total == published.last > 0
 
 
@@ -102,32 +110,32 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_clean_tree_is_its_commit(tree: Path) -> None:
-    assert isinstance(source(tree), Commit)
+    assert isinstance(code_version(tree), Commit)
 
 
 def test_a_changed_tree_says_so(tree: Path) -> None:
-    clean = source(tree)
+    clean = code_version(tree)
     (tree / "code.py").write_text("print(1)\n")
-    changed = source(tree)
+    changed = code_version(tree)
     assert isinstance(changed, Changed)
     assert str(changed) == f"{clean}-dirty"
 
 
 def test_a_new_file_is_a_change(tree: Path) -> None:
     (tree / "more.py").write_text("print(1)\n")
-    assert isinstance(source(tree), Changed)
+    assert isinstance(code_version(tree), Changed)
 
 
 def test_the_records_own_lines_are_no_change_of_the_code(tree: Path) -> None:
     (tree / "record.md").write_text("more\n")
-    assert isinstance(source(tree, besides=tree / "record.md"), Commit)
-    assert isinstance(source(tree), Changed)
+    assert isinstance(code_version(tree, besides=tree / "record.md"), Commit)
+    assert isinstance(code_version(tree), Changed)
 
 
 def test_where_there_is_no_tree_the_version_tells(tmp_path: Path) -> None:
-    assert source(tmp_path) == Package(version("lockstep"))
+    assert code_version(tmp_path) == Package(version("lockstep"))
 
 
 def test_a_tree_without_a_commit_has_only_its_version(tmp_path: Path) -> None:
     git(tmp_path, "init")
-    assert source(tmp_path) == Package(version("lockstep"))
+    assert code_version(tmp_path) == Package(version("lockstep"))

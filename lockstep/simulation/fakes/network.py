@@ -28,17 +28,17 @@ class AnswerError(Exception):
         self.code = code
 
 
-class Spoilt(msgspec.Struct, frozen=True):
+class PartFailure(msgspec.Struct, frozen=True):
     """One part of a request that fails alone; `applied` all the same, or not."""
 
     code: str
     applied: bool
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """Carries one client's requests."""
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         """The answer of `apply`, which is called now, later or never.
 
         Raises:
@@ -48,21 +48,21 @@ class Line(Protocol):
         """
         ...
 
-    def spoilt(self, parts: int, codes: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
         """Which parts of a request of so many fail alone, each with one of these codes."""
         ...
 
 
-class PerfectLine:
+class PerfectConnection:
     """Everything arrives, at once."""
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         """The answer."""
         return apply()
 
-    def spoilt(self, parts: int, codes: Sequence[str]) -> Mapping[int, Spoilt]:  # noqa: ARG002 - whatever is asked
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:  # noqa: ARG002 - whatever is asked
         """None."""
         return {}
 
 
-PERFECT = PerfectLine()
+PERFECT = PerfectConnection()

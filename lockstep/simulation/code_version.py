@@ -37,10 +37,10 @@ class Package(msgspec.Struct, frozen=True):
         return f"version {self.version}"
 
 
-type Source = Commit | Changed | Package
+type CodeVersion = Commit | Changed | Package
 
 
-def source(tree: Path = TREE, *, besides: Path | None = None) -> Source:
+def code_version(tree: Path = TREE, *, besides: Path | None = None) -> CodeVersion:
     """Which code runs.
 
     Args:

@@ -6,32 +6,32 @@ from typing import Any, cast
 import msgspec
 from opensearchpy import OpenSearch
 
+from lockstep.simulation.components import INDEX
 from lockstep.simulation.fakes import opensearch as fakes
-from lockstep.simulation.fakes.line import CutOffError, Spoilt
+from lockstep.simulation.fakes.network import CutOffError, PartFailure
 from lockstep.simulation.history import History
-from lockstep.simulation.parts import INDEX
-from lockstep.simulation.plan import Plan, Step, plan
+from lockstep.simulation.plan import HistoryPlan, Step, plan
 from lockstep.stores.corrections import Corrections, Removal
 from shared.outcome import Failed
 
 
 def test_a_purge_whose_answer_was_cut_off_is_tried_again_another_time() -> None:
     class Scissors:
-        def carry[T](self, apply: Callable[[], T]) -> T:
+        def send[T](self, apply: Callable[[], T]) -> T:
             raise CutOffError(apply(), 0.3)
 
-        def spoilt(self, _: int, __: Sequence[str]) -> Mapping[int, Spoilt]:
+        def part_failures(self, _: int, __: Sequence[str]) -> Mapping[int, PartFailure]:
             return {}
 
-    index = cast("OpenSearch", fakes.OpenSearch(INDEX, line=Scissors()))
+    index = cast("OpenSearch", fakes.OpenSearch(INDEX, connection=Scissors()))
     (outcome,) = Corrections(index, INDEX).remove([Removal("T0", 1)])
     assert isinstance(outcome, Failed)
 
 
-def quiet(*kinds: Any, seed: int = 0) -> Plan:
+def quiet(*kinds: Any, seed: int = 0) -> HistoryPlan:
     """A plan without trouble, of these steps."""
     steps = tuple(Step(kind, seed + at) for at, kind in enumerate(kinds))
-    return msgspec.structs.replace(plan(0), trouble=0.0, second_mapping=None, steps=steps)
+    return msgspec.structs.replace(plan(0), fault_rate=0.0, second_mapping=None, steps=steps)
 
 
 def test_a_quarantined_record_whose_cause_is_over_goes_back_and_is_applied() -> None:
@@ -39,7 +39,7 @@ def test_a_quarantined_record_whose_cause_is_over_goes_back_and_is_applied() -> 
     for seed in range(100):
         history = History(quiet("put", "days pass", "redrive", seed=seed))
         history.run()
-        tally = history.system.weather.tally
+        tally = history.system.conditions.tally
         keys = history.system.bucket.objects
         redriven = {key for key in keys if key.startswith("redriven/write_to_")}
         expected = tally["redriven days later"] + tally["mended or chosen days later"]
@@ -56,6 +56,8 @@ def test_expired_tombstones_go_from_both_stores_and_the_image_may_come_back() ->
         for function, consumer in history.system.consumers.items():
             gone = {image_id for image_id, _ in history.system.purged[function]}
             purged += len(gone)
-            came_back += sum(consumer.store.held(image_id) is not None for image_id in gone)
+            came_back += sum(
+                consumer.store.stored_version(image_id) is not None for image_id in gone
+            )
     assert purged
     assert 0 < came_back < purged

@@ -11,7 +11,7 @@ from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
 from lockstep.quarantine.cases import FoundCases, _Gathering, find
 from lockstep.quarantine.redrive import Redrive
-from lockstep.simulation.parts import Parts
+from lockstep.simulation.components import Components
 from tests.simulation.rewired import rewired
 
 
@@ -65,12 +65,14 @@ class TakesTheFirstOfADocument(Redrive):
         return super()._records(body)[:1]
 
 
-WRONG: Mapping[str, Parts] = {
-    "giving up: passes on what is not written": Parts(shard=PassesOnTheUnwritten),
-    "giving up: errors of the bucket are success": Parts(destination=TakesErrorsForDone),
-    "giving up: one document a second": Parts(destination=OneDocumentASecond),
-    "giving up: the last record is left out": Parts(destination=LeavesOutTheLast),
-    "redrive: finds no documents": Parts(find=finds_no_documents),
-    "redrive: a document goes before its records lie alone": Parts(redrive=DropsTheDocumentFirst),
-    "redrive: only the first record of a document": Parts(redrive=TakesTheFirstOfADocument),
+WRONG: Mapping[str, Components] = {
+    "giving up: passes on what is not written": Components(shard=PassesOnTheUnwritten),
+    "giving up: errors of the bucket are success": Components(destination=TakesErrorsForDone),
+    "giving up: one document a second": Components(destination=OneDocumentASecond),
+    "giving up: the last record is left out": Components(destination=LeavesOutTheLast),
+    "redrive: finds no documents": Components(find=finds_no_documents),
+    "redrive: a document goes before its records lie alone": Components(
+        redrive=DropsTheDocumentFirst
+    ),
+    "redrive: only the first record of a document": Components(redrive=TakesTheFirstOfADocument),
 }

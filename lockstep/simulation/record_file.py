@@ -25,17 +25,17 @@ class RecordError(UserError):
     """The file is no such record; says what to do."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class RecordedRuns(msgspec.Struct, frozen=True):
     """How far a record is: the last seed that was run, and histories in all."""
 
     last: int
     total: int
 
 
-NOTHING = Standing(last=0, total=0)
+NOTHING = RecordedRuns(last=0, total=0)
 
 
-def standing(file: Path) -> Standing:
+def recorded_runs(file: Path) -> RecordedRuns:
     """How far this record is; one that is not there has nothing in it.
 
     Raises:
@@ -52,7 +52,7 @@ def standing(file: Path) -> Standing:
     found = _LINE.fullmatch(lines[-1])
     if found is None:
         raise RecordError(f"{file}: its last line is none of a record: mend it")
-    return Standing(_number(found["last"]), _number(found["total"]))
+    return RecordedRuns(_number(found["last"]), _number(found["total"]))
 
 
 def check_writable(file: Path) -> None:
@@ -72,7 +72,7 @@ def check_writable(file: Path) -> None:
 
 def add(file: Path, report: Report, day: dt.date) -> None:
     """Write the run down, behind those before it."""
-    before, new = standing(file), not file.exists()
+    before, new = recorded_runs(file), not file.exists()
     line = (
         f"| {day} | {report.commit} | {report.seed:,} to {report.last_seed:,} "
         f"| {report.histories:,} | {report.histories_per_core_second:,.0f} | {report.verdict} "

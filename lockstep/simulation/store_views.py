@@ -13,14 +13,14 @@ from shared.change import digest_of
 from shared.item import MalformedItemError, change_in_item
 
 
-class Held(msgspec.Struct, frozen=True):
+class StoredVersion(msgspec.Struct, frozen=True):
     """The version of an image in a store, and its content's digest; none for a tombstone."""
 
     version: int
     digest: str | None
 
 
-class SeenStore(Protocol):
+class StoreView(Protocol):
     """One store from behind."""
 
     @property
@@ -28,7 +28,9 @@ class SeenStore(Protocol):
         """Every write that took effect, in order."""
         ...
 
-    def held(self, image_id: str, among: Mapping[str, Any] | None = None) -> Held | None:
+    def stored_version(
+        self, image_id: str, among: Mapping[str, Any] | None = None
+    ) -> StoredVersion | None:
         """What is there of the image, if anything; quickly, believing what it says.
 
         `among`: the entries of another moment, as `entries` gave them then.
@@ -39,7 +41,7 @@ class SeenStore(Protocol):
         """All that is there right now, for `held` to look at later."""
         ...
 
-    def sound(self) -> Mapping[str, Held]:
+    def checked(self) -> Mapping[str, StoredVersion]:
         """All that is there, each entry looked at as a whole.
 
         Raises:
@@ -48,25 +50,29 @@ class SeenStore(Protocol):
         ...
 
 
-class SeenTable:
+class TableView:
     """The table from behind."""
 
     def __init__(self, client: DynamoDB) -> None:
         self._client = client
         self.journal = client.journal
 
-    def held(self, image_id: str, among: Mapping[str, Any] | None = None) -> Held | None:
+    def stored_version(
+        self, image_id: str, among: Mapping[str, Any] | None = None
+    ) -> StoredVersion | None:
         """What is there of the image."""
         item = (self._client.items if among is None else among).get(image_id)
         if item is None:
             return None
-        return Held(int(item["version"]["N"]), item["digest"]["S"] if "digest" in item else None)
+        return StoredVersion(
+            int(item["version"]["N"]), item["digest"]["S"] if "digest" in item else None
+        )
 
     def entries(self) -> Mapping[str, Any]:
         """All items."""
         return self._client.items.copy()
 
-    def sound(self) -> Mapping[str, Held]:
+    def checked(self) -> Mapping[str, StoredVersion]:
         """All items, decoded as what made them."""
         found = {}
         for image_id, item in self._client.items.items():
@@ -74,29 +80,31 @@ class SeenTable:
                 change = change_in_item(item)
             except MalformedItemError as error:
                 raise ViolationError("I3", f"item {image_id}: {error}") from error
-            found[image_id] = Held(change.version, digest_of(change))
+            found[image_id] = StoredVersion(change.version, digest_of(change))
         return found
 
 
-class SeenIndex:
+class IndexView:
     """The index from behind."""
 
     def __init__(self, client: OpenSearch) -> None:
         self._client = client
         self.journal = client.journal
 
-    def held(self, image_id: str, among: Mapping[str, Any] | None = None) -> Held | None:
+    def stored_version(
+        self, image_id: str, among: Mapping[str, Any] | None = None
+    ) -> StoredVersion | None:
         """What is there of the image."""
         document = (self._client.documents if among is None else among).get(image_id)
         if document is None or document.source is None:
             return None
-        return Held(document.source["version"], document.source.get("digest"))
+        return StoredVersion(document.source["version"], document.source.get("digest"))
 
     def entries(self) -> Mapping[str, Any]:
         """All documents."""
         return self._client.documents.copy()
 
-    def sound(self) -> Mapping[str, Held]:
+    def checked(self) -> Mapping[str, StoredVersion]:
         """All documents, looked at as the audit does."""
         found = {}
         for image_id, document in self._client.documents.items():
@@ -108,7 +116,7 @@ class SeenIndex:
                 raise ViolationError("I3", f"document {image_id}: {said}")
             if entry.deleted != (entry.expires_at is not None):
                 raise ViolationError("I3", f"document {image_id}: expires_at goes with a tombstone")
-            found[image_id] = Held(entry.version, entry.digest)
+            found[image_id] = StoredVersion(entry.version, entry.digest)
         return found
 
 

@@ -18,12 +18,12 @@ from lockstep.quarantine.records import payload
 from lockstep.quarantine.records import read_record as record_in
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, correct
+from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
+from lockstep.simulation.discards import CONSUMERS
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
-from lockstep.simulation.giving_up import CONSUMERS
-from lockstep.simulation.meaning import QUARANTINE_AGE
-from lockstep.simulation.parts import BUCKET, INDEX, STREAM, TABLE
+from lockstep.simulation.interpretation import QUARANTINE_AGE
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
@@ -43,13 +43,13 @@ LONGEST_PURGE_SECONDS = 7_200.0
 STAYING_SHARE = 0.2
 
 
-class DaysLater:
+class LateOperations:
     """What operators and the stores themselves do long after an event came."""
 
     def __init__(self, system: System) -> None:
         """For this system."""
         self._system = system
-        self._weather, self._time = system.weather, system.time
+        self._conditions, self._time = system.conditions, system.time
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
 
     # Whoever looks around changes nothing, and tries until he has seen: no faults there. And in
@@ -75,7 +75,7 @@ class DaysLater:
 
         The cause of a refusal is over by then, or not. What breaks off is left for the next time.
         """
-        system, chance = self._system, self._weather.chance
+        system, chance = self._system, self._conditions.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             system.stores_refuse = False
         found = self._found()
@@ -87,7 +87,7 @@ class DaysLater:
             for some in self._cut(cases):
                 self._redrive(redrive, some)
         except (BotoCoreError, ClientError, PutError):
-            self._weather.tally["redrive broken off"] += 1
+            self._conditions.tally["redrive broken off"] += 1
 
     def bring_back(self) -> None:
         """All that mappings gave up goes back; there are no faults by now.
@@ -96,7 +96,7 @@ class DaysLater:
             ViolationError: something stays that could go.
         """
         redriven = self._redriver().put_back(self._given_up(), {}).redriven
-        self._weather.tally["given up, and redriven"] += redriven
+        self._conditions.tally["given up, and redriven"] += redriven
         if any(isinstance(case.verdict, Ready) for case in self._given_up()):
             raise ViolationError("I1", "redrive leaves what was given up where it is")
 
@@ -107,7 +107,7 @@ class DaysLater:
         system = self._system
         if not any(key.startswith((PREFIX, GIVEN_UP)) for key in system.bucket.objects):
             return []
-        found = system.parts.find(
+        found = system.components.find(
             self._seen,
             CONSUMERS,
             now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
@@ -118,18 +118,18 @@ class DaysLater:
 
     def _redriver(self) -> Redrive:
         system = self._system
-        return system.parts.redrive(
+        return system.components.redrive(
             self._objects,
-            lambda events: system.parts.producer(
+            lambda events: system.components.producer(
                 system.stream, STREAM, clock=system.producers_clock()
             ).put(events),
             CONSUMERS,
-            clock=Clock(self._now, self._now, self._time.advance, self._weather.draw),
+            clock=Clock(self._now, self._now, self._time.advance, self._conditions.draw),
             quarantine_age=QUARANTINE_AGE,
         )
 
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
-        tally = self._weather.tally
+        tally = self._conditions.tally
         tally["too old to be redriven"] += sum(isinstance(one.verdict, TooOld) for one in cases)
         tally["redriven days later"] += redrive.put_back(cases, {}).redriven
         settlements = [settled for case in cases for settled in self._settled(case)]
@@ -138,7 +138,7 @@ class DaysLater:
 
     def _settled(self, case: Case) -> Iterator[Settlement]:
         """What somebody decides about what cannot go back as it is; now and then, nobody does."""
-        chance, now = self._weather.chance, self._time.now
+        chance, now = self._conditions.chance, self._time.now
         body = self._seen_record(case)
         if body is None or chance.random() < 0.5:  # noqa: PLR2004 - a coin
             return
@@ -161,7 +161,7 @@ class DaysLater:
 
     def _cut(self, cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
         """All at once, or one after the other, in the order of chance."""
-        if self._weather.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+        if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
             return iter([cases])
         return ([case] for case in cases)
 
@@ -180,20 +180,20 @@ class DaysLater:
         self._time.advance(0.0)
 
     def _soon(self, purge: partial[None]) -> None:
-        chance = self._weather.chance
+        chance = self._conditions.chance
         if chance.random() < STAYING_SHARE:
             return
         delay = max(0.0, chance.random() - 0.5) * LONGEST_PURGE_SECONDS
         self._time.later(delay, purge)
 
     def _purge_item(self, image_id: str) -> None:
-        held = self._system.consumers["write_to_dynamodb"].store.held(image_id)
+        held = self._system.consumers["write_to_dynamodb"].store.stored_version(image_id)
         if not self._system.table.purge(image_id, self._time.now) or held is None:
             return
-        self._weather.unknown += 1
+        self._conditions.hidden_effects += 1
         if held.digest is None:
             self._system.purged["write_to_dynamodb"].add((image_id, held.version))
-            self._weather.tally["expired tombstone purged from the table"] += 1
+            self._conditions.tally["expired tombstone purged from the table"] += 1
 
     def _purge_document(self, image_id: str, version: int) -> None:
         system = self._system
@@ -202,11 +202,13 @@ class DaysLater:
         def purge() -> None:
             # Else it stays for the next time.
             with suppress(SinkError, opensearchpy.OpenSearchException):
-                system.parts.purge(cast("opensearchpy.OpenSearch", system.index), image_id, version)
+                system.components.purge(
+                    cast("opensearchpy.OpenSearch", system.index), image_id, version
+                )
 
-        self._weather.meanwhile(purge)
-        if system.consumers["write_to_es"].store.held(image_id) is None:
-            self._weather.tally["expired tombstone purged from the index"] += 1
+        self._conditions.interleave(purge)
+        if system.consumers["write_to_es"].store.stored_version(image_id) is None:
+            self._conditions.tally["expired tombstone purged from the index"] += 1
 
     def _now(self) -> float:
         return self._time.now

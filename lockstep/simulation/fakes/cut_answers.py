@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionClosedError, ResponseStreamingError
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from opensearchpy.exceptions import SerializationError
 
-from lockstep.simulation.fakes.line import CutOffError
+from lockstep.simulation.fakes.network import CutOffError
 
 # "HTTP/1.1 200": before its last byte, nobody knows of any answer.
 STATUS_BYTES = 12

@@ -9,8 +9,8 @@ import msgspec
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import DestinationError, failure_document
 from lockstep.local.mapping.invocation import EventSource
-from lockstep.simulation.fakes.kinesis import Accepted
-from lockstep.simulation.parts import BUCKET, STREAM_ARN
+from lockstep.simulation.components import BUCKET, STREAM_ARN
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.system import Function, System
 
 CONSUMERS: Mapping[str, str] = {"write_to_dynamodb": "put", "write_to_es": "index"}
@@ -19,7 +19,7 @@ CONSUMERS: Mapping[str, str] = {"write_to_dynamodb": "put", "write_to_es": "inde
 _PLACE = EventSource(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000:role/lockstep")
 
 
-class GivingUp:
+class DiscardWriter:
     """One function's way of keeping what its mappings give up."""
 
     def __init__(self, system: System, function: Function) -> None:
@@ -28,11 +28,11 @@ class GivingUp:
         self._function = function
         numbers = itertools.count()
         self._new_id = lambda: f"{function}-{next(numbers)}"
-        self._destination = system.parts.destination(
+        self._destination = system.components.destination(
             system.bucket.put_object, BUCKET, mapping_uuid=function, new_id=self._new_id
         )
 
-    def keep(self, step: Discard, records: Sequence[Accepted]) -> bool:
+    def keep(self, step: Discard, records: Sequence[AcceptedRecord]) -> bool:
         """Write the failure document; says whether it is known to be there."""
         system, shard_id = self._system, records[0].shard_id
         at = dt.datetime.fromtimestamp(system.time.now, dt.UTC)
@@ -49,13 +49,13 @@ class GivingUp:
         try:
             self._destination.write(document, at)
         except DestinationError:
-            system.weather.tally["failure document not written"] += 1
+            system.conditions.tally["failure document not written"] += 1
             return False
-        system.weather.tally["batch given up"] += 1
-        system.weather.unknown += 1
+        system.conditions.tally["batch given up"] += 1
+        system.conditions.hidden_effects += 1
         given_up.kept.update(one.sequence_number for one in records)
         return True
 
 
-def _as_seen(record: Accepted) -> bytes:
-    return msgspec.json.encode(record.as_lambda_shows_it(STREAM_ARN))
+def _as_seen(record: AcceptedRecord) -> bytes:
+    return msgspec.json.encode(record.as_lambda_record(STREAM_ARN))

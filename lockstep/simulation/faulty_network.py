@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from lockstep.simulation.clock import VirtualTime
-from lockstep.simulation.fakes.line import AnswerError, CutOffError, NoAnswerError, Spoilt
+from lockstep.simulation.components import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
+from lockstep.simulation.fakes.network import AnswerError, CutOffError, NoAnswerError, PartFailure
 from lockstep.simulation.faults import Fault, Tally
-from lockstep.simulation.parts import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
 
 StoreName = Literal["table", "index", "quarantine", "stream"]
 
@@ -111,65 +111,65 @@ class TimedOutError(BaseException):
     """Lambda ended the invocation. No `Exception`, as above."""
 
 
-class UnderWay(msgspec.Struct):
+class RunningInvocation(msgspec.Struct):
     """One invocation: when Lambda ends it, and how many faults its requests have met."""
 
     deadline: float
     hits: int = 0
 
 
-class Weather:
+class Conditions:
     """What all lines of a history share: time, chance, how bad it is, and what was hit."""
 
     def __init__(self, time: VirtualTime, tally: Tally, chance: random.Random) -> None:
         self.time = time
         self.tally = tally
         self.chance = chance
-        self.trouble = 0.0
-        self.under_way: UnderWay | None = None
-        self.unknown = 0  # requests that did their work, unknown to who sent them
+        self.fault_rate = 0.0
+        self.running: RunningInvocation | None = None
+        self.hidden_effects = 0  # requests that did their work, unknown to who sent them
 
     def hit(self, fault: Fault) -> None:
         """Take note of a fault that a request met."""
         self.tally[fault] += 1
-        if self.under_way is not None:
-            self.under_way.hits += 1
+        if self.running is not None:
+            self.running.hits += 1
 
     def draw(self) -> float:
         """0 to 1, by the chance of the step under way."""
         return self.chance.random()
 
-    def meanwhile(self, action: Callable[[], None]) -> None:
+    def interleave(self, action: Callable[[], None]) -> None:
         """Something else happens in the middle of the invocation under way, in its own time.
 
         What it does is unknown to that invocation; the time that it takes does not count there.
         """
-        outer, self.under_way = self.under_way, None
+        outer, self.running = self.running, None
         began = self.time.now
         action()
-        self.under_way = outer
+        self.running = outer
         if outer is not None and self.time.now > began:
             outer.deadline += self.time.now - began
-            self.unknown += 1
+            self.hidden_effects += 1
             self.tally["another invocation in the middle"] += 1
 
 
-class TroubledLine:
+class FaultyConnection:
     """The line to one store."""
 
-    def __init__(self, store: StoreName, weather: Weather) -> None:
+    def __init__(self, store: StoreName, conditions: Conditions) -> None:
         self.down_until = 0.0
         self._expired_until = 0.0
         self._store: StoreName = store
-        self._weather = weather
+        self._conditions = conditions
         self._parts = 1
 
-    def spoilt(self, parts: int, codes: Sequence[str]) -> Mapping[int, Spoilt]:
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
         """Now and then some of the parts."""
         self._parts = parts
-        weather = self._weather
-        chance = weather.chance
-        if not weather.trouble or chance.random() >= weather.trouble:
+        conditions = self._conditions
+        chance = conditions.chance
+        if not conditions.fault_rate or chance.random() >= conditions.fault_rate:
             return {}
         failed, applied_too = _PARTIAL[self._store]
         found = {}
@@ -177,72 +177,72 @@ class TroubledLine:
             if chance.random() < 0.5:  # noqa: PLR2004 - half of them
                 applied = chance.random() < APPLIED_SHARE
                 code = chance.choice(codes)
-                found[part] = Spoilt(code, applied)
+                found[part] = PartFailure(code, applied)
                 if self._store == "index":
-                    weather.tally[_BULK[code[:3]]] += 1
-                weather.hit(applied_too if applied else failed)
-                weather.unknown += applied
+                    conditions.tally[_BULK[code[:3]]] += 1
+                conditions.hit(applied_too if applied else failed)
+                conditions.hidden_effects += applied
         return found
 
     def expire(self, seconds: float) -> None:
         """The credentials are no longer good, for so long."""
-        self._expired_until = self._weather.time.now + seconds
+        self._expired_until = self._conditions.time.now + seconds
 
     def mend(self) -> None:
         """The store is up, and the credentials are good."""
         self.down_until = self._expired_until = 0.0
 
-    def carry[T](self, apply: Callable[[], T]) -> T:
+    def send[T](self, apply: Callable[[], T]) -> T:
         """The answer, most of the time."""
-        weather = self._weather
-        if weather.time.now < self.down_until:
-            weather.hit(_DOWN[self._store])
+        conditions = self._conditions
+        if conditions.time.now < self.down_until:
+            conditions.hit(_DOWN[self._store])
             self._pass(TIMEOUT_SECONDS[self._store])
             raise NoAnswerError("connection refused")
-        if weather.time.now < self._expired_until:
-            self._pass(weather.chance.random() * LONGEST_ANSWER_SECONDS)
+        if conditions.time.now < self._expired_until:
+            self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             raise self._expired()
-        if not weather.trouble or weather.chance.random() >= weather.trouble:
+        if not conditions.fault_rate or conditions.chance.random() >= conditions.fault_rate:
             answer = apply()
-            self._pass(weather.chance.random() * LONGEST_ANSWER_SECONDS)
+            self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             return answer
         return self._in_trouble(apply)
 
     def _in_trouble[T](self, apply: Callable[[], T]) -> T:
-        weather = self._weather
-        in_lambda = weather.under_way is not None
-        fault = weather.chance.choice(_IN_LAMBDA if in_lambda else _ANYWHERE)
+        conditions = self._conditions
+        in_lambda = conditions.running is not None
+        fault = conditions.chance.choice(_IN_LAMBDA if in_lambda else _ANYWHERE)
         match fault:
             case "answer cut":
-                weather.hit(_CUT[self._store])
-                weather.unknown += 1
-                raise CutOffError(apply(), weather.chance.random())
+                conditions.hit(_CUT[self._store])
+                conditions.hidden_effects += 1
+                raise CutOffError(apply(), conditions.chance.random())
             case "credentials expired":
-                self.expire(weather.chance.random() ** 4 * LONGEST_EXPIRY_SECONDS)
+                self.expire(conditions.chance.random() ** 4 * LONGEST_EXPIRY_SECONDS)
                 raise self._expired()
             case "request refused":
                 raise self._refused()
-        weather.hit(fault)
+        conditions.hit(fault)
         if fault in _APPLIED:
-            weather.unknown += 1
+            conditions.hidden_effects += 1
             apply()
         if fault == "zombie request":
             self._later(apply)
             self._pass(TIMEOUT_SECONDS[self._store])
-        if fault == "Lambda timeout" and weather.chance.random() < APPLIED_SHARE:
+        if fault == "Lambda timeout" and conditions.chance.random() < APPLIED_SHARE:
             self._later(apply)
         raise self._outcome_of(fault)
 
     def _expired(self) -> AnswerError:
-        self._weather.hit(_EXPIRED[self._store])
+        self._conditions.hit(_EXPIRED[self._store])
         return AnswerError(*_EXPIRED_ANSWERS[self._store])
 
     def _refused(self) -> AnswerError:
         """Refused as a whole: only what has more than one part can be too much at once."""
         if self._parts == 1 or self._store not in _TOO_LARGE:
-            self._weather.hit("throttled request")
+            self._conditions.hit("throttled request")
             return AnswerError(*_THROTTLED[self._store])
-        self._weather.hit(_REFUSED_WHOLE[self._store])
+        self._conditions.hit(_REFUSED_WHOLE[self._store])
         return AnswerError(*_TOO_LARGE[self._store])
 
     def _outcome_of(self, fault: Fault) -> BaseException:
@@ -263,12 +263,12 @@ class TroubledLine:
         """The request is still on its way, long after everybody gave it up."""
 
         def land() -> None:
-            self._weather.unknown += 1
+            self._conditions.hidden_effects += 1
             with suppress(AnswerError):  # nobody is there to hear it
                 apply()
 
-        seconds = self._weather.chance.random() ** 4 * LONGEST_ZOMBIE_SECONDS
-        self._weather.time.later(seconds, land)
+        seconds = self._conditions.chance.random() ** 4 * LONGEST_ZOMBIE_SECONDS
+        self._conditions.time.later(seconds, land)
 
     def _pass(self, seconds: float) -> None:
-        self._weather.time.advance(seconds)
+        self._conditions.time.advance(seconds)

@@ -11,7 +11,7 @@ from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement
-from lockstep.simulation.parts import INDEX, Parts
+from lockstep.simulation.components import INDEX, Components
 from shared.deliver import Delivery, deliver
 from shared.event import Event, decode
 
@@ -91,13 +91,13 @@ def has_no_horizon(*args: Any, **kwargs: Any) -> Delivery:
     return deliver(*args, **kwargs | {"horizon": dt.timedelta(0)})
 
 
-WRONG: Mapping[str, Parts] = {
-    "redrive: knows no age": Parts(find=finds_no_age, redrive=KnowsNoAge),
-    "redrive: puts nothing": Parts(redrive=PutsNothing),
-    "redrive: moves before it puts": Parts(redrive=MovesFirst),
-    "redrive: leaves no trace": Parts(redrive=LeavesNoTrace),
-    "redrive: under a new version, past the version check": Parts(redrive=PassesTheGuard),
-    "redrive: mended under the old version": Parts(redrive=MendsUnderTheOldVersion),
-    "purge: whatever is there": Parts(purge=purges_whatever_is_there),
-    "purge: before the horizon": Parts(deliver=has_no_horizon),
+WRONG: Mapping[str, Components] = {
+    "redrive: knows no age": Components(find=finds_no_age, redrive=KnowsNoAge),
+    "redrive: puts nothing": Components(redrive=PutsNothing),
+    "redrive: moves before it puts": Components(redrive=MovesFirst),
+    "redrive: leaves no trace": Components(redrive=LeavesNoTrace),
+    "redrive: under a new version, past the version check": Components(redrive=PassesTheGuard),
+    "redrive: mended under the old version": Components(redrive=MendsUnderTheOldVersion),
+    "purge: whatever is there": Components(purge=purges_whatever_is_there),
+    "purge: before the horizon": Components(deliver=has_no_horizon),
 }

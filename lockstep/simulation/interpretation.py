@@ -4,7 +4,7 @@ import datetime as dt
 
 import msgspec
 
-from lockstep.simulation.fakes.kinesis import Accepted
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.stack.stack import LATENESS
 from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
@@ -28,10 +28,10 @@ class Poison(msgspec.Struct, frozen=True):
     reason: Reason
 
 
-type Meaning = Change | Poison
+type Interpretation = Change | Poison
 
 
-def meaning_of(accepted: Accepted) -> Meaning:
+def interpret(accepted: AcceptedRecord) -> Interpretation:
     """By the same rules that consumers obey; their own tests say whether those are right."""
     record = Record(
         stream="",

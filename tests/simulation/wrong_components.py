@@ -1,0 +1,30 @@
+"""The seeded bugs, by name: small wrong variants of our components.
+
+Each replaces one component of a history (`components.py`), or one name that a function of ours uses
+(`rewired.py`).
+"""
+
+from collections.abc import Mapping
+
+from lockstep.simulation.components import Components
+from tests.simulation import (
+    wrong_delivery,
+    wrong_discards,
+    wrong_index,
+    wrong_late_operations,
+    wrong_mapping,
+    wrong_producer,
+    wrong_quarantine,
+    wrong_table,
+)
+
+WRONG: Mapping[str, Components] = {
+    **wrong_table.WRONG,
+    **wrong_index.WRONG,
+    **wrong_quarantine.WRONG,
+    **wrong_delivery.WRONG,
+    **wrong_mapping.WRONG,
+    **wrong_producer.WRONG,
+    **wrong_late_operations.WRONG,
+    **wrong_discards.WRONG,
+}
