@@ -1,1 +1,1 @@
-"""The audit: both stores read completely and compared, image by image, version and digest."""
+"""The audit: reads both stores completely and compares them image by image."""

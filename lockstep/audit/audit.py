@@ -1,4 +1,4 @@
-"""The run of an audit: gather both stores on disk, compare, look again at what differs."""
+"""The run of an audit: read both stores to disk, compare, and look again at what differs."""
 
 import math
 import tempfile
@@ -16,18 +16,19 @@ from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
 from shared.clock import Clock
 
-# Long enough for a write under way to reach the other store, in seconds.
+# Long enough for a write in progress to reach the other store.
 SECOND_LOOK_AFTER = 2.0
-# So long at most, in seconds, a difference may be due to a record that is still under way.
+# How long a difference may be due to a record that is still in progress.
 WATERMARK = 30.0
 
 EXPLAINED = "explained_by_quarantine"
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """How far a quick look can be believed.
+    """What a random sample says about all images.
 
-    Of `images` looked at; with `confidence` at most the share `at_most` of all images differs.
+    `images` are in the sample. With `confidence`, at most the share `at_most` of all images
+    differs.
     """
 
     images: int
@@ -38,7 +39,7 @@ class Sample(msgspec.Struct, frozen=True):
 class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an audit found. `table` and `index` count entries, tombstones included.
 
-    `under_way` counts images that differ, but may do so because a consumer is behind.
+    `under_way` counts images that differ, but perhaps only because a consumer lags behind.
     """
 
     result: Literal["equal", "different", "unknown"]
@@ -52,12 +53,12 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def exit_code(self) -> int:
-        """0 equal, 1 different, 2 could not tell."""
+        """0: equal. 1: different. 2: unknown."""
         return {"equal": 0, "different": 1, "unknown": 2}[self.result]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One difference, with what each store says; None: it has no entry."""
+    """One differing image, with the entry of each store; None if it has none."""
 
     image_id: str
     kind: DifferenceKind
@@ -67,7 +68,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class OverBudgetError(Exception):
-    """The audit was to take no longer than this."""
+    """The audit takes longer than its budget."""
 
 
 def audit(
@@ -85,25 +86,26 @@ def audit(
 ) -> Audit:
     """Compare the two stores completely, in bounded memory.
 
-    What differs is looked up again in both after a moment, and again, until it agrees or is proved
-    different: both consumers have processed all that arrived up to its newest entry. The result is
-    `unknown` when a store could not be read to its end, or something is still under way.
+    Images that differ are looked up again in both stores, repeatedly, until they are equal or
+    proved different: both consumers have processed all that arrived up to the newest entry. The
+    result is `unknown` if a store could not be read completely, or a record is still in progress.
 
     Args:
         table: the system of record.
         index: the search index.
-        quarantined_images: reads the images that have a record in quarantine; asked only when
+        quarantined_images: reads the images that have a record in quarantine; called only if
             something differs.
         clock: the clock.
-        progress: is told a store's name and how many entries of it have been read.
-        settled: until when both consumers have processed what arrived, in seconds since 1970.
-        watermark: how long, in seconds, to wait for what is under way.
-        budget: seconds; an audit that takes longer could not tell.
-        on_difference: is told each difference that is proved.
-        only: look at these images, and at no others.
+        progress: called with a store's name and the number of entries read from it.
+        settled: the time up to which both consumers have processed all arrivals, in seconds since
+            1970.
+        watermark: seconds to wait for records in progress.
+        budget: seconds; the result of an audit that takes longer is `unknown`.
+        on_difference: called with each proved difference.
+        only: compare these images only.
     """
     started = clock.elapsed()
-    looks = _Looks(
+    looks = _SecondLook(
         table,
         index,
         quarantined_images=quarantined_images,
@@ -120,17 +122,17 @@ def audit(
                 spill.compare(clock.now())
             else:
                 spill.suspect(Suspect(one, in_table=False, in_index=False) for one in only)
-            looks.settle(spill, settled, watermark, first_pause=only is None)
+            looks.look_again(spill, settled, watermark, first_pause=only is None)
         except StoreUnreadableError as error:
             reason = str(error)
         except OverBudgetError:
-            reason = f"not done within {budget:g} s"
+            reason = f"the audit did not end within {budget:g} s"
         finally:
             spill.close()
     if looks.under_way and reason is None:
         reason = (
-            f"{looks.under_way:,} images differ, but a consumer is behind by more than "
-            f"{watermark:g} s: `lockstep status --wait 60`, then audit again"
+            f"{looks.under_way:,} images differ, but a consumer lags by more than {watermark:g} s: "
+            "run `lockstep status --wait 60`, then audit again"
         )
     found = +looks.found
     result: Literal["equal", "different", "unknown"] = "different" if found else "equal"
@@ -149,10 +151,10 @@ def _gather(
     table: EntryReader,
     index: EntryReader,
     spill: Spill,
-    looks: "_Looks",
+    looks: "_SecondLook",
     progress: Callable[[str, int], None],
 ) -> None:
-    """Both stores onto disk."""
+    """Read both stores to disk."""
     stores: tuple[tuple[Literal["table", "index"], EntryReader], ...] = (
         ("table", table),
         ("index", index),
@@ -165,10 +167,10 @@ def _gather(
             looks.check_budget()
 
 
-class _Looks:
-    """Looks at suspects, image by image, until each agrees or is proved different.
+class _SecondLook:
+    """Looks up suspects until each is equal in both stores or proved different.
 
-    `counts` counts what is in each store, as it was at the last look.
+    `counts` counts the entries of each store, as of the last look.
     """
 
     def __init__(
@@ -192,10 +194,10 @@ class _Looks:
         self._deadline = deadline
         self._on_difference = on_difference
 
-    def settle(
+    def look_again(
         self, spill: Spill, settled: Callable[[], float], watermark: float, *, first_pause: bool
     ) -> None:
-        """Look, and look again at what may be under way; what is left then is `under_way`."""
+        """Look, and look again at images in progress; `under_way` counts those that remain."""
         for pause in _pauses(watermark):
             self.under_way = 0
             for some in spill.suspects(LOOKUP):
@@ -203,7 +205,7 @@ class _Looks:
                     self._clock.sleep(pause or SECOND_LOOK_AFTER)
                     pause, first_pause = 0.0, False  # noqa: PLW2901 - one wait a round
                 self.check_budget()
-                # Asked first: what arrives after that may still be under way.
+                # Before the lookups: what arrives after this time may still be in progress.
                 until = settled() * 1000
                 left = list(self._look(some, until))
                 self.under_way += len(left)
@@ -213,12 +215,12 @@ class _Looks:
                 return
 
     def check_budget(self) -> None:
-        """Raise OverBudgetError past the deadline."""
+        """Raise OverBudgetError after the deadline."""
         if self._clock.elapsed() > self._deadline:
             raise OverBudgetError
 
     def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[Suspect]:
-        """Look once; yields the images that may differ because a consumer is behind."""
+        """Look once; yields the images that may differ because a consumer lags behind."""
         image_ids = [suspect.image_id for suspect in suspects]
         in_table, in_index = self._table.lookup(image_ids), self._index.lookup(image_ids)
         for suspect in suspects:
@@ -228,35 +230,35 @@ class _Looks:
             newest = max((one.arrived_at for one in (table, index) if one), default=0)
             if kind is not None and newest > until:
                 if not _caught_up(suspect, table, index):
-                    yield _seen(suspect, table, index)
+                    yield _with_version(suspect, table, index)
                     continue
                 kind = None
             self.counts["table"] += (table is not None) - suspect.in_table
             self.counts["index"] += (index is not None) - suspect.in_index
             if kind is not None:
-                self._tell(Difference(image_id, kind, self._is_explained(image_id), table, index))
+                self._report(Difference(image_id, kind, self._is_explained(image_id), table, index))
 
     def _is_explained(self, image_id: str) -> bool:
         if self._explained is None:
             self._explained = set(self._quarantined_images())
         return image_id in self._explained
 
-    def _tell(self, found: Difference) -> None:
+    def _report(self, found: Difference) -> None:
         self.found[found.kind] += 1
         self.found[EXPLAINED] += found.explained_by_quarantine
         self._on_difference(found)
 
 
-def _seen(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:
-    """What both stores must come to, so that this difference was but under way."""
+def _with_version(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:
+    """The suspect, with the version that both stores must reach for it to be equal."""
     newest = max((one.version for one in (table, index) if one), default=0)
     return msgspec.structs.replace(suspect, seen=suspect.seen or newest)
 
 
 def _caught_up(suspect: Suspect, table: Entry | None, index: Entry | None) -> bool:
-    """Whether both are past what was under way at the first look.
+    """Whether both stores have passed the version of the first look.
 
-    An image that changes all the time differs whenever one looks: it is other versions that do.
+    An image that changes all the time differs at every look, but each time in other versions.
     """
     if table is None or index is None or table.version == index.version:
         return False
@@ -264,7 +266,7 @@ def _caught_up(suspect: Suspect, table: Entry | None, index: Entry | None) -> bo
 
 
 def _pauses(watermark: float) -> Iterator[float]:
-    """How long to wait before each look, in seconds; longer and longer, until the watermark."""
+    """Seconds to wait before each look: longer and longer, up to the watermark in all."""
     pause, waited = 1.0, 0.0
     yield 0.0
     while waited < watermark:

@@ -1,4 +1,4 @@
-"""The comparison: two entries of one image in, the kind of their difference out. Pure."""
+"""The comparison of two entries of one image: the one rule of when two stores are equal."""
 
 from typing import Literal
 
@@ -17,14 +17,14 @@ DifferenceKind = Literal[
 
 
 def difference(table: Entry | None, index: Entry | None, *, now: float) -> DifferenceKind | None:
-    """How the two stores differ about one image; None when they say the same.
+    """How the two stores differ in one image; None if they are equal.
 
     Args:
         table: the table's entry, if it has one.
-        index: the index's, if it has one.
-        now: in seconds since 1970; a tombstone past its time counts as absence on either side.
+        index: the index's entry, if it has one.
+        now: seconds since 1970; an expired tombstone counts as absent in either store.
     """
-    if _ended_in_one(table, index, now):
+    if _same_tombstone(table, index, now):
         return None
     table = None if table is None or table.expired(now) else table
     index = None if index is None or index.expired(now) else index
@@ -35,8 +35,8 @@ def difference(table: Entry | None, index: Entry | None, *, now: float) -> Diffe
     return "missing_in_index" if index is None else _between(table, index)
 
 
-def _ended_in_one(table: Entry | None, index: Entry | None, now: float) -> bool:
-    """The same tombstone in both, though the time of one is over: each counts its own arrival."""
+def _same_tombstone(table: Entry | None, index: Entry | None, now: float) -> bool:
+    """Both hold the same tombstone, expired in one: each store counts from its own arrival time."""
     if table is None or index is None or not (table.expired(now) or index.expired(now)):
         return False
     return table.deleted and index.deleted and table.version == index.version

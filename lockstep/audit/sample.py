@@ -1,40 +1,40 @@
-"""The sample: a quick look at some images of each store, and how far it can be believed."""
+"""The sample: what some differing images of a random sample say about a whole store."""
 
 import math
 
 CONFIDENCE = 0.95
-# Each store is sampled by itself: both bounds hold together where each is this certain.
+# Each store has a sample of its own: both bounds hold together if each holds with this chance.
 _EACH = 1 - (1 - CONFIDENCE) / 2
 
 
 def share_at_most(samples: list[tuple[int, int]]) -> float:
-    """The share of a store's images that differs at most, in the worse store, with `CONFIDENCE`.
+    """The upper bound, with `CONFIDENCE`, of the share of differing images in either store.
 
     Args:
-        samples: for each store, how many images were looked at, and how many of them differ.
+        samples: for each store, the number of images in the sample, and how many of them differ.
     """
     return max(upper_bound(images, differing, _EACH) for images, differing in samples)
 
 
 def upper_bound(images: int, differing: int, confidence: float) -> float:
-    """The greatest share with which so few out of so many would not be too great a luck.
+    """The upper confidence bound of the share of differing images.
 
-    The exact bound of Clopper and Pearson, found by halving.
+    The exact bound of Clopper and Pearson, found by bisection.
     """
     if differing >= images:
         return 1.0
     low, high = differing / images, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if _so_few(images, differing, middle) > 1 - confidence:
+        if _probability(images, differing, middle) > 1 - confidence:
             low = middle
         else:
             high = middle
     return high
 
 
-def _so_few(images: int, differing: int, share: float) -> float:
-    """The chance of this many differing or fewer, if that share of all differs."""
+def _probability(images: int, differing: int, share: float) -> float:
+    """The probability of so few differing images in a sample, if this share of all differs."""
     logs = math.log(share), math.log1p(-share)
     return math.fsum(
         math.exp(

@@ -1,11 +1,11 @@
-"""The spill: both stores' entries on disk, and the images that are suspect.
+"""Spills both stores' entries to disk, and compares them in bounded memory.
 
-Neither store hands its entries over in an order that the other one has. So each entry goes into
-one of many parts, by a hash of its id; then both stores' entries of a part are compared in memory.
-What is held at once is one part of each store.
+The stores return their entries in different orders. So each entry goes into one of many
+partitions, by a hash of its image ID, and the two stores are compared partition by partition, as a
+Grace hash join does. Memory holds one partition of each store at a time.
 
-Nearly all entries are plain: an image of which the version pass compares version and digest. They
-are kept as rows, without an object for each, and compared as sets.
+Nearly all entries are plain: images of which only version and digest are compared. They are kept as
+rows, without an object for each, and compared as sets.
 """
 
 import sqlite3
@@ -22,17 +22,18 @@ from lockstep.stores.entry import Entry
 type Store = Literal["table", "index"]
 _STORES: Sequence[Store] = ("table", "index")
 
-_AT_ONCE = 1000
-# Ten million entries make parts of some twenty thousand.
-_PARTS = 512
-# Entries held before they go to disk: some for each part, so that its pieces are few.
-_HELD = 131_072
+_BATCH = 1000
+# Ten million entries make partitions of some twenty thousand.
+_PARTITIONS = 512
+# Entries in memory before they are written: some for each partition, so that it has few pieces.
+_IN_MEMORY = 131_072
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """An image that seems to differ, and where it was when both stores were read.
+    """An image that seems to differ, and which stores had it when they were read.
 
-    `seen` is the newest version that one of them had at a look when it was under way, 0 if none.
+    `seen` is the newest version that a store had when the image was first found in progress; 0 if
+    it was not.
     """
 
     image_id: str
@@ -42,57 +43,57 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 type _Row = tuple[str, int, str]
-"""Image id, version, digest."""
+"""Image ID, version, digest."""
 
 
-class _Held(msgspec.Struct):
-    """Entries of a part, on their way to disk; `rows` one after the other, in one list."""
+class _Piece(msgspec.Struct):
+    """A piece of a partition, as it is on disk; `rows` are flattened into one list."""
 
     rows: list[str | int]
     others: list[Entry]
 
 
-class _Part(msgspec.Struct):
-    """One store's entries of a part."""
+class _Partition(msgspec.Struct):
+    """One store's entries of a partition."""
 
     rows: set[_Row]
     others: dict[str, Entry]
 
 
-class _Kept:
-    """One store's entries on disk: one file, and where in it the pieces of each part are."""
+class _PartitionFile:
+    """One store's entries on disk: one file, and where in it the pieces of each partition are."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("xb+")
         self._end = 0
-        self._pieces: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
+        self._pieces: list[list[tuple[int, int]]] = [[] for _ in range(_PARTITIONS)]
 
-    def add(self, part: int, packed: bytes) -> None:
-        """Keep a piece of a part."""
-        self._file.write(packed)
-        self._pieces[part].append((self._end, len(packed)))
-        self._end += len(packed)
+    def add(self, partition: int, piece: bytes) -> None:
+        """Write a piece of a partition."""
+        self._file.write(piece)
+        self._pieces[partition].append((self._end, len(piece)))
+        self._end += len(piece)
 
-    def of(self, part: int) -> Iterator[bytes]:
-        """The pieces of a part, in their order."""
-        for start, length in self._pieces[part]:
+    def pieces(self, partition: int) -> Iterator[bytes]:
+        """The pieces of a partition, in order."""
+        for start, length in self._pieces[partition]:
             self._file.seek(start)
             yield self._file.read(length)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
 
 
 class Spill:
-    """Files in this folder; it may go when the audit is done."""
+    """Entries and suspects in files of a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._rows: list[list[str | int]] = [[] for _ in range(_PARTS)]
-        self._others: list[list[Entry]] = [[] for _ in range(_PARTS)]
+        self._rows: list[list[str | int]] = [[] for _ in range(_PARTITIONS)]
+        self._others: list[list[Entry]] = [[] for _ in range(_PARTITIONS)]
         self._count = 0
         self._store: Store = "table"
-        self._kept = {store: _Kept(folder / store) for store in _STORES}
+        self._files = {store: _PartitionFile(folder / store) for store in _STORES}
         self._database = sqlite3.connect(folder / "suspects.db", isolation_level=None)
         self._database.executescript("""
             PRAGMA journal_mode = OFF;
@@ -102,36 +103,38 @@ class Spill:
         """)
 
     def add(self, store: Store, entries: Sequence[Entry]) -> None:
-        """Keep these entries of a store."""
+        """Add entries of a store."""
         if store != self._store:
             self._flush()
             self._store = store
         rows, others = self._rows, self._others
         for entry in entries:
             image_id, version, digest = entry.image_id, entry.version, entry.digest
-            part = hash(image_id) % _PARTS
+            partition = hash(image_id) % _PARTITIONS
             if digest is None or entry.guard != version or entry.rest is not None:
-                others[part].append(entry)
+                others[partition].append(entry)
             else:
-                rows[part].extend((image_id, version, digest))
+                rows[partition].extend((image_id, version, digest))
         self._count += len(entries)
-        if self._count >= _HELD:
+        if self._count >= _IN_MEMORY:
             self._flush()
 
     def compare(self, now: float) -> None:
-        """Suspect every image of which the stores' entries differ, or one is malformed."""
+        """Suspect every image whose entries differ, or of which one is malformed."""
         self._flush()
-        for part in range(_PARTS):
-            self.suspect(_suspects(self._read("table", part), self._read("index", part), now))
+        for partition in range(_PARTITIONS):
+            self.suspect(
+                _suspects(self._read("table", partition), self._read("index", partition), now)
+            )
 
     def suspect(self, suspects: Iterable[Suspect]) -> None:
-        """Keep these as suspect."""
-        for some in batched(suspects, _AT_ONCE, strict=False):
+        """Add suspects, or replace them."""
+        for some in batched(suspects, _BATCH, strict=False):
             rows = map(msgspec.structs.astuple, some)
             self._change("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?, ?)", rows)
 
     def suspects(self, at_once: int) -> Iterator[Sequence[Suspect]]:
-        """All suspects, in the order of ids, so many at once; those seen may be cleared."""
+        """All suspects by image ID, in batches; the batch that was returned last may be cleared."""
         after = ""
         while rows := self._database.execute(
             "SELECT * FROM suspect WHERE image_id > ? ORDER BY image_id LIMIT ?", (after, at_once)
@@ -143,33 +146,33 @@ class Spill:
             after = rows[-1][0]
 
     def clear(self, image_ids: Iterable[str]) -> None:
-        """These are suspect no more."""
+        """Remove suspects."""
         self._change("DELETE FROM suspect WHERE image_id = ?", ((one,) for one in image_ids))
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         self._database.close()
-        for kept in self._kept.values():
-            kept.close()
+        for file in self._files.values():
+            file.close()
 
     def _flush(self) -> None:
-        """What is held goes to disk."""
-        kept = self._kept[self._store]
-        for part, (rows, others) in enumerate(zip(self._rows, self._others, strict=True)):
+        """Write the entries in memory to disk."""
+        file = self._files[self._store]
+        for partition, (rows, others) in enumerate(zip(self._rows, self._others, strict=True)):
             if rows or others:
-                kept.add(part, _encoder.encode(_Held(rows, others)))
+                file.add(partition, _encoder.encode(_Piece(rows, others)))
                 rows.clear()
                 others.clear()
         self._count = 0
 
-    def _read(self, store: Store, part: int) -> _Part:
-        """A part's entries of one store."""
-        found = _Part(set(), {})
-        for packed in self._kept[store].of(part):
-            held = _decoder.decode(packed)
-            rows: Any = held.rows
+    def _read(self, store: Store, partition: int) -> _Partition:
+        """One store's entries of a partition."""
+        found = _Partition(set(), {})
+        for piece in self._files[store].pieces(partition):
+            decoded = _decoder.decode(piece)
+            rows: Any = decoded.rows
             found.rows.update(zip(rows[0::3], rows[1::3], rows[2::3], strict=True))
-            found.others.update((entry.image_id, entry) for entry in held.others)
+            found.others.update((entry.image_id, entry) for entry in decoded.others)
         return found
 
     def _change(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
@@ -179,13 +182,13 @@ class Spill:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Held)
+_decoder = msgspec.msgpack.Decoder(_Piece)
 
 
-def _suspects(table: _Part, index: _Part, now: float) -> Iterator[Suspect]:
-    # A row that only one store has differs from whatever the other one has, if anything. (Or a scan
-    # showed an item twice, as it was and as it is, when its partition split under it: a second look
-    # will tell.)
+def _suspects(table: _Partition, index: _Partition, now: float) -> Iterator[Suspect]:
+    # A row that only one store has differs from what the other one has, if anything. Or a scan
+    # returned an item twice, before and after a change, when its DynamoDB partition split: the
+    # second look shows that.
     in_table = {image_id for image_id, _, _ in table.rows - index.rows}
     in_index = {image_id for image_id, _, _ in index.rows - table.rows}
     differing = in_table | in_index

@@ -1,4 +1,4 @@
-"""The quarantine as an operator reads it: what lies there, why, and of which images."""
+"""The quarantine: what it holds, why, and how it is redriven."""
 
 from lockstep.quarantine.bucket import images, keys
 

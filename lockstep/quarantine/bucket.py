@@ -11,7 +11,7 @@ from shared.quarantine import PREFIX, QuarantinedRecord
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# Where Lambda puts what a mapping gave up (docs/internals/facts.md, Event source mapping).
+# Where Lambda writes failure documents (docs/internals/facts.md, Event source mapping).
 GIVEN_UP = "aws/lambda/"
 REDRIVEN = "redriven/"
 
@@ -22,9 +22,9 @@ def keys(client: "S3Client", bucket: str) -> Iterator[str]:
 
 
 def images(client: "S3Client", bucket: str) -> Iterator[str]:
-    """The image each record in quarantine is about; what could not be decoded has its key.
+    """The image of each quarantined record; its partition key if it could not be decoded.
 
-    Objects that are not ours say nothing of any image.
+    Objects that no consumer wrote are left out.
     """
     objects = BucketObjects(client, bucket)
     for key in keys(client, bucket):
@@ -39,5 +39,5 @@ def images(client: "S3Client", bucket: str) -> Iterator[str]:
 
 
 def redriven_key(key: str) -> str:
-    """Where an object goes once its records are back on the stream."""
+    """The key to which an object moves when its records are back on the stream."""
     return REDRIVEN + key.removeprefix(PREFIX)

@@ -1,4 +1,4 @@
-"""The cases: each record that is set aside, once, whoever set it aside, and what can be done."""
+"""The cases: each quarantined record once, and what can be done about it."""
 
 import datetime as dt
 import hashlib
@@ -25,40 +25,40 @@ from shared.event import Event, InvalidEventError
 from shared.quarantine import PREFIX, QuarantinedRecord, QuarantineReason
 
 ID_LENGTH = 10
-# Each object takes a request or two: side by side, within a client's ten connections. So few ahead
-# that memory stays small, however large the payloads are.
+# Each object takes one or two requests, in parallel within a client's ten connections. Few objects
+# are read ahead, so that large payloads do not fill the memory.
 READERS = 8
 READ_AHEAD = 64
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="state", tag="ready"):
-    """It can go back onto the stream as it is."""
+    """It can be put back onto the stream unchanged."""
 
-    why: str = "can go back as it is"
+    why: str = "can be redriven unchanged"
 
 
 class Waits(msgspec.Struct, frozen=True, tag_field="state", tag="waits"):
-    """Its version is too far ahead for now; from `until` on (RFC 3339) it is not."""
+    """Its version is too far ahead until the time `until` (RFC 3339)."""
 
     why: str
     until: str
 
 
 class NeedsChoice(msgspec.Struct, frozen=True, tag_field="state", tag="choose"):
-    """Two contents claim one version: somebody must choose."""
+    """Two contents have the same version: an operator must choose one."""
 
     why: str
 
 
 class NeedsCorrection(msgspec.Struct, frozen=True, tag_field="state", tag="mend"):
-    """It is no event: it stays until somebody mends it."""
+    """It is not a valid event: it stays until an operator corrects it."""
 
     why: str
 
 
 class TooOld(msgspec.Struct, frozen=True, tag_field="state", tag="too_old"):
-    """Tombstones that should stop it may be purged: it goes back only as mended."""
+    """A tombstone that should stop it may be purged: it is redriven only if corrected."""
 
     why: str
 
@@ -67,11 +67,11 @@ type Verdict = Ready | Waits | NeedsChoice | NeedsCorrection | TooOld
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One record that is set aside, by one consumer or by both.
+    """One record that one consumer or both have quarantined.
 
-    `arrived_at`, in milliseconds since 1970, is when its event first came: also when what lies
-    here is the record of a redrive. `keys` are its objects under `quarantine/`, `documents` the
-    failure documents that hold it still.
+    `arrived_at`, in milliseconds since 1970, is the first arrival of its event, also if this record
+    comes from a redrive. `keys` are its objects under `quarantine/`, `documents` the failure
+    documents that still hold it.
     """
 
     id: str
@@ -93,29 +93,29 @@ class Case(msgspec.Struct, frozen=True):
 
     @property
     def image(self) -> str:
-        """The image it is about, as far as anybody knows."""
+        """The image ID, or the partition key if the ID is unknown."""
         return self.image_id or self.partition_key
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """An object, or a pointer's line, that is nothing of ours: it stays as it is."""
+    """An object or a pointer's line that cannot be read: it is left unchanged."""
 
     where: str
     why: str
 
 
 class FoundCases(msgspec.Struct, frozen=True):
-    """All that is set aside, oldest first, and what of it nobody can bring back."""
+    """All cases, oldest first, and what cannot be redriven."""
 
     cases: Sequence[Case]
     unreadable: Sequence[Unreadable]
     gone: Sequence[Gone]
     fetched: Mapping[str, QuarantinedRecord]
-    """Records that are so far only on the stream, by the key that they are to have."""
+    """Records that only the stream holds so far, by the key that they will have."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which cases: those that fit all that is said. `ids` are beginnings of ids."""
+    """A filter of cases: all conditions must hold. `ids` are prefixes of IDs."""
 
     ids: tuple[str, ...] = ()
     reason: str | None = None
@@ -132,22 +132,22 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def case_id(record: QuarantinedRecord) -> str:
-    """A short name for the record's position: the same for both consumers, and for ever."""
+    """A short, stable ID of the record's position, the same for both consumers."""
     position = f"{record.stream}/{record.shard_id}/{record.sequence_number}"
     return hashlib.sha256(position.encode()).hexdigest()[:ID_LENGTH]
 
 
 def first_arrival_key(event: Event) -> str:
-    """Where it is noted when an event first came, before it is redriven.
+    """The key of the object that says when an event first arrived.
 
-    A redriven record that is set aside again arrived only just now; its age, against which
-    tombstones are kept, counts from the first time.
+    A redriven record that is quarantined again has a new arrival time. But its age counts from the
+    first arrival, because that decides whether the tombstones that should stop it still exist.
     """
     return f"{REDRIVEN}first-arrival/{event.image_id}/{event.version}.json"
 
 
 class FirstArrival(msgspec.Struct, frozen=True):
-    """When an event first came, in milliseconds since 1970."""
+    """When an event first arrived, in milliseconds since 1970."""
 
     arrived_at: Annotated[int, Meta(ge=0)]
 
@@ -164,19 +164,21 @@ def find(
     readers: int = READERS,
     changes_stream: str = "",
 ) -> FoundCases:
-    """Everything that is set aside, of both consumers, given up by the mapping, and pointed at.
+    """All quarantined records: of both consumers, in failure documents, and pointed at.
 
-    Reads every object once, and keeps no payloads but those that are on the stream alone.
+    Reads every object once. Keeps no payloads in memory, except of records that only the stream
+    holds.
 
     Args:
         objects: the quarantine's bucket.
         consumers: each consumer's name in Lambda, by its name in the quarantine.
-        now: the time to judge by.
-        quarantine_age: what is older goes back only as mended (docs/internals/invariants.md).
-        pointers: lines of NDJSON, failure documents without payload.
-        fetch: gets what such a line points at; see `given_up.fetch`.
-        wanted: which cases; all, if not said.
-        readers: threads that read objects; with one, it is the caller's.
+        now: the current time.
+        quarantine_age: an older record is redriven only if corrected
+            (docs/internals/invariants.md).
+        pointers: failure documents without payload, one a line.
+        fetch: gets what such a line points at; see `failure_documents.fetch`.
+        wanted: which cases; None: all.
+        readers: how many threads read objects; one: the caller's thread.
         changes_stream: the Kinesis stream that carries the table's changes, if there is one.
     """
     gathering = _Gathering(objects, now, quarantine_age)
@@ -194,7 +196,7 @@ def find(
 
 
 class _Gathering:
-    """A `find` on its way."""
+    """The state of one `find`."""
 
     def __init__(self, objects: Objects, now: dt.datetime, quarantine_age: dt.timedelta) -> None:
         self._objects = objects
@@ -204,14 +206,14 @@ class _Gathering:
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
-        self._damaged: dict[str, Unreadable] = {}  # both consumers' records meet the same note
+        self._damaged: dict[str, Unreadable] = {}  # both consumers' records have the same one
 
     def damaged_notes(self) -> list[Unreadable]:
-        """The notes of first arrivals that say nothing, in the order of their keys."""
+        """The first arrivals that cannot be read, in the order of their keys."""
         return [self._damaged[key] for key in sorted(self._damaged)]
 
     def read_objects(self, readers: int) -> None:
-        """What the consumers set aside."""
+        """Read what the consumers quarantined."""
         keys = self._objects.keys(PREFIX)
         if readers == 1:
             self._add_all(map(self._read_object, keys))
@@ -238,11 +240,11 @@ class _Gathering:
             case = self._case(read_record(body))
         except ForeignObjectError as error:
             return Unreadable(key, str(error))
-        # Where it lies, also if somebody moved it there: that object is what is to be settled.
+        # Its actual key, also if somebody moved it: a settlement moves that object.
         return msgspec.structs.replace(case, keys=(key,))
 
     def read_documents(self, consumers: Mapping[str, str], changes_stream: str) -> None:
-        """What the mapping gave up, records and all."""
+        """Read failure documents that hold their records."""
         for key in self._objects.keys(GIVEN_UP):
             body = self._objects.read(key)
             if body is None:
@@ -256,7 +258,7 @@ class _Gathering:
                 self._add(self._case(one, documents=(key,)))
 
     def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
-        """What the mapping gave up and left on the stream."""
+        """Read the records that failure documents point at."""
         for number, line in enumerate(pointers, start=1):
             if not line.strip():
                 continue
@@ -272,7 +274,7 @@ class _Gathering:
                 self.fetched[one.key] = one
 
     def _not_redriven(self, records: Iterable[QuarantinedRecord]) -> Iterator[QuarantinedRecord]:
-        """Those that did not go back already; what is in quarantine still did not."""
+        """The records that were not redriven; a record that is still in quarantine was not."""
         for one in records:
             gone_back = self._objects.read(redriven_key(one.key)) is not None
             if not gone_back or self._objects.read(one.key) is not None:
@@ -312,7 +314,7 @@ class _Gathering:
         )
 
     def _first_arrival(self, event: Event, arrived_at: int) -> int | None:
-        """When the event that now came then first came; None where nobody can tell any more."""
+        """When the event that arrived now first arrived; None if that cannot be read."""
         key = first_arrival_key(event)
         noted = self._objects.read(key)
         if noted is None:
@@ -320,7 +322,7 @@ class _Gathering:
         try:
             first = msgspec.json.decode(noted, type=FirstArrival)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._damaged[key] = Unreadable(key, f"no note of a first arrival: {error}")
+            self._damaged[key] = Unreadable(key, f"not a first arrival: {error}")
             return None
         return min(first.arrived_at, arrived_at)
 
@@ -332,10 +334,10 @@ def judge(
     now: dt.datetime,
     quarantine_age: dt.timedelta,
 ) -> Verdict:
-    """What can be done about a record, by what it is today: validator and time may have moved on.
+    """What can be done about a record now: since it was quarantined, rules and time have changed.
 
-    A wrong partition key is no obstacle: redriven, an event gets its image's. `first_arrival` is
-    in milliseconds since 1970; None where nobody can tell, which counts as too long ago.
+    A wrong partition key does not matter: a redriven event gets its image ID as the key.
+    `first_arrival` is in milliseconds since 1970; None if unknown, which counts as too long ago.
     """
     try:
         event = event_in(held)
@@ -343,15 +345,15 @@ def judge(
         return NeedsCorrection(f"{invalid.reason}: {invalid.detail}")
     if first_arrival is None:
         return TooOld(
-            f"when it first came cannot be read in {first_arrival_key(event)}: a tombstone that "
-            "should stop it may be purged"
+            f"its first arrival cannot be read from {first_arrival_key(event)}, so a tombstone "
+            "that should stop it may be purged"
         )
     if held.reason == "conflict":
         return NeedsChoice(held.detail)
     age_ms = now.timestamp() * 1000 - first_arrival
     if age_ms > quarantine_age.total_seconds() * 1000:
         return TooOld(
-            f"it came {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}: a "
+            f"it arrived {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}, so a "
             "tombstone that should stop it may be purged"
         )
     ahead_ms = acceptable_from(event.version) - int(now.timestamp() * 1000)
@@ -359,14 +361,14 @@ def judge(
         try:
             until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()
         except OverflowError:
-            return NeedsCorrection(f"version {event.version} is no time that comes")
+            return NeedsCorrection(f"version {event.version} is not a valid timestamp")
         return Waits(f"version {event.version} is more than a day ahead, until {until}", until)
     return Ready()
 
 
 def _merged(one: Case, other: Case) -> Case:
-    """The same record twice: both consumers', or in its own object and in a document."""
-    # A choice settles both consumers' objects; the rest follows from the record, the same in both.
+    """One case of two: of both consumers, or of an object and a failure document."""
+    # A choice settles the objects of both consumers. All else follows from the record.
     conflict = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
     return msgspec.structs.replace(
         one,
@@ -385,5 +387,5 @@ def _union[T](one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def state_of(verdict: Verdict) -> str:
-    """The verdict's word."""
+    """The verdict's name in JSON."""
     return str(type(verdict).__struct_config__.tag)

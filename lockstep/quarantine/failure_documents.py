@@ -1,4 +1,4 @@
-"""What the event source mapping gave up: failure documents, with their records or pointing at them.
+"""Reads failure documents: which records of a discarded batch they hold or point at.
 
 https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 """
@@ -23,10 +23,10 @@ from shared.event import InvalidEventError
 from shared.quarantine import QuarantinedRecord, quarantined
 from shared.record import Record
 
-# A message of SQS that carries one of SNS that carries the document.
+# A message of SQS may hold one of SNS, which holds the document.
 _MOST_WRAPPINGS = 3
 _WRAPPINGS = ("Body", "body", "Message")
-# A standard consumer shares five reads a second and shard with all others.
+# All standard consumers of a shard share five reads a second.
 PAUSE_SECONDS = 0.5
 PATIENCE_READS = 20
 READ_AT_ONCE = 1_000
@@ -60,7 +60,7 @@ class ParsedDocument(
         "of_table": "DDBStreamBatchInfo",
     },
 ):
-    """A failure document. Only S3 gets the payload; elsewhere it merely says where they were.
+    """A failure document as Lambda wrote it. Only a document in S3 holds the records.
 
     The batch was `of_kinesis`, or `of_table`: of a table's stream.
     """
@@ -72,7 +72,7 @@ class ParsedDocument(
     payload: Raw | UnsetType = UNSET
 
     def function(self, consumers: Mapping[str, str]) -> str:
-        """The consumer that gave up: its name in the quarantine.
+        """The name in the quarantine of the consumer whose batch was discarded.
 
         Args:
             consumers: each consumer's name in Lambda, by its name in the quarantine.
@@ -81,18 +81,20 @@ class ParsedDocument(
         for name, its in consumers.items():
             if deployed in (name, its):
                 return name
-        raise NotADocumentError(f"function {self.request.function_arn!r} is none of this stack's")
+        raise NotADocumentError(
+            f"function {self.request.function_arn!r} does not belong to this stack"
+        )
 
 
 class NotADocumentError(Exception):
-    """These bytes are no failure document of this stack's; says why."""
+    """These bytes are not a failure document of this stack; the message says why."""
 
 
 def document_in(body: bytes) -> ParsedDocument:
     """The failure document in an S3 object, or in a message of SQS or SNS around one.
 
     Raises:
-        NotADocumentError: there is none.
+        NotADocumentError: it holds none.
     """
     for _ in range(_MOST_WRAPPINGS):
         try:
@@ -101,19 +103,21 @@ def document_in(body: bytes) -> ParsedDocument:
             if inner is None:
                 found = msgspec.json.decode(body, type=ParsedDocument)
                 if found.of_kinesis is UNSET and found.of_table is UNSET:
-                    raise NotADocumentError("no failure document: it names no batch")
+                    raise NotADocumentError("not a failure document: it names no batch")
                 return found
             body = msgspec.json.decode(inner, type=str).encode()
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise NotADocumentError(f"no failure document of a stream's mapping: {error}") from None
-    raise NotADocumentError("a message in a message in a message, and no failure document")
+            raise NotADocumentError(
+                f"not a failure document of a stream's event source mapping: {error}"
+            ) from None
+    raise NotADocumentError("not a failure document: too many messages inside each other")
 
 
 def quarantined_records(
     document: ParsedDocument, records: Iterable[Record], envelope: Envelope, function: str
 ) -> list[QuarantinedRecord]:
-    """Each record of a batch that was given up, as the function itself would have set it aside."""
-    detail = f"the mapping gave its batch up: {document.request.condition}"
+    """Each record of a discarded batch, as the function itself would have quarantined it."""
+    detail = f"the event source mapping discarded its batch: {document.request.condition}"
     at = document.timestamp.isoformat()
     return [_quarantined(one, envelope, function, detail, at) for one in records]
 
@@ -122,7 +126,7 @@ def _quarantined(
     record: Record, envelope: Envelope, function: str, detail: str, at: str
 ) -> QuarantinedRecord:
     try:
-        # No consumer sees this change: only its image and version are noted.
+        # No consumer sees this change: only its image and version are used.
         change = envelope.change(record, dt.timedelta())
     except InvalidEventError as invalid:
         return quarantined(
@@ -142,17 +146,17 @@ def _quarantined(
 def stream_records_in(
     document: ParsedDocument, changes_stream: str = ""
 ) -> tuple[list[Record], Envelope]:
-    """The records of a document with payload: the event itself, or that event as a text.
+    """The records of a document with a payload, and the form that they are in.
 
     Args:
-        document: as it was found.
+        document: the failure document.
         changes_stream: the Kinesis stream that carries the table's changes, if there is one.
 
     Raises:
-        NotADocumentError: it has none, or no records that Lambda hands over.
+        NotADocumentError: it has no payload, or one without records of a stream.
     """
     if document.payload is UNSET:
-        raise NotADocumentError("it has no payload: give it to `--pointers`")
+        raise NotADocumentError("it has no payload: use `--pointers`")
     try:
         whole = msgspec.json.decode(document.payload, type=str | dict[str, Any])
         text = whole.encode() if isinstance(whole, str) else document.payload
@@ -161,17 +165,17 @@ def stream_records_in(
         return [envelope.record(one) for one in records], envelope
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise NotADocumentError(
-            f"a record in its payload is none of a stream's: {error!r}"
+            f"its payload holds something that is not a record of a stream: {error!r}"
         ) from None
 
 
 def records_of(
     body: bytes, consumers: Mapping[str, str], changes_stream: str = ""
 ) -> list[QuarantinedRecord]:
-    """The records of a failure document with payload, as quarantine would keep them.
+    """The records of a failure document with a payload, as quarantined records.
 
     Raises:
-        NotADocumentError: it is none of this stack's.
+        NotADocumentError: it is not a failure document of this stack.
     """
     document = document_in(body)
     function = document.function(consumers)
@@ -179,16 +183,17 @@ def records_of(
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What a pointer's batch came to: the records that the stream still had, and what is gone."""
+    """What a pointer leads to: the records that the stream still holds, and those that are gone."""
 
     records: Sequence[QuarantinedRecord]
     gone: "Gone | None"
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """What no stream has any more: records of this shard, both ends included.
+    """Records of a shard that the stream no longer holds; both ends are included.
 
-    `records` is how many of the batch were not found. Times: of arrival, RFC 3339.
+    `records` is the number of records of the batch that were not found. Times are of arrival, in
+    RFC 3339.
     """
 
     shard_id: str
@@ -204,7 +209,7 @@ class Gone(msgspec.Struct, frozen=True):
         until = (
             f"up to {self.last_sequence_number}"
             if self.before_sequence_number is None
-            else f"up to, and without, {self.before_sequence_number}"
+            else f"up to but not including {self.before_sequence_number}"
         )
         return (
             f"{self.records} records of {self.shard_id} are gone, from "
@@ -214,10 +219,10 @@ class Gone(msgspec.Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """One shard, read in order, as `lockstep.stream.kinesis` does it."""
+    """Reads one shard in order, as `lockstep.stream.kinesis` does."""
 
     def read(self, limit: int) -> Records:
-        """The next records, at most so many, perhaps none."""
+        """The next records, at most `limit`, perhaps none."""
         ...
 
 
@@ -228,34 +233,36 @@ def fetch(
     reader: Callable[[str, Position], Reader],
     sleep: Callable[[float], None],
 ) -> Fetched:
-    """The batch that a pointer names, as far as the stream still has it.
+    """The batch that a pointer names, as far as the stream still holds it.
 
     Args:
         line: the failure document, or the message of SQS or SNS around it.
         consumers: each consumer's name in Lambda, by its name in the quarantine.
         stream: the name of the stream.
         reader: makes a reader of a shard; `KinesisStream.reader`.
-        sleep: wait that many seconds.
+        sleep: waits for so many seconds.
 
     Raises:
-        NotADocumentError: it is none, or points at another stream.
+        NotADocumentError: it is not a failure document, or points at another stream.
         StreamUnavailableError: the stream does not answer.
     """
     document = document_in(line)
     function = document.function(consumers)
-    if document.payload is not UNSET:  # a document out of S3: it has what a pointer points at
+    if document.payload is not UNSET:  # a document from S3: it holds the records
         return Fetched(quarantined_records(document, *stream_records_in(document), function), None)
     batch = document.of_kinesis
     if batch is UNSET:
-        raise NotADocumentError("it points into a table's stream: only S3 keeps what was there")
+        raise NotADocumentError(
+            "it points at a table's stream: only a document in S3 holds its records"
+        )
     if batch.stream_arn.rpartition("/")[2] != stream:
-        raise NotADocumentError(f"it points at {batch.stream_arn!r}, this stack reads {stream}")
+        raise NotADocumentError(f"it points at {batch.stream_arn!r}, but this stack reads {stream}")
     try:
         first, last = int(batch.start_sequence_number), int(batch.end_sequence_number)
     except ValueError:
-        raise NotADocumentError("its sequence numbers are no numbers") from None
-    # By time, since only that is documented for what is trimmed: then from the oldest there is.
-    # A second earlier, since the document's time may be rounded.
+        raise NotADocumentError("its sequence numbers are not numbers") from None
+    # By time: only that is documented for trimmed records, and then starts at the oldest record. A
+    # second earlier, because the document's time may be rounded.
     since = batch.approximate_arrival_of_first_record.timestamp() - 1
     found: list[Record] = []
     why = "older than the stream's retention"
@@ -274,7 +281,7 @@ def fetch(
                 if first <= int(one.sequence_number) <= last
             ]
     except ShardNotFoundError:
-        why = "the stream has no such shard any more"
+        why = "the stream no longer has this shard"
     records = quarantined_records(document, found, IMAGE_EVENTS, function)
     if found and found[0].position == first:
         return Fetched(records, None)
@@ -283,7 +290,7 @@ def fetch(
 
 
 def _up_to(shard: Reader, last: int, sleep: Callable[[float], None]) -> Iterator[Records]:
-    """What the shard holds, from the reader's position up to this sequence number."""
+    """Reads from the reader's position up to this sequence number."""
     failures = 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a quarantined record holds: an event or a change of the table, whoever set it aside."""
+"""Reads what a quarantined record holds: an event, or a change of the table."""
 
 import base64
 import datetime as dt
@@ -21,7 +21,7 @@ def read_record(body: bytes) -> QuarantinedRecord:
     """The record in a quarantine object.
 
     Raises:
-        ForeignObjectError: there is none.
+        ForeignObjectError: it holds no quarantined record.
     """
     try:
         held = msgspec.json.decode(body, type=QuarantinedRecord)
@@ -30,20 +30,20 @@ def read_record(body: bytes) -> QuarantinedRecord:
         dt.datetime.fromtimestamp(held.arrived_at / 1000, dt.UTC)
         parse_time(held.quarantined_at)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise ForeignObjectError(f"no quarantined record: {error}") from None
+        raise ForeignObjectError(f"not a quarantined record: {error}") from None
     return held
 
 
 def payload(held: QuarantinedRecord) -> bytes:
-    """The record's data, as it came."""
+    """The record's data, as it arrived."""
     return base64.b64decode(held.payload, validate=True)
 
 
 def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
-    """What a record means for a store, by today's rules and wherever it lay.
+    """The change that a record means for a store, by the current rules.
 
     Raises:
-        InvalidEventError: nothing: neither an event nor a change of the table.
+        InvalidEventError: it is neither a valid event nor a valid change of the table.
     """
     data = payload(held)
     record = Record(
@@ -61,10 +61,10 @@ def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
 
 
 def event_in(held: QuarantinedRecord) -> Event:
-    """What a record says of its image, as an event; also where it holds a change of the table.
+    """The event in a record, or the event that a change of the table amounts to.
 
     Raises:
-        InvalidEventError: nothing.
+        InvalidEventError: there is none.
     """
     if held.holds == "event":
         return decode(payload(held))
@@ -87,7 +87,7 @@ def _image_of(change: Change) -> Image | UnsetType:
 
 
 def event_bytes(held: QuarantinedRecord) -> bytes:
-    """The event that a record holds or amounts to, encoded; its payload when that is none."""
+    """The event in a record, encoded, as `event_in`; the payload if there is none."""
     if held.holds == "event":
         return payload(held)
     try:
@@ -97,6 +97,6 @@ def event_bytes(held: QuarantinedRecord) -> bytes:
 
 
 def parse_time(text: str) -> dt.datetime:
-    """A time as it is written in a record; in UTC, unless it says otherwise."""
+    """A time as a record states it; in UTC unless it has a zone."""
     at = dt.datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)

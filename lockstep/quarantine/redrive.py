@@ -1,11 +1,11 @@
-"""The redrive: quarantined records back onto the stream, under the same guard as everything else.
+"""The redrive: puts quarantined records back onto the stream, where version checks apply as always.
 
-In this order, for each record: its event is on the stream, then its objects are under `redriven/`,
-then they are gone from `quarantine/`. After a crash in between it is still in quarantine, and goes
-again: with the same version, which both sinks count as a duplicate.
+For each record, in this order: put its event onto the stream, copy its objects to `redriven/`,
+delete them from `quarantine/`. So an object always exists. After a crash in between, the record is
+redriven again, with the same version, and both sinks count it as a duplicate.
 
-Where the index is fed from the table's changes, what only the index's consumer set aside goes
-straight to the index: the table has it already, and would tell nobody of it a second time.
+If the index is fed from the table's changes, a record that only the index's consumer quarantined is
+written directly to the index: the table has it already and would not report a change again.
 """
 
 import datetime as dt
@@ -35,14 +35,14 @@ from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refuse
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink, outcomes_of
 
-# So many are on the stream, at most, before their objects move: what a crash makes go twice.
+# At most so many records are put before their objects move, and so are put twice after a crash.
 AT_ONCE = 100
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """What became of a redriven record: kept with it, under `redriven/`.
+    """How a record was redriven: stored with it, under `redriven/`.
 
-    `event` is what was put onto the stream; None where nothing had to be. `at` is RFC 3339.
+    `event` was put onto the stream; None if no event was needed. `at` is in RFC 3339.
     """
 
     at: str
@@ -53,8 +53,9 @@ class Trace(msgspec.Struct, frozen=True):
 class RedriveReport(msgspec.Struct, frozen=True):
     """What a redrive did: records settled, events put for them, objects moved, seconds.
 
-    `indexed`: those that went straight into the index. `moved_meanwhile`: somebody else had settled
-    these first. `kept`: what stayed, by its state, `changed_meanwhile`, or by what the index said.
+    `indexed`: records written directly to the index. `moved_meanwhile`: records that another
+    redrive settled first. `kept`: records that stayed, by state, `changed_meanwhile`, or the
+    index's answer.
     """
 
     redriven: int
@@ -67,11 +68,11 @@ class RedriveReport(msgspec.Struct, frozen=True):
 
 
 class DirectIndexing(msgspec.Struct, frozen=True):
-    """The way straight into the index, and when it is to be taken.
+    """Writes records directly to the index, if the stream would not bring them there.
 
-    `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index learns of
-    an image only when the table changes. `horizon` is how long the tombstone of a removal by hand
-    is kept.
+    `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index is fed
+    from the table's changes. `horizon` is how long the tombstone of an item that was deleted by
+    hand is kept.
     """
 
     sink: Sink
@@ -81,23 +82,23 @@ class DirectIndexing(msgspec.Struct, frozen=True):
     changes_stream: str = ""
 
     def applies_to(self, held: QuarantinedRecord, functions: Sequence[str]) -> bool:
-        """Whether this record goes straight into the index; `functions` set it aside."""
+        """Whether to write this record directly; `functions` quarantined it."""
         return held.holds == "table_change" or (
             self.fed_from_table and tuple(functions) == (self.consumer,)
         )
 
     def write(self, held: QuarantinedRecord) -> Outcome:
-        """Write what the record says, under the guard.
+        """Write the record's change, with the version check.
 
         Raises:
-            MisconfiguredError: nothing can be written until the deployment is mended.
+            MisconfiguredError: nothing can be written until the deployment is corrected.
         """
         (outcome,) = outcomes_of([change_in(held, self.horizon())], self.sink.send)
         return outcome
 
 
 class Redrive:
-    """Settles cases: puts their events onto the stream and moves their objects."""
+    """Puts the events of cases onto the stream and moves their objects."""
 
     def __init__(
         self,
@@ -113,11 +114,11 @@ class Redrive:
 
         Args:
             objects: the quarantine's bucket.
-            put: puts events onto the stream, and returns when all are there: `Producer.put`.
+            put: puts events onto the stream and returns when all are accepted: `Producer.put`.
             consumers: each consumer's name in Lambda, by its name in the quarantine.
             clock: the clock.
-            quarantine_age: what is older goes back only as mended.
-            index: the way straight into the index, for what the stream would not bring there.
+            quarantine_age: an older record is redriven only if corrected.
+            index: writes directly to the index; None: never.
         """
         self._index = index
         self._objects = objects
@@ -134,24 +135,24 @@ class Redrive:
         rate: float | None = None,
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> RedriveReport:
-        """Put back every case that is ready; the others stay.
+        """Redrive every case that is ready; the others stay.
 
         Args:
             cases: as `find` found them.
-            fetched: records that lie nowhere but on the stream, by the key they are to have.
+            fetched: records that only the stream holds, by the key that they will have.
             rate: records a second, at most.
-            on_progress: told how many are settled.
+            on_progress: called with the number of redriven records.
 
         Raises:
-            PutError: the stream did not take a record: all that are not settled stay.
+            PutError: the stream did not accept a record; all records that are not settled stay.
         """
         began = self._clock.elapsed()
         ready = sorted(
             (case for case in cases if isinstance(case.verdict, Ready)),
-            # Lower versions first: each image's effects then come in their order.
+            # Lower versions first, so that each image changes in order.
             key=lambda case: (case.version or 0, case.id),
         )
-        self._secure(cases, fetched)
+        self._save_records(cases, fetched)
         kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
         redriven = moved_meanwhile = objects = put = 0
         at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
@@ -178,7 +179,7 @@ class Redrive:
                 else:
                     event = event_in(held)
                     self._note_arrival(event, case.arrived_at)
-                    # As it came: encoded anew, the largest could be too large (its times grow).
+                    # As it arrived: encoded again, times grow, and the event could be too large.
                     sending.append(Outgoing(event.image_id, event_bytes(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
             if sending:
@@ -201,13 +202,13 @@ class Redrive:
     def settle(
         self, settlements: Sequence[Settlement], fetched: Mapping[str, QuarantinedRecord]
     ) -> RedriveReport:
-        """Settle cases by what was decided about each: mended, or chosen.
+        """Redrive cases by what an operator decided about each: corrected, or chosen.
 
         Raises:
-            PutError: the stream did not take an event: all that are not settled stay.
+            PutError: the stream did not accept an event; all records that are not settled stay.
         """
         began = self._clock.elapsed()
-        self._secure([one.case for one in settlements], fetched)
+        self._save_records([one.case for one in settlements], fetched)
         put = objects = moved_meanwhile = 0
         for one in settlements:
             bodies = self._bodies(one.case)
@@ -231,26 +232,28 @@ class Redrive:
         )
 
     def records_of(self, document: str) -> list[QuarantinedRecord]:
-        """The records of a failure document; none when it was taken apart meanwhile."""
+        """The records of a failure document; none if it was split meanwhile."""
         body = self._objects.read(document)
         return [] if body is None else self._records(body)
 
-    def _secure(self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]) -> None:
-        """Every record of these cases gets its own object, before anything is done with it.
+    def _save_records(
+        self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]
+    ) -> None:
+        """Give every record of these cases an object of its own, before anything else.
 
-        A failure document is taken apart whole; then it has nothing left to say, and moves.
+        A failure document is split into the objects of all its records, and then moved.
         """
-        taken_apart: set[str] = set()
+        split: set[str] = set()
         for case in cases:
             for key in case.keys:
                 if key in fetched:
                     self._objects.write_new(key, msgspec.json.encode(fetched[key]))
             for document in case.documents:
-                if document not in taken_apart:
-                    taken_apart.add(document)
-                    self._take_apart(document)
+                if document not in split:
+                    split.add(document)
+                    self._split(document)
 
-    def _take_apart(self, document: str) -> None:
+    def _split(self, document: str) -> None:
         body = self._objects.read(document)
         if body is None:
             return
@@ -266,12 +269,12 @@ class Redrive:
         return records_of(body, self._consumers, changes_stream)
 
     def _bodies(self, case: Case) -> dict[str, bytes]:
-        """The case's objects as they are now; those moved meanwhile are left out."""
+        """The case's objects as they are now, without those that were moved meanwhile."""
         found = ((key, self._objects.read(key)) for key in case.keys)
         return {key: body for key, body in found if body is not None}
 
     def _still_ready(self, case: Case, bodies: Mapping[str, bytes]) -> QuarantinedRecord | None:
-        """The record to put back; None when the objects are not what they were when judged."""
+        """The record to put; None if an object has changed so that it is not ready."""
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
         held = None
         for body in bodies.values():
@@ -289,7 +292,7 @@ class Redrive:
         self._objects.write_new(first_arrival_key(event), noted)
 
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
-        """Into `redriven/`, with the trace; out of `quarantine/` only then."""
+        """Copy the objects to `redriven/`, with a trace; then delete them from `quarantine/`."""
         at = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC).isoformat()
         trace = Trace(at, settlement.how, settlement.event)
         for key, body in bodies.items():
@@ -306,7 +309,7 @@ class Redrive:
 
 
 def _refusal(outcome: Outcome) -> str | None:
-    """Why the index does not hold what it was given, or None if it does, or holds a newer one."""
+    """Why the index does not hold the change; None if it does, or holds a newer version."""
     match outcome:
         case Applied() | Duplicate() | Stale():
             return None

@@ -1,7 +1,7 @@
-"""The settlement: what is done about a case that cannot go back as it is.
+"""Settles cases that cannot be redriven unchanged.
 
-An event mended by a person, or one of two contents that a person chose; in either way what comes
-of it is an event under the guard of all others, or nothing.
+An operator corrects the event, or chooses one of two contents. The result is an event that passes
+the same version checks as all others, or no event.
 """
 
 import datetime as dt
@@ -23,14 +23,14 @@ How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
 
 
 class CannotSettleError(UserError):
-    """A record cannot be settled in the way that was asked for; says why, and what can be done."""
+    """A record cannot be settled as requested; the message says why, and what to do."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """How one case is to be settled: by this event, or, where it is None, by nothing more.
+    """How to settle one case: by this event; None: no event is needed.
 
-    `note` says to a person what comes of it. `first_came` is when the event first came, in
-    milliseconds since 1970; None where its version is new, and so is the event.
+    `note` tells the operator the result. `first_came` is when the event first arrived, in
+    milliseconds since 1970; None if its version is new, so that it is a new event.
     """
 
     case: Case
@@ -43,51 +43,54 @@ class Settlement(msgspec.Struct, frozen=True):
 def choose(
     what: Literal["this", "stored"], case: Case, record: bytes, stores: ContentReader, *, now: float
 ) -> Settlement:
-    """Settle a conflict: by what was set aside, or by what is stored.
+    """Settle a conflict: by the quarantined content, or by what is stored.
 
     Args:
-        what: `this` content wins, under a new version; or what is `stored` stays.
+        what: `this`: the quarantined content wins, with a new version. `stored`: what is stored
+            stays.
         case: the conflict.
         record: its payload.
-        stores: to see what is there now.
+        stores: reads what is stored now.
         now: in seconds since 1970.
 
     Raises:
-        CannotSettleError: there is no conflict, what is stored has moved on, or what was chosen
-            is no event that can go onto the stream.
-        MalformedContentError: what is stored is nothing that any event could say.
+        CannotSettleError: there is no conflict, a higher version is stored, or the chosen content
+            is not valid as an event.
+        MalformedContentError: what is stored cannot be expressed as an event.
     """
     if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
-        raise CannotSettleError(f"{case.id} is no conflict: {case.verdict.why}")
+        raise CannotSettleError(f"{case.id} is not a conflict: {case.verdict.why}")
     found = stores.contents(case.image_id)
     there = [content for content in found.values() if content is not None]
     newest = max((content.version for content in there), default=0)
     if what == "this":
-        with _told_of(case):
+        with _as_settle_error(case):
             this = content_of(decode(record))
         if len(there) == len(found) and all(content.same_as(this) for content in there):
-            return Settlement(case, "chose_this", None, "both stores say this already")
+            return Settlement(case, "chose_this", None, "both stores have this content already")
         if newest > case.version:
             raise CannotSettleError(
-                f"{case.id}: version {newest} is stored meanwhile, above this conflict's "
-                f"{case.version}: settle it with `--choose stored`, or put this content in with "
-                "`--mend` and a version of your own"
+                f"{case.id}: version {newest} has been stored, above version {case.version} of "
+                "the conflict: use `--choose stored`, or `--mend` with this content and a version "
+                "of your own"
             )
         version = new_version(max(newest, case.version), now)
         event = _sendable(this.event(case.image_id, version), case, now)
         return Settlement(case, "chose_this", event, f"this content, as version {version}")
     if not there:
-        raise CannotSettleError(f"{case.id}: nothing is stored: `--choose this`")
+        raise CannotSettleError(f"{case.id}: nothing is stored: use `--choose this`")
     first, *rest = there
     if len(there) == len(found) and all(
         first.version == other.version and first.same_as(other) for other in rest
     ):
-        return Settlement(case, "chose_stored", None, f"version {first.version} stays as stored")
-    # The stores disagree: the system of record decides, and both meet it under a new version.
+        return Settlement(
+            case, "chose_stored", None, f"version {first.version} stays as it is stored"
+        )
+    # The stores differ: the table decides, and both get its content with a new version.
     chosen = found["table"]
     if chosen is None:
         raise CannotSettleError(
-            f"{case.id}: only the index holds the image: `--choose this`, or see `lockstep audit`"
+            f"{case.id}: only the index has the image: use `--choose this`, or run `lockstep audit`"
         )
     version = new_version(max(newest, case.version), now)
     event = _sendable(chosen.event(case.image_id, version), case, now)
@@ -96,14 +99,14 @@ def choose(
 
 
 def _sendable(event: Event, case: Case, now: float) -> Event:
-    with _told_of(case):
+    with _as_settle_error(case):
         outgoing(event, now)
     return event
 
 
 @contextmanager
-def _told_of(case: Case) -> Iterator[None]:
-    """Turns the reason why an event is none into one why its case cannot be settled so."""
+def _as_settle_error(case: Case) -> Iterator[None]:
+    """Turns InvalidEventError into CannotSettleError."""
     try:
         yield
     except InvalidEventError as invalid:
@@ -111,23 +114,23 @@ def _told_of(case: Case) -> Iterator[None]:
 
 
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of a mending file: the id of what is set aside, and the event it should have been."""
+    """A line of a `--mend` file: the ID of the record, and the event that it should have been."""
 
     id: str
     event: Raw
 
 
 def read_correction(line: bytes) -> Correction:
-    """What a line says.
+    """Decode a line.
 
     Raises:
-        CannotSettleError: it says something else.
+        CannotSettleError: it is not such a line.
     """
     try:
         return msgspec.json.decode(line, type=Correction)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CannotSettleError(
-            f'{error}: one line each, {{"id": "...", "event": {{...}}}}'
+            f'{error}: write one {{"id": "...", "event": {{...}}}} a line'
         ) from None
 
 
@@ -140,67 +143,69 @@ def correct(
     now: float,
     quarantine_age: dt.timedelta,
 ) -> Settlement:
-    """Settle a case by the event that it should have been.
+    """Settle a case by the corrected event.
 
-    A missing `version` is the old one, a missing `occurred_at` the time when the record came. The
-    version is a new one where the old one is not known, is taken by other content, is too far
-    ahead, or is too old to be safe (docs/internals/invariants.md).
+    A missing `version` is the old one, a missing `occurred_at` the record's arrival. The version
+    is new if the old one is unknown, is taken by other content, is too far ahead, or is too old to
+    be safe (docs/internals/invariants.md).
 
     Args:
-        case: what is mended.
+        case: what is corrected.
         record: its payload.
         event: the corrected event.
-        stores: to see which versions are taken.
+        stores: says which versions are taken.
         now: in seconds since 1970.
-        quarantine_age: what is older gets a new version.
+        quarantine_age: an older record gets a new version.
 
     Raises:
-        CannotSettleError: it is no event still, or one of another image.
+        CannotSettleError: it is still not a valid event, or it is of another image.
     """
-    said = _plain(event)
-    _check_image(case, record, said.get("image_id"))
+    fields = _plain(event)
+    _check_image(case, record, fields.get("image_id"))
     old = _old_version(case, record)
-    asked = "version" in said
-    said.setdefault("version", old or 1)
-    said.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
+    asked = "version" in fields
+    fields.setdefault("version", old or 1)
+    fields.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
     age = now - case.arrived_at / 1000
     too_old = isinstance(case.verdict, TooOld) or age > quarantine_age.total_seconds()
-    with _told_of(case):
-        mended = decode(msgspec.json.encode(said))
-        there = [one for one in stores.contents(mended.image_id).values() if one is not None]
+    with _as_settle_error(case):
+        corrected = decode(msgspec.json.encode(fields))
+        there = [one for one in stores.contents(corrected.image_id).values() if one is not None]
         newest = max((content.version for content in there), default=0)
-        if newest > mended.version and (asked or old is not None):
-            # Under a new version it would undo what came after it.
-            note = f"nothing to do: version {newest} is stored (a higher one would win)"
+        if newest > corrected.version and (asked or old is not None):
+            # With a new version it would undo what arrived after it.
+            note = f"nothing to do: version {newest} is stored; only a higher version would win"
             return Settlement(case, "mended", None, note)
-        this = content_of(mended)
-        ahead = too_far_ahead(mended.version, now)
-        is_new = mended.version > (old or mended.version)
+        this = content_of(corrected)
+        ahead = too_far_ahead(corrected.version, now)
+        is_new = corrected.version > (old or corrected.version)
         if not asked and old is None:
-            why = "its version is not known"
-        elif any(one.version == mended.version and not one.same_as(this) for one in there):
-            why = f"version {mended.version} is taken by other content"
+            why = "its version is unknown"
+        elif any(one.version == corrected.version and not one.same_as(this) for one in there):
+            why = f"version {corrected.version} has other content"
         elif too_old and not is_new:
-            why = f"version {mended.version} is too old"
+            why = f"version {corrected.version} is too old"
         elif ahead and not asked:
-            why = f"version {mended.version} is too far ahead"
+            why = f"version {corrected.version} is too far ahead"
         else:
-            outgoing(mended, now)
+            outgoing(corrected, now)
             first_came = None if is_new else case.arrived_at
-            return Settlement(case, "mended", mended, f"as version {mended.version}", first_came)
-        # A version too far ahead says no more than that versions are stamps here.
-        said_before = FIRST_STAMP if ahead else mended.version
-        above = newest if not asked and old is None else max(newest, said_before)
+            return Settlement(
+                case, "mended", corrected, f"as version {corrected.version}", first_came
+            )
+        # A version too far ahead only shows that the image's versions are stamps.
+        lowest = FIRST_STAMP if ahead else corrected.version
+        above = newest if not asked and old is None else max(newest, lowest)
         version = new_version(above or None, now)
-        renewed = msgspec.structs.replace(mended, version=version)
+        renewed = msgspec.structs.replace(corrected, version=version)
         outgoing(renewed, now)
     return Settlement(case, "mended", renewed, f"as version {version}: {why}")
 
 
 def new_version(above: int | None, now: float) -> int:
-    """A version above this one: stamped where versions are stamps, else the next number.
+    """A version above this one: a stamp if versions are stamps, otherwise the next number.
 
-    A stamp on an image whose versions are counted would make every later revision stale.
+    A stamp on an image whose source counts versions would make all its later events stale.
     """
     stamp = stamp_at(now)
     if above is None:
@@ -213,19 +218,21 @@ def _plain(event: Raw) -> dict[str, Any]:
     try:
         return msgspec.json.decode(event, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CannotSettleError(f"the event is no JSON object: {error}") from None
+        raise CannotSettleError(f"the event is not a JSON object: {error}") from None
 
 
 def _check_image(case: Case, record: bytes, image_id: object) -> None:
-    """A slip of the pen must not overwrite another image."""
+    """A typing error must not overwrite another image."""
     known = [case.image_id, case.partition_key, _leniently(record).get("image_id")]
     if image_id not in known:
         names = " or ".join(sorted({repr(one) for one in known if one is not None}))
-        raise CannotSettleError(f"{case.id}: image_id is {image_id!r}, the record's is {names}")
+        raise CannotSettleError(
+            f"{case.id}: image_id is {image_id!r}, but the record is about {names}"
+        )
 
 
 def _old_version(case: Case, record: bytes) -> int | None:
-    """The version that the record has, or was meant to have."""
+    """The version that the record has, or should have."""
     if case.version is not None:
         return case.version
     match _leniently(record).get("version"):
@@ -238,7 +245,7 @@ def _old_version(case: Case, record: bytes) -> int | None:
 
 
 def _leniently(record: bytes) -> dict[str, Any]:
-    """What can still be read out of a record that is no event."""
+    """What can be read from a record that is not a valid event."""
     try:
         return msgspec.json.decode(record, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

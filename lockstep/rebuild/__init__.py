@@ -1,1 +1,1 @@
-"""The rebuild: a new index from the table, and what the old index has newer; then the switch."""
+"""The rebuild: builds a new index from the table and the old index, then switches to it."""

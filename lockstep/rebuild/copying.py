@@ -1,7 +1,7 @@
-"""The carrying: what goes into the new index, out of the table and out of the old index.
+"""Copies images from the table and the old index into the new index.
 
-Everything is written through the indexer's own sink, and so under its guard: what is newer in the
-new index stays, whoever wrote it, and nothing that is carried twice does harm.
+Every write goes through the index consumer's sink with its version check: a newer document in the
+new index stays, whoever wrote it, and copying an image twice does no harm.
 """
 
 import datetime as dt
@@ -33,32 +33,32 @@ from shared.sink import RequestFailedError, Sink, outcomes_of
 
 # Entries whose versions are compared at once.
 COMPARED_AT_ONCE = 500
-# After so many seconds in which an index took nothing the rebuild ends; it can be gone on with.
+# After so many seconds without a successful write the rebuild ends; it can be resumed.
 PATIENCE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 10.0
-# Of those that could not be carried, so many are remembered by name.
+# So many of the images that could not be copied are kept with their reason.
 EXAMPLES = 1_000
 
 Origin = Literal["table", "index"]
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """This change goes into the new index."""
+    """Write this change to the new index."""
 
     change: Change
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """Absent of this image does: the table has forgotten it, or outlived it."""
+    """Write nothing: the table no longer has the image."""
 
 
 def content_for_new_index(
     table: ImageState, old: ImageState, *, now: float, horizon: dt.timedelta
 ) -> Copy | Skip | NeedsOperator:
-    """What the new index is to hold of an image, by what the table and the old index hold.
+    """What the new index must hold of an image, given what the table and the old index hold.
 
-    It is what a repair would make both stores say (`lockstep.repair.decide`). Only the guard of
-    the old index, where that stands too high, is left behind with it.
+    It is what a repair would write to both stores (`lockstep.repair.decide`), except that a guard
+    of the old index that is too high does not matter.
     """
     match decide(table, old, now=now, horizon=horizon):
         case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):
@@ -75,10 +75,11 @@ def content_for_new_index(
 
 
 class Copier:
-    """Carries images into the new index, and counts.
+    """Copies images into the new index, and counts them.
 
-    `carried` counts what was written, by origin, `left` what stayed behind for good the last time
-    that the old index was looked at. `told` says of each image that could not be carried why.
+    `copied` counts images by origin. `skipped` counts the images that the last pass over the old
+    index did not copy because the table no longer has them. `failed` says for each image that
+    could not be copied why.
     """
 
     def __init__(
@@ -91,9 +92,9 @@ class Copier:
         clock: Clock,
         horizon: dt.timedelta,
     ) -> None:
-        self.carried: Counter[Origin] = Counter()
-        self.left = 0
-        self.told: dict[str, str] = {}
+        self.copied: Counter[Origin] = Counter()
+        self.skipped = 0
+        self.failed: dict[str, str] = {}
         self._table = table
         self._old = old
         self._new = new
@@ -101,11 +102,8 @@ class Copier:
         self._clock = clock
         self._horizon = horizon
 
-    def all_of(self, images: Iterable[tuple[str, ImageState]]) -> None:
-        """Copy images of the table, as they were read whole, but for tombstones past their time.
-
-        What is newer in the new index stays.
-        """
+    def copy_all(self, images: Iterable[tuple[str, ImageState]]) -> None:
+        """Copy images that were read whole from the table, except expired tombstones."""
         now = self._clock.now()
         self._from_table(
             (image_id, stored)
@@ -113,27 +111,27 @@ class Copier:
             if not (isinstance(stored, Intact) and stored.expired(now))
         )
 
-    def newer_in_table(
+    def copy_newer_in_table(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Copy what is newer in the table than in the new index."""
+        """Copy images that are newer in the table than in the new index."""
         for image_ids in self._newer(entries, on_progress):
             self._from_table(self._table.lookup_whole(image_ids).items())
 
-    def newer_in_old(
+    def copy_newer_in_old(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Copy what is newer in the old index than in the new one, as the table has it or not."""
-        self.left = 0
+        """Copy images that are newer in the old index than in the new one, unless deleted since."""
+        self.skipped = 0
         for image_ids in self._newer(entries, on_progress):
             self._from_old(self._old.lookup_whole(image_ids), self._table.lookup_whole(image_ids))
 
-    def just_written(
+    def copy_just_written(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Copy what was written to the old index a moment ago.
+        """Copy images that were just written to the old index.
 
-        The table need not be asked: nothing that is so young is forgotten.
+        The table is not asked: it cannot have deleted them and purged the tombstone yet.
         """
         for image_ids in self._newer(entries, on_progress):
             self._from_old(self._old.lookup_whole(image_ids), {})
@@ -150,9 +148,9 @@ class Copier:
                 case Copy(change):
                     changes.append(change)
                 case Skip():
-                    self.left += 1
+                    self.skipped += 1
                 case NeedsOperator(why):
-                    self._tell(image_id, why)
+                    self._fail(image_id, why)
         self._write("index", changes)
 
     def _from_table(self, images: Iterable[tuple[str, ImageState]]) -> None:
@@ -162,7 +160,7 @@ class Copier:
                 case Intact(change):
                     changes.append(change)
                 case Malformed(why):
-                    self._tell(image_id, f"the table's item is malformed: {why}")
+                    self._fail(image_id, f"the item is malformed: {why}")
                 case Absent():
                     pass
         self._write("table", changes)
@@ -170,24 +168,24 @@ class Copier:
     def _newer(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None]
     ) -> Iterator[Sequence[str]]:
-        """The images of which the new index has nothing, or a lower version."""
+        """The images that the new index lacks, or has in a lower version."""
         read = 0
         for some in batched(entries, COMPARED_AT_ONCE, strict=False):
             there = self._new.lookup([entry.image_id for entry in some])
             now = self._clock.now()
-            behind = [
+            outdated = [
                 entry.image_id for entry in some if _is_newer(entry, there.get(entry.image_id), now)
             ]
-            yield from batched(behind, LOOKUP, strict=False)
+            yield from batched(outdated, LOOKUP, strict=False)
             read += len(some)
             on_progress(read)
 
     def _write(self, origin: Origin, changes: Sequence[Change]) -> None:
-        """Write these, again and again where the index cannot for now.
+        """Write changes; retry those that fail for now.
 
         Raises:
-            RequestFailedError: it could not for too long.
-            MisconfiguredError: it cannot be written by us.
+            RequestFailedError: writes failed for too long.
+            MisconfiguredError: the index does not let us write.
         """
         waited, pause = 0.0, 0.5
         while changes:
@@ -195,12 +193,12 @@ class Copier:
             for change, outcome in self._sent(changes):
                 match outcome:
                     case Applied():
-                        self.carried[origin] += 1
-                        self.told.pop(change.image_id, None)
+                        self.copied[origin] += 1
+                        self.failed.pop(change.image_id, None)
                     case Duplicate() | Stale():
-                        self.told.pop(change.image_id, None)
+                        self.failed.pop(change.image_id, None)
                     case Conflict(detail) | Refused(detail):
-                        self._tell(change.image_id, detail)
+                        self._fail(change.image_id, detail)
                     case Failed(detail):
                         later.append(change)
                         why = detail
@@ -219,15 +217,15 @@ class Copier:
         outcomes = chain.from_iterable(outcomes_of(one, self._sink.send) for one in requests)
         return zip(changes, outcomes, strict=True)
 
-    def _tell(self, image_id: str, why: str) -> None:
-        if len(self.told) < EXAMPLES:
-            self.told[image_id] = why
+    def _fail(self, image_id: str, why: str) -> None:
+        if len(self.failed) < EXAMPLES:
+            self.failed[image_id] = why
 
 
 def _is_newer(entry: Entry, there: Entry | None, now: float) -> bool:
-    """Whether a source may have something for the new index.
+    """Whether the new index may need this entry.
 
-    A tombstone past its time counts as absence; but it still ends the image below it.
+    An expired tombstone counts as absent, but it still deletes a lower version of the image.
     """
     if there is None:
         return not entry.expired(now)

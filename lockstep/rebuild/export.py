@@ -1,4 +1,4 @@
-"""A DynamoDB export in S3 as a rebuild reads it: its manifests, and its items in both formats.
+"""Reads a DynamoDB export in S3: its manifests, and its items in both formats.
 
 Format: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
@@ -38,7 +38,7 @@ _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, msgspec.MsgspecError, ValueE
 
 
 class ExportError(UserError):
-    """This is no export to rebuild from; the message says why."""
+    """A rebuild cannot use this export; the message says why."""
 
 
 class _Summary(msgspec.Struct, frozen=True, rename="camel"):
@@ -64,24 +64,26 @@ class Export:
     def __init__(
         self, client: "S3Client", uri: str, table: str, *, now: dt.datetime, horizon: dt.timedelta
     ) -> None:
-        """Read its manifests.
+        """Read the manifests.
 
         Args:
-            client: of S3.
+            client: the client of S3.
             uri: `s3://BUCKET/PREFIX/AWSDynamoDB/ID`, or that of its `manifest-summary.json`.
-            table: which it must be of.
-            now: with a zone.
-            horizon: how long tombstones stay. What is older shows images that have been deleted
-                since, and whose tombstones are gone.
+            table: the table that it must be an export of.
+            now: the time, with a zone.
+            horizon: how long tombstones are kept. An older export holds images that have been
+                deleted since, and whose tombstones are gone.
 
         Raises:
-            ExportError: it is none, not complete, not of that table, or too old.
+            ExportError: it is not an export, not complete, of another table, or too old.
             StoreUnreadableError: it could not be read for now.
         """
         self._client = client
         where = urlsplit(uri)
         if where.scheme != "s3" or not where.netloc or not where.path.strip("/"):
-            raise ExportError(f"{uri}: write s3://BUCKET/PREFIX/AWSDynamoDB/ID")
+            raise ExportError(
+                f"{uri}: not the address of an export: use s3://BUCKET/PREFIX/AWSDynamoDB/ID"
+            )
         self._bucket = where.netloc
         key = where.path.strip("/")
         key = key if key.endswith(".json") else f"{key}/{SUMMARY}"
@@ -95,23 +97,23 @@ class Export:
         listed = sum(one.item_count for one in self._files)
         if listed != self._summary.item_count:
             raise ExportError(
-                f"{self.name}: its files hold {listed:,} items, its summary says "
-                f"{self._summary.item_count:,}: it is not complete"
+                f"{self.name} is not complete: its files hold {listed:,} items, its summary says "
+                f"{self._summary.item_count:,}"
             )
 
     @property
     def name(self) -> str:
-        """The export, by its id."""
+        """The export, by its ID."""
         return f"export {self._summary.export_arn.rpartition('/')[2]}"
 
     def count(self) -> int:
-        """How many items there are, exactly."""
+        """The exact number of items."""
         return self._summary.item_count
 
     def pages(self, position: str | None) -> Iterator[WholePage]:
-        """Pages of items; a position is `FILE:ITEM`, both counted from 0.
+        """All items in pages; a position is `FILE:ITEM`, both counted from 0.
 
-        Each file is checked against its checksum before anything of it is used.
+        Each file is compared with its checksum before any item of it is used.
         """
         first, _, skip = (position or "0:0").partition(":")
         start, read = int(first), int(skip)
@@ -125,41 +127,45 @@ class Export:
                     images = [(item[KEY]["S"], state_of_item(item)) for item in items]
                     yield WholePage(images, f"{number}:{read}")
             if read != file.item_count:
-                raise self._damaged(file, f"{read:,} items, {file.item_count:,} are listed")
+                raise self._damaged(
+                    file, f"it has {read:,} items, but the manifest lists {file.item_count:,}"
+                )
             read = 0
         yield WholePage((), None)
 
     def _check(self, table: str, now: dt.datetime, horizon: dt.timedelta) -> None:
         summary = self._summary
         if summary.version != VERSION:
-            raise ExportError(f"{self.name}: its format is of {summary.version}, not {VERSION}")
+            raise ExportError(
+                f"{self.name} has format {summary.version}: only {VERSION} is supported"
+            )
         if summary.export_type != "FULL_EXPORT":
-            raise ExportError(f"{self.name}: a full export is needed, not {summary.export_type}")
+            raise ExportError(f"{self.name} is of type {summary.export_type}: make a full export")
         of = summary.table_arn.rpartition("/")[2]
         if of != table:
-            raise ExportError(f"{self.name}: it is of table {of}, not of {table}")
+            raise ExportError(f"{self.name} is of table {of}, not of {table}")
         if summary.export_time is None or summary.export_time + horizon <= now:
             raise ExportError(
-                f"{self.name}: it is of {summary.export_time}, older than the horizon of "
-                f"{horizon.days} days: it would bring deleted images back; make a new one"
+                f"{self.name} is of {summary.export_time}, older than the horizon of "
+                f"{horizon.days} days: it could bring deleted images back; make a new export"
             )
 
     def _decoded[T](self, key: str, decode: Callable[[bytes], T]) -> T:
         try:
             body = BucketObjects(self._client, self._bucket).read(key)
         except _UNREADABLE as error:
-            raise StoreUnreadableError(f"s3://{self._bucket}/{key}: {_said(error)}") from error
+            raise StoreUnreadableError(f"s3://{self._bucket}/{key}: {_described(error)}") from error
         if body is None:
-            message = f"s3://{self._bucket}/{key} is not there: is the export complete?"
+            message = f"s3://{self._bucket}/{key} does not exist: check that the export is complete"
             raise ExportError(message)
         try:
             return decode(body)
         except msgspec.MsgspecError as error:
-            message = f"s3://{self._bucket}/{key} is none of an export's: {error}"
+            message = f"s3://{self._bucket}/{key} is not a manifest of an export: {error}"
             raise ExportError(message) from error
 
     def _fetch(self, file: _File, copy: IO[bytes]) -> None:
-        """A copy of a file, as it was exported."""
+        """Copy a file, and compare it with its checksum."""
         digest = hashlib.md5(usedforsecurity=False)
         try:
             body = self._client.get_object(Bucket=self._bucket, Key=file.data_file_s3_key)["Body"]
@@ -167,18 +173,18 @@ class Export:
                 digest.update(chunk)
                 copy.write(chunk)
         except _UNREADABLE as error:
-            raise StoreUnreadableError(f"{self.name}: {_said(error)}") from error
+            raise StoreUnreadableError(f"{self.name}: {_described(error)}") from error
         if base64.b64encode(digest.digest()).decode() != file.md5_checksum:
-            raise self._damaged(file, "it is not what its checksum says")
+            raise self._damaged(file, "it does not match its checksum")
         copy.seek(0)
 
     def _items(self, file: _File, copy: IO[bytes]) -> Iterator[Mapping[str, Any]]:
-        """The items as DynamoDB's low-level API spells them."""
+        """The items in DynamoDB's low-level form."""
         try:
             with gzip.open(copy) as lines:
                 for item in self._read(lines):
                     if "S" not in item.get(KEY, {}):
-                        raise self._damaged(file, f"an item without {KEY}")
+                        raise self._damaged(file, f"an item has no {KEY}")
                     yield item
         except _DAMAGED as error:
             raise self._damaged(file, str(error)) from error
@@ -187,7 +193,7 @@ class Export:
         return StoreUnreadableError(f"{self.name}: {file.data_file_s3_key}: {why}")
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"an answer without {error}" if isinstance(error, KeyError) else str(error)
 
 
@@ -201,29 +207,29 @@ def _json_items(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
 
 
 def _ion_reader() -> Callable[[Any], Iterator[Mapping[str, Any]]]:
-    """Load what reads Ion, which is an extra: where it is missing, nothing has begun yet."""
+    """Load the reader of Ion, which is an extra: if it is missing, fail before anything begins."""
     from amazon.ion import simpleion  # noqa: PLC0415 - no other command loads it
     from amazon.ion.exceptions import IonException  # noqa: PLC0415 - the same
 
     def items(lines: Any) -> Iterator[Mapping[str, Any]]:
         try:
             for line in simpleion.load(lines, single_value=False, parse_eagerly=False):
-                yield {name: typed(value) for name, value in line["Item"].items()}
+                yield {name: low_level(value) for name, value in line["Item"].items()}
         except (IonException, KeyError, TypeError) as error:
-            raise ValueError(f"not Ion as DynamoDB writes it: {error!r}") from error
+            raise ValueError(f"it is not Ion as DynamoDB writes it: {error!r}") from error
 
     return items
 
 
-def typed(value: Any) -> dict[str, Any]:
-    """An Ion value as DynamoDB's low-level API spells it.
+def low_level(value: Any) -> dict[str, Any]:
+    """An Ion value in DynamoDB's low-level form.
 
     Sets are lists with an annotation; numbers are decimals, which Ion may write with an exponent.
     """
     for annotation in value.ion_annotations:
         of_set, _, kind = annotation.text.rpartition("_")
         if of_set == "$dynamodb":
-            return {kind: [next(iter(typed(inner).values())) for inner in value]}
+            return {kind: [next(iter(low_level(inner).values())) for inner in value]}
     kind, spelled = _TYPES[value.ion_type.name]
     return {kind: spelled(value)}
 
@@ -235,6 +241,6 @@ _TYPES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "BOOL": ("BOOL", bool),
     "NULL": ("NULL", lambda _: True),
     "BLOB": ("B", bytes),
-    "LIST": ("L", lambda values: [typed(inner) for inner in values]),
-    "STRUCT": ("M", lambda fields: {name: typed(inner) for name, inner in fields.items()}),
+    "LIST": ("L", lambda values: [low_level(inner) for inner in values]),
+    "STRUCT": ("M", lambda fields: {name: low_level(inner) for name, inner in fields.items()}),
 }

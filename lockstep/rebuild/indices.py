@@ -1,7 +1,7 @@
-"""The indices of a stack: which is live, which is being built, and how far; what changes that.
+"""The indices behind a stack's aliases: reads their state, and creates, switches and deletes them.
 
-All that a rebuild must remember lies in the cluster: in the aliases, and in the new index's mapping
-under `_meta.rebuild`. So it can be gone on with from any machine.
+The cluster holds all that a rebuild must remember: in the aliases, and in the new index's mapping
+under `_meta.rebuild`. So any machine can resume a rebuild.
 """
 
 import re
@@ -27,7 +27,7 @@ from lockstep.console.errors import UserError
 from lockstep.rebuild.worker import RebuildWorker
 from shared.sink import MisconfiguredError, RequestFailedError
 
-# What an operator may have set on the old index by hand; the rest belongs to the mapping's file.
+# Settings that an operator may have changed on the old index; the others are in mapping.json.
 _OPERATORS = (
     "number_of_shards",
     "number_of_replicas",
@@ -35,20 +35,20 @@ _OPERATORS = (
     "refresh_interval",
     "gc_deletes",
 )
-# While nobody reads it, an index is filled twice as fast without these.
+# An index that nobody reads is filled twice as fast with these settings.
 _WHILE_FILLING = {"refresh_interval": "-1", "number_of_replicas": "0"}
 _PUT_BACK = ("refresh_interval", "number_of_replicas", "auto_expand_replicas")
-# How much better a cluster is off with each; a new index waits to be as well off as the old one.
+# From worst to best: a new index must become as healthy as the old one before the switch.
 _HEALTH = ("red", "yellow", "green")
 
 
 class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a rebuild is, kept with the index that it builds.
+    """How far a rebuild is, saved in the mapping of the index that it builds.
 
-    `replaces` is the old index. `worker` says who is at it, and `beat` changes as long as it is.
-    `source` is what it is filled from first, `position` how far that is, `filled` that it is
-    through. `followed`: of the old index all is carried over up to this sequence number. `done`:
-    after the switch, everything was carried over once more.
+    `replaces` is the old index. `worker` runs the rebuild, and `beat` changes while it does.
+    `source` is what the index is filled from first, `position` how far that is, and `filled` says
+    that it is complete. `followed`: the old index is copied up to this sequence number. `done`:
+    after the switch, everything was compared once more.
     """
 
     replaces: str
@@ -62,12 +62,12 @@ class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StackIndices(msgspec.Struct, frozen=True):
-    """The indices as they are: the live one, and what rebuilds say of themselves.
+    """The indices of a stack, and the states of their rebuilds.
 
-    `numbered` are all that have a number of this alias, each with its note, if it has one; `next`
-    is the name of the one to come. `kept` are the index that the live one has replaced, and
-    those before it, as long as they are there. `differences` says where the live index is not as
-    this release has it.
+    `numbered`: all indices that are named by alias and number, each with the state of its rebuild,
+    if it has one. `next`: the name of the next one. `kept`: the existing indices that the live one
+    has replaced, the latest first. `differences`: how the live index differs from this release's
+    definition.
     """
 
     live: str
@@ -77,22 +77,22 @@ class StackIndices(msgspec.Struct, frozen=True):
     differences: tuple[str, ...]
 
     @property
-    def note(self) -> RebuildState | None:
-        """What the rebuild of the live index says, if it was rebuilt."""
+    def live_state(self) -> RebuildState | None:
+        """The state of the rebuild that built the live index, if one did."""
         return self.numbered.get(self.live)
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """Indices that were being built and never went live."""
+        """Indices whose rebuild did not end and that are not live."""
         return tuple(
             name
-            for name, note in self.numbered.items()
-            if note is not None and not note.done and name != self.live
+            for name, state in self.numbered.items()
+            if state is not None and not state.done and name != self.live
         )
 
 
 class AnotherRebuildError(UserError):
-    """Another rebuild is at work."""
+    """Another worker runs this rebuild."""
 
 
 class Indices:
@@ -104,14 +104,14 @@ class Indices:
 
     @property
     def building(self) -> str:
-        """The alias through which an index is filled: no write can make one up by itself."""
+        """The alias through which an index is filled, so that a write cannot create an index."""
         return f"{self._alias}-rebuild"
 
-    def look(self) -> StackIndices:
+    def read(self) -> StackIndices:
         """The indices as they are now.
 
         Raises:
-            MisconfiguredError: there is no index to be replaced.
+            MisconfiguredError: there is no live index.
             RequestFailedError: they could not be read for now.
         """
         with sink_errors(self._alias):
@@ -120,12 +120,12 @@ class Indices:
         live = only_index(self._alias, there)
         pattern = re.compile(rf"{re.escape(self._alias)}-(\d{{6,}})")
         numbers = {name: int(its[1]) for name in found if (its := pattern.fullmatch(name))}
-        notes = {name: _note_in(name, found[name]) for name in sorted(numbers)}
+        states = {name: _state_in(name, found[name]) for name in sorted(numbers)}
         return StackIndices(
             live=live,
-            numbered=notes,
+            numbered=states,
             next=f"{self._alias}-{max(numbers.values(), default=0) + 1:06d}",
-            kept=tuple(self._replaced(_note_in(live, there[live]), notes)),
+            kept=tuple(self._replaced(_state_in(live, there[live]), states)),
             differences=tuple(str(one) for one in index_differences(there[live])),
         )
 
@@ -134,17 +134,17 @@ class Indices:
         with sink_errors(self._alias):
             return bool(self._client.indices.exists(index=index))
 
-    def create(self, index: str, note: RebuildState) -> None:
-        """Make an empty index, as this release has it, for as many shards as the old one has.
+    def create(self, index: str, state: RebuildState) -> None:
+        """Create an empty index by this release's definition, with as many shards as the old one.
 
         Raises:
-            AnotherRebuildError: it is there already.
+            AnotherRebuildError: it exists already.
         """
-        settings = definition()["settings"] | self._operators(note.replaces) | _WHILE_FILLING
+        settings = definition()["settings"] | self._operators(state.replaces) | _WHILE_FILLING
         settings.pop("auto_expand_replicas", None)
         body = {
             "settings": settings,
-            "mappings": definition()["mappings"] | _as_meta(note),
+            "mappings": definition()["mappings"] | _as_meta(state),
             "aliases": {self.building: {}},
         }
         with sink_errors(self._alias):
@@ -152,45 +152,45 @@ class Indices:
                 self._client.indices.create(index=index, body=body, params=PATIENCE)
             except RequestError as error:
                 if error.error == "resource_already_exists_exception":
-                    message = f"{index} was made at this moment: another rebuild has begun"
+                    message = f"{index} was just created: another rebuild has begun"
                     raise AnotherRebuildError(message) from error
                 raise
 
-    def note(self, index: str) -> RebuildState:
-        """What an index's rebuild says of itself now."""
+    def state(self, index: str) -> RebuildState:
+        """The state of an index's rebuild."""
         with sink_errors(self._alias):
             found = self._client.indices.get_mapping(index=index)
-        note = _note_in(index, found[index])
-        if note is None:
-            message = f"{index} is none that a rebuild has made"
+        state = _state_in(index, found[index])
+        if state is None:
+            message = f"{index} was not created by a rebuild"
             raise AnotherRebuildError(message)
-        return note
+        return state
 
-    def keep(self, index: str, note: RebuildState) -> None:
-        """Keep the note."""
+    def save_state(self, index: str, state: RebuildState) -> None:
+        """Save the state of an index's rebuild."""
         with sink_errors(self._alias):
-            self._client.indices.put_mapping(index=index, body=_as_meta(note), params=PATIENCE)
+            self._client.indices.put_mapping(index=index, body=_as_meta(state), params=PATIENCE)
 
     def differences(self, index: str) -> tuple[str, ...]:
-        """Where an index is not as this release has it."""
+        """How an index differs from this release's definition."""
         with sink_errors(self._alias):
             found = self._client.indices.get(index=index)
         return tuple(str(one) for one in index_differences(found[index]))
 
     def refresh(self, index: str) -> None:
-        """Let readers find all that is written."""
+        """Make all that is written visible to searches."""
         with sink_errors(self._alias):
             self._client.indices.refresh(index=index, params=PATIENCE)
 
-    def make_ready(self, index: str, note: RebuildState) -> None:
-        """Give the index what it did without while it was filled: refreshes and replicas."""
-        operators = self._operators(note.replaces)
+    def make_ready(self, index: str, state: RebuildState) -> None:
+        """Set the refresh interval and the replicas that the index was filled without."""
+        operators = self._operators(state.replaces)
         back = {name: operators.get(name) for name in _PUT_BACK}  # None: the cluster's default
         with sink_errors(self._alias):
             self._client.indices.put_settings(index=index, body={"index": back}, params=PATIENCE)
 
     def is_as_healthy(self, index: str, old: str) -> bool:
-        """Whether as many of its copies are there as of the old index."""
+        """Whether the copies of an index are as available as those of the old one."""
         found = {}
         for name in (index, old):
             with sink_errors(self._alias):
@@ -199,15 +199,15 @@ class Indices:
         return found[index] >= found[old]
 
     def shown(self, index: str) -> int:
-        """How many images readers of this index would find."""
+        """The number of images that readers of this index would find."""
         with sink_errors(self._alias):
             count: int = self._client.count(index=index, body={"query": LIVE_FILTER})["count"]
         return count
 
     def reached(self, index: str) -> int:
-        """The sequence number up to which all writes to an index are done, in each of its shards.
+        """The sequence number up to which all writes are complete, in each shard of an index.
 
-        What is written from then on has a higher one; a search for those finds it.
+        Later writes have higher numbers, so a search for higher numbers finds them.
         """
         with sink_errors(self._alias):
             found = self._client.indices.stats(index=index, params={"level": "shards"})
@@ -218,7 +218,7 @@ class Indices:
         return reached
 
     def switch(self, to: str) -> None:
-        """Both aliases leave the old index for the new one, in one step: nobody sees neither."""
+        """Move both aliases to this index, in one atomic step."""
         names = aliases(self._alias)
         with sink_errors(self._alias):
             there = self._client.indices.get_alias(name=",".join(names))
@@ -234,12 +234,12 @@ class Indices:
             self._client.indices.update_aliases(body={"actions": actions}, params=PATIENCE)
 
     def open(self, index: str) -> None:
-        """Let an index be filled through `building`."""
+        """Point the alias `building` at an index."""
         with sink_errors(self._alias):
             self._client.indices.put_alias(index=index, name=self.building)
 
     def close(self, index: str) -> None:
-        """Take `building` away again."""
+        """Remove the alias `building` from an index."""
         with sink_errors(self._alias), suppress(NotFoundError):
             self._client.indices.delete_alias(index=index, name=self.building)
 
@@ -247,36 +247,38 @@ class Indices:
         """Delete an index that nobody reads or writes.
 
         Raises:
-            MisconfiguredError: it stands behind an alias of the stack.
+            MisconfiguredError: an alias of the stack points to it.
         """
         with sink_errors(self._alias):
             its = self._client.indices.get_alias(index=index)[index]["aliases"]
             if its.keys() & {self._alias, live_alias(self._alias)}:
-                message = f"{index} is live: it is not dropped"
+                message = f"{index} is live, so it is not deleted"
                 raise MisconfiguredError(message)
             self._client.indices.delete(index=index, params=PATIENCE)
 
     def _replaced(
-        self, note: RebuildState | None, notes: Mapping[str, RebuildState | None]
+        self, state: RebuildState | None, states: Mapping[str, RebuildState | None]
     ) -> Iterator[str]:
-        while note is not None and self.exists(note.replaces):
-            yield note.replaces
-            note = notes.get(note.replaces)
+        while state is not None and self.exists(state.replaces):
+            yield state.replaces
+            state = states.get(state.replaces)
 
     def _operators(self, old: str) -> Mapping[str, Any]:
-        """What was set on the old index by hand, or by default."""
+        """The operator's settings of the old index."""
         with sink_errors(self._alias):
             settings = self._client.indices.get_settings(index=old)[old]["settings"]["index"]
         return {name: settings[name] for name in _OPERATORS if name in settings}
 
 
-def _as_meta(note: RebuildState) -> Mapping[str, Any]:
-    return {"_meta": {"rebuild": msgspec.to_builtins(note)}}
+def _as_meta(state: RebuildState) -> Mapping[str, Any]:
+    return {"_meta": {"rebuild": msgspec.to_builtins(state)}}
 
 
-def _note_in(name: str, its: Mapping[str, Any]) -> RebuildState | None:
+def _state_in(name: str, its: Mapping[str, Any]) -> RebuildState | None:
     kept = its["mappings"].get("_meta", {}).get("rebuild")
     try:
         return None if kept is None else msgspec.convert(kept, RebuildState)
     except msgspec.ValidationError as error:
-        raise RequestFailedError(f"{name}: _meta.rebuild is none of ours: {error}") from error
+        raise RequestFailedError(
+            f"{name}: _meta.rebuild was not written by a rebuild: {error}"
+        ) from error

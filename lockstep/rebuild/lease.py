@@ -1,7 +1,7 @@
-"""The ledger: who is at a rebuild and how far it is, kept with the new index, one worker at a time.
+"""The lease: lets one worker at a time run a rebuild, and saves how far it is.
 
-What is written twice does no harm, so two at work would be safe; but neither would know what the
-other does. OpenSearch has no lock, so a worker is known by its beat.
+Two workers at once would do no harm, because copying twice is safe, but neither would know what the
+other does. OpenSearch has no locks, so a worker renews its lease in the new index's mapping.
 """
 
 from typing import Any
@@ -12,89 +12,89 @@ from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
 from lockstep.rebuild.worker import RebuildWorker, state_of
 from shared.clock import Clock
 
-# How often, in seconds, a rebuild says that it is still at work, and how far it is.
-BEAT_SECONDS = 2.0
-# So long another one watches for that before it takes over; more than any request takes.
+# How often a worker renews its lease and saves how far it is.
+RENEWAL_SECONDS = 2.0
+# How long another worker waits for a renewal before it takes over; longer than any request.
 WATCH_SECONDS = 45.0
-# Of two that take over at once, the later one has it: long enough for both to have written.
+# If two workers take over at once, the later one wins: long enough for both to have written.
 CLAIM_SECONDS = 1.0
 
 
 class Lease:
-    """One rebuild's note, written by this worker alone.
+    """The state of one rebuild, written by this worker alone.
 
-    Every method but `note` raises AnotherRebuildError where another has taken over.
+    Every method but `state` raises AnotherRebuildError if another worker has taken over.
     """
 
-    def __init__(self, indices: Indices, index: str, note: RebuildState, clock: Clock) -> None:
-        """Take `note` for what is kept with the index now."""
+    def __init__(self, indices: Indices, index: str, state: RebuildState, clock: Clock) -> None:
+        """Use `state` as what is saved with the index now."""
         self.index = index
         self._indices = indices
-        self._note = note
+        self._state = state
         self._clock = clock
-        self._kept_at = clock.elapsed()
+        self._saved_at = clock.elapsed()
 
     @classmethod
-    def create(cls, indices: Indices, index: str, note: RebuildState, clock: Clock) -> "Lease":
-        """Make the new index, and with it the ledger."""
-        indices.create(index, note)
-        return cls(indices, index, note, clock)
+    def create(cls, indices: Indices, index: str, state: RebuildState, clock: Clock) -> "Lease":
+        """Create the new index, and the lease with it."""
+        indices.create(index, state)
+        return cls(indices, index, state, clock)
 
     @classmethod
     def take_over(
         cls, indices: Indices, index: str, worker: RebuildWorker, clock: Clock
     ) -> "Lease":
-        """The ledger of a rebuild that was interrupted.
+        """Take over the lease of a rebuild that was interrupted.
 
-        Where its worker is on another machine, it is watched for `WATCH_SECONDS` first.
+        If its worker is on another machine, first wait for a renewal, for `WATCH_SECONDS`.
         """
-        note = indices.note(index)
-        match state_of(note.worker):
-            case "at_work" if note.worker != worker and not note.done:
-                raise _at_work(note)
-            case "unknown" if not note.done:
+        state = indices.state(index)
+        match state_of(state.worker):
+            case "at_work" if state.worker != worker and not state.done:
+                raise _another(state)
+            case "unknown" if not state.done:
                 deadline = clock.elapsed() + WATCH_SECONDS
                 while clock.elapsed() < deadline:
-                    clock.sleep(BEAT_SECONDS)
-                    if indices.note(index) != note:
-                        raise _at_work(note)
-        mine = msgspec.structs.replace(note, worker=worker, beat=note.beat + 1, done=False)
-        indices.keep(index, mine)
+                    clock.sleep(RENEWAL_SECONDS)
+                    if indices.state(index) != state:
+                        raise _another(state)
+        own = msgspec.structs.replace(state, worker=worker, beat=state.beat + 1, done=False)
+        indices.save_state(index, own)
         clock.sleep(CLAIM_SECONDS)
-        ledger = cls(indices, index, mine, clock)
-        ledger.keep()
-        return ledger
+        lease = cls(indices, index, own, clock)
+        lease.save()
+        return lease
 
     @property
-    def note(self) -> RebuildState:
-        """How far it is; what is kept may be a beat behind."""
-        return self._note
+    def state(self) -> RebuildState:
+        """How far the rebuild is; what is saved may be one renewal older."""
+        return self._state
 
-    def beat(self, **changes: Any) -> None:
-        """Change the note; it is kept with the next beat."""
-        self._note = msgspec.structs.replace(self._note, **changes)
-        if self._clock.elapsed() - self._kept_at >= BEAT_SECONDS:
-            self.keep()
+    def renew(self, **changes: Any) -> None:
+        """Change the state; it is saved with the next renewal."""
+        self._state = msgspec.structs.replace(self._state, **changes)
+        if self._clock.elapsed() - self._saved_at >= RENEWAL_SECONDS:
+            self.save()
 
-    def keep(self, **changes: Any) -> None:
-        """Change the note and keep it at once."""
+    def save(self, **changes: Any) -> None:
+        """Change the state and save it at once."""
         self._check()
-        self._note = msgspec.structs.replace(self._note, beat=self._note.beat + 1, **changes)
-        self._indices.keep(self.index, self._note)
-        self._kept_at = self._clock.elapsed()
+        self._state = msgspec.structs.replace(self._state, beat=self._state.beat + 1, **changes)
+        self._indices.save_state(self.index, self._state)
+        self._saved_at = self._clock.elapsed()
 
-    def done(self) -> None:
-        """The rebuild has come to its end."""
-        self.keep(done=True)
+    def finish(self) -> None:
+        """End the rebuild."""
+        self.save(done=True)
         self._indices.close(self.index)
 
     def _check(self) -> None:
-        there = self._indices.note(self.index)
-        if there.worker != self._note.worker:
-            raise _at_work(there)
+        there = self._indices.state(self.index)
+        if there.worker != self._state.worker:
+            raise _another(there)
 
 
-def _at_work(note: RebuildState) -> AnotherRebuildError:
+def _another(state: RebuildState) -> AnotherRebuildError:
     return AnotherRebuildError(
-        f"another rebuild is at work, {note.worker}: let it end, or end it and run this again"
+        f"{state.worker} runs a rebuild: wait until it ends, or stop it, then run this again"
     )

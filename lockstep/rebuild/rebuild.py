@@ -1,8 +1,9 @@
-"""The run of a rebuild: fill a new index, follow the old one, switch, and look behind once more.
+"""The run of a rebuild: fill a new index, follow the old one, switch, and check everything again.
 
-Before the switch the new index has caught up with the old one to within a moment. After it, bulks
-already under way may still land in the old index: so that is followed until the functions' timeout
-is over, and both stores are then gone through once more from their beginning.
+Before the switch the new index has caught up with the old one, to within a moment. After it, bulk
+requests in progress may still reach the old index. So the old index is followed until the
+functions' timeout has passed. Then the old index and the table are read once more from their
+beginning.
 """
 
 import datetime as dt
@@ -25,17 +26,17 @@ from lockstep.stores.table import TableReader, WholePage
 from shared.clock import Clock
 from shared.sink import MisconfiguredError, Sink
 
-# The new index is switched to once a look at what is new in the old one takes no longer; or once
-# the looks get no shorter, unless they take very long.
+# The aliases are switched when a pass over what is new in the old index takes no longer than
+# CLOSE_SECONDS, or when the passes become no shorter, unless they take longer than FAR_SECONDS.
 CLOSE_SECONDS = 1.0
 STEADY = 0.8
 FAR_SECONDS = 15.0
-# Replicas of a large index take their time.
+# Replicas of a large index take long.
 READY_SECONDS = 1800.0
-# Between two looks at what is waited for.
+# Between two checks of what is waited for.
 PAUSE_SECONDS = 2.0
 
-_ABANDON = "`lockstep rebuild --abandon --apply` removes what was begun"
+_ABANDON = "`lockstep rebuild --abandon --apply` deletes it"
 
 Stage = Literal["begin", "go_on", "finish", "repeat"]
 
@@ -64,10 +65,10 @@ class ImageSource(Protocol):
 class RebuildOptions(msgspec.Struct, frozen=True):
     """How to rebuild.
 
-    `at_most`: so much less, in percent, readers may find in the new index than in the old one.
-    `settle`: seconds that a bulk under way at the switch can take to land in the old index.
-    `patience`: seconds to wait for consumers that are behind. `drop_old`: delete the old index at
-    the end, if the audit says that both stores are equal.
+    `at_most`: how many images fewer, in percent, readers may find in the new index.
+    `settle`: how many seconds a bulk request in progress at the switch can take to reach the old
+    index. `patience`: seconds to wait for consumers that lag. `drop_old`: delete the old index at
+    the end, if the audit finds both stores equal.
     """
 
     at_most: float
@@ -79,10 +80,10 @@ class RebuildOptions(msgspec.Struct, frozen=True):
 class RebuildPlan(msgspec.Struct, frozen=True):
     """What a rebuild would do.
 
-    `stage`: `begin` a new index, `go_on` filling one, `finish` after the switch, or `repeat` that,
-    where the live index is of this release and the old one is still kept. `differences` says where
-    the live index is not as this release has it. `worker` is who began, and `worker_is` what has
-    become of them, where that is not over.
+    `stage`: `begin` a new index, `go_on` filling one, `finish` after the switch, or `repeat` the
+    last step, if the live index is of this release and the old one still exists. `differences`:
+    how the live index differs from this release's definition. `worker` began a rebuild that has
+    not ended, and `worker_is` says whether it still runs.
     """
 
     stage: Stage
@@ -97,10 +98,11 @@ class RebuildPlan(msgspec.Struct, frozen=True):
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What a rebuild did. `carried` counts what was written from the table and from the old index.
+    """What a rebuild did.
 
-    `left` stays behind for good: the table has forgotten it. `told` is what could not be carried,
-    and why. `kept` and `dropped` are indices of before.
+    `carried` counts the images that were copied from the table and from the old index. `left`
+    counts those that were not, because the table no longer has them. `told`: images that could not
+    be copied, and why. `kept` and `dropped` are earlier indices.
     """
 
     index: str
@@ -115,20 +117,20 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """As of the audit."""
+        """The exit code of the audit."""
         return self.audit.exit_code
 
 
 class NotSwitchedError(UserError):
-    """The new index is not good enough to be read; the old one is live."""
+    """The new index lacks too much to be switched to; the old one stays live."""
 
 
 class NotFinishedError(UserError):
-    """The rebuild could not be ended for now; run again, it goes on."""
+    """The rebuild could not end for now; running it again resumes it."""
 
 
 class RebuildProgress(Protocol):
-    """Is told what is done at the moment, how much of it, and of how much if that is known."""
+    """Called with the current step, its count, and the total if it is known."""
 
     def __call__(self, step: str, count: int, total: int | None) -> None:
         """Report it."""
@@ -136,23 +138,23 @@ class RebuildProgress(Protocol):
 
 
 class RebuildParts(msgspec.Struct, frozen=True):
-    """What a rebuild works with: one stack, connected, and the clock."""
+    """What a rebuild works with."""
 
     indices: Indices
     items: ImageSource
-    """What a new index is filled from first."""
+    """What the new index is filled from first."""
     table: TableReader
     index: Callable[[str], IndexReader]
-    """One index, by its name, to be read."""
+    """The reader of an index, by the index's name."""
     sink: Sink
     """Writes through the alias `Indices.building`."""
     audit: Callable[[Callable[[str, int], None]], Audit]
-    """Compares table and live index; tells which store it reads, and how far it is."""
+    """Compares the table and the live index; reports the store and the count while it reads."""
     settled: Callable[[], float]
-    """Until when both consumers have processed what arrived, in seconds since 1970."""
+    """The time up to which both consumers have processed all arrivals, in seconds since 1970."""
     clock: Clock
     horizon: dt.timedelta
-    """How long tombstones stay."""
+    """How long tombstones are kept."""
     worker: RebuildWorker
 
 
@@ -160,7 +162,6 @@ class Rebuild:
     """Rebuilds one stack's index."""
 
     def __init__(self, parts: RebuildParts) -> None:
-        """Absent is done yet."""
         self._parts = parts
         self._indices = parts.indices
 
@@ -168,11 +169,11 @@ class Rebuild:
         """What `run` would do now.
 
         Raises:
-            MisconfiguredError: what is there must be put in order by hand.
+            MisconfiguredError: an operator must clean up the indices first.
         """
-        view = self._indices.look()
+        view = self._indices.read()
         stage, index, replaces = self._stage(view)
-        note = view.numbered.get(index) if stage in {"go_on", "finish"} else None
+        state = view.numbered.get(index) if stage in {"go_on", "finish"} else None
         return RebuildPlan(
             stage=stage,
             live=view.live,
@@ -181,17 +182,17 @@ class Rebuild:
             differences=view.differences,
             table=self._parts.items.count(),
             documents=self._parts.index(view.live).count(),
-            worker=None if note is None else str(note.worker),
-            worker_is=None if note is None else state_of(note.worker),
+            worker=None if state is None else str(state.worker),
+            worker_is=None if state is None else state_of(state.worker),
         )
 
     def abandon(self, *, apply: bool) -> Sequence[str]:
-        """Delete the indices that were being built and never went live; without `apply` name them.
+        """Delete the indices whose rebuild did not end; without `apply` only return them.
 
         Raises:
-            AnotherRebuildError: another rebuild is at work on one.
+            AnotherRebuildError: another worker runs one of the rebuilds.
         """
-        unfinished = self._indices.look().unfinished
+        unfinished = self._indices.read().unfinished
         for index in unfinished if apply else ():
             parts = self._parts
             Lease.take_over(self._indices, index, parts.worker, parts.clock)
@@ -199,19 +200,19 @@ class Rebuild:
         return unfinished
 
     def run(self, options: RebuildOptions, progress: RebuildProgress) -> Rebuilt:
-        """Rebuild, or go on with it, to its end. Safe to be killed, and to be run again.
+        """Run a rebuild to its end, or resume one. It can be killed and run again at any time.
 
         Raises:
-            AnotherRebuildError: another rebuild is at work.
-            NotSwitchedError: too much would be missing in the new index.
-            NotFinishedError: a consumer, or a copy of the index, is not there for too long.
-            MisconfiguredError: what is there must be put in order by hand.
+            AnotherRebuildError: another worker runs this rebuild.
+            NotSwitchedError: the new index lacks too much.
+            NotFinishedError: a consumer lags, or a copy of the index is missing, for too long.
+            MisconfiguredError: an operator must clean up the indices first.
             RequestFailedError: the index does not answer.
-            StoreUnreadableError: a store could not be read to its end.
+            StoreUnreadableError: a store could not be read completely.
         """
         started = self._parts.clock.elapsed()
-        stage, index, old = self._stage(self._indices.look())
-        run = _Run(self._parts, self._ledger(stage, index, old), progress)
+        stage, index, old = self._stage(self._indices.read())
+        run = _Run(self._parts, self._lease(stage, index, old), progress)
         if stage in {"begin", "go_on"}:
             run.fill()
             run.make_ready()
@@ -219,19 +220,19 @@ class Rebuild:
             run.check_limit(options.at_most)
             self._indices.switch(index)
         if stage != "repeat":
-            run.settle(options)
-        run.look_behind()
+            run.follow_after_switch(options)
+        run.check_again()
         audit = run.audited()
-        kept = self._indices.look().kept
+        kept = self._indices.read().kept
         drops = options.drop_old and audit.result == "equal"
         for one in kept if drops else ():
             self._indices.drop(one)
         return Rebuilt(
             index=index,
             replaced=old,
-            carried={name: run.carrier.carried[name] for name in get_args(Origin)},
-            left=run.carrier.left,
-            told=[Example(image_id, why) for image_id, why in run.carrier.told.items()],
+            carried={name: run.copier.copied[name] for name in get_args(Origin)},
+            left=run.copier.skipped,
+            told=[Example(image_id, why) for image_id, why in run.copier.failed.items()],
             audit=audit,
             kept=() if drops else kept,
             dropped=kept if drops else (),
@@ -239,48 +240,50 @@ class Rebuild:
         )
 
     def _stage(self, view: StackIndices) -> tuple[Stage, str, str]:
-        """Where it stands, the new index, and the one that it replaces."""
+        """The stage, the new index, and the index that it replaces."""
         if len(view.unfinished) > 1:
             raise MisconfiguredError(
-                f"{' and '.join(view.unfinished)} are both unfinished: {_ABANDON}"
+                f"{' and '.join(view.unfinished)} are all unfinished: {_ABANDON}"
             )
         for index in view.unfinished:
-            note = view.numbered[index]
-            if note is None or note.replaces != view.live:
-                raise MisconfiguredError(f"{index} was not to replace {view.live}: {_ABANDON}")
+            state = view.numbered[index]
+            if state is None or state.replaces != view.live:
+                raise MisconfiguredError(
+                    f"{index} was built to replace another index than {view.live}: {_ABANDON}"
+                )
             for difference in self._indices.differences(index):
                 raise MisconfiguredError(
-                    f"{index} is of another release ({difference}): {_ABANDON}"
+                    f"{index} was begun by another release ({difference}): {_ABANDON}"
                 )
             return "go_on", index, view.live
-        if view.note is not None and not view.note.done:
-            return "finish", view.live, view.note.replaces
+        if view.live_state is not None and not view.live_state.done:
+            return "finish", view.live, view.live_state.replaces
         if view.kept and not view.differences:
             return "repeat", view.live, view.kept[0]
         return "begin", view.next, view.live
 
-    def _ledger(self, stage: Stage, index: str, old: str) -> Lease:
+    def _lease(self, stage: Stage, index: str, old: str) -> Lease:
         parts = self._parts
         if stage == "begin":
-            note = RebuildState(replaces=old, worker=parts.worker, source=parts.items.name)
-            return Lease.create(self._indices, index, note, parts.clock)
-        ledger = Lease.take_over(self._indices, index, parts.worker, parts.clock)
+            state = RebuildState(replaces=old, worker=parts.worker, source=parts.items.name)
+            return Lease.create(self._indices, index, state, parts.clock)
+        lease = Lease.take_over(self._indices, index, parts.worker, parts.clock)
         self._indices.open(index)
-        return ledger
+        return lease
 
 
 class _Run:
     """One run of one rebuild: its steps."""
 
-    def __init__(self, parts: RebuildParts, ledger: Lease, progress: RebuildProgress) -> None:
+    def __init__(self, parts: RebuildParts, lease: Lease, progress: RebuildProgress) -> None:
         self._parts = parts
         self._indices = parts.indices
         self._clock = parts.clock
-        self._ledger = ledger
+        self._lease = lease
         self._progress = progress
-        self._new_name, self._old_name = ledger.index, ledger.note.replaces
+        self._new_name, self._old_name = lease.index, lease.state.replaces
         self._old = parts.index(self._old_name)
-        self.carrier = Copier(
+        self.copier = Copier(
             parts.table,
             self._old,
             parts.index(self._new_name),
@@ -290,40 +293,40 @@ class _Run:
         )
 
     def fill(self) -> None:
-        """Fill the new index for the first time, from where that was interrupted."""
-        items, note = self._parts.items, self._ledger.note
-        if note.source != items.name:
-            self._ledger.keep(source=items.name, position=None, filled=False)
-        if self._ledger.note.filled:
+        """Fill the new index, from where that was interrupted."""
+        items, state = self._parts.items, self._lease.state
+        if state.source != items.name:
+            self._lease.save(source=items.name, position=None, filled=False)
+        if self._lease.state.filled:
             return
         count, total = 0, items.count()
-        for page in items.pages(self._ledger.note.position):
-            self.carrier.all_of(page.images)
+        for page in items.pages(self._lease.state.position):
+            self.copier.copy_all(page.images)
             count += len(page.images)
-            self._tell(f"filling {self._new_name} from the {items.name}", count, total)
-            self._ledger.beat(position=page.position)
-        self._ledger.keep(filled=True, position=None)
+            self._report(f"filling {self._new_name} from the {items.name}", count, total)
+            self._lease.renew(position=page.position)
+        self._lease.save(filled=True, position=None)
 
     def make_ready(self) -> None:
-        """Copy over what the old index has newer; then refreshes and replicas as it has them."""
+        """Copy what is newer in the old index; then take over its refresh interval and replicas."""
         self._indices.refresh(self._new_name)
         self._catch_up()
-        self._indices.make_ready(self._new_name, self._ledger.note)
+        self._indices.make_ready(self._new_name, self._lease.state)
         deadline = self._clock.elapsed() + READY_SECONDS
         while not self._indices.is_as_healthy(self._new_name, self._old_name):
             if self._clock.elapsed() > deadline:
                 raise NotFinishedError(
-                    f"the copies of {self._new_name} are not there after {READY_SECONDS:.0f} s: "
-                    "look at the cluster's health, then run this again"
+                    f"{self._new_name} lacks copies after {READY_SECONDS:.0f} s: check the "
+                    "cluster's health, then run this again"
                 )
-            self._tell("waiting for the copies of the new index")
+            self._report("waiting for the copies of the new index")
             self._clock.sleep(PAUSE_SECONDS)
 
     def follow(self) -> None:
-        """Catch up with the old index until nothing is far behind, as close as this machine can.
+        """Copy what is new in the old index, in passes, until little is left.
 
         Raises:
-            NotFinishedError: the old index is written faster than it can be followed.
+            NotFinishedError: the old index is written faster than it can be copied.
         """
         before = math.inf
         while True:
@@ -335,15 +338,15 @@ class _Run:
             if took > STEADY * before:
                 if took > FAR_SECONDS:
                     raise NotFinishedError(
-                        f"{self._old_name} is written faster than it can be followed, by "
-                        f"{took:.0f} s at a time: run this again when less is going on"
+                        f"{self._old_name} is written faster than it can be copied: one pass "
+                        f"takes {took:.0f} s. Run this again when fewer events arrive"
                     )
                 break
             before = took
         self._indices.refresh(self._new_name)
 
     def check_limit(self, at_most: float) -> None:
-        """Let nobody read an index that lacks what the old one shows.
+        """Check that readers would not find too few images in the new index.
 
         Raises:
             NotSwitchedError: it lacks more than this share, in percent.
@@ -352,13 +355,13 @@ class _Run:
         missing = 100 * (old - new) / max(1, old)
         if missing > at_most:
             raise NotSwitchedError(
-                f"readers find {old:,} images in {self._old_name} and would find {new:,} in "
-                f"{self._new_name}, {missing:.3g} % less: nothing is switched; is it the right "
-                "table? --at-most PERCENT allows for more"
+                f"readers find {old:,} images in {self._old_name} but would find {new:,} in "
+                f"{self._new_name}, {missing:.3g} % fewer: the aliases are not switched. Check "
+                "that this is the right table; --at-most PERCENT allows more"
             )
 
-    def settle(self, options: RebuildOptions) -> None:
-        """After the switch: follow the old index until nothing can land in it any more."""
+    def follow_after_switch(self, options: RebuildOptions) -> None:
+        """After the switch: copy what is new in the old index until nothing more can reach it."""
         switched_at, started = self._clock.now(), self._clock.elapsed()
         while True:
             self._catch_up()
@@ -368,49 +371,55 @@ class _Run:
                     return
                 if waited >= options.settle + options.patience:
                     raise NotFinishedError(
-                        f"{self._new_name} is live, but a consumer is still behind the switch: "
+                        f"{self._new_name} is live, but a consumer has not passed the switch: run "
                         "`lockstep status --wait 600`, then run this again"
                     )
-            self._tell(
-                f"{self._new_name} is live; following {self._old_name}",
+            self._report(
+                f"{self._new_name} is live; copying from {self._old_name}",
                 round(waited),
                 round(options.settle),
             )
             self._clock.sleep(PAUSE_SECONDS)
 
-    def look_behind(self) -> None:
-        """Go through old index and table once more, from their beginning."""
+    def check_again(self) -> None:
+        """Read the old index and the table once more, from their beginning."""
         if self._indices.exists(self._old_name):
             everything = map(from_document, self._old.search(FIELDS, {}))
-            self.carrier.newer_in_old(everything, self._telling(f"looking at {self._old_name}"))
-        self.carrier.newer_in_table(self._parts.table.scan(), self._telling("looking at the table"))
+            self.copier.copy_newer_in_old(everything, self._reporting(f"checking {self._old_name}"))
+        self.copier.copy_newer_in_table(
+            self._parts.table.scan(), self._reporting("checking the table")
+        )
         self._indices.refresh(self._new_name)
 
     def audited(self) -> Audit:
-        """Whether both stores say the same now; if that can be told, the rebuild is done."""
+        """Audit the stores; the rebuild ends if the result is known."""
         audit = self._parts.audit(
-            lambda store, count: self._tell(f"audit: reading the {store}", count)
+            lambda store, count: self._report(f"audit: reading the {store}", count)
         )
         if audit.result != "unknown":
-            self._ledger.done()
+            self._lease.finish()
         return audit
 
     def _catch_up(self) -> None:
-        """Copy over what was written to the old index since the last time."""
+        """Copy what was written to the old index since the last pass."""
         if not self._indices.exists(self._old_name):
             return
-        reached, since = self._indices.reached(self._old_name), self._ledger.note.followed
-        telling = self._telling(f"following {self._old_name}")
+        reached, since = self._indices.reached(self._old_name), self._lease.state.followed
+        reporting = self._reporting(f"copying from {self._old_name}")
         if since is None:
-            self.carrier.newer_in_old(map(from_document, self._old.search(FIELDS, {})), telling)
+            self.copier.copy_newer_in_old(
+                map(from_document, self._old.search(FIELDS, {})), reporting
+            )
         else:
             query = {"query": {"range": {"_seq_no": {"gt": since}}}}
-            self.carrier.just_written(map(from_document, self._old.search(FIELDS, query)), telling)
-        self._ledger.beat(followed=reached)
+            self.copier.copy_just_written(
+                map(from_document, self._old.search(FIELDS, query)), reporting
+            )
+        self._lease.renew(followed=reached)
 
-    def _telling(self, step: str) -> Callable[[int], None]:
-        return lambda count: self._tell(step, count)
+    def _reporting(self, step: str) -> Callable[[int], None]:
+        return lambda count: self._report(step, count)
 
-    def _tell(self, step: str, count: int = 0, total: int | None = None) -> None:
+    def _report(self, step: str, count: int = 0, total: int | None = None) -> None:
         self._progress(step, count, total)
-        self._ledger.beat()
+        self._lease.renew()

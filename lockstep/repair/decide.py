@@ -1,7 +1,7 @@
-"""The decision: what both stores hold of one image in, what is to be done about it out. Pure.
+"""Decides, from what both stores hold of one image, how to make them equal.
 
-The newer side wins, be it a removal that is over; at the same version the table does. Absent here
-lowers a version, and what cannot be mended without losing something is left to a person.
+The newer version wins, also if it is an expired tombstone; at the same version the table wins. No
+decision lowers a version. An image that cannot be repaired without loss is left to an operator.
 """
 
 import datetime as dt
@@ -17,44 +17,44 @@ from shared.event import MAX_VERSION
 
 
 class Agree(msgspec.Struct, frozen=True):
-    """Both say the same: there is nothing to do."""
+    """Both stores are equal: there is nothing to do."""
 
 
 class WriteTable(msgspec.Struct, frozen=True):
-    """The index is newer: its change goes into the table, under the guard."""
+    """The index is newer: write its change to the table, with the version check."""
 
     change: Change
 
 
 class WriteIndex(msgspec.Struct, frozen=True):
-    """The table is newer: its change goes into the index, under the guard."""
+    """The table is newer: write its change to the index, with the version check."""
 
     change: Change
 
 
 class OverwriteIndex(msgspec.Struct, frozen=True):
-    """One version, two contents: the table's goes into the index, unless that has moved on."""
+    """One version, two contents: overwrite the index's, unless it gets a higher version."""
 
     change: Change
 
 
 class Republish(msgspec.Struct, frozen=True):
-    """A guard stands above what is right: this change, of a higher version, goes into both."""
+    """A guard is above the right version: write this change, with a higher version, to both."""
 
     change: Change
 
 
 class RemoveFromIndex(msgspec.Struct, frozen=True):
-    """What the table has forgotten, or outlived, leaves the index, unless it moves on."""
+    """The table no longer has the image: remove the document, unless it gets a new version."""
 
     image_id: str
     guard: int
 
 
 class RecreateDocument(msgspec.Struct, frozen=True):
-    """The index's guard stands too high, and no higher version may be given.
+    """The index's guard is too high, and no higher version may be assigned.
 
-    The document leaves the index; the table's is written once OpenSearch has forgotten the
+    Remove the document. The table's change can be written when OpenSearch has forgotten the
     version, which takes it a minute (docs/internals/facts.md, OpenSearch).
     """
 
@@ -63,7 +63,7 @@ class RecreateDocument(msgspec.Struct, frozen=True):
 
 
 class NeedsOperator(msgspec.Struct, frozen=True):
-    """Absent can be done without losing something: a person must look."""
+    """Nothing can be done without loss: an operator must decide."""
 
     why: str
 
@@ -81,14 +81,14 @@ type Decision = (
 
 
 def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.timedelta) -> Decision:
-    """What is to be done so that both stores say the same of one image.
+    """What makes both stores equal in one image.
 
     Args:
         table: what the table holds.
         index: what the index holds.
-        now: in seconds since 1970; a tombstone past its time counts as absence.
-        horizon: how long tombstones stay; what is older may have been deleted, and the tombstone
-            purged (docs/internals/invariants.md).
+        now: seconds since 1970; an expired tombstone counts as absent.
+        horizon: how long tombstones are kept; an older image may have been deleted, and its
+            tombstone purged (docs/internals/invariants.md).
     """
     match table, index:
         case Intact(), Intact() if _equal(table, index, now):
@@ -97,12 +97,14 @@ def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.time
             return _from_table(table.change, index, now)
         case Malformed(), _:
             return _over_item(table, index, now)
-    # The table has nothing, or a tombstone past its time.
+    # The table has nothing, or an expired tombstone.
     match index:
         case Absent():
             return Agree()
         case Malformed():
-            return NeedsOperator(f"not in the table, and the index's is malformed: {index.why}")
+            return NeedsOperator(
+                f"the table does not have it, and the document is malformed: {index.why}"
+            )
     outlived = isinstance(table, Intact) and index.version <= table.version
     if index.expired(now):
         return Agree()
@@ -118,13 +120,13 @@ def _equal(table: Intact, index: Intact, now: float) -> bool:
 
 
 def _from_table(change: Change, index: ImageState, now: float) -> Decision:
-    """The table holds this change, for certain."""
+    """The table holds this change, intact and not expired."""
     match index:
         case Absent():
             return WriteIndex(change)
         case Intact() if index.version > change.version:
-            # Also of a removal past its time: the table never got it, and is to forget the image.
-            edited = index.guard < index.version  # no sink of ours leaves it so
+            # Also for an expired tombstone: the table never got the deletion.
+            edited = index.guard < index.version  # none of our sinks writes that
             if edited and digest_of(index.change) == digest_of(change):
                 return _into_index(change, index.guard, now)
             return _into_table(index.change, index.guard, now)
@@ -132,8 +134,8 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
             return _into_index(change, index.guard, now, hidden=True)
         case Malformed() if index.version is not None and index.version > change.version:
             return NeedsOperator(
-                f"the index says version {index.version}, malformed ({index.why}), the table "
-                f"{change.version}: put the image again"
+                f"the document has version {index.version} and is malformed ({index.why}), the "
+                f"item has version {change.version}: put the image again"
             )
         case Intact() | Malformed():
             guard = MAX_VERSION if index.guard is None else index.guard
@@ -141,21 +143,21 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
 
 
 def _into_table(change: Change, guard: int, now: float) -> Decision:
-    """The index is newer; but what nobody could have sent must not freeze the image."""
+    """The index is newer. A version that nobody can have sent must not block later ones."""
     if guard < change.version:
         return NeedsOperator(
-            f"the index says version {change.version} under _version {guard}, which no sink of "
-            "ours writes: put the image again"
+            f"the document has version {change.version} but _version {guard}, which no sink "
+            "writes: put the image again"
         )
     if too_far_ahead(change.version, now):
         return NeedsOperator(
-            f"the index says version {change.version}, more than a day ahead of now"
+            f"the document has version {change.version}, more than a day ahead of now"
         )
     return WriteTable(change)
 
 
 def _into_index(change: Change, guard: int, now: float, *, hidden: bool = False) -> Decision:
-    """The table's change, past the index's guard. What readers see is not to vanish meanwhile."""
+    """Write the table's change over the index's guard. Readers must not lose sight of an image."""
     if guard < change.version:
         return WriteIndex(change)
     if guard == change.version:
@@ -166,31 +168,29 @@ def _into_index(change: Change, guard: int, now: float, *, hidden: bool = False)
 
 
 def _over_item(table: Malformed, index: ImageState, now: float) -> Decision:
-    """The table's item is not ours: only the index can say what it should be."""
-    why = f"the table's item is malformed: {table.why}"
+    """The table's item is malformed: only the index can replace it."""
+    why = f"the item is malformed: {table.why}"
     if not isinstance(index, Intact) or index.expired(now):
-        return NeedsOperator(f"{why}; the index has no better one: put the image again")
+        return NeedsOperator(f"{why}; the index cannot replace it: put the image again")
     if table.guard is None:
-        return NeedsOperator(f"{why}; its version is no number: delete the item, then repair")
+        return NeedsOperator(f"{why}; its version is not a number: delete the item, then repair")
     if table.guard < index.version:
         return _into_table(index.change, index.guard, now)
     above = max(table.guard, index.guard)
     if table.guard == index.version and _may_follow(above, index.change, now):
         return Republish(at_version(index.change, above + 1))
-    return NeedsOperator(
-        f"{why}; its guard stands at {table.guard}: put the image again, above that"
-    )
+    return NeedsOperator(f"{why}; put the image again, with a version above {table.guard}")
 
 
 def at_version(change: Change, version: int) -> Change:
-    """The same change under another version."""
+    """The same change with another version."""
     return msgspec.structs.replace(change, version=version)
 
 
 def _may_follow(guard: int, change: Change, now: float) -> bool:
-    """Whether the next number after this guard may be given to the image.
+    """Whether the image may get the next version after this guard.
 
-    Only where versions are stamps: where a source counts them, that number is its own next one,
-    and a rightful event would be taken for a stale one. And never one that would freeze it.
+    Only if its versions are stamps: a source that counts versions assigns that number itself next,
+    and its event would be stale. And not if the version is too far ahead.
     """
     return change.version >= FIRST_STAMP and not too_far_ahead(guard + 1, now)

@@ -1,7 +1,7 @@
-"""The purge: tombstones past their time leave the index, as they leave the table by DynamoDB's TTL.
+"""The purge: removes expired tombstones from the index, as DynamoDB's TTL does from the table.
 
-A tombstone that the table does not let go stays: one that is still to stop a late replay, or one
-whose removal the table never got.
+A tombstone stays if the table still needs it: to stop a late replay, or because the table never got
+the deletion.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ Verdict = Literal[
 
 
 class IndexSearch(Protocol):
-    """The index, as it can be searched."""
+    """The index, searched."""
 
     def search(
         self, fields: Sequence[str], query: Mapping[str, Any]
@@ -42,10 +42,10 @@ class IndexSearch(Protocol):
 
 
 class Purged(msgspec.Struct, frozen=True):
-    """What became of the tombstones past their time.
+    """What a purge did with the expired tombstones.
 
-    `over` were found, `purge` of them may go, `kept` stay, by the reason, `purged` are gone;
-    `moved_on` were written meanwhile, `failed` could not be taken out for now.
+    `over`: how many were found. `purge`: how many may be removed. `kept`: those that stay, by
+    reason. `purged`: removed. `moved_on`: written at the same time. `failed`: not removed for now.
     """
 
     over: int
@@ -58,12 +58,12 @@ class Purged(msgspec.Struct, frozen=True):
 
 
 def verdict(index: ImageState, table: ImageState, *, now: float) -> Verdict:
-    """Whether a document of the index is a tombstone that nobody needs any more.
+    """Whether a document is an expired tombstone that the table does not need either.
 
     Args:
         index: what the index holds.
         table: what the table holds of the same image.
-        now: in seconds since 1970.
+        now: seconds since 1970.
     """
     if not isinstance(index, Intact) or isinstance(table, Malformed):
         return "malformed"
@@ -87,18 +87,18 @@ def purge(
     apply: bool,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Purged:
-    """Take the tombstones that nobody needs out of the index; without `apply` only count them.
+    """Remove expired tombstones that the table does not need; without `apply` only count them.
 
-    Each goes under OpenSearch's guard: an image that has come back meanwhile stays. Safe to run
+    The removal uses OpenSearch's version check: an image that has come back stays. Safe to run
     twice, and while the stream flows.
 
     Args:
-        index: to find them.
-        table: to see whether they are still needed.
-        corrections: to take them out.
-        now: in seconds since 1970.
-        apply: whether to do it.
-        on_progress: is told how many have been looked at.
+        index: where to find them.
+        table: says whether they are still needed.
+        corrections: removes them.
+        now: seconds since 1970.
+        apply: whether to remove them.
+        on_progress: called with the number of tombstones that were checked.
     """
     query = {
         "query": {

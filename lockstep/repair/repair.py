@@ -1,8 +1,8 @@
-"""The repair: decides about each difference, and does what was decided, until both stores agree.
+"""The repair: decides about each difference and applies the decision, until both stores are equal.
 
-Every write goes through the sinks of the handlers, under their guard; but for two corrections of
-the index (`lockstep.stores.corrections`). So it is safe while the stream flows, and safe to run
-twice. What is decided is decided anew from what both stores hold at that moment.
+Every write goes through the handlers' sinks with their version check, except for the corrections of
+the index (`lockstep.stores.corrections`). So a repair is safe while the stream flows, and safe to
+run twice. Each decision is made from what both stores hold at that moment.
 """
 
 import datetime as dt
@@ -37,10 +37,10 @@ from shared.outcome import Applied, Duplicate, Outcome, Refused
 from shared.sink import Sink, outcomes_of
 
 EXAMPLES = 3
-# OpenSearch remembers a deleted document for a minute, and looks now and then.
+# OpenSearch remembers a deleted document for a minute, and checks from time to time.
 PATIENCE_SECONDS = 100.0
 LONGEST_PAUSE_SECONDS = 10.0
-# What keeps changing for so long is somebody else's doing.
+# An image that still changes then is changed by somebody else.
 MOST_PASSES = 50
 
 Action = Literal[
@@ -58,11 +58,11 @@ class IndexCorrections(Protocol):
     """See `lockstep.stores.corrections.Corrections`."""
 
     def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write also where the index holds the same version."""
+        """Write changes, also over documents of the same version."""
         ...
 
     def remove(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
-        """Take documents out of the index."""
+        """Remove documents from the index."""
         ...
 
 
@@ -74,14 +74,14 @@ class DifferingImage(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One image, and what is done about it, in words."""
+    """One image, and a text about it."""
 
     image_id: str
     detail: str
 
 
 class PlannedAction(msgspec.Struct, frozen=True):
-    """What is to be done about one kind of difference."""
+    """What to do about one kind of difference."""
 
     kind: DifferenceKind
     action: Action
@@ -90,7 +90,10 @@ class PlannedAction(msgspec.Struct, frozen=True):
 
 
 class RepairPlan(msgspec.Struct, frozen=True):
-    """What a repair would do. `images` are there in all, `changes` of them would be written."""
+    """What a repair would do.
+
+    `changes` of all `images` would be written, `told` images need an operator.
+    """
 
     planned: Sequence[PlannedAction]
     images: int
@@ -104,14 +107,14 @@ class RepairPlan(msgspec.Struct, frozen=True):
 
 
 class OverLimitError(UserError):
-    """A repair would change more than it may; nothing is written."""
+    """A repair would write more images than allowed; nothing is written."""
 
 
 class Repaired(msgspec.Struct, frozen=True):
     """What a repair did.
 
-    `passes` that wrote something, `written` images by what was done about them, `told`: what a
-    person must see to, `unfinished`: what could not be written for now, and why.
+    `passes`: how many passes wrote something. `written`: images by action. `told`: images that need
+    an operator. `unfinished`: images that could not be written for now, and why.
     """
 
     passes: int
@@ -121,7 +124,7 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 class Repair:
-    """Mends differences of one stack."""
+    """Repairs the differences of one stack."""
 
     def __init__(
         self,
@@ -137,13 +140,13 @@ class Repair:
         """Prepare.
 
         Args:
-            table: what the table holds.
-            index: what the index holds.
-            table_sink: the table, as its consumer writes it.
-            index_sink: the index, as its consumer writes it.
-            corrections: of the index.
+            table: reads the table.
+            index: reads the index.
+            table_sink: writes to the table, as its consumer does.
+            index_sink: writes to the index, as its consumer does.
+            corrections: corrects the index.
             clock: the clock.
-            horizon: how long tombstones stay.
+            horizon: how long tombstones are kept.
         """
         self._table = table
         self._index = index
@@ -154,11 +157,11 @@ class Repair:
         self._horizon = horizon
 
     def plan(self, differing: Iterable[DifferingImage], images: int) -> RepairPlan:
-        """What there is to be done, as things stand; writes nothing.
+        """What `apply` would do now. Writes nothing.
 
         Args:
             differing: what an audit found.
-            images: how many there are in all.
+            images: the number of all images.
         """
         counts: Counter[tuple[DifferenceKind, Action]] = Counter()
         examples: dict[tuple[DifferenceKind, Action], list[Example]] = {}
@@ -186,10 +189,10 @@ class Repair:
         differing: Iterable[DifferingImage],
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> Repaired:
-        """Do what there is to be done, again and again, until these images agree.
+        """Repair these images, in passes, until they are equal or cannot be repaired.
 
         Raises:
-            MisconfiguredError: a store cannot be written by us.
+            MisconfiguredError: a store does not let us write.
         """
         written: Counter[Action] = Counter()
         told: dict[str, str] = {}
@@ -198,7 +201,7 @@ class Repair:
         for _ in range(MOST_PASSES):
             done = _Pass()
             for some in batched(left, LOOKUP, strict=False):
-                self._mend(some, done)
+                self._repair(some, done)
                 on_progress(written.total() + done.written.total())
             written += done.written
             told |= done.told
@@ -220,7 +223,7 @@ class Repair:
     def _decided(
         self, differing: Iterable[DifferingImage]
     ) -> Iterator[tuple[DifferingImage, Decision]]:
-        """Each image, and what is to be done about it as things stand."""
+        """Each image, and the decision about it now."""
         for some in batched(differing, LOOKUP, strict=False):
             image_ids = [one.image_id for one in some]
             table, index = self._table.lookup_whole(image_ids), self._index.lookup_whole(image_ids)
@@ -235,8 +238,8 @@ class Repair:
                     ),
                 )
 
-    def _mend(self, some: Sequence[DifferingImage], done: "_Pass") -> None:
-        """Do what is to be done about these; what was tried is left to be looked at again."""
+    def _repair(self, some: Sequence[DifferingImage], done: "_Pass") -> None:
+        """Apply the decisions; the next pass checks the images that were written."""
         decided = list(self._decided(some))
         outcomes = self._written([decision for _, decision in decided])
         for one, decision in decided:
@@ -257,10 +260,10 @@ class Repair:
             done.left.append(one)
 
     def _written(self, decisions: Sequence[Decision]) -> Mapping[str, Outcome]:
-        """Write what is decided; what became of each image."""
+        """Write what is decided; returns the outcome of each image."""
         table = [one.change for one in decisions if isinstance(one, WriteTable | Republish)]
         in_table = _by_image(table, _write(self._table_sink, table))
-        # The table first: what gets no further is then simply newer in the table.
+        # The table first: if the repair ends here, the image is just newer in the table.
         index = [
             one.change
             for one in decisions
@@ -282,7 +285,7 @@ class Repair:
 
 
 class _Pass:
-    """What one pass did, and what it left to be looked at again, with the reasons it was given."""
+    """What one pass did, and the images that it leaves to the next pass, with reasons."""
 
     def __init__(self) -> None:
         self.written: Counter[Action] = Counter()
@@ -292,15 +295,15 @@ class _Pass:
 
 
 def check_limit(plan: RepairPlan, at_most: float) -> None:
-    """Let a plan pass that changes no more than this share of all images, in percent.
+    """Allow a plan that writes at most this share of all images, in percent.
 
     Raises:
-        OverLimitError: it would change more.
+        OverLimitError: it would write more.
     """
     if plan.percent > at_most:
         raise OverLimitError(
-            f"{plan.changes:,} of {plan.images:,} images would be written, {plan.percent:.3g} %, "
-            f"more than {at_most:g} %: nothing is written; if that is right, say --at-most "
+            f"{plan.changes:,} of {plan.images:,} images would be written: {plan.percent:.3g} % is "
+            f"more than {at_most:g} %, so nothing is written. To write them, add --at-most "
             f"{_rounded_up(plan.percent):g}"
         )
 
@@ -321,27 +324,27 @@ _ACTIONS: Mapping[type, Action] = {
 
 
 def action_of(decision: Decision) -> Action | None:
-    """The decision's name in a report; None when there is nothing to do."""
+    """The decision's name in a report; None if there is nothing to do."""
     return _ACTIONS.get(type(decision))
 
 
 def in_words(decision: Decision) -> str:
-    """What is decided about one image, for a person."""
+    """The decision about one image, for an operator."""
     match decision:
         case Agree():
-            return "both agree"
+            return "both stores are equal"
         case WriteIndex(change):
-            return f"version {change.version} of the table goes into the index"
+            return f"write version {change.version} of the table to the index"
         case WriteTable(change):
-            return f"version {change.version} of the index goes into the table"
+            return f"write version {change.version} of the index to the table"
         case OverwriteIndex(change):
-            return f"the table's version {change.version} overwrites the index's"
+            return f"overwrite version {change.version} of the index with the table's"
         case Republish(change):
-            return f"written to both as version {change.version}"
+            return f"write to both stores as version {change.version}"
         case RemoveFromIndex(_, guard):
-            return f"version {guard} leaves the index: the table has forgotten the image"
+            return f"remove version {guard} from the index: the table no longer has the image"
         case RecreateDocument(_, guard):
-            return f"version {guard} leaves the index; the table's follows after a minute"
+            return f"remove version {guard} from the index; write the table's a minute later"
         case NeedsOperator(why):
             return why
         case _:
@@ -355,7 +358,7 @@ def _by_image(
 
 
 def _write(sink: Sink, changes: Sequence[Change]) -> Sequence[Outcome]:
-    """Changes of different images, as the handlers write them."""
+    """Write changes of different images, as the handlers do."""
     return [
         outcome for request in sink.requests(changes) for outcome in outcomes_of(request, sink.send)
     ]

@@ -1,6 +1,6 @@
-"""What only a repair may do to the index: overwrite at the same version, and take a document out.
+"""Corrections of the index that only a repair or a purge makes: overwrite and remove documents.
 
-Both under OpenSearch's own guard, `external_gte`: an index that has moved on keeps what it has.
+Both use OpenSearch's version check `external_gte`: a document with a higher version stays.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,21 +20,21 @@ _AT_ONCE = 500
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """A document that is to leave the index, unless its `_version` is above `guard` by then."""
+    """A document to remove from the index, unless its `_version` is above `guard` by then."""
 
     image_id: str
     guard: int
 
 
 class Corrections:
-    """The index behind its writing alias, corrected."""
+    """Corrects the index behind its write alias."""
 
     def __init__(self, client: OpenSearch, alias: str) -> None:
         self._client = client
         self._alias = alias
 
     def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write these changes also where the index holds the same version.
+        """Write these changes, also over documents of the same version.
 
         Raises:
             MisconfiguredError: no right to write, or no alias.
@@ -45,7 +45,7 @@ class Corrections:
         )
 
     def remove(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
-        """Take documents out; one that is not there is `Applied` as well.
+        """Remove documents; a document that does not exist is `Applied` as well.
 
         Raises:
             MisconfiguredError: no right to write, or no alias.

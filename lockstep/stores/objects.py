@@ -13,28 +13,28 @@ class Objects(Protocol):
     """A bucket, as far as quarantine and redrive need one."""
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every key that starts so, in the order of keys."""
+        """Every key with this prefix, in order."""
         ...
 
     def read(self, key: str) -> bytes | None:
-        """The whole object; None when there is none."""
+        """The whole object; None if it does not exist."""
         ...
 
     def write(self, key: str, body: bytes) -> None:
-        """Put the object, in the place of one that is there."""
+        """Write the object, also over an existing one."""
         ...
 
     def write_new(self, key: str, body: bytes) -> None:
-        """Put the object unless there is one: the first one stays."""
+        """Write the object unless it exists: the first one stays."""
         ...
 
     def delete(self, key: str) -> None:
-        """Delete the object; one that is not there is no error."""
+        """Delete the object; it need not exist."""
         ...
 
 
 class BucketObjects:
-    """The objects of an S3 bucket. What S3 refuses is raised as boto3 raises it."""
+    """The objects of an S3 bucket. Raises what boto3 raises."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
@@ -85,19 +85,19 @@ class BucketObjects:
             ContentType="application/json",
             **condition,
         )
-        # botocore takes an answer that was cut off for an empty success: what would be deleted
-        # next may then be the only copy.
+        # botocore takes an answer that was cut off for an empty success. The caller may then delete
+        # the only copy.
         if "ETag" not in answer:
             raise UnfinishedWriteError(place=f"s3://{self._bucket}/{key}")
 
 
 class UnfinishedReadError(BotoCoreError):
-    """An object was not read whole."""
+    """An object was not read completely."""
 
-    fmt = "{place}: an answer that was cut off. Try again"
+    fmt = "{place}: the answer was cut off. Try again"
 
 
 class UnfinishedWriteError(BotoCoreError):
-    """An object is not known to be durable: nothing that it is to replace may go."""
+    """An object may not be durable, so what it replaces must not be deleted."""
 
-    fmt = "{place}: an answer without ETag: is it there? Try again"
+    fmt = "{place}: the answer has no ETag, so the object may not exist. Try again"

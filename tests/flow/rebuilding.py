@@ -31,12 +31,12 @@ def made(view: StackIndices) -> bool:
 
 
 def half_filled(view: StackIndices) -> bool:
-    notes = [view.numbered[index] for index in view.unfinished]
-    return any(note is not None and (note.position or note.filled) for note in notes)
+    states = [view.numbered[index] for index in view.unfinished]
+    return any(state is not None and (state.position or state.filled) for state in states)
 
 
 def live(view: StackIndices) -> bool:
-    return view.note is not None and not view.note.done
+    return view.live_state is not None and not view.live_state.done
 
 
 MOMENTS: Sequence[Moment] = (made, half_filled, live)
@@ -100,7 +100,7 @@ class Rebuilding:
     def _killed_at(self, moment: Moment) -> None:
         process = self._start()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not moment(self._indices.look()):
+        while not moment(self._indices.read()):
             assert process.poll() is None, (moment, process.communicate())
             if time.monotonic() > deadline:
                 process.kill()

@@ -52,7 +52,7 @@ class WithoutDocuments(_Gathering):
 class DropsTheDocumentFirst(Redrive):
     """Before its records lie alone: what breaks off in between is lost."""
 
-    def _take_apart(self, document: str) -> None:
+    def _split(self, document: str) -> None:
         body = self._objects.read(document)
         if body is not None:
             self._objects.delete(document)

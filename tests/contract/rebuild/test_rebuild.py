@@ -336,7 +336,7 @@ def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
 
 def test_where_a_consumer_stays_behind_it_ends_for_now_and_is_finished_later(place: Place) -> None:
     place.write(a_change("T1", 1))
-    with pytest.raises(NotFinishedError, match="is live, but a consumer is still behind"):
+    with pytest.raises(NotFinishedError, match="is live, but a consumer has not passed the switch"):
         place.run(place.parts(settled=lambda: 0.0))
     assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
     assert Rebuild(place.parts()).plan().stage == "finish"
@@ -348,7 +348,7 @@ def test_an_old_index_that_cannot_be_followed_stays_live(place: Place) -> None:
     ticks = itertools.count(step=20.0)  # each look at the clock is 20 seconds later
     parts = place.parts()
     slow = msgspec.structs.replace(parts.clock, elapsed=lambda: next(ticks))
-    with pytest.raises(NotFinishedError, match="written faster than it can be followed"):
+    with pytest.raises(NotFinishedError, match="written faster than it can be copied"):
         place.run(msgspec.structs.replace(parts, clock=slow))
     assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
     assert place.rebuild().audit.result == "equal"
@@ -373,9 +373,9 @@ def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
     assert done.audit.result == "equal"
 
 
-@pytest.mark.parametrize("beats", [3, None])
+@pytest.mark.parametrize("renewals", [3, None])
 def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
-    place: Place, beats: int | None
+    place: Place, renewals: int | None
 ) -> None:
     place.write(a_change("T1", 1))
     indices = Indices(place.client, place.alias)
@@ -385,11 +385,11 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
 
     def sleep(seconds: float) -> None:
         waits.append(seconds)
-        if len(waits) == beats:
-            indices.keep(place.new, msgspec.structs.replace(note, beat=len(waits)))
+        if len(waits) == renewals:
+            indices.save_state(place.new, msgspec.structs.replace(note, beat=len(waits)))
 
     parts = place.parts(sleep=sleep)
-    if beats is None:
+    if renewals is None:
         assert place.run(parts).audit.result == "equal"
         assert sum(waits) > 45
     else:
@@ -398,7 +398,7 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
         assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
 
 
-def test_who_is_taken_over_from_stops_at_the_next_beat(place: Place) -> None:
+def test_who_is_taken_over_from_stops_at_its_next_renewal(place: Place) -> None:
     indices = Indices(place.client, place.alias)
     clock = place.parts().clock
     first = Lease.create(
@@ -406,15 +406,15 @@ def test_who_is_taken_over_from_stops_at_the_next_beat(place: Place) -> None:
     )
     Lease.take_over(indices, place.new, this_worker(), clock)
     with pytest.raises(AnotherRebuildError):
-        first.keep(filled=True)
-    assert indices.note(place.new).filled is False
+        first.save(filled=True)
+    assert indices.state(place.new).filled is False
 
 
 def test_an_index_in_which_readers_would_find_less_does_not_go_live(place: Place) -> None:
     long_ago = time.time() - HORIZON.total_seconds() - DAY
     changes = [a_change(f"T{n}", 1, arrived=long_ago) for n in range(20)]
     place.write(*changes, to=[place.index])
-    with pytest.raises(NotSwitchedError, match=r"find 20 images .* would find 0 .*100 % less"):
+    with pytest.raises(NotSwitchedError, match=r"find 20 images .* would find 0 .*100 % fewer"):
         place.rebuild(at_most=99.0)
     assert place.shown() == 20
     place.write(*changes, to=[place.table])
@@ -478,7 +478,7 @@ class TestAnotherRelease:
         self, place: Place
     ) -> None:
         place.rebuild()
-        note = msgspec.to_builtins(Indices(place.client, place.alias).note(place.new))
+        note = msgspec.to_builtins(Indices(place.client, place.alias).state(place.new))
         place.client.indices.delete(index=place.new)
         both = {place.alias: {}, f"{place.alias}-live": {"filter": LIVE_FILTER}}
         older = changed(definition())
@@ -522,7 +522,7 @@ class TestAnotherRelease:
         place.client.indices.create(index=place.new, body={**older, "aliases": both})
         done = ensure_index(place.client, place.alias)
         assert done == Added(place.new, ("mappings.properties.checksum",))
-        assert len(list(Indices(place.client, place.alias).look().differences)) == 0
+        assert len(list(Indices(place.client, place.alias).read().differences)) == 0
 
     def test_an_index_that_another_release_has_begun_is_not_gone_on_with(
         self, place: Place

@@ -186,6 +186,6 @@ def test_a_repair_shows_first_stops_at_the_brake_and_tells_what_a_person_must_do
     applied = stage.lockstep("audit", "--repair", "--apply", "--at-most", "50")
     assert applied.exit_code == 1
     assert "1 written, in 1 pass\n" in applied.stdout
-    assert "decide by hand: bad: the table's item is malformed" in applied.stdout
+    assert "decide by hand: bad: the item is malformed" in applied.stdout
     assert "\x1b" not in applied.output
     assert stage.names("T1") == {"image"}

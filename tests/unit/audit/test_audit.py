@@ -178,7 +178,7 @@ def test_a_consumer_that_is_behind_by_more_than_the_watermark_leaves_the_answer_
     found = audited_behind(stream, table, index, watermark=30)
     assert (found.result, found.exit_code, found.under_way) == ("unknown", 2, 1)
     assert found.differences == {}
-    assert "behind by more than 30 s" in str(found.reason)
+    assert "lags by more than 30 s" in str(found.reason)
     assert stream.waited <= 30 + SECOND_LOOK_AFTER
 
 
@@ -234,7 +234,7 @@ def test_what_is_proved_is_told_though_something_else_is_under_way() -> None:
 def test_an_audit_that_takes_longer_than_it_may_could_not_tell() -> None:
     table, index = Memory(entry()), Memory()
     found = audited_behind(Stream(NOW, speed=0), table, index, budget=1.5)
-    assert (found.result, found.reason) == ("unknown", "not done within 1.5 s")
+    assert (found.result, found.reason) == ("unknown", "the audit did not end within 1.5 s")
 
 
 def test_a_malformed_entry_is_found_though_both_stores_say_it_in_the_same_words() -> None:

@@ -109,7 +109,7 @@ def test_when_nothing_is_left_the_whole_range_is_gone() -> None:
 def test_a_shard_that_expired_is_told() -> None:
     gone = Shard([], ShardNotFoundError("no")).fetch(LINE).gone
     assert gone is not None
-    assert "no such shard" in gone.why
+    assert "no longer has this shard" in gone.why
 
 
 def test_a_throttled_stream_is_waited_for() -> None:

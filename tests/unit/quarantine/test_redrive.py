@@ -275,7 +275,7 @@ def test_a_document_of_another_function_is_passed_over() -> None:
     body = msgspec.json.encode(document(kinesis_record(), function="Other"))
     stand.objects.kept[DOCUMENT] = body
     (unreadable,) = stand.find().unreadable
-    assert "none of this stack's" in unreadable.why
+    assert "does not belong to this stack" in unreadable.why
 
 
 def test_a_record_of_the_largest_size_goes_back_as_it_came_and_holds_up_no_other() -> None:

@@ -191,7 +191,7 @@ def test_a_batch_that_the_mapping_gave_up_is_taken_apart_and_goes_straight(
 def test_a_pointer_into_a_tables_stream_is_passed_over_with_the_reason() -> None:
     pointer = given_up([put(4)], TABLE_STREAM)
     del pointer["payload"]
-    with pytest.raises(NotADocumentError, match="only S3 keeps"):
+    with pytest.raises(NotADocumentError, match="only a document in S3 holds"):
         fetch(msgspec.json.encode(pointer), CONSUMERS, "s", unreachable, unreachable)
 
 
