@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lockstep.producing.converters import load_mapping
-from lockstep.producing.producer import KinesisStream, Producer, Stamp
+from lockstep.producing.producer import Producer, PutRecordsClient, Stamp
 from lockstep.producing.sources import read_events
 from shared.event import Event, encode
 
@@ -65,7 +65,7 @@ def events(count: int) -> Iterator[Event]:
         yield read
 
 
-def plain(stream: KinesisStream, given: Sequence[Event]) -> None:
+def plain(stream: PutRecordsClient, given: Sequence[Event]) -> None:
     """As documented: 500 at a time, nothing looked at."""
     for chunk in itertools.batched(given, 500, strict=False):
         records: list[PutRecordsRequestEntryTypeDef] = [
@@ -74,7 +74,7 @@ def plain(stream: KinesisStream, given: Sequence[Event]) -> None:
         stream.put_records(StreamName=STREAM, Records=records)
 
 
-def measure(stream: KinesisStream, given: Sequence[Event]) -> Iterator[tuple[str, float]]:
+def measure(stream: PutRecordsClient, given: Sequence[Event]) -> Iterator[tuple[str, float]]:
     """Seconds for each way to put the same events."""
     yield "plain put_records of 500", seconds(lambda: plain(stream, given))
     yield "Producer.put", seconds(lambda: Producer(stream, STREAM).put(given))

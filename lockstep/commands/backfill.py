@@ -21,7 +21,7 @@ from lockstep.commands.options import (
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.machine.files import write_json
-from lockstep.producing.backfill import Backfilled, Point, Refused, SourceError, sources
+from lockstep.producing.backfill import Backfilled, Point, RefusedLine, SourceError, sources
 from lockstep.producing.converters import load_mapping
 from lockstep.stack.use_cases.put import backfill as prepare
 
@@ -138,13 +138,13 @@ class _Told:
         *,
         lists: bool,
     ) -> None:
-        self.refused = Refusals[Refused](lists=lists)
+        self.refused = Refusals[RefusedLine](lists=lists)
         self._kept = kept
         self._point = point
         self._tell = tell
         self._on_stream = Backfilled(0, 0, {}, 0)
 
-    def refuse(self, one: Refused, text: bytes) -> None:
+    def refuse(self, one: RefusedLine, text: bytes) -> None:
         self.refused.add(f"{one.source}:{one.line}", one)
         if self._kept is not None:
             self._kept.write(text.rstrip(b"\r\n") + b"\n")
@@ -177,7 +177,7 @@ def _counted(done: Backfilled, *, applies: bool) -> str:
     return f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.refused:,} rejected"
 
 
-def _as_json(done: Backfilled, told: Sequence[Refused]) -> dict[str, Any]:
+def _as_json(done: Backfilled, told: Sequence[RefusedLine]) -> dict[str, Any]:
     return msgspec.structs.asdict(done) | {"refused": told}
 
 

@@ -16,8 +16,7 @@ from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import printable
 from lockstep.producing.converters import load_mapping
-from lockstep.producing.producer import Pause, Stamp
-from lockstep.producing.producer import Progress as Putting
+from lockstep.producing.producer import Pause, PutProgress, Stamp
 from lockstep.producing.sources import BadLine, lines, read_ahead, read_events
 from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
@@ -85,7 +84,7 @@ def put_command(
 
     put = 0
 
-    def count(seen: Putting) -> None:
+    def count(seen: PutProgress) -> None:
         nonlocal put
         put = seen.put
         show(seen)
@@ -116,14 +115,14 @@ def put_command(
 
 
 @contextmanager
-def putting_progress() -> Iterator[Callable[[Putting], None]]:
+def putting_progress() -> Iterator[Callable[[PutProgress], None]]:
     """Show a counter on a terminal; elsewhere, one line for each new error of the stream."""
     told: str | None = None
     text = "putting {task.fields[trouble]}"
     with counting(text, TimeElapsedColumn()) as progress:
         task = progress.add_task("", total=None, trouble="")
 
-        def on_progress(seen: Putting) -> None:
+        def on_progress(seen: PutProgress) -> None:
             nonlocal told
             trouble = printable(seen.trouble or "")
             progress.update(task, completed=seen.put, trouble=trouble)

@@ -2,14 +2,14 @@
 
 from lockstep.console.terminal import notes
 from lockstep.console.text import printable
-from lockstep.producing.backfill import Refused
+from lockstep.producing.backfill import RefusedLine
 from lockstep.producing.sources import BadLine
 
 # Nobody reads more than this.
 SHOWN = 20
 
 
-class Refusals[Line: (BadLine, Refused)]:
+class Refusals[Line: (BadLine, RefusedLine)]:
     """Counts rejected lines; `listed` holds them all for `--json`."""
 
     def __init__(self, *, lists: bool) -> None:

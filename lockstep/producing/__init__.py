@@ -1,1 +1,1 @@
-"""Putting events onto the stream, in order per image."""
+"""Put events onto the stream, in order for each image; import images from files."""

@@ -1,7 +1,7 @@
-"""The backfill: images that were never on the stream, put there without overruling what was.
+"""The import: put images onto the stream that were never there, without overwriting anything.
 
-An image that the table has is left alone. One that it has not may yet be on its way: a version
-older than all that may still come loses against any event of its own.
+An image that is in the table is skipped. For an image that is not in the table, an event may still
+be on the stream: an imported image gets a version that is lower than that of every such event.
 """
 
 import datetime as dt
@@ -31,7 +31,7 @@ from shared.event import Event
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# After so many lines all that was read is on the stream, and an import can go on from there.
+# After this many lines, everything that was read is on the stream: an import can resume there.
 LINES_A_STEP = 1_000
 
 _GZIP = b"\x1f\x8b"
@@ -39,25 +39,25 @@ _S3 = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 Fate = Literal["new", "replaced", "there", "deleted", "newer_there", "counted"]
-"""What becomes of a line: the first two go onto the stream, the last one is refused."""
+"""What happens to a line: `new` and `replaced` are put, `counted` is rejected, others skipped."""
 
 
-_LEFT: Sequence[Fate] = ("there", "deleted", "newer_there")
+_SKIPPED: Sequence[Fate] = ("there", "deleted", "newer_there")
 
 
 class SourceError(UserError):
-    """What is to be imported cannot be read; the message says where and why."""
+    """A source cannot be read; the message says where and why."""
 
 
 class Point(msgspec.Struct, frozen=True):
-    """All up to this line of this file or object is on the stream, or needs not be."""
+    """A point to resume from: every line up to this one is put, skipped or rejected."""
 
     source: str
     line: int
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """A line that no event can be made of."""
+class RefusedLine(msgspec.Struct, frozen=True):
+    """A line that is not a valid image."""
 
     source: str
     line: int
@@ -66,9 +66,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Backfilled(msgspec.Struct, frozen=True):
-    """What an import did, or would do: how many images are `new`, `replaced`, or left alone.
+    """What an import did, or would do.
 
-    Left are those that are `there`, `deleted` or `newer_there`; `refused` counts lines.
+    Attributes:
+        new: images that are put and were not in the table.
+        replaced: images that are put and were in the table.
+        left: images that are skipped: they are `there`, `deleted` or `newer_there`.
+        refused: rejected lines.
     """
 
     new: int
@@ -78,38 +82,43 @@ class Backfilled(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A file or an object of lines; opened when its turn comes."""
+    """A file or an object that holds lines; `open` opens it."""
 
     name: str
     open: Callable[[], io.BufferedReader]
 
 
 def sources(name: str, s3: Callable[[], "S3Client"]) -> Iterator[Source]:
-    """What a name names: a file, standard input (`-`), or `s3://BUCKET/KEY`.
+    """Find the sources of a name.
 
-    A key that ends in `/` names all objects under it, in the order of their keys.
+    Args:
+        name: a file, `-` for standard input, or `s3://BUCKET/KEY`. A key that ends in `/` means
+            all objects under it, in the order of their keys.
+        s3: makes a client of S3.
 
     Raises:
-        SourceError: there is nothing.
+        SourceError: there is no such object or bucket name.
     """
     if not name.startswith(_S3):
         yield Source(name, partial(_file, name))
         return
     bucket, _, key = name.removeprefix(_S3).partition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise SourceError(f"{name}: name a bucket: s3://BUCKET/KEY, or s3://BUCKET/FOLDER/")
+        raise SourceError(
+            f"{name}: invalid bucket name: use s3://BUCKET/KEY or s3://BUCKET/FOLDER/"
+        )
     is_one = bool(key) and not key.endswith("/")
     keys = [key] if is_one else list(BucketObjects(s3(), bucket).keys(key))
     for one in keys:
-        if not one.endswith("/"):  # what a console makes for a folder
+        if not one.endswith("/"):  # the console creates such an object for a folder
             yield Source(f"{_S3}{bucket}/{one}", partial(_object, s3(), bucket, one))
     if not keys:
-        raise SourceError(f"{name}: nothing is there")
+        raise SourceError(f"{name}: there are no objects")
 
 
 def _file(name: str) -> io.BufferedReader:
     try:
-        # For standard input under a buffer of our own.
+        # Standard input gets a buffer of our own.
         return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
     except OSError as error:
         raise SourceError(f"{name}: {error.strerror}") from None
@@ -119,14 +128,14 @@ def _object(s3: "S3Client", bucket: str, key: str) -> io.BufferedReader:
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
     except s3.exceptions.NoSuchKey:
-        message = f"{_S3}{bucket}/{key}: no such object; for all under it, end the name in /"
+        message = f"{_S3}{bucket}/{key}: no such object; end the name with / for all under it"
         raise SourceError(message) from None
     body: Any = answer["Body"]
     return io.BufferedReader(body)
 
 
 class Backfill:
-    """Images on their way from files to the stream."""
+    """An import of images from files onto the stream."""
 
     def __init__(
         self,
@@ -137,20 +146,20 @@ class Backfill:
         now: Callable[[], float],
         mapping: Converter | None = None,
         replace: bool = False,
-        on_refused: Callable[[Refused, bytes], None] = lambda _, __: None,
+        on_refused: Callable[[RefusedLine, bytes], None] = lambda _, __: None,
         on_step: Callable[[Point, Backfilled], None] = lambda _, __: None,
     ) -> None:
-        """Prepare.
+        """Set up an import.
 
         Args:
-            table: says which images are there.
-            put: onto the stream; nothing for a dry run.
-            stamp: gives versions; `StampOfThePast`, or a clock's to replace.
-            now: in seconds since 1970.
-            mapping: makes the events, where the lines are records of another shape.
-            replace: also images that are there.
-            on_refused: is told each line that is no image, and gets its bytes.
-            on_step: is told from where an import could go on.
+            table: looks up the images that are in the table.
+            put: puts events onto the stream; for a dry run it only reads them.
+            stamp: gives versions: a `PastStamp`, or a `Stamp` in order to replace images.
+            now: the time in seconds since 1970.
+            mapping: converts lines of another shape.
+            replace: also put images that are in the table.
+            on_refused: called with each rejected line and its bytes.
+            on_step: called with a point that an import can resume from.
         """
         self._table = table
         self._put = put
@@ -164,10 +173,14 @@ class Backfill:
         self._refused = 0
 
     def run(self, given: Iterable[Source], after: Point | None = None) -> Backfilled:
-        """Bring all of it onto the stream; what is there already, from a point on.
+        """Put the images of these sources onto the stream.
+
+        Args:
+            given: the sources.
+            after: the point to resume from; None for the start.
 
         Raises:
-            SourceError: one cannot be read to its end, or the point is in none of them.
+            SourceError: a source cannot be read completely, or none has the point.
         """
         for source in given:
             if after is not None and source.name != after.source:
@@ -175,14 +188,14 @@ class Backfill:
             self._run(source, after.line if after else 0)
             after = None
         if after is not None:
-            raise SourceError(f"{after.source}: it is to go on there, and that is not there")
+            raise SourceError(f"{after.source}: cannot resume there: the source is missing")
         return self.so_far
 
     @property
     def so_far(self) -> Backfilled:
-        """What is done."""
+        """What the import did until now."""
         fates = self._fates
-        left = {fate: fates[fate] for fate in _LEFT if fates[fate]}
+        left = {fate: fates[fate] for fate in _SKIPPED if fates[fate]}
         return Backfilled(fates["new"], fates["replaced"], left, self._refused)
 
     def _run(self, source: Source, after: int) -> None:
@@ -196,23 +209,25 @@ class Backfill:
                 self._on_step(Point(source.name, numbered.line), self.so_far)
 
     def _images(self, source: Source, numbered: "_Numbered") -> Iterator["_Read"]:
-        """The lines that are images; of the others it is told why not."""
+        """Yield the images; report every other line."""
         for read in read_events(numbered, self._stamp, self._converter):
             if isinstance(read, BadLine):
                 self._refuse(source, numbered.line, numbered.text, read.reason, read.detail)
             elif read.type == "image.deleted":
-                detail = "image.deleted is no image: `lockstep put` takes removals"
+                detail = "image.deleted is not an image: use `lockstep put` for deletions"
                 self._refuse(source, numbered.line, numbered.text, "schema", detail)
             else:
                 yield _Read(numbered.line, numbered.text, read)
 
     def _chosen(self, source: Source, some: Sequence["_Read"]) -> Iterator[Event]:
-        """Those that are to go onto the stream."""
+        """Choose the images to put."""
         there = self._table.lookup(list(dict.fromkeys(one.event.image_id for one in some)))
         for one in some:
             fate = self._fate(one.event, there.get(one.event.image_id))
             if fate == "counted":
-                detail = "the source counts this image's versions: give the line the next one"
+                detail = (
+                    "the versions of this image are a counter: set the next version in this line"
+                )
                 self._refuse(source, one.line, one.text, "version", detail)
                 continue
             self._fates[fate] += 1
@@ -232,30 +247,30 @@ class Backfill:
 
     def _refuse(self, source: Source, line: int, text: bytes, reason: str, detail: str) -> None:
         self._refused += 1
-        self._on_refused(Refused(source.name, line, reason, detail), text)
+        self._on_refused(RefusedLine(source.name, line, reason, detail), text)
 
 
-class StampOfThePast(Stamp):
-    """Versions older than all that may still come, each higher than the one before.
+class PastStamp(Stamp):
+    """Gives versions from before the horizon, each higher than the one before.
 
-    What is older than the horizon neither comes late nor is redriven
-    (docs/internals/invariants.md, Deletions). So an event of the image's own, also one that is
-    still on its way, has a higher version than these.
+    An event that is older than the horizon cannot arrive late and is not redriven
+    (docs/internals/invariants.md, Deletions). So every event of the image itself, also one that is
+    still on the stream, has a higher version.
     """
 
     def __init__(self, horizon: dt.timedelta, unix: Callable[[], float]) -> None:
-        """Stamp from so long ago by this clock, in seconds since 1970."""
+        """Start at the horizon before the time of `unix`, in seconds since 1970."""
         super().__init__(unix)
         self._last = stamp_at(unix() - horizon.total_seconds())
 
     def __call__(self) -> int:
-        """The next version."""
+        """Return the next version."""
         self._last += 1
         return self._last
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """A line, and the image in it."""
+    """A line and the image in it."""
 
     line: int
     text: bytes
@@ -263,7 +278,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 class _Numbered:
-    """Lines, and which one was read last."""
+    """Lines; remembers the one that was read last."""
 
     def __init__(self, read: Iterator[bytes]) -> None:
         self._read = read
@@ -280,7 +295,7 @@ class _Numbered:
 
 
 class _Completing:
-    """Makes events of images: an upload, now, unless a line says otherwise."""
+    """Converts images into events: an upload at this time, unless a line says otherwise."""
 
     def __init__(self, mapping: Converter | None, now: Callable[[], float]) -> None:
         self._mapping = mapping
@@ -299,10 +314,10 @@ class _Completing:
 
 @contextmanager
 def _reading(source: Source) -> Iterator[BinaryIO]:
-    """The lines of a source, unpacked if they are packed."""
+    """Open a source, and decompress it if it is compressed with gzip."""
     with source.open() as file:
         packed = file.peek(len(_GZIP)).startswith(_GZIP)
         try:
             yield io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise SourceError(f"{source.name}: damaged, or cut off: {error}") from error
+            raise SourceError(f"{source.name}: damaged or incomplete: {error}") from error

@@ -1,7 +1,7 @@
-"""The converters: records of any shape become events, field by field, as a mapping file says.
+"""Convert records of any shape into events, field by field, as a mapping file says.
 
-A mapping is a TOML or JSON file; docs/guides/producing.md shows one. Nothing of a source record is
-left out unless the mapping says so.
+A mapping file is TOML or JSON; docs/guides/producing.md shows one. Every field of a source record
+is converted unless the mapping file says otherwise.
 """
 
 import re
@@ -22,7 +22,7 @@ from shared.event import MAX_TAGS, Event, Image, InvalidEventError
 _BUILT_IN = resources.files("lockstep.producing") / "mappings"
 
 MAX_DEPTH = 16
-SEPARATOR = "; "  # between the items of a list that becomes one text
+SEPARATOR = "; "  # between the items of an array that becomes one string
 
 _ATTRIBUTE = "attributes."
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
@@ -33,36 +33,36 @@ _NUMBERS = frozenset(
     for name, field in kind["properties"].items()
     if field.get("type") == "integer"
 )
-# Where the validator finds something: `$.image.tags[3]`, `$.image.attributes.artist`.
+# A place in a message of the validator: `$.image.tags[3]`, `$.image.attributes.artist`.
 _PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
 class MappingError(UserError):
-    """A mapping that cannot be used; the message says where, why and what to do."""
+    """A mapping file is invalid or missing; the message says where, why and what to do."""
 
 
 class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where each field of a source record goes in an event."""
+    """A mapping file: which event field gets the value of each source field."""
 
     fields: dict[str, str]
-    """Source field to event field. What is inside an object has a dotted name: `exif.width`.
-    Event fields: those of the event and of its image, by name alone (`image_id`, `name`, `url`,
+    """Source field to event field. A field inside an object has a dotted name: `exif.width`.
+    Event fields are those of the event and of its image, by name alone (`image_id`, `name`, `url`,
     ...), and `attributes.NAME`."""
     defaults: dict[str, str | int | list[str]] = {}
-    """Event field to value, for records that have nothing for it; so, constants too."""
+    """Event field to value, for records that have no value for it; also for constants."""
     rest: Literal["refuse", "attributes", "ignore"] = "refuse"
-    """What becomes of source fields that are not named above."""
+    """What to do with source fields that `fields` does not name."""
     more_tags: str | None = None
-    """The attribute that takes the tags beyond what an image may have; without it, the record is
-    refused."""
+    """The attribute for the tags that an image has no room for; without it, a record with too many
+    tags is refused."""
 
     def convert(self, line: bytes) -> bytes:
-        """The event in a source record, both as JSON; valid or not, which the validator judges.
+        """Convert a source record into an event, both as JSON. The event may be invalid.
 
         Raises:
-            InvalidEventError: the record cannot be mapped.
+            InvalidEventError: the record cannot be converted.
         """
         source = _source(line)
         found: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.encode(_event(found))
 
     def origin(self, finding: str) -> str | None:
-        """The source field that this finding of the validator is about, where it has one."""
+        """The source field that a message of the validator is about; None if there is none."""
         if place := _MISSING.search(finding) or _PLACE.search(finding):
             for name, target in self.fields.items():
                 if target == place[1]:
@@ -89,8 +89,8 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 continue
             if self.rest == "refuse":
                 detail = (
-                    f"field `{name}` is mapped to nothing: name it under [fields] of the mapping, "
-                    'or set `rest` there to "attributes" or "ignore"'
+                    f"field `{name}` is not in the mapping file: add it under [fields], or set "
+                    '`rest` to "attributes" or "ignore"'
                 )
                 raise InvalidEventError("schema", detail)
             _place(found, _ATTRIBUTE + name.replace(".", "_"), name, source[name])
@@ -104,30 +104,38 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_mapping(name: str) -> FieldMapping:
-    """The mapping of this name: one that comes with Lockstep (`tate`), or a .toml or .json file.
+    """Load a mapping file.
+
+    Args:
+        name: a mapping that comes with Lockstep (`tate`), or the path of a .toml or .json file.
 
     Raises:
-        MappingError: it is not there, or cannot be used.
+        MappingError: there is no such mapping file, or it is invalid.
     """
     built_in = {file.name.removesuffix(".toml"): file for file in _BUILT_IN.iterdir()}
     is_file = Path(name).suffix in {".toml", ".json"}
     if not is_file and name not in built_in:
         known = ", ".join(sorted(built_in))
-        message = f"no mapping `{name}`: give one of {known}, or the path of a .toml or .json file"
+        message = f"no mapping `{name}`: use one of {known}, or the path of a .toml or .json file"
         raise MappingError(message)
     try:
         data = Path(name).read_bytes() if is_file else built_in[name].read_bytes()
     except OSError as error:
-        message = f"mapping {name}: {error.strerror}: give the path of a .toml or .json file"
+        message = f"mapping {name}: {error.strerror}: use the path of a .toml or .json file"
         raise MappingError(message) from None
     return parse_mapping(data, name, is_json=name.endswith(".json"))
 
 
 def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
-    """The mapping in these bytes; `name` stands in error messages.
+    """Parse a mapping file.
+
+    Args:
+        data: its content.
+        name: its name, for messages.
+        is_json: whether it is JSON; otherwise it is TOML.
 
     Raises:
-        MappingError: it cannot be used.
+        MappingError: it is invalid.
     """
     try:
         tree = msgspec.json.decode(data) if is_json else tomllib.loads(data.decode())
@@ -138,21 +146,21 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
         UnicodeDecodeError,
         RecursionError,
     ) as error:
-        message = f"mapping {name}: {error} (docs/guides/producing.md shows how to write one)"
+        message = f"mapping {name}: {error} (docs/guides/producing.md shows an example)"
         raise MappingError(message) from None
     targets = [*mapping.fields.values(), *mapping.defaults]
     for target in targets:
         if target not in _EVENT_FIELDS | _IMAGE_FIELDS and not target.startswith(_ATTRIBUTE):
             known = ", ".join(sorted(_EVENT_FIELDS | _IMAGE_FIELDS))
-            message = f"mapping {name}: no event has `{target}`; known: {known}, attributes.NAME"
+            message = f"mapping {name}: no event field `{target}`; use {known}, attributes.NAME"
             raise MappingError(message)
     for target, count in Counter(mapping.fields.values()).items():
         if count > 1:
-            message = f"mapping {name}: {count} fields go to `{target}`: leave one"
+            message = f"mapping {name}: {count} fields go to `{target}`: keep one of them"
             raise MappingError(message)
     for target in ("image_id", "name"):
         if target not in targets:
-            message = f'mapping {name}: nothing goes to `{target}`: add FIELD = "{target}"'
+            message = f'mapping {name}: nothing sets `{target}`: add FIELD = "{target}"'
             raise MappingError(message)
     return mapping
 
@@ -162,20 +170,20 @@ _items = msgspec.json.Decoder(list[Raw])
 
 
 def _source(line: bytes) -> dict[str, Raw]:
-    """The fields of a source record, values as they were written; of repeated ones the last."""
+    """The fields of a source record, values unchanged; of a repeated field, the last one."""
     try:
         line.decode()
         fields = _sources.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        event.decode(line)  # raises: not UTF-8, not JSON or no object is never an event
+        event.decode(line)  # raises: neither UTF-8, nor JSON, nor an object
         raise
     return dict(_flat(fields, "", MAX_DEPTH))
 
 
 def _flat(fields: Mapping[str, Raw], prefix: str, depth: int) -> Iterator[tuple[str, Raw]]:
-    """The fields, those inside objects by dotted names."""
+    """The fields; those inside an object have dotted names."""
     if not depth:
-        detail = f"field `{prefix[:40]}` is nested deeper than {MAX_DEPTH}: make the record flatter"
+        detail = f"field `{prefix[:40]}` is nested deeper than {MAX_DEPTH}: flatten the record"
         raise InvalidEventError("schema", detail)
     for name, value in fields.items():
         if bytes(value).startswith(b"{"):
@@ -185,11 +193,11 @@ def _flat(fields: Mapping[str, Raw], prefix: str, depth: int) -> Iterator[tuple[
 
 
 def _place(found: dict[str, Any], target: str, name: str, raw: Raw | None) -> None:
-    """Set an event's field from a source field, unless that is absent or null."""
+    """Set an event field from a source field, unless that is absent or null."""
     if raw is None or bytes(raw) == b"null":
         return
     if target in found:
-        detail = f"field `{name}` and another one both go to `{target}`: map one elsewhere"
+        detail = f"field `{name}` and another field both go to `{target}`: map one elsewhere"
         raise InvalidEventError("schema", detail)
     if target == "tags":
         found[target] = _texts(name, raw)
@@ -200,27 +208,27 @@ def _place(found: dict[str, Any], target: str, name: str, raw: Raw | None) -> No
 
 
 def _texts(name: str, raw: Raw) -> list[str]:
-    """A list's items as texts, nulls left out; a single value is a list of one."""
+    """The items of an array as strings, without nulls; a single value is an array of one."""
     if not bytes(raw).startswith(b"["):
         return [_text(name, raw)]
     return [_text(name, item) for item in _items.decode(raw) if bytes(item) != b"null"]
 
 
 def _text(name: str, raw: Raw) -> str:
-    """A value as text: numbers and truth values as they were written, lists joined."""
+    """A value as a string: numbers and booleans unchanged, arrays joined."""
     written = bytes(raw)
     if written.startswith(b'"'):
         return msgspec.json.decode(raw, type=str)
     if written.startswith(b"["):
         return SEPARATOR.join(_texts(name, raw))
     if written.startswith(b"{"):
-        detail = f"field `{name}` is a list of objects, which no event can hold: make it texts"
+        detail = f"field `{name}` is an array of objects: an event can hold an array of strings"
         raise InvalidEventError("schema", detail)
     return written.decode()
 
 
 def _number(raw: Raw) -> Raw:
-    """A whole number, also one written as text; anything else is left to the validator."""
+    """An integer, also one in a string; the validator judges every other value."""
     if bytes(raw).startswith(b'"'):
         text = msgspec.json.decode(raw, type=str)
         if _WHOLE_NUMBER.fullmatch(text):
@@ -229,7 +237,7 @@ def _number(raw: Raw) -> Raw:
 
 
 def _event(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The event's tree, from its fields by name."""
+    """Build the event from its fields by name."""
     whole: dict[str, Any] = {"type": "image.uploaded"}
     image: dict[str, Any] = {}
     attributes: dict[str, Any] = {}

@@ -1,11 +1,10 @@
-"""The outbox: what may go onto the stream next, so that one image's events arrive in order.
+"""The outbox: decide which records may be sent next, so that each image's events arrive in order.
 
-PutRecords takes some records and leaves others, in any mixture, so resending what failed turns the
-order of an image round (docs/internals/facts.md, Kinesis). Here an image has at most one record in
-flight, and nothing newer of it goes before that one is accepted.
+PutRecords accepts some records and rejects others. A producer that resends the rejected ones can
+therefore reverse the order of an image (docs/internals/facts.md, Kinesis). Here an image has at
+most one record in flight; its next record waits until that one is accepted.
 
-Pure: no client, no clock, no waiting. The loop around it is in producer.py; a simulation brings
-its own.
+Pure: no client, no clock, no waiting. The loop is in producer.py; the simulation has its own.
 """
 
 import heapq
@@ -16,24 +15,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-# Kinesis takes 500 records and 10 MiB a request; half of that bounds what one retry repeats.
+# Kinesis accepts 500 records and 10 MiB per request; half the bytes limit what a retry repeats.
 MAX_REQUEST_RECORDS = 500
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 
-# A throttled shard is free again within a second; an outage must not be hammered.
+# A throttled shard accepts again within a second; an outage must not get many requests.
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 3.0
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """One record on its way: an encoded event, under its image id as partition key."""
+    """An encoded event to be sent; its image id is the partition key."""
 
     image_id: str
     data: bytes
 
     @property
     def size(self) -> int:
-        """Bytes that count against a request: data and partition key (image ids are ASCII)."""
+        """Bytes that count in a request: data and partition key (image ids are ASCII)."""
         return len(self.data) + len(self.image_id)
 
 
@@ -42,7 +41,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Deferred(msgspec.Struct, frozen=True):
-    """The stream did not take this record now (throttled, or failing): it goes again."""
+    """The stream did not accept this record (throttled, or an error): it is sent again."""
 
     why: str
 
@@ -51,9 +50,9 @@ type Answer = Accepted | Deferred
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """How much an outbox holds at most, by records and by bytes, whichever comes first.
+    """How much an outbox holds: at most this many records, and at most this many bytes.
 
-    One hot or throttled image lets others overtake it up to here; then reading waits for it.
+    Other images overtake a hot or throttled image up to these bounds; then reading waits for it.
     """
 
     records: int = 10_000
@@ -61,19 +60,19 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """Records in input order in, requests out; per image, acceptance in input order.
+    """Takes records in order and gives requests; each image's records are accepted in order.
 
-    All times are seconds of one monotonic clock. A request that was taken is answered once, by
-    `settle` or `postpone`; several may be out at the same time.
+    All times are seconds of one monotonic clock. Call `settle` or `postpone` once for each request
+    that was taken. Several requests may be in flight at the same time.
     """
 
     def __init__(self, *, chance: Callable[[], float], bounds: Bounds | None = None) -> None:
-        """Set up an empty outbox; `chance` draws from 0 to 1 and spreads the pauses."""
+        """Set up an empty outbox; `chance` returns a number from 0 to 1, for the jitter."""
         self._chance = chance
         self._bounds = Bounds() if bounds is None else bounds
         self._images: dict[str, deque[Outgoing]] = {}  # not yet accepted, oldest first
-        self._sends: dict[str, int] = {}  # how often an image's oldest record was sent
-        self._ready: deque[str] = deque()  # images whose oldest record may go now
+        self._sends: dict[str, int] = {}  # how often the oldest record of an image was sent
+        self._ready: deque[str] = deque()  # images whose oldest record may be sent now
         self._ready_bytes = 0
         self._resting: list[tuple[float, int, str]] = []  # heap: due, tie-break, image
         self._ties = itertools.count()
@@ -85,7 +84,7 @@ class Outbox:
 
     @property
     def held(self) -> int:
-        """Records that are not accepted yet."""
+        """The number of records that are not accepted yet."""
         return self._held
 
     @property
@@ -95,9 +94,9 @@ class Outbox:
 
     @property
     def wants_more(self) -> bool:
-        """Whether another record may be added: a full request cannot be made, and there is room.
+        """Whether to add another record: no full request is ready, and there is room.
 
-        Asking before each `add` keeps to the bounds, and by one record at most over the bytes.
+        A caller that asks before each `add` exceeds the bound on bytes by one record at most.
         """
         return (
             len(self._ready) < MAX_REQUEST_RECORDS
@@ -107,7 +106,7 @@ class Outbox:
         )
 
     def add(self, record: Outgoing) -> None:
-        """Queue a record behind the older ones of its image."""
+        """Queue a record after the older ones of its image."""
         self._held += 1
         self._held_bytes += record.size
         older = self._images.get(record.image_id)
@@ -118,7 +117,7 @@ class Outbox:
             older.append(record)
 
     def wait(self, now: float) -> float:
-        """Seconds until a request can be taken: 0 for now, infinite if none ever can."""
+        """Seconds until a request can be taken: 0 means now, infinity means never."""
         if self._ready:
             due = self._open_again
         elif self._resting:
@@ -128,9 +127,9 @@ class Outbox:
         return max(0.0, due - now)
 
     def take(self, now: float) -> tuple[Outgoing, ...]:
-        """The next request: at most one record an image, within Kinesis's limits.
+        """The next request: at most one record per image, within the limits of Kinesis.
 
-        Empty while `wait` says to wait.
+        Empty while `wait` is above 0.
         """
         if self._open_again > now:
             return ()
@@ -153,7 +152,7 @@ class Outbox:
         return tuple(request)
 
     def settle(self, request: Sequence[Outgoing], answers: Sequence[Answer], now: float) -> None:
-        """Take note of the stream's answer to each record of a request, in its order."""
+        """Note the result of each record of a request, in the order of the request."""
         self._failures_in_a_row = 0
         for record, answer in zip(request, answers, strict=True):
             match answer:
@@ -165,9 +164,10 @@ class Outbox:
                     heapq.heappush(self._resting, rest)
 
     def postpone(self, request: Sequence[Outgoing], now: float) -> None:
-        """Take note that a request failed as a whole: accepted or not, it all goes again.
+        """Note that a request failed as a whole: all its records are sent again.
 
-        Everything waits then, for longer each time in a row: what failed is not about an image.
+        Every image waits then, longer after each failure in a row, because the failure does not
+        belong to one image.
         """
         self._failures_in_a_row += 1
         self._open_again = now + self._pause(self._failures_in_a_row)
@@ -176,7 +176,7 @@ class Outbox:
             self._ready_bytes += record.size
 
     def unsettled(self) -> Iterator[Outgoing]:
-        """What is not known to be accepted; each image's records in their order."""
+        """The records that are not known to be accepted, in order for each image."""
         return itertools.chain.from_iterable(self._images.values())
 
     def _let_go(self, record: Outgoing) -> None:
@@ -195,6 +195,6 @@ class Outbox:
         self._ready_bytes += record.size
 
     def _pause(self, failures: int) -> float:
-        """Exponential, with jitter: the upper half of the step by chance."""
+        """Seconds to pause: exponential, with jitter in the upper half."""
         doubled: float = FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10)
         return min(LONGEST_PAUSE_SECONDS, doubled) * (1 + self._chance()) / 2

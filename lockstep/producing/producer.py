@@ -1,12 +1,11 @@
-"""The producer: events onto the stream, in order per image.
+"""The producer: put events onto the stream, in order for each image.
 
-As a library:
+Use as a library:
 
-    producer = Producer(boto3.client("kinesis"), "lockstep-images")
-    report = producer.put(events)
+    client = boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}))
+    report = Producer(client, "lockstep-images").put(events)
 
-Give it a client that does not retry by itself (`retries={"total_max_attempts": 1}`): the producer
-resends what failed, and knows better when.
+The client must not retry by itself: the producer resends failed records, in the right order.
 """
 
 import time
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 60.0
 
-# Client errors (4xx) that pass: everything else of that kind stays wrong however often it is sent.
+# Client errors (4xx) that are transient: a retry after any other client error fails again.
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {
         "KMSThrottlingException",
         "LimitExceededException",
@@ -45,7 +44,7 @@ _PASSING = frozenset(
         "TooManyRequestsException",
     }
 )
-# No answer, or none that can be read: the records may be on the stream all the same.
+# No response, or an unreadable one: the records may be on the stream.
 _NO_ANSWER = (
     botocore.ConnectionError,
     botocore.HTTPClientError,
@@ -55,35 +54,39 @@ _NO_ANSWER = (
 
 
 class Stamp:
-    """Versions by the clock: microseconds since 1970, each higher than the one before.
+    """Gives versions from the clock: microseconds since 1970, each higher than the one before.
 
-    Also when the clock stands still or goes back: one number, the last stamp, is all that has to
-    be remembered for any number of images. Two stamps (two processes, two hosts) know nothing of
-    each other: their events are ordered by their clocks.
+    This also holds when the clock stands still or goes back. One `Stamp` serves any number of
+    images. Two of them, in two processes or on two hosts, do not know each other: the clocks
+    decide the order of their events.
     """
 
     def __init__(self, unix: Callable[[], float] = time.time) -> None:
-        """Stamp by this clock, in seconds since 1970."""
+        """Take the time from `unix`, in seconds since 1970."""
         self.unix = unix
         self._last = 0
 
     def __call__(self) -> int:
-        """The next version."""
+        """Return the next version."""
         self._last = max(stamp_at(self.unix()), self._last + 1)
         return self._last
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """A source's word that it has nothing for now: what was read before goes out at once."""
+    """A source yields this when it has no event now: the events read so far are sent at once."""
 
 
 PAUSE = Pause()
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far a `put` is: events accepted, records sent again, events read but not accepted yet.
+class PutProgress(msgspec.Struct, frozen=True):
+    """The progress of a `put`.
 
-    `trouble` says why the last request was not accepted whole; None when it was.
+    Attributes:
+        put: events that the stream accepted.
+        resent: how many times a record was sent again.
+        held: events that were read and are not accepted yet.
+        trouble: why the last request was not accepted completely; None if it was.
     """
 
     put: int
@@ -93,7 +96,13 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class PutReport(msgspec.Struct, frozen=True):
-    """What a `put` did: events accepted by the stream, records sent again, seconds it took."""
+    """The result of a `put`.
+
+    Attributes:
+        put: events that the stream accepted.
+        resent: how many times a record was sent again.
+        seconds: how long it took.
+    """
 
     put: int
     resent: int
@@ -101,71 +110,71 @@ class PutReport(msgspec.Struct, frozen=True):
 
 
 class PutError(UserError):
-    """Not everything is on the stream.
+    """Some events are not on the stream.
 
-    `not_put` holds what was read and is not known to be there, each image's events in their order.
-    Putting the same events again is harmless: they carry the same versions.
+    `not_put` holds the events that were read and are not known to be on the stream, in order for
+    each image. It is safe to put the same events again: they have the same versions.
     """
 
     def __init__(self, why: str, report: PutReport, not_put: Sequence[Event]) -> None:
         named = ", ".join(f"{one.image_id} version {one.version}" for one in not_put[:3])
         more = f" and {len(not_put) - 3} more" if len(not_put) > 3 else ""  # noqa: PLR2004 - as named above
         super().__init__(
-            f"{why}; {report.put} events are put, {len(not_put)} read events are not"
-            f"{f' ({named}{more})' if not_put else ''}, nor is what was not read yet: "
-            "mend the cause and put them again"
+            f"{why}; {report.put} events are put, {len(not_put)} events that were read are not"
+            f"{f' ({named}{more})' if not_put else ''}: correct the cause, then put these and "
+            "all later events again"
         )
         self.report = report
         self.not_put = not_put
 
 
 class StreamRefusedError(PutError):
-    """The stream refuses requests as they are: not there, no permission, not valid."""
+    """The stream refuses the requests: it does not exist, denies access, or finds them invalid."""
 
 
 class GaveUpError(PutError):
-    """The stream accepted nothing for as long as patience allows."""
+    """The stream accepted no record for the whole patience."""
 
 
-class KinesisStream(Protocol):
-    """What is needed of a Kinesis client."""
+class PutRecordsClient(Protocol):
+    """The part of a Kinesis client that the producer uses."""
 
     def put_records(
         self,
         *,
-        StreamName: str,  # noqa: N803 - Kinesis's own name
-        Records: Sequence["PutRecordsRequestEntryTypeDef"],  # noqa: N803 - Kinesis's own name
+        StreamName: str,  # noqa: N803 - the name that Kinesis uses
+        Records: Sequence["PutRecordsRequestEntryTypeDef"],  # noqa: N803 - the name that Kinesis uses
     ) -> Mapping[str, Any]:
-        """Kinesis's PutRecords."""
+        """Call PutRecords of Kinesis."""
         ...
 
 
 class Producer:
-    """Puts events onto one stream: every one of them, and each image's in the order given.
+    """Puts every event onto one stream; the events of each image arrive in the given order.
 
-    At most one record of an image is in flight, whatever fails; other images go on meanwhile.
-    After a lost answer a record is sent again and may be on the stream twice, with the same
-    version: harmless. Use one producer from one thread.
+    At most one record of an image is in flight, whatever fails; other images continue meanwhile.
+    When a response is lost, the record is sent again and may be on the stream twice, with the same
+    version; the consumers count the second as a duplicate. Use a producer from one thread only.
     """
 
     def __init__(
         self,
-        client: KinesisStream,
+        client: PutRecordsClient,
         stream: str,
         *,
         clock: Clock = SYSTEM_CLOCK,
         bounds: Bounds | None = None,
         patience: float = PATIENCE_SECONDS,
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[PutProgress], None] = lambda _: None,
     ) -> None:
-        """Prepare to put.
+        """Set up a producer.
 
         Args:
-            client: a Kinesis client without retries of its own.
+            client: a Kinesis client that does not retry by itself.
             stream: the stream's name.
             clock: time and chance.
-            bounds: how much is read ahead while records wait, 10,000 or 32 MiB if not said.
-            patience: seconds of trying, without one record accepted, after which to give up.
+            bounds: how much to read ahead; 10,000 records or 32 MiB by default.
+            patience: seconds of sending and pausing without an accepted record before an error.
             on_progress: called after each request.
         """
         self._client = client
@@ -176,18 +185,17 @@ class Producer:
         self._on_progress = on_progress
 
     def put(self, events: Iterable[Event | Outgoing | Pause]) -> PutReport:
-        """Put all events; returns when the stream has accepted every one.
+        """Put all events; return when the stream has accepted every one.
 
-        One that is encoded already goes byte for byte as it is.
-
-        Reads on only while there is room, and never holds all. Each event is judged before it is
-        sent, as the consumers will judge it. When the source raises, or an event is not valid,
-        what was read before is put first; then that error is raised.
+        An `Outgoing` is sent byte for byte. Each event is validated before it is sent, by the rules
+        of the consumers. Events are read only while there is room for them, so `events` may be
+        endless. When the source raises, or an event is invalid, the events before it are put first;
+        then that error is raised.
 
         Raises:
-            StreamRefusedError: sending again cannot help.
-            GaveUpError: patience is at its end.
-            InvalidEventError: an event that no consumer would accept.
+            StreamRefusedError: a retry cannot succeed.
+            GaveUpError: the stream accepted no record for the whole patience.
+            InvalidEventError: the consumers would refuse an event.
         """
         return _Put(
             client=self._client,
@@ -200,17 +208,17 @@ class Producer:
 
 
 class _Put:
-    """One `put` on its way."""
+    """One call of `put`."""
 
     def __init__(
         self,
         *,
-        client: KinesisStream,
+        client: PutRecordsClient,
         stream: str,
         clock: Clock,
         outbox: Outbox,
         patience: float,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[PutProgress], None],
     ) -> None:
         self._client = client
         self._stream = stream
@@ -220,7 +228,7 @@ class _Put:
         self._on_progress = on_progress
         self._started = clock.elapsed()
         self._put = 0
-        self._fruitless = 0.0  # seconds of sending and pausing since a record was accepted
+        self._fruitless = 0.0  # seconds of sending and pausing since the last accepted record
 
     def run(self, source: Iterator[Event | Outgoing | Pause]) -> PutReport:
         ended: Exception | None = None
@@ -234,7 +242,7 @@ class _Put:
         return self._report()
 
     def _read(self, source: Iterator[Event | Outgoing | Pause]) -> Exception | None:
-        """Fill the outbox, as far as it wants; returns how the source ended, if it did."""
+        """Fill the outbox; return the exception that ended the source, None if it did not end."""
         while self._outbox.wants_more:
             try:
                 match next(source):
@@ -242,29 +250,29 @@ class _Put:
                         return None
                     case read:
                         self._outbox.add(outgoing(read, self._clock.now()))
-            except Exception as error:  # noqa: BLE001 - any end of the source: raised by `run`
+            except Exception as error:  # noqa: BLE001 - `run` raises it
                 return error
         return None
 
     def _send(self) -> None:
-        """Send the next request, after the pause it may need, and take note of the answer."""
+        """Wait as long as the outbox says, send a request, and note the response."""
         began = self._clock.elapsed()
         pause = self._outbox.wait(began)
         if pause > 0:
             self._clock.sleep(pause)
         request = self._outbox.take(self._clock.elapsed())
-        if not request:  # slept a little short
+        if not request:  # the sleep was a little too short
             return
         accepted, trouble = self._ask(request)
         self._put += accepted
         self._fruitless = 0 if accepted else self._fruitless + self._clock.elapsed() - began
-        self._on_progress(Progress(self._put, self._outbox.resent, self._outbox.held, trouble))
+        self._on_progress(PutProgress(self._put, self._outbox.resent, self._outbox.held, trouble))
         if trouble is not None and self._fruitless > self._patience:
             why = f"gave up after {self._fruitless:.0f} s without progress ({trouble})"
             raise GaveUpError(why, self._report(), self._not_put())
 
     def _ask(self, request: Sequence[Outgoing]) -> tuple[int, str | None]:
-        """One PutRecords: how many records were accepted, and what was wrong with the others."""
+        """Call PutRecords; return how many records were accepted, and why others were not."""
         try:
             answers = _answers(
                 self._client.put_records(
@@ -277,7 +285,7 @@ class _Put:
             return self._postpone(request, f"{type(error).__name__}: {error}")
         except botocore.ClientError as error:
             why = f"{error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}"
-            if not _passes(error):
+            if not _is_transient(error):
                 raise self._refused(why) from error
             return self._postpone(request, why)
         except botocore.BotoCoreError as error:  # no credentials, no region
@@ -291,7 +299,7 @@ class _Put:
         return 0, why
 
     def _refused(self, why: str) -> StreamRefusedError:
-        why = f"stream {self._stream} refuses: {why}"
+        why = f"stream {self._stream} refuses the request: {why}"
         return StreamRefusedError(why, self._report(), self._not_put())
 
     def _report(self) -> PutReport:
@@ -303,12 +311,14 @@ class _Put:
 
 
 def outgoing(one: Event | Outgoing, unix: float) -> Outgoing:
-    """The event as it goes onto the stream at this time (seconds since 1970).
+    """Encode an event for the stream; an `Outgoing` stays as it is.
 
-    One that is encoded already stays as it is.
+    Args:
+        one: the event.
+        unix: the time of sending, in seconds since 1970.
 
     Raises:
-        InvalidEventError: the consumers would refuse it, by the very rules that say so here.
+        InvalidEventError: the consumers would refuse the event.
     """
     ready = one if isinstance(one, Outgoing) else Outgoing(one.image_id, _encoded(one))
     record = Record(
@@ -327,34 +337,34 @@ def _encoded(one: Event) -> bytes:
     try:
         return event.encode(one)
     except UnicodeEncodeError as error:
-        detail = f"a lone surrogate is no text: {error.reason}"
+        detail = f"a lone surrogate is not valid text: {error.reason}"
         raise InvalidEventError("schema", detail) from None
 
 
-class _Entry(msgspec.Struct, rename="pascal"):
-    """One record's part of PutRecords's answer: accepted if it has a sequence number."""
+class _RecordResult(msgspec.Struct, rename="pascal"):
+    """The result of one record of PutRecords: accepted if it has a sequence number."""
 
     sequence_number: str | None = None
     error_code: str | None = None
     error_message: str | None = None
 
 
-class _Answered(msgspec.Struct, rename="pascal"):
-    records: list[_Entry]
+class _PutRecordsResponse(msgspec.Struct, rename="pascal"):
+    records: list[_RecordResult]
 
 
 _ACCEPTED = Accepted()
 
 
 def _answers(response: Mapping[str, Any], *, expected: int) -> Sequence[Answer]:
-    """Each record's fate, in the request's order.
+    """Return the result of each record, in the order of the request.
 
     Raises:
-        msgspec.ValidationError: that is no answer to this request; nothing is known.
+        msgspec.ValidationError: this is not a response to this request; no result is known.
     """
-    entries = msgspec.convert(response, _Answered).records
+    entries = msgspec.convert(response, _PutRecordsResponse).records
     if len(entries) != expected:
-        message = f"{len(entries)} answers to {expected} records"
+        message = f"{len(entries)} results for {expected} records"
         raise msgspec.ValidationError(message)
     return [
         _ACCEPTED
@@ -364,7 +374,7 @@ def _answers(response: Mapping[str, Any], *, expected: int) -> Sequence[Answer]:
     ]
 
 
-def _passes(error: botocore.ClientError) -> bool:
-    """Whether the same request may be accepted later."""
+def _is_transient(error: botocore.ClientError) -> bool:
+    """Tell whether the same request may succeed later."""
     status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    return status >= 500 or error.response["Error"].get("Code") in _PASSING  # noqa: PLR2004 - HTTP's server errors
+    return status >= 500 or error.response["Error"].get("Code") in _TRANSIENT  # noqa: PLR2004 - HTTP's server errors

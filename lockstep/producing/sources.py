@@ -1,4 +1,4 @@
-"""The sources: lines of NDJSON become events, stamped and judged, one bad line costing no other."""
+"""Read events from lines of NDJSON: stamped and validated, each bad line reported on its own."""
 
 import contextlib
 import queue
@@ -14,15 +14,21 @@ from lockstep.stores.stamps import time_of
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
 
-# Room for an event's 256 KiB and for what a converter leaves out of a source record.
+# Room for an event of 256 KiB, and for the source fields that a mapping file ignores.
 MAX_LINE_BYTES = 1024 * 1024
 
-# How long a live source may keep back what was read before it: below what a person notices.
+# How long a live source may delay the events before it: less than a person notices.
 PAUSE_AFTER_SECONDS = 0.1
 
 
 class BadLine(msgspec.Struct, frozen=True):
-    """A line that became no event: its number, from 1, why, and how to mend it."""
+    """A line that is not a valid event.
+
+    Attributes:
+        line: its number, from 1.
+        reason: what is wrong, as in the quarantine.
+        detail: what is wrong, and how to correct it.
+    """
 
     line: int
     reason: Reason
@@ -30,23 +36,23 @@ class BadLine(msgspec.Struct, frozen=True):
 
 
 class Converter(Protocol):
-    """Makes events of records of another shape: `FieldMapping`, for one."""
+    """Converts records of another shape into events, as `FieldMapping` does."""
 
     def convert(self, line: bytes) -> bytes:
-        """The event's JSON in a source record; valid or not, which the validator judges.
+        """Convert a source record into an event, both as JSON. The event may be invalid.
 
         Raises:
-            InvalidEventError: the record cannot be mapped.
+            InvalidEventError: the record cannot be converted.
         """
         ...
 
     def origin(self, finding: str) -> str | None:
-        """The record's field that this finding of the validator is about, if it can be told."""
+        """The source field that a message of the validator is about; None if there is none."""
         ...
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """A file's lines, in bounded memory: of a line beyond MAX_LINE_BYTES only the start."""
+    """The lines of a file, in bounded memory: of a line over MAX_LINE_BYTES only the start."""
     while line := file.readline(MAX_LINE_BYTES + 1):
         yield line
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
@@ -56,23 +62,23 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 def read_events(
     numbered: Iterable[bytes], stamp: Stamp, converter: Converter | None = None
 ) -> Iterator[Event | BadLine]:
-    """The event in each line, or why there is none; blank lines are passed over.
+    """Yield the event in each line, or why the line is not valid. Blank lines are skipped.
 
-    A missing `version` or `occurred_at` is stamped. What comes out as an event is valid also as
-    it will be sent, at this time.
+    A missing `version` or `occurred_at` is stamped. An event is validated in the form in which it
+    is sent.
 
     Args:
-        numbered: the lines, from line 1 on.
-        stamp: gives versions and, by its clock, the time to judge them by.
-        converter: makes the events, when the lines are records of another shape.
+        numbered: the lines, starting with line 1.
+        stamp: gives versions and, with its clock, the time that versions are compared with.
+        converter: converts lines of another shape; None if the lines are events.
     """
     for number, line in enumerate(numbered, start=1):
         if not line.strip():
             continue
         try:
             if len(line) > MAX_LINE_BYTES:
-                detail = f"more than {MAX_LINE_BYTES} bytes in one line: one event a line"
-                raise InvalidEventError("too_large", detail)  # noqa: TRY301 - one place tells of bad lines
+                detail = f"more than {MAX_LINE_BYTES} bytes in one line: write one event per line"
+                raise InvalidEventError("too_large", detail)  # noqa: TRY301 - one place reports bad lines
             text = line.rstrip(b"\r\n")
             whole = text if converter is None else converter.convert(text)
             read = event.decode(_stamped(whole, stamp))
@@ -80,18 +86,18 @@ def read_events(
         except InvalidEventError as invalid:
             origin = None if converter is None else converter.origin(invalid.detail)
             named = "" if origin is None else f" (field `{origin}` of the record)"
-            yield BadLine(number, invalid.reason, _with_mending(invalid) + named)
+            yield BadLine(number, invalid.reason, _with_correction(invalid) + named)
         else:
             yield read
 
 
 def read_ahead[T](items: Iterable[T], after: float = PAUSE_AFTER_SECONDS) -> Iterator[T | Pause]:
-    """The same items, and a PAUSE when none has come for `after` seconds.
+    """Yield the same items, and a PAUSE when no item arrived for `after` seconds.
 
-    For a live source (a pipe, a queue): reads in a thread of its own, a few items ahead, so that
-    what came before need not wait for what comes next. What the source raises is raised here.
+    For a live source (a pipe, a queue): a thread reads up to 1,000 items ahead, so that an item
+    does not wait for the next one. An exception of the source is raised here.
     """
-    read: queue.Queue[T | _Ended] = queue.Queue(maxsize=1000)
+    read: queue.Queue[T | _EndOfSource] = queue.Queue(maxsize=1000)
     unwanted = threading.Event()
     threading.Thread(target=_feed, args=(items, read, unwanted), daemon=True).start()
     try:
@@ -101,40 +107,40 @@ def read_ahead[T](items: Iterable[T], after: float = PAUSE_AFTER_SECONDS) -> Ite
             except queue.Empty:
                 yield PAUSE
                 continue
-            if isinstance(item, _Ended):
+            if isinstance(item, _EndOfSource):
                 if item.error is not None:
                     raise item.error
                 return
             yield item
-    finally:  # also when the reader stops early: the thread must not wait for room for ever
+    finally:  # also when the consumer stops early: the thread must not wait forever for room
         unwanted.set()
         with contextlib.suppress(queue.Empty):
             while True:
                 read.get_nowait()
 
 
-class _Ended(msgspec.Struct, frozen=True):
-    """The end of a source, and what it raised, if anything."""
+class _EndOfSource(msgspec.Struct, frozen=True):
+    """The end of a source, and the exception that ended it, if any."""
 
     error: Exception | None = None
 
 
 def _feed[T](
-    items: Iterable[T], read: "queue.Queue[T | _Ended]", unwanted: threading.Event
+    items: Iterable[T], read: "queue.Queue[T | _EndOfSource]", unwanted: threading.Event
 ) -> None:
     try:
         for item in items:
             if unwanted.is_set():
                 return
             read.put(item)
-    except Exception as error:  # noqa: BLE001 - handed over: it is raised to the reader
-        read.put(_Ended(error))
+    except Exception as error:  # noqa: BLE001 - `read_ahead` raises it
+        read.put(_EndOfSource(error))
     else:
-        read.put(_Ended())
+        read.put(_EndOfSource())
 
 
 class _Fillable(msgspec.Struct):
-    """What may be left out of a line; all else in it is passed over here."""
+    """The fields that a line may lack; every other field is skipped here."""
 
     type: Raw | UnsetType = UNSET
     version: Raw | UnsetType = UNSET
@@ -145,14 +151,14 @@ _fillable = msgspec.json.Decoder(_Fillable)
 
 
 def filled(line: bytes, **values: bytes) -> bytes:
-    """The line with what is missing of these (JSON, by field) put in at its end.
+    """Add those of these fields that the line lacks; values are JSON.
 
-    Every other byte stays as it is: what is not valid does not become so by being encoded anew.
+    Every other byte of the line stays unchanged, so an invalid line stays invalid.
     """
     try:
         found = _fillable.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return line  # the validator says why
+        return line  # the validator says what is wrong
     missing = [
         b'"%b":%b' % (name.encode(), value)
         for name, value in values.items()
@@ -170,29 +176,29 @@ def _stamped(line: bytes, stamp: Stamp) -> bytes:
     return filled(line, version=b"%d" % version, occurred_at=msgspec.json.encode(time_of(version)))
 
 
-# What to do about the validator's commonest findings, by what it says.
-_MENDING = (
-    ("unknown field", "leave it out, or make it a text in image.attributes"),
+# How to correct the most frequent errors, by a part of the validator's message.
+_CORRECTIONS = (
+    ("unknown field", "remove it, or make it a string in image.attributes"),
     ("missing required field", "add it"),
     ("Invalid enum value", "use image.uploaded, image.updated or image.deleted"),
-    ("timezone", "write a time with its zone, as 2026-11-21T08:00:00Z"),
-    ("datetime", "write a time as 2026-11-21T08:00:00Z"),
-    ("matching regex", "use only the letters, digits and signs that this allows"),
-    ("of length >=", "do not leave it empty"),
+    ("timezone", "write a time with a time zone: 2026-11-21T08:00:00Z"),
+    ("datetime", "write a time: 2026-11-21T08:00:00Z"),
+    ("matching regex", "use only the characters that this pattern allows"),
+    ("of length >=", "it must not be empty"),
     ("of length <=", "shorten it"),
     ("bytes of UTF-8", "shorten it"),
-    ("Expected `int`, got", "write a whole number, without quotes or point"),
+    ("Expected `int`, got", "write an integer, without quotes or decimal point"),
     ("Expected `int`", "use a number in this range"),
-    ("Expected `str`", "write a text, in quotes"),
-    ("Expected `array`", "write a list, in brackets"),
+    ("Expected `str`", "write a string, in quotes"),
+    ("Expected `array`", "write an array, in brackets"),
     ("Expected `object`", "write an object, in braces"),
 )
 
 
-def _with_mending(invalid: InvalidEventError) -> str:
-    """What is wrong and how to mend it; the validator says both of all but its schema."""
+def _with_correction(invalid: InvalidEventError) -> str:
+    """What is wrong and how to correct it; the validator says both, except for its schema."""
     if invalid.reason == "schema":
-        for finding, mending in _MENDING:
+        for finding, correction in _CORRECTIONS:
             if finding in invalid.detail:
-                return f"{invalid.detail}: {mending}"
+                return f"{invalid.detail}: {correction}"
     return invalid.detail

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from doors.clock import SYSTEM_CLOCK
-from lockstep.producing.backfill import Backfill, Backfilled, Point, Refused, StampOfThePast
+from lockstep.producing.backfill import Backfill, Backfilled, PastStamp, Point, RefusedLine
 from lockstep.producing.outbox import Outgoing
-from lockstep.producing.producer import Pause, Producer, Progress, PutReport, Stamp
+from lockstep.producing.producer import Pause, Producer, PutProgress, PutReport, Stamp
 from lockstep.producing.sources import Converter
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.horizon import horizon
@@ -17,7 +17,7 @@ from shared.event import Event
 def put(
     clients: Clients,
     events: Iterable[Event | Outgoing | Pause],
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[PutProgress], None] = lambda _: None,
 ) -> PutReport:
     """Put events onto the stream, in order per image; see `Producer.put`."""
     producer = Producer(clients.kinesis, clients.stack.stream, on_progress=on_progress)
@@ -30,7 +30,7 @@ def backfill(
     mapping: Converter | None,
     replace: bool,
     apply: bool,
-    on_refused: Callable[[Refused, bytes], None],
+    on_refused: Callable[[RefusedLine, bytes], None],
     on_step: Callable[[Point, Backfilled], None],
 ) -> Backfill:
     """The import of images that were never on the stream; see `Backfill`."""
@@ -38,7 +38,7 @@ def backfill(
     return Backfill(
         table_entries(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),
-        stamp=Stamp() if replace else StampOfThePast(horizon(clients), SYSTEM_CLOCK.now),
+        stamp=Stamp() if replace else PastStamp(horizon(clients), SYSTEM_CLOCK.now),
         now=SYSTEM_CLOCK.now,
         mapping=mapping,
         replace=replace,

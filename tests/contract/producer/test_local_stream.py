@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
 
 STREAM = "lockstep-images"
-# One request of 500 of these is more than both shards take in a second, however slow the machine.
+# A request of 500 of these exceeds what both shards accept in a second, on any machine.
 IMAGES, EVENTS = 600, 1500
 LONG = image(description="x" * 4_500)
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "guides" / "producing.md"
@@ -32,7 +32,7 @@ DOCUMENTATION = Path(__file__).parents[3] / "docs" / "guides" / "producing.md"
 
 @pytest.fixture
 def kinesis(tmp_path: Path) -> Iterator["KinesisClient"]:
-    """A client of an endpoint of its own, with the stream in two shards."""
+    """A client of an endpoint for one test, with a stream of two shards."""
     database = tmp_path / "kinesis.db"
     command = [sys.executable, "-m", "lockstep.local.kinesis", "--limits"]
     command += ["--database", str(database)]
@@ -57,7 +57,7 @@ def kinesis(tmp_path: Path) -> Iterator["KinesisClient"]:
 
 
 def events_on(kinesis: "KinesisClient") -> list[Event]:
-    """All that is on the stream, shard by shard, each in its order."""
+    """All events on the stream: shard by shard, in order."""
     found = []
     for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
         iterator = kinesis.get_shard_iterator(
@@ -67,7 +67,7 @@ def events_on(kinesis: "KinesisClient") -> list[Event]:
             try:
                 answer = kinesis.get_records(ShardIterator=iterator)
             except kinesis.exceptions.ProvisionedThroughputExceededException:
-                time.sleep(0.2)  # a shard gives five reads a second, and 2 MiB
+                time.sleep(0.2)  # a shard allows five reads and 2 MiB per second
                 continue
             found += [decode(record["Data"]) for record in answer["Records"]]
             if not answer["Records"] and answer["MillisBehindLatest"] == 0:
@@ -76,7 +76,7 @@ def events_on(kinesis: "KinesisClient") -> list[Event]:
     return found
 
 
-def test_throttled_by_its_shards_every_event_arrives_in_order_per_image(
+def test_every_event_arrives_in_order_per_image_while_the_shards_throttle(
     kinesis: "KinesisClient",
 ) -> None:
     dice = random.Random(1)
@@ -92,25 +92,23 @@ def test_throttled_by_its_shards_every_event_arrives_in_order_per_image(
         found.setdefault(event.image_id, []).append(event.version)
     assert found == wanted
     assert report.put == EVENTS
-    assert report.resent > 0, "the shards did not throttle: this test showed nothing"
+    assert report.resent > 0, "the shards did not throttle: the test proved nothing"
 
 
-def test_a_stream_that_is_not_there_is_said_at_once(kinesis: "KinesisClient") -> None:
-    with pytest.raises(StreamRefusedError, match="refuses: ResourceNotFoundException"):
+def test_a_missing_stream_is_reported_at_once(kinesis: "KinesisClient") -> None:
+    with pytest.raises(StreamRefusedError, match="refuses the request: ResourceNotFoundException"):
         Producer(kinesis, "another").put([decoded(image_event())])
 
 
 def describe_stack(kinesis: "KinesisClient", state: Path) -> None:
-    """A local stack of which only the stream is there."""
+    """Describe a local stack of which only the stream exists."""
     nowhere = "http://127.0.0.1:9"
     endpoints = Endpoints(kinesis.meta.endpoint_url, nowhere, nowhere, nowhere)
     stack = Stack(endpoints, STREAM, "t", "i", "b", LOCAL_REGION, {}, str(state))
     write_local(stack, state)
 
 
-def test_the_documentations_example_runs_as_it_is_printed(
-    kinesis: "KinesisClient", tmp_path: Path
-) -> None:
+def test_the_example_in_the_documentation_runs(kinesis: "KinesisClient", tmp_path: Path) -> None:
     (tmp_path / ".lockstep").mkdir()
     describe_stack(kinesis, tmp_path / ".lockstep")
     (example,) = re.findall(
@@ -124,7 +122,7 @@ def test_the_documentations_example_runs_as_it_is_printed(
     assert types == {"4711": "image.uploaded", "4710": "image.deleted"}
 
 
-def test_an_interrupted_put_says_how_much_is_put_and_how_to_go_on(
+def test_an_interrupted_put_says_how_much_is_put_and_what_to_do(
     kinesis: "KinesisClient", tmp_path: Path
 ) -> None:
     describe_stack(kinesis, tmp_path)
@@ -139,6 +137,6 @@ def test_an_interrupted_put_says_how_much_is_put_and_how_to_go_on(
         put.send_signal(signal.SIGINT)
         _, said = put.communicate(timeout=60)
     assert put.returncode == 130
-    # The second is on the stream; whether its answer has come, nobody can tell.
-    assert said.startswith((b"interrupted: 1 put,", b"interrupted: 2 put,"))
-    assert b"again from the start" in said
+    # The second event is on the stream; its response may not have arrived.
+    assert said.startswith((b"interrupted: 1 events are put;", b"interrupted: 2 events are put;"))
+    assert b"Put the whole file again" in said

@@ -1,4 +1,4 @@
-"""The backfill: what goes onto the stream, under which version, and what is left alone."""
+"""The import: which images are put, with which version, and which are skipped."""
 
 import datetime as dt
 import gzip
@@ -13,10 +13,10 @@ from lockstep.producing.backfill import (
     LINES_A_STEP,
     Backfill,
     Backfilled,
+    PastStamp,
     Point,
-    Refused,
+    RefusedLine,
     SourceError,
-    StampOfThePast,
     sources,
 )
 from lockstep.producing.converters import load_mapping
@@ -50,15 +50,15 @@ class Table:
 
 
 class Run:
-    """A backfill, and all that it said and put."""
+    """An import, and everything that it reported and put."""
 
     def __init__(self, *there: Entry, **how: Any) -> None:
         self.table = Table(*there)
         self.put: list[Event] = []
-        self.refused: list[Refused] = []
+        self.refused: list[RefusedLine] = []
         self.kept: list[bytes] = []
         self.steps: list[Point] = []
-        stamp = Stamp(lambda: NOW) if how.get("replace") else StampOfThePast(HORIZON, lambda: NOW)
+        stamp = Stamp(lambda: NOW) if how.get("replace") else PastStamp(HORIZON, lambda: NOW)
         self.backfill = Backfill(
             self.table,
             self._put,
@@ -76,7 +76,7 @@ class Run:
     def _put(self, events: Iterable[Event]) -> None:
         self.put.extend(events)
 
-    def _on_refused(self, one: Refused, text: bytes) -> None:
+    def _on_refused(self, one: RefusedLine, text: bytes) -> None:
         self.refused.append(one)
         self.kept.append(text)
 
@@ -94,7 +94,7 @@ def there(image_id: str, version: int = PAST, **more: Any) -> Entry:
     return Entry(image_id, version, digest="d", guard=version, **more)
 
 
-def test_an_image_gets_a_version_that_loses_against_all_that_may_still_come(file: Path) -> None:
+def test_an_image_gets_a_version_that_is_lower_than_that_of_any_event_to_come(file: Path) -> None:
     run = Run()
     done = run.file(file, line("a"), b"\n", line("b"))
     assert (done.new, done.left, done.refused) == (2, {}, 0)
@@ -103,7 +103,7 @@ def test_an_image_gets_a_version_that_loses_against_all_that_may_still_come(file
     assert {one.occurred_at.timestamp() for one in run.put} == {NOW}
 
 
-def test_what_a_line_says_itself_is_kept(file: Path) -> None:
+def test_version_time_and_type_of_a_line_are_kept(file: Path) -> None:
     run = Run()
     now = int(NOW * 1_000_000)
     run.file(
@@ -116,7 +116,7 @@ def test_what_a_line_says_itself_is_kept(file: Path) -> None:
     assert b.version == now
 
 
-def test_an_image_that_is_there_or_was_deleted_is_left_alone(file: Path) -> None:
+def test_an_image_that_is_in_the_table_or_was_deleted_is_skipped(file: Path) -> None:
     ended = Entry("ended", PAST, deleted=True, expires_at=int(NOW) - 1)
     gone = Entry("gone", PAST, deleted=True, expires_at=int(NOW) + 1)
     run = Run(there("there"), gone, ended)
@@ -125,7 +125,7 @@ def test_an_image_that_is_there_or_was_deleted_is_left_alone(file: Path) -> None
     assert (done.new, done.left) == (1, {"there": 1, "deleted": 1})
 
 
-def test_replacing_puts_what_is_newer_and_nothing_into_an_order_that_others_count(
+def test_replace_puts_newer_images_and_no_stamp_over_a_counter(
     file: Path,
 ) -> None:
     now = int(NOW * 1_000_000)
@@ -139,14 +139,14 @@ def test_replacing_puts_what_is_newer_and_nothing_into_an_order_that_others_coun
     assert (refused.line, refused.reason) == (2, "version")
 
 
-def test_an_item_that_is_not_ours_is_left_alone_and_replaced_when_that_is_said(file: Path) -> None:
+def test_a_foreign_item_is_skipped_and_is_replaced_only_by_replace(file: Path) -> None:
     broken = Entry("a", malformed="no version")
     run = Run(broken)
     assert run.file(file, line("a")).left == {"there": 1}
     assert Run(broken, replace=True).file(file, line("a")).replaced == 1
 
 
-def test_a_line_that_is_no_image_is_named_and_kept_as_it_was(file: Path) -> None:
+def test_a_rejected_line_is_reported_and_kept_unchanged(file: Path) -> None:
     run = Run()
     bad = b'{"image_id": "x", "image": {}}\r\n'
     removal = msgspec.json.encode({"image_id": "x", "type": "image.deleted"}) + b"\n"
@@ -159,7 +159,7 @@ def test_a_line_that_is_no_image_is_named_and_kept_as_it_was(file: Path) -> None
     assert done.refused == 3
 
 
-def test_records_of_another_shape_are_mapped(file: Path) -> None:
+def test_records_of_another_shape_are_converted(file: Path) -> None:
     run = Run(mapping=load_mapping("tate"))
     run.file(
         file, b'{"accession": "N1", "title": "Sea", "artist": "Turner"}\n{"accession": "N2"}\n'
@@ -169,7 +169,7 @@ def test_records_of_another_shape_are_mapped(file: Path) -> None:
     assert "`title`" in run.refused[0].detail
 
 
-def test_it_goes_on_from_where_it_was_and_counts_lines_from_the_files_start(file: Path) -> None:
+def test_a_resumed_import_continues_and_counts_lines_from_the_start_of_the_file(file: Path) -> None:
     run = Run()
     lines = [line(f"i{n}") for n in range(2 * LINES_A_STEP + 10)]
     lines[-1] = b"no image\n"
@@ -180,11 +180,11 @@ def test_it_goes_on_from_where_it_was_and_counts_lines_from_the_files_start(file
     assert [one.image_id for one in again.put] == [f"i{2 * LINES_A_STEP + n}" for n in range(9)]
     assert again.refused == run.refused
     assert again.refused[0].line == len(lines)
-    with pytest.raises(SourceError, match="go on there"):
+    with pytest.raises(SourceError, match="elsewhere: cannot resume there"):
         run.backfill.run(sources(str(file), no_s3), Point("elsewhere", 1))
 
 
-def test_one_image_in_many_lines_is_looked_up_once_and_put_in_their_order(file: Path) -> None:
+def test_an_image_in_many_lines_is_looked_up_once_and_put_in_order(file: Path) -> None:
     run = Run()
     run.file(file, *[line("a")] * 150)
     assert run.table.asked == [1, 1]
@@ -192,7 +192,7 @@ def test_one_image_in_many_lines_is_looked_up_once_and_put_in_their_order(file: 
 
 
 class Bucket:
-    """S3, and what is in the bucket `b`."""
+    """S3 with the bucket `b` and these objects."""
 
     def __init__(self, **objects: bytes) -> None:
         self._s3 = S3("b")
@@ -203,7 +203,7 @@ class Bucket:
         return cast("S3Client", self._s3)
 
 
-def test_all_objects_under_a_folder_are_read_in_order_packed_or_not() -> None:
+def test_all_objects_under_a_folder_are_read_in_order_compressed_or_not() -> None:
     bucket = Bucket(
         all__=b"", all__2=gzip.compress(line("c") + line("d")), all__1=line("a"), allmost=line("x")
     )
@@ -221,24 +221,24 @@ def test_all_objects_under_a_folder_are_read_in_order_packed_or_not() -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("s3://b/nowhere", "no such object"), ("s3://b/nowhere/", "nothing is there")],
+    [("s3://b/nowhere", "no such object"), ("s3://b/nowhere/", "there are no objects")],
 )
-def test_an_object_that_is_not_there_is_named(name: str, why: str) -> None:
+def test_a_missing_object_is_named(name: str, why: str) -> None:
     with pytest.raises(SourceError, match=f"{name}: {why}"):
         Run().backfill.run(sources(name, Bucket()))
 
 
 @pytest.mark.parametrize("cut", [20, -3])
-def test_a_packed_file_that_is_cut_off_is_told_and_what_came_before_is_put(
+def test_an_incomplete_compressed_file_is_reported_and_the_images_before_are_put(
     file: Path, cut: int
 ) -> None:
     run = Run()
     packed = gzip.compress(b"".join(line(f"i{n}") for n in range(3 * LINES_A_STEP)))
-    with pytest.raises(SourceError, match=f"{file}: damaged, or cut off"):
+    with pytest.raises(SourceError, match=f"{file}: damaged or incomplete"):
         run.file(file, packed[:cut])
     assert len(run.put) == (0 if cut > 0 else 2 * LINES_A_STEP)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.ndjson: No such file"):
         Run().backfill.run(sources(str(tmp_path / "none.ndjson"), no_s3))

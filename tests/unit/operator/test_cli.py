@@ -127,7 +127,7 @@ def test_an_empty_id_names_no_record(state: Path, words: list[str]) -> None:
 @pytest.mark.parametrize("source", ["s3://", "s3:///key", "s3://a b/key"])
 def test_an_address_without_a_bucket_is_told_in_words(state: Path, source: str) -> None:
     result = lockstep("import", source, "--replace", "--state", state)
-    assert_one_line(result, f"{source}: name a bucket")
+    assert_one_line(result, f"{source}: invalid bucket name")
 
 
 def test_hints_name_the_stack_that_a_command_is_about(state: Path) -> None:

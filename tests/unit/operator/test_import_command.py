@@ -59,12 +59,12 @@ def test_a_source_that_breaks_off_is_told_with_all_that_came_before_it(state: Pa
     source.write_bytes(gzip.compress(b"".join(lines))[:-4])
     words = imported(state, source, "--apply")
     result = lockstep(*words)
-    assert_one_line(result, "damaged, or cut off")
+    assert_one_line(result, "damaged or incomplete")
     told = msgspec.json.decode(lockstep(*words, "--json").stdout)
     count = len(told["refused"])
     assert f"not finished: 0 new and 0 replaced put, {count} rejected; some" in result.stderr
     assert (told["new"], 0 < count < 50) == (0, True)
-    assert "damaged, or cut off" in told["ended"]
+    assert "damaged or incomplete" in told["ended"]
 
 
 def test_of_very_many_refused_lines_a_person_reads_the_first_ones_and_a_program_all(

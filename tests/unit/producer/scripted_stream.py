@@ -1,4 +1,4 @@
-"""A stream that does what its script says: failures are items in a list, time is a number."""
+"""A stream that follows a script: failures are items in a list, time is a number."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,14 +28,14 @@ class Throttle(msgspec.Struct, frozen=True):
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """Raise this; if `taken`, only after the records were accepted: the answer is lost."""
+    """Raise this; if `taken`, after the records were accepted: the response is lost."""
 
     error: Exception
     taken: bool = False
 
 
 class Say(msgspec.Struct, frozen=True):
-    """Answer this, whatever was asked; nothing is accepted."""
+    """Return this response to any request; accept no record."""
 
     response: Mapping[str, Any]
 
@@ -44,7 +44,7 @@ type Turn = Take | Throttle | Fail | Say
 
 
 class VirtualTime:
-    """A clock that moves only when somebody sleeps or is slow."""
+    """A clock that moves only when a sleep or a test moves it."""
 
     def __init__(self, chance: Iterable[float] = itertools.repeat(0.5)) -> None:
         self.now = 0.0
@@ -60,9 +60,9 @@ class VirtualTime:
 
 
 class ScriptedStream:
-    """Takes PutRecords as Kinesis does, one turn of its script a request; then accepts all.
+    """Answers PutRecords as Kinesis does: one turn of the script per request, then all succeed.
 
-    Insists on Kinesis's limits and on one record of an image at a time.
+    Asserts the limits of Kinesis, and at most one record of an image per request.
     """
 
     def __init__(self, *script: Turn, then: Iterable[Turn] = ()) -> None:
@@ -73,8 +73,8 @@ class ScriptedStream:
     def put_records(
         self,
         *,
-        StreamName: str,  # noqa: N803 - Kinesis's own name
-        Records: Sequence["PutRecordsRequestEntryTypeDef"],  # noqa: N803 - Kinesis's own name
+        StreamName: str,  # noqa: N803 - the name that Kinesis uses
+        Records: Sequence["PutRecordsRequestEntryTypeDef"],  # noqa: N803 - the name that Kinesis uses
     ) -> dict[str, Any]:
         assert StreamName == "lockstep-images"
         records = [(one["PartitionKey"], _data(one)) for one in Records]
@@ -99,7 +99,7 @@ class ScriptedStream:
         return [decode(data) for _, data in self.accepted]
 
     def versions(self) -> dict[str, list[int]]:
-        """Each image's versions as they arrived; a repeated one at its first place only."""
+        """The versions of each image in order of arrival, without repetitions."""
         found: dict[str, dict[int, None]] = {}
         for event in self.events():
             found.setdefault(event.image_id, {})[event.version] = None
@@ -122,8 +122,8 @@ class ScriptedStream:
         return {"FailedRecordCount": failed, "Records": entries, "ResponseMetadata": {}}
 
 
-def client_error(code: str, status: int, message: str = "so it is") -> ClientError:
-    """What boto3 raises for an answer that is an error."""
+def client_error(code: str, status: int, message: str = "as scripted") -> ClientError:
+    """The exception that boto3 raises for an error response."""
     return ClientError(
         {
             "Error": {"Code": code, "Message": message},

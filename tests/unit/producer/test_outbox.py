@@ -1,4 +1,4 @@
-"""The outbox: what a request takes, and how much is read ahead of it."""
+"""The outbox: which records a request takes, and how much is read ahead."""
 
 import pytest
 
@@ -19,12 +19,12 @@ def outbox() -> Outbox:
 
 
 def outgoing(number: int, size: int = MEBIBYTE) -> Outgoing:
-    """A record of its own image, of so many bytes as Kinesis counts them."""
+    """A record of another image, with this size in bytes as Kinesis counts it."""
     image_id = f"T{number:05}"
     return Outgoing(image_id, b" " * (size - len(image_id)))
 
 
-def test_what_goes_again_as_a_whole_is_room_taken_as_before() -> None:
+def test_a_postponed_request_takes_its_room_again() -> None:
     box = outbox()
     wanted = []
     for number in range(5):
@@ -44,7 +44,7 @@ def test_what_goes_again_as_a_whole_is_room_taken_as_before() -> None:
     assert (box.held, box.resent) == (0, 5)
 
 
-def test_an_answer_for_another_number_of_records_is_a_drivers_mistake() -> None:
+def test_results_for_another_number_of_records_are_an_error_of_the_caller() -> None:
     box = outbox()
     box.add(outgoing(1))
     request = box.take(0.0)
@@ -52,14 +52,14 @@ def test_an_answer_for_another_number_of_records_is_a_drivers_mistake() -> None:
         box.settle(request, [], 0.0)
 
 
-def test_a_request_takes_five_hundred_records_and_no_more() -> None:
+def test_a_request_takes_at_most_500_records() -> None:
     box = outbox()
     for number in range(MAX_REQUEST_RECORDS + 1):
         box.add(outgoing(number, size=10))
     assert [len(box.take(0.0)), len(box.take(0.0))] == [MAX_REQUEST_RECORDS, 1]
 
 
-def test_a_request_that_lacks_a_byte_still_wants_a_record() -> None:
+def test_a_request_with_one_free_byte_wants_another_record() -> None:
     box = outbox()
     box.add(outgoing(1, size=MAX_REQUEST_BYTES - 1))
     wanted = [box.wants_more]
@@ -68,7 +68,7 @@ def test_a_request_that_lacks_a_byte_still_wants_a_record() -> None:
     assert wanted == [True, False]
 
 
-def test_the_bound_on_bytes_is_reached_to_the_byte() -> None:
+def test_the_bound_on_bytes_is_exact() -> None:
     box = Outbox(chance=lambda: 0.5, bounds=Bounds(bytes=100))
     box.add(outgoing(1, size=99))
     wanted = [box.wants_more]
@@ -77,7 +77,7 @@ def test_the_bound_on_bytes_is_reached_to_the_byte() -> None:
     assert wanted == [True, False]
 
 
-def test_what_was_taken_leaves_its_room_whatever_its_size() -> None:
+def test_a_taken_record_frees_its_room_whatever_its_size() -> None:
     box = outbox()
     box.add(outgoing(1, size=MAX_REQUEST_BYTES))
     wanted = [box.wants_more]

@@ -1,4 +1,4 @@
-"""The producer: whatever fails, an image's events arrive in order, and nothing is lost."""
+"""The producer: whatever fails, the events of an image arrive in order and none is lost."""
 
 import datetime as dt
 import itertools
@@ -25,8 +25,8 @@ from lockstep.producing.producer import (
     GaveUpError,
     Pause,
     Producer,
-    Progress,
     PutError,
+    PutProgress,
     PutReport,
     Stamp,
     StreamRefusedError,
@@ -54,7 +54,7 @@ def event(image_id: str = "T02680", version: int = 1, name: str = "Thames") -> E
 
 
 def events(count: int) -> list[Event]:
-    """One event for each of so many images."""
+    """One event for each of this many images."""
     return [event(f"T{number}") for number in range(count)]
 
 
@@ -66,7 +66,7 @@ def lost() -> ConnectionClosedError:
     return ConnectionClosedError(endpoint_url="the stream")
 
 
-def test_every_event_arrives_as_it_was_given() -> None:
+def test_every_event_arrives_unchanged() -> None:
     stream = ScriptedStream()
     given_events = [event("A", 1), decoded(image_event("A", 2, "image.deleted")), event("B", 1)]
     report = Producer(stream, STREAM, clock=VirtualTime().clock).put(given_events)
@@ -74,29 +74,30 @@ def test_every_event_arrives_as_it_was_given() -> None:
     assert sorted(stream.events(), key=lambda one: (one.image_id, one.version)) == given_events
 
 
-def test_a_record_that_is_encoded_already_goes_as_it_is_and_is_judged_all_the_same() -> None:
+def test_an_encoded_record_is_sent_unchanged_and_is_validated() -> None:
     stream = ScriptedStream()
     producer = Producer(stream, STREAM, clock=VirtualTime().clock)
-    large = largest("A", occurred_at="2026-11-21T08:00:00.1Z")  # with all six digits it is none
+    # With all six digits of the second it would be too large.
+    large = largest("A", occurred_at="2026-11-21T08:00:00.1Z")
     assert producer.put([Outgoing("A", large)]).put == 1
     assert stream.events() == [decode(large)]
     with pytest.raises(InvalidEventError, match="partition_key"):
         producer.put([Outgoing("B", large)])
 
 
-def test_nothing_to_put_makes_no_request() -> None:
+def test_without_events_there_is_no_request() -> None:
     stream = ScriptedStream()
     assert Producer(stream, STREAM).put([]).put == 0
     assert stream.requests == []
 
 
-def test_a_request_takes_five_hundred_records() -> None:
+def test_a_request_has_at_most_500_records() -> None:
     stream = ScriptedStream()
     Producer(stream, STREAM, clock=VirtualTime().clock).put(events(1001))
     assert [len(request) for request in stream.requests] == [500, 500, 1]
 
 
-def test_a_request_takes_five_mebibytes_of_data_and_keys() -> None:
+def test_a_request_has_at_most_five_mebibytes_of_data_and_keys() -> None:
     stream = ScriptedStream()
     tags = tuple("x" * 4000 for _ in range(60))  # 240 kB: 21 fit
     heavy = [decoded(image_event(f"T{number}", image=image(tags=tags))) for number in range(50)]
@@ -104,7 +105,7 @@ def test_a_request_takes_five_mebibytes_of_data_and_keys() -> None:
     assert [len(request) for request in stream.requests] == [21, 21, 8]
 
 
-def test_two_events_of_an_image_never_share_a_request() -> None:
+def test_a_request_has_at_most_one_event_of_an_image() -> None:
     stream = ScriptedStream()
     hot = [event("A", version) for version in range(1, 6)]
     Producer(stream, STREAM, clock=VirtualTime().clock).put([*hot, event("B")])
@@ -112,7 +113,7 @@ def test_two_events_of_an_image_never_share_a_request() -> None:
     assert stream.versions()["A"] == [1, 2, 3, 4, 5]
 
 
-def test_a_throttled_record_goes_again_before_anything_newer_of_its_image() -> None:
+def test_a_throttled_record_is_resent_before_newer_ones_of_its_image() -> None:
     time = VirtualTime()
     stream = ScriptedStream(throttle(0))
     report = Producer(stream, STREAM, clock=time.clock).put([event("A", 1), event("A", 2)])
@@ -122,7 +123,7 @@ def test_a_throttled_record_goes_again_before_anything_newer_of_its_image() -> N
     assert len(time.slept) == 1
 
 
-def test_other_images_go_on_while_one_waits() -> None:
+def test_other_images_continue_while_one_waits() -> None:
     time = VirtualTime()
     stream = ScriptedStream(throttle(0))
     source = [event("A", 1), event("A", 2), event("B", 1), event("B", 2)]
@@ -130,7 +131,7 @@ def test_other_images_go_on_while_one_waits() -> None:
     assert stream.requests == [["A", "B"], ["B"], ["A"], ["A"]]
 
 
-def test_pauses_grow_with_each_failure_and_are_spread_by_chance() -> None:
+def test_pauses_grow_with_each_failure_and_have_jitter() -> None:
     calm, hasty = VirtualTime(itertools.repeat(1.0)), VirtualTime(itertools.repeat(0.0))
     for time in (calm, hasty):
         stream = ScriptedStream(*[throttle(0)] * 7)
@@ -139,7 +140,7 @@ def test_pauses_grow_with_each_failure_and_are_spread_by_chance() -> None:
     assert hasty.slept == pytest.approx([pause / 2 for pause in calm.slept])
 
 
-def test_an_accepted_record_starts_its_image_afresh() -> None:
+def test_an_accepted_record_resets_the_pause_of_its_image() -> None:
     time = VirtualTime(itertools.repeat(1.0))
     stream = ScriptedStream(throttle(0), throttle(0), Take(), throttle(0))
     Producer(stream, STREAM, clock=time.clock).put([event("A", 1), event("A", 2)])
@@ -166,7 +167,7 @@ def test_an_accepted_record_starts_its_image_afresh() -> None:
     ],
     ids=repr,
 )
-def test_a_request_that_failed_for_now_is_resent_whole_and_in_order(turn: Turn) -> None:
+def test_a_transient_failure_resends_the_whole_request_in_order(turn: Turn) -> None:
     time = VirtualTime()
     stream = ScriptedStream(turn)
     source = [event("A", 1), event("B", 1), event("A", 2), event("B", 2)]
@@ -177,7 +178,7 @@ def test_a_request_that_failed_for_now_is_resent_whole_and_in_order(turn: Turn) 
     assert len(time.slept) == 1
 
 
-def test_while_requests_fail_whole_nothing_else_goes_and_the_pauses_grow() -> None:
+def test_while_requests_fail_as_a_whole_no_other_is_sent_and_the_pauses_grow() -> None:
     time = VirtualTime(itertools.repeat(1.0))
     stream = ScriptedStream(*[Fail(lost())] * 3, Take(), Fail(lost()))
     Producer(stream, STREAM, clock=time.clock).put(events(600))
@@ -186,7 +187,7 @@ def test_while_requests_fail_whole_nothing_else_goes_and_the_pauses_grow() -> No
     assert stream.requests[0] == stream.requests[3]
 
 
-def test_an_entry_without_a_sequence_number_is_not_taken_for_accepted() -> None:
+def test_a_record_without_a_sequence_number_is_not_accepted() -> None:
     stream = ScriptedStream(Say({"Records": [{}]}), Say({"Records": [{"ErrorCode": "Odd"}]}))
     report = Producer(stream, STREAM, clock=VirtualTime().clock).put([event()])
     assert (report.put, report.resent) == (1, 2)
@@ -204,7 +205,9 @@ def test_an_entry_without_a_sequence_number_is_not_taken_for_accepted() -> None:
     ],
     ids=repr,
 )
-def test_what_stays_wrong_is_said_once_with_what_is_put_and_what_is_not(error: Exception) -> None:
+def test_a_permanent_failure_says_what_is_put_and_what_is_not(
+    error: Exception,
+) -> None:
     time = VirtualTime()
     stream = ScriptedStream(Take(), Fail(error))
     source = [*events(500), event("A", 1), event("A", 2), event("B", 1), event("C", 1)]
@@ -212,14 +215,14 @@ def test_what_stays_wrong_is_said_once_with_what_is_put_and_what_is_not(error: E
         Producer(stream, STREAM, clock=time.clock).put(source)
     assert caught.value.report.put == 500
     assert [one.image_id for one in caught.value.not_put] == ["A", "A", "B", "C"]
-    assert str(caught.value).startswith("stream lockstep-images refuses: ")
-    assert "500 events are put, 4 read events are not" in str(caught.value)
+    assert str(caught.value).startswith("stream lockstep-images refuses the request: ")
+    assert "500 events are put, 4 events that were read are not" in str(caught.value)
     assert "(A version 1, A version 2, B version 1 and 1 more)" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert time.slept == []
 
 
-def test_patience_ends_when_nothing_gets_through() -> None:
+def test_the_producer_gives_up_when_no_record_is_accepted_for_the_whole_patience() -> None:
     time = VirtualTime(itertools.repeat(1.0))
     stream = ScriptedStream(Take(), then=itertools.repeat(Fail(lost())))
     with pytest.raises(GaveUpError, match=r"gave up after 3[0-9] s without progress") as caught:
@@ -229,7 +232,7 @@ def test_patience_ends_when_nothing_gets_through() -> None:
     assert 30 < time.now < 34
 
 
-def test_patience_starts_anew_with_each_accepted_record() -> None:
+def test_each_accepted_record_restarts_the_patience() -> None:
     time = VirtualTime(itertools.repeat(1.0))
     outages = [Fail(lost())] * 5 + [Take()]  # 3.1 s each
     stream = ScriptedStream(*outages * 10)
@@ -238,7 +241,7 @@ def test_patience_starts_anew_with_each_accepted_record() -> None:
     assert time.now > 30
 
 
-def test_patience_is_time_and_not_a_number_of_failures() -> None:
+def test_patience_counts_time_and_not_failures() -> None:
     stream = ScriptedStream(Fail(lost()))
     assert Producer(stream, STREAM, clock=VirtualTime().clock, patience=0).put([event()]).put == 1
 
@@ -253,11 +256,11 @@ def test_patience_is_time_and_not_a_number_of_failures() -> None:
 def test_a_refusal_says_why(error: Exception, why: str) -> None:
     with pytest.raises(StreamRefusedError) as caught:
         Producer(ScriptedStream(Fail(error)), STREAM).put([event()])
-    assert str(caught.value).startswith(f"stream lockstep-images refuses: {why}; ")
+    assert str(caught.value).startswith(f"stream lockstep-images refuses the request: {why}; ")
 
 
-def test_progress_says_why_a_whole_request_goes_again() -> None:
-    reports: list[Progress] = []
+def test_progress_says_why_a_whole_request_is_resent() -> None:
+    reports: list[PutProgress] = []
     throttling = client_error("LimitExceededException", 400, "slower")
     Producer(
         ScriptedStream(Fail(throttling)),
@@ -268,7 +271,7 @@ def test_progress_says_why_a_whole_request_goes_again() -> None:
     assert [one.trouble for one in reports] == ["LimitExceededException: slower", None]
 
 
-def test_waiting_for_a_slow_source_costs_no_patience() -> None:
+def test_waiting_for_a_slow_source_does_not_count_for_the_patience() -> None:
     time = VirtualTime()
 
     def slow() -> Iterator[Event | Pause]:
@@ -281,7 +284,7 @@ def test_waiting_for_a_slow_source_costs_no_patience() -> None:
     assert Producer(stream, STREAM, clock=time.clock, patience=1).put(slow()).put == 2
 
 
-def test_what_was_read_before_a_pause_goes_out_at_once() -> None:
+def test_events_before_a_pause_are_sent_at_once() -> None:
     stream = ScriptedStream()
     seen: list[int] = []
 
@@ -296,7 +299,7 @@ def test_what_was_read_before_a_pause_goes_out_at_once() -> None:
     assert seen == [1, 2, 3]
 
 
-def test_a_hot_image_lets_others_pass_up_to_the_bound_then_reading_waits() -> None:
+def test_other_images_overtake_a_hot_image_up_to_the_bound_then_reading_waits() -> None:
     stream = ScriptedStream()
     read = ahead = 0
 
@@ -312,7 +315,7 @@ def test_a_hot_image_lets_others_pass_up_to_the_bound_then_reading_waits() -> No
     assert stream.versions() == {"A": list(range(1, 100))}
 
 
-def test_the_bound_counts_bytes_too() -> None:
+def test_the_bound_also_counts_bytes() -> None:
     stream = ScriptedStream()
     read = ahead = 0
 
@@ -325,21 +328,21 @@ def test_the_bound_counts_bytes_too() -> None:
 
     bounds = Bounds(records=1000, bytes=5000)
     Producer(stream, STREAM, clock=VirtualTime().clock, bounds=bounds).put(source())
-    assert ahead == 5  # of about 1,100 bytes each: the last one steps over the bound
+    assert ahead == 5  # of about 1,100 bytes each: the last one exceeds the bound
 
 
 def test_seventy_thousand_events_are_never_all_held() -> None:
-    seen: list[Progress] = []
+    seen: list[PutProgress] = []
     source = (event(f"T{number % 997}", number + 1) for number in range(70_000))
     stream = ScriptedStream()
     producer = Producer(stream, STREAM, clock=VirtualTime().clock, on_progress=seen.append)
     assert producer.put(source).put == 70_000
     assert max(progress.held for progress in seen) < 2000
-    assert seen[-1] == Progress(put=70_000, resent=0, held=0, trouble=None)
+    assert seen[-1] == PutProgress(put=70_000, resent=0, held=0, trouble=None)
 
 
-def test_progress_says_what_the_trouble_is() -> None:
-    seen: list[Progress] = []
+def test_progress_says_why_a_record_is_resent() -> None:
+    seen: list[PutProgress] = []
     stream = ScriptedStream(throttle(0), Fail(lost()))
     Producer(stream, STREAM, clock=VirtualTime().clock, on_progress=seen.append).put([event()])
     assert [(one.put, one.resent, one.held) for one in seen] == [(0, 0, 1), (0, 1, 1), (1, 2, 0)]
@@ -348,7 +351,7 @@ def test_progress_says_what_the_trouble_is() -> None:
     assert seen[2].trouble is None
 
 
-def test_what_a_source_gave_before_it_broke_is_put_before_its_error_is_raised() -> None:
+def test_events_before_an_error_of_the_source_are_put_before_it_is_raised() -> None:
     stream = ScriptedStream(throttle(1))
 
     def breaking() -> Iterator[Event]:
@@ -370,7 +373,7 @@ def test_what_a_source_gave_before_it_broke_is_put_before_its_error_is_raised() 
          "version_ahead"),
     ],
 )  # fmt: skip
-def test_an_event_that_no_consumer_would_accept_is_never_sent(bad: Event, reason: str) -> None:
+def test_an_invalid_event_is_never_sent(bad: Event, reason: str) -> None:
     stream = ScriptedStream()
     with pytest.raises(InvalidEventError) as caught:
         Producer(stream, STREAM, clock=VirtualTime().clock).put([event("B"), bad, event("C")])
@@ -414,7 +417,7 @@ turns = st.one_of(
     room=st.integers(1, 12),
     permanent=st.none() | st.just(Fail(client_error("AccessDeniedException", 400))),
 )
-def test_whatever_fails_the_order_holds_and_nothing_is_lost(
+def test_whatever_fails_the_order_holds_and_no_event_is_lost(
     images: list[str | None], script: list[Turn], room: int, permanent: Fail | None
 ) -> None:
     source = [
@@ -445,18 +448,18 @@ def test_whatever_fails_the_order_holds_and_nothing_is_lost(
         assert report.put == sum(len(versions) for versions in asked.values())
 
 
-def test_stamps_rise_when_the_clock_stands_still_or_goes_back() -> None:
+def test_stamps_increase_when_the_clock_stands_still_or_goes_back() -> None:
     moments = iter([NOON, NOON, NOON - 3600, NOON - 3600, NOON + 1])
     stamp = Stamp(lambda: next(moments))
     noon = int(NOON * 1_000_000)
     assert [stamp() for _ in range(5)] == [noon, noon + 1, noon + 2, noon + 3, noon + 1_000_000]
 
 
-def test_the_first_stamp_of_a_clock_at_its_beginning_is_the_lowest_version() -> None:
+def test_the_first_stamp_of_a_clock_at_zero_is_the_lowest_version() -> None:
     assert Stamp(lambda: 0.0)() == 1
 
 
-def test_a_stamp_tells_its_time() -> None:
+def test_a_stamp_gives_its_time_back() -> None:
     stamped = Stamp(lambda: NOON + 0.25)()
     assert time_of(stamped) == dt.datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=dt.UTC)
 
@@ -470,15 +473,15 @@ def test_a_stamp_tells_its_time() -> None:
         (4, " (A version 1, A version 2, A version 3 and 1 more)"),
     ],
 )
-def test_what_is_not_put_is_counted_and_its_first_named(count: int, named: str) -> None:
+def test_events_that_are_not_put_are_counted_and_the_first_named(count: int, named: str) -> None:
     not_put = [event("A", version) for version in range(1, count + 1)]
     assert str(PutError("why", PutReport(7, 0, 0.0), not_put)) == (
-        f"why; 7 events are put, {count} read events are not{named}, nor is what was not read yet: "
-        "mend the cause and put them again"
+        f"why; 7 events are put, {count} events that were read are not{named}: "
+        "correct the cause, then put these and all later events again"
     )
 
 
-def test_the_report_says_how_long_it_took() -> None:
+def test_the_report_has_the_duration() -> None:
     time = VirtualTime()
     time.now = 100.0
     stream = ScriptedStream(Fail(lost()), Fail(lost()))
@@ -488,28 +491,28 @@ def test_the_report_says_how_long_it_took() -> None:
 
 
 @pytest.mark.parametrize("told", [{}, {"ResponseMetadata": {}}])
-def test_an_error_without_a_status_may_pass(told: dict[str, Any]) -> None:
+def test_an_error_without_a_status_is_transient(told: dict[str, Any]) -> None:
     error = ClientError(cast("Any", {"Error": {"Code": "SomethingNew"}, **told}), "PutRecords")
     report = Producer(ScriptedStream(Fail(error)), STREAM, clock=VirtualTime().clock).put([event()])
     assert (report.put, report.resent) == (1, 1)
 
 
-def test_a_version_of_today_is_put_as_the_consumers_will_see_it() -> None:
+def test_a_version_of_now_is_valid() -> None:
     stamped = event("A", int(NOON * 1_000_000))
     assert Producer(ScriptedStream(), STREAM, clock=VirtualTime().clock).put([stamped]).put == 1
 
 
-def test_a_lone_surrogate_is_refused_with_its_reason() -> None:
+def test_a_lone_surrogate_is_refused_with_a_reason() -> None:
     bad = msgspec.structs.replace(event("A"), image=Image("\ud800"))
     with pytest.raises(InvalidEventError) as caught:
         Producer(ScriptedStream(), STREAM, clock=VirtualTime().clock).put([bad])
     assert caught.value.reason == "schema"
-    assert caught.value.detail == "a lone surrogate is no text: surrogates not allowed"
+    assert caught.value.detail == "a lone surrogate is not valid text: surrogates not allowed"
 
 
-def test_an_answer_to_fewer_records_than_were_sent_says_nothing_of_any() -> None:
-    reports: list[Progress] = []
+def test_a_response_with_too_few_results_is_no_result_for_any_record() -> None:
+    reports: list[PutProgress] = []
     stream = ScriptedStream(Say({"Records": [{"SequenceNumber": "1"}]}))
     producer = Producer(stream, STREAM, clock=VirtualTime().clock, on_progress=reports.append)
     assert producer.put(events(2)).resent == 2
-    assert reports[0].trouble == "ValidationError: 1 answers to 2 records"
+    assert reports[0].trouble == "ValidationError: 1 results for 2 records"
