@@ -51,6 +51,6 @@ def _between(table: Entry, index: Entry) -> DifferenceKind | None:
         return "deleted_in_one"
     if (table.digest, table.rest) != (index.digest, index.rest):
         return "conflict"
-    if index.guard != index.version:
+    if index.checked_version != index.version:
         return "index_version_moved"
     return None

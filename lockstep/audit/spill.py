@@ -46,7 +46,7 @@ type _Row = tuple[str, int, str]
 """Image ID, version, digest."""
 
 
-class _Piece(msgspec.Struct):
+class _Chunk(msgspec.Struct):
     """A piece of a partition, as it is on disk; `rows` are flattened into one list."""
 
     rows: list[str | int]
@@ -111,7 +111,7 @@ class Spill:
         for entry in entries:
             image_id, version, digest = entry.image_id, entry.version, entry.digest
             partition = hash(image_id) % _PARTITIONS
-            if digest is None or entry.guard != version or entry.rest is not None:
+            if digest is None or entry.checked_version != version or entry.rest is not None:
                 others[partition].append(entry)
             else:
                 rows[partition].extend((image_id, version, digest))
@@ -160,7 +160,7 @@ class Spill:
         file = self._files[self._store]
         for partition, (rows, others) in enumerate(zip(self._rows, self._others, strict=True)):
             if rows or others:
-                file.add(partition, _encoder.encode(_Piece(rows, others)))
+                file.add(partition, _encoder.encode(_Chunk(rows, others)))
                 rows.clear()
                 others.clear()
         self._count = 0
@@ -182,7 +182,7 @@ class Spill:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Piece)
+_decoder = msgspec.msgpack.Decoder(_Chunk)
 
 
 def _suspects(table: _Partition, index: _Partition, now: float) -> Iterator[Suspect]:

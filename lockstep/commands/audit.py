@@ -180,8 +180,11 @@ def as_line(found: Difference) -> dict[str, Any]:
     for store in ("table", "index"):
         entry: Entry | None = whole[store]
         if entry is not None:
-            fields = msgspec.structs.asdict(entry)
-            whole[store] = {name: value for name, value in fields.items() if value is not None}
+            whole[store] = {
+                field.encode_name: value
+                for field in msgspec.structs.fields(entry)
+                if (value := getattr(entry, field.name)) is not None
+            }
     return whole
 
 

@@ -57,8 +57,8 @@ def content_for_new_index(
 ) -> Copy | Skip | NeedsOperator:
     """What the new index must hold of an image, given what the table and the old index hold.
 
-    It is what a repair would write to both stores (`lockstep.repair.decide`), except that a guard
-    of the old index that is too high does not matter.
+    It is what a repair would write to both stores (`lockstep.repair.decide`), except that a
+    `_version` of the old index that is too high does not matter.
     """
     match decide(table, old, now=now, horizon=horizon):
         case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):

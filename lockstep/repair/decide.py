@@ -39,7 +39,7 @@ class OverwriteIndex(msgspec.Struct, frozen=True):
 
 
 class Republish(msgspec.Struct, frozen=True):
-    """A guard is above the right version: write this change, with a higher version, to both."""
+    """A checked version is too high: write this change to both stores, with a higher version."""
 
     change: Change
 
@@ -48,18 +48,18 @@ class RemoveFromIndex(msgspec.Struct, frozen=True):
     """The table no longer has the image: remove the document, unless it gets a new version."""
 
     image_id: str
-    guard: int
+    checked_version: int
 
 
 class RecreateDocument(msgspec.Struct, frozen=True):
-    """The index's guard is too high, and no higher version may be assigned.
+    """The document's `_version` is too high, and no higher version may be assigned.
 
     Remove the document. The table's change can be written when OpenSearch has forgotten the
     version, which takes it a minute (docs/internals/facts.md, OpenSearch).
     """
 
     image_id: str
-    guard: int
+    checked_version: int
 
 
 class NeedsOperator(msgspec.Struct, frozen=True):
@@ -109,8 +109,8 @@ def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.time
     if index.expired(now):
         return Agree()
     if outlived or index.change.arrived_at / 1000 + horizon.total_seconds() <= now:
-        return RemoveFromIndex(index.change.image_id, index.guard)
-    return _into_table(index.change, index.guard, now)
+        return RemoveFromIndex(index.change.image_id, index.checked_version)
+    return _into_table(index.change, index.checked_version, now)
 
 
 def _equal(table: Intact, index: Intact, now: float) -> bool:
@@ -126,28 +126,30 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
             return WriteIndex(change)
         case Intact() if index.version > change.version:
             # Also for an expired tombstone: the table never got the deletion.
-            edited = index.guard < index.version  # none of our sinks writes that
+            edited = index.checked_version < index.version  # none of our sinks writes that
             if edited and digest_of(index.change) == digest_of(change):
-                return _into_index(change, index.guard, now)
-            return _into_table(index.change, index.guard, now)
+                return _into_index(change, index.checked_version, now)
+            return _into_table(index.change, index.checked_version, now)
         case Intact() if index.expired(now):
-            return _into_index(change, index.guard, now, hidden=True)
+            return _into_index(change, index.checked_version, now, hidden=True)
         case Malformed() if index.version is not None and index.version > change.version:
             return NeedsOperator(
                 f"the document has version {index.version} and is malformed ({index.why}), the "
                 f"item has version {change.version}: put the image again"
             )
         case Intact() | Malformed():
-            guard = MAX_VERSION if index.guard is None else index.guard
-            return _into_index(change, guard, now)
+            checked_version = (
+                MAX_VERSION if index.checked_version is None else index.checked_version
+            )
+            return _into_index(change, checked_version, now)
 
 
-def _into_table(change: Change, guard: int, now: float) -> Decision:
+def _into_table(change: Change, checked_version: int, now: float) -> Decision:
     """The index is newer. A version that nobody can have sent must not block later ones."""
-    if guard < change.version:
+    if checked_version < change.version:
         return NeedsOperator(
-            f"the document has version {change.version} but _version {guard}, which no sink "
-            "writes: put the image again"
+            f"the document has version {change.version} but _version {checked_version}, which no "
+            "sink writes: put the image again"
         )
     if too_far_ahead(change.version, now):
         return NeedsOperator(
@@ -156,15 +158,17 @@ def _into_table(change: Change, guard: int, now: float) -> Decision:
     return WriteTable(change)
 
 
-def _into_index(change: Change, guard: int, now: float, *, hidden: bool = False) -> Decision:
-    """Write the table's change over the index's guard. Readers must not lose sight of an image."""
-    if guard < change.version:
+def _into_index(
+    change: Change, checked_version: int, now: float, *, hidden: bool = False
+) -> Decision:
+    """Write the table's change to the index. Readers must see the image all the time."""
+    if checked_version < change.version:
         return WriteIndex(change)
-    if guard == change.version:
+    if checked_version == change.version:
         return OverwriteIndex(change)
-    if hidden or not _may_follow(guard, change, now):
-        return RecreateDocument(change.image_id, guard)
-    return Republish(at_version(change, guard + 1))
+    if hidden or not _may_follow(checked_version, change, now):
+        return RecreateDocument(change.image_id, checked_version)
+    return Republish(at_version(change, checked_version + 1))
 
 
 def _over_item(table: Malformed, index: ImageState, now: float) -> Decision:
@@ -172,14 +176,16 @@ def _over_item(table: Malformed, index: ImageState, now: float) -> Decision:
     why = f"the item is malformed: {table.why}"
     if not isinstance(index, Intact) or index.expired(now):
         return NeedsOperator(f"{why}; the index cannot replace it: put the image again")
-    if table.guard is None:
+    if table.checked_version is None:
         return NeedsOperator(f"{why}; its version is not a number: delete the item, then repair")
-    if table.guard < index.version:
-        return _into_table(index.change, index.guard, now)
-    above = max(table.guard, index.guard)
-    if table.guard == index.version and _may_follow(above, index.change, now):
+    if table.checked_version < index.version:
+        return _into_table(index.change, index.checked_version, now)
+    above = max(table.checked_version, index.checked_version)
+    if table.checked_version == index.version and _may_follow(above, index.change, now):
         return Republish(at_version(index.change, above + 1))
-    return NeedsOperator(f"{why}; put the image again, with a version above {table.guard}")
+    return NeedsOperator(
+        f"{why}; put the image again, with a version above {table.checked_version}"
+    )
 
 
 def at_version(change: Change, version: int) -> Change:
@@ -187,10 +193,10 @@ def at_version(change: Change, version: int) -> Change:
     return msgspec.structs.replace(change, version=version)
 
 
-def _may_follow(guard: int, change: Change, now: float) -> bool:
-    """Whether the image may get the next version after this guard.
+def _may_follow(checked_version: int, change: Change, now: float) -> bool:
+    """Whether the image may get the next version after `checked_version`.
 
     Only if its versions are stamps: a source that counts versions assigns that number itself next,
     and its event would be stale. And not if the version is too far ahead.
     """
-    return change.version >= FIRST_STAMP and not too_far_ahead(guard + 1, now)
+    return change.version >= FIRST_STAMP and not too_far_ahead(checked_version + 1, now)

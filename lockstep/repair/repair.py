@@ -272,7 +272,7 @@ class Repair:
         ]
         overwrite = [one.change for one in decisions if isinstance(one, OverwriteIndex)]
         remove = [
-            Removal(one.image_id, one.guard)
+            Removal(one.image_id, one.checked_version)
             for one in decisions
             if isinstance(one, RemoveFromIndex | RecreateDocument)
         ]
@@ -341,10 +341,10 @@ def in_words(decision: Decision) -> str:
             return f"overwrite version {change.version} of the index with the table's"
         case Republish(change):
             return f"write to both stores as version {change.version}"
-        case RemoveFromIndex(_, guard):
-            return f"remove version {guard} from the index: the table no longer has the image"
-        case RecreateDocument(_, guard):
-            return f"remove version {guard} from the index; write the table's a minute later"
+        case RemoveFromIndex(_, version):
+            return f"remove version {version} from the index: the table no longer has the image"
+        case RecreateDocument(_, version):
+            return f"remove version {version} from the index; write the table's a minute later"
         case NeedsOperator(why):
             return why
         case _:

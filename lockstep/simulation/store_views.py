@@ -111,8 +111,10 @@ class IndexView:
             if document.source is None:
                 continue
             entry = _entry(image_id, document.version, document.source)
-            if entry.malformed or entry.guard != entry.version:
-                said = entry.malformed or f"_version {entry.guard}, version {entry.version}"
+            if entry.malformed or entry.checked_version != entry.version:
+                said = (
+                    entry.malformed or f"_version {entry.checked_version}, version {entry.version}"
+                )
                 raise ViolationError("I3", f"document {image_id}: {said}")
             if entry.deleted != (entry.expires_at is not None):
                 raise ViolationError("I3", f"document {image_id}: expires_at goes with a tombstone")

@@ -20,10 +20,10 @@ _AT_ONCE = 500
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """A document to remove from the index, unless its `_version` is above `guard` by then."""
+    """A document to remove from the index, unless its `_version` is above `checked_version`."""
 
     image_id: str
-    guard: int
+    checked_version: int
 
 
 class Corrections:
@@ -50,7 +50,7 @@ class Corrections:
         Raises:
             MisconfiguredError: no right to write, or no alias.
         """
-        return self._done(bulk.removal(one.image_id, one.guard) for one in removals)
+        return self._done(bulk.removal(one.image_id, one.checked_version) for one in removals)
 
     def _done(self, operations: Iterable[Operation]) -> Sequence[Outcome]:
         return [

@@ -19,8 +19,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One image in one store.
 
     `expires_at` is the end of a tombstone, in seconds since 1970, and `arrived_at` the arrival of
-    the record, in milliseconds. `guard` is the version that the store's version check compares:
-    the same in the table, `_version` in the index. `rest` holds the other fields that must be equal
+    the record, in milliseconds. `checked_version` is what the store's version check compares: the
+    version in the table, `_version` in the index. `rest` holds the other fields that must be equal
     in both stores, if whole entries are read. `malformed` says what is wrong with an entry that no
     sink of ours wrote; other fields may then be missing.
     """
@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     deleted: bool = False
     digest: str | None = None
     expires_at: int | None = None
-    guard: int = 0
+    checked_version: int = msgspec.field(default=0, name="guard")
     arrived_at: int = 0
     rest: str | None = None
     malformed: str | None = None
@@ -62,7 +62,7 @@ _deserializer = TypeDeserializer()
 def from_item(item: Mapping[str, Any]) -> Entry:
     """The entry in an item of the table, in DynamoDB's low-level form."""
     fields = {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
-    return _entry(fields["image_id"], fields, guard=None)
+    return _entry(fields["image_id"], fields, checked_version=None)
 
 
 def _plain(value: Any) -> Any:
@@ -74,10 +74,10 @@ def _plain(value: Any) -> Any:
 
 def from_document(hit: Mapping[str, Any]) -> Entry:
     """The entry in a search hit or in a document of an `_mget` answer."""
-    return _entry(hit["_id"], hit.get("_source", {}), guard=hit["_version"])
+    return _entry(hit["_id"], hit.get("_source", {}), checked_version=hit["_version"])
 
 
-def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry:
+def _entry(image_id: str, fields: Mapping[str, Any], checked_version: int | None) -> Entry:
     try:
         found = msgspec.convert(fields, _Fields)
     except msgspec.ValidationError as error:
@@ -90,7 +90,7 @@ def _entry(image_id: str, fields: Mapping[str, Any], guard: int | None) -> Entry
         found.deleted,
         found.digest,
         found.expires_at,
-        found.version if guard is None else guard,
+        found.version if checked_version is None else checked_version,
         found.arrived_at,
     )
 
@@ -101,13 +101,13 @@ def checked(  # noqa: PLR0917 - the entry's fields in their order: called for ea
     deleted: bool,  # noqa: FBT001 - the same
     digest: str | None,
     expires_at: int | None,
-    guard: int,
+    checked_version: int,
     arrived_at: int,
 ) -> Entry:
     """An entry of these fields, whose types are right; malformed if they contradict each other."""
     if deleted is not (digest is None):
         return Entry(image_id, malformed="an image needs a digest, a tombstone must have none")
-    return Entry(image_id, version, deleted, digest, expires_at, guard, arrived_at)
+    return Entry(image_id, version, deleted, digest, expires_at, checked_version, arrived_at)
 
 
 def from_whole_item(item: Mapping[str, Any]) -> Entry:
@@ -125,14 +125,14 @@ def entry_of(image_id: str, stored: Intact | Malformed) -> Entry:
     match stored:
         case Malformed(why):
             return Entry(image_id, malformed=why)
-        case Intact(change, guard):
+        case Intact(change, checked_version):
             return Entry(
                 image_id=image_id,
                 version=change.version,
                 deleted=digest_of(change) is None,
                 digest=digest_of(change),
                 expires_at=expiry_of(change),
-                guard=guard,
+                checked_version=checked_version,
                 arrived_at=change.arrived_at,
                 # Not where in the stream the record was: a record that arrives twice is the same
                 # event, and each store keeps the arrival that it saw first.

@@ -21,12 +21,12 @@ class Absent(msgspec.Struct, frozen=True):
 class Intact(msgspec.Struct, frozen=True):
     """An entry as our sinks write it.
 
-    `guard` is the version that the store's version check compares. It may differ from `version`
-    where somebody else wrote.
+    `checked_version` is what the store's version check compares. It differs from `version` only if
+    somebody else wrote the entry.
     """
 
     change: Change
-    guard: int
+    checked_version: int
 
     @property
     def version(self) -> int:
@@ -43,12 +43,12 @@ class Malformed(msgspec.Struct, frozen=True):
     """An entry that no sink of ours wrote, or whose content does not match its digest.
 
     `version` is what the entry states; None if that is not a version. A write passes the store's
-    version check with a version above `guard`; None: with no version at all.
+    version check with a version above `checked_version`; None: with no version at all.
     """
 
     why: str
     version: int | None
-    guard: int | None
+    checked_version: int | None
 
 
 type ImageState = Absent | Intact | Malformed
@@ -56,35 +56,39 @@ type ImageState = Absent | Intact | Malformed
 
 def state_of_item(item: Mapping[str, Any]) -> Intact | Malformed:
     """What the table holds, from an item in DynamoDB's low-level form."""
-    version, guard = _version_of(item.get("version"))
+    version, checked_version = _version_of(item.get("version"))
     try:
         change = change_in_item(item)
     except MalformedItemError as error:
-        return Malformed(str(error), version, guard)
+        return Malformed(str(error), version, checked_version)
     return _checked(change, item[KEY]["S"], change.version)
 
 
 def state_of_document(hit: Mapping[str, Any]) -> Intact | Malformed:
     """What the index holds, from a search hit or a document of an `_mget` answer."""
-    source, guard = hit.get("_source", {}), hit["_version"]
+    source, checked_version = hit.get("_source", {}), hit["_version"]
     try:
         change = change_in_document(source)
     except MalformedDocumentError as error:
         version = source.get("version")
         is_one = isinstance(version, int) and not isinstance(version, bool)
-        return Malformed(str(error), version if is_one else None, guard)
-    return _checked(change, hit["_id"], guard)
+        return Malformed(str(error), version if is_one else None, checked_version)
+    return _checked(change, hit["_id"], checked_version)
 
 
-def _checked(change: Change, image_id: str, guard: int) -> Intact | Malformed:
+def _checked(change: Change, image_id: str, checked_version: int) -> Intact | Malformed:
     why = flaw_in(change)
     if change.image_id != image_id:
         why = f"image_id is {change.image_id!r}"
-    return Intact(change, guard) if why is None else Malformed(why, change.version, guard)
+    return (
+        Intact(change, checked_version)
+        if why is None
+        else Malformed(why, change.version, checked_version)
+    )
 
 
 def _version_of(value: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
-    """Version and guard of an item: the version check compares whatever number is stored."""
+    """The version of an item, and what the version check compares: whatever number is stored."""
     match value:
         case None:
             return None, 0

@@ -65,10 +65,10 @@ class _HitSource(msgspec.Struct, gc=False):
 
 
 class SearchHit(msgspec.Struct, gc=False):
-    """A found document; `guard` is the version that OpenSearch's version check compares."""
+    """A found document; `checked_version` is what OpenSearch's version check compares."""
 
     image_id: str = msgspec.field(name="_id")
-    guard: int = msgspec.field(name="_version")
+    checked_version: int = msgspec.field(name="_version")
     source: _HitSource = msgspec.field(name="_source")
     sort: tuple[Any, ...]
 
@@ -180,7 +180,7 @@ def _of_hit(hit: SearchHit, source: _HitSource) -> Entry:
         source.deleted,
         source.digest,
         source.expires_at,
-        hit.guard,
+        hit.checked_version,
         source.arrived_at,
     )
 

@@ -140,5 +140,5 @@ def in_quarantine(stack: Stack) -> SetAside:
 
 def _contents(entries: Iterable[Entry]) -> Contents:
     found = list(entries)
-    assert [one for one in found if one.malformed or one.guard != one.version] == []
+    assert [one for one in found if one.malformed or one.checked_version != one.version] == []
     return {one.image_id: (one.version, one.digest) for one in found}

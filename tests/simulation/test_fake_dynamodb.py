@@ -101,7 +101,7 @@ def as_entry(one: Any) -> Entry:
         deleted=stored.deleted,
         digest=stored.digest,
         expires_at=stored.expires_at,
-        guard=stored.version,
+        checked_version=stored.version,
         arrived_at=one.arrived_at,
     )
 

@@ -107,7 +107,7 @@ class Written:
 def is_in(entry: Entry, one: Change) -> bool:
     return (
         entry.malformed is None
-        and (entry.version, entry.guard) == (one.version, one.version)
+        and (entry.version, entry.checked_version) == (one.version, one.version)
         and entry.digest == digest_of(one)
         and entry.deleted == (digest_of(one) is None)
     )

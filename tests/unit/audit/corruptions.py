@@ -21,8 +21,10 @@ def _put_item(stand: Stand, change: Change, *but: str) -> None:
     }
 
 
-def _put_document(stand: Stand, change: Change, guard: int | None = None, **fields: Any) -> None:
-    stand.opensearch.documents[change.image_id] = a_document(change, guard, **fields)
+def _put_document(
+    stand: Stand, change: Change, checked_version: int | None = None, **fields: Any
+) -> None:
+    stand.opensearch.documents[change.image_id] = a_document(change, checked_version, **fields)
 
 
 def _other(was: Change, ahead: int = 0, content: str | None = "other") -> Change:
@@ -96,7 +98,7 @@ def document_of_another_image(stand: Stand, was: Change) -> None:
 
 
 def version_moved(stand: Stand, was: Change) -> None:
-    _put_document(stand, was, guard=was.version + 1)
+    _put_document(stand, was, checked_version=was.version + 1)
 
 
 def tag_changed_in_table(stand: Stand, was: Change) -> None:

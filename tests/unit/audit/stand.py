@@ -49,11 +49,13 @@ def an_item(change: Change) -> dict[str, Any]:
     return dict(item_from(change))
 
 
-def a_document(change: Change, guard: int | None = None, **fields: Any) -> StoredDocument:
+def a_document(change: Change, checked_version: int | None = None, **fields: Any) -> StoredDocument:
     """What the index holds; `fields` replace, and those that are None are left out."""
     source = msgspec.to_builtins(document_from(change)) | fields
     source = {name: value for name, value in source.items() if value is not None}
-    return StoredDocument(change.version if guard is None else guard, source, 0.0)
+    return StoredDocument(
+        change.version if checked_version is None else checked_version, source, 0.0
+    )
 
 
 def lying(change: Change) -> Change:

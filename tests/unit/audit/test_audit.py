@@ -18,8 +18,12 @@ from tests.builders import clock
 NOW = 1_795_248_000.0
 
 
-def entry(image_id: str = "a", version: int = 1, digest: str = "d", guard: int = 0) -> Entry:
-    return Entry(image_id, version, deleted=False, digest=digest, guard=guard or version)
+def entry(
+    image_id: str = "a", version: int = 1, digest: str = "d", checked_version: int = 0
+) -> Entry:
+    return Entry(
+        image_id, version, deleted=False, digest=digest, checked_version=checked_version or version
+    )
 
 
 def arrived(version: int, at: float, **more: Any) -> Entry:
@@ -27,7 +31,7 @@ def arrived(version: int, at: float, **more: Any) -> Entry:
 
 
 def tombstone(image_id: str = "a", version: int = 1, expires_at: int = int(NOW) + 1) -> Entry:
-    return Entry(image_id, version, deleted=True, expires_at=expires_at, guard=version)
+    return Entry(image_id, version, deleted=True, expires_at=expires_at, checked_version=version)
 
 
 class Memory:
@@ -71,7 +75,7 @@ def audited(table: Memory, index: Memory, *, explained: Sequence[str] = ()) -> A
         (tombstone(version=2), entry(version=1), "index_behind"),
         (entry(digest="d"), entry(digest="e"), "conflict"),
         (entry(), tombstone(), "deleted_in_one"),
-        (entry(), entry(guard=2), "index_version_moved"),
+        (entry(), entry(checked_version=2), "index_version_moved"),
         (entry(), Entry("a", malformed="no version"), "malformed"),
         (Entry("a", malformed="no version"), None, "malformed"),
         (tombstone(expires_at=int(NOW)), None, None),

@@ -91,7 +91,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def there(image_id: str, version: int = PAST, **more: Any) -> Entry:
-    return Entry(image_id, version, digest="d", guard=version, **more)
+    return Entry(image_id, version, digest="d", checked_version=version, **more)
 
 
 def test_an_image_gets_a_version_that_is_lower_than_that_of_any_event_to_come(file: Path) -> None:

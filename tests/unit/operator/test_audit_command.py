@@ -16,7 +16,7 @@ from tests.unit.operator.command import assert_one_line, lockstep
 
 
 def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() -> None:
-    table = Entry("a", 5, deleted=False, digest="d", guard=5, arrived_at=7)
+    table = Entry("a", 5, deleted=False, digest="d", checked_version=5, arrived_at=7)
     found = [
         Difference("a", "missing_in_index", explained_by_quarantine=True, table=table, index=None),
         Difference(

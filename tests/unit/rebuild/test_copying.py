@@ -18,8 +18,8 @@ def sound(version: int, content: str | None = "a", *, arrived: float = YOUNG) ->
     return Intact(change, change.version)
 
 
-def moved(held: Intact, guard: int) -> Intact:
-    return msgspec.structs.replace(held, guard=guard)
+def moved(held: Intact, checked_version: int) -> Intact:
+    return msgspec.structs.replace(held, checked_version=checked_version)
 
 
 BAD = Malformed("somebody else's", 5, 5)

@@ -49,8 +49,10 @@ def counted(version: int, content: str = "a") -> dict[str, Any]:
     return an_item(a_change(version, content))
 
 
-def counted_doc(version: int, content: str = "a", *, guard: int | None = None) -> StoredDocument:
-    return a_document(a_change(version, content), guard)
+def counted_doc(
+    version: int, content: str = "a", *, checked_version: int | None = None
+) -> StoredDocument:
+    return a_document(a_change(version, content), checked_version)
 
 
 LYING_ITEM = an_item(lying(a_change(STAMP + 5)))
@@ -101,10 +103,10 @@ VERSIONLESS = {name: value for name, value in put().items() if name != "version"
         (gone(), doc(content=None, moved=1), "republish"),
         (put(), doc(moved=1, name="by hand"), "republish"),
         (put(), doc(4, "z", moved=7), "republish"),
-        (counted(5), counted_doc(5, guard=6), "forget"),
+        (counted(5), counted_doc(5, checked_version=6), "forget"),
         (put(), doc(moved=MAX_VERSION), "forget"),
         (put(), a_document(a_change(MAX_VERSION), STAMP + 6), "republish"),
-        (counted(5), counted_doc(999, guard=6), "forget"),
+        (counted(5), counted_doc(999, checked_version=6), "forget"),
         (put(5), doc(5, None, arrived=OLD, moved=1), "forget"),
         # What the table has forgotten, or outlived.
         (None, doc(arrived=OLD), "leave_index"),
@@ -219,7 +221,7 @@ def versions(stand: Stand) -> dict[str, int]:
     if document is not None and document.source is not None:
         hit = {"_id": "T1", "_version": document.version, "_source": document.source}
         index = state_of_document(hit)
-        if index.version is not None and index.guard == index.version:
+        if index.version is not None and index.checked_version == index.version:
             found["index"] = index.version
     return found
 

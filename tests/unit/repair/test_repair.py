@@ -169,7 +169,7 @@ def test_a_request_refused_as_a_whole_is_cut_down() -> None:
 
 
 def test_an_event_that_comes_between_decision_and_correction_stays() -> None:
-    """The correction's guard is OpenSearch's: what has moved on is not overwritten, nor removed."""
+    """OpenSearch checks the version of a correction, so a newer document stays."""
     stand = Stand()
     stand.hold(an_item(a_change(STAMP, "table")), a_document(a_change(STAMP, "index")))
     newer = a_change(STAMP + 1, "newer")

@@ -19,13 +19,19 @@ def an_items_fields(image_id: str, content: str | None, **fields: Any) -> dict[s
 
 
 def a_hit(
-    image_id: str, content: str | None, guard: int = STAMP, /, **fields: Any
+    image_id: str, content: str | None, checked_version: int = STAMP, /, **fields: Any
 ) -> dict[str, Any]:
     """What a search of the version pass shows of a document."""
     change = a_change(STAMP, content, arrived=OLD, image_id=image_id)
-    source = a_document(change, guard, **fields).source or {}
+    source = a_document(change, checked_version, **fields).source or {}
     shown = {name: source[name] for name in FIELDS if name in source}
-    return {"_id": image_id, "_version": guard, "_source": shown, "sort": [3], "_score": None}
+    return {
+        "_id": image_id,
+        "_version": checked_version,
+        "_source": shown,
+        "sort": [3],
+        "_score": None,
+    }
 
 
 def a_scan(*items: dict[str, Any], **more: Any) -> bytes:
@@ -50,7 +56,7 @@ def test_images_and_tombstones_become_the_entries_that_the_long_way_makes() -> N
     page = decoded(a_search(*hits))
     assert isinstance(page, SearchPage)
     assert page.entries() == [from_document(hit) for hit in hits]
-    assert [one.guard for one in page.entries()] == [STAMP, STAMP, STAMP + 1]
+    assert [one.checked_version for one in page.entries()] == [STAMP, STAMP, STAMP + 1]
 
 
 def test_what_does_not_go_together_is_malformed_either_way() -> None:
