@@ -1,4 +1,4 @@
-"""The audit on the real engines: all its ways to read them."""
+"""The audit on the real engines, with all its ways of reading."""
 
 import datetime as dt
 import random
@@ -19,7 +19,7 @@ from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
 
-def test_every_way_to_read_says_the_same_of_the_same_stores(
+def test_every_way_of_reading_gives_the_same_result(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Pages so small that their borders fall everywhere.
@@ -72,7 +72,7 @@ def test_every_way_to_read_says_the_same_of_the_same_stores(
     assert documents.count() == 159
 
 
-def test_the_command_looks_at_a_sample_and_says_how_far_to_believe_it(stage: Stage) -> None:
+def test_the_command_compares_a_sample_and_reports_the_confidence(stage: Stage) -> None:
     hand = Hand(stage)
     hand.write_both(*(a_change(f"T{n}", stamp(DAY), f"image {n}") for n in range(300)))
     hand.opensearch.indices.refresh(index=hand.index)

@@ -1,4 +1,4 @@
-"""The audit with the rights of template.yaml's AuditPolicy, and none beside."""
+"""The audit with exactly the rights of template.yaml's AuditPolicy."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ OF_A_DEPLOYED_STACK = {
 
 @pytest.fixture
 def gate(stage: Stage) -> Iterator[Gate]:
-    """The stage, from now on behind a gate that the policy keeps."""
+    """The stage behind a proxy that enforces the policy."""
     gate = Gate(allowed(translated(TEMPLATE, stage.stack.region), "AuditPolicy", stage.stack))
     with gate.before(stage.stack) as behind:
         write_local(behind, stage.state)
@@ -36,7 +36,7 @@ def gate(stage: Stage) -> Iterator[Gate]:
 
 @pytest.fixture
 def hand(stage: Stage) -> Hand:
-    """Who may write; with some images that differ, one of them for a reason in quarantine."""
+    """A writer; some images differ, one of them because of a quarantined record."""
     hand = Hand(stage)
     images = [a_change(f"T{n}", stamp(DAY), f"image {n}") for n in range(150)]
     hand.write_both(*images)
@@ -65,7 +65,7 @@ def _record(change: Change) -> QuarantinedRecord:
     )
 
 
-def test_an_audit_needs_no_other_right_than_its_policys_and_each_of_them(
+def test_an_audit_needs_exactly_the_rights_of_its_policy(
     stage: Stage, hand: Hand, gate: Gate
 ) -> None:
     # A reader may not refresh the index: it sees what the last refresh saw.
@@ -92,7 +92,7 @@ def test_an_audit_needs_no_other_right_than_its_policys_and_each_of_them(
     assert {call.action for call in unused} == OF_A_DEPLOYED_STACK
 
 
-def test_a_reader_who_would_repair_is_refused_in_one_line_and_nothing_is_written(
+def test_a_repair_without_write_access_is_refused_in_one_line_and_writes_nothing(
     stage: Stage, hand: Hand, gate: Gate
 ) -> None:
     hand.opensearch.indices.refresh(index=hand.index)
@@ -104,7 +104,7 @@ def test_a_reader_who_would_repair_is_refused_in_one_line_and_nothing_is_written
     assert stage.names("T1") == {"image 1", "newer"}
 
 
-def test_an_index_that_nobody_may_write_is_audited_all_the_same(stage: Stage, hand: Hand) -> None:
+def test_an_index_that_nobody_may_write_can_be_audited(stage: Stage, hand: Hand) -> None:
     hand.opensearch.indices.put_settings(index=hand.index, body={"index.blocks.write": True})
     result = stage.lockstep("audit", "--values", "--json")
     assert result.exit_code == 1, result.output

@@ -1,4 +1,4 @@
-"""An export as DynamoDB writes it into S3, in either format."""
+"""Writes an export to S3 as DynamoDB does, in either format."""
 
 import base64
 import datetime as dt
@@ -13,7 +13,7 @@ ID = "01795248000123-a1b2c3d4"
 
 
 def ion(value: Mapping[str, Any]) -> str:
-    """A value of DynamoDB's low-level API as Ion's text."""
+    """A value in DynamoDB's low-level form as Ion text."""
     ((kind, plain),) = value.items()
     match kind:
         case "S":
@@ -52,7 +52,7 @@ def put_export(
     at: dt.datetime | None = None,
     **summary: Any,
 ) -> str:
-    """Each of the files with its items; says where it is. `summary` replaces what it says."""
+    """Write an export, one file for each list of items; `summary` replaces its fields."""
     prefix = f"nightly/AWSDynamoDB/{ID}"
     listed = []
     for number, items in enumerate(files):

@@ -1,4 +1,4 @@
-"""Exports in S3: what is read is what the table held, in either format, or nothing at all."""
+"""Exports in S3: the items are read as the table held them, in either format, or not at all."""
 
 import datetime as dt
 import uuid
@@ -66,7 +66,7 @@ def test_its_items_are_what_the_table_held(s3: Any, bucket: str, output: str) ->
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_it_is_gone_on_with_from_any_position(s3: Any, bucket: str, output: str) -> None:
+def test_reading_resumes_at_any_position(s3: Any, bucket: str, output: str) -> None:
     changes = [change(f"T{number}", number + 1) for number in range(1_203)]
     items = [item_from(one) for one in changes]
     uri = put_export(s3, bucket, [items[:1_100], items[1_100:]], table=TABLE, output=output)
@@ -81,7 +81,7 @@ def test_it_is_gone_on_with_from_any_position(s3: Any, bucket: str, output: str)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_what_no_sink_of_ours_wrote_is_told_apart(s3: Any, bucket: str, output: str) -> None:
+def test_an_item_that_no_sink_wrote_is_malformed(s3: Any, bucket: str, output: str) -> None:
     item = {
         "image_id": {"S": "theirs"},
         "sizes": {"NS": ["1", "2.5"]},
@@ -133,7 +133,7 @@ def test_a_number_with_an_exponent_is_the_number() -> None:
         ({"manifestFilesS3Key": "nowhere"}, "nowhere does not exist"),
     ],
 )
-def test_what_is_no_export_to_rebuild_from_is_refused(
+def test_an_unsuitable_export_is_refused(
     s3: Any, bucket: str, summary: dict[str, Any], why: str
 ) -> None:
     uri = put_export(s3, bucket, [[item_from(CHANGES[0])]], table=TABLE, **summary)
@@ -142,7 +142,7 @@ def test_what_is_no_export_to_rebuild_from_is_refused(
 
 
 @pytest.mark.parametrize("uri", ["images", "s3://bucket", "https://bucket/x", "s3:///x"])
-def test_what_is_no_place_in_s3_is_refused(s3: Any, uri: str) -> None:
+def test_an_invalid_s3_address_is_refused(s3: Any, uri: str) -> None:
     with pytest.raises(ExportError, match="s3://BUCKET"):
         opened(s3, uri)
 
@@ -169,6 +169,6 @@ def test_nothing_of_a_damaged_file_is_used(
         next(pages)
 
 
-def test_a_bucket_that_is_not_there_is_told_in_words(s3: Any) -> None:
+def test_a_missing_bucket_is_reported(s3: Any) -> None:
     with pytest.raises(StoreUnreadableError, match=r"/x/manifest-summary\.json: An error occurred"):
         opened(s3, "s3://no-such-bucket/x")

@@ -1,4 +1,4 @@
-"""The rebuild on the real engines: what goes into the new index, the switch, every interruption."""
+"""The rebuild on the real engines: what the new index holds, the switch, every interruption."""
 
 import datetime as dt
 import itertools
@@ -51,7 +51,7 @@ ELSEWHERE = RebuildWorker("elsewhere", 1, 0.0)
 def a_change(
     image_id: str, version: int, name: str | None = "a", *, arrived: float | None = None
 ) -> Change:
-    """An image called so, or a removal; `arrived` in seconds since 1970."""
+    """An image with that name, or a deletion; `arrived` in seconds since 1970."""
     kind = "image.deleted" if name is None else "image.updated"
     fields = {} if name is None else {"image": image(name)}
     at = time.time() if arrived is None else arrived
@@ -64,7 +64,7 @@ class CrashError(Exception):
 
 
 class Place:
-    """A table and an index of its own, whose consumers are written for by hand."""
+    """A table and an index of its own; the test writes as the consumers would."""
 
     def __init__(self, dynamodb: str, opensearch: str, s3: str) -> None:
         self.alias = f"rebuild-{uuid.uuid4().hex[:12]}"
@@ -81,13 +81,13 @@ class Place:
         self.old, self.new = f"{self.alias}-000001", f"{self.alias}-000002"
 
     def write(self, *changes: Change, to: Sequence[Sink] = ()) -> None:
-        """As the consumers do; into both stores if not said otherwise."""
+        """Write as the consumers do, to both stores by default."""
         for sink in to or (self.table, self.index):
             for request in sink.requests(changes):
                 assert set(sink.send(request)) == {Applied()}
 
     def into(self, index: str, change: Change) -> None:
-        """A document past the aliases, as a bulk that was under way when they were switched."""
+        """Write a document as a bulk request does that began before the aliases were switched."""
         self.client.index(
             index=index,
             id=change.image_id,
@@ -143,18 +143,18 @@ class Place:
         )
 
     def behind(self, alias: str) -> Mapping[str, Any]:
-        """The indices behind an alias, each with what the alias is there."""
+        """The indices behind an alias, each with the alias's definition."""
         found = self.client.indices.get_alias(name=alias)
         return {index: its["aliases"][alias] for index, its in found.items()}
 
     def shown(self) -> int:
-        """How many images readers find at this moment."""
+        """The number of images that readers find now."""
         self.client.indices.refresh(index=f"{self.alias}-live")
         count: int = self.client.count(index=f"{self.alias}-live")["count"]
         return count
 
     def versions(self, index: str) -> dict[str, int]:
-        """What is in an index, tombstones included."""
+        """The versions in an index, tombstones included."""
         return {one.image_id: one.version for one in IndexReader(self.client, index).scan()}
 
 
@@ -165,7 +165,7 @@ def place(dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str) ->
     made.client.indices.delete(index=f"{made.alias}-0*")
 
 
-def test_readers_and_writers_are_switched_to_an_index_that_says_the_same(place: Place) -> None:
+def test_readers_and_writers_are_switched_to_an_equal_index(place: Place) -> None:
     place.write(*(a_change(f"T{n}", n) for n in range(1, 701)), a_change("gone", 5, None))
     before = place.versions(place.old)
     done = place.rebuild()
@@ -181,7 +181,7 @@ def test_readers_and_writers_are_switched_to_an_index_that_says_the_same(place: 
     assert (place.versions(place.new)["T1"], place.versions(place.old)["T1"]) == (9, 1)
 
 
-def test_the_new_index_has_what_was_set_on_the_old_one_by_hand(place: Place) -> None:
+def test_the_new_index_has_the_operators_settings_of_the_old_one(place: Place) -> None:
     by_hand = {"number_of_replicas": "0", "refresh_interval": "7s", "gc_deletes": "9s"}
     place.client.indices.put_settings(index=place.old, body={"index": by_hand})
     place.rebuild()
@@ -189,7 +189,7 @@ def test_the_new_index_has_what_was_set_on_the_old_one_by_hand(place: Place) -> 
     assert by_hand.items() <= shown["settings"]["index"].items()
 
 
-def test_what_either_store_is_ahead_with_is_carried_over(place: Place) -> None:
+def test_the_newer_version_of_either_store_is_copied(place: Place) -> None:
     place.write(*(a_change(one, 1) for one in ("both", "table", "index", "removed")))
     place.write(a_change("table", 2), a_change("new", 1), to=[place.table])
     place.write(a_change("index", 3), a_change("removed", 2, None), to=[place.index])
@@ -200,9 +200,7 @@ def test_what_either_store_is_ahead_with_is_carried_over(place: Place) -> None:
 
 
 @pytest.mark.parametrize("output", ["DYNAMODB_JSON", "ION"])
-def test_filled_from_an_export_the_new_index_says_what_the_table_says_now(
-    place: Place, output: str
-) -> None:
+def test_an_index_filled_from_an_export_equals_the_current_table(place: Place, output: str) -> None:
     then = [a_change(f"T{n}", 1) for n in range(5)]
     place.write(*then)
     s3 = place.clients.s3
@@ -219,7 +217,7 @@ def test_filled_from_an_export_the_new_index_says_what_the_table_says_now(
     assert done.audit.result == "equal"
 
 
-def test_what_was_begun_from_the_table_is_gone_on_with_from_an_export_from_its_beginning(
+def test_a_rebuild_from_the_table_resumes_with_an_export_from_its_beginning(
     place: Place,
 ) -> None:
     place.write(*(a_change(f"T{n}", 1) for n in range(3)))
@@ -228,7 +226,7 @@ def test_what_was_begun_from_the_table_is_gone_on_with_from_an_export_from_its_b
     assert place.rebuild().carried == {"table": 3, "index": 0}
 
 
-def test_what_the_table_has_forgotten_stays_behind(place: Place) -> None:
+def test_an_image_that_the_table_no_longer_has_is_not_copied(place: Place) -> None:
     long_ago = time.time() - HORIZON.total_seconds() - DAY
     place.write(a_change("T1", 1))
     place.write(a_change("forgotten", 1, arrived=long_ago), to=[place.index])
@@ -238,7 +236,7 @@ def test_what_the_table_has_forgotten_stays_behind(place: Place) -> None:
     assert (done.left, done.audit.result) == (1, "equal")
 
 
-def test_a_removal_past_its_time_still_ends_the_image_that_the_table_has(place: Place) -> None:
+def test_an_expired_tombstone_still_deletes_the_older_image_of_the_table(place: Place) -> None:
     long_ago = time.time() - HORIZON.total_seconds() - DAY
     place.write(a_change("T1", 1), to=[place.table])
     place.write(a_change("T1", 2, None, arrived=long_ago), to=[place.index])
@@ -246,7 +244,7 @@ def test_a_removal_past_its_time_still_ends_the_image_that_the_table_has(place: 
     assert place.shown() == 0
 
 
-def test_what_cannot_be_carried_is_told_and_the_rest_is_there(place: Place) -> None:
+def test_an_image_that_cannot_be_copied_is_reported_and_the_others_are_copied(place: Place) -> None:
     place.write(a_change("good", 1), a_change("mended", 1))
     place.clients.dynamodb.put_item(
         TableName=place.alias, Item={"image_id": {"S": "bad"}, "version": {"N": "3"}}
@@ -263,12 +261,12 @@ def test_what_cannot_be_carried_is_told_and_the_rest_is_there(place: Place) -> N
     assert (done.audit.differences, done.exit_code) == ({"malformed": 2}, 1)
 
 
-def test_a_bulk_that_lands_in_the_old_index_after_the_switch_is_not_missed(place: Place) -> None:
+def test_a_bulk_that_reaches_the_old_index_after_the_switch_is_copied(place: Place) -> None:
     place.write(a_change("T1", 1), a_change("T2", 1))
     asked = []
 
     def settled() -> float:
-        """One consumer is behind at first; then the last bulks land."""
+        """One consumer lags at first; then the last bulk requests arrive."""
         asked.append(place.behind(place.alias))
         if len(asked) == 1:
             return 0.0
@@ -308,7 +306,7 @@ def mortal(url: str, changes: int) -> OpenSearch:
     )
 
 
-def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
+def test_a_rebuild_killed_after_any_change_resumes_and_readers_miss_nothing(
     place: Place, opensearch_endpoint: str
 ) -> None:
     place.write(*(a_change(f"T{n}", 1) for n in range(300)), a_change("T300", 1, None))
@@ -334,7 +332,7 @@ def test_killed_after_any_change_it_is_gone_on_with_and_readers_miss_nothing(
     assert not place.client.indices.exists_alias(name=f"{place.alias}-rebuild")
 
 
-def test_where_a_consumer_stays_behind_it_ends_for_now_and_is_finished_later(place: Place) -> None:
+def test_a_rebuild_ends_for_now_if_a_consumer_lags_and_is_finished_later(place: Place) -> None:
     place.write(a_change("T1", 1))
     with pytest.raises(NotFinishedError, match="is live, but a consumer has not passed the switch"):
         place.run(place.parts(settled=lambda: 0.0))
@@ -343,7 +341,7 @@ def test_where_a_consumer_stays_behind_it_ends_for_now_and_is_finished_later(pla
     assert place.rebuild(drop_old=True).dropped == (place.old,)
 
 
-def test_an_old_index_that_cannot_be_followed_stays_live(place: Place) -> None:
+def test_an_old_index_that_is_written_too_fast_stays_live(place: Place) -> None:
     place.write(a_change("T1", 1))
     ticks = itertools.count(step=20.0)  # each look at the clock is 20 seconds later
     parts = place.parts()
@@ -354,7 +352,7 @@ def test_an_old_index_that_cannot_be_followed_stays_live(place: Place) -> None:
     assert place.rebuild().audit.result == "equal"
 
 
-def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
+def test_two_rebuilds_do_not_run_at_once(place: Place) -> None:
     place.write(a_change("T1", 1))
     mine = place.parts(worker=this_worker())
     second: list[type[Exception]] = []
@@ -374,7 +372,7 @@ def test_two_rebuilds_are_not_at_work_at_once(place: Place) -> None:
 
 
 @pytest.mark.parametrize("renewals", [3, None])
-def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
+def test_a_rebuild_on_another_machine_is_taken_over_only_if_it_does_not_renew_its_lease(
     place: Place, renewals: int | None
 ) -> None:
     place.write(a_change("T1", 1))
@@ -398,7 +396,7 @@ def test_a_rebuild_on_another_machine_is_watched_before_it_is_taken_over(
         assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
 
 
-def test_who_is_taken_over_from_stops_at_its_next_renewal(place: Place) -> None:
+def test_a_worker_whose_lease_was_taken_over_stops_at_its_next_renewal(place: Place) -> None:
     indices = Indices(place.client, place.alias)
     clock = place.parts().clock
     first = Lease.create(
@@ -410,7 +408,7 @@ def test_who_is_taken_over_from_stops_at_its_next_renewal(place: Place) -> None:
     assert indices.state(place.new).filled is False
 
 
-def test_an_index_in_which_readers_would_find_less_does_not_go_live(place: Place) -> None:
+def test_an_index_in_which_readers_would_find_fewer_images_does_not_go_live(place: Place) -> None:
     long_ago = time.time() - HORIZON.total_seconds() - DAY
     changes = [a_change(f"T{n}", 1, arrived=long_ago) for n in range(20)]
     place.write(*changes, to=[place.index])
@@ -422,7 +420,7 @@ def test_an_index_in_which_readers_would_find_less_does_not_go_live(place: Place
     assert (place.shown(), done.audit.result) == (20, "equal")
 
 
-def test_the_old_index_is_dropped_when_it_is_said_and_all_is_equal(place: Place) -> None:
+def test_the_old_index_is_deleted_if_requested_and_all_is_equal(place: Place) -> None:
     place.write(a_change("T1", 1))
     place.rebuild()
     done = place.rebuild(drop_old=True)
@@ -439,7 +437,7 @@ def test_the_old_index_stays_while_the_stores_differ(place: Place) -> None:
     assert place.client.indices.exists(index=place.old)
 
 
-def test_what_was_begun_can_be_abandoned(place: Place) -> None:
+def test_an_unfinished_rebuild_can_be_abandoned(place: Place) -> None:
     place.write(a_change("T1", 1))
     rebuild = Rebuild(place.parts())
     assert rebuild.abandon(apply=True) == ()
@@ -474,7 +472,7 @@ class TestAnotherRelease:
         place.write(a_change("T1", 1))
         return place
 
-    def test_the_way_back_leaves_two_old_indices_which_are_dropped_together(
+    def test_a_rebuild_back_leaves_two_old_indices_which_are_deleted_together(
         self, place: Place
     ) -> None:
         place.rebuild()
@@ -489,7 +487,7 @@ class TestAnotherRelease:
         assert place.rebuild(drop_old=True).dropped == (place.new, place.old)
         assert list(place.client.indices.get(index=f"{place.alias}-*")) == [done.index]
 
-    def test_a_changed_analysis_is_what_a_rebuild_is_for(self, place: Place) -> None:
+    def test_a_changed_analysis_needs_a_rebuild(self, place: Place) -> None:
         with pytest.raises(MisconfiguredError, match="lockstep rebuild"):
             ensure_index(place.client, place.alias)
         plan = Rebuild(place.parts()).plan()
@@ -524,9 +522,7 @@ class TestAnotherRelease:
         assert done == Added(place.new, ("mappings.properties.checksum",))
         assert len(list(Indices(place.client, place.alias).read().differences)) == 0
 
-    def test_an_index_that_another_release_has_begun_is_not_gone_on_with(
-        self, place: Place
-    ) -> None:
+    def test_an_index_that_another_release_has_begun_is_not_resumed(self, place: Place) -> None:
         note = msgspec.to_builtins(RebuildState(replaces=place.old, worker=this_worker()))
         older = changed(definition())
         older["mappings"]["_meta"] = {"rebuild": note}

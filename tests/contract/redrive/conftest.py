@@ -1,4 +1,4 @@
-"""Both real sinks, S3Proxy and the Kinesis endpoint; each test has a stack of its own in them."""
+"""Both real sinks, S3Proxy and the Kinesis endpoint; each test has its own stack in them."""
 
 import datetime as dt
 import uuid
@@ -30,7 +30,7 @@ from tests.flow.scenario import Consumer, Name, Troubled
 
 
 class Stage:
-    """A stack whose consumers run when they are told to, and the operator's tool on it."""
+    """A stack whose consumers run on request, and the `lockstep` command on it."""
 
     def __init__(self, endpoints: Endpoints, state: Path) -> None:
         name = f"redrive-{uuid.uuid4().hex[:12]}"
@@ -55,7 +55,7 @@ class Stage:
         )
 
     def put_raw(self, data: bytes | dict[str, Any], key: str) -> None:
-        """A record past the producer's rules."""
+        """Put a record without the producer's checks."""
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
         self.clients.kinesis.put_record(StreamName=self.stack.stream, Data=body, PartitionKey=key)
 
@@ -76,11 +76,11 @@ class Stage:
         return [one["Key"] for one in listed.get("Contents", [])]
 
     def names(self, image_id: str) -> set[str | None]:
-        """What the image is called in each store; None where it is not there."""
+        """The image's name in each store; None if the store does not have it."""
         return {_name(one) for one in self.stores.contents(image_id).values()}
 
     def give_up(self, function: Name) -> dict[str, Any]:
-        """What the mapping does with all that is on the stream, as if it had grown too old."""
+        """Discard all that is on the stream, as an event source mapping does with old records."""
         for listed in self.stream.shards():
             place = msgspec.structs.replace(
                 self.consumers[function].place, shard_id=listed.shard_id

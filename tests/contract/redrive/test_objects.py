@@ -57,7 +57,7 @@ def objects(request: pytest.FixtureRequest, bucket: str) -> Objects:
             return BucketObjects(request.getfixturevalue("real"), bucket)
 
 
-def test_what_is_not_there_is_not_there(objects: Objects) -> None:
+def test_a_missing_object_is_none(objects: Objects) -> None:
     assert objects.read("quarantine/x") is None
     assert list(objects.keys("quarantine/")) == []
     objects.delete("quarantine/x")
@@ -90,9 +90,7 @@ def test_more_keys_than_a_page_are_listed_each_once(objects: Objects) -> None:
     assert list(objects.keys("quarantine/")) == keys
 
 
-def test_a_page_holds_what_is_there_and_nothing_where_nothing_is(
-    client: "S3Client", bucket: str
-) -> None:
+def test_a_page_lists_the_existing_keys_and_may_be_empty(client: "S3Client", bucket: str) -> None:
     for number in range(3):
         client.put_object(Bucket=bucket, Key=f"a/{number}", Body=b"x" * number)
     there, nothing = (client.list_objects_v2(Bucket=bucket, Prefix=one) for one in ("a/", "b/"))
@@ -110,7 +108,7 @@ def test_a_page_holds_what_is_there_and_nothing_where_nothing_is(
     ],
     ids=["put", "get", "list"],
 )
-def test_a_bucket_that_is_not_there_is_said(
+def test_a_missing_bucket_is_an_error(
     client: "S3Client", ask: Callable[["S3Client"], object]
 ) -> None:
     with pytest.raises(ClientError) as refused:
@@ -119,14 +117,14 @@ def test_a_bucket_that_is_not_there_is_said(
     assert _said(refused.value) == (404, said)
 
 
-def test_an_object_that_is_not_there_is_said(client: "S3Client", bucket: str) -> None:
+def test_a_missing_object_is_an_error(client: "S3Client", bucket: str) -> None:
     with pytest.raises(client.exceptions.NoSuchKey) as refused:
         client.get_object(Bucket=bucket, Key="k")
     said = {"Code": "NoSuchKey", "Message": "The specified key does not exist."}
     assert _said(refused.value) == (404, said)
 
 
-def test_an_object_that_is_there_already_is_said(client: "S3Client", bucket: str) -> None:
+def test_an_existing_object_is_an_error(client: "S3Client", bucket: str) -> None:
     client.put_object(Bucket=bucket, Key="k", Body=b"first", IfNoneMatch="*")
     with pytest.raises(ClientError) as refused:
         client.put_object(Bucket=bucket, Key="k", Body=b"second", IfNoneMatch="*")

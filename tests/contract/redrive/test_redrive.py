@@ -1,4 +1,4 @@
-"""Set aside by the real consumers, put back by the operator's commands, met by the same guard."""
+"""Records that the real consumers quarantined, redriven with the operator's commands."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def case_of(stage: Stage, image_id: str) -> str:
     return str(case["id"])
 
 
-def test_a_record_under_a_wrong_key_reaches_both_stores_and_both_objects_move(
+def test_a_record_with_a_wrong_key_reaches_both_stores_and_both_objects_move(
     stage: Stage,
 ) -> None:
     stage.put_raw(image_event("T1", 7), "T9")
@@ -34,7 +34,7 @@ def test_a_record_under_a_wrong_key_reaches_both_stores_and_both_objects_move(
     assert stage.answer("redrive", "--apply")["report"]["redriven"] == 0
 
 
-def test_a_redriven_record_meets_the_guard_and_turns_nothing_back(stage: Stage) -> None:
+def test_a_redriven_record_does_not_overwrite_a_newer_version(stage: Stage) -> None:
     stage.put_raw(image_event("T1", 7), "T9")
     stage.put_raw(image_event("T1", 8), "T1")
     stage.drain()
@@ -44,7 +44,7 @@ def test_a_redriven_record_meets_the_guard_and_turns_nothing_back(stage: Stage) 
     assert stage.answer("audit")["result"] == "equal"
 
 
-def test_a_removal_stays_a_removal_when_an_older_upload_is_redriven(stage: Stage) -> None:
+def test_a_deleted_image_stays_deleted_if_an_older_upload_is_redriven(stage: Stage) -> None:
     stage.put_raw(image_event("T1", 7), "T9")
     stage.put_raw(image_event("T1", 8, "image.deleted"), "T1")
     stage.drain()
@@ -93,7 +93,7 @@ def mend(stage: Stage, line: bytes, *words: str) -> Result:
     return stage.lockstep("redrive", "--mend", file, *words)
 
 
-def test_an_undecodable_record_stays_until_it_is_mended(stage: Stage) -> None:
+def test_an_undecodable_record_stays_until_it_is_corrected(stage: Stage) -> None:
     stage.put_raw(b"\xff\x1b[2J", "T1")
     stage.put_raw(image_event("T1", 3), "T1")
     stage.drain()
@@ -118,7 +118,9 @@ def test_an_undecodable_record_stays_until_it_is_mended(stage: Stage) -> None:
     assert trace["payload"]
 
 
-def test_a_wrong_line_of_a_mending_file_is_named_and_costs_no_other(stage: Stage) -> None:
+def test_a_wrong_line_of_a_correction_file_is_named_and_does_not_affect_others(
+    stage: Stage,
+) -> None:
     stage.put_raw(b"{", "T1")
     stage.drain()
     good = {"id": case_of(stage, "T1"), "event": image_event("T1", 3)}
@@ -131,7 +133,7 @@ def test_a_wrong_line_of_a_mending_file_is_named_and_costs_no_other(stage: Stage
     assert stage.names("T1") == {"T1 at version 3"}
 
 
-def test_what_the_mapping_gave_up_goes_back_from_its_document(stage: Stage) -> None:
+def test_a_discarded_record_is_redriven_from_its_failure_document(stage: Stage) -> None:
     stage.put_raw(image_event("T1", 7), "T1")
     stage.put_raw(b"{", "T1")
     stage.give_up("write_to_es")
@@ -151,7 +153,7 @@ def test_what_the_mapping_gave_up_goes_back_from_its_document(stage: Stage) -> N
 
 
 def pointer(stage: Stage) -> dict[str, Any]:
-    """What SQS would have got of a record that was given up: not the record."""
+    """The failure document that SQS would get for a discarded record: without the record."""
     stage.put_raw(image_event("T1", 7), "T1")
     document = stage.give_up("write_to_es")
     for key in stage.keys("aws/"):
@@ -160,7 +162,9 @@ def pointer(stage: Stage) -> dict[str, Any]:
     return document
 
 
-def test_what_a_pointer_points_at_is_shown_like_any_other(stage: Stage, tmp_path: Path) -> None:
+def test_a_record_that_a_pointer_names_is_shown_like_any_other(
+    stage: Stage, tmp_path: Path
+) -> None:
     pointers = tmp_path / "pointers.ndjson"
     pointers.write_bytes(msgspec.json.encode(pointer(stage)))
     (case,) = stage.answer("quarantine", "list", "--pointers", pointers)["cases"]
@@ -170,7 +174,7 @@ def test_what_a_pointer_points_at_is_shown_like_any_other(stage: Stage, tmp_path
     assert stage.lockstep("quarantine", "show", case["id"]).exit_code == 2
 
 
-def test_a_pointer_brings_back_what_the_stream_still_has(stage: Stage, tmp_path: Path) -> None:
+def test_a_pointer_redrives_what_the_stream_still_holds(stage: Stage, tmp_path: Path) -> None:
     document = pointer(stage)
     lost = {**document, "KinesisBatchInfo": document["KinesisBatchInfo"]}
     lost["KinesisBatchInfo"] = lost["KinesisBatchInfo"] | {"shardId": "shardId-000000000077"}
@@ -199,7 +203,7 @@ def test_a_pointer_brings_back_what_the_stream_still_has(stage: Stage, tmp_path:
         (30, ["--quarantine-days", "41"], "ready"),
     ],
 )
-def test_what_is_too_old_is_said_by_the_stack_unless_by_the_call(
+def test_the_quarantine_age_is_the_stacks_unless_an_option_sets_it(
     stage: Stage, stack_says: int, words: list[str], state: str
 ) -> None:
     stage.put_raw(image_event("T1", 7), "T9")
@@ -229,7 +233,7 @@ def test_the_dry_run_is_a_table_that_fits_a_terminal(stage: Stage) -> None:
     assert (stats["records"], stats["images"]) == (3, 3)
 
 
-def test_an_id_that_is_not_there_is_told_in_a_line(stage: Stage) -> None:
+def test_an_unknown_id_is_reported_in_one_line(stage: Stage) -> None:
     for words in (["quarantine", "show", "x"], ["redrive", "x"]):
         result = stage.lockstep(*words)
         assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""A hand that changes the stores behind the sinks' back, and what an audit calls each change."""
+"""Changes the stores without the sinks; says what an audit must call each change."""
 
 import datetime as dt
 import time
@@ -32,7 +32,7 @@ def a_change(
     age: float = DAY,
     horizon: dt.timedelta = HORIZON,
 ) -> Change:
-    """An image of that content, or a removal, that came so many seconds ago."""
+    """The event of an image with that content, or of a deletion, that arrived so long ago."""
     kind = "image.deleted" if content is None else "image.updated"
     fields = {} if content is None else {"image": image(content, tags=["a"], width=1)}
     event = decoded(image_event(image_id, version, kind, **fields))
@@ -40,7 +40,7 @@ def a_change(
 
 
 def arrived(event: Event, *, age: float, horizon: dt.timedelta = HORIZON) -> Change:
-    """What an event means that came so many seconds ago."""
+    """The change of an event that arrived so many seconds ago."""
     arrived_at = int((time.time() - age) * 1000)
     return change_from(
         event,
@@ -50,7 +50,7 @@ def arrived(event: Event, *, age: float, horizon: dt.timedelta = HORIZON) -> Cha
 
 
 def over_since_yesterday(image_id: str, version: int) -> Change:
-    """A tombstone past its time."""
+    """An expired tombstone."""
     return a_change(image_id, version, None, age=9 * DAY, horizon=dt.timedelta(days=8))
 
 
@@ -59,7 +59,7 @@ def stamp(ago: float = 0) -> int:
 
 
 class Hand:
-    """Somebody who changes the stores behind the sinks' back."""
+    """Somebody who changes the stores without the sinks."""
 
     def __init__(self, stage: Stage) -> None:
         self.table = stage.stack.table
@@ -80,12 +80,12 @@ class Hand:
         self.write(self.index_sink, *changes)
 
     def refresh_every(self, interval: str | None) -> None:
-        """Refreshing seldom makes many writes cheap; None is OpenSearch's own way."""
+        """Set the refresh interval: a long one makes many writes cheap; None: the default."""
         body = {"index": {"refresh_interval": interval}}
         self.opensearch.indices.put_settings(index=self.index, body=body)
 
     def overwrite(self, change: Change, **fields: Any) -> None:
-        """A document at its own version; `fields` replace, and those that are None are left out."""
+        """A document with its own version; `fields` replace its own, and None removes a field."""
         source = msgspec.to_builtins(document_from(change)) | fields
         self.opensearch.index(
             index=self.index,

@@ -1,4 +1,4 @@
-"""The purge on the real engines: search, then deletes under their guard."""
+"""The purge on the real engines: a search, then deletes with version check."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 
 
-def test_tombstones_that_nobody_needs_leave_the_index_and_no_others(stage: Stage) -> None:
+def test_exactly_the_tombstones_that_nobody_needs_are_removed(stage: Stage) -> None:
     hand = Hand(stage)
     version = stamp(DAY)
     may_go = [over_since_yesterday(f"over-{n}", version) for n in range(150)]
@@ -45,7 +45,7 @@ def test_tombstones_that_nobody_needs_leave_the_index_and_no_others(stage: Stage
 
 
 @pytest.mark.parametrize("correction", ["removal", "overwriting"])
-def test_without_the_alias_nothing_is_corrected_and_no_index_is_made(
+def test_without_the_alias_nothing_is_corrected_and_no_index_is_created(
     stage: Stage, correction: str
 ) -> None:
     hand = Hand(stage)
@@ -59,7 +59,7 @@ def test_without_the_alias_nothing_is_corrected_and_no_index_is_made(
     assert not hand.opensearch.indices.exists(index=hand.index)
 
 
-def test_a_removal_takes_what_is_not_above_it_and_leaves_no_trace_of_what_is_not_there(
+def test_a_removal_deletes_versions_not_above_it_and_leaves_nothing_of_a_missing_document(
     stage: Stage,
 ) -> None:
     hand = Hand(stage)

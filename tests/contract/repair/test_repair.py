@@ -1,4 +1,4 @@
-"""Corruptions of every kind on the real engines: all of them found, none invented, all mended.
+"""Corruptions of every kind on the real engines: exactly those are found, and all are repaired.
 
 `make audit-at-scale` does it with as many images as the whole collection has.
 """
@@ -43,7 +43,7 @@ AT_ONCE = 100
 
 
 def tate(count: int) -> Iterator[Change]:
-    """So many real images, a day old: the same ones again and again, under other ids."""
+    """So many real images, a day old; the same images repeat with other IDs."""
     events = list(read_events(TATE.read_bytes().splitlines(), Stamp(), load_mapping("tate")))
     for number, event in enumerate(islice(cycle(events), count)):
         assert not isinstance(event, BadLine)
@@ -53,7 +53,7 @@ def tate(count: int) -> Iterator[Change]:
 
 
 class Traffic:
-    """A producer that goes on writing, and both consumers behind it, each in a thread."""
+    """A producer that keeps writing, and both consumers, each in a thread."""
 
     def __init__(self, stage: Stage, touched: Sequence[str]) -> None:
         self.put = 0
@@ -64,7 +64,7 @@ class Traffic:
 
     @contextmanager
     def flowing(self) -> Iterator[None]:
-        """New, changed and removed images, as long as the block lasts."""
+        """New, changed and deleted images, as long as the block lasts."""
         consumers = self._stage.consumers.values()
         work = [self._produce, *(lambda one=one: one.drain(now=time.time()) for one in consumers)]
         threads = [threading.Thread(target=self._repeat, args=(one,)) for one in work]
@@ -103,7 +103,7 @@ def answer(stage: Stage, *words: object, code: int) -> Any:
     return msgspec.json.decode(result.stdout)
 
 
-def test_all_corruptions_are_found_and_mended_and_none_invented_while_a_producer_writes(
+def test_all_corruptions_are_found_and_repaired_and_no_other_while_a_producer_writes(
     stage: Stage, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     count = request.config.getoption("--images") or IMAGES
@@ -168,7 +168,7 @@ NAMES_AFTER: dict[Corruption, str | None] = {
 }
 
 
-def test_a_repair_shows_first_stops_at_the_brake_and_tells_what_a_person_must_do(
+def test_a_repair_is_shown_first_obeys_the_limit_and_reports_what_needs_an_operator(
     stage: Stage,
 ) -> None:
     hand = Hand(stage)

@@ -1,4 +1,4 @@
-"""What a hand may do to one image behind the sinks' back, and what an audit is to call it.
+"""What somebody may change in one image without the sinks, and what an audit must call it.
 
 Each gets the change that both stores hold, and spoils one of them.
 """

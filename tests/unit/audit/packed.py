@@ -1,4 +1,4 @@
-"""Stores of a million images, in the memory that their bytes take."""
+"""A dictionary that holds a million images in little memory."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Self

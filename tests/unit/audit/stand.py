@@ -1,4 +1,4 @@
-"""Both stores as fakes at the request, the real sinks before them, a hand that spoils entries."""
+"""Fakes of both stores, with the real sinks, readers and repair on them."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ YOUNG, OLD = NOW - 86_400, NOW - 40 * 86_400
 def a_change(
     version: int, content: str | None = "a", *, arrived: float = YOUNG, image_id: str = "T1"
 ) -> Change:
-    """An image of that content, or a removal; `arrived` in seconds since 1970."""
+    """An image with that content, or a deletion; `arrived` in seconds since 1970."""
     kind = "image.deleted" if content is None else "image.updated"
     fields = {} if content is None else {"image": image(content)}
     event = image_event(image_id, version, kind, **fields)
@@ -50,7 +50,7 @@ def an_item(change: Change) -> dict[str, Any]:
 
 
 def a_document(change: Change, checked_version: int | None = None, **fields: Any) -> StoredDocument:
-    """What the index holds; `fields` replace, and those that are None are left out."""
+    """A document of the index; `fields` replace its own, and None removes a field."""
     source = msgspec.to_builtins(document_from(change)) | fields
     source = {name: value for name, value in source.items() if value is not None}
     return StoredDocument(
@@ -59,7 +59,7 @@ def a_document(change: Change, checked_version: int | None = None, **fields: Any
 
 
 def lying(change: Change) -> Change:
-    """The same change with a content that is not what its digest says."""
+    """The same change with content that does not match its digest."""
     if not isinstance(change, Put):
         return change
     other = msgspec.structs.replace(change.image, description="changed by hand")
@@ -68,7 +68,7 @@ def lying(change: Change) -> Change:
 
 
 class Stand:
-    """One stack in memory; its clock stands, but when somebody waits."""
+    """One stack in memory; its clock moves only when somebody waits."""
 
     def __init__(self) -> None:
         self.at = NOW
@@ -97,7 +97,7 @@ class Stand:
         )
 
     def hold(self, item: Mapping[str, Any] | None, document: StoredDocument | None) -> None:
-        """Whatever was there of T1, now it is this."""
+        """Set what both stores hold of T1."""
         for there, image_id in ((self.dynamodb.items, "T1"), (self.opensearch.documents, "T1")):
             cast("dict[str, Any]", there).pop(image_id, None)
         if item is not None:
@@ -106,7 +106,7 @@ class Stand:
             self.opensearch.documents["T1"] = document
 
     def write(self, *changes: Change) -> None:
-        """Into both stores, as the handlers do."""
+        """Write to both stores, as the handlers do."""
         for sink in (self.table_sink, self.index_sink):
             for request in sink.requests(changes):
                 sink.send(request)

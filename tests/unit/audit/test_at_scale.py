@@ -1,4 +1,4 @@
-"""Corruptions of every kind among many images, while a producer writes: all found, none invented.
+"""Corruptions of every kind among many images, while a producer writes: exactly those are found.
 
 `make audit-at-scale` does it with a million images, a tenth of them spoilt.
 """
@@ -32,7 +32,7 @@ SPOILT = 10  # every so manieth
 
 
 def population(images: int) -> Iterator[Change]:
-    """Images, some tombstones, and some of them past their time."""
+    """Images and tombstones, some of them expired."""
     for number in range(images):
         content = None if number % 50 in {3, 13} else f"image {number}"
         arrived = OLD if number % 50 == 13 else OLD + 30 * 86_400
@@ -40,7 +40,7 @@ def population(images: int) -> Iterator[Change]:
 
 
 class Run:
-    """A stand of that many images, some of them spoilt, and what reads and mends it."""
+    """A stack of so many images, some of them corrupted, and what audits and repairs it."""
 
     def __init__(self, images: int) -> None:
         self.images = images
@@ -66,7 +66,7 @@ class Run:
         self.clock = clock(now=lambda: stand.at, elapsed=lambda: stand.at, sleep=self.traffic.sleep)
 
     def expected(self, *but: Corruption) -> Mapping[str, DifferenceKind]:
-        """What was injected, by image, but for these."""
+        """The injected corruptions, by image, without these."""
         return {
             image_id: CORRUPTIONS[corruption]
             for image_id, corruption in self.injected.items()
@@ -105,7 +105,7 @@ class Run:
         return done.written
 
 
-def test_every_corruption_is_found_none_is_invented_and_all_are_mended_while_a_producer_writes(
+def test_every_corruption_is_found_and_repaired_and_no_other_while_a_producer_writes(
     request: pytest.FixtureRequest,
 ) -> None:
     run = Run(request.config.getoption("--images") or IMAGES)
@@ -132,7 +132,7 @@ def test_every_corruption_is_found_none_is_invented_and_all_are_mended_while_a_p
     assert (answer.result, answer.under_way) == ("equal", 0)
 
 
-def test_the_traffic_is_such_that_an_audit_that_waits_for_no_consumer_would_invent() -> None:
+def test_an_audit_that_waits_for_no_consumer_would_report_false_differences() -> None:
     run = Run(200)
     invented = 0
     for _ in range(20):

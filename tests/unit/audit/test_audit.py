@@ -35,7 +35,7 @@ def tombstone(image_id: str = "a", version: int = 1, expires_at: int = int(NOW) 
 
 
 class Memory:
-    """One store's entries; `later` is what a second look finds, `breaks` what reading raises."""
+    """One store's entries; `later` is what a lookup finds, `breaks` what a scan raises."""
 
     def __init__(
         self,
@@ -111,13 +111,15 @@ def test_differences_are_counted_by_kind_and_by_what_quarantine_explains() -> No
     assert found.exit_code == 1
 
 
-def test_a_write_under_way_is_no_difference() -> None:
+def test_a_write_in_progress_is_not_a_difference() -> None:
     index = Memory(later=[entry("a")])
     found = audited(Memory(entry("a")), index)
     assert (found.result, found.table, found.index) == ("equal", 1, 1)
 
 
-def test_what_differs_anew_at_the_second_look_is_told_as_it_is_then() -> None:
+def test_an_image_that_differs_in_another_way_at_the_second_look_is_reported_as_it_is_then() -> (
+    None
+):
     index = Memory(entry("a", 1), later=[tombstone("a", 2)])
     found = audited(Memory(entry("a", 2)), index)
     assert found.differences == {"deleted_in_one": 1}
@@ -135,7 +137,7 @@ def test_the_second_look_waits_once_and_only_when_something_differs() -> None:
 
 
 class Stream:
-    """Consumers that have processed what arrived up to a moment, which moves while time passes."""
+    """Consumers that have processed all arrivals up to a time, which moves as time passes."""
 
     def __init__(self, settled: float, *, speed: float) -> None:
         self.settled = settled
@@ -161,7 +163,7 @@ def audited_behind(stream: Stream, table: Memory, index: Memory, **more: Any) ->
     )
 
 
-def test_what_a_consumer_may_still_bring_is_no_difference_until_it_has_passed_it() -> None:
+def test_a_difference_is_not_proved_until_the_consumer_has_passed_its_record() -> None:
     table, index = Memory(arrived(2, NOW)), Memory(arrived(1, NOW - 60))
     stream = Stream(NOW - 5, speed=1.0)
     found = audited_behind(stream, table, index, watermark=30)
@@ -169,14 +171,14 @@ def test_what_a_consumer_may_still_bring_is_no_difference_until_it_has_passed_it
     assert 5 <= stream.waited < 30
 
 
-def test_what_is_older_than_all_that_is_left_on_the_stream_is_told_at_the_second_look() -> None:
+def test_a_difference_older_than_the_backlog_is_reported_at_the_second_look() -> None:
     table, index = Memory(arrived(2, NOW - 9)), Memory(arrived(1, NOW - 60))
     stream = Stream(NOW - 5, speed=0)
     assert audited_behind(stream, table, index).result == "different"
     assert stream.waited == SECOND_LOOK_AFTER
 
 
-def test_a_consumer_that_is_behind_by_more_than_the_watermark_leaves_the_answer_open() -> None:
+def test_the_result_is_unknown_if_a_consumer_lags_by_more_than_the_watermark() -> None:
     table, index = Memory(arrived(2, NOW)), Memory(arrived(1, NOW - 60))
     stream = Stream(NOW - 100, speed=1.0)
     found = audited_behind(stream, table, index, watermark=30)
@@ -201,7 +203,9 @@ class Busy:
         return dict.fromkeys(image_ids, entry)
 
 
-def test_an_image_that_changes_all_the_time_agrees_once_both_are_past_what_was_under_way() -> None:
+def test_an_image_that_changes_all_the_time_is_equal_once_both_stores_passed_the_first_look() -> (
+    None
+):
     stream = Stream(NOW - 100, speed=1.0)
     found = audit(
         Busy(stream, 1, 5, 9, 13, 17),
@@ -214,7 +218,7 @@ def test_an_image_that_changes_all_the_time_agrees_once_both_are_past_what_was_u
     assert stream.waited == SECOND_LOOK_AFTER + 2 + 4
 
 
-def test_an_image_whose_one_store_stays_behind_is_under_way_however_it_changes() -> None:
+def test_an_image_that_changes_all_the_time_stays_in_progress_if_one_store_lags() -> None:
     stream = Stream(NOW - 100, speed=1.0)
     found = audit(
         Busy(stream, *range(5, 50)),
@@ -226,7 +230,7 @@ def test_an_image_whose_one_store_stays_behind_is_under_way_however_it_changes()
     assert (found.result, found.under_way) == ("unknown", 1)
 
 
-def test_what_is_proved_is_told_though_something_else_is_under_way() -> None:
+def test_a_proved_difference_is_reported_although_another_image_is_in_progress() -> None:
     proved = arrived(2, NOW - 200, image_id="b")
     found = audited_behind(
         Stream(NOW - 100, speed=0), Memory(arrived(2, NOW), proved), Memory(), watermark=1
@@ -235,18 +239,18 @@ def test_what_is_proved_is_told_though_something_else_is_under_way() -> None:
     assert found.differences == {"missing_in_index": 1}
 
 
-def test_an_audit_that_takes_longer_than_it_may_could_not_tell() -> None:
+def test_the_result_of_an_audit_that_exceeds_its_budget_is_unknown() -> None:
     table, index = Memory(entry()), Memory()
     found = audited_behind(Stream(NOW, speed=0), table, index, budget=1.5)
     assert (found.result, found.reason) == ("unknown", "the audit did not end within 1.5 s")
 
 
-def test_a_malformed_entry_is_found_though_both_stores_say_it_in_the_same_words() -> None:
+def test_a_malformed_entry_is_found_although_both_stores_hold_the_same() -> None:
     broken = Entry("a", malformed="no version")
     assert audited(Memory(broken), Memory(broken)).differences == {"malformed": 1}
 
 
-def test_each_difference_is_told_with_what_both_stores_say() -> None:
+def test_each_difference_is_reported_with_the_entries_of_both_stores() -> None:
     told: list[Difference] = []
     at = clock(now=lambda: NOW)
     audit(
@@ -262,7 +266,7 @@ def test_each_difference_is_told_with_what_both_stores_say() -> None:
     ]
 
 
-def test_only_the_images_asked_for_are_looked_at() -> None:
+def test_only_the_requested_images_are_compared() -> None:
     at = clock(now=lambda: NOW)
     table = Memory(entry("a"), entry("b"), entry("c"))
     found = audit(
@@ -276,13 +280,13 @@ def test_only_the_images_asked_for_are_looked_at() -> None:
     # The rule of three, and tables of the exact binomial bound.
     [(1000, 0, 0.003682), (100, 5, 0.112835), (10, 10, 1.0), (20, 1, 0.248733)],
 )
-def test_a_sample_says_what_share_differs_at_most(
+def test_a_sample_gives_an_upper_bound_of_the_share_that_differs(
     images: int, differing: int, bound: float
 ) -> None:
     assert share_at_most([(images, differing), (10**6, 0)]) == pytest.approx(bound, rel=1e-3)
 
 
-def test_the_pace_keeps_the_read_units_of_each_second_to_the_rate() -> None:
+def test_the_pace_limits_the_read_units_of_each_second() -> None:
     at = [100.0]
 
     def sleep(seconds: float) -> None:
@@ -296,7 +300,7 @@ def test_the_pace_keeps_the_read_units_of_each_second_to_the_rate() -> None:
     assert at[0] - 100 == pytest.approx(10 * 50 / 25 - 1 + 0.5)
 
 
-def test_a_store_that_cannot_be_read_to_its_end_leaves_the_answer_open() -> None:
+def test_the_result_is_unknown_if_a_store_cannot_be_read_completely() -> None:
     broken = Memory(entry("a"), breaks=StoreUnreadableError("index images: timeout"))
     found = audited(Memory(entry("a")), broken)
     assert (found.result, found.reason, found.exit_code) == ("unknown", "index images: timeout", 2)

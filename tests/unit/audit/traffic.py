@@ -1,4 +1,4 @@
-"""Traffic: a producer that goes on writing, and both consumers at paces of their own.
+"""Traffic: a producer that keeps writing, and both consumers, each at its own pace.
 
 Everything moves on a little whenever one of the stores is read.
 """
@@ -45,7 +45,7 @@ class _Consumer:
 
 
 class Traffic:
-    """New images, and changes and removals of those whose ids `touched` draws."""
+    """New images, and changes and deletions of those whose IDs `touched` returns."""
 
     def __init__(self, stand: Stand, touched: Callable[[], str], chance: random.Random) -> None:
         self.put = 0
@@ -62,7 +62,7 @@ class Traffic:
         self._consumers = [_Consumer(stand.table_sink), _Consumer(stand.index_sink)]
 
     def move(self) -> None:
-        """A few events come in, and each consumer works off some of what it has left, or none."""
+        """Put a few events, and let each consumer process some of its backlog, or none."""
         self._stand.pass_time(SECONDS_A_MOVE)
         self.put += self._producer.put(self._event() for _ in range(EVENTS_A_MOVE)).put
         for consumer in self._consumers:
@@ -75,18 +75,18 @@ class Traffic:
                 consumer.stands = self._chance.randrange(LONGEST_STAND)
 
     def drain(self) -> None:
-        """Both consumers work off all that is left."""
+        """Let both consumers process their whole backlog."""
         for consumer in self._consumers:
             self._deliver(consumer, len(self._kinesis.accepted) - consumer.done)
 
     def sleep(self, seconds: float) -> None:
-        """Wait, while the rest of the world does not."""
+        """Wait, while the traffic goes on."""
         until = self._stand.at + seconds
         while self._stand.at < until:
             self.move()
 
     def settled(self) -> float:
-        """Until when both consumers have processed what arrived."""
+        """The time up to which both consumers have processed all arrivals."""
         accepted = self._kinesis.accepted
         left = [one.done for one in self._consumers if one.done < len(accepted)]
         # What arrives in the same millisecond may yet come.

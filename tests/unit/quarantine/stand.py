@@ -1,4 +1,4 @@
-"""What a redrive works on, in memory: a bucket, a stream, two stores, and time as a number."""
+"""What a redrive works on, in memory: a bucket, a stream, two stores, and a clock."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Crash(BaseException):
 
 
 class MemoryObjects:
-    """A bucket in a dict; dies when it has done `crash_after` writes and deletes."""
+    """A bucket in a dictionary; crashes after `crash_after` writes and deletes."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -65,7 +65,7 @@ class MemoryObjects:
 
 
 class Stand:
-    """All of it, and the shortest way to use it."""
+    """All of it, with short methods for tests."""
 
     def __init__(self, *, fed_from_table: bool = False, sink: MemorySink | None = None) -> None:
         self.objects = MemoryObjects()
@@ -99,7 +99,7 @@ class Stand:
         envelope: Envelope = TABLE_STREAM,
         reason: Reason = "refused_by_store",
     ) -> str:
-        """As the index's consumer does it; the key."""
+        """Quarantine a record as the index's consumer does; returns its key."""
         one = envelope.record(raw)
         try:
             change = envelope.change(one, HORIZON)
@@ -124,7 +124,7 @@ class Stand:
         reason: Reason = "refused_by_store",
         **place: Any,
     ) -> list[str]:
-        """As the consumers do it; the keys."""
+        """Quarantine a record as the consumers do; returns its keys."""
         one = record(event, **place)
         try:
             change = change_from(event_in(one), one, horizon=HORIZON)

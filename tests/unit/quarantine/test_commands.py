@@ -1,4 +1,4 @@
-"""The commands about the quarantine: what a user can cause ends in one line, before anything."""
+"""The commands about the quarantine: a user's error is one line, and nothing is done."""
 
 from pathlib import Path
 
@@ -26,13 +26,13 @@ from lockstep.commands.quarantine import quarantine_group
         (["quarantine", "show", "x"], "lockstep up"),
     ],
 )
-def test_a_wrong_call_is_told_in_a_line(tmp_path: Path, words: list[str], said: str) -> None:
+def test_a_usage_error_is_one_line(tmp_path: Path, words: list[str], said: str) -> None:
     result = CliRunner().invoke(main, [*words, "--state", str(tmp_path / "none")])
     assert result.exit_code == 2
     assert said in result.stderr.strip().splitlines()[-1]
 
 
-def test_every_command_about_the_quarantine_explains_itself() -> None:
+def test_every_command_about_the_quarantine_has_help() -> None:
     for name, command in quarantine_group.commands.items():
         assert command.help, name
         assert CliRunner().invoke(main, ["quarantine", name, "--help"]).exit_code == 0

@@ -1,4 +1,4 @@
-"""Pointers: what the stream still has comes back, what it does not is said exactly."""
+"""Pointers: records that the stream holds are redriven, and the others are reported exactly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ from tests.unit.quarantine.stand import CONSUMERS, Stand, document
 
 
 class Shard:
-    """A shard that has these records, two a read, and fails as it is told."""
+    """A shard that returns these records, two a read, and fails where the test says so."""
 
     def __init__(self, positions: Sequence[int], *failures: Exception) -> None:
         self.positions = list(positions)
@@ -63,7 +63,7 @@ POINTER: dict[str, Any] = document(*RECORDS, payload=False)
 LINE = msgspec.json.encode(POINTER)
 
 
-def test_the_whole_batch_comes_from_the_stream_and_nothing_beside_it() -> None:
+def test_the_whole_batch_is_read_from_the_stream_and_nothing_else() -> None:
     shard = Shard(range(1, 12))
     fetched = shard.fetch(LINE)
     assert [one.sequence_number for one in fetched.records] == [
@@ -73,7 +73,7 @@ def test_the_whole_batch_comes_from_the_stream_and_nothing_beside_it() -> None:
     assert shard.asked == [("shardId-000000000000", AtTimestamp(ARRIVED_AT / 1000 - 1))]
 
 
-def test_fetched_records_go_back_and_are_not_fetched_into_a_second_redrive() -> None:
+def test_fetched_records_are_redriven_once() -> None:
     stand = Stand()
     found = stand.find(pointers=[LINE, b"\n"], fetch=Shard(range(1, 12)).fetch)
     assert stand.under("quarantine/") == []
@@ -83,13 +83,13 @@ def test_fetched_records_go_back_and_are_not_fetched_into_a_second_redrive() -> 
     assert again.cases == []
 
 
-def test_a_document_that_has_its_records_asks_no_stream() -> None:
+def test_a_document_with_its_records_needs_no_stream() -> None:
     shard = Shard([])
     assert len(shard.fetch(msgspec.json.encode(document(*RECORDS))).records) == 4
     assert shard.asked == []
 
 
-def test_what_the_stream_has_forgotten_is_said_by_its_numbers() -> None:
+def test_records_that_the_stream_no_longer_holds_are_reported_by_sequence_number() -> None:
     fetched = Shard([5, 6, 7]).fetch(LINE)
     assert len(fetched.records) == 2
     gone = fetched.gone
@@ -106,19 +106,19 @@ def test_when_nothing_is_left_the_whole_range_is_gone() -> None:
     assert gone.last_sequence_number == sequence_number(6)
 
 
-def test_a_shard_that_expired_is_told() -> None:
+def test_an_expired_shard_is_reported() -> None:
     gone = Shard([], ShardNotFoundError("no")).fetch(LINE).gone
     assert gone is not None
     assert "no longer has this shard" in gone.why
 
 
-def test_a_throttled_stream_is_waited_for() -> None:
+def test_a_throttled_read_is_retried() -> None:
     shard = Shard(range(1, 12), *[StreamUnavailableError("slow down")] * 3)
     assert shard.fetch(LINE).gone is None
     assert shard.slept == pytest.approx(1.5)
 
 
-def test_a_stream_that_never_answers_leaves_everything_open() -> None:
+def test_a_stream_that_never_answers_is_an_error() -> None:
     shard = Shard([], *[StreamUnavailableError("slow down")] * PATIENCE_READS)
     with pytest.raises(StreamUnavailableError):
         shard.fetch(LINE)
@@ -149,7 +149,7 @@ NUMBERS = POINTER | {"KinesisBatchInfo": POINTER["KinesisBatchInfo"] | {"endSequ
     [b"\xff", b"{}", b"[]", b'{"Body": 1}', b"{" * 5000, text(OTHER).encode(),
      text(NUMBERS).encode()],
 )  # fmt: skip
-def test_what_is_no_pointer_of_ours_is_told(line: bytes) -> None:
+def test_a_line_that_is_not_a_pointer_is_reported(line: bytes) -> None:
     with pytest.raises(NotADocumentError):
         Shard([]).fetch(line)
     (unreadable,) = Stand().find(pointers=[b"\n", line], fetch=Shard([]).fetch).unreadable

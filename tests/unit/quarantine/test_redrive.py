@@ -1,4 +1,4 @@
-"""The redrive: back onto the stream once, whatever crashes; nothing is ever in no place."""
+"""The redrive: whatever crashes, each record is put, and its object always exists."""
 
 import datetime as dt
 
@@ -24,7 +24,7 @@ from tests.unit.quarantine.stand import (
 DOCUMENT = "aws/lambda/uuid/shardId-000000000000/2026/11/21/2026-11-21T09.00.00-x"
 
 
-def test_a_record_that_both_consumers_set_aside_goes_back_once_and_both_objects_move() -> None:
+def test_a_record_that_both_consumers_quarantined_is_put_once_and_both_objects_move() -> None:
     stand = Stand()
     keys = stand.set_aside(image_event("T1", 7))
     report = stand.apply()
@@ -82,7 +82,7 @@ def test_a_second_redrive_finds_nothing_to_do() -> None:
     assert (report.redriven, len(stand.stream)) == (0, 1)
 
 
-def test_what_somebody_else_settled_meanwhile_is_left_alone() -> None:
+def test_a_record_that_another_redrive_settled_meanwhile_is_not_put() -> None:
     stand = Stand()
     stand.set_aside()
     found = stand.find()
@@ -91,7 +91,7 @@ def test_what_somebody_else_settled_meanwhile_is_left_alone() -> None:
     assert (report.redriven, report.moved_meanwhile, len(stand.stream)) == (0, 1, 1)
 
 
-def test_when_the_stream_takes_nothing_everything_stays() -> None:
+def test_if_the_stream_accepts_nothing_all_objects_stay() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7))
     stand.refusal = StreamRefusedError("no such stream", PutReport(0, 0, 0.0), ())
@@ -108,7 +108,7 @@ def test_lower_versions_of_an_image_go_first() -> None:
     assert [event.version for event in stand.stream] == [3, 6, 9]
 
 
-def test_a_rate_is_kept() -> None:
+def test_the_rate_is_not_exceeded() -> None:
     stand = Stand()
     for position in range(1, 31):
         stand.set_aside(image_event(f"T{position}"), position=position)
@@ -125,14 +125,14 @@ def test_undecodable_records_stay_with_their_reason() -> None:
     assert "not_json" in stand.only().verdict.why
 
 
-def test_a_record_under_a_wrong_key_goes_back_under_its_image() -> None:
+def test_a_record_with_a_wrong_key_is_redriven_with_its_image_id_as_key() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7), partition_key="T9")
     stand.apply()
     assert [event.image_id for event in stand.stream] == ["T1"]
 
 
-def test_a_version_too_far_ahead_may_go_back_when_its_time_has_come() -> None:
+def test_a_version_too_far_ahead_can_be_redriven_when_it_no_longer_is() -> None:
     stand = Stand()
     ahead = int((NOW + 3 * DAY) * 1_000_000)
     stand.set_aside(image_event("T1", ahead))
@@ -142,7 +142,7 @@ def test_a_version_too_far_ahead_may_go_back_when_its_time_has_come() -> None:
     assert stand.apply().redriven == 1
 
 
-def test_what_is_older_than_the_quarantine_age_does_not_go_back() -> None:
+def test_a_record_older_than_the_quarantine_age_is_not_redriven() -> None:
     stand = Stand()
     stand.set_aside()
     stand.now = ARRIVED_AT / 1000 + AGE.total_seconds()
@@ -152,7 +152,7 @@ def test_what_is_older_than_the_quarantine_age_does_not_go_back() -> None:
     assert (stand.apply().redriven, stand.stream) == (0, [])
 
 
-def test_a_redriven_record_that_is_set_aside_again_is_as_old_as_it_was_first() -> None:
+def test_the_age_of_a_redriven_record_counts_from_its_first_arrival() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7))
     stand.now = ARRIVED_AT / 1000 + 29 * DAY
@@ -165,7 +165,7 @@ def test_a_redriven_record_that_is_set_aside_again_is_as_old_as_it_was_first() -
 
 
 @pytest.mark.parametrize("noted", [b"", b"\xff", b"{}", b'{"arrived_at":-1}', b"[" * 5000])
-def test_where_the_first_arrival_cannot_be_read_the_event_stays_and_the_others_go_back(
+def test_an_event_whose_first_arrival_cannot_be_read_stays_and_others_are_redriven(
     noted: bytes,
 ) -> None:
     stand = Stand()
@@ -181,7 +181,7 @@ def test_where_the_first_arrival_cannot_be_read_the_event_stays_and_the_others_g
     assert stand.objects.kept[key] == noted
 
 
-def test_a_conflict_of_which_nobody_knows_when_it_came_is_too_old_to_be_chosen_about() -> None:
+def test_a_conflict_whose_first_arrival_is_unknown_is_too_old_for_a_choice() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7), reason="conflict")
     stand.objects.kept["redriven/first-arrival/T1/7.json"] = b""
@@ -207,14 +207,14 @@ def test_a_conflict_waits_for_a_choice_also_when_only_one_consumer_sees_it() -> 
         (Wanted(since=dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)), set()),
     ],
 )
-def test_only_what_is_wanted_is_found(wanted: Wanted, images: set[str]) -> None:
+def test_only_cases_that_match_the_filter_are_found(wanted: Wanted, images: set[str]) -> None:
     stand = Stand()
     stand.set_aside(b"{")
     stand.set_aside(image_event("T1"), position=2)
     assert set(states(stand.find(wanted))) == images
 
 
-def test_an_object_that_is_not_ours_is_named_and_stays() -> None:
+def test_a_foreign_object_is_reported_and_stays() -> None:
     stand = Stand()
     stand.objects.kept["quarantine/notes.txt"] = b"\xff"
     stand.objects.kept["aws/lambda/x"] = b"{}"
@@ -225,7 +225,7 @@ def test_an_object_that_is_not_ours_is_named_and_stays() -> None:
 
 
 @pytest.mark.parametrize("arrived_at", [10**17, -(10**17), pytest.param(10**400, id="")])
-def test_an_object_that_came_at_no_time_is_not_ours(arrived_at: int) -> None:
+def test_an_object_with_an_impossible_arrival_time_is_foreign(arrived_at: int) -> None:
     stand = Stand()
     (key,) = stand.set_aside(functions=["write_to_es"])
     held = msgspec.json.decode(stand.objects.kept[key])
@@ -233,7 +233,7 @@ def test_an_object_that_came_at_no_time_is_not_ours(arrived_at: int) -> None:
     assert [one.where for one in stand.find().unreadable] == [key]
 
 
-def test_an_object_that_somebody_moved_is_settled_where_it_lies() -> None:
+def test_an_object_that_somebody_moved_is_settled_under_its_new_key() -> None:
     stand = Stand()
     (key,) = stand.set_aside(functions=["write_to_es"])
     stand.objects.kept["quarantine/elsewhere.json"] = stand.objects.kept.pop(key)
@@ -242,7 +242,7 @@ def test_an_object_that_somebody_moved_is_settled_where_it_lies() -> None:
     assert stand.objects.read("redriven/elsewhere.json") is not None
 
 
-def test_a_document_and_the_same_records_own_object_are_one_case() -> None:
+def test_a_document_and_an_object_of_the_same_record_are_one_case() -> None:
     stand = Stand()
     stand.set_aside(functions=["write_to_es"])
     stand.objects.kept[DOCUMENT] = msgspec.json.encode(document(kinesis_record()))
@@ -278,7 +278,7 @@ def test_a_document_of_another_function_is_passed_over() -> None:
     assert "does not belong to this stack" in unreadable.why
 
 
-def test_a_record_of_the_largest_size_goes_back_as_it_came_and_holds_up_no_other() -> None:
+def test_a_record_of_the_largest_size_is_redriven_byte_for_byte() -> None:
     stand = Stand()
     large = largest("T1", occurred_at="2026-11-21T08:00:00.1Z")
     assert len(encode(decode(large))) > MAX_EVENT_BYTES
@@ -289,7 +289,7 @@ def test_a_record_of_the_largest_size_goes_back_as_it_came_and_holds_up_no_other
     assert large in [record.data for record in stand.sent]
 
 
-def test_what_is_ready_is_ready_for_the_stream_also_within_a_millisecond() -> None:
+def test_a_ready_record_is_accepted_by_the_producer_to_the_millisecond() -> None:
     stand = Stand()
     stand.now = NOW + 0.0009
     version = int(NOW * 1_000_000) + MAX_AHEAD_US

@@ -1,4 +1,4 @@
-"""Choosing and mending: what wins gets a version that nothing else has, and leaves a trace."""
+"""Choices and corrections: the winner gets a free version, and a trace is stored."""
 
 import datetime as dt
 from typing import Any
@@ -51,7 +51,7 @@ def without(event: dict[str, Any], *fields: str) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name not in fields}
 
 
-def test_choosing_this_puts_it_under_a_new_version_and_settles_both_consumers() -> None:
+def test_choosing_this_puts_it_with_a_new_version_and_settles_both_consumers() -> None:
     stand = conflict()
     stand.table["T1"] = stand.index["T1"] = content("T1", 5)
     settle(stand, chosen(stand, "this"))
@@ -71,7 +71,7 @@ def test_choosing_what_both_stores_hold_puts_nothing() -> None:
     assert len(stand.under("redriven/write")) == 2
 
 
-def test_choosing_what_is_stored_where_the_stores_differ_brings_them_together() -> None:
+def test_choosing_stored_where_the_stores_differ_makes_them_equal() -> None:
     stand = conflict()
     stand.table["T1"] = content("T1", 5, image=image("in the table"))
     stand.index["T1"] = content("T1", 5, image=image("in the index"))
@@ -89,7 +89,9 @@ def test_what_is_stored_with_a_time_that_ends_in_a_small_z_can_be_chosen() -> No
 
 
 @pytest.mark.parametrize("occurred_at", ["yesterday", "", "2026-11-21T08:00:00"])
-def test_what_is_stored_with_no_time_at_all_is_told_and_gives_way(occurred_at: str) -> None:
+def test_stored_content_without_a_valid_time_is_reported_and_can_be_replaced(
+    occurred_at: str,
+) -> None:
     stand = conflict()
     stand.table["T1"] = Content(5, occurred_at, Image("in the table"))
     with pytest.raises(MalformedContentError, match=r"T1: occurred_at .* `--choose this`"):
@@ -98,7 +100,7 @@ def test_what_is_stored_with_no_time_at_all_is_told_and_gives_way(occurred_at: s
     assert [event.version for event in stand.stream] == [6]
 
 
-def test_a_conflict_that_is_over_cannot_turn_a_newer_version_back() -> None:
+def test_choosing_this_does_not_overwrite_a_newer_version() -> None:
     stand = conflict()
     stand.table["T1"] = stand.index["T1"] = content("T1", 9)
     with pytest.raises(CannotSettleError, match="version 9 has been stored"):
@@ -119,7 +121,7 @@ def test_choosing_this_again_after_a_crash_puts_nothing_twice() -> None:
     assert (len(stand.stream), stand.under("quarantine/")) == (1, [])
 
 
-def test_what_is_chosen_and_is_too_large_for_the_stream_is_told() -> None:
+def test_chosen_content_that_is_too_large_for_the_stream_is_reported() -> None:
     stand = Stand()
     # A version with a digit more, and a time with five.
     large = largest("T1", version=9, occurred_at="2026-11-21T08:00:00.1Z")
@@ -132,14 +134,14 @@ def test_what_is_chosen_and_is_too_large_for_the_stream_is_told() -> None:
         chosen(stand, "stored")
 
 
-def test_only_conflicts_are_chosen_about() -> None:
+def test_only_a_conflict_can_be_settled_by_a_choice() -> None:
     stand = Stand()
     stand.set_aside()
     with pytest.raises(CannotSettleError, match="is not a conflict"):
         chosen(stand, "this")
 
 
-def test_nothing_stored_is_nothing_to_choose() -> None:
+def test_stored_cannot_be_chosen_if_nothing_is_stored() -> None:
     with pytest.raises(CannotSettleError, match="nothing is stored"):
         chosen(conflict(), "stored")
 
@@ -147,7 +149,7 @@ def test_nothing_stored_is_nothing_to_choose() -> None:
 BAD = image_event("T1", 5, unknown="field")
 
 
-def test_a_mended_event_takes_its_old_version_where_nobody_else_has_it() -> None:
+def test_a_corrected_event_keeps_its_version_if_it_is_free() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     settle(stand, mended(stand, without(image_event("T1"), "version")))
@@ -158,7 +160,7 @@ def test_a_mended_event_takes_its_old_version_where_nobody_else_has_it() -> None
     assert stand.trace(key)["event"]["image_id"] == "T1"
 
 
-def test_a_mended_event_whose_version_is_taken_gets_a_new_one() -> None:
+def test_a_corrected_event_whose_version_is_taken_gets_a_new_one() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     stand.table["T1"] = content("T1", 5, image=image("other"))
@@ -168,7 +170,7 @@ def test_a_mended_event_whose_version_is_taken_gets_a_new_one() -> None:
     assert [event.version for event in stand.stream] == [6]
 
 
-def test_the_same_content_under_the_same_version_takes_nothing() -> None:
+def test_the_same_content_with_the_same_version_is_no_conflict() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     stand.table["T1"] = content("T1", 5)
@@ -176,7 +178,7 @@ def test_the_same_content_under_the_same_version_takes_nothing() -> None:
     assert [event.version for event in stand.stream] == [5]
 
 
-def test_a_mended_event_does_not_undo_what_came_after_it() -> None:
+def test_a_corrected_event_does_not_undo_later_events() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     stand.table["T1"] = content("T1", 9)
@@ -186,7 +188,7 @@ def test_a_mended_event_does_not_undo_what_came_after_it() -> None:
     assert mended(stand, image_event("T1", 10)).event is not None
 
 
-def test_what_has_no_version_gets_one_above_what_is_stored() -> None:
+def test_a_corrected_event_without_version_gets_one_above_the_stored_one() -> None:
     stand = Stand()
     stand.set_aside(b"\xff")
     event = without(image_event("T02680"), "version", "occurred_at")
@@ -200,7 +202,7 @@ def test_what_has_no_version_gets_one_above_what_is_stored() -> None:
     assert again.event.version == 10
 
 
-def test_what_is_too_old_goes_back_mended_under_a_new_version_only() -> None:
+def test_a_record_that_is_too_old_is_redriven_only_with_a_new_version() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 5))
     stand.now += AGE.total_seconds()
@@ -211,7 +213,9 @@ def test_what_is_too_old_goes_back_mended_under_a_new_version_only() -> None:
 
 
 @pytest.mark.parametrize("asked", [5, 3, None])
-def test_what_is_too_old_gets_a_new_version_also_when_it_was_no_event(asked: int | None) -> None:
+def test_a_record_that_is_too_old_gets_a_new_version_also_if_it_was_not_an_event(
+    asked: int | None,
+) -> None:
     stand = Stand()
     stand.set_aside(BAD)
     stand.now += AGE.total_seconds()
@@ -221,7 +225,7 @@ def test_what_is_too_old_gets_a_new_version_also_when_it_was_no_event(asked: int
     assert settlement.event.version > (asked or 5)
 
 
-def test_what_nobody_knows_the_age_of_gets_a_new_version_too() -> None:
+def test_a_record_of_unknown_age_gets_a_new_version() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 5))
     stand.objects.kept["redriven/first-arrival/T1/5.json"] = b""
@@ -232,7 +236,7 @@ def test_what_nobody_knows_the_age_of_gets_a_new_version_too() -> None:
 
 
 @pytest.mark.parametrize("record", [BAD, b"\xff"])
-def test_a_mended_record_that_is_set_aside_again_is_as_old_as_it_was_first(record: Any) -> None:
+def test_the_age_of_a_corrected_record_counts_from_its_first_arrival(record: Any) -> None:
     stand = Stand()
     stand.set_aside(record, partition_key="T1")
     stand.now = ARRIVED_AT / 1000 + 29 * DAY
@@ -244,7 +248,7 @@ def test_a_mended_record_that_is_set_aside_again_is_as_old_as_it_was_first(recor
 
 
 @pytest.mark.parametrize("asked", [5, 6])
-def test_what_was_mended_under_a_new_version_is_as_old_as_that(asked: int) -> None:
+def test_the_age_of_an_event_with_a_new_version_counts_from_its_correction(asked: int) -> None:
     stand = Stand()
     stand.set_aside(BAD)
     stand.table["T1"] = content("T1", 5, image=image("other"))
@@ -257,7 +261,7 @@ def test_what_was_mended_under_a_new_version_is_as_old_as_that(asked: int) -> No
 
 
 @pytest.mark.parametrize("version", [True, 1.5, -1, 2**80, "7", None])
-def test_an_old_version_that_is_none_is_not_taken_over(version: Any) -> None:
+def test_an_invalid_old_version_is_not_kept(version: Any) -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", version))
     settlement = mended(stand, without(image_event("T1"), "version"))
@@ -265,7 +269,7 @@ def test_an_old_version_that_is_none_is_not_taken_over(version: Any) -> None:
     assert settlement.event.version == STAMP
 
 
-def test_a_version_too_far_ahead_is_mended_to_one_of_now() -> None:
+def test_a_version_too_far_ahead_is_replaced_by_a_current_one() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 2**53 - 1))
     settlement = mended(stand, without(image_event("T1"), "version"))
@@ -275,7 +279,7 @@ def test_a_version_too_far_ahead_is_mended_to_one_of_now() -> None:
         mended(stand, image_event("T1", 2**53 - 1))
 
 
-def test_a_mended_event_of_another_image_is_refused() -> None:
+def test_a_corrected_event_of_another_image_is_refused() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     with pytest.raises(CannotSettleError, match="image_id is 'T2'"):
@@ -283,7 +287,7 @@ def test_a_mended_event_of_another_image_is_refused() -> None:
 
 
 @pytest.mark.parametrize("image_id", [["T1"], {"a": 1}, None, 5])
-def test_an_image_id_that_is_none_helps_nobody(image_id: Any) -> None:
+def test_an_invalid_image_id_of_the_record_does_not_match(image_id: Any) -> None:
     stand = Stand()
     stand.set_aside({"image_id": image_id}, partition_key="T1")
     with pytest.raises(CannotSettleError):
@@ -293,7 +297,7 @@ def test_an_image_id_that_is_none_helps_nobody(image_id: Any) -> None:
     assert mended(stand, image_event("T1", 5)).event is not None
 
 
-def test_what_is_still_no_event_is_refused_with_the_reason() -> None:
+def test_a_correction_that_is_still_not_an_event_is_refused_with_the_reason() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     with pytest.raises(CannotSettleError, match="unknown field"):
@@ -301,7 +305,7 @@ def test_what_is_still_no_event_is_refused_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"\xff", b"{}", b'{"id": 1, "event": {}}', b"[" * 5000])
-def test_a_line_that_is_no_mending_is_told(line: bytes) -> None:
+def test_a_line_that_is_not_a_correction_is_reported(line: bytes) -> None:
     with pytest.raises(CannotSettleError):
         read_correction(line)
 
@@ -310,7 +314,7 @@ def test_a_line_that_is_no_mending_is_told(line: bytes) -> None:
     above=st.one_of(st.none(), st.integers(1, 2**52)),
     now=st.floats(1.6e9, 2e9),
 )
-def test_a_new_version_is_above_the_known_one_and_counts_on_where_versions_are_counted(
+def test_a_new_version_is_above_the_known_one_and_the_next_one_if_versions_are_counted(
     above: int | None, now: float
 ) -> None:
     version = new_version(above, now)

@@ -1,4 +1,4 @@
-"""What the new index is to hold of an image, by what the table and the old index hold."""
+"""What the new index must hold of an image, given what the table and the old index hold."""
 
 import datetime as dt
 
@@ -40,7 +40,7 @@ BAD = Malformed("somebody else's", 5, 5)
         (BAD, sound(6), sound(6)),
     ],
 )
-def test_the_newer_one_is_carried_and_the_tables_among_equals(
+def test_the_newer_version_is_copied_and_the_tables_at_equal_versions(
     table: ImageState, old: ImageState, expected: Intact | None
 ) -> None:
     found = content_for_new_index(table, old, now=NOW, horizon=HORIZON)
@@ -58,19 +58,19 @@ def test_the_newer_one_is_carried_and_the_tables_among_equals(
         (Absent(), Absent()),
     ],
 )
-def test_what_the_table_has_forgotten_or_outlived_is_left(
+def test_an_image_that_the_table_no_longer_has_is_skipped(
     table: ImageState, old: ImageState
 ) -> None:
     assert content_for_new_index(table, old, now=NOW, horizon=HORIZON) == Skip()
 
 
-def test_what_is_malformed_in_both_needs_a_person() -> None:
+def test_an_image_that_is_malformed_in_both_stores_needs_an_operator() -> None:
     found = content_for_new_index(BAD, BAD, now=NOW, horizon=HORIZON)
     assert isinstance(found, NeedsOperator)
     assert "malformed" in found.why
 
 
-def test_the_horizon_is_what_it_is_given_as() -> None:
+def test_the_horizon_is_the_one_that_is_passed_in() -> None:
     forever = dt.timedelta(days=36_500)
     assert (
         content_for_new_index(Absent(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Skip()

@@ -1,4 +1,4 @@
-"""The decision about one image: every pair of what the two stores may hold of it."""
+"""The decision about one image, for every pair of what the two stores may hold."""
 
 import itertools
 from collections.abc import Mapping
@@ -141,7 +141,7 @@ VERSIONLESS = {name: value for name, value in put().items() if name != "version"
         (put(5), a_document(a_change(MAX_VERSION)), "tell"),
     ],
 )
-def test_each_pair_of_holdings_has_its_decision(
+def test_each_pair_of_stored_images_has_its_decision(
     table: Item, index: StoredDocument | None, action: str | None
 ) -> None:
     decision = decided(table, index)
@@ -155,7 +155,7 @@ def decided(table: Item, index: StoredDocument | None) -> Decision:
 
 
 def holdings(base: int) -> tuple[list[Item], list[StoredDocument | None]]:
-    """Whatever a store may hold: each version, content, age and deformity."""
+    """All that a store may hold: versions, contents, ages and malformations."""
     items: list[Item] = [None]
     documents: list[StoredDocument | None] = [None]
     for version in (base + 5, base + 6):
@@ -180,7 +180,7 @@ def holdings(base: int) -> tuple[list[Item], list[StoredDocument | None]]:
 PAIRS = [pair for base in (0, STAMP) for pair in itertools.product(*holdings(base))]
 
 
-def test_the_decision_and_the_audit_of_values_never_disagree() -> None:
+def test_the_decision_is_to_do_nothing_exactly_if_an_audit_of_values_finds_no_difference() -> None:
     stand = Stand()
     for item, document in PAIRS:
         stand.hold(item, document)
@@ -189,7 +189,7 @@ def test_the_decision_and_the_audit_of_values_never_disagree() -> None:
         assert (stand.decision() == Agree()) == (kind is None), (item, document, kind)
 
 
-def test_whatever_two_stores_hold_a_repair_ends_equal_or_tells_and_lowers_nothing() -> None:
+def test_a_repair_makes_any_two_stores_equal_or_reports_and_lowers_no_version() -> None:
     """Every pair, on the real sinks."""
     for item, document in PAIRS:
         stand = Stand()
@@ -211,7 +211,7 @@ def test_whatever_two_stores_hold_a_repair_ends_equal_or_tells_and_lowers_nothin
 
 
 def versions(stand: Stand) -> dict[str, int]:
-    """What each store says the version is, of what is sound and not outlived."""
+    """The version in each store, of entries that are intact and not deleted by the other store."""
     found = {}
     item, document = stand.dynamodb.items.get("T1"), stand.opensearch.documents.get("T1")
     if item is not None:

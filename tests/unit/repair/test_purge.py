@@ -1,4 +1,4 @@
-"""The purge: who may go, and that nobody else does."""
+"""The purge: which tombstones it removes, and that it removes no others."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def gone(version: int = 5, *, at: float = OLD) -> Change:
         (gone(), gone(6, at=YOUNG), "newer_in_table"),
     ],
 )
-def test_a_tombstone_goes_when_its_time_is_over_and_the_table_does_not_need_it(
+def test_a_tombstone_is_purged_if_it_is_expired_and_the_table_does_not_need_it(
     index: Change, table: Change | None, expected: str
 ) -> None:
     document = a_document(index)
@@ -41,7 +41,7 @@ def test_a_tombstone_goes_when_its_time_is_over_and_the_table_does_not_need_it(
     assert verdict(state_of_document(hit), held, now=NOW) == expected
 
 
-def test_what_is_malformed_on_either_side_stays() -> None:
+def test_a_tombstone_stays_if_it_is_malformed_in_either_store() -> None:
     document = a_document(gone(), name="a tombstone with a name")
     broken = state_of_document({"_id": "T1", "_version": 5, "_source": document.source})
     assert verdict(broken, Absent(), now=NOW) == "malformed"
@@ -51,7 +51,7 @@ def test_what_is_malformed_on_either_side_stays() -> None:
 
 
 class Meanwhile:
-    """The index's hits, behind which images come back."""
+    """An index in which images come back while it is searched."""
 
     def __init__(self, stand: Stand, *back: Change) -> None:
         self._stand = stand
@@ -87,7 +87,7 @@ def test_purging_leaves_both_stores_equal_and_nothing_to_purge() -> None:
     assert purged(stand).over == 0
 
 
-def test_an_image_that_comes_back_meanwhile_stays() -> None:
+def test_an_image_that_comes_back_during_the_purge_stays() -> None:
     stand = Stand()
     stand.index_sink.send([gone(5)])
     back = a_change(STAMP + 6, "back")

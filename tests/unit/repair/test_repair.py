@@ -45,7 +45,7 @@ def test_the_plan_counts_each_kind_and_writes_nothing() -> None:
     assert (len(stand.dynamodb.journal), len(stand.opensearch.journal)) == journals
 
 
-def test_what_only_a_person_can_mend_does_not_count_against_the_brake() -> None:
+def test_images_that_need_an_operator_do_not_count_for_the_limit() -> None:
     stand = Stand()
     stand.hold({"image_id": {"S": "T1"}}, None)
     plan = stand.repair.plan(T1, images=1)
@@ -57,7 +57,7 @@ def test_what_only_a_person_can_mend_does_not_count_against_the_brake() -> None:
     ("changes", "images", "at_most", "stops"),
     [(1, 100, 1, False), (2, 100, 1, True), (2, 100, 2, False), (0, 0, 0, False), (1, 0, 1, True)],
 )
-def test_the_brake_stops_above_its_share_and_says_which_one_would_do(
+def test_the_limit_refuses_a_larger_share_and_names_the_one_that_is_needed(
     changes: int, images: int, at_most: float, *, stops: bool
 ) -> None:
     planned = [PlannedAction("missing_in_index", "write_index", changes, [])]
@@ -80,7 +80,7 @@ def test_a_document_deleted_by_hand_is_waited_for_as_long_as_opensearch_remember
     assert stand.audit().result == "equal"
 
 
-def test_what_a_store_refuses_is_told_and_costs_no_other() -> None:
+def test_a_change_that_a_store_refuses_is_reported_and_does_not_affect_others() -> None:
     stand = Stand()
     stand.write(*images(20))
     kept = stand.opensearch.documents.copy()
@@ -93,7 +93,7 @@ def test_what_a_store_refuses_is_told_and_costs_no_other() -> None:
 
 
 class Troubled:
-    """A sink before which this is raised, once or for ever."""
+    """A sink that raises this error, so many times or always."""
 
     def __init__(self, sink: Any, error: BaseException, times: int) -> None:
         self._sink = sink
@@ -142,7 +142,7 @@ def test_a_store_that_keeps_failing_leaves_its_images_unfinished_with_the_reason
     assert [(one.image_id, one.detail) for one in done.unfinished] == [("T1", "503")]
 
 
-def test_what_the_table_does_not_take_is_not_republished_to_the_index_alone() -> None:
+def test_a_change_that_the_table_refuses_is_not_republished_to_the_index() -> None:
     stand = Stand()
     moved = a_document(a_change(STAMP), STAMP + 1)
     stand.hold(an_item(a_change(STAMP)), moved)
@@ -160,7 +160,7 @@ def test_what_the_table_does_not_take_is_not_republished_to_the_index_alone() ->
     assert stand.opensearch.documents["T1"] == moved
 
 
-def test_a_request_refused_as_a_whole_is_cut_down() -> None:
+def test_a_request_that_is_refused_as_a_whole_is_split() -> None:
     stand = Stand()
     stand.write(*images(20))
     stand.opensearch.documents.clear()
@@ -168,7 +168,7 @@ def test_a_request_refused_as_a_whole_is_cut_down() -> None:
     assert (done.written, done.told) == ({"write_index": 20}, [])
 
 
-def test_an_event_that_comes_between_decision_and_correction_stays() -> None:
+def test_an_event_that_arrives_between_decision_and_correction_stays() -> None:
     """OpenSearch checks the version of a correction, so a newer document stays."""
     stand = Stand()
     stand.hold(an_item(a_change(STAMP, "table")), a_document(a_change(STAMP, "index")))
@@ -180,7 +180,7 @@ def test_an_event_that_comes_between_decision_and_correction_stays() -> None:
     assert stand.opensearch.documents["T1"].source == a_document(newer).source
 
 
-def test_an_image_that_agrees_by_now_is_left_alone() -> None:
+def test_an_image_that_is_equal_by_now_is_not_written() -> None:
     stand = Stand()
     stand.write(a_change(STAMP))
     journal = len(stand.opensearch.journal)
@@ -189,7 +189,7 @@ def test_an_image_that_agrees_by_now_is_left_alone() -> None:
     assert len(stand.opensearch.journal) == journal
 
 
-def test_a_crash_between_both_stores_of_a_republished_image_is_mended_by_the_next_repair() -> None:
+def test_a_crash_between_the_two_writes_of_a_republish_is_repaired_by_the_next_repair() -> None:
     stand = Stand()
     stand.hold(an_item(a_change(STAMP)), a_document(a_change(STAMP), STAMP + 1))
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""What the stores hold of one image: an answer that was cut off is not taken for an absence."""
+"""Lookups of single images: an answer that was cut off does not mean that there is no image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -46,7 +46,7 @@ def in_index(line: Connection) -> ContentLookup:
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize("lookup", [in_table, in_index])
-def test_an_answer_that_was_cut_off_is_no_absence(
+def test_an_answer_that_was_cut_off_does_not_mean_absent(
     lookup: Callable[[Connection], ContentLookup], share: float
 ) -> None:
     found = lookup(PERFECT)("T1")

@@ -1,4 +1,4 @@
-"""The pages: decoded straight from bytes, they say what the clients' own way would say."""
+"""Pages that are decoded straight from bytes are equal to those that the clients decode."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def decoded(text: str) -> Any:
     return SearchPages().loads(text)
 
 
-def test_images_and_tombstones_become_the_entries_that_the_long_way_makes() -> None:
+def test_images_and_tombstones_become_the_same_entries_as_with_the_clients() -> None:
     items = [an_items_fields("a", "x"), an_items_fields("b", None), an_items_fields("c", "ü")]
     found = scanned(a_scan(*items))
     assert found is not None
@@ -59,7 +59,7 @@ def test_images_and_tombstones_become_the_entries_that_the_long_way_makes() -> N
     assert [one.checked_version for one in page.entries()] == [STAMP, STAMP, STAMP + 1]
 
 
-def test_what_does_not_go_together_is_malformed_either_way() -> None:
+def test_contradicting_fields_are_malformed_either_way() -> None:
     item = an_items_fields("a", "x", deleted={"BOOL": True})
     hits = [a_hit("a", "x", deleted=True), a_hit("b", "x", image_id="somebody-else")]
     found = scanned(a_scan(item))
@@ -85,7 +85,7 @@ def test_what_does_not_go_together_is_malformed_either_way() -> None:
         {"arrived_at": {"S": "1"}},
     ],
 )
-def test_a_page_with_an_item_that_is_not_ours_is_left_to_the_client(fields: Any) -> None:
+def test_a_page_with_a_foreign_item_is_left_to_the_client(fields: Any) -> None:
     whole = an_items_fields("a", "x")
     spoilt = an_items_fields("b", "x", **fields)
     assert from_item(spoilt).malformed
@@ -99,7 +99,7 @@ def test_a_page_with_an_item_that_is_not_ours_is_left_to_the_client(fields: Any)
 @pytest.mark.parametrize(
     "fields", [{"version": "5"}, {"version": 5.5}, {"deleted": None}, {"expires_at": "soon"}]
 )
-def test_a_page_with_a_document_that_is_not_ours_is_decoded_as_ever(fields: Any) -> None:
+def test_a_page_with_a_foreign_document_is_decoded_as_by_the_client(fields: Any) -> None:
     text = a_search(a_hit("a", "x"), a_hit("b", "x", **fields))
     page = decoded(text)
     assert page == msgspec.json.decode(text)
@@ -107,14 +107,14 @@ def test_a_page_with_a_document_that_is_not_ours_is_decoded_as_ever(fields: Any)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"__type": "ThrottlingException"}', b"\xff"])
-def test_what_is_no_page_is_left_to_the_client(body: bytes) -> None:
+def test_an_answer_that_is_not_a_page_is_left_to_the_client(body: bytes) -> None:
     response: dict[str, Any] = {"body": body}
     customized: dict[str, Any] = {}
     decode_scan(response, customized)
     assert (response, customized) == ({"body": body}, {})
 
 
-def test_where_a_scan_goes_on_and_what_it_used_are_left_to_the_client() -> None:
+def test_the_position_and_the_capacity_of_a_scan_are_left_to_the_client() -> None:
     key, used = {"image_id": {"S": "a"}}, {"CapacityUnits": 1.5, "TableName": "t"}
     more = {"LastEvaluatedKey": key, "ConsumedCapacity": used}
     response: dict[str, Any] = {"body": a_scan(an_items_fields("a", "x"), **more)}
@@ -126,7 +126,7 @@ def test_where_a_scan_goes_on_and_what_it_used_are_left_to_the_client() -> None:
 
 @pytest.mark.parametrize("typed", [True, False])
 @pytest.mark.parametrize(("timed_out", "failed"), [(False, 0), (True, 0), (False, 1)])
-def test_both_ways_tell_the_same_place(*, typed: bool, timed_out: bool, failed: int) -> None:
+def test_both_decoders_give_the_same_summary(*, typed: bool, timed_out: bool, failed: int) -> None:
     hit = a_hit("a", "x")
     hits = {"hits": [hit], "total": {"value": 7, "relation": "eq"}}
     text = a_search(timed_out=timed_out, _shards={"failed": failed}, hits=hits)

@@ -1,4 +1,4 @@
-"""Redrive where the index is fed from the table: what the stream would not bring goes straight."""
+"""Redrive where the table feeds the index: what the stream would not bring is written directly."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def wrapped(raw: dict[str, Any], envelope: Envelope, position: int = 1) -> dict[
 
 
 @ENVELOPES
-def test_a_change_of_the_table_goes_straight_into_the_index(envelope: Envelope) -> None:
+def test_a_change_of_the_table_is_written_directly_to_the_index(envelope: Envelope) -> None:
     stand = Stand(fed_from_table=True)
     key = stand.set_table_change_aside(wrapped(put(4), envelope), envelope)
     case = stand.only()
@@ -57,14 +57,14 @@ def test_a_change_of_the_table_goes_straight_into_the_index(envelope: Envelope) 
     assert (trace["how"], trace["event"]) == ("as_it_was", None)
 
 
-def test_a_change_of_the_table_does_so_also_when_the_route_was_changed_back() -> None:
+def test_a_change_of_the_table_is_written_directly_also_after_the_route_was_changed_back() -> None:
     stand = Stand(fed_from_table=False)
     stand.set_table_change_aside(put(4))
     assert stand.apply().indexed == 1
     assert stand.stream == []
 
 
-def test_a_change_whose_time_ends_in_a_small_z_is_shown_and_goes_back_as_any_other() -> None:
+def test_a_change_whose_time_ends_in_a_small_z_is_shown_and_redriven() -> None:
     stand = Stand(fed_from_table=True)
     item: Any = {**item_from(change("T1", 4)), "occurred_at": {"S": "2026-11-21T08:00:00z"}}
     stand.set_table_change_aside(table_record(item))
@@ -73,7 +73,7 @@ def test_a_change_whose_time_ends_in_a_small_z_is_shown_and_goes_back_as_any_oth
     assert stand.sink.stored["T1"].occurred_at == "2026-11-21T08:00:00z"
 
 
-def test_a_purge_and_a_removal_by_hand_keep_their_meaning() -> None:
+def test_a_purge_and_a_deletion_by_hand_keep_their_meaning() -> None:
     stand = Stand(fed_from_table=True)
     purged = table_record(None, tombstone(4), position=1, by_time_to_live=True)
     removed = table_record(None, change("T2", 7), position=2)
@@ -85,7 +85,7 @@ def test_a_purge_and_a_removal_by_hand_keep_their_meaning() -> None:
     assert stand.sink.stored["T2"] == left
 
 
-def test_an_event_that_only_the_index_set_aside_goes_straight_where_the_table_feeds_it() -> None:
+def test_an_event_that_only_the_index_consumer_quarantined_is_written_directly() -> None:
     stand = Stand(fed_from_table=True)
     stand.set_aside(image_event("T1", 4), functions=["write_to_es"])
     assert stand.apply().indexed == 1
@@ -93,7 +93,7 @@ def test_an_event_that_only_the_index_set_aside_goes_straight_where_the_table_fe
     assert stand.stream == []
 
 
-def test_an_event_that_the_table_set_aside_too_goes_onto_the_stream_as_ever() -> None:
+def test_an_event_that_the_table_consumer_quarantined_too_is_put_onto_the_stream() -> None:
     stand = Stand(fed_from_table=True)
     stand.set_aside(image_event("T1", 4))
     report = stand.apply()
@@ -101,7 +101,7 @@ def test_an_event_that_the_table_set_aside_too_goes_onto_the_stream_as_ever() ->
     assert [event.version for event in stand.stream] == [4]
 
 
-def test_an_event_goes_onto_the_stream_where_that_feeds_the_index() -> None:
+def test_an_event_is_put_onto_the_stream_if_the_stream_feeds_the_index() -> None:
     stand = Stand(fed_from_table=False)
     stand.set_aside(image_event("T1", 4), functions=["write_to_es"])
     assert (stand.apply().put, stand.sink.stored) == (1, {})
@@ -115,7 +115,7 @@ def test_an_event_goes_onto_the_stream_where_that_feeds_the_index() -> None:
         (Conflict("taken"), "conflict"),
     ],
 )
-def test_what_the_index_does_not_take_stays_where_it_is(outcome: Outcome, word: str) -> None:
+def test_a_record_that_the_index_does_not_accept_stays(outcome: Outcome, word: str) -> None:
     stand = Stand(fed_from_table=True, sink=MemorySink(always={"T1": outcome}))
     key = stand.set_table_change_aside(put(4, position=1))
     stand.set_table_change_aside(table_record(change("T2", 4), position=2))
@@ -124,7 +124,7 @@ def test_what_the_index_does_not_take_stays_where_it_is(outcome: Outcome, word: 
     assert stand.under("quarantine/") == [key]
 
 
-def test_an_index_that_has_moved_on_settles_it() -> None:
+def test_a_newer_version_in_the_index_settles_the_record() -> None:
     stand = Stand(fed_from_table=True)
     stand.sink.stored["T1"] = change("T1", 9)
     stand.set_table_change_aside(put(4))
@@ -132,7 +132,7 @@ def test_an_index_that_has_moved_on_settles_it() -> None:
     assert stand.sink.versions == {"T1": 9}
 
 
-def test_a_change_that_is_too_old_does_not_go_back() -> None:
+def test_a_change_that_is_too_old_is_not_redriven() -> None:
     stand = Stand(fed_from_table=True)
     stand.set_table_change_aside(put(4))
     stand.now += AGE.total_seconds() + DAY
@@ -140,7 +140,7 @@ def test_a_change_that_is_too_old_does_not_go_back() -> None:
     assert stand.apply().redriven == 0
 
 
-def test_a_malformed_item_waits_for_somebody_to_mend_it() -> None:
+def test_a_malformed_item_stays_until_it_is_corrected() -> None:
     stand = Stand(fed_from_table=True)
     bad = {**item_from(change("T1", 4)), "version": {"NS": ["4"]}}
     stand.set_table_change_aside(table_record(bad))  # type: ignore[arg-type]  # no item of ours
@@ -155,7 +155,7 @@ def test_a_malformed_item_waits_for_somebody_to_mend_it() -> None:
     assert [(event.image_id, event.version) for event in stand.stream] == [("T1", 5)]
 
 
-def test_a_conflict_is_settled_by_an_event_that_both_stores_meet() -> None:
+def test_a_conflict_is_settled_by_an_event_for_both_stores() -> None:
     stand = Stand(fed_from_table=True)
     stand.set_table_change_aside(put(4), reason="conflict")
     stand.table["T1"] = content("T1", 4)
@@ -169,7 +169,7 @@ def test_a_conflict_is_settled_by_an_event_that_both_stores_meet() -> None:
 
 
 @ENVELOPES
-def test_a_batch_that_the_mapping_gave_up_is_taken_apart_and_goes_straight(
+def test_a_discarded_batch_is_split_and_written_directly(
     envelope: Envelope,
 ) -> None:
     stand = Stand(fed_from_table=True)
@@ -188,14 +188,14 @@ def test_a_batch_that_the_mapping_gave_up_is_taken_apart_and_goes_straight(
     assert stand.under("quarantine/") == stand.under("aws/lambda/") == []
 
 
-def test_a_pointer_into_a_tables_stream_is_passed_over_with_the_reason() -> None:
+def test_a_pointer_into_a_tables_stream_is_reported_and_skipped() -> None:
     pointer = given_up([put(4)], TABLE_STREAM)
     del pointer["payload"]
     with pytest.raises(NotADocumentError, match="only a document in S3 holds"):
         fetch(msgspec.json.encode(pointer), CONSUMERS, "s", unreachable, unreachable)
 
 
-def test_a_document_without_any_batch_is_none() -> None:
+def test_a_document_without_a_batch_is_not_a_failure_document() -> None:
     nothing = given_up([put(4)], TABLE_STREAM)
     del nothing["DDBStreamBatchInfo"]
     with pytest.raises(NotADocumentError, match="names no batch"):
