@@ -18,8 +18,26 @@ venv := .venv
 bin := $(venv)/bin
 tools := .tools
 
-# uv may be there and yet not work (a version manager's shim for another Python): ask it.
-uv := $(shell uv --version >/dev/null 2>&1 && echo uv || echo $(bin)/uv)
+# The Python of the operator's tool: PYTHON, or the first that is found in one of these versions.
+PYTHON :=
+versions := 3.13 3.12 3.14
+# The Python of the functions: the runtime in template.yaml.
+functions_version := 3.13
+
+# An environment keeps the Python that it was made with.
+version_of = $(shell $(1) -c 'import platform; print(platform.python_version())')
+ifneq ($(PYTHON),)
+ifneq ($(wildcard $(bin)/python),)
+ifneq ($(call version_of,$(PYTHON)),$(call version_of,$(bin)/python))
+$(error $(venv) runs Python $(call version_of,$(bin)/python), not $(PYTHON): run `make clean` first)
+endif
+endif
+endif
+
+# uv trusts the certificate authorities that the system trusts. An old uv on PATH cannot.
+export UV_SYSTEM_CERTS := true
+uv := $(shell uv --system-certs --version >/dev/null 2>&1 && echo uv || echo $(tools)/uv/bin/uv)
+uv_from_pypi := $(filter $(tools)/%,$(uv))
 sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 
 demo: $(venv)/run.done
@@ -171,33 +189,38 @@ format: $(venv)/dev.done
 	$(bin)/ruff format .
 
 # Newest versions within what pyproject.toml and requirements/*.in allow, pinned with hashes.
+compile = $(uv) pip compile --quiet --upgrade --universal
 pins: $(venv)/dev.done
-	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
-	$(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
-	$(uv) pip compile -q --upgrade --universal --python-version 3.13 requirements/functions.in -c requirements/run.txt -o requirements/functions.txt
-	for name in async-kinesis awscli lambda-runtime sam uv; do \
-	  $(uv) pip compile -q --upgrade --universal --python-version 3.13 --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
+	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
+	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(compile) --python-version $(functions_version) requirements/functions.in -c requirements/run.txt -o requirements/functions.txt
+	for name in async-kinesis awscli lambda-runtime sam; do \
+	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
 	done
+	$(compile) --python-version 3.8 --generate-hashes requirements/uv.in -o requirements/uv.txt
 
 clean:
 	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 # Environments. Those under .tools hold programs that pin another botocore than ours.
-$(venv)/bin/python:
-	uv venv --quiet --python 3.13 $(venv) 2>/dev/null || { rm -rf $(venv) && python3 -m venv $(venv); }
-	uv --version >/dev/null 2>&1 || $(bin)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+$(venv)/bin/python: | $(uv_from_pypi)
+	tools/make-venv $(uv) $(venv) "$(versions)" $(PYTHON)
 
-$(venv)/run.done: requirements/run.txt pyproject.toml | $(venv)/bin/python
+$(tools)/uv/bin/uv: requirements/uv.txt
+	tools/bring-uv $(tools)/uv
+	touch $@
+
+$(venv)/run.done: requirements/run.txt pyproject.toml | $(venv)/bin/python $(uv_from_pypi)
 	test -e $(venv)/dev.done || $(call sync,$(venv),requirements/run.txt)
 	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
 	touch $@
 
-$(venv)/dev.done: requirements/dev.txt pyproject.toml | $(venv)/bin/python
+$(venv)/dev.done: requirements/dev.txt pyproject.toml | $(venv)/bin/python $(uv_from_pypi)
 	$(call sync,$(venv),requirements/dev.txt)
 	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
 	touch $@ $(venv)/run.done
 
-$(tools)/%.done: requirements/%.txt | $(venv)/bin/python
-	$(uv) venv --quiet --clear --python $(bin)/python $(tools)/$*
+$(tools)/%.done: requirements/%.txt | $(venv)/bin/python $(uv_from_pypi)
+	tools/make-venv $(uv) $(tools)/$* $(functions_version)
 	$(call sync,$(tools)/$*,$<)
 	touch $@

@@ -11,6 +11,7 @@ EXTRAS = {
     "platformdirs": "local",
     "requests": "local",
     "samtranslator": "local",
+    "truststore": "local",
     "yaml": "local",
 }
 

@@ -1,7 +1,6 @@
 """What is deployed: the template as CloudFormation, and the artifacts that `sam build` makes."""
 
 import os
-import venv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from lockstep.local.mapping.template import translated
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
 from tests.builders import CHANGES_STREAM
-from tests.package.tools import TEMPLATE, sam
+from tests.package.tools import SAM, TEMPLATE, sam
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `sam build` makes: the built template, and each function's artifact."""
     folder = tmp_path_factory.mktemp("sam")
     # `sam build` takes the first Python of the functions' version on PATH that has pip.
-    venv.create(folder / "python", with_pip=True)
-    path = os.pathsep.join([str(folder / "python" / "bin"), os.environ["PATH"]])
+    path = os.pathsep.join([str(SAM / "bin"), os.environ["PATH"]])
     sam("build", "--build-dir", folder / "build", PATH=path)
     return folder / "build"
 

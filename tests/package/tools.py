@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,6 @@ RUNTIME = ROOT / ".tools" / "lambda-runtime"
 # By its name in template.yaml: the consumer's name, which is its folder's.
 FUNCTIONS = {"WriteToDynamodb": "write_to_dynamodb", "WriteToEs": "write_to_es"}
 
-_SITE_PACKAGES = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 _RIE_NAMES = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64"}
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _CREDENTIALS = {
@@ -78,7 +76,9 @@ def emulated(
     """
     # The wheel carries it without its run bit, and is not ours to change.
     emulator = scratch / "aws-lambda-rie"
-    carried = SAM / _SITE_PACKAGES / "samcli/local/rapid" / _RIE_NAMES[platform.machine()]
+    (carried,) = SAM.glob(
+        f"lib/*/site-packages/samcli/local/rapid/{_RIE_NAMES[platform.machine()]}"
+    )
     emulator.write_bytes(carried.read_bytes())
     emulator.chmod(0o700)
     ports = free_ports(["invocations", "runtime"], {})

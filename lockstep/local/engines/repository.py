@@ -1,12 +1,15 @@
 """Maven Central, the repository that the engines are downloaded from."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import requests
+import truststore
 from jgo.maven import MavenContext
 from requests.adapters import HTTPAdapter
-from urllib3 import Retry
+from urllib3 import PoolManager, Retry
 
 from lockstep.local.engines.artifacts import PARALLEL, DownloadError
 from lockstep.local.engines.pins import Pin
@@ -25,7 +28,7 @@ class Repository:
         self._maven = maven or MavenContext()
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=PARALLEL, max_retries=retries))
+            self._session.mount(scheme, _Adapter(pool_maxsize=PARALLEL, max_retries=retries))
 
     @contextmanager
     def read(self, pin: Pin, start: int) -> Iterator["RepositoryDownload"]:
@@ -51,6 +54,23 @@ class Repository:
         (repository,) = self._maven.remote_repos.values()
         name = component.artifact(packaging=packaging).filename
         return f"{repository}/{component.path_prefix.as_posix()}/{name}"
+
+
+class _Adapter(HTTPAdapter):
+    """Trusts the certificate authorities that the system trusts, a company's own too."""
+
+    def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
+        super().init_poolmanager(*sizes, ssl_context=_system_trust(), **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> PoolManager:
+        manager: PoolManager = super().proxy_manager_for(
+            proxy, ssl_context=_system_trust(), **options
+        )
+        return manager
+
+
+def _system_trust() -> ssl.SSLContext:
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class RepositoryDownload:

@@ -1,13 +1,23 @@
 """The repository over real HTTP: whole files, the rest of a file, and every way to fail."""
 
+import datetime as dt
 import hashlib
 import io
+import socket
+import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from jgo.maven import MavenContext
 from rich.console import Console
 from urllib3 import Retry
@@ -62,6 +72,37 @@ class Counter(BaseHTTPRequestHandler):
         """Nothing: the test's output is for people."""
 
 
+class Tunnels(socketserver.ThreadingTCPServer):
+    """A proxy whose tunnels all lead to one port."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), Tunnel)
+        self.port = port
+        self.opened = 0
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    server: Tunnels
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        self.server.opened += 1
+        with socket.create_connection(("127.0.0.1", self.server.port)) as there:
+            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            threading.Thread(target=copy, args=(there, self.connection)).start()
+            copy(self.connection, there)
+
+
+def copy(source: socket.socket, goal: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            goal.sendall(data)
+        goal.shutdown(socket.SHUT_WR)
+
+
 def repository_at(port: int) -> Repository:
     maven = MavenContext(remote_repos={"shop": f"http://127.0.0.1:{port}"})
     return Repository(maven, Retry(total=0))
@@ -103,6 +144,73 @@ def test_what_is_not_there_is_named_with_the_answer(shop: Shop, tmp_path: Path) 
     unknown = Kit("s3", "1.0", [Pin("org.example:unknown:jar:1.0", "00", 1, "lib/u.jar")])
     with pytest.raises(DownloadError, match=r"cannot download org\.example:unknown:jar:1\.0.*404"):
         install([unknown], tmp_path, QUIET, shop.repository())
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    """A certificate, with its key, that no list of public authorities knows."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a company's authority")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "authority.pem"
+    pem = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(private + certificate.public_bytes(pem))
+    return file
+
+
+@pytest.fixture
+def shop_with_tls(shop: Shop, authority: Path) -> Shop:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority)
+    shop.socket = context.wrap_socket(shop.socket, server_side=True)
+    return shop
+
+
+@pytest.fixture(params=["directly", "through a proxy"])
+def way(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, shop_with_tls: Shop
+) -> Iterator[None]:
+    """How to reach the repository: a company often has a proxy that presents its certificate."""
+    if request.param == "directly":
+        yield
+        return
+    with Tunnels(shop_with_tls.server_port) as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.01,)).start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        yield
+        proxy.shutdown()
+    assert proxy.opened
+
+
+@pytest.mark.usefixtures("way")
+def test_an_authority_that_the_system_trusts_counts(
+    shop_with_tls: Shop, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    # Stands in for the system's store: only what asks the system reads it.
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    maven = MavenContext(remote_repos={"shop": f"https://127.0.0.1:{shop_with_tls.server_port}"})
+    home = install([KIT], tmp_path, QUIET, Repository(maven, Retry(total=0)))["s3"]
+    assert (home / "lib" / "e.jar").read_bytes() == JAR
 
 
 def test_without_a_network_it_is_one_clear_line(tmp_path: Path) -> None:
