@@ -67,7 +67,7 @@ def events(count: int) -> Iterator[Event]:
 
 def plain(stream: PutRecordsClient, given: Sequence[Event]) -> None:
     """As documented: 500 at a time, nothing looked at."""
-    for chunk in itertools.batched(given, 500, strict=False):
+    for chunk in itertools.batched(given, 500):
         records: list[PutRecordsRequestEntryTypeDef] = [
             {"Data": encode(one), "PartitionKey": one.image_id} for one in chunk
         ]

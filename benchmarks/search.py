@@ -74,7 +74,7 @@ def _otherwise(word: str, again: int) -> str:
 def load(client: OpenSearch, count: int) -> None:
     """Write them as the function does."""
     ensure_index(client, ALIAS)
-    for some in batched(images(count), 1000, strict=False):
+    for some in batched(images(count), 1000):
         write(client, ALIAS, some)
     client.indices.refresh(index=ALIAS)
 

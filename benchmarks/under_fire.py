@@ -50,7 +50,7 @@ def ours(stream: FaultyStream, given: Sequence[Event]) -> None:
 def resend_loop(stream: FaultyStream, given: Sequence[Event]) -> None:
     """As documentation shows it: 500 at a time, what failed goes again, with what is next."""
     records: list[dict[str, Any]] = []
-    for chunk in batched(given, 500, strict=False):
+    for chunk in batched(given, 500):
         records += [{"Data": encode(one), "PartitionKey": one.image_id} for one in chunk]
         while len(records) >= 500:  # noqa: PLR2004 - a full request
             records = [*_failed(stream, records[:500]), *records[500:]]

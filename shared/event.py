@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from shared.nesting import nests_too_deep
+
 MAX_EVENT_BYTES = 256 * 1024
 MAX_VERSION = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 MAX_TAGS = MAX_ATTRIBUTES = 64
@@ -203,10 +205,10 @@ def _why_not(data: bytes, error: Exception) -> InvalidEventError:
     except UnicodeDecodeError as bad:
         detail = f"byte {bad.start} is not UTF-8 ({bad.reason}): encode the JSON as UTF-8"
         return InvalidEventError("not_utf8", detail)
+    if nests_too_deep(data):
+        return InvalidEventError("schema", "too many levels: an event has three")
     try:
         _any_decoder.decode(data)
-    except RecursionError:
-        return InvalidEventError("schema", "too many levels: an event has three")
     except msgspec.ValidationError as bad:  # well-formed JSON with a number out of range
         return InvalidEventError("schema", str(bad))
     except msgspec.DecodeError as bad:

@@ -50,7 +50,7 @@ class MemorySink:
         return {image_id: change.version for image_id, change in self.stored.items()}
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        return batched(changes, self._per_request, strict=False)
+        return batched(changes, self._per_request)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         self.sent.append(changes)

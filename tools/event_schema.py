@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from shared.event import MAX_EVENT_BYTES, Event
+from shared.schema import schemas
 
 
 def event_schema() -> dict[str, Any]:
     """The schema, in JSON Schema 2020-12, of what `shared.event.decode` accepts."""
-    (_,), definitions = msgspec.json.schema_components([Event], ref_template="#/$defs/{name}")
+    (_,), definitions = schemas([Event], "#/$defs/{name}")
     root = definitions.pop("Event")
     carries_image = {"required": ["image"]}
     return {

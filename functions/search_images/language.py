@@ -21,6 +21,10 @@ MAX_TEXT_LENGTH = 8 * 1024
 # is written without spaces, other runs of letters and digits, each symbol.
 _WIDE = "\u2e80-\u2fdf\u3041-\u3096\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKEN = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]+|[^\w\s\x00-\u1fff]")
+# A letter or a digit. Each Unicode version adds ideographs in these planes; whether Python knows
+# them already makes no difference.
+_IDEOGRAPHS = "\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[^\W_]|[{_IDEOGRAPHS}]")
 
 # A quote ends a phrase only where no word goes on behind it. A field's name is one that a user's
 # own field may have; what looks like an address has no field in front.
@@ -29,7 +33,7 @@ _ITEM = re.compile(
     rf"""(?<!\S)
     (?P<minus>-)?
     (?:(?P<field>[A-Za-z][A-Za-z0-9_-]{{0,63}}):(?![\s/]))?
-    (?:[{_QUOTES}](?P<phrase>[^{_QUOTES}]*)[{_QUOTES}](?!\w)|(?P<bare>\S+))""",
+    (?:[{_QUOTES}](?P<phrase>[^{_QUOTES}]*)[{_QUOTES}](?![\w{_IDEOGRAPHS}])|(?P<bare>\S+))""",
     re.VERBOSE,
 )
 
@@ -107,7 +111,7 @@ def _terms(text: str) -> Iterator[tuple[bool, Term]]:
 
 
 def _has_word(text: str) -> bool:
-    return any(char.isalnum() for char in text)
+    return _WORD.search(text) is not None
 
 
 def _fitting(term: Term, room: int) -> Term | None:

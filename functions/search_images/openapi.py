@@ -19,6 +19,7 @@ from functions.search_images.record import Record
 from functions.search_images.search import SearchResult
 from functions.search_images.suggest import Suggestions
 from shared.event import ATTRIBUTE_NAME_PATTERN, ImageId
+from shared.schema import schemas
 
 type Schema = Mapping[str, Any]
 
@@ -35,9 +36,7 @@ _NO_IMAGE = {"404": "There is no such image."}
 def document() -> dict[str, Any]:
     """The document, in OpenAPI 3.1."""
     answers = (SearchResult, Suggestions, Record, Problem)
-    (found, names, record, problem), schemas = msgspec.json.schema_components(
-        answers, ref_template=_REF
-    )
+    (found, names, record, problem), components = schemas(answers, _REF)
     own = {
         "name": "own",
         "in": "query",
@@ -101,14 +100,14 @@ def document() -> dict[str, Any]:
             "/health": get("Whether the index answers", health),
             "/openapi.json": get("This document", {"type": "object"}),
         },
-        "components": {"schemas": schemas},
+        "components": {"schemas": components},
     }
 
 
 def _parameters(kind: type[msgspec.Struct]) -> Iterable[Schema]:
     """A request's parameters; none of them must be there."""
-    (_,), schemas = msgspec.json.schema_components([kind])
-    for name, schema in schemas[kind.__name__]["properties"].items():
+    (_,), components = schemas([kind], _REF)
+    for name, schema in components[kind.__name__]["properties"].items():
         described = dict(schema)
         description = described.pop("description", None)
         yield {

@@ -110,7 +110,7 @@ class ImageTable:
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
         """Split the changes, in order, into requests."""
-        return batched(changes, CHANGES_PER_REQUEST, strict=False)
+        return batched(changes, CHANGES_PER_REQUEST)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Write changes of different images: in one request, if each finds what it expects.

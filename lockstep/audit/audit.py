@@ -160,7 +160,7 @@ def _gather(
         ("index", index),
     )
     for name, store in stores:
-        for entries in batched(store.scan(), 1000, strict=False):
+        for entries in batched(store.scan(), 1000):
             spill.add(name, entries)
             looks.counts[name] += len(entries)
             progress(name, looks.counts[name])

@@ -129,7 +129,7 @@ class Spill:
 
     def suspect(self, suspects: Iterable[Suspect]) -> None:
         """Add suspects, or replace them."""
-        for some in batched(suspects, _BATCH, strict=False):
+        for some in batched(suspects, _BATCH):
             rows = map(msgspec.structs.astuple, some)
             self._change("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?, ?)", rows)
 

@@ -68,7 +68,7 @@ def simulate_command(
         report = simulate(
             1 if seed is None else seed,
             histories,
-            processes=processes or os.process_cpu_count() or 1,
+            processes=processes or getattr(os, "process_cpu_count", os.cpu_count)() or 1,
             commit=str(runs),
             progress=lambda done: line.update(f"simulating: {done:,} of {histories:,} histories"),
         )

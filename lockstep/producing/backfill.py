@@ -203,8 +203,8 @@ class Backfill:
             numbered = _Numbered(lines(file))
             deque(islice(numbered, after), maxlen=0)
             read = self._images(source, numbered)
-            for step in batched(read, LINES_A_STEP, strict=False):
-                some = batched(step, LOOKUP, strict=False)
+            for step in batched(read, LINES_A_STEP):
+                some = batched(step, LOOKUP)
                 self._put(one for images in some for one in self._chosen(source, images))
                 self._on_step(Point(source.name, numbered.line), self.so_far)
 

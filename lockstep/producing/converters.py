@@ -18,6 +18,7 @@ from msgspec import Raw
 from lockstep.console.errors import UserError
 from shared import event
 from shared.event import MAX_TAGS, Event, Image, InvalidEventError
+from shared.nesting import nests_too_deep
 
 _BUILT_IN = resources.files("lockstep.producing") / "mappings"
 
@@ -173,8 +174,10 @@ def _source(line: bytes) -> dict[str, Raw]:
     """The fields of a source record, values unchanged; of a repeated field, the last one."""
     try:
         line.decode()
+        if nests_too_deep(line):
+            raise InvalidEventError("schema", "too many levels: make the record flatter")
         fields = _sources.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         event.decode(line)  # raises: neither UTF-8, nor JSON, nor an object
         raise
     return dict(_flat(fields, "", MAX_DEPTH))

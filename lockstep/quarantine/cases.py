@@ -219,7 +219,7 @@ class _Gathering:
             self._add_all(map(self._read_object, keys))
             return
         with ThreadPoolExecutor(readers) as pool:
-            for some in batched(keys, READ_AHEAD, strict=False):
+            for some in batched(keys, READ_AHEAD):
                 self._add_all(pool.map(self._read_object, some))
 
     def _add_all(self, objects: Iterable[Case | Unreadable | None]) -> None:

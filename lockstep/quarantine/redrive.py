@@ -156,7 +156,7 @@ class Redrive:
         kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
         redriven = moved_meanwhile = objects = put = 0
         at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
-        for chunk in batched(ready, at_once, strict=False):
+        for chunk in batched(ready, at_once):
             if rate is not None:
                 self._wait_until(began + redriven / rate)
             settling: list[tuple[Settlement, dict[str, bytes]]] = []

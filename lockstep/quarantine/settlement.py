@@ -18,6 +18,7 @@ from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
 from lockstep.stores.contents import ContentReader, content_of
 from lockstep.stores.stamps import FIRST_STAMP, stamp_at, too_far_ahead
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
+from shared.nesting import nests_too_deep
 
 How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
 
@@ -246,7 +247,9 @@ def _old_version(case: Case, record: bytes) -> int | None:
 
 def _leniently(record: bytes) -> dict[str, Any]:
     """What can be read from a record that is not a valid event."""
+    if nests_too_deep(record):
+        return {}
     try:
         return msgspec.json.decode(record, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}

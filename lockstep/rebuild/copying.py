@@ -170,13 +170,13 @@ class Copier:
     ) -> Iterator[Sequence[str]]:
         """The images that the new index lacks, or has in a lower version."""
         read = 0
-        for some in batched(entries, COMPARED_AT_ONCE, strict=False):
+        for some in batched(entries, COMPARED_AT_ONCE):
             there = self._new.lookup([entry.image_id for entry in some])
             now = self._clock.now()
             outdated = [
                 entry.image_id for entry in some if _is_newer(entry, there.get(entry.image_id), now)
             ]
-            yield from batched(outdated, LOOKUP, strict=False)
+            yield from batched(outdated, LOOKUP)
             read += len(some)
             on_progress(read)
 

@@ -120,9 +120,7 @@ class Export:
         for number, file in enumerate(self._files[start:], start=start):
             with tempfile.TemporaryFile() as copy:
                 self._fetch(file, copy)
-                for items in batched(
-                    islice(self._items(file, copy), read, None), ITEMS_PER_PAGE, strict=False
-                ):
+                for items in batched(islice(self._items(file, copy), read, None), ITEMS_PER_PAGE):
                     read += len(items)
                     images = [(item[KEY]["S"], state_of_item(item)) for item in items]
                     yield WholePage(images, f"{number}:{read}")

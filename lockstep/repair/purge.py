@@ -113,7 +113,7 @@ def purge(
     verdicts: Counter[Verdict] = Counter()
     outcomes: Counter[type[Outcome]] = Counter()
     examples: list[Example] = []
-    for hits in batched(index.search(FIELDS, query), LOOKUP, strict=False):
+    for hits in batched(index.search(FIELDS, query), LOOKUP):
         in_table = table.lookup_whole([hit["_id"] for hit in hits])
         removals = []
         for hit in hits:

@@ -200,7 +200,7 @@ class Repair:
         left = differing
         for _ in range(MOST_PASSES):
             done = _Pass()
-            for some in batched(left, LOOKUP, strict=False):
+            for some in batched(left, LOOKUP):
                 self._repair(some, done)
                 on_progress(written.total() + done.written.total())
             written += done.written
@@ -224,7 +224,7 @@ class Repair:
         self, differing: Iterable[DifferingImage]
     ) -> Iterator[tuple[DifferingImage, Decision]]:
         """Each image, and the decision about it now."""
-        for some in batched(differing, LOOKUP, strict=False):
+        for some in batched(differing, LOOKUP):
             image_ids = [one.image_id for one in some]
             table, index = self._table.lookup_whole(image_ids), self._index.lookup_whole(image_ids)
             for one in some:

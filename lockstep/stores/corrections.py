@@ -55,7 +55,7 @@ class Corrections:
     def _done(self, operations: Iterable[Operation]) -> Sequence[Outcome]:
         return [
             outcome
-            for some in batched(operations, _AT_ONCE, strict=False)
+            for some in batched(operations, _AT_ONCE)
             for request in bulk.split(some)
             for outcome in self._send(request)
         ]

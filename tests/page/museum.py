@@ -66,7 +66,7 @@ class Museum:
         made = cls(opensearch, dynamodb)
         with RECORDS.open("rb") as file:
             events = [*read_events(file, Stamp(), load_mapping("tate"))]
-        for several in batched(events, 500, strict=False):
+        for several in batched(events, 500):
             made.put(
                 *(
                     change_from(one, record(), horizon=HORIZON)

@@ -39,7 +39,7 @@ def test_every_event_arrives_in_order_and_twice_only_after_a_lost_answer(
 
 
 def resend_what_failed(stream: FaultyStream, given: Sequence[Event]) -> Toll:
-    for chunk in itertools.batched(given, 500, strict=False):
+    for chunk in itertools.batched(given, 500):
         records = [{"Data": encode(one), "PartitionKey": one.image_id} for one in chunk]
         while records:
             answer = stream.put_records(StreamName=STREAM, Records=records)

@@ -16,6 +16,7 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
 from lockstep.local.kinesis.errors import KinesisError
+from shared.nesting import nests_too_deep
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
@@ -61,9 +62,11 @@ class RequestModel:
         Raises:
             KinesisError: SerializationException or ValidationException.
         """
+        if nests_too_deep(body):
+            raise KinesisError("SerializationException", "the body is nested too deep")
         try:
             raw = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise KinesisError("SerializationException", f"the body is not JSON: {error}") from None
         if operation not in self._checks:
             shape = self._service.operation_model(operation).input_shape

@@ -161,17 +161,17 @@ class Store(KinesisFile):
         (key,) = self._sql.execute(
             "INSERT INTO shards (stream, number, hash_start, hash_end, parent, adjacent_parent,"
             " created, opened_at, last_arrival) VALUES"
-            " (?1, (SELECT ifnull(max(number) + 1, 0) FROM shards WHERE stream = ?1),"
-            " ?2, ?3, ?4, ?5, ?6, ?7, ?7) RETURNING key",
-            (
-                stream,
-                hash_bytes(hashes.start),
-                hash_bytes(hashes.end),
-                parent,
-                adjacent_parent,
-                created,
-                opened_at,
-            ),
+            " (:stream, (SELECT ifnull(max(number) + 1, 0) FROM shards WHERE stream = :stream),"
+            " :start, :end, :parent, :adjacent, :created, :at, :at) RETURNING key",
+            {
+                "stream": stream,
+                "start": hash_bytes(hashes.start),
+                "end": hash_bytes(hashes.end),
+                "parent": parent,
+                "adjacent": adjacent_parent,
+                "created": created,
+                "at": opened_at,
+            },
         ).fetchone()
         return self._shards("key = ?", key)[0]
 

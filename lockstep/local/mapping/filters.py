@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from shared.nesting import nests_too_deep
+
 # The highest quota that AWS grants.
 MOST_FILTERS = 10
 # A record is searched no deeper than its pattern. AWS documents no limit; this one keeps the search
@@ -41,9 +43,11 @@ class FilterCriteria(msgspec.Struct, frozen=True):
         Data that is not JSON matches nothing, so the record is skipped silently, as Lambda does it.
         This includes aggregated records, and JSON that is nested too deeply for the parser.
         """
+        if nests_too_deep(data):
+            return False
         try:
             value = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         return any(_matches(pattern, value) for pattern in self.patterns)
 
@@ -66,9 +70,11 @@ def _pattern(said: object) -> Mapping[str, Any]:
     text = said.get("Pattern") if isinstance(said, dict) else None
     if not isinstance(text, str):
         raise PatternError(f"{said!r} has no Pattern, or its Pattern is not text")
+    if nests_too_deep(text.encode()):
+        raise PatternError(f"a pattern is nested deeper than {MOST_LEVELS} levels")
     try:
         pattern = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise PatternError(f"pattern {text} is not JSON: {error}") from None
     if not isinstance(pattern, dict) or set(pattern) != {"data"}:
         raise PatternError(f"pattern {text} must have exactly one key, `data`")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from lockstep.local.mapping.batch import STATE_BYTES, BatchRecord, payload
+from shared.nesting import nests_too_deep
 
 _EMPTY = b"{}"
 
@@ -80,9 +81,11 @@ class Windows:
 
 def returned_state(response: bytes) -> bytes | None:
     """The state in a function's response; None if it has none, so that the invocation failed."""
+    if nests_too_deep(response):
+        return None
     try:
         return msgspec.json.encode(msgspec.json.decode(response, type=_Response).state)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         return None
 
 

@@ -16,7 +16,7 @@ def images(opensearch_endpoint: str) -> Iterator[Images]:
     client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
     these = Images(client, f"images-{uuid.uuid4()}")
     ensure_index(client, these.alias)
-    for several in batched(changes(), 500, strict=False):
+    for several in batched(changes(), 500):
         these.put(*several)
     these.put(*OURS)
     yield these

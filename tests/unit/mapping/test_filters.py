@@ -8,6 +8,7 @@ import pytest
 from lockstep.local.mapping.filters import MOST_LEVELS, FilterCriteria, PatternError, filters_from
 from lockstep.local.mapping.settings import Settings
 from shared.event import AGGREGATED_MAGIC
+from shared.nesting import MAX_NESTING
 from tests.unit.mapping.play import entry, play, reporting
 
 
@@ -179,7 +180,7 @@ def test_a_record_that_nests_without_end_is_dropped_like_any_other(
 
 
 def test_objects_that_nest_without_end_are_looked_into_as_deep_as_the_pattern_goes() -> None:
-    data = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+    data = b'{"a":' * MAX_NESTING + b"1" + b"}" * MAX_NESTING
 
     assert not filters({"a": {"a": ["image.deleted"]}}).match(data)
     assert filters({"a": {"b": [{"exists": False}]}}).match(data)
@@ -201,11 +202,14 @@ def test_a_pattern_is_obeyed_as_deep_as_it_may_nest() -> None:
             value = {"a": value}
         return value
 
+    def text(levels: int) -> str:
+        return '{"data":' + '{"a":' * levels + '["x"]' + "}" * levels + "}"
+
     assert passes(nested(["x"], MOST_LEVELS), nested("x", MOST_LEVELS))
     assert not passes(nested(["x"], MOST_LEVELS), nested("y", MOST_LEVELS))
     for levels in (MOST_LEVELS + 1, 5_000):
         with pytest.raises(PatternError, match="nested deeper than 100 levels"):
-            filters(nested(["x"], levels))
+            filters_from({"Filters": [{"Pattern": text(levels)}]})
 
 
 def test_the_checkpoint_passes_what_is_dropped() -> None:

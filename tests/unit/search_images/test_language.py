@@ -1,5 +1,8 @@
 """Any text is a good query; what a person types in the language means what the table says."""
 
+import hashlib
+from unicodedata import ucd_3_2_0
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -54,6 +57,21 @@ TEXTS = st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=300)
 )
 def test_each_form_is_understood(text: str, expected: Query) -> None:
     assert parse(text) == expected
+
+
+@pytest.mark.parametrize("newer", ["\U0002ebf0", "\U000323b0"], ids=["Unicode 15.1", "Unicode 17"])
+def test_an_ideograph_is_a_word_whether_python_knows_it_or_not(newer: str) -> None:
+    assert parse(newer) == Query(newer, words=(newer,))
+    assert not parse(f'"sea"{newer}').required
+
+
+def test_which_characters_are_words_is_the_same_in_every_python() -> None:
+    """Of those that Unicode 3.2 has, which every Python carries beside its own version."""
+    known = (chr(code) for code in range(0x3400) if ucd_3_2_0.category(chr(code)) != "Cn")
+    words = "".join(char for char in known if not parse(char).empty)
+    assert hashlib.sha256(words.encode()).hexdigest() == (
+        "2cfae9be0a65633ec6891c8f2bad7d1eccc2bbef4aa18d5577075cdaa4833487"
+    )
 
 
 @pytest.mark.parametrize(
