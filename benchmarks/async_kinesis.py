@@ -1,4 +1,4 @@
-"""async-kinesis under fire: started by benchmarks.under_fire, in an environment of its own."""
+"""Measure async-kinesis: benchmarks.under_fire runs this in an environment of its own."""
 
 import argparse
 import asyncio
@@ -14,18 +14,18 @@ from benchmarks.under_fire import measured
 from shared.event import Event, encode
 from tools.faulty_stream import STREAM, FaultyStream
 
-# So many that its own limits, by record and by KiB, never make it wait.
+# So high that its own limits, by record and by KiB, never make it wait.
 UNLIMITED = 1_000_000
 
 
 class Client:
-    """The part of a client that it uses."""
+    """The methods of a client that it uses."""
 
     def __init__(self, stream: FaultyStream) -> None:
         self._stream = stream
 
     async def put_records(self, **request: Any) -> Any:
-        """Kinesis's PutRecords, under fire."""
+        """PutRecords, with failures."""
         return self._stream.put_records(**request)
 
     async def close(self) -> None:
@@ -33,7 +33,7 @@ class Client:
 
 
 class UnderFire(Producer):
-    """The published producer; only where its client comes from is different."""
+    """The published producer with our client."""
 
     def __init__(self, stream: FaultyStream) -> None:
         super().__init__(
@@ -46,20 +46,20 @@ class UnderFire(Producer):
         self._stream = stream
 
     async def get_client(self) -> None:
-        """Our client."""
+        """Use our client."""
         self.client = Client(self._stream)
 
 
 async def put(stream: FaultyStream, given: Sequence[Event]) -> None:
-    """All events, as its documentation shows."""
+    """Put all events, as its documentation shows."""
     async with UnderFire(stream) as producer:
         for event in given:
             await producer.put(encode(event).decode(), partition_key=event.image_id)
 
 
 def main() -> None:
-    """Put events under fire; the result, as JSON."""
-    parser = argparse.ArgumentParser(description="async-kinesis under fire.")
+    """Put events, and print the result as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, required=True)
     parser.add_argument("--records", type=int, required=True)
     asked = parser.parse_args()

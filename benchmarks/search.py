@@ -1,12 +1,12 @@
-"""Search at size: how long a person waits, with as many images as the whole collection has.
+"""Latency of the search, with as many images as the whole collection has.
 
     python -m benchmarks.search [IMAGES] [SECONDS]
 
-The images are the 2,000 of data/tate-2000.ndjson again and again; each time their rare words are
-spelled otherwise, so that the index's dictionary grows at least as it would. Queries are drawn from
-the judged set, typing errors and all. They come 20 a second whether or not the one before is
-answered, and a query's time begins when it was due, so waiting counts. Then the same queries at
-the same times as a plain `multi_match`, which forgives nothing and marks nothing.
+The images are copies of the 2,000 in data/tate-2000.ndjson. Each copy spells the rare words in
+another way, so that the index's dictionary grows as with real images. The queries are from the
+judged set, with their typing errors. 20 a second are sent, whether or not earlier ones are
+answered. The time of a query begins when it is due, so waiting counts. Then the same queries run
+as a plain `multi_match`, which tolerates no typing errors and highlights nothing.
 """
 
 import math
@@ -46,7 +46,7 @@ type Ask = Callable[[str], object]
 
 
 def images(count: int) -> Iterator[Change]:
-    """That many images, each time round with ids and rare words of their own."""
+    """This many images; each copy has its own ids and rare words."""
     originals = list(events())
     rare = {word for word, many in spread().items() if many <= DISTINCTIVE and word.isalpha()}
     for number in range(count):
@@ -72,7 +72,7 @@ def _otherwise(word: str, again: int) -> str:
 
 
 def load(client: OpenSearch, count: int) -> None:
-    """Write them as the function does."""
+    """Write the images as the function does."""
     ensure_index(client, ALIAS)
     for some in batched(images(count), 1000):
         write(client, ALIAS, some)
@@ -80,14 +80,14 @@ def load(client: OpenSearch, count: int) -> None:
 
 
 def drawn(count: int) -> Sequence[str]:
-    """So many queries of the judged set, the same each time."""
+    """This many queries of the judged set, always the same."""
     return random.Random(1).choices([one.query for one in judged()], k=count)
 
 
 def asked(ask: Ask, queries: Sequence[str]) -> list[float]:
-    """Ask them at their times; the seconds from when each was due until it was answered, sorted.
+    """Send the queries when they are due; return the seconds until each answer, sorted.
 
-    Of those that were not answered: without end.
+    A query without an answer counts as infinite.
     """
     begins = time.perf_counter()
 
@@ -108,7 +108,7 @@ def asked(ask: Ask, queries: Sequence[str]) -> list[float]:
 
 
 def engine_seconds() -> float:
-    """Processor time that the engine has taken."""
+    """The processor time of the engine, in seconds."""
     return sum(
         sum(child.cpu_times()[:2])
         for child in psutil.Process().children(recursive=True)
@@ -117,7 +117,7 @@ def engine_seconds() -> float:
 
 
 def main() -> None:
-    """Load, warm up, measure both; prints a table."""
+    """Load, warm up, measure both, and print a table."""
     given = [int(word) for word in sys.argv[1:]]
     count, seconds = [*given, *(IMAGES, SECONDS)[len(given) :]]
     queries = drawn((WARM_UP_SECONDS + seconds) * A_SECOND)

@@ -1,15 +1,15 @@
-"""Three producers under the same fire: ours, async-kinesis, and the plain resend loop.
+"""Three producers under the same faults: ours, async-kinesis, and the plain resend loop.
 
     make .tools/async-kinesis.done
     python -m benchmarks.under_fire [--records 10000]
 
-On the simulation's fake of Kinesis, by one seed: that share of requests fails as a whole, and that
-share of the records in the others; answers are lost, requests land late, the stream is resharded.
-async-kinesis runs as it is published, in an environment of its own, with that fake in its client's
-place; its limit of 1,000 records a second and shard is lifted, its pauses are real. The time is CPU
-time, the fake's part in it included.
+They use the simulation's fake of Kinesis, from one seed. A share of the requests fails, and the
+same share of the records in the others; answers are lost, requests arrive late, the stream is
+resharded. async-kinesis is the published package in an environment of its own, with the fake as
+its client. Its limit of 1,000 records a second and shard is lifted; its pauses are real. Times are
+CPU time, the fake included.
 
-What it printed last is in docs/guides/producing.md.
+The last results are in docs/guides/producing.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.producing.producer import Producer
 from shared.event import Event, encode
-from tools.faulty_stream import STREAM, FaultyStream, Toll, events
+from tools.faulty_stream import STREAM, Counts, FaultyStream, events
 
 SHARES = (0.0, 0.01, 0.1, 0.5)
 IMAGES, SEED = 500, 1
@@ -36,9 +36,9 @@ PYTHON = ROOT / ".tools/async-kinesis/bin/python"
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came of it, and the CPU seconds it took."""
+    """The counts, and the CPU time in seconds."""
 
-    toll: Toll
+    counts: Counts
     seconds: float
 
 
@@ -48,7 +48,7 @@ def ours(stream: FaultyStream, given: Sequence[Event]) -> None:
 
 
 def resend_loop(stream: FaultyStream, given: Sequence[Event]) -> None:
-    """As documentation shows it: 500 at a time, what failed goes again, with what is next."""
+    """The loop of the AWS documentation: send 500, and what failed again with the next ones."""
     records: list[dict[str, Any]] = []
     for chunk in batched(given, 500):
         records += [{"Data": encode(one), "PartitionKey": one.image_id} for one in chunk]
@@ -59,7 +59,7 @@ def resend_loop(stream: FaultyStream, given: Sequence[Event]) -> None:
 
 
 def _failed(stream: FaultyStream, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of a request that are to go again: all, where it failed as a whole."""
+    """The records to send again: all, if the request failed as a whole."""
     try:
         answer = stream.put_records(StreamName=STREAM, Records=records)
     except (ClientError, BotoCoreError):
@@ -71,16 +71,16 @@ def _failed(stream: FaultyStream, records: list[dict[str, Any]]) -> list[dict[st
 def measured(
     way: Callable[[FaultyStream, Sequence[Event]], object], share: float, count: int
 ) -> Result:
-    """One way to put so many events while that share fails."""
+    """Put this many events in one way, while this share fails."""
     stream = FaultyStream(share, SEED)
     given = list(events(count, images=IMAGES, seed=SEED))
     began = time.process_time()
     way(stream, given)
-    return Result(stream.toll(given), time.process_time() - began)
+    return Result(stream.counts(given), time.process_time() - began)
 
 
 def async_kinesis(share: float, count: int) -> Result:
-    """The same in the environment of async-kinesis."""
+    """Measure async-kinesis in its environment."""
     module = "benchmarks.async_kinesis"
     command = [PYTHON, "-m", module, "--share", str(share), "--records", str(count)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
@@ -89,11 +89,11 @@ def async_kinesis(share: float, count: int) -> Result:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description="Three producers under the same fire.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.under_fire", description=__doc__)
     parser.add_argument("--records", type=int, default=10_000)
     count: int = parser.parse_args().records
     if not PYTHON.exists():
-        sys.exit("async-kinesis is not there yet: make .tools/async-kinesis.done")
+        sys.exit("async-kinesis is not installed: run make .tools/async-kinesis.done")
     print("| fail | producer | inversions | losses | duplicates | records/s |")
     print("| ---: | --- | ---: | ---: | ---: | ---: |")
     for share in SHARES:
@@ -102,8 +102,8 @@ def main() -> None:
             ("async-kinesis", async_kinesis(share, count)),
             ("resend loop", measured(resend_loop, share, count)),
         ):
-            toll = found.toll
-            cells = f"{toll.inversions:,} | {toll.losses:,} | {toll.duplicates:,}"
+            counts = found.counts
+            cells = f"{counts.inversions:,} | {counts.losses:,} | {counts.duplicates:,}"
             print(f"| {share:.0%} | {name} | {cells} | {count / found.seconds:,.0f} |", flush=True)
 
 

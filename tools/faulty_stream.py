@@ -1,6 +1,6 @@
-"""A producer under fire: PutRecords fails as often as is said, and what came of it is counted.
+"""A stream on which a given share of requests and records fails, and which counts the results.
 
-In virtual time, on the simulation's fake of Kinesis, from one seed.
+It uses the simulation's fake of Kinesis, in virtual time, from one seed.
 """
 
 import random
@@ -29,12 +29,12 @@ REQUESTS_A_RESHARDING = 50
 type Version = tuple[str, int]
 
 
-class Toll(msgspec.Struct, frozen=True):
-    """What came of putting events, counted on the stream.
+class Counts(msgspec.Struct, frozen=True):
+    """The results of putting events, counted on the stream.
 
-    `inversions`: first arrivals below a version of their image that was there before. `losses`:
-    events that are not on the stream. `duplicates`: further arrivals of an event. `unprovoked`:
-    those of them that followed no lost answer.
+    `inversions`: first arrivals after a higher version of the same image. `losses`: events that are
+    not on the stream. `duplicates`: further arrivals of an event. `unprovoked`: duplicates that
+    followed no lost answer.
     """
 
     records: int
@@ -45,11 +45,11 @@ class Toll(msgspec.Struct, frozen=True):
     unprovoked: int
 
 
-class Fire:
-    """The line to a stream: each request, and each record of those that arrive, may fail.
+class FaultyConnection:
+    """The connection to a stream: requests fail, and records of those that arrive.
 
-    A request that fails is refused, or lost on its way there, or on its way back, or lands while
-    nobody waits for it any more.
+    A request that fails is refused or lost, or its answer is lost, or it arrives when nobody waits
+    for it any more.
     """
 
     def __init__(self, share: float, time: VirtualTime, chance: random.Random) -> None:
@@ -61,7 +61,7 @@ class Fire:
         self._chance = chance
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """That share of the records is throttled, or fails, and is not on the stream."""
+        """Let that share of the records fail; they are not on the stream."""
         chance, share = self._chance, self._share
         if not share:
             return {}
@@ -69,7 +69,7 @@ class Fire:
         return {at: fails for at in range(parts) if chance.random() < share}
 
     def send[T](self, apply: Callable[[], T]) -> T:
-        """The answer, unless the request is one of those that fail."""
+        """Send the request, unless it is one of those that fail."""
         self.requests += 1
         self.answer_lost = False
         if self._chance.random() >= self._share:
@@ -96,42 +96,42 @@ class Fire:
 
     @staticmethod
     def _land(apply: Callable[[], object]) -> None:
-        with suppress(AnswerError):  # nobody is there to hear it
+        with suppress(AnswerError):  # nobody waits for the answer
             apply()
 
 
 class FaultyStream(Kinesis):
-    """A client of a stream that fails, reshards all the time, and counts what arrives."""
+    """A client of a stream that fails, is often resharded, and counts what arrives."""
 
     def __init__(self, share: float, seed: int) -> None:
         """Args: `share` of requests and of records that fail, 0 to 1."""
         self.time = VirtualTime()
         self._chance = seeded_random(seed)
-        self.fire = Fire(share, self.time, self._chance)
+        self.faults = FaultyConnection(share, self.time, self._chance)
         self._arrived: dict[Version, int] = {}
         self._newest: dict[str, int] = {}
         self._inversions = 0
         self._unanswered: set[Version] = set()
-        super().__init__(STREAM, shards=4, connection=self.fire, now=lambda: self.time.now)
+        super().__init__(STREAM, shards=4, connection=self.faults, now=lambda: self.time.now)
 
     @property
     def clock(self) -> Clock:
-        """For a producer of ours."""
+        """The clock for our producer."""
         time = self.time
         return Clock(lambda: time.now, lambda: time.now, time.advance, self._chance.random)
 
     def put_records(self, **request: Any) -> dict[str, Any]:
-        """Kinesis's PutRecords, under fire."""
-        if self.fire.requests % REQUESTS_A_RESHARDING == 0:
+        """PutRecords, with failures."""
+        if self.faults.requests % REQUESTS_A_RESHARDING == 0:
             self._reshard()
         try:
             return super().put_records(**request)
         finally:
-            if self.fire.answer_lost:
+            if self.faults.answer_lost:
                 self._unanswered.update(_version(one["Data"]) for one in request["Records"])
 
     def accept(self, partition_key: str, data: bytes) -> AcceptedRecord:
-        """Take the record, and count it."""
+        """Accept the record, and count it."""
         image_id, number = version = _version(data)
         if version not in self._arrived:
             newest = self._newest.get(image_id, 0)
@@ -140,14 +140,14 @@ class FaultyStream(Kinesis):
         self._arrived[version] = self._arrived.get(version, 0) + 1
         return super().accept(partition_key, data)
 
-    def toll(self, made: Iterable[Event]) -> Toll:
-        """What came of these events, after everything that is still on its way has landed."""
+    def counts(self, made: Iterable[Event]) -> Counts:
+        """The results for these events, after all late requests have arrived."""
         self.time.settle()
         versions = {(event.image_id, event.version) for event in made}
         again = {version: times - 1 for version, times in self._arrived.items() if times > 1}
-        return Toll(
+        return Counts(
             records=len(versions),
-            requests=self.fire.requests,
+            requests=self.faults.requests,
             inversions=self._inversions,
             losses=len(versions - self._arrived.keys()),
             duplicates=sum(again.values()),
@@ -159,7 +159,7 @@ class FaultyStream(Kinesis):
     def _reshard(self) -> None:
         shards = self.open_shards
         at = self._chance.randrange(len(shards))
-        if len(shards) > 4 and at + 1 < len(shards):  # noqa: PLR2004 - about as many as at first
+        if len(shards) > 4 and at + 1 < len(shards):  # noqa: PLR2004 - about as many as at the start
             self.merge(shards[at], shards[at + 1])
         else:
             hashes = shards[at].hashes
@@ -167,7 +167,7 @@ class FaultyStream(Kinesis):
 
 
 def events(count: int, *, images: int, seed: int) -> Iterator[Event]:
-    """So many updates, of images drawn by chance: some often, some hardly ever."""
+    """This many updates of random images: some often, some rarely."""
     chance = seeded_random(seed)
     stamp = int(START * 1_000_000)
     for number in range(count):

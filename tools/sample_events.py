@@ -34,16 +34,16 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "events"
 STREAM = "lockstep-images"
 
-# A few short records: a sample is there to be read.
+# Only short records, so that people can read the samples.
 LONGEST_RECORD_BYTES = 500
-# Ids of their own, so that putting a sample never meets the same artwork of a demo.
+# Own ids, so that a sample never is an image of the demo.
 ID_PREFIX = "sample-"
 MIXED = 100
 
 
 @cache
 def artworks() -> Sequence[tuple[str, dict[str, Any]]]:
-    """Real images: id and fields, of the short ones among data/tate-2000.ndjson."""
+    """Real images, id and fields: the short records of data/tate-2000.ndjson."""
     tate = load_mapping("tate")
     with (ROOT / "data" / "tate-2000.ndjson").open("rb") as file:
         short = (line.rstrip(b"\n") for line in file if len(line) < LONGEST_RECORD_BYTES)
@@ -52,7 +52,7 @@ def artworks() -> Sequence[tuple[str, dict[str, Any]]]:
 
 
 class Poison(msgspec.Struct, frozen=True):
-    """A record that can never be applied: why, and its data."""
+    """A record that can never be applied: reason and data."""
 
     reason: Reason
     data: bytes
@@ -60,7 +60,7 @@ class Poison(msgspec.Struct, frozen=True):
 
 
 def event(artwork: int, revision: int, kind: str = "image.uploaded") -> dict[str, Any]:
-    """An event of a real image; a later revision occurred, and is versioned, a minute later."""
+    """An event of a real image; each revision is a minute later than the one before."""
     image_id, image = artworks()[artwork]
     at_ms = ARRIVED_AT - 3_600_000 + 60_000 * revision
     occurred = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
@@ -72,7 +72,7 @@ def event(artwork: int, revision: int, kind: str = "image.uploaded") -> dict[str
 
 
 def poison() -> Mapping[str, Poison]:
-    """Every kind of record that no consumer can apply, by name; alone, without a good neighbour."""
+    """Every kind of record that no consumer can apply, by name."""
     good = event(0, 1)
     text = msgspec.json.encode(good)
     image_id = good["image_id"]
@@ -108,19 +108,19 @@ def poison() -> Mapping[str, Poison]:
 
 
 def _with(good: Mapping[str, Any], member: bytes) -> bytes:
-    """The event's JSON with one more member in its image, which no encoder would write."""
+    """The event's JSON with one more member in its image, which an encoder would not write."""
     return msgspec.json.encode(good).replace(b'"image":{', b'"image":{' + member + b",")
 
 
 def mixed() -> list[dict[str, Any]]:
-    """A hundred events as they come in life: repeats and latecomers, but no conflict."""
+    """A hundred events with duplicates and late ones, but no conflict."""
     kinds = ("image.uploaded", "image.updated", "image.updated", "image.deleted", "image.updated")
     events = [
         event(10 + artwork, revision, kinds[revision - 1])
         for artwork in range(34)
         for revision in range(1, 2 + artwork % 5)
     ][: MIXED - 5]
-    # Every artwork's own order is lost, and every nineteenth event comes twice.
+    # The order of each image is lost, and every nineteenth event comes twice.
     shuffled = [events[at * 37 % len(events)] for at in range(len(events))]
     return [*shuffled, *shuffled[::19]][:MIXED]
 
@@ -146,7 +146,7 @@ def invocations() -> Mapping[str, list[dict[str, Any]]]:
             second,
             *poison().values(),
             third,
-            # One version, two contents: the first stays.
+            # One version with two contents: the first one stays.
             third | {"image": fourth["image"]},
             fourth,
         ],
@@ -166,12 +166,12 @@ def _record(one: dict[str, Any] | Poison, position: int) -> dict[str, Any]:
 
 
 def table_invocations() -> Mapping[str, list[dict[str, Any]]]:
-    """The `Records` of the samples of the table's changes, by file name: for the index alone."""
+    """The `Records` of samples of the table's changes, by file name, for the index."""
     over_kinesis = [
         table_change_on_kinesis(one, position=position, arrived_at=ARRIVED_AT + position)
         for position, one in enumerate(_table_changes(60, 9_000), start=10_000)
     ]
-    # Out of order, and two of them twice: the same changes, at positions of their own.
+    # Two changes again, with other sequence numbers.
     again = [
         table_change_on_kinesis(one, position=position, arrived_at=ARRIVED_AT + position)
         for position, one in enumerate(_table_changes(60, 9_000)[:2], start=10_500)
@@ -183,7 +183,7 @@ def table_invocations() -> Mapping[str, list[dict[str, Any]]]:
 
 
 def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
-    """Whatever may become of an item: new, changed, removed, purged; and one that is not ours."""
+    """Every change of an item: new, changed, deleted, purged; and an item that is not ours."""
     new = _change(event(artwork, 1))
     changed = _change(event(artwork, 2, "image.updated"))
     gone = _change(event(artwork + 1, 2, "image.deleted"))
@@ -199,7 +199,7 @@ def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
         {"new": new},
         {"new": item_from(changed) | others, "old": new},
         {"new": gone, "old": _change(event(artwork + 1, 1))},
-        # When its time to live was over DynamoDB took it, and by hand somebody took the next one.
+        # DynamoDB deletes the first after its time to live, a person deletes the next.
         {"old": _change(event(artwork + 2, 1, "image.deleted")), "by_time_to_live": True},
         {"old": _change(event(artwork + 3, 1))},
         {"new": malformed},
@@ -236,7 +236,7 @@ def put_records() -> Mapping[str, dict[str, Any]]:
 
 
 def requests() -> Mapping[str, dict[str, Any]]:
-    """Requests to the search, as API Gateway hands them over, by file name."""
+    """Requests to the search, as API Gateway passes them, by file name."""
     image_id, image = artworks()[0]
     words = urlencode({"q": image["name"], "size": 3})
     targets = {

@@ -1,4 +1,4 @@
-"""Virtual time: it moves only when somebody waits, and what is due on the way happens then."""
+"""Virtual time: it advances only when code waits, and runs the actions that become due."""
 
 import heapq
 import itertools
@@ -8,7 +8,7 @@ START = 1_795_248_000.0  # 2026-11-21T08:00:00Z
 
 
 class VirtualTime:
-    """`now` is in seconds since 1970, for everybody; who has a wrong clock adds to it."""
+    """The clock of a history. `now` is in seconds since 1970; a wrong clock adds an offset."""
 
     def __init__(self) -> None:
         self.now = START
@@ -16,11 +16,11 @@ class VirtualTime:
         self._ties = itertools.count()
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do this once so much time has passed."""
+        """Run the action after this many seconds."""
         heapq.heappush(self._due, (self.now + seconds, next(self._ties), action))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance by this many seconds, and run what becomes due."""
         until = self.now + seconds
         while self._due and self._due[0][0] <= until:
             self.now, _, action = heapq.heappop(self._due)
@@ -28,6 +28,6 @@ class VirtualTime:
         self.now = max(self.now, until)
 
     def settle(self) -> None:
-        """Let time pass until nothing is due any more."""
+        """Advance until no action is due."""
         while self._due:
             self.advance(self._due[0][0] - self.now)

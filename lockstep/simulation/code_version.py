@@ -1,4 +1,4 @@
-"""The source: which code it is that runs, so that what a run found can be found again."""
+"""Find which version of the code runs, so that a finding can be reproduced."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ TREE = Path(__file__).parents[2]
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """The code is this commit's, to the letter."""
+    """The code is exactly this commit."""
 
     name: str
 
@@ -20,7 +20,7 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """The code is this commit's, with changes that nobody else has."""
+    """The code is this commit with uncommitted changes."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Package(msgspec.Struct, frozen=True):
-    """There is no source tree: the code is that of a published version."""
+    """There is no source tree: the code is an installed version."""
 
     version: str
 
@@ -41,13 +41,13 @@ type CodeVersion = Commit | Changed | Package
 
 
 def code_version(tree: Path = TREE, *, besides: Path | None = None) -> CodeVersion:
-    """Which code runs.
+    """Find the version of the code.
 
     Args:
-        tree: where the packages lie.
-        besides: a file that may have changed without making it other code.
+        tree: the folder with the packages.
+        besides: a file whose changes do not count.
     """
-    # Installed into somebody's environment, the folders above may be a work tree, but not ours.
+    # In a user's environment, a folder above may be the work tree of another project.
     git = shutil.which("git") if (tree / ".git").exists() else None
     if git is None:
         return Package(version("lockstep"))
@@ -61,7 +61,7 @@ def code_version(tree: Path = TREE, *, besides: Path | None = None) -> CodeVersi
 
 
 def _inside(file: Path, tree: Path) -> Path:
-    """The file as the tree calls it; one outside is none of its own."""
+    """The path within the tree; a file outside keeps its path."""
     whole = file.resolve()
     return whole.relative_to(tree.resolve()) if whole.is_relative_to(tree.resolve()) else file
 

@@ -1,4 +1,4 @@
-"""The components of ours that a history runs: the real ones, or wrong ones to see them caught."""
+"""The components that a history runs: the real ones, or wrong ones that it must catch."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,7 +23,7 @@ from shared.sink import Sink
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-# As the doors set them; the clients' timeouts and retries lie below.
+# As in the handlers; the clients' timeouts and retries together take less.
 TABLE_SECONDS, INDEX_SECONDS, QUARANTINE_SECONDS = 5.0, 11.0, 11.0
 TABLE, INDEX, BUCKET, STREAM = "lockstep-images", "images", "lockstep-quarantine", "lockstep-images"
 STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
@@ -38,27 +38,27 @@ class Puts(Protocol):
 
 
 def image_table(client: "DynamoDBClient") -> Sink:
-    """The table as the door makes it."""
+    """The table's sink, as the handler makes it."""
     return ImageTable(client, TABLE, longest_request=TABLE_SECONDS)
 
 
 def image_index(client: OpenSearch) -> Sink:
-    """The index as the door makes it."""
+    """The index's sink, as the handler makes it."""
     return ImageIndex(client, INDEX, longest_request=INDEX_SECONDS)
 
 
 def bucket_quarantine(put_object: Callable[..., Mapping[str, Any]]) -> BucketQuarantine:
-    """The quarantine as the doors make it."""
+    """The quarantine, as the handlers make it."""
     return BucketQuarantine(put_object, BUCKET, longest_put=QUARANTINE_SECONDS)
 
 
 def purge_tombstone(client: OpenSearch, image_id: str, version: int) -> None:
-    """Take a tombstone out of the index, as `lockstep purge` does once it has found it."""
+    """Remove a tombstone from the index, as `lockstep purge` does."""
     Corrections(client, INDEX).remove([Removal(image_id, version)])
 
 
 class Components(msgspec.Struct, frozen=True):
-    """Each seam at which a part can be exchanged; what is not said is the real one."""
+    """The replaceable components of a history; by default the real ones."""
 
     table: Callable[["DynamoDBClient"], Sink] = image_table
     index: Callable[[OpenSearch], Sink] = image_index

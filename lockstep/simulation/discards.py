@@ -1,4 +1,4 @@
-"""What an event source mapping gives up: its failure documents, as Lambda writes them."""
+"""Failure documents of discarded batches, written as Lambda writes them."""
 
 import datetime as dt
 import itertools
@@ -14,16 +14,16 @@ from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.system import Function, System
 
 CONSUMERS: Mapping[str, str] = {"write_to_dynamodb": "put", "write_to_es": "index"}
-"""Each function's name in Lambda, by its own."""
+"""The Lambda name of each function."""
 
 _PLACE = EventSource(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000:role/lockstep")
 
 
 class DiscardWriter:
-    """One function's way of keeping what its mappings give up."""
+    """Writes the failure documents of one function's mappings."""
 
     def __init__(self, system: System, function: Function) -> None:
-        """In this system's bucket, over its line."""
+        """Write into this system's bucket, over its connection."""
         self._system = system
         self._function = function
         numbers = itertools.count()
@@ -32,8 +32,8 @@ class DiscardWriter:
             system.bucket.put_object, BUCKET, mapping_uuid=function, new_id=self._new_id
         )
 
-    def keep(self, step: Discard, records: Sequence[AcceptedRecord]) -> bool:
-        """Write the failure document; says whether it is known to be there."""
+    def write(self, step: Discard, records: Sequence[AcceptedRecord]) -> bool:
+        """Write the failure document; return whether the write is confirmed."""
         system, shard_id = self._system, records[0].shard_id
         at = dt.datetime.fromtimestamp(system.time.now, dt.UTC)
         seen = tuple(
@@ -44,8 +44,8 @@ class DiscardWriter:
         place = msgspec.structs.replace(_PLACE, shard_id=shard_id, function_arn=arn)
         shown = msgspec.structs.replace(step, entries=seen)
         document = failure_document(shown, place, at=at, new_id=self._new_id)
-        given_up = system.given_up[self._function]
-        given_up.tried.update((one.sequence_number, one) for one in records)
+        discards = system.discards[self._function]
+        discards.attempted.update((one.sequence_number, one) for one in records)
         try:
             self._destination.write(document, at)
         except DestinationError:
@@ -53,7 +53,7 @@ class DiscardWriter:
             return False
         system.conditions.tally["batch given up"] += 1
         system.conditions.hidden_effects += 1
-        given_up.kept.update(one.sequence_number for one in records)
+        discards.confirmed.update(one.sequence_number for one in records)
         return True
 
 

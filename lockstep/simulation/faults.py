@@ -1,10 +1,10 @@
-"""The faults: what may go wrong in a history, by name, and how often it must have been hit."""
+"""The faults of a history, by name, and how often a run must hit each."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-# Records that can never be applied: each kind of them is a fault as well.
+# Records that no consumer accepts. Each kind is a fault, too.
 PoisonKind = Literal[
     "poison not_utf8",
     "poison not_json",
@@ -86,11 +86,11 @@ Fault = Literal[
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
-# Far below what a run hits: a fault that is no longer injected falls under it, chance does not.
+# Far below what a run hits, so that only a fault that is no longer injected is below its floor.
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
-    "poison too_large": 1,  # a quarter of a mebibyte each: rare, to save time
-    "failure document not written": 1,  # few mappings give up while the quarantine is down
+    "poison too_large": 1,  # 256 KiB each: rare, to save time
+    "failure document not written": 1,  # few mappings discard a batch while the bucket is down
     # Few requests have many parts.
     "request of the table refused as a whole": 1,
     "request of the index refused as a whole": 1,
@@ -102,6 +102,6 @@ class Tally(Counter[Fault]):
 
 
 def missed(hit: Tally, histories: int) -> dict[Fault, int]:
-    """The faults hit fewer times than their floor in so many histories, with that floor."""
+    """The faults that this many histories hit less often than their floor, with the floor."""
     floors = {fault: each * histories // 1000 for fault, each in FLOORS_PER_THOUSAND.items()}
     return {fault: floor for fault, floor in floors.items() if hit[fault] < floor}

@@ -1,4 +1,4 @@
-"""The troubled line: requests meet what networks, stores and Lambda do to them, by chance."""
+"""A faulty network: random faults of connections, stores and Lambda."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ from lockstep.simulation.faults import Fault, Tally
 
 StoreName = Literal["table", "index", "quarantine", "stream"]
 
-# All below the clients' timeouts: what takes longer is a timeout, and has its own name here.
+# Below the clients' timeouts: a slower answer is a timeout, which is a fault of its own.
 LONGEST_ANSWER_SECONDS = 0.1
-# A timeout takes all the time that the sink was told a request may take, the client's retries too.
+# A timeout takes the longest time that the sink allows a request, with all client retries.
 TIMEOUT_SECONDS: Mapping[StoreName, float] = {
     "table": TABLE_SECONDS,
     "index": INDEX_SECONDS,
@@ -69,18 +69,18 @@ _EXPIRED: Mapping[StoreName, Fault] = {
     "quarantine": "credentials for the quarantine expired",
     "stream": "credentials for the stream expired",
 }
-# Each as the store says it; the index's is the managed service's, before OpenSearch is asked.
+# The error of each store; the index's comes from the managed service in front of OpenSearch.
 _EXPIRED_ANSWERS: Mapping[StoreName, tuple[int, str]] = {
     "table": (400, "ExpiredTokenException"),
     "index": (403, "The security token included in the request is expired"),
     "quarantine": (400, "ExpiredToken"),
     "stream": (400, "ExpiredTokenException"),
 }
-# Until somebody, or the SDK, has fetched new ones.
+# Until new credentials are fetched.
 LONGEST_EXPIRY_SECONDS = 900.0
-# What is drawn is not what is counted: that names the store.
-_Troubles = Literal["answer cut", "credentials expired", "request refused"]
-_ANYWHERE: tuple[Fault | _Troubles, ...] = (
+# Drawn under these names, counted under names with the store.
+_Drawn = Literal["answer cut", "credentials expired", "request refused"]
+_ANYWHERE: tuple[Fault | _Drawn, ...] = (
     "connection reset",
     "answer lost",
     "answer cut",
@@ -90,36 +90,36 @@ _ANYWHERE: tuple[Fault | _Troubles, ...] = (
     "server error",
     "server error, but applied",
 )
-_IN_LAMBDA: tuple[Fault | _Troubles, ...] = (
+_IN_LAMBDA: tuple[Fault | _Drawn, ...] = (
     *_ANYWHERE,
     "request refused",
     "crash before a request",
     "crash after a request",
     "Lambda timeout",
 )
-# These are lost on their way back: the request did its work.
+# Only the answer is lost: the request is applied.
 _APPLIED: frozenset[Fault] = frozenset(
     {"crash after a request", "answer lost", "server error, but applied"}
 )
 
 
 class CrashedError(BaseException):
-    """The process is gone. No `Exception`: no code of ours may catch it."""
+    """The process crashed. A `BaseException`, so that our code does not catch it."""
 
 
 class TimedOutError(BaseException):
-    """Lambda ended the invocation. No `Exception`, as above."""
+    """Lambda ended the invocation. A `BaseException`, as above."""
 
 
 class RunningInvocation(msgspec.Struct):
-    """One invocation: when Lambda ends it, and how many faults its requests have met."""
+    """The deadline of an invocation, and the number of faults that its requests met."""
 
     deadline: float
     hits: int = 0
 
 
 class Conditions:
-    """What all lines of a history share: time, chance, how bad it is, and what was hit."""
+    """What all connections share: time, random numbers, the rate and the counts of faults."""
 
     def __init__(self, time: VirtualTime, tally: Tally, chance: random.Random) -> None:
         self.time = time
@@ -127,22 +127,22 @@ class Conditions:
         self.chance = chance
         self.fault_rate = 0.0
         self.running: RunningInvocation | None = None
-        self.hidden_effects = 0  # requests that did their work, unknown to who sent them
+        self.hidden_effects = 0  # requests applied without the knowledge of their sender
 
     def hit(self, fault: Fault) -> None:
-        """Take note of a fault that a request met."""
+        """Count a fault that a request met."""
         self.tally[fault] += 1
         if self.running is not None:
             self.running.hits += 1
 
     def draw(self) -> float:
-        """0 to 1, by the chance of the step under way."""
+        """A random number from 0 to 1, from the seed of the step."""
         return self.chance.random()
 
     def interleave(self, action: Callable[[], None]) -> None:
-        """Something else happens in the middle of the invocation under way, in its own time.
+        """Run another action during the current invocation.
 
-        What it does is unknown to that invocation; the time that it takes does not count there.
+        The invocation does not know of it, and its deadline moves by the time that it takes.
         """
         outer, self.running = self.running, None
         began = self.time.now
@@ -155,7 +155,7 @@ class Conditions:
 
 
 class FaultyConnection:
-    """The line to one store."""
+    """The connection to one store."""
 
     def __init__(self, store: StoreName, conditions: Conditions) -> None:
         self.down_until = 0.0
@@ -165,13 +165,13 @@ class FaultyConnection:
         self._parts = 1
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """Now and then some of the parts."""
+        """Some of the parts, at random."""
         self._parts = parts
         conditions = self._conditions
         chance = conditions.chance
         if not conditions.fault_rate or chance.random() >= conditions.fault_rate:
             return {}
-        failed, applied_too = _PARTIAL[self._store]
+        failed, applied_fault = _PARTIAL[self._store]
         found = {}
         for part in range(parts):
             if chance.random() < 0.5:  # noqa: PLR2004 - half of them
@@ -180,20 +180,20 @@ class FaultyConnection:
                 found[part] = PartFailure(code, applied)
                 if self._store == "index":
                     conditions.tally[_BULK[code[:3]]] += 1
-                conditions.hit(applied_too if applied else failed)
+                conditions.hit(applied_fault if applied else failed)
                 conditions.hidden_effects += applied
         return found
 
     def expire(self, seconds: float) -> None:
-        """The credentials are no longer good, for so long."""
+        """Let the credentials be expired for this many seconds."""
         self._expired_until = self._conditions.time.now + seconds
 
-    def mend(self) -> None:
-        """The store is up, and the credentials are good."""
+    def restore(self) -> None:
+        """Bring the store up, and renew the credentials."""
         self.down_until = self._expired_until = 0.0
 
     def send[T](self, apply: Callable[[], T]) -> T:
-        """The answer, most of the time."""
+        """Send the request, and return the answer unless a fault occurs."""
         conditions = self._conditions
         if conditions.time.now < self.down_until:
             conditions.hit(_DOWN[self._store])
@@ -206,9 +206,9 @@ class FaultyConnection:
             answer = apply()
             self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             return answer
-        return self._in_trouble(apply)
+        return self._with_fault(apply)
 
-    def _in_trouble[T](self, apply: Callable[[], T]) -> T:
+    def _with_fault[T](self, apply: Callable[[], T]) -> T:
         conditions = self._conditions
         in_lambda = conditions.running is not None
         fault = conditions.chance.choice(_IN_LAMBDA if in_lambda else _ANYWHERE)
@@ -238,7 +238,7 @@ class FaultyConnection:
         return AnswerError(*_EXPIRED_ANSWERS[self._store])
 
     def _refused(self) -> AnswerError:
-        """Refused as a whole: only what has more than one part can be too much at once."""
+        """The error for a request that is too large; a request of one part is throttled instead."""
         if self._parts == 1 or self._store not in _TOO_LARGE:
             self._conditions.hit("throttled request")
             return AnswerError(*_THROTTLED[self._store])
@@ -246,7 +246,7 @@ class FaultyConnection:
         return AnswerError(*_TOO_LARGE[self._store])
 
     def _outcome_of(self, fault: Fault) -> BaseException:
-        """How the caller hears of it, if ever."""
+        """The exception that the caller sees."""
         match fault:
             case "crash before a request" | "crash after a request":
                 return CrashedError()
@@ -260,11 +260,11 @@ class FaultyConnection:
                 return AnswerError(500, "InternalServerError")
 
     def _later(self, apply: Callable[[], object]) -> None:
-        """The request is still on its way, long after everybody gave it up."""
+        """Apply the request later, when nobody waits for it any more."""
 
         def land() -> None:
             self._conditions.hidden_effects += 1
-            with suppress(AnswerError):  # nobody is there to hear it
+            with suppress(AnswerError):  # nobody waits for the answer
                 apply()
 
         seconds = self._conditions.chance.random() ** 4 * LONGEST_ZOMBIE_SECONDS

@@ -1,4 +1,4 @@
-"""The history: the whole system in virtual time, done to it what the plan says, then drained."""
+"""A history: run the steps of a plan on the whole system in virtual time, then drain it."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -32,14 +32,14 @@ TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated"
 
 
 class History:
-    """One history on its way."""
+    """One history."""
 
     def __init__(
         self, planned: HistoryPlan, components: Components = REAL, tally: Tally | None = None
     ) -> None:
-        """Set everything up as the plan says; `tally` counts the faults hit."""
+        """Set the system up as the plan says; `tally` counts the faults hit."""
         self.system = System(planned, components, Tally() if tally is None else tally)
-        self.made: list[Event] = []  # by the producer, in its order
+        self.made: list[Event] = []  # by the producer, in order
         self._plan = planned
         self._conditions, self._time = self.system.conditions, self.system.time
         self._stream = self.system.stream
@@ -50,9 +50,9 @@ class History:
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
             mapped.append(planned.second_mapping)
-            self._happened("two mappings on one function")
+            self._count("two mappings on one function")
         self._discard_writers = {
-            one: DiscardWriter(self.system, one) for one in mapped if planned.gives_up
+            one: DiscardWriter(self.system, one) for one in mapped if planned.discards
         }
         self._pollers = [self._poller(function) for function in mapped]
         self._steps: Mapping[StepKind, Callable[[], None]] = {
@@ -67,8 +67,8 @@ class History:
             "split": self._split,
             "merge": self._merge,
             "reshard storm": self._reshard,
-            "store down": self._take_down,
-            "alias missing": self._lose_alias,
+            "store down": self._stop_store,
+            "alias missing": self._remove_alias,
             "restart OpenSearch": self._restart_index,
             "clock": self._move_clocks,
             "wait": self._wait,
@@ -76,10 +76,10 @@ class History:
             "redrive": self._late_operations.redrive,
         }
         if not planned.honours_parameters:
-            self._happened("parameters in the URL ignored")
+            self._count("parameters in the URL ignored")
 
     def run(self) -> None:
-        """Do all steps, let everything drain, check what must always hold.
+        """Run all steps, drain the system, and check the invariants.
 
         Raises:
             ViolationError: one of I1 to I8 is broken.
@@ -88,7 +88,7 @@ class History:
         self.finish()
 
     def play(self) -> None:
-        """Do all steps.
+        """Run all steps.
 
         Raises:
             ViolationError: one of I5 to I8 is broken.
@@ -99,85 +99,85 @@ class History:
             self._steps[step.kind]()
 
     def drain(self, function: Function) -> None:
-        """Let one consumer settle all that is on the stream, whatever becomes of the other.
+        """Let one consumer settle the whole stream, whatever the other one does.
 
         Raises:
-            ViolationError: see `play`; or it never ends.
+            ViolationError: as in `play`, or it does not end.
         """
         for poller in self._pollers:
             if poller.function == function:
                 poller.drain()
 
     def finish(self) -> None:
-        """The faults stop for good, everything drains, and what must always hold does.
+        """Stop the faults, drain everything, and check the invariants.
 
         Raises:
             ViolationError: one of I1 to I8 is broken.
         """
         self._conditions.chance.seed(self._plan.seed)
-        if self._gave_up:
+        if self._has_discards:
             self._late_operations.redrive()
         self.system.skew = 0.0
-        self._let_all_pass()
-        if self._gave_up:
-            self._late_operations.bring_back()
-            self._let_all_pass()
+        self._drain_all()
+        if self._has_discards:
+            self._late_operations.redrive_all_discarded()
+            self._drain_all()
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
         invariants.check(self.system, self.made)
 
     @property
-    def _gave_up(self) -> bool:
-        return any(one.tried for one in self.system.given_up.values())
+    def _has_discards(self) -> bool:
+        return any(one.attempted for one in self.system.discards.values())
 
     def _rewind_all(self) -> None:
-        self._happened("full replay from TRIM_HORIZON", bool(self._stream.accepted))
+        self._count("full replay from TRIM_HORIZON", bool(self._stream.accepted))
         self._any_poller().rewind_all()
 
     def _restart_poller(self) -> None:
         self._any_poller().restart()
 
-    def _take_down(self) -> None:
-        """One store answers nothing, for minutes or hours."""
-        line = self.system.connections[self._conditions.chance.choice(STORES)]
-        line.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
+    def _stop_store(self) -> None:
+        """One store does not answer, for minutes or hours."""
+        connection = self.system.connections[self._conditions.chance.choice(STORES)]
+        connection.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
 
-    def _lose_alias(self) -> None:
-        """A broken deployment, until somebody mends it."""
+    def _remove_alias(self) -> None:
+        """The alias is missing for up to an hour, as after a broken deployment."""
         self.system.index.missing = True
-        self._time.later(self._conditions.chance.random() * HOUR, self._mend_alias)
+        self._time.later(self._conditions.chance.random() * HOUR, self._restore_alias)
 
-    def _mend_alias(self) -> None:
+    def _restore_alias(self) -> None:
         self.system.index.missing = False
 
     def _restart_index(self) -> None:
-        self._happened("OpenSearch restart")
+        self._count("OpenSearch restart")
         self.system.index.restart()
 
     def _move_clocks(self) -> None:
         self.system.skew = (self._conditions.chance.random() - 0.5) * 4 * HOUR
-        self._happened("clock back" if self.system.skew < 0 else "clock ahead")
+        self._count("clock back" if self.system.skew < 0 else "clock ahead")
 
     def _wait(self) -> None:
         self._time.advance(self._conditions.chance.random() ** 2 * 2 * HOUR)
 
     def _let_days_pass(self) -> None:
-        """All is consumed; nothing happens, for days or months; then what was set aside goes back.
+        """Consume everything, wait for days or months, then purge and redrive.
 
-        No record outlives the stream's retention unread, and none is read again after it: what
-        comes later than that, and than the quarantine's age, is what tombstones need not stop.
+        No record stays unread beyond the stream's retention, and none is read again after it. So a
+        tombstone need not stop what is older than retention and quarantine age together.
         """
         chance = self._conditions.chance
         image_id = self._put_poison(chance.choice(poison.REDRIVABLE))
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._put([self._event(image_id, "image.deleted")])
-        self._let_all_pass()
+        self._drain_all()
         self._time.advance(chance.random() ** 2 * MOST_DAYS * DAY)
         self._conditions.fault_rate = self._plan.fault_rate
         self._late_operations.purge()
         for _ in range(chance.randint(0, MOST_REDRIVES)):
             self._late_operations.redrive()
 
-    def _happened(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as one
+    def _count(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well
         """Count a fault that no request met."""
         self._conditions.tally[fault] += really
 
@@ -197,7 +197,7 @@ class History:
         return event
 
     def _put(self, events: Sequence[Event]) -> None:
-        """The producer puts what it could not put before, then these."""
+        """Put the events that could not be put before, then these."""
         source = iter([*self._unput, *events])
         clock = self.system.producers_clock()
         self._unput = []
@@ -214,7 +214,7 @@ class History:
         self._put_poison(kind)
 
     def _put_poison(self, kind: PoisonKind) -> str:
-        """Somebody puts it past the producer; says which image it claims to be about."""
+        """Put a poison record without the producer; return the image that it claims to be about."""
         chance = self._conditions.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
@@ -224,12 +224,12 @@ class History:
             for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
         ]
         for key, data in records:
-            self._happened(kind)
+            self._count(kind)
             self._stream.accept(key, data)
         return image_id
 
     def _any_event(self) -> Event | None:
-        """One of those on the stream that are no older than what may come again."""
+        """An event on the stream that is young enough to be redriven."""
         since = self._time.now - QUARANTINE_AGE.total_seconds()
         events = [
             accepted
@@ -245,14 +245,14 @@ class History:
         if self._plan.second_mapping is not None and chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._time.later(
                 chance.random() * MEANWHILE_SECONDS,
-                lambda: self._conditions.interleave(lambda: self._go_on(last)),
+                lambda: self._conditions.interleave(lambda: self._run_poller(last)),
             )
         else:
             first = self._pollers
         for poller in first:
-            self._go_on(poller)
+            self._run_poller(poller)
 
-    def _go_on(self, poller: Poller) -> None:
+    def _run_poller(self, poller: Poller) -> None:
         chance = self._conditions.chance
         invocations = chance.randint(0, MOST_INVOCATIONS)
         if invocations:
@@ -262,21 +262,21 @@ class History:
         return self._conditions.chance.choice(self._pollers)
 
     def _rewind(self, fault: Fault, most: int | None = None) -> None:
-        """A shard is read again, from at most so many records before the checkpoint."""
+        """Read a shard again, from at most this many records before the checkpoint."""
         poller = self._any_poller()
         if not poller.checkpoints:
             return
         shard_id = self._conditions.chance.choice(sorted(poller.checkpoints))
         settled = poller.checkpoints[shard_id]
         back = self._conditions.chance.randint(0, settled) if most is None else min(settled, most)
-        self._happened(fault, back > 0)
+        self._count(fault, back > 0)
         poller.rewind(shard_id, settled - back)
 
     def _replay_after_deletion(self) -> None:
-        """An image is deleted, that is consumed; much later everything comes again."""
+        """Delete an image, consume that, and replay everything later."""
         image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
         known = any(event.image_id == image_id for event in self.made)
-        self._happened("late replay of a deletion", known)
+        self._count("late replay of a deletion", known)
         self._put([self._event(image_id, "image.deleted")])
         self._poll()
         self._time.advance(self._conditions.chance.random() * HOUR)
@@ -288,25 +288,25 @@ class History:
         chance = self._conditions.chance
         shard = chance.choice(self._stream.open_shards)
         self._stream.split(shard, chance.randint(shard.hashes.start + 1, shard.hashes.end))
-        self._happened("shard split")
+        self._count("shard split")
 
     def _merge(self) -> None:
         shards = self._stream.open_shards
         if len(shards) > 1:
             at = self._conditions.chance.randrange(len(shards) - 1)
             self._stream.merge(shards[at], shards[at + 1])
-            self._happened("shard merge")
+            self._count("shard merge")
 
     def _reshard(self) -> None:
-        """Splits and merges one after the other, children of children, with events in between."""
+        """Split and merge several times, also new shards, with events in between."""
         chance = self._conditions.chance
-        # Each with its own chance: how much of it a put takes is up to what goes wrong there.
+        # Each round has its own random numbers: how many a put draws depends on its faults.
         for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
             self._conditions.chance = seeded_random(seed)
             image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
             self._conditions.chance.choice((self._split, self._merge))()
             self._put([self._event(image_id, "image.updated")])
-        self._happened("reshard storm")
+        self._count("reshard storm")
 
     def _poller(self, function: Function) -> Poller:
         settings = Settings(
@@ -327,19 +327,19 @@ class History:
             components=self.system.components,
             invoke=lambda batch: self._invocations.invoke(consumer, batch),
             is_durable=lambda accepted: self.system.is_durable(consumer, accepted),
-            keep=self._discard_writers[function].keep
+            write_discarded=self._discard_writers[function].write
             if function in self._discard_writers
             else None,
         )
 
-    def _let_all_pass(self) -> None:
-        """No faults: what is on its way lands, what is held back goes out, all is read."""
+    def _drain_all(self) -> None:
+        """Without faults: requests under way arrive, held events are put, everything is read."""
         self._conditions.fault_rate = 0.0
-        for line in self.system.connections.values():
-            line.mend()
+        for connection in self.system.connections.values():
+            connection.restore()
         self._time.settle()
         self._put([])
         if self._unput:
-            raise ViolationError("I7", f"the producer keeps {len(self._unput)} events back")
+            raise ViolationError("I7", f"the producer still holds {len(self._unput)} events")
         for poller in self._pollers:
             poller.drain()

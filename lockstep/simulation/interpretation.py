@@ -1,4 +1,4 @@
-"""The meaning of a record, worked out without any store: what must become of it in the end."""
+"""The meaning of a record, found without any store: a change, or poison."""
 
 import datetime as dt
 
@@ -10,20 +10,19 @@ from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in
 
-# As template.yaml has them: how long the stream keeps a record, how old a quarantined one may be
-# that goes back under its old version, and with producers' lateness how long tombstones stay.
+# As in template.yaml: the retention of the stream, the quarantine age, and the horizon.
 RETENTION = dt.timedelta(days=7)
 QUARANTINE_AGE = dt.timedelta(days=30)
 HORIZON = RETENTION + QUARANTINE_AGE + LATENESS
 
-# Images of these names are such as a store never takes; the fakes are told so.
+# The fakes refuse images with these names.
 REFUSED_BY_TABLE = "refused by the table"
 CONDEMNED_BY_TABLE = "condemned by the table"
 REFUSED_BY_INDEX = "refused by the index"
 
 
 class Poison(msgspec.Struct, frozen=True):
-    """No event: this is the reason."""
+    """A record that is not a valid event, and the reason."""
 
     reason: Reason
 
@@ -32,7 +31,7 @@ type Interpretation = Change | Poison
 
 
 def interpret(accepted: AcceptedRecord) -> Interpretation:
-    """By the same rules that consumers obey; their own tests say whether those are right."""
+    """The meaning of a record by the consumers' own rules, which unit tests prove."""
     record = Record(
         stream="",
         shard_id=accepted.shard_id,

@@ -1,7 +1,7 @@
-"""What must hold once everything has drained: I1 to I5, exactly, for every record.
+"""Check I1 to I5 for every record, once everything has drained.
 
-docs/internals/invariants.md says what each means.
-I6 and I8 are held against every single invocation (invocation.py), I7 by draining at all.
+docs/internals/invariants.md defines them. invocation.py checks I6 and I8 on each invocation; a
+history that does not drain breaks I7.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _REFUSES = {
     "write_to_es": frozenset({REFUSED_BY_INDEX}),
 }
 
-# The contents of each image's versions that are on the stream, in their order there.
+# The digests on the stream of each version of each image, in order of arrival.
 type Contents = Mapping[tuple[str, int], Mapping[str | None, None]]
 
 
@@ -45,38 +45,38 @@ _traces = msgspec.json.Decoder(_Redriven)
 
 
 def check(system: System, made: Sequence[Event]) -> None:
-    """Everything that can be said of a drained system.
+    """Check a drained system.
 
     Args:
-        system: where nothing is under way any more.
-        made: the producer's events, in its order.
+        system: nothing is under way in it.
+        made: the producer's events, in order.
 
     Raises:
-        ViolationError: the first thing that is not as it must be.
+        ViolationError: the first violation found.
     """
-    _producer_kept_its_word(system, made)
+    _check_producer(system, made)
     accepted = _accepted(system)
     for consumer in system.consumers.values():
         purged = system.purged[consumer.function]
-        _never_backwards(consumer.store.journal, consumer.function, purged)
-        aside = dict(_set_aside(system, consumer, accepted))
-        expected = _fold(system, consumer, aside.keys())
+        _check_versions_rise(consumer.store.journal, consumer.function, purged)
+        quarantined = dict(_quarantined(system, consumer, accepted))
+        expected = _fold(system, consumer, quarantined.keys())
         found = consumer.store.checked()
-        # What was refused, and is read again once the store refuses no more, is taken after all;
-        # and what was given up may have been written before, unknown to the mapping.
-        taken = set() if system.stores_refuse else set(_refused(aside.values(), consumer))
-        taken.update(map(_held_by, _given_up(system, consumer)))
+        # A refused change may be read again once its cause is over, and is then applied. A
+        # discarded change may have been written before, unknown to the mapping.
+        allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
+        allowed.update(map(_as_stored, _discarded(system, consumer)))
         for image_id in sorted(expected.keys() | found.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
             if held == must or (gone and must is not None and (image_id, must.version) in purged):
                 continue
-            if (image_id, held) in taken:
+            if (image_id, held) in allowed:
                 continue
             raise ViolationError(
                 "I3",
-                f"{consumer.function}: {image_id} is {held}, of what was accepted and not "
-                f"quarantined it must be {must}",
+                f"{consumer.function}: {image_id} is {held}, but the events that are accepted and "
+                f"not quarantined give {must}",
             )
 
 
@@ -91,8 +91,8 @@ def _accepted(system: System) -> Contents:
     return contents
 
 
-def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
-    """I1, I5: every event it made is on the stream, an image's first arrivals in its order."""
+def _check_producer(system: System, events: Sequence[Event]) -> None:
+    """I1, I5: each event is on the stream; the first arrivals of an image are in order."""
     made: dict[str, list[int]] = {}
     for event in events:
         made.setdefault(event.image_id, []).append(event.version)
@@ -110,15 +110,17 @@ def _producer_kept_its_word(system: System, events: Sequence[Event]) -> None:
         there = list(arrived.get(image_id, ()))
         if there != versions:
             invariant = "I5" if sorted(there) == sorted(versions) else "I1"
-            raise ViolationError(invariant, f"stream: {image_id} made {versions}, came {there}")
+            raise ViolationError(
+                invariant, f"stream: {image_id} was put as {versions}, arrived as {there}"
+            )
 
 
-def _never_backwards(
+def _check_versions_rise(
     journal: Sequence[Written], function: str, purged: AbstractSet[tuple[str, int]]
 ) -> None:
-    """I2, I4: whatever is written of an image has a higher version than all before.
+    """I2, I4: each write of an image has a higher version than all writes before it.
 
-    None goes, but a tombstone after its time; and not even then does a lower version come.
+    Only an expired tombstone may be removed, and no lower version may follow it.
     """
     highest: dict[str, Written] = {}
     for written in journal:
@@ -130,7 +132,9 @@ def _never_backwards(
                 and (before.image_id, before.version) in purged
             ):
                 continue
-            raise ViolationError("I4", f"{function}: {written.image_id} is deleted for good")
+            raise ViolationError(
+                "I4", f"{function}: {written.image_id} is deleted without a tombstone"
+            )
         if before is not None and before.version is not None and written.version <= before.version:
             raise ViolationError(
                 "I4" if before.deleted and not written.deleted else "I2",
@@ -139,17 +143,17 @@ def _never_backwards(
         highest[written.image_id] = written
 
 
-def _set_aside(
+def _quarantined(
     system: System, consumer: Consumer, contents: Contents
 ) -> Iterator[tuple[str, Interpretation]]:
-    """I1: what lies in quarantine, or is redriven from there, lies there whole and rightly.
+    """I1: each quarantined or redriven record is whole, and there for the right reason.
 
     Returns:
-        Number and meaning of each. All poison is there.
+        Sequence number and meaning of each. Every poison record must be among them.
     """
     first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
     if first_reasons_lost:
-        raise ViolationError("I1", f"quarantine: first reason lost of {first_reasons_lost}")
+        raise ViolationError("I1", f"quarantine: the first reason is lost of {first_reasons_lost}")
     bodies = {
         key: body
         for key, body in system.bucket.objects.items()
@@ -158,24 +162,28 @@ def _set_aside(
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         key = system.quarantine_key(consumer, accepted)
-        lies, went = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
-        if lies is None and went is None:
-            given_up = accepted.sequence_number in system.given_up[consumer.function].kept
-            if given_up or isinstance(meaning, Poison):
-                why = "was given up, and " if given_up else ""
-                raise ViolationError("I1", f"{consumer.function}: {meaning} {why}lies nowhere")
+        quarantined, redriven = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
+        if quarantined is None and redriven is None:
+            discarded = accepted.sequence_number in system.discards[consumer.function].confirmed
+            if discarded or isinstance(meaning, Poison):
+                was = "was discarded and is" if discarded else "is"
+                raise ViolationError(
+                    "I1", f"{consumer.function}: {meaning} {was} not in quarantine"
+                )
             continue
-        for body in (lies, went):
+        for body in (quarantined, redriven):
             if body is not None:
-                _lies_rightly(system, body, accepted, meaning, consumer, contents)
-        if went is not None:
-            _went_back(went, contents)
+                _check_quarantined(system, body, accepted, meaning, consumer, contents)
+        if redriven is not None:
+            _check_redriven(redriven, contents)
         yield accepted.sequence_number, meaning
     if bodies:
-        raise ViolationError("I1", f"{consumer.function}: quarantine holds {sorted(bodies)}")
+        raise ViolationError(
+            "I1", f"{consumer.function}: unknown objects in quarantine: {sorted(bodies)}"
+        )
 
 
-def _lies_rightly(  # noqa: PLR0917 - all that is known of one record
+def _check_quarantined(  # noqa: PLR0917 - all that is known of one record
     system: System,
     body: bytes,
     accepted: AcceptedRecord,
@@ -185,39 +193,39 @@ def _lies_rightly(  # noqa: PLR0917 - all that is known of one record
 ) -> None:
     record = _decoder.decode(body)
     if msgspec.json.decode(f'"{record.payload}"', type=bytes) != accepted.data:
-        raise ViolationError("I1", f"{consumer.function}: payload of {accepted} is not whole")
+        raise ViolationError("I1", f"{consumer.function}: the payload of {accepted} is incomplete")
     if isinstance(meaning, Poison):
         rightly = meaning.reason == record.reason
     elif record.reason == "given_up":
-        rightly = accepted.sequence_number in system.given_up[consumer.function].tried
+        rightly = accepted.sequence_number in system.discards[consumer.function].attempted
     else:
         rightly = _may_be_refused(system, meaning, record, consumer, contents)
     if not rightly:
         said = f"{record.reason}, {record.detail}"
-        raise ViolationError("I1", f"{consumer.function}: {meaning} in quarantine: {said}")
+        raise ViolationError("I1", f"{consumer.function}: {meaning} is in quarantine: {said}")
 
 
-def _given_up(system: System, consumer: Consumer) -> Iterator[Change]:
-    """The changes that this consumer's mappings gave up, or tried to."""
-    for accepted in system.given_up[consumer.function].tried.values():
+def _discarded(system: System, consumer: Consumer) -> Iterator[Change]:
+    """The changes that this consumer's mappings discarded, or tried to."""
+    for accepted in system.discards[consumer.function].attempted.values():
         meaning = system.interpret(accepted)
         if not isinstance(meaning, Poison):
             yield meaning
 
 
-def _held_by(change: Change) -> tuple[str, StoredVersion]:
+def _as_stored(change: Change) -> tuple[str, StoredVersion]:
     return change.image_id, StoredVersion(change.version, digest_of(change))
 
 
-def _went_back(body: bytes, contents: Contents) -> None:
-    """I1: a redriven record's event is on the stream, unless a choice needed none."""
+def _check_redriven(body: bytes, contents: Contents) -> None:
+    """I1: the event of a redriven record is on the stream, unless the choice needed none."""
     trace = _traces.decode(body).redriven
     event = trace.event
     if event is None:
         if trace.how == "as_it_was":
-            raise ViolationError("I1", "redriven as it was, and nothing was put")
+            raise ViolationError("I1", "redriven as it was, but nothing was put")
     elif digest_in(event) not in contents.get((event.image_id, event.version), ()):
-        raise ViolationError("I1", f"redriven, and not on the stream: {event}")
+        raise ViolationError("I1", f"redriven, but not on the stream: {event}")
 
 
 def _refused(
@@ -225,7 +233,7 @@ def _refused(
 ) -> Iterator[tuple[str, StoredVersion]]:
     for one in meanings:
         if not isinstance(one, Poison) and _is_refused(one, consumer):
-            yield _held_by(one)
+            yield _as_stored(one)
 
 
 def _may_be_refused(
@@ -237,13 +245,13 @@ def _may_be_refused(
 ) -> bool:
     match record.reason:
         case "conflict":
-            # Of two contents under one version the first on the stream counts, in both stores;
-            # unless it was refused or given up at first, and its place is taken when it comes back.
+            # Of two contents of one version, the first on the stream wins in both stores. If that
+            # one was refused or discarded, the other may be stored when it arrives again.
             first = next(iter(contents[change.image_id, change.version]))
             return (
                 first != digest_of(change)
                 or _is_refused(change, consumer)
-                or _held_by(change) in map(_held_by, _given_up(system, consumer))
+                or _as_stored(change) in map(_as_stored, _discarded(system, consumer))
             )
         case "refused_by_store":
             return _is_refused(change, consumer)
@@ -252,7 +260,7 @@ def _may_be_refused(
 
 
 def _is_refused(change: Change, consumer: Consumer) -> bool:
-    """Whether the store takes this only once somebody has mended it."""
+    """Whether the store refuses this change until the cause is over."""
     match change:
         case Put():
             return change.image.name in _REFUSES[consumer.function]
@@ -263,7 +271,7 @@ def _is_refused(change: Change, consumer: Consumer) -> bool:
 def _fold(
     system: System, consumer: Consumer, quarantined: AbstractSet[str]
 ) -> Mapping[str, StoredVersion]:
-    """I1, I3: the highest version of each image, of all that is not in this quarantine."""
+    """I1, I3: the highest version of each image among the records not in this quarantine."""
     highest: dict[str, StoredVersion] = {}
     for accepted in system.stream.accepted:
         change = system.interpret(accepted)
@@ -285,11 +293,11 @@ def _fold(
 
 
 def _settled(consumer: Consumer, change: Change) -> bool:
-    """Whether the version in doubt is the one that the store holds: not superseded."""
+    """Whether the store holds this version, so that no higher one superseded it."""
     held = consumer.store.stored_version(change.image_id)
     return held is not None and held.version == change.version
 
 
 def digest_in(event: Event) -> str | None:
-    """The digest of what an event says; a removal has none."""
+    """The digest of the event's image; None for a deletion."""
     return None if event.image is msgspec.UNSET else digest(event.image)

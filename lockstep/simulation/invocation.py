@@ -1,4 +1,4 @@
-"""The invocation: one batch through the real delivery, as the doors do it, and held to its word."""
+"""An invocation: deliver one batch with the real code, and check what it reports."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -24,23 +24,23 @@ _CRASHES: Sequence[Crash] = (
     "crash in a pause",
     "crash before the answer",
 )
-# Of the invocations in trouble; as many again die around a request (faulty_network.py).
+# Share of the invocations with faults; as many crash at a request (faulty_network.py).
 CRASHING_SHARE = 0.2
-# An invocation looks at the clock more often than this only when it writes large batches.
-MOST_LOOKS = 12
+# Only an invocation with a large batch reads the clock more often than this.
+MOST_CLOCK_READS = 12
 
 
 class Invocations:
-    """Invokes the consumers of one system; every answer is held against the stores at once."""
+    """Invokes the consumers of one system, and checks each answer against the stores."""
 
     def __init__(self, system: System, *, timeout: float) -> None:
         """Invoke in this system; `timeout` is the functions', in seconds."""
         self._system = system
         self._timeout = timeout
-        self._shown: dict[str, Mapping[str, Any]] = {}
+        self._records: dict[str, Mapping[str, Any]] = {}
 
     def invoke(self, consumer: Consumer, batch: Sequence[AcceptedRecord]) -> Returned | Errored:
-        """What the event source mapping hears of one invocation.
+        """The answer to the event source mapping.
 
         Raises:
             ViolationError: I6, I7 or I8 is broken.
@@ -56,23 +56,23 @@ class Invocations:
         try:
             delivery = self._deliver(consumer, batch, running)
         except CrashedError:
-            return Errored("Runtime.ExitError", "the process is gone")
+            return Errored("Runtime.ExitError", "the process ended")
         except TimedOutError:
             time.advance(running.deadline - time.now)
-            return Errored("Sandbox.Timedout", "the invocation was ended")
+            return Errored("Sandbox.Timedout", "the invocation timed out")
         except MisconfiguredError as error:
             if not running.hits:
-                raise ViolationError("I7", f"nothing is wrong, and yet: {error}") from error
+                raise ViolationError("I7", f"misconfiguration without a fault: {error}") from error
             return Errored("MisconfiguredError", str(error))
         except Exception as error:
             raise ViolationError("I7", f"the handler raised {error!r}") from error
         finally:
             conditions.running = None
         if time.now > running.deadline:
-            raise ViolationError("I6", f"{consumer.function} overran its time")
-        self._hold_to(consumer, batch, delivery, troubled=running.hits > 0)
+            raise ViolationError("I6", f"{consumer.function} ran longer than its timeout")
+        self._check_checkpoint(consumer, batch, delivery, had_faults=running.hits > 0)
         if conditions.hidden_effects == unknown:
-            self._hold_to_lowest(consumer, batch, delivery, before)
+            self._check_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
 
     def _deliver(
@@ -93,7 +93,7 @@ class Invocations:
         if crash is not None:
             clock, remaining = self._crashing(clock, remaining, crash)
         delivery = system.components.deliver(
-            [self._as_lambda_shows(one) for one in batch],
+            [self._as_lambda_record(one) for one in batch],
             to=consumer.sink,
             quarantine=system.quarantine,
             function=consumer.function,
@@ -102,11 +102,11 @@ class Invocations:
             remaining=remaining,
         )
         if crash == "crash before the answer":
-            self._die(crash)
+            self._crash_now(crash)
         return delivery
 
     def _crash(self) -> Crash | None:
-        """Where the process is to die of itself, between two requests; mostly nowhere."""
+        """Where the process crashes between two requests; mostly nowhere."""
         conditions = self._system.conditions
         if not conditions.fault_rate or conditions.draw() >= conditions.fault_rate * CRASHING_SHARE:
             return None
@@ -115,67 +115,69 @@ class Invocations:
     def _crashing(
         self, clock: Clock, remaining: Callable[[], float], crash: Crash
     ) -> tuple[Clock, Callable[[], float]]:
-        """Both, such that the process dies at one of its looks at them, or when it waits.
+        """A clock and a remaining time that crash the process at one of their reads, or in a pause.
 
-        Delivery looks at the clock between any two things that it does.
+        Delivery reads them between any two of its steps.
         """
-        looks = itertools.count()
-        last = int(self._system.conditions.draw() * MOST_LOOKS)
+        reads = itertools.count()
+        last = int(self._system.conditions.draw() * MOST_CLOCK_READS)
 
-        def look(at: Callable[[], float]) -> float:
-            if next(looks) == last:
-                self._die(crash)
+        def read(at: Callable[[], float]) -> float:
+            if next(reads) == last:
+                self._crash_now(crash)
             return at()
 
         def sleep(seconds: float) -> None:
             clock.sleep(seconds * self._system.conditions.draw())
-            self._die(crash)
+            self._crash_now(crash)
 
         match crash:
             case "crash in a pause":
                 return msgspec.structs.replace(clock, sleep=sleep), remaining
             case "crash between requests":
-                looking = msgspec.structs.replace(
-                    clock, now=lambda: look(clock.now), chance=lambda: look(clock.chance)
+                crashing = msgspec.structs.replace(
+                    clock, now=lambda: read(clock.now), chance=lambda: read(clock.chance)
                 )
-                return looking, lambda: look(remaining)
+                return crashing, lambda: read(remaining)
             case "crash before the answer":
                 return clock, remaining
 
-    def _die(self, crash: Crash) -> Never:
+    def _crash_now(self, crash: Crash) -> Never:
         self._system.conditions.hit(crash)
         raise CrashedError
 
-    def _hold_to(
+    def _check_checkpoint(
         self,
         consumer: Consumer,
         batch: Sequence[AcceptedRecord],
         delivery: Delivery,
         *,
-        troubled: bool,
+        had_faults: bool,
     ) -> None:
-        """The checkpoint is honest, and as high as it can be."""
+        """I8: all below the checkpoint is durable. I6: without faults, the batch is settled."""
         for accepted in batch:
             if accepted.sequence_number == delivery.checkpoint:
-                if not troubled:
+                if not had_faults:
                     why = dict(delivery.failures)
-                    raise ViolationError("I6", f"{consumer.function} settles not: {why}")
+                    raise ViolationError(
+                        "I6", f"{consumer.function} did not settle the batch: {why}"
+                    )
                 return
             if not self._system.is_durable(consumer, accepted):
                 meaning = self._system.interpret(accepted)
-                said = f"{consumer.function} said that {meaning} is settled"
+                said = f"{consumer.function} reported {meaning} as settled"
                 raise ViolationError("I8", said)
         if delivery.checkpoint is not None:
-            raise ViolationError("I8", f"{delivery.checkpoint} is not of this batch")
+            raise ViolationError("I8", f"{delivery.checkpoint} is not in this batch")
 
-    def _hold_to_lowest(
+    def _check_lowest(
         self,
         consumer: Consumer,
         batch: Sequence[AcceptedRecord],
         delivery: Delivery,
         before: Snapshot,
     ) -> None:
-        """No record is reported that this invocation itself settled, knowing it."""
+        """I8: the reported record is not one that this invocation knows to be settled."""
         system = self._system
         for accepted in batch:
             reported = accepted.sequence_number == delivery.checkpoint
@@ -185,12 +187,12 @@ class Invocations:
                 and not system.is_durable(consumer, accepted, before)
             ):
                 meaning = self._system.interpret(accepted)
-                said = f"{consumer.function} settled {meaning} and reports it"
+                said = f"{consumer.function} settled {meaning}, but reported it"
                 raise ViolationError("I8", said)
 
-    def _as_lambda_shows(self, accepted: AcceptedRecord) -> Mapping[str, Any]:
-        shown = self._shown.get(accepted.sequence_number)
-        if shown is None:
-            shown = accepted.as_lambda_record(STREAM_ARN)
-            self._shown[accepted.sequence_number] = shown
-        return shown
+    def _as_lambda_record(self, accepted: AcceptedRecord) -> Mapping[str, Any]:
+        record = self._records.get(accepted.sequence_number)
+        if record is None:
+            record = accepted.as_lambda_record(STREAM_ARN)
+            self._records[accepted.sequence_number] = record
+        return record

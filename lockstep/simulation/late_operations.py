@@ -1,4 +1,4 @@
-"""Days later: what is set aside goes back in any order, and tombstones past their time go."""
+"""Operations days after an event: redrives in any order, and purges of expired tombstones."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -36,26 +36,26 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
 
-_MENDED = {"type": "image.updated", "image": {"name": "mended"}}
+_CORRECTION = {"type": "image.updated", "image": {"name": "mended"}}
 _CHOICES: Sequence[Literal["this", "stored"]] = ("this", "stored")
 LONGEST_PURGE_SECONDS = 7_200.0
-# DynamoDB may take days; and nobody has to purge the index.
+# DynamoDB may take days to purge, and a purge of the index is optional.
 STAYING_SHARE = 0.2
 
 
 class LateOperations:
-    """What operators and the stores themselves do long after an event came."""
+    """What operators and the stores do long after an event arrived."""
 
     def __init__(self, system: System) -> None:
-        """For this system."""
+        """Operate on this system."""
         self._system = system
         self._conditions, self._time = system.conditions, system.time
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
 
-    # Whoever looks around changes nothing, and tries until he has seen: no faults there. And in
-    # most histories nobody does.
+    # Reads meet no faults: they change nothing, and an operator would repeat them. Most histories
+    # read nothing, so these are made on demand.
     @cached_property
-    def _seen(self) -> BucketObjects:
+    def _reader(self) -> BucketObjects:
         bucket = S3(BUCKET)
         bucket.objects = self._system.bucket.objects
         return BucketObjects(cast("S3Client", bucket), BUCKET)
@@ -71,9 +71,9 @@ class LateOperations:
         )
 
     def redrive(self) -> None:
-        """Some of what is set aside goes back, in any order, one at a time or several at once.
+        """Redrive some quarantined records, in any order, one at a time or together.
 
-        The cause of a refusal is over by then, or not. What breaks off is left for the next time.
+        By then the cause of a refusal may be over. A redrive that fails is not repeated here.
         """
         system, chance = self._system, self._conditions.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
@@ -84,23 +84,23 @@ class LateOperations:
         cases = chance.sample(found, chance.randint(1, len(found)))
         redrive = self._redriver()
         try:
-            for some in self._cut(cases):
+            for some in self._grouped(cases):
                 self._redrive(redrive, some)
         except (BotoCoreError, ClientError, PutError):
             self._conditions.tally["redrive broken off"] += 1
 
-    def bring_back(self) -> None:
-        """All that mappings gave up goes back; there are no faults by now.
+    def redrive_all_discarded(self) -> None:
+        """Redrive every discarded record, without faults.
 
         Raises:
-            ViolationError: something stays that could go.
+            ViolationError: a record that can be redriven was not.
         """
-        redriven = self._redriver().put_back(self._given_up(), {}).redriven
+        redriven = self._redriver().put_back(self._discarded(), {}).redriven
         self._conditions.tally["given up, and redriven"] += redriven
-        if any(isinstance(case.verdict, Ready) for case in self._given_up()):
-            raise ViolationError("I1", "redrive leaves what was given up where it is")
+        if any(isinstance(case.verdict, Ready) for case in self._discarded()):
+            raise ViolationError("I1", "redrive left a discarded record")
 
-    def _given_up(self) -> Sequence[Case]:
+    def _discarded(self) -> Sequence[Case]:
         return [case for case in self._found() if case.documents or "given_up" in case.reasons]
 
     def _found(self) -> Sequence[Case]:
@@ -108,7 +108,7 @@ class LateOperations:
         if not any(key.startswith((PREFIX, GIVEN_UP)) for key in system.bucket.objects):
             return []
         found = system.components.find(
-            self._seen,
+            self._reader,
             CONSUMERS,
             now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
             quarantine_age=QUARANTINE_AGE,
@@ -137,9 +137,9 @@ class LateOperations:
         tally["mended or chosen days later"] += done
 
     def _settled(self, case: Case) -> Iterator[Settlement]:
-        """What somebody decides about what cannot go back as it is; now and then, nobody does."""
+        """An operator's settlement of a case that cannot be redriven as it is; sometimes none."""
         chance, now = self._conditions.chance, self._time.now
-        body = self._seen_record(case)
+        body = self._payload(case)
         if body is None or chance.random() < 0.5:  # noqa: PLR2004 - a coin
             return
         try:
@@ -149,27 +149,27 @@ class LateOperations:
                 case NeedsChoice():
                     yield choose(chance.choice(_CHOICES), case, body, self._stores, now=now)
                 case NeedsCorrection() | TooOld():
-                    event = Raw(msgspec.json.encode(_MENDED | {"image_id": case.image}))
+                    event = Raw(msgspec.json.encode(_CORRECTION | {"image_id": case.image}))
                     age = QUARANTINE_AGE
                     yield correct(case, body, event, self._stores, now=now, quarantine_age=age)
         except CannotSettleError:
             return
 
-    def _seen_record(self, case: Case) -> bytes | None:
-        body = self._seen.read(case.keys[0])
+    def _payload(self, case: Case) -> bytes | None:
+        body = self._reader.read(case.keys[0])
         return None if body is None else payload(record_in(body))
 
-    def _cut(self, cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
-        """All at once, or one after the other, in the order of chance."""
+    def _grouped(self, cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+        """All cases together, or one at a time."""
         if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
             return iter([cases])
         return ([case] for case in cases)
 
     def purge(self) -> None:
-        """Tombstones past their time go, now or within the hour, in the middle of anything.
+        """Purge expired tombstones, now or within the hour, also during an invocation.
 
-        DynamoDB's own purge looks at the time to live alone. The index's is a delete of just that
-        version, as long as nothing newer is there.
+        DynamoDB's own purge only looks at the time to live. The purge of the index deletes just
+        this version, and only while no newer one is stored.
         """
         for image_id, item in self._system.table.items.items():
             if "expires_at" in item and int(item["expires_at"]["N"]) < self._time.now:
@@ -200,7 +200,7 @@ class LateOperations:
         system.purged["write_to_es"].add((image_id, version))
 
         def purge() -> None:
-            # Else it stays for the next time.
+            # After an error the tombstone stays for the next purge.
             with suppress(SinkError, opensearchpy.OpenSearchException):
                 system.components.purge(
                     cast("opensearchpy.OpenSearch", system.index), image_id, version

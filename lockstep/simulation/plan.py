@@ -1,4 +1,4 @@
-"""The plan: the steps of one history, drawn from its seed; each step brings its own chance."""
+"""The plan of a history: its settings and its steps, drawn from its seed."""
 
 import random
 from typing import Literal, get_args
@@ -26,7 +26,7 @@ StepKind = Literal[
     "redrive",
 ]
 
-# Weights, steps, shards and batches, and the constants of history.py: what finds most in a second
+# These weights and ranges, and the constants of history.py, find the most bugs in a second
 # (docs/decisions/2026-11-21-histories-are-short-and-dense.md).
 _WEIGHTS: dict[StepKind, float] = {
     "put": 6,
@@ -51,11 +51,11 @@ _WEIGHTS: dict[StepKind, float] = {
 _KINDS: tuple[StepKind, ...] = get_args(StepKind)
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
-_TROUBLE = (0.0, 0.05, 0.2, 0.5)
-# As in template.yaml, several requests' worth; and just enough for one.
+_FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
+# The timeout of template.yaml, for several requests; and one that is just enough for one.
 _FUNCTION_SECONDS = (120.0, 24.0)
-# Attempts and seconds after which a mapping gives up: mostly never, as in template.yaml.
-_PATIENCE: tuple[tuple[int | None, int | None], ...] = (
+# Retries and age after which a mapping discards a batch: mostly no limit, as in template.yaml.
+_DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
     *[(None, None)] * 14,
     (None, 1_200),
     (2, None),
@@ -63,7 +63,7 @@ _PATIENCE: tuple[tuple[int | None, int | None], ...] = (
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing that is done to the system; all that is left open in it follows from its seed."""
+    """One step of a history. Its own seed decides everything that is random in it."""
 
     kind: StepKind
     seed: int
@@ -73,7 +73,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class HistoryPlan(msgspec.Struct, frozen=True):
-    """One history to be: how bad it is, how the system is set up, and what happens."""
+    """The rate of faults, the settings of the system, and the steps."""
 
     seed: int
     fault_rate: float
@@ -90,8 +90,8 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     age_seconds: int | None = None
 
     @property
-    def gives_up(self) -> bool:
-        """Whether a mapping leaves what it cannot deliver behind, in a failure document."""
+    def discards(self) -> bool:
+        """Whether the mappings discard batches, and write failure documents."""
         return self.retries is not None or self.age_seconds is not None
 
     def __str__(self) -> str:
@@ -100,18 +100,18 @@ class HistoryPlan(msgspec.Struct, frozen=True):
 
 
 def seeded_random(seed: int) -> random.Random:
-    """Chance that repeats itself."""
+    """Random numbers that repeat for the same seed."""
     return random.Random(seed)  # noqa: S311 - seeded so that histories repeat; nothing secret
 
 
 def plan(seed: int) -> HistoryPlan:
-    """The history of this seed: the same one always."""
+    """The plan of this seed, always the same."""
     chance = seeded_random(seed)
     steps = _LONG if chance.random() < _LONG_SHARE else _SHORT
     kinds = chance.choices(_KINDS, [_WEIGHTS[kind] for kind in _KINDS], k=chance.randint(*steps))
     planned = HistoryPlan(
         seed=seed,
-        fault_rate=chance.choice(_TROUBLE),
+        fault_rate=chance.choice(_FAULT_RATES),
         shards=chance.choice((1, 1, 2, 3)),
         batch_size=chance.choice((1, 3, 10, 100, 100, 100)),
         window_seconds=chance.choice((0, 0, 1)),
@@ -122,10 +122,10 @@ def plan(seed: int) -> HistoryPlan:
         second_mapping=chance.choice((*[None] * 6, "write_to_dynamodb", "write_to_es")),
         steps=tuple(Step(kind, chance.getrandbits(32)) for kind in kinds),
     )
-    retries, age_seconds = chance.choice(_PATIENCE)
+    retries, age_seconds = chance.choice(_DISCARD_LIMITS)
     return msgspec.structs.replace(planned, retries=retries, age_seconds=age_seconds)
 
 
 def without(whole: HistoryPlan, at: int) -> HistoryPlan:
-    """The plan with one step less; what the other steps do by chance stays the same."""
+    """The plan without the step at this position; the other steps stay the same."""
     return msgspec.structs.replace(whole, steps=whole.steps[:at] + whole.steps[at + 1 :])

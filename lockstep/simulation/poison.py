@@ -1,4 +1,4 @@
-"""Poison: records of every kind that no consumer may accept, as somebody else might put them."""
+"""Poison records: every kind of record that no consumer may accept."""
 
 import random
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ _NAMES: dict[PoisonKind, str] = {
     "condemned by the table": CONDEMNED_BY_TABLE,
     "refused by the index": REFUSED_BY_INDEX,
 }
-# More than one: a version may be claimed by three.
+# Two, so that three contents can claim one version.
 _OTHER_CONTENTS = ("another content", "yet another content")
 KINDS: tuple[PoisonKind, ...] = get_args(PoisonKind)
-# These go back as they are, once a while has passed.
+# These can be redriven unchanged after some time.
 REDRIVABLE: tuple[PoisonKind, ...] = (
     "poison partition_key",
     "poison version_ahead",
@@ -49,10 +49,10 @@ def poison_record(
 
     Args:
         kind: what is wrong with it.
-        chance: draws among those of the kind.
+        chance: chooses among the variants of the kind.
         image_id: the image it claims to be about.
         version: the next version of that image.
-        taken: an event on the stream, whose version a conflict claims; else it is no JSON.
+        taken: an event whose version a conflict claims; without one, the data is not JSON.
     """
     if kind in _ALWAYS_POISON:
         return image_id, chance.choice(_ALWAYS_POISON[kind])

@@ -1,4 +1,4 @@
-"""The poller: an event source mapping's real core, driven over the stream's shards in its time."""
+"""The poller: run the real core of an event source mapping over the fake stream."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,33 +25,33 @@ from lockstep.simulation.violation import ViolationError
 from lockstep.stream import sequence
 from shared.event import AGGREGATED_MAGIC
 
-# Far beyond what any batch needs once nothing fails any more.
+# Far more than any batch needs after the faults have stopped.
 MOST_STEPS = 10_000
-# Soon enough for one invocation to begin while another's first requests are on their way.
+# Short enough for an invocation to begin during the first requests of another.
 MEANWHILE_SECONDS = 0.2
 
-# Soon enough for an operator; a destination may be down for hours.
+# Pause before a failure document is written again; the destination may be down for hours.
 UNWRITTEN_SECONDS = 30.0
 
 type Invocation = Callable[[Sequence[AcceptedRecord]], Returned | Errored]
 
-type Keeping = Callable[[Discard, Sequence[AcceptedRecord]], bool]
-"""Writes a failure document about these records; says whether it is known to be there."""
+type WriteDiscarded = Callable[[Discard, Sequence[AcceptedRecord]], bool]
+"""Writes the failure document of these records; returns whether the write is confirmed."""
 
 
 class _Reader(msgspec.Struct):
-    """One shard on its way; it is read from `position` on."""
+    """The progress in one shard; `position` is the next record to read."""
 
     core: Shard
     position: int
     records: dict[str, AcceptedRecord] = msgspec.field(default_factory=dict)
-    """What was read, by sequence number."""
+    """The records read, by sequence number."""
     in_flight: list[Invoke] = msgspec.field(default_factory=list)
-    """The invocations that the core wants or takes for begun, one a lane at most."""
+    """The invocations that the core has begun, at most one for each lane."""
 
 
 class Poller:
-    """One event source mapping; `checkpoints` says how many records of each shard are settled."""
+    """One event source mapping. `checkpoints` counts the settled records of each shard."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Poller:
         components: Components,
         invoke: Invocation,
         is_durable: Callable[[AcceptedRecord], bool],
-        keep: Keeping | None = None,
+        write_discarded: WriteDiscarded | None = None,
     ) -> None:
         self.function = function
         self.checkpoints: dict[str, int] = {}
@@ -75,30 +75,30 @@ class Poller:
         self._components = components
         self._invoke = invoke
         self._is_durable = is_durable
-        self._keep = keep
-        self._goes_on = False
+        self._write_discarded = write_discarded
+        self._is_running = False
         self._readers: dict[str, _Reader] = {}
         self._ended: set[str] = set()
         self._delivered: set[str] = set()
         self._latest: dict[str, int] = {}  # by partition key, the highest number delivered
 
     def run(self, *, invocations: int, seconds: float) -> None:
-        """Go on with every shard that may be read: so many invocations each, and so long.
+        """Process each readable shard, for at most this many invocations and seconds.
 
-        In the middle of its own going on, this does nothing.
+        Does nothing if it is already running.
         """
-        if self._goes_on:
+        if self._is_running:
             return
-        self._goes_on = True
+        self._is_running = True
         for shard in self._startable():
-            self._go_on(shard, invocations, self._time.now + seconds)
-        self._goes_on = False
+            self._run_shard(shard, invocations, self._time.now + seconds)
+        self._is_running = False
 
     def drain(self) -> None:
-        """Go on until everything on the stream is settled.
+        """Run until every record on the stream is settled.
 
         Raises:
-            ViolationError: it does not come to an end.
+            ViolationError: it does not end.
         """
         for _ in range(MOST_STEPS):
             waiting = [
@@ -107,15 +107,15 @@ class Poller:
             if not waiting:
                 return
             for shard in waiting:
-                self._go_on(shard, 1, self._time.now + RETENTION.total_seconds())
+                self._run_shard(shard, 1, self._time.now + RETENTION.total_seconds())
         raise ViolationError("I7", f"{self.function} never drains")
 
     def restart(self) -> None:
-        """Go on from the checkpoints: what was read or under way is read again."""
+        """Restart at the checkpoints: records read or in flight are read again."""
         self._readers.clear()
 
     def rewind(self, shard_id: str, to: int) -> None:
-        """Read one shard again from here, or from the oldest record that the stream still has."""
+        """Read a shard again from this position, or from its oldest record."""
         self._trim()
         self._readers.pop(shard_id, None)
         self._ended.discard(shard_id)
@@ -146,8 +146,8 @@ class Poller:
             self._readers[shard_id] = reader
         return reader
 
-    def _go_on(self, shard: StreamShard, invocations: int, until: float) -> None:
-        """One step of the core after another; an invocation ends once every lane has begun."""
+    def _run_shard(self, shard: StreamShard, invocations: int, until: float) -> None:
+        """Run the core step by step; finish an invocation when no other can begin."""
         reader, time = self._reader(shard.shard_id), self._time
         for _ in range(MOST_STEPS):
             step = self._next(reader)
@@ -156,18 +156,18 @@ class Poller:
                     if not invocations:
                         return
                     invocations -= 1
-                    self._end_any(reader)
+                    self._finish_one(reader)
                 case Wait(at):
                     if at > until:
                         return
                     time.advance(at - time.now)
                 case step:
-                    if not self._moved(step, reader, shard):
+                    if not self._apply(step, reader, shard):
                         return
-        raise ViolationError("I7", f"{self.function} goes round and round in {shard.shard_id}")
+        raise ViolationError("I7", f"{self.function} makes no progress in {shard.shard_id}")
 
     def _next(self, reader: _Reader) -> Read | Advance | Discard | Wait | Finished | None:
-        """What to do until an invocation ends; None when only that is left."""
+        """The next step of the core; None if an invocation must finish first."""
         while not (reader.in_flight and self._one_lane):
             match reader.core.next(self._time.now):
                 case Invoke() as begun:
@@ -180,8 +180,8 @@ class Poller:
                     return step
         return None
 
-    def _end_any(self, reader: _Reader) -> None:
-        """Chance says whose invocation goes on to its end, and which others end in the middle."""
+    def _finish_one(self, reader: _Reader) -> None:
+        """Finish a random invocation; others may finish during it."""
         if len(reader.in_flight) == 1:
             self._deliver(reader, reader.in_flight.pop())
             return
@@ -189,25 +189,25 @@ class Poller:
         one = reader.in_flight.pop(int(draw() * len(reader.in_flight)))
         if draw() < 0.5:  # noqa: PLR2004 - a coin
             for other in reader.in_flight:
-                self._time.later(draw() * MEANWHILE_SECONDS, partial(self._end, reader, other))
+                self._time.later(draw() * MEANWHILE_SECONDS, partial(self._finish, reader, other))
         self._deliver(reader, one)
 
-    def _end(self, reader: _Reader, one: Invoke) -> None:
-        """In the middle of whatever else is under way."""
+    def _finish(self, reader: _Reader, one: Invoke) -> None:
+        """Finish this invocation during another one."""
         if one in reader.in_flight:
             reader.in_flight.remove(one)
             self._conditions.interleave(lambda: self._deliver(reader, one))
 
     def _deliver(self, reader: _Reader, one: Invoke) -> None:
         records = [reader.records[entry.sequence_number] for entry in one.entries]
-        self._keep_order(records)
+        self._check_order(records)
         answer = self._invoke(records)
         reader.core.invocation_ended(answer, request_id="", now=self._time.now, lane=one.lane)
 
-    def _moved(
+    def _apply(
         self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: StreamShard
     ) -> bool:
-        """Do what takes no time; whether there is anything left to do."""
+        """Do a step that takes no time; return whether the shard has more to do."""
         match step:
             case Read(limit):
                 return self._read(reader, shard, limit)
@@ -216,23 +216,23 @@ class Poller:
                 reader.core.checkpoint_saved()
                 return True
             case Discard():
-                self._give_up(step, reader)
+                self._discard(step, reader)
                 return True
             case Finished():
                 self._ended.add(shard.shard_id)
                 self._readers.pop(shard.shard_id)
                 return False
 
-    def _give_up(self, step: Discard, reader: _Reader) -> None:
-        """Nothing is passed on that is in no place: the rest needs a failure document first."""
+    def _discard(self, step: Discard, reader: _Reader) -> None:
+        """Discard a batch. Records that are not durable need a failure document first."""
         records = [reader.records[entry.sequence_number] for entry in step.entries]
-        if self._keep is not None:
-            if not self._keep(step, records):
+        if self._write_discarded is not None:
+            if not self._write_discarded(step, records):
                 again = self._time.now + UNWRITTEN_SECONDS
                 reader.core.discard_failed(again=again, lane=step.lane)
                 return
         elif not all(self._is_durable(record) for record in records):
-            raise ViolationError("I1", f"{self.function} gives up: {step.condition}")
+            raise ViolationError("I1", f"{self.function} discards a batch: {step.condition}")
         reader.core.discarded(lane=step.lane)
 
     def _read(self, reader: _Reader, shard: StreamShard, limit: int) -> bool:
@@ -248,11 +248,11 @@ class Poller:
         reader.core.records_read(entries, behind=behind, ended=ended, now=self._time.now)
         return bool(there) or ended or not self._settled(shard)
 
-    def _keep_order(self, records: Sequence[AcceptedRecord]) -> None:
-        """I5: what is delivered for the first time comes after all of its key before it.
+    def _check_order(self, records: Sequence[AcceptedRecord]) -> None:
+        """I5: the first deliveries of the records of one key are in order.
 
-        Not so an aggregated record, whose key is not that of what it holds: all of those have one
-        lane, and each of them is poison (docs/internals/facts.md, Event source mapping).
+        With several lanes, aggregated records are exempt: their key is not that of the records in
+        them, so they share one lane. Each is poison (docs/internals/facts.md).
         """
         for record in records:
             number, key = record.sequence_number, record.partition_key
@@ -262,7 +262,7 @@ class Poller:
             if not self._one_lane and record.data.startswith(AGGREGATED_MAGIC):
                 continue
             if int(number) < self._latest.get(key, 0):
-                raise ViolationError("I5", f"{self.function}: {record} came too late")
+                raise ViolationError("I5", f"{self.function}: {record} was delivered too late")
             self._latest[key] = int(number)
 
     def _settled(self, shard: StreamShard) -> bool:

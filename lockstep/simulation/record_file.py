@@ -1,4 +1,4 @@
-"""The record: every run that counts, a line each, in a file kept beside the code."""
+"""The record file: one line for each run of `lockstep simulate --record`."""
 
 import datetime as dt
 import re
@@ -10,10 +10,10 @@ from lockstep.console.errors import UserError
 from lockstep.simulation.run import Report
 
 _HEAD = """\
-# The record of the simulation
+# Record of simulation runs
 
-Each line is one run of `lockstep simulate --record`, newest last: only of a clean commit, each from
-the seed after the last one's. The rate is in histories a second of one core.
+Each line is one run of `lockstep simulate --record`, newest last. A run uses a clean commit, and
+begins at the seed after the last one. The rate is histories per second of one core.
 
 | date | commit | seeds | histories | rate | result | histories so far |
 | --- | --- | --- | ---: | ---: | --- | ---: |
@@ -22,11 +22,11 @@ _LINE = re.compile(r"\| [\d-]{10} \| \w+ \| [\d,]+ to (?P<last>[\d,]+) \|.*\| (?
 
 
 class RecordError(UserError):
-    """The file is no such record; says what to do."""
+    """The file is not a record file, or cannot be written; the message says what to do."""
 
 
 class RecordedRuns(msgspec.Struct, frozen=True):
-    """How far a record is: the last seed that was run, and histories in all."""
+    """The last seed in a record file, and its number of histories."""
 
     last: int
     total: int
@@ -36,30 +36,30 @@ NOTHING = RecordedRuns(last=0, total=0)
 
 
 def recorded_runs(file: Path) -> RecordedRuns:
-    """How far this record is; one that is not there has nothing in it.
+    """Read a record file; a missing one has no runs.
 
     Raises:
-        RecordError: the file is something else.
+        RecordError: the file is not a record file.
     """
     if not file.exists():
         return NOTHING
     text = file.read_text()
     if not text.startswith(_HEAD):
-        raise RecordError(f"{file}: no record of the simulation; name another file")
+        raise RecordError(f"{file} is not a record file of the simulation: name another file")
     lines = text.removeprefix(_HEAD).splitlines()
     if not lines:
         return NOTHING
     found = _LINE.fullmatch(lines[-1])
     if found is None:
-        raise RecordError(f"{file}: its last line is none of a record: mend it")
+        raise RecordError(f"{file}: the last line is not a run: correct it")
     return RecordedRuns(_number(found["last"]), _number(found["total"]))
 
 
 def check_writable(file: Path) -> None:
-    """Return if a run can be written down there; leaves the file as it is.
+    """Check that a run can be added; the file stays as it is.
 
     Raises:
-        RecordError: it cannot.
+        RecordError: the file cannot be written.
     """
     new = not file.exists()
     try:
@@ -71,7 +71,7 @@ def check_writable(file: Path) -> None:
 
 
 def add(file: Path, report: Report, day: dt.date) -> None:
-    """Write the run down, behind those before it."""
+    """Append the run."""
     before, new = recorded_runs(file), not file.exists()
     line = (
         f"| {day} | {report.commit} | {report.seed:,} to {report.last_seed:,} "

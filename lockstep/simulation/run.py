@@ -1,4 +1,4 @@
-"""The run: many histories one after another; the first that fails is shrunk to what it needs."""
+"""Run many histories, and shrink the first that fails to the steps that it needs."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from lockstep.simulation.plan import HistoryPlan, plan, without
 from lockstep.simulation.violation import ViolationError
 from lockstep.simulation.workers import workers
 
-# A worker's task takes about a tenth of a second: progress moves, and Ctrl-C need not wait.
+# A worker's task takes about a tenth of a second, so that progress shows and Ctrl-C is quick.
 CHUNK = 100
 
 
 class FailedHistory(msgspec.Struct, frozen=True):
-    """A history in which something broke, by its seed, and the fewest steps that still break it."""
+    """The seed of a history that broke an invariant, and the fewest steps that still break it."""
 
     seed: int
     violation: str
@@ -29,9 +29,8 @@ class FailedHistory(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What a run found.
 
-    `seconds` is how long it took, `core_seconds` the processors' time that its histories took, all
-    processes together. `missed` holds the faults hit fewer times than their floor: a run that did
-    not try is no proof.
+    `seconds` is the elapsed time, `core_seconds` the processor time of all processes. `missed` has
+    the faults hit less often than their floor: such a run proves nothing.
     """
 
     commit: str
@@ -46,17 +45,17 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def succeeded(self) -> bool:
-        """Nothing broke, and everything was tried."""
+        """Whether no invariant broke, and every fault was hit often enough."""
         return self.failure is None and not self.missed
 
     @property
     def verdict(self) -> str:
-        """The result in a few words."""
+        """The result in one line."""
         if self.failure is not None:
             invariant = self.failure.violation.partition(":")[0]
             return f"seed {self.failure.seed} breaks {invariant}"
         if self.missed:
-            return f"too seldom: {', '.join(self.missed)}"
+            return f"hit too rarely: {', '.join(self.missed)}"
         return "nothing lost, nothing backwards"
 
     @property
@@ -66,17 +65,17 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def histories_per_second(self) -> float:
-        """By the clock on the wall, all processes together."""
+        """Of all processes together, by elapsed time."""
         return self.histories / self.seconds if self.seconds else 0.0
 
     @property
     def histories_per_core_second(self) -> float:
-        """Of one core; what else the machine does meanwhile is not counted."""
+        """Of one core, by processor time."""
         return self.histories / self.core_seconds if self.core_seconds else 0.0
 
 
 class _Chunk(msgspec.Struct, frozen=True):
-    """Histories one after another, up to the first that fails."""
+    """The result of some histories, up to the first that fails."""
 
     histories: int
     tally: Tally
@@ -94,19 +93,19 @@ def simulate(
     elapsed: Callable[[], float] = time.perf_counter,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Run the histories of the seeds from this one on, until one fails.
+    """Run histories with consecutive seeds until one fails.
 
-    However many processes share the work, the report is the same but for the times: it ends with
-    the lowest seed that fails.
+    Apart from times, the report does not depend on the number of processes: it ends with the lowest
+    seed that fails.
 
     Args:
-        seed: of the first history; each following has the next.
-        histories: how many.
-        components: of ours, to be tried; what can be pickled, if there are several processes.
-        processes: how many run histories at the same time.
-        commit: which code this is.
-        elapsed: seconds that only go forward.
-        progress: is told how many histories are done.
+        seed: the seed of the first history.
+        histories: their number.
+        components: what the histories run; picklable if there are several processes.
+        processes: how many run histories in parallel.
+        commit: the version of the code, for the report.
+        elapsed: a monotonic clock, in seconds.
+        progress: called with the number of histories done.
     """
     started = elapsed()
     tally = Tally()
@@ -139,7 +138,7 @@ def simulate(
 
 
 def _run(components: Components, seeds: range) -> _Chunk:
-    """A worker's task."""
+    """The task of a worker: run one chunk."""
     started = time.process_time()
     tally = Tally()
     broken = next((seed for seed in seeds if broken_by(plan(seed), components, tally)), None)
@@ -150,7 +149,7 @@ def _run(components: Components, seeds: range) -> _Chunk:
 def broken_by(
     planned: HistoryPlan, components: Components = REAL, tally: Tally | None = None
 ) -> str | None:
-    """What the plan breaks; None when everything holds."""
+    """The violation that the plan causes; None if every invariant holds."""
     try:
         History(planned, components, tally).run()
     except ViolationError as violation:
@@ -159,7 +158,7 @@ def broken_by(
 
 
 def shrink(planned: HistoryPlan, components: Components = REAL) -> HistoryPlan:
-    """The plan without the steps that it does not need in order to break something."""
+    """The plan with only the steps that it needs to break an invariant."""
     shorter = True
     while shorter:
         shorter = False

@@ -1,4 +1,4 @@
-"""The stores as the invariants see them: what each holds of an image, right now."""
+"""Views of the stores for the invariants: what each store holds of an image now."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -14,14 +14,14 @@ from shared.item import MalformedItemError, change_in_item
 
 
 class StoredVersion(msgspec.Struct, frozen=True):
-    """The version of an image in a store, and its content's digest; none for a tombstone."""
+    """The version of an image in a store, and its digest; a tombstone has none."""
 
     version: int
     digest: str | None
 
 
 class StoreView(Protocol):
-    """One store from behind."""
+    """Direct access to what a store holds, without its sink."""
 
     @property
     def journal(self) -> list[Written]:
@@ -31,27 +31,27 @@ class StoreView(Protocol):
     def stored_version(
         self, image_id: str, among: Mapping[str, Any] | None = None
     ) -> StoredVersion | None:
-        """What is there of the image, if anything; quickly, believing what it says.
+        """The stored version of the image, if any. Fast: it checks nothing else of the entry.
 
-        `among`: the entries of another moment, as `entries` gave them then.
+        `among`: earlier `entries` to look at, instead of the current ones.
         """
         ...
 
     def entries(self) -> Mapping[str, Any]:
-        """All that is there right now, for `held` to look at later."""
+        """A copy of all entries, for a later `stored_version`."""
         ...
 
     def checked(self) -> Mapping[str, StoredVersion]:
-        """All that is there, each entry looked at as a whole.
+        """The stored version of every image; each entry is checked as a whole.
 
         Raises:
-            ViolationError: one that no change of ours makes.
+            ViolationError: an entry that no change of ours makes.
         """
         ...
 
 
 class TableView:
-    """The table from behind."""
+    """The view of the table."""
 
     def __init__(self, client: DynamoDB) -> None:
         self._client = client
@@ -60,7 +60,7 @@ class TableView:
     def stored_version(
         self, image_id: str, among: Mapping[str, Any] | None = None
     ) -> StoredVersion | None:
-        """What is there of the image."""
+        """The stored version of the image, if any."""
         item = (self._client.items if among is None else among).get(image_id)
         if item is None:
             return None
@@ -73,7 +73,7 @@ class TableView:
         return self._client.items.copy()
 
     def checked(self) -> Mapping[str, StoredVersion]:
-        """All items, decoded as what made them."""
+        """The stored version of every image, decoded from its item."""
         found = {}
         for image_id, item in self._client.items.items():
             try:
@@ -85,7 +85,7 @@ class TableView:
 
 
 class IndexView:
-    """The index from behind."""
+    """The view of the index."""
 
     def __init__(self, client: OpenSearch) -> None:
         self._client = client
@@ -94,7 +94,7 @@ class IndexView:
     def stored_version(
         self, image_id: str, among: Mapping[str, Any] | None = None
     ) -> StoredVersion | None:
-        """What is there of the image."""
+        """The stored version of the image, if any."""
         document = (self._client.documents if among is None else among).get(image_id)
         if document is None or document.source is None:
             return None
@@ -105,7 +105,7 @@ class IndexView:
         return self._client.documents.copy()
 
     def checked(self) -> Mapping[str, StoredVersion]:
-        """All documents, looked at as the audit does."""
+        """The stored version of every image, read as the audit reads it."""
         found = {}
         for image_id, document in self._client.documents.items():
             if document.source is None:
@@ -117,7 +117,9 @@ class IndexView:
                 )
                 raise ViolationError("I3", f"document {image_id}: {said}")
             if entry.deleted != (entry.expires_at is not None):
-                raise ViolationError("I3", f"document {image_id}: expires_at goes with a tombstone")
+                raise ViolationError(
+                    "I3", f"document {image_id}: a tombstone has expires_at, and an image has none"
+                )
             found[image_id] = StoredVersion(entry.version, entry.digest)
         return found
 

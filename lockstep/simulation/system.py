@@ -1,4 +1,4 @@
-"""The system under the simulation: both consumers, their stores and the stream, in virtual time."""
+"""The simulated system: both consumers, their stores and the stream, in virtual time."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ STORES: Sequence[StoreName] = ("table", "index", "quarantine", "stream")
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """One function with what it writes to."""
+    """One function, its sink, and a view of its store."""
 
     function: Function
     sink: Sink
@@ -50,30 +50,30 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What one store and the bucket held once."""
+    """What one store and the bucket held at one time."""
 
     entries: Mapping[str, Any]
     objects: AbstractSet[str]
 
 
 class Discards(msgspec.Struct):
-    """What a function's mappings gave up, by sequence numbers."""
+    """The records that a function's mappings discarded, by sequence number."""
 
-    kept: set[str] = msgspec.field(default_factory=set)
-    """What a failure document is known to hold."""
-    tried: dict[str, AcceptedRecord] = msgspec.field(default_factory=dict)
-    """That, and what one may hold that nobody knows of; it may have been delivered afterwards."""
+    confirmed: set[str] = msgspec.field(default_factory=set)
+    """Those in failure documents whose write is confirmed."""
+    attempted: dict[str, AcceptedRecord] = msgspec.field(default_factory=dict)
+    """Those in all failure documents; an unconfirmed one may be delivered afterwards."""
 
 
 class System:
-    """Everything that a history happens to; `skew` is what wrong clocks are wrong by."""
+    """Everything that a history acts on; `skew` is the error of the wrong clocks, in seconds."""
 
     def __init__(self, planned: HistoryPlan, components: Components, tally: Tally) -> None:
         """Set it up as the plan says; `tally` counts the faults hit."""
         self.components = components
         self.time = VirtualTime()
         self.skew = 0.0  # of the producer's clock, and of Lambda's
-        self.stores_refuse = True  # some images, by their names, until somebody mends the stores
+        self.stores_refuse = True  # images with certain names, until the cause is over
         self.conditions = Conditions(self.time, tally, seeded_random(planned.seed))
         self.connections = {store: FaultyConnection(store, self.conditions) for store in STORES}
         self.stream = Kinesis(
@@ -113,8 +113,8 @@ class System:
             "write_to_dynamodb": set(),
             "write_to_es": set(),
         }
-        """The tombstones that are gone after their time, or may be: image id and version."""
-        self.given_up: dict[Function, Discards] = {
+        """The expired tombstones that are purged, or may be: image id and version."""
+        self.discards: dict[Function, Discards] = {
             "write_to_dynamodb": Discards(),
             "write_to_es": Discards(),
         }
@@ -129,15 +129,15 @@ class System:
         return found
 
     def snapshot(self, consumer: Consumer) -> Snapshot:
-        """What is durable of this consumer right now, for `is_durable` to look at later."""
+        """What is durable for this consumer now, for a later `is_durable`."""
         return Snapshot(consumer.store.entries(), self.bucket.objects.keys() | ())
 
     def is_durable(
         self, consumer: Consumer, accepted: AcceptedRecord, then: Snapshot | None = None
     ) -> bool:
-        """Whether this record is stored, superseded, set aside or redriven from there.
+        """Whether this record is stored, superseded, quarantined, redriven or discarded.
 
-        `then`: whether it was so at that moment.
+        `then`: whether it was at that time.
         """
         meaning = self.interpret(accepted)
         if not isinstance(meaning, Poison):
@@ -149,7 +149,7 @@ class System:
                 or (held.version == meaning.version and held.digest == digest_of(meaning))
             ):
                 return True
-        if accepted.sequence_number in self.given_up[consumer.function].kept:
+        if accepted.sequence_number in self.discards[consumer.function].confirmed:
             return True
         objects = self.bucket.objects.keys() if then is None else then.objects
         key = self.quarantine_key(consumer, accepted)
@@ -162,7 +162,7 @@ class System:
         return f"{PREFIX}{consumer.function}/{position}.json"
 
     def producers_clock(self) -> Clock:
-        """The clock of whoever puts events now."""
+        """The clock of the producer."""
         return Clock(
             now=lambda: self.time.now + self.skew,
             elapsed=lambda: self.time.now,
@@ -171,7 +171,7 @@ class System:
         )
 
     def fingerprint(self) -> str:
-        """Of all that was stored: the same history gives the same one."""
+        """A hash of everything stored: the same history gives the same one."""
         stored = hashlib.sha256()
         for part in (
             self.stream.accepted,

@@ -1,10 +1,10 @@
-"""The violation: what must always hold (docs/internals/invariants.md), and did not."""
+"""The violation of an invariant (docs/internals/invariants.md)."""
 
 
 class ViolationError(BaseException):
-    """One of I1 to I8 is broken; says which, and by what.
+    """One of I1 to I8 is broken; the message says which, and how.
 
-    No `Exception`: it may be found in the middle of code of ours, which must not catch it.
+    A `BaseException`: it may be raised inside our own code, which must not catch it.
     """
 
     def __init__(self, invariant: str, detail: str) -> None:

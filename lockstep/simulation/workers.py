@@ -1,4 +1,4 @@
-"""The workers: processes that run histories side by side, one for each core."""
+"""Worker processes that run histories in parallel."""
 
 import gc
 import os
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import Protocol
 
-# Tasks handed out before their results are asked for, for each process: none ever waits for work.
+# Tasks queued for each process, so that none waits for work.
 AHEAD = 4
 
 
 class InOrder(Protocol):
-    """Does every task; the results come in the tasks' order."""
+    """Runs every task; yields the results in the order of the tasks."""
 
     def __call__[Task, Result](
         self, do: Callable[[Task], Result], tasks: Iterable[Task], /
@@ -27,15 +27,15 @@ class InOrder(Protocol):
 
 @contextmanager
 def workers(processes: int) -> Iterator[InOrder]:
-    """So many processes; with one, everything happens here.
+    """Start this many processes; with one, run everything in this process.
 
-    At the end of the `with`, whatever its reason, tasks that wait are dropped, those under way are
-    waited for, and no process is left.
+    At the end of the `with`, whatever its reason, queued tasks are dropped, running tasks finish,
+    and all processes end.
     """
     if processes == 1:
         yield map
         return
-    # No fork: progress is drawn by a thread. What all need is imported once, not by each.
+    # No fork, because a thread draws the progress. The server imports the modules once for all.
     context = get_context("forkserver")
     context.set_forkserver_preload(["lockstep.simulation.run"])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
@@ -58,10 +58,10 @@ def workers(processes: int) -> Iterator[InOrder]:
 
 
 def _begin() -> None:
-    """Ctrl-C is for the parent, who ends its workers; and none outlives it."""
+    """Leave Ctrl-C to the parent, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.freeze()  # what was imported stays: no use in looking at it again and again
+    gc.freeze()  # imported modules stay: the collector need not look at them
 
 
 def _end_with_parent() -> None:

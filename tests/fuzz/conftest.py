@@ -1,10 +1,10 @@
-"""How long to fuzz: a little by default, the same each time; at length by `make fuzz`."""
+"""How long to fuzz: shortly and always the same by default, long with `make fuzz`."""
 
 from hypothesis import HealthCheck, settings
 
 _ALWAYS = settings(
-    deadline=None,  # a loaded machine is no finding
-    database=None,  # what is found is kept in tests/corpus, by name
+    deadline=None,  # a slow machine is not a finding
+    database=None,  # findings are kept as files in tests/corpus
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.register_profile("short", _ALWAYS, max_examples=200, derandomize=True)

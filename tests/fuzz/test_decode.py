@@ -1,4 +1,4 @@
-"""Whatever bytes a record holds: an event, or a refusal that says why; for both consumers alike."""
+"""Any bytes of a record give an event, or a refusal with its reason, alike in both consumers."""
 
 import base64
 import json
@@ -38,12 +38,12 @@ from tests.images import TIMES, images
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/decode").iterdir())
 MOST_ITEM_BYTES = 400 * 1024  # docs/internals/facts.md, DynamoDB
 MOST_TERM_BYTES = 32_766  # docs/internals/facts.md, OpenSearch
-# Two times are all that is written longer than it may have come: .1 as .100000, +0100 as +01:00.
+# Only two times may be encoded longer than they came: .1 as .100000, +0100 as +01:00.
 MOST_GROWTH = 2 * 6
 
 FIELDS = [*Event.__struct_fields__, *Image.__struct_fields__]
 
-# What parsers stumble over, to be put anywhere into a valid event.
+# Input that often breaks parsers, to insert anywhere into a valid event.
 TOKENS = [
     *(b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\x00", b"\n", b"\xff", b"\xc0\x80"),
     *(b"\\ud800", b"\\udc00\\ud800", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf3\x89\x9a\xc2"),
@@ -87,7 +87,7 @@ events = st.one_of(
 
 @st.composite
 def nearly_events(draw: st.DrawFn) -> Any:
-    """An event of which one thing, or two, may be anything."""
+    """An event with one or two arbitrary values."""
     event: dict[str, Any] = draw(events)
     for _ in range(draw(st.integers(1, 2))):
         into = draw(st.sampled_from([event, event.get("image", event)]))
@@ -98,7 +98,7 @@ def nearly_events(draw: st.DrawFn) -> Any:
 
 
 def written(document: Any, *, as_ascii: bool) -> bytes:
-    """As Python's own encoder does: NaN, lone surrogates, whatever is asked of it."""
+    """Encode as Python's own encoder does, with NaN and lone surrogates."""
     return json.dumps(document, ensure_ascii=as_ascii).encode(errors="surrogatepass")
 
 
@@ -107,7 +107,7 @@ documents = st.builds(written, nearly_events() | anything, as_ascii=st.booleans(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A valid event, spoilt in a few places."""
+    """A valid event, damaged in a few places."""
     data = msgspec.json.encode(
         image_event(image=image(tags=["a"], attributes={"artist": "x"}, width=1))
     )
@@ -120,7 +120,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 class Box:
-    """A quarantine that remembers."""
+    """A quarantine that keeps its records."""
 
     longest_put = 0.0
 
@@ -132,7 +132,7 @@ class Box:
 
 
 def judged(data: bytes) -> Event | None:
-    """The event, if it is one; any error but the documented one goes through."""
+    """The event, if it is valid; only the documented error is caught."""
     try:
         return decode(data)
     except InvalidEventError as error:
@@ -160,11 +160,11 @@ def delivered(records: Sequence[Any], sink: Sink) -> tuple[Delivery, Box]:
 
 
 def check(data: bytes, partition_key: str | None = None) -> None:
-    """One record's bytes, through all that may meet them."""
+    """Check the bytes of one record in every part that reads them."""
     event = judged(data)
     if event is not None:
         assert len(data) <= MAX_EVENT_BYTES
-        # Encoded anew it says the same: an event as long as it is not over the limit by that.
+        # Encoded again it is equal, and valid unless it grew over the limit.
         again = encode(event)
         assert msgspec.json.decode(again, type=Event) == event
         assert len(again) <= len(data) + MOST_GROWTH
@@ -202,7 +202,7 @@ def check(data: bytes, partition_key: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda path: path.name)
-def test_what_was_nasty_once(case: Path) -> None:
+def test_the_findings_of_earlier_runs(case: Path) -> None:
     check(case.read_bytes())
 
 
@@ -212,7 +212,7 @@ def test_arbitrary_bytes(data: bytes) -> None:
 
 
 @given(events, st.booleans())
-def test_every_valid_event_is_taken_by_both_stores(event: Any, as_ascii: bool) -> None:  # noqa: FBT001 - drawn
+def test_both_stores_accept_every_valid_event(event: Any, as_ascii: bool) -> None:  # noqa: FBT001 - drawn
     data = written(event, as_ascii=as_ascii)
     assert judged(data) is not None
     check(data)
@@ -225,7 +225,7 @@ def test_documents_that_are_nearly_events(data: bytes) -> None:
 
 @given(mutated())
 @example(b"")
-def test_events_spoilt_in_a_few_places(data: bytes) -> None:
+def test_events_damaged_in_a_few_places(data: bytes) -> None:
     check(data)
 
 

@@ -1,4 +1,4 @@
-"""Whatever is sent to the Kinesis endpoint: it answers or refuses, as Kinesis does; no fault."""
+"""Whatever is sent to the Kinesis endpoint, it answers or refuses as Kinesis does."""
 
 import base64
 import signal
@@ -34,16 +34,16 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 REFUSALS = set(get_args(ErrorName.__value__)) - {"InternalFailureException"}
 _numbers = count()
 
-FEWER = settings().max_examples // 4  # these cost more
-# The process says a line for each request that is no HTTP, into a pipe that is read at the end.
+FEWER = settings().max_examples // 4  # these take longer
+# The process writes a line for each invalid request into a pipe that is read at the end.
 FEW = min(FEWER, 400)
 
 type Known = dict[str, list[Any]]
-"""What a member of that name may well be: things that exist."""
+"""Existing values for a member of that name."""
 
 
 def checked(operation: str, answer: Reply) -> None:
-    """A well-formed answer, as SDKs read it, or a refusal by a name that Kinesis has."""
+    """Check that the answer is valid for an SDK, or a refusal that Kinesis knows."""
     if answer.status != 200:
         assert answer.status in (400, 413)
         refusal = msgspec.json.decode(answer.body)
@@ -60,7 +60,7 @@ def checked(operation: str, answer: Reply) -> None:
 
 
 def inputs(shape: Shape | None, known: Known, name: str = "") -> st.SearchStrategy[Any]:
-    """What the model allows, what exists, and now and then what is neither."""
+    """Values that the model allows, existing ones, and sometimes arbitrary ones."""
     usual = _usual(shape, known)
     there = known.get(name, [])
     if there:
@@ -96,7 +96,7 @@ def _usual(shape: Shape | None, known: Known) -> st.SearchStrategy[Any]:
 
 
 class Stage:
-    """An endpoint with a stream to play with, and one that nobody names: it must stay as it is."""
+    """An endpoint with a stream to use, and one that must not change."""
 
     def __init__(self, store: Store, *, limited: bool = False) -> None:
         clock = Clock()
@@ -135,9 +135,9 @@ class Stage:
         }
 
     def holds(self) -> None:
-        """What was there before is there still, and nothing else."""
+        """Check that the other stream has not changed."""
         kinesis = self.kinesis
-        kinesis.clock.now += 1_000  # whatever was throttled is not any more
+        kinesis.clock.now += 1_000  # nothing is throttled any more
         assert kinesis.data(kinesis.iterator("TRIM_HORIZON", stream=self.kept)) == [b"before"]
 
 
@@ -222,7 +222,7 @@ def http(body: bytes, headers: dict[str, str], method: str = "POST", path: str =
 
 
 def answered(answer: bytes) -> None:
-    """One whole HTTP answer that is no fault of the server's."""
+    """Check that this is one complete HTTP answer, without a server error."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 "), answer
     while head.startswith(b"HTTP/1.1 100"):
@@ -256,7 +256,7 @@ def test_any_http(
 
 @settings(max_examples=FEW)
 @given(st.text(st.characters(exclude_characters="0123456789", max_codepoint=255), max_size=9))
-def test_a_length_that_is_none(exchange: Exchange, length: str) -> None:
+def test_an_invalid_length(exchange: Exchange, length: str) -> None:
     headers = {"X-Amz-Target": f"{TARGET}ListStreams", "Content-Length": length}
     answered(exchange(http(b"{}", headers)))
 
@@ -268,6 +268,6 @@ def test_any_bytes_instead_of_http(exchange: Exchange, sent: bytes) -> None:
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda path: path.name)
-def test_what_was_nasty_once(exchange: Exchange, case: Path) -> None:
+def test_the_findings_of_earlier_runs(exchange: Exchange, case: Path) -> None:
     """Each file is a whole HTTP request."""
     answered(exchange(case.read_bytes()))

@@ -1,4 +1,4 @@
-"""Protocol bugs: one rule of the model replaced; each must lead somewhere it must not."""
+"""Protocol bugs: each replaces one rule of the model, and must break an invariant."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import override
@@ -8,12 +8,12 @@ import msgspec
 from tests.model.model import (
     GONE,
     SETTLED,
-    Aside,
     Bounds,
     Event,
     Held,
     Move,
     Outcome,
+    Quarantined,
     Record,
     Rules,
     State,
@@ -25,51 +25,51 @@ from tests.model.model import (
 )
 
 
-class NoGuard(Rules):
+class NoVersionCheck(Rules):
     @override
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
         return "applied"
 
 
-class NoGuardInTheIndex(Rules):
+class NoVersionCheckInTheIndex(Rules):
     stores_are_alike = False
 
     @override
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
-        return "applied" if store == "index" else super().guard(store, held, event)
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        return "applied" if store == "index" else super().version_check(store, held, event)
 
 
 class EqualVersionsAreWritten(Rules):
     @override
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
         if held is not None and held.event.version == event.version:
             return "applied"
-        return super().guard(store, held, event)
+        return super().version_check(store, held, event)
 
 
 class OtherContentIsWritten(Rules):
     @override
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
-        outcome = super().guard(store, held, event)
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        outcome = super().version_check(store, held, event)
         return "applied" if outcome == "conflict" else outcome
 
 
-class RemovalsAreNotGuarded(Rules):
+class RemovalsPassTheVersionCheck(Rules):
     @override
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
-        return "applied" if event.content == GONE else super().guard(store, held, event)
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        return "applied" if event.content == GONE else super().version_check(store, held, event)
 
 
 class ConflictsAreDuplicates(Rules):
     @override
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
-        outcome = super().guard(store, held, event)
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:
+        outcome = super().version_check(store, held, event)
         return "duplicate" if outcome == "conflict" else outcome
 
 
 class ConflictsAreDropped(Rules):
     @override
-    def set_aside(self, why: Why) -> bool:
+    def quarantines(self, why: Why) -> bool:
         return why != "conflict"
 
 
@@ -127,24 +127,24 @@ class TheHorizonIsTheQuarantineAge(Rules):
 
 class AnythingIsRedriven(Rules):
     @override
-    def may_redrive(self, aside: Aside) -> bool:
-        return aside.why == "refused"
+    def may_redrive(self, quarantined: Quarantined) -> bool:
+        return quarantined.why == "refused"
 
 
 class RedriveMakesYoung(Rules):
     @override
-    def redriven(self, aside: Aside) -> Record:
-        return Record(aside.event, 0, 0)
+    def redriven(self, quarantined: Quarantined) -> Record:
+        return Record(quarantined.event, 0, 0)
 
 
-class RedriveIsNotGuarded(Rules):
+class RedriveWithoutVersionCheck(Rules):
     @override
-    def redrives(self, state: State, aside: Aside) -> Iterator[tuple[str, State]]:
-        moved = without(state, aside)
-        event = aside.event
+    def redrives(self, state: State, quarantined: Quarantined) -> Iterator[tuple[str, State]]:
+        moved = without(state, quarantined)
+        event = quarantined.event
         table, index = (
             new._replace(held=Held(event, 0), highest=higher(old.highest, event))
-            if aside in old.quarantine
+            if quarantined in old.quarantine
             else new
             for old, new in zip(state.stores, moved.stores, strict=True)
         )
@@ -153,9 +153,12 @@ class RedriveIsNotGuarded(Rules):
 
 class RedriveMovesFirst(Rules):
     @override
-    def redrives(self, state: State, aside: Aside) -> Iterator[tuple[str, State]]:
-        yield f"redrive takes {aside.event} out of quarantine and dies", without(state, aside)
-        yield from super().redrives(state, aside)
+    def redrives(self, state: State, quarantined: Quarantined) -> Iterator[tuple[str, State]]:
+        yield (
+            f"redrive removes {quarantined.event} from quarantine and crashes",
+            without(state, quarantined),
+        )
+        yield from super().redrives(state, quarantined)
 
 
 class AcknowledgesFirst(Rules):
@@ -164,7 +167,7 @@ class AcknowledgesFirst(Rules):
         self, before: Store, steps: Sequence[Move], settled: Store
     ) -> Iterator[tuple[str, Store]]:
         for store in (before, *(step.store for step in steps)):
-            yield "acknowledged, then it dies", store._replace(position=settled.position)
+            yield "acknowledged, then it crashes", store._replace(position=settled.position)
         yield SETTLED, settled
 
 
@@ -177,7 +180,7 @@ class AcknowledgesBeforeQuarantine(Rules):
         for store in (before, *(step.store for step in steps)):
             if store.held == settled.held and store.quarantine != settled.quarantine:
                 early = store._replace(position=settled.position)
-                yield "acknowledged before all is set aside, then it dies", early
+                yield "acknowledged before all is quarantined, then it crashes", early
 
 
 class TheLastOneWins(Rules):
@@ -200,7 +203,7 @@ class CheckpointOneTooHigh(Rules):
 
 class RefusalsAreDropped(Rules):
     @override
-    def set_aside(self, why: Why) -> bool:
+    def quarantines(self, why: Why) -> bool:
         return why != "refused"
 
 
@@ -212,7 +215,7 @@ class NothingUnderARefusal(Rules):
         return ([best], ()) if outcome == "refused" else super().judged(outcome, best, rest)
 
 
-class RefusalsAreTriedForEver(Rules):
+class RefusalsAreRetriedForever(Rules):
     @override
     def settles(
         self, before: Store, steps: Sequence[Move], settled: Store
@@ -223,7 +226,7 @@ class RefusalsAreTriedForEver(Rules):
             yield SETTLED, settled._replace(position=0)
 
 
-# Not bugs, but what the protocol takes for granted. Without it, it does not hold.
+# The assumptions of the protocol: it breaks without them.
 
 
 class ProducersAreLate(Rules):
@@ -236,13 +239,13 @@ class ProducersAreLate(Rules):
 
 
 class ConsumersFallBehind(Rules):
-    """What has not been read is trimmed all the same."""
+    """Records are trimmed before they are read."""
 
     time_waits = False
 
 
 class Bug(msgspec.Struct, frozen=True):
-    """A protocol with a mistake in it, and the smallest world in which that can show."""
+    """A protocol with a mistake, and the smallest world that shows it."""
 
     rules: type[Rules]
     bounds: Bounds
@@ -254,13 +257,13 @@ REFUSING = Bounds(versions=2, copies=0)
 REDRIVEN = Bounds(versions=2)
 
 BUGS: Mapping[str, Bug] = {
-    "no version check": Bug(NoGuard, PLAIN),
-    "no version check in the index": Bug(NoGuardInTheIndex, PLAIN),
+    "no version check": Bug(NoVersionCheck, PLAIN),
+    "no version check in the index": Bug(NoVersionCheckInTheIndex, PLAIN),
     "version check: `<=` for `<`": Bug(EqualVersionsAreWritten, CONTESTED),
     "version check: an equal version with other content overwrites": Bug(
         OtherContentIsWritten, CONTESTED
     ),
-    "version check: removals pass it": Bug(RemovalsAreNotGuarded, PLAIN),
+    "version check: removals pass it": Bug(RemovalsPassTheVersionCheck, PLAIN),
     "conflict: taken for a duplicate": Bug(ConflictsAreDuplicates, CONTESTED),
     "conflict: not quarantined": Bug(ConflictsAreDropped, CONTESTED),
     "removal: hard delete": Bug(RemovalsLeaveNothing, PLAIN),
@@ -270,7 +273,7 @@ BUGS: Mapping[str, Bug] = {
     "purge: at once": Bug(TombstonesArePurgedAtOnce, PLAIN),
     "purge: horizon without the quarantine age": Bug(TheHorizonIsTheRetention, REDRIVEN),
     "purge: horizon without the retention": Bug(TheHorizonIsTheQuarantineAge, REDRIVEN),
-    "redrive: around the version check": Bug(RedriveIsNotGuarded, REDRIVEN),
+    "redrive: around the version check": Bug(RedriveWithoutVersionCheck, REDRIVEN),
     "redrive: whatever its age": Bug(AnythingIsRedriven, REDRIVEN),
     "redrive: age from the last arrival": Bug(
         RedriveMakesYoung, Bounds(versions=2, copies=2, lost_answers=False)
@@ -283,7 +286,7 @@ BUGS: Mapping[str, Bug] = {
     "delivery: checkpoint skips a held image": Bug(CheckpointOneTooHigh, PLAIN),
     "delivery: a refusal is dropped": Bug(RefusalsAreDropped, REFUSING),
     "delivery: nothing tried under a refusal": Bug(NothingUnderARefusal, REFUSING),
-    "delivery: a refusal is tried for ever": Bug(RefusalsAreTriedForEver, REFUSING),
+    "delivery: a refusal is tried for ever": Bug(RefusalsAreRetriedForever, REFUSING),
 }
 
 ASSUMPTIONS: Mapping[str, Bug] = {
@@ -293,14 +296,14 @@ ASSUMPTIONS: Mapping[str, Bug] = {
     "a consumer falls a whole retention behind": Bug(ConsumersFallBehind, PLAIN),
 }
 
-# What every state of is visited. Together they have everything; at once only the last.
+# Worlds whose states are all visited. Together they have every feature; WHOLE has all at once.
 WORLDS: dict[str, Bounds] = {
     "3 versions, one record twice": Bounds(refusals=0),
     "3 versions, one event refused": Bounds(copies=0),
     "2 versions, one of them with two contents": Bounds(versions=2, contests=1, refusals=0),
     "2 versions, one event refused, one record twice or redriven": REDRIVEN,
     "2 versions, the same, but refused only where the version check lets it in": Bounds(
-        versions=2, guard_first=True
+        versions=2, check_first=True
     ),
     "2 versions, the same, and producers up to a tick late": Bounds(versions=2, late=1),
 }

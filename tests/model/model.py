@@ -1,8 +1,8 @@
-"""The protocol in small: one image, two stores, every fault; small enough to visit every state.
+"""The protocol in small: one image, two stores, every fault, and a finite number of states.
 
-Times are ages in ticks, and an age that no rule tells from a higher one is not counted further: so
-the states are finitely many although time never ends. Every rule is a method of `Rules`; a bug is
-one method replaced (bugs.py). docs/internals/model.md says what of the real system stands for what.
+Times are ages in ticks. An age that no rule distinguishes from a higher one is not counted further,
+so the number of states is finite although time never ends. Every rule is a method of `Rules`; a bug
+replaces one method (bugs.py). docs/internals/model.md relates the model to the real system.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 GONE = "-"
-"""The content of a removal; images have letters."""
+"""The content of a deletion; images have letters."""
 
 type Outcome = Literal["applied", "duplicate", "stale", "conflict", "refused"]
 type StoreName = Literal["table", "index"]
@@ -21,7 +21,7 @@ STORES: Sequence[StoreName] = ("table", "index")
 
 
 class Event(NamedTuple):
-    """What a producer says: this version of the image has this content, or is gone."""
+    """An event of a producer: this version of the image has this content, or is deleted."""
 
     version: int
     content: str
@@ -31,15 +31,15 @@ class Event(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An event on the stream: when it arrived, and when its event first did (a redriven one)."""
+    """An event on the stream: the age of its arrival, and of its first arrival (if redriven)."""
 
     event: Event
     age: int
     first: int
 
 
-class Aside(NamedTuple):
-    """A record in quarantine, by its event, the age of its first arrival, and the reason."""
+class Quarantined(NamedTuple):
+    """A record in quarantine: its event, the age of its first arrival, and the reason."""
 
     event: Event
     first: int
@@ -47,30 +47,30 @@ class Aside(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a store holds: an image or a tombstone; only of a tombstone the age counts."""
+    """What a store holds: an image, or a tombstone, whose age counts."""
 
     event: Event
     age: int
 
 
 class Store(NamedTuple):
-    """One store, its consumer's place in the stream, and its part of the quarantine.
+    """One store, the position of its consumer in the stream, and its part of the quarantine.
 
-    `highest` is what nobody could know by looking: the highest version it ever held, with what
-    content. `refuses` is an event that it does not take until somebody mends it.
+    `highest` is the highest version that it ever held, with its content; a real store does not know
+    it. `refuses` is an event that it refuses until it is repaired.
     """
 
     held: Held | None
     highest: Event | None
     position: int
-    quarantine: frozenset[Aside]
+    quarantine: frozenset[Quarantined]
     refuses: Event | None
 
 
 class World(NamedTuple):
-    """What both consumers see. `arrivals` are all events ever accepted, each with its age.
+    """What both consumers see. `arrivals` has all events ever accepted, with their ages.
 
-    `copies` and `refusals` are how many more records may come twice, and events be refused.
+    `copies` and `refusals`: how many more records may arrive twice, and events may be refused.
     """
 
     stream: tuple[Record, ...]
@@ -80,14 +80,14 @@ class World(NamedTuple):
 
 
 class State(NamedTuple):
-    """All there is; the stores are table and index."""
+    """The whole state; the stores are table and index."""
 
     world: World
     stores: tuple[Store, Store]
 
 
 class Move(NamedTuple):
-    """What a store and its consumer may do by themselves, and what the store is then."""
+    """A possible step of a store and its consumer, and the store after it."""
 
     what: str
     store: Store
@@ -95,12 +95,12 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much there is of everything, and how long things take, in ticks.
+    """The size of a world, and its durations in ticks.
 
-    `contests`: of how many versions producers may say two things. `late`: how much later than a
-    higher version they may put a lower one. `lost_answers`: whether they put
-    an event twice. `guard_first`: a store refuses only what its guard lets
-    in, as DynamoDB does; OpenSearch looks at the document first.
+    `contests`: how many versions may have two contents. `late`: how much later than a higher
+    version producers may put a lower one. `lost_answers`: whether they put an event twice.
+    `check_first`: a store refuses only what passes its version check, as DynamoDB does; OpenSearch
+    looks at the document first.
     """
 
     versions: int = 3
@@ -111,7 +111,7 @@ class Bounds:
     quarantine_age: int = 1
     late: int = 0
     lost_answers: bool = True
-    guard_first: bool = False
+    check_first: bool = False
 
     @property
     def horizon(self) -> int:
@@ -120,14 +120,14 @@ class Bounds:
 
 
 class Rules:
-    """What may happen, by docs/internals/invariants.md. A subclass is another protocol.
+    """The rules of docs/internals/invariants.md. A subclass is another protocol.
 
-    Both stores obey the same rules unless a subclass says otherwise.
+    Both stores have the same rules unless a subclass sets `stores_are_alike` to false.
     """
 
     stores_are_alike = True
     time_waits = True
-    """Whether no consumer falls a whole retention behind: nothing unread is ever trimmed."""
+    """Whether no consumer falls a whole retention behind, so that no unread record is trimmed."""
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
@@ -137,14 +137,14 @@ class Rules:
 
     @property
     def start(self) -> State:
-        """Nothing has happened."""
+        """The first state."""
         empty = Store(None, None, 0, frozenset(), None)
         world = World((), frozenset(), self.bounds.copies, self.bounds.refusals)
         return State(world, (empty, empty))
 
-    # The rules of writing, each of which some bug replaces.
+    # The rules of writing. Bugs replace these.
 
-    def guard(self, store: StoreName, held: Held | None, event: Event) -> Outcome:  # noqa: ARG002 - bugs ask
+    def version_check(self, store: StoreName, held: Held | None, event: Event) -> Outcome:  # noqa: ARG002 - bugs ask
         """A strictly higher version wins."""
         if held is None or held.event.version < event.version:
             return "applied"
@@ -167,18 +167,18 @@ class Rules:
         """Only a tombstone, and only after the horizon."""
         return held.event.content == GONE and held.age > self.bounds.horizon
 
-    def may_redrive(self, aside: Aside) -> bool:
-        """Only what was refused, and up to the quarantine age; a conflict is for people."""
-        return aside.why == "refused" and aside.first <= self.bounds.quarantine_age
+    def may_redrive(self, quarantined: Quarantined) -> bool:
+        """Only a refused record, up to the quarantine age; a person resolves a conflict."""
+        return quarantined.why == "refused" and quarantined.first <= self.bounds.quarantine_age
 
-    def redriven(self, aside: Aside) -> Record:
-        """It arrives anew, and is as old as it was."""
-        return Record(aside.event, 0, aside.first)
+    def redriven(self, quarantined: Quarantined) -> Record:
+        """The new record of a redriven one: it keeps the age of the first arrival."""
+        return Record(quarantined.event, 0, quarantined.first)
 
     def judged(
         self, outcome: Outcome, best: Record, rest: Sequence[Record]
     ) -> tuple[Sequence[Record], Sequence[Record]]:
-        """Which candidates go into quarantine, and which are tried next; others are settled."""
+        """The candidates to quarantine, and those to try next; the others are settled."""
         same = [one for one in rest if one.event.version == best.event.version]
         match outcome:
             case "applied" | "duplicate":
@@ -190,8 +190,8 @@ class Rules:
             case "refused":
                 return [best], rest
 
-    def set_aside(self, why: Why) -> bool:  # noqa: ARG002 - bugs ask
-        """Whether such a record goes into quarantine."""
+    def quarantines(self, why: Why) -> bool:  # noqa: ARG002 - bugs ask
+        """Whether such a record is quarantined."""
         return True
 
     def settles(
@@ -200,28 +200,28 @@ class Rules:
         steps: Sequence[Move],
         settled: Store,
     ) -> Iterator[tuple[str, Store]]:
-        """A delivery's possible ends: it may die after each step, acknowledged only after all."""
+        """The possible ends of a delivery: a crash after each step, or settled after the last."""
         for step in steps:
-            yield f"{step.what}, then it dies", step.store
+            yield f"{step.what}, then it crashes", step.store
         yield SETTLED, settled
 
     def after_failure(self, store: Store, batch: Sequence[Record]) -> Store:  # noqa: ARG002 - bugs ask
-        """What could not be written is reported, so the checkpoint stays."""
+        """A batch that failed is reported, so the checkpoint stays."""
         return store
 
-    def redrives(self, state: State, aside: Aside) -> Iterator[tuple[str, State]]:
-        """On the stream first, out of quarantine then; a crash in between leaves it in both."""
+    def redrives(self, state: State, quarantined: Quarantined) -> Iterator[tuple[str, State]]:
+        """Put it on the stream, then remove it from quarantine; a crash may leave it in both."""
         yield (
-            f"redrive puts {aside.event} on the stream and dies",
-            self.back_on_stream(state, aside),
+            f"redrive puts {quarantined.event} on the stream and crashes",
+            self.back_on_stream(state, quarantined),
         )
-        moved = without(self.back_on_stream(state, aside), aside)
-        yield f"redrive puts {aside.event} on the stream, out of quarantine", moved
+        moved = without(self.back_on_stream(state, quarantined), quarantined)
+        yield f"redrive puts {quarantined.event} on the stream, out of quarantine", moved
 
-    def back_on_stream(self, state: State, aside: Aside) -> State:
-        """A redrive's first half."""
+    def back_on_stream(self, state: State, quarantined: Quarantined) -> State:
+        """The first half of a redrive."""
         world = state.world
-        record = self.redriven(aside)
+        record = self.redriven(quarantined)
         return state._replace(
             world=world._replace(stream=(*world.stream, record), copies=world.copies - 1)
         )
@@ -229,7 +229,7 @@ class Rules:
     # What may happen next.
 
     def puts(self, world: World) -> Iterator[tuple[str, World]]:
-        """Producers put versions in any order, twice if an answer was lost, two contents of one."""
+        """Producers put versions in any order, twice after a lost answer, or with two contents."""
         arrived = {event for event, _ in world.arrivals}
         versions = {event.version for event in arrived}
         contests = self.bounds.contests - (len(arrived) - len(versions))
@@ -249,7 +249,7 @@ class Rules:
                     yield f"producer puts {event}", new
 
     def moves(self, name: StoreName, store: Store, world: World) -> Iterator[Move]:
-        """What one store and its consumer may do, whatever the other does."""
+        """The possible steps of one store and its consumer."""
         refusing = world.refusals > 0 and store.refuses is None
         fresh = store._replace(position=0)
         for start in range(store.position + 1):
@@ -266,11 +266,11 @@ class Rules:
             gone = store._replace(held=None)
             yield Move(f"{name}: tombstone {store.held.event} is purged", gone)
         if store.refuses is not None:
-            mended = store._replace(refuses=None)
-            yield Move(f"{name}: is mended, takes {store.refuses}", mended)
+            repaired = store._replace(refuses=None)
+            yield Move(f"{name}: is repaired, accepts {store.refuses}", repaired)
 
     def calm(self, name: StoreName, store: Store, world: World) -> Store:
-        """The store after one delivery of all that waits, when there are no faults any more."""
+        """The store after one delivery of all waiting records, without faults."""
         waiting = world.stream[store.position :]
         if not waiting:
             return store
@@ -279,14 +279,14 @@ class Rules:
         return after._replace(position=store.position + after.position)
 
     def redriving(self, state: State) -> Iterator[tuple[str, State]]:
-        """What may be redriven now, of whatever lies in quarantine: all orders come up."""
+        """The possible redrives; the search tries every order."""
         if state.world.copies:
-            for aside in sorted(frozenset.union(*(one.quarantine for one in state.stores))):
-                if self.may_redrive(aside):
-                    yield from self.redrives(state, aside)
+            for quarantined in sorted(frozenset.union(*(one.quarantine for one in state.stores))):
+                if self.may_redrive(quarantined):
+                    yield from self.redrives(state, quarantined)
 
     def trimmed(self, world: World) -> int:
-        """How many records the next tick takes off the stream."""
+        """The number of records that the next tick trims."""
         return sum(one.age == self.bounds.retention for one in world.stream)
 
     def later(self, world: World) -> World:
@@ -302,7 +302,7 @@ class Rules:
         )
 
     def aged(self, store: Store, trimmed: int) -> Store:
-        """A store one tick later, when so many records were taken off the stream."""
+        """The store one tick later, after this many records were trimmed."""
         bounds = self.bounds
         held = store.held
         if held is not None and held.event.content == GONE:
@@ -311,15 +311,15 @@ class Rules:
             held=held,
             position=max(0, store.position - trimmed),
             quarantine=frozenset(
-                aside._replace(first=min(aside.first, bounds.quarantine_age) + 1)
-                if aside.why == "refused"
-                else aside
-                for aside in store.quarantine
+                quarantined._replace(first=min(quarantined.first, bounds.quarantine_age) + 1)
+                if quarantined.why == "refused"
+                else quarantined
+                for quarantined in store.quarantine
             ),
         )
 
     def _comes_too_late(self, event: Event, world: World) -> bool:
-        """A producer says nothing that long after a version as high was said otherwise."""
+        """Whether a version at least as high is already too old for this event to come."""
         return any(
             age > self.bounds.late
             for other, age in world.arrivals
@@ -327,7 +327,7 @@ class Rules:
         )
 
     def _is_next(self, event: Event, arrived: set[Event]) -> bool:
-        """B is the other content of a version that A is one of: their names mean nothing."""
+        """Content B comes only after A, because the two names are interchangeable."""
         return event.content != "B" or Event(event.version, "A") in arrived
 
     def _delivered(
@@ -337,7 +337,7 @@ class Rules:
         batch: tuple[Record, ...],
         refusing: bool,  # noqa: FBT001 - one key with the others
     ) -> list[tuple[str, Store]]:
-        """All that may come of a batch, worked out once; positions count from its beginning."""
+        """The possible results of a batch, cached; positions count from its beginning."""
         case = (name, store, batch, refusing)
         found = self._known.get(case)
         if found is None:
@@ -353,7 +353,7 @@ class Rules:
     def ends(
         self, name: StoreName, store: Store, batch: Sequence[Record]
     ) -> Iterator[tuple[str, Store]]:
-        """How a delivery may end, this store refusing what it refuses."""
+        """The possible ends of a delivery to this store."""
         said = _listed(batch) + (f", {store.refuses} is refused" if store.refuses else "")
         now = store
         steps: list[Move] = []
@@ -361,8 +361,8 @@ class Rules:
         candidates: Sequence[Record] = self.fold(batch)
         while candidates:
             best, *rest = candidates
-            outcome = self.guard(name, now.held, best.event)
-            asked = outcome == "applied" or not self.bounds.guard_first
+            outcome = self.version_check(name, now.held, best.event)
+            asked = outcome == "applied" or not self.bounds.check_first
             refused = asked and best.event == store.refuses
             if refused:
                 outcome = "refused"
@@ -372,10 +372,10 @@ class Rules:
             bad, candidates = self.judged(outcome, best, rest)
             for candidate in bad:
                 why: Why = "refused" if refused else "conflict"
-                if self.set_aside(why):
+                if self.quarantines(why):
                     unsettled.add(candidate.event)
-                    now = _set_aside(now, candidate.event, why, batch)
-                    steps.append(Move(f"sets {candidate.event} aside", now))
+                    now = _quarantine(now, candidate.event, why, batch)
+                    steps.append(Move(f"quarantines {candidate.event}", now))
         for what, after in self.settles(store, steps, now._replace(position=len(batch))):
             yield f"{said}: {what}", after
         if unsettled:
@@ -388,18 +388,18 @@ class Rules:
         return store._replace(held=held, highest=higher(store.highest, record.event))
 
 
-def without(state: State, aside: Aside) -> State:
-    """One record may lie in both consumers' parts of the quarantine: it moves out of both."""
-    table, index = (one._replace(quarantine=one.quarantine - {aside}) for one in state.stores)
+def without(state: State, quarantined: Quarantined) -> State:
+    """The state without this record in either part of the quarantine."""
+    table, index = (one._replace(quarantine=one.quarantine - {quarantined}) for one in state.stores)
     return state._replace(stores=(table, index))
 
 
-def _set_aside(store: Store, event: Event, why: Why, batch: Sequence[Record]) -> Store:
-    """Every record of the batch that says this goes into quarantine; a conflict does not age."""
-    aside = {Aside(event, one.first, why) for one in batch if one.event == event}
+def _quarantine(store: Store, event: Event, why: Why, batch: Sequence[Record]) -> Store:
+    """Quarantine each record of the batch with this event; a conflict does not age."""
+    quarantined = {Quarantined(event, one.first, why) for one in batch if one.event == event}
     if why == "conflict":
-        aside = {Aside(event, 0, why)}
-    return store._replace(quarantine=store.quarantine | aside)
+        quarantined = {Quarantined(event, 0, why)}
+    return store._replace(quarantine=store.quarantine | quarantined)
 
 
 def higher(highest: Event | None, event: Event) -> Event:

@@ -1,7 +1,7 @@
-"""The search: every state that can be, nearest first, and what must hold in each.
+"""Search every reachable state, breadth first, and check the invariants in each.
 
-The stores share nothing but the stream, time and the redrive: what each may do with a stream is
-worked out once. A state is three numbers then, its world and its stores, in one.
+The stores share only the stream, time and the redrive, so the steps of each store are computed once
+for a stream. A state is one integer: the numbers of its world and of its two stores.
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ class CounterExample(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search found: how many states and steps it saw, and what is broken, if anything."""
+    """The result of a search: the number of states and of steps, and what is broken."""
 
     states: int
     steps: int
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 
 
 class _Numbers[T: Hashable]:
-    """Each thing's number, and each number's thing."""
+    """A number for each thing, and the things by number."""
 
     def __init__(self) -> None:
         self._numbers: dict[T, int] = {}
@@ -50,9 +50,7 @@ class _Numbers[T: Hashable]:
 
 
 class Search:
-    """One search. States that differ only in which store is which count as one, where the rules
-    treat both alike.
-    """
+    """One search. If the rules treat both stores alike, mirrored states count as one."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -68,7 +66,7 @@ class Search:
         }
 
     def run(self) -> Found:
-        """Visit every state, breadth first; stop at the first that is not as it must be."""
+        """Visit every state, breadth first; stop at the first that breaks an invariant."""
         start = self._packed(self._rules.start)
         came: dict[int, int] = {start: start}  # each state's predecessor
         queue = deque([start])
@@ -86,7 +84,7 @@ class Search:
         return Found(len(came), steps, None)
 
     def _steps(self, state: int) -> list[tuple[str, int]]:
-        """What may happen next, and the state that follows."""
+        """The possible steps, each with the state after it."""
         world, table, index = state >> 2 * _BITS, state >> _BITS & _MASK, state & _MASK
         both = table << _BITS | index
         after = [(what, then | both) for what, then in self._puts(world)]
@@ -111,7 +109,7 @@ class Search:
         return after
 
     def _one_of(self, state: int) -> int:
-        """One for this state and its mirror image, if both stores obey the same rules."""
+        """One state for this and its mirror image, if both stores have the same rules."""
         table, index = state >> _BITS & _MASK, state & _MASK
         if index < table and self._rules.stores_are_alike:
             return state ^ (table << _BITS | index) | index << _BITS | table
@@ -138,7 +136,7 @@ class Search:
         return "I3", f"{said}, the fold of all events is {fold or 'nothing'}"
 
     def _checked_of(self, name: StoreName, world: int, store: int) -> tuple[str, str] | None:
-        """The first thing that is broken with one store."""
+        """The first thing that is broken in one store."""
         there = self._worlds.things[world]
         return next(violations(self._rules, name, self._stores.things[store], there), None)
 
@@ -168,7 +166,7 @@ class Search:
         return (self._worlds.of(state.world) << _BITS | table) << _BITS | index
 
     def _counter_example(self, state: int, came: Mapping[int, int]) -> CounterExample | None:
-        """What happened on the way to a state, the stores called by their names throughout."""
+        """The steps to a state, with the same names of the stores throughout."""
         way = [state]
         while came[way[-1]] != way[-1]:
             way.append(came[way[-1]])
@@ -189,7 +187,7 @@ def search(rules: Rules) -> Found:
 def violations(
     rules: Rules, name: StoreName, store: Store, world: World
 ) -> Iterator[tuple[str, str]]:
-    """What is broken with a store: safety always, the rest where it has read everything."""
+    """What is broken in a store: safety always, the rest once it has read everything."""
     if store.held is not None and store.highest is not None:
         held, highest = store.held.event, store.highest
         if held.version < highest.version:
@@ -200,14 +198,17 @@ def violations(
     settled = rules.calm(name, store, world).position
     if settled < len(world.stream):
         waiting = ", ".join(str(one.event) for one in world.stream[settled:])
-        yield "I7", f"there are no faults any more, and {name} never settles {waiting}"
+        yield "I7", f"without faults, {name} never settles {waiting}"
     if store.position == len(world.stream):
-        aside = {one.event for one in store.quarantine}
+        quarantined = {one.event for one in store.quarantine}
         last = store.held.event if store.held else store.highest
         for event, _ in sorted(world.arrivals):
-            if event not in aside and not _reflected(event, last):
+            if event not in quarantined and not _reflected(event, last):
                 there = store.held.event if store.held else "nothing"
-                yield "I1", f"{event} is lost: {name} holds {there}, its quarantine holds it not"
+                yield (
+                    "I1",
+                    f"{event} is lost: {name} holds {there}, its quarantine does not have it",
+                )
 
 
 def _reflected(event: Event, held: Event | None) -> bool:

@@ -1,8 +1,8 @@
-"""The model's delivery is the real one's: every small batch, over the memory sink and both sinks.
+"""The model delivers as the real code does: every small batch, over the memory and real sinks.
 
-Each batch is delivered as it is, with a death after each write and each record set aside, with the
-quarantine down, and with the store failing. What is then stored, set aside and acknowledged must be
-what the model says.
+Each batch is delivered without faults, with a crash after each write and each quarantined record,
+with the quarantine down, and with the store failing. What is then stored, quarantined and
+acknowledged must be what the model says.
 """
 
 import base64
@@ -34,20 +34,20 @@ CONTENTS = {digest(Image(letter)): letter for letter in "AB"} | {None: GONE}
 type Refuses = Callable[[Event], bool]
 
 
-class DiedError(BaseException):
-    """No `Exception`: nothing of ours may catch it."""
+class CrashedError(BaseException):
+    """A crash. A `BaseException`, so that our code does not catch it."""
 
 
 class End(NamedTuple):
-    """What is left after a delivery: what is stored, what is set aside, how many are settled."""
+    """The result of a delivery: the stored event, the quarantined ones, how many are settled."""
 
     held: Event | None
-    aside: frozenset[Event]
+    quarantined: frozenset[Event]
     position: int
 
 
-class Stand(NamedTuple):
-    """A sink, and what it holds."""
+class Fixture(NamedTuple):
+    """A sink, and a function that reads what it holds."""
 
     sink: Sink
     held: Callable[[], Event | None]
@@ -60,19 +60,19 @@ class RefusingMemory(MemorySink):
 
     @override
     def write(self, change: Change) -> Outcome:
-        return Refused("so it is") if self._refuses(said(change)) else super().write(change)
+        return Refused("simulated error") if self._refuses(said(change)) else super().write(change)
 
     def held(self) -> Event | None:
         stored = self.stored.get(IMAGE)
         return None if stored is None else said(stored)
 
 
-def memory(refuses: Refuses) -> Stand:
+def memory(refuses: Refuses) -> Fixture:
     sink = RefusingMemory(refuses)
-    return Stand(sink, sink.held)
+    return Fixture(sink, sink.held)
 
 
-def table(refuses: Refuses) -> Stand:
+def table(refuses: Refuses) -> Fixture:
     def refuses_item(item: Any) -> bool:
         return refuses(Event(int(item["version"]["N"]), CONTENTS[item.get("digest", {}).get("S")]))
 
@@ -83,10 +83,10 @@ def table(refuses: Refuses) -> Stand:
         there = seen.stored_version(IMAGE)
         return Event(there.version, CONTENTS[there.digest]) if there else None
 
-    return Stand(image_table(cast("Any", client)), held)
+    return Fixture(image_table(cast("Any", client)), held)
 
 
-def index(refuses: Refuses) -> Stand:
+def index(refuses: Refuses) -> Fixture:
     client = OpenSearch(
         INDEX,
         now=lambda: 0.0,
@@ -98,20 +98,20 @@ def index(refuses: Refuses) -> Stand:
         there = seen.stored_version(IMAGE)
         return Event(there.version, CONTENTS[there.digest]) if there else None
 
-    return Stand(image_index(cast("Any", client)), held)
+    return Fixture(image_index(cast("Any", client)), held)
 
 
 class Faulty:
-    """A sink and a quarantine that die after so many steps, or fail."""
+    """A sink and a quarantine that crash after some steps, or fail."""
 
     longest_put = 0.0
 
     def __init__(
-        self, sink: Sink, *, lives: int = 99, fails: bool = False, quarantine_fails: bool = False
+        self, sink: Sink, *, steps: int = 99, fails: bool = False, quarantine_fails: bool = False
     ) -> None:
-        self.aside: set[Event] = set()
+        self.quarantined: set[Event] = set()
         self._sink = sink
-        self._lives = lives
+        self._steps = steps
         self._fails = fails
         self._quarantine_fails = quarantine_fails
         self.longest_send = 0.0
@@ -124,7 +124,7 @@ class Faulty:
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         if self._fails:
-            raise RequestFailedError("so it is")
+            raise RequestFailedError("simulated error")
         outcomes = self._sink.send(changes)
         if Applied() in outcomes:
             self._step()
@@ -132,15 +132,15 @@ class Faulty:
 
     def put(self, record: QuarantinedRecord) -> None:
         if self._quarantine_fails:
-            raise QuarantineError("so it is")
+            raise QuarantineError("simulated error")
         entry = decode(base64.b64decode(record.payload))
-        self.aside.add(Event(entry.version, _content(entry.image)))
+        self.quarantined.add(Event(entry.version, _content(entry.image)))
         self._step()
 
     def _step(self) -> None:
-        self._lives -= 1
-        if not self._lives:
-            raise DiedError
+        self._steps -= 1
+        if not self._steps:
+            raise CrashedError
 
 
 def _content(there: Any) -> str:
@@ -158,15 +158,15 @@ def document(event: Event) -> dict[str, Any]:
 
 
 def really(
-    stand: Callable[[Refuses], Stand],
+    fixture: Callable[[Refuses], Fixture],
     held: Event | None,
     batch: Sequence[Event],
     refused: Event | None,
     **faults: Any,
 ) -> tuple[End, bool]:
-    """What becomes of a batch by the code that runs in Lambda; and whether it died."""
+    """The result of a batch with the code that runs in Lambda, and whether it crashed."""
     refusing = {refused}
-    store = stand(lambda event: event in refusing)
+    store = fixture(lambda event: event in refusing)
     if held is not None:
         refusing.clear()
         read = record(document(held))
@@ -184,17 +184,17 @@ def really(
             clock=clock(),
             remaining=lambda: 99.0,
         )
-    except DiedError:
-        return End(store.held(), frozenset(faulty.aside), 0), True
+    except CrashedError:
+        return End(store.held(), frozenset(faulty.quarantined), 0), True
     numbers = [one["kinesis"]["sequenceNumber"] for one in records]
     settled = len(numbers) if delivery.checkpoint is None else numbers.index(delivery.checkpoint)
-    return End(store.held(), frozenset(faulty.aside), settled), False
+    return End(store.held(), frozenset(faulty.quarantined), settled), False
 
 
-def deaths(*case: Any) -> Iterator[End]:
-    for lives in itertools.count(1):
-        end, died = really(*case, lives=lives)
-        if not died:
+def crashes(*case: Any) -> Iterator[End]:
+    for steps in itertools.count(1):
+        end, crashed = really(*case, steps=steps)
+        if not crashed:
             return
         yield end
 
@@ -202,26 +202,28 @@ def deaths(*case: Any) -> Iterator[End]:
 def end(store: Store) -> End:
     return End(
         store.held and store.held.event,
-        frozenset(aside.event for aside in store.quarantine),
+        frozenset(one.event for one in store.quarantine),
         store.position,
     )
 
 
-@pytest.mark.parametrize(("stand", "longest"), [(memory, 3), (table, 2), (index, 2)])
-def test_a_delivery_ends_as_the_model_says(stand: Callable[[Refuses], Stand], longest: int) -> None:
-    rules = Rules(Bounds(guard_first=stand is table))
+@pytest.mark.parametrize(("fixture", "longest"), [(memory, 3), (table, 2), (index, 2)])
+def test_a_delivery_ends_as_the_model_says(
+    fixture: Callable[[Refuses], Fixture], longest: int
+) -> None:
+    rules = Rules(Bounds(check_first=fixture is table))
     for length in range(1, longest + 1):
         for batch in itertools.product(EVENTS, repeat=length):
             for held in (None, *EVENTS) if length < 3 else (None, Event(1, "A"), Event(2, "B")):
                 for refused in (None, *sorted(set(batch))):
-                    case = stand, held, batch, refused
+                    case = fixture, held, batch, refused
                     before = Store(held and Held(held, 0), held, 0, frozenset(), refused)
                     records = [Record(event, 0, 0) for event in batch]
                     ends = [(what, end(one)) for what, one in rules.ends("table", before, records)]
                     [settled] = [one for what, one in ends if what.endswith(SETTLED)]
                     down = [one for what, one in ends if "quarantine is down" in what]
-                    died = {one for what, one in ends if what.endswith("dies")}
+                    crashed = {one for what, one in ends if what.endswith("crashes")}
                     assert really(*case) == (settled, False), case
-                    assert set(deaths(*case)) == died, case
+                    assert set(crashes(*case)) == crashed, case
                     assert really(*case, quarantine_fails=True)[0] == (down or [settled])[0], case
                     assert really(*case, fails=True)[0] == End(held, frozenset(), 0), case

@@ -1,4 +1,4 @@
-"""A process that is gone at a chosen bytecode instruction of chosen modules (sys.monitoring)."""
+"""Crash at a chosen bytecode instruction of chosen modules (sys.monitoring)."""
 
 import gc
 import sys
@@ -11,11 +11,11 @@ TOOL_IDS = range(6)  # as many as sys.monitoring has
 
 
 class ProcessGoneError(BaseException):
-    """Here the process ended: nothing of ours may catch this."""
+    """The process crashed here. A `BaseException`, so that our code does not catch it."""
 
 
 def code_of(modules: Iterable[ModuleType]) -> frozenset[CodeType]:
-    """The code of every function that these files define, lambdas and generators included."""
+    """The code of every function in these modules, also of lambdas and generators."""
     files = {module.__file__ for module in modules}
     functions = [one for one in gc.get_objects() if isinstance(one, FunctionType)]
     tops = {one.__code__ for one in functions if one.__code__.co_filename in files}
@@ -30,13 +30,13 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 class Instructions:
-    """The instructions that the watched code executes, in the order of execution."""
+    """The instructions that the watched code executes, in order."""
 
     def __init__(self, tool: int) -> None:
         self._tool = tool
 
     def count(self, run: Callable[[], object]) -> Counter[CodeType]:
-        """How many a run executes, in which code."""
+        """The number of instructions that a run executes, by code object."""
         counted: Counter[CodeType] = Counter()
 
         def executed(code: CodeType, _offset: int) -> None:
@@ -47,12 +47,12 @@ class Instructions:
         return counted
 
     def crash(self, run: Callable[[], object], *, at: int, then: Callable[[], None]) -> None:
-        """Run as far as this instruction, counted from 1; there, call `then` and be gone.
+        """Run up to this instruction, counted from 1; there, call `then` and crash.
 
-        Python unwinds what it leaves: `then` must see to it that this has no effect any more.
+        Python unwinds the stack after the crash: `then` must ensure that this has no effect.
 
         Raises:
-            ProcessGoneError: at that instruction; without it, the run was over before.
+            ProcessGoneError: at that instruction, unless the run ended before.
         """
         left = at
 
@@ -78,7 +78,7 @@ class Instructions:
 
 @contextmanager
 def watched(codes: Iterable[CodeType]) -> Iterator[Instructions]:
-    """Watch this code, as long as the block lasts."""
+    """Watch this code during the block."""
     tool = next(one for one in TOOL_IDS if sys.monitoring.get_tool(one) is None)
     sys.monitoring.use_tool_id(tool, "crashes")
     codes = tuple(codes)

@@ -1,4 +1,4 @@
-"""Rewiring: a function of ours in which some names of its module mean something else."""
+"""Rewire a function: some names of its module refer to something else."""
 
 from collections.abc import Callable
 from types import FunctionType
@@ -6,12 +6,12 @@ from typing import Any, cast
 
 
 def rewired[**P, R](function: Callable[P, R], **names: Any) -> Callable[P, R]:
-    """The function's own code over other components; the module itself stays as it is.
+    """The same code with other names; the module itself does not change.
 
-    So a seeded bug in what a function uses needs neither a patched module nor a copied function.
+    So a seeded bug in a dependency needs neither a patched module nor a copied function.
 
     Raises:
-        KeyError: the module has no such name, so nothing would change.
+        KeyError: the module has no such name.
     """
     own = cast("FunctionType", function)
     for name in names:

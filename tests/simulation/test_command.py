@@ -1,4 +1,4 @@
-"""`lockstep simulate`: what it prints, and how it exits."""
+"""`lockstep simulate`: its output and its exit codes."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def lockstep(*words: object) -> Result:
     return CliRunner().invoke(main, ["simulate", *map(str, words)])
 
 
-def test_a_program_reads_one_object() -> None:
+def test_json_is_one_object() -> None:
     result = lockstep("--seed", 7, "--histories", 30, "--json")
     assert result.exit_code == 0, result.output
     report = msgspec.json.decode(result.stdout, type=Report)
@@ -27,7 +27,7 @@ def test_a_program_reads_one_object() -> None:
     assert set(report.faults) == set(FAULTS)
 
 
-def test_a_person_reads_every_fault_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_has_every_fault_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     command.show(simulate(7, 30))
     printed = capsys.readouterr().out
     for fault in FAULTS:
@@ -36,7 +36,7 @@ def test_a_person_reads_every_fault_and_the_verdict(capsys: pytest.CaptureFixtur
     assert printed.endswith("nothing lost, nothing backwards\n")
 
 
-def test_a_broken_history_is_named_with_its_steps_and_how_to_see_it_again(
+def test_a_failed_history_is_printed_with_its_steps_and_the_command_that_repeats_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     report = simulate(1, 1_000, components=WRONG["table: no version check"], commit="0a1b2c3d4e")
@@ -48,20 +48,20 @@ def test_a_broken_history_is_named_with_its_steps_and_how_to_see_it_again(
     assert f"lockstep simulate --seed {report.failure.seed} --histories 1" in printed
 
 
-def test_a_fault_tried_too_seldom_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_hit_too_rarely_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     report = simulate(7, 1)
     command.show(msgspec.structs.replace(report, missed={"zombie request": 15}))
-    assert "too seldom: zombie request" in capsys.readouterr().out
+    assert "hit too rarely: zombie request" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["--seed", "-1"], ["--histories", "0"], ["--histories", "x"]])
-def test_a_wrong_call_is_told(words: list[str]) -> None:
+def test_an_invalid_option_is_named(words: list[str]) -> None:
     result = lockstep(*words)
     assert result.exit_code == 2
     assert words[0] in result.stderr
 
 
-def test_a_record_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+def test_a_record_file_that_cannot_be_written_stops_the_run_at_its_start(tmp_path: Path) -> None:
     file = tmp_path / "nowhere" / "record.md"
     result = lockstep("--histories", 10_000_000, "--record", file)
     assert result.exit_code == 2

@@ -1,7 +1,7 @@
-"""A batch crashed at every bytecode instruction of both handlers, and brought again whole.
+"""Crash a batch at every bytecode instruction of both handlers, and deliver it again.
 
-The handlers are the real code; only what they fetch from outside (clients, environment, time, log)
-is replaced. A crash is an exception that nothing catches; after it no request leaves the process.
+The handlers are the real code; only clients, environment, time and log are replaced. A crash is an
+exception that nothing catches; after it, the process sends no request.
 """
 
 import inspect
@@ -54,7 +54,7 @@ from shared.change import Change
 from shared.deliver import BatchResponse
 from shared.outcome import Outcome
 from shared.sink import Sink
-from tests.builders import image, image_event, kinesis_records
+from tests.builders import clock, image, image_event, kinesis_records
 from tests.simulation.instructions import ProcessGoneError, code_of, watched
 from tests.simulation.rewired import rewired
 
@@ -78,12 +78,12 @@ RULES = (
 UPDATED, DELETED = "image.updated", "image.deleted"
 ALL_SETTLED: BatchResponse = {"batchItemFailures": []}
 
-# In the stores before any batch, all of it at version 5.
+# In the stores before any batch, all at version 5.
 KNOWN = ("updated", "uploaded-again", "late", "claimed")
 BEFORE = kinesis_records(*(image_event(one, 5) for one in KNOWN))
 
 
-# Everything that a store or the batch itself may say of an event.
+# An event for each outcome that a store or the batch can give.
 MIXED = kinesis_records(
     image_event("new", 5),
     image_event("uploaded-again", 6),
@@ -96,8 +96,8 @@ MIXED = kinesis_records(
 
 
 def refused(name: str) -> Records:
-    """An image of a name that the store refuses, and what stands by: apart from the others,
-    because what is refused as a whole is sent again and again with fewer neighbours.
+    """A batch with an image that the store refuses. Apart from MIXED, because a request that is
+    refused as a whole is sent again in many smaller ones.
     """
     return kinesis_records(
         image_event("updated", 6, UPDATED),
@@ -106,8 +106,8 @@ def refused(name: str) -> Records:
     )
 
 
-# Of the delivery every function is to be crashed in, but for protocols, names of types, and what
-# is for the client that the handler makes.
+# Every function of the delivery must be crashed in, except for protocols, names of types, and what
+# the client of the handler uses.
 DELIVERY = (doors.quarantine, shared.deliver, shared.fold, shared.quarantine, shared.record)
 NEVER_RUN = {
     "Quarantine.put",
@@ -125,16 +125,16 @@ NEVER_RUN = {
 
 
 class Network:
-    """Carries what a living process sends; once the process is gone, nothing.
+    """Sends the requests of a live process; after a crash, none.
 
-    The answers to the requests with these numbers are `lost`. Of those with the numbers `spoilt`,
-    the first part is not applied, and the last one is but says that it failed.
+    The answers to the requests with the numbers `lost` do not arrive. In the requests with the
+    numbers `partial`, the first part is not applied; the last one is, but reports a failure.
     """
 
-    def __init__(self, *, lost: Sequence[int] = (), spoilt: Sequence[int] = ()) -> None:
+    def __init__(self, *, lost: Sequence[int] = (), partial: Sequence[int] = ()) -> None:
         self.dead = False
         self._lost = lost
-        self._spoilt = spoilt
+        self._partial = partial
         self._sent = 0
 
     def send[T](self, apply: Callable[[], T]) -> T:
@@ -147,7 +147,7 @@ class Network:
         return answer
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        if self._sent + 1 not in self._spoilt:
+        if self._sent + 1 not in self._partial:
             return {}
         return {
             parts - 1: PartFailure(codes[0], applied=True),
@@ -156,7 +156,7 @@ class Network:
 
 
 class Stage:
-    """One handler, with the store and the quarantine behind it, which outlive any process."""
+    """One handler, with its store and its quarantine, which outlive any process."""
 
     handler: ModuleType
     its_sink: ModuleType
@@ -165,22 +165,22 @@ class Stage:
     store: StoreView
     stored: dict[str, Any]
 
-    def __init__(self, *, troubled: bool = False) -> None:
-        self.to_store = Network(lost=[2], spoilt=[1]) if troubled else Network()
-        self.to_bucket = Network(lost=[2]) if troubled else Network()
+    def __init__(self, *, faulty: bool = False) -> None:
+        self.to_store = Network(lost=[2], partial=[1]) if faulty else Network()
+        self.to_bucket = Network(lost=[2]) if faulty else Network()
         self.bucket = S3(BUCKET, connection=self.to_bucket)
 
     def sink(self) -> Sink:
         raise NotImplementedError
 
     def after(self, other: "Stage") -> "Stage":
-        """The same, holding what the other one's store and quarantine hold."""
+        """The same, with the content of the other one's store and quarantine."""
         self.stored.update(other.stored)
         self.bucket.objects.update(other.bucket.objects)
         return self
 
     def invoke(self, records: Records) -> BatchResponse:
-        """Run the handler in a fresh process: no object is left of any earlier one."""
+        """Run the handler in a fresh process: without any object of an earlier one."""
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
         environment = SimpleNamespace(environ={"HORIZON_DAYS": "30"})
         silent = {
@@ -190,8 +190,7 @@ class Stage:
         given = silent | {
             "quarantine": lambda: quarantine,
             "os": environment,
-            "random": SimpleNamespace(random=lambda: 0.5),
-            "time": SimpleNamespace(time=lambda: 1_795_248_001.0, sleep=lambda _: None),
+            "SYSTEM_CLOCK": clock(now=lambda: 1_795_248_001.0, chance=lambda: 0.5),
             "report": rewired(doors.stream.report, **silent),
         }
         consume = rewired(inspect.unwrap(doors.stream.consume), **given)
@@ -203,11 +202,11 @@ class Stage:
         return response
 
     def die(self) -> None:
-        """The process is gone: nothing leaves it any more."""
+        """Crash the process: it sends nothing any more."""
         self.to_store.dead = self.to_bucket.dead = True
 
     def state(self) -> bytes:
-        """All that is durable, and the writes that made it so."""
+        """Everything durable, and the writes that led to it."""
         return msgspec.msgpack.encode((self.stored, self.store.journal, self.bucket.objects))
 
 
@@ -217,8 +216,8 @@ class TableStage(Stage):
     beside = (shared.item,)
     client = "table"
 
-    def __init__(self, *, troubled: bool = False) -> None:
-        super().__init__(troubled=troubled)
+    def __init__(self, *, faulty: bool = False) -> None:
+        super().__init__(faulty=faulty)
         self.table = DynamoDB(
             TABLE,
             connection=self.to_store,
@@ -238,8 +237,8 @@ class IndexStage(Stage):
     beside = (functions.write_to_es.bulk, functions.write_to_es.document)
     client = "index"
 
-    def __init__(self, *, troubled: bool = False) -> None:
-        super().__init__(troubled=troubled)
+    def __init__(self, *, faulty: bool = False) -> None:
+        super().__init__(faulty=faulty)
         self.index = OpenSearch(
             INDEX, connection=self.to_store, refuses=lambda one: one.get("name") == REFUSED_BY_INDEX
         )
@@ -251,39 +250,39 @@ class IndexStage(Stage):
 
 
 class Crashes(msgspec.Struct):
-    """What was done to a batch: instructions crashed at, and the states that this left behind."""
+    """The instructions at which a batch was crashed, and the number of states that this left."""
 
     instructions: Counter[CodeType]
     states: int
 
 
-def crashed_everywhere(stage: type[Stage], batch: Records, *, troubled: bool = False) -> Crashes:
-    """Crash the batch, amid trouble or not, at every instruction; it must come right each time."""
+def crashed_everywhere(stage: type[Stage], batch: Records, *, faulty: bool = False) -> Crashes:
+    """Crash the batch at every instruction, with or without faults; it must recover each time."""
     before = stage()
     assert before.invoke(BEFORE) == ALL_SETTLED
     right = stage().after(before)
     assert right.invoke(batch) == ALL_SETTLED
     right.store.checked()
-    healed = set()
+    recovered = set()
     with watched(code_of((*RULES, stage.handler, stage.its_sink, *stage.beside))) as instructions:
-        to_the_end = stage(troubled=troubled).after(before)
+        to_the_end = stage(faulty=faulty).after(before)
         counted = instructions.count(partial(to_the_end.invoke, batch))
         for at in range(1, counted.total() + 1):
-            one = stage(troubled=troubled).after(before)
-            with pytest.raises(ProcessGoneError):  # and so no answer: nothing is acknowledged
+            one = stage(faulty=faulty).after(before)
+            with pytest.raises(ProcessGoneError):  # no answer, so nothing is acknowledged
                 instructions.crash(partial(one.invoke, batch), at=at, then=one.die)
-            # What a fresh process makes of a state depends on nothing else: once is enough.
-            if (state := one.state()) not in healed:
+            # A fresh process depends on this state alone, so each state is tried once.
+            if (state := one.state()) not in recovered:
                 nothing_is_half_done(one, before, right)
                 again = stage().after(one)
                 assert again.invoke(batch) == ALL_SETTLED
                 assert same(again, right)
-                healed.add(state)
-    return Crashes(counted, len(healed))
+                recovered.add(state)
+    return Crashes(counted, len(recovered))
 
 
 def nothing_is_half_done(crashed: Stage, before: Stage, right: Stage) -> None:
-    """Each image is as it was or as it will be, and never went back; so is the quarantine."""
+    """Each image is as before or as after the batch, and no version went down."""
     assert crashed.stored.keys() >= before.stored.keys()
     for image_id, stored in crashed.stored.items():
         assert stored in (before.stored.get(image_id), right.stored.get(image_id))
@@ -311,10 +310,10 @@ def same(one: Stage, other: Stage) -> bool:
         pytest.param(IndexStage, [REFUSED_BY_INDEX], 8_000, id="write_to_es"),
     ],
 )
-def test_a_batch_crashed_at_any_instruction_comes_right_when_it_is_brought_again(
+def test_a_batch_crashed_at_any_instruction_recovers_when_it_is_delivered_again(
     stage: type[Stage], names: Sequence[str], most: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = [crashed_everywhere(stage, MIXED, troubled=True)]
+    done = [crashed_everywhere(stage, MIXED, faulty=True)]
     done += [crashed_everywhere(stage, refused(name)) for name in names]
     instructions = sum((one.instructions for one in done), Counter[CodeType]())
     with capsys.disabled():
@@ -328,7 +327,7 @@ def test_a_batch_crashed_at_any_instruction_comes_right_when_it_is_brought_again
 
 
 class InTwoSteps:
-    """A table written wrongly: what is there makes room before the new is written."""
+    """A wrong table: it deletes the old item before it writes the new one."""
 
     def __init__(self, right: Sink, items: dict[str, Any]) -> None:
         self.longest_send = right.longest_send

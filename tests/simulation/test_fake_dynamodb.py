@@ -1,4 +1,4 @@
-"""The table's fake obeys the contract of the real one: the same tests, on the fake."""
+"""The fake of DynamoDB passes the contract tests of the real table."""
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Listened(DynamoDB):
-    """A fake with the hook that the contract tests listen by."""
+    """A fake with the event hook that the contract tests use."""
 
     def __init__(self, table: str) -> None:
         super().__init__(table)
@@ -119,6 +119,6 @@ def as_entry(one: Any) -> Entry:
         'UPDATE "t" SET "a"=? WHERE "b"~?',
     ],
 )
-def test_what_is_no_statement_is_no_statement(text: str) -> None:
+def test_invalid_statements_are_refused(text: str) -> None:
     with pytest.raises(SyntaxInStatementError):
         parse(text)

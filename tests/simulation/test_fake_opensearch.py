@@ -1,4 +1,4 @@
-"""The index's fake obeys the contract of the real one: the same tests, on the fake."""
+"""The fake of OpenSearch passes the contract tests of the real index."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -25,8 +25,8 @@ from tests.contract.sinks.test_opensearch_sink import stored_in
 from tests.simulation.test_fake_dynamodb import as_entry
 
 
-class Noting(OpenSearch):
-    """A fake that notes what goes over the wire, as the contract tests' connection does."""
+class Recording(OpenSearch):
+    """A fake that records its requests, as the connection of the contract tests does."""
 
     def __init__(self, alias: str, *, honours_parameters: bool) -> None:
         self.requests: list[tuple[str, str, bytes]] = []
@@ -45,7 +45,7 @@ class Noting(OpenSearch):
 class FakeIndexStore:
     def __init__(self, *, honours_parameters: bool) -> None:
         self.alias = "images"
-        self.client = Noting(self.alias, honours_parameters=honours_parameters)
+        self.client = Recording(self.alias, honours_parameters=honours_parameters)
         self.requests = self.client.requests
         client = cast("opensearchpy.OpenSearch", self.client)
         self.sink = ImageIndex(client, self.alias, longest_request=1.0)
@@ -93,7 +93,9 @@ def test_the_audit_reads_the_fake_as_it_reads_the_index(index: FakeIndexStore) -
 
 
 @pytest.mark.parametrize("forgets", ["after a minute", "at a restart"])
-def test_a_deleted_documents_version_is_forgotten(index: FakeIndexStore, forgets: str) -> None:
+def test_the_version_of_a_deleted_document_is_forgotten(
+    index: FakeIndexStore, forgets: str
+) -> None:
     """docs/internals/facts.md, OpenSearch: deleted at 6, put at 5: 409 at once, 201 later."""
     write(index.sink, change("T1", 4))
     delete = {"_id": "T1", "version": 6, "version_type": "external", "require_alias": True}

@@ -1,4 +1,4 @@
-"""The fakes of bucket and stream keep the rules that the system stands on."""
+"""The fakes of S3 and Kinesis obey the rules that the system relies on."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -34,7 +34,7 @@ def test_the_first_reason_of_a_quarantined_record_stays() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"{}", b'{"x":' + b"[" * 200_000])
-def test_what_is_not_ours_says_nothing_of_any_image(body: bytes) -> None:
+def test_objects_of_others_name_no_image(body: bytes) -> None:
     bucket = S3("b")
     bucket.put_object(Bucket="b", Key="quarantine/x", Body=body)
     assert list(quarantine.images(cast("S3Client", bucket), "b")) == []
@@ -54,7 +54,7 @@ def test_the_real_producer_puts_onto_the_fake_stream() -> None:
         assert [one for one in arrived if one.image_id == image_id] == expected
 
 
-def test_a_shards_numbers_rise_and_a_childs_are_above_its_parents() -> None:
+def test_sequence_numbers_rise_in_a_shard_and_from_parent_to_child() -> None:
     clock = Stamp(lambda: 1_795_248_000.0)
     stream = Kinesis("s", shards=2, now=lambda: clock() / 1_000_000)
 

@@ -1,4 +1,4 @@
-"""The troubled line: it does what each fault's name says, and nothing when there is no trouble."""
+"""The faulty network: each fault does what its name says, and without faults all works."""
 
 import random
 from contextlib import suppress
@@ -19,7 +19,7 @@ from lockstep.simulation.faulty_network import (
     TimedOutError,
 )
 
-# What the caller sees, whether the request was applied at once, and whether it lands later.
+# The exception, whether the request is applied at once, and whether it is applied later.
 EXPECTED: dict[str, tuple[type[BaseException], bool, bool]] = {
     "connection reset": (NoAnswerError, False, False),
     "answer lost": (NoAnswerError, True, False),
@@ -35,7 +35,7 @@ EXPECTED: dict[str, tuple[type[BaseException], bool, bool]] = {
 }
 
 
-# Where the draw is not the fault that is counted: that one names the store.
+# The counted name, where it differs from the drawn one.
 COUNTED: dict[str, Fault] = {
     "answer cut": "answer of the table cut at a byte",
     "credentials expired": "credentials for the table expired",
@@ -44,13 +44,13 @@ COUNTED: dict[str, Fault] = {
 
 
 class Always(random.Random):
-    """Chance that always draws this fault."""
+    """Random numbers that always choose this fault."""
 
     def __init__(self, fault: str) -> None:
         super().__init__(0)
         self._fault = fault
 
-    def choice(self, seq: object) -> str:  # type: ignore[override]  # only faults are drawn here
+    def choice(self, seq: object) -> str:  # type: ignore[override]  # only faults are chosen here
         assert isinstance(seq, tuple)
         assert self._fault in seq
         return self._fault
@@ -59,20 +59,20 @@ class Always(random.Random):
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_each_fault_does_what_its_name_says(fault: str) -> None:
     conditions = Conditions(VirtualTime(), Tally(), Always(fault))
-    line = FaultyConnection("table", conditions)
-    line.part_failures(2, ["ThrottlingError"])  # a request of two parts, none of them spoilt
+    connection = FaultyConnection("table", conditions)
+    connection.part_failures(2, ["ThrottlingError"])  # a request of two parts, of which none fails
     conditions.fault_rate, conditions.running = 1.0, RunningInvocation(START + 60.0)
     applied: list[str] = []
     error, at_once, later = EXPECTED[fault]
     with pytest.raises(error):
-        line.send(lambda: applied.append("now"))
+        connection.send(lambda: applied.append("now"))
     assert bool(applied) == at_once
     conditions.time.settle()
     assert bool(applied) == (at_once or later)
     assert conditions.tally == {COUNTED.get(fault, fault): 1}
 
 
-def test_a_frozen_invocations_request_may_land_or_not() -> None:
+def test_the_request_of_a_timed_out_invocation_may_be_applied_later() -> None:
     conditions = Conditions(VirtualTime(), Tally(), Always("Lambda timeout"))
     conditions.fault_rate, conditions.running = 1.0, RunningInvocation(START + 60.0)
     landed: list[int] = []
@@ -84,25 +84,25 @@ def test_a_frozen_invocations_request_may_land_or_not() -> None:
     assert 0 < len(landed) < 100
 
 
-def test_without_trouble_everything_arrives_and_takes_a_little_time() -> None:
+def test_without_faults_every_request_arrives_and_takes_a_little_time() -> None:
     conditions = Conditions(VirtualTime(), Tally(), random.Random(0))
-    line = FaultyConnection("stream", conditions)
-    assert [line.send(partial(str, number)) for number in range(5)] == list("01234")
-    assert line.part_failures(5, ["x"]) == {}
+    connection = FaultyConnection("stream", conditions)
+    assert [connection.send(partial(str, number)) for number in range(5)] == list("01234")
+    assert connection.part_failures(5, ["x"]) == {}
     assert START < conditions.time.now < START + 1
     assert not conditions.tally
 
 
-def test_a_store_that_is_down_answers_nothing_until_it_is_up() -> None:
+def test_a_store_that_is_down_does_not_answer_until_it_is_up() -> None:
     conditions = Conditions(VirtualTime(), Tally(), random.Random(0))
-    line = FaultyConnection("quarantine", conditions)
-    line.down_until = START + 60.0
+    connection = FaultyConnection("quarantine", conditions)
+    connection.down_until = START + 60.0
     refused = 0
-    while conditions.time.now < line.down_until:
+    while conditions.time.now < connection.down_until:
         with pytest.raises(NoAnswerError):
-            line.send(lambda: "up")
+            connection.send(lambda: "up")
         refused += 1
-    assert line.send(lambda: "up") == "up"
+    assert connection.send(lambda: "up") == "up"
     assert refused == conditions.tally["quarantine down"] > 0
 
 
@@ -115,19 +115,19 @@ def test_a_store_that_is_down_answers_nothing_until_it_is_up() -> None:
         ("stream", 400, "ExpiredTokenException"),
     ],
 )
-def test_expired_credentials_are_refused_as_the_store_says_it_until_they_are_new(
+def test_expired_credentials_get_the_error_of_the_store_until_they_are_renewed(
     store: StoreName, status: int, code: str
 ) -> None:
     conditions = Conditions(VirtualTime(), Tally(), Always("credentials expired"))
-    line = FaultyConnection(store, conditions)
+    connection = FaultyConnection(store, conditions)
     conditions.fault_rate = 1.0
     with pytest.raises(AnswerError) as first:
-        line.send(lambda: "good")
+        connection.send(lambda: "good")
     conditions.fault_rate = 0.0
     refused = 1
     while conditions.time.now < START + LONGEST_EXPIRY_SECONDS:
         with suppress(AnswerError):
-            assert line.send(lambda: "good") == "good"
+            assert connection.send(lambda: "good") == "good"
             break
         refused += 1
     assert (first.value.status, first.value.code) == (status, code)
@@ -150,7 +150,7 @@ def test_what_happens_meanwhile_costs_an_invocation_no_time() -> None:
     assert (outer.deadline, outer.hits) == (START + 17.0, 0)
 
 
-def test_what_is_due_on_the_way_happens_at_its_time() -> None:
+def test_an_action_runs_at_the_time_when_it_is_due() -> None:
     time = VirtualTime()
     seen: list[float] = []
     for seconds in (5.0, 1.0, 3.0):

@@ -1,4 +1,4 @@
-"""Days later: what goes back and what is purged is held to the same invariants as all else."""
+"""Late operations: redrives and purges obey the invariants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -15,7 +15,7 @@ from lockstep.stores.corrections import Corrections, Removal
 from shared.outcome import Failed
 
 
-def test_a_purge_whose_answer_was_cut_off_is_tried_again_another_time() -> None:
+def test_a_purge_whose_answer_is_cut_off_fails() -> None:
     class Scissors:
         def send[T](self, apply: Callable[[], T]) -> T:
             raise CutOffError(apply(), 0.3)
@@ -29,12 +29,12 @@ def test_a_purge_whose_answer_was_cut_off_is_tried_again_another_time() -> None:
 
 
 def quiet(*kinds: Any, seed: int = 0) -> HistoryPlan:
-    """A plan without trouble, of these steps."""
+    """A plan of these steps, without faults."""
     steps = tuple(Step(kind, seed + at) for at, kind in enumerate(kinds))
     return msgspec.structs.replace(plan(0), fault_rate=0.0, second_mapping=None, steps=steps)
 
 
-def test_a_quarantined_record_whose_cause_is_over_goes_back_and_is_applied() -> None:
+def test_a_quarantined_record_is_redriven_and_applied_once_its_cause_is_over() -> None:
     applied = 0
     for seed in range(100):
         history = History(quiet("put", "days pass", "redrive", seed=seed))
@@ -48,7 +48,7 @@ def test_a_quarantined_record_whose_cause_is_over_goes_back_and_is_applied() -> 
     assert applied
 
 
-def test_expired_tombstones_go_from_both_stores_and_the_image_may_come_back() -> None:
+def test_expired_tombstones_are_purged_from_both_stores_and_the_image_may_return() -> None:
     purged = came_back = 0
     for seed in range(150):
         history = History(quiet("put", "put", "days pass", "wait", "put", seed=seed * 10))

@@ -1,4 +1,4 @@
-"""One poison record in 10,000: set aside by the invocation that first sees it, and nobody waits."""
+"""One poison record in 10,000 is quarantined by the first invocation, and delays nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -44,12 +44,12 @@ type Store = Literal["table", "index"]
 type Kind = Literal["none", "undecodable", "refused", "condemned"]
 
 RECORDS, BATCH, POISON = 10_000, 100, 4_321
-BAD = "what the store never takes"
-NOBODY_ASKED = 900.0
+BAD = "refused by the store"
+REMAINING_SECONDS = 900.0
 
 
 class Counting:
-    """A line on which nothing goes wrong; counts what goes over it."""
+    """A connection without faults that counts requests."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -62,11 +62,11 @@ class Counting:
         return {}
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What the 10,000 records came to."""
+class Result(msgspec.Struct, frozen=True):
+    """The result of the 10,000 records."""
 
     batches: list[list[str]]
-    set_aside_in: list[int]  # the invocation after which each quarantined record lay there
+    quarantined_in: list[int]  # the invocation that quarantined each record
     poison: str
     requests: int
     quarantine_requests: int
@@ -74,8 +74,8 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 @cache
-def consumed(store: Store, kind: Kind) -> Seen:
-    """All records through the real mapping core, delivery and sink."""
+def consumed(store: Store, kind: Kind) -> Result:
+    """Send all records through the real mapping core, delivery and sink."""
     stream = Kinesis(STREAM, now=lambda: START)
     for number in range(RECORDS):
         image_id, version = f"T{number}", int(START * 1_000_000) + number
@@ -83,22 +83,22 @@ def consumed(store: Store, kind: Kind) -> Seen:
         image = Image(BAD if bad else "an image")
         data = encode(Event("image.uploaded", image_id, version, time_of(version), image))
         stream.accept(image_id, b"{" if number == POISON and kind == "undecodable" else data)
-    line, quarantine_line = Counting(), Counting()
-    bucket = S3(BUCKET, connection=quarantine_line)
+    connection, quarantine_connection = Counting(), Counting()
+    bucket = S3(BUCKET, connection=quarantine_connection)
     table = DynamoDB(
         TABLE,
-        connection=line,
+        connection=connection,
         refuses=lambda item: kind == "refused" and BAD in str(item["image"]),
         condemns=lambda item: kind == "condemned" and BAD in str(item.get("image")),
     )
-    index = OpenSearch(INDEX, connection=line, refuses=lambda source: source["name"] == BAD)
+    index = OpenSearch(INDEX, connection=connection, refuses=lambda source: source["name"] == BAD)
     sink = (
         image_table(cast("DynamoDBClient", table))
         if store == "table"
         else image_index(cast("opensearchpy.OpenSearch", index))
     )
     batches: list[list[str]] = []
-    set_aside_in: list[int] = []
+    quarantined_in: list[int] = []
 
     def invoke(batch: Sequence[AcceptedRecord]) -> Returned:
         batches.append([one.sequence_number for one in batch])
@@ -109,9 +109,9 @@ def consumed(store: Store, kind: Kind) -> Seen:
             function="f",
             horizon=HORIZON,
             clock=clock(now=lambda: START),
-            remaining=lambda: NOBODY_ASKED,
+            remaining=lambda: REMAINING_SECONDS,
         )
-        set_aside_in.extend([len(batches) - 1] * (len(bucket.objects) - len(set_aside_in)))
+        quarantined_in.extend([len(batches) - 1] * (len(bucket.objects) - len(quarantined_in)))
         return Returned(msgspec.json.encode(delivery.response()))
 
     Poller(
@@ -124,12 +124,12 @@ def consumed(store: Store, kind: Kind) -> Seen:
         is_durable=lambda _: False,
     ).drain()
     written = table.journal if store == "table" else index.journal
-    return Seen(
+    return Result(
         batches=batches,
-        set_aside_in=set_aside_in,
+        quarantined_in=quarantined_in,
         poison=stream.accepted[POISON].sequence_number,
-        requests=line.requests,
-        quarantine_requests=quarantine_line.requests,
+        requests=connection.requests,
+        quarantine_requests=quarantine_connection.requests,
         written=[one.image_id for one in written],
     )
 
@@ -137,27 +137,27 @@ def consumed(store: Store, kind: Kind) -> Seen:
 @pytest.mark.parametrize(
     ("store", "kind", "more_requests"),
     [
-        # It never gets as far as the store.
+        # It never reaches the store.
         ("table", "undecodable", 0),
         ("index", "undecodable", 0),
-        # One look whether the schema is ours: only then is the store's refusal believed.
+        # One check that the schema is ours: only then is the refusal final.
         ("table", "refused", 1),
         ("index", "refused", 1),
-        # It condemns its request of 25, nothing of which is written: that is halved until only
-        # the poison is left, twice a level.
+        # The whole request of 25 is refused. It is halved until only the poison record is left, two
+        # requests per level.
         ("table", "condemned", 1 + 2 * 5),
     ],
 )
-def test_one_poison_record_delays_nobody(store: Store, kind: Kind, more_requests: int) -> None:
-    without, seen = consumed(store, "none"), consumed(store, kind)
-    # Set aside once, by the invocation that first saw it.
-    first = next(at for at, batch in enumerate(seen.batches) if seen.poison in batch)
-    assert seen.set_aside_in == [first]
-    assert seen.quarantine_requests == 1
-    # No invocation more than without it, and no record in two of them.
-    assert seen.batches == without.batches
-    assert len(seen.batches) == RECORDS // BATCH
-    # Every neighbour is written, once, in the same order.
-    assert seen.written == [one for one in without.written if one != f"T{POISON}"]
-    assert 0 <= seen.requests - without.requests <= more_requests
+def test_one_poison_record_delays_no_other(store: Store, kind: Kind, more_requests: int) -> None:
+    without, result = consumed(store, "none"), consumed(store, kind)
+    # Quarantined once, by the first invocation with it.
+    first = next(at for at, batch in enumerate(result.batches) if result.poison in batch)
+    assert result.quarantined_in == [first]
+    assert result.quarantine_requests == 1
+    # No additional invocation, and no record in two of them.
+    assert result.batches == without.batches
+    assert len(result.batches) == RECORDS // BATCH
+    # Every other record is written once, in the same order.
+    assert result.written == [one for one in without.written if one != f"T{POISON}"]
+    assert 0 <= result.requests - without.requests <= more_requests
     assert without.quarantine_requests == 0

@@ -1,11 +1,9 @@
-"""One store down for the whole history: the other's final state is that of the fault-free run.
+"""If one store is down for the whole history, the other ends as in the run without faults.
 
-The fault-free run is the same plan with both stores up and no trouble on any line. Both runs stamp
-versions by counting, since time passes differently where every request runs into its timeout.
-What then differs is where and when a record arrived, and how a shard was cut into batches: an event
-that the store refuses, or that is in conflict, needs no quarantine where a higher version of its
-image is in the same batch.
-Nothing else may differ.
+The run without faults is the same plan with both stores up. Both runs count versions up instead of
+using a clock, because time passes differently where requests time out. Only these may differ: where
+and when a record arrived, and how a shard was cut into batches. A refused or conflicting event
+needs no quarantine if a higher version of its image is in the same batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +25,7 @@ from shared.quarantine import PREFIX, QuarantinedRecord
 
 SEEDS = 250
 POSITIONAL = {"arrived_at", "expires_at", "sequence_number"}
-# Other outages; and what an operator does depends on what both consumers have set aside.
+# Other outages, and operations that depend on the quarantine of both consumers.
 LEFT_OUT: set[StepKind] = {"store down", "alias missing", "days pass", "redrive"}
 OTHERS: Mapping[StoreName, tuple[Function, Function]] = {
     "table": ("write_to_dynamodb", "write_to_es"),
@@ -42,14 +40,14 @@ def counting(_: Callable[[], float]) -> Callable[[], int]:
 def without_faults(seed: int) -> HistoryPlan:
     whole = plan(seed)
     steps = tuple(step for step in whole.steps if step.kind not in LEFT_OUT)
-    # Nor does a mapping give up: the outage never ends.
+    # The mappings discard nothing, because the outage does not end.
     return msgspec.structs.replace(
         whole, fault_rate=0.0, steps=steps, retries=None, age_seconds=None
     )
 
 
 def state(history: History, function: Function) -> tuple[object, object]:
-    """What is stored, and what is set aside and not superseded, less what is positional."""
+    """What is stored, and what is quarantined and not superseded, without positions and times."""
     system = history.system
     store = system.consumers[function].store
     stored: Mapping[str, Mapping[str, Any] | None] = (
@@ -57,7 +55,7 @@ def state(history: History, function: Function) -> tuple[object, object]:
         if function == "write_to_dynamodb"
         else {one: document.source for one, document in system.index.documents.items()}
     )
-    aside = [
+    quarantined = [
         msgspec.json.decode(body, type=QuarantinedRecord)
         for key, body in system.bucket.objects.items()
         if key.startswith(f"{PREFIX}{function}/")
@@ -70,7 +68,7 @@ def state(history: History, function: Function) -> tuple[object, object]:
         },
         sorted(
             (one.partition_key, one.version or 0, one.reason, one.payload)
-            for one in aside
+            for one in quarantined
             if one.reason not in {"refused_by_store", "conflict"} or not superseded(store, one)
         ),
     )
@@ -82,23 +80,23 @@ def superseded(store: StoreView, one: QuarantinedRecord) -> bool:
 
 
 @pytest.mark.parametrize("down", OTHERS)
-def test_the_other_store_ends_as_if_there_had_been_no_outage(down: StoreName) -> None:
+def test_the_other_store_ends_as_without_the_outage(down: StoreName) -> None:
     out, other = OTHERS[down]
-    behind = 0
+    missed = 0
     for seed in range(SEEDS):
         planned = without_faults(seed)
-        well = History(planned, Components(stamp=counting))
-        well.run()
-        troubled = History(planned, Components(stamp=counting))
-        troubled.system.connections[down].down_until = inf
-        troubled.play()
-        troubled.drain(other)
-        assert state(troubled, other) == state(well, other), f"seed {seed}, {down} down"
-        stored, _ = state(troubled, out)
+        healthy = History(planned, Components(stamp=counting))
+        healthy.run()
+        faulty = History(planned, Components(stamp=counting))
+        faulty.system.connections[down].down_until = inf
+        faulty.play()
+        faulty.drain(other)
+        assert state(faulty, other) == state(healthy, other), f"seed {seed}, {down} down"
+        stored, _ = state(faulty, out)
         assert not stored
-        behind += state(well, out) != state(troubled, out)
-        # The outage over, the store that was down catches up to the same state.
-        troubled.finish()
-        assert state(troubled, out) == state(well, out), f"seed {seed}, {down} up again"
-        assert state(troubled, other) == state(well, other), f"seed {seed}, {down} up again"
-    assert behind > SEEDS * 0.8  # most histories had something to miss
+        missed += state(healthy, out) != state(faulty, out)
+        # After the outage, the store that was down reaches the same state.
+        faulty.finish()
+        assert state(faulty, out) == state(healthy, out), f"seed {seed}, {down} up again"
+        assert state(faulty, other) == state(healthy, other), f"seed {seed}, {down} up again"
+    assert missed > SEEDS * 0.8  # in most histories, the store that is down misses something

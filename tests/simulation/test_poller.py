@@ -1,4 +1,4 @@
-"""The poller: several batches of a shard at once, each key's records in order, one checkpoint."""
+"""The poller: several batches of a shard in flight, each key in order, one checkpoint."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ ROUNDS = 5
 
 
 class Run:
-    """A poller over one shard, and the batches that its function saw begin and end."""
+    """A poller over one shard, and a log of the batches that its function began and ended."""
 
     def __init__(self, parallelization_factor: int, seed: int) -> None:
         self.conditions = Conditions(VirtualTime(), Tally(), seeded_random(seed))
@@ -47,12 +47,12 @@ class Run:
         self.conditions.time.advance(1.0)
         self.log.append(("end", list(batch)))
         if self.conditions.chance.random() < 0.2:
-            return Errored("Exception", "so it is")
+            return Errored("Exception", "simulated error")
         self.settled.update(one.sequence_number for one in batch)
         return Returned(b"")
 
 
-def test_the_records_of_a_key_come_in_order_and_are_never_in_flight_twice() -> None:
+def test_the_records_of_a_key_are_in_order_and_never_in_flight_twice() -> None:
     overlapped = 0
     for seed in range(20):
         run = Run(4, seed)
@@ -76,7 +76,7 @@ def test_the_records_of_a_key_come_in_order_and_are_never_in_flight_twice() -> N
     assert overlapped > 20
 
 
-def test_the_checkpoint_is_the_shards_and_passes_no_record_that_is_not_settled() -> None:
+def test_the_checkpoint_of_a_shard_passes_no_unsettled_record() -> None:
     for seed in range(20):
         run = Run(4, seed)
         (shard,) = run.stream.shards.values()
@@ -86,7 +86,7 @@ def test_the_checkpoint_is_the_shards_and_passes_no_record_that_is_not_settled()
             assert {one.sequence_number for one in passed} <= run.settled
 
 
-def test_without_lanes_nothing_is_in_flight_beside_another() -> None:
+def test_with_one_lane_only_one_batch_is_in_flight() -> None:
     run = Run(1, 0)
     run.poller.drain()
     assert [what for what, _ in run.log] == ["begin", "end"] * (len(run.log) // 2)
@@ -97,7 +97,7 @@ def test_every_parallelization_factor_that_lambda_allows_is_drawn() -> None:
     assert {plan(seed).parallelization_factor for seed in range(300)} == set(range(1, 11))
 
 
-def test_lanes_that_part_the_records_of_a_key_are_found() -> None:
+def test_lanes_that_split_the_records_of_a_key_are_found() -> None:
     class AnyLane(Shard):
         def _lane_of(self, entry: BatchRecord) -> int:
             return int(entry.sequence_number) % len(self._lanes)
@@ -107,7 +107,7 @@ def test_lanes_that_part_the_records_of_a_key_are_found() -> None:
     assert failure.violation.startswith("I5")
 
 
-def test_a_checkpoint_that_follows_one_lane_is_found() -> None:
+def test_a_checkpoint_of_only_one_lane_is_found() -> None:
     class OneLaneCounts(Shard):
         def _settle(self, entries: tuple[BatchRecord, ...]) -> None:
             if entries:

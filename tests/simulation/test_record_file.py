@@ -1,4 +1,4 @@
-"""The record: runs are written down one behind the other, and no seed is run for it twice."""
+"""The record file: runs are appended, and no seed runs twice."""
 
 import datetime as dt
 import subprocess
@@ -29,7 +29,7 @@ def report(seed: int, histories: int) -> Report:
     return msgspec.structs.replace(short, histories=histories, core_seconds=histories / 1000)
 
 
-def test_a_record_that_is_not_there_has_nothing_in_it(tmp_path: Path) -> None:
+def test_a_missing_record_file_has_no_runs(tmp_path: Path) -> None:
     assert recorded_runs(tmp_path / "record.md") == NOTHING
 
 
@@ -44,7 +44,7 @@ def test_runs_add_up(tmp_path: Path) -> None:
     assert second.endswith("| nothing lost, nothing backwards | 1,050,000 |")
 
 
-def test_a_run_that_failed_is_written_down_as_what_it_is(tmp_path: Path) -> None:
+def test_a_failed_run_is_recorded_as_failed(tmp_path: Path) -> None:
     kept = tmp_path / "record.md"
     failure = FailedHistory(seed=7, violation="I3: a | b", steps=("put (1)",), of_steps=2)
     record_file.add(kept, msgspec.structs.replace(report(1, 7), failure=failure), DAY)
@@ -53,7 +53,7 @@ def test_a_run_that_failed_is_written_down_as_what_it_is(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["", "# Something else\n"])
-def test_no_other_file_is_written_into(tmp_path: Path, text: str) -> None:
+def test_no_run_is_appended_to_another_file(tmp_path: Path, text: str) -> None:
     kept = tmp_path / "record.md"
     kept.write_text(text)
     with pytest.raises(RecordError, match=r"record\.md"):
@@ -61,7 +61,7 @@ def test_no_other_file_is_written_into(tmp_path: Path, text: str) -> None:
     assert kept.read_text() == text
 
 
-def test_a_spoilt_last_line_is_not_guessed_at(tmp_path: Path) -> None:
+def test_a_damaged_last_line_is_an_error(tmp_path: Path) -> None:
     kept = tmp_path / "record.md"
     record_file.add(kept, report(1, 1), DAY)
     kept.write_text(kept.read_text() + "and so on\n")
@@ -69,7 +69,7 @@ def test_a_spoilt_last_line_is_not_guessed_at(tmp_path: Path) -> None:
         recorded_runs(kept)
 
 
-def test_looking_whether_a_record_can_be_written_changes_nothing(tmp_path: Path) -> None:
+def test_the_check_for_write_access_changes_nothing(tmp_path: Path) -> None:
     kept = tmp_path / "record.md"
     check_writable(kept)
     assert not kept.exists()
@@ -80,14 +80,14 @@ def test_looking_whether_a_record_can_be_written_changes_nothing(tmp_path: Path)
         check_writable(kept / "record.md")
 
 
-def test_the_published_record_can_be_gone_on_with() -> None:
+def test_the_published_record_file_can_be_continued() -> None:
     published = recorded_runs(
         Path(__file__).parents[2] / "docs" / "internals" / "simulation-record.md"
     )
     assert published.total == published.last > 0
 
 
-def test_a_seed_and_a_record_contradict_each_other(tmp_path: Path) -> None:
+def test_a_seed_cannot_be_used_with_a_record_file(tmp_path: Path) -> None:
     words = ["simulate", "--seed", "5", "--record", str(tmp_path / "record.md")]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
@@ -109,11 +109,11 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_clean_tree_is_its_commit(tree: Path) -> None:
+def test_a_clean_tree_is_a_commit(tree: Path) -> None:
     assert isinstance(code_version(tree), Commit)
 
 
-def test_a_changed_tree_says_so(tree: Path) -> None:
+def test_a_changed_tree_is_marked_as_dirty(tree: Path) -> None:
     clean = code_version(tree)
     (tree / "code.py").write_text("print(1)\n")
     changed = code_version(tree)
@@ -126,16 +126,16 @@ def test_a_new_file_is_a_change(tree: Path) -> None:
     assert isinstance(code_version(tree), Changed)
 
 
-def test_the_records_own_lines_are_no_change_of_the_code(tree: Path) -> None:
+def test_a_changed_record_file_does_not_make_the_tree_dirty(tree: Path) -> None:
     (tree / "record.md").write_text("more\n")
     assert isinstance(code_version(tree, besides=tree / "record.md"), Commit)
     assert isinstance(code_version(tree), Changed)
 
 
-def test_where_there_is_no_tree_the_version_tells(tmp_path: Path) -> None:
+def test_without_a_tree_the_version_is_used(tmp_path: Path) -> None:
     assert code_version(tmp_path) == Package(version("lockstep"))
 
 
-def test_a_tree_without_a_commit_has_only_its_version(tmp_path: Path) -> None:
+def test_in_a_tree_without_a_commit_the_version_is_used(tmp_path: Path) -> None:
     git(tmp_path, "init")
     assert code_version(tmp_path) == Package(version("lockstep"))

@@ -1,4 +1,4 @@
-"""The simulation: what must always hold does, and a run that did not try says so."""
+"""The simulation: the invariants hold, and a run with too few faults fails."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
-def test_whatever_happens_nothing_is_lost_and_nothing_goes_backwards() -> None:
+def test_under_all_faults_nothing_is_lost_and_no_version_goes_down() -> None:
     report = simulate(seed=1, histories=1_000)
     assert report.failure is None
     assert report.missed == {}
@@ -33,13 +33,13 @@ def test_whatever_happens_nothing_is_lost_and_nothing_goes_backwards() -> None:
     assert all(report.faults.values())
 
 
-def test_a_history_repeats_itself_to_the_byte() -> None:
+def test_the_same_seed_gives_the_same_history_to_the_byte() -> None:
     for seed in range(20):
         assert fingerprint(seed) == fingerprint(seed)
 
 
 def test_histories_differ() -> None:
-    assert len(set(map(fingerprint, range(20)))) > 15  # in some nothing is put
+    assert len(set(map(fingerprint, range(20)))) > 15  # some put nothing
 
 
 def fingerprint(seed: int) -> str:
@@ -56,9 +56,9 @@ def test_the_steps_of_a_plan_do_not_depend_on_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["table: no version check", "quarantine: acknowledged before it is written"]
+    "name", ["table: no version check", "quarantine: a failed write is ignored"]
 )
-def test_a_failing_history_is_shrunk_to_steps_that_are_all_needed(name: str) -> None:
+def test_a_failing_history_is_shrunk_to_the_steps_it_needs(name: str) -> None:
     wrong = WRONG[name]
     report = simulate(seed=1, histories=200, components=wrong)
     failure = report.failure
@@ -80,7 +80,7 @@ def test_a_failing_history_fails_again_alone() -> None:
     assert again == first
 
 
-def test_a_run_that_missed_a_fault_is_no_success() -> None:
+def test_a_run_that_misses_a_fault_fails() -> None:
     everything = Tally({fault: FLOORS_PER_THOUSAND[fault] for fault in FAULTS})
     assert missed(everything, 1000) == {}
     everything["zombie request"] -= 1
@@ -95,7 +95,7 @@ def test_the_documentation_names_every_fault_and_no_other() -> None:
     assert set(FAULTS) == {name for name in named if not name.endswith(".py")}
 
 
-def test_the_operators_audit_comes_to_the_same_verdict() -> None:
+def test_the_audit_of_the_operator_agrees() -> None:
     results = set()
     for seed in range(40):
         history = History(plan(seed))
@@ -121,7 +121,7 @@ def audited(history: History) -> Audit:
 
 
 @pytest.mark.parametrize("function", ["table", "index"])
-def test_a_parts_own_exception_is_a_finding(function: str) -> None:
+def test_a_parts_exception_is_a_finding(function: str) -> None:
     class Raising:
         longest_send = 1.0
 

@@ -1,4 +1,4 @@
-"""Many processes come to what one comes to, and none of them is left behind."""
+"""Many processes give the result of one, and all of them end."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def untimed(report: Report) -> Report:
 
 
 @pytest.mark.parametrize("components", [REAL, Components(deliver=checkpoint_one_too_high)])
-def test_however_many_processes_the_report_is_the_same(components: Components) -> None:
+def test_the_report_does_not_depend_on_the_number_of_processes(components: Components) -> None:
     alone = simulate(5, 3 * CHUNK + 7, components=components)
     together = simulate(5, 3 * CHUNK + 7, components=components, processes=3)
     assert untimed(together) == untimed(alone)
@@ -44,7 +44,7 @@ def test_a_failure_ends_the_run_at_the_lowest_seed_that_fails() -> None:
     assert before.failure is None
 
 
-def test_progress_is_told_as_it_comes() -> None:
+def test_progress_is_reported_after_each_chunk() -> None:
     seen: list[int] = []
     simulate(1, 2 * CHUNK + 1, processes=2, progress=seen.append)
     assert seen == [CHUNK, 2 * CHUNK, 2 * CHUNK + 1]
@@ -52,7 +52,7 @@ def test_progress_is_told_as_it_comes() -> None:
 
 @contextmanager
 def at_work() -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """A run of the command that would take very long, and its processes once all are there."""
+    """A very long run of the command, and its processes once all have started."""
     command = [sys.executable, "-m", "lockstep", "simulate", "--histories", "100000000"]
     with subprocess.Popen(
         [*command, "--processes", "2"],
@@ -64,7 +64,7 @@ def at_work() -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
         its: list[psutil.Process] = []
         try:
             parent, until = psutil.Process(process.pid), time.monotonic() + PATIENCE_SECONDS
-            # The fork server, the resource tracker, two workers that have begun to work.
+            # The fork server, the resource tracker, and two workers that are busy.
             while sum(one.cpu_times().user > 0.5 for one in its) < 2:
                 assert process.poll() is None
                 assert time.monotonic() < until
@@ -77,7 +77,7 @@ def at_work() -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
                 one.kill()
 
 
-def test_an_interrupted_run_ends_in_one_word_and_leaves_no_process() -> None:
+def test_an_interrupted_run_prints_one_word_and_leaves_no_process() -> None:
     with at_work() as (process, its):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         printed, said = process.communicate(timeout=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Seeded bugs of the delivery: its fold, its ledger and its checkpoint."""
+"""Seeded bugs of the delivery: fold, settlement and checkpoint."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -76,12 +76,12 @@ class OnlyTheFirstOfEqualsIsSettled(_Batch):
     def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
         winner = candidates[0]
         candidates[0] = Candidate(winner.change, winner.records[:1])
-        self._hold_back(winner.records[1:], "not looked at")
+        self._hold_back(winner.records[1:], "ignored")
         super()._settle_all(candidates, stored)
 
 
-class OneContentOfAVersionIsEnough(_Batch):
-    """Another content under the version that is stored counts as superseded."""
+class OtherContentIsSuperseded(_Batch):
+    """Other content of the stored version counts as superseded."""
 
     def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
         winner, *others = candidates
@@ -105,7 +105,7 @@ class ARefusedWinnerSettlesItsImage(_Batch):
 
 
 class AFailedWinnerSupersedes(_Batch):
-    """Only the record that failed is held back, not the lower versions that it would replace."""
+    """Reports only the failed record, not the lower versions that it would replace."""
 
     def write(self, images: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
         fell_back = super().write(images)
@@ -138,8 +138,8 @@ class LosesTheOtherHalf(_Batch):
             return [*half, *half, *half][: len(request)]
 
 
-class TiredOfTrying(_Batch):
-    """What still fails at the end is quarantined."""
+class QuarantinesFailures(_Batch):
+    """Quarantines what still fails at the end."""
 
     def report(self) -> Delivery:
         for record in self._records:
@@ -155,7 +155,7 @@ class PoisonIsDropped(_Batch):
             self._fates[record.sequence_number] = "Quarantined"
 
 
-class NeverLooksAtTheClock(_Batch):
+class IgnoresTheRemainingTime(_Batch):
     def time_for(self, seconds: float) -> bool:  # noqa: ARG002 - that is the bug
         return True
 
@@ -193,24 +193,24 @@ def fold_by_version_alone(changes: Iterable[tuple[Change, Record]]) -> dict[str,
 WRONG: Mapping[str, Components] = {
     "delivery: checkpoint one too high": Components(deliver=checkpoint_one_too_high),
     "delivery: checkpoint one too low": Components(deliver=checkpoint_one_too_low),
-    "delivery: checkpoint at the highest unsettled": ledger(CheckpointAtTheHighest),
+    "delivery: checkpoint at the highest unsettled record": ledger(CheckpointAtTheHighest),
     "delivery: one failure holds back the batch": Components(
         deliver=one_failure_holds_back_the_batch
     ),
-    "delivery: a failed winner supersedes the lower": ledger(AFailedWinnerSupersedes),
-    "delivery: a refused winner settles its image": ledger(ARefusedWinnerSettlesItsImage),
+    "delivery: a failed version supersedes lower ones": ledger(AFailedWinnerSupersedes),
+    "delivery: a refused version settles its image": ledger(ARefusedWinnerSettlesItsImage),
     "delivery: one conflict settles the version": ledger(OneConflictSettlesTheVersion),
-    "delivery: one content of a version is enough": ledger(OneContentOfAVersionIsEnough),
+    "delivery: other content of a version counts as superseded": ledger(OtherContentIsSuperseded),
     "delivery: only the first of equal records is settled": ledger(OnlyTheFirstOfEqualsIsSettled),
-    "delivery: refused together, quarantined together": ledger(RefusedTogether),
+    "delivery: a refused request is quarantined as a whole": ledger(RefusedTogether),
     "delivery: the other half of a refused request is lost": ledger(LosesTheOtherHalf),
-    "delivery: what fails to the end is quarantined": ledger(TiredOfTrying),
-    "delivery: misconfiguration is success": Components(deliver=misconfiguration_is_success),
-    "delivery: poison stops the batch": Components(deliver=poison_stops_the_batch),
-    "delivery: poison is dropped": ledger(PoisonIsDropped),
-    "delivery: never looks at the clock": ledger(NeverLooksAtTheClock),
-    "delivery: fold keeps the last position": Components(deliver=fold_keeps_the_last_position),
+    "delivery: transient failures are quarantined": ledger(QuarantinesFailures),
+    "delivery: misconfiguration counts as success": Components(deliver=misconfiguration_is_success),
+    "delivery: a poison record stops the batch": Components(deliver=poison_stops_the_batch),
+    "delivery: poison records are dropped": ledger(PoisonIsDropped),
+    "delivery: ignores the remaining time": ledger(IgnoresTheRemainingTime),
+    "delivery: fold keeps the last record": Components(deliver=fold_keeps_the_last_position),
     "delivery: fold takes the lowest version": folding(fold_lowest_first),
-    "delivery: fold takes the later of equals": folding(fold_later_of_equals_first),
-    "delivery: fold by version alone": folding(fold_by_version_alone),
+    "delivery: fold takes the last of equal versions": folding(fold_later_of_equals_first),
+    "delivery: fold ignores the content": folding(fold_by_version_alone),
 }

@@ -1,4 +1,4 @@
-"""Seeded bugs of what a mapping gives up: its failure documents, and how they are taken apart."""
+"""Seeded bugs of discards: failure documents, and how redrive reads them."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from lockstep.simulation.components import Components
 from tests.simulation.rewired import rewired
 
 
-class PassesOnTheUnwritten(Shard):
+class DiscardsWithoutDocument(Shard):
     def discard_failed(self, *, again: float, lane: int) -> None:
         super().discard_failed(again=again, lane=lane)
         self.discarded(lane=lane)
 
 
-class TakesErrorsForDone(BucketDestination):
+class IgnoresErrors(BucketDestination):
     def write(self, document: FailureDocument, at: dt.datetime) -> str:
         with suppress(DestinationError):
             super().write(document, at)
         return "somewhere"
 
 
-class OneDocumentASecond(BucketDestination):
+class OneDocumentPerSecond(BucketDestination):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs | {"new_id": lambda: "id"})
 
@@ -49,8 +49,8 @@ class WithoutDocuments(_Gathering):
         pass
 
 
-class DropsTheDocumentFirst(Redrive):
-    """Before its records lie alone: what breaks off in between is lost."""
+class DeletesTheDocumentFirst(Redrive):
+    """Before its records are written one by one: an error in between loses them."""
 
     def _split(self, document: str) -> None:
         body = self._objects.read(document)
@@ -60,19 +60,21 @@ class DropsTheDocumentFirst(Redrive):
                 self._objects.write_new(held.key, msgspec.json.encode(held))
 
 
-class TakesTheFirstOfADocument(Redrive):
+class TakesOnlyTheFirstRecord(Redrive):
     def _records(self, body: bytes) -> Any:
         return super()._records(body)[:1]
 
 
 WRONG: Mapping[str, Components] = {
-    "giving up: passes on what is not written": Components(shard=PassesOnTheUnwritten),
-    "giving up: errors of the bucket are success": Components(destination=TakesErrorsForDone),
-    "giving up: one document a second": Components(destination=OneDocumentASecond),
-    "giving up: the last record is left out": Components(destination=LeavesOutTheLast),
-    "redrive: finds no documents": Components(find=finds_no_documents),
-    "redrive: a document goes before its records lie alone": Components(
-        redrive=DropsTheDocumentFirst
+    "discard: without a failure document": Components(shard=DiscardsWithoutDocument),
+    "discard: errors of the bucket count as success": Components(destination=IgnoresErrors),
+    "discard: one document per second": Components(destination=OneDocumentPerSecond),
+    "discard: the last record is not in the document": Components(destination=LeavesOutTheLast),
+    "redrive: finds no failure documents": Components(find=finds_no_documents),
+    "redrive: deletes a document before its records are written": Components(
+        redrive=DeletesTheDocumentFirst
     ),
-    "redrive: only the first record of a document": Components(redrive=TakesTheFirstOfADocument),
+    "redrive: takes only the first record of a document": Components(
+        redrive=TakesOnlyTheFirstRecord
+    ),
 }

@@ -13,12 +13,12 @@ from shared.outcome import Applied, Failed, Outcome, Refused, Stale
 from shared.sink import Sink
 
 
-def index(made: Callable[..., Sink]) -> Components:
-    return Components(index=lambda client: made(client, INDEX, longest_request=INDEX_SECONDS))
+def index(sink: Callable[..., Sink]) -> Components:
+    return Components(index=lambda client: sink(client, INDEX, longest_request=INDEX_SECONDS))
 
 
 class OtherBulk(ImageIndex):
-    """The bulk's lines, changed."""
+    """An index whose bulk operations are changed."""
 
     @staticmethod
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
@@ -33,13 +33,13 @@ class OtherBulk(ImageIndex):
         return Operation(b"".join(msgspec.json.encode(one) + b"\n" for one in lines), 1)
 
 
-class Unguarded(OtherBulk):
+class WithoutVersionCheck(OtherBulk):
     @staticmethod
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         return [{"index": {"_id": target["_id"], "require_alias": True}}, source]
 
 
-class TombstonesAreUnguarded(OtherBulk):
+class TombstonesWithoutVersionCheck(OtherBulk):
     @staticmethod
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         if source["deleted"]:
@@ -53,7 +53,7 @@ class EqualVersionsAreIndexedAgain(OtherBulk):
         return [{"index": target | {"version_type": "external_gte"}}, source]
 
 
-class GuardedByArrival(OtherBulk):
+class ChecksTheArrival(OtherBulk):
     @staticmethod
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         return [{"index": target | {"version": source["arrived_at"]}}, source]
@@ -65,7 +65,7 @@ class DeletesDocuments(OtherBulk):
         return [{"delete": target}] if source["deleted"] else [{"index": target}, source]
 
 
-class TombstonesStayForEver(OtherBulk):
+class TombstonesStayForever(OtherBulk):
     @staticmethod
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         source.pop("expires_at", None)
@@ -73,7 +73,7 @@ class TombstonesStayForEver(OtherBulk):
 
 
 class AnyIndexWillDo(OtherBulk):
-    """Without an alias OpenSearch makes an index by itself, with a guessed mapping."""
+    """Without an alias, OpenSearch creates an index with a guessed mapping."""
 
     @staticmethod
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
@@ -82,13 +82,13 @@ class AnyIndexWillDo(OtherBulk):
 
 
 class ErrorsLoseTheirPositions(ImageIndex):
-    """What `filter_path=items.*.error` alone leaves of an answer."""
+    """As an answer with `filter_path=items.*.error` alone."""
 
     def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
         return sorted(super()._bulk(operations), key=lambda item: item.error is None)
 
 
-class ItemErrorsAreOverlooked(ImageIndex):
+class ItemErrorsAreIgnored(ImageIndex):
     def _read(self, item: Any, change: Change) -> Any:  # noqa: ARG002 - that is the bug
         return Applied()
 
@@ -103,12 +103,12 @@ class ConflictsOfVersionsAreAllStale(ImageIndex):
         return [Stale()] * len(changes)
 
 
-class ComparesWithItsNeighbour(ImageIndex):
+class ComparesTheWrongDocument(ImageIndex):
     def _compared(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         return super()._compared([*changes[1:], changes[0]])
 
 
-class ServerErrorsAreForGood(ImageIndex):
+class ServerErrorsArePermanent(ImageIndex):
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         return [
             Refused(one.detail) if isinstance(one, Failed) else one for one in super().send(changes)
@@ -116,17 +116,17 @@ class ServerErrorsAreForGood(ImageIndex):
 
 
 WRONG: Mapping[str, Components] = {
-    "index: no version check": index(Unguarded),
-    "index: no version check on tombstones": index(TombstonesAreUnguarded),
-    "index: external_gte": index(EqualVersionsAreIndexedAgain),
-    "index: version check on the arrival": index(GuardedByArrival),
-    "index: hard delete": index(DeletesDocuments),
-    "index: tombstones without a purge time": index(TombstonesStayForEver),
+    "index: no version check": index(WithoutVersionCheck),
+    "index: no version check on tombstones": index(TombstonesWithoutVersionCheck),
+    "index: version check with external_gte": index(EqualVersionsAreIndexedAgain),
+    "index: version check on the arrival time": index(ChecksTheArrival),
+    "index: a deletion leaves no tombstone": index(DeletesDocuments),
+    "index: tombstones without expires_at": index(TombstonesStayForever),
     "index: no require_alias": index(AnyIndexWillDo),
     "index: errors lose their positions": index(ErrorsLoseTheirPositions),
-    "index: item errors overlooked": index(ItemErrorsAreOverlooked),
-    "index: 409 as failure": index(ConflictsOfVersionsAreFailures),
-    "index: 409 as success, unseen": index(ConflictsOfVersionsAreAllStale),
-    "index: 409 compared with the neighbour's document": index(ComparesWithItsNeighbour),
-    "index: 5xx quarantined": index(ServerErrorsAreForGood),
+    "index: item errors are ignored": index(ItemErrorsAreIgnored),
+    "index: a 409 counts as a failure": index(ConflictsOfVersionsAreFailures),
+    "index: a 409 counts as stale, without a lookup": index(ConflictsOfVersionsAreAllStale),
+    "index: a 409 is compared with the wrong document": index(ComparesTheWrongDocument),
+    "index: 5xx errors are quarantined": index(ServerErrorsArePermanent),
 }

@@ -1,4 +1,4 @@
-"""Seeded bugs of what happens days later: redrive, purge and the horizon between them."""
+"""Seeded bugs of redrive, purge and the horizon."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,16 +15,16 @@ from lockstep.simulation.components import INDEX, Components
 from shared.deliver import Delivery, deliver
 from shared.event import Event, decode
 
-LONG_AGO = dt.timedelta(days=10_000)
+UNLIMITED = dt.timedelta(days=10_000)
 
 
-def finds_no_age(*args: Any, **kwargs: Any) -> FoundCases:
-    return find(*args, **kwargs | {"quarantine_age": LONG_AGO})
+def finds_without_age(*args: Any, **kwargs: Any) -> FoundCases:
+    return find(*args, **kwargs | {"quarantine_age": UNLIMITED})
 
 
-class KnowsNoAge(Redrive):
+class IgnoresTheAge(Redrive):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs | {"quarantine_age": LONG_AGO})
+        super().__init__(*args, **kwargs | {"quarantine_age": UNLIMITED})
 
 
 class PutsNothing(Redrive):
@@ -34,7 +34,7 @@ class PutsNothing(Redrive):
 
 
 class MovesFirst(Redrive):
-    """Out of quarantine before the stream has it: what breaks off in between is lost."""
+    """Moves before it puts: an error in between loses the event."""
 
     def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(objects, self._hold, *args, **kwargs)
@@ -51,15 +51,15 @@ class MovesFirst(Redrive):
         return moved
 
 
-class LeavesNoTrace(Redrive):
+class DeletesObjects(Redrive):
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:  # noqa: ARG002 - that is the bug
         for key in bodies:
             self._objects.delete(key)
         return len(bodies)
 
 
-class PassesTheGuard(Redrive):
-    """Whatever goes back goes under a new version, and so above what came after it."""
+class PassesTheVersionCheck(Redrive):
+    """Redrives under a new version, which is above all that came later."""
 
     def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(objects, lambda events: put(map(self._anew, events)), *args, **kwargs)
@@ -69,7 +69,7 @@ class PassesTheGuard(Redrive):
         return msgspec.structs.replace(event, version=int(self._clock.now() * 1_000_000))
 
 
-class MendsUnderTheOldVersion(Redrive):
+class CorrectsUnderTheOldVersion(Redrive):
     def settle(self, settlements: Sequence[Settlement], *args: Any) -> Any:
         return super().settle([_under_the_old_version(one) for one in settlements], *args)
 
@@ -82,7 +82,7 @@ def _under_the_old_version(settlement: Settlement) -> Settlement:
     return msgspec.structs.replace(settlement, event=event)
 
 
-def purges_whatever_is_there(client: OpenSearch, image_id: str, _: int) -> None:
+def purges_any_version(client: OpenSearch, image_id: str, _: int) -> None:
     target = {"_id": image_id, "require_alias": True}
     client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
 
@@ -92,12 +92,16 @@ def has_no_horizon(*args: Any, **kwargs: Any) -> Delivery:
 
 
 WRONG: Mapping[str, Components] = {
-    "redrive: knows no age": Components(find=finds_no_age, redrive=KnowsNoAge),
+    "redrive: ignores the quarantine age": Components(
+        find=finds_without_age, redrive=IgnoresTheAge
+    ),
     "redrive: puts nothing": Components(redrive=PutsNothing),
     "redrive: moves before it puts": Components(redrive=MovesFirst),
-    "redrive: leaves no trace": Components(redrive=LeavesNoTrace),
-    "redrive: under a new version, past the version check": Components(redrive=PassesTheGuard),
-    "redrive: mended under the old version": Components(redrive=MendsUnderTheOldVersion),
-    "purge: whatever is there": Components(purge=purges_whatever_is_there),
-    "purge: before the horizon": Components(deliver=has_no_horizon),
+    "redrive: deletes the object instead of moving it": Components(redrive=DeletesObjects),
+    "redrive: under a new version, which passes the version check": Components(
+        redrive=PassesTheVersionCheck
+    ),
+    "redrive: corrected under the old version": Components(redrive=CorrectsUnderTheOldVersion),
+    "purge: without a version check": Components(purge=purges_any_version),
+    "purge: tombstones without a horizon": Components(deliver=has_no_horizon),
 }

@@ -49,7 +49,7 @@ def judge_one_further(answer: Any, batch: Sequence[BatchRecord], *, reports: boo
     return CompleteSuccess() if after == len(batch) else PartialFailure(after, found.cause)
 
 
-class GoesOnAfterTheReported(_Lane):
+class ContinuesAfterTheReported(_Lane):
     invocation_ended = rewired(_Lane.invocation_ended, judge=judge_one_further)
 
 
@@ -60,19 +60,19 @@ class LosesTheSecondHalf(_Lane):
         return turn
 
 
-class NeverTriesAgain(_Lane):
+class NeverRetries(_Lane):
     def _retry(self, *args: Any) -> Any:
         turn = super()._retry(*args)
         self._not_before = math.inf
         return turn
 
 
-class GivesUp(Shard):
+class DiscardsWithoutDocument(Shard):
     def __init__(
         self, settings: Settings, *, retention: float, chance: Callable[[], float]
     ) -> None:
-        tired = msgspec.structs.replace(settings, retries=5)
-        super().__init__(tired, retention=retention, chance=chance)
+        limited = msgspec.structs.replace(settings, retries=5)
+        super().__init__(limited, retention=retention, chance=chance)
 
 
 class ReadIsSettled(Shard):
@@ -86,19 +86,19 @@ class ReadToTheEndIsFinished(Shard):
         return Finished() if self._ended else super().next(now)
 
 
-class LanesByPosition(Shard):
+class LanesBySequenceNumber(Shard):
     def _lane_of(self, entry: BatchRecord) -> int:
         return zlib.crc32(entry.sequence_number.encode()) % len(self._lanes)
 
 
-class UpToTheFurthest(_Unsettled):
+class UpToTheFastest(_Unsettled):
     def settle(self, entries: tuple[BatchRecord, ...]) -> str | None:
         super().settle(entries)
         return entries[-1].sequence_number if entries else None
 
 
-class CheckpointOfTheFurthestLane(Shard):
-    __init__ = rewired(Shard.__init__, _Unsettled=UpToTheFurthest)
+class CheckpointOfTheFastestLane(Shard):
+    __init__ = rewired(Shard.__init__, _Unsettled=UpToTheFastest)
 
 
 def children_first(parents: Mapping[str, Any], *, ended: Any) -> list[str]:
@@ -114,16 +114,20 @@ def one_parent_is_enough(parents: Mapping[str, Any], *, ended: Any) -> list[str]
 
 
 WRONG: Mapping[str, Components] = {
-    "mapping: errors are success": Components(shard=ErrorsAreSuccess),
-    "mapping: reports ignored": Components(shard=ReportsAreIgnored),
-    "mapping: goes on after the reported record": lane(GoesOnAfterTheReported),
+    "mapping: errors count as success": Components(shard=ErrorsAreSuccess),
+    "mapping: reported failures are ignored": Components(shard=ReportsAreIgnored),
+    "mapping: continues after the reported record": lane(ContinuesAfterTheReported),
     "mapping: bisect loses the second half": lane(LosesTheSecondHalf),
-    "mapping: never tries again": lane(NeverTriesAgain),
-    "mapping: gives up after five retries": Components(shard=GivesUp),
-    "mapping: what is read is settled": Components(shard=ReadIsSettled),
-    "mapping: a shard read to its end is finished": Components(shard=ReadToTheEndIsFinished),
-    "mapping: lanes by position, not by key": Components(shard=LanesByPosition),
-    "mapping: checkpoint of the furthest lane": Components(shard=CheckpointOfTheFurthestLane),
-    "mapping: children before parents": Components(startable=children_first),
-    "mapping: children after one parent": Components(startable=one_parent_is_enough),
+    "mapping: never retries": lane(NeverRetries),
+    "mapping: discards after five retries without a document": Components(
+        shard=DiscardsWithoutDocument
+    ),
+    "mapping: a record counts as settled when it is read": Components(shard=ReadIsSettled),
+    "mapping: a shard is finished when it is read to its end": Components(
+        shard=ReadToTheEndIsFinished
+    ),
+    "mapping: lanes by sequence number, not by key": Components(shard=LanesBySequenceNumber),
+    "mapping: checkpoint of the fastest lane": Components(shard=CheckpointOfTheFastestLane),
+    "mapping: child shards before their parents": Components(startable=children_first),
+    "mapping: child shards after one of two parents": Components(startable=one_parent_is_enough),
 }

@@ -44,7 +44,7 @@ class Resends:
 
     @staticmethod
     def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
-        """What of the records goes again."""
+        """The records to send again."""
         raise NotImplementedError
 
     def __init__(self, client: Any, stream: str, *, clock: Clock) -> None:
@@ -69,7 +69,7 @@ class Resends:
 
 
 class ResendsWhatFailed(Resends):
-    """The loop that documentation shows: events of an image overtake each other."""
+    """The loop of the AWS documentation: events of an image overtake each other."""
 
     @staticmethod
     def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
@@ -77,14 +77,14 @@ class ResendsWhatFailed(Resends):
 
 
 class ResendsTheTail(Resends):
-    """From the first that failed on: what came after it is on the stream already, ahead of it."""
+    """All from the first failed record on: later ones are already on the stream, before it."""
 
     @staticmethod
     def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
         return records[failed.index(True) :] if any(failed) else ()
 
 
-class LostAnswersAreAYes:
+class LostAnswersAreSuccess:
     def __init__(self, client: Any) -> None:
         self._client = client
 
@@ -95,7 +95,7 @@ class LostAnswersAreAYes:
             return {"Records": [{"SequenceNumber": "1"}] * len(request["Records"])}
 
 
-class ErrorCodesAreNotRead:
+class ErrorCodesAreIgnored:
     def __init__(self, client: Any) -> None:
         self._client = client
 
@@ -104,7 +104,7 @@ class ErrorCodesAreNotRead:
         return {"Records": [{"SequenceNumber": "1"} for _ in answer.get("Records", ())]}
 
 
-class DropsWhatWaitsBehind(Outbox):
+class DropsWaitingEvents(Outbox):
     def _let_go(self, record: Outgoing) -> None:
         queue = self._images[record.image_id]
         while len(queue) > 1:
@@ -122,12 +122,12 @@ class DeferredGoesToTheEnd(Outbox):
         super().settle(request, answers, now)
 
 
-class ForgetsWhatWasNotPut(_Put):
+class ReturnsNothing(_Put):
     def _not_put(self) -> tuple[Event, ...]:
         return ()
 
 
-class HandsBackBackwards(_Put):
+class ReturnsInReverse(_Put):
     def _not_put(self) -> tuple[Event, ...]:
         return super()._not_put()[::-1]
 
@@ -137,7 +137,7 @@ def stamps_by_the_clock_alone(unix: Callable[[], float]) -> Callable[[], int]:
 
 
 def stamps_that_stand_still(unix: Callable[[], float]) -> Callable[[], int]:
-    """Never backwards, but the same again within a tick and while the clock is behind."""
+    """Never lower, but repeated within a tick and while the clock is behind."""
     highest = 0
 
     def stamp() -> int:
@@ -149,14 +149,14 @@ def stamps_that_stand_still(unix: Callable[[], float]) -> Callable[[], int]:
 
 
 WRONG: Mapping[str, Components] = {
-    "producer: resends what failed": Components(producer=ResendsWhatFailed),
-    "producer: resends the whole tail": Components(producer=ResendsTheTail),
-    "producer: a lost answer is a yes": believing(LostAnswersAreAYes),
-    "producer: error codes of single records not read": believing(ErrorCodesAreNotRead),
-    "producer: drops what waits behind": outbox(DropsWhatWaitsBehind),
-    "producer: what is deferred goes to the end": outbox(DeferredGoesToTheEnd),
-    "producer: forgets what was not put": one_put(ForgetsWhatWasNotPut),
-    "producer: hands back in the wrong order": one_put(HandsBackBackwards),
+    "producer: resends only the failed records": Components(producer=ResendsWhatFailed),
+    "producer: resends all records after a failure": Components(producer=ResendsTheTail),
+    "producer: a lost answer counts as success": believing(LostAnswersAreSuccess),
+    "producer: error codes of single records are ignored": believing(ErrorCodesAreIgnored),
+    "producer: drops the waiting events of an image": outbox(DropsWaitingEvents),
+    "producer: a deferred event moves to the end": outbox(DeferredGoesToTheEnd),
+    "producer: does not return the events that were not put": one_put(ReturnsNothing),
+    "producer: returns the events that were not put in the wrong order": one_put(ReturnsInReverse),
     "producer: stamps go back with the clock": Components(stamp=stamps_by_the_clock_alone),
-    "producer: stamps stand still with the clock": Components(stamp=stamps_that_stand_still),
+    "producer: stamps repeat while the clock is behind": Components(stamp=stamps_that_stand_still),
 }

@@ -10,11 +10,13 @@ from lockstep.simulation.components import BUCKET, QUARANTINE_SECONDS, Component
 from shared.quarantine import QuarantinedRecord, QuarantineError
 
 
-def quarantine(made: Callable[..., BucketQuarantine]) -> Components:
-    return Components(quarantine=lambda put: made(put, BUCKET, longest_put=QUARANTINE_SECONDS))
+def using(quarantine: Callable[..., BucketQuarantine]) -> Components:
+    return Components(
+        quarantine=lambda put: quarantine(put, BUCKET, longest_put=QUARANTINE_SECONDS)
+    )
 
 
-class AcknowledgesFirst(BucketQuarantine):
+class IgnoresFailedWrites(BucketQuarantine):
     def put(self, record: QuarantinedRecord) -> None:
         try:
             super().put(record)
@@ -22,7 +24,7 @@ class AcknowledgesFirst(BucketQuarantine):
             return
 
 
-class LastReasonCounts(BucketQuarantine):
+class ReplacesTheReason(BucketQuarantine):
     def __init__(self, put_object: Callable[..., Mapping[str, Any]], *args: Any, **kw: Any) -> None:
         def put_over(IfNoneMatch: str, **request: Any) -> Mapping[str, Any]:  # noqa: ARG001, N803 - that is the bug
             return put_object(**request)
@@ -30,27 +32,27 @@ class LastReasonCounts(BucketQuarantine):
         super().__init__(put_over, *args, **kw)
 
 
-class KeepsNoPayload(BucketQuarantine):
+class DropsThePayload(BucketQuarantine):
     def put(self, record: QuarantinedRecord) -> None:
         super().put(msgspec.structs.replace(record, payload=""))
 
 
-class ForgetsTheFunction(BucketQuarantine):
-    """Both consumers share one place: the second finds it taken."""
+class IgnoresTheFunction(BucketQuarantine):
+    """Both consumers use the same key: the second finds an object there."""
 
     def put(self, record: QuarantinedRecord) -> None:
         super().put(msgspec.structs.replace(record, function="write"))
 
 
-class ForgetsTheShard(BucketQuarantine):
+class IgnoresTheShard(BucketQuarantine):
     def put(self, record: QuarantinedRecord) -> None:
         super().put(msgspec.structs.replace(record, shard_id="shardId-000000000000"))
 
 
 WRONG: Mapping[str, Components] = {
-    "quarantine: acknowledged before it is written": quarantine(AcknowledgesFirst),
-    "quarantine: the last reason counts": quarantine(LastReasonCounts),
-    "quarantine: no payload": quarantine(KeepsNoPayload),
-    "quarantine: one place for both": quarantine(ForgetsTheFunction),
-    "quarantine: one place for all shards": quarantine(ForgetsTheShard),
+    "quarantine: a failed write is ignored": using(IgnoresFailedWrites),
+    "quarantine: a later reason replaces the first": using(ReplacesTheReason),
+    "quarantine: without the payload": using(DropsThePayload),
+    "quarantine: one key for both consumers": using(IgnoresTheFunction),
+    "quarantine: one key for all shards": using(IgnoresTheShard),
 }

@@ -13,15 +13,15 @@ from shared.item import IMAGE_ATTRIBUTES
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import Sink
 
-GUARD = '("version" < ? OR "version" IS MISSING)'
+VERSION_CHECK = '("version" < ? OR "version" IS MISSING)'
 
 
-def table(made: Callable[..., Sink]) -> Components:
-    return Components(table=lambda client: made(client, TABLE, longest_request=TABLE_SECONDS))
+def table(sink: Callable[..., Sink]) -> Components:
+    return Components(table=lambda client: sink(client, TABLE, longest_request=TABLE_SECONDS))
 
 
 class OtherUpdate(ImageTable):
-    """The update's text, changed."""
+    """A table whose UPDATE statement is changed."""
 
     @staticmethod
     def changed(text: str) -> str:
@@ -35,32 +35,32 @@ class OtherUpdate(ImageTable):
         )
 
 
-class Unguarded(OtherUpdate):
+class WithoutVersionCheck(OtherUpdate):
     @staticmethod
     def changed(text: str) -> str:
-        return text.replace(GUARD, GUARD.replace("<", "<>"))
+        return text.replace(VERSION_CHECK, VERSION_CHECK.replace("<", "<>"))
 
 
-class GuardLetsEqualIn(OtherUpdate):
+class EqualVersionsPass(OtherUpdate):
     @staticmethod
     def changed(text: str) -> str:
-        return text.replace(GUARD, GUARD.replace("<", "<="))
+        return text.replace(VERSION_CHECK, VERSION_CHECK.replace("<", "<="))
 
 
-class GuardTurnedRound(OtherUpdate):
+class LowerVersionsPass(OtherUpdate):
     @staticmethod
     def changed(text: str) -> str:
-        return text.replace(GUARD, GUARD.replace("<", ">"))
+        return text.replace(VERSION_CHECK, VERSION_CHECK.replace("<", ">"))
 
 
-class NothingIsRemoved(OtherUpdate):
+class AttributesStay(OtherUpdate):
     @staticmethod
     def changed(text: str) -> str:
         return re.sub(r'REMOVE "\w+"', "", text)
 
 
-class _Positions:
-    """A client that guards by the sequence number, which a producer's retry makes higher."""
+class _SequenceNumberClient:
+    """A client that compares sequence numbers, which a retry of the producer makes higher."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -80,9 +80,9 @@ class _Positions:
         return {**request, "Statement": text, "Parameters": [*values, number]}
 
 
-class GuardedByPosition(ImageTable):
+class ChecksTheSequenceNumber(ImageTable):
     def __init__(self, client: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(cast("Any", _Positions(client)), *args, **kwargs)
+        super().__init__(cast("Any", _SequenceNumberClient(client)), *args, **kwargs)
 
 
 class DeletesItems(ImageTable):
@@ -98,13 +98,13 @@ class DeletesItems(ImageTable):
         return outcomes
 
 
-class StatementErrorsAreOverlooked(ImageTable):
+class StatementErrorsAreIgnored(ImageTable):
     def _read(self, answer: Any, change: Change) -> Any:
         outcome = super()._read(answer, change)
         return Applied() if isinstance(outcome, Failed) else outcome
 
 
-class AnItemThatIsThereIsEnough(ImageTable):
+class DuplicateItemIsADuplicate(ImageTable):
     """`DuplicateItem` is about the key, not about the version."""
 
     def _read(self, answer: Any, change: Change) -> Any:
@@ -112,15 +112,15 @@ class AnItemThatIsThereIsEnough(ImageTable):
         return Duplicate() if verdict == "UPDATE" else verdict
 
 
-class AnItemThatIsGoneIsNewer(ImageTable):
-    """A failed condition without an item means that there is none."""
+class AMissingItemIsNewer(ImageTable):
+    """A failed condition without an item means that there is no item."""
 
     def _read(self, answer: Any, change: Change) -> Any:
         verdict = super()._read(answer, change)
         return Stale() if verdict == "INSERT" else verdict
 
 
-class SecondRoundsAreNotRead(ImageTable):
+class SecondRoundIsIgnored(ImageTable):
     def _execute(self, statements: Any) -> Any:
         answers = super()._execute(statements)
         expected = [
@@ -131,7 +131,7 @@ class SecondRoundsAreNotRead(ImageTable):
         return answers if first else [{}] * len(answers)
 
 
-class RefusalsAreTriedForEver(ImageTable):
+class RefusalsAreRetriedForever(ImageTable):
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         return [
             Failed(one.detail) if isinstance(one, Refused) else one for one in super().send(changes)
@@ -144,16 +144,16 @@ class ConflictsAreDuplicates(ImageTable):
 
 
 WRONG: Mapping[str, Components] = {
-    "table: no version check": table(Unguarded),
-    "table: <= for <": table(GuardLetsEqualIn),
-    "table: > for <": table(GuardTurnedRound),
-    "table: version check on the sequence number": table(GuardedByPosition),
-    "table: an image that comes back keeps expires_at": table(NothingIsRemoved),
-    "table: hard delete": table(DeletesItems),
-    "table: errors in a 200 overlooked": table(StatementErrorsAreOverlooked),
-    "table: an item that is there is enough": table(AnItemThatIsThereIsEnough),
-    "table: an item that is not there is newer": table(AnItemThatIsGoneIsNewer),
-    "table: answers of the second round not read": table(SecondRoundsAreNotRead),
-    "table: refusals tried for ever": table(RefusalsAreTriedForEver),
-    "table: conflicts are duplicates": table(ConflictsAreDuplicates),
+    "table: no version check": table(WithoutVersionCheck),
+    "table: version check with <= instead of <": table(EqualVersionsPass),
+    "table: version check with > instead of <": table(LowerVersionsPass),
+    "table: version check on the sequence number": table(ChecksTheSequenceNumber),
+    "table: a restored image keeps expires_at": table(AttributesStay),
+    "table: a deletion leaves no tombstone": table(DeletesItems),
+    "table: errors in a 200 are ignored": table(StatementErrorsAreIgnored),
+    "table: DuplicateItem counts as a duplicate": table(DuplicateItemIsADuplicate),
+    "table: a missing item counts as newer": table(AMissingItemIsNewer),
+    "table: answers of the second round are ignored": table(SecondRoundIsIgnored),
+    "table: refused items are retried forever": table(RefusalsAreRetriedForever),
+    "table: conflicts count as duplicates": table(ConflictsAreDuplicates),
 }

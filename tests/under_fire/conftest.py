@@ -1,7 +1,7 @@
-"""How many events go through the fire."""
+"""The option for the number of events."""
 
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--records", type=int, default=50_000, help="events put under fire")
+    parser.addoption("--records", type=int, default=50_000, help="number of events to put")

@@ -1,4 +1,4 @@
-"""The sample events say what their names promise, and `events/` holds what the builders make."""
+"""The sample events are what their names say, and the files in `events/` are up to date."""
 
 import base64
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What stands in below the sinks: the engines' clients, at the request, with parts of their rules.
+"""Fakes of the clients of DynamoDB, OpenSearch, S3 and Kinesis, with the rules of the engines.
 
-Where a fake and the real engine disagree, the fake is wrong: both pass the same contract suites.
+Fakes and engines pass the same contract tests. Where they differ, the fake is wrong.
 """

@@ -1,7 +1,8 @@
-"""The answer cut at a byte: what boto3 and opensearch-py make of the bytes before it.
+"""Answers that are cut off at a byte, as boto3 and opensearch-py return them.
 
-A status that was read whole is a success to both, whatever is missing behind it, until the length
-is known or there is a document to parse. tests/contract/clients holds this against the clients.
+Both take an answer for a success once the status line is complete, even if the rest is missing,
+unless the length is known or there is a document to parse. tests/contract/clients compares this
+with the real clients.
 """
 
 import io
@@ -15,34 +16,34 @@ from opensearchpy.exceptions import SerializationError
 
 from lockstep.simulation.fakes.network import CutOffError
 
-# "HTTP/1.1 200": before its last byte, nobody knows of any answer.
+# The length of "HTTP/1.1 200". With fewer bytes there is no answer.
 STATUS_BYTES = 12
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 HEAD_OF_PUT = b'HTTP/1.1 200 OK\r\nETag: "etag"\r\nContent-Length: 0\r\n\r\n'
-# From here on the ETag is there, if not whole.
+# From here on there is an ETag, maybe an incomplete one.
 _ETAG_AT = HEAD_OF_PUT.index(b"ETag:") + len(b"ETag:")
 
 
 def whole(body: bytes, *, says_length: bool = True) -> bytes:
-    """An answer as it goes over the wire; without a length it ends with the connection."""
+    """An answer as bytes; without a length, it ends when the connection closes."""
     if not says_length:
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body
     return HEAD + str(len(body)).encode() + b"\r\n\r\n" + body
 
 
 def boto3_document(cut: CutOffError) -> dict[str, Any]:
-    """What a method returns whose answer is a JSON or XML document."""
+    """What a boto3 method with a JSON or XML answer returns."""
     cut_at(whole(_encoded(cut.answer)), cut.share)
     return {}
 
 
 def boto3_put(cut: CutOffError) -> Mapping[str, Any]:
-    """What PutObject returns, which has its answer in the headers."""
+    """What PutObject returns; its answer is in the headers."""
     return cut.answer if cut_at(HEAD_OF_PUT, cut.share) >= _ETAG_AT else {}
 
 
 def boto3_body(cut: CutOffError, body: bytes) -> dict[str, Any]:
-    """What GetObject returns: an empty object where the length was cut off, else a broken one."""
+    """What GetObject returns: an empty object if the length was cut off, else a broken one."""
     at = cut_at(whole(body), cut.share)
     if at > len(HEAD):
         return {"Body": _Broken(), "ContentLength": len(body)}
@@ -50,9 +51,9 @@ def boto3_body(cut: CutOffError, body: bytes) -> dict[str, Any]:
 
 
 def opensearch_document(cut: CutOffError) -> Any:
-    """What opensearch-py returns: an empty text where the length was cut off."""
+    """What opensearch-py returns: an empty text if the length was cut off."""
     body = _encoded(cut.answer)
-    # Proxies may end an answer with the connection; OpenSearch itself does not.
+    # A proxy may end an answer by closing the connection; OpenSearch does not.
     says_length = len(body) % 4 > 0
     answer = whole(body, says_length=says_length)
     try:
@@ -68,10 +69,10 @@ def opensearch_document(cut: CutOffError) -> Any:
 
 
 def cut_at(answer: bytes, share: float) -> int:
-    """How many bytes of the answer arrive.
+    """The number of bytes that arrive.
 
     Raises:
-        ConnectionClosedError: too few to know of any.
+        ConnectionClosedError: too few for a status.
     """
     at = int(share * len(answer))
     if at < STATUS_BYTES:

@@ -1,4 +1,4 @@
-"""DynamoDB at the request: one table behind the methods of boto3's client that we call."""
+"""A fake of boto3's DynamoDB client, with one table."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ MAX_ITEM_BYTES = 400 * 1024
 MAX_KEY_BYTES = 2048
 PAGE = 1_000
 
-# Errors of one statement of a batch that its neighbours do not get (docs/internals/facts.md).
+# Errors that one statement of a batch can get while the others succeed (docs/internals/facts.md).
 PASSING_CODES = (
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
@@ -41,12 +41,12 @@ PASSING_CODES = (
 )
 
 KEY = "image_id"
-# In JSON, which is searched sooner than what it is made of; within a text quotes are escaped.
+# Searched in the JSON text, which is faster; within a text, quotes are escaped.
 _EMPTY_NAME = re.compile(rb'[{,]"":')
 
 
 class Written(msgspec.Struct, frozen=True):
-    """One write that took effect; no `version` means the item is gone."""
+    """One write that took effect; without `version`, the item was deleted."""
 
     image_id: str
     version: int | None
@@ -54,10 +54,10 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class DynamoDB:
-    """A client of a table, and that table.
+    """A client and its table.
 
-    `items` is what is stored, `journal` every write that took effect, in order. `refuses` and
-    `condemns` say of an item that it, or that the whole request with it, can never be written.
+    `items` is what is stored, `journal` every write that took effect, in order. The table rejects
+    an item that it `refuses`, and the whole request with an item that it `condemns`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class DynamoDB:
         self._condemns = condemns
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
-        """PartiQL statements, each with a fate of its own."""
+        """Run PartiQL statements; each succeeds or fails by itself."""
         statements: Sequence[Mapping[str, Any]] = request["Statements"]
         failures = self._connection.part_failures(len(statements), PASSING_CODES)
         return self._send(
@@ -88,7 +88,7 @@ class DynamoDB:
         """The key schema."""
 
         def described() -> dict[str, Any]:
-            self._insist_on(request["TableName"])
+            self._check_table(request["TableName"])
             return {
                 "Table": {
                     "AttributeDefinitions": [{"AttributeName": KEY, "AttributeType": "S"}],
@@ -103,7 +103,7 @@ class DynamoDB:
         ((table, wanted),) = request["RequestItems"].items()
 
         def found() -> dict[str, Any]:
-            self._insist_on(table)
+            self._check_table(table)
             ids = [key[KEY]["S"] for key in wanted["Keys"]]
             for refusal in filter(None, map(_refusal_of_key, ids)):
                 raise _invalid(refusal)
@@ -113,25 +113,25 @@ class DynamoDB:
         return self._send("BatchGetItem", found)
 
     def scanned(self, keys: Sequence[str], request: Mapping[str, Any]) -> dict[str, Any]:
-        """A page of a scan: what is there of these keys by now."""
+        """A page of a scan: the items that still exist under these keys."""
 
         def found() -> dict[str, Any]:
-            self._insist_on(request["TableName"])
+            self._check_table(request["TableName"])
             items = (self.items[key] for key in keys if key in self.items)
             return {"Items": [_projected(item, request) for item in items]}
 
         return self._send("Scan", found)
 
     def get_paginator(self, operation: str) -> "_ScanPages":
-        """Of a scan."""
+        """The paginator of a scan."""
         if operation != "scan":
             raise NotImplementedError(operation)
         return _ScanPages(self)
 
     def purge(self, key: str, now: float) -> bool:
-        """Delete the item if its time to live is over; says whether it was.
+        """Delete the item if its time to live is over; return whether it was.
 
-        DynamoDB does that by itself, days after that time at the latest, and asks nobody.
+        DynamoDB does this by itself within days, without a condition.
         """
         expires_at = self.items.get(key, {}).get("expires_at")
         expired = expires_at is not None and int(expires_at["N"]) < now
@@ -140,7 +140,7 @@ class DynamoDB:
         return expired
 
     def _send(self, operation: str, apply: Any) -> dict[str, Any]:
-        """What boto3 makes of the line's troubles."""
+        """Send the request, and raise errors as boto3 does."""
         try:
             answer: dict[str, Any] = self._connection.send(apply)
         except NoAnswerError as error:
@@ -151,7 +151,7 @@ class DynamoDB:
             raise client_error(operation, error.status, error.code) from error
         return answer
 
-    def _insist_on(self, table: str) -> None:
+    def _check_table(self, table: str) -> None:
         if self.missing or table != self._table:
             raise AnswerError(400, "ResourceNotFoundException")
 
@@ -213,7 +213,7 @@ class DynamoDB:
         return self._keep(key, changed)
 
     def _keep(self, key: str, item: Item) -> dict[str, Any]:
-        # As JSON it is longer, and quickly measured.
+        # Its JSON text is longer than the item, and fast to measure.
         if len(msgspec.json.encode(item)) > MAX_ITEM_BYTES and _size(item) > MAX_ITEM_BYTES:
             return _failed("ValidationError", "Item size has exceeded the maximum allowed size")
         if self._refuses(item):
@@ -225,7 +225,7 @@ class DynamoDB:
 
 
 class _ScanPages:
-    """What boto3's paginator of a scan does."""
+    """The paginator of a scan."""
 
     def __init__(self, client: DynamoDB) -> None:
         self._client = client
@@ -238,7 +238,7 @@ class _ScanPages:
 
 
 def client_error(operation: str, status: int, code: str) -> ClientError:
-    """What boto3 raises for an answer that is an error; `code` may say more after a colon."""
+    """The exception of boto3 for an error; `code` may have a message after a colon."""
     name, _, message = code.partition(": ")
     return ClientError(
         {
@@ -256,7 +256,7 @@ def client_error(operation: str, status: int, code: str) -> ClientError:
 
 
 def _parsed(one: Mapping[str, Any]) -> tuple[Insert | Update | Delete, str, Sequence[Any]]:
-    """A statement, the key it is about, and its parameters."""
+    """The statement, its key and its parameters."""
     values = one["Parameters"]
     try:
         statement = parse(one["Statement"])
@@ -280,7 +280,7 @@ def _named(statement: Insert | Update) -> tuple[str, ...]:
 
 
 def _refusal_of_key(key: str) -> str:
-    """What DynamoDB says to a key that no item can have; nothing to any other."""
+    """DynamoDB's message for an invalid key; empty for a valid one."""
     if not key:
         return (
             "One or more parameter values are not valid. The AttributeValue for a key attribute "
@@ -298,7 +298,7 @@ def _invalid(message: str) -> AnswerError:
     return AnswerError(400, f"ValidationException: {message}")
 
 
-def _failed(code: str, message: str = "so it is") -> dict[str, Any]:
+def _failed(code: str, message: str = "simulated error") -> dict[str, Any]:
     return {"Error": {"Code": code, "Message": message}}
 
 
@@ -310,7 +310,7 @@ def _projected(item: Item, request: Mapping[str, Any]) -> Item:
 
 
 def _size(item: Item) -> int:
-    """Bytes of names and values, as far as it matters against the limit."""
+    """The bytes of names and values, close enough for the limit."""
     return sum(len(name) + _value_size(value) for name, value in item.items())
 
 

@@ -1,4 +1,4 @@
-"""Kinesis at the request: one stream, its shards, and the way they split and merge."""
+"""A fake of boto3's Kinesis client, with one stream that can be resharded."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +70,7 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
 
 
 class StreamShard:
-    """Records in the order of their numbers; closed once it is split or merged."""
+    """A shard: its records in order. It closes when it is split or merged."""
 
     def __init__(
         self, number: int, hashes: HashRange, created: int, parents: Sequence[str]
@@ -80,12 +80,12 @@ class StreamShard:
         self.parents = frozenset(parents)
         self.records: list[AcceptedRecord] = []
         self.closed = False
-        self.trimmed = 0  # so many records are gone, after the retention
+        self.trimmed = 0  # the number of records removed after the retention
         self.created = created
         self._prefix = sequence.prefix(created, number)
 
     def append(self, partition_key: str, data: bytes, now: float) -> AcceptedRecord:
-        """The record, at the end of the shard."""
+        """Append a record, and return it."""
         number = str(sequence.at(self._prefix, len(self.records) + 1, int(now)))
         record = AcceptedRecord(self.shard_id, number, partition_key, round(now, 3), data)
         self.records.append(record)
@@ -93,7 +93,7 @@ class StreamShard:
 
 
 class Kinesis:
-    """A client of a stream, and that stream. `accepted` is every record, in order of arrival."""
+    """A client and its stream. `accepted` has every record, in order of arrival."""
 
     def __init__(
         self,
@@ -113,14 +113,14 @@ class Kinesis:
 
     @property
     def open_shards(self) -> list[StreamShard]:
-        """Those that take records, in the order of their hash keys."""
+        """The shards that accept records, in the order of their hash keys."""
         still = [one for one in self.shards.values() if not one.closed]
         return sorted(still, key=lambda one: one.hashes.start)
 
     def put_records(self, **request: Any) -> dict[str, Any]:
-        """Records, each with a fate of its own."""
+        """Put records; each succeeds or fails by itself."""
         records: Sequence[Mapping[str, Any]] = request["Records"]
-        _insist_on_lengths(records)
+        _check_lengths(records)
         failures = self._connection.part_failures(len(records), PASSING_CODES)
         try:
             return self._connection.send(
@@ -134,26 +134,26 @@ class Kinesis:
             raise client_error("PutRecords", error.status, error.code) from error
 
     def split(self, shard: StreamShard, at: int) -> None:
-        """Close the shard and open two in its place; the second begins at this hash key."""
+        """Replace the shard by two; the second begins at this hash key."""
         shard.closed = True
         for hashes in parts(Split(shard.hashes, at)):
             self._open(hashes, (shard.shard_id,))
 
     def merge(self, left: StreamShard, right: StreamShard) -> None:
-        """Close two neighbours and open one in their place."""
+        """Replace two adjacent shards by one."""
         hashes = union(Merge(left.hashes, right.hashes))
         left.closed = right.closed = True
         self._open(hashes, (left.shard_id, right.shard_id))
 
     def trim(self, before: float) -> None:
-        """Forget the records that arrived before this time."""
+        """Remove the records that arrived before this time."""
         for shard in self.shards.values():
             records = shard.records
             while shard.trimmed < len(records) and records[shard.trimmed].arrived_at < before:
                 shard.trimmed += 1
 
     def _open(self, hashes: HashRange, parents: Sequence[str]) -> None:
-        # A child's numbers are above its parents': the second of its creation is later.
+        # A child is created a second later, so its sequence numbers are above its parents'.
         created = max([int(self._now()), *(self.shards[one].created + 1 for one in parents)])
         shard = StreamShard(len(self.shards), hashes, created, parents)
         self.shards[shard.shard_id] = shard
@@ -161,11 +161,11 @@ class Kinesis:
     def _put(
         self, stream: str, records: Sequence[Mapping[str, Any]], failures: Mapping[int, PartFailure]
     ) -> dict[str, Any]:
-        _insist_on_model(stream, records)
+        _check_model(stream, records)
         if stream != self._stream:
             message = f"Stream {stream} under account {_ACCOUNT} not found."
             raise AnswerError(400, f"ResourceNotFoundException: {message}")
-        _insist_on_sizes(records)
+        _check_sizes(records)
         entries: list[dict[str, str]] = []
         for at, record in enumerate(records):
             fault = failures.get(at)
@@ -176,7 +176,7 @@ class Kinesis:
                     {"SequenceNumber": accepted.sequence_number, "ShardId": accepted.shard_id}
                 )
             else:
-                entries.append({"ErrorCode": fault.code, "ErrorMessage": "so it is"})
+                entries.append({"ErrorCode": fault.code, "ErrorMessage": "simulated error"})
         return {"FailedRecordCount": len(failures), "Records": entries, "EncryptionType": "NONE"}
 
     def accept(self, partition_key: str, data: bytes) -> AcceptedRecord:
@@ -190,8 +190,8 @@ class Kinesis:
         raise RuntimeError(f"no open shard for {partition_key}")
 
 
-def _insist_on_lengths(records: Sequence[Mapping[str, Any]]) -> None:
-    """What boto3 never sends."""
+def _check_lengths(records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise what boto3 raises instead of sending an empty value."""
     places = [] if records else ["Records"]
     places += [
         f"Records[{at}].PartitionKey" for at, one in enumerate(records) if not one["PartitionKey"]
@@ -202,8 +202,8 @@ def _insist_on_lengths(records: Sequence[Mapping[str, Any]]) -> None:
         raise ParamValidationError(report="\n".join(said))
 
 
-def _insist_on_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
-    """What the service's model forbids is refused in the endpoint's own words, which are slow."""
+def _check_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what the service model forbids, with the message of the local endpoint (slow)."""
     keys = (one["PartitionKey"] for one in records)
     if len(records) <= MAX_RECORDS and all(len(key) <= MAX_KEY_CHARACTERS for key in keys):
         return
@@ -214,8 +214,8 @@ def _insist_on_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
         raise AnswerError(400, f"{error.name}: {error}") from error
 
 
-def _insist_on_sizes(records: Sequence[Mapping[str, Any]]) -> None:
-    """A record counts with its key."""
+def _check_sizes(records: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what is too large; the size of a record includes its key."""
     sizes = [len(one["Data"]) + len(one["PartitionKey"].encode()) for one in records]
     for size in sizes:
         if size > MAX_RECORD_BYTES:

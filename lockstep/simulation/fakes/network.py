@@ -1,4 +1,4 @@
-"""The line between a client and its store: all that can happen to a request happens here."""
+"""The connection between a client and its store, where requests can fail."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -7,11 +7,11 @@ import msgspec
 
 
 class NoAnswerError(Exception):
-    """The connection was lost or timed out; whether the request was applied, nobody knows."""
+    """The connection was lost or timed out; the request may have been applied."""
 
 
 class CutOffError(Exception):
-    """The first bytes of an answer came, this share of them all; the request was applied."""
+    """Only this share of the answer's bytes arrived; the request was applied."""
 
     def __init__(self, answer: Any, share: float) -> None:
         super().__init__(share)
@@ -20,7 +20,7 @@ class CutOffError(Exception):
 
 
 class AnswerError(Exception):
-    """The store, or something before it, answered with an error to the request as a whole."""
+    """The store, or a proxy, answered the whole request with an error."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(f"{status} {code}")
@@ -29,39 +29,39 @@ class AnswerError(Exception):
 
 
 class PartFailure(msgspec.Struct, frozen=True):
-    """One part of a request that fails alone; `applied` all the same, or not."""
+    """The failure of one part of a request, which may be `applied` nevertheless."""
 
     code: str
     applied: bool
 
 
 class Connection(Protocol):
-    """Carries one client's requests."""
+    """Sends the requests of one client."""
 
     def send[T](self, apply: Callable[[], T]) -> T:
-        """The answer of `apply`, which is called now, later or never.
+        """Return the answer of `apply`, which is called now, later or never.
 
         Raises:
-            NoAnswerError: see there.
-            CutOffError: see there.
-            AnswerError: see there.
+            NoAnswerError: no answer arrived.
+            CutOffError: a part of the answer arrived.
+            AnswerError: the answer is an error.
         """
         ...
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """Which parts of a request of so many fail alone, each with one of these codes."""
+        """The parts that fail, of a request with this many; each with one of these codes."""
         ...
 
 
 class PerfectConnection:
-    """Everything arrives, at once."""
+    """A connection without faults."""
 
     def send[T](self, apply: Callable[[], T]) -> T:
         """The answer."""
         return apply()
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:  # noqa: ARG002 - whatever is asked
-        """None."""
+        """No part fails."""
         return {}
 
 

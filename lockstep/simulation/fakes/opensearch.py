@@ -1,4 +1,4 @@
-"""OpenSearch at the request: one index behind its alias, and the client's methods that we call."""
+"""A fake of opensearch-py's client, with one index behind its alias."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -34,7 +34,7 @@ LONGEST_CHARACTER = 4  # bytes in UTF-8
 MAX_ID_BYTES = 512
 _NOT_FOUND, _FORBIDDEN, _BAD_REQUEST, _CONFLICT, _CREATED, _OK = 404, 403, 400, 409, 201, 200
 
-# What one operation of a bulk may meet though its neighbours do not: status and type in one word.
+# Errors that one operation of a bulk can get while the others succeed: status and type.
 PASSING_CODES = (
     "429 rejected_execution_exception",
     "503 unavailable_shards_exception",
@@ -44,7 +44,7 @@ PASSING_CODES = (
 
 
 class StoredDocument(msgspec.Struct, frozen=True):
-    """What the index holds under one id; no source means deleted, at that second."""
+    """What the index holds under one id; without a source it was deleted at that time."""
 
     version: int
     source: Mapping[str, Any] | None
@@ -52,10 +52,10 @@ class StoredDocument(msgspec.Struct, frozen=True):
 
 
 class OpenSearch:
-    """A client of an index, and that index.
+    """A client and its index.
 
-    Writes are seen by searches at once: what a refresh hides for a second is no part of this.
-    `journal` is every write that took effect, in order; `conflicts` how many the versions kept out.
+    Searches see writes at once: refreshes are not simulated. `journal` is every write that took
+    effect, in order; `conflicts` counts the writes that the version check rejected.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class OpenSearch:
         """Make an empty index.
 
         Args:
-            alias: for writing.
+            alias: the alias for writing.
             connection: to the index.
-            now: in seconds.
-            refuses: says of a document that it can never be indexed.
+            now: the current time, in seconds.
+            refuses: whether a document can never be indexed.
             honours_parameters: false, as a signed POST on AWS may be (docs/internals/facts.md).
         """
         self.documents: dict[str, StoredDocument] = {}
@@ -94,18 +94,18 @@ class OpenSearch:
         return f"{self._alias}-000001"
 
     def restart(self) -> None:
-        """Start again: the versions of deleted documents are forgotten."""
+        """Restart: the versions of deleted documents are lost."""
         for image_id in [one for one, its in self.documents.items() if its.source is None]:
             del self.documents[image_id]
 
     def is_there(self, alias: str) -> bool:
-        """Whether there is something behind that alias."""
+        """Whether an index is behind that alias."""
         return alias == self._alias and not self.missing
 
     def bulk(
         self, *, body: bytes, index: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """NDJSON operations, each with a fate of its own."""
+        """Run NDJSON operations; each succeeds or fails by itself."""
         operations = list(_operations(body))
         failures = self._connection.part_failures(len(operations), PASSING_CODES)
         filtered = self._honours_parameters and "filter_path" in (params or {})
@@ -126,7 +126,7 @@ class OpenSearch:
         return self.send(found)
 
     def create_pit(self, *, index: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """A point in time: what is there now, for later searches."""
+        """Open a point in time: the current content, for later searches."""
 
         def created() -> dict[str, Any]:
             if not self.is_there(index):
@@ -142,7 +142,7 @@ class OpenSearch:
         return self.send(created)
 
     def delete_pit(self, *, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Forget points in time."""
+        """Close points in time."""
 
         def deleted() -> dict[str, Any]:
             for one in body["pit_id"]:
@@ -174,7 +174,7 @@ class OpenSearch:
         return self.send(found)
 
     def send(self, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What opensearch-py makes of the line's troubles."""
+        """Send the request, and raise errors as opensearch-py does."""
         try:
             return self._connection.send(apply)
         except NoAnswerError as error:
@@ -198,7 +198,7 @@ class OpenSearch:
         if not self.is_there(index) and not any(
             target.get("require_alias") for verb, target, _ in operations if verb != "delete"
         ):
-            raise NotImplementedError("an index would be made by itself, with a guessed mapping")
+            raise NotImplementedError("OpenSearch would create an index with a guessed mapping")
         items = []
         for at, (verb, target, source) in enumerate(operations):
             fault = failures.get(at)
@@ -250,7 +250,7 @@ class OpenSearch:
         return {"status": _OK if was_there else _CREATED}
 
     def _looked(self, image_id: str, source: Mapping[str, Any]) -> dict[str, Any]:
-        """An update that changes nothing, the only one that we send."""
+        """An update without changes, the only kind that we send."""
         if source != {"doc": {}}:
             raise NotImplementedError(f"an update by {source}")
         there = self.documents.get(image_id)
@@ -277,13 +277,13 @@ class OpenSearch:
 
 
 class _Indices:
-    """The part of a client that is about the index itself."""
+    """The methods of a client for the index itself."""
 
     def __init__(self, client: OpenSearch) -> None:
         self._client = client
 
     def get(self, *, index: str) -> dict[str, Any]:
-        """The index as it was made, which is ours."""
+        """The mapping and settings of the index: ours."""
 
         def found() -> dict[str, Any]:
             if not self._client.is_there(index):
@@ -298,14 +298,14 @@ class _Indices:
         return self._client.send(found)
 
     def refresh(self, *, index: str) -> dict[str, Any]:
-        """What is written is found at once here: nothing to do."""
+        """Do nothing: searches see writes at once."""
         return self._client.send(lambda: {"_index": index})
 
 
 def transport_error(status: int, code: str) -> TransportError:
-    """What opensearch-py raises for an answer that is an error.
+    """The exception of opensearch-py for an error.
 
-    A 403 is the managed service's, which stands before OpenSearch and has errors of its own.
+    A 403 comes from the managed service in front of OpenSearch, whose errors differ.
     """
     if status == _FORBIDDEN:
         said = msgspec.json.encode({"message": code}).decode()
@@ -333,7 +333,7 @@ def _operations(
 
 
 def _refusal(source: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the mapping does not allow: unknown fields, and terms beyond Lucene's limit."""
+    """The error for unknown fields, and for terms beyond Lucene's limit."""
     fields = definition()["mappings"]["properties"]
     for name in source.keys() - fields.keys():
         return _error(_BAD_REQUEST, "strict_dynamic_mapping_exception", f"[{name}] not allowed")
@@ -350,7 +350,7 @@ def _refusal(source: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _error(status: int, kind: str, reason: str = "so it is") -> dict[str, Any]:
+def _error(status: int, kind: str, reason: str = "simulated error") -> dict[str, Any]:
     return {"status": status, "error": {"type": kind, "reason": reason}}
 
 

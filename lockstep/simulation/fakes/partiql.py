@@ -1,4 +1,4 @@
-"""PartiQL as far as the table's sink speaks it: texts in, statements out.
+"""A parser for the PartiQL statements that the table's sink sends.
 
     INSERT INTO "table" VALUE {'name': ?, ...}
     UPDATE "table" SET "name"=? ... REMOVE "name" ... WHERE condition
@@ -33,23 +33,23 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 class SyntaxInStatementError(Exception):
-    """The text is no statement of this grammar; the message says what was expected and found."""
+    """The text is not a statement of this grammar; the message says what was expected."""
 
 
 class Insert(msgspec.Struct, frozen=True):
-    """A new item: attribute names, in the order of the parameters."""
+    """Add an item: attribute names, in the order of the parameters."""
 
     table: str
     names: tuple[str, ...]
 
     @property
     def parameters(self) -> int:
-        """How many the statement takes."""
+        """The number of parameters."""
         return len(self.names)
 
 
 class Update(msgspec.Struct, frozen=True):
-    """An item changed: `sets` in the order of the parameters, those of the condition after it."""
+    """Change an item: `sets` in the order of the parameters; those of the condition follow."""
 
     table: str
     sets: tuple[str, ...]
@@ -60,7 +60,7 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """An item gone, if the condition holds."""
+    """Delete an item, if the condition holds."""
 
     table: str
     condition: Condition
@@ -73,16 +73,16 @@ type Statement = Insert | Update | Delete
 
 @cache
 def parse(text: str) -> Statement:
-    """The statement that this text is.
+    """Parse a statement.
 
     Raises:
-        SyntaxInStatementError: none of the grammar.
+        SyntaxInStatementError: the text does not follow the grammar.
     """
     return _Parser(text).statement()
 
 
 class _Parser:
-    """By recursive descent, one token ahead."""
+    """A recursive descent parser with one token of lookahead."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [*_tokens(text), ("end", "")]
@@ -217,7 +217,7 @@ def _both(one: Condition, other: Condition) -> Condition:
 
 
 def _holds(compare: Callable[[Any, Any], bool], stored: Item, given: Item) -> bool:
-    """Values of different types are unequal and in no order."""
+    """Compare two values; values of different types are only unequal."""
     ((kind, there),), ((its_kind, here),) = stored.items(), given.items()
     if kind != its_kind:
         return compare is operator.ne

@@ -1,4 +1,4 @@
-"""S3 at the request: one bucket behind the methods of boto3's client that we call."""
+"""A fake of boto3's S3 client, with one bucket."""
 
 import io
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _PRECONDITION_FAILED = (
 
 
 class _NoSuchKeyError(ClientError):
-    """What boto3 raises for an object that is not there."""
+    """The exception of boto3 for a missing object."""
 
 
 class _Exceptions:
@@ -33,9 +33,9 @@ class _Exceptions:
 
 
 class S3:
-    """A client of a bucket, and that bucket's `objects` by key.
+    """A client and its bucket: `objects` by key.
 
-    `overwritten` holds the keys whose object was replaced by another.
+    `overwritten` has the keys whose object was replaced by a different one.
     """
 
     exceptions = _Exceptions
@@ -47,11 +47,11 @@ class S3:
         self._connection = connection
 
     def put_object(self, **request: Any) -> dict[str, Any]:
-        """Keep an object; with `If-None-Match: *` only where there is none."""
+        """Write an object; with `If-None-Match: *`, only if there is none."""
         key, body = request["Key"], request["Body"]
 
         def put() -> dict[str, Any]:
-            self._insist_on(request)
+            self._check_bucket(request)
             if request.get("IfNoneMatch") == "*" and key in self.objects:
                 raise AnswerError(412, _PRECONDITION_FAILED)
             if self.objects.get(key, body) != body:
@@ -62,10 +62,10 @@ class S3:
         return self._send("PutObject", put)
 
     def get_object(self, **request: Any) -> dict[str, Any]:
-        """An object, whole."""
+        """Read an object."""
 
         def got() -> dict[str, Any]:
-            self._insist_on(request)
+            self._check_bucket(request)
             if request["Key"] not in self.objects:
                 raise AnswerError(404, _NO_SUCH_KEY)
             body = self.objects[request["Key"]]
@@ -74,20 +74,20 @@ class S3:
         return self._send("GetObject", got)
 
     def delete_object(self, **request: Any) -> dict[str, Any]:
-        """Delete an object; one that is not there is no error."""
+        """Delete an object, if it exists."""
 
         def deleted() -> dict[str, Any]:
-            self._insist_on(request)
+            self._check_bucket(request)
             self.objects.pop(request["Key"], None)
             return {}
 
         return self._send("DeleteObject", deleted)
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]:
-        """The keys under a prefix, in order, a page at a time."""
+        """List the keys under a prefix, in order, a page at a time."""
 
         def listed() -> dict[str, Any]:
-            self._insist_on(request)
+            self._check_bucket(request)
             after = request.get("ContinuationToken", "")
             prefix = request.get("Prefix", "")
             keys = sorted(one for one in self.objects if one.startswith(prefix) and one > after)
@@ -100,12 +100,12 @@ class S3:
         return self._send("ListObjectsV2", listed)
 
     def get_paginator(self, operation: str) -> "_ListingPages":
-        """Of a listing."""
+        """The paginator of a listing."""
         if operation != "list_objects_v2":
             raise NotImplementedError(operation)
         return _ListingPages(self)
 
-    def _insist_on(self, request: dict[str, Any]) -> None:
+    def _check_bucket(self, request: dict[str, Any]) -> None:
         if request["Bucket"] != self._bucket:
             raise AnswerError(404, _NO_SUCH_BUCKET)
 
@@ -135,7 +135,7 @@ def _cut_off(operation: str, cut: CutOffError) -> dict[str, Any]:
 
 
 class _ListingPages:
-    """What boto3's paginator of a listing does."""
+    """The paginator of a listing."""
 
     def __init__(self, client: S3) -> None:
         self._client = client
