@@ -166,7 +166,9 @@ def test_an_api_that_stops_answering_is_told_in_the_browser(
     assert answer.json()["message"].endswith(" failed: Connection refused")
 
 
-def test_who_may_not_search_is_told_so_at_once(museum: Museum, tmp_path: Path) -> None:
+def test_a_user_without_permission_gets_an_error_at_the_start(
+    museum: Museum, tmp_path: Path
+) -> None:
     another = Authorizer(query_side(museum), takes="signatures", secret="other", key_id="other")
     with serving(another) as api:
         assert "(Forbidden): your role needs execute-api:Invoke" in refusal(tmp_path, api)
@@ -176,7 +178,7 @@ def test_who_may_not_search_is_told_so_at_once(museum: Museum, tmp_path: Path) -
             SearchApi(api, token_in(token), "token").check()
 
 
-def test_what_is_no_token_is_told(tmp_path: Path) -> None:
+def test_a_file_without_a_valid_token_is_an_error(tmp_path: Path) -> None:
     token = tmp_path / "token"
     with pytest.raises(PageError, match=r"cannot read the token: No such file or directory$"):
         token_in(token)("")
@@ -186,7 +188,7 @@ def test_what_is_no_token_is_told(tmp_path: Path) -> None:
             token_in(token)("")
 
 
-def test_an_api_that_is_no_search_of_ours_is_told_at_once() -> None:
+def test_another_api_is_an_error_at_the_start() -> None:
     with (
         serving(Starlette()) as another,
         pytest.raises(PageError, match=r"search API of Lockstep: /health returns 404$"),
@@ -194,7 +196,7 @@ def test_an_api_that_is_no_search_of_ours_is_told_at_once() -> None:
         SearchApi(another, lambda _: {}).check()
 
 
-def test_a_token_is_read_from_its_file_again_and_again(museum: Museum, tmp_path: Path) -> None:
+def test_the_token_file_is_read_for_each_request(museum: Museum, tmp_path: Path) -> None:
     with serving(Authorizer(query_side(museum), takes="tokens", secret="a.b.c")) as api:
         token = tmp_path / "token"
         assert "--token-file" in refusal(tmp_path, api)
@@ -211,12 +213,12 @@ def test_a_token_is_read_from_its_file_again_and_again(museum: Museum, tmp_path:
             assert (answer.status, str(token) in answer.json()["message"]) == (502, True)
 
 
-def test_without_credentials_nothing_is_asked() -> None:
+def test_without_credentials_no_request_is_sent() -> None:
     with pytest.raises(PageError, match="no AWS credentials"):
         signed(None, LOCAL_REGION)
 
 
-def test_what_keeps_the_page_away_is_told_in_one_line(tmp_path: Path, api: str) -> None:
+def test_each_error_of_the_page_is_one_line(tmp_path: Path, api: str) -> None:
     assert "deploy it again" in refusal(tmp_path, None)
     refused = refusal(tmp_path, "http://127.0.0.1:9")
     assert refused == "Error: the request to http://127.0.0.1:9 failed: Connection refused"

@@ -185,7 +185,7 @@ def test_a_signal_stops_everything(start_up: Start, number: signal.Signals) -> N
     assert gone(children)
 
 
-def test_a_second_signal_does_not_wait_for_a_deaf_child(start_up: Start) -> None:
+def test_a_second_signal_kills_a_child_that_ignores_sigterm(start_up: Start) -> None:
     supervised = start_up("deaf-consumer")
     supervised.wait_until_ready()
     children = supervised.children()
@@ -272,7 +272,9 @@ def test_fresh_removes_the_state_and_without_it_state_stays(state: Path, start_u
         supervised.finish()
 
 
-def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: Start) -> None:
+def test_a_folder_that_is_not_a_state_folder_is_never_changed(
+    tmp_path: Path, start_up: Start
+) -> None:
     precious = tmp_path / "state" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")
@@ -282,7 +284,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(tmp_path: Path, start_up: St
     assert [file.name for file in precious.parent.iterdir()] == ["thesis.txt"]
 
 
-def test_who_asks_while_the_folder_is_being_made_leaves_nothing_in_it(
+def test_asking_for_the_supervisor_of_a_new_folder_writes_nothing(
     state: Path, start_up: Start
 ) -> None:
     state.mkdir()
@@ -327,7 +329,9 @@ def test_detached_it_tells_why_it_did_not_start(state: Path) -> None:
     assert running(state) is None
 
 
-def test_a_place_where_no_folder_can_be_is_one_clear_line(tmp_path: Path, start_up: Start) -> None:
+def test_a_state_folder_that_cannot_be_created_is_an_error_of_one_line(
+    tmp_path: Path, start_up: Start
+) -> None:
     (tmp_path / "state").write_text("a file")
     code, written = start_up().finish()
     assert code == 1

@@ -275,7 +275,7 @@ def test_a_refusal_has_the_name_that_aws_gives_it(
         ),
     ],
 )
-def test_what_no_sdk_sends_is_refused_too(
+def test_requests_that_no_sdk_sends_are_refused(
     kinesis_endpoint: str, headers: dict[str, str], body: bytes, status: int, error: str
 ) -> None:
     with urllib3.PoolManager() as http:

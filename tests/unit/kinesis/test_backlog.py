@@ -13,7 +13,9 @@ from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
 SHARD = "shardId-000000000000"
 
 
-def test_a_shard_that_was_not_started_counts_whole(kinesis: Kinesis, database: Path) -> None:
+def test_all_records_of_a_shard_that_was_not_started_count(
+    kinesis: Kinesis, database: Path
+) -> None:
     kinesis.stream()
     kinesis.put(b"one", b"two")
     assert backlog(database, "pictures", {}) == Backlog(2, START)
@@ -94,7 +96,7 @@ def test_a_file_that_is_damaged_behind_its_header_is_told_in_one_line(
     assert "\n" not in str(told.value)
 
 
-def test_what_cannot_be_told_is_said_in_one_line(
+def test_an_unknown_backlog_is_an_error_of_one_line(
     kinesis: Kinesis, database: Path, tmp_path: Path
 ) -> None:
     kinesis.stream()

@@ -56,7 +56,7 @@ def test_a_shard_gives_five_reads_in_a_second(limited: Kinesis) -> None:
     limited("GetRecords", ShardIterator=iterator)
 
 
-def test_a_large_read_succeeds_and_the_seconds_after_pay_for_it(limited: Kinesis) -> None:
+def test_a_large_read_succeeds_and_blocks_the_reads_of_the_next_seconds(limited: Kinesis) -> None:
     limited.stream()
     for _ in range(6):
         limited("PutRecords", StreamName="pictures", Records=batch(1, size=1024 * 1023))
@@ -70,7 +70,7 @@ def test_a_large_read_succeeds_and_the_seconds_after_pay_for_it(limited: Kinesis
     assert len(limited.data(iterator)) == 6
 
 
-def test_a_clock_that_goes_back_lends_nothing(limited: Kinesis) -> None:
+def test_a_clock_that_goes_back_adds_no_tokens(limited: Kinesis) -> None:
     limited.stream()
     for _ in range(2):
         limited("PutRecords", StreamName="pictures", Records=batch(500))

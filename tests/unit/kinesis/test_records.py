@@ -180,7 +180,7 @@ def test_a_read_gives_at_most_10_mib(kinesis: Kinesis) -> None:
     assert len(kinesis.data(answer["NextShardIterator"])) == 1
 
 
-def test_behind_is_how_long_the_next_record_has_waited(kinesis: Kinesis) -> None:
+def test_millis_behind_latest_is_the_age_of_the_next_record(kinesis: Kinesis) -> None:
     kinesis.put(b"one")
     kinesis.clock.now += SECOND
     kinesis.put(b"two")
@@ -245,7 +245,7 @@ def test_a_dry_run_stores_nothing(kinesis: Kinesis) -> None:
     assert kinesis.data(kinesis.iterator("TRIM_HORIZON")) == []
 
 
-def test_what_is_past_retention_is_no_longer_served(kinesis: Kinesis) -> None:
+def test_expired_records_are_not_served(kinesis: Kinesis) -> None:
     kinesis.put(b"old")
     kinesis.clock.now += 23 * HOUR
     kinesis.put(b"new")
@@ -274,7 +274,7 @@ def test_trimming_goes_on_in_small_steps_until_all_is_gone(kinesis: Kinesis, sto
     assert kinesis.data(kinesis.iterator("TRIM_HORIZON")) == [b"new"]
 
 
-def test_longer_retention_does_not_bring_back_what_was_past_it(kinesis: Kinesis) -> None:
+def test_a_longer_retention_does_not_restore_expired_records(kinesis: Kinesis) -> None:
     kinesis.put(b"old")
     kinesis.clock.now += 25 * HOUR
     kinesis("IncreaseStreamRetentionPeriod", StreamName="pictures", RetentionPeriodHours=48)

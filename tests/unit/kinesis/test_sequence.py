@@ -40,6 +40,6 @@ def test_a_shard_created_later_is_above_every_number_of_an_earlier_one() -> None
 @pytest.mark.parametrize(
     "text", ["0", "1", "9" * 56, "9" * 128, OF_AWS[:-1], OF_AWS + "0", str(int(OF_AWS) + 1)]
 )
-def test_what_was_not_made_this_way_is_refused(text: str) -> None:
+def test_a_number_of_another_layout_is_refused(text: str) -> None:
     with pytest.raises(InvalidSequenceNumberError):
         parse(text)

@@ -63,7 +63,7 @@ def test_a_client_that_stalls_in_a_large_request_holds_up_nobody_for_long(
     assert len(kinesis.data(kinesis.iterator("TRIM_HORIZON"))) == 1
 
 
-def test_a_client_that_is_gone_gets_no_answer_and_breaks_nothing(kinesis: Kinesis) -> None:
+def test_a_client_that_disconnects_breaks_nothing(kinesis: Kinesis) -> None:
     app = application(kinesis.endpoint)
     messages: list[Message] = [
         {"type": "http.request", "body": b"{", "more_body": True},

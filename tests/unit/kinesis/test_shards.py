@@ -68,7 +68,7 @@ def test_doubling_only_splits_and_halving_only_merges() -> None:
     assert [type(step) for step in halving] == [Merge] * 4
 
 
-def test_scaling_to_what_is_there_does_nothing() -> None:
+def test_scaling_to_the_current_count_does_nothing() -> None:
     assert list(uniform_scaling(uniform(5), 5)) == []
 
 

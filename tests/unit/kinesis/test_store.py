@@ -48,7 +48,7 @@ def test_the_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "text.db"
     file.write_text("not a database, but long enough to have a header of a hundred bytes" * 3)
     for unusable in (file, tmp_path / "missing" / "kinesis.db"):

@@ -388,7 +388,7 @@ def test_retention_moves_only_the_way_its_operation_says(kinesis: Kinesis) -> No
     assert refusal.name == "InvalidArgumentException"
 
 
-def test_shorter_retention_takes_what_is_past_it(kinesis: Kinesis) -> None:
+def test_a_shorter_retention_trims_older_records(kinesis: Kinesis) -> None:
     kinesis.stream()
     kinesis("IncreaseStreamRetentionPeriod", StreamName="pictures", RetentionPeriodHours=48)
     kinesis.put(b"old")

@@ -105,14 +105,14 @@ def test_an_empty_cache_is_filled(tmp_path: Path) -> None:
     assert (home / "lib/two.jar").read_bytes() == TWO
 
 
-def test_when_all_is_there_nobody_is_asked(tmp_path: Path) -> None:
+def test_a_complete_cache_needs_no_download(tmp_path: Path) -> None:
     first, later = Shelf(), Shelf()
     assert install_from(first, tmp_path) == install_from(later, tmp_path)
     assert first.coordinates == ["g:one:jar:1", "g:two:jar:2"]
     assert later.asked == []
 
 
-def test_a_damaged_file_is_mended_and_the_right_ones_are_left_alone(tmp_path: Path) -> None:
+def test_only_a_damaged_file_is_downloaded_again(tmp_path: Path) -> None:
     home = install_from(Shelf(), tmp_path)
     (home / "lib/two.jar").write_bytes(TWO[:-1] + b"!")
     shelf = Shelf()
@@ -121,14 +121,14 @@ def test_a_damaged_file_is_mended_and_the_right_ones_are_left_alone(tmp_path: Pa
     assert (home / "lib/two.jar").read_bytes() == TWO
 
 
-def test_a_removed_file_is_brought_back(tmp_path: Path) -> None:
+def test_a_removed_file_is_downloaded_again(tmp_path: Path) -> None:
     home = install_from(Shelf(), tmp_path)
     (home / "lib/one.jar").unlink()
     install_from(Shelf(), tmp_path)
     assert (home / "lib/one.jar").read_bytes() == ONE
 
 
-def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_broken_download_is_resumed(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="connection lost"):
         install_from(Shelf(breaks_after={"g:one:jar:1": 3000}), tmp_path)
     shelf = Shelf()
@@ -137,20 +137,20 @@ def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (home / "lib/one.jar").read_bytes() == ONE
 
 
-def test_a_broken_download_starts_over_at_a_source_that_cannot_go_on(tmp_path: Path) -> None:
+def test_a_broken_download_starts_over_if_the_repository_cannot_resume(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="connection lost"):
         install_from(Shelf(breaks_after={"g:one:jar:1": 3000}), tmp_path)
     home = install_from(Shelf(resumes=False), tmp_path)
     assert (home / "lib/one.jar").read_bytes() == ONE
 
 
-def test_nothing_lies_in_its_place_before_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_is_moved_to_its_place_only_when_it_is_complete(tmp_path: Path) -> None:
     with pytest.raises(DownloadError):
         install_from(Shelf(breaks_after={"g:one:jar:1": 3000}), tmp_path)
     assert not list(tmp_path.rglob("one.jar"))
 
 
-def test_a_left_over_of_something_else_does_not_get_in(tmp_path: Path) -> None:
+def test_a_partial_download_of_other_content_is_not_used(tmp_path: Path) -> None:
     arriving = tmp_path / "engines" / "arriving" / sha256(ONE)
     arriving.parent.mkdir(parents=True)
     arriving.write_bytes(b"?" * 3000)
@@ -158,7 +158,7 @@ def test_a_left_over_of_something_else_does_not_get_in(tmp_path: Path) -> None:
     assert (home / "lib/one.jar").read_bytes() == ONE
 
 
-def test_what_arrives_twice_with_another_content_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_artifact_that_is_wrong_twice_is_an_error_with_its_name(tmp_path: Path) -> None:
     shelf = Shelf({**CONTENTS, "g:two:jar:2": b"evil"})
     with pytest.raises(
         DownloadError, match="g:two:jar:2 was downloaded twice, each time with a wrong SHA-256"
@@ -168,20 +168,20 @@ def test_what_arrives_twice_with_another_content_is_refused_by_name(tmp_path: Pa
     assert not list(tmp_path.rglob("two.jar"))
 
 
-def test_of_an_archive_only_the_pinned_members_are_taken(tmp_path: Path) -> None:
+def test_only_the_pinned_members_of_an_archive_are_unpacked(tmp_path: Path) -> None:
     home = install_from(Shelf(), tmp_path, ZIP)
     there = {str(file.relative_to(home)) for file in home.rglob("*") if file.is_file()}
     assert there == set(MEMBERS)
 
 
-def test_a_damaged_member_is_mended_from_the_archive(tmp_path: Path) -> None:
+def test_a_damaged_member_is_unpacked_again(tmp_path: Path) -> None:
     home = install_from(Shelf(), tmp_path, ZIP)
     (home / "lib/core.jar").write_bytes(b"")
     install_from(Shelf(), tmp_path, ZIP)
     assert (home / "lib/core.jar").read_bytes() == MEMBERS["lib/core.jar"]
 
 
-def test_two_at_once_fetch_everything_once(tmp_path: Path) -> None:
+def test_two_concurrent_installs_download_everything_once(tmp_path: Path) -> None:
     shelf, together = Shelf(), threading.Barrier(2)
 
     def one(_: int) -> Path:

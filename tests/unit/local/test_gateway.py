@@ -48,7 +48,7 @@ def exchanged(
     return start["status"], b"".join(part.get("body", b"") for part in rest)
 
 
-def test_a_request_is_handed_over_as_api_gateway_does() -> None:
+def test_the_event_of_a_request_is_like_that_of_api_gateway() -> None:
     request = Request(
         method="GET",
         path="/images/a%3Ab",
@@ -91,7 +91,7 @@ def test_a_body_goes_in_base64_and_cookies_apart() -> None:
     assert "cookie" not in made["headers"]
 
 
-def test_an_answer_is_passed_on() -> None:
+def test_a_functions_response_becomes_an_http_response() -> None:
     returned = {
         "statusCode": 201,
         "headers": {"Content-Type": "text/plain", "X": 5},
@@ -111,7 +111,7 @@ def test_an_answer_is_passed_on() -> None:
         b'{"statusCode":200,"body":"x","isBase64Encoded":true}',
     ],
 )
-def test_what_is_no_answer_is_not_passed_on(returned: bytes) -> None:
+def test_an_invalid_response_of_the_function_is_an_error(returned: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
         answer(returned)
 
@@ -125,7 +125,7 @@ def test_what_is_no_answer_is_not_passed_on(returned: bytes) -> None:
         (Throttled(), 503),
     ],
 )
-def test_whatever_becomes_of_the_function_there_is_an_answer(invoked: Any, status: int) -> None:
+def test_every_result_of_the_function_gets_an_http_response(invoked: Any, status: int) -> None:
     app = application(lambda _event, _request_id: invoked)
     got, body = exchanged(app, "GET", "/images?q=a")
     assert got == status
@@ -150,14 +150,14 @@ def test_every_method_and_path_reaches_the_function() -> None:
 
 
 @pytest.mark.parametrize("name", [b"evil.example", b"127.0.0.1.evil.example", b""])
-def test_on_this_machine_alone_it_answers_to_local_names_only(name: bytes) -> None:
+def test_on_a_loopback_address_only_local_host_names_are_accepted(name: bytes) -> None:
     here = application(lambda _event, _id: Returned(b'{"statusCode": 200}'))
     assert exchanged(here, "GET", "/", host=name)[0] == 400
     assert exchanged(here, "GET", "/", host=b"127.0.0.1:4711")[0] == 200
     assert exchanged(here, "GET", "/", host=b"localhost:4711")[0] == 200
 
 
-def test_on_an_address_for_others_it_answers_to_any_name() -> None:
+def test_on_another_address_any_host_name_is_accepted() -> None:
     there = application(lambda _event, _id: Returned(b'{"statusCode": 200}'), "172.17.0.1")
     for name in (b"172.17.0.1:4711", b"host.docker.internal"):
         assert exchanged(there, "GET", "/", host=name)[0] == 200

@@ -78,14 +78,14 @@ def test_a_child_that_obeys_sigterm_is_not_killed(tmp_path: Path) -> None:
     assert child.died == f"killed by signal {signal.SIGTERM:d}"
 
 
-def test_a_child_that_is_deaf_to_sigterm_is_killed(tmp_path: Path) -> None:
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     child = start(service(tmp_path, STUBBORN))
     eventually(lambda: said(child, "deaf"))
     stop([child], seconds=0.1)
     assert child.died == f"killed by signal {signal.SIGKILL:d}"
 
 
-def test_in_a_hurry_nobody_waits_for_a_deaf_child(tmp_path: Path) -> None:
+def test_in_a_hurry_a_child_that_ignores_sigterm_is_killed_at_once(tmp_path: Path) -> None:
     child = start(service(tmp_path, STUBBORN))
     eventually(lambda: said(child, "deaf"))
     stop([child], seconds=600, hurry=lambda: True)
@@ -123,7 +123,7 @@ time.sleep(600)
 
 
 @linux
-def test_a_child_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> None:
+def test_a_child_whose_parent_has_ended_does_not_start(tmp_path: Path) -> None:
     command = list(
         dying_with_parent([sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"])
     )
@@ -143,13 +143,13 @@ def test_left_overs_are_ended(tmp_path: Path) -> None:
     child.process.wait()
 
 
-def test_another_process_that_got_the_same_number_is_left_alone() -> None:
+def test_another_process_with_the_same_id_is_not_killed() -> None:
     mine = identify(os.getpid())
     end_left_overs([ProcessIdentity(mine.pid, mine.started - 1000)])
     assert psutil.Process().is_running()
 
 
-def test_a_process_that_is_gone_leaves_no_trace() -> None:
+def test_a_process_that_has_ended_has_no_identity() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     found = identities([os.getpid(), gone.pid])

@@ -439,7 +439,7 @@ def test_halves_that_grow_too_old_name_the_invocation_they_were_in() -> None:
     assert shard.next(START + 61) == expired
 
 
-def test_an_answer_to_nothing_is_a_drivers_mistake() -> None:
+def test_a_result_without_an_invocation_is_an_error_of_the_driver() -> None:
     shard = Shard(settings(), retention=60.0, chance=lambda: 0.5)
     with pytest.raises(RuntimeError, match=r"^no invocation is running$"):
         shard.invocation_ended(DONE, request_id="r", now=START)
@@ -447,7 +447,7 @@ def test_an_answer_to_nothing_is_a_drivers_mistake() -> None:
         shard.discarded()
 
 
-def test_what_is_being_given_up_is_no_invocation() -> None:
+def test_a_running_discard_accepts_no_result_of_an_invocation() -> None:
     shard = Shard(settings(retries=0), retention=60.0, chance=lambda: 0.5)
     shard.records_read(entries("1"), behind=False, ended=False, now=START)
     shard.next(START)

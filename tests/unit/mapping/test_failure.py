@@ -134,7 +134,7 @@ def test_a_bucket_that_does_not_take_it_is_an_error() -> None:
         destination.write(document, AT)
 
 
-def test_an_answer_that_was_cut_off_is_none() -> None:
+def test_a_truncated_response_is_an_error() -> None:
     """As botocore gives it out: empty (tests/contract/clients). The document may not be there."""
 
     def cut_off(**_: object) -> dict[str, Any]:

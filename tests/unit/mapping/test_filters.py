@@ -154,7 +154,7 @@ def test_one_item_of_a_list_must_match_alone() -> None:
     ],
     ids=["nothing", "text", "cut off", "bytes", "bytes in text", "nested", "aggregated"],
 )
-def test_data_that_is_no_json_is_dropped(data: bytes) -> None:
+def test_data_that_is_not_json_is_skipped(data: bytes) -> None:
     """A record whose data is no JSON is dropped without a word.
 
     Rule: FilterCriteria, no JSON.
@@ -163,7 +163,7 @@ def test_data_that_is_no_json_is_dropped(data: bytes) -> None:
     assert not filters({"a": [{"exists": False}]}).match(data)
 
 
-def test_json_that_is_no_object_has_no_fields() -> None:
+def test_json_that_is_not_an_object_has_no_fields() -> None:
     assert not passes({"a": [1]}, 1)
     assert passes({"a": [{"exists": False}]}, 1)
 

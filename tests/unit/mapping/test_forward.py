@@ -77,5 +77,5 @@ def test_a_batch_is_put_whole_and_in_order() -> None:
         EndpointConnectionError(endpoint_url="http://k"),
     ],
 )
-def test_what_is_not_taken_whole_comes_again(answer: Any) -> None:
+def test_a_batch_that_is_not_put_completely_is_retried(answer: Any) -> None:
     assert isinstance(invoked(Client(answer), PUT, PURGED), Errored)

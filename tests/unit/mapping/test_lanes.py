@@ -107,7 +107,7 @@ def test_a_poison_record_holds_up_its_own_lane_only(poison: str, checkpoints: li
     assert history.checkpoints == checkpoints
 
 
-def test_a_lane_that_does_not_move_holds_up_the_shard_in_the_end() -> None:
+def test_a_lane_that_is_stuck_finally_stops_the_shards_reads() -> None:
     """What is read ahead of the checkpoint is bounded, in memory and in what comes twice."""
     stream = keyed(ONE, *[OTHER] * 5 * READ_RECORDS)
 
@@ -124,7 +124,7 @@ def test_a_lane_that_does_not_move_holds_up_the_shard_in_the_end() -> None:
     assert given_up > 3600 - 60
 
 
-def test_a_stream_that_does_not_answer_holds_up_nothing_that_was_read() -> None:
+def test_an_unavailable_stream_does_not_delay_records_that_were_read() -> None:
     """Neither a lane whose invocation ends meanwhile, nor a batch that hoped for more."""
     shard = Shard(settings(batch_size=2), retention=1e9, chance=lambda: 0.5)
     assert isinstance(shard.next(START), Read)
@@ -142,7 +142,7 @@ def test_a_stream_that_does_not_answer_holds_up_nothing_that_was_read() -> None:
     assert isinstance(shard.next(START + 30), Read)
 
 
-def test_a_destination_that_is_down_holds_up_the_lane_that_gave_up_and_no_other() -> None:
+def test_a_destination_that_is_down_delays_only_the_lane_that_discards() -> None:
     """Nor does it let the checkpoint pass what is not written yet."""
     shard = Shard(
         settings(batch_size=1, retries=0, parallelization_factor=2),
@@ -169,7 +169,7 @@ def test_a_destination_that_is_down_holds_up_the_lane_that_gave_up_and_no_other(
     assert shard.next(START + 30) == Advance("102")
 
 
-def test_only_what_is_given_up_can_be_left_unwritten() -> None:
+def test_only_a_running_discard_can_fail() -> None:
     shard = Shard(LANES, retention=1e9, chance=lambda: 0.5)
 
     with pytest.raises(RuntimeError, match=r"^no discard is running$"):

@@ -140,7 +140,9 @@ def test_a_shard_is_read_to_its_end_and_marked_so(checkpoints: Checkpoints) -> N
     assert checkpoints.all() == {"shard": Checkpoint("2", ended=True)}
 
 
-def test_a_record_beyond_any_invocation_is_given_up_without_one(checkpoints: Checkpoints) -> None:
+def test_a_record_too_large_for_any_invocation_is_discarded_without_one(
+    checkpoints: Checkpoints,
+) -> None:
     function, destination = Function(), Destination()
     stream = Stream([record("1", b"x" * PAYLOAD_BYTES), record("2")])
 
@@ -171,7 +173,7 @@ def test_a_failure_document_is_written_before_the_shard_goes_on(
     assert "RetryAttemptsExhausted after 1 invocations: s3://there" in log
 
 
-def test_a_stream_that_does_not_answer_is_told_once(
+def test_an_unavailable_stream_is_logged_once(
     checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -183,7 +185,7 @@ def test_a_stream_that_does_not_answer_is_told_once(
     assert caplog.text.count("the stream is available again") == 1
 
 
-def test_a_position_that_the_stream_does_not_know_starts_anew(
+def test_a_position_that_the_stream_does_not_have_starts_over(
     checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints.advance("shard", "9")
@@ -339,7 +341,7 @@ def test_a_lane_whose_failure_document_is_not_written_yet_holds_up_no_other(
     assert checkpoints.all() == {"shard": Checkpoint("3", ended=True)}
 
 
-def test_what_goes_wrong_unforeseen_with_a_failure_document_ends_the_mapping(
+def test_an_unexpected_error_of_a_failure_document_ends_the_mapping(
     checkpoints: Checkpoints,
 ) -> None:
     class Broken(Destination):
@@ -368,7 +370,7 @@ def test_an_invocation_in_a_tumbling_window_says_which(checkpoints: Checkpoints)
     assert final["eventSourceARN"] == "arn:stream"
 
 
-def test_a_final_invocation_that_is_given_up_leaves_no_document(
+def test_a_discarded_final_invocation_has_no_failure_document(
     checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     function = Function(Returned(b'{"state":{}}'), Errored("ValueError", "final"))
@@ -438,7 +440,7 @@ def test_a_mapping_that_starts_again_goes_on_behind_the_last_processed_record(
     assert stream.asked == [AfterSequenceNumber("1")]
 
 
-def test_what_nobody_foresaw_ends_the_mapping(checkpoints: Checkpoints) -> None:
+def test_an_unexpected_error_ends_the_mapping(checkpoints: Checkpoints) -> None:
     broken = Function(ZeroDivisionError("unforeseen"))
     world = Collaborators(Stream([record("1")]), broken, checkpoints, None)
 

@@ -76,7 +76,7 @@ def test_the_lowest_of_several_counts_as_a_number() -> None:
         ("0", "the response is not an object"),
     ],
 )
-def test_what_cannot_be_understood_fails_the_whole_batch_and_says_why(
+def test_an_invalid_response_fails_the_whole_batch_with_the_reason(
     payload: str, cause: str
 ) -> None:
     assert judged(payload) == CompleteFailure(cause, None)

@@ -22,7 +22,7 @@ QUEUE = "arn:aws:sqs:us-east-1:000000000000:given-up"
 TOPIC = "arn:aws:sns:us-east-1:000000000000:given-up"
 
 
-def test_what_is_not_said_has_lambdas_default() -> None:
+def test_a_missing_property_has_lambdas_default() -> None:
     """What is not said has Lambda's default.
 
     Rule: defaults.
@@ -45,7 +45,7 @@ def test_what_is_not_said_has_lambdas_default() -> None:
     )
 
 
-def test_what_is_said_counts_as_number_and_as_text() -> None:
+def test_a_property_may_be_a_number_or_text() -> None:
     said = {
         "BatchSize": "500",
         "BisectBatchOnFunctionError": "true",
@@ -131,7 +131,7 @@ def test_a_kafka_topic_is_no_destination_here() -> None:
         settings_from(REQUIRED | said)
 
 
-def test_tumbling_windows_want_one_lane() -> None:
+def test_tumbling_windows_require_one_lane() -> None:
     said = {"TumblingWindowInSeconds": 900}
 
     assert settings_from(REQUIRED | said).tumbling_seconds == 900

@@ -130,7 +130,7 @@ def test_what_is_read_ahead_of_a_lane_that_stands_still_is_bounded_by_its_bytes(
     assert isinstance(read("5", third), Wait)
 
 
-def test_what_is_left_of_a_batch_opens_the_window_anew_that_its_state_has_ended_early() -> None:
+def test_the_rest_of_a_batch_opens_the_window_again_that_ended_early() -> None:
     one = shard(tumbling_seconds=60)
     took(one, "1", "2")
     one.next(START)
@@ -161,7 +161,7 @@ def test_a_windows_last_invocation_is_tried_as_long_as_its_end_is_not_too_old() 
     assert isinstance(one.next(START + 121), Discard)
 
 
-def test_a_record_just_as_old_as_it_may_be_is_not_given_up_with_those_before_it() -> None:
+def test_a_record_of_exactly_the_maximum_age_is_not_discarded() -> None:
     one = shard(age_seconds=60)
     old, just = entry("1", arrived_at=START - 61), entry("2", arrived_at=START - 60)
     one.records_read([old, just], behind=False, ended=False, now=START)
@@ -170,7 +170,7 @@ def test_a_record_just_as_old_as_it_may_be_is_not_given_up_with_those_before_it(
     assert given_up.entries == (old,)
 
 
-def test_what_is_given_up_after_progress_names_the_request_that_made_it() -> None:
+def test_a_discard_after_progress_names_the_request_that_made_the_progress() -> None:
     one = shard(age_seconds=60)
     took(one, "1", "2")
     one.next(START)

@@ -183,7 +183,7 @@ def test_a_shard_that_is_not_found_is_told_apart_from_trouble() -> None:
         client.stream.reader("a", TrimHorizon()).read(10)
 
 
-def test_an_answer_that_was_cut_off_is_no_end_of_a_shard() -> None:
+def test_a_truncated_response_is_not_the_end_of_a_shard() -> None:
     # Botocore makes an empty answer of a server that died after its status line.
     cut_off: dict[str, Any] = {}
     with pytest.raises(StreamUnavailableError, match="Shards"):

@@ -117,7 +117,7 @@ def test_the_checkpoint_waits_for_the_windows_end() -> None:
     assert history.checkpoints == ["2", "3"]
 
 
-def test_a_state_beyond_a_megabyte_ends_the_window_early() -> None:
+def test_a_state_larger_than_a_megabyte_ends_the_window_early() -> None:
     """isWindowTerminatedEarly: the same window begins anew with the records that are left.
 
     Rule: tumbling state, 1 MB.
@@ -169,7 +169,7 @@ def test_a_failed_invocation_leaves_the_state_as_it_was() -> None:
     assert [view.state for view in history.views[1:3]] == [b'{"a":1}'] * 2
 
 
-def test_what_is_given_up_does_not_end_the_window() -> None:
+def test_a_discarded_batch_does_not_end_the_window() -> None:
     """Retries and age count as without windows.
 
     Rule: tumbling, retries.
@@ -187,7 +187,7 @@ def test_what_is_given_up_does_not_end_the_window() -> None:
 
 
 @pytest.mark.parametrize(("quota", "condition"), [(1, "RetryAttemptsExhausted"), (None, "Record")])
-def test_a_final_invocation_that_always_fails_is_given_up(
+def test_a_final_invocation_that_always_fails_is_discarded(
     quota: int | None, condition: str
 ) -> None:
     def handle(batch: Batch, view: WindowView) -> Answer:
