@@ -43,11 +43,11 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 demo: $(venv)/run.done
 	$(bin)/lockstep demo
 
-# Four groups at a time: those on real engines wait as long as they work, and leave two cores half
-# idle; each has engines of its own. A group is shown once it is done.
+# Four groups at a time, the longest first: those on real engines wait as long as they work, and leave
+# two cores half idle; each has engines of its own. A group is shown once it is done.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  crashes local-stack contract faults scenarios wire package search simulation proofs
+	  package crashes local-stack contract faults simulation search wire scenarios proofs
 
 # Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
 nightly:
