@@ -1,1 +1,1 @@
-"""The query side: what a person would find in the index."""
+"""The search: an HTTP API and a page over the index."""

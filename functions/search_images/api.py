@@ -1,4 +1,4 @@
-"""The API: each address and what answers there; docs/guides/search-api.md is its contract."""
+"""The HTTP API: its addresses and answers (docs/guides/search-api.md)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,12 +18,13 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
+from functions.search_images.links import IMAGE, pairs_in, query_of, value_of
 from functions.search_images.openapi import document
-from functions.search_images.page import HEADERS, found_page, problem_page, record_page
+from functions.search_images.page import HEADERS, problem_page, record_page, results_page
 from functions.search_images.parameters import (
     NoParameters,
     SuggestParameters,
-    asked,
+    images_request,
     parameters,
 )
 from functions.search_images.problem import CONTENT_TYPE as PROBLEM
@@ -34,22 +35,21 @@ from functions.search_images.problem import (
     problem,
     unavailable,
 )
-from functions.search_images.record import Record, record
-from functions.search_images.search import SearchResult, TooSlowError, answered, page
+from functions.search_images.record import ImageRecord, record
+from functions.search_images.search import SearchResult, TooSlowError, page, run_query
 from functions.search_images.suggest import suggest
-from functions.search_images.ways import IMAGE, pairs_in, query_of, value_of
 from shared.event import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-type Answer = Response[str]
+type ApiResponse = Response[str]
 
 _ID = re.compile(IMAGE_ID_PATTERN)
 _ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?)?")
 _METHODS = ("GET", "HEAD")
 
-# For every answer: nothing of it is to be kept, or taken for a page of its own.
+# For all answers: do not cache, and do not render in a frame.
 _HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -59,7 +59,7 @@ _HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where images are found and where they are kept."""
+    """The clients of the index and the table."""
 
     index: OpenSearch
     alias_live: str
@@ -68,11 +68,11 @@ class Stores:
 
 
 class Api:
-    """All addresses. Any request gets an answer, whatever it is and whatever the stores do.
+    """The API. Every request gets an answer, even if a store fails.
 
     Args:
-        stores: connects to them, when they are first needed.
-        log: for what its callers are not told.
+        stores: connects to the stores when they are first needed.
+        log: gets what callers are not found.
     """
 
     def __init__(self, stores: Callable[[], Stores], log: Logger) -> None:
@@ -83,7 +83,7 @@ class Api:
         self._add_problems()
 
     def answer(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """The answer to a request of API Gateway, both in its payload format 2.0."""
+        """Answer a request of API Gateway; both are in payload format 2.0."""
         request, around = {**event}, event["requestContext"]
         method = around["http"]["method"]
         if method == "HEAD":
@@ -91,7 +91,7 @@ class Api:
             request["requestContext"] = {**around, "http": http}
         answer = self._resolver.resolve(request, context)
         if APIGatewayProxyEventV2(request).path == "/":
-            answer = _for_people(answer, request["rawQueryString"])
+            answer = _as_page(answer, request["rawQueryString"])
         answer["headers"] = {**_HEADERS, **answer["headers"]}
         return answer | {"body": ""} if method == "HEAD" else answer
 
@@ -107,106 +107,106 @@ class Api:
     def _add_problems(self) -> None:
         add = self._resolver.exception_handler
         add(NotFoundError)(self._not_found)
-        add(InvalidParametersError)(_invalid)
+        add(InvalidParametersError)(_invalid_parameters)
         add(InvalidCursorError)(_invalid_cursor)
         for slow in (TooSlowError, ConnectionTimeout):
             add(slow)(_too_slow)
         for kind in (OpenSearchException, ClientError, BotoCoreError):
             add(kind)(self._unavailable)
-        # What the index does not understand is a mistake of ours, like any other exception.
-        for mistake in (RequestError, Exception):
-            add(mistake)(self._our_mistake)
+        # A request that the index refuses is a bug, like any other exception.
+        for bug in (RequestError, Exception):
+            add(bug)(self._bug)
 
     def _query(self) -> str:
         return str(self._resolver.current_event.raw_query_string or "")
 
-    def _page(self) -> Answer:
+    def _page(self) -> ApiResponse:
         pairs = pairs_in(self._query())
         image_id = value_of(pairs, IMAGE)
         if image_id is None:
-            return _html(found_page(pairs, self._found(query_of(pairs))))
+            return _html(results_page(pairs, self._found(query_of(pairs))))
         kept = self._kept(image_id)
         return _no_such_image() if kept is None else _html(record_page(pairs, kept))
 
-    def _images(self) -> Answer:
+    def _images(self) -> ApiResponse:
         return _json(self._found(self._query()))
 
     def _found(self, query: str) -> SearchResult:
-        what, found = asked(query)
+        what, found = images_request(query)
         after = found.cursor if isinstance(found.cursor, str) else None
         stores = self._stores()
         return page(stores.index, stores.alias_live, what, size=found.size, after=after)
 
-    def _suggest(self) -> Answer:
+    def _suggest(self) -> ApiResponse:
         found = parameters(SuggestParameters, self._query())
         stores = self._stores()
         return _json(suggest(stores.index, stores.alias_live, found.q, found.size))
 
-    def _record(self, image_id: str) -> Answer:
+    def _record(self, image_id: str) -> ApiResponse:
         parameters(NoParameters, self._query())
         kept = self._kept(unquote(image_id))
         return _no_such_image() if kept is None else _json(kept)
 
-    def _kept(self, image_id: str) -> Record | None:
+    def _kept(self, image_id: str) -> ImageRecord | None:
         stores = self._stores()
         return record(stores.dynamodb, stores.table, image_id) if _ID.match(image_id) else None
 
-    def _health(self) -> Answer:
+    def _health(self) -> ApiResponse:
         parameters(NoParameters, self._query())
         stores = self._stores()
-        answered(stores.index, stores.alias_live, {"size": 0, "terminate_after": 1})
+        run_query(stores.index, stores.alias_live, {"size": 0, "terminate_after": 1})
         return _json({"status": "ok"})
 
-    def _openapi(self) -> Answer:
+    def _openapi(self) -> ApiResponse:
         parameters(NoParameters, self._query())
         return _json(document())
 
-    def _not_found(self, _: NotFoundError) -> Answer:
+    def _not_found(self, _: NotFoundError) -> ApiResponse:
         event = self._resolver.current_event
         if event.http_method not in _METHODS and _ADDRESS.fullmatch(event.path):
             allow: dict[str, str | list[str]] = {"Allow": ", ".join(_METHODS)}
-            detail = f"{event.http_method} is not done here: {' or '.join(_METHODS)}"
+            detail = f"{event.http_method} is not allowed: use {' or '.join(_METHODS)}"
             return problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, headers=allow)
-        return problem(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+        return problem(HTTPStatus.NOT_FOUND, "nothing exists at this address")
 
-    def _unavailable(self, error: Exception) -> Answer:
+    def _unavailable(self, error: Exception) -> ApiResponse:
         self._log.error("a store does not answer", extra={"cause": repr(error)})
-        return unavailable("the images cannot be reached now")
+        return unavailable("the images are not available now: retry later")
 
-    def _our_mistake(self, error: Exception) -> Answer:
-        self._log.error("a mistake of ours", exc_info=error)
-        detail = "that is a mistake of ours; the log has it"
+    def _bug(self, error: Exception) -> ApiResponse:
+        self._log.error("internal error", exc_info=error)
+        detail = "internal error: the log has the cause"
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
-def _json(found: object) -> Answer:
+def _json(found: object) -> ApiResponse:
     return Response(HTTPStatus.OK.value, "application/json", msgspec.json.encode(found).decode())
 
 
-def _html(whole: str) -> Answer:
+def _html(whole: str) -> ApiResponse:
     return Response(HTTPStatus.OK.value, body=whole, headers={**HEADERS})
 
 
-def _for_people(answer: dict[str, Any], query: str) -> dict[str, Any]:
-    """The answer at the page's address: a problem is told there on a page, too."""
+def _as_page(answer: dict[str, Any], query: str) -> dict[str, Any]:
+    """The answer at the address of the page: a problem becomes a page."""
     if answer["headers"]["Content-Type"] != PROBLEM:
         return answer
-    told = msgspec.json.decode(answer["body"], type=Problem)
-    body = problem_page(pairs_in(query), HTTPStatus(told.status), told.detail, told.errors)
+    found = msgspec.json.decode(answer["body"], type=Problem)
+    body = problem_page(pairs_in(query), HTTPStatus(found.status), found.detail, found.errors)
     return answer | {"body": body, "headers": answer["headers"] | HEADERS}
 
 
-def _no_such_image() -> Answer:
-    return problem(HTTPStatus.NOT_FOUND, "there is no such image")
+def _no_such_image() -> ApiResponse:
+    return problem(HTTPStatus.NOT_FOUND, "the image does not exist")
 
 
-def _invalid(error: InvalidParametersError) -> Answer:
+def _invalid_parameters(error: InvalidParametersError) -> ApiResponse:
     return problem(HTTPStatus.BAD_REQUEST, str(error), error.errors)
 
 
-def _invalid_cursor(error: InvalidCursorError) -> Answer:
-    return _invalid(InvalidParametersError(ParameterProblem("cursor", str(error))))
+def _invalid_cursor(error: InvalidCursorError) -> ApiResponse:
+    return _invalid_parameters(InvalidParametersError(ParameterProblem("cursor", str(error))))
 
 
-def _too_slow(_: Exception) -> Answer:
-    return unavailable("that takes too long: ask for less, or try again later")
+def _too_slow(_: Exception) -> ApiResponse:
+    return unavailable("the search takes too long: simplify it, or retry later")

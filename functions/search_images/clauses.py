@@ -1,7 +1,7 @@
-"""The clauses: a query in OpenSearch's words, bounded like the query itself.
+"""Translates a query to OpenSearch clauses.
 
-No expression, no wildcard in front, no field that the allow-list does not name. A term costs no
-more clauses than a word that is ranked (`ranking.MAX_TOKENS`).
+There are no regular expressions, no leading wildcards, and only the fields of the allow-list. A
+term makes at most as many clauses as a ranked word (`ranking.MAX_TOKENS`).
 """
 
 from collections.abc import Sequence
@@ -15,31 +15,30 @@ from functions.search_images.fields import (
     Field,
     Keyword,
     Text,
-    field,
+    field_named,
 )
 from functions.search_images.language import Query, Term
 from functions.search_images.ranking import (
-    AS_TYPED,
     CATCH_ALL,
-    Near,
-    marking,
-    ranked,
-    spellings,
+    NO_ALTERNATIVES,
+    Alternatives,
+    highlight_clause,
+    ranking_clause,
+    word_clauses,
 )
 
 type Clause = dict[str, Any]
 
-# The longest beginning of a word that the index holds ready (`prefixes` in mapping.json).
-LONGEST_READY_PREFIX = 20
+# The longest prefix of a word that is indexed (`prefixes` in mapping.json).
+LONGEST_INDEXED_PREFIX = 20
 ANYWHERE = Text(CATCH_ALL)
 NAME = Text("name")
 
 
-def spelt(query: Query) -> Sequence[str]:
-    """The words of a query that may be meant for others, in a field or anywhere.
+def correctable_words(query: Query) -> Sequence[str]:
+    """The words of a query that may be misspelled, in a field or anywhere.
 
-    What is left out, a phrase and a beginning are taken as they are, and so is a value that is no
-    words.
+    Excluded terms, phrases, prefixes and values of keyword fields are never corrected.
     """
     fielded = (
         term.text
@@ -49,19 +48,19 @@ def spelt(query: Query) -> Sequence[str]:
     return [*query.words, *fielded]
 
 
-def wanted(query: Query, near: Near = AS_TYPED) -> Clause:
-    """The images that a query asks for, the likeliest first; its words may be `near` others."""
+def matching(query: Query, alternatives: Alternatives = NO_ALTERNATIVES) -> Clause:
+    """The images that a query asks for, best first; `alternatives` of its words match as well."""
     if not query.required and not query.excluded:
-        return ranked(query.text, query.words, near)
-    must = [ranked(" ".join(query.words), query.words, near)] if query.words else []
-    must += [_required(term, near) for term in query.required]
+        return ranking_clause(query.text, query.words, alternatives)
+    must = [ranking_clause(" ".join(query.words), query.words, alternatives)] if query.words else []
+    must += [_required_clause(term, alternatives) for term in query.required]
     asked = {
         "bool": {
             "must": must or [{"match_all": {}}],
-            "must_not": [_found(term, _within(term)) for term in query.excluded],
+            "must_not": [_term_clause(term, _within(term)) for term in query.excluded],
         }
     }
-    # A whole name may hold what looks like the language: "Rome: -the Forum".
+    # A whole name may look like the query language: "Rome: -the Forum".
     whole: list[Clause] = [
         {"term": {path: {"value": query.text, "boost": 100}}}
         for path in ("name.keyword", "image_id", "url")
@@ -69,66 +68,72 @@ def wanted(query: Query, near: Near = AS_TYPED) -> Clause:
     return {"bool": {"should": [asked, *whole]}}
 
 
-def marks(path: str, query: Query, near: Near = AS_TYPED) -> Clause | None:
-    """What to mark in a field of an image that was found; nothing when nothing can be there."""
-    clauses: list[Clause] = [marking(path, query.words, near)] if query.words else []
+def highlight_query(
+    path: str, query: Query, alternatives: Alternatives = NO_ALTERNATIVES
+) -> Clause | None:
+    """What to highlight in a field of a hit; None if nothing can match there."""
+    clauses: list[Clause] = (
+        [highlight_clause(path, query.words, alternatives)] if query.words else []
+    )
     for term in query.required:
         within = _within(term)
         here = isinstance(within, Attribute) and path == ATTRIBUTE_VALUE
         if here or within in (ANYWHERE, Text(path)):
-            clauses.append(_in_text(Text(path), term, near))
+            clauses.append(_in_text(Text(path), term, alternatives))
     return {"bool": {"should": clauses}} if clauses else None
 
 
 def _within(term: Term) -> Field:
-    return ANYWHERE if term.field is None else field(term.field)
+    return ANYWHERE if term.field is None else field_named(term.field)
 
 
-def _required(term: Term, near: Near) -> Clause:
-    found = _found(term, _within(term), near)
+def _required_clause(term: Term, alternatives: Alternatives) -> Clause:
+    found = _term_clause(term, _within(term), alternatives)
     if term.field is not None:
         return found
-    # Anywhere, and best in the name.
-    return {"bool": {"must": found, "should": {"bool": {"must": _found(term, NAME), "boost": 3}}}}
+    # Anywhere; a match in the name ranks higher.
+    return {
+        "bool": {"must": found, "should": {"bool": {"must": _term_clause(term, NAME), "boost": 3}}}
+    }
 
 
-def _found(term: Term, within: Field, near: Near = AS_TYPED) -> Clause:
-    """The images that have this term there."""
+def _term_clause(term: Term, within: Field, alternatives: Alternatives = NO_ALTERNATIVES) -> Clause:
+    """The images that have this term in this field."""
     match within:
         case Text():
-            return _in_text(within, term, near)
+            return _in_text(within, term, alternatives)
         case Keyword():
             return _in_keyword(within, term)
         case Attribute():
-            return _in_attribute(within, term, near)
+            return _in_attribute(within, term, alternatives)
 
 
-def _in_text(within: Text, term: Term, near: Near) -> Clause:
+def _in_text(within: Text, term: Term, alternatives: Alternatives) -> Clause:
     path, text = within.path, term.text
     match term.kind:
         case "phrase":
             return {"match_phrase": {path: {"query": text}}}
         case "prefix":
-            ready = within in (ANYWHERE, NAME) and len(text) <= LONGEST_READY_PREFIX
-            if ready:
+            indexed = within in (ANYWHERE, NAME) and len(text) <= LONGEST_INDEXED_PREFIX
+            if indexed:
                 return {"match": {f"{path}.prefix": {"query": text, "operator": "and"}}}
             return {"match_bool_prefix": {path: {"query": text, "operator": "and"}}}
         case "word":
-            return {"dis_max": {"queries": spellings(path, text, near)}}
+            return {"dis_max": {"queries": word_clauses(path, text, alternatives)}}
 
 
 def _in_keyword(within: Keyword, term: Term) -> Clause:
-    values = [term.text, *([within.in_front + term.text] if within.in_front else [])]
+    values = [term.text, *([within.optional_prefix + term.text] if within.optional_prefix else [])]
     kind = "prefix" if term.kind == "prefix" else "term"
-    ways = [{kind: {within.path: {"value": one, "case_insensitive": True}}} for one in values]
-    return {"bool": {"should": ways}}
+    clauses = [{kind: {within.path: {"value": one, "case_insensitive": True}}} for one in values]
+    return {"bool": {"should": clauses}}
 
 
-def _in_attribute(within: Attribute, term: Term, near: Near) -> Clause:
+def _in_attribute(within: Attribute, term: Term, alternatives: Alternatives) -> Clause:
     named = {"term": {ATTRIBUTE_NAME: {"value": within.name, "case_insensitive": True}}}
-    has = {"bool": {"filter": named, "must": _in_text(Text(ATTRIBUTE_VALUE), term, near)}}
-    ways: list[Clause] = [{"nested": {"path": ATTRIBUTES, "query": has}}]
+    has = {"bool": {"filter": named, "must": _in_text(Text(ATTRIBUTE_VALUE), term, alternatives)}}
+    clauses: list[Clause] = [{"nested": {"path": ATTRIBUTES, "query": has}}]
     if term.typed is not None:
-        # No such field: then a word with a colon in it, as "sha256:cafe" is.
-        ways.append({"match_phrase": {CATCH_ALL: {"query": term.typed}}})
-    return {"bool": {"should": ways}}
+        # If there is no such field, it is a word with a colon, like "sha256:cafe".
+        clauses.append({"match_phrase": {CATCH_ALL: {"query": term.typed}}})
+    return {"bool": {"should": clauses}}

@@ -1,7 +1,7 @@
-"""The cursor: the place of a page's last hit in the order of its query, as text for a reader.
+"""The cursor of a page: the position of its last hit in the order of the search, as text.
 
-It is not signed, for there is nothing in it that its reader could not ask anyway: another place in
-the same order. It is read strictly instead: what we would not have written is none.
+It is not signed: it gives no access to anything that a search does not return. It is parsed
+strictly: only text that `encode_cursor` returns is a cursor.
 """
 
 import base64
@@ -16,50 +16,56 @@ from msgspec import Meta
 from shared.event import ImageId
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where the last hit stands: what the order goes by, and the image's id among equals.
+class HitPosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The position of the last hit: its sort value, and its image id to break ties.
 
-    `respelled`: in the order of what is found when words may be mistyped.
+    `corrected`: the order of a search whose misspelled words have alternatives.
     """
 
-    by: Annotated[float, Meta(ge=0)] | Annotated[int, Meta(ge=0, le=2**53)]
+    sort_value: Annotated[float, Meta(ge=0)] | Annotated[int, Meta(ge=0, le=2**53)]
     image_id: ImageId
-    respelled: bool = False
+    corrected: bool = False
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     asked: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-    place: Place
+    place: HitPosition
 
 
 class InvalidCursorError(Exception):
-    """This is no cursor of this query; says why."""
+    """The text is not a cursor of this search; says why."""
 
 
-def written(place: Place, asked: Any) -> str:
-    """The cursor of a place in the order of what was asked."""
+def encode_cursor(place: HitPosition, asked: Any) -> str:
+    """The cursor of a position in the order of this search."""
     text = msgspec.json.encode(_Cursor(_digest(asked), place))
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def read(cursor: str, asked: Any) -> Place:
-    """The place that a cursor says.
+def decode_cursor(cursor: str, asked: Any) -> HitPosition:
+    """The position in a cursor.
 
     Raises:
-        InvalidCursorError: nobody here wrote it, or for another query.
+        InvalidCursorError: the text is not a cursor, or is one of another search.
     """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         found = msgspec.json.decode(text, type=_Cursor)
     except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error, ValueError):
         found = None
-    if found is None or not math.isfinite(found.place.by) or written(found.place, asked) != cursor:
+    if (
+        found is None
+        or not math.isfinite(found.place.sort_value)
+        or encode_cursor(found.place, asked) != cursor
+    ):
         if found is not None and found.asked != _digest(asked):
-            raise InvalidCursorError("of another query: keep all parameters as they were")
-        raise InvalidCursorError("not a cursor: take `next` of the page before, as it is")
+            raise InvalidCursorError(
+                "a cursor of another search: keep all other parameters unchanged"
+            )
+        raise InvalidCursorError("not a cursor: use `next` of the previous page unchanged")
     return found.place
 
 
 def _digest(asked: Any) -> str:
-    """A short name for what was asked."""
+    """A short digest of a search."""
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:16]

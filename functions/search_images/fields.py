@@ -1,4 +1,4 @@
-"""The fields that a reader may ask in and see: an allow-list, nothing else is ever named."""
+"""The fields that a query may name: an allow-list."""
 
 from collections.abc import Mapping
 
@@ -12,52 +12,37 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Keyword(msgspec.Struct, frozen=True):
-    """A field that is one value. A person may leave out what stands in front of it."""
+    """A field that holds one value. A query may leave out `optional_prefix`."""
 
     path: str
-    in_front: str = ""
+    optional_prefix: str = ""
 
 
 class Attribute(msgspec.Struct, frozen=True):
-    """One of the users' own fields, by its name."""
+    """An attribute, by its name."""
 
     name: str
 
 
 type Field = Text | Keyword | Attribute
 
-# By what a person types in front of a colon, in lower case.
+# By the name before the colon in a query, in lower case.
 BY_NAME: Mapping[str, Field] = {
     "name": Text("name"),
     "description": Text("description"),
     "tag": Text("tags"),
     "tags": Text("tags"),
     "uploaded_by": Keyword("uploaded_by"),
-    "content_type": Keyword("content_type", in_front="image/"),
+    "content_type": Keyword("content_type", optional_prefix="image/"),
     "id": Keyword("image_id"),
     "image_id": Keyword("image_id"),
 }
-
-# What a hit is made of.
-SHOWN = (
-    "name",
-    "version",
-    "description",
-    "url",
-    "content_type",
-    "width",
-    "height",
-    "uploaded_by",
-    "taken_at",
-    "tags",
-    "attributes",
-)
 
 ATTRIBUTES = "attributes"
 ATTRIBUTE_NAME = f"{ATTRIBUTES}.name"
 ATTRIBUTE_VALUE = f"{ATTRIBUTES}.value"
 
 
-def field(typed: str) -> Field:
-    """The field that a person means: one of the image's, else one of the users' own."""
+def field_named(typed: str) -> Field:
+    """The field with this name in a query: a field of the image, else an attribute."""
     return BY_NAME.get(typed.lower(), Attribute(typed))

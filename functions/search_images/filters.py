@@ -1,4 +1,4 @@
-"""The filters: which images may be found at all, whatever was typed."""
+"""The filters of a search: they restrict which images can be found."""
 
 import calendar
 import datetime as dt
@@ -9,16 +9,16 @@ import msgspec
 
 from functions.search_images.fields import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES
 
-# As strict as an event's times.
+# As strict as the times of an event.
 _Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What an image must be to be found; values are as they were written.
+    """What an image must have to be found. Values match exactly.
 
-    It has all of `tags` and `attributes` (name and value), and is one of `uploaded_by` and of
-    `content_types`. Both ends of a range are in it. Times are what `moment` makes.
+    An image has all of `tags` and `attributes` (name and value), one of `uploaded_by` and one of
+    `content_types`. Ranges include both ends. `instant` makes the times.
     """
 
     tags: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clauses(filters: Filters) -> list[dict[str, Any]]:
-    """The filters in OpenSearch's words."""
+    """The filters as OpenSearch clauses."""
     found: list[dict[str, Any]] = [{"term": {"tags.keyword": tag}} for tag in filters.tags]
     found += [_attribute(name, value) for name, value in filters.attributes]
     if filters.uploaded_by:
@@ -52,8 +52,8 @@ def clauses(filters: Filters) -> list[dict[str, Any]]:
     return found
 
 
-def moment(text: str, *, last: bool) -> str:
-    """A year, a month, a day or a time with its zone as one moment: its first or its last one.
+def instant(text: str, *, last: bool) -> str:
+    """A year, a month, a day or a time with its zone as one instant: its first or its last one.
 
     Raises:
         ValueError: it is none; says what would be one.
@@ -69,7 +69,7 @@ def moment(text: str, *, last: bool) -> str:
         return f"{date.isoformat()}T{time}"
     except (ValueError, OverflowError, msgspec.ValidationError):
         raise ValueError(
-            "expected a year, a month, a day or a time with its zone: 1979, 1979-05, 1979-05-31, "
+            "expected a year, a month, a day or a time with a zone: 1979, 1979-05, 1979-05-31, "
             "1979-05-31T12:00:00Z"
         ) from None
 

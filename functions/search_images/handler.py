@@ -1,4 +1,4 @@
-"""The door of the query side: environment and clients in, answers over HTTP out."""
+"""The Lambda handler of the search API and page."""
 
 import os
 from functools import cache
@@ -16,7 +16,7 @@ from functions.search_images.search import SECONDS
 
 logger = Logger()
 
-# A person waits: a store that does not answer soon does not answer.
+# A person waits for the answer, so the timeouts are short.
 CONNECT_SECONDS, READ_SECONDS = 1, SECONDS + 1
 
 

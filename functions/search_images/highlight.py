@@ -1,10 +1,10 @@
-"""Highlights: safe HTML, in which only `<em>` is markup, whatever was indexed."""
+"""Highlights as safe HTML: only `<em>` is markup, whatever was indexed."""
 
 import html
 import re
 
-# Unicode keeps these for a program's own use; no text has them for a reader. One that has them all
-# the same gets odd emphasis, and nothing worse.
+# Unicode reserves these for internal use, so normal text does not contain them. A text that does
+# gets wrong emphasis, and nothing worse.
 BEGIN, END = "\ufdd0", "\ufdd1"
 
 # In safe HTML: every second part of a split is a highlighted piece.
@@ -15,7 +15,7 @@ _EITHER = re.compile(f"[{BEGIN}{END}]")
 
 
 def safe_html(marked: str) -> str:
-    """A marked text as HTML: what stands between marks is emphasized, everything is escaped."""
+    """A marked text as HTML: text between marks is in `<em>`, and everything is escaped."""
     parts = _MARKED.split(marked)
     return "".join(
         f"<em>{html.escape(part)}</em>" if position % 2 else html.escape(unmarked(part))

@@ -1,4 +1,4 @@
-"""The language that a person may type, and the query that it makes (docs/guides/search-api.md).
+"""The query language, and the query in a text (docs/guides/search-api.md).
 
 Any text is a good query: what is none of the language's forms is words. What it may cost is
 bounded here, by counting what an analyzer makes of it.
@@ -12,13 +12,13 @@ import msgspec
 
 from functions.search_images.ranking import MAX_TOKENS
 
-# An analyzer cuts there: no longer word is in the index.
+# The analyzer splits longer words.
 MAX_WORD_LENGTH = 255
-# More than any name has; the rest of a text that long says nothing new.
+# Longer than any name.
 MAX_TEXT_LENGTH = 8 * 1024
 
-# About what the standard tokenizer makes of a text, and never fewer: each letter of a script that
-# is written without spaces, other runs of letters and digits, each symbol.
+# Counts at least as many tokens as the standard tokenizer makes: each letter of a script without
+# spaces, other runs of letters and digits, each symbol.
 _WIDE = "\u2e80-\u2fdf\u3041-\u3096\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKEN = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]+|[^\w\s\x00-\u1fff]")
 # A letter or a digit. Each Unicode version adds ideographs in these planes; whether Python knows
@@ -26,9 +26,9 @@ _TOKEN = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]+|[^\w\s\x00-\u1fff]")
 _IDEOGRAPHS = "\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[^\W_]|[{_IDEOGRAPHS}]")
 
-# A quote ends a phrase only where no word goes on behind it. A field's name is one that a user's
-# own field may have; what looks like an address has no field in front.
-_QUOTES = '"“”„'  # people's keyboards make them
+# A quote ends a phrase only if no word character follows. The name of a field is a valid name of an
+# attribute. In text like "http://x" there is no field.
+_QUOTES = '"“”„'  # keyboards produce all of these
 _ITEM = re.compile(
     rf"""(?<!\S)
     (?P<minus>-)?
@@ -39,10 +39,10 @@ _ITEM = re.compile(
 
 
 class Term(msgspec.Struct, frozen=True):
-    """A word, a phrase or the beginning of a word, in one field or anywhere.
+    """A word, a phrase or a prefix, in one field or anywhere.
 
-    `typed` is how a term with a field stood in the text: when there is no such field it may be a
-    word with a colon in it.
+    `typed` is the source text of a term with a field: if there is no such field, it may be a word
+    with a colon.
     """
 
     kind: Literal["word", "phrase", "prefix"]
@@ -54,8 +54,8 @@ class Term(msgspec.Struct, frozen=True):
 class Query(msgspec.Struct, frozen=True):
     """What a text asks for.
 
-    `text` is the whole of it. Of the `words` most are to be found, in any form; `required` terms
-    all, `excluded` ones not at all.
+    `text` is the whole text. A hit has most of the `words`, in any form, all `required` terms and
+    no `excluded` term.
     """
 
     text: str
@@ -65,13 +65,13 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """Whether it asks for nothing, for want of any letter or digit."""
+        """Whether the text has no letter and no digit, so that it asks for nothing."""
         return not (self.words or self.required or self.excluded)
 
 
-def parse(text: str) -> Query:
-    """The query in any text; what goes beyond `MAX_TOKENS` words is left out."""
-    # A lone surrogate is no text, and no JSON either.
+def parse_query(text: str) -> Query:
+    """The query in any text. Words beyond `MAX_TOKENS` are ignored."""
+    # Replace lone surrogates, which JSON cannot contain.
     text = text[:MAX_TEXT_LENGTH].encode(errors="replace").decode()
     words: list[str] = []
     required: list[Term] = []
@@ -81,7 +81,7 @@ def parse(text: str) -> Query:
         fitting = _fitting(term, room)
         if fitting is None:
             break
-        room -= _tokens(fitting)
+        room -= _token_count(fitting)
         if excludes:
             excluded.append(fitting)
         elif fitting.kind == "word" and fitting.field is None:
@@ -92,12 +92,12 @@ def parse(text: str) -> Query:
 
 
 def _terms(text: str) -> Iterator[tuple[bool, Term]]:
-    """What the text's parts mean, with whether it is to be left out; parts without a word not."""
+    """The terms in a text, each with whether it is excluded. Parts without a word are skipped."""
     for item in _ITEM.finditer(text):
         minus, field, phrase, bare = item.group("minus", "field", "phrase", "bare")
         found = bare if phrase is None else phrase
         if not _has_word(found):
-            # "artist:?" is a word, if any.
+            # "artist:?" has no value, so it is a word.
             field, phrase, found = None, None, item[0].removeprefix(minus or "")
             if not _has_word(found):
                 continue
@@ -115,19 +115,19 @@ def _has_word(text: str) -> bool:
 
 
 def _fitting(term: Term, room: int) -> Term | None:
-    """The term, cut to what there is room for; nothing when it does not fit.
+    """The term, or None if there is no room for its tokens.
 
-    The first of a query is always cut to fit: each letter is one token at most.
+    The first term of a query is cut to fit: a letter makes at most one token.
     """
     cut = " ".join(word[:MAX_WORD_LENGTH] for word in term.text.split())
     term = msgspec.structs.replace(term, text=cut)
-    if _tokens(term) <= room:
+    if _token_count(term) <= room:
         return term
     if room < MAX_TOKENS:
         return None
     return msgspec.structs.replace(term, text=cut[:MAX_TOKENS], typed=None)
 
 
-def _tokens(term: Term) -> int:
-    """How much of the room it takes: at least one, whatever an analyzer makes of it."""
+def _token_count(term: Term) -> int:
+    """How many tokens the term makes: at least one."""
     return max(1, len(_TOKEN.findall(term.text)))

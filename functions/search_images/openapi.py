@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from functions.search_images.parameters import (
+    ATTRIBUTE_PREFIX,
     MOST_VALUES,
-    OWN,
     ImagesParameters,
     SuggestParameters,
     Value,
 )
 from functions.search_images.problem import CONTENT_TYPE, Problem
-from functions.search_images.record import Record
+from functions.search_images.record import ImageRecord
 from functions.search_images.search import SearchResult
 from functions.search_images.suggest import Suggestions
 from shared.event import ATTRIBUTE_NAME_PATTERN, ImageId
@@ -25,29 +25,29 @@ type Schema = Mapping[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _PROBLEMS: Mapping[str, str] = {
-    "400": "A parameter is unknown, repeated, or has no such value.",
-    "500": "The function is wrong; its log says how.",
-    "503": "Index or table do not answer, or take too long; try again after `Retry-After`.",
+    "400": "A parameter is unknown, repeated, or has an invalid value.",
+    "500": "The function failed; its log has the cause.",
+    "503": "The index or the table does not answer in time; retry after `Retry-After`.",
 }
-_NO_IMAGE = {"404": "There is no such image."}
+_NO_IMAGE = {"404": "The image does not exist."}
 
 
 @cache
 def document() -> dict[str, Any]:
     """The document, in OpenAPI 3.1."""
-    answers = (SearchResult, Suggestions, Record, Problem)
+    answers = (SearchResult, Suggestions, ImageRecord, Problem)
     (found, names, record, problem), components = schemas(answers, _REF)
     own = {
         "name": "own",
         "in": "query",
-        "description": f"Users' own fields: `{OWN}NAME=VALUE`; has all of these.",
+        "description": f"Attributes: `{ATTRIBUTE_PREFIX}NAME=VALUE`; the image has all of these.",
         "style": "form",
         "explode": True,
         "schema": {
             "type": "object",
             "additionalProperties": msgspec.json.schema(Value),
             "propertyNames": {
-                "pattern": ATTRIBUTE_NAME_PATTERN.replace("^", f"^{re.escape(OWN)}", 1)
+                "pattern": ATTRIBUTE_NAME_PATTERN.replace("^", f"^{re.escape(ATTRIBUTE_PREFIX)}", 1)
             },
             "maxProperties": MOST_VALUES,
         },

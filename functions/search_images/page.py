@@ -1,8 +1,8 @@
-"""The page: what was found, and one image's record, as HTML that needs no script.
+"""The page: search results and the record of one image, as HTML that works without scripts.
 
-All of it is in `page.html`. Whatever comes from the index, the table or a request is escaped; and
-if that ever failed, the page's own policy would keep a script from running: it allows the style and
-the script that stand in the file, by their hashes, and nothing else.
+The template is `page.html`. Everything from the index, the table or the request is escaped. As a
+second protection the content security policy allows only the template's own style and script, by
+their hashes.
 """
 
 import base64
@@ -23,60 +23,60 @@ from markupsafe import Markup, escape
 from msgspec import UNSET, UnsetType
 
 from functions.search_images.highlight import EMPHASIS
-from functions.search_images.parameters import OWN
-from functions.search_images.problem import ParameterProblem
-from functions.search_images.record import Record
-from functions.search_images.search import Hit, SearchResult
-from functions.search_images.ways import (
+from functions.search_images.links import (
     CURSOR,
     IMAGE,
     LABELS,
-    NO_FILTER,
+    NOT_FILTERS,
     TEXT,
     Link,
     Pairs,
-    alike,
-    changed,
     chips,
     facets,
     href,
+    href_with,
+    readable,
+    same_value_href,
     sorts,
-    spoken,
     value_of,
     without,
 )
+from functions.search_images.parameters import ATTRIBUTE_PREFIX
+from functions.search_images.problem import ParameterProblem
+from functions.search_images.record import ImageRecord
+from functions.search_images.search import Hit, SearchResult
 from shared.event import Image, Time
 
-# Beside the name: enough to tell one image from another, few enough to read in passing.
+# Rows below the name of a hit.
 ROWS_OF_HIGHLIGHTS = 4
 ROWS = 2
 LONGEST_ROW = 300
 
-# What a person is told, and what to do about it; where that is empty, the problem's own detail.
+# Title and advice for each status. Without advice the page shows the problem's detail.
 _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {
-    HTTPStatus.BAD_REQUEST: ("This cannot be searched for", ""),
-    HTTPStatus.NOT_FOUND: ("There is no such image", "It may have been deleted."),
-    HTTPStatus.INTERNAL_SERVER_ERROR: ("Something went wrong here", "Our log says what."),
+    HTTPStatus.BAD_REQUEST: ("This search is not valid", ""),
+    HTTPStatus.NOT_FOUND: ("This image does not exist", "It may have been deleted."),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("Internal error", "The log has the cause."),
     HTTPStatus.SERVICE_UNAVAILABLE: (
-        "The images cannot be reached now",
-        "Please try again in a moment.",
+        "The images are not available now",
+        "Try again in a moment.",
     ),
 }
 
 _TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
-# Tags are whole ones; other pieces are cut out of a text.
+# Between the pieces of a highlight. Tags are whole values; other pieces are fragments.
 _BETWEEN: Mapping[str, str] = {"tags": " · "}
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A field of an image in passing."""
+    """A field of a hit."""
 
     label: str
     text: str
 
 
 class Card(msgspec.Struct, frozen=True):
-    """One image among others."""
+    """One hit."""
 
     image_id: str
     href: str
@@ -87,7 +87,7 @@ class Card(msgspec.Struct, frozen=True):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A field of an image, with a way to others that are the same in it, or to the image itself."""
+    """A field of a record, with a link to images that have the same value, or to the picture."""
 
     label: str
     text: str
@@ -96,14 +96,14 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """Facts that belong together."""
+    """A group of facts."""
 
     label: str
     facts: list[Fact]
 
 
-class Drawing(msgspec.Struct, frozen=True):
-    """Hills and a sun: what stands where an image has no picture, always the same for the same."""
+class Placeholder(msgspec.Struct, frozen=True):
+    """A drawing of hills and a sun, for an image without a picture. It depends on the id alone."""
 
     hue: int
     mirrored: int
@@ -114,14 +114,14 @@ class Drawing(msgspec.Struct, frozen=True):
     near: int
 
 
-def found_page(pairs: Pairs, found: SearchResult) -> str:
-    """What a search found.
+def results_page(pairs: Pairs, found: SearchResult) -> str:
+    """The page with the results of a search.
 
     Args:
-        pairs: the request.
-        found: the answer.
+        pairs: the request's parameters.
+        found: the result.
     """
-    text = _text(pairs)
+    text = _query_text(pairs)
     here = without(pairs, CURSOR)
     meant = found.did_you_mean
     named = f"{text} · Find images" if text else "Find images"
@@ -133,16 +133,16 @@ def found_page(pairs: Pairs, found: SearchResult) -> str:
         cards=[_card(pairs, hit) for hit in found.hits],
         facets=list(facets(here, found)),
         chips=list(chips(here)),
-        without_filters=href(pair for pair in here if pair[0] in NO_FILTER),
+        without_filters=href(pair for pair in here if pair[0] in NOT_FILTERS),
         sorts=sorts(here) if text else [],
-        meant=None if meant is None else Link(meant, changed(here, TEXT, meant)),
+        meant=None if meant is None else Link(meant, href_with(here, TEXT, meant)),
         first=href(here) if len(here) < len(pairs) else None,
-        next=None if found.next is None else changed(here, CURSOR, found.next),
+        next=None if found.next is None else href_with(here, CURSOR, found.next),
     )
 
 
-def record_page(pairs: Pairs, record: Record) -> str:
-    """All that is known of one image, and the way back to where it was found."""
+def record_page(pairs: Pairs, record: ImageRecord) -> str:
+    """The page of one image's record, with a link back to the results."""
     image = record.image
     before = without(pairs, IMAGE)
     tags = () if image.tags is UNSET else image.tags
@@ -152,7 +152,7 @@ def record_page(pairs: Pairs, record: Record) -> str:
         title=f"{image.name} · Find images",
         record=record,
         back=href(before) if before else None,
-        tags=[Fact("Tag", tag, alike("tag", tag)) for tag in dict.fromkeys(tags)],
+        tags=[Fact("Tag", tag, same_value_href("tag", tag)) for tag in dict.fromkeys(tags)],
         sections=[section for section in _sections(record) if section.facts],
     )
 
@@ -160,24 +160,24 @@ def record_page(pairs: Pairs, record: Record) -> str:
 def problem_page(
     pairs: Pairs, status: HTTPStatus, detail: str, errors: Sequence[ParameterProblem] = ()
 ) -> str:
-    """Why there is nothing to see, and what to do.
+    """The page that says what is wrong, and what to do.
 
     Args:
-        pairs: the request.
-        status: of the answer.
-        detail: what is wrong with the request, when it is the request.
-        errors: the same by parameter. The next search is without these, but for its words.
+        pairs: the request's parameters.
+        status: the status of the answer.
+        detail: what is wrong.
+        errors: the same by parameter. The next search drops these parameters, except the text.
     """
     title, advice = _PROBLEMS.get(status, (status.phrase, detail))
     lines = [f"{one.parameter}: {one.detail}" for one in errors] or [advice or detail]
     wrong = {one.parameter for one in errors} - {TEXT}
-    if OWN in wrong:  # there are too many of them
-        wrong |= {name for name, _ in pairs if name.startswith(OWN)}
+    if ATTRIBUTE_PREFIX in wrong:  # too many attributes
+        wrong |= {name for name, _ in pairs if name.startswith(ATTRIBUTE_PREFIX)}
     return _render("problem", without(pairs, *wrong), title=title, advice=lines)
 
 
 def on_the_web(url: object) -> bool:
-    """Whether a browser may be sent to this address: to fetch a picture, or by a link."""
+    """Whether a browser may load this URL: as a picture or by a link."""
     if not isinstance(url, str):
         return False
     try:
@@ -187,8 +187,8 @@ def on_the_web(url: object) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def marked(safe: str) -> Markup:
-    """A highlight of the API's, words that were found in `<mark>`; whatever it is, nothing else."""
+def highlighted(safe: str) -> Markup:
+    """A highlight of the API, with matched words in `<mark>` and no other markup."""
     pieces = [html.unescape(piece) for piece in EMPHASIS.split(safe)]
     return Markup().join(
         Markup("<mark>{}</mark>").format(piece) if position % 2 else escape(piece)
@@ -196,8 +196,8 @@ def marked(safe: str) -> Markup:
     )
 
 
-def drawn(image_id: str) -> Drawing:
-    """The drawing for an image: chance, but from its id."""
+def placeholder(image_id: str) -> Placeholder:
+    """The placeholder of an image, pseudo-random from its id."""
     chance = crc32(image_id.encode())
 
     def among(count: int) -> int:
@@ -205,7 +205,7 @@ def drawn(image_id: str) -> Drawing:
         chance, chosen = divmod(chance, count)
         return chosen
 
-    return Drawing(
+    return Placeholder(
         hue=among(360),
         mirrored=among(2),
         sun=16 + among(88),
@@ -220,14 +220,14 @@ def _render(view: Literal["found", "record", "problem"], pairs: Pairs, **shown: 
     return _template.render(
         view=view,
         pairs=pairs,
-        text=_text(pairs),
-        # A new search keeps what was chosen beside the words.
+        text=_query_text(pairs),
+        # A new search keeps the filters.
         kept=without(pairs, TEXT, CURSOR, IMAGE),
         **shown,
     )
 
 
-def _text(pairs: Pairs) -> str:
+def _query_text(pairs: Pairs) -> str:
     return (value_of(pairs, TEXT) or "").strip()
 
 
@@ -235,8 +235,8 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
     size = f"{hit.width} × {hit.height}" if hit.width and hit.height else ""  # noqa: RUF001  # pixels
     return Card(
         image_id=hit.image_id,
-        href=changed(pairs, IMAGE, hit.image_id),
-        name=marked(hit.name_html),
+        href=href_with(pairs, IMAGE, hit.image_id),
+        name=highlighted(hit.name_html),
         url=hit.url,
         rows=_rows(hit),
         foot=[part for part in (hit.image_id, size, _year(hit)) if part],
@@ -244,10 +244,7 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
 
 
 def _year(hit: Hit) -> str:
-    """The year it was taken in, of UTC, as in filters and facets: whoever narrows sees that year.
-
-    The record tells the time as it was given, with its zone.
-    """
+    """The year in UTC, as in filters and facets. The record shows the time with its own zone."""
     try:
         return f"{msgspec.convert(hit.taken_at, Time).astimezone(dt.UTC).year:04}"
     except (msgspec.ValidationError, OverflowError):
@@ -255,9 +252,9 @@ def _year(hit: Hit) -> str:
 
 
 def _rows(hit: Hit) -> list[Row]:
-    """Where words were found beside the name; then what else there is, up to a few rows."""
+    """The highlighted fields except the name; then other fields, up to `ROWS`."""
     rows = [
-        Row(_label(field), escape(_BETWEEN.get(field, " … ")).join(map(marked, pieces)))
+        Row(_label(field), escape(_BETWEEN.get(field, " … ")).join(map(highlighted, pieces)))
         for field, pieces in hit.highlights.items()
         if field != "name"
     ][:ROWS_OF_HIGHLIGHTS]
@@ -271,16 +268,16 @@ def _rows(hit: Hit) -> list[Row]:
 
 
 def _label(field: str) -> str:
-    return spoken(field.removeprefix("attributes."))
+    return readable(field.removeprefix("attributes."))
 
 
-def _sections(record: Record) -> Iterable[Section]:
+def _sections(record: ImageRecord) -> Iterable[Section]:
     image = record.image
     attributes = {} if image.attributes is UNSET else image.attributes
     yield Section(
         "Details",
         [
-            Fact(spoken(name), value, alike(f"{OWN}{name}", value))
+            Fact(readable(name), value, same_value_href(f"{ATTRIBUTE_PREFIX}{name}", value))
             for name, value in sorted(attributes.items())
         ],
     )
@@ -302,9 +299,9 @@ def _picture(image: Image) -> Iterable[Fact]:
         yield Fact("Taken", image.taken_at.isoformat(" ", "seconds"))
     for name, value in (("uploaded_by", image.uploaded_by), ("content_type", image.content_type)):
         if value:
-            yield Fact(LABELS[name], value, alike(name, value))
+            yield Fact(LABELS[name], value, same_value_href(name, value))
     if image.width and image.height:
-        yield Fact("Pixels", f"{image.width:,} × {image.height:,}")  # noqa: RUF001  # the sign for it
+        yield Fact("Pixels", f"{image.width:,} × {image.height:,}")  # noqa: RUF001  # multiplication sign
     if image.size_bytes is not UNSET:
         yield Fact("Size", _bytes(image.size_bytes))
     if image.url:
@@ -315,10 +312,10 @@ def _picture(image: Image) -> Iterable[Fact]:
 
 
 def _bytes(count: int) -> str:
-    """A size as a person reads it, in steps of a thousand."""
+    """A size with a unit, in steps of a thousand."""
     size, unit = float(count), "bytes"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
-        if size < 1000:  # noqa: PLR2004  # kilo is a thousand
+        if size < 1000:  # noqa: PLR2004  # kilo
             break
         size, unit = size / 1000, larger
     return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
@@ -328,7 +325,7 @@ def _environment() -> Environment:
     made = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.globals["drawn"] = drawn
+    made.globals["placeholder"] = placeholder
     made.tests["on_the_web"] = on_the_web
     return made
 
@@ -337,13 +334,13 @@ _template = _environment().from_string(_TEMPLATE)
 
 
 def _allowed(tag: str) -> str:
-    """What the policy allows inline: the file's own, by its hash."""
+    """The hash of the template's own style or script, for the policy."""
     (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", _TEMPLATE, re.DOTALL)
     digest = hashlib.sha256(inline.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-# Trusted Types: no text becomes markup in the browser, either.
+# Trusted Types: the script cannot turn text into markup.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -358,7 +355,7 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-# Nothing is kept: an image that was deleted is gone from the page at once, by every way there.
+# No caching: a deleted image must be gone from the page at once.
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": POLICY,

@@ -9,22 +9,22 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from functions.search_images.filters import Filters, moment
+from functions.search_images.filters import Filters, instant
 from functions.search_images.problem import InvalidParametersError, ParameterProblem
-from functions.search_images.search import Asked, Sort
+from functions.search_images.search import SearchRequest, Sort
 from shared.event import ATTRIBUTE_NAME_PATTERN
 
-# Stands in front of the name of a user's own field.
-OWN = "attr."
-# More would be a machine's mistake: each costs the index a clause, and an address has no room.
+# Before the name of an attribute.
+ATTRIBUTE_PREFIX = "attr."
+# Each value costs the index a clause, and a URL has limited room.
 MOST_VALUES = 8
 
-# Of a wrong value so many characters are said again.
-MOST_SAID = 30
+# How many characters of an invalid value an error repeats.
+MOST_REPEATED = 30
 
 
 def _expecting(words: str) -> dict[str, str]:
-    """For a type: what there is to write, where somebody wrote something else."""
+    """Metadata of a type: what an error says is expected."""
     return {"expected": words}
 
 
@@ -41,12 +41,15 @@ Period = Annotated[
 
 
 class ImagesParameters(msgspec.Struct, frozen=True):
-    """What `GET /images` takes, beside users' own fields; of tuples there may be several."""
+    """The parameters of `GET /images`, besides attributes. A tuple may be given several times."""
 
-    q: Annotated[str, Meta(description="What a person typed.")] | UnsetType = UNSET
-    tag: Annotated[Values, Meta(description="Has all of these tags.")] = ()
-    uploaded_by: Annotated[Values, Meta(description="Is one of these.")] = ()
-    content_type: Annotated[Values, Meta(description="Is one of these.")] = ()
+    q: (
+        Annotated[str, Meta(description="The text of the search, in the query language.")]
+        | UnsetType
+    ) = UNSET
+    tag: Annotated[Values, Meta(description="The image has all of these tags.")] = ()
+    uploaded_by: Annotated[Values, Meta(description="The image has one of these.")] = ()
+    content_type: Annotated[Values, Meta(description="The image has one of these.")] = ()
     taken_from: Period | UnsetType = UNSET
     taken_to: Period | UnsetType = UNSET
     min_width: Pixels | UnsetType = UNSET
@@ -57,7 +60,7 @@ class ImagesParameters(msgspec.Struct, frozen=True):
         Annotated[
             Sort,
             Meta(
-                description="By default relevance with `q`, newest without.",
+                description="Default: `relevance` with `q`, `newest` without it.",
                 extra=_expecting(" or ".join(get_args(Sort))),
             ),
         ]
@@ -65,24 +68,27 @@ class ImagesParameters(msgspec.Struct, frozen=True):
     ) = UNSET
     size: Annotated[int, Meta(ge=1, le=100, extra=_expecting("a whole number from 1 to 100"))] = 20
     cursor: (
-        Annotated[str, Meta(description="`next` of the page before, all else being the same.")]
+        Annotated[
+            str,
+            Meta(description="`next` of the previous page. Keep all other parameters unchanged."),
+        ]
         | UnsetType
     ) = UNSET
 
 
 class SuggestParameters(msgspec.Struct, frozen=True):
-    """What `GET /images/suggest` takes."""
+    """The parameters of `GET /images/suggest`."""
 
-    q: Annotated[str, Meta(description="What was typed so far.")] = ""
+    q: Annotated[str, Meta(description="The text so far.")] = ""
     size: Annotated[int, Meta(ge=1, le=20, extra=_expecting("a whole number from 1 to 20"))] = 8
 
 
 class NoParameters(msgspec.Struct, frozen=True):
-    """What other requests take."""
+    """The parameters of other requests: none."""
 
 
 class _Mistakes:
-    """Collects what is wrong, to say it all at once."""
+    """Collects errors, to report all of them at once."""
 
     def __init__(self) -> None:
         self._found: list[ParameterProblem] = []
@@ -100,28 +106,30 @@ class _Mistakes:
 
 
 def parameters[T: msgspec.Struct](kind: type[T], query: str) -> T:
-    """The parameters in a query string; a blank one counts as absent, for a form sends all it has.
+    """The parameters in a query string. Blank ones count as absent: a form sends all fields.
 
     Raises:
-        InvalidParametersError: with all that is wrong.
+        InvalidParametersError: lists all errors.
     """
     mistakes = _Mistakes()
-    found = _found(kind, _given(query), mistakes)
+    found = _values_of(kind, _given(query), mistakes)
     mistakes.tell()
     return kind(**found)
 
 
-def asked(query: str) -> tuple[Asked, ImagesParameters]:
-    """What `GET /images` asks for with this query string, and the parameters as they came.
+def images_request(query: str) -> tuple[SearchRequest, ImagesParameters]:
+    """The search that `GET /images` requests with this query string, and its parameters.
 
     Raises:
-        InvalidParametersError: with all that is wrong.
+        InvalidParametersError: lists all errors.
     """
     mistakes = _Mistakes()
     given = _given(query)
-    own = {name: values for name, values in given.items() if name.startswith(OWN)}
-    others = {name: values for name, values in given.items() if name not in own}
-    found = ImagesParameters(**_found(ImagesParameters, others, mistakes))
+    attributes = {
+        name: values for name, values in given.items() if name.startswith(ATTRIBUTE_PREFIX)
+    }
+    others = {name: values for name, values in given.items() if name not in attributes}
+    found = ImagesParameters(**_values_of(ImagesParameters, others, mistakes))
     periods: dict[str, str] = {}
     for name, text, last in (
         ("taken_from", found.taken_from, False),
@@ -129,10 +137,10 @@ def asked(query: str) -> tuple[Asked, ImagesParameters]:
     ):
         with mistakes.of(name):
             if not isinstance(text, UnsetType):
-                periods[name] = moment(text, last=last)
+                periods[name] = instant(text, last=last)
     filters = Filters(
         tags=found.tag,
-        attributes=_own_fields(own, mistakes),
+        attributes=_attributes(attributes, mistakes),
         uploaded_by=found.uploaded_by,
         content_types=found.content_type,
         **periods,
@@ -145,7 +153,7 @@ def asked(query: str) -> tuple[Asked, ImagesParameters]:
     typed = _optional(found.q)
     by_default: Sort = "newest" if typed is None else "relevance"
     sort = by_default if found.sort is UNSET else found.sort
-    return Asked(text=typed, filters=filters, sort=sort), found
+    return SearchRequest(text=typed, filters=filters, sort=sort), found
 
 
 def _given(query: str) -> Mapping[str, list[str]]:
@@ -156,7 +164,7 @@ def _given(query: str) -> Mapping[str, list[str]]:
     return given
 
 
-def _found(
+def _values_of(
     kind: type[msgspec.Struct], given: Mapping[str, list[str]], mistakes: _Mistakes
 ) -> dict[str, Any]:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
@@ -164,24 +172,24 @@ def _found(
     for name, values in given.items():
         with mistakes.of(name):
             if name not in fields:
-                raise ValueError(f"no such parameter: {', '.join(fields) or 'there are none here'}")
+                raise ValueError(f"unknown parameter, expected {', '.join(fields) or 'none'}")
             several = fields[name].default == ()
-            value = _few(values) if several else _only(values)
-            found[name] = _read(value, fields[name].type)
+            value = _several(values) if several else _single(values)
+            found[name] = _converted(value, fields[name].type)
     return found
 
 
-def _read(value: str | list[str], kind: Any) -> Any:
-    """The value as one of this kind.
+def _converted(value: str | list[str], kind: Any) -> Any:
+    """The value converted to this type.
 
     Raises:
-        ValueError: it is none; says what would be one.
+        ValueError: the value is invalid; says what is expected.
     """
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
-        said = f", not {_cut(value)}" if isinstance(value, str) else ""
-        raise ValueError(f"expected {_expected(kind)}{said}") from None
+        got = f", got {_cut(value)}" if isinstance(value, str) else ""
+        raise ValueError(f"expected {_expected(kind)}{got}") from None
 
 
 def _expected(kind: Any) -> str:
@@ -189,37 +197,39 @@ def _expected(kind: Any) -> str:
         case msgspec.inspect.Metadata(extra={"expected": str(words)}):
             return words
         case other:
-            raise TypeError(f"{other} takes any text")
+            raise TypeError(f"{other} accepts any text")
 
 
 def _cut(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
+    return text if len(text) <= MOST_REPEATED else f"{text[:MOST_REPEATED]}…"
 
 
-def _few(values: list[str]) -> list[str]:
+def _several(values: list[str]) -> list[str]:
     if len(values) > MOST_VALUES:
-        raise ValueError(f"given {len(values)} times, at most {MOST_VALUES} are taken")
+        raise ValueError(f"given {len(values)} times, at most {MOST_VALUES} are allowed")
     return values
 
 
-def _only(values: list[str]) -> str:
+def _single(values: list[str]) -> str:
     if len(values) > 1:
-        raise ValueError(f"given {len(values)} times, once is enough")
+        raise ValueError(f"given {len(values)} times, allowed once")
     return values[0]
 
 
-def _own_fields(given: Mapping[str, list[str]], mistakes: _Mistakes) -> tuple[tuple[str, str], ...]:
+def _attributes(given: Mapping[str, list[str]], mistakes: _Mistakes) -> tuple[tuple[str, str], ...]:
     found = []
     for parameter, values in sorted(given.items()):
         with mistakes.of(parameter):
-            name = parameter.removeprefix(OWN)
+            name = parameter.removeprefix(ATTRIBUTE_PREFIX)
             if re.match(ATTRIBUTE_NAME_PATTERN, name) is None:
-                raise ValueError("a field's name is a letter, then letters, digits, _ and -")
-            found.append((name, _read(_only(values), Value)))
+                raise ValueError(
+                    "the name of an attribute must be a letter, then letters, digits, _ and -"
+                )
+            found.append((name, _converted(_single(values), Value)))
     if len(found) > MOST_VALUES:
-        with mistakes.of(OWN):
-            raise ValueError(f"{len(found)} fields, at most {MOST_VALUES}")
+        with mistakes.of(ATTRIBUTE_PREFIX):
+            raise ValueError(f"{len(found)} attributes, at most {MOST_VALUES}")
     return tuple(found)
 
 

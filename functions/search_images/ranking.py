@@ -1,39 +1,40 @@
-"""Ranking: how words become clauses, where each may be found and what counts more.
+"""Ranking: the clauses for words: where a word may match, and what ranks higher.
 
-Each word of the query may be found in its own way, anywhere in the image: that is what the
-catch-all field is for. What the image is called counts most.
-Fields and analysis: docs/guides/search.md.
+Each word of the query may match in its own way anywhere in the image, through the catch-all field.
+A match in the name ranks highest. Fields and analysis: docs/guides/search.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-# OpenSearch refuses queries of more than 1,024 clauses: of this many words, each with its forms
-# and what it may be meant for in two fields, come fewer.
+# OpenSearch refuses queries of more than 1,024 clauses. This many words make fewer, each with its
+# forms and alternatives in two fields.
 MAX_TOKENS = 32
-# Up to two words: each must be found. Above, a quarter of them may be missing.
+# Of one or two words, each must match. Of more words, a quarter may be missing.
 MOST_WORDS = "2<-25%"
 
 CATCH_ALL = "everything"
 
-type Near = Mapping[str, Sequence[str]]
-"""By word of a query, what it may be meant for, too."""
+type Alternatives = Mapping[str, Sequence[str]]
+"""By word of a query: the indexed words that it may be a misspelling of."""
 
-AS_TYPED: Near = MappingProxyType({})
+NO_ALTERNATIVES: Alternatives = MappingProxyType({})
 
 
-def ranked(text: str, words: Sequence[str], near: Near = AS_TYPED) -> dict[str, Any]:
-    """The query for images that hold these words of a text, the likeliest first."""
+def ranking_clause(
+    text: str, words: Sequence[str], alternatives: Alternatives = NO_ALTERNATIVES
+) -> dict[str, Any]:
+    """The images that have these words of a text, best first."""
     together = " ".join(words)
     found_somewhere = [
-        _words(CATCH_ALL, words, near),
-        # Of an address only the file's name is made of words: the rest is the same for many.
+        _words(CATCH_ALL, words, alternatives),
+        # Of a URL only the file name matches by words; the rest is the same for many images.
         {"match": {"url.file": {"query": together, "operator": "and"}}},
         {"term": {"url": text}},
     ]
     closer = [
-        _words("name", words, near, boost=3),
+        _words("name", words, alternatives, boost=3),
         {"match_phrase": {"name": {"query": together, "slop": 2, "boost": 4}}},
         {"term": {"name.keyword": {"value": text, "boost": 100}}},
         {"term": {"image_id": {"value": text, "boost": 100}}},
@@ -41,48 +42,54 @@ def ranked(text: str, words: Sequence[str], near: Near = AS_TYPED) -> dict[str, 
     return {"bool": {"must": {"bool": {"should": found_somewhere}}, "should": closer}}
 
 
-def spellings(field: str, word: str, near: Near = AS_TYPED) -> list[dict[str, Any]]:
-    """Ways to find one word: as it is, in another form, mistyped; the best way is to count."""
-    return [_as_it_is(field, word), _form(field, word), *mistyped(field, word, near)]
+def word_clauses(
+    field: str, word: str, alternatives: Alternatives = NO_ALTERNATIVES
+) -> list[dict[str, Any]]:
+    """The clauses for one word: exact, in another form, misspelled. The best one counts."""
+    return [_exact(field, word), _stemmed(field, word), *misspelled(field, word, alternatives)]
 
 
-def marking(field: str, words: Iterable[str], near: Near = AS_TYPED) -> dict[str, Any]:
-    """What to mark in a field that was found through the catch-all: the same, in its own words."""
-    ways = [
-        way
+def highlight_clause(
+    field: str, words: Iterable[str], alternatives: Alternatives = NO_ALTERNATIVES
+) -> dict[str, Any]:
+    """What to highlight in a field: the catch-all field matched, so match the same words here."""
+    clauses = [
+        clause
         for word in words
-        for way in (
-            _form(field, word),
+        for clause in (
+            _stemmed(field, word),
             {"match_bool_prefix": {field: {"query": word, "operator": "and"}}},
-            *mistyped(field, word, near),
+            *misspelled(field, word, alternatives),
         )
     ]
-    return {"bool": {"should": ways}}
+    return {"bool": {"should": clauses}}
 
 
-def _words(field: str, words: Iterable[str], near: Near, boost: float = 1) -> dict[str, Any]:
-    """Most of the words in this field, each in its own way."""
-    clauses = [_word(field, word, near) for word in words]
+def _words(
+    field: str, words: Iterable[str], alternatives: Alternatives, boost: float = 1
+) -> dict[str, Any]:
+    """Most of the words in this field."""
+    clauses = [_word(field, word, alternatives) for word in words]
     return {"bool": {"should": clauses, "minimum_should_match": MOST_WORDS, "boost": boost}}
 
 
-def _word(field: str, word: str, near: Near) -> dict[str, Any]:
-    """One word: as it is, in another form, as a beginning, mistyped; the best way counts."""
-    beginning = {"match": {f"{field}.prefix": {"query": word, "operator": "and", "boost": 0.5}}}
-    return {"dis_max": {"queries": [*spellings(field, word, near), beginning]}}
+def _word(field: str, word: str, alternatives: Alternatives) -> dict[str, Any]:
+    """One word: exact, in another form, as a prefix, misspelled. The best clause counts."""
+    prefix = {"match": {f"{field}.prefix": {"query": word, "operator": "and", "boost": 0.5}}}
+    return {"dis_max": {"queries": [*word_clauses(field, word, alternatives), prefix]}}
 
 
-def _as_it_is(field: str, word: str) -> dict[str, Any]:
+def _exact(field: str, word: str) -> dict[str, Any]:
     return {"match": {field: {"query": word, "operator": "and", "boost": 2}}}
 
 
-def _form(field: str, word: str) -> dict[str, Any]:
+def _stemmed(field: str, word: str) -> dict[str, Any]:
     return {"match": {f"{field}.stem": {"query": word, "operator": "and"}}}
 
 
-def mistyped(field: str, word: str, near: Near) -> list[dict[str, Any]]:
-    """Ways to find what a word may be meant for; less than anything that was typed."""
+def misspelled(field: str, word: str, alternatives: Alternatives) -> list[dict[str, Any]]:
+    """The clauses for the alternatives of a word. They rank lower than what was typed."""
     return [
         {"match": {field: {"query": other, "operator": "and", "boost": 0.4}}}
-        for other in near.get(word, ())
+        for other in alternatives.get(word, ())
     ]

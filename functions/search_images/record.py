@@ -1,4 +1,4 @@
-"""The record: an image as the system of record has it, as a reader may see it."""
+"""The whole record of one image, from the system of record."""
 
 import datetime as dt
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
-class Record(msgspec.Struct, frozen=True):
-    """One image, whole. `arrived_at` is when its last event came onto the stream."""
+class ImageRecord(msgspec.Struct, frozen=True):
+    """One image. `arrived_at` is when the stream received its last event."""
 
     image_id: str
     version: int
@@ -25,11 +25,11 @@ class Record(msgspec.Struct, frozen=True):
     image: Image
 
 
-def record(client: "DynamoDBClient", table: str, image_id: str) -> Record | None:
-    """The image of this id, as it is at this moment; None for a deleted one, and for none.
+def record(client: "DynamoDBClient", table: str, image_id: str) -> ImageRecord | None:
+    """The image with this id, read consistently; None if it does not exist or was deleted.
 
     Raises:
-        MalformedItemError: what is there is not ours.
+        MalformedItemError: no sink wrote the item.
         ClientError, BotoCoreError: the table did not answer.
     """
     answer = client.get_item(
@@ -45,9 +45,9 @@ def record(client: "DynamoDBClient", table: str, image_id: str) -> Record | None
             return None
 
 
-def _record_of(found: Put) -> Record:
+def _record_of(found: Put) -> ImageRecord:
     arrived_at = dt.datetime.fromtimestamp(found.arrived_at / 1000, dt.UTC)
-    return Record(
+    return ImageRecord(
         image_id=found.image_id,
         version=found.version,
         event_type=found.event_type,

@@ -1,4 +1,4 @@
-"""Search: the request to the index, and its answer as a reader may see it."""
+"""Search: the request to the index, and the result that a reader may see."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -8,24 +8,24 @@ from msgspec import UNSET, UnsetType
 from opensearchpy import OpenSearch
 
 from functions.search_images import cursor, filters, highlight, spelling
-from functions.search_images.clauses import marks, spelt, wanted
-from functions.search_images.cursor import Place
-from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES, SHOWN
+from functions.search_images.clauses import correctable_words, highlight_query, matching
+from functions.search_images.cursor import HitPosition
+from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES
 from functions.search_images.filters import Filters
-from functions.search_images.language import Query, parse
-from functions.search_images.ranking import AS_TYPED, Near
+from functions.search_images.language import Query, parse_query
+from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives
 
 Sort = Literal["relevance", "newest"]
 
-# What the index may take for a query, at most; it then answers with what it has found until then.
+# The time limit of a query. After it the index answers with a partial result.
 SECONDS = 2
 FACET_VALUES = 10
-# Lambda takes an answer of 6 MB, in which each quote of our JSON is escaped once more. An image has
-# at most 256 KiB, and its highlights that again in HTML.
+# Lambda accepts an answer of 6 MB, in which each quote of the JSON is escaped again. An image has
+# at most 256 KiB, and its highlights the same again in HTML.
 MOST_BYTES = 2 * 1024 * 1024
 
 HIGHLIGHTED = ("name", "description", "tags", ATTRIBUTE_VALUE)
-_WHOLE = 0  # fragments: the whole value
+_WHOLE = 0  # as a number of fragments: the whole value
 _FRAGMENTS: Mapping[str, int] = {"name": _WHOLE, ATTRIBUTE_VALUE: _WHOLE, "tags": _WHOLE}
 
 _BY: Mapping[Sort, dict[str, str]] = {
@@ -48,11 +48,11 @@ _FACETS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """One image that was found, with all that a reader may see of it; what it has not is left out.
+    """One image that was found. Absent fields are left out.
 
-    `name_html` and `highlights` are safe HTML, in which only `<em>` is markup: around words that
-    were found. `highlights` holds the pieces of other fields in which words were found, by field
-    (a user's own as `attributes.NAME`).
+    `name_html` and `highlights` are safe HTML, with matched words in `<em>` and no other markup.
+    `highlights` has fragments of the other fields that matched, by field; an attribute is
+    `attributes.NAME`.
     """
 
     image_id: str
@@ -71,26 +71,32 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, str]
 
 
-class Count(msgspec.Struct, frozen=True):
-    """A value, and how many of the images found have it."""
+# The other fields of a hit are not in the document.
+_SOURCE_FIELDS = tuple(
+    name for name in Hit.__struct_fields__ if name not in {"image_id", "name_html", "highlights"}
+)
+
+
+class FacetValue(msgspec.Struct, frozen=True):
+    """A value, and how many of the hits have it."""
 
     value: str
     count: int
 
 
 class Facets(msgspec.Struct, frozen=True):
-    """The most frequent values among all images found, the most frequent first."""
+    """The most frequent values of all hits, most frequent first."""
 
-    tags: list[Count]
-    content_type: list[Count]
-    uploaded_by: list[Count]
-    year: list[Count]
+    tags: list[FacetValue]
+    content_type: list[FacetValue]
+    uploaded_by: list[FacetValue]
+    year: list[FacetValue]
 
 
 class SearchResult(msgspec.Struct, frozen=True):
-    """A page of hits, best first, of `total` images that were found.
+    """A page of hits, best first, and the number of all hits in `total`.
 
-    `next`: the cursor of the next page. `did_you_mean`: the query in better spelling.
+    `next` is the cursor of the next page. `did_you_mean` is the text with corrected spelling.
     """
 
     total: int
@@ -104,11 +110,11 @@ class TooSlowError(Exception):
     """The index did not finish within `SECONDS`."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A search: what may be found, in which order.
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A search: text, filters and order.
 
-    `text` is in the language of `language.parse`; None asks for all images, while a text without
-    any word asks for none.
+    `text` is in the query language (`language.parse_query`). None finds all images, and a text
+    without any word finds none.
     """
 
     text: str | None
@@ -117,104 +123,117 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(client: OpenSearch, alias_live: str, text: str, size: int = 10) -> SearchResult:
-    """Images that a person may mean by this text; see `page`."""
-    return page(client, alias_live, Asked(text=text), size=size)
+    """The first page for a text, without filters; see `page`."""
+    return page(client, alias_live, SearchRequest(text=text), size=size)
 
 
 def page(
-    client: OpenSearch, alias_live: str, asked: Asked, *, size: int, after: str | None = None
+    client: OpenSearch,
+    alias_live: str,
+    request: SearchRequest,
+    *,
+    size: int,
+    after: str | None = None,
 ) -> SearchResult:
-    """One page of what a search finds.
+    """One page of the hits of a search.
 
-    Images that are written meanwhile shift no page: each begins behind the last hit of the one
-    before, wherever that now stands (docs/guides/search-api.md).
+    Concurrent writes do not shift pages: a page begins after the last hit of the previous page, at
+    the current position of that hit (docs/guides/search-api.md).
 
     Args:
-        client: of the index.
-        alias_live: the alias that hides deleted images.
-        asked: what is searched.
-        size: how many hits, at most; fewer when images are so large that `MOST_BYTES` are full.
-        after: `next` of the page before; None for the first page.
+        client: the client of the index.
+        alias_live: the alias that hides tombstones.
+        request: the search.
+        size: the most hits on the page; there are fewer if they exceed `MOST_BYTES`.
+        after: `next` of the previous page; None for the first page.
 
     Raises:
-        InvalidCursorError: `after` is no cursor of this search.
-        TooSlowError: it takes the index too long.
-        OpenSearchException: the index did not answer, or there is no such alias.
+        InvalidCursorError: `after` is not a cursor of this search.
+        TooSlowError: the index did not finish in time.
+        OpenSearchException: the index did not answer, or the alias does not exist.
     """
-    place = None if after is None else cursor.read(after, asked)
-    query = None if asked.text is None else parse(asked.text)
+    place = None if after is None else cursor.decode_cursor(after, request)
+    query = None if request.text is None else parse_query(request.text)
     if query is not None and query.empty:
         return SearchResult(0, [], Facets([], [], [], []), None, None)
-    words = spelt(query) if query else ()
-    question = spelling.question(words)
-    near = AS_TYPED
+    words = correctable_words(query) if query else ()
+    dictionary = spelling.dictionary_query(words)
+    alternatives = NO_ALTERNATIVES
     if place is None:
-        answer = answered(client, alias_live, _page(asked, query, near, size) | question)
-        if query and answer["hits"]["total"]["value"] < spelling.ENOUGH:
-            near = spelling.near(words, answer)
-        if near:
-            answer = answered(client, alias_live, _page(asked, query, near, size))
-        return _result(answer, asked, query, near, size)
-    if query and place.respelled:
-        body = _request(asked, query, near, 0) | question
-        near = spelling.near(words, answered(client, alias_live, body))
-    if asked.sort == "relevance":
-        place = _place_now(client, alias_live, _request(asked, query, near, 1), place)
-    body = _page(asked, query, near, size) | {"search_after": [place.by, place.image_id]}
-    return _result(answered(client, alias_live, body), asked, query, near, size)
+        answer = run_query(
+            client, alias_live, _page_query(request, query, alternatives, size) | dictionary
+        )
+        if query and answer["hits"]["total"]["value"] < spelling.ENOUGH_HITS:
+            alternatives = spelling.alternatives(words, answer)
+        if alternatives:
+            answer = run_query(client, alias_live, _page_query(request, query, alternatives, size))
+        return _result(answer, request, query, alternatives, size)
+    if query and place.corrected:
+        body = _query(request, query, alternatives, 0) | dictionary
+        alternatives = spelling.alternatives(words, run_query(client, alias_live, body))
+    if request.sort == "relevance":
+        place = _position_now(client, alias_live, _query(request, query, alternatives, 1), place)
+    body = _page_query(request, query, alternatives, size) | {
+        "search_after": [place.sort_value, place.image_id]
+    }
+    return _result(run_query(client, alias_live, body), request, query, alternatives, size)
 
 
-def answered(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The index's whole answer to a request, which gets its time limit here.
+def run_query(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Send a request with the time limit; return the complete answer.
 
     Raises:
-        TooSlowError: it would be a part only.
-        OpenSearchException: there is none.
+        TooSlowError: the answer is partial.
+        OpenSearchException: there is no answer.
     """
     found: dict[str, Any] = client.search(index=alias_live, body=body | {"timeout": f"{SECONDS}s"})
     if found["timed_out"]:
-        raise TooSlowError(f"not found within {SECONDS} s: ask for less, or try again later")
+        raise TooSlowError(f"no result within {SECONDS} s: simplify the search, or retry later")
     return found
 
 
-def _place_now(
-    client: OpenSearch, alias_live: str, request: Mapping[str, Any], place: Place
-) -> Place:
-    """Where that hit stands now: with each write all scores move a little."""
+def _position_now(
+    client: OpenSearch, alias_live: str, request: Mapping[str, Any], place: HitPosition
+) -> HitPosition:
+    """The current position of that hit; each write changes all scores a little."""
     body = {**request, "_source": False}
     body["query"]["bool"]["filter"].append({"ids": {"values": [place.image_id]}})
-    hits = answered(client, alias_live, body)["hits"]["hits"]
-    return msgspec.structs.replace(place, by=hits[0]["sort"][0]) if hits else place
+    hits = run_query(client, alias_live, body)["hits"]["hits"]
+    return msgspec.structs.replace(place, sort_value=hits[0]["sort"][0]) if hits else place
 
 
-def _page(asked: Asked, query: Query | None, near: Near, size: int) -> dict[str, Any]:
-    """What to ask for a page; one hit more than is shown tells whether there is a next one."""
-    return _request(asked, query, near, size + 1) | {
-        "_source": list(SHOWN),
+def _page_query(
+    request: SearchRequest, query: Query | None, alternatives: Alternatives, size: int
+) -> dict[str, Any]:
+    """The request for a page. One hit more than `size` tells whether there is a next page."""
+    return _query(request, query, alternatives, size + 1) | {
+        "_source": list(_SOURCE_FIELDS),
         "track_total_hits": True,
-        "highlight": _highlight(query, near),
+        "highlight": _highlight(query, alternatives),
         "aggs": _FACETS,
     }
 
 
-def _request(asked: Asked, query: Query | None, near: Near, size: int) -> dict[str, Any]:
+def _query(
+    request: SearchRequest, query: Query | None, alternatives: Alternatives, size: int
+) -> dict[str, Any]:
     return {
         "size": size,
         "query": {
             "bool": {
-                "must": [{"match_all": {}} if query is None else wanted(query, near)],
-                "filter": filters.clauses(asked.filters),
+                "must": [{"match_all": {}} if query is None else matching(query, alternatives)],
+                "filter": filters.clauses(request.filters),
             }
         },
-        # The id breaks ties, so that no two hits stand in one place.
-        "sort": [_BY[asked.sort], {"image_id": "asc"}],
+        # The id breaks ties, so that each hit has a position of its own.
+        "sort": [_BY[request.sort], {"image_id": "asc"}],
     }
 
 
-def _highlight(query: Query | None, near: Near) -> dict[str, Any]:
+def _highlight(query: Query | None, alternatives: Alternatives) -> dict[str, Any]:
     fields = {}
     for path in HIGHLIGHTED if query else ():
-        if query and (what := marks(path, query, near)):
+        if query and (what := highlight_query(path, query, alternatives)):
             fields[path] = {
                 "number_of_fragments": _FRAGMENTS.get(path, 3),
                 "matched_fields": [path, f"{path}.stem"],
@@ -224,30 +243,34 @@ def _highlight(query: Query | None, near: Near) -> dict[str, Any]:
 
 
 def _result(
-    answer: Mapping[str, Any], asked: Asked, query: Query | None, near: Near, size: int
+    answer: Mapping[str, Any],
+    request: SearchRequest,
+    query: Query | None,
+    alternatives: Alternatives,
+    size: int,
 ) -> SearchResult:
     raw = answer["hits"]["hits"]
     hits = list(_filling([_hit(hit) for hit in raw[:size]]))
     shown = raw[: len(hits)]
     aggregations = answer["aggregations"]
-    last = _place(shown[-1], near) if len(raw) > len(shown) else None
+    last = _position_of(shown[-1], alternatives) if len(raw) > len(shown) else None
     marked = [list(_marked_words(hit)) for hit in shown]
     return SearchResult(
         total=answer["hits"]["total"]["value"],
         hits=hits,
         facets=Facets(**{name: _counts(aggregations[name]["buckets"]) for name in _FACETS}),
-        next=None if last is None else cursor.written(last, asked),
-        did_you_mean=spelling.corrected(query.text, near, marked) if query else None,
+        next=None if last is None else cursor.encode_cursor(last, request),
+        did_you_mean=spelling.corrected_text(query.text, alternatives, marked) if query else None,
     )
 
 
-def _place(hit: Mapping[str, Any], near: Near) -> Place:
-    by, image_id = hit["sort"]
-    return Place(by, image_id, respelled=bool(near))
+def _position_of(hit: Mapping[str, Any], alternatives: Alternatives) -> HitPosition:
+    sort_value, image_id = hit["sort"]
+    return HitPosition(sort_value, image_id, corrected=bool(alternatives))
 
 
 def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:
-    """The hits that an answer has room for; the first always fits."""
+    """The hits that fit into an answer. The first always does."""
     room = MOST_BYTES
     for at, hit in enumerate(hits):
         room -= len(msgspec.json.encode(hit))
@@ -256,8 +279,8 @@ def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:
         yield hit
 
 
-def _counts(buckets: Iterable[Mapping[str, Any]]) -> list[Count]:
-    counts = [Count(one.get("key_as_string", one["key"]), one["doc_count"]) for one in buckets]
+def _counts(buckets: Iterable[Mapping[str, Any]]) -> list[FacetValue]:
+    counts = [FacetValue(one.get("key_as_string", one["key"]), one["doc_count"]) for one in buckets]
     return sorted(counts, key=lambda one: (-one.count, one.value))[:FACET_VALUES]
 
 

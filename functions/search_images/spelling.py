@@ -1,7 +1,7 @@
-"""Spelling: the words of the index that a word may be meant for, which no image has as it stands.
+"""Spelling: the words of the index that a misspelled word may stand for.
 
-The index's own dictionary is asked along with the query. That costs little: words that are in it
-are not looked at, while a query in which each word may be mistyped takes several times as long.
+The request also asks OpenSearch's term suggester. That costs little, because it skips words that
+are in the index. A query that allows a mistake in each word would take several times as long.
 """
 
 import re
@@ -9,32 +9,32 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from functions.search_images.ranking import CATCH_ALL, Near
+from functions.search_images.ranking import CATCH_ALL, Alternatives
 
-# So many images as typed are enough: more is not guessed then.
-ENOUGH = 10
-OTHERS = 6
-# Letters of a word in which one may be wrong, and in which two may be.
+# With this many hits, spelling is not corrected.
+ENOUGH_HITS = 10
+MOST_ALTERNATIVES = 6
+# The length of a word in which one letter, and in which two letters, may be wrong.
 SHORTEST, LONG = 3, 6
-# What a person may have mistyped: the dictionary's work grows with the letters.
+# The longest word, and the most letters of all words, that are looked up: the cost grows with them.
 LONGEST, MOST_LETTERS = 30, 240
-# How many near words are looked at to find the nearest, in multiples of OTHERS.
+# How many candidates are inspected, in multiples of MOST_ALTERNATIVES.
 _LOOKED_AT = 10
-# In the dictionary's own measure, which is 1 - errors / length of the shorter word.
+# The suggester's score: 1 - errors / length of the shorter word.
 _LEAST_LIKE = 0.49
-# The dictionary takes the first letter of a word with two errors for right: it is asked from the
-# other end, too.
+# With two errors the suggester expects the first letter to be right. A field with reversed words
+# finds the others.
 _FORWARDS, _BACKWARDS = CATCH_ALL, f"{CATCH_ALL}.backwards"
 
 
-def question(words: Sequence[str]) -> dict[str, Any]:
-    """What to add to a request, so that the index says which words of its own are like these."""
+def dictionary_query(words: Sequence[str]) -> dict[str, Any]:
+    """What to add to a request to get indexed words that are similar to these."""
     asked = _asked(words)
     if not asked:
         return {}
     like = {
         "suggest_mode": "missing",
-        "size": OTHERS,
+        "size": MOST_ALTERNATIVES,
         "max_edits": 2,
         "prefix_length": 0,
         "min_word_length": SHORTEST,
@@ -46,7 +46,7 @@ def question(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _asked(words: Sequence[str]) -> Sequence[str]:
-    """The words that are looked up: each once, none too long, as far as there is room."""
+    """The words to look up: each once, none too long, up to `MOST_LETTERS` in total."""
     room = MOST_LETTERS
     asked: list[str] = []
     for word in dict.fromkeys(words):
@@ -57,11 +57,11 @@ def _asked(words: Sequence[str]) -> Sequence[str]:
     return asked
 
 
-def near(words: Sequence[str], answer: Mapping[str, Any]) -> Near:
-    """What each word may be meant for that is not in the index's dictionary.
+def alternatives(words: Sequence[str], answer: Mapping[str, Any]) -> Alternatives:
+    """The alternatives of each word that is not in the index.
 
     Args:
-        words: those that `question` asked for.
+        words: the words of `dictionary_query`.
         answer: the index's answer to the request.
     """
     asked = _asked(words)
@@ -72,7 +72,7 @@ def near(words: Sequence[str], answer: Mapping[str, Any]) -> Near:
     found: dict[str, Sequence[str]] = {}
     begins = 0
     for word in asked:
-        # Positions are counted as Java does.
+        # Java counts positions in UTF-16 code units.
         raw = word.encode("utf-16-le")
         ends = begins + len(raw) // 2
         wrong = [
@@ -81,16 +81,16 @@ def near(words: Sequence[str], answer: Mapping[str, Any]) -> Near:
             if begins <= entry["offset"] < ends and (others := _others(entry, backwards))
         ]
         if wrong:
-            found[word] = tuple(_mended(raw, wrong))
+            found[word] = tuple(_replacements(raw, wrong))
         begins = ends + 1
     return found
 
 
 def _others(entry: Mapping[str, Any], backwards: Mapping[str, Any]) -> Sequence[str]:
-    """The nearest words, by how many letters are wrong, when those are not too many."""
+    """The words with the fewest wrong letters, if those are few enough."""
     word: str = entry["text"]
     if any(char.isdigit() for char in word):
-        return ()  # another number is another thing
+        return ()  # a similar number is not the same
     options = {option["text"]: option["score"] for option in entry["options"]}
     options |= {option["text"][::-1]: option["score"] for option in backwards["options"]}
     by_errors: dict[int, list[str]] = {}
@@ -101,31 +101,33 @@ def _others(entry: Mapping[str, Any], backwards: Mapping[str, Any]) -> Sequence[
     return by_errors[nearest] if nearest <= (2 if len(word) >= LONG else 1) else ()
 
 
-def _mended(raw: bytes, wrong: Sequence[tuple[int, int, Sequence[str]]]) -> Iterator[str]:
-    """The word with what is wrong in it replaced: by the nearest ones, the next ones and so on."""
+def _replacements(raw: bytes, wrong: Sequence[tuple[int, int, Sequence[str]]]) -> Iterator[str]:
+    """The word with its wrong parts replaced: by their best alternatives, then the next ones."""
     for place in range(max(len(others) for _, _, others in wrong)):
-        mended = raw
+        replaced = raw
         for begins, length, others in reversed(wrong):
             other = others[min(place, len(others) - 1)].encode("utf-16-le")
-            mended = mended[:begins] + other + mended[begins + length :]
-        yield mended.decode("utf-16-le")
+            replaced = replaced[:begins] + other + replaced[begins + length :]
+        yield replaced.decode("utf-16-le")
 
 
-def corrected(text: str, near: Near, marked_of_hits: Sequence[Sequence[str]]) -> str | None:
-    """The text with its misspelled words as the best hit that has any spells them; None if none.
+def corrected_text(
+    text: str, alternatives: Alternatives, marked_of_hits: Sequence[Sequence[str]]
+) -> str | None:
+    """The text with corrected spelling, or None if there is nothing to correct.
 
-    What a hit was found by, it has; so the new text finds that hit.
+    The corrections are those of the best hit that has any, so the new text finds that hit.
 
     Args:
-        text: what was asked.
-        near: the words by which images were found, too.
-        marked_of_hits: the words marked in each hit, best hit first.
+        text: the text of the search.
+        alternatives: the alternatives of its words.
+        marked_of_hits: the highlighted words of each hit, best hit first.
     """
     for marked in marked_of_hits:
         there = {_folded(word) for word in marked}
         better = {
             word: other
-            for word, others in near.items()
+            for word, others in alternatives.items()
             for other in reversed(others)
             if there.issuperset(re.findall(r"[\w']+", other))
         }
@@ -143,6 +145,6 @@ def _replaced(text: str, better: Mapping[str, str]) -> str:
 
 
 def _folded(word: str) -> str:
-    """The word without case and accents, as the index compares."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold().replace("’", "'"))  # noqa: RUF001 - as people write it
+    """The word without case and accents, as the index compares words."""
+    decomposed = unicodedata.normalize("NFKD", word.casefold().replace("’", "'"))  # noqa: RUF001 - a common apostrophe
     return "".join(char for char in decomposed if not unicodedata.combining(char))

@@ -1,4 +1,4 @@
-"""Suggestions: names of images, as somebody types one."""
+"""Suggestions: names of images for an incomplete text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,15 +7,20 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.search_images import highlight, spelling
-from functions.search_images.language import parse
-from functions.search_images.ranking import AS_TYPED, Near, marking, mistyped
-from functions.search_images.search import answered
+from functions.search_images.language import parse_query
+from functions.search_images.ranking import (
+    NO_ALTERNATIVES,
+    Alternatives,
+    highlight_clause,
+    misspelled,
+)
+from functions.search_images.search import run_query
 
 NAME = "name"
 
 
 class Suggestion(msgspec.Struct, frozen=True):
-    """The name of an image; `name_html` is safe HTML, with what was typed between `<em>`."""
+    """The name of an image. `name_html` is safe HTML, with the typed words in `<em>`."""
 
     image_id: str
     name: str
@@ -23,38 +28,42 @@ class Suggestion(msgspec.Struct, frozen=True):
 
 
 class Suggestions(msgspec.Struct, frozen=True):
-    """Names that somebody may be typing, the likeliest first, each once."""
+    """Matching names, best first, each once."""
 
     suggestions: list[Suggestion]
 
 
 def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> Suggestions:
-    """Names with all these words in them, the last of which may be the beginning of one.
+    """Names that have all words of the text; each may be a prefix.
 
     Raises:
-        TooSlowError: it takes the index too long.
-        OpenSearchException: the index did not answer, or there is no such alias.
+        TooSlowError: the index did not finish in time.
+        OpenSearchException: the index did not answer, or the alias does not exist.
     """
-    query = parse(typed)
+    query = parse_query(typed)
     words = [*query.words, *(term.text for term in query.required)]
     if not words:
         return Suggestions([])
     text = query.text
-    body = _request(text, words, AS_TYPED, size) | spelling.question(words)
-    answer = answered(client, alias_live, body)
-    near = AS_TYPED if answer["hits"]["hits"] else spelling.near(words, answer)
-    if near:
-        answer = answered(client, alias_live, _request(text, words, near, size))
+    body = _names_query(text, words, NO_ALTERNATIVES, size) | spelling.dictionary_query(words)
+    answer = run_query(client, alias_live, body)
+    alternatives = (
+        NO_ALTERNATIVES if answer["hits"]["hits"] else spelling.alternatives(words, answer)
+    )
+    if alternatives:
+        answer = run_query(client, alias_live, _names_query(text, words, alternatives, size))
     return Suggestions([_suggestion(hit) for hit in answer["hits"]["hits"]])
 
 
-def _request(text: str, words: Sequence[str], near: Near, size: int) -> dict[str, Any]:
+def _names_query(
+    text: str, words: Sequence[str], alternatives: Alternatives, size: int
+) -> dict[str, Any]:
     return {
         "size": size,
         "_source": ["name"],
         "query": {
             "bool": {
-                "must": [_word(word, near) for word in words],
+                "must": [_name_word(word, alternatives) for word in words],
                 "should": [
                     {"match": {NAME: {"query": " ".join(words)}}},
                     {"prefix": {"name.keyword": {"value": text, "boost": 5}}},
@@ -71,17 +80,17 @@ def _request(text: str, words: Sequence[str], near: Near, size: int) -> dict[str
                 NAME: {
                     "number_of_fragments": 0,
                     "matched_fields": ["name", "name.stem"],
-                    "highlight_query": marking(NAME, words, near),
+                    "highlight_query": highlight_clause(NAME, words, alternatives),
                 }
             },
         },
     }
 
 
-def _word(word: str, near: Near) -> dict[str, Any]:
-    """A word of a name: begun, or mistyped; the better way counts."""
-    begun = {"match": {"name.prefix": {"query": word, "operator": "and"}}}
-    return {"dis_max": {"queries": [begun, *mistyped(NAME, word, near)]}}
+def _name_word(word: str, alternatives: Alternatives) -> dict[str, Any]:
+    """A word of a name, as a prefix or misspelled. The better clause counts."""
+    prefix = {"match": {"name.prefix": {"query": word, "operator": "and"}}}
+    return {"dis_max": {"queries": [prefix, *misspelled(NAME, word, alternatives)]}}
 
 
 def _suggestion(hit: dict[str, Any]) -> Suggestion:

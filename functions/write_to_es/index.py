@@ -82,7 +82,7 @@ class Differs(msgspec.Struct, frozen=True):
         return f"{self.path} is {found}, expected {expected}"
 
 
-type Difference = Missing | Differs
+type MappingDifference = Missing | Differs
 
 
 @cache
@@ -100,7 +100,7 @@ def aliases(alias: str) -> Mapping[str, Mapping[str, Any]]:
 
 def differences(
     found: Mapping[str, Any], expected: Mapping[str, Any], at: str = "mappings"
-) -> Iterator[Difference]:
+) -> Iterator[MappingDifference]:
     """Where a live index mapping differs from ours. Additional fields and subfields are allowed.
 
     Args:
@@ -126,7 +126,7 @@ _FIELDS = frozenset({"properties", "fields"})
 _ALLOWED_BESIDE = _FIELDS | {"_meta"}
 
 
-def index_differences(its: Mapping[str, Any]) -> Iterator[Difference]:
+def index_differences(its: Mapping[str, Any]) -> Iterator[MappingDifference]:
     """Where a live index, as OpenSearch returns it, differs in its mapping or its analysis.
 
     Additional definitions are allowed. An analyzer and its parts cannot be added later.

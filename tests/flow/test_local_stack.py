@@ -135,7 +135,7 @@ def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_th
     updated = "image.updated"
     assert shown_after(1, image=image("Zwieback & tea")) == ("Zwieback &amp; tea", 200)
     assert shown_after(2, updated, image=image("Zwieback alone")) == ("Zwieback alone", 200)
-    assert shown_after(3, "image.deleted") == ("There is no such image", 404)
+    assert shown_after(3, "image.deleted") == ("This image does not exist", 404)
     assert shown_after(4, image=image("Zwieback again")) == ("Zwieback again", 200)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from functions.search_images.search import Asked, page
+from functions.search_images.search import SearchRequest, page
 from functions.search_images.suggest import suggest
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
@@ -97,8 +97,8 @@ def test_the_search_asks_only_for_what_its_role_allows(
     index.send([change(f"S{at}", 1, image=image("Searched")) for at in range(3)])
     client.indices.refresh(index=stack.index)
     caplog.clear()
-    first = page(client, stack.live, Asked(text="searched"), size=1)
-    assert page(client, stack.live, Asked(text="searched"), size=1, after=first.next).hits
+    first = page(client, stack.live, SearchRequest(text="searched"), size=1)
+    assert page(client, stack.live, SearchRequest(text="searched"), size=1, after=first.next).hits
     assert suggest(client, stack.live, "sear").suggestions
     assert _asked(caplog) == _allowed(template, "SearchImagesRole", stack.index)
 

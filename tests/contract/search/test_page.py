@@ -8,21 +8,27 @@ import pytest
 
 from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.filters import Filters
-from functions.search_images.search import Asked, Count, SearchResult, TooSlowError, page
+from functions.search_images.search import (
+    FacetValue,
+    SearchRequest,
+    SearchResult,
+    TooSlowError,
+    page,
+)
 from functions.search_images.suggest import suggest
 from functions.write_to_es.aliases import live_alias
 from tests.builders import change, image
 from tests.contract.search.museum import Images
 
-ALL = Asked(text=None, sort="newest")
+ALL = SearchRequest(text=None, sort="newest")
 
 
-def found(images: Images, asked: Asked | str, size: int = 10) -> SearchResult:
-    what = Asked(text=asked) if isinstance(asked, str) else asked
+def found(images: Images, asked: SearchRequest | str, size: int = 10) -> SearchResult:
+    what = SearchRequest(text=asked) if isinstance(asked, str) else asked
     return page(images.client, live_alias(images.alias), what, size=size)
 
 
-def ids(images: Images, asked: Asked | str, size: int = 100) -> Sequence[str]:
+def ids(images: Images, asked: SearchRequest | str, size: int = 100) -> Sequence[str]:
     return [hit.image_id for hit in found(images, asked, size).hits]
 
 
@@ -107,16 +113,16 @@ def test_a_person_finds_what_the_language_says(
     ],
 )
 def test_filters_leave_what_they_say(herons: Images, filters: Filters, numbers: set[int]) -> None:
-    asked = Asked(text="heronry", filters=filters)
+    asked = SearchRequest(text="heronry", filters=filters)
     assert set(ids(herons, asked)) == {f"heron-{number}" for number in numbers}
 
 
 def test_facets_count_all_images_found_whatever_the_page(herons: Images) -> None:
     facets = found(herons, "heronry", size=1).facets
-    assert facets.tags == [Count("Wetland", 1)]
-    assert facets.content_type == [Count("image/png", 2)]
-    assert facets.uploaded_by == [Count("u-1", 1), Count("u-2", 1)]
-    assert facets.year == [Count("1979", 1), Count("1980", 1)]
+    assert facets.tags == [FacetValue("Wetland", 1)]
+    assert facets.content_type == [FacetValue("image/png", 2)]
+    assert facets.uploaded_by == [FacetValue("u-1", 1), FacetValue("u-2", 1)]
+    assert facets.year == [FacetValue("1979", 1), FacetValue("1980", 1)]
 
 
 def test_a_misspelled_word_is_mended_as_the_best_hit_has_it(images: Images) -> None:
@@ -131,7 +137,7 @@ def test_what_was_meant_always_finds_something(images: Images, typed: str) -> No
     assert found(images, meant).total > 0
 
 
-def _pages(images: Images, asked: Asked, size: int, most: int = 1000) -> list[list[str]]:
+def _pages(images: Images, asked: SearchRequest, size: int, most: int = 1000) -> list[list[str]]:
     shown, after = [], None
     for _ in range(most):
         one = page(images.client, live_alias(images.alias), asked, size=size, after=after)
@@ -143,9 +149,14 @@ def _pages(images: Images, asked: Asked, size: int, most: int = 1000) -> list[li
 
 
 @pytest.mark.parametrize(
-    "asked", [Asked(text="turner sea"), Asked(text="turner sea", sort="newest"), Asked(text="-sea")]
+    "asked",
+    [
+        SearchRequest(text="turner sea"),
+        SearchRequest(text="turner sea", sort="newest"),
+        SearchRequest(text="-sea"),
+    ],
 )
-def test_pages_are_the_whole_in_pieces(images: Images, asked: Asked) -> None:
+def test_pages_are_the_whole_in_pieces(images: Images, asked: SearchRequest) -> None:
     whole = found(images, asked, size=100)
     pages = _pages(images, asked, size=17, most=5)
     assert [one for shown in pages for one in shown] == [
@@ -154,13 +165,17 @@ def test_pages_are_the_whole_in_pieces(images: Images, asked: Asked) -> None:
 
 
 def test_the_last_page_has_no_next(herons: Images) -> None:
-    assert [len(shown) for shown in _pages(herons, Asked(text="id:heron-*"), size=2)] == [2, 2, 1]
-    assert [len(shown) for shown in _pages(herons, Asked(text="id:heron-*"), size=5)] == [5]
+    assert [len(shown) for shown in _pages(herons, SearchRequest(text="id:heron-*"), size=2)] == [
+        2,
+        2,
+        1,
+    ]
+    assert [len(shown) for shown in _pages(herons, SearchRequest(text="id:heron-*"), size=5)] == [5]
 
 
 @pytest.mark.parametrize("sort", ["relevance", "newest"])
 def test_pages_hold_while_images_come_go_and_change(images: Images, sort: Any) -> None:
-    asked = Asked(text="egretta", sort=sort)
+    asked = SearchRequest(text="egretta", sort=sort)
     there = [f"egret-{sort}-{at:02}" for at in range(30)]
     images.put(*(change(one, 1, image=image("Egretta alba")) for one in there))
     first = found(images, asked, size=10)
@@ -184,7 +199,7 @@ def test_pages_hold_while_images_come_go_and_change(images: Images, sort: Any) -
 
 
 def test_a_page_goes_on_though_its_last_hit_is_gone(images: Images) -> None:
-    asked = Asked(text="spoonbillia", sort="newest")
+    asked = SearchRequest(text="spoonbillia", sort="newest")
     images.put(*(change(f"spoon-{at}", 1, image=image("Spoonbillia")) for at in range(4)))
     first = found(images, asked, size=2)
     images.put(change(first.hits[-1].image_id, 2, "image.deleted"))
@@ -196,7 +211,9 @@ def test_a_page_goes_on_though_its_last_hit_is_gone(images: Images) -> None:
 def test_a_cursor_of_another_query_is_refused(images: Images) -> None:
     after = found(images, "turner", size=1).next
     with pytest.raises(InvalidCursorError):
-        page(images.client, live_alias(images.alias), Asked(text="sea"), size=1, after=after)
+        page(
+            images.client, live_alias(images.alias), SearchRequest(text="sea"), size=1, after=after
+        )
 
 
 def test_newest_is_what_was_put_or_changed_last(images: Images) -> None:
@@ -213,7 +230,7 @@ def test_a_page_of_huge_images_is_cut_and_goes_on(images: Images) -> None:
     images.put(
         *(change(f"huge-{at}", 1, image=image("Hugeosaurus", tags=huge)) for at in range(20))
     )
-    asked = Asked(text="hugeosaurus")
+    asked = SearchRequest(text="hugeosaurus")
     pages = _pages(images, asked, size=20)
     assert len(pages) > 1
     assert sorted(one for shown in pages for one in shown) == sorted(

@@ -398,7 +398,7 @@ class TestDeployment:
     ) -> None:
         client, name = client_of(dynamodb_endpoint), f"indexed-{uuid.uuid4()}"
         _table_with_an_index(client, name, attribute, kind)
-        told = f"takes {attribute} as {kind}, which is {ours} in every item"
+        told = f"expects {attribute} of type {kind}, but every item has type {ours}"
         with pytest.raises(MisconfiguredError, match=told):
             _deliver_two(client, name)
         client.delete_table(TableName=name)

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.search_images.cursor import InvalidCursorError, Place, read, written
+from functions.search_images.cursor import (
+    HitPosition,
+    InvalidCursorError,
+    decode_cursor,
+    encode_cursor,
+)
 from functions.search_images.filters import Filters
-from functions.search_images.search import Asked
+from functions.search_images.search import SearchRequest
 
-TURNER = Asked(text="turner")
-PLACE = Place(18.96299, "D13262")
+TURNER = SearchRequest(text="turner")
+PLACE = HitPosition(18.96299, "D13262")
 
 
 def packed(text: bytes) -> str:
@@ -23,28 +28,29 @@ def unpacked(cursor: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "place", [PLACE, Place(0.0, "a"), Place(1_795_248_000_500, "x" * 256, respelled=True)]
+    "place",
+    [PLACE, HitPosition(0.0, "a"), HitPosition(1_795_248_000_500, "x" * 256, corrected=True)],
 )
-def test_what_was_written_is_read(place: Place) -> None:
-    assert read(written(place, TURNER), TURNER) == place
+def test_what_was_written_is_read(place: HitPosition) -> None:
+    assert decode_cursor(encode_cursor(place, TURNER), TURNER) == place
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        Asked(text="turne"),
-        Asked(text=None),
-        Asked(text="turner", sort="newest"),
-        Asked(text="turner", filters=Filters(tags=("sea",))),
+        SearchRequest(text="turne"),
+        SearchRequest(text=None),
+        SearchRequest(text="turner", sort="newest"),
+        SearchRequest(text="turner", filters=Filters(tags=("sea",))),
     ],
 )
-def test_a_cursor_of_another_query_is_refused(other: Asked) -> None:
-    with pytest.raises(InvalidCursorError, match="of another query"):
-        read(written(PLACE, TURNER), other)
+def test_a_cursor_of_another_query_is_refused(other: SearchRequest) -> None:
+    with pytest.raises(InvalidCursorError, match="of another search"):
+        decode_cursor(encode_cursor(PLACE, TURNER), other)
 
 
 def _altered(old: bytes, new: bytes) -> str:
-    text = unpacked(written(PLACE, TURNER))
+    text = unpacked(encode_cursor(PLACE, TURNER))
     assert old in text
     return packed(text.replace(old, new))
 
@@ -74,20 +80,20 @@ def _altered(old: bytes, new: bytes) -> str:
         _altered(b"false", b"0"),
         _altered(b",false", b""),
         _altered(b",", b", "),
-        written(PLACE, TURNER) + "=",
-        written(PLACE, TURNER) + "\n",
+        encode_cursor(PLACE, TURNER) + "=",
+        encode_cursor(PLACE, TURNER) + "\n",
     ],
 )
 def test_what_nobody_here_wrote_is_refused(cursor: str) -> None:
-    with pytest.raises(InvalidCursorError, match="take `next` of the page before"):
-        read(cursor, TURNER)
+    with pytest.raises(InvalidCursorError, match="use `next` of the previous page"):
+        decode_cursor(cursor, TURNER)
 
 
 @given(st.text() | st.binary().map(packed))
 @example("A")
 def test_whatever_comes_is_a_cursor_or_refused(cursor: str) -> None:
     try:
-        place = read(cursor, TURNER)
+        place = decode_cursor(cursor, TURNER)
     except InvalidCursorError:
         return
-    assert written(place, TURNER) == cursor
+    assert encode_cursor(place, TURNER) == cursor

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.search_images.filters import Filters, clauses, moment
+from functions.search_images.filters import Filters, clauses, instant
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from functions.search_images.filters import Filters, clauses, moment
     ],
 )
 def test_a_period_has_a_first_and_a_last_moment(text: str, first: str, last: str) -> None:
-    assert (moment(text, last=False), moment(text, last=True)) == (first, last)
+    assert (instant(text, last=False), instant(text, last=True)) == (first, last)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_a_period_has_a_first_and_a_last_moment(text: str, first: str, last: str
 )
 def test_what_is_no_time_is_refused_with_what_would_be_one(text: str) -> None:
     with pytest.raises(ValueError, match="expected a year, a month, a day or a time"):
-        moment(text, last=False)
+        instant(text, last=False)
 
 
 @given(st.text())
 def test_whatever_comes_is_a_moment_or_refused(text: str) -> None:
     try:
-        found = moment(text, last=True)
+        found = instant(text, last=True)
     except ValueError:
         return
     assert len(found) <= len("1979-05-31T12:00:00.123456+00:00")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.search_images.clauses import marks, wanted
-from functions.search_images.fields import BY_NAME, Attribute, Field, Keyword, Text, field
-from functions.search_images.language import MAX_TEXT_LENGTH, Query, Term, parse
+from functions.search_images.clauses import highlight_query, matching
+from functions.search_images.fields import BY_NAME, Attribute, Field, Keyword, Text, field_named
+from functions.search_images.language import MAX_TEXT_LENGTH, Query, Term, parse_query
 from functions.search_images.ranking import MAX_TOKENS
 
 # What makes a difference somewhere in the language, in any order.
@@ -56,19 +56,19 @@ TEXTS = st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=300)
     ],
 )
 def test_each_form_is_understood(text: str, expected: Query) -> None:
-    assert parse(text) == expected
+    assert parse_query(text) == expected
 
 
 @pytest.mark.parametrize("newer", ["\U0002ebf0", "\U000323b0"], ids=["Unicode 15.1", "Unicode 17"])
 def test_an_ideograph_is_a_word_whether_python_knows_it_or_not(newer: str) -> None:
-    assert parse(newer) == Query(newer, words=(newer,))
-    assert not parse(f'"sea"{newer}').required
+    assert parse_query(newer) == Query(newer, words=(newer,))
+    assert not parse_query(f'"sea"{newer}').required
 
 
 def test_which_characters_are_words_is_the_same_in_every_python() -> None:
     """Of those that Unicode 3.2 has, which every Python carries beside its own version."""
     known = (chr(code) for code in range(0x3400) if ucd_3_2_0.category(chr(code)) != "Cn")
-    words = "".join(char for char in known if not parse(char).empty)
+    words = "".join(char for char in known if not parse_query(char).empty)
     assert hashlib.sha256(words.encode()).hexdigest() == (
         "2cfae9be0a65633ec6891c8f2bad7d1eccc2bbef4aa18d5577075cdaa4833487"
     )
@@ -94,14 +94,14 @@ def test_which_characters_are_words_is_the_same_in_every_python() -> None:
     ],
 )
 def test_what_is_no_form_is_words(text: str, words: tuple[str, ...]) -> None:
-    assert parse(text) == Query(text, words=words)
+    assert parse_query(text) == Query(text, words=words)
 
 
 @pytest.mark.parametrize(
     "text", ["", " \n", "-", "--", "*", '""', '"', "?!*", "🎨", "\x00", ":", "-*"]
 )
 def test_a_text_without_a_letter_or_digit_asks_for_nothing(text: str) -> None:
-    assert parse(text).empty
+    assert parse_query(text).empty
 
 
 @pytest.mark.parametrize(
@@ -120,16 +120,16 @@ def test_a_text_without_a_letter_or_digit_asks_for_nothing(text: str) -> None:
     ],
 )
 def test_a_field_is_an_images_own_or_a_users(typed: str, meant: Field) -> None:
-    assert field(typed) == meant
+    assert field_named(typed) == meant
 
 
 def test_no_more_words_than_an_index_takes_are_asked_for() -> None:
-    query = parse(" ".join(f"w{at} -x{at} y{at}* a:z{at}" for at in range(MAX_TOKENS)))
+    query = parse_query(" ".join(f"w{at} -x{at} y{at}* a:z{at}" for at in range(MAX_TOKENS)))
     assert len(query.words) + len(query.required) + len(query.excluded) == MAX_TOKENS
 
 
 def test_a_first_phrase_that_is_too_long_is_cut() -> None:
-    (phrase,) = parse('"' + "东" * 500 + '"').required
+    (phrase,) = parse_query('"' + "东" * 500 + '"').required
     assert phrase.text == "东" * MAX_TOKENS
 
 
@@ -142,14 +142,14 @@ def test_a_first_phrase_that_is_too_long_is_cut() -> None:
 @example(' "a' * 3000)
 @example("“a” " * 3000)
 def test_any_text_is_a_query_of_bounded_size(text: str) -> None:
-    query = parse(text)
+    query = parse_query(text)
     terms = [*query.required, *query.excluded]
     assert len(query.words) + len(terms) <= MAX_TOKENS
     assert all(term.text.strip() for term in terms)
     if not query.empty:
-        wanted(query)
+        matching(query)
         for path in ("name", "description", "tags", "attributes.value"):
-            marks(path, query)
+            highlight_query(path, query)
 
 
 ALLOWED = {
@@ -189,6 +189,6 @@ def _check(clause: object, depth: int = 0) -> None:
 @example(" ".join(f'{name}:a -{name}:b {name}:c* {name}:"d e"' for name in [*BY_NAME, "own"]))
 @example("_id:x deleted:true _source:x everything:x digest:0 *:* name:/.*/ a:*b")
 def test_no_text_reaches_another_field_or_a_clause_that_costs_much(text: str) -> None:
-    query = parse(text)
+    query = parse_query(text)
     if not query.empty:
-        _check(wanted(query))
+        _check(matching(query))

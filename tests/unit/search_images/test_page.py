@@ -11,20 +11,20 @@ from urllib.parse import parse_qsl
 import msgspec
 import pytest
 
+from functions.search_images.links import Pairs
 from functions.search_images.page import (
     HEADERS,
     POLICY,
-    drawn,
-    found_page,
-    marked,
+    highlighted,
     on_the_web,
+    placeholder,
     problem_page,
     record_page,
+    results_page,
 )
 from functions.search_images.parameters import MOST_VALUES
-from functions.search_images.record import Record
-from functions.search_images.search import Count, Facets, Hit, SearchResult
-from functions.search_images.ways import Pairs
+from functions.search_images.record import ImageRecord
+from functions.search_images.search import Facets, FacetValue, Hit, SearchResult
 from shared.event import Image
 
 NO_FACETS = Facets([], [], [], [])
@@ -77,19 +77,19 @@ def found(*hits: Hit, **fields: Any) -> SearchResult:
     return SearchResult(hits=list(hits), **usual | fields)
 
 
-def record(**fields: Any) -> Record:
+def record(**fields: Any) -> ImageRecord:
     image = Image(**{"name": "Richmond Hill"} | fields)
     times = ("2026-11-21T08:00:00Z", "2026-11-21T08:00:00.500Z")
-    return Record("T02680", 7, "image.uploaded", *times, "9f2c", image)
+    return ImageRecord("T02680", 7, "image.uploaded", *times, "9f2c", image)
 
 
 def shown(pairs: Pairs = (), *hits: Hit, **fields: Any) -> Parsed:
-    return Parsed(found_page(pairs, found(*hits, **fields)))
+    return Parsed(results_page(pairs, found(*hits, **fields)))
 
 
 class TestWays:
     def test_a_tag_narrows_the_search_and_keeps_the_rest(self) -> None:
-        facets = Facets([Count("Dismoor, Jessie & co", 1_234)], [], [], [])
+        facets = Facets([FacetValue("Dismoor, Jessie & co", 1_234)], [], [], [])
         page = shown([("q", "vort"), ("sort", "newest"), ("cursor", "abc")], hit(), facets=facets)
         assert page.leads("Dismoor, Jessie & co 1,234") == [
             ("q", "vort"),
@@ -98,13 +98,13 @@ class TestWays:
         ]
 
     def test_a_tag_in_use_is_marked_and_leads_back_out(self) -> None:
-        facets = Facets([Count("river", 3)], [], [], [])
+        facets = Facets([FacetValue("river", 3)], [], [], [])
         page = shown([("q", "thames"), ("tag", "river")], hit(), facets=facets)
         assert page.leads("river 3") == [("q", "thames")]
         assert {"href": "?q=thames", "aria-current": "true"} in page.named("a")
 
     def test_a_year_is_taken_from_its_first_day_to_its_last(self) -> None:
-        facets = Facets([], [], [], [Count("1979", 1), Count("1980", 2)])
+        facets = Facets([], [], [], [FacetValue("1979", 1), FacetValue("1980", 2)])
         one_year = [("taken_from", "1979"), ("taken_to", "1979")]
         assert shown([], hit(), facets=facets).leads("1979 1") == one_year
         page = shown(one_year, hit(), facets=facets)
@@ -113,8 +113,8 @@ class TestWays:
 
     def test_where_a_field_has_all_the_values_it_may_have_they_can_only_be_removed(self) -> None:
         chosen = [("tag", f"t{at}") for at in range(MOST_VALUES)]
-        tags = [Count(value, 2) for _, value in chosen] + [Count("another", 1)]
-        facets = Facets(tags, [Count("image/png", 1)], [], [Count("1979", 1)])
+        tags = [FacetValue(value, 2) for _, value in chosen] + [FacetValue("another", 1)]
+        facets = Facets(tags, [FacetValue("image/png", 1)], [], [FacetValue("1979", 1)])
         one_less = shown(chosen[1:], hit(), facets=facets)
         assert one_less.leads("another 1") == [*chosen[1:], ("tag", "another")]
         page = shown(chosen, hit(), facets=facets)
@@ -145,7 +145,9 @@ class TestWays:
         assert sorted(page.leads("richmond")) == [("q", "richmond"), ("tag", "a")]
 
     def test_a_value_that_no_address_has_room_for_is_no_choice(self) -> None:
-        facets = Facets([Count("t" * 201, 3), Count(" ", 2), Count("river", 1)], [], [], [])
+        facets = Facets(
+            [FacetValue("t" * 201, 3), FacetValue(" ", 2), FacetValue("river", 1)], [], [], []
+        )
         assert shown([], hit(), facets=facets).leads("river 1") == [("tag", "river")]
         assert "t" * 201 not in shown([], hit(), facets=facets).text
 
@@ -188,14 +190,14 @@ class TestWords:
 
     def test_where_words_were_found_stands_under_the_name(self) -> None:
         highlights = {"tags": ["River <em>Thames</em>", "<em>a</em>"], "attributes.place": ["&lt;"]}
-        html = found_page([], found(hit(highlights=highlights)))
+        html = results_page([], found(hit(highlights=highlights)))
         assert "<dt>Tags</dt><dd>River <mark>Thames</mark> · <mark>a</mark></dd>" in html
         assert "<dt>Place</dt><dd>&lt;</dd>" in html
 
     def test_what_else_there_is_fills_up_and_repeats_nothing(self) -> None:
         own = {"artist": "Daniell", "date": "1979", "medium": "Oil"}
         one = hit(highlights={"attributes.artist": ["<em>Daniell</em>"]}, attributes=own)
-        html = found_page([], found(one))
+        html = results_page([], found(one))
         assert re.findall("<dt>(.*?)</dt>", html) == ["Artist", "Date"]
 
     def test_a_long_text_is_begun_among_others_and_whole_in_the_record(self) -> None:
@@ -217,7 +219,7 @@ class TestWords:
     def test_the_year_under_an_image_is_the_one_that_the_filter_has_it_in(
         self, taken_at: str, foot: str
     ) -> None:
-        html = found_page([], found(hit(taken_at=taken_at)))
+        html = results_page([], found(hit(taken_at=taken_at)))
         assert f'<p class="foot">{foot}</p>' in html
 
     def test_sizes_are_told_in_steps_of_a_thousand(self) -> None:
@@ -228,8 +230,8 @@ class TestWords:
         ("status", "said"),
         [
             (HTTPStatus.BAD_REQUEST, "size: at most 100"),
-            (HTTPStatus.NOT_FOUND, "There is no such image"),
-            (HTTPStatus.SERVICE_UNAVAILABLE, "Please try again"),
+            (HTTPStatus.NOT_FOUND, "This image does not exist"),
+            (HTTPStatus.SERVICE_UNAVAILABLE, "Try again"),
             (HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed"),
         ],
     )
@@ -284,8 +286,8 @@ class TestPictures:
         assert all(str(link["href"]).startswith(("?", "#")) for link in page.named("a"))
 
     def test_the_drawing_of_an_image_is_always_the_same_and_hardly_anothers(self) -> None:
-        assert drawn("T02680") == drawn("T02680")
-        assert len({msgspec.structs.astuple(drawn(f"T{n}")) for n in range(1000)}) > 990
+        assert placeholder("T02680") == placeholder("T02680")
+        assert len({msgspec.structs.astuple(placeholder(f"T{n}")) for n in range(1000)}) > 990
 
 
 class TestSafety:
@@ -299,7 +301,7 @@ class TestSafety:
             taken_at=HOSTILE,
             url="https://x/" + HOSTILE,
         )
-        counts = [Count(HOSTILE, 1)]
+        counts = [FacetValue(HOSTILE, 1)]
         pairs = [(name, HOSTILE) for name in ("q", "tag", "cursor", HOSTILE)]
         facets = Facets(counts, counts, counts, counts)
         harmless = shown(
@@ -312,7 +314,7 @@ class TestSafety:
             ),
             next="x",
             did_you_mean="x",
-            facets=Facets(*[[Count("x", 1)]] * 4),
+            facets=Facets(*[[FacetValue("x", 1)]] * 4),
         )
         page = shown(pairs, hostile, next=HOSTILE, did_you_mean=HOSTILE, facets=facets)
         assert _shape(page) == _shape(harmless)
@@ -346,10 +348,10 @@ class TestSafety:
         ],
     )
     def test_of_a_highlight_only_the_mark_is_markup(self, safe: str, shown_as: str) -> None:
-        assert str(marked(safe)) == shown_as
+        assert str(highlighted(safe)) == shown_as
 
     def test_the_policy_allows_the_files_own_style_and_script_and_no_more(self) -> None:
-        html = found_page([], found(hit()))
+        html = results_page([], found(hit()))
         for tag in ("style", "script"):
             (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
             digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from functions.search_images.spelling import MOST_LETTERS, corrected, near, question
+from functions.search_images.spelling import (
+    MOST_LETTERS,
+    alternatives,
+    corrected_text,
+    dictionary_query,
+)
 
 type Options = Sequence[tuple[str, float]]
 
@@ -28,14 +33,14 @@ def _answer(*entries: tuple[str, int, Options], backwards: Options = ()) -> Mapp
 
 
 def test_the_dictionary_is_asked_for_all_words_at_once() -> None:
-    asked = question(["richmnd", "tames"])["suggest"]
+    asked = dictionary_query(["richmnd", "tames"])["suggest"]
     assert asked.pop("text") == "richmnd tames"
     assert {one["term"]["field"] for one in asked.values()} == {*asked}
 
 
 def test_without_words_nothing_is_asked() -> None:
-    assert question([]) == {}
-    assert near([], {}) == {}
+    assert dictionary_query([]) == {}
+    assert alternatives([], {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_without_words_nothing_is_asked() -> None:
 def test_a_word_is_meant_for_the_nearest_others(
     word: str, options: Options, others: Sequence[str] | None
 ) -> None:
-    found = near([word], _answer((word, 0, options)))
+    found = alternatives([word], _answer((word, 0, options)))
     assert found == ({} if others is None else {word: others})
 
 
@@ -65,27 +70,27 @@ def test_a_word_is_mended_where_it_is_wrong() -> None:
         ("burne", 7, []),
         ("jnes", 13, [("jones", 0.75), ("jens", 0.75)]),
     )
-    assert near(words, answer) == {"burne-jnes": ("burne-jones", "burne-jens")}
+    assert alternatives(words, answer) == {"burne-jnes": ("burne-jones", "burne-jens")}
 
 
 def test_a_word_is_mended_in_several_places() -> None:
     answer = _answer(("bune", 0, [("burne", 0.75)]), ("jnes", 5, [("jones", 0.75), ("jens", 0.75)]))
-    assert near(["bune-jnes"], answer) == {"bune-jnes": ("burne-jones", "burne-jens")}
+    assert alternatives(["bune-jnes"], answer) == {"bune-jnes": ("burne-jones", "burne-jens")}
 
 
 def test_positions_are_those_of_java_where_a_character_may_count_twice() -> None:
     words = ["𝒳🎨a", "tames"]
-    assert near(words, _answer(("tames", 6, [("thames", 0.8)]))) == {"tames": ("thames",)}
+    assert alternatives(words, _answer(("tames", 6, [("thames", 0.8)]))) == {"tames": ("thames",)}
 
 
 def test_a_word_that_is_wrong_from_its_first_letter_on_is_found_from_its_end() -> None:
     answer = _answer(("irpalne", 0, []), backwards=[("enalpria", 0.71)])
-    assert near(["irpalne"], answer) == {"irpalne": ("airplane",)}
+    assert alternatives(["irpalne"], answer) == {"irpalne": ("airplane",)}
 
 
 def test_what_is_like_a_word_from_both_ends_counts_once() -> None:
     answer = _answer(("turnr", 0, [("turner", 0.8)]), backwards=[("renrut", 0.8), ("nrut", 0.75)])
-    assert near(["turnr"], answer) == {"turnr": ("turner", "turn")}
+    assert alternatives(["turnr"], answer) == {"turnr": ("turner", "turn")}
 
 
 @pytest.mark.parametrize(
@@ -103,43 +108,45 @@ def test_what_is_like_a_word_from_both_ends_counts_once() -> None:
 def test_meant_is_what_the_best_hit_has(
     word: str, others: Sequence[str], marked: Sequence[str], better: str | None
 ) -> None:
-    assert corrected(word, {word: others}, [marked]) == better
+    assert corrected_text(word, {word: others}, [marked]) == better
 
 
 def test_all_comes_from_one_hit_so_that_the_text_finds_it() -> None:
     hits = (["Hill"], ["Richmond"], ["Richmund", "Thames"])
     meant = {"richmnd": ("richmond", "richmund"), "tames": ("thames",)}
-    assert corrected("richmnd tames", meant, hits) == "richmond tames"
+    assert corrected_text("richmnd tames", meant, hits) == "richmond tames"
 
 
 def test_the_rest_of_the_text_stays_as_it_was_typed() -> None:
     typed = '  richmnd "tames  x" -richmnd artist:tames'
     better = '  richmond "tames  x" -richmnd artist:tames'
-    assert corrected(typed, {"richmnd": ("richmond",)}, [["Richmond"]]) == better
+    assert corrected_text(typed, {"richmnd": ("richmond",)}, [["Richmond"]]) == better
 
 
 def test_a_word_in_a_field_is_mended_there_and_not_where_it_is_left_out() -> None:
     typed = "artist:tames -artist:tames x-y:tames http://tames tames"
     better = "artist:thames -artist:tames x-y:thames http://tames thames"
-    assert corrected(typed, {"tames": ("thames",)}, [["Thames"]]) == better
+    assert corrected_text(typed, {"tames": ("thames",)}, [["Thames"]]) == better
 
 
 def test_what_is_looked_up_is_bounded() -> None:
-    text = question(["a" * 30, "b" * 31, *["c" * 10] * 3, *(f"{at:030}" for at in range(9))])
+    text = dictionary_query(
+        ["a" * 30, "b" * 31, *["c" * 10] * 3, *(f"{at:030}" for at in range(9))]
+    )
     words = text["suggest"]["text"].split()
     assert words[:2] == ["a" * 30, "c" * 10]
     assert len("".join(words)) <= MOST_LETTERS
-    assert question(["d" * 31]) == {}
-    assert near(["d" * 31], {}) == {}
+    assert dictionary_query(["d" * 31]) == {}
+    assert alternatives(["d" * 31], {}) == {}
 
 
 def test_what_is_not_looked_up_shifts_no_place() -> None:
     words = ["tames", "x" * 31, "tames", "turnr"]
     answer = _answer(("tames", 0, [("thames", 0.8)]), ("turnr", 6, [("turner", 0.8)]))
-    assert question(words)["suggest"]["text"] == "tames turnr"
-    assert near(words, answer) == {"tames": ("thames",), "turnr": ("turner",)}
+    assert dictionary_query(words)["suggest"]["text"] == "tames turnr"
+    assert alternatives(words, answer) == {"tames": ("thames",), "turnr": ("turner",)}
 
 
 def test_without_hits_or_misspelled_words_nothing_is_meant() -> None:
-    assert corrected("tames", {"tames": ("thames",)}, []) is None
-    assert corrected("thames", {}, [["Thames"]]) is None
+    assert corrected_text("tames", {"tames": ("thames",)}, []) is None
+    assert corrected_text("thames", {}, [["Thames"]]) is None
