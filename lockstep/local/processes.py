@@ -135,20 +135,15 @@ def answers(host: str, port: int, path: str) -> bool:
     return status not in NOT_READY and status < SERVER_ERROR
 
 
-def wait_until_ready(
-    children: Iterable[Child],
-    *,
-    seconds: float,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> None:
-    """Wait until all children are ready, or until `interrupted` returns true.
+def wait_until_ready(children: Iterable[Child], *, seconds: float) -> None:
+    """Wait until all children are ready.
 
     Raises:
         LocalStackError: a child ended, or was not ready in time; names it and its log.
     """
     waiting = list(children)
     deadline = time.monotonic() + seconds
-    while waiting and not interrupted():
+    while waiting:
         for child in waiting:
             name, log = child.service.name, child.service.log
             if child.died is not None:
