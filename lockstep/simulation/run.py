@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True):
         return self.histories / self.core_seconds if self.core_seconds else 0.0
 
 
-class _Chunk(msgspec.Struct, frozen=True):
+class _SeedRange(msgspec.Struct, frozen=True):
     """The result of some histories, up to the first that fails."""
 
     histories: int
@@ -137,13 +137,13 @@ def simulate(
     )
 
 
-def _run(components: Components, seeds: range) -> _Chunk:
+def _run(components: Components, seeds: range) -> _SeedRange:
     """The task of a worker: run one chunk."""
     started = time.process_time()
     tally = Tally()
     broken = next((seed for seed in seeds if broken_by(plan(seed), components, tally)), None)
     done = len(seeds) if broken is None else seeds.index(broken) + 1
-    return _Chunk(done, tally, broken, time.process_time() - started)
+    return _SeedRange(done, tally, broken, time.process_time() - started)
 
 
 def broken_by(

@@ -63,7 +63,7 @@ class RequestModel:
             KinesisError: SerializationException or ValidationException.
         """
         if nests_too_deep(body):
-            raise KinesisError("SerializationException", "the body is nested too deep")
+            raise KinesisError("SerializationException", "the body has too many levels")
         try:
             raw = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
