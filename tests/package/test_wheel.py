@@ -1,7 +1,6 @@
 """The wheel, installed in an empty environment and used from a user's own project."""
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -65,11 +64,9 @@ def run(
 
 
 def uv(*words: str | Path) -> None:
-    """Run uv: the one on PATH if it works, else the one that the Makefile brought."""
-    found = shutil.which("uv")
-    if found is None or subprocess.run([found, "-V"], capture_output=True, check=False).returncode:
-        found = str(Path(sys.executable).with_name("uv"))
-    run(found, *words, folder=ROOT)
+    """Run uv as the Makefile does: the one that it brought, or else the one on PATH."""
+    brought = ROOT / ".tools" / "uv" / "bin" / "uv"
+    run(brought if brought.exists() else "uv", "--system-certs", *words, folder=ROOT)
 
 
 def environment(folder: Path, wheel: Path, extras: str) -> Path:
