@@ -1,15 +1,24 @@
-# The contributor's guide, as recipes. Each target does its own set-up: `python3`, `make` and the
-# network are all it needs.
-#
-#   make demo     2,000 real records through the whole system, once, in a scratch folder
-#   make test     everything that must hold: under 10 minutes after the first download
-#   make check    the fast part: lint, types, layers, unit tests
-#   make nightly  what takes hours, and is kept on record
+# Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
+# the targets.
 .DEFAULT_GOAL := test
-.PHONY: demo test nightly nightly-simulation nightly-crashes nightly-search kills rebuilds \
-  audit-at-scale roles check lint types layers unit simulation bugs mutation proofs model fuzz \
-  contract wire faults search relevance flow crashes local-stack scenarios screenshots package \
+.PHONY: help demo test nightly check lint types layers unit simulation proofs contract wire faults \
+  search flow crashes local-stack scenarios package roles pythons nightly-simulation nightly-crashes \
+  nightly-search kills rebuilds audit-at-scale model bugs fuzz mutation relevance screenshots \
   generated format pins clean
+
+# The groups of tests. `make test` runs all of them but `roles`.
+unit := tests/unit
+simulation := tests/simulation
+proofs := tests/model tests/fuzz tests/under_fire
+search := tests/contract/search tests/relevance tests/page
+wire := $(addprefix tests/contract/, clients kinesis mapping producer)
+faults := $(addprefix tests/contract/, engines toxics)
+contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults))
+crashes := tests/flow/test_crashes.py
+local-stack := tests/flow/test_local_stack.py
+scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
+package := tests/package
+roles := tests/roles
 
 # Containers often set it. Each process then compiles all that it imports; tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,158 +48,148 @@ export UV_SYSTEM_CERTS := true
 uv := $(shell uv --system-certs --version >/dev/null 2>&1 && echo uv || echo $(tools)/uv/bin/uv)
 uv_from_pypi := $(filter $(tools)/%,$(uv))
 sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
+# PYTEST=... adds options.
+pytest = $(bin)/pytest $(PYTEST)
 
-demo: $(venv)/run.done
+help: ## Print each target with what it does.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(venv)/run.done ## Send 2,000 real records through the whole system, once, in a scratch folder.
 	$(bin)/lockstep demo
 
-# Four groups at a time, the longest first: those on real engines wait as long as they work, and leave
-# two cores half idle; each has engines of its own. A group is shown once it is done.
-test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done
+# Four groups at a time, the longest first: those on real engines wait as long as they work. Each
+# starts its own engines. The output of a group appears when it ends.
+test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 10 minutes after the first download.
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  package crashes local-stack contract faults simulation search wire scenarios proofs
 
-# Whatever fails, the rest runs, too. The record that a line is added to is to be committed.
-nightly:
-	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes nightly-search audit-at-scale roles
+# The fast part
 
-nightly-simulation: $(venv)/dev.done
-	$(bin)/lockstep simulate --histories 1000000 --record docs/internals/simulation-record.md
-	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/under_fire --records 1000000
+check: $(venv)/dev.done ## Run linters, type checker and unit tests, in under 30 seconds on two cores.
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit types layers lint
 
-# As in `test`, but a connection is cut at every byte, and a thousand processes are killed.
-nightly-crashes: $(venv)/dev.done kills rebuilds
-	$(bin)/pytest $(PYTEST) --timeout 7200 tests/contract/toxics --cut-every 1
-
-# Ten thousand texts by chance, searched for.
-nightly-search: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/contract/search/test_any_query.py --queries 10000
-
-# Rebuilds of the index, each killed twice, while 200 events a second arrive.
-rebuilds: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow/test_crashes.py -k rebuild_killed \
-	  --rebuilds 20 --events-a-second 200 --kills-seed $(KILLS_SEED)
-
-KILLS = 1000
-KILLS_SEED := $(shell date +%s)
-kills: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow/test_crashes.py -k sigkill \
-	  --kills $(KILLS) --kills-seed $(KILLS_SEED)
-
-# A million images in memory, a tenth of them spoilt; then as many as the whole collection has, on
-# the real engines, a third of them spoilt.
-audit-at-scale: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000
-	$(bin)/pytest $(PYTEST) -rP --timeout 7200 tests/contract/repair -k all_corruptions --images 69202
-
-# Who may do what in an index that Dashboards shows: on OpenSearch's security plugin, fetched for it.
-roles: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/roles
-
-check: $(venv)/dev.done
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types layers unit
-
-lint: $(venv)/dev.done
+lint: $(venv)/dev.done ## Check style and format.
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 
-types: $(venv)/dev.done
+types: $(venv)/dev.done ## Check types.
 	$(bin)/mypy
 
-# Who may import whom, and that every package imported is one that pyproject.toml asks for.
-layers: $(venv)/dev.done
+layers: $(venv)/dev.done ## Check who imports whom, and that pyproject.toml has every package that is imported.
 	$(bin)/lint-imports
 	$(bin)/deptry .
 
-unit: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/unit
+unit: $(venv)/dev.done ## Run the unit tests on all cores.
+	$(pytest) --numprocesses logical --dist worksteal $(unit)
 
-# The real code over fakes that misbehave, in virtual time; every seeded bug must be caught.
-simulation: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/simulation
+# The other groups
+
+simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual time: its tests, then 50,000 histories.
+	$(pytest) $(simulation)
 	$(bin)/lockstep simulate --histories 50000
 
-# The seeded bugs, each with the first history that catches it.
-bugs: $(venv)/dev.done
-	$(bin)/python -m tools.seeded_bugs
+proofs: $(venv)/dev.done ## Check all states of the model, arbitrary bytes, and the producer against a faulty stream.
+	$(pytest) $(proofs)
 
-# Every small change to what keeps events, one after another: tests must see each. A nightly run.
-mutation: $(venv)/dev.done
+contract: $(venv)/dev.done ## Test on real engines what is written, compared, repaired and rebuilt.
+	$(pytest) $(contract)
+
+wire: $(venv)/dev.done $(tools)/awscli.done ## Test the clients, and the endpoint and mapping that stand in for AWS.
+	$(pytest) $(wire)
+
+faults: $(venv)/dev.done ## Test engines that die and connections that are cut.
+	$(pytest) $(faults)
+
+search: $(venv)/dev.done ## Test the search: its answers, its quality, and its page in Chromium if it is installed.
+	$(pytest) $(search)
+
+flow: crashes local-stack scenarios ## Test the way from the producer to both stores; --jobs=3 runs its three groups together.
+
+crashes: $(venv)/dev.done ## Kill processes of a local stack.
+	$(pytest) $(crashes)
+
+local-stack: $(venv)/dev.done ## Test a local stack by its commands.
+	$(pytest) $(local-stack)
+
+scenarios: $(venv)/dev.done ## Test what goes wrong between the stream and the stores, without the processes of a stack.
+	$(pytest) $(scenarios)
+
+package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Test the wheel, and the built functions on Lambda's runtime.
+	$(pytest) $(package)
+
+# Hours
+
+nightly: ## Run what takes hours; commit the line that it adds to the simulation's record.
+	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
+	  nightly-search audit-at-scale roles pythons
+
+nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records.
+	$(bin)/lockstep simulate --histories 1000000 --record docs/internals/simulation-record.md
+	$(pytest) -rP --timeout 7200 tests/under_fire --records 1000000
+
+nightly-crashes: $(venv)/dev.done kills rebuilds ## Kill a thousand processes, and cut connections at every byte.
+	$(pytest) --timeout 7200 tests/contract/toxics --cut-every 1
+
+nightly-search: $(venv)/dev.done ## Search for ten thousand random texts.
+	$(pytest) -rP --timeout 7200 tests/contract/search/test_any_query.py --queries 10000
+
+KILLS = 1000
+KILLS_SEED := $(shell date +%s)
+kills: $(venv)/dev.done ## Kill KILLS processes of a local stack (1,000 by default).
+	$(pytest) $(crashes) -k sigkill --kills $(KILLS) --kills-seed $(KILLS_SEED)
+
+rebuilds: $(venv)/dev.done ## Rebuild the index 20 times, killed twice each, while 200 events a second arrive.
+	$(pytest) $(crashes) -k rebuild_killed \
+	  --rebuilds 20 --events-a-second 200 --kills-seed $(KILLS_SEED)
+
+audit-at-scale: $(venv)/dev.done ## Audit and repair a million images in memory, then 69,202 on the real engines.
+	$(pytest) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000
+	$(pytest) -rP --timeout 7200 tests/contract/repair -k all_corruptions --images 69202
+
+roles: $(venv)/dev.done ## Test who may do what in the index, on OpenSearch's security plugin (180 MB).
+	$(pytest) $(roles)
+
+pythons: $(venv)/dev.done ## Run the unit tests on each supported Python that is found or can be downloaded.
+	for version in $(versions); do \
+	  if tools/make-venv $(uv) $(tools)/python$$version $$version; then \
+	    $(MAKE) --no-print-directory unit PYTHON= venv=$(tools)/python$$version || exit 1; \
+	  fi; \
+	done
+
+model: $(venv)/dev.done ## Check all states of the model, and print what each seeded bug breaks.
+	$(bin)/python -m tools.model
+
+fuzz: $(venv)/dev.done ## Try arbitrary bytes for minutes; add what they find to tests/corpus.
+	$(pytest) --timeout 3600 --hypothesis-profile=long tests/fuzz
+
+mutation: $(venv)/dev.done ## Check that a test notices each small change to the code that keeps events.
 	rm -rf mutants
 	$(bin)/mutmut run
 	$(bin)/python -m tools.mutation
 
-# What is gone through: every state of the model, whatever bytes may come, the producer under fire.
-proofs: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/model tests/fuzz tests/under_fire
+# Tools
 
-# The protocol in small, every state of it; what each seeded bug leads to, in the fewest steps.
-model: $(venv)/dev.done
-	$(bin)/python -m tools.model
+bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history that catches it.
+	$(bin)/python -m tools.seeded_bugs
 
-# At length: minutes. What it finds goes into tests/corpus, by name.
-fuzz: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) --timeout 3600 --hypothesis-profile=long tests/fuzz
-
-# The stores on the real engines: what is written, compared, mended and built anew.
-contract: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/contract $(patsubst %,--ignore tests/contract/%,search $(wire) $(faults))
-
-# The engines and clients as they are, and what of theirs we stand in for.
-wire := clients kinesis mapping producer
-wire: $(venv)/dev.done $(tools)/awscli.done
-	$(bin)/pytest $(PYTEST) $(patsubst %,tests/contract/%,$(wire))
-
-# Engines that die, connections that are cut.
-faults := engines toxics
-faults: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) $(patsubst %,tests/contract/%,$(faults))
-
-# The query side: what is found, how well, and how it looks in Debian's Chromium; where there is
-# none, a line says so.
-search: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/contract/search tests/relevance tests/page
-
-# How well search finds what it must (docs/guides/search.md). ACCEPT=yes: later runs are compared with
-# these figures.
-relevance: $(venv)/dev.done
+relevance: $(venv)/dev.done ## Measure how well search finds what it must; ACCEPT=yes accepts the figures.
 	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
-# From the producer to both stores. With --jobs=3 its parts run side by side.
-flow: crashes local-stack scenarios
-
-# The local stack under SIGKILL.
-crashes: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow/test_crashes.py
-
-# The local stack by its commands.
-local-stack: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow/test_local_stack.py
-
-# What goes wrong between the stream and the stores, without the processes of a stack.
-scenarios: $(venv)/dev.done
-	$(bin)/pytest $(PYTEST) tests/flow --ignore tests/flow/test_crashes.py --ignore tests/flow/test_local_stack.py
-
-# How the page looks, into docs/.
-screenshots: $(venv)/dev.done
+screenshots: $(venv)/dev.done ## Take the pictures of the search page for the documentation.
 	$(bin)/python -m tools.screenshots
 
-package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done
-	$(bin)/pytest $(PYTEST) tests/package
-
-# What is made from the code and kept beside it; tests say when it is out of date.
-generated: $(venv)/dev.done
+generated: $(venv)/dev.done ## Generate the files that are made from the code; tests fail when they are out of date.
 	$(bin)/python -m tools.event_schema > docs/event.schema.json
 	$(bin)/python -m tools.sample_events
 	$(bin)/python -m tools.seeded_bugs > docs/internals/seeded-bugs.md
 	$(bin)/python -m tools.search_api > docs/search-api.openapi.json
 
-format: $(venv)/dev.done
+format: $(venv)/dev.done ## Format the code, and correct what the linter can correct.
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
-# Newest versions within what pyproject.toml and requirements/*.in allow, pinned with hashes.
 compile = $(uv) pip compile --quiet --upgrade --universal
-pins: $(venv)/dev.done
+pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requirements/*.in allow, with hashes.
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(compile) --python-version $(functions_version) requirements/functions.in -c requirements/run.txt -o requirements/functions.txt
@@ -199,10 +198,10 @@ pins: $(venv)/dev.done
 	done
 	$(compile) --python-version 3.8 --generate-hashes requirements/uv.in -o requirements/uv.txt
 
-clean:
+clean: ## Delete the environments and all caches.
 	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
-# Environments. Those under .tools hold programs that pin another botocore than ours.
+# Environments. Those under .tools hold programs that pin other versions than ours, as of botocore.
 $(venv)/bin/python: | $(uv_from_pypi)
 	tools/make-venv $(uv) $(venv) "$(versions)" $(PYTHON)
 
