@@ -1,4 +1,4 @@
-"""Measure async-kinesis: benchmarks.under_fire runs this in an environment of its own."""
+"""Measure async-kinesis: benchmarks.under_fire runs this in a separate environment."""
 
 import argparse
 import asyncio
@@ -14,12 +14,12 @@ from benchmarks.under_fire import measured
 from shared.event import Event, encode
 from tools.faulty_stream import STREAM, FaultyStream
 
-# So high that its own limits, by record and by KiB, never make it wait.
+# So high that the rate limits of async-kinesis, by record and by KiB, never apply.
 UNLIMITED = 1_000_000
 
 
 class Client:
-    """The methods of a client that it uses."""
+    """The client methods that async-kinesis uses."""
 
     def __init__(self, stream: FaultyStream) -> None:
         self._stream = stream
@@ -29,11 +29,11 @@ class Client:
         return self._stream.put_records(**request)
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no connection to close."""
 
 
 class UnderFire(Producer):
-    """The published producer with our client."""
+    """The producer of async-kinesis with our client."""
 
     def __init__(self, stream: FaultyStream) -> None:
         super().__init__(
@@ -51,7 +51,7 @@ class UnderFire(Producer):
 
 
 async def put(stream: FaultyStream, given: Sequence[Event]) -> None:
-    """Put all events, as its documentation shows."""
+    """Put all events, as the documentation of async-kinesis shows."""
     async with UnderFire(stream) as producer:
         for event in given:
             await producer.put(encode(event).decode(), partition_key=event.image_id)

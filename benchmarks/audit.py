@@ -1,12 +1,12 @@
-"""The audit's version pass at size: ids a second of one core, instructions an id, memory.
+"""Measure the audit's version pass: ids per second of one core, instructions per id, memory.
 
     python -m benchmarks.audit [IDS]
 
-Both stores' pages lie there as they came over the network, no engine between: they are decoded,
-spilt to disk and compared. Beside it, what it takes to decode the same pages as documentation
-shows: json, and boto3's deserialiser. Each in a process of its own, so that its memory is its own;
-processor time of one core. Where valgrind is there it counts the instructions, which no other
-load on the machine changes.
+No engine runs. The program makes the pages of both stores as they come from the network. The
+version pass decodes them, spills the entries to disk and compares them. For comparison, the program
+also decodes the same pages as the documentation shows: with json and boto3's deserializer. Each
+part runs in its own process, so that its memory can be measured. Times are processor time of one
+core. If valgrind is installed, it counts instructions, which do not depend on other load.
 """
 
 import json
@@ -39,7 +39,7 @@ CLOCK = Clock(time.time, time.monotonic, lambda _: None, lambda: 0.5)
 
 
 def digest(number: int) -> str:
-    """Of one image."""
+    """The digest of one image."""
     return f"{number * 2_654_435_761 % 2**64:064x}"
 
 
@@ -60,7 +60,7 @@ def scan_page(numbers: Sequence[int]) -> bytes:
 
 
 def search_page(numbers: Sequence[int]) -> str:
-    """OpenSearch's answer with these images, as its client hands it over."""
+    """OpenSearch's answer with these images, as opensearch-py gives it to us."""
     hits = [
         {
             "_index": "images-000001",
@@ -85,9 +85,9 @@ def search_page(numbers: Sequence[int]) -> str:
 
 
 class Pages[P: (bytes, str)]:
-    """A store's pages, made as they are asked for, in an order of its own; `making` is its price.
+    """The pages of a store, in a random order. Each is made when it is read, to save memory.
 
-    That is taken off: made before, ten million ids' pages would fill the memory to be measured.
+    `making` is the time in seconds that this takes. It is subtracted from the results.
     """
 
     def __init__(self, ids: int, seed: int, page: Callable[[Sequence[int]], P]) -> None:
@@ -106,7 +106,7 @@ class Pages[P: (bytes, str)]:
 
 
 class Table:
-    """The table, as an audit decodes it."""
+    """The table, decoded as in an audit."""
 
     def __init__(self, pages: Pages[bytes]) -> None:
         self._pages = pages
@@ -120,12 +120,12 @@ class Table:
             yield from decoded[0]
 
     def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
-        """None is ever asked for: the stores are equal."""
+        """Never called, because the stores are equal."""
         raise NotImplementedError(image_ids)
 
 
 class Index(Table):
-    """The index, as an audit decodes it."""
+    """The index, decoded as in an audit."""
 
     def __init__(self, pages: Pages[str]) -> None:
         self._texts = pages
@@ -138,18 +138,18 @@ class Index(Table):
 
 
 def ours(ids: int) -> float:
-    """The whole pass; the seconds that it took."""
+    """Run the version pass; return its time in seconds."""
     table, index = Pages(ids, 1, scan_page), Pages(ids, 2, search_page)
     began = time.process_time()
     found = audit(Table(table), Index(index), quarantined_images=list, clock=CLOCK)
     took = time.process_time() - began
     if (found.result, found.table, found.index) != ("equal", ids, ids):
-        sys.exit(f"the stores should be equal, the audit says {found}")
+        sys.exit(f"the stores must be equal, but the audit found {found}")
     return took - table.making - index.making
 
 
 def plain(ids: int) -> float:
-    """The same pages, decoded as documentation shows, and nothing else; the seconds it took."""
+    """Only decode the same pages, as the documentation shows; return the time in seconds."""
     table, index = Pages(ids, 1, scan_page), Pages(ids, 2, search_page)
     deserialize = TypeDeserializer().deserialize
     began = time.process_time()
@@ -162,7 +162,7 @@ def plain(ids: int) -> float:
 
 
 def nothing(ids: int) -> float:
-    """The pages made and left: what the others' instructions are counted without."""
+    """Only make the pages. `main` subtracts these instructions from those of the other parts."""
     for pages in (Pages(ids, 1, scan_page), Pages(ids, 2, search_page)):
         for _ in pages:
             pass
@@ -170,23 +170,23 @@ def nothing(ids: int) -> float:
 
 
 WORK: Mapping[str, Callable[[int], float]] = {"ours": ours, "plain": plain, "nothing": nothing}
-NAMES = {"ours": "version pass", "plain": "json + boto3, decoding alone"}
+NAMES = {"ours": "version pass", "plain": "json + boto3, decoding only"}
 
 
 def timed(name: str, ids: int) -> None:
-    """Prints what one of them took."""
+    """Run one part, and print its speed and its memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took = WORK[name](ids)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        f"{NAMES[name]:<30}{ids:>11,} ids  {ids / took:>9,.0f} ids/s and core  "
-        f"{peak / MEBIBYTE:5.0f} MiB at most (before: {before / MEBIBYTE:.0f})",
+        f"{NAMES[name]:<30}{ids:>11,} ids  {ids / took:>9,.0f} ids/s per core  "
+        f"{peak / MEBIBYTE:5.0f} MiB peak (before: {before / MEBIBYTE:.0f})",
         flush=True,
     )
 
 
 def counted(name: str) -> float:
-    """Instructions an id: of many ids and of few, so that what starting takes is left out."""
+    """Instructions per id. The difference of two runs excludes the start of the process."""
     few, many = COUNTED
     return (_instructions(name, many) - _instructions(name, few)) / (many - few)
 
@@ -207,7 +207,7 @@ def _instructions(name: str, ids: int) -> int:
 
 
 def main() -> None:
-    """Each part in a process of its own."""
+    """Run each part in its own process."""
     ids = int(sys.argv[1]) if len(sys.argv) > 1 else IDS
     context = multiprocessing.get_context("spawn")
     for name, size in (("ours", ids), ("plain", min(ids, IDS))):
@@ -217,11 +217,11 @@ def main() -> None:
         if process.exitcode:
             sys.exit(process.exitcode)
     if shutil.which("valgrind") is None:
-        print("instructions are counted where valgrind is")
+        print("install valgrind to count instructions")
         return
     making = counted("nothing")
     for name, words in NAMES.items():
-        print(f"{words:<30}{counted(name) - making:>11,.0f} instructions an id", flush=True)
+        print(f"{words:<30}{counted(name) - making:>11,.0f} instructions per id", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What order costs: the producer beside plain put_records of 500, on the same stream, in one run.
+"""Measure what keeping the order costs: our producer, compared with plain put_records of 500.
 
     python -m benchmarks.producer [--records 20000]
 
-The stream is the local endpoint without throttling, and a client that answers at once, which
-leaves only the producer's own work. Plain put_records keeps no order once a record is throttled.
+Both put the same events, first on a client that answers at once, which measures only the producer,
+then on the local Kinesis endpoint without throttling. Plain put_records loses the order of an image
+when a record is throttled.
 """
 
 import argparse
@@ -45,12 +46,12 @@ class Instant:
         StreamName: str,  # noqa: ARG002, N803 - Kinesis's own names
         Records: Sequence["PutRecordsRequestEntryTypeDef"],  # noqa: N803 - Kinesis's own name
     ) -> dict[str, Any]:
-        """Kinesis's PutRecords."""
+        """Accept every record."""
         return {"Records": [{"SequenceNumber": "1", "ShardId": "0"} for _ in Records]}
 
 
 def source_lines(count: int) -> Iterator[bytes]:
-    """So many source records: the real ones, again and again under other ids."""
+    """This many source records: copies of the real ones, each with its own id."""
     records = [msgspec.json.decode(line) for line in DATA.read_bytes().splitlines()]
     for number, record in zip(range(count), itertools.cycle(records), strict=False):
         turn = number // len(records)
@@ -58,7 +59,7 @@ def source_lines(count: int) -> Iterator[bytes]:
 
 
 def events(count: int) -> Iterator[Event]:
-    """The same as events."""
+    """The source records, read as events."""
     for read in read_events(source_lines(count), Stamp(), load_mapping("tate")):
         if not isinstance(read, Event):
             raise TypeError(read)
@@ -66,7 +67,7 @@ def events(count: int) -> Iterator[Event]:
 
 
 def plain(stream: PutRecordsClient, given: Sequence[Event]) -> None:
-    """As documented: 500 at a time, nothing looked at."""
+    """As documented: 500 records per request, and no look at the answers."""
     for chunk in itertools.batched(given, 500):
         records: list[PutRecordsRequestEntryTypeDef] = [
             {"Data": encode(one), "PartitionKey": one.image_id} for one in chunk
@@ -75,7 +76,7 @@ def plain(stream: PutRecordsClient, given: Sequence[Event]) -> None:
 
 
 def measure(stream: PutRecordsClient, given: Sequence[Event]) -> Iterator[tuple[str, float]]:
-    """Seconds for each way to put the same events."""
+    """Put the same events in each way; return its name and its seconds."""
     yield "plain put_records of 500", seconds(lambda: plain(stream, given))
     yield "Producer.put", seconds(lambda: Producer(stream, STREAM).put(given))
     yield (
@@ -85,7 +86,7 @@ def measure(stream: PutRecordsClient, given: Sequence[Event]) -> Iterator[tuple[
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes, the best of three."""
+    """The shortest of three runs, in seconds."""
     best = float("inf")
     for _ in range(3):
         started = time.perf_counter()
@@ -96,7 +97,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description="The producer beside plain put_records.")
+    parser = argparse.ArgumentParser(description="Compare the producer with plain put_records.")
     parser.add_argument("--records", type=int, default=20_000)
     count: int = parser.parse_args().records
     given = list(events(count))
@@ -109,13 +110,13 @@ def main() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endpoint:
             try:
                 if endpoint.stdout is None:
-                    raise TypeError("a pipe was asked for")
+                    raise TypeError("the endpoint has no stdout pipe")
                 client = boto3.client(
                     "kinesis",
                     endpoint_url=endpoint.stdout.readline().split()[-1],
                     region_name="us-east-1",
                     aws_access_key_id="local",
-                    aws_secret_access_key="local",  # noqa: S106 - the local endpoint takes any
+                    aws_secret_access_key="local",  # noqa: S106 - the local endpoint accepts any key
                     config=Config(retries={"total_max_attempts": 1}),
                 )
                 client.create_stream(StreamName=STREAM, ShardCount=2)
@@ -126,7 +127,7 @@ def main() -> None:
                 endpoint.send_signal(signal.SIGTERM)
     Console().print(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    Console().print(f"peak memory {peak:.0f} MiB, of it the {count:,} events held for comparison")
+    Console().print(f"peak memory {peak:.0f} MiB, including the {count:,} events")
 
 
 if __name__ == "__main__":

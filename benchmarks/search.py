@@ -1,11 +1,11 @@
-"""Latency of the search, with as many images as the whole collection has.
+"""Measure the latency of the search, with as many images as the whole collection has.
 
     python -m benchmarks.search [IMAGES] [SECONDS]
 
 The images are copies of the 2,000 in data/tate-2000.ndjson. Each copy spells the rare words in
 another way, so that the index's dictionary grows as with real images. The queries are from the
-judged set, with their typing errors. 20 a second are sent, whether or not earlier ones are
-answered. The time of a query begins when it is due, so waiting counts. Then the same queries run
+judged set, with their typing errors. 20 queries per second are sent, even if earlier ones have no
+answer yet. The time of a query begins when it is due, so waiting counts. Then the same queries run
 as a plain `multi_match`, which tolerates no typing errors and highlights nothing.
 """
 
@@ -38,7 +38,7 @@ SECONDS = 60
 A_SECOND = 20
 WARM_UP_SECONDS = 15
 ALIAS = "images"
-# Milliseconds: what must hold on two cores that do nothing else.
+# The limits in milliseconds, on two cores without other load.
 MEDIAN, P99 = 50, 250
 PLAIN_FIELDS = ["name^3", "description", "tags", "everything"]
 
@@ -72,7 +72,7 @@ def _otherwise(word: str, again: int) -> str:
 
 
 def load(client: OpenSearch, count: int) -> None:
-    """Write the images as the function does."""
+    """Write the images to the index, as the function `write_to_es` does."""
     ensure_index(client, ALIAS)
     for some in batched(images(count), 1000):
         write(client, ALIAS, some)
@@ -117,7 +117,7 @@ def engine_seconds() -> float:
 
 
 def main() -> None:
-    """Load, warm up, measure both, and print a table."""
+    """Load the images, warm up, measure both kinds of query, and print a table."""
     given = [int(word) for word in sys.argv[1:]]
     count, seconds = [*given, *(IMAGES, SECONDS)[len(given) :]]
     queries = drawn((WARM_UP_SECONDS + seconds) * A_SECOND)
@@ -136,8 +136,8 @@ def main() -> None:
             match = {"multi_match": {"query": query, "fields": PLAIN_FIELDS}}
             return client.search(index=live, body={"query": match})
 
-        print(f"{A_SECOND} queries a second for {seconds} s, {psutil.cpu_count()} cores")
-        print(f"{'milliseconds':<14}{'median':>8}{'90 %':>8}{'99 %':>8}{'most':>8}{'engine':>8}")
+        print(f"{A_SECOND} queries per second for {seconds} s, {psutil.cpu_count()} cores")
+        print(f"{'milliseconds':<14}{'median':>8}{'90 %':>8}{'99 %':>8}{'max':>8}{'engine':>8}")
         for name, ask in (("search", ours), ("multi_match", plain)):
             asked(ask, warm_up)
             before = engine_seconds()
@@ -146,7 +146,7 @@ def main() -> None:
             shown = [waits[int(len(waits) * share)] for share in (0.5, 0.9, 0.99)]
             row = [1000 * one for one in (*shown, waits[-1], took)]
             print(f"{name:<14}" + "".join(f"{one:>8.1f}" for one in row))
-        print(f"must hold for search on an idle machine: median < {MEDIAN}, 99 % < {P99}")
+        print(f"goal for search on an idle machine: median < {MEDIAN}, 99 % < {P99}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What the command line loads before it does anything, in instructions of Python.
+"""Count the instructions that Python executes to start the command line.
 
     python -m benchmarks.start_up
 
-Each program runs under valgrind (Debian: `valgrind`), so that the counts hardly depend on what else
-the machine does. The goal: `lockstep --help` costs at most twice what `import click` costs.
+Each program runs under valgrind (Debian: `valgrind`), so that the counts hardly depend on other
+load. The goal: `lockstep --help` takes at most twice as many instructions as `import click`.
 """
 
 import re

@@ -3,11 +3,11 @@
     make .tools/async-kinesis.done
     python -m benchmarks.under_fire [--records 10000]
 
-They use the simulation's fake of Kinesis, from one seed. A share of the requests fails, and the
-same share of the records in the others; answers are lost, requests arrive late, the stream is
-resharded. async-kinesis is the published package in an environment of its own, with the fake as
-its client. Its limit of 1,000 records a second and shard is lifted; its pauses are real. Times are
-CPU time, the fake included.
+They use the simulation's fake of Kinesis, from one seed. A share of the requests fails. In the
+other requests, the same share of the records fails. Answers are lost, requests arrive late, the
+stream is resharded. async-kinesis is the published package in its own environment, with the fake as
+its client. Its limit of 1,000 records per second and shard is switched off; its pauses are real.
+Times are CPU time, including the fake.
 
 The last results are in docs/guides/producing.md.
 """
@@ -43,12 +43,12 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def ours(stream: FaultyStream, given: Sequence[Event]) -> None:
-    """Producer.put."""
+    """Our producer."""
     Producer(stream, STREAM, clock=stream.clock, patience=math.inf).put(given)
 
 
 def resend_loop(stream: FaultyStream, given: Sequence[Event]) -> None:
-    """The loop of the AWS documentation: send 500, and what failed again with the next ones."""
+    """The loop of the AWS documentation: send 500 records, and resend those that failed."""
     records: list[dict[str, Any]] = []
     for chunk in batched(given, 500):
         records += [{"Data": encode(one), "PartitionKey": one.image_id} for one in chunk]
@@ -59,7 +59,7 @@ def resend_loop(stream: FaultyStream, given: Sequence[Event]) -> None:
 
 
 def _failed(stream: FaultyStream, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records to send again: all, if the request failed as a whole."""
+    """The records to send again; all of them if the whole request failed."""
     try:
         answer = stream.put_records(StreamName=STREAM, Records=records)
     except (ClientError, BotoCoreError):
@@ -71,7 +71,7 @@ def _failed(stream: FaultyStream, records: list[dict[str, Any]]) -> list[dict[st
 def measured(
     way: Callable[[FaultyStream, Sequence[Event]], object], share: float, count: int
 ) -> Result:
-    """Put this many events in one way, while this share fails."""
+    """Put this many events with one of the producers, while this share fails."""
     stream = FaultyStream(share, SEED)
     given = list(events(count, images=IMAGES, seed=SEED))
     began = time.process_time()
@@ -80,7 +80,7 @@ def measured(
 
 
 def async_kinesis(share: float, count: int) -> Result:
-    """Measure async-kinesis in its environment."""
+    """Measure async-kinesis in its own environment."""
     module = "benchmarks.async_kinesis"
     command = [PYTHON, "-m", module, "--share", str(share), "--records", str(count)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
@@ -88,7 +88,7 @@ def async_kinesis(share: float, count: int) -> Result:
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure all producers, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.under_fire", description=__doc__)
     parser.add_argument("--records", type=int, default=10_000)
     count: int = parser.parse_args().records

@@ -1,9 +1,9 @@
-"""Volume: 69,202 records, as many as the whole collection has, through the whole local stack.
+"""Send 69,202 records, the size of the whole collection, through the local stack.
 
     python benchmarks/volume.py [RECORDS]
 
-The records are the 2,000 of data/tate-2000.ndjson again and again, under ids of their own. Prints
-how long each step takes and the most memory that each of our processes held (resident set).
+The records are copies of the 2,000 in data/tate-2000.ndjson, each with its own id. The program
+prints the time of each step and the peak memory (resident set) of each of our processes.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ MEGABYTE = 1024 * 1024
 
 
 def records(count: int) -> Iterator[bytes]:
-    """That many records, each with an id of its own."""
+    """This many records, each with its own id."""
     lines = DATA.read_bytes().splitlines(keepends=True)
     for number in range(count):
         again = f'"accession": "{number // len(lines)}-'.encode()
@@ -30,13 +30,13 @@ def records(count: int) -> Iterator[bytes]:
 
 
 class Peaks:
-    """The most memory that each process of ours ever held, in bytes, by what it runs."""
+    """The peak memory of each of our processes in bytes, by the module that it runs."""
 
     def __init__(self) -> None:
         self.bytes: dict[str, int] = {}
 
     def sample(self) -> None:
-        """Look at every process of ours once."""
+        """Read the memory of each of our processes once."""
         for process in psutil.process_iter(["cmdline", "memory_info"]):
             words = process.info["cmdline"] or []
             line = " ".join(words)
@@ -44,13 +44,13 @@ class Peaks:
             if ours and "lockstep" in line and __file__ not in line:
                 name = next((word for word in words if word.startswith("lockstep.")), "lockstep")
                 extra = words[words.index("lockstep") + 1] if "lockstep" in words else words[-1]
-                key = f"{name} {extra}" if len(extra) < 20 else name  # noqa: PLR2004 - a word, no path
+                key = f"{name} {extra}" if len(extra) < 20 else name  # noqa: PLR2004 - a command, not a path
                 held = process.info["memory_info"].rss
                 self.bytes[key] = max(held, self.bytes.get(key, 0))
 
 
 def run(peaks: Peaks, state: Path, *words: str) -> float:
-    """Run a command of `lockstep`, watching memory; the seconds it took."""
+    """Run a `lockstep` command, and sample memory meanwhile; return its time in seconds."""
     started = time.monotonic()
     command = [sys.executable, "-m", "lockstep", *words, "--state", str(state)]
     with subprocess.Popen(command) as process:
@@ -63,7 +63,7 @@ def run(peaks: Peaks, state: Path, *words: str) -> float:
 
 
 def main() -> None:
-    """Put, catch up, audit; then the table."""
+    """Put the records, wait until they are consumed, audit, and print the results."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS
     peaks = Peaks()
     seconds: dict[str, float] = {}
