@@ -1,4 +1,4 @@
-"""The run of an audit: read both stores to disk, compare, and look again at what differs."""
+"""Runs an audit: reads both stores to disk, compares them, and looks up again what differs."""
 
 import math
 import tempfile
@@ -16,19 +16,19 @@ from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
 from shared.clock import Clock
 
-# Long enough for a write in progress to reach the other store.
+# Seconds before the second lookup: a write in progress reaches the other store in this time.
 SECOND_LOOK_AFTER = 2.0
-# How long a difference may be due to a record that is still in progress.
+# For so many seconds, a difference may be due to a record that is still in progress.
 WATERMARK = 30.0
 
 EXPLAINED = "explained_by_quarantine"
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What a random sample says about all images.
+    """An estimate for all images from a random sample.
 
-    `images` are in the sample. With `confidence`, at most the share `at_most` of all images
-    differs.
+    `images` is the size of the sample. With probability `confidence`, at most the share `at_most`
+    of all images differs.
     """
 
     images: int
@@ -37,9 +37,9 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an audit found. `table` and `index` count entries, tombstones included.
+    """The result of an audit. `table` and `index` count entries, tombstones included.
 
-    `under_way` counts images that differ, but perhaps only because a consumer lags behind.
+    `under_way` counts images that differ, perhaps only because a consumer lags.
     """
 
     result: Literal["equal", "different", "unknown"]
@@ -58,7 +58,7 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One differing image, with the entry of each store; None if it has none."""
+    """One differing image, with the entry of each store; None if a store has none."""
 
     image_id: str
     kind: DifferenceKind
@@ -105,7 +105,7 @@ def audit(
         only: compare these images only.
     """
     started = clock.elapsed()
-    looks = _SecondLook(
+    recheck = _Recheck(
         table,
         index,
         quarantined_images=quarantined_images,
@@ -118,32 +118,32 @@ def audit(
         spill = Spill(Path(folder))
         try:
             if only is None:
-                _gather(table, index, spill, looks, progress)
+                _gather(table, index, spill, recheck, progress)
                 spill.compare(clock.now())
             else:
                 spill.suspect(Suspect(one, in_table=False, in_index=False) for one in only)
-            looks.look_again(spill, settled, watermark, first_pause=only is None)
+            recheck.run(spill, settled, watermark, first_pause=only is None)
         except StoreUnreadableError as error:
             reason = str(error)
         except OverBudgetError:
             reason = f"the audit did not end within {budget:g} s"
         finally:
             spill.close()
-    if looks.under_way and reason is None:
+    if recheck.under_way and reason is None:
         reason = (
-            f"{looks.under_way:,} images differ, but a consumer lags by more than {watermark:g} s: "
-            "run `lockstep status --wait 60`, then audit again"
+            f"{recheck.under_way:,} images differ, but a consumer lags by more than {watermark:g} s"
+            ": run `lockstep status --wait 60`, then audit again"
         )
-    found = +looks.found
+    found = +recheck.found
     result: Literal["equal", "different", "unknown"] = "different" if found else "equal"
     return Audit(
         result="unknown" if reason else result,
-        table=looks.counts["table"],
-        index=looks.counts["index"],
+        table=recheck.counts["table"],
+        index=recheck.counts["index"],
         differences=dict(sorted(found.items())),
         seconds=round(clock.elapsed() - started, 3),
         reason=reason,
-        under_way=looks.under_way,
+        under_way=recheck.under_way,
     )
 
 
@@ -151,7 +151,7 @@ def _gather(
     table: EntryReader,
     index: EntryReader,
     spill: Spill,
-    looks: "_SecondLook",
+    recheck: "_Recheck",
     progress: Callable[[str, int], None],
 ) -> None:
     """Read both stores to disk."""
@@ -162,15 +162,15 @@ def _gather(
     for name, store in stores:
         for entries in batched(store.scan(), 1000):
             spill.add(name, entries)
-            looks.counts[name] += len(entries)
-            progress(name, looks.counts[name])
-            looks.check_budget()
+            recheck.counts[name] += len(entries)
+            progress(name, recheck.counts[name])
+            recheck.check_budget()
 
 
-class _SecondLook:
+class _Recheck:
     """Looks up suspects until each is equal in both stores or proved different.
 
-    `counts` counts the entries of each store, as of the last look.
+    `counts` counts the entries of each store, as of the last lookup.
     """
 
     def __init__(
@@ -194,20 +194,20 @@ class _SecondLook:
         self._deadline = deadline
         self._on_difference = on_difference
 
-    def look_again(
+    def run(
         self, spill: Spill, settled: Callable[[], float], watermark: float, *, first_pause: bool
     ) -> None:
-        """Look, and look again at images in progress; `under_way` counts those that remain."""
+        """Look up all suspects, repeat those in progress; `under_way` counts those that remain."""
         for pause in _pauses(watermark):
             self.under_way = 0
             for some in spill.suspects(LOOKUP):
                 if pause or first_pause:
                     self._clock.sleep(pause or SECOND_LOOK_AFTER)
-                    pause, first_pause = 0.0, False  # noqa: PLW2901 - one wait a round
+                    pause, first_pause = 0.0, False  # noqa: PLW2901 - one wait per round
                 self.check_budget()
-                # Before the lookups: what arrives after this time may still be in progress.
+                # Read this before the lookups: later arrivals may still be in progress.
                 until = settled() * 1000
-                left = list(self._look(some, until))
+                left = list(self._look_up(some, until))
                 self.under_way += len(left)
                 spill.clear(one.image_id for one in some)
                 spill.suspect(left)
@@ -219,8 +219,8 @@ class _SecondLook:
         if self._clock.elapsed() > self._deadline:
             raise OverBudgetError
 
-    def _look(self, suspects: Sequence[Suspect], until: float) -> Iterator[Suspect]:
-        """Look once; yields the images that may differ because a consumer lags behind."""
+    def _look_up(self, suspects: Sequence[Suspect], until: float) -> Iterator[Suspect]:
+        """Look up suspects once; yield those that may differ because a consumer lags."""
         image_ids = [suspect.image_id for suspect in suspects]
         in_table, in_index = self._table.lookup(image_ids), self._index.lookup(image_ids)
         for suspect in suspects:
@@ -250,15 +250,15 @@ class _SecondLook:
 
 
 def _with_version(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:
-    """The suspect, with the version that both stores must reach for it to be equal."""
+    """The suspect, with the version that both stores must pass to count as equal."""
     newest = max((one.version for one in (table, index) if one), default=0)
     return msgspec.structs.replace(suspect, seen=suspect.seen or newest)
 
 
 def _caught_up(suspect: Suspect, table: Entry | None, index: Entry | None) -> bool:
-    """Whether both stores have passed the version of the first look.
+    """Whether both stores have passed the version of the first lookup.
 
-    An image that changes all the time differs at every look, but each time in other versions.
+    An image that changes all the time differs at every lookup, each time in other versions.
     """
     if table is None or index is None or table.version == index.version:
         return False
@@ -266,7 +266,7 @@ def _caught_up(suspect: Suspect, table: Entry | None, index: Entry | None) -> bo
 
 
 def _pauses(watermark: float) -> Iterator[float]:
-    """Seconds to wait before each look: longer and longer, up to the watermark in all."""
+    """Seconds to wait before each lookup: 0, then doubling; in total `watermark`."""
     pause, waited = 1.0, 0.0
     yield 0.0
     while waited < watermark:

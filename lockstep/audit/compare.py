@@ -1,4 +1,4 @@
-"""The comparison of two entries of one image: the one rule of when two stores are equal."""
+"""Compares two entries of one image: the only definition of when two stores are equal."""
 
 from typing import Literal
 

@@ -1,10 +1,10 @@
-"""The sample: what some differing images of a random sample say about a whole store."""
+"""Estimates from a random sample how many images of a whole store differ, at most."""
 
 import math
 
 CONFIDENCE = 0.95
-# Each store has a sample of its own: both bounds hold together if each holds with this chance.
-_EACH = 1 - (1 - CONFIDENCE) / 2
+# If the bound of each store holds with this probability, both hold together with `CONFIDENCE`.
+_STORE_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 
 
 def share_at_most(samples: list[tuple[int, int]]) -> float:
@@ -13,7 +13,7 @@ def share_at_most(samples: list[tuple[int, int]]) -> float:
     Args:
         samples: for each store, the number of images in the sample, and how many of them differ.
     """
-    return max(upper_bound(images, differing, _EACH) for images, differing in samples)
+    return max(upper_bound(images, differing, _STORE_CONFIDENCE) for images, differing in samples)
 
 
 def upper_bound(images: int, differing: int, confidence: float) -> float:
@@ -34,7 +34,7 @@ def upper_bound(images: int, differing: int, confidence: float) -> float:
 
 
 def _probability(images: int, differing: int, share: float) -> float:
-    """The probability of so few differing images in a sample, if this share of all differs."""
+    """The probability that at most `differing` of `images` differ, if `share` of all differs."""
     logs = math.log(share), math.log1p(-share)
     return math.fsum(
         math.exp(

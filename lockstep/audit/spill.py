@@ -23,9 +23,9 @@ type Store = Literal["table", "index"]
 _STORES: Sequence[Store] = ("table", "index")
 
 _BATCH = 1000
-# Ten million entries make partitions of some twenty thousand.
+# With ten million entries, a partition has about twenty thousand.
 _PARTITIONS = 512
-# Entries in memory before they are written: some for each partition, so that it has few pieces.
+# So many entries are kept in memory before they are written: pieces of a partition are large.
 _IN_MEMORY = 131_072
 
 
@@ -33,7 +33,7 @@ class Suspect(msgspec.Struct, frozen=True):
     """An image that seems to differ, and which stores had it when they were read.
 
     `seen` is the newest version that a store had when the image was first found in progress; 0 if
-    it was not.
+    it never was.
     """
 
     image_id: str
@@ -61,7 +61,7 @@ class _Partition(msgspec.Struct):
 
 
 class _PartitionFile:
-    """One store's entries on disk: one file, and where in it the pieces of each partition are."""
+    """One file with one store's entries, and the offsets of the pieces of each partition."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("xb+")
@@ -134,7 +134,7 @@ class Spill:
             self._change("INSERT OR REPLACE INTO suspect VALUES (?, ?, ?, ?)", rows)
 
     def suspects(self, at_once: int) -> Iterator[Sequence[Suspect]]:
-        """All suspects by image ID, in batches; the batch that was returned last may be cleared."""
+        """All suspects by image ID, in batches. The caller may clear a batch when it has it."""
         after = ""
         while rows := self._database.execute(
             "SELECT * FROM suspect WHERE image_id > ? ORDER BY image_id LIMIT ?", (after, at_once)
@@ -186,9 +186,9 @@ _decoder = msgspec.msgpack.Decoder(_Chunk)
 
 
 def _suspects(table: _Partition, index: _Partition, now: float) -> Iterator[Suspect]:
-    # A row that only one store has differs from what the other one has, if anything. Or a scan
-    # returned an item twice, before and after a change, when its DynamoDB partition split: the
-    # second look shows that.
+    # If only one store has a row, the other store has another row of the image, or none. Or the
+    # scan returned an item twice, before and after a change, because its DynamoDB partition split:
+    # then the second lookup finds the stores equal.
     in_table = {image_id for image_id, _, _ in table.rows - index.rows}
     in_index = {image_id for image_id, _, _ in index.rows - table.rows}
     differing = in_table | in_index

@@ -31,12 +31,12 @@ from shared.clock import Clock
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.sink import RequestFailedError, Sink, outcomes_of
 
-# Entries whose versions are compared at once.
+# The number of entries whose versions are compared in one step.
 COMPARED_AT_ONCE = 500
-# After so many seconds without a successful write the rebuild ends; it can be resumed.
+# Seconds without a successful write after which the rebuild ends; it can be resumed.
 PATIENCE_SECONDS = 120.0
 LONGEST_PAUSE_SECONDS = 10.0
-# So many of the images that could not be copied are kept with their reason.
+# The reasons are kept for so many of the images that could not be copied.
 EXAMPLES = 1_000
 
 Origin = Literal["table", "index"]
@@ -78,8 +78,8 @@ class Copier:
     """Copies images into the new index, and counts them.
 
     `copied` counts images by origin. `skipped` counts the images that the last pass over the old
-    index did not copy because the table no longer has them. `failed` says for each image that
-    could not be copied why.
+    index did not copy because the table no longer has them. `failed` has the reason for each
+    image that could not be copied.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Copier:
     ) -> None:
         """Copy images that were just written to the old index.
 
-        The table is not asked: it cannot have deleted them and purged the tombstone yet.
+        The table is not read: no tombstone of these images can have been purged yet.
         """
         for image_ids in self._newer(entries, on_progress):
             self._from_old(self._old.lookup_whole(image_ids), {})
@@ -171,10 +171,12 @@ class Copier:
         """The images that the new index lacks, or has in a lower version."""
         read = 0
         for some in batched(entries, COMPARED_AT_ONCE):
-            there = self._new.lookup([entry.image_id for entry in some])
+            in_new = self._new.lookup([entry.image_id for entry in some])
             now = self._clock.now()
             outdated = [
-                entry.image_id for entry in some if _is_newer(entry, there.get(entry.image_id), now)
+                entry.image_id
+                for entry in some
+                if _is_newer(entry, in_new.get(entry.image_id), now)
             ]
             yield from batched(outdated, LOOKUP)
             read += len(some)
@@ -185,7 +187,7 @@ class Copier:
 
         Raises:
             RequestFailedError: writes failed for too long.
-            MisconfiguredError: the index does not let us write.
+            MisconfiguredError: no right to write, or no index.
         """
         waited, pause = 0.0, 0.5
         while changes:
@@ -222,11 +224,11 @@ class Copier:
             self.failed[image_id] = why
 
 
-def _is_newer(entry: Entry, there: Entry | None, now: float) -> bool:
+def _is_newer(entry: Entry, in_new: Entry | None, now: float) -> bool:
     """Whether the new index may need this entry.
 
     An expired tombstone counts as absent, but it still deletes a lower version of the image.
     """
-    if there is None:
+    if in_new is None:
         return not entry.expired(now)
-    return not entry.malformed and entry.version > there.version
+    return not entry.malformed and entry.version > in_new.version

@@ -76,7 +76,7 @@ class Export:
 
         Raises:
             ExportError: it is not an export, not complete, of another table, or too old.
-            StoreUnreadableError: it could not be read for now.
+            StoreUnreadableError: it could not be read now; a retry may succeed.
         """
         self._client = client
         where = urlsplit(uri)
@@ -103,7 +103,7 @@ class Export:
 
     @property
     def name(self) -> str:
-        """The export, by its ID."""
+        """The name of the export in messages and in the state of a rebuild."""
         return f"export {self._summary.export_arn.rpartition('/')[2]}"
 
     def count(self) -> int:
@@ -145,7 +145,7 @@ class Export:
         if summary.export_time is None or summary.export_time + horizon <= now:
             raise ExportError(
                 f"{self.name} is of {summary.export_time}, older than the horizon of "
-                f"{horizon.days} days: it could bring deleted images back; make a new export"
+                f"{horizon.days} days: it could restore deleted images; make a new export"
             )
 
     def _decoded[T](self, key: str, decode: Callable[[bytes], T]) -> T:
@@ -205,7 +205,7 @@ def _json_items(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
 
 
 def _ion_reader() -> Callable[[Any], Iterator[Mapping[str, Any]]]:
-    """Load the reader of Ion, which is an extra: if it is missing, fail before anything begins."""
+    """Load the reader of Ion, which is an extra: if it is missing, fail before any work is done."""
     from amazon.ion import simpleion  # noqa: PLC0415 - no other command loads it
     from amazon.ion.exceptions import IonException  # noqa: PLC0415 - the same
 

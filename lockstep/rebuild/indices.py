@@ -1,7 +1,7 @@
 """The indices behind a stack's aliases: reads their state, and creates, switches and deletes them.
 
-The cluster holds all that a rebuild must remember: in the aliases, and in the new index's mapping
-under `_meta.rebuild`. So any machine can resume a rebuild.
+The whole state of a rebuild is in the cluster: in the aliases, and in the new index's mapping under
+`_meta.rebuild`. So any machine can resume a rebuild.
 """
 
 import re
@@ -28,27 +28,27 @@ from lockstep.rebuild.worker import RebuildWorker
 from shared.sink import MisconfiguredError, RequestFailedError
 
 # Settings that an operator may have changed on the old index; the others are in mapping.json.
-_OPERATORS = (
+_OPERATOR_SETTINGS = (
     "number_of_shards",
     "number_of_replicas",
     "auto_expand_replicas",
     "refresh_interval",
     "gc_deletes",
 )
-# An index that nobody reads is filled twice as fast with these settings.
+# With these settings, an index that has no readers is filled twice as fast.
 _WHILE_FILLING = {"refresh_interval": "-1", "number_of_replicas": "0"}
-_PUT_BACK = ("refresh_interval", "number_of_replicas", "auto_expand_replicas")
+_RESTORED_AFTER_FILLING = ("refresh_interval", "number_of_replicas", "auto_expand_replicas")
 # From worst to best: a new index must become as healthy as the old one before the switch.
 _HEALTH = ("red", "yellow", "green")
 
 
 class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a rebuild is, saved in the mapping of the index that it builds.
+    """The progress of a rebuild, saved in the mapping of the index that it builds.
 
     `replaces` is the old index. `worker` runs the rebuild, and `beat` changes while it does.
-    `source` is what the index is filled from first, `position` how far that is, and `filled` says
-    that it is complete. `followed`: the old index is copied up to this sequence number. `done`:
-    after the switch, everything was compared once more.
+    `source` is what the index is filled from first, `position` is where filling continues, and
+    `filled` says that it is complete. `followed`: the old index is copied up to this sequence
+    number. `done`: the check after the switch is complete.
     """
 
     replaces: str
@@ -112,12 +112,12 @@ class Indices:
 
         Raises:
             MisconfiguredError: there is no live index.
-            RequestFailedError: they could not be read for now.
+            RequestFailedError: they could not be read now; a retry may succeed.
         """
         with sink_errors(self._alias):
-            there = self._client.indices.get(index=self._alias)
+            aliased = self._client.indices.get(index=self._alias)
             found = self._client.indices.get(index=f"{self._alias}-*")
-        live = only_index(self._alias, there)
+        live = only_index(self._alias, aliased)
         pattern = re.compile(rf"{re.escape(self._alias)}-(\d{{6,}})")
         numbers = {name: int(its[1]) for name in found if (its := pattern.fullmatch(name))}
         states = {name: _state_in(name, found[name]) for name in sorted(numbers)}
@@ -125,8 +125,8 @@ class Indices:
             live=live,
             numbered=states,
             next=f"{self._alias}-{max(numbers.values(), default=0) + 1:06d}",
-            kept=tuple(self._replaced(_state_in(live, there[live]), states)),
-            differences=tuple(str(one) for one in index_differences(there[live])),
+            kept=tuple(self._replaced(_state_in(live, aliased[live]), states)),
+            differences=tuple(str(one) for one in index_differences(aliased[live])),
         )
 
     def exists(self, index: str) -> bool:
@@ -140,7 +140,9 @@ class Indices:
         Raises:
             AnotherRebuildError: it exists already.
         """
-        settings = definition()["settings"] | self._operators(state.replaces) | _WHILE_FILLING
+        settings = (
+            definition()["settings"] | self._operator_settings(state.replaces) | _WHILE_FILLING
+        )
         settings.pop("auto_expand_replicas", None)
         body = {
             "settings": settings,
@@ -178,16 +180,19 @@ class Indices:
         return tuple(str(one) for one in index_differences(found[index]))
 
     def refresh(self, index: str) -> None:
-        """Make all that is written visible to searches."""
+        """Make all writes visible to searches."""
         with sink_errors(self._alias):
             self._client.indices.refresh(index=index, params=PATIENCE)
 
     def make_ready(self, index: str, state: RebuildState) -> None:
-        """Set the refresh interval and the replicas that the index was filled without."""
-        operators = self._operators(state.replaces)
-        back = {name: operators.get(name) for name in _PUT_BACK}  # None: the cluster's default
+        """Set the refresh interval and the replicas of the old index, which filling did not use."""
+        operators = self._operator_settings(state.replaces)
+        # None: the cluster's default.
+        restored = {name: operators.get(name) for name in _RESTORED_AFTER_FILLING}
         with sink_errors(self._alias):
-            self._client.indices.put_settings(index=index, body={"index": back}, params=PATIENCE)
+            self._client.indices.put_settings(
+                index=index, body={"index": restored}, params=PATIENCE
+            )
 
     def is_as_healthy(self, index: str, old: str) -> bool:
         """Whether the copies of an index are as available as those of the old one."""
@@ -221,10 +226,10 @@ class Indices:
         """Move both aliases to this index, in one atomic step."""
         names = aliases(self._alias)
         with sink_errors(self._alias):
-            there = self._client.indices.get_alias(name=",".join(names))
+            found = self._client.indices.get_alias(name=",".join(names))
             actions = [
                 {"remove": {"index": index, "alias": name}}
-                for index, its in there.items()
+                for index, its in found.items()
                 for name in its["aliases"]
                 if index != to
             ]
@@ -263,11 +268,11 @@ class Indices:
             yield state.replaces
             state = states.get(state.replaces)
 
-    def _operators(self, old: str) -> Mapping[str, Any]:
+    def _operator_settings(self, old: str) -> Mapping[str, Any]:
         """The operator's settings of the old index."""
         with sink_errors(self._alias):
             settings = self._client.indices.get_settings(index=old)[old]["settings"]["index"]
-        return {name: settings[name] for name in _OPERATORS if name in settings}
+        return {name: settings[name] for name in _OPERATOR_SETTINGS if name in settings}
 
 
 def _as_meta(state: RebuildState) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
-"""The lease: lets one worker at a time run a rebuild, and saves how far it is.
+"""The lease: lets one worker at a time run a rebuild, and saves its progress.
 
-Two workers at once would do no harm, because copying twice is safe, but neither would know what the
-other does. OpenSearch has no locks, so a worker renews its lease in the new index's mapping.
+Two workers at once would do no harm, because copying twice is safe, but each would overwrite the
+progress of the other. OpenSearch has no locks, so a worker renews its lease in the mapping of the
+new index.
 """
 
 from typing import Any
@@ -12,11 +13,11 @@ from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
 from lockstep.rebuild.worker import RebuildWorker, state_of
 from shared.clock import Clock
 
-# How often a worker renews its lease and saves how far it is.
+# How often a worker renews its lease and saves its progress.
 RENEWAL_SECONDS = 2.0
 # How long another worker waits for a renewal before it takes over; longer than any request.
 WATCH_SECONDS = 45.0
-# If two workers take over at once, the later one wins: long enough for both to have written.
+# If two workers take over at once, the later one wins. Both have written after this time.
 CLAIM_SECONDS = 1.0
 
 
@@ -27,7 +28,7 @@ class Lease:
     """
 
     def __init__(self, indices: Indices, index: str, state: RebuildState, clock: Clock) -> None:
-        """Use `state` as what is saved with the index now."""
+        """Manage the lease of an index whose saved state is `state`."""
         self.index = index
         self._indices = indices
         self._state = state
@@ -67,7 +68,7 @@ class Lease:
 
     @property
     def state(self) -> RebuildState:
-        """How far the rebuild is; what is saved may be one renewal older."""
+        """The progress of the rebuild; the saved one may be one renewal older."""
         return self._state
 
     def renew(self, **changes: Any) -> None:
@@ -89,9 +90,9 @@ class Lease:
         self._indices.close(self.index)
 
     def _check(self) -> None:
-        there = self._indices.state(self.index)
-        if there.worker != self._state.worker:
-            raise _another(there)
+        saved = self._indices.state(self.index)
+        if saved.worker != self._state.worker:
+            raise _another(saved)
 
 
 def _another(state: RebuildState) -> AnotherRebuildError:

@@ -1,9 +1,9 @@
-"""The run of a rebuild: fill a new index, follow the old one, switch, and check everything again.
+"""Runs a rebuild: fills a new index, follows the old one, switches, and checks everything again.
 
-Before the switch the new index has caught up with the old one, to within a moment. After it, bulk
+At the switch the new index lacks only the last writes to the old one. After the switch, bulk
 requests in progress may still reach the old index. So the old index is followed until the
-functions' timeout has passed. Then the old index and the table are read once more from their
-beginning.
+functions' timeout has passed. Then the old index and the table are read completely once
+more.
 """
 
 import datetime as dt
@@ -26,14 +26,14 @@ from lockstep.stores.table import TableReader, WholePage
 from shared.clock import Clock
 from shared.sink import MisconfiguredError, Sink
 
-# The aliases are switched when a pass over what is new in the old index takes no longer than
-# CLOSE_SECONDS, or when the passes become no shorter, unless they take longer than FAR_SECONDS.
+# A pass copies what is new in the old index. The aliases are switched when a pass takes less than
+# CLOSE_SECONDS, or more than STEADY times as long as the pass before, and at most FAR_SECONDS.
 CLOSE_SECONDS = 1.0
 STEADY = 0.8
 FAR_SECONDS = 15.0
-# Replicas of a large index take long.
+# How long to wait for the replicas of the new index.
 READY_SECONDS = 1800.0
-# Between two checks of what is waited for.
+# The pause between two checks of the replicas or the consumers.
 PAUSE_SECONDS = 2.0
 
 _ABANDON = "`lockstep rebuild --abandon --apply` deletes it"
@@ -46,7 +46,7 @@ class ImageSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Which source it is: a position is valid for this source only."""
+        """The name of the source: a position is valid for this source only."""
         ...
 
     def count(self) -> int:
@@ -54,7 +54,7 @@ class ImageSource(Protocol):
         ...
 
     def pages(self, position: str | None) -> Iterator[WholePage]:
-        """All pages from this position on; None: from the first.
+        """All pages from this position; None: from the first page.
 
         Raises:
             StoreUnreadableError: it could not be read completely.
@@ -126,7 +126,7 @@ class NotSwitchedError(UserError):
 
 
 class NotFinishedError(UserError):
-    """The rebuild could not end for now; running it again resumes it."""
+    """The rebuild could not be completed now; running it again resumes it."""
 
 
 class RebuildProgress(Protocol):
@@ -138,7 +138,7 @@ class RebuildProgress(Protocol):
 
 
 class RebuildParts(msgspec.Struct, frozen=True):
-    """What a rebuild works with."""
+    """The stores and services that a rebuild uses."""
 
     indices: Indices
     items: ImageSource
@@ -293,7 +293,7 @@ class _Run:
         )
 
     def fill(self) -> None:
-        """Fill the new index, from where that was interrupted."""
+        """Fill the new index; continue where an earlier run was interrupted."""
         items, state = self._parts.items, self._lease.state
         if state.source != items.name:
             self._lease.save(source=items.name, position=None, filled=False)
@@ -382,7 +382,7 @@ class _Run:
             self._clock.sleep(PAUSE_SECONDS)
 
     def check_again(self) -> None:
-        """Read the old index and the table once more, from their beginning."""
+        """Read the old index and the table completely once more."""
         if self._indices.exists(self._old_name):
             everything = map(from_document, self._old.search(FIELDS, {}))
             self.copier.copy_newer_in_old(everything, self._reporting(f"checking {self._old_name}"))

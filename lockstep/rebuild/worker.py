@@ -1,4 +1,4 @@
-"""Which process runs a rebuild, so that another process can tell whether it still runs."""
+"""Identifies the process that runs a rebuild, so that others can check whether it still runs."""
 
 import os
 import socket

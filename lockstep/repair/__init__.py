@@ -1,1 +1,1 @@
-"""Repairing the differences that an audit finds."""
+"""Repairs the differences that an audit finds, and purges expired tombstones."""

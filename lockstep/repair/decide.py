@@ -54,8 +54,8 @@ class RemoveFromIndex(msgspec.Struct, frozen=True):
 class RecreateDocument(msgspec.Struct, frozen=True):
     """The document's `_version` is too high, and no higher version may be assigned.
 
-    Remove the document. The table's change can be written when OpenSearch has forgotten the
-    version, which takes it a minute (docs/internals/facts.md, OpenSearch).
+    Remove the document. The table's change can be written after OpenSearch has deleted the
+    version, too, about a minute later (docs/internals/facts.md, OpenSearch).
     """
 
     image_id: str
@@ -96,7 +96,7 @@ def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.time
         case Intact(), _ if not table.expired(now):
             return _from_table(table.change, index, now)
         case Malformed(), _:
-            return _over_item(table, index, now)
+            return _replace_item(table, index, now)
     # The table has nothing, or an expired tombstone.
     match index:
         case Absent():
@@ -126,7 +126,7 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
             return WriteIndex(change)
         case Intact() if index.version > change.version:
             # Also for an expired tombstone: the table never got the deletion.
-            edited = index.checked_version < index.version  # none of our sinks writes that
+            edited = index.checked_version < index.version  # no sink of ours writes that
             if edited and digest_of(index.change) == digest_of(change):
                 return _into_index(change, index.checked_version, now)
             return _into_table(index.change, index.checked_version, now)
@@ -145,7 +145,10 @@ def _from_table(change: Change, index: ImageState, now: float) -> Decision:
 
 
 def _into_table(change: Change, checked_version: int, now: float) -> Decision:
-    """The index is newer. A version that nobody can have sent must not block later ones."""
+    """Write the newer change of the index to the table, unless no producer can have sent it.
+
+    Its version would block later events.
+    """
     if checked_version < change.version:
         return NeedsOperator(
             f"the document has version {change.version} but _version {checked_version}, which no "
@@ -161,7 +164,10 @@ def _into_table(change: Change, checked_version: int, now: float) -> Decision:
 def _into_index(
     change: Change, checked_version: int, now: float, *, hidden: bool = False
 ) -> Decision:
-    """Write the table's change to the index. Readers must see the image all the time."""
+    """Write the table's change to the index, without hiding the image from readers if possible.
+
+    `hidden`: readers do not see the image now.
+    """
     if checked_version < change.version:
         return WriteIndex(change)
     if checked_version == change.version:
@@ -171,8 +177,8 @@ def _into_index(
     return Republish(at_version(change, checked_version + 1))
 
 
-def _over_item(table: Malformed, index: ImageState, now: float) -> Decision:
-    """The table's item is malformed: only the index can replace it."""
+def _replace_item(table: Malformed, index: ImageState, now: float) -> Decision:
+    """Replace a malformed item of the table by what the index holds, if that is safe."""
     why = f"the item is malformed: {table.why}"
     if not isinstance(index, Intact) or index.expired(now):
         return NeedsOperator(f"{why}; the index cannot replace it: put the image again")
@@ -194,9 +200,9 @@ def at_version(change: Change, version: int) -> Change:
 
 
 def _may_follow(checked_version: int, change: Change, now: float) -> bool:
-    """Whether the image may get the next version after `checked_version`.
+    """Whether a repair may give the image the next version after `checked_version`.
 
-    Only if its versions are stamps: a source that counts versions assigns that number itself next,
-    and its event would be stale. And not if the version is too far ahead.
+    True if the image's versions are stamps and that version is not too far ahead. A source that
+    counts versions will assign the same number to its next event, which would then be stale.
     """
     return change.version >= FIRST_STAMP and not too_far_ahead(checked_version + 1, now)

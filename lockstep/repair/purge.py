@@ -32,7 +32,7 @@ Verdict = Literal[
 
 
 class IndexSearch(Protocol):
-    """The index, searched."""
+    """Searches the index."""
 
     def search(
         self, fields: Sequence[str], query: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Purged(msgspec.Struct, frozen=True):
     """What a purge did with the expired tombstones.
 
     `over`: how many were found. `purge`: how many may be removed. `kept`: those that stay, by
-    reason. `purged`: removed. `moved_on`: written at the same time. `failed`: not removed for now.
+    reason. `purged`: removed. `moved_on`: written meanwhile, so they stay. `failed`: not removed.
     """
 
     over: int
@@ -58,7 +58,7 @@ class Purged(msgspec.Struct, frozen=True):
 
 
 def verdict(index: ImageState, table: ImageState, *, now: float) -> Verdict:
-    """Whether a document is an expired tombstone that the table does not need either.
+    """Whether a document is an expired tombstone that may be purged; if not, why.
 
     Args:
         index: what the index holds.
@@ -89,8 +89,8 @@ def purge(
 ) -> Purged:
     """Remove expired tombstones that the table does not need; without `apply` only count them.
 
-    The removal uses OpenSearch's version check: an image that has come back stays. Safe to run
-    twice, and while the stream flows.
+    The removal uses OpenSearch's version check: an image that was written again stays. It is safe
+    to run the purge twice, and while the stream flows.
 
     Args:
         index: where to find them.
@@ -118,23 +118,23 @@ def purge(
         removals = []
         for hit in hits:
             image_id = hit["_id"]
-            said = verdict(state_of_document(hit), in_table.get(image_id, Absent()), now=now)
-            verdicts[said] += 1
-            if said == "purge":
+            found = verdict(state_of_document(hit), in_table.get(image_id, Absent()), now=now)
+            verdicts[found] += 1
+            if found == "purge":
                 removals.append(Removal(image_id, hit["_version"]))
             if len(examples) < EXAMPLES:
-                examples.append(Example(image_id, said))
+                examples.append(Example(image_id, found))
         if apply:
             outcomes.update(type(one) for one in corrections.remove(removals))
         on_progress(verdicts.total())
-    may_go = verdicts.pop("purge", 0)
-    gone, moved_on = outcomes[Applied], outcomes[Stale]
+    purgeable = verdicts.pop("purge", 0)
+    removed, moved_on = outcomes[Applied], outcomes[Stale]
     return Purged(
-        over=may_go + verdicts.total(),
-        purge=may_go,
+        over=purgeable + verdicts.total(),
+        purge=purgeable,
         kept=dict(sorted(verdicts.items())),
         examples=examples,
-        purged=gone,
+        purged=removed,
         moved_on=moved_on,
-        failed=outcomes.total() - gone - moved_on,
+        failed=outcomes.total() - removed - moved_on,
     )

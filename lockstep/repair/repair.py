@@ -37,10 +37,10 @@ from shared.outcome import Applied, Duplicate, Outcome, Refused
 from shared.sink import Sink, outcomes_of
 
 EXAMPLES = 3
-# OpenSearch remembers a deleted document for a minute, and checks from time to time.
+# OpenSearch keeps the version of a deleted document for a minute or somewhat longer.
 PATIENCE_SECONDS = 100.0
 LONGEST_PAUSE_SECONDS = 10.0
-# An image that still changes then is changed by somebody else.
+# An image that still differs after so many passes is changed by somebody else.
 MOST_PASSES = 50
 
 Action = Literal[
@@ -114,7 +114,7 @@ class Repaired(msgspec.Struct, frozen=True):
     """What a repair did.
 
     `passes`: how many passes wrote something. `written`: images by action. `told`: images that need
-    an operator. `unfinished`: images that could not be written for now, and why.
+    an operator. `unfinished`: images that could not be written, and why; a retry may succeed.
     """
 
     passes: int
@@ -137,7 +137,7 @@ class Repair:
         clock: Clock,
         horizon: dt.timedelta,
     ) -> None:
-        """Prepare.
+        """Set up a repair.
 
         Args:
             table: reads the table.
@@ -192,7 +192,7 @@ class Repair:
         """Repair these images, in passes, until they are equal or cannot be repaired.
 
         Raises:
-            MisconfiguredError: a store does not let us write.
+            MisconfiguredError: no right to write to a store, or it does not exist.
         """
         written: Counter[Action] = Counter()
         told: dict[str, str] = {}
@@ -217,7 +217,7 @@ class Repair:
             passes=passes,
             written=dict(sorted(written.items())),
             told=[Example(image_id, why) for image_id, why in told.items()],
-            unfinished=[Example(one.image_id, done.whys.get(one.image_id, "")) for one in left],
+            unfinished=[Example(one.image_id, done.reasons.get(one.image_id, "")) for one in left],
         )
 
     def _decided(
@@ -256,14 +256,16 @@ class Repair:
                     done.told[one.image_id] = detail
                     continue
                 case outcome:
-                    done.whys[one.image_id] = getattr(outcome, "detail", "it was written meanwhile")
+                    done.reasons[one.image_id] = getattr(
+                        outcome, "detail", "it was written meanwhile"
+                    )
             done.left.append(one)
 
     def _written(self, decisions: Sequence[Decision]) -> Mapping[str, Outcome]:
         """Write what is decided; returns the outcome of each image."""
         table = [one.change for one in decisions if isinstance(one, WriteTable | Republish)]
         in_table = _by_image(table, _write(self._table_sink, table))
-        # The table first: if the repair ends here, the image is just newer in the table.
+        # The table first: if the repair is interrupted here, a later repair writes the index.
         index = [
             one.change
             for one in decisions
@@ -291,7 +293,7 @@ class _Pass:
         self.written: Counter[Action] = Counter()
         self.told: dict[str, str] = {}
         self.left: list[DifferingImage] = []
-        self.whys: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
 
 def check_limit(plan: RepairPlan, at_most: float) -> None:

@@ -1,1 +1,1 @@
-"""How the operator reads and corrects the table and the index."""
+"""Reads and corrects the table and the index, for audit, repair and rebuild."""

@@ -1,4 +1,4 @@
-"""What each store holds of one image, to show beside a conflict and to choose from."""
+"""The content that each store holds of one image, so that an operator can settle a conflict."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,7 @@ class Content(msgspec.Struct, frozen=True):
             occurred_at = msgspec.convert(self.occurred_at, Time)
         except msgspec.ValidationError as error:
             message = f"image {image_id}: occurred_at is {self.occurred_at!r}: {error}"
-            raise MalformedContentError(f"{message}: `--choose this`, or `--mend`") from error
+            raise MalformedContentError(f"{message}: use `--choose this` or `--mend`") from error
         return Event(
             type="image.deleted" if self.image is None else "image.updated",
             image_id=image_id,
@@ -96,45 +96,47 @@ class ContentReader(msgspec.Struct, frozen=True):
 def table_lookup(client: "DynamoDBClient", table: str, now: Callable[[], float]) -> ContentLookup:
     """Looks up images in the table, consistently; `now` is in seconds since 1970.
 
-    A lookup raises RequestFailedError if the answer is incomplete, and MalformedContentError.
+    A lookup raises RequestFailedError if the response is incomplete, and MalformedContentError if
+    no sink of ours wrote what is stored.
     """
 
-    def look(image_id: str) -> Content | None:
-        # Not GetItem: botocore takes an answer that was cut off for one without an item.
+    def lookup(image_id: str) -> Content | None:
+        # Not GetItem: botocore returns a truncated response as one without an item.
         answer = client.batch_get_item(
             RequestItems={table: {"Keys": [{KEY: {"S": image_id}}], "ConsistentRead": True}}
         )
         where = f"table {table}, image {image_id}"
         if table not in answer.get("Responses", {}):
-            raise RequestFailedError(f"{where}: not read, try again")
+            raise RequestFailedError(f"{where}: the response was truncated: try again")
         items = answer["Responses"][table]
         return _content(where, change_in_item, items[0], now()) if items else None
 
-    return look
+    return lookup
 
 
 def index_lookup(client: OpenSearch, alias: str, now: Callable[[], float]) -> ContentLookup:
     """Looks up images in the index, also those written since the last refresh.
 
-    A lookup raises RequestFailedError if the answer is incomplete, and MalformedContentError.
+    A lookup raises RequestFailedError if the response is incomplete, and MalformedContentError if
+    no sink of ours wrote what is stored.
     """
 
-    def look(image_id: str) -> Content | None:
+    def lookup(image_id: str) -> Content | None:
         try:
             with sink_errors(alias):
                 answer = client.mget(index=alias, body={"ids": [image_id]})
         except NotFoundError:
             return None
         where = f"index {alias}, image {image_id}"
-        # opensearch-py returns an answer that was cut off as text.
+        # opensearch-py returns a truncated response as text.
         if not isinstance(answer, dict):
-            raise RequestFailedError(f"{where}: not read, try again")
+            raise RequestFailedError(f"{where}: the response was truncated: try again")
         (found,) = answer["docs"]
         if not found.get("found"):
             return None
         return _content(where, change_in_document, found.get("_source", {}), now())
 
-    return look
+    return lookup
 
 
 def _content[T](
@@ -143,7 +145,7 @@ def _content[T](
     try:
         change = change_in(stored)
     except (MalformedItemError, MalformedDocumentError) as error:
-        message = f"{where}: {error}: `lockstep audit` has more"
+        message = f"{where}: {error}: run `lockstep audit` for details"
         raise MalformedContentError(message) from error
     match change:
         case Put():

@@ -39,7 +39,7 @@ class Corrections:
         Raises:
             MisconfiguredError: no right to write, or no alias.
         """
-        return self._done(
+        return self._outcomes(
             bulk.write(one.image_id, one.version, document_from(one), "external_gte")
             for one in changes
         )
@@ -50,9 +50,9 @@ class Corrections:
         Raises:
             MisconfiguredError: no right to write, or no alias.
         """
-        return self._done(bulk.removal(one.image_id, one.checked_version) for one in removals)
+        return self._outcomes(bulk.removal(one.image_id, one.checked_version) for one in removals)
 
-    def _done(self, operations: Iterable[Operation]) -> Sequence[Outcome]:
+    def _outcomes(self, operations: Iterable[Operation]) -> Sequence[Outcome]:
         return [
             outcome
             for some in batched(operations, _AT_ONCE)

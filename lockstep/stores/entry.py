@@ -40,13 +40,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.deleted and self.expires_at is not None and self.expires_at <= now
 
 
-# Larger numbers are no versions of ours, and do not fit the audit's own files.
+# Larger numbers are not valid versions or times, and do not fit the audit's own files.
 Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
 Moment = Annotated[int, msgspec.Meta(ge=-MAX_VERSION, le=MAX_VERSION)]
 
 
 class _Fields(msgspec.Struct, frozen=True):
-    """The types that our sinks write: anything else is malformed."""
+    """The types that our sinks write. An entry with other types is malformed."""
 
     image_id: str
     version: Number
@@ -134,7 +134,7 @@ def entry_of(image_id: str, stored: Intact | Malformed) -> Entry:
                 expires_at=expiry_of(change),
                 checked_version=checked_version,
                 arrived_at=change.arrived_at,
-                # Not where in the stream the record was: a record that arrives twice is the same
-                # event, and each store keeps the arrival that it saw first.
+                # Without the provenance: if an event is on the stream twice, each store keeps the
+                # provenance of the record that it saw first.
                 rest=f"{change.event_type} {change.occurred_at}",
             )

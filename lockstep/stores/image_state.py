@@ -1,6 +1,6 @@
 """All that a store holds of an image: a change that can be written again, or why there is none.
 
-An `Entry` is enough to see whether two stores differ; a repair or a rebuild needs the whole.
+To compare two stores, an `Entry` is enough; a repair or a rebuild needs all.
 """
 
 from collections.abc import Mapping
@@ -42,8 +42,8 @@ class Intact(msgspec.Struct, frozen=True):
 class Malformed(msgspec.Struct, frozen=True):
     """An entry that no sink of ours wrote, or whose content does not match its digest.
 
-    `version` is what the entry states; None if that is not a version. A write passes the store's
-    version check with a version above `checked_version`; None: with no version at all.
+    `version` is what the entry states; None if that is not a version. A write with a version above
+    `checked_version` passes the store's version check; None: no write passes.
     """
 
     why: str
@@ -88,7 +88,7 @@ def _checked(change: Change, image_id: str, checked_version: int) -> Intact | Ma
 
 
 def _version_of(value: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
-    """The version of an item, and what the version check compares: whatever number is stored."""
+    """The version of an item, and the number that the version check compares; None: no number."""
     match value:
         case None:
             return None, 0

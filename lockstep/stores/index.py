@@ -49,7 +49,7 @@ class IndexReader:
         self._since = since
 
     def scan(self) -> Iterator[Entry]:
-        """Every document at one point in time, in no particular order.
+        """Every document, as of one point in time, in any order.
 
         That time is now if the caller may refresh the index, and the last refresh otherwise.
         """

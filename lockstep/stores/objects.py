@@ -1,4 +1,4 @@
-"""The objects of an S3 bucket: read whole, and known to be durable once written."""
+"""The objects of an S3 bucket. Reads are complete; an object is durable when a write returns."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,8 +51,7 @@ class BucketObjects:
         """See `Objects.read`."""
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            # botocore takes an answer that was cut off for an empty object, or cannot read its
-            # length.
+            # botocore returns a truncated response as an empty object, or as one without a length.
             if "ContentLength" in answer:
                 return answer["Body"].read()
         except self._client.exceptions.NoSuchKey:
@@ -85,7 +84,7 @@ class BucketObjects:
             ContentType="application/json",
             **condition,
         )
-        # botocore takes an answer that was cut off for an empty success. The caller may then delete
+        # botocore returns a truncated response as an empty success. The caller may then delete
         # the only copy.
         if "ETag" not in answer:
             raise UnfinishedWriteError(place=f"s3://{self._bucket}/{key}")
@@ -94,10 +93,10 @@ class BucketObjects:
 class UnfinishedReadError(BotoCoreError):
     """An object was not read completely."""
 
-    fmt = "{place}: the answer was cut off. Try again"
+    fmt = "{place}: the response was truncated: try again"
 
 
 class UnfinishedWriteError(BotoCoreError):
-    """An object may not be durable, so what it replaces must not be deleted."""
+    """An object may not be durable. The caller must not delete what the object replaces."""
 
-    fmt = "{place}: the answer has no ETag, so the object may not exist. Try again"
+    fmt = "{place}: the response has no ETag, so the object may not exist: try again"

@@ -2,7 +2,7 @@
 
 from shared.clock import Clock
 
-# A page of a scan under a limit: so small that its price is a small part of a second's.
+# The page size of a limited scan: a page uses only a small part of one second's units.
 ITEMS_PER_PACED_PAGE = 100
 
 

@@ -1,8 +1,8 @@
 """Decodes pages of a scan of versions and digests straight from bytes to entries.
 
-Decoding with the clients, a dictionary for each value, costs more than all the rest of an audit.
-Here the expected types are declared. A page with anything else in it is left to the clients and to
-`lockstep.stores.entry`.
+The clients decode each value to a dictionary, which takes longer than the rest of an audit. This
+module decodes the expected types only. The clients and `lockstep.stores.entry` decode a page with
+other types.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -110,7 +110,7 @@ class SearchPages(JSONSerializer):
 
 
 class PageSummary(msgspec.Struct, frozen=True):
-    """What a reader must know of a page to continue: its hits, the last one, and the total."""
+    """What a reader needs to request the next page: the hits, the last one, and the total."""
 
     complete: bool
     hits: int
@@ -119,7 +119,7 @@ class PageSummary(msgspec.Struct, frozen=True):
 
 
 def summary_of(answer: SearchPage | Mapping[str, Any]) -> PageSummary:
-    """The summary of a page, whoever decoded it."""
+    """The summary of a page, decoded by this module or by the client."""
     if isinstance(answer, SearchPage):
         hits, found = answer.hits.hits, answer.hits.total
         return PageSummary(
@@ -128,11 +128,11 @@ def summary_of(answer: SearchPage | Mapping[str, Any]) -> PageSummary:
             hits[-1].sort if hits else None,
             None if found is None else found.value,
         )
-    there = answer["hits"]["hits"]
+    hits = answer["hits"]["hits"]
     return PageSummary(
         not answer["timed_out"] and not answer["_shards"]["failed"],
-        len(there),
-        there[-1]["sort"] if there else None,
+        len(hits),
+        hits[-1]["sort"] if hits else None,
         answer["hits"].get("total", {}).get("value"),
     )
 

@@ -1,4 +1,4 @@
-"""What the readers of both stores have in common."""
+"""The interfaces and errors that the readers of both stores have in common."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,16 +8,16 @@ from lockstep.console.errors import UserError
 from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import ImageState
 
-# The most images of one lookup: DynamoDB's limit for BatchGetItem. It suits `_mget` as well.
+# The maximum number of images in one lookup: DynamoDB's limit for BatchGetItem.
 LOOKUP = 100
 
 
 class StoreUnreadableError(UserError):
-    """A store could not be read completely, so nothing can be said about equality."""
+    """A store could not be read completely, so it is unknown whether the stores are equal."""
 
 
 class EntryLookup(Protocol):
-    """A store that is asked for the entries of some images."""
+    """Looks up the entries of some images in a store."""
 
     def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         """The current entries of at most `LOOKUP` images; absent images are left out."""
@@ -25,7 +25,7 @@ class EntryLookup(Protocol):
 
 
 class EntryReader(EntryLookup, Protocol):
-    """A store that is also read completely."""
+    """Also reads a store completely."""
 
     def scan(self) -> Iterator[Entry]:
         """Every entry, in any order."""
@@ -33,7 +33,7 @@ class EntryReader(EntryLookup, Protocol):
 
 
 class WholeLookup(Protocol):
-    """A store that is asked for all that it holds of some images."""
+    """Looks up all that a store holds of some images."""
 
     def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
         """What is stored of at most `LOOKUP` images now; absent images are left out."""

@@ -5,8 +5,7 @@ import datetime as dt
 from shared.event import MAX_VERSION
 from shared.record import MAX_AHEAD_US
 
-# A version from here on is a stamp: as a time, everything below lies before September 2001. Lower
-# versions are counted by the source.
+# The lowest stamp, a time in September 2001. Lower versions are a counter of the source.
 FIRST_STAMP = 10**15
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 

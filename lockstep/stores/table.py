@@ -1,4 +1,4 @@
-"""The reader of the table: a scan of all items, in one go or page by page, and lookups."""
+"""The reader of the table: scans of all items, resumable page by page, and lookups."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from shared.item import KEY, OUR_ATTRIBUTES
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-# botocore takes an answer that was cut off for an empty success: then a member is missing.
+# KeyError: botocore returns a truncated response as a success in which a member is missing.
 _UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
 
 
@@ -51,7 +51,7 @@ class TableReader:
             table: the table's name.
             scanner: a client that decodes scans with `lockstep.stores.pages.decode_scan`.
             whole: read every value of an entry, and check its content against its digest.
-            since: leave out what arrived before. DynamoDB reads, and charges for, it all the same.
+            since: leave out what arrived before. DynamoDB still reads and charges for it.
             pace: limits the read capacity.
         """
         self._client = client
@@ -64,7 +64,7 @@ class TableReader:
 
     @property
     def name(self) -> str:
-        """The store, as messages and a rebuild's state name it."""
+        """The name of the store in messages and in the state of a rebuild."""
         return f"table {self._table}"
 
     def scan(self) -> Iterator[Entry]:
@@ -92,8 +92,8 @@ class TableReader:
     def pages(self, position: str | None) -> Iterator[WholePage]:
         """All items, whole, in pages from this position on; None: from the first.
 
-        A position is the key that the page before ended with. Eventually consistent, at half the
-        price: for a caller that reads the table once more later.
+        A position is the last key of the previous page. Reads are eventually consistent, at half
+        the price: the caller must read the table again later.
         """
         request: dict[str, Any] = {"TableName": self._table}
         if self._pace is not None:
@@ -174,8 +174,8 @@ class TableReader:
         except _UNREADABLE as error:
             raise self._unreadable(error) from error
 
-    def _projection(self, fields: Sequence[str], *but: str) -> dict[str, Any]:
-        """What to read. Some of our names are reserved words of DynamoDB's expressions."""
+    def _projection(self, fields: Sequence[str], *without: str) -> dict[str, Any]:
+        """The parameters that select fields; some field names are reserved words of DynamoDB."""
         names = {f"#{name}": name for name in fields}
         projection: dict[str, Any] = {
             "ProjectionExpression": ", ".join(names),
@@ -183,7 +183,7 @@ class TableReader:
         }
         if self._pace is not None:
             projection["ReturnConsumedCapacity"] = "TOTAL"
-        return {name: value for name, value in projection.items() if name not in but}
+        return {name: value for name, value in projection.items() if name not in without}
 
     def _spend(self, consumed: Iterable[Any]) -> None:
         if self._pace is not None:

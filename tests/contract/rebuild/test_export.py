@@ -126,7 +126,7 @@ def test_a_number_with_an_exponent_is_the_number() -> None:
     [
         ({"exportType": "INCREMENTAL_EXPORT"}, "make a full export"),
         ({"tableArn": "arn:aws:dynamodb:us-east-1:0:table/other"}, "of table other, not of images"),
-        ({"exportTime": NOW - HORIZON}, "could bring deleted images back"),
+        ({"exportTime": NOW - HORIZON}, "could restore deleted images"),
         ({"itemCount": 9}, "its files hold 1 items, its summary says 9"),
         ({"outputFormat": "CSV"}, "not a manifest of an export"),
         ({"version": "2031-01-01"}, "2031-01-01: only 2020-06-30"),
