@@ -110,7 +110,7 @@ def sources(name: str, s3: Callable[[], "S3Client"]) -> Iterator[Source]:
     is_one = bool(key) and not key.endswith("/")
     keys = [key] if is_one else list(BucketObjects(s3(), bucket).keys(key))
     for one in keys:
-        if not one.endswith("/"):  # the console creates such an object for a folder
+        if not one.endswith("/"):  # the S3 console creates such an object for a folder
             yield Source(f"{_S3}{bucket}/{one}", partial(_object, s3(), bucket, one))
     if not keys:
         raise SourceError(f"{name}: there are no objects")
@@ -221,9 +221,9 @@ class Backfill:
 
     def _chosen(self, source: Source, some: Sequence["_Read"]) -> Iterator[Event]:
         """Choose the images to put."""
-        there = self._table.lookup(list(dict.fromkeys(one.event.image_id for one in some)))
+        stored = self._table.lookup(list(dict.fromkeys(one.event.image_id for one in some)))
         for one in some:
-            fate = self._fate(one.event, there.get(one.event.image_id))
+            fate = self._fate(one.event, stored.get(one.event.image_id))
             if fate == "counted":
                 detail = (
                     "the versions of this image are a counter: set the next version in this line"
@@ -234,14 +234,14 @@ class Backfill:
             if fate in {"new", "replaced"}:
                 yield one.event
 
-    def _fate(self, event: Event, there: Entry | None) -> Fate:
-        if there is None or there.expired(self._now()):
+    def _fate(self, event: Event, stored: Entry | None) -> Fate:
+        if stored is None or stored.expired(self._now()):
             return "new"
         if not self._replace:
-            return "deleted" if there.deleted else "there"
-        if event.version <= there.version:
+            return "deleted" if stored.deleted else "there"
+        if event.version <= stored.version:
             return "newer_there"
-        if there.version < FIRST_STAMP <= event.version and not there.malformed:
+        if stored.version < FIRST_STAMP <= event.version and not stored.malformed:
             return "counted"
         return "replaced"
 
@@ -295,7 +295,7 @@ class _Numbered:
 
 
 class _Completing:
-    """Converts images into events: an upload at this time, unless a line says otherwise."""
+    """Converts images into events. A missing type is an upload, a missing time is now."""
 
     def __init__(self, mapping: Converter | None, now: Callable[[], float]) -> None:
         self._mapping = mapping

@@ -71,13 +71,15 @@ class Outbox:
         self._chance = chance
         self._bounds = Bounds() if bounds is None else bounds
         self._images: dict[str, deque[Outgoing]] = {}  # not yet accepted, oldest first
-        self._sends: dict[str, int] = {}  # how often the oldest record of an image was sent
+        self._sends: dict[str, int] = {}  # how many times the oldest record of an image was sent
         self._ready: deque[str] = deque()  # images whose oldest record may be sent now
         self._ready_bytes = 0
-        self._resting: list[tuple[float, int, str]] = []  # heap: due, tie-break, image
+        self._paused: list[
+            tuple[float, int, str]
+        ] = []  # images that wait; heap: due, tie-break, image
         self._ties = itertools.count()
         self._failures_in_a_row = 0
-        self._open_again = -math.inf
+        self._open_again = -math.inf  # no request before this time
         self._held = 0
         self._held_bytes = 0
         self._resent = 0
@@ -120,8 +122,8 @@ class Outbox:
         """Seconds until a request can be taken: 0 means now, infinity means never."""
         if self._ready:
             due = self._open_again
-        elif self._resting:
-            due = max(self._resting[0][0], self._open_again)
+        elif self._paused:
+            due = max(self._paused[0][0], self._open_again)
         else:
             return math.inf
         return max(0.0, due - now)
@@ -133,8 +135,8 @@ class Outbox:
         """
         if self._open_again > now:
             return ()
-        while self._resting and self._resting[0][0] <= now:
-            _, _, image_id = heapq.heappop(self._resting)
+        while self._paused and self._paused[0][0] <= now:
+            _, _, image_id = heapq.heappop(self._paused)
             self._make_ready(self._images[image_id][0])
         request: list[Outgoing] = []
         room = MAX_REQUEST_BYTES
@@ -157,17 +159,17 @@ class Outbox:
         for record, answer in zip(request, answers, strict=True):
             match answer:
                 case Accepted():
-                    self._let_go(record)
+                    self._remove_accepted(record)
                 case Deferred():
                     pause = self._pause(self._sends[record.image_id])
                     rest = (now + pause, next(self._ties), record.image_id)
-                    heapq.heappush(self._resting, rest)
+                    heapq.heappush(self._paused, rest)
 
     def postpone(self, request: Sequence[Outgoing], now: float) -> None:
         """Note that a request failed as a whole: all its records are sent again.
 
-        Every image waits then, longer after each failure in a row, because the failure does not
-        belong to one image.
+        All images then wait, longer after each failure in a row, because the failure does not
+        depend on the image.
         """
         self._failures_in_a_row += 1
         self._open_again = now + self._pause(self._failures_in_a_row)
@@ -179,7 +181,7 @@ class Outbox:
         """The records that are not known to be accepted, in order for each image."""
         return itertools.chain.from_iterable(self._images.values())
 
-    def _let_go(self, record: Outgoing) -> None:
+    def _remove_accepted(self, record: Outgoing) -> None:
         self._held -= 1
         self._held_bytes -= record.size
         del self._sends[record.image_id]

@@ -57,8 +57,8 @@ class Stamp:
     """Gives versions from the clock: microseconds since 1970, each higher than the one before.
 
     This also holds when the clock stands still or goes back. One `Stamp` serves any number of
-    images. Two of them, in two processes or on two hosts, do not know each other: the clocks
-    decide the order of their events.
+    images. Two `Stamp` objects, in two processes or on two hosts, are not coordinated: the clocks
+    decide which of their events is newer.
     """
 
     def __init__(self, unix: Callable[[], float] = time.time) -> None:
@@ -133,7 +133,7 @@ class StreamRefusedError(PutError):
 
 
 class GaveUpError(PutError):
-    """The stream accepted no record for the whole patience."""
+    """The stream accepted no record for `patience` seconds."""
 
 
 class PutRecordsClient(Protocol):
@@ -172,7 +172,7 @@ class Producer:
         Args:
             client: a Kinesis client that does not retry by itself.
             stream: the stream's name.
-            clock: time and chance.
+            clock: gives the time and random numbers.
             bounds: how much to read ahead; 10,000 records or 32 MiB by default.
             patience: seconds of sending and pausing without an accepted record before an error.
             on_progress: called after each request.
@@ -194,7 +194,7 @@ class Producer:
 
         Raises:
             StreamRefusedError: a retry cannot succeed.
-            GaveUpError: the stream accepted no record for the whole patience.
+            GaveUpError: the stream accepted no record for `patience` seconds.
             InvalidEventError: the consumers would refuse an event.
         """
         return _Put(
@@ -228,7 +228,9 @@ class _Put:
         self._on_progress = on_progress
         self._started = clock.elapsed()
         self._put = 0
-        self._fruitless = 0.0  # seconds of sending and pausing since the last accepted record
+        self._without_progress = (
+            0.0  # seconds of sending and pausing since the last accepted record
+        )
 
     def run(self, source: Iterator[Event | Outgoing | Pause]) -> PutReport:
         ended: Exception | None = None
@@ -261,14 +263,16 @@ class _Put:
         if pause > 0:
             self._clock.sleep(pause)
         request = self._outbox.take(self._clock.elapsed())
-        if not request:  # the sleep was a little too short
+        if not request:  # the sleep ended slightly early
             return
         accepted, trouble = self._ask(request)
         self._put += accepted
-        self._fruitless = 0 if accepted else self._fruitless + self._clock.elapsed() - began
+        self._without_progress = (
+            0 if accepted else self._without_progress + self._clock.elapsed() - began
+        )
         self._on_progress(PutProgress(self._put, self._outbox.resent, self._outbox.held, trouble))
-        if trouble is not None and self._fruitless > self._patience:
-            why = f"gave up after {self._fruitless:.0f} s without progress ({trouble})"
+        if trouble is not None and self._without_progress > self._patience:
+            why = f"gave up after {self._without_progress:.0f} s without progress ({trouble})"
             raise GaveUpError(why, self._report(), self._not_put())
 
     def _ask(self, request: Sequence[Outgoing]) -> tuple[int, str | None]:
@@ -375,6 +379,6 @@ def _answers(response: Mapping[str, Any], *, expected: int) -> Sequence[Answer]:
 
 
 def _is_transient(error: botocore.ClientError) -> bool:
-    """Tell whether the same request may succeed later."""
+    """Whether the same request may succeed later."""
     status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     return status >= 500 or error.response["Error"].get("Code") in _TRANSIENT  # noqa: PLR2004 - HTTP's server errors

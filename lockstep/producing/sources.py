@@ -1,4 +1,4 @@
-"""Read events from lines of NDJSON: stamped and validated, each bad line reported on its own."""
+"""Read events from lines of NDJSON: stamp and validate each line, report each bad line."""
 
 import contextlib
 import queue
@@ -14,7 +14,7 @@ from lockstep.stores.stamps import time_of
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
 
-# Room for an event of 256 KiB, and for the source fields that a mapping file ignores.
+# Enough for an event of 256 KiB, and for the source fields that a mapping file ignores.
 MAX_LINE_BYTES = 1024 * 1024
 
 # How long a live source may delay the events before it: less than a person notices.
@@ -52,7 +52,7 @@ class Converter(Protocol):
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file, in bounded memory: of a line over MAX_LINE_BYTES only the start."""
+    """The lines of a file, in bounded memory: a line over MAX_LINE_BYTES is truncated."""
     while line := file.readline(MAX_LINE_BYTES + 1):
         yield line
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
@@ -92,7 +92,7 @@ def read_events(
 
 
 def read_ahead[T](items: Iterable[T], after: float = PAUSE_AFTER_SECONDS) -> Iterator[T | Pause]:
-    """Yield the same items, and a PAUSE when no item arrived for `after` seconds.
+    """Yield the items, and a PAUSE whenever no item arrives for `after` seconds.
 
     For a live source (a pipe, a queue): a thread reads up to 1,000 items ahead, so that an item
     does not wait for the next one. An exception of the source is raised here.

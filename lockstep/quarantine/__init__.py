@@ -1,4 +1,4 @@
-"""The quarantine: what it holds, why, and how it is redriven."""
+"""Reads the quarantine, and redrives its records."""
 
 from lockstep.quarantine.bucket import images, keys
 

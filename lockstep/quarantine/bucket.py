@@ -29,7 +29,7 @@ def images(client: "S3Client", bucket: str) -> Iterator[str]:
     objects = BucketObjects(client, bucket)
     for key in keys(client, bucket):
         body = objects.read(key)
-        if body is None:  # redriven since it was listed
+        if body is None:  # redriven after it was listed
             continue
         try:
             record = msgspec.json.decode(body, type=QuarantinedRecord)

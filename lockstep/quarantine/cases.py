@@ -132,9 +132,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def case_id(record: QuarantinedRecord) -> str:
-    """A short, stable ID of the record's position, the same for both consumers."""
-    position = f"{record.stream}/{record.shard_id}/{record.sequence_number}"
-    return hashlib.sha256(position.encode()).hexdigest()[:ID_LENGTH]
+    """A short, stable ID from the record's provenance, the same for both consumers."""
+    provenance = f"{record.stream}/{record.shard_id}/{record.sequence_number}"
+    return hashlib.sha256(provenance.encode()).hexdigest()[:ID_LENGTH]
 
 
 def first_arrival_key(event: Event) -> str:
@@ -164,7 +164,7 @@ def find(
     readers: int = READERS,
     changes_stream: str = "",
 ) -> FoundCases:
-    """All quarantined records: of both consumers, in failure documents, and pointed at.
+    """All quarantined records: those of both consumers, and those of failure documents.
 
     Reads every object once. Keeps no payloads in memory, except of records that only the stream
     holds.
@@ -177,8 +177,8 @@ def find(
             (docs/internals/invariants.md).
         pointers: failure documents without payload, one a line.
         fetch: gets what such a line points at; see `failure_documents.fetch`.
-        wanted: which cases; None: all.
-        readers: how many threads read objects; one: the caller's thread.
+        wanted: which cases to return; None: all.
+        readers: the number of threads that read objects; 1: the caller's thread reads them.
         changes_stream: the Kinesis stream that carries the table's changes, if there is one.
     """
     gathering = _Gathering(objects, now, quarantine_age)
@@ -189,7 +189,7 @@ def find(
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
     return FoundCases(
         cases=[case for case in cases if wanted is None or case in wanted],
-        unreadable=[*gathering.unreadable, *gathering.damaged_notes()],
+        unreadable=[*gathering.unreadable, *gathering.damaged_first_arrivals()],
         gone=gathering.gone,
         fetched=gathering.fetched,
     )
@@ -206,9 +206,11 @@ class _Gathering:
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
-        self._damaged: dict[str, Unreadable] = {}  # both consumers' records have the same one
+        self._damaged: dict[
+            str, Unreadable
+        ] = {}  # by key: the records of both consumers have the same key
 
-    def damaged_notes(self) -> list[Unreadable]:
+    def damaged_first_arrivals(self) -> list[Unreadable]:
         """The first arrivals that cannot be read, in the order of their keys."""
         return [self._damaged[key] for key in sorted(self._damaged)]
 
@@ -229,7 +231,7 @@ class _Gathering:
                     self._add(read)
                 case Unreadable():
                     self.unreadable.append(read)
-                case None:  # redriven since it was listed
+                case None:  # redriven after it was listed
                     pass
 
     def _read_object(self, key: str) -> Case | Unreadable | None:
@@ -240,7 +242,7 @@ class _Gathering:
             case = self._case(read_record(body))
         except ForeignObjectError as error:
             return Unreadable(key, str(error))
-        # Its actual key, also if somebody moved it: a settlement moves that object.
+        # The actual key, even if somebody moved the object: a settlement moves it from there.
         return msgspec.structs.replace(case, keys=(key,))
 
     def read_documents(self, consumers: Mapping[str, str], changes_stream: str) -> None:
@@ -314,7 +316,7 @@ class _Gathering:
         )
 
     def _first_arrival(self, event: Event, arrived_at: int) -> int | None:
-        """When the event that arrived now first arrived; None if that cannot be read."""
+        """The first arrival of the event of a record; None if it cannot be read."""
         key = first_arrival_key(event)
         noted = self._objects.read(key)
         if noted is None:
@@ -334,7 +336,7 @@ def judge(
     now: dt.datetime,
     quarantine_age: dt.timedelta,
 ) -> Verdict:
-    """What can be done about a record now: since it was quarantined, rules and time have changed.
+    """What can be done about a record, by the current rules and at the current time.
 
     A wrong partition key does not matter: a redriven event gets its image ID as the key.
     `first_arrival` is in milliseconds since 1970; None if unknown, which counts as too long ago.
@@ -367,8 +369,8 @@ def judge(
 
 
 def _merged(one: Case, other: Case) -> Case:
-    """One case of two: of both consumers, or of an object and a failure document."""
-    # A choice settles the objects of both consumers. All else follows from the record.
+    """Merge two cases of one record: of both consumers, or of an object and a failure document."""
+    # A choice settles the objects of both consumers, so a conflict of one of them is kept.
     conflict = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
     return msgspec.structs.replace(
         one,

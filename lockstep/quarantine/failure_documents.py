@@ -62,7 +62,7 @@ class ParsedDocument(
 ):
     """A failure document as Lambda wrote it. Only a document in S3 holds the records.
 
-    The batch was `of_kinesis`, or `of_table`: of a table's stream.
+    The batch is `of_kinesis`, or `of_table` if it was of a table's stream.
     """
 
     request: _RequestContext
@@ -91,7 +91,7 @@ class NotADocumentError(Exception):
 
 
 def document_in(body: bytes) -> ParsedDocument:
-    """The failure document in an S3 object, or in a message of SQS or SNS around one.
+    """The failure document in an S3 object, or in a message of SQS or SNS.
 
     Raises:
         NotADocumentError: it holds none.
@@ -110,7 +110,7 @@ def document_in(body: bytes) -> ParsedDocument:
             raise NotADocumentError(
                 f"not a failure document of a stream's event source mapping: {error}"
             ) from None
-    raise NotADocumentError("not a failure document: too many messages inside each other")
+    raise NotADocumentError("not a failure document: too many nested messages")
 
 
 def quarantined_records(
@@ -183,7 +183,7 @@ def records_of(
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What a pointer leads to: the records that the stream still holds, and those that are gone."""
+    """The records of a pointer: those that the stream still holds, and those that are gone."""
 
     records: Sequence[QuarantinedRecord]
     gone: "Gone | None"
@@ -240,7 +240,7 @@ def fetch(
         consumers: each consumer's name in Lambda, by its name in the quarantine.
         stream: the name of the stream.
         reader: makes a reader of a shard; `KinesisStream.reader`.
-        sleep: waits for so many seconds.
+        sleep: waits for a number of seconds.
 
     Raises:
         NotADocumentError: it is not a failure document, or points at another stream.
@@ -261,8 +261,8 @@ def fetch(
         first, last = int(batch.start_sequence_number), int(batch.end_sequence_number)
     except ValueError:
         raise NotADocumentError("its sequence numbers are not numbers") from None
-    # By time: only that is documented for trimmed records, and then starts at the oldest record. A
-    # second earlier, because the document's time may be rounded.
+    # Read from a time: if the records were trimmed, reading starts at the oldest record. AWS
+    # documents this for times only. Start a second earlier: the document's time may be rounded.
     since = batch.approximate_arrival_of_first_record.timestamp() - 1
     found: list[Record] = []
     why = "older than the stream's retention"

@@ -61,7 +61,7 @@ def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
 
 
 def event_in(held: QuarantinedRecord) -> Event:
-    """The event in a record, or the event that a change of the table amounts to.
+    """The event in a record, or the event with the same effect as a change of the table.
 
     Raises:
         InvalidEventError: there is none.
@@ -97,6 +97,6 @@ def event_bytes(held: QuarantinedRecord) -> bytes:
 
 
 def parse_time(text: str) -> dt.datetime:
-    """A time as a record states it; in UTC unless it has a zone."""
+    """Parse the time in a record; without a time zone it is in UTC."""
     at = dt.datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)

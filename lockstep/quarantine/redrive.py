@@ -5,7 +5,7 @@ delete them from `quarantine/`. So an object always exists. After a crash in bet
 redriven again, with the same version, and both sinks count it as a duplicate.
 
 If the index is fed from the table's changes, a record that only the index's consumer quarantined is
-written directly to the index: the table has it already and would not report a change again.
+written directly to the index: the table already has it, so a redrive would cause no change.
 """
 
 import datetime as dt
@@ -35,7 +35,7 @@ from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refuse
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink, outcomes_of
 
-# At most so many records are put before their objects move, and so are put twice after a crash.
+# So many records are put before their objects move. After a crash they are put a second time.
 AT_ONCE = 100
 
 
@@ -68,11 +68,11 @@ class RedriveReport(msgspec.Struct, frozen=True):
 
 
 class DirectIndexing(msgspec.Struct, frozen=True):
-    """Writes records directly to the index, if the stream would not bring them there.
+    """Writes records directly to the index, if a redrive would not change the index.
 
     `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index is fed
-    from the table's changes. `horizon` is how long the tombstone of an item that was deleted by
-    hand is kept.
+    from the table's changes. `horizon` is how long the tombstone of an item that was deleted
+    manually is kept.
     """
 
     sink: Sink
@@ -110,7 +110,7 @@ class Redrive:
         quarantine_age: dt.timedelta,
         index: DirectIndexing | None = None,
     ) -> None:
-        """Prepare.
+        """Set up a redrive.
 
         Args:
             objects: the quarantine's bucket.
@@ -179,7 +179,7 @@ class Redrive:
                 else:
                     event = event_in(held)
                     self._note_arrival(event, case.arrived_at)
-                    # As it arrived: encoded again, times grow, and the event could be too large.
+                    # The original bytes: after encoding again, the event could be too large.
                     sending.append(Outgoing(event.image_id, event_bytes(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
             if sending:
@@ -216,8 +216,8 @@ class Redrive:
                 moved_meanwhile += 1
                 continue
             if one.event is not None:
-                if one.first_came is not None:
-                    self._note_arrival(one.event, one.first_came)
+                if one.first_arrival is not None:
+                    self._note_arrival(one.event, one.first_arrival)
                 self._put([one.event])
                 put += 1
             objects += self._move(one, bodies)
@@ -232,14 +232,14 @@ class Redrive:
         )
 
     def records_of(self, document: str) -> list[QuarantinedRecord]:
-        """The records of a failure document; none if it was split meanwhile."""
+        """The records of a failure document; none if another redrive has split it."""
         body = self._objects.read(document)
         return [] if body is None else self._records(body)
 
     def _save_records(
         self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]
     ) -> None:
-        """Give every record of these cases an object of its own, before anything else.
+        """Give every record of these cases its own object. Call this first.
 
         A failure document is split into the objects of all its records, and then moved.
         """
@@ -269,7 +269,7 @@ class Redrive:
         return records_of(body, self._consumers, changes_stream)
 
     def _bodies(self, case: Case) -> dict[str, bytes]:
-        """The case's objects as they are now, without those that were moved meanwhile."""
+        """The case's objects as they are now, without those that another redrive has moved."""
         found = ((key, self._objects.read(key)) for key in case.keys)
         return {key: body for key, body in found if body is not None}
 

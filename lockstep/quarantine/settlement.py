@@ -28,17 +28,17 @@ class CannotSettleError(UserError):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """How to settle one case: by this event; None: no event is needed.
+    """How to settle one case: `event` is put onto the stream; None if no event is needed.
 
-    `note` tells the operator the result. `first_came` is when the event first arrived, in
-    milliseconds since 1970; None if its version is new, so that it is a new event.
+    `note` is the result, as a text for the operator. `first_arrival` is when the event first
+    arrived, in milliseconds since 1970; None if its version is new, so that it is a new event.
     """
 
     case: Case
     how: How
     event: Event | None
     note: str
-    first_came: int | None = None
+    first_arrival: int | None = None
 
 
 def choose(
@@ -62,12 +62,12 @@ def choose(
     if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id} is not a conflict: {case.verdict.why}")
     found = stores.contents(case.image_id)
-    there = [content for content in found.values() if content is not None]
-    newest = max((content.version for content in there), default=0)
+    stored = [content for content in found.values() if content is not None]
+    newest = max((content.version for content in stored), default=0)
     if what == "this":
         with _as_settle_error(case):
             this = content_of(decode(record))
-        if len(there) == len(found) and all(content.same_as(this) for content in there):
+        if len(stored) == len(found) and all(content.same_as(this) for content in stored):
             return Settlement(case, "chose_this", None, "both stores have this content already")
         if newest > case.version:
             raise CannotSettleError(
@@ -78,10 +78,10 @@ def choose(
         version = new_version(max(newest, case.version), now)
         event = _sendable(this.event(case.image_id, version), case, now)
         return Settlement(case, "chose_this", event, f"this content, as version {version}")
-    if not there:
+    if not stored:
         raise CannotSettleError(f"{case.id}: nothing is stored: use `--choose this`")
-    first, *rest = there
-    if len(there) == len(found) and all(
+    first, *rest = stored
+    if len(stored) == len(found) and all(
         first.version == other.version and first.same_as(other) for other in rest
     ):
         return Settlement(
@@ -171,10 +171,10 @@ def correct(
     too_old = isinstance(case.verdict, TooOld) or age > quarantine_age.total_seconds()
     with _as_settle_error(case):
         corrected = decode(msgspec.json.encode(fields))
-        there = [one for one in stores.contents(corrected.image_id).values() if one is not None]
-        newest = max((content.version for content in there), default=0)
+        stored = [one for one in stores.contents(corrected.image_id).values() if one is not None]
+        newest = max((content.version for content in stored), default=0)
         if newest > corrected.version and (asked or old is not None):
-            # With a new version it would undo what arrived after it.
+            # With a new version, the correction would overwrite newer content.
             note = f"nothing to do: version {newest} is stored; only a higher version would win"
             return Settlement(case, "mended", None, note)
         this = content_of(corrected)
@@ -182,7 +182,7 @@ def correct(
         is_new = corrected.version > (old or corrected.version)
         if not asked and old is None:
             why = "its version is unknown"
-        elif any(one.version == corrected.version and not one.same_as(this) for one in there):
+        elif any(one.version == corrected.version and not one.same_as(this) for one in stored):
             why = f"version {corrected.version} has other content"
         elif too_old and not is_new:
             why = f"version {corrected.version} is too old"
@@ -190,11 +190,11 @@ def correct(
             why = f"version {corrected.version} is too far ahead"
         else:
             outgoing(corrected, now)
-            first_came = None if is_new else case.arrived_at
+            first_arrival = None if is_new else case.arrived_at
             return Settlement(
-                case, "mended", corrected, f"as version {corrected.version}", first_came
+                case, "mended", corrected, f"as version {corrected.version}", first_arrival
             )
-        # A version too far ahead only shows that the image's versions are stamps.
+        # A version too far ahead is not used, but it shows that the versions are stamps.
         lowest = FIRST_STAMP if ahead else corrected.version
         above = newest if not asked and old is None else max(newest, lowest)
         version = new_version(above or None, now)
@@ -223,8 +223,8 @@ def _plain(event: Raw) -> dict[str, Any]:
 
 
 def _check_image(case: Case, record: bytes, image_id: object) -> None:
-    """A typing error must not overwrite another image."""
-    known = [case.image_id, case.partition_key, _leniently(record).get("image_id")]
+    """Check that the image ID is the record's: a typing error must not change another image."""
+    known = [case.image_id, case.partition_key, _readable_fields(record).get("image_id")]
     if image_id not in known:
         names = " or ".join(sorted({repr(one) for one in known if one is not None}))
         raise CannotSettleError(
@@ -233,10 +233,10 @@ def _check_image(case: Case, record: bytes, image_id: object) -> None:
 
 
 def _old_version(case: Case, record: bytes) -> int | None:
-    """The version that the record has, or should have."""
+    """The version of the record, also if the record is not a valid event; None if unknown."""
     if case.version is not None:
         return case.version
-    match _leniently(record).get("version"):
+    match _readable_fields(record).get("version"):
         case bool():
             return None
         case int(version) if 1 <= version <= MAX_VERSION:
@@ -245,8 +245,8 @@ def _old_version(case: Case, record: bytes) -> int | None:
             return None
 
 
-def _leniently(record: bytes) -> dict[str, Any]:
-    """What can be read from a record that is not a valid event."""
+def _readable_fields(record: bytes) -> dict[str, Any]:
+    """The JSON fields of a record that is not a valid event; none if it is not a JSON object."""
     if nests_too_deep(record):
         return {}
     try:

@@ -105,13 +105,13 @@ class ErrorCodesAreIgnored:
 
 
 class DropsWaitingEvents(Outbox):
-    def _let_go(self, record: Outgoing) -> None:
+    def _remove_accepted(self, record: Outgoing) -> None:
         queue = self._images[record.image_id]
         while len(queue) > 1:
             dropped = queue.pop()
             self._held -= 1
             self._held_bytes -= dropped.size
-        super()._let_go(record)
+        super()._remove_accepted(record)
 
 
 class DeferredGoesToTheEnd(Outbox):
