@@ -39,17 +39,17 @@ if not TYPE_CHECKING:
         """Load a public name."""
         match name:
             case "Event" | "Image" | "InvalidEventError":
-                from shared import event as home  # noqa: PLC0415 - loaded on first use
+                from shared import event as module  # noqa: PLC0415 - loaded on first use
             case "read_ahead":
-                from lockstep.producing import sources as home  # noqa: PLC0415 - the same
+                from lockstep.producing import sources as module  # noqa: PLC0415 - the same
             case "read_local":
-                from lockstep.stack import stack as home  # noqa: PLC0415 - the same
+                from lockstep.stack import stack as module  # noqa: PLC0415 - the same
             case _ if name in __all__:
-                from lockstep.producing import producer as home  # noqa: PLC0415 - the same
+                from lockstep.producing import producer as module  # noqa: PLC0415 - the same
             case _:
                 message = f"module {__name__!r} has no attribute {name!r}"
                 raise AttributeError(message)
-        return getattr(home, name)
+        return getattr(module, name)
 
     def __dir__() -> list[str]:
         """The names that a user may import, and the module's own."""

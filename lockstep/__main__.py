@@ -1,15 +1,15 @@
-"""The way in, `lockstep` and `python -m lockstep`: Ctrl-C has one end, also while all loads."""
+"""The entry point of `lockstep` and `python -m lockstep`. Handles Ctrl-C during imports, too."""
 
 import sys
 
-# As in `lockstep.commands.endings`, of which nothing is loaded yet.
+# The same value as in `lockstep.commands.endings`, which is not loaded yet.
 INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command. Ctrl-C ends it with one line and exit code 130."""
     try:
-        from lockstep.cli import main as lockstep  # noqa: PLC0415 - takes a second, within the try
+        from lockstep.cli import main as lockstep  # noqa: PLC0415 - slow: Ctrl-C can arrive during it
 
         lockstep()
     except KeyboardInterrupt:

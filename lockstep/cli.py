@@ -1,4 +1,4 @@
-"""The command line: each command's name, where it is, and its line of the help.
+"""The command line: the name of each command, its module, and its line of the help.
 
 A command's module is loaded when the command is called.
 """

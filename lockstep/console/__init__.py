@@ -1,1 +1,1 @@
-"""What a person sees in a terminal, and errors that a user can cause."""
+"""Terminal output, and the errors that a user can cause."""

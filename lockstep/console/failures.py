@@ -1,4 +1,4 @@
-"""What an exception means for the user: one line, or nothing where it is a fault of Lockstep."""
+"""Turns an exception into one line for the user. A bug of Lockstep has no such line."""
 
 # ruff: noqa: PLC0415 - an exception of a client exists only if its library is loaded already
 
@@ -8,14 +8,14 @@ from lockstep.console.errors import UserError
 from lockstep.console.extras import extra_for
 from shared.sink import SinkError
 
-# Errors that only writing can cause.
+# Errors that occur only when writing.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def message_of(error: Exception) -> str | None:
     """The line that says what is wrong, for an error that a user can cause or repair.
 
-    None for every other exception, and for a closed pipe: its reader wants no more.
+    None for every other exception, and for a closed pipe, which is not an error.
     """
     match error:
         case UserError() | SinkError():
@@ -28,10 +28,10 @@ def message_of(error: Exception) -> str | None:
         case OSError():
             return f"{_place(error)}: {error.strerror or error}"
         case _:
-            return _of_a_client(error)
+            return _client_message(error)
 
 
-def _of_a_client(error: Exception) -> str | None:
+def _client_message(error: Exception) -> str | None:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,

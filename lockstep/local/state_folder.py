@@ -1,6 +1,6 @@
-"""The state folder of a local stack: whose it is, and which supervisor runs on it.
+"""The state folder of a local stack: checks that Lockstep created it, and names its supervisor.
 
-A folder has one supervisor at a time, by a file lock that ends with the supervisor's process.
+A file lock allows one supervisor at a time; the lock ends with the supervisor's process.
 """
 
 import fcntl
@@ -67,7 +67,7 @@ def create(state: Path) -> None:
     try:
         state.mkdir(parents=True, exist_ok=True)
         # The marker is the first file that `up` writes. Look for other files first: otherwise the
-        # folder of an `up` that starts at the same time could seem to be somebody else's.
+        # folder of an `up` that starts at the same time could look like a foreign folder.
         if not any(state.iterdir()):
             (state / MARKER).write_text(MARKER_TEXT)
         elif not (state / MARKER).exists():

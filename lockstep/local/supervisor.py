@@ -34,13 +34,13 @@ CHILDREN = "children.json"
 READY_SECONDS = 120.0
 DEATHS = 5
 DEATHS_WITHIN_SECONDS = 60.0
-# Each further death waits this much longer, so that a temporary problem does not stop the stack.
+# Each further restart waits this much longer, so that a temporary problem does not stop the stack.
 RESTART_SECONDS = 0.5
 WATCH_SECONDS = 0.1
 
 
 class Signals:
-    """The stop signals that the user sent. While `raising`, the first is a KeyboardInterrupt."""
+    """The stop signals that the user sent. While `raising`, the first raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -83,7 +83,7 @@ def up(
             supervisor.start(servers(state))
             stack = stack_of(state, names, supervisor.services)
             prepare(stack)
-            # The consumers read this file; the search's address follows.
+            # The consumers read this file. The address of the search is added later.
             write_local(stack, state)
             supervisor.start(consumers(state))
             stack = stack_of(state, names, supervisor.services)

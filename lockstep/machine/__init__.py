@@ -1,1 +1,1 @@
-"""What every machine offers: files that are replaced atomically, and processes."""
+"""Files that are replaced atomically, and the identity of processes."""

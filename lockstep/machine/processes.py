@@ -1,4 +1,4 @@
-"""Which process it is: a process ID alone does not tell, because the system reuses it."""
+"""Identifies a process by ID and start time, because the system reuses process IDs."""
 
 import msgspec
 import psutil

@@ -31,7 +31,7 @@ AT_ONCE = 8
 _SERVICE = "execute-api"
 # The syntax of a bearer token (RFC 6750, 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-# /health of the search API: healthy, or its stores are unavailable.
+# The statuses of /health of the search API: healthy, or a store is unavailable.
 _HEALTH_STATUSES = frozenset({200, 503})
 # Headers about the connection, not about the content (RFC 9110, 7.6.1).
 _HOP_BY_HOP = frozenset(
@@ -120,8 +120,8 @@ class SearchApi:
                     f"{self._address} requires a valid token (SearchAuth=JWT): set --token-file"
                 )
             case 403:
-                said = f"{self._address} denies access{_said(answer)}: "
-                raise PageError(said + _NEEDS[self._shows])
+                reason = f"{self._address} denies access{_said(answer)}: "
+                raise PageError(reason + _NEEDS[self._shows])
             case status if status not in _HEALTH_STATUSES:
                 raise PageError(
                     f"{self._address} is not a search API of Lockstep: /health returns {status}"

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
-# The local engines take any credentials; the SDK insists on some.
+# The local engines accept any credentials, but the SDK requires some.
 LOCAL_CREDENTIALS = "local"
 
-# A person waits for the answer: fail soon enough to say why.
+# Few attempts: an operator waits for the result, or for the error.
 _ATTEMPTS = 3
 
 

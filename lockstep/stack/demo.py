@@ -55,11 +55,11 @@ class Steps:
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
         """Time one step; the strings appended to the list are reported at its end."""
-        said: list[str] = []
+        results: list[str] = []
         started = time.monotonic()
-        yield said
+        yield results
         self.seconds[name] = round(time.monotonic() - started, 2)
-        self._tell(name, self.seconds[name], " ".join(said))
+        self._tell(name, self.seconds[name], " ".join(results))
 
 
 def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> Demo:
@@ -68,23 +68,25 @@ def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> De
     Raises:
         DemoError: a line is not a valid event, or the consumers do not catch up.
     """
-    with steps.step("put") as said:
+    with steps.step("put") as results:
         report = put(clients, _only_events(events))
-        said.append(f"{report.put:,} events onto the stream")
-    with steps.step("catch_up") as said:
+        results.append(f"{report.put:,} events onto the stream")
+    with steps.step("catch_up") as results:
         status = wait(clients, CATCH_UP_SECONDS)
         if not status.caught_up:
             message = f"the consumers did not catch up within {CATCH_UP_SECONDS:.0f} s"
             raise DemoError(message)
-        said.append(f"both consumers have caught up; in quarantine: {status.quarantined_records:,}")
-    with steps.step("audit") as said:
+        results.append(
+            f"both consumers have caught up; in quarantine: {status.quarantined_records:,}"
+        )
+    with steps.step("audit") as results:
         compared = audit(clients, lambda _store, _count: None)
-        said.append(
+        results.append(
             f"{compared.table:,} in the table, {compared.index:,} in the index: {compared.result}"
         )
-    with steps.step("search") as said:
+    with steps.step("search") as results:
         found = search(clients, QUERY)
-        said.append(f"{QUERY!r}: {found.total:,} found")
+        results.append(f"{QUERY!r}: {found.total:,} found")
     return Demo(
         put=report.put,
         table=compared.table,

@@ -6,8 +6,8 @@ from lockstep.stack.stack import Stack
 def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
     """The environment of each function, by its name in template.yaml.
 
-    Only variables that depend on the stack; the template has the others. A store without an
-    endpoint of its own is left to the SDK.
+    Contains only the variables that depend on the stack; the template has the others. For a service
+    without its own endpoint, the SDK uses its default.
     """
     names = {
         "TABLE_NAME": stack.table,

@@ -1,4 +1,4 @@
-"""Find the files that come with Lockstep, in the repository and in an installed wheel alike."""
+"""Finds the files that come with Lockstep, in the repository or in an installed wheel."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ TEMPLATE = "template.yaml"
 SAMPLE_DATA = "data/tate-2000.ndjson"
 
 _PACKAGE = Path(__file__).parents[1]
-# Only in a wheel: what is beside `lockstep` in the repository (tools/wheel.py).
+# Exists only in a wheel: folders that are beside `lockstep` in the repository (tools/wheel.py).
 _BUNDLE = _PACKAGE / "_bundle"
 
 

@@ -1,4 +1,4 @@
-"""The status: how far each consumer is behind the stream."""
+"""The status of a stack: the backlog and lag of each consumer."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
@@ -58,8 +58,8 @@ class Status(msgspec.Struct, frozen=True):
 
 def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterable[str]) -> Status:
     """The status, from the backlog of each consumer and the keys of the quarantined objects."""
-    # A key is the name of the consumer and then the position of the record (shared/quarantine.py).
-    places = [key.removeprefix(PREFIX).partition("/")[2] for key in quarantined]
+    # A key is the name of a consumer, then the provenance of a record (shared/quarantine.py).
+    records = [key.removeprefix(PREFIX).partition("/")[2] for key in quarantined]
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,
@@ -67,8 +67,8 @@ def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterab
         index=stack.index,
         bucket=stack.bucket,
         consumers=consumers,
-        quarantined=len(places),
-        quarantined_records=len(set(places)),
+        quarantined=len(records),
+        quarantined_records=len(set(records)),
         caught_up=all(consumer.caught_up for consumer in consumers.values()),
     )
 
@@ -78,7 +78,7 @@ def local_consumers(
 ) -> dict[str, Behind]:
     """The backlog of each local consumer, in records.
 
-    The source of a consumer is read before the consumer's own position, so no record is missed.
+    The source of a consumer is read before its checkpoints, so no record is missed.
 
     Args:
         state: the stack's folder.
@@ -105,8 +105,8 @@ def local_consumers(
     elif stack.index_from == "DynamoDBStreams":
         by_index = of_table(table, INDEX_CONSUMER)
     else:
-        told = of_table(table, FORWARDER)
-        by_index = _behind_both(told, of_stream(stack.changes_stream, INDEX_CONSUMER))
+        forwarder = of_table(table, FORWARDER)
+        by_index = _behind_both(forwarder, of_stream(stack.changes_stream, INDEX_CONSUMER))
     return {TABLE_CONSUMER: by_table, INDEX_CONSUMER: by_index}
 
 
@@ -178,7 +178,7 @@ def _by_iterator_age(cloudwatch: "CloudWatchClient", function: str, now: dt.date
 
 
 def wait_until[S](
-    look: Callable[[], S],
+    read: Callable[[], S],
     done: Callable[[S], bool],
     *,
     seconds: float,
@@ -186,8 +186,8 @@ def wait_until[S](
     elapsed: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> S:
-    """Look until `done` is true or the time is over; return the last result."""
+    """Call `read` until `done` accepts its result, for at most `seconds`; return the last one."""
     deadline = elapsed() + seconds
-    while not done(seen := look()) and elapsed() < deadline:
+    while not done(seen := read()) and elapsed() < deadline:
         sleep(every)
     return seen

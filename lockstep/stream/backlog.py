@@ -27,15 +27,15 @@ class Backlog:
 
 
 def backlog(database: Path, stream: str, after: Mapping[str, str]) -> Backlog:
-    """Count the records of a stream after the positions in `after`.
+    """Count the records of a stream after the sequence numbers in `after`.
 
     `after` maps a shard's ID to the last processed sequence number; a shard that is missing from
-    it was not started. Records that the endpoint has trimmed do not count. Positions are
-    subtracted, so the cost is one lookup per shard.
+    it was not started. Records that the endpoint has trimmed do not count. Each shard takes one
+    lookup, because records are counted by subtraction.
 
     Raises:
-        UnknownBacklogError: the file or the stream does not exist, the file is damaged, or a
-            position is not a sequence number.
+        UnknownBacklogError: the file or the stream does not exist, the file is damaged, or
+            `after` has an invalid sequence number.
     """
     try:
         with KinesisFile.open_read_only(database) as file, file.snapshot():

@@ -1,4 +1,4 @@
-"""Checkpoints: how far each mapping has processed each shard, stored durably."""
+"""The checkpoints of each event source mapping and shard, stored durably."""
 
 import sqlite3
 import threading
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """How far a shard is processed; `ended`: completely.
+    """The progress in one shard; `ended`: all its records are settled.
 
     The sequence number is that of the last settled record, or the shard's starting number if it
     ended without records. So it identifies the shard even if a stream is created again.

@@ -143,20 +143,20 @@ class TableShardReader:
             return iterator
 
 
-def _record(said: Mapping[str, Any]) -> StreamRecord:
+def _record(record: Mapping[str, Any]) -> StreamRecord:
     """One change, with its data in Lambda's format: whole seconds, `principalId`, base64."""
-    change = said["dynamodb"]
+    change = record["dynamodb"]
     at = change["ApproximateCreationDateTime"].timestamp()
-    seen = {**said, "dynamodb": {**change, "ApproximateCreationDateTime": int(at)}}
-    if "userIdentity" in said:
-        identity = said["userIdentity"]
-        seen["userIdentity"] = {
+    in_lambda = {**record, "dynamodb": {**change, "ApproximateCreationDateTime": int(at)}}
+    if "userIdentity" in record:
+        identity = record["userIdentity"]
+        in_lambda["userIdentity"] = {
             "type": identity["Type"],
             "principalId": identity["PrincipalId"],
         }
     return StreamRecord(
         sequence_number=change["SequenceNumber"],
         partition_key=_encode(change["Keys"]).decode(),
-        data=_encode(seen),
+        data=_encode(in_lambda),
         arrived_at=int(at) * 1000,
     )

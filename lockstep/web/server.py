@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-# API Gateway accepts ten times as much, but no API here needs a body.
+# API Gateway accepts ten times as much, but no request to these servers needs a body.
 MOST_BYTES = 1024 * 1024
 SHUTDOWN_SECONDS = 5
 

@@ -1,4 +1,4 @@
-"""Where engines are downloaded from: what a repository of artifacts offers."""
+"""The interface of a repository of artifacts, from which engines are downloaded."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -7,7 +7,7 @@ from typing import Protocol
 from lockstep.local.engines.pins import Pin
 from lockstep.local.processes import LocalStackError
 
-# Downloads at the same time.
+# The number of concurrent downloads.
 PARALLEL = 8
 
 

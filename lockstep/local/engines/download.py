@@ -1,8 +1,8 @@
 """Download engines to the cache once; check each file's SHA-256 at every start.
 
-An engine is complete when every pinned file exists with the pinned content; no other mark says so.
-An interrupted download, a damaged file and a foreign file are therefore the same case, and correct
-files are never downloaded again. If all files are correct, no network is needed.
+An engine is complete if every pinned file exists with the pinned content; there is no other marker.
+So an interrupted download, a damaged file and a foreign file are one case, and correct files are
+never downloaded again. If all files are correct, no network is needed.
 """
 
 import fcntl
@@ -182,7 +182,7 @@ def fetch_one(
         else:
             raise DownloadError(
                 f"{pin.coordinate} was downloaded twice, each time with a wrong SHA-256, and was "
-                "discarded: check what changes downloads between here and the repository"
+                "discarded: check whether a proxy changes downloads"
             )
         if pin.members:
             unpack(arrived, home, pin.members)
@@ -202,11 +202,11 @@ def receive(
     cancelled: threading.Event,
 ) -> None:
     """Download an artifact to a file; resume an earlier download."""
-    there = arrived.stat().st_size if arrived.exists() else 0
-    if there == pin.size:
-        advance(there)
+    received = arrived.stat().st_size if arrived.exists() else 0
+    if received == pin.size:
+        advance(received)
         return
-    begin = there if there < pin.size else 0
+    begin = received if received < pin.size else 0
     with repository.read(pin, begin) as download, arrived.open("ab") as file:
         file.truncate(download.start)
         advance(download.start)

@@ -23,19 +23,19 @@ def dynamodb(
 ) -> Service:
     """DynamoDB Local, run from `home`, with a database in `state`/dynamodb or in memory.
 
-    It listens on all addresses of this machine; `host` is the one in its endpoint.
+    It listens on all addresses of this machine; `host` is the address in its endpoint.
 
     Raises:
         LocalStackError: it does not support this kind of machine.
     """
     machine = (platform.system(), platform.machine())
     if machine not in MACHINES:
-        there = ", ".join(sorted(" ".join(one) for one in MACHINES))
+        supported = ", ".join(sorted(" ".join(one) for one in MACHINES))
         raise LocalStackError(
-            f"DynamoDB Local does not support {' '.join(machine)}, only {there}: "
+            f"DynamoDB Local does not support {' '.join(machine)}, only {supported}: "
             "use one of these, or a deployed stack (--stack NAME)"
         )
-    # A relative path, because it cannot handle every name of a home folder.
+    # A relative path, because DynamoDB Local cannot handle every name of a home folder.
     storage = ["-inMemory"] if in_memory else ["-dbPath", "."]
     return java_service(
         "dynamodb",

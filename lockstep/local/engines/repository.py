@@ -15,7 +15,7 @@ from lockstep.local.engines.artifacts import PARALLEL, DownloadError
 from lockstep.local.engines.pins import Pin
 
 CHUNK = 1 << 16
-# A connection without data for so many seconds is lost.
+# Seconds without data after which a connection counts as lost.
 TIMEOUT = 30.0
 RETRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
 PARTIAL_CONTENT = 206
@@ -57,7 +57,7 @@ class Repository:
 
 
 class _Adapter(HTTPAdapter):
-    """Trusts the certificate authorities that the system trusts, a company's own too."""
+    """Trusts the certificate authorities that the system trusts, including a company's own."""
 
     def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
         super().init_poolmanager(*sizes, ssl_context=_system_trust(), **options)

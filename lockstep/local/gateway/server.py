@@ -52,8 +52,8 @@ def _answer(invoke: Invoke, request: Request) -> Answer:
                     request.path,
                     error,
                 )
-        case Errored(error_type, said):
-            _log.error("%s %s: %s: %s", request.method, request.path, error_type, said)
+        case Errored(error_type, detail):
+            _log.error("%s %s: %s: %s", request.method, request.path, error_type, detail)
         case Throttled():
             return message(503, "Service Unavailable")
     return message(500, "Internal Server Error")

@@ -24,7 +24,7 @@ _TARGET_PREFIX = "Kinesis_20131202."
 # 10 MiB of data in base64, and room for 500 partition keys and the JSON around them.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 
-# A request of this size is large. So is a read, whose response may be this large.
+# Requests of this size are large. So are reads, because a response may have this size.
 _LARGE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 
@@ -57,7 +57,7 @@ def reply(endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearra
 
 
 def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
-    """The ASGI application: every POST is an operation, GET /health tells that the server runs.
+    """The ASGI application: every POST is an operation; GET /health succeeds while the server runs.
 
     Large requests run one at a time, so that memory is bounded for any number of clients. A client
     that takes longer than `turn_seconds` for a large request is disconnected.

@@ -141,7 +141,7 @@ def _process(
         if url is not None
     }
     of_table = ":dynamodb:" in found.stream_arn
-    world = Collaborators(
+    collaborators = Collaborators(
         stream=TableStream(clients.dynamodbstreams, found.stream_arn)
         if of_table
         else KinesisStream(clients.kinesis, found.stream_arn.rpartition("/")[2]),
@@ -168,7 +168,7 @@ def _process(
         function_arn=invocation.function_arn(function.deployed_name, stack.region),
         role_arn=function.role_arn,
     )
-    return Process(settings, source, world)
+    return Process(settings, source, collaborators)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _ROOM = PAYLOAD_BYTES - len(_OPENING) - len(_CLOSING) + len(_COMMA)
 class BatchRecord(msgspec.Struct, frozen=True, gc=False):
     """A record in a batch; `json` is the record as the function gets it.
 
-    `arrived_at` is in seconds since 1970; `data` is the producer's.
+    `arrived_at` is in seconds since 1970; `data` is what the producer put.
     """
 
     sequence_number: str

@@ -64,9 +64,9 @@ class Discard(msgspec.Struct, frozen=True):
     """Discard these records: write the failure document, if there is an on-failure destination.
 
     Then call `discarded`; or call `discard_failed` if the write failed, and this step is repeated.
-    Steps of other lanes may run during the write. `invocations` counts those of the last quota.
-    `request_id` is the last invocation's, None if the function was never invoked. Without records,
-    the final invocation of a tumbling window is discarded; no record is lost.
+    Steps of other lanes may run during the write. `invocations` counts those of the last quota of
+    retries. `request_id` is the last invocation's, None if the function was never invoked. Without
+    records, the final invocation of a tumbling window is discarded; no record is lost.
     """
 
     entries: tuple[BatchRecord, ...]
@@ -86,7 +86,7 @@ class Advance(msgspec.Struct, frozen=True):
 class Wait(msgspec.Struct, frozen=True):
     """Ask again at this time, in seconds since 1970, or when a running step has ended.
 
-    `until` is infinite if only the end of a running step helps.
+    `until` is infinite if there is nothing to do before a running step ends.
     """
 
     until: float
@@ -174,7 +174,7 @@ class _Lane:
         self._pieces: deque[_Piece] = deque()
         self._running = False  # an invocation or a discard of the first piece
         self._discard: Discard | None = None
-        self._failures = 0  # in a row; they set the pause. The quota counts those of the piece
+        self._failures = 0  # in a row; sets the pause. The quota counts per piece
         self._not_before = float("-inf")
 
     @property
@@ -297,7 +297,7 @@ class _Lane:
             self._pieces.appendleft(_Piece((), final=True))
 
     def _begin_batch(self, now: float, tail: _Tail) -> None:
-        """Cut a batch if one is due, or end the tumbling window if it is over."""
+        """Cut a batch if one is due, or end the tumbling window if its time has passed."""
         windows, due = self._windows, self._due(now, tail)
         if windows is None:
             if due:
@@ -358,7 +358,7 @@ class _Lane:
         )
 
     def _due(self, now: float, tail: _Tail) -> bool:
-        """Whether to cut a batch: it is full, or its batching window is over."""
+        """Whether to cut a batch: it is full, or its batching window has ended."""
         empty = not self._buffer
         if self._window_opened is None or (empty and now >= self._window_ends):
             self._window_opened = now

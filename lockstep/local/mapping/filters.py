@@ -38,9 +38,9 @@ class FilterCriteria(msgspec.Struct, frozen=True):
     patterns: tuple[Mapping[str, Any], ...]
 
     def match(self, data: bytes) -> bool:
-        """Whether a record with this data goes to the function.
+        """Whether a record with this data is sent to the function.
 
-        Data that is not JSON matches nothing, so the record is skipped silently, as Lambda does it.
+        Data that is not JSON matches nothing, so the record is skipped silently, as in Lambda.
         This includes aggregated records, and JSON that is nested too deeply for the parser.
         """
         if nests_too_deep(data):
@@ -66,10 +66,10 @@ def filters_from(criteria: object) -> FilterCriteria | None:
     return FilterCriteria(tuple(_pattern(one) for one in listed)) if listed else None
 
 
-def _pattern(said: object) -> Mapping[str, Any]:
-    text = said.get("Pattern") if isinstance(said, dict) else None
+def _pattern(value: object) -> Mapping[str, Any]:
+    text = value.get("Pattern") if isinstance(value, dict) else None
     if not isinstance(text, str):
-        raise PatternError(f"{said!r} has no Pattern, or its Pattern is not text")
+        raise PatternError(f"{value!r} has no Pattern, or its Pattern is not text")
     if nests_too_deep(text.encode()):
         raise PatternError(f"a pattern is nested deeper than {MOST_LEVELS} levels")
     try:
@@ -120,20 +120,20 @@ def _check_rule(rule: Any, where: str) -> None:
     raise PatternError(f"{where}: not a rule: {msgspec.json.encode(rule).decode()}")
 
 
-def _is_comparison(said: Sequence[object]) -> bool:
+def _is_comparison(value: Sequence[object]) -> bool:
     """Whether it is one comparison or a range of two."""
-    signs, bounds = said[::2], said[1::2]
+    signs, bounds = value[::2], value[1::2]
     return (
-        len(said) in {2, 4}
+        len(value) in {2, 4}
         and all(isinstance(sign, str) and sign in _COMPARISONS for sign in signs)
         and all(_is_number(bound) for bound in bounds)
     )
 
 
-def _is_exception(said: object) -> bool:
-    if isinstance(said, dict):
-        return _is_text_rule(said)
-    values = said if isinstance(said, list) else [said]
+def _is_exception(value: object) -> bool:
+    if isinstance(value, dict):
+        return _is_text_rule(value)
+    values = value if isinstance(value, list) else [value]
     return bool(values) and all(isinstance(value, str) or _is_number(value) for value in values)
 
 

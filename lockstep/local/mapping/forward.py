@@ -1,7 +1,7 @@
 """The forwarder: copies the table's changes to Kinesis, as Kinesis Data Streams for DynamoDB does.
 
 DynamoDB Local has no such feature, so this is a mapping of the table's stream whose function puts
-records. A record may be put twice after a failure, as with AWS. It is started as
+records. A record may be put twice after a failure, as in AWS. The forwarder is started as
 `python -m lockstep.local.mapping.forward`.
 """
 
@@ -43,21 +43,21 @@ def forwarded(change: bytes, table: str) -> "PutRecordsRequestEntryTypeDef":
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds_gettingstarted.html
     """
-    said = msgspec.json.decode(change)
-    images = said["dynamodb"]
+    record = msgspec.json.decode(change)
+    detail = record["dynamodb"]
     data = {
-        "awsRegion": said["awsRegion"],
-        "eventID": said["eventID"],
-        "eventName": said["eventName"],
-        "userIdentity": said.get("userIdentity"),
+        "awsRegion": record["awsRegion"],
+        "eventID": record["eventID"],
+        "eventName": record["eventName"],
+        "userIdentity": record.get("userIdentity"),
         "recordFormat": "application/json",
         "tableName": table,
-        "dynamodb": {name: images[name] for name in _COPIED if name in images}
+        "dynamodb": {name: detail[name] for name in _COPIED if name in detail}
         # In milliseconds; the table's stream has whole seconds.
-        | {"ApproximateCreationDateTime": images["ApproximateCreationDateTime"] * 1000},
-        "eventSource": said["eventSource"],
+        | {"ApproximateCreationDateTime": detail["ApproximateCreationDateTime"] * 1000},
+        "eventSource": record["eventSource"],
     }
-    return {"Data": _encode(data), "PartitionKey": _encode(images["Keys"]).decode()}
+    return {"Data": _encode(data), "PartitionKey": _encode(detail["Keys"]).decode()}
 
 
 class Forwarder:
@@ -118,7 +118,7 @@ def main(state: Path) -> None:
         )
     except (StackNotFoundError, NoTableStreamError, CheckpointsError) as error:
         sys.exit(f"forwarder: {error}")
-    world = Collaborators(
+    collaborators = Collaborators(
         stream=TableStream(clients.dynamodbstreams, arn),
         invoker=Forwarder(clients.kinesis, stack.changes_stream, stack.table),
         checkpoints=checkpoints,
@@ -126,7 +126,7 @@ def main(state: Path) -> None:
         entry=_entry,
     )
     source = EventSource(arn, "", stack.region, FORWARDER, FORWARDER)
-    process = Process(Settings(batch_size=BATCH_SIZE), source, world)
+    process = Process(Settings(batch_size=BATCH_SIZE), source, collaborators)
 
     def stop(*_: Any) -> None:
         process.stop()

@@ -102,8 +102,8 @@ class Resolver:
     def name_of(self, logical_id: str) -> str:
         """A function's name: its FunctionName, else the name in its handler."""
         properties = self._resources[logical_id].get("Properties", {})
-        said = self.property(properties, logical_id, "FunctionName", None)
-        return str(said or function_of(properties.get("Handler")) or logical_id)
+        name = self.property(properties, logical_id, "FunctionName", None)
+        return str(name or function_of(properties.get("Handler")) or logical_id)
 
     def _intrinsic(self, name: str, argument: Any, where: str) -> Any:
         match name, argument:

@@ -76,7 +76,7 @@ class WorkerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                # So Ctrl-C reaches the mapping only, and a kill also the function's children.
+                # Ctrl-C then reaches the mapping only; a kill also reaches the function's children.
                 process_group=0,
             )
 
@@ -149,7 +149,7 @@ class WorkerProcess:
 class Pool:
     """The worker processes of one function. Several threads may call `invoke` at the same time.
 
-    Args: as `Worker`'s.
+    The arguments are those of `WorkerProcess`.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Pool:
         return answer
 
     def close(self, grace: float) -> None:
-        """Start no invocations, wait at most `grace` seconds for running ones, then kill all."""
+        """Start no invocations; wait at most `grace` seconds for running ones, then kill all."""
         with self._state:
             self._closed = True
             self._state.wait_for(lambda: not self._busy, timeout=grace)

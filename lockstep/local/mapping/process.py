@@ -1,8 +1,8 @@
 """The mapping's process: drives the pure core with a real stream, real workers and real time.
 
 Each shard has its own thread and its own core, so that the back-off or a slow invocation of one
-shard delays no other. Each invocation and each write of a failure document has a thread, too. All
-threads share the checkpoints' file and the pool of worker processes.
+shard delays no other. Each invocation and each write of a failure document also has its own thread.
+All threads share the checkpoints' file and the pool of worker processes.
 """
 
 import datetime as dt
@@ -122,10 +122,12 @@ class Process:
     The `shard_id` of `source` is set for each shard.
     """
 
-    def __init__(self, settings: Settings, source: EventSource, world: Collaborators) -> None:
+    def __init__(
+        self, settings: Settings, source: EventSource, collaborators: Collaborators
+    ) -> None:
         self._settings = settings
         self._source = source
-        self._world = world
+        self._collaborators = collaborators
         self._stopping = threading.Event()
         self._events: queue.SimpleQueue[_ShardEnded | _ShardCrashed | _StopRequested] = (
             queue.SimpleQueue()
@@ -153,7 +155,7 @@ class Process:
                 self._wait_for_event()
         finally:
             self._stopping.set()
-            self._world.invoker.close(GRACE_SECONDS)
+            self._collaborators.invoker.close(GRACE_SECONDS)
             deadline = time.monotonic() + GRACE_SECONDS
             for thread in self._threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -173,9 +175,9 @@ class Process:
                 pass
 
     def _start_shards(self) -> None:
-        """Start shards that may be read; tell the running ones the current retention."""
-        listed = {shard.shard_id: shard for shard in self._world.stream.shards()}
-        retention = self._world.stream.retention()
+        """Start shards that may be read; pass the current retention to those that run."""
+        listed = {shard.shard_id: shard for shard in self._collaborators.stream.shards()}
+        retention = self._collaborators.stream.retention()
         self._outage.ended()
         for shard in self._shards.values():
             shard.retention = retention
@@ -190,7 +192,7 @@ class Process:
             thread = ShardDriver(
                 shard,
                 msgspec.structs.replace(self._source, shard_id=shard_id),
-                self._world,
+                self._collaborators,
                 starting_number=listed[shard_id].starting_number,
                 start=self._position(checkpoints.get(shard_id)),
                 again=self._starting_position(),
@@ -207,14 +209,14 @@ class Process:
         earlier stream are deleted.
         """
         found: dict[str, Checkpoint] = {}
-        for shard_id, checkpoint in self._world.checkpoints.all().items():
+        for shard_id, checkpoint in self._collaborators.checkpoints.all().items():
             if shard_id not in listed:
                 continue
             number = checkpoint.sequence_number
             if listed[shard_id].may_have_issued(number):
                 found[shard_id] = checkpoint
             else:
-                self._world.checkpoints.forget(shard_id, number)
+                self._collaborators.checkpoints.forget(shard_id, number)
                 log.warning(
                     "%s: checkpoint lost, starting over: %s is of an earlier stream",
                     shard_id,
@@ -250,7 +252,7 @@ class Process:
             case "TRIM_HORIZON":
                 return TrimHorizon()
             case "LATEST":
-                return AtTimestamp(self._world.checkpoints.created_at())
+                return AtTimestamp(self._collaborators.checkpoints.created_at())
             case "AT_TIMESTAMP":
                 return AtTimestamp(self._settings.starting_timestamp or 0.0)
 
@@ -308,7 +310,7 @@ class ShardDriver:
         self,
         shard: Shard,
         source: EventSource,
-        world: Collaborators,
+        collaborators: Collaborators,
         *,
         starting_number: str,
         start: Position,
@@ -318,9 +320,9 @@ class ShardDriver:
     ) -> None:
         self._shard = shard
         self._source = source
-        self._world = world
+        self._collaborators = collaborators
         self._starting_number = starting_number
-        self._reader: ShardReader = world.stream.reader(source.shard_id, start)
+        self._reader: ShardReader = collaborators.stream.reader(source.shard_id, start)
         self._again = again
         self._stopping = stopping
         self._outage = outage
@@ -351,12 +353,14 @@ class ShardDriver:
                 case Discard() as discard:
                     self._discard(discard)
                 case Advance(sequence_number):
-                    self._world.checkpoints.advance(self._source.shard_id, sequence_number)
+                    self._collaborators.checkpoints.advance(self._source.shard_id, sequence_number)
                     self._shard.checkpoint_saved()
                 case Wait(until):
                     self._wait(until)
                 case Finished():
-                    self._world.checkpoints.end(self._source.shard_id, self._starting_number)
+                    self._collaborators.checkpoints.end(
+                        self._source.shard_id, self._starting_number
+                    )
                     log.info(
                         "%s: the shard has ended and all its records are settled",
                         self._source.shard_id,
@@ -383,12 +387,12 @@ class ShardDriver:
                 self._source.shard_id,
                 error,
             )
-            self._reader = self._world.stream.reader(self._source.shard_id, self._again)
+            self._reader = self._collaborators.stream.reader(self._source.shard_id, self._again)
             self._read_again_later()
             return
         self._outage.ended()
         self._failed_reads = 0
-        entries = [self._world.entry(record, self._source) for record in read.records]
+        entries = [self._collaborators.entry(record, self._source) for record in read.records]
         self._shard.records_read(entries, behind=read.behind, ended=read.ended, now=time.time())
 
     def _read_again_later(self) -> None:
@@ -398,7 +402,7 @@ class ShardDriver:
     def _expired(self) -> bool:
         """Whether the stream is available and does not list this shard any more."""
         try:
-            listed = self._world.stream.shards()
+            listed = self._collaborators.stream.shards()
         except StreamUnavailableError:
             return False
         return all(shard.shard_id != self._source.shard_id for shard in listed)
@@ -424,7 +428,9 @@ class ShardDriver:
         if len(event) > PAYLOAD_BYTES:
             message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
             return _InvocationEnded(step, request_id, Errored("RequestEntityTooLarge", message))
-        return _InvocationEnded(step, request_id, self._world.invoker.invoke(event, request_id))
+        return _InvocationEnded(
+            step, request_id, self._collaborators.invoker.invoke(event, request_id)
+        )
 
     def _event(self, step: Invoke) -> bytes:
         if step.view is None:
@@ -467,7 +473,7 @@ class ShardDriver:
                 raise error
 
     def _discard(self, discard: Discard) -> None:
-        destination = self._world.destination
+        destination = self._collaborators.destination
         if not discard.entries:
             self._shard.discarded(lane=discard.lane)
             log.warning("%s: discarded the final invocation of a window", self._source.shard_id)

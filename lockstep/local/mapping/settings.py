@@ -128,13 +128,13 @@ def _tumbling(properties: Mapping[str, Any]) -> int:
 
 
 def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | None]:
-    said = properties.get("StartingPosition")
+    value = properties.get("StartingPosition")
     for position in _STARTING_POSITIONS:
-        if said == position:
+        if value == position:
             break
     else:
         allowed = ", ".join(_STARTING_POSITIONS)
-        raise SettingsError(f"StartingPosition: is {said!r}, must be one of {allowed}")
+        raise SettingsError(f"StartingPosition: is {value!r}, must be one of {allowed}")
     timestamp = properties.get("StartingPositionTimestamp")
     if (position == "AT_TIMESTAMP") != (timestamp is not None):
         raise SettingsError(
@@ -143,15 +143,15 @@ def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | Non
     return position, None if timestamp is None else _timestamp(timestamp)
 
 
-def _timestamp(said: object) -> float:
+def _timestamp(value: object) -> float:
     """Read seconds since 1970, or an ISO 8601 time with a time zone."""
     try:
-        return float(str(said))
+        return float(str(value))
     except ValueError:
         pass
-    wrong = f"StartingPositionTimestamp: is {said!r}, must be seconds or a time with a time zone"
+    wrong = f"StartingPositionTimestamp: is {value!r}, must be seconds or a time with a time zone"
     try:
-        moment = dt.datetime.fromisoformat(str(said))
+        moment = dt.datetime.fromisoformat(str(value))
     except ValueError:
         raise SettingsError(wrong) from None
     if moment.tzinfo is None:
@@ -211,18 +211,18 @@ def _on_failure(properties: Mapping[str, Any]) -> OnFailure | None:
 def _number(
     properties: Mapping[str, Any], name: str, default: int, lowest: int, highest: int
 ) -> int:
-    said = properties.get(name, default)
+    value = properties.get(name, default)
     try:
-        number = int(str(said))
+        number = int(str(value))
     except ValueError:
-        raise SettingsError(f"{name}: is {said!r}, must be a whole number") from None
+        raise SettingsError(f"{name}: is {value!r}, must be a whole number") from None
     if not lowest <= number <= highest:
         raise SettingsError(f"{name}: is {number}, must be {lowest} to {highest}")
     return number
 
 
 def _flag(properties: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    said = str(properties.get(name, default)).lower()
-    if said not in {"true", "false"}:
-        raise SettingsError(f"{name}: is {said!r}, must be true or false")
-    return said == "true"
+    value = str(properties.get(name, default)).lower()
+    if value not in {"true", "false"}:
+        raise SettingsError(f"{name}: is {value!r}, must be true or false")
+    return value == "true"

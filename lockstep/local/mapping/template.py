@@ -144,6 +144,6 @@ def _function(
     )
 
 
-def _names(said: object, function: Function) -> bool:
+def _names(function_name: object, function: Function) -> bool:
     """Whether a mapping's FunctionName is this function's name or ARN, or that of an alias."""
-    return function.deployed_name in str(said).split(":")
+    return function.deployed_name in str(function_name).split(":")

@@ -79,7 +79,7 @@ def sizes(clients: Clients) -> Mapping[str, int]:
 
 
 def repair(clients: Clients) -> Repair:
-    """What repairs the differences that an audit found; see `Repair`."""
+    """The repair of differences that an audit found, ready to run; see `Repair`."""
     stack = clients.stack
     return Repair(
         table_entries(clients),

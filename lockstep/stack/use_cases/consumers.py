@@ -1,4 +1,4 @@
-"""How far a stack's consumers are: status, waiting, and what they have processed for sure."""
+"""The progress of a stack's consumers: the status now, and waiting until they have caught up."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ METRIC_SECONDS = 120.0
 
 
 def status(clients: Clients) -> Status:
-    """How far each consumer is behind, at this moment."""
+    """The stack and the backlog of each consumer, now."""
     return _status(clients, consumers(clients))
 
 
 def wait(clients: Clients, seconds: float) -> Status:
-    """The status when both consumers have caught up, or after so many seconds.
+    """The status when both consumers have caught up, or after this number of seconds.
 
     When they have caught up, a search finds everything that was put before.
     """
@@ -61,13 +61,13 @@ def settled_until(clients: Clients, watermark: float) -> float:
     ages = [milliseconds / 1000 for milliseconds in behind if milliseconds is not None]
     if len(ages) < len(behind):
         return now - watermark
-    # A record as old as the oldest unprocessed one may be unprocessed, too; a metric is late.
+    # Other records of the same millisecond may be unprocessed, too. CloudWatch metrics are late.
     slack = 0.001 if clients.stack.state is not None else METRIC_SECONDS
     return now - max(ages) - slack
 
 
 def consumers(clients: Clients) -> Mapping[str, Behind]:
-    """How far each consumer is behind.
+    """The backlog of each consumer.
 
     Raises:
         UnknownBacklogError: it cannot be determined now.
@@ -78,7 +78,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
         now = dt.datetime.now(dt.UTC)
         return deployed_consumers(clients.cloudwatch, stack.functions, now=now)
     state = Path(stack.state)
-    read_local(state)  # a stack that has stopped meanwhile will never catch up
+    read_local(state)  # raises if the stack has stopped: it would never catch up
     table = None
     if stack.index_from != "Kinesis":
         try:

@@ -1,4 +1,4 @@
-"""The quarantine of a stack: finding, reading and redriving what it holds."""
+"""The quarantine of a stack: finds, reads and redrives its records."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -32,11 +32,11 @@ class StackQuarantine:
     """A stack's quarantine, and what a redrive needs of the stack's stores and stream."""
 
     def __init__(self, clients: Clients, quarantine_days: int | None) -> None:
-        """Connect.
+        """Set up the clients.
 
         Args:
             clients: the stack's.
-            quarantine_days: the age up to which records are redriven, if not the stack's own.
+            quarantine_days: the quarantine age in days; None: that of the stack.
         """
         stack = clients.stack
         self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
@@ -66,7 +66,7 @@ class StackQuarantine:
         """The cases in quarantine now.
 
         Args:
-            wanted: which ones.
+            wanted: which cases to return.
             pointers: failure documents from SQS or SNS, one a line, whose records are read from
                 the stream.
 
@@ -124,7 +124,7 @@ class StackQuarantine:
             for held in self.redrive.records_of(document):
                 if held.key in case.keys:
                     return held
-        raise CaseError(f"{case.id}: another redrive has settled it just now")
+        raise CaseError(f"{case.id}: another redrive has settled it: list the quarantine again")
 
     def _fetch(self, line: bytes) -> Fetched:
         stack = self._clients.stack

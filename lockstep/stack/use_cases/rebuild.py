@@ -19,7 +19,7 @@ from lockstep.stores.table import TableReader
 
 
 def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) -> Rebuild:
-    """What builds a new index and switches to it; see `Rebuild`.
+    """The rebuild of the stack's index, ready to run; see `Rebuild`.
 
     Args:
         clients: the stack's.

@@ -16,7 +16,7 @@ from lockstep.stores.table import TableReader
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-# How long a request may take matters where an invocation ends; an operator's command waits.
+# No limit for the duration of a request: a command waits; only an invocation has a deadline.
 NO_LIMIT = 0.0
 
 

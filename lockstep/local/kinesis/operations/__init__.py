@@ -1,4 +1,4 @@
-"""The operations of the Kinesis endpoint: a function for each."""
+"""The operations of the Kinesis endpoint: one function for each operation."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -84,7 +84,7 @@ def put_records(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def get_shard_iterator(endpoint: Endpoint, request: Request) -> Answer:
-    """GetShardIterator: all types; an iterator is valid for five minutes, even after a restart."""
+    """GetShardIterator: all types. An iterator is valid for five minutes, even after a restart."""
     stream = endpoint.stream(request)
     shard = endpoint.shard(stream, request["ShardId"])
     position = _starting_position(endpoint, stream, shard, request)

@@ -29,7 +29,7 @@ MAX_SHARDS = 10_000
 MAX_STREAM_TAGS = 50
 RETENTION_HOURS = range(24, 365 * 24 + 1)
 
-# Defaults and ceilings of the answers, from the service model's documentation.
+# Default and maximum sizes of responses, from the service model's documentation.
 _STREAMS_LISTED = 100
 _SHARDS_DESCRIBED = 100
 _SHARDS_LISTED = 1_000
@@ -37,8 +37,8 @@ _TAGS_LISTED = 50
 
 _DEFAULT_RECORD_KIB = 1024
 
-# What ListShards refuses beside a token, which contains all of it. AWS does so, too, where
-# boto3's own paginator runs into it: https://github.com/boto/botocore/issues/2009
+# ListShards rejects these members together with NextToken, because the token contains them. So does
+# AWS, which breaks boto3's paginator: https://github.com/boto/botocore/issues/2009
 _NAMED_BY_TOKEN = (
     "StreamName",
     "StreamARN",
@@ -92,7 +92,7 @@ def describe_stream(endpoint: Endpoint, request: Request) -> Answer:
     stream = endpoint.stream(request)
     limit = min(request.get("Limit", _SHARDS_DESCRIBED), _SHARDS_DESCRIBED)
     after = _number_after(request.get("ExclusiveStartShardId"))
-    shards = [each for each in _living_shards(endpoint, stream) if each.number > after]
+    shards = [each for each in _unexpired_shards(endpoint, stream) if each.number > after]
     return {
         "StreamDescription": {
             **_description(endpoint, stream),
@@ -116,7 +116,7 @@ def describe_stream_summary(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def list_streams(endpoint: Endpoint, request: Request) -> Answer:
-    """ListStreams: sorted by name; the next page starts by name or by token."""
+    """ListStreams: sorted by name; a page starts after a name, or with a token."""
     limit = min(request.get("Limit", _STREAMS_LISTED), _STREAMS_LISTED)
     after = request.get("ExclusiveStartStreamName", "")
     if "NextToken" in request:
@@ -249,7 +249,7 @@ def _description(endpoint: Endpoint, stream: StoredStream) -> dict[str, Any]:
     }
 
 
-def _living_shards(endpoint: Endpoint, stream: StoredStream) -> list[StoredShard]:
+def _unexpired_shards(endpoint: Endpoint, stream: StoredStream) -> list[StoredShard]:
     horizon = stream.horizon(endpoint.now())
     return [each for each in endpoint.store.shards(stream) if not each.expired(horizon)]
 
@@ -257,7 +257,7 @@ def _living_shards(endpoint: Endpoint, stream: StoredStream) -> list[StoredShard
 def _filtered(endpoint: Endpoint, stream: StoredStream, shard_filter: Request) -> list[StoredShard]:
     """The shards that a ShardFilter asks for; `FROM_TRIM_HORIZON` is the default."""
     horizon = max(stream.created_at, stream.horizon(endpoint.now()))
-    living = _living_shards(endpoint, stream)
+    unexpired = _unexpired_shards(endpoint, stream)
     kind = shard_filter.get("Type", "FROM_TRIM_HORIZON")
     for wanted, kinds in (
         ("ShardId", ("AFTER_SHARD_ID",)),
@@ -269,22 +269,22 @@ def _filtered(endpoint: Endpoint, stream: StoredStream, shard_filter: Request) -
     match kind:
         case "AFTER_SHARD_ID":
             after = _number_after(shard_filter["ShardId"])
-            return [each for each in living if each.number > after]
+            return [each for each in unexpired if each.number > after]
         case "AT_LATEST":
-            return [each for each in living if each.closed_at is None]
+            return [each for each in unexpired if each.closed_at is None]
         case "AT_TRIM_HORIZON":
-            return [each for each in living if _lived_at(each, horizon)]
+            return [each for each in unexpired if _existed_at(each, horizon)]
         case "AT_TIMESTAMP":
             time = milliseconds(shard_filter["Timestamp"])
-            return [each for each in living if _lived_at(each, time)]
+            return [each for each in unexpired if _existed_at(each, time)]
         case "FROM_TIMESTAMP":
             time = milliseconds(shard_filter["Timestamp"])
-            return [each for each in living if not each.expired(time)]
+            return [each for each in unexpired if not each.expired(time)]
         case _:
-            return living
+            return unexpired
 
 
-def _lived_at(shard: StoredShard, time: int) -> bool:
+def _existed_at(shard: StoredShard, time: int) -> bool:
     return shard.opened_at <= time and not shard.expired(time)
 
 
