@@ -1,5 +1,5 @@
-"""Development programs: `python -m tools.NAME` generates a file, draws a report or measures.
+"""Development programs. `python -m tools.NAME` generates a file, prints a report or measures.
 
-They are no part of the wheel. `make generated`, `bugs`, `model`, `mutation`, `relevance` and
-`screenshots` run them.
+They are not part of the wheel. `make generated`, `make bugs`, `make model`, `make mutation`, `make
+relevance` and `make screenshots` run them.
 """

@@ -1,6 +1,6 @@
 """Resolve, download and hash the engines, and write pins.json: `python -m tools.engine_pins`.
 
-Run it after you change a version below. `lockstep up` resolves nothing: it reads pins.json.
+Run it after you change a version below. `lockstep up` only reads pins.json.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ ICU = "77.1"
 DYNAMODB = "2.6.1"
 S3PROXY = "4.1.0"
 
-# What is started of OpenSearch's distribution: its shell scripts and gRPC serve nothing here.
+# The parts of OpenSearch's distribution that we use. We need no shell scripts and no gRPC.
 OPENSEARCH_PARTS = ("lib/", "agent/", "modules/transport-netty4/")
 OPENSEARCH_LEFT_OUT = ("lib/tools/",)
-# Clients of other object stores, and metrics export: this S3 keeps its objects in a folder.
+# Clients of other object stores, and the export of metrics. Our S3 stores its objects in a folder.
 S3_LEFT_OUT = (
     "com.azure",
     "com.github.openstack4j.core",
@@ -39,19 +39,19 @@ S3_LEFT_OUT = (
 
 
 def digest(content: bytes) -> str:
-    """SHA-256, lower-case hex."""
+    """The SHA-256 in lower-case hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def pinned(artifact: Artifact, folder: str) -> Pin:
-    """An artifact that lies in a folder of its engine."""
+    """The pin of an artifact that is installed in this folder of its engine."""
     file = artifact.resolve()
     coordinate = f"{artifact.groupId}:{artifact.artifactId}:{artifact.packaging}:{artifact.version}"
     return Pin(coordinate, digest(file.read_bytes()), file.stat().st_size, f"{folder}/{file.name}")
 
 
 def unpacked(artifact: Artifact) -> Pin:
-    """An archive with one folder at its top, of which the started parts are taken."""
+    """The pin of an archive with one top-level folder; only the parts that we use are members."""
     with zipfile.ZipFile(artifact.resolve()) as archive:
         members = {}
         for entry in archive.infolist():
@@ -65,18 +65,18 @@ def unpacked(artifact: Artifact) -> Pin:
 def with_dependencies(
     maven: MavenContext, group: str, artifact: str, version: str, left_out: Iterable[str] = ()
 ) -> list[Pin]:
-    """A program and all jars it needs at run time, its own first."""
+    """The pins of a program and of all jars that it needs at run time; the program is first."""
     program = maven.project(group, artifact).at_version(version).artifact()
     exclusions = [maven.project(name, "*") for name in left_out]
     wanted = Dependency(program, scope="compile", exclusions=exclusions)
     _, dependencies = maven.resolver.resolve([wanted])
-    # Native libraries are left out: DynamoDB Local carries its own, for more kinds of machine.
+    # Without native libraries: DynamoDB Local contains its own, for more platforms.
     jars = [one.artifact for one in dependencies if one.artifact.packaging == "jar"]
     return [pinned(jar, "lib") for jar in [program, *jars]]
 
 
 def resolve(maven: MavenContext) -> list[Kit]:
-    """The three engines at the versions above."""
+    """Resolve the three engines at the versions above."""
     distribution = maven.project("org.opensearch.distribution.integ-test-zip", "opensearch")
     analysis = maven.project("org.opensearch.plugin", "analysis-common")
     opensearch = [

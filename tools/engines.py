@@ -1,4 +1,4 @@
-"""The real engines for tests and development programs, each started at its first use."""
+"""The real engines for tests and development programs. Each starts at its first use."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def engine_home(name: EngineName) -> Path:
 
 
 def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> Service:
-    """An engine on free ports, with its data under `state`; DynamoDB in memory or not."""
+    """An engine on free ports. Its data is under `state`; that of DynamoDB may be in memory."""
     home = engine_home(name)
     ports = free_ports(("http", "transport"), {})
     match name:
@@ -45,9 +45,10 @@ def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> 
 
 @contextmanager
 def engines_for_tests() -> Iterator[Callable[[EngineName], str]]:
-    """Give a function that starts an engine and returns its endpoint; stop all at the end.
+    """Yield a function that starts an engine and returns its endpoint; stop all at the end.
 
-    Data is in a temporary folder, of DynamoDB in memory. Use it from the main thread.
+    Data is in a temporary folder, except that of DynamoDB, which is in memory. Use it in the main
+    thread.
     """
     children: dict[EngineName, Child] = {}
     with tempfile.TemporaryDirectory(prefix="lockstep-tests-") as folder:

@@ -1,8 +1,8 @@
 """Print the JSON Schema of an event: `python -m tools.event_schema`.
 
-`make generated` writes it to docs/event.schema.json. JSON Schema cannot express lengths in bytes
-(`x-max-bytes`), the size of the event, that 1.0 is not an integer, and what depends on the record
-around the event. The descriptions say these rules, and only the validator checks them.
+`make generated` writes it to docs/event.schema.json. JSON Schema cannot express some rules: lengths
+in bytes (`x-max-bytes`), the size of the event, that 1.0 is not an integer, and rules about the
+record that contains the event. The descriptions state these rules. Only the validator checks them.
 """
 
 import sys
@@ -15,7 +15,7 @@ from shared.schema import schemas
 
 
 def event_schema() -> dict[str, Any]:
-    """The schema, in JSON Schema 2020-12, of what `shared.event.decode` accepts."""
+    """The JSON Schema (2020-12) of the events that `shared.event.decode` accepts."""
     (_,), definitions = schemas([Event], "#/$defs/{name}")
     root = definitions.pop("Event")
     carries_image = {"required": ["image"]}

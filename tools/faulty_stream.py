@@ -1,4 +1,4 @@
-"""A stream on which a given share of requests and records fails, and which counts the results.
+"""A stream where a given share of requests and records fails. It counts the results.
 
 It uses the simulation's fake of Kinesis, in virtual time, from one seed.
 """
@@ -20,7 +20,7 @@ from shared.event import Event, Image, decode
 
 STREAM = "lockstep-images"
 
-# All of this is virtual time.
+# Virtual time.
 ANSWER_SECONDS = 0.02
 TIMEOUT_SECONDS = 4.0
 LONGEST_ZOMBIE_SECONDS = 60.0
@@ -46,14 +46,14 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class FaultyConnection:
-    """The connection to a stream: requests fail, and records of those that arrive.
+    """The connection to a stream. Some requests fail, and some records of the other requests.
 
-    A request that fails is refused or lost, or its answer is lost, or it arrives when nobody waits
-    for it any more.
+    If a request fails, it is refused, it is lost, its answer is lost, or it arrives later, when the
+    sender does not wait any more.
     """
 
     def __init__(self, share: float, time: VirtualTime, chance: random.Random) -> None:
-        """Args: `share` of the requests fail, and that of the records in the others."""
+        """`share`, from 0 to 1, of the requests fail, and of the records in the others."""
         self.requests = 0
         self.answer_lost = False
         self._share = share
@@ -61,7 +61,7 @@ class FaultyConnection:
         self._chance = chance
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """Let that share of the records fail; they are not on the stream."""
+        """Choose the records that fail; they are not on the stream."""
         chance, share = self._chance, self._share
         if not share:
             return {}
@@ -69,7 +69,7 @@ class FaultyConnection:
         return {at: fails for at in range(parts) if chance.random() < share}
 
     def send[T](self, apply: Callable[[], T]) -> T:
-        """Send the request, unless it is one of those that fail."""
+        """Send the request, or let it fail."""
         self.requests += 1
         self.answer_lost = False
         if self._chance.random() >= self._share:
@@ -96,7 +96,7 @@ class FaultyConnection:
 
     @staticmethod
     def _land(apply: Callable[[], object]) -> None:
-        with suppress(AnswerError):  # nobody waits for the answer
+        with suppress(AnswerError):  # the sender does not wait for the answer
             apply()
 
 
@@ -104,7 +104,7 @@ class FaultyStream(Kinesis):
     """A client of a stream that fails, is often resharded, and counts what arrives."""
 
     def __init__(self, share: float, seed: int) -> None:
-        """Args: `share` of requests and of records that fail, 0 to 1."""
+        """`share`, from 0 to 1, of the requests and records fail."""
         self.time = VirtualTime()
         self._chance = seeded_random(seed)
         self.faults = FaultyConnection(share, self.time, self._chance)
@@ -159,7 +159,7 @@ class FaultyStream(Kinesis):
     def _reshard(self) -> None:
         shards = self.open_shards
         at = self._chance.randrange(len(shards))
-        if len(shards) > 4 and at + 1 < len(shards):  # noqa: PLR2004 - about as many as at the start
+        if len(shards) > 4 and at + 1 < len(shards):  # noqa: PLR2004 - keeps about the first number
             self.merge(shards[at], shards[at + 1])
         else:
             hashes = shards[at].hashes
@@ -167,7 +167,7 @@ class FaultyStream(Kinesis):
 
 
 def events(count: int, *, images: int, seed: int) -> Iterator[Event]:
-    """This many updates of random images: some often, some rarely."""
+    """This many updates of random images; some images change often, others rarely."""
     chance = seeded_random(seed)
     stamp = int(START * 1_000_000)
     for number in range(count):

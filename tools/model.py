@@ -1,6 +1,6 @@
-"""Visit every state of the protocol model in tests/model: `python -m tools.model [--table]`.
+"""Visit every state of the protocol model (tests/model): `python -m tools.model [--table]`.
 
-Exit code 1: the model breaks an invariant, or a seeded bug breaks none.
+The exit code is 1 if the model breaks an invariant, or if a seeded bug breaks none.
 """
 
 import argparse
@@ -16,7 +16,7 @@ def main() -> int:
     """Visit every state of every world, then each bug; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.model", description=__doc__)
     parser.add_argument(
-        "--table", action="store_true", help="print docs/internals/model.md's tables, no traces"
+        "--table", action="store_true", help="print the tables of docs/internals/model.md"
     )
     asked = parser.parse_args()
     say = sys.stdout.write

@@ -1,7 +1,7 @@
 """Report the results of mutation testing: `python -m tools.mutation`.
 
-`make mutation` runs mutmut first. Exit code 1: a mutant survived that docs/internals/mutation.md
-does not explain, or a mutant was not tried.
+`make mutation` runs mutmut first. The exit code is 1 if a mutant survived that
+docs/internals/mutation.md does not explain, or if a mutant was not tried.
 """
 
 import re
@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "internals" / "mutation.md"
 RESULTS = ROOT / "mutants"
 
-# "module.xǁClassǁmethod__mutmut_7" or "module.x_function__mutmut_7", as mutmut calls them.
+# "module.xǁClassǁmethod__mutmut_7" or "module.x_function__mutmut_7": the names that mutmut gives.
 _NAME = re.compile(r"(?P<module>[\w.]+)\.x(?:ǁ(?P<of>\w+)ǁ|_)(?P<function>\w+)__mutmut_\d+")
 _STATUS = re.compile(r"^ *(\S+__mutmut_\d+): (.+)$", re.MULTILINE)
 _DIFF = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Mutant(msgspec.Struct, frozen=True):
-    """One small change: its place, the lines removed, and the lines added."""
+    """One small change: the changed function, the lines removed, and the lines added."""
 
     where: str
     change: tuple[str, ...]
@@ -37,7 +37,7 @@ KILLED = frozenset({"killed", "timeout", "segfault", "suspicious"})
 
 
 def main() -> int:
-    """Print what mutmut found; return the exit code."""
+    """Print the results of mutmut; return the exit code."""
     statuses = _statuses()
     explained = set(mutants_in(DOCUMENT.read_text()))
     survivors = {_mutant(name) for name, status in statuses.items() if status == "survived"}
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def table(statuses: Mapping[str, str]) -> Iterator[str]:
-    """A line for each module: its mutants, and how many of them the tests killed."""
+    """A line for each module: its number of mutants, of killed ones and of survivors."""
     counts: dict[str, Counter[str]] = {}
     for name, status in statuses.items():
         word = "killed" if status in KILLED else status
@@ -74,7 +74,7 @@ def table(statuses: Mapping[str, str]) -> Iterator[str]:
 
 
 def mutants_in(document: str) -> Iterator[Mutant]:
-    """The mutants that the document explains: diff blocks, each hunk headed by its function."""
+    """The mutants that the document explains, in diff blocks. `@@` names the function of a hunk."""
     for block in _DIFF.findall(document):
         for hunk in re.split(r"^@@ ", block, flags=re.MULTILINE)[1:]:
             where, *lines = hunk.splitlines()
@@ -83,7 +83,7 @@ def mutants_in(document: str) -> Iterator[Mutant]:
 
 
 def _changes(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Each run of removed lines, with the lines added after it."""
+    """Each group of removed lines, with the lines added after it."""
     change: list[str] = []
     for line in lines:
         if line.startswith("-") and change and change[-1].startswith("+"):

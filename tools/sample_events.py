@@ -1,6 +1,6 @@
-"""Write the sample events below `events/`: `python -m tools.sample_events`.
+"""Write the sample events in `events/`: `python -m tools.sample_events`.
 
-They are built from real records of data/tate-2000.ndjson. A test fails when a file is out of date.
+They contain real records of data/tate-2000.ndjson. A test fails when a file is out of date.
 """
 
 import base64
@@ -36,14 +36,14 @@ STREAM = "lockstep-images"
 
 # Only short records, so that people can read the samples.
 LONGEST_RECORD_BYTES = 500
-# Own ids, so that a sample never is an image of the demo.
+# The samples have ids that no image of the demo has.
 ID_PREFIX = "sample-"
 MIXED = 100
 
 
 @cache
 def artworks() -> Sequence[tuple[str, dict[str, Any]]]:
-    """Real images, id and fields: the short records of data/tate-2000.ndjson."""
+    """The id and the fields of real images: the short records of data/tate-2000.ndjson."""
     tate = load_mapping("tate")
     with (ROOT / "data" / "tate-2000.ndjson").open("rb") as file:
         short = (line.rstrip(b"\n") for line in file if len(line) < LONGEST_RECORD_BYTES)
@@ -52,7 +52,7 @@ def artworks() -> Sequence[tuple[str, dict[str, Any]]]:
 
 
 class Poison(msgspec.Struct, frozen=True):
-    """A record that can never be applied: reason and data."""
+    """A record that can never be applied, and the reason for its quarantine."""
 
     reason: Reason
     data: bytes
@@ -108,19 +108,19 @@ def poison() -> Mapping[str, Poison]:
 
 
 def _with(good: Mapping[str, Any], member: bytes) -> bytes:
-    """The event's JSON with one more member in its image, which an encoder would not write."""
+    """The event's JSON with one more member in its image that no encoder writes."""
     return msgspec.json.encode(good).replace(b'"image":{', b'"image":{' + member + b",")
 
 
 def mixed() -> list[dict[str, Any]]:
-    """A hundred events with duplicates and late ones, but no conflict."""
+    """A hundred events: some are duplicates, some come late, none is a conflict."""
     kinds = ("image.uploaded", "image.updated", "image.updated", "image.deleted", "image.updated")
     events = [
         event(10 + artwork, revision, kinds[revision - 1])
         for artwork in range(34)
         for revision in range(1, 2 + artwork % 5)
     ][: MIXED - 5]
-    # The order of each image is lost, and every nineteenth event comes twice.
+    # The events of an image are not in order, and every nineteenth event comes twice.
     shuffled = [events[at * 37 % len(events)] for at in range(len(events))]
     return [*shuffled, *shuffled[::19]][:MIXED]
 
@@ -146,7 +146,7 @@ def invocations() -> Mapping[str, list[dict[str, Any]]]:
             second,
             *poison().values(),
             third,
-            # One version with two contents: the first one stays.
+            # Two contents claim one version: the first one is stored.
             third | {"image": fourth["image"]},
             fourth,
         ],
@@ -166,12 +166,12 @@ def _record(one: dict[str, Any] | Poison, position: int) -> dict[str, Any]:
 
 
 def table_invocations() -> Mapping[str, list[dict[str, Any]]]:
-    """The `Records` of samples of the table's changes, by file name, for the index."""
+    """The `Records` of sample invocations with changes of the table, by file name."""
     over_kinesis = [
         table_change_on_kinesis(one, position=position, arrived_at=ARRIVED_AT + position)
         for position, one in enumerate(_table_changes(60, 9_000), start=10_000)
     ]
-    # Two changes again, with other sequence numbers.
+    # The first two changes come twice, with different sequence numbers.
     again = [
         table_change_on_kinesis(one, position=position, arrived_at=ARRIVED_AT + position)
         for position, one in enumerate(_table_changes(60, 9_000)[:2], start=10_500)
@@ -183,7 +183,7 @@ def table_invocations() -> Mapping[str, list[dict[str, Any]]]:
 
 
 def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
-    """Every change of an item: new, changed, deleted, purged; and an item that is not ours."""
+    """Every kind of change of an item: new, changed, deleted, purged, malformed."""
     new = _change(event(artwork, 1))
     changed = _change(event(artwork, 2, "image.updated"))
     gone = _change(event(artwork + 1, 2, "image.deleted"))
@@ -199,7 +199,7 @@ def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
         {"new": new},
         {"new": item_from(changed) | others, "old": new},
         {"new": gone, "old": _change(event(artwork + 1, 1))},
-        # DynamoDB deletes the first after its time to live, a person deletes the next.
+        # DynamoDB purges the first item (time to live). A person deletes the second one.
         {"old": _change(event(artwork + 2, 1, "image.deleted")), "by_time_to_live": True},
         {"old": _change(event(artwork + 3, 1))},
         {"new": malformed},
@@ -236,7 +236,7 @@ def put_records() -> Mapping[str, dict[str, Any]]:
 
 
 def requests() -> Mapping[str, dict[str, Any]]:
-    """Requests to the search, as API Gateway passes them, by file name."""
+    """Requests to the search API in the form of API Gateway, by file name."""
     image_id, image = artworks()[0]
     words = urlencode({"q": image["name"], "size": 3})
     targets = {
@@ -254,7 +254,7 @@ def requests() -> Mapping[str, dict[str, Any]]:
 
 
 def files() -> Mapping[Path, bytes]:
-    """Every sample file's path under `events/` and its content."""
+    """The path in `events/` and the content of every sample file."""
     batches = {**invocations(), **table_invocations()}
     found: dict[Path, Any] = {Path(name): {"Records": it} for name, it in batches.items()}
     found |= {Path("put-record") / name: it for name, it in put_records().items()}

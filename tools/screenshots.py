@@ -1,4 +1,4 @@
-"""Take the pictures of the search page for the guide: `python -m tools.screenshots`.
+"""Take the screenshots of the search page for the guide: `python -m tools.screenshots`.
 
 Writes docs/page-*.png. Needs Chromium and the real engines.
 """
@@ -20,7 +20,7 @@ SHOWN: dict[str, tuple[Circumstances, str]] = {
 
 
 def main() -> None:
-    """Open the page over the 2,000 real records, and take each picture."""
+    """Open the page with the 2,000 real records, and take each screenshot."""
     program = chromium()
     if program is None:
         sys.exit(MISSING)

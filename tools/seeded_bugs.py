@@ -27,7 +27,7 @@ INVARIANTS: Mapping[str, str] = {
     "I8": "honest checkpoint",
 }
 
-# Of a change only what names it, of a record only that it is one, of a digest its beginning.
+# Shorten findings: a change to its type and image id, a record to "a record", a digest to 8 digits.
 _SHORTER: Mapping[str, str] = {
     r"\b(Put|Remove)\(image_id='(\w+)'(?:[^()]|\([^()]*\))*\)": r"\1 \2",
     r"\bPoison\(reason='(\w+)'\)": r"Poison \1",
@@ -37,7 +37,7 @@ _SHORTER: Mapping[str, str] = {
 
 
 class Catch(msgspec.Struct, frozen=True):
-    """The first history that catches a bug."""
+    """The first history that catches a bug, the broken invariant, and the finding."""
 
     seed: int
     invariant: str
@@ -50,7 +50,7 @@ class Slipped(msgspec.Struct, frozen=True):
 
 @cache
 def caught(name: str) -> Catch | Slipped:
-    """How this bug of the catalogue is caught, by the histories from seed 1 on."""
+    """Run histories from seed 1 on, until one catches this seeded bug."""
     for seed in range(1, HISTORIES + 1):
         violation = broken_by(plan(seed), WRONG[name])
         if violation is not None:
@@ -75,8 +75,8 @@ def document() -> str:
 
 {len(rows)} wrong variants of our code, each a small patch (`tests/simulation/wrong_*.py`). The
 simulation must catch each one within {HISTORIES:,} histories. Seeds count from 1, so the first seed
-is also the number of histories that it took. `make generated` writes this file: seeds change
-whenever the simulation changes.
+is also the number of histories until the bug is caught. `make generated` writes this file. Seeds
+change whenever the simulation changes.
 
 | seeded bug | first seed | broken invariant | finding |
 | --- | ---: | --- | --- |

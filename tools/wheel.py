@@ -1,8 +1,8 @@
 """Hatchling's build hook: make a wheel that installs `lockstep` as its only top-level package.
 
-`shared`, `doors` and `functions` go into `lockstep/_bundle`, and the imports of them are rewritten:
-a project with a folder of one of these names can use the wheel. `pyproject.toml` says which files
-go where. An editable install uses the repository as it is.
+`shared`, `doors` and `functions` go into `lockstep/_bundle`, and their imports are rewritten. So a
+project that has a package with one of these names can use the wheel. `pyproject.toml` says which
+files go where. An editable install uses the repository without changes.
 """
 
 import ast
@@ -16,11 +16,11 @@ from hatchling.builders.wheel import WheelBuilderConfig
 
 HOME = "lockstep._bundle"
 _MOVED = re.compile(r"(doors|functions|shared)(\.\w+)*")
-_INIT = '"""The functions and what they share; in the repository these are top-level folders."""\n'
+_INIT = '"""The functions and their shared code, which are top-level in the repository."""\n'
 
 
 class MovedNameError(ValueError):
-    """The source names a moved package in a form that cannot be rewritten."""
+    """The source uses a moved package in a form that cannot be rewritten; says what to write."""
 
 
 def rewritten(source: str, name: str) -> str:
@@ -51,7 +51,7 @@ def rewritten(source: str, name: str) -> str:
 
 
 class BundleHook(BuildHookInterface[WheelBuilderConfig]):
-    """Replaces each module that imports a moved package by its rewritten form."""
+    """Replaces each module that imports a moved package with its rewritten form."""
 
     PLUGIN_NAME = "custom"
 

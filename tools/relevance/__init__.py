@@ -1,1 +1,1 @@
-"""How well the search finds what it must find, measured on a judged set of queries."""
+"""Relevance: how well the search finds the right images, measured on a judged set of queries."""

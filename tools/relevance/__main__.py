@@ -1,7 +1,7 @@
 """Measure the relevance of the search: `python -m tools.relevance [--accept]`.
 
-Starts an OpenSearch of its own, and prints the figures of each class of queries. Exit code 1: a
-figure is below its minimum or the accepted one, or a query has no accepted figures.
+Starts its own OpenSearch, and prints the figures of each class of queries. The exit code is 1 if a
+figure is below its minimum or below the accepted one, or if a query has no accepted figures.
 """
 
 import argparse

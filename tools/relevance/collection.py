@@ -1,4 +1,4 @@
-"""The images that the queries search: the 2,000 real records, as they are put on the stream."""
+"""The images that the queries search: the 2,000 real records, as events."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def events() -> Iterator[Event]:
-    """An event for each record, as `lockstep demo` makes them."""
+    """An event for each record, as in `lockstep demo`."""
     with RECORDS.open("rb") as file:
         for event in read_events(lines(file), Stamp(), load_mapping("tate")):
             if isinstance(event, BadLine):
@@ -39,7 +39,7 @@ def words_in(text: str) -> list[str]:
 class Judgeable:
     """An image with its folded texts and their words, which decide what is relevant.
 
-    It uses the record alone, never an analyzer, a stemmer or a ranking: those are what is measured.
+    It uses only the record, never an analyzer, a stemmer or a ranking, because those are measured.
     """
 
     def __init__(self, image_id: str, image: Image) -> None:

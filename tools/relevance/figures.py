@@ -3,8 +3,9 @@
 Each query is measured on the first ten images found:
 
 - mrr: the reciprocal rank of the first relevant image
-- recall: the share of the relevant images that is there; of more than ten, ten are enough
-- precision: the share of the images found that is relevant
+- recall: the share of the relevant images that is found; if more than ten are relevant, ten are
+  enough
+- precision: the share of the found images that is relevant
 
 The figures of a class are the means of its queries.
 """
@@ -31,7 +32,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 NAMES: Sequence[str] = Figures.__struct_fields__
-# The minimum of each class, whatever was accepted.
+# The minimum of each class. It also applies if lower figures are accepted.
 LEAST: Mapping[str, Figures] = {
     "exact title": Figures(mrr=1.0, recall=1.0, precision=0.0),
     "accents": Figures(mrr=0.0, recall=1.0, precision=0.0),
@@ -100,9 +101,10 @@ def missed(measured: Iterable[Measured]) -> Iterator[str]:
 
 
 def wrong(measured: Sequence[Measured], accepted: Mapping[Key, Figures]) -> list[str]:
-    """The findings, line by line: figures that fell or are too low, queries not accepted.
+    """The findings as lines: figures that fell or are too low, queries without accepted figures.
 
-    Compares only queries that both have, so that a new query cannot hide the fall of an old one.
+    Only queries that are in both sets are compared, so that a new query cannot hide a worse result
+    of an old one.
     """
     now = {one.key: one.figures for one in measured}
     both = now.keys() & accepted.keys()
@@ -145,7 +147,7 @@ def accepted_figures() -> Mapping[Key, Figures]:
 
 
 def accept(measured: Iterable[Measured]) -> None:
-    """Write these to accepted.tsv."""
+    """Write these figures to accepted.tsv."""
     lines = ["\t".join(["class", "query", *NAMES])]
     for one in measured:
         numbers = (f"{getattr(one.figures, name):.{_DECIMALS}f}" for name in NAMES)

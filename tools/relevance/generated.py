@@ -1,4 +1,4 @@
-"""Queries generated from real titles. Each seeds its own random choices, so they never change."""
+"""Queries generated from real titles. Random choices are seeded, so the queries never change."""
 
 import random
 import re
@@ -12,7 +12,7 @@ import msgspec
 
 from tools.relevance.collection import Judgeable, collection, folded, spread, words_in
 
-# Queries of each kind, taken evenly from all: as many as run in a few seconds.
+# The number of queries of each kind, taken evenly from all. They run in a few seconds.
 PER_KIND = 25
 TYPOS_PER_KIND = 80
 # A distinctive word is in at most this many images, so all of them fit in the first ten.
@@ -27,7 +27,7 @@ SHOWN = 10
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A query and its relevant images: all must be among the first ten, or fill them."""
+    """A query and its relevant images. All must be in the first ten, or all first ten relevant."""
 
     kind: str
     query: str
@@ -76,7 +76,7 @@ def _distinctive(letters: int) -> Sequence[tuple[str, frozenset[str]]]:
             word
             for one in collection()
             for word in one.name_words
-            # Parts such as 's, d' or 1st are not words to put a typing error in.
+            # No typing errors in parts such as 's, d' or 1st.
             if len(word) >= letters
             and word.isascii()
             and word.isalpha()
@@ -109,7 +109,7 @@ def _swapped() -> Iterator[Judged]:
 
 
 def _mistyped(word: str, count: int) -> str:
-    """The word with this many typing errors, none at the letters of another."""
+    """The word with this many typing errors, each at different letters."""
     chance = random.Random(f"{count} {word}")
     while True:
         # From the end, so that earlier positions stay valid.
@@ -143,7 +143,7 @@ _ERRORS: Sequence[Callable[[str, int, random.Random], str]] = (_leave_out, _add,
 
 
 def _accents() -> Iterator[Judged]:
-    """Words with accents, of titles and artists: with accents, without, and decomposed."""
+    """Words with accents in titles and names: with accents, without, and decomposed."""
     seen: dict[str, str] = {}
     for one in collection():
         for word in f"{one.title} {one.attributes.get('artist', '')}".split():
@@ -162,7 +162,7 @@ def _accents() -> Iterator[Judged]:
 
 
 def _beginnings() -> Iterator[Judged]:
-    """The first two thirds of a distinctive word, as if it is being typed."""
+    """The first two thirds of a distinctive word, as while it is typed."""
     for word, relevant in _distinctive(TWO_TYPOS_FROM):
         start = word[: len(word) * 2 // 3]
         alike = {other for other in spread() if other.startswith(start)}

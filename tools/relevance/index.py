@@ -1,4 +1,4 @@
-"""The real records in an index of their own, written as the function writes it."""
+"""A separate index with the real records, written as the function `write_to_es` does."""
 
 import datetime as dt
 import uuid
@@ -34,7 +34,7 @@ def change_for(event: Event) -> Change:
 
 
 def write(client: OpenSearch, alias: str, changes: Sequence[Change]) -> None:
-    """Write the changes as the function does.
+    """Write the changes as the function `write_to_es` does.
 
     Raises:
         RuntimeError: a change was not applied.
@@ -47,7 +47,7 @@ def write(client: OpenSearch, alias: str, changes: Sequence[Change]) -> None:
 
 @contextmanager
 def indexed(client: OpenSearch) -> Iterator[str]:
-    """Give the alias of an index of all records; delete the index at the end."""
+    """Yield the alias of an index of all records; delete the index at the end."""
     alias = f"images-{uuid.uuid4()}"
     ensure_index(client, alias)
     write(client, alias, [change_for(event) for event in events()])
