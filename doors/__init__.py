@@ -1,1 +1,1 @@
-"""What the handlers of several functions share: clients, quarantine, and the batch skeleton."""
+"""The code that handlers share: the steps of an invocation, the quarantine, and clients."""

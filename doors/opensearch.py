@@ -1,4 +1,4 @@
-"""The client of the index: signs requests to AWS, and does not retry."""
+"""The client of the index. It signs requests to AWS, and does not retry."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from shared.sink import MisconfiguredError
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
-# Hosts of AWS accept signed requests only.
+# Hosts of AWS accept only signed requests.
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
 _SERVICE = "es"
 
@@ -23,20 +23,20 @@ def client(
     """A client that does not retry.
 
     Args:
-        endpoint: a URL; a host alone, as CloudFormation names a domain's endpoint, means https.
-        region: the region of a domain of AWS.
-        credentials: signs requests to a domain of AWS; botocore refreshes them.
+        endpoint: a URL, or a host name as in the outputs of CloudFormation, which means https.
+        region: the AWS region of the domain, if it is on AWS.
+        credentials: sign the requests to a domain on AWS; botocore refreshes them.
         timeout: the timeout of a request.
 
     Raises:
-        MisconfiguredError: the host is AWS's, and there are no credentials or no region.
+        MisconfiguredError: the host is on AWS, but credentials or region are missing.
     """
     url = endpoint if "://" in endpoint else f"https://{endpoint}"
     signer = None
     if (urlsplit(url).hostname or "").endswith(_AWS_HOSTS):
         if credentials is None or region is None:
             raise MisconfiguredError(
-                f"{url} accepts signed requests only: set AWS credentials and a region"
+                f"{url} accepts only signed requests: set AWS credentials and a region"
             )
         signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
     return OpenSearch(
@@ -50,16 +50,17 @@ def client(
 
 
 class _WholeAnswers(Urllib3HttpConnection):
-    """Treats an answer without a body as an error; OpenSearch sends none except to HEAD.
+    """Treats an answer without a body as an error, except to HEAD.
 
-    An answer that is truncated after its headers has no body, and opensearch-py would return "".
+    OpenSearch always sends a body. An answer that is truncated after its headers has none, and
+    opensearch-py would return "" for it.
     """
 
     def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         """Send a request and read the whole answer.
 
         Raises:
-            TransportError: there is no answer, or it is empty, or it is an error.
+            TransportError: no answer, an empty answer, or an error.
         """
         status, headers, body = super().perform_request(method, url, *args, **kwargs)
         if not body and method != "HEAD":

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def disable_expect_header(client: "S3Client") -> None:
-    """Make the client send no `Expect: 100-continue`.
+    """Stop the client from sending `Expect: 100-continue`.
 
-    botocore waits without a timeout when the connection ends during the answer to that header.
+    With that header, botocore waits without a timeout if the connection ends during the answer.
     """
     client.meta.events.register_last("before-call.s3", _drop_expect_header)
 
@@ -26,8 +26,8 @@ def _drop_expect_header(params: Mapping[str, Any], **_: object) -> None:
 class BucketQuarantine:
     """A quarantine that stores each record as an object.
 
-    `put_object` is an S3 client's method; `longest_put`, in seconds, follows from that client's
-    timeouts and retries.
+    `put_object` is the method of an S3 client. `longest_put`, in seconds, follows from the timeouts
+    and retries of that client.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BucketQuarantine:
         """Store the record, unless an object with its key exists.
 
         Raises:
-            QuarantineError: the client failed; the record is not known to be durable.
+            QuarantineError: the client failed; it is unknown whether the record is durable.
         """
         where = f"s3://{self._bucket}/{record.key}"
         try:

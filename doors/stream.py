@@ -1,4 +1,4 @@
-"""What the handlers of both stream consumers share: from an invocation to its batch response."""
+"""The steps that both consumers share, from an invocation to its batch response."""
 
 import datetime as dt
 import os
@@ -20,7 +20,7 @@ from shared.sink import MisconfiguredError, Sink
 logger = Logger()
 metrics = Metrics()
 
-# Short timeouts: one slow answer must leave time for the other records of a batch.
+# The timeouts are short: after a slow answer, time must remain for the other records of a batch.
 CONNECT_SECONDS, READ_SECONDS = 1, 4
 ATTEMPTS = 2
 # The longest wait of botocore between two attempts.
@@ -29,7 +29,7 @@ PAUSE_SECONDS = 1
 
 @cache
 def quarantine() -> BucketQuarantine:
-    """The quarantine that the environment names."""
+    """The quarantine, in the bucket that the environment names."""
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -45,7 +45,7 @@ def quarantine() -> BucketQuarantine:
 
 
 def _observed[**P](handle: Callable[P, BatchResponse]) -> Callable[P, BatchResponse]:
-    """The same, with the invocation's id in each log line, and with metrics written at its end."""
+    """Add the id of the invocation to each log line, and write the metrics at the end."""
     return cast(
         "Callable[P, BatchResponse]", metrics.log_metrics(logger.inject_lambda_context(handle))
     )
@@ -60,12 +60,12 @@ def consume(
     function: str,
     envelope: Envelope = IMAGE_EVENTS,
 ) -> BatchResponse:
-    """Write one batch to a store; log and measure what became of it.
+    """Write one batch to a store; write logs and metrics of the result.
 
     Args:
-        event: the invocation: a batch of one shard in `Records`.
-        context: of the invocation.
-        sink: makes the store's client when it is first called.
+        event: the event of the invocation: `Records` has a batch of one shard.
+        context: the context of the invocation.
+        sink: returns the sink of the store; the first call creates it.
         function: this consumer's name in the quarantine.
         envelope: the form of the records.
 
@@ -91,7 +91,7 @@ def consume(
 
 
 def report(delivery: Delivery) -> None:
-    """Counts and lag become metrics; each quarantined record and cause of failure a log line."""
+    """Write metrics for counts and lag, and a log line for each quarantined record and cause."""
     for fate, count in delivery.counts.items():
         metrics.add_metric(fate, "Count", count)
     if delivery.lag_ms is not None:

@@ -1,1 +1,1 @@
-"""The Lambda functions, one folder each."""
+"""The Lambda functions. Each folder is one function."""

@@ -1,1 +1,1 @@
-"""The rules that both consumers obey: record, event, change, outcome. Pure: no client, no clock."""
+"""The rules of both consumers: record, event, change, outcome. Pure: no client, no clock."""

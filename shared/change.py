@@ -10,7 +10,7 @@ from shared.record import Record
 
 
 class Put(msgspec.Struct, frozen=True):
-    """The image has this content from this version on.
+    """Store this content of the image, with this version.
 
     `arrived_at` is in milliseconds since 1970. Shard and sequence number are provenance only.
     """
@@ -27,10 +27,10 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Remove(msgspec.Struct, frozen=True):
-    """The image is deleted from this version on: leave a tombstone until `expires_at`.
+    """Delete the image, and leave a tombstone with this version until `expires_at`.
 
-    `expires_at` is in seconds since 1970: the record's arrival plus the horizon. It depends on no
-    clock, so that a replay writes the same tombstone.
+    `expires_at` is in seconds since 1970: the arrival of the record plus the horizon. It does not
+    depend on a clock, so a replay writes the same tombstone.
     """
 
     image_id: str
@@ -46,8 +46,8 @@ class Remove(msgspec.Struct, frozen=True):
 class Purge(msgspec.Struct, frozen=True):
     """The image's tombstone has expired: remove it from the store.
 
-    The fields are the tombstone's. A store without purges keeps the tombstone, which counts as
-    absence once it has expired.
+    The fields are those of the tombstone. A store that does not purge keeps the tombstone.
+    Everything treats an expired tombstone as absent.
     """
 
     image_id: str
@@ -61,14 +61,14 @@ class Purge(msgspec.Struct, frozen=True):
 
 
 type StoredChange = Put | Remove
-"""What an entry of a store says: an image or a tombstone."""
+"""A change that a store can hold: an image or a tombstone."""
 
 type Change = StoredChange | Purge
-"""A closed family: mypy checks that each `match` handles all of it."""
+"""A closed family: mypy checks that each `match` handles every member."""
 
 
 def digest_of(change: Change) -> str | None:
-    """The content's digest; a deletion has none."""
+    """The digest of the image; None for a deletion."""
     match change:
         case Put():
             return change.digest
@@ -77,7 +77,7 @@ def digest_of(change: Change) -> str | None:
 
 
 def expiry_of(change: Change) -> int | None:
-    """When the tombstone expires, in seconds since 1970; an image does not expire."""
+    """When the tombstone expires, in seconds since 1970; None for an image."""
     match change:
         case Put():
             return None
@@ -86,20 +86,20 @@ def expiry_of(change: Change) -> int | None:
 
 
 def describe_content(digest: str | None, *, deleted: bool) -> str:
-    """An entry's content in words, the same for equal content."""
+    """Describe the content of an entry in words; equal contents get equal words."""
     if deleted:
         return "a tombstone"
     return "an image without digest" if digest is None else f"digest {digest}"
 
 
 def describe_change(change: Change) -> str:
-    """A change's content in words, as `describe_content` describes the entry that it makes."""
+    """Describe the content of a change, as `describe_content` describes the entry that it makes."""
     digest = digest_of(change)
     return describe_content(digest, deleted=digest is None)
 
 
 def flaw_in(change: Change) -> str | None:
-    """What is wrong with a change that was read from a store, None if nothing is."""
+    """Say what is wrong with a change that was read from a store; None if it is correct."""
     if not 1 <= change.version <= MAX_VERSION:
         return f"version {change.version} is not valid: expected 1 to {MAX_VERSION}"
     match change:
@@ -110,12 +110,13 @@ def flaw_in(change: Change) -> str | None:
 
 
 def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> StoredChange:
-    """What an event means for a store.
+    """The change that an event means for a store.
 
     Args:
-        event: the event, from `record.event_in`.
-        record: the record that carries it.
-        horizon: how long after arrival a replay may come (docs/internals/invariants.md).
+        event: the event, as `record.event_in` returns it.
+        record: the record that contains the event.
+        horizon: how long a tombstone is kept after the arrival of its record
+            (docs/internals/invariants.md).
     """
     occurred_at: str = msgspec.to_builtins(event.occurred_at)
     if event.image is UNSET:

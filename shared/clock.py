@@ -1,4 +1,4 @@
-"""The clock: time and chance, passed in, so that a test or a simulation can replace them."""
+"""The clock: time and random numbers, as arguments, so that tests can replace them."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import msgspec
 
 
 class Clock(msgspec.Struct, frozen=True):
-    """What code may ask of time and chance."""
+    """The functions for time and random numbers that code may use."""
 
     now: Callable[[], float]
     """Seconds since 1970."""
     elapsed: Callable[[], float]
     """Seconds that never go back, for durations."""
     sleep: Callable[[float], None]
-    """Waits for so many seconds."""
+    """Waits for this many seconds."""
     chance: Callable[[], float]
     """A random number from 0 to 1."""

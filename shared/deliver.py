@@ -23,12 +23,12 @@ from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, qu
 from shared.record import Record
 from shared.sink import MisconfiguredError, RequestFailedError, Sink, outcomes_of
 
-# Enough for a second of throttling. After an outage the event source mapping retries, with longer
-# pauses than an invocation can make.
+# Enough attempts for a second of throttling. During a longer outage the event source mapping
+# retries, with longer pauses than an invocation can make.
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
-# Reserved at the end of an invocation for its response.
+# Time that is reserved at the end of an invocation for its response.
 REPORTING_SECONDS = 1.0
 
 NO_TIME = Failed("no time left in this invocation")
@@ -63,7 +63,7 @@ class Delivery(msgspec.Struct, frozen=True):
     failures: Mapping[str, int]
 
     def response(self) -> BatchResponse:
-        """The response to Lambda, which delivers again from the checkpoint on."""
+        """The response to Lambda. Lambda delivers again from the checkpoint on."""
         if self.checkpoint is None:
             return {"batchItemFailures": []}
         return {"batchItemFailures": [{"itemIdentifier": self.checkpoint}]}
@@ -85,10 +85,10 @@ def deliver(
     Args:
         records: the `Records` of an invocation, of one shard.
         to: the store.
-        quarantine: where records go that can never be applied.
+        quarantine: where to store records that can never be applied.
         function: this consumer's name in the quarantine: `write_to_dynamodb` or `write_to_es`.
-        horizon: how long after a record's arrival a replay may come.
-        clock: time and chance.
+        horizon: how long a tombstone is kept after the arrival of its record.
+        clock: time and random numbers.
         remaining: seconds until Lambda ends this invocation.
         envelope: the form of the records.
 
@@ -106,7 +106,7 @@ def deliver(
         trying = waiting
         while trying:
             trying = batch.write(trying)
-        # After the writes, so that a slow quarantine delays no valid event.
+        # After the writes, so that a slow quarantine does not delay valid events.
         batch.quarantine_poison()
         waiting = {image_id: candidates for image_id, candidates in waiting.items() if candidates}
         pause = clock.chance() * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
@@ -144,7 +144,7 @@ class _Batch:
         self._schema_is_ours = False
 
     def decode(self, envelope: Envelope, horizon: dt.timedelta) -> Iterable[tuple[Change, Record]]:
-        """The changes in the batch. Keeps the records that have none for the quarantine."""
+        """Yield each change and its record; remember invalid records for the quarantine."""
         for record in self._records:
             try:
                 change = envelope.change(record, horizon)
@@ -191,11 +191,11 @@ class _Batch:
         self._poison.clear()
 
     def time_for(self, seconds: float) -> bool:
-        """Whether this many seconds are left in this invocation, without those for reporting."""
+        """Whether this many seconds are left, besides the time reserved for the response."""
         return self._remaining() >= seconds + REPORTING_SECONDS
 
     def report(self) -> Delivery:
-        """What happened to the batch, once it is done."""
+        """What happened to the batch. Call it after all attempts."""
         unsettled = [one for one in self._records if one.sequence_number not in self._fates]
         counts = Counter(self._fates.values())
         if unsettled:
@@ -219,7 +219,7 @@ class _Batch:
         return self._sink.send(request)
 
     def _check_refusal(self, outcome: Outcome) -> Outcome:
-        """Accept a refusal only if the store has our schema; else the deployment is broken."""
+        """Accept a refusal only if the store has our schema. Otherwise the deployment is broken."""
         if not isinstance(outcome, Refused) or self._schema_is_ours:
             return outcome
         if not self.time_for(self._sink.longest_send):
@@ -241,7 +241,7 @@ class _Batch:
         for record in again:
             self._fates[record.sequence_number] = "Duplicate"
         if stored == "Applied":
-            # With the decoder's parser: Python's own accepts less of RFC 3339, for example no `z`.
+            # Use msgspec: Python's own parser rejects some forms of RFC 3339, such as `z`.
             occurred = msgspec.convert(winner.change.occurred_at, Time)
             self._oldest_applied = min(occurred.timestamp(), self._oldest_applied)
         while _contradicts(candidates, winner):
@@ -250,14 +250,14 @@ class _Batch:
         self._supersede(candidates)
 
     def _supersede(self, candidates: list[Candidate]) -> None:
-        """Settle all: the store holds a higher version."""
+        """Settle all candidates, because the store holds a higher version."""
         for candidate in candidates:
             for record in candidate.records:
                 self._fates[record.sequence_number] = "Stale"
         candidates.clear()
 
     def _fall_back(self, candidates: list[Candidate], reason: Reason, detail: str) -> None:
-        """Quarantine the first candidate, which can never be applied; the next is tried."""
+        """Quarantine the first candidate, which can never be applied, so that the next is tried."""
         bad = candidates.pop(0)
         self._quarantine_candidate(bad, reason, detail)
         if reason == "conflict":
@@ -277,7 +277,7 @@ class _Batch:
     ) -> None:
         """Quarantine the record, or leave it unsettled.
 
-        After a failure it is not called again in this batch: valid events need the time.
+        After a failure, no more records of this batch are quarantined: valid events need the time.
         """
         if self._quarantine_error is not None:
             self._hold_back([record], self._quarantine_error)
@@ -313,9 +313,9 @@ class _Batch:
 
 
 def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:
-    """Whether the first candidate has the winner's version, but other content.
+    """Whether the first candidate has the version of the winner, but different content.
 
-    The tombstone that a purge removes is not other content.
+    A purge has the same content as the tombstone that it removes.
     """
     match winner.change:
         case Purge():

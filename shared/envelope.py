@@ -1,4 +1,4 @@
-"""The envelope: the form of a stream's records, and how to read changes from them."""
+"""The envelope: the form of the records of a stream, and how to read changes from them."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ class Envelope(msgspec.Struct, frozen=True):
     record: Callable[[Mapping[str, Any]], Record]
     """Reads one entry of an invocation's `Records`."""
     change: Callable[[Record, dt.timedelta], Change]
-    """Reads the change in a record, given the horizon.
+    """Reads the change in a record; the second argument is the horizon.
 
     Raises InvalidEventError if the record can never be applied.
     """
@@ -26,5 +26,5 @@ def _change_of_event(record: Record, horizon: dt.timedelta) -> Change:
     return change_from(event_in(record), record, horizon=horizon)
 
 
-# What the producer puts: one event per record.
+# The records of the producer: one event per record.
 IMAGE_EVENTS = Envelope(from_lambda, _change_of_event)

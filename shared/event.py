@@ -1,4 +1,4 @@
-"""The event: its types, and the one validator that both consumers use."""
+"""The event: its types, and the validator that both consumers use."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -12,21 +12,21 @@ from shared.nesting import nests_too_deep
 MAX_EVENT_BYTES = 256 * 1024
 MAX_VERSION = 2**53 - 1  # the largest integer that every JSON parser reads exactly
 MAX_TAGS = MAX_ATTRIBUTES = 64
-# A value must fit a keyword of the index, a description only if it is a single word.
+# The limit of a keyword in the index. Of a description, each single word must fit.
 MAX_VALUE_BYTES = 8 * 1024
 MAX_DESCRIPTION_BYTES = 32 * 1024
-# The limit of Java, and so of the index: a time beyond it would be stored, but not found by date.
-# The zones in use end at +14:00.
+# The limit of Java, and so of the index: a time with a larger offset would be stored, but a search
+# by date would not find it. Real time zones end at +14:00.
 MAX_OFFSET = timedelta(hours=18)
 
-# In Python `$` also matches before a final newline; JSON Schema does not have `\Z`.
+# In Python, `$` also matches before a final newline. JSON Schema has no `\Z`.
 _END = r"$(?![\s\S])"
 IMAGE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,255}" + _END
 ATTRIBUTE_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}" + _END
 _OFFSET_PATTERN = r"([Zz]|[+-](0[0-9]|1[0-7]):[0-5][0-9]|[+-]18:00)" + _END
 
 ImageId = Annotated[str, Meta(pattern=IMAGE_ID_PATTERN, description="Also the partition key.")]
-Version = Annotated[int, Meta(ge=1, le=MAX_VERSION, description="Higher wins.")]
+Version = Annotated[int, Meta(ge=1, le=MAX_VERSION, description="The highest version wins.")]
 Value = Annotated[
     str,
     Meta(
@@ -67,7 +67,7 @@ EventType = Literal["image.uploaded", "image.updated", "image.deleted"]
 
 
 class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The metadata of an image. An event carries all of it or none (state transfer)."""
+    """The metadata of an image. An event carries the whole image or none (state transfer)."""
 
     name: Name
     description: Description | UnsetType = UNSET
@@ -86,7 +86,7 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happened to one image. `image` is absent only if the image was deleted."""
+    """What happened to one image. `image` is absent only in `image.deleted`."""
 
     type: EventType
     image_id: ImageId
@@ -110,7 +110,7 @@ Reason = Literal[
 
 
 class InvalidEventError(Exception):
-    """The bytes are not a valid event or item; `detail` says what is wrong, and where."""
+    """A record does not contain a valid event or item; `detail` says what is wrong, and where."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -122,7 +122,8 @@ _decoder = msgspec.json.Decoder(Event)
 _any_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder(order="sorted")
 
-# The first bytes of what the Kinesis Producer Library aggregates (docs/internals/facts.md).
+# The first bytes of an aggregated record of the Kinesis Producer Library
+# (docs/internals/facts.md).
 AGGREGATED_MAGIC = b"\xf3\x89\x9a\xc2"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -152,18 +153,18 @@ def decode(data: bytes) -> Event:
     else:
         if event.image.taken_at is not UNSET:
             _check_offset("$.image.taken_at", event.image.taken_at)
-        if len(data) > MAX_VALUE_BYTES:  # decoding makes no text longer
+        if len(data) > MAX_VALUE_BYTES:  # a decoded text is never longer than its JSON
             _check_lengths(event.image)
     return event
 
 
 def encode(event: Event) -> bytes:
-    """The event as JSON: keys sorted, absent fields left out."""
+    """The event as JSON, with sorted keys and without absent fields."""
     return _encoder.encode(event)
 
 
 def digest(image: Image) -> str:
-    """The SHA-256, in lower-case hex, of the image as JSON: keys sorted, absent fields left out."""
+    """The SHA-256 (lower-case hex) of the image as JSON with sorted keys and no absent fields."""
     return hashlib.sha256(_encoder.encode(image)).hexdigest()
 
 
@@ -174,7 +175,7 @@ def _check_offset(where: str, time: datetime) -> None:
 
 
 def _check_lengths(image: Image) -> None:
-    """Limits count UTF-8 bytes, which neither msgspec nor JSON Schema can express."""
+    """Check limits in UTF-8 bytes, which neither msgspec nor JSON Schema can express."""
     for field, value in msgspec.structs.asdict(image).items():
         limit = MAX_DESCRIPTION_BYTES if field == "description" else MAX_VALUE_BYTES
         match value:
@@ -197,7 +198,7 @@ def _check_length(where: str, text: str, limit: int) -> None:
 
 
 def _why_not(data: bytes, error: Exception) -> InvalidEventError:
-    """Find the reason: the data is not text, not JSON, or JSON that is not an event."""
+    """Find why decoding failed: the data is not UTF-8, not JSON, or JSON that is not an event."""
     if data.startswith(_BYTE_ORDER_MARKS):
         return InvalidEventError("not_json", "starts with a byte order mark: send UTF-8 without it")
     try:

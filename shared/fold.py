@@ -1,4 +1,4 @@
-"""The fold: of a batch's changes to one image, write the highest version; keep the others ready."""
+"""The fold: of the changes to one image in a batch, the highest version is written first."""
 
 from collections.abc import Iterable
 
@@ -9,18 +9,18 @@ from shared.record import Record
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One version and content of an image, and the records that carry it, in the batch's order."""
+    """One version and content of an image, and the records with it, in the order of the batch."""
 
     change: Change
     records: tuple[Record, ...]
 
 
 def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]:
-    """Each image's candidates in the order to try: highest version first, then the batch's order.
+    """Sort the candidates of each image: highest version first, then in the order of the batch.
 
     Records with the same image, version and digest share one candidate. Equal versions with
     different content stay separate, because at most one of them can be right. A purge comes before
-    the tombstone that it removes, in whichever order the batch has them.
+    the tombstone that it removes, whatever their order in the batch.
     """
     images: dict[str, dict[tuple[int, type[Change], str | None], Candidate]] = {}
     for change, record in changes:

@@ -1,4 +1,4 @@
-"""The item: how the table stores a change, and reading it back (docs/internals/formats.md)."""
+"""The item: converts a change to an item of the table and back (docs/internals/formats.md)."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 type AttributeValue = AttributeValueTypeDef
 type Item = dict[str, AttributeValue]
 
-# The view that the table's stream must have: other views do not tell every change.
+# The view that the table's stream must have. Other views do not contain every change.
 STREAM_VIEW: Final = "NEW_AND_OLD_IMAGES"
-# Not in the lists below: an update must not set the key.
+# The lists below do not contain the key, because an update must not set it.
 KEY = "image_id"
 _BOTH = (
     "version",
@@ -31,7 +31,7 @@ _ONLY_IMAGE = ("digest", "image")
 _ONLY_TOMBSTONE = ("expires_at",)
 IMAGE_ATTRIBUTES = (*_BOTH, *_ONLY_IMAGE)
 TOMBSTONE_ATTRIBUTES = (*_BOTH, *_ONLY_TOMBSTONE)
-# The DynamoDB type of each attribute, which a key of the table or of its indexes must have.
+# The DynamoDB type of each attribute. A key of the table or of its indexes must have the same type.
 ATTRIBUTE_TYPES: "Mapping[str, str]" = {
     KEY: "S",
     "version": "N",
@@ -49,7 +49,7 @@ OUR_ATTRIBUTES = frozenset(ATTRIBUTE_TYPES)
 
 
 class MalformedItemError(Exception):
-    """No change makes such an item: another program wrote or changed it. Says what is wrong."""
+    """No change makes such an item, so another program wrote it; says what is wrong."""
 
 
 def item_from(change: Change) -> Item:
@@ -89,7 +89,7 @@ def _typed(value: Any) -> "AttributeValue":
     """Like boto3's TypeSerializer, at a third of the cost, for the types that a change has."""
     if isinstance(value, str):
         return {"S": value}
-    if isinstance(value, bool):  # a bool is an int, too
+    if isinstance(value, bool):  # in Python, a bool is an int
         return {"BOOL": value}
     if isinstance(value, int):
         return {"N": str(value)}

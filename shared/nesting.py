@@ -1,12 +1,12 @@
-"""How deep JSON may nest: one limit, so that no verdict depends on the Python that decodes it.
+"""The nesting limit of JSON, so that a result does not depend on the version of Python.
 
-A decoder stops where the interpreter's stack ends: at 1,500 levels in Python 3.12.1, at 10,000 in
-3.13.0.
+Without it, a decoder fails where the interpreter's stack ends: at 1,500 levels in Python 3.12.1, at
+10,000 in 3.13.0.
 """
 
 import re
 
-# As in widely used JSON parsers, and below the limit of every supported Python.
+# Other JSON parsers have similar limits. It is below the stack limit of every supported Python.
 MAX_NESTING = 1000
 
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
@@ -16,8 +16,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 def nests_too_deep(data: bytes | bytearray) -> bool:
     """Whether JSON in these bytes has more levels of arrays and objects than `MAX_NESTING`.
 
-    A decoder that is given other bytes than these meets no more levels than that, whether they are
-    JSON or not.
+    If it does not, a decoder meets at most that many levels, even if the bytes are not JSON.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_NESTING:
         return False

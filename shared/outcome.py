@@ -1,10 +1,10 @@
-"""The outcome: what happened to a change in one store. A closed family of words."""
+"""The outcome: what happened to a change in one store. A closed family."""
 
 import msgspec
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """The store now holds this version. Before, it held a lower one or none."""
+    """The store now holds this version. Before, it held a lower version or none."""
 
 
 class Duplicate(msgspec.Struct, frozen=True):
@@ -12,7 +12,7 @@ class Duplicate(msgspec.Struct, frozen=True):
 
 
 class Stale(msgspec.Struct, frozen=True):
-    """The store holds a higher version. This one came too late; nothing is lost."""
+    """The store holds a higher version, so nothing is written. Nothing is lost."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -22,13 +22,13 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The store can never take this change."""
+    """The store can never accept this change."""
 
     detail: str
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The store did not take the change this time; a retry may succeed."""
+    """The store did not accept the change this time. A retry may succeed."""
 
     detail: str
 

@@ -20,7 +20,7 @@ class QuarantinedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `arrived_at` is in milliseconds since 1970, `quarantined_at` in RFC 3339, UTC. `image_id` and
     `version` are None if the record could not be decoded. `holds` tells what the payload is; it is
-    left out for an event.
+    absent for an event.
     """
 
     function: str
@@ -76,7 +76,7 @@ class QuarantineError(Exception):
 
 
 class Quarantine(Protocol):
-    """A durable store of quarantined records. It keeps the first reason of each."""
+    """A durable store of quarantined records. The first reason of each record is kept."""
 
     @property
     def longest_put(self) -> float:
@@ -87,6 +87,6 @@ class Quarantine(Protocol):
         """Store the record, unless it is stored already. Once this returns, it is durable.
 
         Raises:
-            QuarantineError: the record is not known to be durable.
+            QuarantineError: it is unknown whether the record is durable.
         """
         ...

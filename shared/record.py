@@ -1,4 +1,4 @@
-"""The record: one entry of a stream as Lambda delivers it, and the event that it carries."""
+"""The record: one entry of a stream as Lambda delivers it, and the event in it."""
 
 import base64
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ import msgspec
 from shared import event
 from shared.event import Event, InvalidEventError
 
-# A version further ahead would freeze its image: correct versions would be lower for a long time.
+# With a version further ahead, later events with correct versions would be stale for a long time.
 MAX_AHEAD_US = 24 * 60 * 60 * 1_000_000
 
 
 type Holds = Literal["event", "table_change"]
-"""What a record's data is: an image event, or the change of one item of the table."""
+"""What the data of a record contains: an image event, or the change of one item of the table."""
 
 
 class Record(msgspec.Struct, frozen=True):
     """One record of a shard.
 
-    `sequence_number` orders the records of one shard. It is never used as a version: a retry of the
-    producer gets a higher one. `arrived_at` is the approximate arrival time in milliseconds since
-    1970. Stream, shard and sequence number together identify a record.
+    `sequence_number` orders the records of one shard. It is never used as a version, because a
+    retry of the producer gets a higher one. `arrived_at` is the approximate arrival time in
+    milliseconds since 1970. Stream, shard and sequence number together identify a record.
     """
 
     stream: str
@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def position(self) -> int:
-        """The sequence number as a number; as text it sorts wrongly."""
+        """The sequence number as a number, because text has another order."""
         return int(self.sequence_number)
 
 
@@ -56,7 +56,7 @@ def from_lambda(record: Mapping[str, Any]) -> Record:
 
 
 def event_in(record: Record) -> Event:
-    """The event in a record; its partition key and its version are checked as well.
+    """Decode the event in a record, and check its partition key and its version.
 
     Raises:
         InvalidEventError: the record can never be applied; says why.

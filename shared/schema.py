@@ -1,4 +1,4 @@
-"""JSON Schemas of types, the same whatever Python makes them."""
+"""JSON Schemas of types, independent of the version of Python."""
 
 import inspect
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ def schemas(
 ) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
     """The schema of each type, and the definitions that they refer to.
 
-    Descriptions are docstrings without indentation. Python itself removes it since version 3.13.
+    Descriptions are docstrings without indentation. Before version 3.13, Python keeps it.
     """
     found, definitions = msgspec.json.schema_components(types, ref_template=ref_template)
     for definition in definitions.values():

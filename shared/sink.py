@@ -14,21 +14,21 @@ class SinkError(Exception):
 class RequestFailedError(SinkError):
     """A transient failure: throttling, timeout, 5xx, connection loss or an unknown answer.
 
-    The store may have applied the request all the same. The version check makes a retry safe.
+    The store may have applied the request nevertheless. The version check makes a retry safe.
     """
 
 
 class RequestRefusedError(SinkError):
     """The store refused the whole request and wrote none of it.
 
-    One bad change can cause that for all. Split the request, down to single changes.
+    One bad change can be the cause. Split the request, down to single changes.
     """
 
 
 class MisconfiguredError(SinkError):
-    """The deployment is broken: missing rights, no table, no alias or a foreign schema.
+    """The deployment is broken: missing permissions, no table, no alias or a wrong schema.
 
-    No record may be acknowledged or quarantined because of it: the stream must stop and wait.
+    No record may be acknowledged or quarantined: the stream must stop until it is corrected.
     """
 
 
@@ -55,10 +55,10 @@ class Sink(Protocol):
         ...
 
     def check(self) -> None:
-        """Compare the live schema with ours: is the event bad, or the deployment broken?
+        """Compare the schema of the store with ours, to find out whether the deployment is broken.
 
         Raises:
-            MisconfiguredError: the store has another schema.
+            MisconfiguredError: the schema of the store is not ours.
             RequestFailedError: the schema could not be read this time.
         """
         ...

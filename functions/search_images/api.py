@@ -1,4 +1,4 @@
-"""The HTTP API: its addresses and answers (docs/guides/search-api.md)."""
+"""The HTTP API: its paths and answers (docs/guides/search-api.md)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ _ID = re.compile(IMAGE_ID_PATTERN)
 _ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?)?")
 _METHODS = ("GET", "HEAD")
 
-# For all answers: do not cache, and do not render in a frame.
+# Headers of all answers: do not cache, and do not render in a frame.
 _HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -68,11 +68,11 @@ class Stores:
 
 
 class Api:
-    """The API. Every request gets an answer, even if a store fails.
+    """The search API. Every request gets an answer, even if a store fails.
 
     Args:
-        stores: connects to the stores when they are first needed.
-        log: gets what callers are not found.
+        stores: returns the clients of the stores; the first call creates them.
+        log: gets the causes of errors, which callers do not see.
     """
 
     def __init__(self, stores: Callable[[], Stores], log: Logger) -> None:
@@ -83,7 +83,7 @@ class Api:
         self._add_problems()
 
     def answer(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Answer a request of API Gateway; both are in payload format 2.0."""
+        """Answer a request of API Gateway. Request and answer have payload format 2.0."""
         request, around = {**event}, event["requestContext"]
         method = around["http"]["method"]
         if method == "HEAD":
@@ -113,7 +113,7 @@ class Api:
             add(slow)(_too_slow)
         for kind in (OpenSearchException, ClientError, BotoCoreError):
             add(kind)(self._unavailable)
-        # A request that the index refuses is a bug, like any other exception.
+        # If the index refuses a request, it is a bug of ours, like any other exception.
         for bug in (RequestError, Exception):
             add(bug)(self._bug)
 
@@ -175,7 +175,7 @@ class Api:
 
     def _bug(self, error: Exception) -> ApiResponse:
         self._log.error("internal error", exc_info=error)
-        detail = "internal error: the log has the cause"
+        detail = "internal error: the log contains the cause"
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
@@ -188,7 +188,7 @@ def _html(whole: str) -> ApiResponse:
 
 
 def _as_page(answer: dict[str, Any], query: str) -> dict[str, Any]:
-    """The answer at the address of the page: a problem becomes a page."""
+    """The answer at the path of the page: convert problem details to HTML."""
     if answer["headers"]["Content-Type"] != PROBLEM:
         return answer
     found = msgspec.json.decode(answer["body"], type=Problem)

@@ -1,7 +1,7 @@
-"""Translates a query to OpenSearch clauses.
+"""Translates a query of the query language to OpenSearch clauses.
 
-There are no regular expressions, no leading wildcards, and only the fields of the allow-list. A
-term makes at most as many clauses as a ranked word (`ranking.MAX_TOKENS`).
+The clauses contain no regular expressions and no leading wildcards, and name only the fields of the
+allow-list. A term makes at most as many clauses as a ranked word (`ranking.MAX_TOKENS`).
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def correctable_words(query: Query) -> Sequence[str]:
 
 
 def matching(query: Query, alternatives: Alternatives = NO_ALTERNATIVES) -> Clause:
-    """The images that a query asks for, best first; `alternatives` of its words match as well."""
+    """The clause for the images that a query asks for. `alternatives` of its words also match."""
     if not query.required and not query.excluded:
         return ranking_clause(query.text, query.words, alternatives)
     must = [ranking_clause(" ".join(query.words), query.words, alternatives)] if query.words else []
@@ -60,7 +60,7 @@ def matching(query: Query, alternatives: Alternatives = NO_ALTERNATIVES) -> Clau
             "must_not": [_term_clause(term, _within(term)) for term in query.excluded],
         }
     }
-    # A whole name may look like the query language: "Rome: -the Forum".
+    # A name, id or URL may look like the query language: "Rome: -the Forum".
     whole: list[Clause] = [
         {"term": {path: {"value": query.text, "boost": 100}}}
         for path in ("name.keyword", "image_id", "url")
@@ -71,7 +71,7 @@ def matching(query: Query, alternatives: Alternatives = NO_ALTERNATIVES) -> Clau
 def highlight_query(
     path: str, query: Query, alternatives: Alternatives = NO_ALTERNATIVES
 ) -> Clause | None:
-    """What to highlight in a field of a hit; None if nothing can match there."""
+    """The clause for the highlights in a field of a hit; None if nothing can match there."""
     clauses: list[Clause] = (
         [highlight_clause(path, query.words, alternatives)] if query.words else []
     )
@@ -91,14 +91,14 @@ def _required_clause(term: Term, alternatives: Alternatives) -> Clause:
     found = _term_clause(term, _within(term), alternatives)
     if term.field is not None:
         return found
-    # Anywhere; a match in the name ranks higher.
+    # A term without a field matches anywhere. A match in the name ranks higher.
     return {
         "bool": {"must": found, "should": {"bool": {"must": _term_clause(term, NAME), "boost": 3}}}
     }
 
 
 def _term_clause(term: Term, within: Field, alternatives: Alternatives = NO_ALTERNATIVES) -> Clause:
-    """The images that have this term in this field."""
+    """The clause for the images that have this term in this field."""
     match within:
         case Text():
             return _in_text(within, term, alternatives)
@@ -134,6 +134,6 @@ def _in_attribute(within: Attribute, term: Term, alternatives: Alternatives) -> 
     has = {"bool": {"filter": named, "must": _in_text(Text(ATTRIBUTE_VALUE), term, alternatives)}}
     clauses: list[Clause] = [{"nested": {"path": ATTRIBUTES, "query": has}}]
     if term.typed is not None:
-        # If there is no such field, it is a word with a colon, like "sha256:cafe".
+        # If no such field exists, the term is a word with a colon, like "sha256:cafe".
         clauses.append({"match_phrase": {CATCH_ALL: {"query": term.typed}}})
     return {"bool": {"should": clauses}}

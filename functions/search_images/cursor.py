@@ -1,4 +1,4 @@
-"""The cursor of a page: the position of its last hit in the order of the search, as text.
+"""The cursor of a page: the position of its last hit in the sort order, encoded as text.
 
 It is not signed: it gives no access to anything that a search does not return. It is parsed
 strictly: only text that `encode_cursor` returns is a cursor.
@@ -19,7 +19,8 @@ from shared.event import ImageId
 class HitPosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The position of the last hit: its sort value, and its image id to break ties.
 
-    `corrected`: the order of a search whose misspelled words have alternatives.
+    `corrected` is true if the search used alternatives of misspelled words, because they change the
+    order.
     """
 
     sort_value: Annotated[float, Meta(ge=0)] | Annotated[int, Meta(ge=0, le=2**53)]
@@ -33,11 +34,11 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class InvalidCursorError(Exception):
-    """The text is not a cursor of this search; says why."""
+    """The text is not a cursor of this search. The message says why."""
 
 
 def encode_cursor(place: HitPosition, asked: Any) -> str:
-    """The cursor of a position in the order of this search."""
+    """The cursor of a position in the sort order of this search."""
     text = msgspec.json.encode(_Cursor(_digest(asked), place))
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
@@ -67,5 +68,5 @@ def decode_cursor(cursor: str, asked: Any) -> HitPosition:
 
 
 def _digest(asked: Any) -> str:
-    """A short digest of a search."""
+    """A short digest of the search that a cursor belongs to."""
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:16]

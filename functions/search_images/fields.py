@@ -1,4 +1,4 @@
-"""The fields that a query may name: an allow-list."""
+"""The allow-list of the fields that a query may name."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A field of words, with their stems in a subfield."""
+    """A text field. A subfield has the stems of its words."""
 
     path: str
 
@@ -26,7 +26,7 @@ class Attribute(msgspec.Struct, frozen=True):
 
 type Field = Text | Keyword | Attribute
 
-# By the name before the colon in a query, in lower case.
+# The keys are the names before the colon in a query, in lower case.
 BY_NAME: Mapping[str, Field] = {
     "name": Text("name"),
     "description": Text("description"),
@@ -44,5 +44,5 @@ ATTRIBUTE_VALUE = f"{ATTRIBUTES}.value"
 
 
 def field_named(typed: str) -> Field:
-    """The field with this name in a query: a field of the image, else an attribute."""
+    """The field with this name in a query: a field of the image, or else an attribute."""
     return BY_NAME.get(typed.lower(), Attribute(typed))

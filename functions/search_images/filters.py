@@ -9,7 +9,7 @@ import msgspec
 
 from functions.search_images.fields import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES
 
-# As strict as the times of an event.
+# Times are as strict as those of an event.
 _Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
@@ -18,7 +18,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     """What an image must have to be found. Values match exactly.
 
     An image has all of `tags` and `attributes` (name and value), one of `uploaded_by` and one of
-    `content_types`. Ranges include both ends. `instant` makes the times.
+    `content_types`. Ranges include both ends. Times come from `instant`.
     """
 
     tags: tuple[str, ...] = ()
@@ -53,10 +53,10 @@ def clauses(filters: Filters) -> list[dict[str, Any]]:
 
 
 def instant(text: str, *, last: bool) -> str:
-    """A year, a month, a day or a time with its zone as one instant: its first or its last one.
+    """The first or the last instant of a year, a month, a day or a time with a zone.
 
     Raises:
-        ValueError: it is none; says what would be one.
+        ValueError: the text is none of these; says what is expected.
     """
     try:
         if (period := _PERIOD.fullmatch(text)) is None:

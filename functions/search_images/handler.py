@@ -22,7 +22,7 @@ CONNECT_SECONDS, READ_SECONDS = 1, SECONDS + 1
 
 @cache
 def stores() -> Stores:
-    """The index and the table that the environment names."""
+    """The clients of the index and the table that the environment names."""
     session = boto3.Session()
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     index = opensearch.client(

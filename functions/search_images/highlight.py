@@ -1,10 +1,10 @@
-"""Highlights as safe HTML: only `<em>` is markup, whatever was indexed."""
+"""Highlights as safe HTML: the only markup is `<em>`, whatever text was indexed."""
 
 import html
 import re
 
-# Unicode reserves these for internal use, so normal text does not contain them. A text that does
-# gets wrong emphasis, and nothing worse.
+# Unicode reserves these for internal use, so normal text does not contain them. If a text does, its
+# highlights are wrong, but the HTML is still safe.
 BEGIN, END = "\ufdd0", "\ufdd1"
 
 # In safe HTML: every second part of a split is a highlighted piece.
@@ -15,7 +15,7 @@ _EITHER = re.compile(f"[{BEGIN}{END}]")
 
 
 def safe_html(marked: str) -> str:
-    """A marked text as HTML: text between marks is in `<em>`, and everything is escaped."""
+    """Convert a marked text to HTML: escape all text, and put text between marks into `<em>`."""
     parts = _MARKED.split(marked)
     return "".join(
         f"<em>{html.escape(part)}</em>" if position % 2 else html.escape(unmarked(part))
@@ -29,5 +29,5 @@ def unmarked(marked: str) -> str:
 
 
 def words_in(marked: str) -> list[str]:
-    """The words that are marked."""
+    """The words between marks."""
     return _MARKED.findall(marked)

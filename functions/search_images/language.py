@@ -1,7 +1,7 @@
-"""The query language, and the query in a text (docs/guides/search-api.md).
+"""The query language: finds the query in a text (docs/guides/search-api.md).
 
-Any text is a good query: what is none of the language's forms is words. What it may cost is
-bounded here, by counting what an analyzer makes of it.
+Every text is a valid query: all that is not a form of the language counts as words. The number of
+tokens limits the cost of a query.
 """
 
 import re
@@ -17,12 +17,12 @@ MAX_WORD_LENGTH = 255
 # Longer than any name.
 MAX_TEXT_LENGTH = 8 * 1024
 
-# Counts at least as many tokens as the standard tokenizer makes: each letter of a script without
+# Matches at least as often as the standard tokenizer makes a token: each letter of a script without
 # spaces, other runs of letters and digits, each symbol.
 _WIDE = "\u2e80-\u2fdf\u3041-\u3096\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKEN = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]+|[^\w\s\x00-\u1fff]")
-# A letter or a digit. Each Unicode version adds ideographs in these planes; whether Python knows
-# them already makes no difference.
+# A letter or a digit. Each Unicode version adds ideographs in these planes, so all of both planes
+# count, whatever Python knows.
 _IDEOGRAPHS = "\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[^\W_]|[{_IDEOGRAPHS}]")
 
@@ -41,8 +41,8 @@ _ITEM = re.compile(
 class Term(msgspec.Struct, frozen=True):
     """A word, a phrase or a prefix, in one field or anywhere.
 
-    `typed` is the source text of a term with a field: if there is no such field, it may be a word
-    with a colon.
+    `typed` is the source text of a term with a field. If no such field exists, the text may be a
+    word with a colon.
     """
 
     kind: Literal["word", "phrase", "prefix"]
@@ -52,7 +52,7 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What a text asks for.
+    """The query in a text.
 
     `text` is the whole text. A hit has most of the `words`, in any form, all `required` terms and
     no `excluded` term.
@@ -70,8 +70,8 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def parse_query(text: str) -> Query:
-    """The query in any text. Words beyond `MAX_TOKENS` are ignored."""
-    # Replace lone surrogates, which JSON cannot contain.
+    """Find the query in any text. Words beyond `MAX_TOKENS` are ignored."""
+    # Replace lone surrogates: a request to OpenSearch cannot contain them.
     text = text[:MAX_TEXT_LENGTH].encode(errors="replace").decode()
     words: list[str] = []
     required: list[Term] = []
@@ -92,7 +92,7 @@ def parse_query(text: str) -> Query:
 
 
 def _terms(text: str) -> Iterator[tuple[bool, Term]]:
-    """The terms in a text, each with whether it is excluded. Parts without a word are skipped."""
+    """Yield whether a term is excluded, and the term. Parts without a word are skipped."""
     for item in _ITEM.finditer(text):
         minus, field, phrase, bare = item.group("minus", "field", "phrase", "bare")
         found = bare if phrase is None else phrase
@@ -115,9 +115,9 @@ def _has_word(text: str) -> bool:
 
 
 def _fitting(term: Term, room: int) -> Term | None:
-    """The term, or None if there is no room for its tokens.
+    """The term, or None if its tokens exceed the limit.
 
-    The first term of a query is cut to fit: a letter makes at most one token.
+    The first term of a query is cut instead: a letter makes at most one token.
     """
     cut = " ".join(word[:MAX_WORD_LENGTH] for word in term.text.split())
     term = msgspec.structs.replace(term, text=cut)
@@ -129,5 +129,5 @@ def _fitting(term: Term, room: int) -> Term | None:
 
 
 def _token_count(term: Term) -> int:
-    """How many tokens the term makes: at least one."""
+    """The number of tokens that the term makes, at least one."""
     return max(1, len(_TOKEN.findall(term.text)))

@@ -1,4 +1,4 @@
-"""The links of the page. Each holds a whole search; there is no session."""
+"""The links of the page. Each link contains the whole search, so the page needs no session."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from functions.search_images.search import FacetValue, SearchResult
 type Pairs = Sequence[tuple[str, str]]
 
 TEXT, SORT, CURSOR, IMAGE = "q", "sort", "cursor", "image"
-# Labels of parameters on the page. The label of an attribute is its name.
+# The labels of parameters on the page. The label of an attribute is its name.
 LABELS: Mapping[str, str] = {
     "tag": "Tag",
     "uploaded_by": "Uploaded by",
@@ -25,16 +25,16 @@ LABELS: Mapping[str, str] = {
     "min_height": "Height from",
     "max_height": "Height to",
 }
-# A year is a range from its first to its last day.
+# The filter of a year is a range from its first to its last day.
 YEAR = ("taken_from", "taken_to")
 NOT_FILTERS = {TEXT, SORT, CURSOR, IMAGE, "size"}
 _KNOWN = {*ImagesParameters.__struct_fields__, IMAGE}
-# Longer values are unlikely to be in two images, and may not fit into a URL.
+# Longer values get no link: two images rarely have them, and they may not fit into a URL.
 LONGEST_CHOICE = 200
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A link, with the number of images that it leads to."""
+    """A link, with the number of images that it finds."""
 
     text: str
     href: str
@@ -50,7 +50,7 @@ class Facet(msgspec.Struct, frozen=True):
 
 
 def pairs_in(query: str) -> Pairs:
-    """The page's parameters in a query string, without blank ones, because a form sends all fields.
+    """The parameters of the page in a query string, without blank ones: a form sends all fields.
 
     Unknown parameters, for example those that track clicks, are ignored.
     """
@@ -144,7 +144,7 @@ def _choice(pairs: Pairs, names: Sequence[str], one: FacetValue) -> Link | None:
     if all(this in pairs for this in these):
         back = href(pair for pair in pairs if pair not in these)
         return Link(one.value, back, one.count, current=True)
-    # Several tags are allowed, but only one year.
+    # A search may have several tags, but only one year.
     others = without(pairs, *names) if names == YEAR else pairs
     if sum(name in names for name, _ in others) >= MOST_VALUES:
         return None

@@ -1,4 +1,4 @@
-"""The OpenAPI document, generated from the parameters and answers that the code declares."""
+"""The OpenAPI document, generated from the types of parameters and answers."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -26,8 +26,8 @@ type Schema = Mapping[str, Any]
 _REF = "#/components/schemas/{name}"
 _PROBLEMS: Mapping[str, str] = {
     "400": "A parameter is unknown, repeated, or has an invalid value.",
-    "500": "The function failed; its log has the cause.",
-    "503": "The index or the table does not answer in time; retry after `Retry-After`.",
+    "500": "The function failed. Its log contains the cause.",
+    "503": "The index or the table does not answer in time. Retry after `Retry-After`.",
 }
 _NO_IMAGE = {"404": "The image does not exist."}
 
@@ -85,19 +85,19 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Find images",
             "version": "1",
-            "description": "Search over the index, records from the table. What a person can type "
+            "description": "Searches the index; records come from the table. What you can type "
             "in `q`, and what each field means: docs/guides/search-api.md.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
             "/images": get("Images that match", found, [*_parameters(ImagesParameters), own]),
             "/images/suggest": get(
-                "Names, as somebody types", names, _parameters(SuggestParameters)
+                "Suggested names while somebody types", names, _parameters(SuggestParameters)
             ),
             "/images/{image_id}": get(
-                "One image, whole, from the table", record, [by_id], _NO_IMAGE
+                "The whole record of one image, from the table", record, [by_id], _NO_IMAGE
             ),
-            "/health": get("Whether the index answers", health),
+            "/health": get("The state of the index", health),
             "/openapi.json": get("This document", {"type": "object"}),
         },
         "components": {"schemas": components},
@@ -105,7 +105,7 @@ def document() -> dict[str, Any]:
 
 
 def _parameters(kind: type[msgspec.Struct]) -> Iterable[Schema]:
-    """A request's parameters; none of them must be there."""
+    """The parameters of a request; all are optional."""
     (_,), components = schemas([kind], _REF)
     for name, schema in components[kind.__name__]["properties"].items():
         described = dict(schema)

@@ -1,8 +1,8 @@
 """The page: search results and the record of one image, as HTML that works without scripts.
 
-The template is `page.html`. Everything from the index, the table or the request is escaped. As a
-second protection the content security policy allows only the template's own style and script, by
-their hashes.
+The template is `page.html`. It escapes everything from the index, the table or the request. In
+addition, the content security policy allows only the style and the script of the template, by their
+hashes.
 """
 
 import base64
@@ -47,16 +47,16 @@ from functions.search_images.record import ImageRecord
 from functions.search_images.search import Hit, SearchResult
 from shared.event import Image, Time
 
-# Rows below the name of a hit.
+# The maximum number of rows below the name of a hit.
 ROWS_OF_HIGHLIGHTS = 4
 ROWS = 2
 LONGEST_ROW = 300
 
-# Title and advice for each status. Without advice the page shows the problem's detail.
+# Title and advice for each status. Without advice, the page shows the detail of the problem.
 _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: ("This search is not valid", ""),
     HTTPStatus.NOT_FOUND: ("This image does not exist", "It may have been deleted."),
-    HTTPStatus.INTERNAL_SERVER_ERROR: ("Internal error", "The log has the cause."),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("Internal error", "The log contains the cause."),
     HTTPStatus.SERVICE_UNAVAILABLE: (
         "The images are not available now",
         "Try again in a moment.",
@@ -64,7 +64,7 @@ _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {
 }
 
 _TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
-# Between the pieces of a highlight. Tags are whole values; other pieces are fragments.
+# The separators between the pieces of a highlight. Tags are whole values, other pieces fragments.
 _BETWEEN: Mapping[str, str] = {"tags": " · "}
 
 
@@ -103,7 +103,7 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Placeholder(msgspec.Struct, frozen=True):
-    """A drawing of hills and a sun, for an image without a picture. It depends on the id alone."""
+    """A drawing of hills and a sun for an image without a picture. It depends only on the id."""
 
     hue: int
     mirrored: int
@@ -166,7 +166,7 @@ def problem_page(
         pairs: the request's parameters.
         status: the status of the answer.
         detail: what is wrong.
-        errors: the same by parameter. The next search drops these parameters, except the text.
+        errors: the same by parameter. The next search omits these parameters, except the text.
     """
     title, advice = _PROBLEMS.get(status, (status.phrase, detail))
     lines = [f"{one.parameter}: {one.detail}" for one in errors] or [advice or detail]
@@ -188,7 +188,7 @@ def on_the_web(url: object) -> bool:
 
 
 def highlighted(safe: str) -> Markup:
-    """A highlight of the API, with matched words in `<mark>` and no other markup."""
+    """Convert a highlight of the API: matched words are in `<mark>`, without other markup."""
     pieces = [html.unescape(piece) for piece in EMPHASIS.split(safe)]
     return Markup().join(
         Markup("<mark>{}</mark>").format(piece) if position % 2 else escape(piece)
@@ -197,7 +197,7 @@ def highlighted(safe: str) -> Markup:
 
 
 def placeholder(image_id: str) -> Placeholder:
-    """The placeholder of an image, pseudo-random from its id."""
+    """The placeholder of an image. Its shapes follow from a hash of the image id."""
     chance = crc32(image_id.encode())
 
     def among(count: int) -> int:
@@ -221,7 +221,7 @@ def _render(view: Literal["found", "record", "problem"], pairs: Pairs, **shown: 
         view=view,
         pairs=pairs,
         text=_query_text(pairs),
-        # A new search keeps the filters.
+        # The form keeps the filters for a new search.
         kept=without(pairs, TEXT, CURSOR, IMAGE),
         **shown,
     )
@@ -244,7 +244,7 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
 
 
 def _year(hit: Hit) -> str:
-    """The year in UTC, as in filters and facets. The record shows the time with its own zone."""
+    """The year in UTC, as in filters and facets. The page of the record shows the original zone."""
     try:
         return f"{msgspec.convert(hit.taken_at, Time).astimezone(dt.UTC).year:04}"
     except (msgspec.ValidationError, OverflowError):
@@ -252,7 +252,7 @@ def _year(hit: Hit) -> str:
 
 
 def _rows(hit: Hit) -> list[Row]:
-    """The highlighted fields except the name; then other fields, up to `ROWS`."""
+    """The highlighted fields except the name, then other fields, in total up to `ROWS`."""
     rows = [
         Row(_label(field), escape(_BETWEEN.get(field, " … ")).join(map(highlighted, pieces)))
         for field, pieces in hit.highlights.items()
@@ -334,13 +334,13 @@ _template = _environment().from_string(_TEMPLATE)
 
 
 def _allowed(tag: str) -> str:
-    """The hash of the template's own style or script, for the policy."""
+    """The hash of the style or the script of the template, for the policy."""
     (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", _TEMPLATE, re.DOTALL)
     digest = hashlib.sha256(inline.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-# Trusted Types: the script cannot turn text into markup.
+# Trusted Types: the script cannot convert text to markup.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -355,7 +355,7 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-# No caching: a deleted image must be gone from the page at once.
+# No caching, because a deleted image must disappear from the page at once.
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": POLICY,

@@ -1,4 +1,4 @@
-"""The parameters: a request's query string as what is asked, or every mistake in it by name."""
+"""The parameters: reads the query string of a request, or reports all errors in it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,17 +14,17 @@ from functions.search_images.problem import InvalidParametersError, ParameterPro
 from functions.search_images.search import SearchRequest, Sort
 from shared.event import ATTRIBUTE_NAME_PATTERN
 
-# Before the name of an attribute.
+# The prefix of a parameter that filters by an attribute.
 ATTRIBUTE_PREFIX = "attr."
-# Each value costs the index a clause, and a URL has limited room.
+# Each value adds a clause to the query, and the length of a URL is limited.
 MOST_VALUES = 8
 
-# How many characters of an invalid value an error repeats.
+# An error repeats at most this many characters of an invalid value.
 MOST_REPEATED = 30
 
 
 def _expecting(words: str) -> dict[str, str]:
-    """Metadata of a type: what an error says is expected."""
+    """Metadata of a type: what an error message names as expected."""
     return {"expected": words}
 
 
@@ -41,15 +41,15 @@ Period = Annotated[
 
 
 class ImagesParameters(msgspec.Struct, frozen=True):
-    """The parameters of `GET /images`, besides attributes. A tuple may be given several times."""
+    """The parameters of `GET /images`, without attributes. A tuple may be given several times."""
 
     q: (
         Annotated[str, Meta(description="The text of the search, in the query language.")]
         | UnsetType
     ) = UNSET
     tag: Annotated[Values, Meta(description="The image has all of these tags.")] = ()
-    uploaded_by: Annotated[Values, Meta(description="The image has one of these.")] = ()
-    content_type: Annotated[Values, Meta(description="The image has one of these.")] = ()
+    uploaded_by: Annotated[Values, Meta(description="The image has one of these values.")] = ()
+    content_type: Annotated[Values, Meta(description="The image has one of these values.")] = ()
     taken_from: Period | UnsetType = UNSET
     taken_to: Period | UnsetType = UNSET
     min_width: Pixels | UnsetType = UNSET
@@ -79,16 +79,16 @@ class ImagesParameters(msgspec.Struct, frozen=True):
 class SuggestParameters(msgspec.Struct, frozen=True):
     """The parameters of `GET /images/suggest`."""
 
-    q: Annotated[str, Meta(description="The text so far.")] = ""
+    q: Annotated[str, Meta(description="The text typed so far.")] = ""
     size: Annotated[int, Meta(ge=1, le=20, extra=_expecting("a whole number from 1 to 20"))] = 8
 
 
 class NoParameters(msgspec.Struct, frozen=True):
-    """The parameters of other requests: none."""
+    """Other requests have no parameters."""
 
 
 class _Mistakes:
-    """Collects errors, to report all of them at once."""
+    """Collects errors, so that one answer reports all of them."""
 
     def __init__(self) -> None:
         self._found: list[ParameterProblem] = []
@@ -106,7 +106,7 @@ class _Mistakes:
 
 
 def parameters[T: msgspec.Struct](kind: type[T], query: str) -> T:
-    """The parameters in a query string. Blank ones count as absent: a form sends all fields.
+    """Read the parameters in a query string. A form sends all fields, so blank ones are ignored.
 
     Raises:
         InvalidParametersError: lists all errors.

@@ -1,4 +1,4 @@
-"""Error answers as RFC 9457 problem details."""
+"""Error answers, as problem details (RFC 9457)."""
 
 from http import HTTPStatus
 
@@ -6,7 +6,7 @@ import msgspec
 from aws_lambda_powertools.event_handler import Response
 
 CONTENT_TYPE = "application/problem+json"
-# When a client may retry after a store did not answer, in seconds.
+# If a store does not answer, a client may retry after this many seconds.
 RETRY_AFTER = 5
 
 
@@ -24,7 +24,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     detail: str
     errors: list[ParameterProblem] = []
-    # No more than the status says: https://www.rfc-editor.org/rfc/rfc9457#section-4.2.1
+    # No meaning besides the status: https://www.rfc-editor.org/rfc/rfc9457#section-4.2.1
     type: str = msgspec.field(default_factory=lambda: "about:blank")
 
 

@@ -26,7 +26,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
 
 
 def record(client: "DynamoDBClient", table: str, image_id: str) -> ImageRecord | None:
-    """The image with this id, read consistently; None if it does not exist or was deleted.
+    """Read an image with strong consistency; None if it does not exist or was deleted.
 
     Raises:
         MalformedItemError: no sink wrote the item.

@@ -1,4 +1,4 @@
-"""Search: the request to the index, and the result that a reader may see."""
+"""The search: makes the request to the index, and converts the answer to a result."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -17,15 +17,15 @@ from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives
 
 Sort = Literal["relevance", "newest"]
 
-# The time limit of a query. After it the index answers with a partial result.
+# The time limit of a query. After that time, the index answers with a partial result.
 SECONDS = 2
 FACET_VALUES = 10
-# Lambda accepts an answer of 6 MB, in which each quote of the JSON is escaped again. An image has
-# at most 256 KiB, and its highlights the same again in HTML.
+# The response of a function has at most 6 MB, and each quote of our JSON is escaped again in it.
+# One image has at most 256 KiB, and its highlights as HTML may have the same size.
 MOST_BYTES = 2 * 1024 * 1024
 
 HIGHLIGHTED = ("name", "description", "tags", ATTRIBUTE_VALUE)
-_WHOLE = 0  # as a number of fragments: the whole value
+_WHOLE = 0  # `number_of_fragments: 0` highlights the whole value
 _FRAGMENTS: Mapping[str, int] = {"name": _WHOLE, ATTRIBUTE_VALUE: _WHOLE, "tags": _WHOLE}
 
 _BY: Mapping[Sort, dict[str, str]] = {
@@ -48,11 +48,11 @@ _FACETS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """One image that was found. Absent fields are left out.
+    """One found image. Absent fields are left out.
 
     `name_html` and `highlights` are safe HTML, with matched words in `<em>` and no other markup.
-    `highlights` has fragments of the other fields that matched, by field; an attribute is
-    `attributes.NAME`.
+    `highlights` has fragments of the other fields that matched, by field name. The name of an
+    attribute is `attributes.NAME`.
     """
 
     image_id: str
@@ -71,14 +71,14 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, str]
 
 
-# The other fields of a hit are not in the document.
+# The fields to read. The others are not part of the document.
 _SOURCE_FIELDS = tuple(
     name for name in Hit.__struct_fields__ if name not in {"image_id", "name_html", "highlights"}
 )
 
 
 class FacetValue(msgspec.Struct, frozen=True):
-    """A value, and how many of the hits have it."""
+    """A value, and the number of hits that have it."""
 
     value: str
     count: int
@@ -144,7 +144,7 @@ def page(
         client: the client of the index.
         alias_live: the alias that hides tombstones.
         request: the search.
-        size: the most hits on the page; there are fewer if they exceed `MOST_BYTES`.
+        size: the maximum number of hits; the page has fewer if they exceed `MOST_BYTES`.
         after: `next` of the previous page; None for the first page.
 
     Raises:
@@ -195,7 +195,7 @@ def run_query(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict
 def _position_now(
     client: OpenSearch, alias_live: str, request: Mapping[str, Any], place: HitPosition
 ) -> HitPosition:
-    """The current position of that hit; each write changes all scores a little."""
+    """Find the current position of that hit, because each write changes all scores a little."""
     body = {**request, "_source": False}
     body["query"]["bool"]["filter"].append({"ids": {"values": [place.image_id]}})
     hits = run_query(client, alias_live, body)["hits"]["hits"]
@@ -225,7 +225,7 @@ def _query(
                 "filter": filters.clauses(request.filters),
             }
         },
-        # The id breaks ties, so that each hit has a position of its own.
+        # The id breaks ties, so each hit has a different position.
         "sort": [_BY[request.sort], {"image_id": "asc"}],
     }
 
@@ -270,7 +270,7 @@ def _position_of(hit: Mapping[str, Any], alternatives: Alternatives) -> HitPosit
 
 
 def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:
-    """The hits that fit into an answer. The first always does."""
+    """The hits that fit into an answer, at least one."""
     room = MOST_BYTES
     for at, hit in enumerate(hits):
         room -= len(msgspec.json.encode(hit))

@@ -1,7 +1,7 @@
-"""Spelling: the words of the index that a misspelled word may stand for.
+"""Spelling: finds the indexed words that the user may mean by a misspelled word.
 
-The request also asks OpenSearch's term suggester. That costs little, because it skips words that
-are in the index. A query that allows a mistake in each word would take several times as long.
+The search request also asks the term suggester of OpenSearch. That is fast, because the suggester
+skips words that are in the index. A fuzzy query for each word would take several times as long.
 """
 
 import re
@@ -11,24 +11,24 @@ from typing import Any
 
 from functions.search_images.ranking import CATCH_ALL, Alternatives
 
-# With this many hits, spelling is not corrected.
+# With at least this many hits, spelling is not corrected.
 ENOUGH_HITS = 10
 MOST_ALTERNATIVES = 6
-# The length of a word in which one letter, and in which two letters, may be wrong.
+# From these lengths on, one letter (SHORTEST) or two letters (LONG) of a word may be wrong.
 SHORTEST, LONG = 3, 6
-# The longest word, and the most letters of all words, that are looked up: the cost grows with them.
+# Limits, because the cost grows: the length of a word, and the letters of all words together.
 LONGEST, MOST_LETTERS = 30, 240
-# How many candidates are inspected, in multiples of MOST_ALTERNATIVES.
+# The number of candidates that OpenSearch inspects, in multiples of MOST_ALTERNATIVES.
 _LOOKED_AT = 10
-# The suggester's score: 1 - errors / length of the shorter word.
+# The minimum score. The suggester's score is 1 - errors / length of the shorter word.
 _LEAST_LIKE = 0.49
-# With two errors the suggester expects the first letter to be right. A field with reversed words
-# finds the others.
+# If two letters are wrong, the suggester requires a correct first letter. So a second field with
+# reversed words finds words with a wrong first letter.
 _FORWARDS, _BACKWARDS = CATCH_ALL, f"{CATCH_ALL}.backwards"
 
 
 def dictionary_query(words: Sequence[str]) -> dict[str, Any]:
-    """What to add to a request to get indexed words that are similar to these."""
+    """The part of a request that asks for indexed words similar to these."""
     asked = _asked(words)
     if not asked:
         return {}
@@ -46,7 +46,7 @@ def dictionary_query(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _asked(words: Sequence[str]) -> Sequence[str]:
-    """The words to look up: each once, none too long, up to `MOST_LETTERS` in total."""
+    """The words to look up, without repetitions and long words, up to `MOST_LETTERS` in total."""
     room = MOST_LETTERS
     asked: list[str] = []
     for word in dict.fromkeys(words):
@@ -62,7 +62,7 @@ def alternatives(words: Sequence[str], answer: Mapping[str, Any]) -> Alternative
 
     Args:
         words: the words of `dictionary_query`.
-        answer: the index's answer to the request.
+        answer: the answer of the index to the request.
     """
     asked = _asked(words)
     if not asked:
@@ -87,10 +87,10 @@ def alternatives(words: Sequence[str], answer: Mapping[str, Any]) -> Alternative
 
 
 def _others(entry: Mapping[str, Any], backwards: Mapping[str, Any]) -> Sequence[str]:
-    """The words with the fewest wrong letters, if those are few enough."""
+    """The words with the fewest wrong letters, if these are few enough."""
     word: str = entry["text"]
     if any(char.isdigit() for char in word):
-        return ()  # a similar number is not the same
+        return ()  # a similar number is never meant
     options = {option["text"]: option["score"] for option in entry["options"]}
     options |= {option["text"][::-1]: option["score"] for option in backwards["options"]}
     by_errors: dict[int, list[str]] = {}
@@ -102,7 +102,7 @@ def _others(entry: Mapping[str, Any], backwards: Mapping[str, Any]) -> Sequence[
 
 
 def _replacements(raw: bytes, wrong: Sequence[tuple[int, int, Sequence[str]]]) -> Iterator[str]:
-    """The word with its wrong parts replaced: by their best alternatives, then the next ones."""
+    """Replace the wrong parts of the word by their best alternatives, then by the next ones."""
     for place in range(max(len(others) for _, _, others in wrong)):
         replaced = raw
         for begins, length, others in reversed(wrong):
@@ -116,7 +116,7 @@ def corrected_text(
 ) -> str | None:
     """The text with corrected spelling, or None if there is nothing to correct.
 
-    The corrections are those of the best hit that has any, so the new text finds that hit.
+    The corrections come from the best hit with a corrected word, so the new text finds that hit.
 
     Args:
         text: the text of the search.
@@ -145,6 +145,6 @@ def _replaced(text: str, better: Mapping[str, str]) -> str:
 
 
 def _folded(word: str) -> str:
-    """The word without case and accents, as the index compares words."""
+    """The word in lower case without accents, as the index compares words."""
     decomposed = unicodedata.normalize("NFKD", word.casefold().replace("’", "'"))  # noqa: RUF001 - a common apostrophe
     return "".join(char for char in decomposed if not unicodedata.combining(char))

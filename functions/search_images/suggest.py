@@ -1,4 +1,4 @@
-"""Suggestions: names of images for an incomplete text."""
+"""Suggestions: finds names of images while somebody types."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ class Suggestions(msgspec.Struct, frozen=True):
 
 
 def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> Suggestions:
-    """Names that have all words of the text; each may be a prefix.
+    """Find names with all words of the text. Each word may be a prefix.
 
     Raises:
         TooSlowError: the index did not finish in time.
@@ -71,7 +71,7 @@ def _names_query(
             }
         },
         "sort": [{"_score": "desc"}, {"image_id": "asc"}],
-        # Each name once.
+        # Return each name once.
         "collapse": {"field": "name.keyword"},
         "highlight": {
             "pre_tags": [highlight.BEGIN],
@@ -88,7 +88,7 @@ def _names_query(
 
 
 def _name_word(word: str, alternatives: Alternatives) -> dict[str, Any]:
-    """A word of a name, as a prefix or misspelled. The better clause counts."""
+    """The clause for a word in a name: as a prefix or misspelled. The best match counts."""
     prefix = {"match": {"name.prefix": {"query": word, "operator": "and"}}}
     return {"dis_max": {"queries": [prefix, *misspelled(NAME, word, alternatives)]}}
 

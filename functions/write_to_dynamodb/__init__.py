@@ -1,1 +1,1 @@
-"""The consumer that writes the system of record: change -> item."""
+"""The consumer that writes the system of record. It stores a change as an item."""

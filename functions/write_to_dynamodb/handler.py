@@ -12,13 +12,13 @@ from doors.stream import consume
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.deliver import BatchResponse
 
-# Short timeouts and no retries: `deliver` retries, and one slow answer must leave time for others.
+# Short timeouts and no retries: `deliver` retries, and needs time after a slow answer.
 CONNECT_SECONDS, READ_SECONDS = 1, 4
 
 
 @cache
 def table() -> ImageTable:
-    """The table that the environment names."""
+    """The sink of the table that the environment names."""
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,

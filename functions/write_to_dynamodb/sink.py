@@ -1,4 +1,7 @@
-"""The table as a sink: conditional PartiQL, 25 changes a request (docs/internals/invariants.md)."""
+"""The sink of the table: conditional PartiQL statements, 25 in a request.
+
+Rules: docs/internals/invariants.md.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -29,10 +32,10 @@ if TYPE_CHECKING:
     )
 
 CHANGES_PER_REQUEST = 25  # the limit of BatchExecuteStatement
-# Two rounds find out whether the item exists. The third is for an item that was purged in between.
+# INSERT and UPDATE each need one round. The third is for an item that was purged in between.
 ROUNDS = 3
 
-# These fail every request until somebody corrects the deployment.
+# With these errors, every request fails until somebody corrects the deployment.
 _MISCONFIGURED_CODES = frozenset(
     {
         "AccessDeniedException",
@@ -44,7 +47,7 @@ _MISCONFIGURED_CODES = frozenset(
     }
 )
 _MISCONFIGURED_STATUSES = frozenset({401, 403})
-# The SDK gets new credentials by itself.
+# Transient, because the SDK gets new credentials by itself.
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _CONTENT_TOO_LARGE = 413
 
@@ -52,7 +55,7 @@ type Verb = Literal["INSERT", "UPDATE"]
 
 
 class _Statements(msgspec.Struct, frozen=True):
-    """The constant statements for one kind of item. Every value is a parameter."""
+    """The two statements for one kind of item. All values are parameters."""
 
     names: tuple[str, ...]
     insert: str
@@ -74,10 +77,10 @@ class _Statements(msgspec.Struct, frozen=True):
 
 def _statements(table: str, names: tuple[str, ...]) -> _Statements:
     fields = ", ".join(f"'{name}': ?" for name in (KEY, *names))
-    # Each of our attributes is set or removed: an image that comes back must lose `expires_at`.
+    # Set or remove each of our attributes: an image after a tombstone must not keep `expires_at`.
     sets = " ".join(f'SET "{name}"=?' for name in names)
     removes = " ".join(f'REMOVE "{name}"' for name in sorted(OUR_ATTRIBUTES - {KEY, *names}))
-    # An item without a version was there before this system.
+    # An item without a version is older than this system.
     condition = f'"{KEY}"=? AND ("version" < ? OR "version" IS MISSING)'
     return _Statements(
         names,
@@ -87,7 +90,7 @@ def _statements(table: str, names: tuple[str, ...]) -> _Statements:
 
 
 class ImageTable:
-    """The system of record. A strictly higher version wins.
+    """The sink of the system of record. A strictly higher version wins.
 
     After a failure it may be unknown whether a change was written. That is harmless: a retry then
     returns `Duplicate`.
@@ -113,7 +116,7 @@ class ImageTable:
         return batched(changes, CHANGES_PER_REQUEST)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write changes of different images: in one request, if each finds what it expects.
+        """Write changes of different images, in one request if each first statement is right.
 
         Raises:
             RequestFailedError: it is unknown whether anything was written.
@@ -123,7 +126,7 @@ class ImageTable:
         outcomes: list[Outcome] = [Failed("the item appears and disappears in the table")] * len(
             changes
         )
-        # An upload expects no item, any other change expects one. Each tries that first.
+        # An upload expects that no item exists, so it tries INSERT first. Other changes try UPDATE.
         verbs: dict[int, Verb] = {
             at: "INSERT" if change.event_type == "image.uploaded" else "UPDATE"
             for at, change in enumerate(changes)
@@ -134,7 +137,7 @@ class ImageTable:
             except (RequestFailedError, RequestRefusedError) as error:
                 if len(verbs) == len(changes):
                     raise
-                for at in verbs:  # the results of earlier rounds stay valid
+                for at in verbs:  # the outcomes of earlier rounds stay valid
                     outcomes[at] = Failed(str(error))
                 break
             for at, answer in zip(list(verbs), answers, strict=True):
@@ -149,7 +152,7 @@ class ImageTable:
         return outcomes
 
     def check(self) -> None:
-        """Check the key of the table, and the keys of its indexes.
+        """Check the key of the table and the keys of its indexes.
 
         Raises:
             MisconfiguredError: the table does not exist, has another key, or has an index that
@@ -212,7 +215,7 @@ class ImageTable:
                 return self._tombstone
 
     def _read(self, answer: "BatchStatementResponseTypeDef", change: Change) -> Outcome | Verb:
-        """The outcome in one answer, or the statement to try next."""
+        """Read one answer: it gives the outcome, or the statement to try next."""
         error = answer.get("Error")
         if error is None:
             return Applied()
@@ -232,7 +235,7 @@ class ImageTable:
                 return Failed(detail)
 
     def _meaning(self, error: ClientError) -> SinkError:
-        """The error that an error answer to a whole request means."""
+        """The `SinkError` for an error answer to a whole request."""
         code = error.response["Error"]["Code"]
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         detail = f"table {self._table}: {error}"
@@ -246,7 +249,7 @@ class ImageTable:
 
 
 def _compare_with_item(change: Change, item: Mapping[str, AttributeValue]) -> Outcome | Verb:
-    """Why the item's version kept the change out, or the statement to try next."""
+    """Compare the change with the item that failed its condition."""
     version = item.get("version", {}).get("N")
     if version is None:
         return Refused(

@@ -1,4 +1,4 @@
-"""Creates the table for the local stack, with the same definition as in template.yaml."""
+"""Creates the table of the local stack, with the same definition as in template.yaml."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ PURGED_BY = "expires_at"
 
 
 def ensure_table(client: "DynamoDBClient", name: str, *, streams: bool = False) -> None:
-    """Create the table unless it exists, and let DynamoDB purge expired tombstones.
+    """Create the table unless it exists, and turn on the purge of expired tombstones.
 
     An existing table with another key is not changed; `ImageTable.check` reports it. With `streams`
     the table gets a stream of its changes, unless it has one.

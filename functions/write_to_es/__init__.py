@@ -1,1 +1,1 @@
-"""The consumer that writes the search index: change -> document."""
+"""The consumer that writes the search index. It stores a change as a document."""

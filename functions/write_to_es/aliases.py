@@ -1,4 +1,4 @@
-"""The names of the index's aliases."""
+"""The names of the two aliases."""
 
 
 def live_alias(alias: str) -> str:

@@ -1,4 +1,4 @@
-"""`_bulk` requests: encodes operations, splits them into requests, and reads the answers."""
+"""`_bulk` requests: encode operations, split them into requests, and read the answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -11,14 +11,15 @@ from functions.write_to_es.connect import shortened, sink_errors
 from shared.outcome import Applied, Failed, Refused
 from shared.sink import MisconfiguredError, RequestFailedError
 
-# Half the limit of the smallest managed instances: a request must be answered in time.
+# Half the limit of the smallest managed instances, so that a request is answered in time.
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 
-# Keeps one entry for each operation, so that positions stay (docs/internals/facts.md, OpenSearch).
-# The managed service may ignore it: the full answer is understood as well.
+# The filter keeps one entry for each operation, so positions stay the same
+# (docs/internals/facts.md, OpenSearch). The managed service may ignore the filter, so the full
+# answer must work, too.
 _NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
 _WRITTEN, _BAD_REQUEST, _NOT_FOUND = frozenset({200, 201}), 400, 404
-# A status of 400, like that of a bad document, but caused by the deployment.
+# This error has status 400, as for a bad document, but the deployment is the cause.
 _NO_WRITE_INDEX = "no write index is defined for alias"
 
 # `external_gte` also overwrites a document of the same version.
@@ -52,7 +53,7 @@ class _NoUpdate(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """Lines of NDJSON that write or remove one document, and how many items answer them."""
+    """Lines of NDJSON that write or remove one document, and the number of items in the answer."""
 
     lines: bytes
     items: int
@@ -72,7 +73,7 @@ class BulkError(msgspec.Struct, frozen=True):
 
 
 class BulkItem(msgspec.Struct, frozen=True):
-    """The result of an operation."""
+    """The result of an operation, as the answer contains it."""
 
     status: int
     error: BulkError | None = None
@@ -97,16 +98,16 @@ _encoder = msgspec.json.Encoder()
 
 
 def write(image_id: str, version: int, document: object, version_type: VersionType) -> Operation:
-    """Write a document. Everything is encoded, so that no id can inject another operation."""
+    """An operation that writes a document. An id cannot inject another operation."""
     action = _encoder.encode(_Write(_Target(image_id, version, version_type)))
     return Operation(action + b"\n" + _encoder.encode(document) + b"\n", 1)
 
 
 def removal(image_id: str, version: int) -> Operation:
-    """Remove a document unless it has a higher version by then.
+    """An operation that removes a document, unless it then has a higher version.
 
     OpenSearch ignores `require_alias` of a removal, and would create a missing index. It respects
-    `require_alias` of an update, so one that changes nothing goes before the removal.
+    `require_alias` of an update. So before the removal comes an update that changes nothing.
     """
     update = _encoder.encode(_NoUpdate(_UpdateTarget(image_id)))
     action = _encoder.encode(_Removal(_Target(image_id, version, "external_gte")))
@@ -133,7 +134,7 @@ def send_bulk(
     """Send one request. Returns the item of each operation.
 
     Raises:
-        SinkError: it is unknown whether any operation was done.
+        SinkError: it is unknown whether an operation took effect.
     """
     with sink_errors(alias):
         body = b"".join([one.lines for one in operations])
@@ -148,10 +149,10 @@ def send_bulk(
 
 
 def converted[T](answer: Any, shape: type[T], alias: str) -> T:
-    """The client's answer in this shape. The client returns what it cannot parse as it is.
+    """Convert an answer of the client, which returns a text that it cannot parse unchanged.
 
     Raises:
-        RequestFailedError: the answer has another shape.
+        RequestFailedError: the answer does not have this shape.
     """
     try:
         return msgspec.convert(answer, shape)
@@ -171,7 +172,7 @@ def outcome(item: BulkItem, alias: str) -> Applied | Refused | Failed:
     detail = shortened(f"index {alias}: {item.status}: {item.error}")
     if _is_misconfiguration(item):
         raise MisconfiguredError(detail)
-    # Unknown statuses are transient, as 429 and 5xx are.
+    # Unknown statuses are transient, like 429 and 5xx.
     return Refused(detail) if item.status == _BAD_REQUEST else Failed(detail)
 
 

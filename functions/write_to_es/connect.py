@@ -1,4 +1,4 @@
-"""The client of the index, and its exceptions as `SinkError`s."""
+"""The client of the index, and the translation of its exceptions to `SinkError`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedEr
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
-# A `_bulk` to a cold index may take seconds, and an invocation has time for two. `deliver` retries.
+# A `_bulk` to a cold index may take seconds. An invocation has time for two. `deliver` retries.
 CONNECT_SECONDS, READ_SECONDS = 1, 10
 REQUEST_SECONDS = CONNECT_SECONDS + READ_SECONDS
 
-# OpenSearch repeats whole values in its reasons. A detail must fit a log line.
+# OpenSearch repeats whole values in error reasons, but a detail must fit in a log line.
 LONGEST_DETAIL = 600
 
 
@@ -26,7 +26,7 @@ def connect(endpoint: str, region: str | None, credentials: "Credentials | None"
     """A client that does not retry and times out after `REQUEST_SECONDS`; see `doors.opensearch`.
 
     Raises:
-        MisconfiguredError: the host is AWS's, and there are no credentials or no region.
+        MisconfiguredError: the host is on AWS, but credentials or region are missing.
     """
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     return opensearch.client(endpoint, region, credentials, timeout=timeout)
@@ -58,5 +58,5 @@ def sink_errors(alias: str) -> Iterator[None]:
 
 
 def shortened(text: str) -> str:
-    """The text, cut to fit a log line."""
+    """The text, cut so that it fits in a log line."""
     return text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}…"

@@ -1,4 +1,4 @@
-"""The document: how the index stores a change, and reading it back (docs/internals/formats.md)."""
+"""The document: converts a change to a document and back (docs/internals/formats.md)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,21 +9,21 @@ from msgspec import UNSET, UnsetType
 from shared.change import Change, Purge, Put, Remove, StoredChange
 from shared.event import EventType, Image
 
-# The index does not keep a change's provenance. A change that is read from a document has these
-# instead.
+# The index does not store the provenance of a change. A change that is read from a document has
+# these values instead.
 FROM_A_DOCUMENT = "restored-from-the-index"
 NO_SEQUENCE_NUMBER = "0"
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """One attribute of an image. Pairs, so that no user can add fields to the index mapping."""
+    """One attribute of an image. As a pair, it adds no field to the index mapping."""
 
     name: str
     value: str
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What a document has beside the image's own fields; absent fields are left out.
+    """The fields of a document that are not in the image. Absent fields are left out.
 
     Times are as the event wrote them. `arrived_at` is in milliseconds and `expires_at` in seconds
     since 1970.
@@ -39,12 +39,12 @@ class Head(msgspec.Struct, frozen=True):
     digest: str | UnsetType = UNSET
 
 
-# All fields of a document: a new field of `Image` needs one in mapping.json, too.
+# All fields of a document. A new field of `Image` also needs a field in mapping.json.
 FIELDS = (*Head.__struct_fields__, *Image.__struct_fields__)
 
 
 def document_from(change: Change) -> dict[str, Any]:
-    """The document of an image or of a tombstone, under the image's id."""
+    """The document of an image or of a tombstone."""
     head: dict[str, Any] = {
         "image_id": change.image_id,
         "version": change.version,
@@ -66,7 +66,7 @@ def document_from(change: Change) -> dict[str, Any]:
 
 
 class MalformedDocumentError(Exception):
-    """No change makes such a document: another program wrote or changed it."""
+    """No change makes such a document, so another program wrote it; says what is wrong."""
 
 
 def change_in_document(source: Mapping[str, Any]) -> StoredChange:
@@ -75,7 +75,7 @@ def change_in_document(source: Mapping[str, Any]) -> StoredChange:
     Fields that are not in `FIELDS` are ignored.
 
     Raises:
-        MalformedDocumentError: no change makes such a document; says what is unexpected.
+        MalformedDocumentError: no change makes such a document.
     """
     try:
         head = msgspec.convert(source, Head)
@@ -124,7 +124,7 @@ def image_in(source: Mapping[str, Any]) -> Image:
 
 
 class _Attributes(msgspec.Struct, frozen=True):
-    """The pairs of a document, so that an error names the field."""
+    """The attributes of a document; decoding them so makes an error name the field."""
 
     attributes: tuple[Pair, ...]
 

@@ -16,7 +16,7 @@ from shared.deliver import BatchResponse
 
 @cache
 def index() -> ImageIndex:
-    """The index behind the alias that the environment names."""
+    """The sink of the index, with the alias that the environment names."""
     session = boto3.Session()
     client = connect(
         os.environ["OPENSEARCH_ENDPOINT"], session.region_name, session.get_credentials()

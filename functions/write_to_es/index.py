@@ -1,4 +1,4 @@
-"""Creates the index and its aliases, and adds new fields; never replaces an index."""
+"""Creates the index and its aliases, and adds new fields. Never replaces an index."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -14,16 +14,16 @@ from functions.write_to_es.connect import sink_errors
 from shared.event import MAX_ATTRIBUTES
 from shared.sink import MisconfiguredError
 
-# Hides tombstones from readers.
+# The filter of the alias for reading: it hides tombstones.
 LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
-# A change of the cluster's state takes longer than a write; seconds.
+# In seconds: a change of the cluster state takes longer than a write.
 PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
 _REBUILD = "this needs a new index: run `lockstep rebuild` (docs/guides/rebuild.md)"
 
 
 class Created(msgspec.Struct, frozen=True):
-    """There was no index: the first one was created, with its aliases."""
+    """There was no index, so the first one was created, with its aliases."""
 
     index: str
     aliases: tuple[str, ...]
@@ -55,14 +55,14 @@ class Unchanged(msgspec.Struct, frozen=True):
 
 
 class OutdatedIndexError(MisconfiguredError):
-    """The index is of another release. Only a new index can have the definition of this one."""
+    """The index does not fit this release. Only a new index can have the right definition."""
 
 
 type Ensured = Created | Added | Unchanged
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """A field that the index does not have. It can be added."""
+    """A definition that the index does not have. It can be added."""
 
     path: str
 
@@ -71,7 +71,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Differs(msgspec.Struct, frozen=True):
-    """A definition that differs. Only a new index can have ours."""
+    """A definition that differs from ours. Only a new index can have ours."""
 
     path: str
     found: Any
@@ -101,7 +101,7 @@ def aliases(alias: str) -> Mapping[str, Mapping[str, Any]]:
 def differences(
     found: Mapping[str, Any], expected: Mapping[str, Any], at: str = "mappings"
 ) -> Iterator[MappingDifference]:
-    """Where a live index mapping differs from ours. Additional fields and subfields are allowed.
+    """Compare a live index mapping with ours. Additional fields and subfields are allowed.
 
     Args:
         found: a mapping, as OpenSearch returns it.
@@ -127,7 +127,7 @@ _ALLOWED_BESIDE = _FIELDS | {"_meta"}
 
 
 def index_differences(its: Mapping[str, Any]) -> Iterator[MappingDifference]:
-    """Where a live index, as OpenSearch returns it, differs in its mapping or its analysis.
+    """Compare mapping and analysis of a live index, as OpenSearch returns it, with ours.
 
     Additional definitions are allowed. An analyzer and its parts cannot be added later.
     """
@@ -155,15 +155,15 @@ def foreign_settings(its: Mapping[str, Any]) -> Iterator[str]:
 def ensure_index(
     client: OpenSearch, alias: str = "images", refresh_interval: str | None = None
 ) -> Ensured:
-    """Create the index and its two aliases, or add what they lack.
+    """Create the index and its two aliases, or add what is missing.
 
     Never deletes, replaces or changes stored data. Safe to run twice, and concurrently.
 
     Args:
         client: the client of the index.
         alias: the alias for writing.
-        refresh_interval: how soon a search finds what was written, for example `1s`. With None,
-            OpenSearch decides; it may wait for the first search.
+        refresh_interval: how often the index is refreshed, for example `1s`. With None, OpenSearch
+            decides; it may wait for the first search.
 
     Raises:
         OutdatedIndexError: the index needs a rebuild; nothing is changed.
@@ -215,9 +215,9 @@ def _cannot_create(alias: str, error: RequestError) -> MisconfiguredError:
 def _complete(
     client: OpenSearch, alias: str, there: Mapping[str, Any], refresh_interval: str | None
 ) -> Added | Unchanged:
-    """Add what the index behind the alias lacks."""
+    """Add what is missing in the index behind the alias."""
     index = only_index(alias, there)
-    # Check everything before adding anything: an index that differs is not changed at all.
+    # Check everything before adding anything, so that an index that differs is not changed.
     lacks = [
         one.path if isinstance(one, Missing) else _outdated(alias, index, one)
         for one in index_differences(there[index])

@@ -19,7 +19,7 @@ from shared.sink import RequestFailedError
 
 logger = Logger()
 
-# The name of a new domain may not be in DNS yet.
+# The DNS name of a new domain may not exist yet.
 ATTEMPTS = 6
 PAUSE_SECONDS = 5
 # CloudFormation accepts an answer of at most 4 KiB.
@@ -27,7 +27,7 @@ LONGEST_REASON = 1000
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
-    """Handle CloudFormation's request, and always answer: without an answer it waits an hour.
+    """Handle a request of CloudFormation. Always answer: otherwise it waits an hour.
 
     Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
     """
@@ -41,7 +41,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     answer = {
         "Status": status,
         "Reason": reason[:LONGEST_REASON],
-        # Always the same: if it changed, CloudFormation would delete the old resource.
+        # Constant: if it changed, CloudFormation would delete the old resource.
         "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],
@@ -58,7 +58,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def _done(request_type: str, properties: Mapping[str, Any]) -> str:
-    """Do what is asked; returns what was done, in words."""
+    """Do what CloudFormation asks; return a message that says what was done."""
     if request_type == "Delete":
         return "the index is kept: a deployment never deletes data"
     session = boto3.Session()
@@ -75,7 +75,7 @@ def _done(request_type: str, properties: Mapping[str, Any]) -> str:
 
 
 def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
-    """`Roles` has the members of each role; it is set only with fine-grained access control."""
+    """Create or complete the index. `Roles`, if set, has the members of each role."""
     alias = os.environ["INDEX_ALIAS"]
     index = str(ensure_index(client, alias, properties.get("RefreshInterval")))
     if "Roles" not in properties:

@@ -12,19 +12,19 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_es.connect import sink_errors
 
-# writers: the consumer that writes the index. readers: see no tombstones. dashboards: readers that
-# may also store charts. operators: audit, repair, rebuild.
+# writers: the consumer that writes the index. readers: search without tombstones. dashboards: may
+# also store charts. operators: audit, repair, rebuild.
 type RoleName = Literal["writers", "readers", "dashboards", "operators"]
 ROLE_NAMES: tuple[RoleName, ...] = get_args(RoleName.__value__)
 
 _API = "/_plugins/_security/api"
-# Readers see no tombstones, whichever name of the index they use.
+# Hides tombstones from readers, with every name of the index that a request may use.
 _NO_TOMBSTONES = '{"term":{"deleted":false}}'
 _WRITING = (
     "indices:data/write/bulk*",
     "indices:data/write/delete",
     "indices:data/write/index",
-    "indices:data/write/update",  # goes before a removal
+    "indices:data/write/update",  # `bulk.removal` sends an update before a removal
     "indices:data/read/get",
     "indices:data/read/mget*",
     "indices:admin/get",
@@ -35,12 +35,12 @@ _READING = (
     "indices:admin/mappings/get",
     "indices:admin/resolve/index",
 )
-# Where old and new versions of Dashboards store charts.
+# The indices in which old and new versions of Dashboards store charts.
 _CHARTS = (".kibana*", ".opensearch_dashboards*")
 
 
 def role(alias: str, name: RoleName) -> Mapping[str, Any]:
-    """What this role may do, as the security plugin expects it."""
+    """The permissions of this role, in the format of the security plugin."""
     images: Mapping[str, Any] = {"index_patterns": [f"{alias}-*"]}
     permitted: Sequence[Mapping[str, Any]]
     match name:

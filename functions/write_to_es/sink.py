@@ -1,4 +1,7 @@
-"""The index as a sink: one `_bulk` an invocation, version checks (docs/internals/invariants.md)."""
+"""The sink of the index: usually one `_bulk` request for an invocation, with version checks.
+
+Rules: docs/internals/invariants.md.
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
@@ -39,11 +42,11 @@ class _MgetAnswer(msgspec.Struct, frozen=True):
 
 
 class _VersionConflict(msgspec.Struct, frozen=True):
-    """The version check kept the change out. Only the stored document tells why."""
+    """The version check rejected the change. Only the stored document shows why."""
 
 
 class _Request(list[Change]):
-    """Changes and their operations, which were encoded to learn their size."""
+    """Changes, and their operations, which are already encoded because the size was needed."""
 
     def __init__(self, changes: Iterable[Change], operations: Sequence[Operation]) -> None:
         super().__init__(changes)
@@ -55,17 +58,17 @@ def _operation_for(change: Change) -> Operation:
         case Put() | Remove():
             return bulk.write(change.image_id, change.version, document_from(change), "external")
         case Purge():
-            # At the tombstone's own version: an image that came back has a higher one.
+            # With the version of the tombstone: an image that was uploaded again has a higher one.
             return bulk.removal(change.image_id, change.version)
 
 
 class ImageIndex:
-    """The search index. A strictly higher version wins.
+    """The sink of the search index. A strictly higher version wins.
 
-    The version check is OpenSearch's `version_type: external`. A removal writes a tombstone:
-    OpenSearch forgets the version of a deleted document after a minute, and a late replay would
-    then bring the image back. After a failure it may be unknown whether a change was written. That
-    is harmless: a retry then returns `Duplicate`.
+    The version check is OpenSearch's `version_type: external`. A deletion writes a tombstone,
+    because OpenSearch forgets the version of a deleted document after a minute. Without a tombstone
+    a late replay would restore the image. After a failure it may be unknown whether a change was
+    written. That is harmless: a retry then returns `Duplicate`.
     """
 
     def __init__(self, client: OpenSearch, alias: str, *, longest_request: float) -> None:
@@ -86,7 +89,7 @@ class ImageIndex:
             yield _Request(islice(left, len(operations)), operations)
 
     def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write changes of different images: in one request, if none was written before.
+        """Write changes of different images; after version conflicts, also read the documents.
 
         Raises:
             RequestFailedError: it is unknown whether anything was written.
@@ -123,7 +126,7 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} names {indices}, expected one index")
         ((index, its),) = found.items()
-        # For example, a refusal by a foreign pipeline is not the fault of the event.
+        # For example, a refusal by an unknown ingest pipeline does not mean that the event is bad.
         for difference in chain(index_differences(its), foreign_settings(its)):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
 
@@ -158,14 +161,14 @@ class ImageIndex:
         try:
             stored = self._mget([change.image_id for change in changes])
         except (RequestFailedError, RequestRefusedError) as error:
-            # The outcomes of the others stay valid.
+            # The outcomes of the other changes stay valid.
             return [Failed(str(error))] * len(changes)
         return [
             _compare_with_document(change, one) for change, one in zip(changes, stored, strict=True)
         ]
 
     def _mget(self, image_ids: Sequence[str]) -> Sequence[_Stored]:
-        """The documents, also those written since the last refresh.
+        """Read documents, including those written after the last refresh.
 
         The path names the index, since `allow_explicit_index: false` refuses an index in the body.
         The body says what to return, since the service may ignore URL parameters of a signed POST
@@ -182,7 +185,7 @@ class ImageIndex:
 
 
 def _compare_with_document(change: Change, stored: _Stored) -> Outcome:
-    """Why the stored document's version kept the change out."""
+    """Compare the change with the stored document, whose version rejected it."""
     if stored.error is not None:
         return Failed(shortened(str(stored.error)))
     if not stored.found or stored.version is None or stored.version < change.version:
@@ -197,8 +200,8 @@ def _compare_with_document(change: Change, stored: _Stored) -> Outcome:
     there = describe_content(source.digest, deleted=bool(source.deleted))
     this = describe_change(change)
     if holds != change.version:
-        # Another program wrote without a version, so `_version` is not the content's version. The
-        # event goes to quarantine and is not lost; an audit finds the document.
+        # Another program wrote without a version, so `_version` is not the version of the content.
+        # The event is quarantined, not lost. An audit finds the document.
         there = f"{there} of version {holds}, which another program moved to {stored.version}"
     if there == this:
         return Duplicate()

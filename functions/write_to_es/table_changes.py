@@ -1,8 +1,8 @@
 """The table's changes, from DynamoDB Streams or from Kinesis Data Streams for DynamoDB.
 
-DynamoDB Streams delivers each change as a record. Kinesis Data Streams for DynamoDB carries the
-same in the data of a Kinesis record, without order and sometimes twice. The version check makes
-both correct.
+DynamoDB Streams delivers each change as a record. Kinesis Data Streams for DynamoDB puts each
+change into the data of a Kinesis record. The order is not kept, and a record may come twice. With
+the version check, both are correct.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds.html
@@ -23,12 +23,12 @@ from shared.record import Record, from_lambda
 from shared.sink import MisconfiguredError
 
 _DYNAMODB = "aws:dynamodb"
-# Who removes an item that its time to live expired. The Streams API capitalizes the names.
+# The identity that removes expired items (time to live). The Streams API capitalizes the names.
 _TIME_TO_LIVE = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
 
 
 class _Value(TypedDict):
-    """The value of an attribute: one of these. Binary data is in base64."""
+    """The value of an attribute, with exactly one of these keys. Binary data is in base64."""
 
     S: NotRequired[str]
     N: NotRequired[str]
@@ -70,7 +70,7 @@ _encode = msgspec.json.Encoder().encode
 def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None) -> Envelope:
     """The form of these records, which come from one stream.
 
-    The source of a record decides, which Lambda sets; the content never does.
+    Only the source of a record decides, because Lambda sets it. The content could be forged.
 
     Args:
         records: the `Records` of an invocation.
@@ -88,7 +88,7 @@ def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None
 def _from_table_stream(record: Mapping[str, Any]) -> Record:
     """Read one entry of a DynamoDB event's `Records`.
 
-    The entry does not name its shard. The change's unique id stands for it.
+    The entry does not contain its shard id, so the unique id of the change takes its place.
 
     Raises:
         MisconfiguredError: the table's stream has another view.
@@ -115,16 +115,16 @@ def _from_kinesis(record: Mapping[str, Any]) -> Record:
 def change_of(record: Record, horizon: dt.timedelta) -> Change:
     """What a change of the table means for the index.
 
-    A new or changed item is the change that made it. An item that its time to live removed was a
-    tombstone: purge it. For an item that somebody deleted by hand, write a tombstone with the next
-    version, so that a replay does not bring the image back.
+    A new or changed item contains its change. If the time to live removed an item, it was an
+    expired tombstone: purge it. If somebody deleted an item by hand, write a tombstone with the
+    next version, so that a replay does not restore the image.
 
     Args:
         record: a record that holds a change of the table.
-        horizon: how long a replay may come after a deletion by hand.
+        horizon: how long the tombstone of a deletion by hand is kept.
 
     Raises:
-        InvalidEventError: the data is not such a change, or no sink wrote the item.
+        InvalidEventError: the data is not a change of the table, or no sink wrote the item.
     """
     try:
         found = _decode(record.data)
@@ -159,7 +159,7 @@ TABLE_CHANGES_ON_KINESIS = Envelope(_from_kinesis, change_of)
 
 
 def _change_in(where: str, item: _TableItem | UnsetType, keys: _TableItem) -> StoredChange:
-    """The change that made this item, which has these keys."""
+    """The change in this item; its key must be that of the record."""
     if isinstance(item, UnsetType):
         raise _malformed(f"{where} is missing")
     plain: Mapping[str, Any] = item
@@ -183,7 +183,7 @@ def _malformed(detail: str) -> InvalidEventError:
 
 
 def _image_id_in(keys: Mapping[str, Any]) -> str:
-    """The image id; other keys than our table's as JSON."""
+    """The image id. The keys of another table are returned as JSON."""
     match keys:
         case {"image_id": {"S": str(image_id)}}:
             return image_id

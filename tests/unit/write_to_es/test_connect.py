@@ -39,7 +39,7 @@ def test_nothing_is_signed_for_other_hosts(endpoint: str) -> None:
 
 
 def test_a_domain_of_aws_without_credentials_is_a_misconfiguration() -> None:
-    with pytest.raises(MisconfiguredError, match=f"{DOMAIN} accepts signed requests only"):
+    with pytest.raises(MisconfiguredError, match=f"{DOMAIN} accepts only signed requests"):
         connection(DOMAIN, None)
 
 
