@@ -1,1 +1,1 @@
-"""The simulation: the real rules and sinks over fakes, in virtual time, all of it from one seed."""
+"""The simulation: the real rules and sinks over fakes, in virtual time, from one seed."""

@@ -1,4 +1,4 @@
-"""Virtual time: it advances only when code waits, and runs the actions that become due."""
+"""Virtual time. It advances only when code waits, and then runs the actions that are due."""
 
 import heapq
 import itertools
@@ -8,7 +8,7 @@ START = 1_795_248_000.0  # 2026-11-21T08:00:00Z
 
 
 class VirtualTime:
-    """The clock of a history. `now` is in seconds since 1970; a wrong clock adds an offset."""
+    """The time of a history. `now` is in seconds since 1970; a wrong clock adds an offset."""
 
     def __init__(self) -> None:
         self.now = START
@@ -20,7 +20,7 @@ class VirtualTime:
         heapq.heappush(self._due, (self.now + seconds, next(self._ties), action))
 
     def advance(self, seconds: float) -> None:
-        """Advance by this many seconds, and run what becomes due."""
+        """Advance by this many seconds, and run the actions that become due."""
         until = self.now + seconds
         while self._due and self._due[0][0] <= until:
             self.now, _, action = heapq.heappop(self._due)

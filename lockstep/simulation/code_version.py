@@ -1,4 +1,4 @@
-"""Find which version of the code runs, so that a finding can be reproduced."""
+"""Find the version of the code that runs, so that a finding can be reproduced."""
 
 import shutil
 import subprocess
@@ -45,9 +45,9 @@ def code_version(tree: Path = TREE, *, besides: Path | None = None) -> CodeVersi
 
     Args:
         tree: the folder with the packages.
-        besides: a file whose changes do not count.
+        besides: a file whose changes are ignored.
     """
-    # In a user's environment, a folder above may be the work tree of another project.
+    # In an installed package, a parent folder may be the work tree of another project.
     git = shutil.which("git") if (tree / ".git").exists() else None
     if git is None:
         return Package(version("lockstep"))
@@ -55,13 +55,13 @@ def code_version(tree: Path = TREE, *, besides: Path | None = None) -> CodeVersi
     try:
         name = _answer(git, tree, "rev-parse", "--short=10", "HEAD")
         changes = _answer(git, tree, "status", "--porcelain", "--", ":/", *apart)
-    except subprocess.CalledProcessError:  # no commit yet, or a tree that git does not trust
+    except subprocess.CalledProcessError:  # no commit yet, or git does not trust the tree
         return Package(version("lockstep"))
     return Changed(name) if changes else Commit(name)
 
 
 def _inside(file: Path, tree: Path) -> Path:
-    """The path within the tree; a file outside keeps its path."""
+    """The path relative to the tree. A file outside the tree keeps its path."""
     whole = file.resolve()
     return whole.relative_to(tree.resolve()) if whole.is_relative_to(tree.resolve()) else file
 

@@ -1,4 +1,4 @@
-"""The components that a history runs: the real ones, or wrong ones that it must catch."""
+"""The components that a history runs: the real ones, or wrong ones (seeded bugs)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,7 +30,7 @@ STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
 
 
 class Puts(Protocol):
-    """What a history needs of a producer."""
+    """The method of a producer that a history uses."""
 
     def put(self, events: Iterable[Event | Outgoing]) -> object:
         """Put all events onto the stream, or raise."""
@@ -38,17 +38,17 @@ class Puts(Protocol):
 
 
 def image_table(client: "DynamoDBClient") -> Sink:
-    """The table's sink, as the handler makes it."""
+    """The sink of the table, as in the handler."""
     return ImageTable(client, TABLE, longest_request=TABLE_SECONDS)
 
 
 def image_index(client: OpenSearch) -> Sink:
-    """The index's sink, as the handler makes it."""
+    """The sink of the index, as in the handler."""
     return ImageIndex(client, INDEX, longest_request=INDEX_SECONDS)
 
 
 def bucket_quarantine(put_object: Callable[..., Mapping[str, Any]]) -> BucketQuarantine:
-    """The quarantine, as the handlers make it."""
+    """The quarantine, as in the handlers."""
     return BucketQuarantine(put_object, BUCKET, longest_put=QUARANTINE_SECONDS)
 
 

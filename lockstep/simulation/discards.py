@@ -1,4 +1,4 @@
-"""Failure documents of discarded batches, written as Lambda writes them."""
+"""Write the failure documents of discarded batches, as Lambda does."""
 
 import datetime as dt
 import itertools
@@ -23,7 +23,7 @@ class DiscardWriter:
     """Writes the failure documents of one function's mappings."""
 
     def __init__(self, system: System, function: Function) -> None:
-        """Write into this system's bucket, over its connection."""
+        """Write to the bucket of this system, over its connection."""
         self._system = system
         self._function = function
         numbers = itertools.count()
@@ -33,7 +33,7 @@ class DiscardWriter:
         )
 
     def write(self, step: Discard, records: Sequence[AcceptedRecord]) -> bool:
-        """Write the failure document; return whether the write is confirmed."""
+        """Write the failure document of these records; return whether the write is confirmed."""
         system, shard_id = self._system, records[0].shard_id
         at = dt.datetime.fromtimestamp(system.time.now, dt.UTC)
         seen = tuple(

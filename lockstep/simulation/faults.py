@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-# Records that no consumer accepts. Each kind is a fault, too.
+# Records that no consumer accepts. Each kind is also a fault.
 PoisonKind = Literal[
     "poison not_utf8",
     "poison not_json",
@@ -86,12 +86,12 @@ Fault = Literal[
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
-# Far below what a run hits, so that only a fault that is no longer injected is below its floor.
+# Far below the usual numbers. So a fault is below its floor only if it is no longer injected.
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
-    "poison too_large": 1,  # 256 KiB each: rare, to save time
-    "failure document not written": 1,  # few mappings discard a batch while the bucket is down
-    # Few requests have many parts.
+    "poison too_large": 1,  # rare, to save time: 256 KiB each
+    "failure document not written": 1,  # rare: a discard while the bucket is down
+    # Rare: few requests have many parts.
     "request of the table refused as a whole": 1,
     "request of the index refused as a whole": 1,
 }
@@ -102,6 +102,6 @@ class Tally(Counter[Fault]):
 
 
 def missed(hit: Tally, histories: int) -> dict[Fault, int]:
-    """The faults that this many histories hit less often than their floor, with the floor."""
+    """The faults that these histories hit less often than their floors, with the floors."""
     floors = {fault: each * histories // 1000 for fault, each in FLOORS_PER_THOUSAND.items()}
     return {fault: floor for fault, floor in floors.items() if hit[fault] < floor}

@@ -14,9 +14,9 @@ from lockstep.simulation.faults import Fault, Tally
 
 StoreName = Literal["table", "index", "quarantine", "stream"]
 
-# Below the clients' timeouts: a slower answer is a timeout, which is a fault of its own.
+# Below the timeouts of the clients. A slower answer is a timeout, which is a separate fault.
 LONGEST_ANSWER_SECONDS = 0.1
-# A timeout takes the longest time that the sink allows a request, with all client retries.
+# A timeout takes as long as the longest request, with all retries of the client.
 TIMEOUT_SECONDS: Mapping[StoreName, float] = {
     "table": TABLE_SECONDS,
     "index": INDEX_SECONDS,
@@ -69,16 +69,16 @@ _EXPIRED: Mapping[StoreName, Fault] = {
     "quarantine": "credentials for the quarantine expired",
     "stream": "credentials for the stream expired",
 }
-# The error of each store; the index's comes from the managed service in front of OpenSearch.
+# The error of each store. That of the index comes from the managed service before OpenSearch.
 _EXPIRED_ANSWERS: Mapping[StoreName, tuple[int, str]] = {
     "table": (400, "ExpiredTokenException"),
     "index": (403, "The security token included in the request is expired"),
     "quarantine": (400, "ExpiredToken"),
     "stream": (400, "ExpiredTokenException"),
 }
-# Until new credentials are fetched.
+# The time until the client gets new credentials.
 LONGEST_EXPIRY_SECONDS = 900.0
-# Drawn under these names, counted under names with the store.
+# These faults are chosen by these names, and counted by names that include the store.
 _Drawn = Literal["answer cut", "credentials expired", "request refused"]
 _ANYWHERE: tuple[Fault | _Drawn, ...] = (
     "connection reset",
@@ -97,7 +97,7 @@ _IN_LAMBDA: tuple[Fault | _Drawn, ...] = (
     "crash after a request",
     "Lambda timeout",
 )
-# Only the answer is lost: the request is applied.
+# With these faults, the request is applied, and only the answer is lost.
 _APPLIED: frozenset[Fault] = frozenset(
     {"crash after a request", "answer lost", "server error, but applied"}
 )
@@ -108,18 +108,18 @@ class CrashedError(BaseException):
 
 
 class TimedOutError(BaseException):
-    """Lambda ended the invocation. A `BaseException`, as above."""
+    """Lambda ended the invocation. A `BaseException`, so that our code does not catch it."""
 
 
 class RunningInvocation(msgspec.Struct):
-    """The deadline of an invocation, and the number of faults that its requests met."""
+    """The deadline of an invocation, and the number of faults in its requests."""
 
     deadline: float
     hits: int = 0
 
 
 class Conditions:
-    """What all connections share: time, random numbers, the rate and the counts of faults."""
+    """What all connections share: time, random numbers, the rate of faults, and their counts."""
 
     def __init__(self, time: VirtualTime, tally: Tally, chance: random.Random) -> None:
         self.time = time
@@ -127,10 +127,10 @@ class Conditions:
         self.chance = chance
         self.fault_rate = 0.0
         self.running: RunningInvocation | None = None
-        self.hidden_effects = 0  # requests applied without the knowledge of their sender
+        self.hidden_effects = 0  # requests that were applied, but whose sender does not know it
 
     def hit(self, fault: Fault) -> None:
-        """Count a fault that a request met."""
+        """Count a fault of a request."""
         self.tally[fault] += 1
         if self.running is not None:
             self.running.hits += 1
@@ -142,7 +142,7 @@ class Conditions:
     def interleave(self, action: Callable[[], None]) -> None:
         """Run another action during the current invocation.
 
-        The invocation does not know of it, and its deadline moves by the time that it takes.
+        The deadline of the current invocation moves by the time that the other action takes.
         """
         outer, self.running = self.running, None
         began = self.time.now
@@ -165,7 +165,7 @@ class FaultyConnection:
         self._parts = 1
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """Some of the parts, at random."""
+        """Choose random parts that fail."""
         self._parts = parts
         conditions = self._conditions
         chance = conditions.chance
@@ -185,11 +185,11 @@ class FaultyConnection:
         return found
 
     def expire(self, seconds: float) -> None:
-        """Let the credentials be expired for this many seconds."""
+        """Make the credentials expired for this many seconds."""
         self._expired_until = self._conditions.time.now + seconds
 
     def restore(self) -> None:
-        """Bring the store up, and renew the credentials."""
+        """Make the store available, and renew the credentials."""
         self.down_until = self._expired_until = 0.0
 
     def send[T](self, apply: Callable[[], T]) -> T:
@@ -238,7 +238,7 @@ class FaultyConnection:
         return AnswerError(*_EXPIRED_ANSWERS[self._store])
 
     def _refused(self) -> AnswerError:
-        """The error for a request that is too large; a request of one part is throttled instead."""
+        """The error for a request that is too large. A request of one part is throttled instead."""
         if self._parts == 1 or self._store not in _TOO_LARGE:
             self._conditions.hit("throttled request")
             return AnswerError(*_THROTTLED[self._store])
@@ -260,11 +260,11 @@ class FaultyConnection:
                 return AnswerError(500, "InternalServerError")
 
     def _later(self, apply: Callable[[], object]) -> None:
-        """Apply the request later, when nobody waits for it any more."""
+        """Apply the request later, when its sender does not wait any more."""
 
         def land() -> None:
             self._conditions.hidden_effects += 1
-            with suppress(AnswerError):  # nobody waits for the answer
+            with suppress(AnswerError):  # the sender does not wait for the answer
                 apply()
 
         seconds = self._conditions.chance.random() ** 4 * LONGEST_ZOMBIE_SECONDS

@@ -32,7 +32,7 @@ TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated"
 
 
 class History:
-    """One history."""
+    """One history: a system, and the plan that it runs."""
 
     def __init__(
         self, planned: HistoryPlan, components: Components = REAL, tally: Tally | None = None
@@ -99,7 +99,7 @@ class History:
             self._steps[step.kind]()
 
     def drain(self, function: Function) -> None:
-        """Let one consumer settle the whole stream, whatever the other one does.
+        """Let one consumer settle the whole stream, independent of the other one.
 
         Raises:
             ViolationError: as in `play`, or it does not end.
@@ -137,12 +137,12 @@ class History:
         self._any_poller().restart()
 
     def _stop_store(self) -> None:
-        """One store does not answer, for minutes or hours."""
+        """Stop a random store for minutes or hours."""
         connection = self.system.connections[self._conditions.chance.choice(STORES)]
         connection.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
 
     def _remove_alias(self) -> None:
-        """The alias is missing for up to an hour, as after a broken deployment."""
+        """Remove the alias for up to an hour, as a broken deployment does."""
         self.system.index.missing = True
         self._time.later(self._conditions.chance.random() * HOUR, self._restore_alias)
 
@@ -163,8 +163,8 @@ class History:
     def _let_days_pass(self) -> None:
         """Consume everything, wait for days or months, then purge and redrive.
 
-        No record stays unread beyond the stream's retention, and none is read again after it. So a
-        tombstone need not stop what is older than retention and quarantine age together.
+        Every record is read within the retention of the stream, and never after it. So a tombstone
+        need not reject events that are older than the sum of retention and quarantine age.
         """
         chance = self._conditions.chance
         image_id = self._put_poison(chance.choice(poison.REDRIVABLE))
@@ -178,7 +178,7 @@ class History:
             self._late_operations.redrive()
 
     def _count(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well
-        """Count a fault that no request met."""
+        """Count a fault that is not a fault of a request."""
         self._conditions.tally[fault] += really
 
     def _events(self) -> list[Event]:
@@ -197,7 +197,7 @@ class History:
         return event
 
     def _put(self, events: Sequence[Event]) -> None:
-        """Put the events that could not be put before, then these."""
+        """Put the events that failed before, then these."""
         source = iter([*self._unput, *events])
         clock = self.system.producers_clock()
         self._unput = []
@@ -214,7 +214,7 @@ class History:
         self._put_poison(kind)
 
     def _put_poison(self, kind: PoisonKind) -> str:
-        """Put a poison record without the producer; return the image that it claims to be about."""
+        """Put a poison record without the producer; return the image id that it claims."""
         chance = self._conditions.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
@@ -273,7 +273,7 @@ class History:
         poller.rewind(shard_id, settled - back)
 
     def _replay_after_deletion(self) -> None:
-        """Delete an image, consume that, and replay everything later."""
+        """Delete an image, consume the deletion, and later replay everything."""
         image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
         known = any(event.image_id == image_id for event in self.made)
         self._count("late replay of a deletion", known)
@@ -298,9 +298,9 @@ class History:
             self._count("shard merge")
 
     def _reshard(self) -> None:
-        """Split and merge several times, also new shards, with events in between."""
+        """Split and merge shards several times, including new ones, with events in between."""
         chance = self._conditions.chance
-        # Each round has its own random numbers: how many a put draws depends on its faults.
+        # Each round has its own seed, because a put uses more random numbers if it has faults.
         for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
             self._conditions.chance = seeded_random(seed)
             image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
@@ -333,7 +333,7 @@ class History:
         )
 
     def _drain_all(self) -> None:
-        """Without faults: requests under way arrive, held events are put, everything is read."""
+        """Stop the faults, let late requests arrive, put the remaining events, read everything."""
         self._conditions.fault_rate = 0.0
         for connection in self.system.connections.values():
             connection.restore()

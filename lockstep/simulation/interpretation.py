@@ -1,4 +1,4 @@
-"""The meaning of a record, found without any store: a change, or poison."""
+"""The meaning of a record, independent of the stores: a change, or poison."""
 
 import datetime as dt
 
@@ -10,7 +10,7 @@ from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in
 
-# As in template.yaml: the retention of the stream, the quarantine age, and the horizon.
+# The retention of the stream, the quarantine age and the horizon, as in template.yaml.
 RETENTION = dt.timedelta(days=7)
 QUARANTINE_AGE = dt.timedelta(days=30)
 HORIZON = RETENTION + QUARANTINE_AGE + LATENESS
@@ -31,7 +31,7 @@ type Interpretation = Change | Poison
 
 
 def interpret(accepted: AcceptedRecord) -> Interpretation:
-    """The meaning of a record by the consumers' own rules, which unit tests prove."""
+    """The meaning of a record by the rules of the consumers, which the unit tests prove."""
     record = Record(
         stream="",
         shard_id=accepted.shard_id,

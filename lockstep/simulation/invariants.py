@@ -1,4 +1,4 @@
-"""Check I1 to I5 for every record, once everything has drained.
+"""Check I1 to I5 for every record of a drained system.
 
 docs/internals/invariants.md defines them. invocation.py checks I6 and I8 on each invocation; a
 history that does not drain breaks I7.
@@ -32,7 +32,7 @@ _REFUSES = {
     "write_to_es": frozenset({REFUSED_BY_INDEX}),
 }
 
-# The digests on the stream of each version of each image, in order of arrival.
+# For each version of each image: its digests on the stream, in order of arrival.
 type Contents = Mapping[tuple[str, int], Mapping[str | None, None]]
 
 
@@ -48,8 +48,8 @@ def check(system: System, made: Sequence[Event]) -> None:
     """Check a drained system.
 
     Args:
-        system: nothing is under way in it.
-        made: the producer's events, in order.
+        system: a system without pending requests.
+        made: the events of the producer, in order.
 
     Raises:
         ViolationError: the first violation found.
@@ -62,8 +62,8 @@ def check(system: System, made: Sequence[Event]) -> None:
         quarantined = dict(_quarantined(system, consumer, accepted))
         expected = _fold(system, consumer, quarantined.keys())
         found = consumer.store.checked()
-        # A refused change may be read again once its cause is over, and is then applied. A
-        # discarded change may have been written before, unknown to the mapping.
+        # A refused change is applied if it is read again after the cause of the refusal ended. A
+        # discarded change may be stored, although the mapping does not know it.
         allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
         allowed.update(map(_as_stored, _discarded(system, consumer)))
         for image_id in sorted(expected.keys() | found.keys()):
@@ -81,7 +81,7 @@ def check(system: System, made: Sequence[Event]) -> None:
 
 
 def _accepted(system: System) -> Contents:
-    """Every event on the stream."""
+    """The versions and digests of all events on the stream."""
     contents: dict[tuple[str, int], dict[str | None, None]] = {}
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
@@ -146,10 +146,10 @@ def _check_versions_rise(
 def _quarantined(
     system: System, consumer: Consumer, contents: Contents
 ) -> Iterator[tuple[str, Interpretation]]:
-    """I1: each quarantined or redriven record is whole, and there for the right reason.
+    """I1: each quarantined or redriven record is complete, and its reason is right.
 
     Returns:
-        Sequence number and meaning of each. Every poison record must be among them.
+        The sequence number and the meaning of each. All poison records must be among them.
     """
     first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
     if first_reasons_lost:
@@ -183,7 +183,7 @@ def _quarantined(
         )
 
 
-def _check_quarantined(  # noqa: PLR0917 - all that is known of one record
+def _check_quarantined(  # noqa: PLR0917 - everything about one record
     system: System,
     body: bytes,
     accepted: AcceptedRecord,
@@ -206,7 +206,7 @@ def _check_quarantined(  # noqa: PLR0917 - all that is known of one record
 
 
 def _discarded(system: System, consumer: Consumer) -> Iterator[Change]:
-    """The changes that this consumer's mappings discarded, or tried to."""
+    """The changes that the mappings of this consumer discarded or tried to discard."""
     for accepted in system.discards[consumer.function].attempted.values():
         meaning = system.interpret(accepted)
         if not isinstance(meaning, Poison):
@@ -218,7 +218,7 @@ def _as_stored(change: Change) -> tuple[str, StoredVersion]:
 
 
 def _check_redriven(body: bytes, contents: Contents) -> None:
-    """I1: the event of a redriven record is on the stream, unless the choice needed none."""
+    """I1: the event of a redriven record is on the stream, unless no event was needed."""
     trace = _traces.decode(body).redriven
     event = trace.event
     if event is None:
@@ -245,8 +245,8 @@ def _may_be_refused(
 ) -> bool:
     match record.reason:
         case "conflict":
-            # Of two contents of one version, the first on the stream wins in both stores. If that
-            # one was refused or discarded, the other may be stored when it arrives again.
+            # Both stores keep the first of two contents with one version. If that one was
+            # refused or discarded, the other one may be stored when it arrives again.
             first = next(iter(contents[change.image_id, change.version]))
             return (
                 first != digest_of(change)
@@ -260,7 +260,7 @@ def _may_be_refused(
 
 
 def _is_refused(change: Change, consumer: Consumer) -> bool:
-    """Whether the store refuses this change until the cause is over."""
+    """Whether the store refuses this change until the cause of the refusal ends."""
     match change:
         case Put():
             return change.image.name in _REFUSES[consumer.function]
@@ -271,7 +271,7 @@ def _is_refused(change: Change, consumer: Consumer) -> bool:
 def _fold(
     system: System, consumer: Consumer, quarantined: AbstractSet[str]
 ) -> Mapping[str, StoredVersion]:
-    """I1, I3: the highest version of each image among the records not in this quarantine."""
+    """I1, I3: the highest version of each image, without the quarantined records."""
     highest: dict[str, StoredVersion] = {}
     for accepted in system.stream.accepted:
         change = system.interpret(accepted)
@@ -293,7 +293,7 @@ def _fold(
 
 
 def _settled(consumer: Consumer, change: Change) -> bool:
-    """Whether the store holds this version, so that no higher one superseded it."""
+    """Whether the store holds this version, so no higher version superseded it."""
     held = consumer.store.stored_version(change.image_id)
     return held is not None and held.version == change.version
 

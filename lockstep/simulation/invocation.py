@@ -1,4 +1,4 @@
-"""An invocation: deliver one batch with the real code, and check what it reports."""
+"""An invocation: deliver one batch with the real code, and check the response."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -24,23 +24,24 @@ _CRASHES: Sequence[Crash] = (
     "crash in a pause",
     "crash before the answer",
 )
-# Share of the invocations with faults; as many crash at a request (faulty_network.py).
+# Multiplied by the rate of faults, the share of invocations that crash between requests. About as
+# many crash at a request (faulty_network.py).
 CRASHING_SHARE = 0.2
-# Only an invocation with a large batch reads the clock more often than this.
+# Few invocations read the clock more often: those with a large batch.
 MOST_CLOCK_READS = 12
 
 
 class Invocations:
-    """Invokes the consumers of one system, and checks each answer against the stores."""
+    """Invokes the consumers of one system, and checks each response against the stores."""
 
     def __init__(self, system: System, *, timeout: float) -> None:
-        """Invoke in this system; `timeout` is the functions', in seconds."""
+        """Invoke in this system. `timeout` is that of the functions, in seconds."""
         self._system = system
         self._timeout = timeout
         self._records: dict[str, Mapping[str, Any]] = {}
 
     def invoke(self, consumer: Consumer, batch: Sequence[AcceptedRecord]) -> Returned | Errored:
-        """The answer to the event source mapping.
+        """Invoke a consumer; return the response to the event source mapping.
 
         Raises:
             ViolationError: I6, I7 or I8 is broken.
@@ -106,7 +107,7 @@ class Invocations:
         return delivery
 
     def _crash(self) -> Crash | None:
-        """Where the process crashes between two requests; mostly nowhere."""
+        """Choose where the process crashes between two requests; mostly nowhere."""
         conditions = self._system.conditions
         if not conditions.fault_rate or conditions.draw() >= conditions.fault_rate * CRASHING_SHARE:
             return None
@@ -115,9 +116,9 @@ class Invocations:
     def _crashing(
         self, clock: Clock, remaining: Callable[[], float], crash: Crash
     ) -> tuple[Clock, Callable[[], float]]:
-        """A clock and a remaining time that crash the process at one of their reads, or in a pause.
+        """A clock and a remaining time that crash the process when they are read, or in a pause.
 
-        Delivery reads them between any two of its steps.
+        Delivery reads them between its steps.
         """
         reads = itertools.count()
         last = int(self._system.conditions.draw() * MOST_CLOCK_READS)
@@ -154,7 +155,7 @@ class Invocations:
         *,
         had_faults: bool,
     ) -> None:
-        """I8: all below the checkpoint is durable. I6: without faults, the batch is settled."""
+        """I8: all records below the checkpoint are durable. I6: without faults, all are settled."""
         for accepted in batch:
             if accepted.sequence_number == delivery.checkpoint:
                 if not had_faults:
@@ -177,7 +178,7 @@ class Invocations:
         delivery: Delivery,
         before: Snapshot,
     ) -> None:
-        """I8: the reported record is not one that this invocation knows to be settled."""
+        """I8: the invocation does not report a record that it knows to be settled."""
         system = self._system
         for accepted in batch:
             reported = accepted.sequence_number == delivery.checkpoint

@@ -1,4 +1,4 @@
-"""Operations days after an event: redrives in any order, and purges of expired tombstones."""
+"""Operations days after an event: redrives in any order, purges of expired tombstones."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 _CORRECTION = {"type": "image.updated", "image": {"name": "mended"}}
 _CHOICES: Sequence[Literal["this", "stored"]] = ("this", "stored")
 LONGEST_PURGE_SECONDS = 7_200.0
-# DynamoDB may take days to purge, and a purge of the index is optional.
+# The share of expired tombstones that stay. DynamoDB may take days, and purging is optional.
 STAYING_SHARE = 0.2
 
 
 class LateOperations:
-    """What operators and the stores do long after an event arrived."""
+    """The operations of operators and stores long after an event arrived."""
 
     def __init__(self, system: System) -> None:
         """Operate on this system."""
@@ -52,8 +52,8 @@ class LateOperations:
         self._conditions, self._time = system.conditions, system.time
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
 
-    # Reads meet no faults: they change nothing, and an operator would repeat them. Most histories
-    # read nothing, so these are made on demand.
+    # Reads have no faults: they change nothing, and an operator repeats a failed read. Most
+    # histories do not read, so the readers are created on demand.
     @cached_property
     def _reader(self) -> BucketObjects:
         bucket = S3(BUCKET)
@@ -73,7 +73,7 @@ class LateOperations:
     def redrive(self) -> None:
         """Redrive some quarantined records, in any order, one at a time or together.
 
-        By then the cause of a refusal may be over. A redrive that fails is not repeated here.
+        By then the cause of a refusal may have ended. A failed redrive is not repeated here.
         """
         system, chance = self._system, self._conditions.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
@@ -137,7 +137,7 @@ class LateOperations:
         tally["mended or chosen days later"] += done
 
     def _settled(self, case: Case) -> Iterator[Settlement]:
-        """An operator's settlement of a case that cannot be redriven as it is; sometimes none."""
+        """The settlement of a case that cannot be redriven unchanged, by an operator; or none."""
         chance, now = self._conditions.chance, self._time.now
         body = self._payload(case)
         if body is None or chance.random() < 0.5:  # noqa: PLR2004 - a coin
@@ -168,8 +168,8 @@ class LateOperations:
     def purge(self) -> None:
         """Purge expired tombstones, now or within the hour, also during an invocation.
 
-        DynamoDB's own purge only looks at the time to live. The purge of the index deletes just
-        this version, and only while no newer one is stored.
+        DynamoDB purges by time to live only. The purge of the index deletes a tombstone only if no
+        newer version is stored.
         """
         for image_id, item in self._system.table.items.items():
             if "expires_at" in item and int(item["expires_at"]["N"]) < self._time.now:

@@ -26,7 +26,7 @@ StepKind = Literal[
     "redrive",
 ]
 
-# These weights and ranges, and the constants of history.py, find the most bugs in a second
+# These weights and ranges, and the constants of history.py, find the most seeded bugs per second
 # (docs/decisions/2026-11-21-histories-are-short-and-dense.md).
 _WEIGHTS: dict[StepKind, float] = {
     "put": 6,
@@ -52,9 +52,9 @@ _KINDS: tuple[StepKind, ...] = get_args(StepKind)
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
-# The timeout of template.yaml, for several requests; and one that is just enough for one.
+# The timeouts of a function: one allows several requests, the other one just a single request.
 _FUNCTION_SECONDS = (120.0, 24.0)
-# Retries and age after which a mapping discards a batch: mostly no limit, as in template.yaml.
+# The limits of retries and age, after which a mapping discards a batch. Mostly there is no limit.
 _DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
     *[(None, None)] * 14,
     (None, 1_200),
@@ -63,7 +63,7 @@ _DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step of a history. Its own seed decides everything that is random in it."""
+    """One step of a history. All its random choices follow from its own seed."""
 
     kind: StepKind
     seed: int
@@ -91,7 +91,7 @@ class HistoryPlan(msgspec.Struct, frozen=True):
 
     @property
     def discards(self) -> bool:
-        """Whether the mappings discard batches, and write failure documents."""
+        """Whether the mappings may discard batches, and so write failure documents."""
         return self.retries is not None or self.age_seconds is not None
 
     def __str__(self) -> str:
@@ -101,11 +101,11 @@ class HistoryPlan(msgspec.Struct, frozen=True):
 
 def seeded_random(seed: int) -> random.Random:
     """Random numbers that repeat for the same seed."""
-    return random.Random(seed)  # noqa: S311 - seeded so that histories repeat; nothing secret
+    return random.Random(seed)  # noqa: S311 - seeded, so that a history can be repeated
 
 
 def plan(seed: int) -> HistoryPlan:
-    """The plan of this seed, always the same."""
+    """The plan of this seed. The same seed gives the same plan."""
     chance = seeded_random(seed)
     steps = _LONG if chance.random() < _LONG_SHARE else _SHORT
     kinds = chance.choices(_KINDS, [_WEIGHTS[kind] for kind in _KINDS], k=chance.randint(*steps))

@@ -1,4 +1,4 @@
-"""Poison records: every kind of record that no consumer may accept."""
+"""Poison records: all kinds of records that no consumer may accept."""
 
 import random
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ _NAMES: dict[PoisonKind, str] = {
     "condemned by the table": CONDEMNED_BY_TABLE,
     "refused by the index": REFUSED_BY_INDEX,
 }
-# Two, so that three contents can claim one version.
+# Two names, so that three contents can claim one version.
 _OTHER_CONTENTS = ("another content", "yet another content")
 KINDS: tuple[PoisonKind, ...] = get_args(PoisonKind)
-# These can be redriven unchanged after some time.
+# Records of these kinds can be redriven unchanged after some time.
 REDRIVABLE: tuple[PoisonKind, ...] = (
     "poison partition_key",
     "poison version_ahead",
@@ -45,12 +45,12 @@ REDRIVABLE: tuple[PoisonKind, ...] = (
 def poison_record(
     kind: PoisonKind, chance: random.Random, *, image_id: str, version: int, taken: Event | None
 ) -> tuple[str, bytes]:
-    """A record of this kind about this image: partition key and data.
+    """The partition key and the data of a poison record of this kind.
 
     Args:
         kind: what is wrong with it.
-        chance: chooses among the variants of the kind.
-        image_id: the image it claims to be about.
+        chance: random numbers, to choose a variant of the kind.
+        image_id: the image id that the record claims.
         version: the next version of that image.
         taken: an event whose version a conflict claims; without one, the data is not JSON.
     """

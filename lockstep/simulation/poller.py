@@ -1,4 +1,4 @@
-"""The poller: run the real core of an event source mapping over the fake stream."""
+"""The poller: runs the real core of an event source mapping on the fake stream."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,10 +27,10 @@ from shared.event import AGGREGATED_MAGIC
 
 # Far more than any batch needs after the faults have stopped.
 MOST_STEPS = 10_000
-# Short enough for an invocation to begin during the first requests of another.
+# So short that an invocation can begin during the first requests of another one.
 MEANWHILE_SECONDS = 0.2
 
-# Pause before a failure document is written again; the destination may be down for hours.
+# The pause before a failure document is written again. The destination may be down for hours.
 UNWRITTEN_SECONDS = 30.0
 
 type Invocation = Callable[[Sequence[AcceptedRecord]], Returned | Errored]
@@ -51,7 +51,7 @@ class _Reader(msgspec.Struct):
 
 
 class Poller:
-    """One event source mapping. `checkpoints` counts the settled records of each shard."""
+    """One event source mapping. `checkpoints` has the number of settled records of each shard."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Poller:
         self._latest: dict[str, int] = {}  # by partition key, the highest number delivered
 
     def run(self, *, invocations: int, seconds: float) -> None:
-        """Process each readable shard, for at most this many invocations and seconds.
+        """Process each readable shard with at most this many invocations and seconds.
 
         Does nothing if it is already running.
         """
@@ -111,7 +111,7 @@ class Poller:
         raise ViolationError("I7", f"{self.function} never drains")
 
     def restart(self) -> None:
-        """Restart at the checkpoints: records read or in flight are read again."""
+        """Restart at the checkpoints: read records again that were read or in flight."""
         self._readers.clear()
 
     def rewind(self, shard_id: str, to: int) -> None:
@@ -147,7 +147,7 @@ class Poller:
         return reader
 
     def _run_shard(self, shard: StreamShard, invocations: int, until: float) -> None:
-        """Run the core step by step; finish an invocation when no other can begin."""
+        """Run the core step by step. Finish an invocation when no other one can begin."""
         reader, time = self._reader(shard.shard_id), self._time
         for _ in range(MOST_STEPS):
             step = self._next(reader)
@@ -181,7 +181,7 @@ class Poller:
         return None
 
     def _finish_one(self, reader: _Reader) -> None:
-        """Finish a random invocation; others may finish during it."""
+        """Finish a random invocation. Others may finish during it."""
         if len(reader.in_flight) == 1:
             self._deliver(reader, reader.in_flight.pop())
             return
@@ -193,7 +193,7 @@ class Poller:
         self._deliver(reader, one)
 
     def _finish(self, reader: _Reader, one: Invoke) -> None:
-        """Finish this invocation during another one."""
+        """Finish this invocation, while another one runs."""
         if one in reader.in_flight:
             reader.in_flight.remove(one)
             self._conditions.interleave(lambda: self._deliver(reader, one))
@@ -251,8 +251,8 @@ class Poller:
     def _check_order(self, records: Sequence[AcceptedRecord]) -> None:
         """I5: the first deliveries of the records of one key are in order.
 
-        With several lanes, aggregated records are exempt: their key is not that of the records in
-        them, so they share one lane. Each is poison (docs/internals/facts.md).
+        With several lanes, aggregated records are exempt: the lane does not follow from their own
+        partition key, so all share one lane. Each is poison (docs/internals/facts.md).
         """
         for record in records:
             number, key = record.sequence_number, record.partition_key

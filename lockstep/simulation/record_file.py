@@ -26,7 +26,7 @@ class RecordError(UserError):
 
 
 class RecordedRuns(msgspec.Struct, frozen=True):
-    """The last seed in a record file, and its number of histories."""
+    """The last seed in a record file, and the number of all histories in it."""
 
     last: int
     total: int
@@ -56,7 +56,7 @@ def recorded_runs(file: Path) -> RecordedRuns:
 
 
 def check_writable(file: Path) -> None:
-    """Check that a run can be added; the file stays as it is.
+    """Check that a run can be added, without a change to the file.
 
     Raises:
         RecordError: the file cannot be written.
@@ -71,7 +71,7 @@ def check_writable(file: Path) -> None:
 
 
 def add(file: Path, report: Report, day: dt.date) -> None:
-    """Append the run."""
+    """Append a line for this run."""
     before, new = recorded_runs(file), not file.exists()
     line = (
         f"| {day} | {report.commit} | {report.seed:,} to {report.last_seed:,} "

@@ -1,4 +1,4 @@
-"""Run many histories, and shrink the first that fails to the steps that it needs."""
+"""Run many histories, and shrink the first that fails to the steps that cause the failure."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from lockstep.simulation.plan import HistoryPlan, plan, without
 from lockstep.simulation.violation import ViolationError
 from lockstep.simulation.workers import workers
 
-# A worker's task takes about a tenth of a second, so that progress shows and Ctrl-C is quick.
+# A task of a worker takes about 0.1 s, so progress is shown often and Ctrl-C works quickly.
 CHUNK = 100
 
 
@@ -30,7 +30,7 @@ class Report(msgspec.Struct, frozen=True):
     """What a run found.
 
     `seconds` is the elapsed time, `core_seconds` the processor time of all processes. `missed` has
-    the faults hit less often than their floor: such a run proves nothing.
+    the faults below their floor: with any, the run proves nothing.
     """
 
     commit: str
@@ -65,12 +65,12 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def histories_per_second(self) -> float:
-        """Of all processes together, by elapsed time."""
+        """The speed of all processes together, by elapsed time."""
         return self.histories / self.seconds if self.seconds else 0.0
 
     @property
     def histories_per_core_second(self) -> float:
-        """Of one core, by processor time."""
+        """The speed of one core, by processor time."""
         return self.histories / self.core_seconds if self.core_seconds else 0.0
 
 
@@ -95,14 +95,14 @@ def simulate(
 ) -> Report:
     """Run histories with consecutive seeds until one fails.
 
-    Apart from times, the report does not depend on the number of processes: it ends with the lowest
-    seed that fails.
+    The report ends with the lowest seed that fails. Except for times, it does not depend on the
+    number of processes.
 
     Args:
         seed: the seed of the first history.
-        histories: their number.
-        components: what the histories run; picklable if there are several processes.
-        processes: how many run histories in parallel.
+        histories: the number of histories.
+        components: what the histories run; with several processes, they must be picklable.
+        processes: the number of processes that run histories in parallel.
         commit: the version of the code, for the report.
         elapsed: a monotonic clock, in seconds.
         progress: called with the number of histories done.
@@ -138,7 +138,7 @@ def simulate(
 
 
 def _run(components: Components, seeds: range) -> _SeedRange:
-    """The task of a worker: run one chunk."""
+    """The task of a worker: run the histories of these seeds."""
     started = time.process_time()
     tally = Tally()
     broken = next((seed for seed in seeds if broken_by(plan(seed), components, tally)), None)
@@ -158,7 +158,7 @@ def broken_by(
 
 
 def shrink(planned: HistoryPlan, components: Components = REAL) -> HistoryPlan:
-    """The plan with only the steps that it needs to break an invariant."""
+    """The plan with only those steps that are needed to break an invariant."""
     shorter = True
     while shorter:
         shorter = False

@@ -31,9 +31,9 @@ class StoreView(Protocol):
     def stored_version(
         self, image_id: str, among: Mapping[str, Any] | None = None
     ) -> StoredVersion | None:
-        """The stored version of the image, if any. Fast: it checks nothing else of the entry.
+        """The stored version of the image, if any. Fast, because it does not check the entry.
 
-        `among`: earlier `entries` to look at, instead of the current ones.
+        `among`: earlier `entries`, to read instead of the current ones.
         """
         ...
 
@@ -42,10 +42,10 @@ class StoreView(Protocol):
         ...
 
     def checked(self) -> Mapping[str, StoredVersion]:
-        """The stored version of every image; each entry is checked as a whole.
+        """Check every entry completely; return the stored version of every image.
 
         Raises:
-            ViolationError: an entry that no change of ours makes.
+            ViolationError: no change makes this entry.
         """
         ...
 

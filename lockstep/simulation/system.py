@@ -60,20 +60,20 @@ class Discards(msgspec.Struct):
     """The records that a function's mappings discarded, by sequence number."""
 
     confirmed: set[str] = msgspec.field(default_factory=set)
-    """Those in failure documents whose write is confirmed."""
+    """The records in failure documents whose write is confirmed."""
     attempted: dict[str, AcceptedRecord] = msgspec.field(default_factory=dict)
-    """Those in all failure documents; an unconfirmed one may be delivered afterwards."""
+    """The records in all failure documents; unconfirmed ones may be delivered afterwards."""
 
 
 class System:
     """Everything that a history acts on; `skew` is the error of the wrong clocks, in seconds."""
 
     def __init__(self, planned: HistoryPlan, components: Components, tally: Tally) -> None:
-        """Set it up as the plan says; `tally` counts the faults hit."""
+        """Set the system up as the plan says. `tally` counts the faults hit."""
         self.components = components
         self.time = VirtualTime()
         self.skew = 0.0  # of the producer's clock, and of Lambda's
-        self.stores_refuse = True  # images with certain names, until the cause is over
+        self.stores_refuse = True  # images with certain names, until the cause ends
         self.conditions = Conditions(self.time, tally, seeded_random(planned.seed))
         self.connections = {store: FaultyConnection(store, self.conditions) for store in STORES}
         self.stream = Kinesis(
@@ -137,7 +137,7 @@ class System:
     ) -> bool:
         """Whether this record is stored, superseded, quarantined, redriven or discarded.
 
-        `then`: whether it was at that time.
+        `then`: check the state at that time instead of the current one.
         """
         meaning = self.interpret(accepted)
         if not isinstance(meaning, Poison):
@@ -171,7 +171,7 @@ class System:
         )
 
     def fingerprint(self) -> str:
-        """A hash of everything stored: the same history gives the same one."""
+        """A hash of everything stored. The same history gives the same hash."""
         stored = hashlib.sha256()
         for part in (
             self.stream.accepted,

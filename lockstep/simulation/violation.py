@@ -2,9 +2,9 @@
 
 
 class ViolationError(BaseException):
-    """One of I1 to I8 is broken; the message says which, and how.
+    """One of I1 to I8 is broken. The message says which one, and how.
 
-    A `BaseException`: it may be raised inside our own code, which must not catch it.
+    A `BaseException`, because our own code must not catch it.
     """
 
     def __init__(self, invariant: str, detail: str) -> None:

@@ -21,21 +21,21 @@ class InOrder(Protocol):
     def __call__[Task, Result](
         self, do: Callable[[Task], Result], tasks: Iterable[Task], /
     ) -> Iterator[Result]:
-        """As `map` does."""
+        """Like `map`."""
         ...
 
 
 @contextmanager
 def workers(processes: int) -> Iterator[InOrder]:
-    """Start this many processes; with one, run everything in this process.
+    """Start this many processes. With one, run everything in this process.
 
-    At the end of the `with`, whatever its reason, queued tasks are dropped, running tasks finish,
-    and all processes end.
+    At the end of the `with` block, also after an exception, queued tasks are dropped, running tasks
+    finish, and all processes end.
     """
     if processes == 1:
         yield map
         return
-    # No fork, because a thread draws the progress. The server imports the modules once for all.
+    # No fork, because another thread shows the progress. The fork server imports the modules once.
     context = get_context("forkserver")
     context.set_forkserver_preload(["lockstep.simulation.run"])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
@@ -58,10 +58,10 @@ def workers(processes: int) -> Iterator[InOrder]:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent ends."""
+    """Ignore Ctrl-C, which the parent handles, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.freeze()  # imported modules stay: the collector need not look at them
+    gc.freeze()  # the garbage collector need not examine imported modules
 
 
 def _end_with_parent() -> None:

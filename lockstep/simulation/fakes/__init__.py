@@ -1,4 +1,4 @@
 """Fakes of the clients of DynamoDB, OpenSearch, S3 and Kinesis, with the rules of the engines.
 
-Fakes and engines pass the same contract tests. Where they differ, the fake is wrong.
+Fakes and engines pass the same contract tests. If they differ, the fake is wrong.
 """

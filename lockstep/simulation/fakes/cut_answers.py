@@ -1,8 +1,8 @@
-"""Answers that are cut off at a byte, as boto3 and opensearch-py return them.
+"""Answers that end after some bytes, as boto3 and opensearch-py return them.
 
-Both take an answer for a success once the status line is complete, even if the rest is missing,
-unless the length is known or there is a document to parse. tests/contract/clients compares this
-with the real clients.
+If the status line is complete, both treat the answer as a success, even if the rest is missing.
+They notice that only if the length is known or if they parse a document. tests/contract/clients
+compares this with the real clients.
 """
 
 import io
@@ -20,12 +20,12 @@ from lockstep.simulation.fakes.network import CutOffError
 STATUS_BYTES = 12
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 HEAD_OF_PUT = b'HTTP/1.1 200 OK\r\nETag: "etag"\r\nContent-Length: 0\r\n\r\n'
-# From here on there is an ETag, maybe an incomplete one.
+# After this many bytes, the answer has an ETag, which may be incomplete.
 _ETAG_AT = HEAD_OF_PUT.index(b"ETag:") + len(b"ETag:")
 
 
 def whole(body: bytes, *, says_length: bool = True) -> bytes:
-    """An answer as bytes; without a length, it ends when the connection closes."""
+    """An answer as bytes. Without a length, it ends when the connection closes."""
     if not says_length:
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body
     return HEAD + str(len(body)).encode() + b"\r\n\r\n" + body
@@ -38,12 +38,12 @@ def boto3_document(cut: CutOffError) -> dict[str, Any]:
 
 
 def boto3_put(cut: CutOffError) -> Mapping[str, Any]:
-    """What PutObject returns; its answer is in the headers."""
+    """What PutObject returns. Its answer is in the headers."""
     return cut.answer if cut_at(HEAD_OF_PUT, cut.share) >= _ETAG_AT else {}
 
 
 def boto3_body(cut: CutOffError, body: bytes) -> dict[str, Any]:
-    """What GetObject returns: an empty object if the length was cut off, else a broken one."""
+    """What GetObject returns: an empty object if the length is missing, else a broken one."""
     at = cut_at(whole(body), cut.share)
     if at > len(HEAD):
         return {"Body": _Broken(), "ContentLength": len(body)}
@@ -51,9 +51,9 @@ def boto3_body(cut: CutOffError, body: bytes) -> dict[str, Any]:
 
 
 def opensearch_document(cut: CutOffError) -> Any:
-    """What opensearch-py returns: an empty text if the length was cut off."""
+    """What opensearch-py returns: an empty text if the length is missing."""
     body = _encoded(cut.answer)
-    # A proxy may end an answer by closing the connection; OpenSearch does not.
+    # A proxy may mark the end of an answer by closing the connection. OpenSearch does not.
     says_length = len(body) % 4 > 0
     answer = whole(body, says_length=says_length)
     try:
@@ -72,7 +72,7 @@ def cut_at(answer: bytes, share: float) -> int:
     """The number of bytes that arrive.
 
     Raises:
-        ConnectionClosedError: too few for a status.
+        ConnectionClosedError: too few bytes for a status.
     """
     at = int(share * len(answer))
     if at < STATUS_BYTES:

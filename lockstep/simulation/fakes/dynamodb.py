@@ -46,7 +46,7 @@ _EMPTY_NAME = re.compile(rb'[{,]"":')
 
 
 class Written(msgspec.Struct, frozen=True):
-    """One write that took effect; without `version`, the item was deleted."""
+    """One write that took effect. Without a `version`, it deleted the item."""
 
     image_id: str
     version: int | None
@@ -56,8 +56,8 @@ class Written(msgspec.Struct, frozen=True):
 class DynamoDB:
     """A client and its table.
 
-    `items` is what is stored, `journal` every write that took effect, in order. The table rejects
-    an item that it `refuses`, and the whole request with an item that it `condemns`.
+    `items` are the stored items. `journal` has every write that took effect, in order. The table
+    rejects an item if `refuses` says so, and the whole request if `condemns` says so for an item.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class DynamoDB:
         self._condemns = condemns
 
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
-        """Run PartiQL statements; each succeeds or fails by itself."""
+        """Run PartiQL statements. Each one succeeds or fails separately."""
         statements: Sequence[Mapping[str, Any]] = request["Statements"]
         failures = self._connection.part_failures(len(statements), PASSING_CODES)
         return self._send(
@@ -129,9 +129,9 @@ class DynamoDB:
         return _ScanPages(self)
 
     def purge(self, key: str, now: float) -> bool:
-        """Delete the item if its time to live is over; return whether it was.
+        """Delete the item if it is expired; return whether it was deleted.
 
-        DynamoDB does this by itself within days, without a condition.
+        DynamoDB does this itself within days, without a condition.
         """
         expires_at = self.items.get(key, {}).get("expires_at")
         expired = expires_at is not None and int(expires_at["N"]) < now
@@ -213,7 +213,7 @@ class DynamoDB:
         return self._keep(key, changed)
 
     def _keep(self, key: str, item: Item) -> dict[str, Any]:
-        # Its JSON text is longer than the item, and fast to measure.
+        # The JSON text is longer than the item, and its length is known quickly.
         if len(msgspec.json.encode(item)) > MAX_ITEM_BYTES and _size(item) > MAX_ITEM_BYTES:
             return _failed("ValidationError", "Item size has exceeded the maximum allowed size")
         if self._refuses(item):
@@ -238,7 +238,7 @@ class _ScanPages:
 
 
 def client_error(operation: str, status: int, code: str) -> ClientError:
-    """The exception of boto3 for an error; `code` may have a message after a colon."""
+    """The exception of boto3 for an error. `code` may contain a message after a colon."""
     name, _, message = code.partition(": ")
     return ClientError(
         {
@@ -310,7 +310,7 @@ def _projected(item: Item, request: Mapping[str, Any]) -> Item:
 
 
 def _size(item: Item) -> int:
-    """The bytes of names and values, close enough for the limit."""
+    """The size of names and values in bytes, approximately."""
     return sum(len(name) + _value_size(value) for name, value in item.items())
 
 

@@ -70,7 +70,7 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
 
 
 class StreamShard:
-    """A shard: its records in order. It closes when it is split or merged."""
+    """A shard, with its records in order. A split or a merge closes it."""
 
     def __init__(
         self, number: int, hashes: HashRange, created: int, parents: Sequence[str]
@@ -118,7 +118,7 @@ class Kinesis:
         return sorted(still, key=lambda one: one.hashes.start)
 
     def put_records(self, **request: Any) -> dict[str, Any]:
-        """Put records; each succeeds or fails by itself."""
+        """Put records. Each one succeeds or fails separately."""
         records: Sequence[Mapping[str, Any]] = request["Records"]
         _check_lengths(records)
         failures = self._connection.part_failures(len(records), PASSING_CODES)
@@ -191,7 +191,7 @@ class Kinesis:
 
 
 def _check_lengths(records: Sequence[Mapping[str, Any]]) -> None:
-    """Raise what boto3 raises instead of sending an empty value."""
+    """Raise the error that boto3 raises instead of sending an empty value."""
     places = [] if records else ["Records"]
     places += [
         f"Records[{at}].PartitionKey" for at, one in enumerate(records) if not one["PartitionKey"]
@@ -203,7 +203,7 @@ def _check_lengths(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse what the service model forbids, with the message of the local endpoint (slow)."""
+    """Refuse what the service model forbids, with the messages of the local endpoint. Slow."""
     keys = (one["PartitionKey"] for one in records)
     if len(records) <= MAX_RECORDS and all(len(key) <= MAX_KEY_CHARACTERS for key in keys):
         return
@@ -215,7 +215,7 @@ def _check_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_sizes(records: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse what is too large; the size of a record includes its key."""
+    """Refuse too large records and requests. The size of a record includes its key."""
     sizes = [len(one["Data"]) + len(one["PartitionKey"].encode()) for one in records]
     for size in sizes:
         if size > MAX_RECORD_BYTES:

@@ -1,4 +1,4 @@
-"""The connection between a client and its store, where requests can fail."""
+"""The connection between a client and its store. Requests can fail there."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -7,11 +7,11 @@ import msgspec
 
 
 class NoAnswerError(Exception):
-    """The connection was lost or timed out; the request may have been applied."""
+    """The connection was lost or timed out. The request may have been applied."""
 
 
 class CutOffError(Exception):
-    """Only this share of the answer's bytes arrived; the request was applied."""
+    """Only this share of the bytes of the answer arrived. The request was applied."""
 
     def __init__(self, answer: Any, share: float) -> None:
         super().__init__(share)
@@ -20,7 +20,7 @@ class CutOffError(Exception):
 
 
 class AnswerError(Exception):
-    """The store, or a proxy, answered the whole request with an error."""
+    """The store or a proxy answered the whole request with an error."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(f"{status} {code}")
@@ -29,7 +29,7 @@ class AnswerError(Exception):
 
 
 class PartFailure(msgspec.Struct, frozen=True):
-    """The failure of one part of a request, which may be `applied` nevertheless."""
+    """The failure of one part of a request. The part may be `applied` nevertheless."""
 
     code: str
     applied: bool
@@ -49,7 +49,7 @@ class Connection(Protocol):
         ...
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """The parts that fail, of a request with this many; each with one of these codes."""
+        """The parts that fail in a request with this many parts, each with one of these codes."""
         ...
 
 
@@ -57,10 +57,10 @@ class PerfectConnection:
     """A connection without faults."""
 
     def send[T](self, apply: Callable[[], T]) -> T:
-        """The answer."""
+        """Return the answer."""
         return apply()
 
-    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:  # noqa: ARG002 - whatever is asked
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:  # noqa: ARG002 - the same for all requests
         """No part fails."""
         return {}
 

@@ -1,4 +1,4 @@
-"""A fake of opensearch-py's client, with one index behind its alias."""
+"""A fake of the client opensearch-py, with one index and its alias."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -44,7 +44,7 @@ PASSING_CODES = (
 
 
 class StoredDocument(msgspec.Struct, frozen=True):
-    """What the index holds under one id; without a source it was deleted at that time."""
+    """The document of one id. Without a source, it was deleted at that time."""
 
     version: int
     source: Mapping[str, Any] | None
@@ -54,8 +54,8 @@ class StoredDocument(msgspec.Struct, frozen=True):
 class OpenSearch:
     """A client and its index.
 
-    Searches see writes at once: refreshes are not simulated. `journal` is every write that took
-    effect, in order; `conflicts` counts the writes that the version check rejected.
+    Searches see writes at once, because refreshes are not simulated. `journal` has every write that
+    took effect, in order. `conflicts` counts the writes that the version check rejected.
     """
 
     def __init__(
@@ -67,14 +67,15 @@ class OpenSearch:
         refuses: Callable[[Mapping[str, Any]], bool] = lambda _: False,
         honours_parameters: bool = True,
     ) -> None:
-        """Make an empty index.
+        """Create an empty index.
 
         Args:
             alias: the alias for writing.
-            connection: to the index.
-            now: the current time, in seconds.
-            refuses: whether a document can never be indexed.
-            honours_parameters: false, as a signed POST on AWS may be (docs/internals/facts.md).
+            connection: the connection to the index.
+            now: returns the current time, in seconds.
+            refuses: returns whether a document can never be indexed.
+            honours_parameters: false if URL parameters are ignored, as they may be in a signed POST
+                on AWS (docs/internals/facts.md).
         """
         self.documents: dict[str, StoredDocument] = {}
         self.journal: list[Written] = []
@@ -105,7 +106,7 @@ class OpenSearch:
     def bulk(
         self, *, body: bytes, index: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Run NDJSON operations; each succeeds or fails by itself."""
+        """Run NDJSON operations. Each one succeeds or fails separately."""
         operations = list(_operations(body))
         failures = self._connection.part_failures(len(operations), PASSING_CODES)
         filtered = self._honours_parameters and "filter_path" in (params or {})
@@ -114,7 +115,7 @@ class OpenSearch:
     def mget(
         self, *, body: Mapping[str, Any], index: str, params: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Documents by id, as they are now."""
+        """The current documents with these ids."""
         wanted = [(one["_id"], one.get("_source")) for one in body.get("docs", ())]
         included = (params or {}).get("_source_includes")
         fields = included.split(",") if included else None
@@ -250,7 +251,7 @@ class OpenSearch:
         return {"status": _OK if was_there else _CREATED}
 
     def _looked(self, image_id: str, source: Mapping[str, Any]) -> dict[str, Any]:
-        """An update without changes, the only kind that we send."""
+        """Run an update without changes, the only kind that we send."""
         if source != {"doc": {}}:
             raise NotImplementedError(f"an update by {source}")
         there = self.documents.get(image_id)
@@ -305,7 +306,7 @@ class _Indices:
 def transport_error(status: int, code: str) -> TransportError:
     """The exception of opensearch-py for an error.
 
-    A 403 comes from the managed service in front of OpenSearch, whose errors differ.
+    A 403 comes from the managed service before OpenSearch. Its errors have another form.
     """
     if status == _FORBIDDEN:
         said = msgspec.json.encode({"message": code}).decode()
@@ -317,7 +318,7 @@ def transport_error(status: int, code: str) -> TransportError:
 def _operations(
     body: bytes,
 ) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Verb, target and document of each operation."""
+    """The verb, the target and the document of each operation."""
     if not body.endswith(b"\n"):
         raise transport_error(_BAD_REQUEST, "illegal_argument_exception: no newline at the end")
     lines = iter(body[:-1].split(b"\n"))

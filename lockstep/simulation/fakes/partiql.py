@@ -33,11 +33,11 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 class SyntaxInStatementError(Exception):
-    """The text is not a statement of this grammar; the message says what was expected."""
+    """The text is not a statement of this grammar. The message says what was expected."""
 
 
 class Insert(msgspec.Struct, frozen=True):
-    """Add an item: attribute names, in the order of the parameters."""
+    """Add an item. The attribute names are in the order of the parameters."""
 
     table: str
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Insert(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """Change an item: `sets` in the order of the parameters; those of the condition follow."""
+    """Change an item. The parameters of `sets` come first, then those of the condition."""
 
     table: str
     sets: tuple[str, ...]
@@ -217,7 +217,7 @@ def _both(one: Condition, other: Condition) -> Condition:
 
 
 def _holds(compare: Callable[[Any, Any], bool], stored: Item, given: Item) -> bool:
-    """Compare two values; values of different types are only unequal."""
+    """Compare two values. Values of different types are only unequal."""
     ((kind, there),), ((its_kind, here),) = stored.items(), given.items()
     if kind != its_kind:
         return compare is operator.ne

@@ -35,7 +35,7 @@ class _Exceptions:
 class S3:
     """A client and its bucket: `objects` by key.
 
-    `overwritten` has the keys whose object was replaced by a different one.
+    `overwritten` has the keys of objects that were replaced by different ones.
     """
 
     exceptions = _Exceptions
