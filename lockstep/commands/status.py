@@ -9,7 +9,7 @@ from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.stack import sam
-from lockstep.stack.stack import typed
+from lockstep.stack.stack import command_for
 from lockstep.stack.status import Status
 
 
@@ -50,7 +50,7 @@ def status_command(
     if as_json:
         print_json(found)
     else:
-        show_status(found, typed("quarantine list", name, state))
+        show_status(found, command_for("quarantine list", name, state))
     sys.exit(0 if found.caught_up else NO)
 
 

@@ -16,7 +16,7 @@ import msgspec
 from lockstep.local.processes import LocalStackError
 from lockstep.machine.files import write_json
 from lockstep.machine.processes import ProcessIdentity, identify
-from lockstep.stack.stack import typed
+from lockstep.stack.stack import command_for
 
 MARKER = "lockstep-state"
 MARKER_TEXT = "Lockstep keeps a local stack in this folder; `lockstep up --fresh` empties it.\n"
@@ -116,7 +116,7 @@ def refuse_if_running(state: Path) -> None:
     if (other := running(state)) is not None:
         raise AlreadyRunningError(
             f"a local stack already runs on {state} (pid {other.supervisor.pid}); "
-            f"stop it with {typed('down', None, state)}"
+            f"stop it with {command_for('down', None, state)}"
         )
 
 

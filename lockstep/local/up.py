@@ -26,7 +26,7 @@ from lockstep.local.state_folder import (
     running,
 )
 from lockstep.local.supervisor import Supervisor, signals_handled
-from lockstep.stack.stack import Stack, read_local, typed, write_local
+from lockstep.stack.stack import Stack, command_for, read_local, write_local
 
 STACK = "stack.json"
 
@@ -130,7 +130,8 @@ def detach(state: Path, command: Sequence[str], *, console: Console) -> Stack:
     stack = read_local(state)
     console.print(endpoints(stack))
     console.print(
-        f"running in the background, pid {process.pid}; stop it with {typed('down', None, state)}",
+        f"running in the background, pid {process.pid}; "
+        f"stop it with {command_for('down', None, state)}",
         style="dim",
     )
     return stack

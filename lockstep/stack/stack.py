@@ -80,7 +80,7 @@ class StackNotFoundError(UserError):
     """There is no such stack; the message says what to do."""
 
 
-def typed(words: str, name: str | None, state: Path) -> str:
+def command_for(words: str, name: str | None, state: Path) -> str:
     """The command to type for this stack, in backquotes."""
     if name is not None:
         return f"`lockstep {words} --stack {name}`"
@@ -102,7 +102,7 @@ def read_local(state: Path) -> Stack:
     try:
         return msgspec.json.decode((state / "stack.json").read_bytes(), type=Stack)
     except FileNotFoundError:
-        message = f"no local stack in {state}: start one with {typed('up', None, state)}"
+        message = f"no local stack in {state}: start one with {command_for('up', None, state)}"
         raise StackNotFoundError(message) from None
     except OSError as error:
         message = (
@@ -110,9 +110,8 @@ def read_local(state: Path) -> Stack:
         )
         raise StackNotFoundError(message) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        message = (
-            f"{state / 'stack.json'} is damaged ({error}): run {typed('up', None, state)} again"
-        )
+        again = command_for("up", None, state)
+        message = f"{state / 'stack.json'} is damaged ({error}): run {again} again"
         raise StackNotFoundError(message) from None
 
 

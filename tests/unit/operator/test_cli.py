@@ -18,7 +18,7 @@ from lockstep.commands.endings import OneLine
 from lockstep.commands.search import search_command
 from lockstep.console.errors import UserError
 from lockstep.local.processes import LocalStackError
-from lockstep.stack.stack import typed
+from lockstep.stack.stack import command_for
 from shared.sink import MisconfiguredError
 from tests.builders import image_event
 from tests.unit.operator.command import assert_one_line, commands_of, lockstep
@@ -135,8 +135,8 @@ def test_hints_name_the_stack_that_a_command_is_about(state: Path) -> None:
     assert_one_line(
         lockstep("audit", "--state", other), f"start one with `lockstep up --state '{other}'`"
     )
-    assert typed("down", None, Path(".lockstep").absolute()) == "`lockstep down`"
-    assert typed("down", "images", Path(".lockstep")) == "`lockstep down --stack images`"
+    assert command_for("down", None, Path(".lockstep").absolute()) == "`lockstep down`"
+    assert command_for("down", "images", Path(".lockstep")) == "`lockstep down --stack images`"
 
 
 @pytest.mark.parametrize(
