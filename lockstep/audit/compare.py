@@ -36,7 +36,7 @@ def difference(table: Entry | None, index: Entry | None, *, now: float) -> Diffe
 
 
 def _same_tombstone(table: Entry | None, index: Entry | None, now: float) -> bool:
-    """Both hold the same tombstone, expired in one: each store counts from its own arrival time."""
+    """Whether both hold one tombstone, expired in at least one: each store has its own expiry."""
     if table is None or index is None or not (table.expired(now) or index.expired(now)):
         return False
     return table.deleted and index.deleted and table.version == index.version

@@ -1,4 +1,4 @@
-"""The services of a local stack: which programs run, how they are started, where they answer."""
+"""The services of a local stack: the programs, how they start, and their addresses."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -130,7 +130,7 @@ def python_service(
 
 
 def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service]) -> Stack:
-    """The stack that these services are; `GATEWAY` may be missing from them."""
+    """The description of the stack that these services form; `GATEWAY` is optional."""
     at = {name: f"http://{one.host}:{one.port}" for name, one in services.items()}
     engines = (at["kinesis"], at["dynamodb"], at["opensearch"], at["s3"])
     return Stack(

@@ -120,7 +120,7 @@ class SearchApi:
                     f"{self._address} requires a valid token (SearchAuth=JWT): set --token-file"
                 )
             case 403:
-                reason = f"{self._address} denies access{_said(answer)}: "
+                reason = f"{self._address} denies access{_message_in(answer)}: "
                 raise PageError(reason + _NEEDS[self._shows])
             case status if status not in _HEALTH_STATUSES:
                 raise PageError(
@@ -173,7 +173,7 @@ class _Message(msgspec.Struct):
     message: str
 
 
-def _said(answer: Answer) -> str:
+def _message_in(answer: Answer) -> str:
     """The message in an error response, in parentheses, if there is one."""
     try:
         return f" ({printable(msgspec.json.decode(answer.body, type=_Message).message)})"

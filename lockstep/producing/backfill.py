@@ -259,7 +259,7 @@ class PastStamp(Stamp):
     """
 
     def __init__(self, horizon: dt.timedelta, unix: Callable[[], float]) -> None:
-        """Start at the horizon before the time of `unix`, in seconds since 1970."""
+        """Start one horizon before now; `unix` gives the time in seconds since 1970."""
         super().__init__(unix)
         self._last = stamp_at(unix() - horizon.total_seconds())
 

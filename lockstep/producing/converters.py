@@ -34,7 +34,7 @@ _NUMBERS = frozenset(
     for name, field in kind["properties"].items()
     if field.get("type") == "integer"
 )
-# A place in a message of the validator: `$.image.tags[3]`, `$.image.attributes.artist`.
+# The field in a message of the validator: `$.image.tags[3]`, `$.image.attributes.artist`.
 _PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -68,9 +68,9 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         source = _source(line)
         found: dict[str, Any] = {}
         for name, target in self.fields.items():
-            _place(found, target, name, source.get(name))
+            _set_field(found, target, name, source.get(name))
         if self.rest != "ignore":
-            self._place_rest(found, source)
+            self._set_rest(found, source)
         for target, value in self.defaults.items():
             found.setdefault(target, value)
         self._cut_tags(found)
@@ -84,7 +84,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     return name
         return None
 
-    def _place_rest(self, found: dict[str, Any], source: Mapping[str, Raw]) -> None:
+    def _set_rest(self, found: dict[str, Any], source: Mapping[str, Raw]) -> None:
         for name in source:
             if name in self.fields:
                 continue
@@ -94,13 +94,13 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     '`rest` to "attributes" or "ignore"'
                 )
                 raise InvalidEventError("schema", detail)
-            _place(found, _ATTRIBUTE + name.replace(".", "_"), name, source[name])
+            _set_field(found, _ATTRIBUTE + name.replace(".", "_"), name, source[name])
 
     def _cut_tags(self, found: dict[str, Any]) -> None:
         tags = found.get("tags")
         if self.more_tags is not None and isinstance(tags, list) and len(tags) > MAX_TAGS:
             beyond = SEPARATOR.join(tags[MAX_TAGS:])
-            _place(found, _ATTRIBUTE + self.more_tags, "tags", Raw(msgspec.json.encode(beyond)))
+            _set_field(found, _ATTRIBUTE + self.more_tags, "tags", Raw(msgspec.json.encode(beyond)))
             found["tags"] = tags[:MAX_TAGS]
 
 
@@ -157,7 +157,7 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
             raise MappingError(message)
     for target, count in Counter(mapping.fields.values()).items():
         if count > 1:
-            message = f"mapping {name}: {count} fields go to `{target}`: keep one of them"
+            message = f"mapping {name}: {count} fields are mapped to `{target}`: keep one of them"
             raise MappingError(message)
     for target in ("image_id", "name"):
         if target not in targets:
@@ -195,12 +195,14 @@ def _flat(fields: Mapping[str, Raw], prefix: str, depth: int) -> Iterator[tuple[
             yield prefix + name, value
 
 
-def _place(found: dict[str, Any], target: str, name: str, raw: Raw | None) -> None:
+def _set_field(found: dict[str, Any], target: str, name: str, raw: Raw | None) -> None:
     """Set an event field from a source field, unless that is absent or null."""
     if raw is None or bytes(raw) == b"null":
         return
     if target in found:
-        detail = f"field `{name}` and another field both go to `{target}`: map one elsewhere"
+        detail = (
+            f"field `{name}` and another field are both mapped to `{target}`: change one of them"
+        )
         raise InvalidEventError("schema", detail)
     if target == "tags":
         found[target] = _texts(name, raw)

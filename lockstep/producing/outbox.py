@@ -4,7 +4,8 @@ PutRecords accepts some records and rejects others. A producer that resends the 
 therefore reverse the order of an image (docs/internals/facts.md, Kinesis). Here an image has at
 most one record in flight; its next record waits until that one is accepted.
 
-Pure: no client, no clock, no waiting. The loop is in producer.py; the simulation has its own.
+This module is pure: it has no client and no clock, and never waits. The loop that sends is in
+producer.py; the simulation has its own.
 """
 
 import heapq
@@ -15,24 +16,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-# Kinesis accepts 500 records and 10 MiB per request; half the bytes limit what a retry repeats.
+# Kinesis accepts 500 records and 10 MiB per request. The limit here is half of the bytes, so that a
+# retry repeats less.
 MAX_REQUEST_RECORDS = 500
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
 
-# A throttled shard accepts again within a second; an outage must not get many requests.
+# A throttled shard accepts records again within a second. During an outage, send few requests.
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 3.0
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """An encoded event to be sent; its image id is the partition key."""
+    """An encoded event to be sent; its image ID is the partition key."""
 
     image_id: str
     data: bytes
 
     @property
     def size(self) -> int:
-        """Bytes that count in a request: data and partition key (image ids are ASCII)."""
+        """Bytes that count in a request: data and partition key (image IDs are ASCII)."""
         return len(self.data) + len(self.image_id)
 
 
@@ -52,7 +54,7 @@ type Answer = Accepted | Deferred
 class Bounds(msgspec.Struct, frozen=True):
     """How much an outbox holds: at most this many records, and at most this many bytes.
 
-    Other images overtake a hot or throttled image up to these bounds; then reading waits for it.
+    While one image is throttled, others are read and sent up to these bounds. Then reading waits.
     """
 
     records: int = 10_000

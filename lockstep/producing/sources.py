@@ -151,7 +151,7 @@ _fillable = msgspec.json.Decoder(_Fillable)
 
 
 def filled(line: bytes, **values: bytes) -> bytes:
-    """Add those of these fields that the line lacks; values are JSON.
+    """Add the given fields that the line lacks; the values are JSON.
 
     Every other byte of the line stays unchanged, so an invalid line stays invalid.
     """
@@ -196,7 +196,7 @@ _CORRECTIONS = (
 
 
 def _with_correction(invalid: InvalidEventError) -> str:
-    """What is wrong and how to correct it; the validator says both, except for its schema."""
+    """The message, with a correction. Messages other than those of the schema already have one."""
     if invalid.reason == "schema":
         for finding, correction in _CORRECTIONS:
             if finding in invalid.detail:

@@ -278,8 +278,8 @@ class _Gathering:
     def _not_redriven(self, records: Iterable[QuarantinedRecord]) -> Iterator[QuarantinedRecord]:
         """The records that were not redriven; a record that is still in quarantine was not."""
         for one in records:
-            gone_back = self._objects.read(redriven_key(one.key)) is not None
-            if not gone_back or self._objects.read(one.key) is not None:
+            was_redriven = self._objects.read(redriven_key(one.key)) is not None
+            if not was_redriven or self._objects.read(one.key) is not None:
                 yield one
 
     def _add(self, case: Case) -> None:

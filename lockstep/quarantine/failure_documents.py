@@ -78,8 +78,8 @@ class ParsedDocument(
             consumers: each consumer's name in Lambda, by its name in the quarantine.
         """
         deployed = self.request.function_arn.partition(":function:")[2].partition(":")[0]
-        for name, its in consumers.items():
-            if deployed in (name, its):
+        for name, name_in_lambda in consumers.items():
+            if deployed in (name, name_in_lambda):
                 return name
         raise NotADocumentError(
             f"function {self.request.function_arn!r} does not belong to this stack"

@@ -258,8 +258,8 @@ class Redrive:
         if body is None:
             return
         for held in self._records(body):
-            gone_back = self._objects.read(redriven_key(held.key)) is not None
-            if not gone_back:
+            was_redriven = self._objects.read(redriven_key(held.key)) is not None
+            if not was_redriven:
                 self._objects.write_new(held.key, msgspec.json.encode(held))
         self._objects.write(redriven_key(document), body)
         self._objects.delete(document)

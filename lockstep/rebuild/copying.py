@@ -68,8 +68,8 @@ def content_for_new_index(
             return Copy(best.change) if isinstance(best, Intact) else Skip()
         case RemoveFromIndex():
             return Skip()
-        case NeedsOperator() as tell:
-            return tell
+        case NeedsOperator() as needs_operator:
+            return needs_operator
         case never:
             assert_never(never)
 
@@ -105,7 +105,7 @@ class Copier:
     def copy_all(self, images: Iterable[tuple[str, ImageState]]) -> None:
         """Copy images that were read whole from the table, except expired tombstones."""
         now = self._clock.now()
-        self._from_table(
+        self._copy_from_table(
             (image_id, stored)
             for image_id, stored in images
             if not (isinstance(stored, Intact) and stored.expired(now))
@@ -116,7 +116,7 @@ class Copier:
     ) -> None:
         """Copy images that are newer in the table than in the new index."""
         for image_ids in self._newer(entries, on_progress):
-            self._from_table(self._table.lookup_whole(image_ids).items())
+            self._copy_from_table(self._table.lookup_whole(image_ids).items())
 
     def copy_newer_in_old(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
@@ -124,7 +124,9 @@ class Copier:
         """Copy images that are newer in the old index than in the new one, unless deleted since."""
         self.skipped = 0
         for image_ids in self._newer(entries, on_progress):
-            self._from_old(self._old.lookup_whole(image_ids), self._table.lookup_whole(image_ids))
+            self._copy_from_old(
+                self._old.lookup_whole(image_ids), self._table.lookup_whole(image_ids)
+            )
 
     def copy_just_written(
         self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
@@ -134,9 +136,11 @@ class Copier:
         The table is not read: no tombstone of these images can have been purged yet.
         """
         for image_ids in self._newer(entries, on_progress):
-            self._from_old(self._old.lookup_whole(image_ids), {})
+            self._copy_from_old(self._old.lookup_whole(image_ids), {})
 
-    def _from_old(self, old: Mapping[str, ImageState], table: Mapping[str, ImageState]) -> None:
+    def _copy_from_old(
+        self, old: Mapping[str, ImageState], table: Mapping[str, ImageState]
+    ) -> None:
         changes = []
         for image_id, stored in old.items():
             match content_for_new_index(
@@ -153,7 +157,7 @@ class Copier:
                     self._fail(image_id, why)
         self._write("index", changes)
 
-    def _from_table(self, images: Iterable[tuple[str, ImageState]]) -> None:
+    def _copy_from_table(self, images: Iterable[tuple[str, ImageState]]) -> None:
         changes = []
         for image_id, stored in images:
             match stored:

@@ -253,7 +253,7 @@ class Rebuild:
                 )
             for difference in self._indices.differences(index):
                 raise MisconfiguredError(
-                    f"{index} was begun by another release ({difference}): {_ABANDON}"
+                    f"{index} was created by another release ({difference}): {_ABANDON}"
                 )
             return "go_on", index, view.live
         if view.live_state is not None and not view.live_state.done:
@@ -371,8 +371,8 @@ class _Run:
                     return
                 if waited >= options.settle + options.patience:
                     raise NotFinishedError(
-                        f"{self._new_name} is live, but a consumer has not passed the switch: run "
-                        "`lockstep status --wait 600`, then run this again"
+                        f"{self._new_name} is live, but a consumer still processes older records: "
+                        "run `lockstep status --wait 600`, then run this again"
                     )
             self._report(
                 f"{self._new_name} is live; copying from {self._old_name}",

@@ -81,7 +81,7 @@ type Decision = (
 
 
 def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.timedelta) -> Decision:
-    """What makes both stores equal in one image.
+    """Decide how to make both stores equal in one image.
 
     Args:
         table: what the table holds.

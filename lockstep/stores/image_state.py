@@ -1,6 +1,6 @@
 """All that a store holds of an image: a change that can be written again, or why there is none.
 
-To compare two stores, an `Entry` is enough; a repair or a rebuild needs all.
+An audit compares entries (`lockstep.stores.entry`); a repair or a rebuild needs the whole content.
 """
 
 from collections.abc import Mapping

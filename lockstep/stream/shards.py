@@ -64,8 +64,10 @@ def shard_number(identifier: str) -> int | None:
 def uniform(count: int) -> list[HashRange]:
     """Divide all hash keys into `count` ranges of one size; the last one gets the remainder."""
     size = HASH_KEYS // count
-    starts = [size * place for place in range(count)]
-    return [HashRange(here, after - 1) for here, after in pairwise([*starts, HASH_KEYS])]
+    starts = [size * index for index in range(count)]
+    return [
+        HashRange(start, next_start - 1) for start, next_start in pairwise([*starts, HASH_KEYS])
+    ]
 
 
 def parts(step: Split) -> tuple[HashRange, HashRange]:
@@ -101,14 +103,14 @@ def uniform_scaling(open_ranges: Sequence[HashRange], target: int) -> Iterator[S
     for whole in sorted(open_ranges):
         rest = whole
         for boundary in (each.start for each in wanted if whole.start < each.start <= whole.end):
-            cut = Split(rest, boundary)
-            yield cut
-            left, rest = parts(cut)
+            split = Split(rest, boundary)
+            yield split
+            left, rest = parts(split)
             pieces.append(left)
         pieces.append(rest)
     for goal in wanted:
         first, *others = [piece for piece in pieces if goal.start <= piece.start <= goal.end]
         for other in others:
-            join = Merge(first, other)
-            yield join
-            first = union(join)
+            merge = Merge(first, other)
+            yield merge
+            first = union(merge)

@@ -174,8 +174,8 @@ def fetch_one(
             if cancelled.is_set():
                 return
             with arrived.open("rb") as stream:
-                right = digest(stream) == pin.sha256
-            if right:
+                is_correct = digest(stream) == pin.sha256
+            if is_correct:
                 break
             advance(-arrived.stat().st_size)
             arrived.unlink()

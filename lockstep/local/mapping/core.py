@@ -229,7 +229,7 @@ class _Lane:
     def invocation_ended(
         self, answer: Returned | Errored | Throttled, request_id: str, now: float
     ) -> tuple[Turn, tuple[BatchRecord, ...]]:
-        """The outcome for the first piece, and the records that are settled now."""
+        """What happens to the first piece, and the records that are settled now."""
         if not self._running or self._discard is not None:
             raise RuntimeError("no invocation is running")
         self._running = False
@@ -305,10 +305,10 @@ class _Lane:
             return
         if self._buffer:
             windows.begin(self._buffer.first.arrived_at)
-            over = self._buffer.first.arrived_at >= windows.end
+            window_ended = self._buffer.first.arrived_at >= windows.end
         else:
-            over = windows.open and (tail.ended or tail.caught_up_at >= windows.end)
-        if over:
+            window_ended = windows.open and (tail.ended or tail.caught_up_at >= windows.end)
+        if window_ended:
             self._pieces.append(_Piece((), final=True))
         elif self._buffer and (self._buffer.reaches(windows.end) or due):
             self._pieces.append(_Piece(self._buffer.cut(before=windows.end)))
@@ -405,6 +405,7 @@ class Shard:
     The driver performs each `next` step and calls the method that the step names before it asks for
     another step. Only invocations and discards may still run when it asks; it calls the method when
     they end.
+
     A record is settled when its batch succeeded or was discarded. The checkpoint moves with settled
     records only, and never passes a record of any lane that is not settled.
 
@@ -435,7 +436,7 @@ class Shard:
         if self._checkpoint is not None and not any(lane.holds_back for lane in self._lanes):
             return Advance(self._checkpoint)
         oldest = now - self._lifetime
-        tail = _Tail(self._more_at_once and self._room, self._ended, self._caught_up_at)
+        tail = _Tail(self._more_at_once and self._may_read, self._ended, self._caught_up_at)
         until = math.inf
         for lane in self._lanes:
             step = lane.next(now, oldest=oldest, tail=tail)
@@ -446,7 +447,7 @@ class Shard:
             until = min(until, step.until)
         if self._ended:
             return Finished() if all(lane.empty for lane in self._lanes) else Wait(until)
-        if self._room and any(lane.idle for lane in self._lanes):
+        if self._may_read and any(lane.idle for lane in self._lanes):
             if now >= self._read_at:
                 return Read(max(self._settings.batch_size, READ_RECORDS))
             until = min(until, self._read_at)
@@ -457,23 +458,23 @@ class Shard:
     ) -> None:
         """A read returned these; `behind`: there are more; `ended`: there will be no more."""
         self._unsettled.add(entries)
-        entries, brought = self._filtered(entries), bool(entries)
+        entries, has_records = self._filtered(entries), bool(entries)
         by_lane: dict[int, list[BatchRecord]] = {}
         for entry in entries:
             by_lane.setdefault(self._lane_of(entry), []).append(entry)
-        for number, its in by_lane.items():
-            self._lanes[number].add(its)
+        for number, lane_entries in by_lane.items():
+            self._lanes[number].add(lane_entries)
         self._ended = ended
         if not behind:
             self._caught_up_at = now
-        self._more_at_once = behind and brought
+        self._more_at_once = behind and has_records
         if self._more_at_once:
             self._read_at = now
         else:
             self._read_at = now + (GAP_READ_SECONDS if behind else IDLE_READ_SECONDS)
 
     def read_failed(self, *, again: float) -> None:
-        """A read failed and is retried at this time; records that were read continue."""
+        """A read failed and is retried at this time; earlier records are processed meanwhile."""
         self._more_at_once = False
         self._read_at = again
 
@@ -505,12 +506,12 @@ class Shard:
         filters = self._settings.filters
         if filters is None:
             return entries
-        passed: list[BatchRecord] = []
-        dropped: list[BatchRecord] = []
+        matching: list[BatchRecord] = []
+        others: list[BatchRecord] = []
         for entry in entries:
-            (passed if filters.match(entry.data) else dropped).append(entry)
-        self._settle(tuple(dropped))
-        return passed
+            (matching if filters.match(entry.data) else others).append(entry)
+        self._settle(tuple(others))
+        return matching
 
     def _lane_of(self, entry: BatchRecord) -> int:
         """The lane of a key. Aggregated records contain records of many keys: all use one lane."""
@@ -520,8 +521,8 @@ class Shard:
         return zlib.crc32(entry.partition_key.encode()) % lanes if lanes > 1 else 0
 
     @property
-    def _room(self) -> bool:
-        """Whether to read more: this limits the memory.
+    def _may_read(self) -> bool:
+        """Whether to read more records: this limits the memory.
 
         It also limits how far other lanes get ahead of a lane that is stuck.
         """

@@ -202,7 +202,7 @@ def failure_document(
     """The document about discarded records; `new_id` names an invocation that never ran."""
     first, last = discard.entries[0], discard.entries[-1]
     kind = TableFailureDocument if ":dynamodb:" in source.stream_arn else FailureDocument
-    tried_out = discard.condition == "RetryAttemptsExhausted"
+    retries_exhausted = discard.condition == "RetryAttemptsExhausted"
     return kind(
         request_context=RequestContext(
             request_id=discard.request_id or new_id(),
@@ -211,7 +211,7 @@ def failure_document(
             approximate_invoke_count=discard.invocations,
         ),
         response_context=ResponseContext(200, "$LATEST", discard.function_error)
-        if tried_out
+        if retries_exhausted
         else UNSET,
         version="1.0",
         timestamp=_timestamp(at.timestamp()),

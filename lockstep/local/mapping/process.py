@@ -468,7 +468,7 @@ class ShardDriver:
                 self._failed_writes = 0
                 self._discarded(step, address)
             case _ThreadFailed(StoppedError()):
-                pass  # its result is unknown: the batch is repeated after the next start
+                pass  # the result is unknown: the batch is invoked again after the next start
             case _ThreadFailed(error):
                 raise error
 

@@ -59,17 +59,17 @@ def sample(
 ) -> Audit:
     """Compare `count` images of each store, chosen at random."""
     stores = _stores(clients, options)
-    drawn = [set(store.sample(count, SYSTEM_CLOCK.chance)) for store in stores]
+    samples = [set(store.sample(count, SYSTEM_CLOCK.chance)) for store in stores]
     differing: set[str] = set()
 
     def on_each(found: Difference) -> None:
         differing.add(found.image_id)
         on_difference(found)
 
-    images = sorted(set().union(*drawn))
+    images = sorted(set().union(*samples))
     found = _audit(clients, options, stores, on_difference=on_each, only=images)
-    looked_at = [(len(ids), len(ids & differing)) for ids in drawn]
-    bound = share_at_most(looked_at)
+    sample_counts = [(len(ids), len(ids & differing)) for ids in samples]
+    bound = share_at_most(sample_counts)
     return msgspec.structs.replace(found, sample=Sample(len(images), CONFIDENCE, bound))
 
 
