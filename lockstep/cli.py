@@ -14,10 +14,10 @@ COMMANDS = {
     "down": ("up:down_command", "Stop the local stack; its data stays."),
     "put": ("put:put_command", "Put events from a file onto the stream."),
     "import": ("backfill:import_command", "Put images that were never on the stream onto it."),
-    "status": ("status:status_command", "Show how far each consumer is behind."),
+    "status": ("status:status_command", "Show the backlog of each consumer."),
     "audit": ("audit:audit_command", "Compare the table with the index; repair differences."),
     "purge": ("purge:purge_command", "Remove expired tombstones from the index."),
-    "rebuild": ("rebuild:rebuild_command", "Build a new index and switch readers to it."),
+    "rebuild": ("rebuild:rebuild_command", "Build a new index and switch to it."),
     "search": ("search:search_command", "Find images by name or by any field, with typos."),
     "page": ("page:page_command", "Show the search page of a deployed stack in a browser."),
     "demo": ("demo:demo_command", "Run the whole system once, with real data."),
@@ -52,4 +52,4 @@ class Lockstep(OneLine):
 @click.group(cls=Lockstep, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lockstep")
 def main() -> None:
-    """Keep a DynamoDB table and an OpenSearch index in step with one stream of image events."""
+    """Keep a DynamoDB table and an OpenSearch index equal, from one stream of image events."""

@@ -1,1 +1,1 @@
-"""The operator's commands: one module a subject; `lockstep.cli` hangs them on one name."""
+"""The operator's commands, one module for each subject; `lockstep.cli` combines them."""

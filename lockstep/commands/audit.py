@@ -65,7 +65,9 @@ _WORDS: dict[Action, str] = {
 )
 @stack_options
 @json_option
-@click.option("--values", is_flag=True, help="Compare all fields, not only version and digest.")
+@click.option(
+    "--values", is_flag=True, help="Compare all fields, not only version, digest and deletion."
+)
 @click.option(
     "--report",
     "report_file",
@@ -77,7 +79,7 @@ _WORDS: dict[Action, str] = {
     "--sample",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Compare only N images of each store, chosen at random.",
+    help="Compare only N random images of each store.",
 )
 @since_option("Compare only images that arrived since TIME: 7d, 12h, or a time (UTC).")
 @rate_option
@@ -86,7 +88,7 @@ _WORDS: dict[Action, str] = {
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=math.inf,
-    help="Stop after SECONDS, with exit code 2.",
+    help="Stop after this time, with exit code 2.",
 )
 @click.option(
     "--watermark",
@@ -94,11 +96,11 @@ _WORDS: dict[Action, str] = {
     metavar="SECONDS",
     default=WATERMARK,
     show_default=True,
-    help="Wait for a consumer that is behind, at most this long.",
+    help="Wait at most this long for a consumer that has not caught up.",
 )
 @click.option("--repair", is_flag=True, help="Show how to repair the differences.")
 @click.option("--apply", "applies", is_flag=True, help="With --repair: make the changes.")
-@at_most_option("With --repair --apply: write nothing if more than this share of images differs.")
+@at_most_option("With --repair --apply: write nothing if it would write more than this share.")
 def audit_command(
     name: str | None,
     state: Path,
@@ -117,8 +119,8 @@ def audit_command(
 ) -> None:
     """Compare the table with the index; repair differences.
 
-    The audit runs while events flow: a difference counts once both consumers have processed all
-    events up to it. --repair writes the newer content to the store that lacks it.
+    The audit works while events arrive: it reports a difference only if both consumers have
+    processed all events of the image. --repair writes the newer content to the other store.
 
     Exit code 0: equal; 1: different; 2: unknown.
     """

@@ -28,13 +28,13 @@ from lockstep.stack.use_cases.put import backfill as prepare
 _WORDS = {
     "there": "in the table (--replace puts it again)",
     "deleted": "deleted (--replace restores it)",
-    "newer_there": "a newer version is in the table",
+    "newer_there": "the table has a newer version",
 }
 
 # Nobody knows which lines of the last request are on the stream.
 _AGAIN = (
-    "; some of the next lines may be put, too. Run it again: images that are in the table are "
-    "skipped and, with --resume, lines that are on the stream are skipped"
+    "; some of the next lines may also be put. Run it again: the import skips images that are in "
+    "the table and, with --resume, lines that are put"
 )
 
 
@@ -52,10 +52,10 @@ _AGAIN = (
     "--from",
     "mapping",
     metavar="MAPPING",
-    help="Convert each line by this mapping file (.toml or .json), or by `tate`.",
+    help="Convert each line with this mapping file (.toml or .json), or with `tate`.",
 )
 @click.option(
-    "--replace", is_flag=True, help="Also put images that are in the table or were deleted."
+    "--replace", is_flag=True, help="Also put images that are in the table or that were deleted."
 )
 @click.option(
     "--refused",
@@ -86,10 +86,10 @@ def import_command(
     """Put images that were never on the stream onto it.
 
     SOURCE is a file, `-` for standard input, s3://BUCKET/KEY, or s3://BUCKET/FOLDER/ for all files
-    in it. A file holds one image per line (NDJSON), plain or compressed with gzip. Images that are
-    in the table are skipped.
+    in it. A file has one image per line (NDJSON), plain or compressed with gzip. The import skips
+    images that are in the table.
 
-    Exit code 1: some lines are not valid images; all others are put.
+    Exit code 1: some lines were rejected; all others are put.
     """
     _keep_apart(refused_file, (source, mapping, resume))
     converter = load_mapping(mapping) if mapping else None

@@ -35,13 +35,13 @@ from lockstep.stack.shipped import SAMPLE_DATA, shipped
     default=lambda: str(shipped(SAMPLE_DATA)),
     metavar="FILE",
     show_default="2,000 records of the Tate collection",
-    help="File with records like those of data/tate-2000.ndjson.",
+    help="Use this file, which has records like those in data/tate-2000.ndjson.",
 )
 def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
     """Run the whole system once, with real data.
 
-    Start a local stack in a temporary folder, put 2,000 records of the Tate collection, wait for
-    both consumers, audit, search, and stop the stack.
+    Start a local stack in a temporary folder, put 2,000 records of the Tate collection, wait until
+    both consumers have caught up, audit, search, and stop the stack.
 
     Exit code 1: the stores differ, or the search finds nothing.
     """

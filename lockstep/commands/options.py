@@ -60,7 +60,7 @@ def stack_options[F: Callable[..., Any]](command: F) -> F:
         "--stack",
         "name",
         metavar="NAME",
-        help="CloudFormation stack to use. Without it, the local stack.",
+        help="Use this CloudFormation stack. Default: the local stack.",
     )
     return state_option(named(command))
 
@@ -71,7 +71,7 @@ def rate_option[F: Callable[..., Any]](command: F) -> F:
         "--rate",
         type=click.FloatRange(min=1),
         metavar="UNITS",
-        help="Read units of the table to use per second, at most.",
+        help="Use at most this many read units of the table per second.",
     )(command)
 
 

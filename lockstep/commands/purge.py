@@ -27,7 +27,7 @@ from lockstep.stack.use_cases.audit import purge
 def purge_command(name: str | None, state: Path, *, applies: bool, as_json: bool) -> None:
     """Remove expired tombstones from the index.
 
-    A tombstone that the table still needs stays. TTL removes the tombstones of the table.
+    A tombstone that the table still needs stays. DynamoDB removes those in the table by TTL.
 
     Exit code 1: some tombstones could not be removed now.
     """
@@ -63,8 +63,8 @@ def show_purge(found: Purged, *, applies: bool) -> None:
 _WORDS: dict[str, str] = {
     "purge": "can be removed",
     "not_over": "not expired yet",
-    "removal_missing_in_table": "the table lacks the deletion: run `lockstep audit --repair`",
+    "removal_missing_in_table": "the table has no such deletion: run `lockstep audit --repair`",
     "tombstone_in_table": "the tombstone in the table expires later",
-    "newer_in_table": "the index is behind the table: run `lockstep audit --repair`",
+    "newer_in_table": "the table has a newer version: run `lockstep audit --repair`",
     "malformed": "malformed: run `lockstep audit --values`",
 }

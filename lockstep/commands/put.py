@@ -53,17 +53,17 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
     "--from",
     "mapping",
     metavar="MAPPING",
-    help="Convert each line by this mapping file (.toml or .json), or by `tate`.",
+    help="Convert each line with this mapping file (.toml or .json), or with `tate`.",
 )
 def put_command(
     file: BufferedReader, name: str | None, state: Path, mapping: str | None, *, as_json: bool
 ) -> None:
     """Put events from a file onto the stream.
 
-    FILE holds one JSON event per line; `-` is standard input. The events of each image arrive in
-    order. Where `version` or `occurred_at` is missing, it is set from the clock.
+    FILE has one JSON event per line; `-` is standard input. The events of each image arrive in
+    order. If `version` or `occurred_at` is missing, Lockstep adds it from the clock.
 
-    Exit code 1: some lines are not valid events; all others are put.
+    Exit code 1: some lines were rejected; all others are put.
     """
     converter = load_mapping(mapping) if mapping else None
     clients = connected(name, state)
@@ -95,8 +95,8 @@ def put_command(
     except KeyboardInterrupt:
         notes.print(
             f"interrupted: {put:,} events are put; the last request may have put more. Put the "
-            "whole file again: an event with a version is then a duplicate, an event without "
-            "one is written again"
+            "whole file again: an event with a version is then a duplicate; an event without "
+            "one gets a new version"
         )
         sys.exit(INTERRUPTED)
     refused.end()

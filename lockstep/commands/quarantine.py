@@ -61,7 +61,7 @@ def list_command(
     quarantine_days: int | None,
     as_json: bool,
 ) -> None:
-    """List quarantined records, oldest first, and what to do about each."""
+    """List quarantined records, oldest first, with the action for each."""
     quarantine = StackQuarantine(connected(name, state), quarantine_days)
     found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
@@ -124,9 +124,9 @@ def show_command(
     quarantine_days: int | None,
     as_json: bool,
 ) -> None:
-    """Show one record, its reason, and what both stores hold.
+    """Show one record, its reason, and the content in both stores.
 
-    ID is the ID that `lockstep quarantine list` prints, or its first characters.
+    ID is an ID that `lockstep quarantine list` prints, or its first characters.
     """
     quarantine = StackQuarantine(connected(name, state), quarantine_days)
     found = find(quarantine, Wanted(), pointers)

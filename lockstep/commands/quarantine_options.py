@@ -27,10 +27,10 @@ def wanted_options[F: Callable[..., Any]](command: F) -> F:
         "--reason",
         type=click.Choice(reasons),
         metavar="REASON",
-        help=f"Only records with this reason: {', '.join(reasons)}.",
+        help=f"Select records with this reason: {', '.join(reasons)}.",
     )
-    image = click.option("--image", metavar="ID", help="Only records of this image.")
-    since = since_option("Only records quarantined since TIME: 7d, 12h, or a time (UTC).")
+    image = click.option("--image", metavar="ID", help="Select records of this image.")
+    since = since_option("Select records quarantined since TIME: 7d, 12h, or a time (UTC).")
     return reason(image(since(command)))
 
 
@@ -38,13 +38,13 @@ pointers_option = click.option(
     "--pointers",
     type=click.File("rb"),
     metavar="FILE",
-    help="Also read the records that these failure documents from SQS or SNS (NDJSON) name.",
+    help="Also read the records that the failure documents in FILE name (from SQS or SNS, NDJSON).",
 )
 age_option = click.option(
     "--quarantine-days",
     type=click.IntRange(1, 3650),
     metavar="DAYS",
-    help="Redrive records up to this age, in place of the stack's QuarantineDays.",
+    help="Use this age limit instead of the QuarantineDays of the stack.",
 )
 
 

@@ -1,4 +1,4 @@
-"""`lockstep rebuild`: build a new index from the table and switch readers to it."""
+"""`lockstep rebuild`: build a new index from the table and switch to it."""
 
 import sys
 from pathlib import Path
@@ -51,14 +51,14 @@ PATIENCE_SECONDS = 600.0
     help="Fill the new index from an export: s3://BUCKET/PREFIX/AWSDynamoDB/ID.",
 )
 @rate_option
-@at_most_option("Do not switch if readers would find fewer images, by more than this share.")
+@at_most_option("Do not switch if searches would lose more than this share of the images.")
 @click.option(
     "--settle",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=FUNCTION_TIMEOUT.total_seconds(),
     show_default=True,
-    help="Timeout of the functions: the old index may be written that long after the switch.",
+    help="Copy from the old index this long after the switch: the timeout of the functions.",
 )
 @click.option(
     "--wait",
@@ -66,7 +66,7 @@ PATIENCE_SECONDS = 600.0
     metavar="SECONDS",
     default=PATIENCE_SECONDS,
     show_default=True,
-    help="Wait for the consumers to pass the switch, at most this long.",
+    help="Wait at most this long until the consumers have processed all events before the switch.",
 )
 def rebuild_command(
     name: str | None,
@@ -82,10 +82,10 @@ def rebuild_command(
     wait: float,
     as_json: bool,
 ) -> None:
-    """Build a new index and switch readers to it.
+    """Build a new index and switch to it.
 
-    The new index has the index mapping of this release. Producers, consumers and searches keep
-    running. After an interruption, the same command continues.
+    The new index has the index mapping of this release. Producers, consumers and searches
+    continue. After an interruption, run the same command again.
 
     Exit code 0: the final audit finds both stores equal; 1: different; 2: unknown.
     """

@@ -60,7 +60,7 @@ from lockstep.stores.contents import MalformedContentError
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     metavar="RECORDS",
-    help="Records per second, at most.",
+    help="Put at most this many records per second.",
 )
 @wanted_options
 @pointers_option
@@ -70,7 +70,7 @@ from lockstep.stores.contents import MalformedContentError
     "mending",
     type=click.File("rb"),
     metavar="FILE",
-    help='Put corrected events, one per line: {"id": "ID", "event": {...}}.',
+    help='Put the corrected events in FILE, one per line: {"id": "ID", "event": {...}}.',
 )
 @click.option(
     "--choose",
@@ -96,10 +96,10 @@ def redrive_command(
 ) -> None:
     """Put quarantined records back onto the stream.
 
-    Without IDs, all records that are ready. The version check of both stores applies, so a newer
-    version is never overwritten.
+    Without IDs, the command redrives all records with the action "redrive". The version check of
+    both stores applies, so a redrive never overwrites a newer version.
 
-    Exit code 1: a record that was named, or a line of --mend, could not be redriven.
+    Exit code 1: a record with a given ID, or a line of the --mend file, could not be redriven.
     """
     if chosen and not ids:
         raise click.UsageError("--choose requires the IDs of the conflicts")

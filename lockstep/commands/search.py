@@ -21,7 +21,7 @@ class _Text(click.Command):
         except click.NoSuchOption as error:
             if error.option_name.startswith("--"):
                 raise
-            hint = f"{error.message} Put -- in front of a TEXT that starts with a dash."
+            hint = f"{error.message} Put -- before a TEXT that starts with a dash."
             raise click.UsageError(hint, ctx) from error
 
 
@@ -54,8 +54,8 @@ def _text(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
 def search_command(text: str, name: str | None, state: Path, size: int, *, as_json: bool) -> None:
     """Find images by name or by any field, with typos.
 
-    The best match comes first. TEXT can contain "a phrase", -word (without it), field:value and
-    prefix*. Put -- in front of a TEXT that starts with a dash.
+    The best match comes first. TEXT can contain "a phrase", -word (images without it), field:value
+    and prefix*. Put -- before a TEXT that starts with a dash.
     """
     found = search(connected(name, state), text, size=size)
     if as_json:

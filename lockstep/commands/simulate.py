@@ -38,7 +38,7 @@ from lockstep.simulation.run import Report, simulate
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes that run histories at the same time.  [default: one per core]",
+    help="Number of processes that run histories.  [default: one per core]",
 )
 @click.option(
     "--record",
@@ -53,17 +53,19 @@ def simulate_command(
 ) -> None:
     """Test the rules on random histories with faults.
 
-    No event may be lost, and no version may go down. The real rules, sinks, producer and event
+    No event may be lost, and no version may decrease. The real rules, sinks, producer and event
     source mapping run over stores in memory, in virtual time. No stack is needed.
 
-    Exit code 1: a history broke a rule (its seed repeats it), or a fault occurred too rarely to
-    prove anything.
+    Exit code 1: a history broke a rule (its seed repeats the history), or a fault occurred too
+    rarely for a valid result.
     """
     runs = code_version(besides=kept)
     if kept is not None:
         seed = _next_seed(kept, seed)
         if not isinstance(runs, Commit):
-            raise click.UsageError(f"this is {runs}, which nobody can run again: commit first")
+            raise click.UsageError(
+                f"--record requires an unchanged commit, not {runs}: commit first"
+            )
     with notes.status("simulating") as line:
         report = simulate(
             1 if seed is None else seed,
@@ -95,7 +97,7 @@ def _next_seed(kept: Path, seed: int | None) -> int:
 def show(report: Report) -> None:
     """Print a report as text."""
     print_table(
-        ["fault", " hit", " floor"],
+        ["fault", " occurred", " minimum"],
         [
             [
                 fault,
@@ -115,9 +117,9 @@ def show(report: Report) -> None:
         answers.print(
             f"seed {failure.seed} at {report.commit} breaks {printable(failure.violation)}"
         )
-        answers.print(f"{len(failure.steps)} of its {failure.of_steps} steps are enough:")
+        answers.print(f"{len(failure.steps)} of its {failure.of_steps} steps are enough to fail:")
         for step in failure.steps:
             answers.print(f"  {step}")
-        answers.print(f"again: lockstep simulate --seed {failure.seed} --histories 1")
+        answers.print(f"to repeat: lockstep simulate --seed {failure.seed} --histories 1")
     else:
         answers.print(report.verdict)

@@ -1,4 +1,4 @@
-"""`lockstep status`: show how far each consumer is behind."""
+"""`lockstep status`: show the backlog of each consumer."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ from lockstep.stack.status import Status
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait until both consumers have caught up, at most this long.",
+    help="Wait at most this long until both consumers have caught up.",
 )
 @click.option(
     "--env-vars", is_flag=True, help="Print the JSON file for `sam local invoke --env-vars`."
@@ -36,7 +36,7 @@ from lockstep.stack.status import Status
 def status_command(
     name: str | None, state: Path, wait: float | None, *, env_vars: bool, as_json: bool
 ) -> None:
-    """Show how far each consumer is behind.
+    """Show the backlog of each consumer.
 
     Exit code 0: both consumers have caught up; 1: not yet.
     """
@@ -62,7 +62,7 @@ def show_status(found: Status, listing: str) -> None:
         listing: the command that lists quarantined records.
     """
     print_table(
-        ["consumer", " records behind", " oldest", "caught up"],
+        ["consumer", " backlog", " lag", "caught up"],
         [
             [
                 consumer,

@@ -40,8 +40,8 @@ index_from_option = click.option(
     type=click.Choice(list(ROUTES)),
     default="kinesis",
     show_default=True,
-    help="Source of the index: the image stream, or the changes of the table, read directly or "
-    "through Kinesis.",
+    help="Source of the index: the image stream, or the changes of the table, directly or through "
+    "Kinesis.",
 )
 
 
@@ -49,7 +49,7 @@ index_from_option = click.option(
     "up", epilog=examples("lockstep up", "lockstep up --detach", "lockstep up --fresh --shards 4")
 )
 @state_option
-@click.option("--fresh", is_flag=True, help="Empty the folder first. All stored data is lost.")
+@click.option("--fresh", is_flag=True, help="First delete all data in the folder.")
 @click.option(
     "--detach", is_flag=True, help="Run in the background; return when the stack is ready."
 )
@@ -59,7 +59,7 @@ index_from_option = click.option(
     metavar="N",
     default=SHARDS,
     show_default=True,
-    help="Shards of a new stream.",
+    help="Number of shards of a new stream.",
 )
 @click.option(
     "--listen",
@@ -67,7 +67,7 @@ index_from_option = click.option(
     metavar="ADDRESS",
     default=HOST,
     show_default=True,
-    help="Address to listen on. Everyone who reaches it can read and change all data.",
+    help="Address to listen on. Everyone who can connect to it can read and change all data.",
 )
 @index_from_option
 @click.option(

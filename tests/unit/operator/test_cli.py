@@ -106,7 +106,7 @@ def test_who_puts_images_is_told_of_import(state: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [(["two", "words"], 'lockstep search "two words"'), (["-castle"], "Put -- in front")],
+    [(["two", "words"], 'lockstep search "two words"'), (["-castle"], "Put -- before")],
 )
 def test_a_text_that_is_no_one_word_is_told_how_to_be_written(
     state: Path, words: list[str], hint: str
