@@ -54,7 +54,7 @@ pytest = $(bin)/pytest $(PYTEST)
 help: ## Print each target with what it does.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(venv)/run.done ## Send 2,000 real records through the whole system, once, in a scratch folder.
+demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in a temporary folder.
 	$(bin)/lockstep demo
 
 # Four groups at a time, the longest first: those on real engines wait as long as they work. Each
@@ -75,7 +75,7 @@ lint: $(venv)/dev.done ## Check style and format.
 types: $(venv)/dev.done ## Check types.
 	$(bin)/mypy
 
-layers: $(venv)/dev.done ## Check who imports whom, and that pyproject.toml has every package that is imported.
+layers: $(venv)/dev.done ## Check the imports between packages, and that pyproject.toml lists each imported library.
 	$(bin)/lint-imports
 	$(bin)/deptry .
 
@@ -94,7 +94,7 @@ proofs: $(venv)/dev.done ## Check all states of the model, arbitrary bytes, and 
 contract: $(venv)/dev.done ## Test on real engines what is written, compared, repaired and rebuilt.
 	$(pytest) $(contract)
 
-wire: $(venv)/dev.done $(tools)/awscli.done ## Test the clients, and the endpoint and mapping that stand in for AWS.
+wire: $(venv)/dev.done $(tools)/awscli.done ## Test the clients, the local Kinesis endpoint and the local event source mapping.
 	$(pytest) $(wire)
 
 faults: $(venv)/dev.done ## Test engines that die and connections that are cut.
@@ -103,7 +103,7 @@ faults: $(venv)/dev.done ## Test engines that die and connections that are cut.
 search: $(venv)/dev.done ## Test the search: its answers, its quality, and its page in Chromium if it is installed.
 	$(pytest) $(search)
 
-flow: crashes local-stack scenarios ## Test the way from the producer to both stores; --jobs=3 runs its three groups together.
+flow: crashes local-stack scenarios ## Test the path from the producer to both stores; --jobs=3 runs its three groups together.
 
 crashes: $(venv)/dev.done ## Kill processes of a local stack.
 	$(pytest) $(crashes)
@@ -111,7 +111,7 @@ crashes: $(venv)/dev.done ## Kill processes of a local stack.
 local-stack: $(venv)/dev.done ## Test a local stack by its commands.
 	$(pytest) $(local-stack)
 
-scenarios: $(venv)/dev.done ## Test what goes wrong between the stream and the stores, without the processes of a stack.
+scenarios: $(venv)/dev.done ## Test failures between the stream and the stores, without the processes of a stack.
 	$(pytest) $(scenarios)
 
 package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Test the wheel, and the built functions on Lambda's runtime.
@@ -119,7 +119,7 @@ package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Test
 
 # Hours
 
-nightly: ## Run what takes hours; commit the line that it adds to the simulation's record.
+nightly: ## Run all tests that take hours; commit the line that the run adds to the simulation record.
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
 	  nightly-search audit-at-scale roles pythons
 
@@ -146,7 +146,7 @@ audit-at-scale: $(venv)/dev.done ## Audit and repair a million images in memory,
 	$(pytest) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000
 	$(pytest) -rP --timeout 7200 tests/contract/repair -k all_corruptions --images 69202
 
-roles: $(venv)/dev.done ## Test who may do what in the index, on OpenSearch's security plugin (180 MB).
+roles: $(venv)/dev.done ## Test the permissions of the roles in the index, on OpenSearch's security plugin (180 MB).
 	$(pytest) $(roles)
 
 pythons: $(venv)/dev.done ## Run the unit tests on each supported Python that is found or can be downloaded.
@@ -159,10 +159,10 @@ pythons: $(venv)/dev.done ## Run the unit tests on each supported Python that is
 model: $(venv)/dev.done ## Check all states of the model, and print what each seeded bug breaks.
 	$(bin)/python -m tools.model
 
-fuzz: $(venv)/dev.done ## Try arbitrary bytes for minutes; add what they find to tests/corpus.
+fuzz: $(venv)/dev.done ## Test with arbitrary bytes for some minutes; add the findings to tests/corpus.
 	$(pytest) --timeout 3600 --hypothesis-profile=long tests/fuzz
 
-mutation: $(venv)/dev.done ## Check that a test notices each small change to the code that keeps events.
+mutation: $(venv)/dev.done ## Check that a test fails for each small change to the code that stores events.
 	rm -rf mutants
 	$(bin)/mutmut run
 	$(bin)/python -m tools.mutation
@@ -172,13 +172,13 @@ mutation: $(venv)/dev.done ## Check that a test notices each small change to the
 bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history that catches it.
 	$(bin)/python -m tools.seeded_bugs
 
-relevance: $(venv)/dev.done ## Measure how well search finds what it must; ACCEPT=yes accepts the figures.
+relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures.
 	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
 screenshots: $(venv)/dev.done ## Take the pictures of the search page for the documentation.
 	$(bin)/python -m tools.screenshots
 
-generated: $(venv)/dev.done ## Generate the files that are made from the code; tests fail when they are out of date.
+generated: $(venv)/dev.done ## Generate files from the code; tests fail if these files are out of date.
 	$(bin)/python -m tools.event_schema > docs/event.schema.json
 	$(bin)/python -m tools.sample_events
 	$(bin)/python -m tools.seeded_bugs > docs/internals/seeded-bugs.md
