@@ -20,20 +20,21 @@ scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
 package := tests/package
 roles := tests/roles
 
-# Containers often set it. Each process then compiles all that it imports; tests start hundreds.
+# Containers often set this variable. Then each process compiles all modules that it imports, and
+# tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
 venv := .venv
 bin := $(venv)/bin
 tools := .tools
 
-# The Python of the operator's tool: PYTHON, or the first that is found in one of these versions.
+# The Python of the operator's tool: PYTHON, or the first one found with one of these versions.
 PYTHON :=
 versions := 3.13 3.12 3.14
 # The Python of the functions: the runtime in template.yaml.
 functions_version := 3.13
 
-# An environment keeps the Python that it was made with.
+# An environment keeps the Python that created it.
 version_of = $(shell $(1) -c 'import platform; print(platform.python_version())')
 ifneq ($(PYTHON),)
 ifneq ($(wildcard $(bin)/python),)
@@ -51,13 +52,13 @@ sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
 # PYTEST=... adds options.
 pytest = $(bin)/pytest $(PYTEST)
 
-help: ## Print each target with what it does.
+help: ## Print all targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in a temporary folder.
 	$(bin)/lockstep demo
 
-# Four groups at a time, the longest first: those on real engines wait as long as they work. Each
+# Four groups run at a time, the longest first, because groups on real engines often wait. Each
 # starts its own engines. The output of a group appears when it ends.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 10 minutes after the first download.
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
@@ -175,7 +176,7 @@ bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history tha
 relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures.
 	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept)
 
-screenshots: $(venv)/dev.done ## Take the pictures of the search page for the documentation.
+screenshots: $(venv)/dev.done ## Take the screenshots of the search page for the documentation.
 	$(bin)/python -m tools.screenshots
 
 generated: $(venv)/dev.done ## Generate files from the code; tests fail if these files are out of date.
@@ -201,7 +202,7 @@ pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requir
 clean: ## Delete the environments and all caches.
 	rm -rf $(venv) $(tools) .aws-sam .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
-# Environments. Those under .tools hold programs that pin other versions than ours, as of botocore.
+# Environments. Those under .tools contain programs that need other versions of our dependencies.
 $(venv)/bin/python: | $(uv_from_pypi)
 	tools/make-venv $(uv) $(venv) "$(versions)" $(PYTHON)
 
