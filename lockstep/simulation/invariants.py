@@ -153,7 +153,7 @@ def _quarantined(
     """
     first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
     if first_reasons_lost:
-        raise ViolationError("I1", f"quarantine: the first reason is lost of {first_reasons_lost}")
+        raise ViolationError("I1", f"quarantine: lost the first reason of {first_reasons_lost}")
     bodies = {
         key: body
         for key, body in system.bucket.objects.items()
@@ -223,7 +223,7 @@ def _check_redriven(body: bytes, contents: Contents) -> None:
     event = trace.event
     if event is None:
         if trace.how == "as_it_was":
-            raise ViolationError("I1", "redriven as it was, but nothing was put")
+            raise ViolationError("I1", "redriven unchanged, but nothing is on the stream")
     elif digest_in(event) not in contents.get((event.image_id, event.version), ()):
         raise ViolationError("I1", f"redriven, but not on the stream: {event}")
 
