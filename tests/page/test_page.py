@@ -150,7 +150,7 @@ class TestKeyboardAlone:
     def test_the_key_that_works_anywhere_is_turned_off_and_on_again(self, visit: Visit) -> None:
         page = visit.open("/?q=castle&size=4")
         box = page.get_by_role("combobox")
-        switch = page.get_by_role("button", name="The key / go to the search box")
+        switch = page.get_by_role("button", name="Press / to go to the search box")
         expect(switch).to_have_attribute("aria-pressed", "true")
         _tab_to(page, "footer button")
         page.keyboard.press("Space")
