@@ -2,9 +2,9 @@
 # the targets.
 .DEFAULT_GOAL := test
 .PHONY: help demo test nightly check lint types layers unit simulation proofs contract wire faults \
-  search flow crashes local-stack scenarios package roles pythons nightly-simulation nightly-crashes \
-  nightly-search kills rebuilds audit-at-scale model bugs fuzz mutation relevance screenshots \
-  generated format pins clean
+  search flow crashes local-stack scenarios package lambda-image roles pythons \
+  nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale model bugs \
+  fuzz mutation relevance screenshots generated format pins clean
 
 # The groups of tests. `make test` runs all of them but `roles`.
 unit := tests/unit
@@ -117,6 +117,9 @@ scenarios: $(venv)/dev.done ## Test failures between the stream and the stores, 
 
 package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Test the wheel, and the built functions on Lambda's runtime.
 	$(pytest) $(package)
+
+lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local invoke` in `make package`, on Debian as root.
+	tools/lambda-image lockstep-lambda:$(functions_version) $(tools)/lambda-runtime
 
 # Hours
 

@@ -20,7 +20,8 @@ from tests.package.tools import FUNCTIONS, sam
 from tools.sample_events import FOLDER
 
 DOCKER = shutil.which("docker") or "docker"
-IMAGE = "public.ecr.aws/lambda/python:3.13"
+# `make lambda-image` builds it.
+IMAGE = "lockstep-lambda:3.13"
 RELAY = Path(__file__).with_name("relay.py")
 PORTS = {"dynamodb": 8001, "opensearch": 8002, "s3": 8003}
 
@@ -32,10 +33,11 @@ def _docker(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _docker_answers() -> None:
+def _image_exists() -> None:
     here = shutil.which(DOCKER)
-    if not here or subprocess.run([here, "info"], capture_output=True, check=False).returncode:
-        pytest.skip("`sam local invoke` needs a Docker Engine, and none answers here")
+    look = ["image", "inspect", IMAGE]
+    if not here or subprocess.run([here, *look], capture_output=True, check=False).returncode:
+        pytest.skip(f"no Docker Engine has the image {IMAGE}: run `make lambda-image`")
 
 
 @contextmanager
@@ -74,7 +76,7 @@ def _relay_here(places: Mapping[str, str]) -> Iterator[None]:
 def _relay_in_container(network: str, sockets: Path, places: Mapping[str, str]) -> Iterator[str]:
     """The relay's address in the network."""
     container = _docker(
-        *("run", "--detach", "--network", network, "--entrypoint", "/var/lang/bin/python3.13"),
+        *("run", "--detach", "--network", network, "--entrypoint", "python3.13"),
         *("--volume", f"{RELAY}:/relay.py:ro", "--volume", f"{sockets}:/sockets"),
         *(IMAGE, "/relay.py", *_pairs(places)),
     )
@@ -125,7 +127,8 @@ def test_sam_local_invoke_brings_every_sample_into_both_stores(
             sam(
                 *("local", "invoke", function, "--template-file", built / "template.yaml"),
                 *("--event", FOLDER / name, "--env-vars", env_vars),
-                *("--skip-pull-image", "--docker-network", network_and_endpoints[0]),
+                *("--invoke-image", IMAGE, "--skip-pull-image"),
+                *("--docker-network", network_and_endpoints[0]),
             )
             for name in samples.names(function)
         ]
