@@ -31,7 +31,7 @@ def test_exactly_the_tombstones_that_nobody_needs_are_removed(stage: Stage) -> N
     done = stage.lockstep("purge", "--apply")
     assert done.exit_code == 0, done.output
     assert "150 removed, 0 changed meanwhile, 0 failed" in done.stdout
-    assert "the table lacks the deletion" in done.stdout
+    assert "the table has no such deletion" in done.stdout
     found = msgspec.json.decode(stage.lockstep("purge", "--json").stdout)
     assert (found["over"], found["purge"]) == (1, 0)
     # The one that stayed is what tells the table that the image is gone.
