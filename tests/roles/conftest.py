@@ -5,7 +5,6 @@ own (`make roles`), which fetches some 180 MB.
 """
 
 import dataclasses
-import datetime as dt
 import shutil
 import tempfile
 import zipfile
@@ -15,10 +14,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from jgo.maven import MavenContext
 from opensearchpy import OpenSearch
 
@@ -26,6 +21,7 @@ from lockstep.local.engines.opensearch import DESCRIPTOR, opensearch
 from lockstep.local.ports import free_ports
 from lockstep.local.processes import Service, start, stop, wait_until_ready
 from lockstep.web.addresses import HOST
+from tests.certificates import self_signed
 from tools.engines import READY_SECONDS, cache, engine_home
 
 VERSION = "3.4.0"
@@ -135,25 +131,7 @@ def _secured(home: Path, state: Path, ports: Mapping[str, int]) -> Service:
 
 
 def _write_certificate(folder: Path) -> None:
-    """Between nodes the plugin insists on TLS, even if there is one."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "node.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    """The plugin requires TLS between nodes, even for a single node."""
+    made = self_signed("node")
+    (folder / "node.pem").write_bytes(made.certificate)
+    (folder / "key.pem").write_bytes(made.key)

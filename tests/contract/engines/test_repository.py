@@ -1,6 +1,5 @@
 """The repository over real HTTP: whole files, the rest of a file, and every way to fail."""
 
-import datetime as dt
 import hashlib
 import io
 import socket
@@ -15,9 +14,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from jgo.maven import MavenContext
 from rich.console import Console
 from urllib3 import Retry
@@ -27,6 +23,7 @@ from lockstep.local.engines.download import install, progress_on
 from lockstep.local.engines.pins import Kit, Pin
 from lockstep.local.engines.repository import Repository
 from lockstep.local.ports import free_ports
+from tests.certificates import self_signed
 
 JAR = bytes(range(256)) * 1000
 ADDRESS = "/org/example/engine/1.0/engine-1.0.jar"
@@ -149,28 +146,15 @@ def test_what_is_not_there_is_named_with_the_answer(shop: Shop, tmp_path: Path) 
 @pytest.fixture
 def authority(tmp_path: Path) -> Path:
     """A certificate, with its key, that no list of public authorities knows."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a company's authority")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+    made = self_signed(
+        "a company's authority",
+        [
+            (x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False),
+            (x509.BasicConstraints(ca=True, path_length=None), True),
+        ],
     )
     file = tmp_path / "authority.pem"
-    pem = serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    file.write_bytes(private + certificate.public_bytes(pem))
+    file.write_bytes(made.key + made.certificate)
     return file
 
 
