@@ -20,7 +20,14 @@ from lockstep.repair.repair import Repair
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.horizon import horizon
-from lockstep.stack.use_cases.stores import NO_LIMIT, index_entries, table_entries
+from lockstep.stack.use_cases.stores import (
+    NO_LIMIT,
+    index_reader,
+    pace,
+    scanner,
+    searcher,
+    table_reader,
+)
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -75,15 +82,15 @@ def sample(
 
 def sizes(clients: Clients) -> Mapping[str, int]:
     """The approximate number of entries of each store."""
-    return {"table": table_entries(clients).count(), "index": index_entries(clients).count()}
+    return {"table": table_reader(clients).count(), "index": index_reader(clients).count()}
 
 
 def repair(clients: Clients) -> Repair:
     """The repair of differences that an audit found, ready to run; see `Repair`."""
     stack = clients.stack
     return Repair(
-        table_entries(clients),
-        index_entries(clients),
+        table_reader(clients),
+        index_reader(clients),
         table_sink=ImageTable(clients.dynamodb, stack.table, longest_request=NO_LIMIT),
         index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
         corrections=Corrections(clients.opensearch, stack.index),
@@ -95,8 +102,8 @@ def repair(clients: Clients) -> Repair:
 def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) -> Purged:
     """Remove expired tombstones from the index; see `lockstep.repair.purge.purge`."""
     return purge_tombstones(
-        index_entries(clients),
-        table_entries(clients),
+        index_reader(clients),
+        table_reader(clients),
         Corrections(clients.opensearch, clients.stack.index),
         now=SYSTEM_CLOCK.now(),
         apply=apply,
@@ -105,10 +112,23 @@ def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) 
 
 
 def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, IndexReader]:
-    values, since = options.values, options.since
+    stack, values, since = clients.stack, options.values, options.since
     return (
-        table_entries(clients, values=values, since=since, rate=options.rate),
-        index_entries(clients, values=values, since=since),
+        TableReader(
+            clients.dynamodb,
+            stack.table,
+            scanner=scanner(clients),
+            whole=values,
+            since=since,
+            pace=pace(options.rate),
+        ),
+        IndexReader(
+            clients.opensearch,
+            stack.index,
+            searcher=searcher(clients),
+            whole=values,
+            since=since,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from lockstep.producing.producer import Pause, Producer, PutProgress, PutReport,
 from lockstep.producing.sources import Converter
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.horizon import horizon
-from lockstep.stack.use_cases.stores import table_entries
+from lockstep.stack.use_cases.stores import table_reader
 from shared.event import Event
 
 
@@ -36,7 +36,7 @@ def backfill(
     """The import of images that were never on the stream; see `Backfill`."""
     producer = Producer(clients.kinesis, clients.stack.stream)
     return Backfill(
-        table_entries(clients),
+        table_reader(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),
         stamp=Stamp() if replace else PastStamp(horizon(clients), SYSTEM_CLOCK.now),
         now=SYSTEM_CLOCK.now,

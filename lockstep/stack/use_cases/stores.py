@@ -1,6 +1,5 @@
 """The readers of a stack's two stores, and their clients that decode pages fast."""
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
@@ -20,42 +19,14 @@ if TYPE_CHECKING:
 NO_LIMIT = 0.0
 
 
-def table_entries(
-    clients: Clients,
-    *,
-    values: bool = False,
-    since: dt.datetime | None = None,
-    rate: float | None = None,
-) -> TableReader:
-    """The reader of the table.
-
-    Args:
-        clients: the stack's.
-        values: read every field, not only version and digest.
-        since: leave out what arrived before.
-        rate: read units a second, at most.
-    """
-    return TableReader(
-        clients.dynamodb,
-        clients.stack.table,
-        scanner=scanner(clients),
-        whole=values,
-        since=since,
-        pace=pace(rate),
-    )
+def table_reader(clients: Clients) -> TableReader:
+    """The reader of single images of the table. For scans, see `scanner`."""
+    return TableReader(clients.dynamodb, clients.stack.table)
 
 
-def index_entries(
-    clients: Clients, *, values: bool = False, since: dt.datetime | None = None
-) -> IndexReader:
-    """The reader of the index; arguments as for `table_entries`."""
-    return IndexReader(
-        clients.opensearch,
-        clients.stack.index,
-        searcher=searcher(clients),
-        whole=values,
-        since=since,
-    )
+def index_reader(clients: Clients) -> IndexReader:
+    """The reader of single documents of the index. For reading all, see `searcher`."""
+    return IndexReader(clients.opensearch, clients.stack.index)
 
 
 def scanner(clients: Clients) -> "DynamoDBClient":
