@@ -1,0 +1,15 @@
+"""How long a record may be redriven, and how long a tombstone stays.
+
+They are constants. If they followed from settings, a change of a setting could end a tombstone
+before the last record that it must stop (docs/internals/invariants.md, Deletions).
+"""
+
+import datetime as dt
+from typing import Final
+
+# A quarantined record may be put back under its own version until it is this old.
+QUARANTINE_AGE: Final = dt.timedelta(days=90)
+# A stream may keep a record this long. Kinesis allows 365 days; status and audit warn about more.
+LONGEST_RETENTION: Final = dt.timedelta(days=30)
+# A tombstone stays this long after the arrival of its record. The last day is for versions ahead.
+HORIZON: Final = QUARANTINE_AGE + LONGEST_RETENTION + dt.timedelta(days=1)
