@@ -9,13 +9,14 @@ from opensearchpy import OpenSearch
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
-from lockstep.local.mapping.core import Shard, startable
+from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.stores.corrections import Corrections, Removal
+from lockstep.stream.order import startable
 from shared.deliver import Delivery, deliver
 from shared.event import Event
 from shared.sink import Sink

@@ -7,8 +7,7 @@ and reports the result. The same code therefore runs with real processes and in 
 import math
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Literal
 
@@ -541,16 +540,3 @@ def pause_after(failures: int, chance: float) -> float:
     # The exponent is limited: 2.0**5000 overflows.
     pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 20))
     return pause * (1 + JITTER * (2 * chance - 1))
-
-
-def startable(parents: Mapping[str, AbstractSet[str]], *, ended: AbstractSet[str]) -> list[str]:
-    """The shards that may be read, of those that the stream lists with their parents.
-
-    A child waits until its parents are read to their end, so that the records of a key stay in
-    order across a split or merge. A parent that the stream does not list has no records left.
-    """
-    return [
-        shard
-        for shard, above in parents.items()
-        if shard not in ended and all(parent in ended or parent not in parents for parent in above)
-    ]

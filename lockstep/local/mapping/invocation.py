@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lockstep.local.mapping.batch import BatchRecord
+from lockstep.stream.lambda_record import lambda_record
 from lockstep.stream.stream import StreamRecord
 
 ACCOUNT = "000000000000"
@@ -44,57 +45,24 @@ class EventSource(msgspec.Struct, frozen=True):
     role_arn: str
 
 
-class _Kinesis(msgspec.Struct, rename="camel", gc=False):
-    kinesis_schema_version: str
-    partition_key: str
-    sequence_number: str
-    data: bytes  # msgspec writes base64
-    approximate_arrival_timestamp: float
-
-
-class _LambdaRecord(
-    msgspec.Struct,
-    gc=False,
-    rename={
-        "event_source": "eventSource",
-        "event_version": "eventVersion",
-        "event_id": "eventID",
-        "event_name": "eventName",
-        "invoke_identity_arn": "invokeIdentityArn",
-        "aws_region": "awsRegion",
-        "event_source_arn": "eventSourceARN",
-    },
-):
-    kinesis: _Kinesis
-    event_source: str
-    event_version: str
-    event_id: str
-    event_name: str
-    invoke_identity_arn: str
-    aws_region: str
-    event_source_arn: str
-
-
 _encode = msgspec.json.Encoder().encode
 
 
 def entry(record: StreamRecord, source: EventSource) -> BatchRecord:
     """A Kinesis record for the function: encoded once, however often it is delivered."""
-    arrived_at = record.arrived_at / 1000
-    seen = _LambdaRecord(
-        kinesis=_Kinesis(
-            "1.0", record.partition_key, record.sequence_number, record.data, arrived_at
-        ),
-        event_source="aws:kinesis",
-        event_version="1.0",
-        event_id=f"{source.shard_id}:{record.sequence_number}",
-        event_name="aws:kinesis:record",
-        invoke_identity_arn=source.role_arn,
-        aws_region=source.region,
-        event_source_arn=source.stream_arn,
+    seen = lambda_record(
+        record,
+        shard_id=source.shard_id,
+        stream_arn=source.stream_arn,
+        region=source.region,
+        role_arn=source.role_arn,
     )
     return BatchRecord(
-        record.sequence_number, record.partition_key, arrived_at, _encode(seen), record.data
+        record.sequence_number,
+        record.partition_key,
+        record.arrived_at / 1000,
+        _encode(seen),
+        record.data,
     )
 
 

@@ -36,7 +36,6 @@ from lockstep.local.mapping.core import (
     Turn,
     Wait,
     pause_after,
-    startable,
 )
 from lockstep.local.mapping.failure import (
     Destination,
@@ -49,6 +48,7 @@ from lockstep.local.mapping.response import Errored, InvocationResult
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.windows import windowed
 from lockstep.stream.checkpoints import Checkpoint, Checkpoints
+from lockstep.stream.order import startable
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,

@@ -23,10 +23,10 @@ from lockstep.local.mapping.core import (
     Shard,
     Wait,
     pause_after,
-    startable,
 )
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.stream.order import startable
 from tests.unit.mapping.play import (
     DONE,
     RAISED,

@@ -15,10 +15,10 @@ from lockstep.local.mapping.core import (
     Read,
     Shard,
     Wait,
-    startable,
 )
 from lockstep.local.mapping.response import InvocationResult, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.stream.order import startable
 from tests.unit.mapping.play import DONE, RAISED, START, entry, report
 
 KEYS = 8
