@@ -1,6 +1,5 @@
 """The steps that both consumers share, from an invocation to its batch response."""
 
-import datetime as dt
 import os
 from collections.abc import Callable
 from functools import cache
@@ -78,7 +77,6 @@ def consume(
             to=sink(),
             quarantine=quarantine(),
             function=function,
-            horizon=dt.timedelta(days=int(os.environ["HORIZON_DAYS"])),
             clock=SYSTEM_CLOCK,
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
             envelope=envelope,

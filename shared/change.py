@@ -1,11 +1,10 @@
 """The change: what an event means for a store."""
 
-import datetime as dt
-
 import msgspec
 from msgspec import UNSET
 
 from shared.event import MAX_VERSION, Event, EventType, Image, digest
+from shared.horizon import HORIZON, end_of_tombstone
 from shared.record import Record
 
 
@@ -105,18 +104,34 @@ def flaw_in(change: Change) -> str | None:
     match change:
         case Put() if digest(change.image) != change.digest:
             return "its digest does not match its content"
-        case Put() | Remove() | Purge():
+        case Remove() | Purge():
+            return flaw_in_tombstone(change.expires_at, change.arrived_at)
+        case Put():
             return None
 
 
-def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> StoredChange:
+def flaw_in_tombstone(expires_at: int, arrived_at: int) -> str | None:
+    """Say what is wrong with the end of a tombstone; None if it is kept for the whole horizon.
+
+    Args:
+        expires_at: its end, in seconds since 1970.
+        arrived_at: the arrival of its record, in milliseconds since 1970.
+    """
+    end = end_of_tombstone(arrived_at)
+    if expires_at >= end:
+        return None
+    return (
+        f"its expires_at is {expires_at}, but a tombstone must be kept until {end}, "
+        f"{HORIZON.days} days after its arrival"
+    )
+
+
+def change_from(event: Event, record: Record) -> StoredChange:
     """The change that an event means for a store.
 
     Args:
         event: the event, as `record.event_in` returns it.
         record: the record that contains the event.
-        horizon: how long a tombstone is kept after the arrival of its record
-            (docs/internals/invariants.md).
     """
     occurred_at: str = msgspec.to_builtins(event.occurred_at)
     if event.image is UNSET:
@@ -126,7 +141,7 @@ def change_from(event: Event, record: Record, *, horizon: dt.timedelta) -> Store
             event_type=event.type,
             occurred_at=occurred_at,
             arrived_at=record.arrived_at,
-            expires_at=record.arrived_at // 1000 + int(horizon.total_seconds()),
+            expires_at=end_of_tombstone(record.arrived_at),
             shard_id=record.shard_id,
             sequence_number=record.sequence_number,
         )

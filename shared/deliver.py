@@ -75,7 +75,6 @@ def deliver(
     to: Sink,
     quarantine: Quarantine,
     function: str,
-    horizon: dt.timedelta,
     clock: Clock,
     remaining: Callable[[], float],
     envelope: Envelope = IMAGE_EVENTS,
@@ -87,7 +86,6 @@ def deliver(
         to: the store.
         quarantine: where to store records that can never be applied.
         function: this consumer's name in the quarantine: `write_to_dynamodb` or `write_to_es`.
-        horizon: how long a tombstone is kept after the arrival of its record.
         clock: time and random numbers.
         remaining: seconds until Lambda ends this invocation.
         envelope: the form of the records.
@@ -101,7 +99,7 @@ def deliver(
         raise MisconfiguredError(message)
     read = [envelope.record(one) for one in records]
     batch = _Batch(read, to, quarantine, function, clock, remaining=remaining)
-    waiting = fold(batch.decode(envelope, horizon))
+    waiting = fold(batch.decode(envelope))
     for attempt in range(ATTEMPTS):
         trying = waiting
         while trying:
@@ -143,11 +141,11 @@ class _Batch:
         self._oldest_applied = math.inf
         self._schema_is_ours = False
 
-    def decode(self, envelope: Envelope, horizon: dt.timedelta) -> Iterable[tuple[Change, Record]]:
+    def decode(self, envelope: Envelope) -> Iterable[tuple[Change, Record]]:
         """Yield each change and its record; remember invalid records for the quarantine."""
         for record in self._records:
             try:
-                change = envelope.change(record, horizon)
+                change = envelope.change(record)
             except InvalidEventError as invalid:
                 self._poison.append((record, invalid))
             else:

@@ -1,6 +1,5 @@
 """The envelope: the form of the records of a stream, and how to read changes from them."""
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,15 +14,15 @@ class Envelope(msgspec.Struct, frozen=True):
 
     record: Callable[[Mapping[str, Any]], Record]
     """Reads one entry of an invocation's `Records`."""
-    change: Callable[[Record, dt.timedelta], Change]
-    """Reads the change in a record; the second argument is the horizon.
+    change: Callable[[Record], Change]
+    """Reads the change in a record.
 
     Raises InvalidEventError if the record can never be applied.
     """
 
 
-def _change_of_event(record: Record, horizon: dt.timedelta) -> Change:
-    return change_from(event_in(record), record, horizon=horizon)
+def _change_of_event(record: Record) -> Change:
+    return change_from(event_in(record), record)
 
 
 # The records of the producer: one event per record.

@@ -13,3 +13,15 @@ QUARANTINE_AGE: Final = dt.timedelta(days=90)
 LONGEST_RETENTION: Final = dt.timedelta(days=30)
 # A tombstone stays this long after the arrival of its record. The last day is for versions ahead.
 HORIZON: Final = QUARANTINE_AGE + LONGEST_RETENTION + dt.timedelta(days=1)
+
+
+def end_of_tombstone(arrived_at: int) -> int:
+    """When the tombstone of a deletion expires, in seconds since 1970.
+
+    Args:
+        arrived_at: the arrival of the deletion's record, in milliseconds since 1970.
+    """
+    return arrived_at // 1000 + _HORIZON_SECONDS
+
+
+_HORIZON_SECONDS = int(HORIZON.total_seconds())

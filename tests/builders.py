@@ -1,7 +1,6 @@
 """Builders: an event, a record, a change, with everything said that a test does not say."""
 
 import base64
-import datetime as dt
 import hashlib
 import uuid
 from collections.abc import Callable
@@ -16,8 +15,6 @@ from shared.item import KEY, Item, item_from
 from shared.record import Record, from_lambda
 
 ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
-# So long that no engine purges a test's tombstones, whenever it runs.
-HORIZON = dt.timedelta(days=36_500)
 STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/lockstep-images"
 TABLE_STREAM_ARN = (
     "arn:aws:dynamodb:us-east-1:000000000000:table/lockstep-images/stream/2026-11-21T07:00:00.000"
@@ -179,7 +176,7 @@ def change(
 ) -> Change:
     """What a valid event means for a store."""
     event = image_event(image_id, version, event_type, **fields)
-    return change_from(decoded(event), record(event), horizon=HORIZON)
+    return change_from(decoded(event), record(event))
 
 
 def purge_of(tombstone: Change) -> Purge:

@@ -21,7 +21,6 @@ from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Reason
 from shared.item import item_from
 from tests.builders import (
     ARRIVED_AT,
-    HORIZON,
     decoded,
     image_event,
     kinesis_record,
@@ -211,7 +210,7 @@ def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
 
 
 def _change(one: dict[str, Any]) -> Change:
-    return change_from(decoded(one), record(one), horizon=HORIZON)
+    return change_from(decoded(one), record(one))
 
 
 def put_records() -> Mapping[str, dict[str, Any]]:

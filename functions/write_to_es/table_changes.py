@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from shared.change import Change, Purge, Put, Remove, StoredChange, flaw_in
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Time
+from shared.horizon import end_of_tombstone
 from shared.item import KEY, STREAM_VIEW, MalformedItemError, change_in_item
 from shared.record import Record, from_lambda
 from shared.sink import MisconfiguredError
@@ -112,7 +113,7 @@ def _from_kinesis(record: Mapping[str, Any]) -> Record:
     return msgspec.structs.replace(from_lambda(record), holds="table_change")
 
 
-def change_of(record: Record, horizon: dt.timedelta) -> Change:
+def change_of(record: Record) -> Change:
     """What a change of the table means for the index.
 
     A new or changed item contains its change. If the time to live removed an item, it was an
@@ -121,7 +122,6 @@ def change_of(record: Record, horizon: dt.timedelta) -> Change:
 
     Args:
         record: a record that holds a change of the table.
-        horizon: how long the tombstone of a deletion by hand is kept.
 
     Raises:
         InvalidEventError: the data is not a change of the table, or no sink wrote the item.
@@ -148,7 +148,7 @@ def change_of(record: Record, horizon: dt.timedelta) -> Change:
         event_type="image.deleted",
         occurred_at=msgspec.to_builtins(at),
         arrived_at=record.arrived_at,
-        expires_at=record.arrived_at // 1000 + int(horizon.total_seconds()),
+        expires_at=end_of_tombstone(record.arrived_at),
         shard_id=record.shard_id,
         sequence_number=record.sequence_number,
     )

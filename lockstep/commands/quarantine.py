@@ -19,7 +19,6 @@ from lockstep.commands.cases import (
 )
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.commands.quarantine_options import (
-    age_option,
     find,
     no_empty_id,
     pointers_option,
@@ -49,7 +48,6 @@ def quarantine_group() -> None:
 @json_option
 @wanted_options
 @pointers_option
-@age_option
 def list_command(
     name: str | None,
     state: Path,
@@ -58,11 +56,10 @@ def list_command(
     image: str | None,
     since: dt.datetime | None,
     pointers: BinaryIO | None,
-    quarantine_days: int | None,
     as_json: bool,
 ) -> None:
     """List quarantined records, oldest first, with the action for each."""
-    quarantine = StackQuarantine(connected(name, state), quarantine_days)
+    quarantine = StackQuarantine(connected(name, state))
     found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
         print_json(for_programs(found))
@@ -74,12 +71,9 @@ def list_command(
 @quarantine_group.command("stats", epilog=examples("lockstep quarantine stats --json"))
 @stack_options
 @json_option
-@age_option
-def stats_command(
-    name: str | None, state: Path, quarantine_days: int | None, *, as_json: bool
-) -> None:
+def stats_command(name: str | None, state: Path, *, as_json: bool) -> None:
     """Count quarantined records by reason, consumer and action."""
-    found = find(StackQuarantine(connected(name, state), quarantine_days), Wanted())
+    found = find(StackQuarantine(connected(name, state)), Wanted())
     counts = Counter(
         (reason, function, state_of(case.verdict))
         for case in found.cases
@@ -114,21 +108,19 @@ def stats_command(
 @stack_options
 @json_option
 @pointers_option
-@age_option
 def show_command(
     case_id: str,
     name: str | None,
     state: Path,
     *,
     pointers: BinaryIO | None,
-    quarantine_days: int | None,
     as_json: bool,
 ) -> None:
     """Show one record, its reason, and the content in both stores.
 
     ID is an ID that `lockstep quarantine list` prints, or its first characters.
     """
-    quarantine = StackQuarantine(connected(name, state), quarantine_days)
+    quarantine = StackQuarantine(connected(name, state))
     found = find(quarantine, Wanted(), pointers)
     case = quarantine.one(case_id, found)
     held = quarantine.record(case, found)

@@ -40,12 +40,6 @@ pointers_option = click.option(
     metavar="FILE",
     help="Also read the records that the failure documents in FILE name (from SQS or SNS, NDJSON).",
 )
-age_option = click.option(
-    "--quarantine-days",
-    type=click.IntRange(1, 3650),
-    metavar="DAYS",
-    help="Use this age limit instead of the QuarantineDays of the stack.",
-)
 
 
 def find(

@@ -20,7 +20,6 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.commands.quarantine_options import (
-    age_option,
     find,
     no_empty_id,
     pointers_option,
@@ -64,7 +63,6 @@ from lockstep.stores.contents import MalformedContentError
 )
 @wanted_options
 @pointers_option
-@age_option
 @click.option(
     "--mend",
     "mending",
@@ -88,7 +86,6 @@ def redrive_command(
     image: str | None,
     since: dt.datetime | None,
     pointers: BinaryIO | None,
-    quarantine_days: int | None,
     mending: BinaryIO | None,
     chosen: Literal["this", "stored"] | None,
     applies: bool,
@@ -105,7 +102,9 @@ def redrive_command(
         raise click.UsageError("--choose requires the IDs of the conflicts")
     if chosen and mending:
         raise click.UsageError("use --choose or --mend, not both")
-    quarantine = StackQuarantine(connected(name, state), quarantine_days)
+    clients = connected(name, state)
+    clients.stack.check_horizon()
+    quarantine = StackQuarantine(clients)
     wanted = Wanted(ids=() if mending else ids, reason=reason, image=image, since=since)
     found = find(quarantine, wanted, pointers)
     for case_id in ids:
@@ -191,7 +190,6 @@ def _orders(
                 said.event,
                 quarantine.stores,
                 now=time.time(),
-                quarantine_age=quarantine.age,
             )
 
         yield f"line {number}: ", settle_line

@@ -27,6 +27,7 @@ from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP, EntryLookup
 from lockstep.stores.stamps import FIRST_STAMP, stamp_at
 from shared.event import Event
+from shared.horizon import HORIZON
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -258,10 +259,10 @@ class PastStamp(Stamp):
     still on the stream, has a higher version.
     """
 
-    def __init__(self, horizon: dt.timedelta, unix: Callable[[], float]) -> None:
+    def __init__(self, unix: Callable[[], float]) -> None:
         """Start one horizon before now; `unix` gives the time in seconds since 1970."""
         super().__init__(unix)
-        self._last = stamp_at(unix() - horizon.total_seconds())
+        self._last = stamp_at(unix() - HORIZON.total_seconds())
 
     def __call__(self) -> int:
         """Return the next version."""

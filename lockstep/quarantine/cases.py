@@ -22,6 +22,7 @@ from lockstep.quarantine.records import (
 from lockstep.stores.objects import Objects
 from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
+from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import PREFIX, QuarantinedRecord, QuarantineReason
 
 ID_LENGTH = 10
@@ -157,7 +158,6 @@ def find(
     consumers: Mapping[str, str],
     *,
     now: dt.datetime,
-    quarantine_age: dt.timedelta,
     pointers: Iterable[bytes] = (),
     fetch: Callable[[bytes], Fetched] | None = None,
     wanted: Wanted | None = None,
@@ -173,15 +173,13 @@ def find(
         objects: the quarantine's bucket.
         consumers: each consumer's name in Lambda, by its name in the quarantine.
         now: the current time.
-        quarantine_age: an older record is redriven only if corrected
-            (docs/internals/invariants.md).
         pointers: failure documents without payload, one a line.
         fetch: gets what such a line points at; see `failure_documents.fetch`.
         wanted: which cases to return; None: all.
         readers: the number of threads that read objects; 1: the caller's thread reads them.
         changes_stream: the Kinesis stream that carries the table's changes, if there is one.
     """
-    gathering = _Gathering(objects, now, quarantine_age)
+    gathering = _Gathering(objects, now)
     gathering.read_objects(readers)
     gathering.read_documents(consumers, changes_stream)
     if fetch is not None:
@@ -198,10 +196,9 @@ def find(
 class _Gathering:
     """The state of one `find`."""
 
-    def __init__(self, objects: Objects, now: dt.datetime, quarantine_age: dt.timedelta) -> None:
+    def __init__(self, objects: Objects, now: dt.datetime) -> None:
         self._objects = objects
         self._now = now
-        self._age = quarantine_age
         self.cases: dict[str, Case] = {}
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
@@ -310,7 +307,7 @@ class _Gathering:
             detail=held.detail,
             quarantined_at=held.quarantined_at,
             bytes=len(data),
-            verdict=judge(held, first, now=self._now, quarantine_age=self._age),
+            verdict=judge(held, first, now=self._now),
             keys=(held.key,),
             documents=documents,
         )
@@ -334,7 +331,6 @@ def judge(
     first_arrival: int | None,
     *,
     now: dt.datetime,
-    quarantine_age: dt.timedelta,
 ) -> Verdict:
     """What can be done about a record, by the current rules and at the current time.
 
@@ -353,9 +349,9 @@ def judge(
     if held.reason == "conflict":
         return NeedsChoice(held.detail)
     age_ms = now.timestamp() * 1000 - first_arrival
-    if age_ms > quarantine_age.total_seconds() * 1000:
+    if age_ms > QUARANTINE_AGE.total_seconds() * 1000:
         return TooOld(
-            f"it arrived {age_ms / _DAY_MS:.0f} days ago, more than {quarantine_age.days}, so a "
+            f"it arrived {age_ms / _DAY_MS:.0f} days ago, more than {QUARANTINE_AGE.days}, so a "
             "tombstone that should stop it may be purged"
         )
     ahead_ms = acceptable_from(event.version) - int(now.timestamp() * 1000)

@@ -127,7 +127,7 @@ def _quarantined(
 ) -> QuarantinedRecord:
     try:
         # No consumer sees this change: only its image and version are used.
-        change = envelope.change(record, dt.timedelta())
+        change = envelope.change(record)
     except InvalidEventError as invalid:
         return quarantined(
             record,

@@ -39,7 +39,7 @@ def payload(held: QuarantinedRecord) -> bytes:
     return base64.b64decode(held.payload, validate=True)
 
 
-def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
+def change_in(held: QuarantinedRecord) -> Change:
     """The change that a record means for a store, by the current rules.
 
     Raises:
@@ -56,8 +56,8 @@ def change_in(held: QuarantinedRecord, horizon: dt.timedelta) -> Change:
         holds=held.holds,
     )
     if held.holds == "table_change":
-        return change_of(record, horizon)
-    return change_from(decode(data), record, horizon=horizon)
+        return change_of(record)
+    return change_from(decode(data), record)
 
 
 def event_in(held: QuarantinedRecord) -> Event:
@@ -68,7 +68,7 @@ def event_in(held: QuarantinedRecord) -> Event:
     """
     if held.holds == "event":
         return decode(payload(held))
-    change = change_in(held, dt.timedelta())
+    change = change_in(held)
     return Event(
         type=change.event_type,
         image_id=change.image_id,

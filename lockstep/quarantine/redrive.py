@@ -71,13 +71,11 @@ class DirectIndexing(msgspec.Struct, frozen=True):
     """Writes records directly to the index, if a redrive would not change the index.
 
     `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index is fed
-    from the table's changes. `horizon` is how long the tombstone of an item that was deleted
-    manually is kept.
+    from the table's changes.
     """
 
     sink: Sink
     consumer: str
-    horizon: Callable[[], dt.timedelta]
     fed_from_table: bool
     changes_stream: str = ""
 
@@ -93,7 +91,7 @@ class DirectIndexing(msgspec.Struct, frozen=True):
         Raises:
             MisconfiguredError: nothing can be written until the deployment is corrected.
         """
-        (outcome,) = outcomes_of([change_in(held, self.horizon())], self.sink.send)
+        (outcome,) = outcomes_of([change_in(held)], self.sink.send)
         return outcome
 
 
@@ -107,7 +105,6 @@ class Redrive:
         consumers: Mapping[str, str],
         *,
         clock: Clock,
-        quarantine_age: dt.timedelta,
         index: DirectIndexing | None = None,
     ) -> None:
         """Set up a redrive.
@@ -117,7 +114,6 @@ class Redrive:
             put: puts events onto the stream and returns when all are accepted: `Producer.put`.
             consumers: each consumer's name in Lambda, by its name in the quarantine.
             clock: the clock.
-            quarantine_age: an older record is redriven only if corrected.
             index: writes directly to the index; None: never.
         """
         self._index = index
@@ -125,7 +121,6 @@ class Redrive:
         self._put = put
         self._consumers = consumers
         self._clock = clock
-        self._age = quarantine_age
 
     def put_back(
         self,
@@ -282,7 +277,7 @@ class Redrive:
                 held = read_record(body)
             except ForeignObjectError:
                 return None
-            verdict = judge(held, case.arrived_at, now=now, quarantine_age=self._age)
+            verdict = judge(held, case.arrived_at, now=now)
             if not isinstance(verdict, Ready):
                 return None
         return held

@@ -18,6 +18,7 @@ from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
 from lockstep.stores.contents import ContentReader, content_of
 from lockstep.stores.stamps import FIRST_STAMP, stamp_at, too_far_ahead
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
+from shared.horizon import QUARANTINE_AGE
 from shared.nesting import nests_too_deep
 
 How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
@@ -142,7 +143,6 @@ def correct(
     stores: ContentReader,
     *,
     now: float,
-    quarantine_age: dt.timedelta,
 ) -> Settlement:
     """Settle a case by the corrected event.
 
@@ -156,7 +156,6 @@ def correct(
         event: the corrected event.
         stores: says which versions are taken.
         now: in seconds since 1970.
-        quarantine_age: an older record gets a new version.
 
     Raises:
         CannotSettleError: it is still not a valid event, or it is of another image.
@@ -168,7 +167,7 @@ def correct(
     fields.setdefault("version", old or 1)
     fields.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
     age = now - case.arrived_at / 1000
-    too_old = isinstance(case.verdict, TooOld) or age > quarantine_age.total_seconds()
+    too_old = isinstance(case.verdict, TooOld) or age > QUARANTINE_AGE.total_seconds()
     with _as_settle_error(case):
         corrected = decode(msgspec.json.encode(fields))
         stored = [one for one in stores.contents(corrected.image_id).values() if one is not None]

@@ -4,7 +4,6 @@ Every write goes through the index consumer's sink with its version check: a new
 new index stays, whoever wrote it, and copying an image twice does no harm.
 """
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched, chain
@@ -53,14 +52,14 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 def content_for_new_index(
-    table: ImageState, old: ImageState, *, now: float, horizon: dt.timedelta
+    table: ImageState, old: ImageState, *, now: float
 ) -> Copy | Skip | NeedsOperator:
     """What the new index must hold of an image, given what the table and the old index hold.
 
     It is what a repair would write to both stores (`lockstep.repair.decide`), except that a
     `_version` of the old index that is too high does not matter.
     """
-    match decide(table, old, now=now, horizon=horizon):
+    match decide(table, old, now=now):
         case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):
             return Copy(change)
         case Republish() | RecreateDocument() | Agree():
@@ -90,7 +89,6 @@ class Copier:
         sink: Sink,
         *,
         clock: Clock,
-        horizon: dt.timedelta,
     ) -> None:
         self.copied: Counter[Origin] = Counter()
         self.skipped = 0
@@ -100,7 +98,6 @@ class Copier:
         self._new = new
         self._sink = sink
         self._clock = clock
-        self._horizon = horizon
 
     def copy_all(self, images: Iterable[tuple[str, ImageState]]) -> None:
         """Copy images that were read whole from the table, except expired tombstones."""
@@ -147,7 +144,6 @@ class Copier:
                 table.get(image_id, Absent()),
                 stored,
                 now=self._clock.now(),
-                horizon=self._horizon,
             ):
                 case Copy(change):
                     changes.append(change)

@@ -24,6 +24,7 @@ from lockstep.stores.image_state import state_of_item
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stores.table import WholePage
+from shared.horizon import HORIZON
 from shared.item import KEY
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ class _File(msgspec.Struct, frozen=True, rename="camel"):
 class Export:
     """One full export of a table."""
 
-    def __init__(
-        self, client: "S3Client", uri: str, table: str, *, now: dt.datetime, horizon: dt.timedelta
-    ) -> None:
+    def __init__(self, client: "S3Client", uri: str, table: str, *, now: dt.datetime) -> None:
         """Read the manifests.
 
         Args:
@@ -88,7 +87,7 @@ class Export:
         key = where.path.strip("/")
         key = key if key.endswith(".json") else f"{key}/{SUMMARY}"
         self._summary = self._decoded(key, msgspec.json.Decoder(_Summary).decode)
-        self._check(table, now, horizon)
+        self._check(table, now)
         is_json = self._summary.output_format == "DYNAMODB_JSON"
         self._read = _json_items if is_json else _ion_reader()
         self._files = self._decoded(
@@ -131,7 +130,7 @@ class Export:
             read = 0
         yield WholePage((), None)
 
-    def _check(self, table: str, now: dt.datetime, horizon: dt.timedelta) -> None:
+    def _check(self, table: str, now: dt.datetime) -> None:
         summary = self._summary
         if summary.version != VERSION:
             raise ExportError(
@@ -142,10 +141,10 @@ class Export:
         of = summary.table_arn.rpartition("/")[2]
         if of != table:
             raise ExportError(f"{self.name} is of table {of}, not of {table}")
-        if summary.export_time is None or summary.export_time + horizon <= now:
+        if summary.export_time is None or summary.export_time + HORIZON <= now:
             raise ExportError(
                 f"{self.name} is of {summary.export_time}, older than the horizon of "
-                f"{horizon.days} days: it could restore deleted images; make a new export"
+                f"{HORIZON.days} days: it could restore deleted images; make a new export"
             )
 
     def _decoded[T](self, key: str, decode: Callable[[bytes], T]) -> T:

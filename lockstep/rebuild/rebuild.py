@@ -6,7 +6,6 @@ functions' timeout has passed. Then the old index and the table are read complet
 more.
 """
 
-import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, get_args
@@ -153,7 +152,6 @@ class RebuildParts(msgspec.Struct, frozen=True):
     settled: Callable[[], float]
     """The time up to which both consumers have processed all arrivals, in seconds since 1970."""
     clock: Clock
-    horizon: dt.timedelta
     """How long tombstones are kept."""
     worker: RebuildWorker
 
@@ -289,7 +287,6 @@ class _Run:
             parts.index(self._new_name),
             parts.sink,
             clock=parts.clock,
-            horizon=parts.horizon,
         )
 
     def fill(self) -> None:

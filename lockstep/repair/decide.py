@@ -4,8 +4,6 @@ The newer version wins, also if it is an expired tombstone; at the same version 
 decision lowers a version. An image that cannot be repaired without loss is left to an operator.
 """
 
-import datetime as dt
-
 import msgspec
 
 from lockstep.audit.compare import difference
@@ -14,6 +12,7 @@ from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
 from lockstep.stores.stamps import FIRST_STAMP, too_far_ahead
 from shared.change import Change, digest_of
 from shared.event import MAX_VERSION
+from shared.horizon import HORIZON
 
 
 class Agree(msgspec.Struct, frozen=True):
@@ -80,15 +79,15 @@ type Decision = (
 )
 
 
-def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.timedelta) -> Decision:
+def decide(table: ImageState, index: ImageState, *, now: float) -> Decision:
     """Decide how to make both stores equal in one image.
 
     Args:
         table: what the table holds.
         index: what the index holds.
-        now: seconds since 1970; an expired tombstone counts as absent.
-        horizon: how long tombstones are kept; an older image may have been deleted, and its
-            tombstone purged (docs/internals/invariants.md).
+        now: seconds since 1970; an expired tombstone counts as absent. An image that is older than
+            the horizon may have been deleted, and its tombstone purged
+            (docs/internals/invariants.md).
     """
     match table, index:
         case Intact(), Intact() if _equal(table, index, now):
@@ -108,7 +107,7 @@ def decide(table: ImageState, index: ImageState, *, now: float, horizon: dt.time
     outlived = isinstance(table, Intact) and index.version <= table.version
     if index.expired(now):
         return Agree()
-    if outlived or index.change.arrived_at / 1000 + horizon.total_seconds() <= now:
+    if outlived or index.change.arrived_at / 1000 + HORIZON.total_seconds() <= now:
         return RemoveFromIndex(index.change.image_id, index.checked_version)
     return _into_table(index.change, index.checked_version, now)
 

@@ -5,7 +5,6 @@ the index (`lockstep.stores.corrections`). So a repair is safe while the stream 
 run twice. Each decision is made from what both stores hold at that moment.
 """
 
-import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -135,7 +134,6 @@ class Repair:
         index_sink: Sink,
         corrections: IndexCorrections,
         clock: Clock,
-        horizon: dt.timedelta,
     ) -> None:
         """Set up a repair.
 
@@ -146,7 +144,6 @@ class Repair:
             index_sink: writes to the index, as its consumer does.
             corrections: corrects the index.
             clock: the clock.
-            horizon: how long tombstones are kept.
         """
         self._table = table
         self._index = index
@@ -154,7 +151,6 @@ class Repair:
         self._index_sink = index_sink
         self._corrections = corrections
         self._clock = clock
-        self._horizon = horizon
 
     def plan(self, differing: Iterable[DifferingImage], images: int) -> RepairPlan:
         """What `apply` would do now. Writes nothing.
@@ -234,7 +230,6 @@ class Repair:
                         table.get(one.image_id, Absent()),
                         index.get(one.image_id, Absent()),
                         now=self._clock.now(),
-                        horizon=self._horizon,
                     ),
                 )
 

@@ -10,7 +10,7 @@ from lockstep.simulation import invariants, poison
 from lockstep.simulation.components import REAL, STREAM, Components
 from lockstep.simulation.discards import DiscardWriter
 from lockstep.simulation.faults import Fault, PoisonKind, Tally
-from lockstep.simulation.interpretation import QUARANTINE_AGE, Poison
+from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.late_operations import LateOperations
 from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
@@ -19,6 +19,7 @@ from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.stamps import time_of
 from shared.event import Event, EventType, Image, decode
+from shared.horizon import QUARANTINE_AGE
 
 IMAGES = 3
 MOST_EVENTS = 3
@@ -26,7 +27,7 @@ MOST_INVOCATIONS = 4
 HOUR = 3_600.0
 DAY = 24 * HOUR
 # More than twice the horizon.
-MOST_DAYS = 90
+MOST_DAYS = 260
 MOST_REDRIVES = 3
 TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
 

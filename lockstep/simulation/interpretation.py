@@ -5,15 +5,12 @@ import datetime as dt
 import msgspec
 
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
-from lockstep.stack.stack import LATENESS
 from shared.change import Change, change_from
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in
 
-# The retention of the stream, the quarantine age and the horizon, as in template.yaml.
+# The retention of the stream, as in template.yaml.
 RETENTION = dt.timedelta(days=7)
-QUARANTINE_AGE = dt.timedelta(days=30)
-HORIZON = RETENTION + QUARANTINE_AGE + LATENESS
 
 # The fakes refuse images with these names.
 REFUSED_BY_TABLE = "refused by the table"
@@ -41,6 +38,6 @@ def interpret(accepted: AcceptedRecord) -> Interpretation:
         data=accepted.data,
     )
     try:
-        return change_from(event_in(record), record, horizon=HORIZON)
+        return change_from(event_in(record), record)
     except InvalidEventError as invalid:
         return Poison(invalid.reason)

@@ -10,7 +10,6 @@ from lockstep.local.mapping.response import Errored, Returned
 from lockstep.simulation.components import STREAM_ARN
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import CrashedError, RunningInvocation, TimedOutError
-from lockstep.simulation.interpretation import HORIZON
 from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.violation import ViolationError
 from shared.clock import Clock
@@ -98,7 +97,6 @@ class Invocations:
             to=consumer.sink,
             quarantine=system.quarantine,
             function=consumer.function,
-            horizon=HORIZON,
             clock=clock,
             remaining=remaining,
         )

@@ -23,7 +23,6 @@ from lockstep.simulation.discards import CONSUMERS
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
-from lockstep.simulation.interpretation import QUARANTINE_AGE
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
@@ -111,7 +110,6 @@ class LateOperations:
             self._reader,
             CONSUMERS,
             now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
-            quarantine_age=QUARANTINE_AGE,
             readers=1,
         )
         return found.cases
@@ -125,7 +123,6 @@ class LateOperations:
             ).put(events),
             CONSUMERS,
             clock=Clock(self._now, self._now, self._time.advance, self._conditions.draw),
-            quarantine_age=QUARANTINE_AGE,
         )
 
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
@@ -150,8 +147,7 @@ class LateOperations:
                     yield choose(chance.choice(_CHOICES), case, body, self._stores, now=now)
                 case NeedsCorrection() | TooOld():
                     event = Raw(msgspec.json.encode(_CORRECTION | {"image_id": case.image}))
-                    age = QUARANTINE_AGE
-                    yield correct(case, body, event, self._stores, now=now, quarantine_age=age)
+                    yield correct(case, body, event, self._stores, now=now)
         except CannotSettleError:
             return
 

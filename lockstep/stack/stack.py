@@ -10,6 +10,7 @@ import msgspec
 from functions.write_to_es.aliases import live_alias
 from lockstep.console.errors import UserError
 from lockstep.machine.files import write_json
+from shared.horizon import HORIZON
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -27,13 +28,8 @@ IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB
 # The default folder of a local stack.
 STATE = Path(".lockstep")
 LOCAL_REGION = "us-east-1"
-# The default in template.yaml, which the local stack uses, too.
-QUARANTINE_DAYS = 30
 # As in template.yaml: an invocation may write that long after a switch of the aliases.
 FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
-# How long after a deletion a producer may still put an older version of the image
-# (docs/decisions/2026-11-21-the-horizon-allows-for-late-producers.md).
-LATENESS = dt.timedelta(days=1)
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,8 +50,9 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `state` is the folder of a local stack, None for a deployed one. `index` is the alias for
     writing; readers use the alias `INDEX-live`, which hides tombstones. `functions` maps each
-    consumer to its name in Lambda. `quarantine_days` is the age up to which a quarantined record
-    can be redriven. `changes_stream` is the Kinesis stream with the table's changes, or empty.
+    consumer to its name in Lambda. `horizon_days` is how long its consumers keep
+    tombstones; 0 if their release does not say it. `changes_stream` is the Kinesis stream with the
+    table's changes, or empty.
     """
 
     endpoints: Endpoints
@@ -66,7 +63,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str
     functions: dict[str, str]
     state: str | None = None
-    quarantine_days: int = QUARANTINE_DAYS
+    horizon_days: int = HORIZON.days
     index_from: IndexFrom = "Kinesis"
     changes_stream: str = ""
 
@@ -74,6 +71,25 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def live(self) -> str:
         """The alias for reading."""
         return live_alias(self.index)
+
+    def check_horizon(self) -> None:
+        """Check that the consumers keep tombstones as long as this release relies on.
+
+        Raises:
+            HorizonTooShortError: they keep them for less, so that an old record can bring a
+                deleted image back.
+        """
+        if self.horizon_days >= HORIZON.days:
+            return
+        how_long = f"{self.horizon_days} days" if self.horizon_days else "an unknown time"
+        raise HorizonTooShortError(
+            f"the stack's consumers keep tombstones for {how_long}, but this release relies on "
+            f"{HORIZON.days} days: deploy this release first"
+        )
+
+
+class HorizonTooShortError(UserError):
+    """The stack's consumers keep tombstones for less time than this release relies on."""
 
 
 class StackNotFoundError(UserError):
@@ -149,8 +165,8 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                     strict=True,
                 )
             ),
-            quarantine_days=int(outputs["QuarantineDays"]),
-            # Stacks of earlier releases have no such output.
+            # Stacks of earlier releases do not have these outputs.
+            horizon_days=int(outputs.get("HorizonDays", "0")),
             index_from=msgspec.convert(outputs.get("IndexFrom", "Kinesis"), IndexFrom),
             changes_stream=outputs.get("TableChangesStreamName", ""),
         )

@@ -8,7 +8,7 @@ import msgspec
 from boto3.dynamodb.types import TypeDeserializer
 
 from lockstep.stores.image_state import Intact, Malformed, state_of_document, state_of_item
-from shared.change import digest_of, expiry_of
+from shared.change import digest_of, expiry_of, flaw_in_tombstone
 from shared.event import MAX_VERSION
 
 # What a reader requests of each store, unless it reads whole entries.
@@ -107,6 +107,10 @@ def checked(  # noqa: PLR0917 - the entry's fields in their order: called for ea
     """An entry of these fields, whose types are right; malformed if they contradict each other."""
     if deleted is not (digest is None):
         return Entry(image_id, malformed="an image needs a digest, a tombstone must have none")
+    if deleted and expires_at is not None:
+        flaw = flaw_in_tombstone(expires_at, arrived_at)
+        if flaw is not None:
+            return Entry(image_id, malformed=flaw)
     return Entry(image_id, version, deleted, digest, expires_at, checked_version, arrived_at)
 
 

@@ -27,7 +27,7 @@ from shared.deliver import Delivery, deliver
 from shared.outcome import Failed, Outcome
 from shared.quarantine import Quarantine
 from shared.sink import MisconfiguredError, RequestFailedError, Sink
-from tests.builders import HORIZON, clock, decoded
+from tests.builders import clock, decoded
 
 type Name = Literal["write_to_dynamodb", "write_to_es"]
 
@@ -172,7 +172,6 @@ class Consumer:
             to=self.sink,
             quarantine=self.quarantine,
             function=self.name,
-            horizon=HORIZON,
             clock=clock(),
             remaining=lambda: 60.0,
             envelope=envelope_of(records, self.changes_stream),

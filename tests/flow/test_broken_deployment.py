@@ -41,7 +41,6 @@ class Doors:
             "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
             "INDEX_ALIAS": stack.index,
             "QUARANTINE_BUCKET": stack.bucket,
-            "HORIZON_DAYS": "37",
             "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_METRICS_NAMESPACE": "Lockstep",
             "AWS_ENDPOINT_URL_DYNAMODB": str(stack.endpoints.dynamodb),

@@ -33,7 +33,7 @@ from lockstep.stream.stream import Stream, StreamRecord, TrimHorizon
 from lockstep.stream.table import TableStream, latest_stream
 from shared.item import KEY
 from shared.quarantine import quarantined
-from tests.builders import HORIZON, change, image, image_event
+from tests.builders import change, image, image_event
 from tests.flow.conftest import World
 from tests.flow.scenario import Consumer, Put, Replayed, Troubled
 
@@ -253,24 +253,21 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
     held = quarantined(
         record,
         function="write_to_es",
-        change=TABLE_STREAM.change(record, HORIZON),
+        change=TABLE_STREAM.change(record),
         reason="refused_by_store",
         detail="because",
         at=dt.datetime.now(dt.UTC).isoformat(),
     )
     routes.direct.quarantine.put(held)
-    clients, age = routes.world.clients, dt.timedelta(days=30)
+    clients = routes.world.clients
     objects = BucketObjects(clients.s3, routes.world.stack.bucket)
-    found = find(objects, {}, now=dt.datetime.now(dt.UTC), quarantine_age=age)
+    found = find(objects, {}, now=dt.datetime.now(dt.UTC))
     report = Redrive(
         objects,
         lambda _: pytest.fail("the table would call it a duplicate, and stream nothing"),
         {},
         clock=SYSTEM_CLOCK,
-        quarantine_age=age,
-        index=DirectIndexing(
-            routes.direct.sink, "write_to_es", lambda: HORIZON, fed_from_table=True
-        ),
+        index=DirectIndexing(routes.direct.sink, "write_to_es", fed_from_table=True),
     ).put_back(found.cases, found.fetched)
     assert (report.redriven, report.indexed, report.kept) == (1, 1, {})
     assert routes.documents(routes.indices[1]) == routes.documents(routes.indices[0])

@@ -32,7 +32,7 @@ from shared.item import change_in_item
 from shared.quarantine import QuarantinedRecord
 from shared.record import event_in
 from shared.sink import Sink
-from tests.builders import ARRIVED_AT, HORIZON, clock, image, image_event, kinesis_record, record
+from tests.builders import ARRIVED_AT, clock, image, image_event, kinesis_record, record
 from tests.images import TIMES, images
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/decode").iterdir())
@@ -151,7 +151,6 @@ def delivered(records: Sequence[Any], sink: Sink) -> tuple[Delivery, Box]:
             to=sink,
             quarantine=box,
             function=function,
-            horizon=HORIZON,
             clock=clock(),
             remaining=lambda: 99.0,
         ),
@@ -189,7 +188,7 @@ def check(data: bytes, partition_key: str | None = None) -> None:
         return
     assert event is not None
     read = record(data, partition_key=key, arrived_at=arrived)
-    change = change_from(event_in(read), read, horizon=HORIZON)
+    change = change_from(event_in(read), read)
     [item], [document] = table.items.values(), index.documents.values()
     assert change_in_item(item) == change
     assert len(msgspec.json.encode(item)) < 2 * MOST_ITEM_BYTES

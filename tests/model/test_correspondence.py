@@ -23,7 +23,7 @@ from shared.outcome import Applied, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
 from shared.record import event_in
 from shared.sink import RequestFailedError, Sink
-from tests.builders import HORIZON, clock, image, image_event, kinesis_record, record
+from tests.builders import clock, image, image_event, kinesis_record, record
 from tests.memory_sink import MemorySink
 from tests.model.model import GONE, SETTLED, Bounds, Event, Held, Record, Rules, Store
 
@@ -170,7 +170,7 @@ def really(
     if held is not None:
         refusing.clear()
         read = record(document(held))
-        store.sink.send([change_from(event_in(read), read, horizon=HORIZON)])
+        store.sink.send([change_from(event_in(read), read)])
         refusing.add(refused)
     records = [kinesis_record(document(one), position=at) for at, one in enumerate(batch)]
     faulty = Faulty(store.sink, **faults)
@@ -180,7 +180,6 @@ def really(
             to=faulty,
             quarantine=faulty,
             function="write_to_dynamodb",
-            horizon=HORIZON,
             clock=clock(),
             remaining=lambda: 99.0,
         )

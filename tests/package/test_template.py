@@ -14,7 +14,8 @@ import pytest
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from lockstep.local.prepare import REFRESH_INTERVAL
-from lockstep.stack.stack import FUNCTION_TIMEOUT, LATENESS, QUARANTINE_DAYS, read_deployed
+from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
+from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
 from shared.item import STREAM_VIEW
 from tests.package.tools import ROOT, sam
 
@@ -362,17 +363,19 @@ def test_records_are_given_up_a_day_before_the_stream_forgets_them(template: Tem
     }
 
 
-def test_the_horizon_is_the_retention_plus_the_quarantine_plus_producers_lateness(
-    template: Template,
-) -> None:
-    parameters = template["Parameters"]
-    assert template["Mappings"]["Horizon"] == {
-        str(retention): {
-            str(quarantine): retention + quarantine + LATENESS.days
-            for quarantine in parameters["QuarantineDays"]["AllowedValues"]
-        }
-        for retention in parameters["RetentionDays"]["AllowedValues"]
-    }
+def test_no_retention_is_longer_than_the_horizon_allows_for(template: Template) -> None:
+    days_allowed = template["Parameters"]["RetentionDays"]["AllowedValues"]
+    assert max(days_allowed) == LONGEST_RETENTION.days
+
+
+def test_the_horizon_is_told_and_no_setting_changes_it(template: Template) -> None:
+    assert template["Outputs"]["HorizonDays"]["Value"] == str(HORIZON.days)
+
+
+def test_a_deleted_object_can_be_restored_while_it_may_be_redriven(template: Template) -> None:
+    (rule,) = _properties(template, "QuarantineBucket")["LifecycleConfiguration"]["Rules"]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": QUARANTINE_AGE.days}
+    assert rule["ExpiredObjectDeleteMarker"] is True
 
 
 def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
@@ -399,7 +402,6 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
     variables = _properties(template, function)["Environment"]["Variables"]
     assert variables.keys() == own | {
         "QUARANTINE_BUCKET",
-        "HORIZON_DAYS",
         "POWERTOOLS_SERVICE_NAME",
         "POWERTOOLS_METRICS_NAMESPACE",
         "POWERTOOLS_LOG_LEVEL",
@@ -577,7 +579,7 @@ def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -
 
 
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
-    told = {"QuarantineDays": "14", "IndexFrom": "DynamoDBStreams"}
+    told = {"HorizonDays": "121", "IndexFrom": "DynamoDBStreams"}
 
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Mapping[str, Any]:
@@ -588,14 +590,9 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
-    assert (found.quarantine_days, found.index_from) == (14, "DynamoDBStreams")
+    assert (found.horizon_days, found.index_from) == (121, "DynamoDBStreams")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()
-
-
-def test_the_quarantine_days_are_told_as_they_were_set(template: Template) -> None:
-    assert template["Outputs"]["QuarantineDays"]["Value"] == {"Ref": "QuarantineDays"}
-    assert template["Parameters"]["QuarantineDays"]["Default"] == QUARANTINE_DAYS
 
 
 def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:

@@ -25,7 +25,7 @@ from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.change import Change, change_from
 from shared.event import Event
 from shared.outcome import Applied
-from tests.builders import HORIZON, record
+from tests.builders import record
 from tests.contract.search.museum import RECORDS
 from tests.contract.sinks.suite import write
 
@@ -67,13 +67,7 @@ class Museum:
         with RECORDS.open("rb") as file:
             events = [*read_events(file, Stamp(), load_mapping("tate"))]
         for several in batched(events, 500):
-            made.put(
-                *(
-                    change_from(one, record(), horizon=HORIZON)
-                    for one in several
-                    if isinstance(one, Event)
-                )
-            )
+            made.put(*(change_from(one, record()) for one in several if isinstance(one, Event)))
         return made
 
     def put(self, *several: Change) -> None:

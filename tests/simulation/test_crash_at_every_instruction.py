@@ -182,7 +182,7 @@ class Stage:
     def invoke(self, records: Records) -> BatchResponse:
         """Run the handler in a fresh process: without any object of an earlier one."""
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
-        environment = SimpleNamespace(environ={"HORIZON_DAYS": "30"})
+        environment = SimpleNamespace(environ={})
         silent = {
             "logger": SimpleNamespace(warning=lambda *_, **__: None),
             "metrics": SimpleNamespace(add_metric=lambda *_: None),

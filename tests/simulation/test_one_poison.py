@@ -29,7 +29,6 @@ from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.faulty_network import Conditions
-from lockstep.simulation.interpretation import HORIZON
 from lockstep.simulation.plan import seeded_random
 from lockstep.simulation.poller import Poller
 from lockstep.stores.stamps import time_of
@@ -107,7 +106,6 @@ def consumed(store: Store, kind: Kind) -> Result:
             to=sink,
             quarantine=bucket_quarantine(bucket.put_object),
             function="f",
-            horizon=HORIZON,
             clock=clock(now=lambda: START),
             remaining=lambda: REMAINING_SECONDS,
         )

@@ -8,23 +8,38 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.cases import FoundCases, find
+from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, find, judge
+from lockstep.quarantine.records import read_record
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.components import INDEX, Components
+from shared.change import Change, Remove
 from shared.deliver import Delivery, deliver
+from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import Event, decode
-
-UNLIMITED = dt.timedelta(days=10_000)
+from shared.quarantine import QuarantinedRecord
+from shared.record import Record
 
 
 def finds_without_age(*args: Any, **kwargs: Any) -> FoundCases:
-    return find(*args, **kwargs | {"quarantine_age": UNLIMITED})
+    found = find(*args, **kwargs)
+    return msgspec.structs.replace(found, cases=[_ageless(case) for case in found.cases])
+
+
+def _ageless(case: Case) -> Case:
+    too_old = isinstance(case.verdict, TooOld)
+    return msgspec.structs.replace(case, verdict=Ready()) if too_old else case
 
 
 class IgnoresTheAge(Redrive):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs | {"quarantine_age": UNLIMITED})
+    def _still_ready(self, case: Case, bodies: Mapping[str, bytes]) -> QuarantinedRecord | None:
+        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
+        held = None
+        for body in bodies.values():
+            held = read_record(body)
+            if not isinstance(judge(held, case.arrived_at, now=now), Ready | TooOld):
+                return None
+        return held
 
 
 class PutsNothing(Redrive):
@@ -87,8 +102,16 @@ def purges_any_version(client: OpenSearch, image_id: str, _: int) -> None:
     client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
 
 
+def _without_horizon(record: Record) -> Change:
+    change = IMAGE_EVENTS.change(record)
+    if isinstance(change, Remove):
+        return msgspec.structs.replace(change, expires_at=record.arrived_at // 1000)
+    return change
+
+
 def has_no_horizon(*args: Any, **kwargs: Any) -> Delivery:
-    return deliver(*args, **kwargs | {"horizon": dt.timedelta(0)})
+    envelope = Envelope(IMAGE_EVENTS.record, _without_horizon)
+    return deliver(*args, **kwargs | {"envelope": envelope})
 
 
 WRONG: Mapping[str, Components] = {

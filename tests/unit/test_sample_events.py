@@ -13,7 +13,7 @@ from functions.write_to_es.table_changes import (
 )
 from shared.event import InvalidEventError, Reason
 from shared.record import Record, event_in, from_lambda
-from tests.builders import CHANGES_STREAM, HORIZON, record
+from tests.builders import CHANGES_STREAM, record
 from tools.sample_events import (
     FOLDER,
     files,
@@ -117,7 +117,7 @@ def test_a_sample_of_the_tables_changes_has_every_kind_of_them(name: str) -> Non
     kinds: Counter[str] = Counter()
     for one in map(envelope.record, records):
         try:
-            kinds[type(envelope.change(one, HORIZON)).__name__] += 1
+            kinds[type(envelope.change(one)).__name__] += 1
         except InvalidEventError as invalid:
             kinds[invalid.reason] += 1
     again = 2 if name == "table-changes-on-kinesis.json" else 0

@@ -1,6 +1,5 @@
 """A separate index with the real records, written as the function `write_to_es` does."""
 
-import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from shared.record import Record
 from tools.relevance.collection import events
 
 # No tombstone among these changes expires.
-HORIZON = dt.timedelta(days=36_500)
 ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
 
 
@@ -30,7 +28,7 @@ def change_for(event: Event) -> Change:
         arrived_at=ARRIVED_AT,
         data=b"",
     )
-    return change_from(event, record, horizon=HORIZON)
+    return change_from(event, record)
 
 
 def write(client: OpenSearch, alias: str, changes: Sequence[Change]) -> None:

@@ -19,7 +19,6 @@ from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.consumers import settled_until
-from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.stores import (
     NO_LIMIT,
     index_reader,
@@ -95,7 +94,6 @@ def repair(clients: Clients) -> Repair:
         index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
         corrections=Corrections(clients.opensearch, stack.index),
         clock=SYSTEM_CLOCK,
-        horizon=horizon(clients),
     )
 
 

@@ -9,7 +9,6 @@ from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Pause, Producer, PutProgress, PutReport, Stamp
 from lockstep.producing.sources import Converter
 from lockstep.stack.clients import Clients
-from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.stores import table_reader
 from shared.event import Event
 
@@ -38,7 +37,7 @@ def backfill(
     return Backfill(
         table_reader(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),
-        stamp=Stamp() if replace else PastStamp(horizon(clients), SYSTEM_CLOCK.now),
+        stamp=Stamp() if replace else PastStamp(SYSTEM_CLOCK.now),
         now=SYSTEM_CLOCK.now,
         mapping=mapping,
         replace=replace,

@@ -12,7 +12,6 @@ from lockstep.quarantine.records import ForeignObjectError, read_record
 from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import CONSUMERS, INDEX_CONSUMER
-from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.stores import NO_LIMIT
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
@@ -31,15 +30,9 @@ class CaseError(UserError):
 class StackQuarantine:
     """A stack's quarantine, and what a redrive needs of the stack's stores and stream."""
 
-    def __init__(self, clients: Clients, quarantine_days: int | None) -> None:
-        """Set up the clients.
-
-        Args:
-            clients: the stack's.
-            quarantine_days: the quarantine age in days; None: that of the stack.
-        """
+    def __init__(self, clients: Clients) -> None:
+        """Set up what the stack's clients can do."""
         stack = clients.stack
-        self.age = dt.timedelta(days=quarantine_days or stack.quarantine_days)
         self.objects = BucketObjects(clients.s3, stack.bucket)
         self.stores = ContentReader(
             table_lookup(clients.dynamodb, stack.table, SYSTEM_CLOCK.now),
@@ -52,11 +45,9 @@ class StackQuarantine:
             lambda events: put(clients, events),
             self._consumers,
             clock=SYSTEM_CLOCK,
-            quarantine_age=self.age,
             index=DirectIndexing(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
                 consumer=INDEX_CONSUMER,
-                horizon=lambda: horizon(clients),
                 fed_from_table=stack.index_from != "Kinesis",
                 changes_stream=stack.changes_stream,
             ),
@@ -79,7 +70,6 @@ class StackQuarantine:
                 self.objects,
                 self._consumers,
                 now=dt.datetime.now(dt.UTC),
-                quarantine_age=self.age,
                 pointers=pointers,
                 fetch=self._fetch,
                 wanted=wanted,

@@ -12,7 +12,6 @@ from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.audit import AuditOptions, audit
 from lockstep.stack.use_cases.consumers import settled_until
-from lockstep.stack.use_cases.horizon import horizon
 from lockstep.stack.use_cases.stores import NO_LIMIT, pace
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -29,10 +28,10 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
     stack = clients.stack
     options = AuditOptions(rate=rate)
     indices = Indices(clients.opensearch, stack.index)
-    age, now = horizon(clients), dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC)
     table = TableReader(clients.dynamodb, stack.table, pace=pace(rate))
     items: ImageSource = (
-        table if export is None else Export(clients.s3, export, stack.table, now=now, horizon=age)
+        table if export is None else Export(clients.s3, export, stack.table, now=now)
     )
     return Rebuild(
         RebuildParts(
@@ -44,7 +43,6 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
             audit=lambda progress: audit(clients, progress, options=options),
             settled=lambda: settled_until(clients, WATERMARK),
             clock=SYSTEM_CLOCK,
-            horizon=age,
             worker=this_worker(),
         )
     )

@@ -13,12 +13,12 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.image_state import Intact, Malformed
 from lockstep.stores.readers import StoreUnreadableError
+from shared.horizon import HORIZON
 from shared.item import item_from
 from tests.builders import change, image
 from tests.contract.rebuild.exports import ID, ion, put_export
 
 TABLE = "images"
-HORIZON = dt.timedelta(days=38)
 NOW = dt.datetime.now(dt.UTC)
 OUTPUTS = ["DYNAMODB_JSON", "ION"]
 
@@ -50,7 +50,7 @@ def bucket(s3: Any) -> str:
 
 
 def opened(s3: Any, uri: str) -> Export:
-    return Export(s3, uri, TABLE, now=NOW, horizon=HORIZON)
+    return Export(s3, uri, TABLE, now=NOW)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

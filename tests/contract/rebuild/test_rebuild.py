@@ -37,13 +37,13 @@ from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from shared.change import Change, change_from
 from shared.clock import Clock
+from shared.horizon import HORIZON
 from shared.item import item_from
 from shared.outcome import Applied
 from shared.sink import MisconfiguredError, Sink
 from tests.builders import clock, decoded, image, image_event, record
 from tests.contract.rebuild.exports import put_export
 
-HORIZON = dt.timedelta(days=37)
 DAY = 86_400.0
 ELSEWHERE = RebuildWorker("elsewhere", 1, 0.0)
 
@@ -56,7 +56,7 @@ def a_change(
     fields = {} if name is None else {"image": image(name)}
     at = time.time() if arrived is None else arrived
     event = image_event(image_id, version, kind, **fields)
-    return change_from(decoded(event), record(event, arrived_at=int(at * 1000)), horizon=HORIZON)
+    return change_from(decoded(event), record(event, arrived_at=int(at * 1000)))
 
 
 class CrashError(Exception):
@@ -122,7 +122,6 @@ class Place:
             audit=lambda _: self.audit(here),
             settled=settled,
             clock=here,
-            horizon=HORIZON,
             worker=this_worker() if worker is None else worker,
         )
 
@@ -210,7 +209,7 @@ def test_an_index_filled_from_an_export_equals_the_current_table(place: Place, o
     place.write(a_change("T0", 2, None), a_change("T1", 2), a_change("T9", 1))
     place.write(a_change("T2", 2), to=[place.table])
     now = dt.datetime.now(dt.UTC)
-    export = Export(s3, uri, place.alias, now=now, horizon=HORIZON)
+    export = Export(s3, uri, place.alias, now=now)
     done = place.run(msgspec.structs.replace(place.parts(), items=export))
     assert done.carried == {"table": 6, "index": 3}
     assert place.versions(place.new) == {"T0": 2, "T1": 2, "T2": 2, "T3": 1, "T4": 1, "T9": 1}

@@ -194,29 +194,36 @@ def test_a_pointer_redrives_what_the_stream_still_holds(stage: Stage, tmp_path: 
     assert stage.answer("redrive", "--pointers", pointers, "--apply")["report"]["redriven"] == 0
 
 
-@pytest.mark.parametrize(
-    ("stack_says", "words", "state"),
-    [
-        (30, [], "too_old"),
-        (90, [], "ready"),
-        (90, ["--quarantine-days", "39"], "too_old"),
-        (30, ["--quarantine-days", "41"], "ready"),
-    ],
-)
-def test_the_quarantine_age_is_the_stacks_unless_an_option_sets_it(
-    stage: Stage, stack_says: int, words: list[str], state: str
+@pytest.mark.parametrize(("days", "state"), [(89, "ready"), (91, "too_old")])
+def test_a_record_may_be_put_back_until_it_is_90_days_old(
+    stage: Stage, days: int, state: str
 ) -> None:
     stage.put_raw(image_event("T1", 7), "T9")
     stage.drain()
-    forty_days = 40 * 24 * 60 * 60 * 1000
+    age_ms = days * 24 * 60 * 60 * 1000
     s3, bucket = stage.clients.s3, stage.stack.bucket
     for key in stage.keys("quarantine/"):
         record = msgspec.json.decode(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        record["arrived_at"] -= forty_days
+        record["arrived_at"] -= age_ms
         s3.put_object(Bucket=bucket, Key=key, Body=msgspec.json.encode(record))
-    write_local(msgspec.structs.replace(stage.stack, quarantine_days=stack_says), stage.state)
-    (case,) = stage.answer("quarantine", "list", *words)["cases"]
+    (case,) = stage.answer("quarantine", "list")["cases"]
     assert case["verdict"]["state"] == state
+
+
+@pytest.mark.parametrize(("days", "why"), [(38, "for 38 days"), (0, "for an unknown time")])
+def test_nothing_is_redriven_where_the_consumers_keep_tombstones_for_less(
+    stage: Stage, days: int, why: str
+) -> None:
+    stage.put_raw(image_event("T1", 7), "T9")
+    stage.drain()
+    write_local(msgspec.structs.replace(stage.stack, horizon_days=days), stage.state)
+    for words in (["redrive"], ["redrive", "--apply"]):
+        result = stage.lockstep(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert why in result.stderr
+        assert "deploy this release first" in result.stderr
+    assert stage.lockstep("quarantine", "list").exit_code == 0
+    assert len(stage.keys("quarantine/")) == 2
 
 
 def test_the_dry_run_is_a_table_that_fits_a_terminal(stage: Stage) -> None:

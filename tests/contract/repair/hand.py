@@ -1,6 +1,5 @@
 """Changes the stores without the sinks; says what an audit must call each change."""
 
-import datetime as dt
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,10 +14,11 @@ from lockstep.stack.clients import Clients
 from lockstep.stores.corrections import Corrections
 from shared.change import Change, change_from
 from shared.event import Event, encode
+from shared.horizon import HORIZON
 from shared.item import item_from
 from shared.outcome import Applied
 from shared.sink import Sink
-from tests.builders import HORIZON, decoded, image, image_event, record
+from tests.builders import decoded, image, image_event, record
 from tests.contract.redrive.conftest import Stage
 
 DAY = 86_400
@@ -30,28 +30,26 @@ def a_change(
     content: str | None,
     *,
     age: float = DAY,
-    horizon: dt.timedelta = HORIZON,
 ) -> Change:
     """The event of an image with that content, or of a deletion, that arrived so long ago."""
     kind = "image.deleted" if content is None else "image.updated"
     fields = {} if content is None else {"image": image(content, tags=["a"], width=1)}
     event = decoded(image_event(image_id, version, kind, **fields))
-    return arrived(event, age=age, horizon=horizon)
+    return arrived(event, age=age)
 
 
-def arrived(event: Event, *, age: float, horizon: dt.timedelta = HORIZON) -> Change:
+def arrived(event: Event, *, age: float) -> Change:
     """The change of an event that arrived so many seconds ago."""
     arrived_at = int((time.time() - age) * 1000)
     return change_from(
         event,
         record(encode(event), arrived_at=arrived_at, partition_key=event.image_id),
-        horizon=horizon,
     )
 
 
 def over_since_yesterday(image_id: str, version: int) -> Change:
     """An expired tombstone."""
-    return a_change(image_id, version, None, age=9 * DAY, horizon=dt.timedelta(days=8))
+    return a_change(image_id, version, None, age=HORIZON.total_seconds() + DAY)
 
 
 def stamp(ago: float = 0) -> int:

@@ -37,7 +37,7 @@ from shared.event import (
 from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
-from tests.builders import HORIZON, change, clock, image, image_event, kinesis_records
+from tests.builders import change, clock, image, image_event, kinesis_records
 from tests.images import whole_image
 
 UPLOADED, UPDATED, DELETED = "image.uploaded", "image.updated", "image.deleted"
@@ -417,7 +417,6 @@ def delivered_with_none_set_aside(sink: Sink, function: str, *events: dict[str, 
             to=sink,
             quarantine=quarantine,
             function=function,
-            horizon=HORIZON,
             clock=CLOCK,
             remaining=plenty,
         )

@@ -18,7 +18,7 @@ from shared.deliver import Delivery, deliver
 from shared.item import KEY, change_in_item
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
-from tests.builders import HORIZON, change, image, image_event, kinesis_records
+from tests.builders import change, image, image_event, kinesis_records
 from tests.contract.sinks.suite import (
     CLOCK,
     DELETED,
@@ -469,7 +469,6 @@ class TestDelivery:
             to=PoisonedOnTheWay(table.sink, "T17"),
             quarantine=quarantine,
             function="write_to_dynamodb",
-            horizon=HORIZON,
             clock=CLOCK,
             remaining=plenty,
         )

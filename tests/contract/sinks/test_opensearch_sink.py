@@ -17,9 +17,10 @@ from functions.write_to_es.index import definition, ensure_index
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Put
 from shared.event import Image
+from shared.horizon import HORIZON
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
-from tests.builders import HORIZON, change, image, image_event, purge_of
+from tests.builders import change, image, image_event, purge_of
 from tests.contract.sinks.suite import (
     DELETED,
     UPDATED,

@@ -1,6 +1,5 @@
 """Fakes of both stores, with the real sinks, readers and repair on them."""
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
 NOW = 1_795_248_000.0
 STAMP = 1_795_000_000_000_000  # microseconds, some days before NOW
-HORIZON = dt.timedelta(days=37)
-YOUNG, OLD = NOW - 86_400, NOW - 40 * 86_400
+YOUNG, OLD = NOW - 86_400, NOW - 130 * 86_400
 
 
 def a_change(
@@ -40,9 +38,7 @@ def a_change(
     kind = "image.deleted" if content is None else "image.updated"
     fields = {} if content is None else {"image": image(content)}
     event = image_event(image_id, version, kind, **fields)
-    return change_from(
-        decoded(event), record(event, arrived_at=int(arrived * 1000)), horizon=HORIZON
-    )
+    return change_from(decoded(event), record(event, arrived_at=int(arrived * 1000)))
 
 
 def an_item(change: Change) -> dict[str, Any]:
@@ -93,7 +89,6 @@ class Stand:
             index_sink=self.index_sink,
             corrections=self.corrections,
             clock=self.clock,
-            horizon=HORIZON,
         )
 
     def hold(self, item: Mapping[str, Any] | None, document: StoredDocument | None) -> None:
@@ -133,7 +128,7 @@ class Stand:
 
     def decision(self) -> Decision:
         table, index = self.held()
-        return decide(table, index, now=self.at, horizon=HORIZON)
+        return decide(table, index, now=self.at)
 
     def mend(self, differing: Iterable[DifferingImage] | None = None) -> Any:
         return self.repair.apply(self.differing() if differing is None else differing)

@@ -24,7 +24,7 @@ from tests.audit_toll import toll
 from tests.builders import clock
 from tests.unit.audit.corruptions import CORRUPTIONS, ONLY_IN_VALUES, Corruption
 from tests.unit.audit.packed import packed_documents, packed_items
-from tests.unit.audit.stand import HORIZON, OLD, STAMP, Stand, a_change
+from tests.unit.audit.stand import OLD, STAMP, Stand, a_change
 from tests.unit.audit.traffic import Moving, Traffic
 
 IMAGES = 1_000  # unless --images says otherwise
@@ -98,7 +98,6 @@ class Run:
             index_sink=stand.index_sink,
             corrections=stand.corrections,
             clock=self.clock,
-            horizon=HORIZON,
         )
         done = repair.apply([DifferingImage(*one) for one in found.items()])
         assert (done.told, done.unfinished) == ([], [])

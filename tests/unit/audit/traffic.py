@@ -19,7 +19,7 @@ from shared.event import Event
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
 from tests.builders import STREAM_ARN, clock, decoded, image_event
-from tests.unit.audit.stand import HORIZON, Stand
+from tests.unit.audit.stand import Stand
 
 STREAM = "images"
 EVENTS_A_MOVE = 4
@@ -107,7 +107,6 @@ class Traffic:
             to=consumer.sink,
             quarantine=_NoQuarantine(),
             function="write_to_dynamodb",
-            horizon=HORIZON,
             clock=clock(now=lambda: self._stand.at, chance=lambda: 0.5),
             remaining=lambda: 60.0,
         )

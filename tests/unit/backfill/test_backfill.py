@@ -1,6 +1,5 @@
 """The import: which images are put, with which version, and which are skipped."""
 
-import datetime as dt
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,13 +23,13 @@ from lockstep.producing.producer import Stamp
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.stores.entry import Entry
 from shared.event import Event
+from shared.horizon import HORIZON
 from tests.builders import image
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 NOW = 1_795_248_000.0
-HORIZON = dt.timedelta(days=38)
 PAST = int((NOW - HORIZON.total_seconds()) * 1_000_000)
 
 
@@ -58,7 +57,7 @@ class Run:
         self.refused: list[RefusedLine] = []
         self.kept: list[bytes] = []
         self.steps: list[Point] = []
-        stamp = Stamp(lambda: NOW) if how.get("replace") else PastStamp(HORIZON, lambda: NOW)
+        stamp = Stamp(lambda: NOW) if how.get("replace") else PastStamp(lambda: NOW)
         self.backfill = Backfill(
             self.table,
             self._put,

@@ -11,7 +11,7 @@ from types_boto3_kinesis import KinesisClient
 from functions.write_to_es.table_changes import TABLE_CHANGES_ON_KINESIS, TABLE_STREAM
 from lockstep.local.mapping.forward import Forwarder, forwarded
 from lockstep.local.mapping.response import Errored, Returned
-from tests.builders import HORIZON, change, kinesis_record, table_change_on_kinesis, table_record
+from tests.builders import change, kinesis_record, table_change_on_kinesis, table_record
 
 PUT = table_record(change("T1", 4), change("T1", 3))
 PURGED = table_record(None, change("T1", 4, "image.deleted"), by_time_to_live=True)
@@ -43,8 +43,8 @@ def invoked(client: Client, *changes: dict[str, Any]) -> Returned | Errored:
 def test_a_change_means_the_same_on_either_side(raw: dict[str, Any]) -> None:
     put = forwarded(msgspec.json.encode(raw), "lockstep-images")
     record = TABLE_CHANGES_ON_KINESIS.record(kinesis_record(cast("bytes", put["Data"])))
-    directly = TABLE_STREAM.change(TABLE_STREAM.record(raw), HORIZON)
-    assert TABLE_CHANGES_ON_KINESIS.change(record, HORIZON) == directly
+    directly = TABLE_STREAM.change(TABLE_STREAM.record(raw))
+    assert TABLE_CHANGES_ON_KINESIS.change(record) == directly
 
 
 def test_it_is_told_in_the_envelope_of_kinesis_data_streams_for_dynamodb() -> None:

@@ -24,7 +24,7 @@ OUTPUTS = {
     "OpenSearchEndpoint": "https://search.example",
     "IndexAlias": "images",
     "QuarantineBucket": "the-bucket",
-    "QuarantineDays": "90",
+    "HorizonDays": "121",
     "WriteToDynamodbName": "f1",
     "WriteToEsName": "f2",
     "SearchApi": "https://api.example",
@@ -64,7 +64,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         bucket="the-bucket",
         region=REGION,
         functions={"write_to_dynamodb": "f1", "write_to_es": "f2"},
-        quarantine_days=90,
+        horizon_days=121,
         index_from="KinesisDataStreamsForDynamoDB",
         changes_stream="the-changes",
     )
@@ -73,10 +73,10 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
 
 @mock_aws
 def test_a_stack_of_an_earlier_release_has_its_index_fed_from_kinesis() -> None:
-    later = {"IndexFrom", "TableChangesStreamName"}
+    later = {"IndexFrom", "TableChangesStreamName", "HorizonDays"}
     deploy("lockstep", {name: value for name, value in OUTPUTS.items() if name not in later})
     found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
-    assert (found.index_from, found.changes_stream) == ("Kinesis", "")
+    assert (found.index_from, found.changes_stream, found.horizon_days) == ("Kinesis", "", 0)
 
 
 @mock_aws

@@ -17,13 +17,14 @@ from lockstep.stores.contents import Content, ContentReader, content_of
 from shared.change import change_from
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode
+from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import quarantined
 from shared.record import event_in
-from tests.builders import ARRIVED_AT, CHANGES_STREAM, HORIZON, clock, image_event, record
+from tests.builders import ARRIVED_AT, CHANGES_STREAM, clock, image_event, record
 from tests.memory_sink import MemorySink
 
 CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
-AGE = dt.timedelta(days=30)
+AGE = QUARANTINE_AGE
 NOW = ARRIVED_AT / 1000 + 3600.0
 DAY = 86_400.0
 
@@ -83,10 +84,7 @@ class Stand:
             self._put,
             CONSUMERS,
             clock=clock(now=lambda: self.now, elapsed=lambda: self.slept, sleep=self._sleep),
-            quarantine_age=AGE,
-            index=DirectIndexing(
-                self.sink, "write_to_es", lambda: HORIZON, fed_from_table, CHANGES_STREAM
-            ),
+            index=DirectIndexing(self.sink, "write_to_es", fed_from_table, CHANGES_STREAM),
         )
 
     @property
@@ -102,7 +100,7 @@ class Stand:
         """Quarantine a record as the index's consumer does; returns its key."""
         one = envelope.record(raw)
         try:
-            change = envelope.change(one, HORIZON)
+            change = envelope.change(one)
         except InvalidEventError as invalid:
             change, reason = None, invalid.reason
         held = quarantined(
@@ -127,7 +125,7 @@ class Stand:
         """Quarantine a record as the consumers do; returns its keys."""
         one = record(event, **place)
         try:
-            change = change_from(event_in(one), one, horizon=HORIZON)
+            change = change_from(event_in(one), one)
         except InvalidEventError as invalid:
             change, reason = None, invalid.reason
         keys = []
@@ -154,7 +152,6 @@ class Stand:
             self.objects,
             CONSUMERS,
             now=dt.datetime.fromtimestamp(self.now, dt.UTC),
-            quarantine_age=AGE,
             wanted=wanted,
             pointers=pointers,
             fetch=fetch,

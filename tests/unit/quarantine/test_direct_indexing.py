@@ -14,7 +14,6 @@ from shared.envelope import Envelope
 from shared.item import item_from
 from shared.outcome import Conflict, Failed, Outcome, Refused
 from tests.builders import (
-    HORIZON,
     TABLE_STREAM_ARN,
     change,
     image_event,
@@ -81,7 +80,7 @@ def test_a_purge_and_a_deletion_by_hand_keep_their_meaning() -> None:
     stand.set_table_change_aside(removed)
     assert stand.apply().indexed == 2
     assert isinstance(stand.sink.stored["T1"], Purge)
-    left = TABLE_STREAM.change(TABLE_STREAM.record(removed), HORIZON)
+    left = TABLE_STREAM.change(TABLE_STREAM.record(removed))
     assert stand.sink.stored["T2"] == left
 
 
@@ -148,9 +147,7 @@ def test_a_malformed_item_stays_until_it_is_corrected() -> None:
     assert isinstance(case.verdict, NeedsCorrection)
     assert "malformed: NewImage: unexpected type NS" in case.verdict.why
     said = msgspec.Raw(msgspec.json.encode(image_event("T1", 5)))
-    settlement = correct(
-        case, stand.payload_of(case), said, stand.stores, now=stand.now, quarantine_age=AGE
-    )
+    settlement = correct(case, stand.payload_of(case), said, stand.stores, now=stand.now)
     assert stand.redrive.settle([settlement], {}).put == 1
     assert [(event.image_id, event.version) for event in stand.stream] == [("T1", 5)]
 

@@ -155,7 +155,7 @@ def test_a_record_older_than_the_quarantine_age_is_not_redriven() -> None:
 def test_the_age_of_a_redriven_record_counts_from_its_first_arrival() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7))
-    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    stand.now = ARRIVED_AT / 1000 + 89 * DAY
     stand.apply()
     later = round(stand.now * 1000)
     stand.set_aside(image_event("T1", 7), position=99, arrived_at=later)

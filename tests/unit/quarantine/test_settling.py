@@ -40,7 +40,7 @@ def mended(stand: Stand, event: dict[str, Any]) -> Settlement:
     case = stand.only()
     raw = msgspec.Raw(msgspec.json.encode(event))
     data = stand.payload_of(case)
-    return correct(case, data, raw, stand.stores, now=stand.now, quarantine_age=AGE)
+    return correct(case, data, raw, stand.stores, now=stand.now)
 
 
 def settle(stand: Stand, settlement: Settlement) -> None:
@@ -239,7 +239,7 @@ def test_a_record_of_unknown_age_gets_a_new_version() -> None:
 def test_the_age_of_a_corrected_record_counts_from_its_first_arrival(record: Any) -> None:
     stand = Stand()
     stand.set_aside(record, partition_key="T1")
-    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    stand.now = ARRIVED_AT / 1000 + 89 * DAY
     settle(stand, mended(stand, image_event("T1", 5)))
     stand.set_aside(image_event("T1", 5), position=2, arrived_at=round(stand.now * 1000))
     assert isinstance(stand.only().verdict, Ready)
@@ -252,11 +252,11 @@ def test_the_age_of_an_event_with_a_new_version_counts_from_its_correction(asked
     stand = Stand()
     stand.set_aside(BAD)
     stand.table["T1"] = content("T1", 5, image=image("other"))
-    stand.now = ARRIVED_AT / 1000 + 29 * DAY
+    stand.now = ARRIVED_AT / 1000 + 89 * DAY
     settle(stand, mended(stand, image_event("T1", asked)))
     assert [event.version for event in stand.stream] == [6]
     stand.set_aside(image_event("T1", 6), position=2, arrived_at=round(stand.now * 1000))
-    stand.now += 29 * DAY
+    stand.now += 89 * DAY
     assert isinstance(stand.only().verdict, Ready)
 
 

@@ -1,14 +1,13 @@
 """What the new index must hold of an image, given what the table and the old index hold."""
 
-import datetime as dt
-
 import msgspec
 import pytest
 
 from lockstep.rebuild.copying import Copy, Skip, content_for_new_index
 from lockstep.repair.decide import NeedsOperator
 from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
-from tests.unit.audit.stand import HORIZON, NOW, OLD, YOUNG, a_change
+from shared.horizon import HORIZON
+from tests.unit.audit.stand import NOW, OLD, YOUNG, a_change
 
 ENDED = NOW - HORIZON.total_seconds() - 1
 
@@ -43,7 +42,7 @@ BAD = Malformed("somebody else's", 5, 5)
 def test_the_newer_version_is_copied_and_the_tables_at_equal_versions(
     table: ImageState, old: ImageState, expected: Intact | None
 ) -> None:
-    found = content_for_new_index(table, old, now=NOW, horizon=HORIZON)
+    found = content_for_new_index(table, old, now=NOW)
     if expected is None:
         assert isinstance(found, NeedsOperator)
     else:
@@ -61,17 +60,10 @@ def test_the_newer_version_is_copied_and_the_tables_at_equal_versions(
 def test_an_image_that_the_table_no_longer_has_is_skipped(
     table: ImageState, old: ImageState
 ) -> None:
-    assert content_for_new_index(table, old, now=NOW, horizon=HORIZON) == Skip()
+    assert content_for_new_index(table, old, now=NOW) == Skip()
 
 
 def test_an_image_that_is_malformed_in_both_stores_needs_an_operator() -> None:
-    found = content_for_new_index(BAD, BAD, now=NOW, horizon=HORIZON)
+    found = content_for_new_index(BAD, BAD, now=NOW)
     assert isinstance(found, NeedsOperator)
     assert "malformed" in found.why
-
-
-def test_the_horizon_is_the_one_that_is_passed_in() -> None:
-    forever = dt.timedelta(days=36_500)
-    assert (
-        content_for_new_index(Absent(), sound(3, arrived=OLD), now=NOW, horizon=forever) != Skip()
-    )

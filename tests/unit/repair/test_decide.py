@@ -12,8 +12,8 @@ from lockstep.repair.repair import DifferingImage, action_of, in_words
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.image_state import Absent, state_of_document, state_of_item
 from shared.event import MAX_VERSION
+from shared.horizon import HORIZON
 from tests.unit.audit.stand import (
-    HORIZON,
     NOW,
     OLD,
     STAMP,
@@ -231,7 +231,7 @@ def test_the_horizon_is_counted_from_the_arrival_in_the_index() -> None:
         index = state_of_document(
             {"_id": "T1", "_version": STAMP, "_source": source_arrived(NOW - age)}
         )
-        assert action_of(decide(Absent(), index, now=NOW, horizon=HORIZON)) == action
+        assert action_of(decide(Absent(), index, now=NOW)) == action
 
 
 def source_arrived(at: float) -> Mapping[str, Any]:

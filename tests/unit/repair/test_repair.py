@@ -19,7 +19,7 @@ from lockstep.stores.corrections import Removal
 from shared.change import Change
 from shared.outcome import Outcome
 from shared.sink import RequestFailedError, RequestRefusedError
-from tests.unit.audit.stand import HORIZON, STAMP, Stand, a_change, a_document, an_item
+from tests.unit.audit.stand import STAMP, Stand, a_change, a_document, an_item
 
 T1 = [DifferingImage("T1", "missing_in_index")]
 
@@ -123,7 +123,6 @@ def troubled(stand: Stand, error: BaseException, times: int) -> Repair:
         index_sink=Troubled(stand.index_sink, error, times),
         corrections=stand.corrections,
         clock=stand.clock,
-        horizon=HORIZON,
     )
 
 
@@ -153,7 +152,6 @@ def test_a_change_that_the_table_refuses_is_not_republished_to_the_index() -> No
         index_sink=stand.index_sink,
         corrections=stand.corrections,
         clock=stand.clock,
-        horizon=HORIZON,
     )
     done = repair.apply(T1)
     assert [one.detail for one in done.unfinished] == ["503"]

@@ -5,6 +5,7 @@ import pytest
 
 from shared.change import Purge, Put, Remove, digest_of, expiry_of, flaw_in
 from shared.event import MAX_VERSION
+from shared.horizon import end_of_tombstone
 from tests.builders import change, image, purge_of
 
 
@@ -42,3 +43,15 @@ def test_a_deletion_and_its_purge_have_an_expiry_and_no_digest_an_image_the_reve
         assert isinstance(expiry_of(gone), int)
     assert digest_of(change()) is not None
     assert expiry_of(change()) is None
+
+
+@pytest.mark.parametrize("deletion", [Remove, Purge])
+def test_a_tombstone_that_ends_before_the_horizon_is_a_flaw(deletion: type[Remove | Purge]) -> None:
+    made = change("T1", 1, "image.deleted")
+    ends = end_of_tombstone(made.arrived_at)
+    assert expiry_of(made) == ends == made.arrived_at // 1000 + 121 * 24 * 60 * 60
+    for expires_at, sound in ((ends + 1, True), (ends, True), (ends - 1, False), (0, False)):
+        fields = msgspec.structs.asdict(made) | {"expires_at": expires_at}
+        flaw = flaw_in(deletion(**fields))
+        assert (flaw is None) is sound
+        assert sound or f"must be kept until {ends}, 121 days after its arrival" in str(flaw)

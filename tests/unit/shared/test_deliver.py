@@ -19,7 +19,6 @@ from shared.outcome import Failed, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
 from tests.builders import (
-    HORIZON,
     change,
     image,
     image_event,
@@ -113,7 +112,6 @@ def delivered(
         to=shelf,
         quarantine=box or Box(),
         function="write_to_es",
-        horizon=HORIZON,
         clock=watch.clock(),
         remaining=lambda: watch.left,
     )
@@ -487,7 +485,6 @@ def table_changes(records: list[dict[str, Any]], shelf: MemorySink, box: Box) ->
         to=shelf,
         quarantine=box,
         function="write_to_es",
-        horizon=HORIZON,
         clock=Watch().clock(),
         remaining=lambda: 60.0,
         envelope=TABLE_STREAM,

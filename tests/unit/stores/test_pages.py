@@ -5,8 +5,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.stores.entry import Entry, from_document, from_item
+from lockstep.stores.entry import (
+    Entry,
+    from_document,
+    from_item,
+    from_whole_document,
+    from_whole_item,
+)
 from lockstep.stores.pages import SearchPage, SearchPages, decode_scan, scanned, summary_of
+from shared.horizon import end_of_tombstone
 from tests.unit.audit.stand import OLD, STAMP, a_change, a_document, an_item
 
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
@@ -144,3 +151,24 @@ def test_an_entry_is_the_same_whoever_decoded_it() -> None:
     (one,), (other,) = found[0], decoded(a_search(hit)).entries()
     assert isinstance(one, Entry)
     assert one == other
+
+
+@pytest.mark.parametrize(("seconds", "malformed"), [(0, False), (1, False), (-1, True)])
+def test_a_tombstone_that_ends_before_the_horizon_is_malformed_in_every_reading(
+    seconds: int, *, malformed: bool
+) -> None:
+    ends = end_of_tombstone(round(OLD * 1000)) + seconds
+    item = an_items_fields("a", None, expires_at={"N": str(ends)})
+    found = scanned(a_scan(item))
+    assert found is not None
+    hit = a_hit("a", None, expires_at=ends)
+    page = decoded(a_search(hit))
+    assert isinstance(page, SearchPage)
+    change = msgspec.structs.replace(a_change(STAMP, None, arrived=OLD), expires_at=ends)
+    whole = from_whole_item(an_item(change))
+    document = a_document(change)
+    whole_hit = {"_id": "T1", "_version": document.version, "_source": document.source}
+    entries = [*found[0], from_item(item), *page.entries(), from_document(hit)]
+    entries += [whole, from_whole_document(whole_hit)]
+    for entry in entries:
+        assert ("must be kept until" in str(entry.malformed)) is malformed

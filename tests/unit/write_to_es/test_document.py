@@ -18,7 +18,7 @@ from functions.write_to_es.document import (
 from functions.write_to_es.index import definition
 from shared.change import Put, change_from, digest_of
 from shared.event import Image, digest
-from tests.builders import HORIZON, change, decoded, image, record
+from tests.builders import change, decoded, image, record
 from tests.images import TIMES, images, whole_image
 
 
@@ -105,7 +105,7 @@ def test_a_document_gives_back_the_whole_change_but_for_its_place_in_the_stream(
     event: dict[str, Any],
 ) -> None:
     """So a table that lost an image can get it from the index; with the very same digest."""
-    before = change_from(decoded(event), record(), horizon=HORIZON)
+    before = change_from(decoded(event), record())
     after = change_in_document(msgspec.json.decode(msgspec.json.encode(document_from(before))))
     there = {"shard_id": before.shard_id, "sequence_number": before.sequence_number}
     assert msgspec.structs.replace(after, **there) == before
