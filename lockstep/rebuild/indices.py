@@ -24,6 +24,7 @@ from functions.write_to_es.index import (
     only_index,
 )
 from lockstep.console.errors import UserError
+from lockstep.rebuild.shards import ShardMark, Shards
 from lockstep.rebuild.worker import RebuildWorker
 from shared.sink import MisconfiguredError, RequestFailedError
 
@@ -47,8 +48,8 @@ class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `replaces` is the old index. `worker` runs the rebuild, and `beat` changes while it does.
     `source` is what the index is filled from first, `position` is where filling continues, and
-    `filled` says that it is complete. `followed`: the old index is copied up to this sequence
-    number. `done`: the check after the switch is complete.
+    `filled` says that it is complete. `followed`: the old index is copied up to the mark of each
+    shard. `done`: the check after the switch is complete.
     """
 
     replaces: str
@@ -57,7 +58,7 @@ class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     position: str | None = None
     filled: bool = False
-    followed: int | None = None
+    followed: Mapping[str, ShardMark] = {}
     done: bool = False
 
 
@@ -209,18 +210,9 @@ class Indices:
             count: int = self._client.count(index=index, body={"query": LIVE_FILTER})["count"]
         return count
 
-    def reached(self, index: str) -> int:
-        """The sequence number up to which all writes are complete, in each shard of an index.
-
-        Later writes have higher numbers, so a search for higher numbers finds them.
-        """
-        with sink_errors(self._alias):
-            found = self._client.indices.stats(index=index, params={"level": "shards"})
-        shards = found["indices"][index]["shards"].values()
-        reached: int = min(
-            copy["seq_no"]["global_checkpoint"] for copies in shards for copy in copies
-        )
-        return reached
+    def shards(self, index: str) -> Shards:
+        """The shards of an index, to follow its writes."""
+        return Shards(self._client, index)
 
     def switch(self, to: str) -> None:
         """Move both aliases to this index, in one atomic step."""

@@ -401,18 +401,16 @@ class _Run:
         """Copy what was written to the old index since the last pass."""
         if not self._indices.exists(self._old_name):
             return
-        reached, since = self._indices.reached(self._old_name), self._lease.state.followed
+        shards = self._indices.shards(self._old_name)
+        look = shards.look()
+        written = shards.written_since(self._lease.state.followed, look)
         reporting = self._reporting(f"copying from {self._old_name}")
-        if since is None:
-            self.copier.copy_newer_in_old(
-                map(from_document, self._old.search(FIELDS, {})), reporting
-            )
+        if written is None:
+            everything = map(from_document, self._old.search(FIELDS, {}))
+            self.copier.copy_newer_in_old(everything, reporting)
         else:
-            query = {"query": {"range": {"_seq_no": {"gt": since}}}}
-            self.copier.copy_just_written(
-                map(from_document, self._old.search(FIELDS, query)), reporting
-            )
-        self._lease.renew(followed=reached)
+            self.copier.copy_just_written(map(from_document, written), reporting)
+        self._lease.renew(followed=look.marks)
 
     def _reporting(self, step: str) -> Callable[[int], None]:
         return lambda count: self._report(step, count)

@@ -30,6 +30,7 @@ from lockstep.rebuild.rebuild import (
     RebuildParts,
     Rebuilt,
 )
+from lockstep.rebuild.shards import DOCUMENTS_PER_PAGE
 from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
@@ -40,7 +41,7 @@ from shared.clock import Clock
 from shared.horizon import HORIZON
 from shared.item import item_from
 from shared.outcome import Applied
-from shared.sink import MisconfiguredError, Sink
+from shared.sink import MisconfiguredError, RequestFailedError, Sink
 from tests.builders import clock, decoded, image, image_event, record
 from tests.contract.rebuild.exports import put_export
 
@@ -279,6 +280,105 @@ def test_a_bulk_that_reaches_the_old_index_after_the_switch_is_copied(place: Pla
     place.into(place.old, late)
     assert place.rebuild().index == place.new
     assert place.versions(place.new)["T2"] == 7
+
+
+class ReadingTransport(Transport):
+    """Remembers the ids of the documents that searches returned, in their order."""
+
+    def __init__(self, *args: Any, read: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read = read
+
+    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        answer = super().perform_request(method, url, *args, **kwargs)
+        if "search" in url:
+            for one in answer.get("responses", [answer]):
+                self._read += [hit["_id"] for hit in one.get("hits", {}).get("hits", [])]
+        return answer
+
+
+def reading(url: str, read: list[str]) -> OpenSearch:
+    return OpenSearch([url], timeout=30, max_retries=0, transport_class=ReadingTransport, read=read)
+
+
+class TestSeveralShards:
+    IMAGES = 1_000
+
+    @pytest.fixture
+    def place(self, place: Place) -> Place:
+        """The live index has five shards, with different numbers of documents."""
+        place.client.indices.delete(index=place.old)
+        five = definition()["settings"] | {"number_of_shards": "5"}
+        both = {place.alias: {}, f"{place.alias}-live": {"filter": LIVE_FILTER}}
+        body = {**definition(), "settings": five, "aliases": both}
+        place.client.indices.create(index=place.old, body=body)
+        place.write(*(a_change(f"T{n}", 1) for n in range(self.IMAGES)))
+        return place
+
+    def test_without_writes_no_document_is_read_again(
+        self, place: Place, opensearch_endpoint: str
+    ) -> None:
+        read: list[str] = []
+        done = place.run(place.parts(client=reading(opensearch_endpoint, read)))
+        assert done.audit.result == "equal"
+        # Once at the first look, and once in the check at the end.
+        assert len(read) == 2 * self.IMAGES
+
+    def test_only_what_was_written_since_the_last_look_is_read(
+        self, place: Place, opensearch_endpoint: str
+    ) -> None:
+        read: list[str] = []
+        client = reading(opensearch_endpoint, read)
+        new: list[str] = []
+
+        def sleep(_: float) -> None:
+            """Write one image into the old index, at a moment between two looks."""
+            if len(new) < 4:
+                new.append(f"T{len(new)}")
+                place.into(place.old, a_change(new[-1], 2))
+
+        done = place.run(place.parts(client=client, sleep=sleep))
+        assert len(new) == 4
+        assert read[self.IMAGES : -self.IMAGES] == new
+        assert done.carried == {"table": self.IMAGES, "index": len(new)}
+
+    def test_more_documents_than_fit_a_page_are_all_read(self, place: Place) -> None:
+        shards = Indices(place.client, place.alias).shards(place.old)
+        empty = {
+            shard: msgspec.structs.replace(mark, number=-1)
+            for shard, mark in shards.look().marks.items()
+        }
+        images = [f"T{n}" for n in range(6 * DOCUMENTS_PER_PAGE)]
+        place.write(*(a_change(one, 2) for one in images), to=[place.index])
+        written = shards.written_since(empty, shards.look())
+        assert written is not None
+        assert sorted(hit["_id"] for hit in written) == sorted(images)
+
+    def test_an_index_that_was_replaced_under_its_name_is_read_whole(self, place: Place) -> None:
+        """As a snapshot does that is restored: its shards have other histories."""
+        shards = Indices(place.client, place.alias).shards(place.old)
+        before = shards.look()
+        place.client.indices.delete(index=place.old)
+        ensure_index(place.client, place.alias)
+        assert Indices(place.client, place.alias).shards(place.old).look().marks != before.marks
+        assert shards.written_since(before.marks, before) is not None
+        with pytest.raises(RequestFailedError, match="has no primary"):
+            shards.written_since(before.marks, shards.look())
+        marks = {"0": before.marks["0"]}
+        place.write(*(a_change(f"T{n}", 1) for n in range(self.IMAGES)), to=[place.index])
+        assert marks["0"].number < shards.look().marks["0"].number
+        assert shards.written_since(marks, shards.look()) is None
+
+    def test_a_shard_whose_number_went_back_is_read_whole(self, place: Place) -> None:
+        shards = Indices(place.client, place.alias).shards(place.old)
+        look = shards.look()
+        ahead = {
+            shard: msgspec.structs.replace(mark, number=mark.number + 1)
+            for shard, mark in look.marks.items()
+        }
+        assert shards.written_since(ahead, look) is None
+        assert shards.written_since({}, look) is None
+        assert list(shards.written_since(look.marks, look) or "all") == []
 
 
 class MortalTransport(Transport):
