@@ -10,6 +10,8 @@ from shared.event import Reason
 from shared.record import Holds, Record
 
 PREFIX = "quarantine/"
+# The consumers: their folders under functions/, and their prefixes in quarantine.
+CONSUMERS = TABLE_CONSUMER, INDEX_CONSUMER = "write_to_dynamodb", "write_to_es"
 
 # `given_up`: the event source mapping discarded the batch; a redrive takes its records from it.
 type QuarantineReason = Reason | Literal["given_up"]

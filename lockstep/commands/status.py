@@ -75,3 +75,8 @@ def show_status(found: Status, listing: str) -> None:
     )
     more = f" ({listing} lists them)" if found.quarantined else ""
     answers.print(f"in quarantine: {found.quarantined_records:,}{more}")
+    if found.quarantined_over_60_days:
+        answers.print(
+            f"over 60 days old: {found.quarantined_over_60_days:,} objects; "
+            "at 90 days their records can no longer be put back unchanged"
+        )

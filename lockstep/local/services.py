@@ -10,20 +10,14 @@ from lockstep.local.engines.dynamodb import dynamodb
 from lockstep.local.engines.opensearch import opensearch
 from lockstep.local.engines.pins import kits
 from lockstep.local.engines.s3 import s3
+from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
 from lockstep.local.ports import free_ports
 from lockstep.local.processes import Service
 from lockstep.local.state_folder import read_json
 from lockstep.machine.files import write_json
-from lockstep.stack.stack import (
-    CONSUMERS,
-    FORWARDER,
-    LOCAL_REGION,
-    SEARCH,
-    Endpoints,
-    IndexFrom,
-    Stack,
-)
+from lockstep.stack.stack import FORWARDER, LOCAL_REGION, SEARCH, Endpoints, IndexFrom, Stack
 from lockstep.web.addresses import HOST
+from shared.quarantine import CONSUMERS, TABLE_CONSUMER
 
 PORTS = "ports.json"
 GATEWAY = f"gateway-{SEARCH}"
@@ -144,6 +138,7 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         state=str(state),
         index_from=names.index_from,
         changes_stream=names.changes_stream,
+        table_mapping=mapping_uuid(TABLE_CONSUMER, stream_arn(names.stream, names.region)),
     )
 
 

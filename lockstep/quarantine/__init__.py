@@ -1,5 +1,5 @@
 """Reads the quarantine, and redrives its records."""
 
-from lockstep.quarantine.bucket import images, keys
+from lockstep.quarantine.bucket import QuarantineCounts, count, images, keys
 
-__all__ = ["images", "keys"]
+__all__ = ["QuarantineCounts", "count", "images", "keys"]

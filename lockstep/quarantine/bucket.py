@@ -1,19 +1,35 @@
-"""The quarantine's keys, and which images have a record there."""
+"""The bucket's keys: who set an object aside, which images it is about, and how many there are.
 
-from collections.abc import Iterator
+Only the key tells who set an object aside. Each consumer's role may write under its own prefix
+only, but it may write any text there.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockstep.stores.objects import BucketObjects
-from shared.quarantine import PREFIX, QuarantinedRecord
+from lockstep.quarantine.failure_documents import NotADocumentError, records_of
+from lockstep.stores.objects import BucketObjects, Objects
+from shared.quarantine import (
+    CONSUMERS,
+    INDEX_CONSUMER,
+    PREFIX,
+    TABLE_CONSUMER,
+    QuarantinedRecord,
+)
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# Where Lambda writes failure documents (docs/internals/facts.md, Event source mapping).
+# Where Lambda writes failure documents (docs/internals/facts.md, Failure document).
 GIVEN_UP = "aws/lambda/"
 REDRIVEN = "redriven/"
+# A record can be put back until it is 90 days old. An operator needs time before that.
+OLD = dt.timedelta(days=60)
 
 
 def keys(client: "S3Client", bucket: str) -> Iterator[str]:
@@ -21,21 +37,89 @@ def keys(client: "S3Client", bucket: str) -> Iterator[str]:
     return BucketObjects(client, bucket).keys(PREFIX)
 
 
-def images(client: "S3Client", bucket: str) -> Iterator[str]:
-    """The image of each quarantined record; its partition key if it could not be decoded.
+def consumer_of_object(key: str) -> str | None:
+    """The consumer that wrote the object with this key; None if the key names no consumer."""
+    name = key.removeprefix(PREFIX).partition("/")[0]
+    return name if key.startswith(PREFIX) and name in CONSUMERS else None
 
-    Objects that no consumer wrote are left out.
+
+def consumer_of_document(key: str, table_mapping: str) -> str:
+    """The consumer whose mapping wrote the failure document with this key.
+
+    It is the table's only if the key names the mapping of the table's consumer. All other documents
+    count as the index's, also those of a mapping that no longer exists.
+
+    Args:
+        key: a key under `aws/lambda/`.
+        table_mapping: the UUID of the event source mapping of the table's consumer.
     """
-    objects = BucketObjects(client, bucket)
-    for key in keys(client, bucket):
-        body = objects.read(key)
-        if body is None:  # redriven after it was listed
+    uuid = key.removeprefix(GIVEN_UP).partition("/")[0]
+    return TABLE_CONSUMER if table_mapping and uuid == table_mapping else INDEX_CONSUMER
+
+
+def images(
+    objects: Objects, table_mapping: str, changes_stream: str = ""
+) -> Iterator[tuple[str, str]]:
+    """What is set aside: the consumer, by the key, and the image.
+
+    Reads quarantined records and failure documents. The image of a record that could not be decoded
+    is its partition key. Leaves out objects that neither a consumer nor Lambda wrote.
+
+    Args:
+        objects: the bucket.
+        table_mapping: the UUID of the event source mapping of the table's consumer.
+        changes_stream: the Kinesis stream that carries the table's changes, if there is one.
+    """
+    for key in objects.keys(PREFIX):
+        consumer = consumer_of_object(key)
+        body = None if consumer is None else objects.read(key)
+        if consumer is None or body is None:  # redriven after it was listed
             continue
         try:
             record = msgspec.json.decode(body, type=QuarantinedRecord)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        yield record.image_id or record.partition_key
+        yield consumer, record.image_id or record.partition_key
+    for key in objects.keys(GIVEN_UP):
+        consumer = consumer_of_document(key, table_mapping)
+        body = objects.read(key)
+        if body is None:
+            continue
+        try:
+            records = records_of(body, consumer, changes_stream)
+        except NotADocumentError:
+            continue
+        for record in records:
+            yield consumer, record.image_id or record.partition_key
+
+
+class QuarantineCounts(msgspec.Struct, frozen=True):
+    """How much is set aside, by the keys alone.
+
+    `objects` under `quarantine/`; a record that both consumers quarantined has two of them, and
+    counts once in `records`. `discarded`: the failure documents of each consumer's mapping.
+    `over_60_days`: the objects and failure documents that S3 got more than 60 days ago.
+    """
+
+    objects: int
+    records: int
+    discarded: Mapping[str, int]
+    over_60_days: int
+
+
+def count(objects: BucketObjects, table_mapping: str, now: dt.datetime) -> QuarantineCounts:
+    """Count what is set aside. Lists the bucket and reads no object."""
+    quarantined = list(objects.listed(PREFIX))
+    documents = list(objects.listed(GIVEN_UP))
+    by_consumer = Counter(consumer_of_document(key, table_mapping) for key, _ in documents)
+    # After the consumer's name comes the provenance of the record.
+    records = {key.removeprefix(PREFIX).partition("/")[2] for key, _ in quarantined}
+    return QuarantineCounts(
+        objects=len(quarantined),
+        records=len(records),
+        discarded={name: by_consumer[name] for name in CONSUMERS},
+        over_60_days=sum(now - at > OLD for _, at in chain(quarantined, documents)),
+    )
 
 
 def redriven_key(key: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, redriven_key
+from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, consumer_of_document, redriven_key
 from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
 from lockstep.quarantine.records import (
     ForeignObjectError,
@@ -155,7 +155,7 @@ class FirstArrival(msgspec.Struct, frozen=True):
 
 def find(
     objects: Objects,
-    consumers: Mapping[str, str],
+    table_mapping: str,
     *,
     now: dt.datetime,
     pointers: Iterable[bytes] = (),
@@ -171,7 +171,7 @@ def find(
 
     Args:
         objects: the quarantine's bucket.
-        consumers: each consumer's name in Lambda, by its name in the quarantine.
+        table_mapping: the UUID of the event source mapping of the table's consumer.
         now: the current time.
         pointers: failure documents without payload, one a line.
         fetch: gets what such a line points at; see `failure_documents.fetch`.
@@ -181,7 +181,7 @@ def find(
     """
     gathering = _Gathering(objects, now)
     gathering.read_objects(readers)
-    gathering.read_documents(consumers, changes_stream)
+    gathering.read_documents(table_mapping, changes_stream)
     if fetch is not None:
         gathering.follow(pointers, fetch)
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
@@ -242,14 +242,15 @@ class _Gathering:
         # The actual key, even if somebody moved the object: a settlement moves it from there.
         return msgspec.structs.replace(case, keys=(key,))
 
-    def read_documents(self, consumers: Mapping[str, str], changes_stream: str) -> None:
+    def read_documents(self, table_mapping: str, changes_stream: str) -> None:
         """Read failure documents that hold their records."""
         for key in self._objects.keys(GIVEN_UP):
             body = self._objects.read(key)
             if body is None:
                 continue
+            consumer = consumer_of_document(key, table_mapping)
             try:
-                held = records_of(body, consumers, changes_stream)
+                held = records_of(body, consumer, changes_stream)
             except NotADocumentError as error:
                 self.unreadable.append(Unreadable(key, str(error)))
                 continue

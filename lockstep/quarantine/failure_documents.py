@@ -169,17 +169,20 @@ def stream_records_in(
         ) from None
 
 
-def records_of(
-    body: bytes, consumers: Mapping[str, str], changes_stream: str = ""
-) -> list[QuarantinedRecord]:
+def records_of(body: bytes, consumer: str, changes_stream: str = "") -> list[QuarantinedRecord]:
     """The records of a failure document with a payload, as quarantined records.
 
+    Args:
+        body: the document.
+        consumer: whose mapping discarded the batch, by the key of the document: the function that
+            the document names proves nothing.
+        changes_stream: the Kinesis stream that carries the table's changes, if there is one.
+
     Raises:
-        NotADocumentError: it is not a failure document of this stack.
+        NotADocumentError: it is not a failure document of a stream.
     """
     document = document_in(body)
-    function = document.function(consumers)
-    return quarantined_records(document, *stream_records_in(document, changes_stream), function)
+    return quarantined_records(document, *stream_records_in(document, changes_stream), consumer)
 
 
 class Fetched(msgspec.Struct, frozen=True):

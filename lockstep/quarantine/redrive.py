@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import redriven_key
+from lockstep.quarantine.bucket import consumer_of_document, redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
 from lockstep.quarantine.failure_documents import records_of
 from lockstep.quarantine.records import (
@@ -102,7 +102,7 @@ class Redrive:
         self,
         objects: Objects,
         put: Callable[[Iterable[Event | Outgoing]], object],
-        consumers: Mapping[str, str],
+        table_mapping: str,
         *,
         clock: Clock,
         index: DirectIndexing | None = None,
@@ -112,14 +112,14 @@ class Redrive:
         Args:
             objects: the quarantine's bucket.
             put: puts events onto the stream and returns when all are accepted: `Producer.put`.
-            consumers: each consumer's name in Lambda, by its name in the quarantine.
+            table_mapping: the UUID of the event source mapping of the table's consumer.
             clock: the clock.
             index: writes directly to the index; None: never.
         """
         self._index = index
         self._objects = objects
         self._put = put
-        self._consumers = consumers
+        self._table_mapping = table_mapping
         self._clock = clock
 
     def put_back(
@@ -229,7 +229,7 @@ class Redrive:
     def records_of(self, document: str) -> list[QuarantinedRecord]:
         """The records of a failure document; none if another redrive has split it."""
         body = self._objects.read(document)
-        return [] if body is None else self._records(body)
+        return [] if body is None else self._records(document, body)
 
     def _save_records(
         self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]
@@ -252,16 +252,17 @@ class Redrive:
         body = self._objects.read(document)
         if body is None:
             return
-        for held in self._records(body):
+        for held in self._records(document, body):
             was_redriven = self._objects.read(redriven_key(held.key)) is not None
             if not was_redriven:
                 self._objects.write_new(held.key, msgspec.json.encode(held))
         self._objects.write(redriven_key(document), body)
         self._objects.delete(document)
 
-    def _records(self, body: bytes) -> list[QuarantinedRecord]:
+    def _records(self, document: str, body: bytes) -> list[QuarantinedRecord]:
         changes_stream = "" if self._index is None else self._index.changes_stream
-        return records_of(body, self._consumers, changes_stream)
+        consumer = consumer_of_document(document, self._table_mapping)
+        return records_of(body, consumer, changes_stream)
 
     def _bodies(self, case: Case) -> dict[str, bytes]:
         """The case's objects as they are now, without those that another redrive has moved."""

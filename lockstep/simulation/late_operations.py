@@ -19,7 +19,6 @@ from lockstep.quarantine.records import read_record as record_in
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, correct
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
-from lockstep.simulation.discards import CONSUMERS
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
@@ -28,7 +27,7 @@ from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.objects import BucketObjects
 from shared.clock import Clock
-from shared.quarantine import PREFIX
+from shared.quarantine import PREFIX, TABLE_CONSUMER
 from shared.sink import SinkError
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class LateOperations:
             return []
         found = system.components.find(
             self._reader,
-            CONSUMERS,
+            TABLE_CONSUMER,  # the mappings here have the names of the functions
             now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
             readers=1,
         )
@@ -121,7 +120,7 @@ class LateOperations:
             lambda events: system.components.producer(
                 system.stream, STREAM, clock=system.producers_clock()
             ).put(events),
-            CONSUMERS,
+            TABLE_CONSUMER,
             clock=Clock(self._now, self._now, self._time.advance, self._conditions.draw),
         )
 

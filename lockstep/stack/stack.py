@@ -11,14 +11,13 @@ from functions.write_to_es.aliases import live_alias
 from lockstep.console.errors import UserError
 from lockstep.machine.files import write_json
 from shared.horizon import HORIZON
+from shared.quarantine import CONSUMERS
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
 # The name of the search function: its folder under functions/.
 SEARCH = "search_images"
-# The names of the consumers: their folders under functions/, and their prefixes in quarantine.
-CONSUMERS = TABLE_CONSUMER, INDEX_CONSUMER = "write_to_dynamodb", "write_to_es"
 # The name of the process that copies the table's changes into Kinesis in a local stack.
 FORWARDER = "forwarder"
 
@@ -52,7 +51,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     writing; readers use the alias `INDEX-live`, which hides tombstones. `functions` maps each
     consumer to its name in Lambda. `horizon_days` is how long its consumers keep
     tombstones; 0 if their release does not say it. `changes_stream` is the Kinesis stream with the
-    table's changes, or empty.
+    table's changes, or empty. `table_mapping` is the UUID of the event source mapping of the
+    table's consumer, as it is in the keys of failure documents.
     """
 
     endpoints: Endpoints
@@ -66,6 +66,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     horizon_days: int = HORIZON.days
     index_from: IndexFrom = "Kinesis"
     changes_stream: str = ""
+    table_mapping: str = ""
 
     @property
     def live(self) -> str:
@@ -169,6 +170,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
             horizon_days=int(outputs.get("HorizonDays", "0")),
             index_from=msgspec.convert(outputs.get("IndexFrom", "Kinesis"), IndexFrom),
             changes_stream=outputs.get("TableChangesStreamName", ""),
+            table_mapping=outputs["TableMappingId"],
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

@@ -1,13 +1,13 @@
 """The status of a stack: the backlog and lag of each consumer."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockstep.stack.stack import FORWARDER, INDEX_CONSUMER, TABLE_CONSUMER, Endpoints, Stack
+from lockstep.stack.stack import FORWARDER, Endpoints, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
 from lockstep.stream.checkpoints import read_checkpoints
 from lockstep.stream.stream import (
@@ -17,10 +17,12 @@ from lockstep.stream.stream import (
     StreamUnavailableError,
     TrimHorizon,
 )
-from shared.quarantine import PREFIX
+from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
+
+    from lockstep.quarantine.bucket import QuarantineCounts
 
 # Milliseconds: a deployed consumer with a lower iterator age, twice in a row, has caught up.
 CAUGHT_UP_UNDER = 1000
@@ -42,7 +44,8 @@ class Status(msgspec.Struct, frozen=True):
     """A stack and its consumers, at one moment.
 
     `quarantined` counts objects. A record that both consumers quarantined has two objects and
-    counts once in `quarantined_records`.
+    counts once in `quarantined_records`. `quarantined_over_60_days` counts the objects and failure
+    documents that S3 got more than 60 days ago.
     """
 
     endpoints: Endpoints
@@ -53,13 +56,14 @@ class Status(msgspec.Struct, frozen=True):
     consumers: Mapping[str, Behind]
     quarantined: int
     quarantined_records: int
+    quarantined_over_60_days: int
     caught_up: bool
 
 
-def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterable[str]) -> Status:
-    """The status, from the backlog of each consumer and the keys of the quarantined objects."""
-    # A key is the name of a consumer, then the provenance of a record (shared/quarantine.py).
-    records = [key.removeprefix(PREFIX).partition("/")[2] for key in quarantined]
+def status_of(
+    stack: Stack, consumers: Mapping[str, Behind], quarantined: "QuarantineCounts"
+) -> Status:
+    """The status, from the backlog of each consumer and what is set aside."""
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,
@@ -67,8 +71,9 @@ def status_of(stack: Stack, consumers: Mapping[str, Behind], quarantined: Iterab
         index=stack.index,
         bucket=stack.bucket,
         consumers=consumers,
-        quarantined=len(records),
-        quarantined_records=len(set(records)),
+        quarantined=quarantined.objects,
+        quarantined_records=quarantined.records,
+        quarantined_over_60_days=quarantined.over_60_days,
         caught_up=all(consumer.caught_up for consumer in consumers.values()),
     )
 

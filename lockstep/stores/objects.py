@@ -1,5 +1,6 @@
 """The objects of an S3 bucket. Reads are complete; an object is durable when a write returns."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -7,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import ObjectTypeDef
 
 
 class Objects(Protocol):
@@ -42,10 +44,18 @@ class BucketObjects:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Objects.keys`."""
+        for listed in self._listed(prefix):
+            yield listed["Key"]
+
+    def listed(self, prefix: str) -> Iterator[tuple[str, dt.datetime]]:
+        """Every key with this prefix, in order, and when S3 got its object."""
+        for listed in self._listed(prefix):
+            yield listed["Key"], listed["LastModified"]
+
+    def _listed(self, prefix: str) -> Iterator["ObjectTypeDef"]:
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
-            for listed in page.get("Contents", []):
-                yield listed["Key"]
+            yield from page.get("Contents", [])
 
     def read(self, key: str) -> bytes | None:
         """See `Objects.read`."""

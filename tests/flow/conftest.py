@@ -20,6 +20,7 @@ from lockstep.quarantine import images
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.index import IndexReader
+from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.web.addresses import HOST
@@ -79,7 +80,7 @@ class World:
         return audit(
             self.table,
             self.index,
-            quarantined_images=lambda: images(self.clients.s3, self.stack.bucket),
+            quarantined_images=lambda: (image_id for _, image_id in self._set_aside()),
             clock=clock(now=lambda: now),
         )
 
@@ -90,6 +91,10 @@ class World:
     @property
     def index(self) -> IndexReader:
         return IndexReader(self.clients.opensearch, self.stack.index)
+
+    def _set_aside(self) -> Iterator[tuple[str, str]]:
+        objects = BucketObjects(self.clients.s3, self.stack.bucket)
+        return images(objects, self.stack.table_mapping)
 
     def _consumer(self, name: Name, sink: Troubled) -> Consumer:
         arn = stream_arn(self.stack.stream, LOCAL_REGION)

@@ -261,11 +261,11 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
     routes.direct.quarantine.put(held)
     clients = routes.world.clients
     objects = BucketObjects(clients.s3, routes.world.stack.bucket)
-    found = find(objects, {}, now=dt.datetime.now(dt.UTC))
+    found = find(objects, "", now=dt.datetime.now(dt.UTC))
     report = Redrive(
         objects,
         lambda _: pytest.fail("the table would call it a duplicate, and stream nothing"),
-        {},
+        "",
         clock=SYSTEM_CLOCK,
         index=DirectIndexing(routes.direct.sink, "write_to_es", fed_from_table=True),
     ).put_back(found.cases, found.fetched)

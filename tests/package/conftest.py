@@ -11,7 +11,8 @@ from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
 from lockstep.local.mapping.template import translated
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import CONSUMERS, LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
+from shared.quarantine import CONSUMERS
 from tests.builders import CHANGES_STREAM
 from tests.package.tools import SAM, TEMPLATE, sam
 

@@ -10,12 +10,12 @@ from functions.write_to_es.table_changes import envelope_of
 from lockstep.quarantine import keys
 from lockstep.stack.clients import Clients
 from lockstep.stack.sam import env_vars
-from lockstep.stack.stack import CONSUMERS, Stack
+from lockstep.stack.stack import Stack
 from lockstep.stores.entry import Entry
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from shared.event import InvalidEventError, digest
-from shared.quarantine import QuarantinedRecord
+from shared.quarantine import CONSUMERS, QuarantinedRecord
 from shared.record import event_in, from_lambda
 from tests.builders import CHANGES_STREAM
 from tools.sample_events import FOLDER, invocations, table_invocations

@@ -4,7 +4,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from lockstep.local.mapping.template import function_named
 from lockstep.stack.sam import env_vars
-from lockstep.stack.stack import CONSUMERS, SEARCH, Endpoints, Stack
+from lockstep.stack.stack import SEARCH, Endpoints, Stack
+from shared.quarantine import CONSUMERS
 from tests.package.tools import FUNCTIONS, TEMPLATE
 
 

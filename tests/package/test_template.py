@@ -194,6 +194,24 @@ def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
     }
 
 
+def test_the_indexs_role_may_not_write_documents_of_the_tables_mapping(template: Template) -> None:
+    """Not even through the policy that both consumers share; no role may overwrite a Deny."""
+    (denied,) = _of_type(template, "AWS::IAM::Policy").values()
+    assert denied["Roles"] == [{"Ref": "WriteToEsRole"}]
+    (statement,) = denied["PolicyDocument"]["Statement"]
+    del statement["Sid"]
+    documents = "${QuarantineBucket.Arn}/aws/lambda/${WriteToDynamodbStream}/*"
+    assert statement == {
+        "Effect": "Deny",
+        "Action": "s3:PutObject",
+        "Resource": {"Fn::Sub": documents},
+    }
+    # The commands know the mapping by the same name.
+    mapping = template["Resources"]["WriteToDynamodbStream"]
+    assert mapping["Properties"]["FunctionName"] == {"Ref": "WriteToDynamodb"}
+    assert template["Outputs"]["TableMappingId"]["Value"] == {"Ref": "WriteToDynamodbStream"}
+
+
 def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
     template: Template,
 ) -> None:
@@ -590,6 +608,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
+    named.add(found.table_mapping)
     assert (found.horizon_days, found.index_from) == (121, "DynamoDBStreams")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()

@@ -9,6 +9,7 @@ from lockstep import quarantine
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Kinesis
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.stores.objects import BucketObjects
 from shared.event import decode
 from shared.quarantine import quarantined
 from tests.builders import decoded, image_event, record
@@ -23,21 +24,28 @@ def test_the_first_reason_of_a_quarantined_record_stays() -> None:
     for reason in ("first", "second"):
         keep.put(
             quarantined(
-                record(), function="f", change=None, reason="schema", detail=reason, at="now"
+                record(),
+                function="write_to_es",
+                change=None,
+                reason="schema",
+                detail=reason,
+                at="now",
             )
         )
     ((key, body),) = bucket.objects.items()
     assert b'"first"' in body
     client = cast("S3Client", bucket)
     assert list(quarantine.keys(client, "b")) == [key]
-    assert list(quarantine.images(client, "b")) == ["T02680"]
+    objects = BucketObjects(client, "b")
+    assert list(quarantine.images(objects, "")) == [("write_to_es", "T02680")]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"{}", b'{"x":' + b"[" * 200_000])
 def test_objects_of_others_name_no_image(body: bytes) -> None:
     bucket = S3("b")
-    bucket.put_object(Bucket="b", Key="quarantine/x", Body=body)
-    assert list(quarantine.images(cast("S3Client", bucket), "b")) == []
+    for key in ("quarantine/write_to_es/x", "aws/lambda/x"):
+        bucket.put_object(Bucket="b", Key=key, Body=body)
+    assert list(quarantine.images(BucketObjects(cast("S3Client", bucket), "b"), "")) == []
 
 
 def test_the_real_producer_puts_onto_the_fake_stream() -> None:

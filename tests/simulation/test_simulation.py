@@ -16,7 +16,9 @@ from lockstep.simulation.history import History
 from lockstep.simulation.plan import plan, without
 from lockstep.simulation.run import broken_by, shrink, simulate
 from lockstep.stores.index import IndexReader
+from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
+from shared.quarantine import TABLE_CONSUMER
 from tests.builders import clock
 from tests.simulation.wrong_components import WRONG
 
@@ -107,11 +109,13 @@ def test_the_audit_of_the_operator_agrees() -> None:
 
 
 def audited(history: History) -> Audit:
-    bucket = cast("S3Client", history.system.bucket)
+    bucket = BucketObjects(cast("S3Client", history.system.bucket), BUCKET)
     return audit(
         TableReader(cast("DynamoDBClient", history.system.table), TABLE),
         IndexReader(cast("opensearchpy.OpenSearch", history.system.index), INDEX),
-        quarantined_images=lambda: quarantine.images(bucket, BUCKET),
+        quarantined_images=lambda: (
+            image_id for _, image_id in quarantine.images(bucket, TABLE_CONSUMER)
+        ),
         clock=clock(
             now=lambda: history.system.time.now,
             elapsed=lambda: history.system.time.now,

@@ -56,13 +56,13 @@ class DeletesTheDocumentFirst(Redrive):
         body = self._objects.read(document)
         if body is not None:
             self._objects.delete(document)
-            for held in self._records(body):
+            for held in self._records(document, body):
                 self._objects.write_new(held.key, msgspec.json.encode(held))
 
 
 class TakesOnlyTheFirstRecord(Redrive):
-    def _records(self, body: bytes) -> Any:
-        return super()._records(body)[:1]
+    def _records(self, document: str, body: bytes) -> Any:
+        return super()._records(document, body)[:1]
 
 
 WRONG: Mapping[str, Components] = {

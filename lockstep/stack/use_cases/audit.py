@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from lockstep.stack.use_cases.stores import (
 )
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.index import IndexReader
+from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
 
 
@@ -138,10 +139,16 @@ def _audit(
 ) -> Audit:
     return compare(
         *stores,
-        quarantined_images=lambda: quarantine.images(clients.s3, clients.stack.bucket),
+        quarantined_images=lambda: (image_id for _, image_id in _set_aside(clients)),
         clock=SYSTEM_CLOCK,
         settled=lambda: settled_until(clients, options.watermark),
         watermark=options.watermark,
         budget=options.within,
         **more,
     )
+
+
+def _set_aside(clients: Clients) -> Iterator[tuple[str, str]]:
+    stack = clients.stack
+    objects = BucketObjects(clients.s3, stack.bucket)
+    return quarantine.images(objects, stack.table_mapping, stack.changes_stream)

@@ -16,6 +16,7 @@ from lockstep.stack.status import (
     status_of,
     wait_until,
 )
+from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.checkpoints import CheckpointsError
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
@@ -90,5 +91,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
 
 
 def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
-    keys = quarantine.keys(clients.s3, clients.stack.bucket)
-    return status_of(clients.stack, seen, keys)
+    stack = clients.stack
+    objects = BucketObjects(clients.s3, stack.bucket)
+    counts = quarantine.count(objects, stack.table_mapping, dt.datetime.now(dt.UTC))
+    return status_of(stack, seen, counts)

@@ -11,14 +11,13 @@ from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.records import ForeignObjectError, read_record
 from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import CONSUMERS, INDEX_CONSUMER
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.stores import NO_LIMIT
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import StreamUnavailableError
-from shared.quarantine import QuarantinedRecord
+from shared.quarantine import CONSUMERS, INDEX_CONSUMER, QuarantinedRecord
 
 NO_ID = "the ID must not be empty: see `lockstep quarantine list`"
 
@@ -43,7 +42,7 @@ class StackQuarantine:
         self.redrive = Redrive(
             self.objects,
             lambda events: put(clients, events),
-            self._consumers,
+            stack.table_mapping,
             clock=SYSTEM_CLOCK,
             index=DirectIndexing(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
@@ -68,7 +67,7 @@ class StackQuarantine:
         try:
             return find(
                 self.objects,
-                self._consumers,
+                stack.table_mapping,
                 now=dt.datetime.now(dt.UTC),
                 pointers=pointers,
                 fetch=self._fetch,

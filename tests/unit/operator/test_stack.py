@@ -30,6 +30,7 @@ OUTPUTS = {
     "SearchApi": "https://api.example",
     "IndexFrom": "KinesisDataStreamsForDynamoDB",
     "TableChangesStreamName": "the-changes",
+    "TableMappingId": "the-uuid",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -67,6 +68,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         horizon_days=121,
         index_from="KinesisDataStreamsForDynamoDB",
         changes_stream="the-changes",
+        table_mapping="the-uuid",
     )
     assert found.live == "images-live"
 

@@ -4,9 +4,12 @@ import datetime as dt
 from collections.abc import Sequence
 
 import boto3
+import msgspec
 import pytest
 from botocore.stub import Stubber
 
+from lockstep.commands.status import show_status
+from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
@@ -108,8 +111,9 @@ def test_a_tables_stream_that_does_not_answer_leaves_the_backlog_unknown() -> No
 
 def test_a_stack_has_caught_up_when_every_consumer_has() -> None:
     done, late = Behind(0, 0, caught_up=True), Behind(3, 9, caught_up=False)
-    assert status_of(STACK, {"a": done, "b": done}, []).caught_up
-    assert not status_of(STACK, {"a": done, "b": late}, []).caught_up
+    nothing = QuarantineCounts(0, 0, {}, 0)
+    assert status_of(STACK, {"a": done, "b": done}, nothing).caught_up
+    assert not status_of(STACK, {"a": done, "b": late}, nothing).caught_up
 
 
 def test_waiting_looks_until_it_is_done() -> None:
@@ -139,9 +143,13 @@ def test_waiting_ends_with_its_time_and_says_what_was_seen_last() -> None:
     assert seen == "late"
 
 
-def test_a_record_that_both_consumers_set_aside_counts_once() -> None:
-    places = ("images/shardId-0/1.json", "images/shardId-0/2.json")
-    keys = [f"quarantine/write_to_dynamodb/{place}" for place in places]
-    keys.append(f"quarantine/write_to_es/{places[0]}")
-    found = status_of(STACK, {}, keys)
+def test_what_is_quarantined_is_told_with_its_age(capsys: pytest.CaptureFixture[str]) -> None:
+    found = status_of(STACK, {}, QuarantineCounts(3, 2, {}, over_60_days=1))
     assert (found.quarantined, found.quarantined_records) == (3, 2)
+    assert found.quarantined_over_60_days == 1
+    show_status(found, "`lockstep quarantine list`")
+    told = capsys.readouterr().out
+    assert "in quarantine: 2 (`lockstep quarantine list` lists them)" in told
+    assert "over 60 days old: 1 objects; at 90 days" in told
+    show_status(msgspec.structs.replace(found, quarantined_over_60_days=0), "")
+    assert "60 days" not in capsys.readouterr().out

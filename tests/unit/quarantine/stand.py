@@ -24,6 +24,7 @@ from tests.builders import ARRIVED_AT, CHANGES_STREAM, clock, image_event, recor
 from tests.memory_sink import MemorySink
 
 CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
+TABLE_MAPPING = "uuid"
 AGE = QUARANTINE_AGE
 NOW = ARRIVED_AT / 1000 + 3600.0
 DAY = 86_400.0
@@ -82,7 +83,7 @@ class Stand:
         self.redrive = Redrive(
             self.objects,
             self._put,
-            CONSUMERS,
+            TABLE_MAPPING,
             clock=clock(now=lambda: self.now, elapsed=lambda: self.slept, sleep=self._sleep),
             index=DirectIndexing(self.sink, "write_to_es", fed_from_table, CHANGES_STREAM),
         )
@@ -150,7 +151,7 @@ class Stand:
     ) -> FoundCases:
         return find(
             self.objects,
-            CONSUMERS,
+            TABLE_MAPPING,
             now=dt.datetime.fromtimestamp(self.now, dt.UTC),
             wanted=wanted,
             pointers=pointers,

@@ -270,14 +270,6 @@ def test_a_document_with_another_payload_is_passed_over(payload: object) -> None
     assert list(stand.objects.kept) == [DOCUMENT]
 
 
-def test_a_document_of_another_function_is_passed_over() -> None:
-    stand = Stand()
-    body = msgspec.json.encode(document(kinesis_record(), function="Other"))
-    stand.objects.kept[DOCUMENT] = body
-    (unreadable,) = stand.find().unreadable
-    assert "does not belong to this stack" in unreadable.why
-
-
 def test_a_record_of_the_largest_size_is_redriven_byte_for_byte() -> None:
     stand = Stand()
     large = largest("T1", occurred_at="2026-11-21T08:00:00.1Z")
