@@ -1,13 +1,21 @@
-"""The backlog: the records that a consumer has not processed, read from the endpoint's file."""
+"""What a consumer has not processed, read from the endpoint's file: its backlog and its gaps."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.console.errors import UserError
 from lockstep.stream import sequence
-from lockstep.stream.kinesis_file import KinesisFile, UnusableDatabaseError, position_after
+from lockstep.stream.checkpoints import Gap
+from lockstep.stream.kinesis_file import (
+    KinesisFile,
+    StoredShard,
+    StoredStream,
+    UnusableDatabaseError,
+    position_after,
+)
 from lockstep.stream.shards import shard_id
 
 
@@ -37,19 +45,49 @@ def backlog(database: Path, stream: str, after: Mapping[str, str]) -> Backlog:
         UnknownBacklogError: the file or the stream does not exist, the file is damaged, or
             `after` has an invalid sequence number.
     """
+    with _opened(database, stream) as (file, found):
+        return _backlog(file, found, after)
+
+
+def gaps(database: Path, stream: str, after: Mapping[str, str], *, now: float) -> list[Gap]:
+    """The records after the sequence numbers in `after` that the stream has removed by now.
+
+    It is exact, also for a shard that has expired as a whole. A mapping that reads on moves its
+    checkpoint: it stores such a gap first (`Checkpoints.lost`).
+
+    Args:
+        database: the endpoint's file.
+        stream: the name of the stream.
+        after: the last settled sequence number of each shard, see `backlog`.
+        now: in seconds since 1970.
+
+    Raises:
+        UnknownBacklogError: see `backlog`.
+    """
+    with _opened(database, stream) as (file, found):
+        each = [
+            _gap(file, found, shard, after.get(shard_id(shard.number)), now)
+            for shard in file.shards(found)
+        ]
+    return [gap for gap in each if gap is not None]
+
+
+@contextmanager
+def _opened(database: Path, stream: str) -> Iterator[tuple[KinesisFile, StoredStream]]:
+    """The file, in one consistent state, and the stream in it."""
     try:
         with KinesisFile.open_read_only(database) as file, file.snapshot():
-            return _backlog(file, stream, after)
+            found = file.find_stream(stream)
+            if found is None:
+                raise UnknownBacklogError(f"the backlog is unknown: there is no stream {stream}")
+            yield file, found
     except (UnusableDatabaseError, sequence.InvalidSequenceNumberError) as error:
         raise UnknownBacklogError(f"the backlog is unknown: {error}") from None
     except sqlite3.DatabaseError as error:
         raise UnknownBacklogError(f"the backlog is unknown: {database}: {error}") from None
 
 
-def _backlog(file: KinesisFile, stream_name: str, after: Mapping[str, str]) -> Backlog:
-    stream = file.find_stream(stream_name)
-    if stream is None:
-        raise UnknownBacklogError(f"the backlog is unknown: there is no stream {stream_name}")
+def _backlog(file: KinesisFile, stream: StoredStream, after: Mapping[str, str]) -> Backlog:
     records, arrivals = 0, []
     for shard in file.shards(stream):
         done = after.get(shard_id(shard.number))
@@ -58,3 +96,33 @@ def _backlog(file: KinesisFile, stream_name: str, after: Mapping[str, str]) -> B
             records += shard.next - position
             arrivals.append(file.arrival(shard, position))
     return Backlog(records, min(arrivals, default=None))
+
+
+def _gap(
+    file: KinesisFile, stream: StoredStream, shard: StoredShard, done: str | None, now: float
+) -> Gap | None:
+    """The records of a shard after this number that are removed; None if there are none."""
+    number = shard.starting_number if done is None else sequence.parse(done)
+    if (number.created, number.shard) != (shard.created, shard.number):
+        # Of an earlier stream: the mapping begins again with this one.
+        done, number = None, shard.starting_number
+    if number.position >= shard.next:
+        return None  # the file is an older copy: its records were processed
+    first = max(shard.first, file.position_at(shard, stream.horizon(round(now * 1000))))
+    records = first - number.position - 1
+    if records <= 0:
+        return None
+    until, before = shard.last_arrival, ""
+    if first < shard.next:
+        until = file.arrival(shard, first)
+        prefix = sequence.prefix(shard.created, shard.number)
+        before = str(sequence.at(prefix, first, shard.second(until)))
+    return Gap(
+        shard_id=shard_id(shard.number),
+        after="" if done is None or number.position == 0 else done,
+        before=before,
+        since=float(number.second),
+        until=until / 1000,
+        records=records,
+        noticed_at=now,
+    )

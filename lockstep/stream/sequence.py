@@ -81,3 +81,35 @@ def parse(text: str) -> SequenceNumber:
     if found.position > LAST_POSITION or str(found) != text:
         raise InvalidSequenceNumberError(f"{text} is not a sequence number of this layout")
     return found
+
+
+def skipped(after: str, first: str) -> int | None:
+    """How many records of a shard are between two of its numbers.
+
+    Args:
+        after: the number of a record; empty: count from the beginning of the shard.
+        first: the number of a later record.
+
+    Returns:
+        None if they are numbers of another layout, or not of the same shard.
+    """
+    try:
+        later = parse(first)
+        earlier = parse(after) if after else later._replace(position=0)
+    except ValueError:
+        return None
+    if (earlier.created, earlier.shard) != (later.created, later.shard):
+        return None
+    return max(0, later.position - earlier.position - 1)
+
+
+def time_of(number: str) -> float | None:
+    """When the record with this number arrived, in whole seconds since 1970.
+
+    For a shard's starting number: when the shard was created. None if it is a number of another
+    layout.
+    """
+    try:
+        return float(parse(number).second)
+    except ValueError:
+        return None

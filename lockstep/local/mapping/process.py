@@ -47,7 +47,8 @@ from lockstep.local.mapping.pool import StoppedError
 from lockstep.local.mapping.response import Errored, InvocationResult
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.windows import windowed
-from lockstep.stream.checkpoints import Checkpoint, Checkpoints
+from lockstep.stream import sequence
+from lockstep.stream.checkpoints import Checkpoint, Checkpoints, Gap
 from lockstep.stream.order import startable
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -179,6 +180,7 @@ class Process:
         listed = {shard.shard_id: shard for shard in self._collaborators.stream.shards()}
         retention = self._collaborators.stream.retention()
         self._outage.ended()
+        self._collaborators.checkpoints.seen(time.time())
         for shard in self._shards.values():
             shard.retention = retention
         checkpoints = self._checkpoints(listed)
@@ -206,7 +208,7 @@ class Process:
         """The checkpoints of the listed shards.
 
         A stream that is deleted and created again has the same shard IDs: checkpoints of the
-        earlier stream are deleted.
+        earlier stream are deleted. What that stream had after them is lost, so it is a gap.
         """
         found: dict[str, Checkpoint] = {}
         for shard_id, checkpoint in self._collaborators.checkpoints.all().items():
@@ -216,7 +218,15 @@ class Process:
             if listed[shard_id].may_have_issued(number):
                 found[shard_id] = checkpoint
             else:
-                self._collaborators.checkpoints.forget(shard_id, number)
+                created = sequence.time_of(listed[shard_id].starting_number)
+                self._collaborators.checkpoints.forget(
+                    gap_after(
+                        number,
+                        shard_id,
+                        self._collaborators.checkpoints,
+                        until=time.time() if created is None else created,
+                    )
+                )
                 log.warning(
                     "%s: checkpoint lost, starting over: %s is of an earlier stream",
                     shard_id,
@@ -323,6 +333,9 @@ class ShardDriver:
         self._collaborators = collaborators
         self._starting_number = starting_number
         self._reader: ShardReader = collaborators.stream.reader(source.shard_id, start)
+        # The record before the next read; empty: it is the first of the shard.
+        self._after = start.sequence_number if isinstance(start, AfterSequenceNumber) else ""
+        self._lost: Gap | None = None  # begins at the checkpoint, and ends at the next read
         self._again = again
         self._stopping = stopping
         self._outage = outage
@@ -376,6 +389,9 @@ class ShardDriver:
                     "%s: the shard has expired; records that were not read are lost",
                     self._source.shard_id,
                 )
+                if sequence.time_of(self._starting_number) is None:
+                    # Otherwise the endpoint's file shows what was not read (stream/backlog.py).
+                    self._collaborators.checkpoints.lost(self._gap(until=time.time()))
                 self._shard.records_read([], behind=False, ended=True, now=time.time())
                 return
             self._outage.began(str(error))
@@ -387,13 +403,47 @@ class ShardDriver:
                 self._source.shard_id,
                 error,
             )
+            self._lost = self._gap(until=time.time())
+            self._collaborators.checkpoints.lost(self._lost)
             self._reader = self._collaborators.stream.reader(self._source.shard_id, self._again)
             self._read_again_later()
             return
         self._outage.ended()
         self._failed_reads = 0
+        if read.records:
+            # Before any of them is settled: the checkpoint would pass the gap.
+            self._note_gap(read.records[0])
+            self._after = read.records[-1].sequence_number
         entries = [self._collaborators.entry(record, self._source) for record in read.records]
         self._shard.records_read(entries, behind=read.behind, ended=read.ended, now=time.time())
+
+    def _note_gap(self, first: StreamRecord) -> None:
+        """Store, durably, which records the stream removed before this one was read."""
+        records = sequence.skipped(self._after, first.sequence_number)
+        if self._lost is None and not records:
+            return
+        found = self._gap(until=first.arrived_at / 1000)
+        found = msgspec.structs.replace(
+            found, before=first.sequence_number, records=None if self._lost else records
+        )
+        self._lost = None
+        self._collaborators.checkpoints.lost(found)
+        log.warning(
+            "%s: the stream had removed %s records before they were read, from %r to %s",
+            found.shard_id,
+            "some" if found.records is None else found.records,
+            found.after,
+            found.before,
+        )
+
+    def _gap(self, *, until: float) -> Gap:
+        """The gap after the last record that was read."""
+        checkpoints, shard_id = self._collaborators.checkpoints, self._source.shard_id
+        if self._after:
+            return gap_after(self._after, shard_id, checkpoints, until=until)
+        since = sequence.time_of(self._starting_number)
+        since = checkpoints.created_at() if since is None else since
+        return Gap(shard_id, "", "", min(since, until), until, None, time.time())
 
     def _read_again_later(self) -> None:
         self._shard.read_failed(again=time.time() + _pause_after(self._failed_reads))
@@ -518,6 +568,13 @@ class ShardDriver:
                 log.warning("%s: retry in %.1f s: %s", first, pause, cause)
             case RetriesExhausted(cause, _):
                 log.warning("%s: no retries left: %s", first, cause)
+
+
+def gap_after(number: str, shard_id: str, checkpoints: Checkpoints, *, until: float) -> Gap:
+    """A gap of unknown size after the record with this number."""
+    since = sequence.time_of(number)
+    since = checkpoints.stopped_at() if since is None else since
+    return Gap(shard_id, number, "", min(since, until), until, None, time.time())
 
 
 def _pause_after(failures: int) -> float:

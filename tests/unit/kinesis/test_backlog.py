@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.kinesis.store import Store
-from lockstep.stream.backlog import Backlog, UnknownBacklogError, backlog
+from lockstep.stream.backlog import Backlog, UnknownBacklogError, backlog, gaps
+from lockstep.stream.checkpoints import Gap
 from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
 
 SHARD = "shardId-000000000000"
@@ -55,6 +56,79 @@ def test_what_was_trimmed_does_not_count(kinesis: Kinesis, store: Store, databas
     expected = Backlog(1, START + 25 * HOUR)
     assert backlog(database, "pictures", {}) == expected
     assert backlog(database, "pictures", {SHARD: old}) == expected
+
+
+@pytest.mark.parametrize("trims", [True, False], ids=["removed", "expired, not yet removed"])
+def test_what_was_removed_unread_is_a_gap_of_known_size(
+    kinesis: Kinesis, store: Store, database: Path, *, trims: bool
+) -> None:
+    kinesis.stream()
+    [first] = kinesis.put(b"one")
+    kinesis.clock.now += SECOND
+    kinesis.put(b"two", b"three")
+    kinesis.clock.now += 25 * HOUR
+    now = kinesis.clock.now / 1000
+    if trims:
+        list(store.trim(kinesis.clock.now))
+
+    [found] = gaps(database, "pictures", {SHARD: first}, now=now)
+    began, ended = START // 1000, (START + SECOND) / 1000
+    assert found == Gap(SHARD, first, "", began, ended, 2, now)
+
+    [fourth] = kinesis.put(b"four")
+    [found] = gaps(database, "pictures", {SHARD: first}, now=now)
+    assert found == Gap(SHARD, first, fourth, began, now, 2, now)
+    [of_none] = gaps(database, "pictures", {}, now=now)
+    assert of_none == Gap(SHARD, "", fourth, began, now, 3, now)
+    assert gaps(database, "pictures", {SHARD: fourth}, now=now) == []
+
+
+def test_what_was_processed_before_it_was_removed_is_no_gap(
+    kinesis: Kinesis, store: Store, database: Path
+) -> None:
+    kinesis.stream()
+    [_, last] = kinesis.put(b"one", b"two")
+    assert gaps(database, "pictures", {}, now=START / 1000) == []
+    kinesis.clock.now += 25 * HOUR
+    list(store.trim(kinesis.clock.now))
+    assert gaps(database, "pictures", {SHARD: last}, now=kinesis.clock.now / 1000) == []
+    beyond = str(int(last) + (1 << 80))
+    assert gaps(database, "pictures", {SHARD: beyond}, now=kinesis.clock.now / 1000) == []
+
+
+def test_a_shard_that_expired_unread_after_a_reshard_is_a_gap_for_good(
+    kinesis: Kinesis, store: Store, database: Path
+) -> None:
+    kinesis.stream()
+    [first, _] = kinesis.put(b"one", b"two")
+    kinesis(
+        "UpdateShardCount",
+        StreamName="pictures",
+        TargetShardCount=2,
+        ScalingType="UNIFORM_SCALING",
+    )
+    kinesis.clock.now += 25 * HOUR
+    list(store.trim(kinesis.clock.now))
+    listed = kinesis("ListShards", StreamName="pictures")["Shards"]
+    assert SHARD not in {shard["ShardId"] for shard in listed}
+
+    [found] = gaps(database, "pictures", {SHARD: first}, now=kinesis.clock.now / 1000)
+    assert (found.shard_id, found.after, found.before, found.records) == (SHARD, first, "", 1)
+
+
+def test_the_gap_of_a_stream_made_again_begins_with_its_shard(
+    kinesis: Kinesis, store: Store, database: Path
+) -> None:
+    kinesis.stream()
+    [stale] = kinesis.put(b"one")
+    kinesis("DeleteStream", StreamName="pictures")
+    kinesis.clock.now += SECOND
+    kinesis.stream()
+    kinesis.put(b"two")
+    kinesis.clock.now += 25 * HOUR
+    list(store.trim(kinesis.clock.now))
+    [found] = gaps(database, "pictures", {SHARD: stale}, now=kinesis.clock.now / 1000)
+    assert (found.after, found.records) == ("", 1)
 
 
 def test_a_position_in_a_stream_of_the_same_name_that_was_deleted_is_no_progress(

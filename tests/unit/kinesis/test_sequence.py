@@ -7,6 +7,8 @@ from lockstep.stream.sequence import (
     InvalidSequenceNumberError,
     SequenceNumber,
     parse,
+    skipped,
+    time_of,
 )
 
 # From the Kinesis sample event in AWS's Lambda documentation: a record of shardId-000000000006
@@ -43,3 +45,24 @@ def test_a_shard_created_later_is_above_every_number_of_an_earlier_one() -> None
 def test_a_number_of_another_layout_is_refused(text: str) -> None:
     with pytest.raises(InvalidSequenceNumberError):
         parse(text)
+
+
+def test_the_records_between_two_numbers_are_counted() -> None:
+    def number(position: int, *, shard: int = 3, created: int = 1_795_248_000) -> str:
+        return str(SequenceNumber(created, position, 1_795_248_009, shard))
+
+    assert skipped(number(4), number(5)) == 0
+    assert skipped(number(4), number(9)) == 4
+    assert skipped("", number(1)) == 0
+    assert skipped("", number(3)) == 2
+    assert skipped(number(4), number(4)) == 0
+    assert skipped(number(4), number(9, shard=4)) is None
+    assert skipped(number(4), number(9, created=1_795_248_001)) is None
+    assert skipped("12", number(9)) is None
+    assert skipped(number(4), "of another layout") is None
+
+
+def test_a_number_says_when_its_record_arrived() -> None:
+    assert time_of(OF_AWS) == 1545084650.0
+    assert time_of("12") is None
+    assert time_of("of another layout") is None

@@ -14,12 +14,21 @@ from lockstep.stream.checkpoints import (
     Checkpoint,
     Checkpoints,
     CheckpointsError,
+    Gap,
+    covered,
     read_checkpoints,
+    read_mappings,
 )
 
 
 def opened(path: Path, function: str = "write_to_es") -> Checkpoints:
     return Checkpoints(path, uuid=f"uuid of {function}", function=function, stream_arn="arn")
+
+
+def gap(
+    shard: str, after: str = "", *, before: str = "", until: float = 9.0, records: int | None = None
+) -> Gap:
+    return Gap(shard, after, before, 5.0, until, records, 10.0)
 
 
 def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
@@ -56,10 +65,85 @@ def test_a_checkpoint_is_forgotten_unless_it_moved_since(tmp_path: Path) -> None
         checkpoints.end("earlier", "1")
         checkpoints.advance("moved", "4")
 
-        checkpoints.forget("earlier", "3")
-        checkpoints.forget("moved", "3")
+        checkpoints.forget(gap("earlier", "3"))
+        checkpoints.forget(gap("moved", "3"))
 
         assert checkpoints.all() == {"moved": Checkpoint("4", ended=False)}
+    (mapping,) = read_mappings(tmp_path / "c.db")
+    assert mapping.gaps == (gap("earlier", "3"),), "what came after it is lost with its stream"
+
+
+def test_a_gap_survives_and_takes_its_latest_end(tmp_path: Path) -> None:
+    """Killed before its checkpoint moved, a mapping meets the same gap again, perhaps a longer one.
+
+    Here the gap of one shard grows, that of another begins at another checkpoint.
+    """
+    path = tmp_path / "c.db"
+    longer = gap("shard-0", "3", before="8", until=7.0, records=4)
+    with closing(opened(path)) as checkpoints:
+        checkpoints.lost(gap("shard-0", "3", before="6", until=6.0, records=2))
+        checkpoints.lost(longer)
+        checkpoints.lost(gap("shard-0", "11"))
+        checkpoints.lost(gap("shard-1"))
+
+    (mapping,) = read_mappings(path)
+    assert sorted(mapping.gaps, key=lambda one: (one.shard_id, int(one.after or 0))) == [
+        longer,
+        gap("shard-0", "11"),
+        gap("shard-1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("created_at", "seen_at", "is_covered"),
+    [
+        (100.0, 400.0, True),
+        (100.0, 299.0, False),
+        (301.0, 400.0, False),
+        (0.0, 150.0, False),
+    ],
+    ids=["it took over", "it stopped too early", "it came too late", "a predecessor of long ago"],
+)
+def test_what_another_mapping_of_the_function_has_read_is_no_loss(
+    *, created_at: float, seen_at: float, is_covered: bool
+) -> None:
+    found = Gap("shard-0", "3", "8", 50.0, 300.0, 4, 310.0)
+    assert covered(found, 200.0, [(created_at, seen_at)]) is is_covered
+
+
+def test_a_mapping_that_took_over_a_day_after_the_stop_covers_nothing() -> None:
+    day, found = 86_400.0, Gap("shard-0", "3", "8", 50.0, 300_000.0, 4, 300_010.0)
+    assert covered(found, 200.0, [(200.0 + day, 400_000.0)])
+    assert not covered(found, 200.0, [(201.0 + day, 400_000.0)])
+
+
+def test_only_a_mapping_of_the_same_function_covers_a_gap(tmp_path: Path) -> None:
+    path, past, future = tmp_path / "c.db", gap("shard-0"), gap("shard-1", until=4e9)
+    with (
+        closing(Checkpoints(path, uuid="a", function="write_to_es", stream_arn="s")) as index,
+        closing(Checkpoints(path, uuid="b", function="write_to_dynamodb", stream_arn="s")),
+        closing(Checkpoints(path, uuid="c", function="write_to_es", stream_arn="t")),
+    ):
+        now = read_mappings(path)[2].seen_at
+        inside = gap("shard-2", until=now)
+        for one in (past, inside, future):
+            index.lost(one)
+
+    assert read_mappings(path)[0].gaps == (past, future), "`inside` was read by mapping c"
+
+
+def test_a_mapping_stores_once_a_minute_that_it_runs(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    with closing(opened(path)) as checkpoints:
+        started = read_mappings(path)[0]
+        assert started.created_at == started.stopped_at == started.seen_at
+        checkpoints.seen(started.seen_at + 59.0)
+        assert read_mappings(path) == [started]
+        checkpoints.seen(started.seen_at + 60.0)
+        assert read_mappings(path)[0].seen_at == started.seen_at + 60.0
+
+    with closing(opened(path)) as checkpoints:
+        assert checkpoints.stopped_at() == started.seen_at + 60.0
 
 
 def test_two_mappings_share_the_file_and_see_their_own(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.process import Collaborators, Process
 from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
-from lockstep.stream.checkpoints import Checkpoint, Checkpoints
+from lockstep.stream.checkpoints import Checkpoint, Checkpoints, Gap, read_mappings
+from lockstep.stream.sequence import SequenceNumber
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
@@ -200,7 +201,10 @@ def test_a_position_that_the_stream_does_not_have_starts_over(
 
 @pytest.mark.parametrize("settled", [["3"], []], ids=["with records", "empty"])
 def test_a_shard_of_a_stream_made_again_is_read_from_its_start(
-    checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture, settled: list[str]
+    checkpoints: Checkpoints,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    settled: list[str],
 ) -> None:
     for number in settled:
         checkpoints.advance("shard", number)
@@ -214,6 +218,7 @@ def test_a_shard_of_a_stream_made_again_is_read_from_its_start(
     assert stream.asked == [TrimHorizon()]
     assert len(function.events) == 1
     assert caplog.text.count("checkpoint lost") == 1
+    assert [gap.after for gap in gaps(tmp_path)] == [settled[0] if settled else "1"]
 
 
 def test_an_earlier_streams_end_does_not_end_the_shard_made_again(checkpoints: Checkpoints) -> None:
@@ -267,6 +272,117 @@ def test_a_shard_that_is_listed_but_not_found_is_asked_for_again(
 
     assert checkpoints.all() == {"shard": Checkpoint("1", ended=True)}
     assert "expired" not in caplog.text
+
+
+CREATED = 1_795_248_000
+
+
+def number(position: int) -> str:
+    """A number of the local endpoint; each record arrives one second after the last."""
+    return str(SequenceNumber(CREATED, position, CREATED + position, 0))
+
+
+def gaps(tmp_path: Path) -> Sequence[Gap]:
+    (mapping,) = read_mappings(tmp_path / "checkpoints.db")
+    return mapping.gaps
+
+
+def shortened(gap: Gap) -> tuple[str, str, int | None]:
+    return gap.after, gap.before, gap.records
+
+
+def test_records_that_the_stream_removed_unread_are_a_gap(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    checkpoints.advance("shard", number(3))
+    stream = Stream([record(number(7)), record(number(8))], [record(number(12))])
+
+    run(Collaborators(stream, Function(), checkpoints, None))
+
+    first, second = gaps(tmp_path)
+    assert shortened(first) == (number(3), number(7), 3)
+    assert (first.since, first.until) == (CREATED + 3, NOW_MS / 1000)
+    assert shortened(second) == (number(8), number(12), 3), "a mapping that runs meets one, too"
+
+
+@pytest.mark.parametrize("start", ["TRIM_HORIZON", "LATEST"])
+def test_a_shard_whose_first_records_are_gone_begins_with_a_gap(
+    checkpoints: Checkpoints, tmp_path: Path, start: str
+) -> None:
+    stream = Stream([record(number(5))])
+    stream.listed = [ListedShard("shard", frozenset(), number(0))]
+
+    run(Collaborators(stream, Function(), checkpoints, None), starting_position=start)
+
+    (gap,) = gaps(tmp_path)
+    assert (*shortened(gap), gap.since) == ("", number(5), 4, CREATED)
+
+
+def test_a_stream_that_is_read_from_its_first_record_on_has_no_gap(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    stream = Stream([record(number(1))], [], [record(number(2)), record(number(3))])
+
+    run(Collaborators(stream, Function(), checkpoints, None))
+
+    assert gaps(tmp_path) == ()
+
+
+def test_a_gap_is_stored_before_the_first_record_after_it_is_settled(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """A kill at any moment leaves the checkpoint before the gap, or the gap."""
+    seen: list[Sequence[Gap]] = []
+
+    class Looks(Function):
+        def invoke(self, event: bytes, request_id: str) -> InvocationResult:
+            seen.append(gaps(tmp_path))
+            return super().invoke(event, request_id)
+
+    checkpoints.advance("shard", number(3))
+    run(Collaborators(Stream([record(number(7))]), Looks(), checkpoints, None))
+
+    assert [[shortened(gap) for gap in found] for found in seen] == [[(number(3), number(7), 3)]]
+
+
+def test_a_mapping_that_was_killed_after_it_stored_a_gap_stores_it_once(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    checkpoints.advance("shard", number(3))
+    broken = Function(ZeroDivisionError("killed"))
+    with pytest.raises(ZeroDivisionError):
+        Process(
+            Settings(), PLACE, Collaborators(Stream([record(number(7))]), broken, checkpoints, None)
+        ).run()
+    assert checkpoints.all() == {"shard": Checkpoint(number(3), ended=False)}
+
+    run(Collaborators(Stream([record(number(9))]), Function(), checkpoints, None))
+
+    assert [shortened(gap) for gap in gaps(tmp_path)] == [(number(3), number(9), 5)]
+
+
+def test_a_lost_position_and_an_expired_shard_are_gaps_of_unknown_size(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    checkpoints.advance("shard", "9")
+    stream = Stream(PositionLostError("trimmed"), [record("11")], ShardNotFoundError("gone"), [])
+
+    run(Collaborators(stream, Function(), checkpoints, None), window_seconds=300)
+
+    expired, lost = gaps(tmp_path)
+    assert shortened(lost) == ("9", "11", None)
+    assert lost.until == NOW_MS / 1000
+    assert shortened(expired) == ("11", "", None)
+
+
+def test_a_lost_position_is_stored_even_if_nothing_is_read_after_it(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    checkpoints.advance("shard", "9")
+
+    run(Collaborators(Stream(PositionLostError("trimmed"), []), Function(), checkpoints, None))
+
+    assert [shortened(gap) for gap in gaps(tmp_path)] == [("9", "", None)]
 
 
 def test_what_ends_while_the_mapping_stops_still_counts(checkpoints: Checkpoints) -> None:
