@@ -21,7 +21,13 @@ from shared.fold import Candidate, fold
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
 from shared.record import Record
-from shared.sink import MisconfiguredError, RequestFailedError, Sink, outcomes_of
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestTimedOutError,
+    Sink,
+    outcomes_of,
+)
 
 # Enough attempts for a second of throttling. During a longer outage the event source mapping
 # retries, with longer pauses than an invocation can make.
@@ -140,6 +146,7 @@ class _Batch:
         self._quarantine_error: str | None = None
         self._oldest_applied = math.inf
         self._schema_is_ours = False
+        self._timed_out = False
 
     def decode(self, envelope: Envelope) -> Iterable[tuple[Change, Record]]:
         """Yield each change and its record; remember invalid records for the quarantine."""
@@ -212,9 +219,31 @@ class _Batch:
         return outcomes_of(request, self._send_in_time)
 
     def _send_in_time(self, request: Sequence[Change]) -> Sequence[Outcome]:
-        if not self.time_for(self._sink.longest_send):
+        """Send a request that ends before the invocation does.
+
+        After the first timeout, a change alone has all the time that is left, and several changes
+        are sent only if the usual time is left for one of them afterwards. So each invocation
+        comes to the first change alone, and early enough (docs/internals/invariants.md).
+
+        Raises:
+            RequestTimedOutError: the request did not end in its time, or there is no time for
+                several changes.
+        """
+        usual = self._sink.longest_send
+        alone = len(request) == 1
+        if not self.time_for(usual):
             return [NO_TIME] * len(request)
-        return self._sink.send(request)
+        if self._timed_out and alone:
+            return self._sink.send(request, within=self._remaining() - REPORTING_SECONDS)
+        if self._timed_out and not self.time_for(2 * usual):
+            raise RequestTimedOutError(NO_TIME.detail)
+        try:
+            return self._sink.send(request)
+        except RequestTimedOutError:
+            first, self._timed_out = not self._timed_out, True
+            if first and alone:
+                return self._send_in_time(request)
+            raise
 
     def _check_refusal(self, outcome: Outcome) -> Outcome:
         """Accept a refusal only if the store has our schema. Otherwise the deployment is broken."""

@@ -6,6 +6,9 @@ from typing import Protocol
 from shared.change import Change
 from shared.outcome import Failed, Outcome, Refused
 
+# How long a program without a deadline waits for the answer to one change.
+PATIENCE_SECONDS = 300.0
+
 
 class SinkError(Exception):
     """A whole request failed. The message names the cause."""
@@ -16,6 +19,10 @@ class RequestFailedError(SinkError):
 
     The store may have applied the request nevertheless. The version check makes a retry safe.
     """
+
+
+class RequestTimedOutError(RequestFailedError):
+    """The request did not end in its time. A smaller one may: split it, down to single changes."""
 
 
 class RequestRefusedError(SinkError):
@@ -41,13 +48,21 @@ class Sink(Protocol):
         ...
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        """Split the changes, in order, into requests."""
+        """Split the changes, in order, into requests.
+
+        Each request is cut when the iterator gets to it: smaller after a timeout.
+        """
         ...
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         """Write one request: changes of different images. Returns one outcome for each.
 
+        Args:
+            changes: the changes.
+            within: the seconds that it may take, at least `longest_send`, which is the default.
+
         Raises:
+            RequestTimedOutError: the whole request did not end in its time.
             RequestFailedError: the whole request failed this time.
             RequestRefusedError: the whole request was refused; nothing is written.
             MisconfiguredError: no request can succeed until the deployment is corrected.
@@ -64,10 +79,12 @@ class Sink(Protocol):
         ...
 
 
-def outcomes_of(
-    request: Sequence[Change], send: Callable[[Sequence[Change]], Sequence[Outcome]]
+def outcomes_of[T](
+    request: Sequence[T], send: Callable[[Sequence[T]], Sequence[Outcome]]
 ) -> Sequence[Outcome]:
-    """Send a request. If the store refuses all of it, split it, down to single changes.
+    """Send a request. If the store refuses all of it, or it timed out, send it in halves.
+
+    What a request that timed out has written is `Duplicate` in its halves.
 
     Args:
         request: changes of different images.
@@ -78,10 +95,44 @@ def outcomes_of(
     """
     try:
         return send(request)
+    except (RequestRefusedError, RequestTimedOutError) as error:
+        if len(request) == 1:
+            refused = isinstance(error, RequestRefusedError)
+            return [Refused(str(error)) if refused else Failed(str(error))]
     except RequestFailedError as error:
         return [Failed(str(error))] * len(request)
-    except RequestRefusedError as error:
-        if len(request) == 1:
-            return [Refused(str(error))]
-        middle = len(request) // 2
-        return [*outcomes_of(request[:middle], send), *outcomes_of(request[middle:], send)]
+    middle = len(request) // 2
+    return [*outcomes_of(request[:middle], send), *outcomes_of(request[middle:], send)]
+
+
+def write_all(changes: Sequence[Change], sink: Sink) -> Sequence[Outcome]:
+    """Write changes of different images, for a program without a deadline.
+
+    Raises:
+        MisconfiguredError: no request can succeed until the deployment is corrected.
+    """
+    return [
+        outcome
+        for request in sink.requests(changes)
+        for outcome in outcomes_of(request, patient(sink.send))
+    ]
+
+
+def patient[T](
+    send: Callable[[Sequence[T], float | None], Sequence[Outcome]],
+) -> Callable[[Sequence[T]], Sequence[Outcome]]:
+    """A function that sends a request; after a timeout of one change, again with patience.
+
+    Args:
+        send: takes the changes, and the seconds that the request may take; None: the usual time.
+    """
+
+    def sent(request: Sequence[T]) -> Sequence[Outcome]:
+        try:
+            return send(request, None)
+        except RequestTimedOutError:
+            if len(request) > 1:
+                raise
+            return send(request, PATIENCE_SECONDS)
+
+    return sent

@@ -24,7 +24,8 @@ class MemorySink:
 
     Failures are data: `script` says what happens to the first request, the second and so on;
     after its end all requests work. `always` says what happens to any request with that image:
-    its outcome, or an error for the whole request. Every request is kept in `sent`.
+    its outcome, or an error for the whole request. Every request is kept in `sent`, and
+    the time that it was given in `within`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class MemorySink:
         """Args: `schema` says what each `check` finds: an error, or None for ours."""
         self.stored: dict[str, Change] = {}
         self.sent: list[Sequence[Change]] = []
+        self.within: list[float | None] = []
         self.checks = 0
         self.longest_send = longest_send
         self._script: Iterator[Happening] = iter(script)
@@ -52,8 +54,9 @@ class MemorySink:
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
         return batched(changes, self._per_request)
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         self.sent.append(changes)
+        self.within.append(within)
         images = [one.image_id for one in changes]
         assert len(set(images)) == len(images), "a request holds changes of different images"
         outcomes: dict[str, Outcome] = {}

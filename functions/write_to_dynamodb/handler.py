@@ -2,7 +2,7 @@
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,6 +12,9 @@ from doors.stream import consume
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.deliver import BatchResponse
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
 # Short timeouts and no retries: `deliver` retries, and needs time after a slow answer.
 CONNECT_SECONDS, READ_SECONDS = 1, 4
 
@@ -19,15 +22,21 @@ CONNECT_SECONDS, READ_SECONDS = 1, 4
 @cache
 def table() -> ImageTable:
     """The sink of the table that the environment names."""
+    seconds = CONNECT_SECONDS + READ_SECONDS
+    return ImageTable(
+        _client(seconds), os.environ["TABLE_NAME"], longest_request=seconds, patient=_client
+    )
+
+
+def _client(seconds: float) -> "DynamoDBClient":
+    """A client whose requests take at most so many seconds."""
     config = Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        read_timeout=seconds - CONNECT_SECONDS,
         retries={"total_max_attempts": 1},
         parameter_validation=False,
     )
-    client = boto3.client("dynamodb", config=config)
-    seconds = CONNECT_SECONDS + READ_SECONDS
-    return ImageTable(client, os.environ["TABLE_NAME"], longest_request=seconds)
+    return boto3.client("dynamodb", config=config)
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> BatchResponse:

@@ -3,14 +3,19 @@
 Rules: docs/internals/invariants.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from itertools import batched
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ReadTimeoutError,
+)
 
+from doors.timeouts import sending_timed_out
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.item import (
     ATTRIBUTE_TYPES,
@@ -22,7 +27,13 @@ from shared.item import (
     item_from,
 )
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestRefusedError,
+    RequestTimedOutError,
+    SinkError,
+)
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -97,12 +108,27 @@ class ImageTable:
     """
 
     def __init__(
-        self, client: "DynamoDBClient", table_name: str, *, longest_request: float
+        self,
+        client: "DynamoDBClient",
+        table_name: str,
+        *,
+        longest_request: float,
+        patient: "Callable[[float], DynamoDBClient] | None" = None,
     ) -> None:
-        """`longest_request`, in seconds, follows from the client's timeouts and retries."""
+        """Set up the sink.
+
+        Args:
+            client: the client.
+            table_name: the name of the table.
+            longest_request: seconds; follows from the client's timeouts and retries.
+            patient: makes a client whose requests may take so many seconds; by default, the same
+                client is used, because boto3 cannot set the timeout of one request.
+        """
         self._client = client
         self._table = table_name
         self._longest_request = longest_request
+        self._patient = patient or (lambda _: client)
+        self._room = CHANGES_PER_REQUEST
         self._image = _statements(table_name, IMAGE_ATTRIBUTES)
         self._tombstone = _statements(table_name, TOMBSTONE_ATTRIBUTES)
 
@@ -112,13 +138,21 @@ class ImageTable:
         return ROUNDS * self._longest_request
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        """Split the changes, in order, into requests."""
-        return batched(changes, CHANGES_PER_REQUEST)
+        """Split the changes, in order, into requests.
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        After a timeout, requests are smaller; with each answer in time, they grow again.
+        """
+        at = 0
+        while at < len(changes):
+            request = changes[at : at + self._room]
+            yield request
+            at += len(request)
+
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         """Write changes of different images, in one request if each first statement is right.
 
         Raises:
+            RequestTimedOutError: the first request did not end in its time.
             RequestFailedError: it is unknown whether anything was written.
             RequestRefusedError: the whole request was refused; nothing is written.
             MisconfiguredError: no permission to write, or no table.
@@ -131,9 +165,10 @@ class ImageTable:
             at: "INSERT" if change.event_type == "image.uploaded" else "UPDATE"
             for at, change in enumerate(changes)
         }
+        client = self._client if within is None else self._patient(within / ROUNDS)
         for _ in range(ROUNDS):
             try:
-                answers = self._execute([(verb, changes[at]) for at, verb in verbs.items()])
+                answers = self._execute(client, [(verb, changes[at]) for at, verb in verbs.items()])
             except (RequestFailedError, RequestRefusedError) as error:
                 if len(verbs) == len(changes):
                     raise
@@ -191,16 +226,23 @@ class ImageTable:
                 )
 
     def _execute(
-        self, statements: Sequence[tuple[Verb, Change]]
+        self, client: "DynamoDBClient", statements: Sequence[tuple[Verb, Change]]
     ) -> "Sequence[BatchStatementResponseTypeDef]":
         """Send one request. Returns one answer for each statement, or raises a `SinkError`."""
         requests = [self._texts(change).request(verb, change) for verb, change in statements]
         try:
-            answers = self._client.batch_execute_statement(Statements=requests).get("Responses", [])
+            answers = client.batch_execute_statement(Statements=requests).get("Responses", [])
         except ClientError as error:
             raise self._meaning(error) from error
         except BotoCoreError as error:
-            raise RequestFailedError(f"table {self._table}: {error}") from error
+            detail = f"table {self._table}: {error}"
+            if not _timed_out(error):
+                raise RequestFailedError(detail) from error
+            if client is self._client and len(requests) > 1:
+                self._room = len(requests) // 2
+            raise RequestTimedOutError(detail) from error
+        if client is self._client:
+            self._room = min(CHANGES_PER_REQUEST, self._room + 1)
         if len(answers) != len(requests):
             raise RequestFailedError(
                 f"table {self._table}: {len(answers)} answers to {len(requests)} statements"
@@ -246,6 +288,12 @@ class ImageTable:
         if code == "ValidationException" or status == _CONTENT_TOO_LARGE:
             return RequestRefusedError(detail)
         return RequestFailedError(detail)
+
+
+def _timed_out(error: BotoCoreError) -> bool:
+    return isinstance(error, ReadTimeoutError) or (
+        isinstance(error, ConnectionClosedError) and sending_timed_out(error.kwargs.get("error"))
+    )
 
 
 def _compare_with_item(change: Change, item: Mapping[str, AttributeValue]) -> Outcome | Verb:

@@ -1,11 +1,12 @@
 """`_bulk` requests: encode operations, split them into requests, and read the answers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Literal
 
 import msgspec
 from opensearchpy import OpenSearch
+from urllib3 import Timeout
 
 from functions.write_to_es.connect import shortened, sink_errors
 from shared.outcome import Applied, Failed, Refused
@@ -17,7 +18,7 @@ MAX_REQUEST_BYTES = 5 * 1024 * 1024
 # The filter keeps one entry for each operation, so positions stay the same
 # (docs/internals/facts.md, OpenSearch). The managed service may ignore the filter, so the full
 # answer must work, too.
-_NEEDED = {"filter_path": "errors,items.*.status,items.*.error"}
+_NEEDED: Mapping[str, Any] = {"filter_path": "errors,items.*.status,items.*.error"}
 _WRITTEN, _BAD_REQUEST, _NOT_FOUND = frozenset({200, 201}), 400, 404
 # This error has status 400, as for a bad document, but the deployment is the cause.
 _NO_WRITE_INDEX = "no write index is defined for alias"
@@ -114,12 +115,14 @@ def removal(image_id: str, version: int) -> Operation:
     return Operation(update + b'\n{"doc":{}}\n' + action + b"\n", 2)
 
 
-def split(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    """The operations, in order, split into requests of at most `MAX_REQUEST_BYTES`."""
+def split(
+    operations: Iterable[Operation], room: Callable[[], int] = lambda: MAX_REQUEST_BYTES
+) -> Iterator[list[Operation]]:
+    """The operations, in order, split into requests of at most `room()` bytes, or one operation."""
     request: list[Operation] = []
     size = 0
     for operation in operations:
-        if request and size + len(operation.lines) > MAX_REQUEST_BYTES:
+        if request and size + len(operation.lines) > room():
             yield request
             request, size = [], 0
         request.append(operation)
@@ -129,16 +132,26 @@ def split(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
 
 
 def send_bulk(
-    client: OpenSearch, alias: str, operations: Sequence[Operation]
+    client: OpenSearch,
+    alias: str,
+    operations: Sequence[Operation],
+    *,
+    seconds: float | None = None,
 ) -> Sequence[BulkItem]:
     """Send one request. Returns the item of each operation.
 
+    `seconds` is its timeout; by default it has that of the client.
+
     Raises:
+        RequestTimedOutError: it did not end in its time.
         SinkError: it is unknown whether an operation took effect.
     """
+    params = {**_NEEDED}
+    if seconds is not None:
+        params["request_timeout"] = Timeout(total=seconds)
     with sink_errors(alias):
         body = b"".join([one.lines for one in operations])
-        answer = client.bulk(body=body, index=alias, params=_NEEDED)
+        answer = client.bulk(body=body, index=alias, params=params)
     entries = converted(answer, _Answer, alias).items
     items = [item for entry in entries for item in entry.values()]
     ends = [*accumulate(one.items for one in operations)]

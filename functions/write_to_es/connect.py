@@ -5,11 +5,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import SerializationError, TransportError
+from opensearchpy.exceptions import ConnectionTimeout, SerializationError, TransportError
 from urllib3 import Timeout
 
 from doors import opensearch
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from doors.timeouts import sending_timed_out
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestRefusedError,
+    RequestTimedOutError,
+)
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -28,7 +34,7 @@ def connect(endpoint: str, region: str | None, credentials: "Credentials | None"
     Raises:
         MisconfiguredError: the host is on AWS, but credentials or region are missing.
     """
-    timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, total=REQUEST_SECONDS)
     return opensearch.client(endpoint, region, credentials, timeout=timeout)
 
 
@@ -37,7 +43,8 @@ def sink_errors(alias: str) -> Iterator[None]:
     """Translate the client's exceptions to a `SinkError` that names the alias and the cause.
 
     Raises:
-        RequestFailedError: connection loss, timeout, 429, 5xx, invalid JSON or an unknown status.
+        RequestTimedOutError: no answer in time, or a proxy says so (408, 504).
+        RequestFailedError: connection loss, 429, 5xx, invalid JSON or an unknown status.
         RequestRefusedError: 400, 413.
         MisconfiguredError: 401, 403, 404.
     """
@@ -50,6 +57,10 @@ def sink_errors(alias: str) -> Iterator[None]:
                 raise RequestRefusedError(detail) from error
             case 401 | 403 | 404:
                 raise MisconfiguredError(detail) from error
+            case 408 | 504:
+                raise RequestTimedOutError(detail) from error
+            case _ if isinstance(error, ConnectionTimeout) or sending_timed_out(error.info):
+                raise RequestTimedOutError(detail) from error
             case _:
                 raise RequestFailedError(detail) from error
     except SerializationError as error:

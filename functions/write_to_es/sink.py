@@ -16,10 +16,17 @@ from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestRefusedError,
+    RequestTimedOutError,
+)
 
 # One `_bulk`, then at most one `_mget`.
 REQUESTS_PER_SEND = 2
+# After a timeout, 64 requests that are answered in time bring the size back from nothing.
+GROWTH_BYTES = bulk.MAX_REQUEST_BYTES // 64
 _COMPARED = ("version", "deleted", "digest")
 
 
@@ -76,6 +83,7 @@ class ImageIndex:
         self._client = client
         self._alias = alias
         self._longest_request = longest_request
+        self._room = bulk.MAX_REQUEST_BYTES
 
     @property
     def longest_send(self) -> float:
@@ -83,15 +91,19 @@ class ImageIndex:
         return REQUESTS_PER_SEND * self._longest_request
 
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-        """Split the changes, in order, into requests; most batches fit one."""
+        """Split the changes, in order, into requests; most batches fit one.
+
+        After a timeout, requests are smaller; with each answer in time, they grow again.
+        """
         left = iter(changes)
-        for operations in bulk.split(map(_operation_for, changes)):
+        for operations in bulk.split(map(_operation_for, changes), lambda: self._room):
             yield _Request(islice(left, len(operations)), operations)
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         """Write changes of different images; after version conflicts, also read the documents.
 
         Raises:
+            RequestTimedOutError: the `_bulk` did not end in its time.
             RequestFailedError: it is unknown whether anything was written.
             RequestRefusedError: the whole request was refused; nothing is written.
             MisconfiguredError: no permission to write, no alias, or an index that is closed or
@@ -101,7 +113,7 @@ class ImageIndex:
             operations = changes.operations
         else:
             operations = [_operation_for(change) for change in changes]
-        items = self._bulk(operations)
+        items = self._bulk(operations, within)
         verdicts = [self._read(item, change) for item, change in zip(items, changes, strict=True)]
         return self._resolve(verdicts, changes)
 
@@ -130,8 +142,18 @@ class ImageIndex:
         for difference in chain(index_differences(its), foreign_settings(its)):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
 
-    def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
-        return bulk.send_bulk(self._client, self._alias, operations)
+    def _bulk(self, operations: Sequence[Operation], within: float | None) -> Sequence[BulkItem]:
+        if within is not None:
+            seconds = within - self._longest_request  # the rest is for the `_mget`
+            return bulk.send_bulk(self._client, self._alias, operations, seconds=seconds)
+        try:
+            items = bulk.send_bulk(self._client, self._alias, operations)
+        except RequestTimedOutError:
+            if len(operations) > 1:
+                self._room = sum(len(one.lines) for one in operations) // 2
+            raise
+        self._room = min(bulk.MAX_REQUEST_BYTES, self._room + GROWTH_BYTES)
+        return items
 
     def _read(self, item: BulkItem, change: Change) -> Outcome | _VersionConflict:
         if item.is_version_conflict:

@@ -33,7 +33,7 @@ from shared.clock import Clock
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import QuarantinedRecord
-from shared.sink import Sink, outcomes_of
+from shared.sink import Sink, write_all
 
 # So many records are put before their objects move. After a crash they are put a second time.
 AT_ONCE = 100
@@ -91,7 +91,7 @@ class DirectIndexing(msgspec.Struct, frozen=True):
         Raises:
             MisconfiguredError: nothing can be written until the deployment is corrected.
         """
-        (outcome,) = outcomes_of([change_in(held)], self.sink.send)
+        (outcome,) = write_all([change_in(held)], self.sink)
         return outcome
 
 

@@ -6,7 +6,7 @@ new index stays, whoever wrote it, and copying an image twice does no harm.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import batched, chain
+from itertools import batched
 from typing import Literal, assert_never
 
 import msgspec
@@ -28,7 +28,7 @@ from lockstep.stores.readers import LOOKUP, EntryLookup, WholeLookup
 from shared.change import Change
 from shared.clock import Clock
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
-from shared.sink import RequestFailedError, Sink, outcomes_of
+from shared.sink import RequestFailedError, Sink, write_all
 
 # The number of entries whose versions are compared in one step.
 COMPARED_AT_ONCE = 500
@@ -215,9 +215,7 @@ class Copier:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _sent(self, changes: Sequence[Change]) -> Iterator[tuple[Change, object]]:
-        requests = self._sink.requests(changes)
-        outcomes = chain.from_iterable(outcomes_of(one, self._sink.send) for one in requests)
-        return zip(changes, outcomes, strict=True)
+        return zip(changes, write_all(changes, self._sink), strict=True)
 
     def _fail(self, image_id: str, why: str) -> None:
         if len(self.failed) < EXAMPLES:

@@ -33,7 +33,7 @@ from lockstep.stores.readers import LOOKUP, WholeLookup
 from shared.change import Change
 from shared.clock import Clock
 from shared.outcome import Applied, Duplicate, Outcome, Refused
-from shared.sink import Sink, outcomes_of
+from shared.sink import Sink, write_all
 
 EXAMPLES = 3
 # OpenSearch keeps the version of a deleted document for a minute or somewhat longer.
@@ -356,6 +356,4 @@ def _by_image(
 
 def _write(sink: Sink, changes: Sequence[Change]) -> Sequence[Outcome]:
     """Write changes of different images, as the handlers do."""
-    return [
-        outcome for request in sink.requests(changes) for outcome in outcomes_of(request, sink.send)
-    ]
+    return write_all(changes, sink)

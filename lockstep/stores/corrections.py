@@ -13,8 +13,8 @@ from functions.write_to_es import bulk
 from functions.write_to_es.bulk import BulkItem, Operation
 from functions.write_to_es.document import document_from
 from shared.change import Change
-from shared.outcome import Applied, Failed, Outcome, Stale
-from shared.sink import RequestFailedError, RequestRefusedError
+from shared.outcome import Applied, Outcome, Stale
+from shared.sink import outcomes_of, patient
 
 _AT_ONCE = 500
 
@@ -57,14 +57,13 @@ class Corrections:
             outcome
             for some in batched(operations, _AT_ONCE)
             for request in bulk.split(some)
-            for outcome in self._send(request)
+            for outcome in outcomes_of(request, patient(self._send))
         ]
 
-    def _send(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        try:
-            items = bulk.send_bulk(self._client, self._alias, operations)
-        except (RequestFailedError, RequestRefusedError) as error:
-            return [Failed(str(error))] * len(operations)
+    def _send(
+        self, operations: Sequence[Operation], within: float | None = None
+    ) -> Sequence[Outcome]:
+        items = bulk.send_bulk(self._client, self._alias, operations, seconds=within)
         return [self._read(item) for item in items]
 
     def _read(self, item: BulkItem) -> Outcome:

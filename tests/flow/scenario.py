@@ -91,23 +91,23 @@ class Troubled:
     def check(self) -> None:
         self._sink.check()
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         trouble = self.troubles.popleft() if self.troubles else None
         match trouble:
             case None:
-                return self._sink.send(changes)
+                return self._sink.send(changes, within)
             case Crashed(_, after_request):
                 if after_request:
-                    self._sink.send(changes)
+                    self._sink.send(changes, within)
                 raise Crash
             case AnswerLost():
-                self._sink.send(changes)
+                self._sink.send(changes, within)
                 raise RequestFailedError("connection reset")
             case Throttled(_, _, images) if not images:
                 raise RequestFailedError("429 too many requests")
             case Throttled(_, _, images):
                 kept = [change for change in changes if change.image_id not in images]
-                done = iter(self._sink.send(kept) if kept else [])
+                done = iter(self._sink.send(kept, within) if kept else [])
                 return [
                     Failed("throttled") if change.image_id in images else next(done)
                     for change in changes

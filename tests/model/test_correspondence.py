@@ -122,10 +122,10 @@ class Faulty:
     def check(self) -> None:
         self._sink.check()
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         if self._fails:
             raise RequestFailedError("simulated error")
-        outcomes = self._sink.send(changes)
+        outcomes = self._sink.send(changes, within)
         if Applied() in outcomes:
             self._step()
         return outcomes

@@ -337,11 +337,11 @@ class InTwoSteps:
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
         return self._right.requests(changes)
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         for change in changes:
             if change.image_id == "updated":
                 self._items.pop("updated", None)
-        return self._right.send(changes)
+        return self._right.send(changes, within)
 
     def check(self) -> None:
         self._right.check()

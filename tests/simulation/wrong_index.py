@@ -24,8 +24,8 @@ class OtherBulk(ImageIndex):
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         raise NotImplementedError
 
-    def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
-        return super()._bulk([self._changed(one) for one in operations])
+    def _bulk(self, operations: Sequence[Operation], within: float | None) -> Sequence[BulkItem]:
+        return super()._bulk([self._changed(one) for one in operations], within)
 
     def _changed(self, operation: Operation) -> Operation:
         action, source = map(msgspec.json.decode, operation.lines.splitlines())
@@ -84,8 +84,8 @@ class AnyIndexWillDo(OtherBulk):
 class ErrorsLoseTheirPositions(ImageIndex):
     """As an answer with `filter_path=items.*.error` alone."""
 
-    def _bulk(self, operations: Sequence[Operation]) -> Sequence[BulkItem]:
-        return sorted(super()._bulk(operations), key=lambda item: item.error is None)
+    def _bulk(self, operations: Sequence[Operation], within: float | None) -> Sequence[BulkItem]:
+        return sorted(super()._bulk(operations, within), key=lambda item: item.error is None)
 
 
 class ItemErrorsAreIgnored(ImageIndex):
@@ -109,9 +109,10 @@ class ComparesTheWrongDocument(ImageIndex):
 
 
 class ServerErrorsArePermanent(ImageIndex):
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         return [
-            Refused(one.detail) if isinstance(one, Failed) else one for one in super().send(changes)
+            Refused(one.detail) if isinstance(one, Failed) else one
+            for one in super().send(changes, within)
         ]
 
 

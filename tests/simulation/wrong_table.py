@@ -86,8 +86,8 @@ class ChecksTheSequenceNumber(ImageTable):
 
 
 class DeletesItems(ImageTable):
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        outcomes = super().send(changes)
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
+        outcomes = super().send(changes, within)
         for change, outcome in zip(changes, outcomes, strict=True):
             if isinstance(change, Remove) and outcome == Applied():
                 statement = f'DELETE FROM "{TABLE}" WHERE "image_id"=?'  # noqa: S608 - PartiQL for the fake
@@ -121,8 +121,8 @@ class AMissingItemIsNewer(ImageTable):
 
 
 class SecondRoundIsIgnored(ImageTable):
-    def _execute(self, statements: Any) -> Any:
-        answers = super()._execute(statements)
+    def _execute(self, client: Any, statements: Any) -> Any:
+        answers = super()._execute(client, statements)
         expected = [
             "INSERT" if change.event_type == "image.uploaded" else "UPDATE"
             for _, change in statements
@@ -132,15 +132,19 @@ class SecondRoundIsIgnored(ImageTable):
 
 
 class RefusalsAreRetriedForever(ImageTable):
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         return [
-            Failed(one.detail) if isinstance(one, Refused) else one for one in super().send(changes)
+            Failed(one.detail) if isinstance(one, Refused) else one
+            for one in super().send(changes, within)
         ]
 
 
 class ConflictsAreDuplicates(ImageTable):
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        return [Duplicate() if isinstance(one, Conflict) else one for one in super().send(changes)]
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
+        return [
+            Duplicate() if isinstance(one, Conflict) else one
+            for one in super().send(changes, within)
+        ]
 
 
 WRONG: Mapping[str, Components] = {

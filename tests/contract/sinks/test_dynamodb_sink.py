@@ -447,8 +447,8 @@ class PoisonedOnTheWay:
         self.longest_send = sink.longest_send
         self.requests, self.check = sink.requests, sink.check
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        return self._sink.send([self._poisoned(one) for one in changes])
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
+        return self._sink.send([self._poisoned(one) for one in changes], within)
 
     def _poisoned(self, one: Change) -> Change:
         if not isinstance(one, Put) or one.image_id != self._image_id:

@@ -104,11 +104,11 @@ class Troubled:
     def requests(self, changes: Sequence[Change]) -> Any:
         return self._sink.requests(changes)
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         if self._times > 0:
             self._times -= 1
             raise self._error
-        outcomes: Sequence[Outcome] = self._sink.send(changes)
+        outcomes: Sequence[Outcome] = self._sink.send(changes, within)
         return outcomes
 
     def check(self) -> None:

@@ -283,8 +283,8 @@ def test_a_failed_request_holds_back_only_its_own_images() -> None:
 
 def test_a_store_that_answers_for_fewer_changes_than_it_was_sent_settles_nothing() -> None:
     class Terse(Shelf):
-        def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-            return super().send(changes)[1:]
+        def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
+            return super().send(changes, within)[1:]
 
     with pytest.raises(ValueError, match="shorter"):
         delivered(kinesis_records(image_event("a"), image_event("b")), Terse())
@@ -313,9 +313,9 @@ class SlowShelf(Shelf):
         self._watch = watch
         self._seconds = seconds
 
-    def send(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         self._watch.left -= self._seconds
-        return super().send(changes)
+        return super().send(changes, within)
 
 
 def test_no_request_is_started_that_may_outlast_the_invocation() -> None:

@@ -5,17 +5,27 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import (
+    ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
     ReadTimeoutError,
 )
 from botocore.stub import Stubber
+from urllib3.exceptions import ProtocolError
 
-from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
+from functions.write_to_dynamodb.sink import CHANGES_PER_REQUEST, ROUNDS, ImageTable
 from shared.outcome import Applied, Conflict, Failed, Refused, Stale
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestRefusedError,
+    RequestTimedOutError,
+    SinkError,
+)
 from tests.builders import change
 
 if TYPE_CHECKING:
@@ -89,6 +99,20 @@ def item_error(code: str) -> Mapping[str, Any]:
     return {"Error": {"Code": code, "Message": "says DynamoDB"}}
 
 
+class Raw:
+    """A body that botocore can read."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self._body
+
+
+def closed_by(error: Exception) -> ConnectionClosedError:
+    return ConnectionClosedError(endpoint_url="http://table", error=error)
+
+
 @pytest.mark.parametrize(("code", "status"), TRANSIENT)
 def test_what_may_pass_fails_the_request_for_now(
     table: ImageTable, stub: Stubber, code: str, status: int
@@ -117,23 +141,25 @@ def test_a_request_that_is_wrong_in_itself_is_refused(
 
 
 @pytest.mark.parametrize(
-    "cause",
+    ("cause", "meaning"),
     [
-        EndpointConnectionError(endpoint_url="http://table"),
-        ConnectTimeoutError(endpoint_url="http://table"),
-        ReadTimeoutError(endpoint_url="http://table"),
+        (EndpointConnectionError(endpoint_url="http://table"), RequestFailedError),
+        (ConnectTimeoutError(endpoint_url="http://table"), RequestFailedError),
+        (closed_by(ProtocolError("", OSError())), RequestFailedError),
+        (closed_by(ProtocolError("", TimeoutError("timed out"))), RequestTimedOutError),
+        (ReadTimeoutError(endpoint_url="http://table"), RequestTimedOutError),
     ],
-    ids=lambda cause: type(cause).__name__,
 )
-def test_a_lost_connection_fails_the_request_for_now(
-    table: ImageTable, client: Client, cause: Exception
+def test_a_lost_connection_and_a_timeout_fail_the_request_for_now(
+    table: ImageTable, client: Client, cause: Exception, meaning: type[SinkError]
 ) -> None:
     def lose(**_: Any) -> None:
         raise cause
 
     client.meta.events.register("before-send.dynamodb", lose)
-    with pytest.raises(RequestFailedError, match="table images"):
+    with pytest.raises(RequestFailedError, match="table images") as raised:
         table.send([change()])
+    assert type(raised.value) is meaning
     with pytest.raises(RequestFailedError, match="table images"):
         table.check()
 
@@ -263,6 +289,54 @@ def test_an_image_without_digest_is_other_content(table: ImageTable, stub: Stubb
     assert conflict == Conflict(
         "version 5 is taken: stored is an image without digest, this is a tombstone"
     )
+
+
+def test_requests_are_half_as_large_after_a_timeout_and_grow_with_each_answer(
+    table: ImageTable, client: Client
+) -> None:
+    late: list[Exception] = [ReadTimeoutError(endpoint_url="http://table")]
+
+    def lose(**_: Any) -> Any:
+        if late:
+            raise late.pop()
+        return AWSResponse("http://table", 200, HTTPHeaders(), Raw(b'{"Responses": [{}]}'))
+
+    client.meta.events.register("before-send.dynamodb", lose)
+    changes = [change(f"T{number}") for number in range(60)]
+    assert [*map(len, table.requests(changes))] == [25, 25, 10]
+    with pytest.raises(RequestTimedOutError):
+        table.send(changes[:CHANGES_PER_REQUEST])
+    assert [*map(len, table.requests(changes))] == [12, 12, 12, 12, 12]
+    assert table.send(changes[:1]) == [Applied()]
+    assert [*map(len, table.requests(changes))] == [13, 13, 13, 13, 8]
+    for _ in range(20):
+        table.send(changes[:1])
+    assert [*map(len, table.requests(changes))] == [25, 25, 10]
+
+
+def test_a_timeout_of_one_change_says_nothing_of_the_size(
+    table: ImageTable, client: Client
+) -> None:
+    def lose(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="http://table")
+
+    client.meta.events.register("before-send.dynamodb", lose)
+    with pytest.raises(RequestTimedOutError):
+        table.send([change()])
+    assert [*map(len, table.requests([change("T1"), change("T2")]))] == [2]
+
+
+def test_a_change_with_more_time_has_it_for_its_rounds(client: Client, stub: Stubber) -> None:
+    seconds: list[float] = []
+
+    def patient(given: float) -> Client:
+        seconds.append(given)
+        return client
+
+    answers(stub, {})
+    table = ImageTable(client, "images", longest_request=5.0, patient=patient)
+    assert table.send([change()], within=39.0) == [Applied()]
+    assert seconds == [13.0]
 
 
 def test_every_request_of_a_send_is_counted_in_its_longest_time(table: ImageTable) -> None:

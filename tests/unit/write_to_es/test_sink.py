@@ -10,6 +10,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.connection.base import Connection
 from opensearchpy.exceptions import ConnectionError as NotConnected
 from opensearchpy.exceptions import ConnectionTimeout
+from urllib3.exceptions import ConnectTimeoutError, ProtocolError
 
 from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from functions.write_to_es.connect import LONGEST_DETAIL
@@ -17,7 +18,13 @@ from functions.write_to_es.index import definition
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Purge
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestRefusedError,
+    RequestTimedOutError,
+    SinkError,
+)
 from tests.builders import change, image
 
 type Answer = tuple[int, str] | Exception
@@ -41,15 +48,18 @@ class Scripted(Connection):
         answers: list[Answer],
         headers_of_answers: Mapping[str, str],
         requests: list[Sent],
+        waited: list[Any],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._answers = answers
         self._headers = headers_of_answers
         self._requests = requests
+        self._waited = waited
 
-    def perform_request(self, *args: Any, **_: Any) -> Any:
+    def perform_request(self, *args: Any, timeout: Any = None, **_: Any) -> Any:
         _method, _url, parameters, body = args
+        self._waited.append(timeout)
         self._requests.append(Sent(parameters, body))
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -61,7 +71,10 @@ class Scripted(Connection):
 
 
 def index_that_answers(
-    *answers: Answer, headers: Mapping[str, str] = JSON, requests: list[Sent] | None = None
+    *answers: Answer,
+    headers: Mapping[str, str] = JSON,
+    requests: list[Sent] | None = None,
+    waited: list[Any] | None = None,
 ) -> ImageIndex:
     script = list(answers)
     client = OpenSearch(
@@ -70,6 +83,7 @@ def index_that_answers(
         answers=script,
         headers_of_answers=headers,
         requests=[] if requests is None else requests,
+        waited=[] if waited is None else waited,
         max_retries=0,
     )
     return ImageIndex(client, "images", longest_request=5.0)
@@ -106,6 +120,8 @@ def sent(*answers: Answer, count: int = 1, headers: Mapping[str, str] = JSON) ->
 
 
 CREATED: Mapping[str, Any] = {"status": 201}
+CONNECT_TIMEOUT = ConnectTimeoutError()
+SENDING_TIMED_OUT = ProtocolError("Connection aborted.", TimeoutError("timed out"))
 GONE = (
     "version 5: another program deleted the document, and OpenSearch keeps its version for a "
     "minute (index.gc_deletes)"
@@ -218,7 +234,8 @@ class TestWholeRequest:
             (500, RequestFailedError),
             (502, RequestFailedError),
             (503, RequestFailedError),
-            (504, RequestFailedError),
+            (408, RequestTimedOutError),
+            (504, RequestTimedOutError),
         ],
     )
     @pytest.mark.parametrize(
@@ -240,15 +257,21 @@ class TestWholeRequest:
         assert "cause" in str(raised.value)
 
     @pytest.mark.parametrize(
-        "lost",
+        ("lost", "error"),
         [
-            NotConnected("N/A", "refused", OSError("refused")),
-            ConnectionTimeout("TIMEOUT", "late", OSError("late")),
+            (NotConnected("N/A", "refused", OSError("refused")), RequestFailedError),
+            (NotConnected("N/A", "no route", CONNECT_TIMEOUT), RequestFailedError),
+            (NotConnected("N/A", "reset", ProtocolError("", OSError())), RequestFailedError),
+            (NotConnected("N/A", "stalled", SENDING_TIMED_OUT), RequestTimedOutError),
+            (ConnectionTimeout("TIMEOUT", "late", OSError("late")), RequestTimedOutError),
         ],
     )
-    def test_a_lost_connection_fails_the_request(self, lost: Exception) -> None:
-        with pytest.raises(RequestFailedError, match="index images: "):
+    def test_a_lost_connection_and_a_timeout_are_told_apart(
+        self, lost: Exception, error: type[SinkError]
+    ) -> None:
+        with pytest.raises(RequestFailedError, match="index images: ") as raised:
             sent(lost)
+        assert type(raised.value) is error
 
     def test_a_check_tells_the_same_apart(self) -> None:
         with pytest.raises(RequestFailedError):
@@ -408,6 +431,48 @@ def test_a_request_is_filled_to_its_last_byte_and_no_further() -> None:
     fitting, too_long = described(162, room), described(162, room + 1)
     assert [*map(len, index.requests([*most, fitting, *most, fitting]))] == [163, 163]
     assert [*map(len, index.requests([*most, too_long]))] == [162, 1]
+
+
+LATE = ConnectionTimeout("TIMEOUT", "late", OSError("late"))
+
+
+def test_requests_are_half_as_large_after_a_timeout_and_grow_with_each_answer() -> None:
+    changes = [described(number, 32_000) for number in range(400)]
+    index = index_that_answers(LATE, bulk(CREATED), *[bulk(CREATED)] * 64)
+    whole, *_ = index.requests(changes)
+    with pytest.raises(RequestTimedOutError):
+        index.send(whole)
+    sizes = []
+    for _ in range(65):
+        sizes.append(len(next(iter(index.requests(changes)))))
+        index.send(changes[:1])
+    assert sizes[0] == len(whole) // 2
+    assert sizes == sorted(sizes)
+    assert sizes[31] < len(whole) == sizes[32] == sizes[-1]
+
+
+def test_the_rest_of_a_batch_is_cut_smaller_at_once() -> None:
+    changes = [described(number, 32_000) for number in range(400)]
+    index = index_that_answers(LATE)
+    requests = iter(index.requests(changes))
+    with pytest.raises(RequestTimedOutError):
+        index.send(first := next(requests))
+    assert len(next(requests)) <= len(first) // 2 + 1
+
+
+def test_a_timeout_of_one_change_says_nothing_of_its_size() -> None:
+    index = index_that_answers(LATE)
+    with pytest.raises(RequestTimedOutError):
+        index.send([change("T0")])
+    assert len([*index.requests([change("T0"), change("T1")])]) == 1
+
+
+def test_a_request_with_more_time_has_it_for_its_bulk_and_keeps_the_rest_for_its_look() -> None:
+    waited: list[Any] = []
+    index = index_that_answers(bulk(held_off(6)), mget(stored("T0", 6, version=6)), waited=waited)
+    assert index.send([change("T0", 5)], within=48.0) == [Stale()]
+    bulk_timeout, usual = waited
+    assert (bulk_timeout.connect_timeout, bulk_timeout.total, usual) == (43.0, 43.0, None)
 
 
 def test_a_bulk_asks_for_no_more_of_its_answer_than_is_read() -> None:
