@@ -10,11 +10,14 @@ from typing import Literal
 
 import msgspec
 
+from lockstep.audit.ahead import AheadKind, ahead
 from lockstep.audit.compare import DifferenceKind, difference
 from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
 from shared.clock import Clock
+from shared.horizon import LONGEST_RETENTION
+from shared.quarantine import TABLE_CONSUMER
 
 # Seconds before the second lookup: a write in progress reaches the other store in this time.
 SECOND_LOOK_AFTER = 2.0
@@ -39,7 +42,9 @@ class Sample(msgspec.Struct, frozen=True):
 class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of an audit. `table` and `index` count entries, tombstones included.
 
-    `under_way` counts images that differ, perhaps only because a consumer lags.
+    `under_way` counts images that differ, perhaps only because a consumer lags. `ahead` counts
+    images by what the index has that the table lacks. `replay_since` is the oldest arrival, in
+    milliseconds since 1970, of what of that a stream may still hold.
     """
 
     result: Literal["equal", "different", "unknown"]
@@ -47,6 +52,8 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     index: int
     differences: dict[str, int]
     seconds: float
+    ahead: dict[AheadKind, int] = {}
+    replay_since: int | None = None
     reason: str | None = None
     under_way: int = 0
     sample: Sample | None = None
@@ -58,10 +65,14 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One differing image, with the entry of each store; None if a store has none."""
+    """One differing image, with the entry of each store; None if a store has none.
+
+    `ahead` is what the index has that the table lacks; None if it has nothing newer.
+    """
 
     image_id: str
     kind: DifferenceKind
+    ahead: AheadKind | None
     explained_by_quarantine: bool
     table: Entry | None
     index: Entry | None
@@ -75,7 +86,7 @@ def audit(
     table: EntryReader,
     index: EntryReader,
     *,
-    quarantined_images: Callable[[], Iterable[str]],
+    quarantined_images: Callable[[], Iterable[tuple[str, str]]],
     clock: Clock,
     progress: Callable[[str, int], None] = lambda _store, _count: None,
     settled: Callable[[], float] = lambda: math.inf,
@@ -93,8 +104,8 @@ def audit(
     Args:
         table: the system of record.
         index: the search index.
-        quarantined_images: reads the images that have a record in quarantine; called only if
-            something differs.
+        quarantined_images: reads which consumer has a record of which image in quarantine; called
+            only if something differs.
         clock: the clock.
         progress: called with a store's name and the number of entries read from it.
         settled: the time up to which both consumers have processed all arrivals, in seconds since
@@ -142,6 +153,8 @@ def audit(
         index=recheck.counts["index"],
         differences=dict(sorted(found.items())),
         seconds=round(clock.elapsed() - started, 3),
+        ahead=dict(sorted(recheck.ahead.items())),
+        replay_since=recheck.replay_since,
         reason=reason,
         under_way=recheck.under_way,
     )
@@ -178,18 +191,20 @@ class _Recheck:
         table: EntryReader,
         index: EntryReader,
         *,
-        quarantined_images: Callable[[], Iterable[str]],
+        quarantined_images: Callable[[], Iterable[tuple[str, str]]],
         clock: Clock,
         deadline: float,
         on_difference: Callable[[Difference], None],
     ) -> None:
         self.counts = {"table": 0, "index": 0}
         self.found: Counter[str] = Counter()
+        self.ahead: Counter[AheadKind] = Counter()
+        self.replay_since: int | None = None
         self.under_way = 0
         self._table = table
         self._index = index
         self._quarantined_images = quarantined_images
-        self._explained: set[str] | None = None
+        self._quarantined: dict[str, set[str]] | None = None
         self._clock = clock
         self._deadline = deadline
         self._on_difference = on_difference
@@ -227,7 +242,8 @@ class _Recheck:
             image_id = suspect.image_id
             table, index = in_table.get(image_id), in_index.get(image_id)
             kind = difference(table, index, now=self._clock.now())
-            newest = max((one.arrived_at for one in (table, index) if one), default=0)
+            entries = [one for one in (table, index) if one is not None and not one.malformed]
+            newest = max((one.arrived_at for one in entries), default=0)
             if kind is not None and newest > until:
                 if not _caught_up(suspect, table, index):
                     yield _with_version(suspect, table, index)
@@ -236,17 +252,33 @@ class _Recheck:
             self.counts["table"] += (table is not None) - suspect.in_table
             self.counts["index"] += (index is not None) - suspect.in_index
             if kind is not None:
-                self._report(Difference(image_id, kind, self._is_explained(image_id), table, index))
+                self._report(image_id, kind, table, index)
 
-    def _is_explained(self, image_id: str) -> bool:
-        if self._explained is None:
-            self._explained = set(self._quarantined_images())
-        return image_id in self._explained
+    def _report(
+        self, image_id: str, kind: DifferenceKind, table: Entry | None, index: Entry | None
+    ) -> None:
+        consumers, now = self._consumers(image_id), self._clock.now()
+        ahead_with = ahead(table, index, now=now, explained=TABLE_CONSUMER in consumers)
+        self.found[kind] += 1
+        self.found[EXPLAINED] += bool(consumers)
+        if ahead_with is not None and index is not None:
+            self.ahead[ahead_with] += 1
+            self._note_arrival(index.arrived_at, now)
+        self._on_difference(Difference(image_id, kind, ahead_with, bool(consumers), table, index))
 
-    def _report(self, found: Difference) -> None:
-        self.found[found.kind] += 1
-        self.found[EXPLAINED] += found.explained_by_quarantine
-        self._on_difference(found)
+    def _consumers(self, image_id: str) -> set[str]:
+        """The consumers that have a record of the image in quarantine."""
+        if self._quarantined is None:
+            self._quarantined = {}
+            for consumer, quarantined in self._quarantined_images():
+                self._quarantined.setdefault(quarantined, set()).add(consumer)
+        return self._quarantined.get(image_id, set())
+
+    def _note_arrival(self, arrived_at: int, now: float) -> None:
+        """Note the arrival of what the table lacks, if a stream may still hold its record."""
+        if arrived_at >= (now - LONGEST_RETENTION.total_seconds()) * 1000:
+            latest = int(now * 1000) if self.replay_since is None else self.replay_since
+            self.replay_since = min(arrived_at, latest)
 
 
 def _with_version(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:
@@ -261,6 +293,8 @@ def _caught_up(suspect: Suspect, table: Entry | None, index: Entry | None) -> bo
     An image that changes all the time differs at every lookup, each time in other versions.
     """
     if table is None or index is None or table.version == index.version:
+        return False
+    if table.malformed or index.malformed:
         return False
     return 0 < suspect.seen <= min(table.version, index.version)
 

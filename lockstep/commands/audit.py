@@ -45,11 +45,9 @@ ROWS = 20
 
 _WORDS: dict[Action, str] = {
     "write_index": "write to the index",
-    "write_table": "write to the table",
     "overwrite_index": "overwrite the index",
-    "republish": "write both, higher version",
-    "leave_index": "delete from the index",
     "forget": "index again from the table",
+    "leave": "leave: the index is ahead",
     "tell": "decide by hand",
 }
 

@@ -63,7 +63,7 @@ def show_purge(found: Purged, *, applies: bool) -> None:
 _WORDS: dict[str, str] = {
     "purge": "can be removed",
     "not_over": "not expired yet",
-    "removal_missing_in_table": "the table has no such deletion: run `lockstep audit --repair`",
+    "removal_missing_in_table": "the table has no such deletion: run `lockstep audit`",
     "tombstone_in_table": "the tombstone in the table expires later",
     "newer_in_table": "the table has a newer version: run `lockstep audit --repair`",
     "malformed": "malformed: run `lockstep audit --values`",

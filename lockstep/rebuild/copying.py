@@ -13,13 +13,11 @@ import msgspec
 
 from lockstep.repair.decide import (
     Agree,
+    Ahead,
     NeedsOperator,
     OverwriteIndex,
     RecreateDocument,
-    RemoveFromIndex,
-    Republish,
     WriteIndex,
-    WriteTable,
     decide,
 )
 from lockstep.stores.entry import Entry
@@ -56,17 +54,17 @@ def content_for_new_index(
 ) -> Copy | Skip | NeedsOperator:
     """What the new index must hold of an image, given what the table and the old index hold.
 
-    It is what a repair would write to both stores (`lockstep.repair.decide`), except that a
-    `_version` of the old index that is too high does not matter.
+    It is what the index would hold after a plain repair (`lockstep.repair.decide`): where the old
+    index is ahead, its document as it is. A `_version` that was moved does not matter.
     """
     match decide(table, old, now=now):
-        case WriteTable(change) | WriteIndex(change) | OverwriteIndex(change):
+        case WriteIndex(change) | OverwriteIndex(change):
             return Copy(change)
-        case Republish() | RecreateDocument() | Agree():
+        case Ahead(why=why):
+            return Copy(old.change) if isinstance(old, Intact) else NeedsOperator(why)
+        case RecreateDocument() | Agree():
             best = table if isinstance(table, Intact) else old
             return Copy(best.change) if isinstance(best, Intact) else Skip()
-        case RemoveFromIndex():
-            return Skip()
         case NeedsOperator() as needs_operator:
             return needs_operator
         case never:
@@ -141,9 +139,7 @@ class Copier:
         changes = []
         for image_id, stored in old.items():
             match content_for_new_index(
-                table.get(image_id, Absent()),
-                stored,
-                now=self._clock.now(),
+                table.get(image_id, Absent()), stored, now=self._clock.now()
             ):
                 case Copy(change):
                     changes.append(change)
@@ -229,4 +225,4 @@ def _is_newer(entry: Entry, in_new: Entry | None, now: float) -> bool:
     """
     if in_new is None:
         return not entry.expired(now)
-    return not entry.malformed and entry.version > in_new.version
+    return not entry.malformed and (bool(in_new.malformed) or entry.version > in_new.version)

@@ -152,7 +152,6 @@ class RebuildParts(msgspec.Struct, frozen=True):
     settled: Callable[[], float]
     """The time up to which both consumers have processed all arrivals, in seconds since 1970."""
     clock: Clock
-    """How long tombstones are kept."""
     worker: RebuildWorker
 
 

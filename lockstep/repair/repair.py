@@ -1,8 +1,9 @@
-"""The repair: decides about each difference and applies the decision, until both stores are equal.
+"""The repair: decides about each difference and applies the decision to the index.
 
-Every write goes through the handlers' sinks with their version check, except for the corrections of
-the index (`lockstep.stores.corrections`). So a repair is safe while the stream flows, and safe to
-run twice. Each decision is made from what both stores hold at that moment.
+It never writes the table. Every write goes through the handler's sink with its version check,
+except for the corrections of the index (`lockstep.stores.corrections`). So a repair is safe while
+the stream flows, and safe to run twice. Each decision is made from what both stores hold at that
+moment.
 """
 
 import math
@@ -13,18 +14,17 @@ from typing import Literal, Protocol, assert_never
 
 import msgspec
 
+from lockstep.audit.ahead import AheadKind
 from lockstep.audit.compare import DifferenceKind
 from lockstep.console.errors import UserError
 from lockstep.repair.decide import (
     Agree,
+    Ahead,
     Decision,
     NeedsOperator,
     OverwriteIndex,
     RecreateDocument,
-    RemoveFromIndex,
-    Republish,
     WriteIndex,
-    WriteTable,
     decide,
 )
 from lockstep.stores.corrections import Removal
@@ -42,15 +42,9 @@ LONGEST_PAUSE_SECONDS = 10.0
 # An image that still differs after so many passes is changed by somebody else.
 MOST_PASSES = 50
 
-Action = Literal[
-    "write_index",
-    "write_table",
-    "overwrite_index",
-    "republish",
-    "leave_index",
-    "forget",
-    "tell",
-]
+Action = Literal["write_index", "overwrite_index", "forget", "leave", "tell"]
+# These do not write.
+_LEFT: Sequence[Action] = ("leave", "tell")
 
 
 class IndexCorrections(Protocol):
@@ -66,10 +60,11 @@ class IndexCorrections(Protocol):
 
 
 class DifferingImage(msgspec.Struct, frozen=True):
-    """An image that differs, and how."""
+    """An image that differs, how, and what the index has of it that the table lacks."""
 
     image_id: str
     kind: DifferenceKind
+    ahead: AheadKind | None = None
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -91,12 +86,14 @@ class PlannedAction(msgspec.Struct, frozen=True):
 class RepairPlan(msgspec.Struct, frozen=True):
     """What a repair would do.
 
-    `changes` of all `images` would be written, `told` images need an operator.
+    `changes` of all `images` would be written. `ahead` images stay, because the index is ahead;
+    `told` images need an operator.
     """
 
     planned: Sequence[PlannedAction]
     images: int
     changes: int
+    ahead: int
     told: int
 
     @property
@@ -112,12 +109,14 @@ class OverLimitError(UserError):
 class Repaired(msgspec.Struct, frozen=True):
     """What a repair did.
 
-    `passes`: how many passes wrote something. `written`: images by action. `told`: images that need
-    an operator. `unfinished`: images that could not be written, and why; a retry may succeed.
+    `passes`: how many passes wrote something. `written`: images by action. `ahead`: images that
+    stay, because the index is ahead. `told`: images that need an operator. `unfinished`: images
+    that could not be written, and why; a retry may succeed.
     """
 
     passes: int
     written: Mapping[str, int]
+    ahead: int
     told: Sequence[Example]
     unfinished: Sequence[Example]
 
@@ -130,7 +129,6 @@ class Repair:
         table: WholeLookup,
         index: WholeLookup,
         *,
-        table_sink: Sink,
         index_sink: Sink,
         corrections: IndexCorrections,
         clock: Clock,
@@ -140,14 +138,12 @@ class Repair:
         Args:
             table: reads the table.
             index: reads the index.
-            table_sink: writes to the table, as its consumer does.
             index_sink: writes to the index, as its consumer does.
             corrections: corrects the index.
             clock: the clock.
         """
         self._table = table
         self._index = index
-        self._table_sink = table_sink
         self._index_sink = index_sink
         self._corrections = corrections
         self._clock = clock
@@ -169,15 +165,18 @@ class Repair:
             counts[row] += 1
             if counts[row] <= EXAMPLES:
                 examples.setdefault(row, []).append(Example(one.image_id, in_words(decision)))
-        told = sum(count for (_, action), count in counts.items() if action == "tell")
+        by_action: Counter[Action] = Counter()
+        for (_, action), count in counts.items():
+            by_action[action] += count
         return RepairPlan(
             planned=[
                 PlannedAction(kind, action, count, examples[kind, action])
                 for (kind, action), count in sorted(counts.items())
             ],
             images=images,
-            changes=counts.total() - told,
-            told=told,
+            changes=by_action.total() - sum(by_action[one] for one in _LEFT),
+            ahead=by_action["leave"],
+            told=by_action["tell"],
         )
 
     def apply(
@@ -188,9 +187,10 @@ class Repair:
         """Repair these images, in passes, until they are equal or cannot be repaired.
 
         Raises:
-            MisconfiguredError: no right to write to a store, or it does not exist.
+            MisconfiguredError: no right to write to the index, or it does not exist.
         """
         written: Counter[Action] = Counter()
+        ahead: set[str] = set()
         told: dict[str, str] = {}
         passes, waited, pause = 0, 0.0, 1.0
         left = differing
@@ -201,6 +201,7 @@ class Repair:
                 on_progress(written.total() + done.written.total())
             written += done.written
             told |= done.told
+            ahead |= done.ahead
             passes += bool(done.written)
             left = done.left
             if not left or waited >= PATIENCE_SECONDS:
@@ -212,6 +213,7 @@ class Repair:
         return Repaired(
             passes=passes,
             written=dict(sorted(written.items())),
+            ahead=len(ahead),
             told=[Example(image_id, why) for image_id, why in told.items()],
             unfinished=[Example(one.image_id, done.reasons.get(one.image_id, "")) for one in left],
         )
@@ -230,6 +232,7 @@ class Repair:
                         table.get(one.image_id, Absent()),
                         index.get(one.image_id, Absent()),
                         now=self._clock.now(),
+                        explained=one.ahead == "explained",
                     ),
                 )
 
@@ -243,6 +246,9 @@ class Repair:
                 continue
             if isinstance(decision, NeedsOperator):
                 done.told[one.image_id] = decision.why
+                continue
+            if isinstance(decision, Ahead):
+                done.ahead.add(one.image_id)
                 continue
             match outcomes[one.image_id]:
                 case Applied() | Duplicate():
@@ -258,24 +264,15 @@ class Repair:
 
     def _written(self, decisions: Sequence[Decision]) -> Mapping[str, Outcome]:
         """Write what is decided; returns the outcome of each image."""
-        table = [one.change for one in decisions if isinstance(one, WriteTable | Republish)]
-        in_table = _by_image(table, _write(self._table_sink, table))
-        # The table first: if the repair is interrupted here, a later repair writes the index.
-        index = [
-            one.change
-            for one in decisions
-            if isinstance(one, WriteIndex)
-            or (isinstance(one, Republish) and in_table[one.change.image_id] == Applied())
-        ]
+        write = [one.change for one in decisions if isinstance(one, WriteIndex)]
         overwrite = [one.change for one in decisions if isinstance(one, OverwriteIndex)]
         remove = [
             Removal(one.image_id, one.checked_version)
             for one in decisions
-            if isinstance(one, RemoveFromIndex | RecreateDocument)
+            if isinstance(one, RecreateDocument)
         ]
         return {
-            **in_table,
-            **_by_image(index, _write(self._index_sink, index)),
+            **_by_image(write, write_all(write, self._index_sink)),
             **_by_image(overwrite, self._corrections.overwrite(overwrite)),
             **_by_image(remove, self._corrections.remove(remove)),
         }
@@ -287,22 +284,31 @@ class _Pass:
     def __init__(self) -> None:
         self.written: Counter[Action] = Counter()
         self.told: dict[str, str] = {}
+        self.ahead: set[str] = set()
         self.left: list[DifferingImage] = []
         self.reasons: dict[str, str] = {}
 
 
-def check_limit(plan: RepairPlan, at_most: float) -> None:
+def check_limit(plan: RepairPlan, at_most: float, rebuild: str = "`lockstep rebuild`") -> None:
     """Allow a plan that writes at most this share of all images, in percent.
+
+    Args:
+        plan: the plan.
+        at_most: the limit, in percent.
+        rebuild: the command that builds a new index: better than hiding many images for a minute.
 
     Raises:
         OverLimitError: it would write more.
     """
-    if plan.percent > at_most:
-        raise OverLimitError(
-            f"{plan.changes:,} of {plan.images:,} images would be written: {plan.percent:.3g} % is "
-            f"more than {at_most:g} %, so nothing is written. To write them, add --at-most "
-            f"{_rounded_up(plan.percent):g}"
-        )
+    if plan.percent <= at_most:
+        return
+    moved = sum(row.images for row in plan.planned if row.action == "forget")
+    instead = f". {moved:,} have a moved _version, which {rebuild} sets for all" if moved else ""
+    raise OverLimitError(
+        f"{plan.changes:,} of {plan.images:,} images would be written: {plan.percent:.3g} % is "
+        f"more than {at_most:g} %, so nothing is written{instead}. To write them, add --at-most "
+        f"{_rounded_up(plan.percent):g}"
+    )
 
 
 def _rounded_up(percent: float) -> float:
@@ -311,11 +317,9 @@ def _rounded_up(percent: float) -> float:
 
 _ACTIONS: Mapping[type, Action] = {
     WriteIndex: "write_index",
-    WriteTable: "write_table",
     OverwriteIndex: "overwrite_index",
-    Republish: "republish",
-    RemoveFromIndex: "leave_index",
     RecreateDocument: "forget",
+    Ahead: "leave",
     NeedsOperator: "tell",
 }
 
@@ -332,17 +336,11 @@ def in_words(decision: Decision) -> str:
             return "both stores are equal"
         case WriteIndex(change):
             return f"write version {change.version} of the table to the index"
-        case WriteTable(change):
-            return f"write version {change.version} of the index to the table"
         case OverwriteIndex(change):
             return f"overwrite version {change.version} of the index with the table's"
-        case Republish(change):
-            return f"write to both stores as version {change.version}"
-        case RemoveFromIndex(_, version):
-            return f"remove version {version} from the index: the table no longer has the image"
         case RecreateDocument(_, version):
             return f"remove version {version} from the index; write the table's a minute later"
-        case NeedsOperator(why):
+        case Ahead(_, why) | NeedsOperator(why):
             return why
         case _:
             assert_never(decision)
@@ -352,8 +350,3 @@ def _by_image(
     written: Sequence[Change] | Sequence[Removal], outcomes: Sequence[Outcome]
 ) -> Mapping[str, Outcome]:
     return {one.image_id: outcome for one, outcome in zip(written, outcomes, strict=True)}
-
-
-def _write(sink: Sink, changes: Sequence[Change]) -> Sequence[Outcome]:
-    """Write changes of different images, as the handlers do."""
-    return write_all(changes, sink)

@@ -22,7 +22,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     the record, in milliseconds. `checked_version` is what the store's version check compares: the
     version in the table, `_version` in the index. `rest` holds the other fields that must be equal
     in both stores, if whole entries are read. `malformed` says what is wrong with an entry that no
-    sink of ours wrote; other fields may then be missing.
+    sink of ours wrote; `version`, `deleted` and `arrived_at` are then what it claims: the version
+    of the version check if it states none, and 0 for an unknown arrival.
     """
 
     image_id: str
@@ -81,9 +82,10 @@ def _entry(image_id: str, fields: Mapping[str, Any], checked_version: int | None
     try:
         found = msgspec.convert(fields, _Fields)
     except msgspec.ValidationError as error:
-        return Entry(image_id, malformed=str(error))
+        return malformed(image_id, str(error), fields, checked_version)
     if found.image_id != image_id:
-        return Entry(image_id, malformed=f"image_id is {found.image_id!r}")
+        why = f"image_id is {found.image_id!r}"
+        return malformed(image_id, why, fields, checked_version)
     return checked(
         image_id,
         found.version,
@@ -105,13 +107,48 @@ def checked(  # noqa: PLR0917 - the entry's fields in their order: called for ea
     arrived_at: int,
 ) -> Entry:
     """An entry of these fields, whose types are right; malformed if they contradict each other."""
+    why: str | None = None
     if deleted is not (digest is None):
-        return Entry(image_id, malformed="an image needs a digest, a tombstone must have none")
-    if deleted and expires_at is not None:
-        flaw = flaw_in_tombstone(expires_at, arrived_at)
-        if flaw is not None:
-            return Entry(image_id, malformed=flaw)
+        why = "an image needs a digest, a tombstone must have none"
+    elif deleted and expires_at is not None:
+        why = flaw_in_tombstone(expires_at, arrived_at)
+    if why is not None:
+        return Entry(
+            image_id,
+            version,
+            deleted,
+            checked_version=checked_version,
+            arrived_at=arrived_at,
+            malformed=why,
+        )
     return Entry(image_id, version, deleted, digest, expires_at, checked_version, arrived_at)
+
+
+def malformed(
+    image_id: str, why: str, fields: Mapping[str, Any], checked_version: int | None
+) -> Entry:
+    """A malformed entry with what its fields claim, as far as they are numbers that an entry holds.
+
+    `checked_version` is None for an item, whose version check compares `version`.
+    """
+    version, arrived_at = _number(fields.get("version")), _number(fields.get("arrived_at"))
+    if version is None:
+        version = _number(checked_version) or 0
+    return Entry(
+        image_id,
+        version,
+        deleted=fields.get("deleted") is True,
+        checked_version=version if checked_version is None else checked_version,
+        arrived_at=arrived_at or 0,
+        malformed=why,
+    )
+
+
+def _number(value: Any) -> int | None:
+    """A whole number, cut to those that fit an entry; None if it is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return max(0, min(value, MAX_VERSION))
 
 
 def from_whole_item(item: Mapping[str, Any]) -> Entry:
@@ -127,8 +164,8 @@ def from_whole_document(hit: Mapping[str, Any]) -> Entry:
 def entry_of(image_id: str, stored: Intact | Malformed) -> Entry:
     """The entry of what a store holds of an image."""
     match stored:
-        case Malformed(why):
-            return Entry(image_id, malformed=why)
+        case Malformed(why, checked_version=checked_version):
+            return malformed(image_id, why, msgspec.structs.asdict(stored), checked_version)
         case Intact(change, checked_version):
             return Entry(
                 image_id=image_id,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.document import MalformedDocumentError, change_in_document
-from shared.change import Change, expiry_of, flaw_in
+from shared.change import Change, digest_of, expiry_of, flaw_in
 from shared.item import KEY, MalformedItemError, change_in_item
 
 
@@ -43,12 +43,15 @@ class Malformed(msgspec.Struct, frozen=True):
     """An entry that no sink of ours wrote, or whose content does not match its digest.
 
     `version` is what the entry states; None if that is not a version. A write with a version above
-    `checked_version` passes the store's version check; None: no write passes.
+    `checked_version` passes the store's version check; None: no write passes. `deleted` and
+    `arrived_at` (milliseconds since 1970; 0 if unknown) are what the entry claims.
     """
 
     why: str
     version: int | None
     checked_version: int | None
+    deleted: bool = False
+    arrived_at: int = 0
 
 
 type ImageState = Absent | Intact | Malformed
@@ -60,7 +63,13 @@ def state_of_item(item: Mapping[str, Any]) -> Intact | Malformed:
     try:
         change = change_in_item(item)
     except MalformedItemError as error:
-        return Malformed(str(error), version, checked_version)
+        return Malformed(
+            str(error),
+            version,
+            checked_version,
+            deleted=item.get("deleted") == {"BOOL": True},
+            arrived_at=_version_of(item.get("arrived_at"))[0] or 0,
+        )
     return _checked(change, item[KEY]["S"], change.version)
 
 
@@ -70,9 +79,13 @@ def state_of_document(hit: Mapping[str, Any]) -> Intact | Malformed:
     try:
         change = change_in_document(source)
     except MalformedDocumentError as error:
-        version = source.get("version")
-        is_one = isinstance(version, int) and not isinstance(version, bool)
-        return Malformed(str(error), version if is_one else None, checked_version)
+        return Malformed(
+            str(error),
+            _whole_number(source.get("version")),
+            checked_version,
+            deleted=source.get("deleted") is True,
+            arrived_at=_whole_number(source.get("arrived_at")) or 0,
+        )
     return _checked(change, hit["_id"], checked_version)
 
 
@@ -83,8 +96,18 @@ def _checked(change: Change, image_id: str, checked_version: int) -> Intact | Ma
     return (
         Intact(change, checked_version)
         if why is None
-        else Malformed(why, change.version, checked_version)
+        else Malformed(
+            why,
+            change.version,
+            checked_version,
+            deleted=digest_of(change) is None,
+            arrived_at=change.arrived_at,
+        )
     )
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _version_of(value: Mapping[str, Any] | None) -> tuple[int | None, int | None]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, UnsetType
 from opensearchpy.serializer import JSONSerializer
 
-from lockstep.stores.entry import Entry, Moment, Number, checked
+from lockstep.stores.entry import Entry, Moment, Number, checked, malformed
 
 
 class _StringValue(msgspec.Struct, gc=False):
@@ -173,7 +173,8 @@ def _of_item(item: _Item) -> Entry:
 
 def _of_hit(hit: SearchHit, source: _HitSource) -> Entry:
     if source.image_id != hit.image_id:
-        return Entry(hit.image_id, malformed=f"image_id is {source.image_id!r}")
+        why = f"image_id is {source.image_id!r}"
+        return malformed(hit.image_id, why, msgspec.structs.asdict(source), hit.checked_version)
     return checked(
         hit.image_id,
         source.version,

@@ -80,7 +80,7 @@ class World:
         return audit(
             self.table,
             self.index,
-            quarantined_images=lambda: (image_id for _, image_id in self._set_aside()),
+            quarantined_images=self._set_aside,
             clock=clock(now=lambda: now),
         )
 

@@ -113,9 +113,7 @@ def audited(history: History) -> Audit:
     return audit(
         TableReader(cast("DynamoDBClient", history.system.table), TABLE),
         IndexReader(cast("opensearchpy.OpenSearch", history.system.index), INDEX),
-        quarantined_images=lambda: (
-            image_id for _, image_id in quarantine.images(bucket, TABLE_CONSUMER)
-        ),
+        quarantined_images=lambda: quarantine.images(bucket, TABLE_CONSUMER),
         clock=clock(
             now=lambda: history.system.time.now,
             elapsed=lambda: history.system.time.now,

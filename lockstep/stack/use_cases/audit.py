@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from doors.clock import SYSTEM_CLOCK
-from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
 from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample
@@ -91,7 +90,6 @@ def repair(clients: Clients) -> Repair:
     return Repair(
         table_reader(clients),
         index_reader(clients),
-        table_sink=ImageTable(clients.dynamodb, stack.table, longest_request=NO_LIMIT),
         index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
         corrections=Corrections(clients.opensearch, stack.index),
         clock=SYSTEM_CLOCK,
@@ -139,7 +137,7 @@ def _audit(
 ) -> Audit:
     return compare(
         *stores,
-        quarantined_images=lambda: (image_id for _, image_id in _set_aside(clients)),
+        quarantined_images=lambda: _set_aside(clients),
         clock=SYSTEM_CLOCK,
         settled=lambda: settled_until(clients, options.watermark),
         watermark=options.watermark,

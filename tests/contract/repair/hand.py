@@ -9,6 +9,7 @@ import msgspec
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.ahead import AheadKind
 from lockstep.audit.compare import DifferenceKind
 from lockstep.stack.clients import Clients
 from lockstep.stores.corrections import Corrections
@@ -193,3 +194,13 @@ KINDS: dict[DifferenceKind, Sequence[Corruption]] = {
     "index_version_moved": [Hand.version_moved],
 }
 CORRUPTIONS = [(kind, spoil) for kind, spoils in KINDS.items() for spoil in spoils]
+# What the index is then ahead with, so that a plain repair leaves it.
+AHEAD: dict[Corruption, AheadKind] = {
+    Hand.delete_item: "image",
+    Hand.old_leftover: "outlived",
+    Hand.newer_in_index: "image",
+    Hand.removed_in_index: "removal",
+    Hand.item_without_digest: "malformed",
+    Hand.item_without_version: "malformed",
+    Hand.name_changed_in_table: "malformed",
+}

@@ -6,6 +6,7 @@ Each gets the change that both stores hold, and spoils one of them.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lockstep.audit.ahead import AheadKind
 from lockstep.audit.compare import DifferenceKind
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from shared.change import Change
@@ -137,3 +138,13 @@ CORRUPTIONS: Mapping[Corruption, DifferenceKind] = {
     time_changed_in_index: "conflict",
 }
 ONLY_IN_VALUES = (tag_changed_in_table, name_changed_in_index, time_changed_in_index)
+# What the index is then ahead with, so that a plain repair leaves it.
+AHEAD: Mapping[Corruption, AheadKind] = {
+    item_deleted: "image",
+    old_leftover: "outlived",
+    newer_in_index: "image",
+    removed_in_index: "removal",
+    item_without_digest: "malformed",
+    item_without_version: "malformed",
+    tag_changed_in_table: "malformed",
+}

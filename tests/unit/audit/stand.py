@@ -85,7 +85,6 @@ class Stand:
         self.repair = Repair(
             self.table,
             self.index,
-            table_sink=self.table_sink,
             index_sink=self.index_sink,
             corrections=self.corrections,
             clock=self.clock,
@@ -118,7 +117,7 @@ class Stand:
         return answer, found
 
     def differing(self) -> list[DifferingImage]:
-        return [DifferingImage(one.image_id, one.kind) for one in self.audited()[1]]
+        return [DifferingImage(one.image_id, one.kind, one.ahead) for one in self.audited()[1]]
 
     def held(self) -> tuple[ImageState, ImageState]:
         return (

@@ -58,7 +58,8 @@ class Memory:
 
 def audited(table: Memory, index: Memory, *, explained: Sequence[str] = ()) -> Audit:
     at = clock(now=lambda: NOW)
-    return audit(table, index, quarantined_images=lambda: explained, clock=at)
+    quarantined = [("write_to_es", image_id) for image_id in explained]
+    return audit(table, index, quarantined_images=lambda: quarantined, clock=at)
 
 
 @pytest.mark.parametrize(
@@ -256,13 +257,13 @@ def test_each_difference_is_reported_with_the_entries_of_both_stores() -> None:
     audit(
         Memory(entry("a"), entry("b")),
         Memory(entry("b", 2)),
-        quarantined_images=lambda: ["b"],
+        quarantined_images=lambda: [("write_to_dynamodb", "b")],
         clock=at,
         on_difference=told.append,
     )
     assert told == [
-        Difference("a", "missing_in_index", False, entry("a"), None),  # noqa: FBT003 - a record's field
-        Difference("b", "table_behind", True, entry("b"), entry("b", 2)),  # noqa: FBT003 - the same
+        Difference("a", "missing_in_index", None, False, entry("a"), None),  # noqa: FBT003 - a record's field
+        Difference("b", "table_behind", "image", True, entry("b"), entry("b", 2)),  # noqa: FBT003 - the same
     ]
 
 

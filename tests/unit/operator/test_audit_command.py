@@ -18,10 +18,13 @@ from tests.unit.operator.command import assert_one_line, lockstep
 def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() -> None:
     table = Entry("a", 5, deleted=False, digest="d", checked_version=5, arrived_at=7)
     found = [
-        Difference("a", "missing_in_index", explained_by_quarantine=True, table=table, index=None),
+        Difference(
+            "a", "missing_in_index", None, explained_by_quarantine=True, table=table, index=None
+        ),
         Difference(
             "b\n",
             "malformed",
+            "image",
             explained_by_quarantine=False,
             table=None,
             index=Entry("b\n", malformed="no version"),
@@ -32,14 +35,15 @@ def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() 
     for one in found:
         differences.add(one)
     for _ in range(2):
-        assert [(one.image_id, one.kind) for one in differences] == [
-            ("a", "missing_in_index"),
-            ("b\n", "malformed"),
+        assert [(one.image_id, one.kind, one.ahead) for one in differences] == [
+            ("a", "missing_in_index", None),
+            ("b\n", "malformed", "image"),
         ]
     first, second = map(msgspec.json.decode, report.getvalue().splitlines())
     assert first == {
         "image_id": "a",
         "kind": "missing_in_index",
+        "ahead": None,
         "explained_by_quarantine": True,
         "table": {
             "image_id": "a",

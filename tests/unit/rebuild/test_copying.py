@@ -37,6 +37,9 @@ BAD = Malformed("somebody else's", 5, 5)
         (sound(3), moved(sound(2), 9), sound(3)),
         (sound(3), BAD, None),
         (BAD, sound(6), sound(6)),
+        (BAD, sound(4), sound(4)),
+        (Absent(), sound(3, arrived=OLD), sound(3, arrived=OLD)),
+        (sound(3, None, arrived=ENDED), sound(2), sound(2)),
     ],
 )
 def test_the_newer_version_is_copied_and_the_tables_at_equal_versions(
@@ -52,8 +55,6 @@ def test_the_newer_version_is_copied_and_the_tables_at_equal_versions(
 @pytest.mark.parametrize(
     ("table", "old"),
     [
-        (Absent(), sound(3, arrived=OLD)),
-        (sound(3, None, arrived=ENDED), sound(2)),
         (Absent(), Absent()),
     ],
 )
