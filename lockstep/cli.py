@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("demo:demo_command", "Run the whole system once, with real data."),
     "quarantine": ("quarantine:quarantine_group", "List and show quarantined records."),
     "redrive": ("redrive:redrive_command", "Put quarantined records back onto the stream."),
+    "replay": ("replay:replay_command", "Deliver records of the stream again, to both stores."),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }
 

@@ -59,7 +59,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
     `counts` counts records by fate. `lag_ms` is the age in milliseconds of the oldest event that
     was applied; None if none was. `checkpoint` is the sequence number of the lowest record that is
-    not settled; all records below it are durable. `failures` counts records by cause.
+    not settled; all records below it are durable. `failures` counts records by cause. `unsettled`
+    has the sequence numbers of all records that are not settled, in the order of the batch.
     """
 
     counts: Mapping[Fate, int]
@@ -67,6 +68,7 @@ class Delivery(msgspec.Struct, frozen=True):
     checkpoint: str | None
     quarantined: Sequence[QuarantinedRecord]
     failures: Mapping[str, int]
+    unsettled: Sequence[str] = ()
 
     def response(self) -> BatchResponse:
         """The response to Lambda. Lambda delivers again from the checkpoint on."""
@@ -213,6 +215,7 @@ class _Batch:
             else None,
             quarantined=self._quarantined,
             failures=Counter(self._causes[one.sequence_number] for one in unsettled),
+            unsettled=[one.sequence_number for one in unsettled],
         )
 
     def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:

@@ -1,4 +1,4 @@
-"""The pace: a limit on the read capacity that a reader of the table uses."""
+"""The pace: a limit on read capacity that is used, or on records that are replayed."""
 
 from shared.clock import Clock
 
@@ -7,7 +7,7 @@ ITEMS_PER_PACED_PAGE = 100
 
 
 class Pace:
-    """Limits the read capacity, in units a second; one second's units may be used at once."""
+    """Limits a rate, in units a second; one second's units may be used at once."""
 
     def __init__(self, rate: float, clock: Clock) -> None:
         self._rate = rate

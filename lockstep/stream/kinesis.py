@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from lockstep.stream.answers import answering
@@ -27,6 +28,14 @@ _SECONDS_AN_HOUR = 3600
 _ITERATOR_LOST = frozenset({"ExpiredIteratorException", "InvalidArgumentException"})
 
 
+class StreamSummary(msgspec.Struct, frozen=True):
+    """A Kinesis stream: its ARN, its creation in seconds since 1970, its retention in seconds."""
+
+    arn: str
+    created_at: float
+    retention: float
+
+
 class KinesisStream:
     """A Kinesis stream, read with a boto3 client.
 
@@ -39,10 +48,22 @@ class KinesisStream:
 
     def retention(self) -> float:
         """See `Stream.retention`."""
+        return self.summary().retention
+
+    def summary(self) -> StreamSummary:
+        """What the stream is.
+
+        Raises:
+            StreamUnavailableError: the stream is unavailable.
+        """
         with answering():
             answer = self._client.describe_stream_summary(StreamName=self._name)
-            hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
-        return float(hours * _SECONDS_AN_HOUR)
+            found = answer["StreamDescriptionSummary"]
+            return StreamSummary(
+                found["StreamARN"],
+                found["StreamCreationTimestamp"].timestamp(),
+                float(found["RetentionPeriodHours"] * _SECONDS_AN_HOUR),
+            )
 
     def shards(self) -> Sequence[ListedShard]:
         """See `Stream.shards`."""

@@ -61,6 +61,10 @@ class StreamUnavailableError(Exception):
     """The stream is unavailable or throttles; a retry may succeed."""
 
 
+class StreamRefusedError(StreamUnavailableError):
+    """No permission to read the stream, or to use its key; no retry helps until this changes."""
+
+
 class ShardNotFoundError(StreamUnavailableError):
     """The stream does not exist, or has no such shard."""
 

@@ -1,0 +1,1 @@
+"""Deliver records of the image stream again, to both stores."""
