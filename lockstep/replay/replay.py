@@ -29,7 +29,7 @@ from shared.deliver import Delivery, deliver
 from shared.horizon import LONGEST_RETENTION
 from shared.sink import Sink
 
-DEFAULT_RATE = 200.0
+DEFAULT_RATE = 200
 # As the consumer of the table: four requests to it, one to the index.
 MOST_IN_A_BATCH = 100
 # How often the progress is saved. After an interruption, what was replayed since then is replayed
@@ -114,7 +114,7 @@ class Span(msgspec.Struct, frozen=True):
     read_from: str
     until: str
     complete: bool
-    too_old: bool
+    too_old: bool = False
 
 
 class ReplayPlan(msgspec.Struct, frozen=True):
