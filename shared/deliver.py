@@ -18,7 +18,8 @@ from shared.clock import Clock
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError, Reason, Time
 from shared.fold import Candidate, fold
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Held, Outcome, Refused, Stale, held
+from shared.outrun import outrun
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
 from shared.record import Record
 from shared.sink import (
@@ -174,15 +175,15 @@ class _Batch:
         for (image_id, candidates), outcome in zip(images.items(), outcomes, strict=True):
             match self._check_refusal(outcome):
                 case Applied():
-                    self._settle_all(candidates, "Applied")
-                case Duplicate():
-                    self._settle_all(candidates, "Duplicate")
-                case Stale():
-                    self._supersede(candidates)
-                case Conflict(detail):
-                    self._fall_back(candidates, "conflict", detail)
+                    self._settle_all(candidates, "Applied", None)
+                case Duplicate(its):
+                    self._settle_all(candidates, "Duplicate", its)
+                case Stale(its):
+                    self._supersede(candidates, its)
+                case Conflict(detail, its):
+                    self._fall_back(candidates, "conflict", detail, its)
                 case Refused(detail):
-                    self._fall_back(candidates, "refused_by_store", detail)
+                    self._fall_back(candidates, "refused_by_store", detail, None)
                 case Failed(detail):
                     for candidate in candidates:
                         self._hold_back(candidate.records, detail)
@@ -262,9 +263,15 @@ class _Batch:
         return outcome
 
     def _settle_all(
-        self, candidates: list[Candidate], stored: Literal["Applied", "Duplicate"]
+        self,
+        candidates: list[Candidate],
+        stored: Literal["Applied", "Duplicate"],
+        its: Held | None,
     ) -> None:
-        """The first candidate is in the store: settle all candidates of its image."""
+        """The first candidate is in the store: settle all candidates of its image.
+
+        `its` is what the store held already; None if it holds the first candidate since now.
+        """
         winner = candidates.pop(0)
         first, *again = winner.records
         self._fates[first.sequence_number] = stored
@@ -277,16 +284,30 @@ class _Batch:
         while _contradicts(candidates, winner):
             detail = _differs(candidates[0].change, winner.change)
             self._quarantine_candidate(candidates.pop(0), "conflict", detail)
-        self._supersede(candidates)
+        if candidates:
+            now = winner.change
+            its = its or held(now.version, now.arrived_at, now.occurred_at)
+            self._supersede(candidates, its)
 
-    def _supersede(self, candidates: list[Candidate]) -> None:
-        """Settle all candidates, because the store holds a higher version."""
+    def _supersede(self, candidates: list[Candidate], its: Held | None) -> None:
+        """Settle all candidates: the store holds `its`, a higher version.
+
+        An outrun event goes to quarantine. A change of the table is never outrun, because it was
+        decided by the table's consumer, and it may be read in another order.
+        """
         for candidate in candidates:
+            first, *_ = candidate.records
+            detail = outrun(candidate.change, its) if first.holds == "event" else None
+            if detail is not None:
+                self._quarantine_candidate(candidate, "outrun", detail)
+                continue
             for record in candidate.records:
                 self._fates[record.sequence_number] = "Stale"
         candidates.clear()
 
-    def _fall_back(self, candidates: list[Candidate], reason: Reason, detail: str) -> None:
+    def _fall_back(
+        self, candidates: list[Candidate], reason: Reason, detail: str, its: Held | None
+    ) -> None:
         """Quarantine the first candidate, which can never be applied, so that the next is tried."""
         bad = candidates.pop(0)
         self._quarantine_candidate(bad, reason, detail)
@@ -294,8 +315,7 @@ class _Batch:
             # The store holds this version, so lower ones are superseded. Another candidate of the
             # same version stays: it may have the content that the store holds.
             same = [one for one in candidates if one.change.version == bad.change.version]
-            lower = candidates[len(same) :]
-            self._supersede(lower)
+            self._supersede(candidates[len(same) :], its)
             candidates[:] = same
 
     def _quarantine_candidate(self, candidate: Candidate, reason: Reason, detail: str) -> None:

@@ -105,6 +105,7 @@ Reason = Literal[
     "version_ahead",
     "malformed",
     "conflict",
+    "outrun",
     "refused_by_store",
 ]
 

@@ -1,6 +1,28 @@
 """The outcome: what happened to a change in one store. A closed family."""
 
+from typing import Annotated, Any
+
 import msgspec
+from msgspec import Meta
+
+from shared.event import MAX_VERSION, Time
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a store holds of an image instead of a change; `arrived_at` in ms since 1970."""
+
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+    arrived_at: int
+    occurred_at: Time
+
+
+def held(version: Any, arrived_at: Any, occurred_at: Any) -> Held | None:
+    """What a store holds, from the fields of its entry; None if the entry is malformed."""
+    fields = {"version": version, "arrived_at": arrived_at, "occurred_at": occurred_at}
+    try:
+        return msgspec.convert(fields, Held)
+    except msgspec.ValidationError:
+        return None
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -10,15 +32,23 @@ class Applied(msgspec.Struct, frozen=True):
 class Duplicate(msgspec.Struct, frozen=True):
     """The store already held this version with the same content."""
 
+    held: Held | None = None
+
 
 class Stale(msgspec.Struct, frozen=True):
-    """The store holds a higher version, so nothing is written. Nothing is lost."""
+    """The store holds a higher version, so nothing is written.
+
+    `held` is None if what the store holds is malformed.
+    """
+
+    held: Held | None = None
 
 
 class Conflict(msgspec.Struct, frozen=True):
     """The store holds this version with different content: two events claim one version."""
 
     detail: str
+    held: Held | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):

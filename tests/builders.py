@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from shared.change import Change, Purge, change_from
 from shared.clock import Clock
 from shared.event import MAX_EVENT_BYTES, Event, decode
 from shared.item import KEY, Item, item_from
+from shared.outcome import Conflict, Duplicate, Outcome, Stale
 from shared.record import Record, from_lambda
 
 ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
@@ -193,3 +194,13 @@ def clock(
 ) -> Clock:
     """A clock that stands still, except for what is given."""
     return Clock(now, elapsed, sleep, chance)
+
+
+def without_held(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """These outcomes without what the store holds, for tests of everything else."""
+    return [
+        msgspec.structs.replace(one, held=None)
+        if isinstance(one, Duplicate | Stale | Conflict)
+        else one
+        for one in outcomes
+    ]

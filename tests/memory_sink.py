@@ -6,7 +6,7 @@ from itertools import batched
 import msgspec
 
 from shared.change import Change, describe_change, digest_of
-from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale, held
 from shared.sink import RequestFailedError, SinkError
 
 
@@ -94,11 +94,13 @@ class MemorySink:
         if stored is None or stored.version < change.version:
             self.stored[change.image_id] = change
             return Applied()
+        its = held(stored.version, stored.arrived_at, stored.occurred_at)
         if stored.version > change.version:
-            return Stale()
+            return Stale(its)
         if digest_of(stored) == digest_of(change):
-            return Duplicate()
+            return Duplicate(its)
         return Conflict(
             f"version {change.version} is taken: stored is {describe_change(stored)}, "
-            f"this is {describe_change(change)}"
+            f"this is {describe_change(change)}",
+            its,
         )

@@ -26,7 +26,7 @@ from shared.item import (
     AttributeValue,
     item_from,
 )
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Held, Outcome, Refused, Stale, held
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -305,8 +305,9 @@ def _compare_with_item(change: Change, item: Mapping[str, AttributeValue]) -> Ou
             "correct or delete that item"
         )
     stored = Decimal(version)
+    its = _held(item)
     if stored > change.version:
-        return Stale()
+        return Stale(its)
     if stored < change.version:
         return "UPDATE"
     there = describe_content(
@@ -314,5 +315,14 @@ def _compare_with_item(change: Change, item: Mapping[str, AttributeValue]) -> Ou
     )
     this = describe_change(change)
     if there == this:
-        return Duplicate()
-    return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}")
+        return Duplicate(its)
+    return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}", its)
+
+
+def _held(item: Mapping[str, AttributeValue]) -> Held | None:
+    """What the table holds; None if the item is malformed."""
+    try:
+        version, arrived_at = int(item["version"]["N"]), int(item["arrived_at"]["N"])
+        return held(version, arrived_at, item["occurred_at"]["S"])
+    except (KeyError, ValueError):
+        return None

@@ -5,6 +5,7 @@ Rules: docs/internals/invariants.md.
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
+from typing import Any
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -15,7 +16,7 @@ from functions.write_to_es.connect import shortened, sink_errors
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale, held
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -27,13 +28,15 @@ from shared.sink import (
 REQUESTS_PER_SEND = 2
 # After a timeout, 64 requests that are answered in time bring the size back from nothing.
 GROWTH_BYTES = bulk.MAX_REQUEST_BYTES // 64
-_COMPARED = ("version", "deleted", "digest")
+_COMPARED = ("version", "deleted", "digest", "arrived_at", "occurred_at")
 
 
 class _StoredSource(msgspec.Struct, frozen=True):
     version: int | None = None
     deleted: bool | None = None
     digest: str | None = None
+    arrived_at: Any = None
+    occurred_at: Any = None
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -215,10 +218,11 @@ def _compare_with_document(change: Change, stored: _Stored) -> Outcome:
             f"version {change.version}: another program deleted the document, and OpenSearch keeps "
             "its version for a minute (index.gc_deletes)"
         )
-    holds = stored.source.version
-    if holds is not None and holds > change.version:
-        return Stale()
     source = stored.source
+    holds = source.version
+    its = held(holds, source.arrived_at, source.occurred_at)
+    if holds is not None and holds > change.version:
+        return Stale(its)
     there = describe_content(source.digest, deleted=bool(source.deleted))
     this = describe_change(change)
     if holds != change.version:
@@ -226,5 +230,5 @@ def _compare_with_document(change: Change, stored: _Stored) -> Outcome:
         # The event is quarantined, not lost. An audit finds the document.
         there = f"{there} of version {holds}, which another program moved to {stored.version}"
     if there == this:
-        return Duplicate()
-    return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}")
+        return Duplicate(its)
+    return Conflict(f"version {change.version} is taken: stored is {there}, this is {this}", its)

@@ -25,9 +25,10 @@ from lockstep.producing.sources import BadLine, Converter, filled, lines, read_e
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP, EntryLookup
-from lockstep.stores.stamps import FIRST_STAMP, stamp_at
+from lockstep.stores.stamps import stamp_at
 from shared.event import Event
 from shared.horizon import HORIZON
+from shared.stamps import is_stamp
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -242,7 +243,7 @@ class Backfill:
             return "deleted" if stored.deleted else "there"
         if event.version <= stored.version:
             return "newer_there"
-        if stored.version < FIRST_STAMP <= event.version and not stored.malformed:
+        if is_stamp(event.version) and not is_stamp(stored.version) and not stored.malformed:
             return "counted"
         return "replaced"
 
@@ -256,7 +257,8 @@ class PastStamp(Stamp):
 
     An event that is older than the horizon cannot arrive late and is not redriven
     (docs/internals/invariants.md, Deletions). So every event of the image itself, also one that is
-    still on the stream, has a higher version.
+    still on the stream, has a higher version. Consumers tell these versions by their age
+    (`shared.stamps.is_imported`): such an event is never outrun.
     """
 
     def __init__(self, unix: Callable[[], float]) -> None:

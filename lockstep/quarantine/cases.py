@@ -24,6 +24,7 @@ from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
 from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import PREFIX, QuarantinedRecord, QuarantineReason
+from shared.stamps import is_late
 
 ID_LENGTH = 10
 # Each object takes one or two requests, in parallel within a client's ten connections. Few objects
@@ -47,7 +48,7 @@ class Waits(msgspec.Struct, frozen=True, tag_field="state", tag="waits"):
 
 
 class NeedsChoice(msgspec.Struct, frozen=True, tag_field="state", tag="choose"):
-    """Two contents have the same version: an operator must choose one."""
+    """A conflict, or an outrun event: an operator must choose one of two contents."""
 
     why: str
 
@@ -59,7 +60,7 @@ class NeedsCorrection(msgspec.Struct, frozen=True, tag_field="state", tag="mend"
 
 
 class TooOld(msgspec.Struct, frozen=True, tag_field="state", tag="too_old"):
-    """A tombstone that should stop it may be purged: it is redriven only if corrected."""
+    """A tombstone that should stop it may be purged: an operator must correct or choose it."""
 
     why: str
 
@@ -347,7 +348,7 @@ def judge(
             f"its first arrival cannot be read from {first_arrival_key(event)}, so a tombstone "
             "that should stop it may be purged"
         )
-    if held.reason == "conflict":
+    if held.reason in {"conflict", "outrun"}:
         return NeedsChoice(held.detail)
     age_ms = now.timestamp() * 1000 - first_arrival
     if age_ms > QUARANTINE_AGE.total_seconds() * 1000:
@@ -355,7 +356,14 @@ def judge(
             f"it arrived {age_ms / _DAY_MS:.0f} days ago, more than {QUARANTINE_AGE.days}, so a "
             "tombstone that should stop it may be purged"
         )
-    ahead_ms = acceptable_from(event.version) - int(now.timestamp() * 1000)
+    now_ms = int(now.timestamp() * 1000)
+    # The index gets a change of the table directly, so that does not arrive once more.
+    if held.holds == "event" and is_late(event.version, event.occurred_at, now_ms):
+        return TooOld(
+            f"its version and its time are from {event.occurred_at:%Y-%m-%d}, more than "
+            f"{QUARANTINE_AGE.days} days ago, so a tombstone that should stop it may be purged"
+        )
+    ahead_ms = acceptable_from(event.version) - now_ms
     if ahead_ms > 0:
         try:
             until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()
@@ -367,15 +375,15 @@ def judge(
 
 def _merged(one: Case, other: Case) -> Case:
     """Merge two cases of one record: of both consumers, or of an object and a failure document."""
-    # A choice settles the objects of both consumers, so a conflict of one of them is kept.
-    conflict = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
+    # A choice settles the objects of both consumers, so a choice of one of them is kept.
+    choice = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
     return msgspec.structs.replace(
         one,
         arrived_at=min(one.arrived_at, other.arrived_at),
         functions=_union(one.functions, other.functions),
         reasons=_union(one.reasons, other.reasons),
-        detail=conflict.detail,
-        verdict=conflict.verdict,
+        detail=choice.detail,
+        verdict=choice.verdict,
         keys=_union(one.keys, other.keys),
         documents=_union(one.documents, other.documents),
     )

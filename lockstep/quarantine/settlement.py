@@ -5,7 +5,7 @@ the same version checks as all others, or no event.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -15,11 +15,15 @@ from msgspec import Raw
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
 from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
-from lockstep.stores.contents import ContentReader, content_of
-from lockstep.stores.stamps import FIRST_STAMP, stamp_at, too_far_ahead
+from lockstep.stores.contents import Content, ContentReader, content_of
+from lockstep.stores.stamps import stamp_at, too_far_ahead
 from shared.event import MAX_VERSION, Event, InvalidEventError, decode
 from shared.horizon import QUARANTINE_AGE
 from shared.nesting import nests_too_deep
+from shared.stamps import FIRST_STAMP, is_stamp
+
+# So many stamps above the stored one are left to its producer.
+_FREE_STAMPS = 1_000
 
 How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
 
@@ -45,40 +49,66 @@ class Settlement(msgspec.Struct, frozen=True):
 def choose(
     what: Literal["this", "stored"], case: Case, record: bytes, stores: ContentReader, *, now: float
 ) -> Settlement:
-    """Settle a conflict: by the quarantined content, or by what is stored.
+    """Settle a case by the quarantined content, or by what is stored.
 
     Args:
         what: `this`: the quarantined content wins, with a new version. `stored`: what is stored
             stays.
-        case: the conflict.
+        case: a conflict, an outrun event, or a record that is too old.
         record: its payload.
         stores: reads what is stored now.
         now: in seconds since 1970.
 
     Raises:
-        CannotSettleError: there is no conflict, a higher version is stored, or the chosen content
-            is not valid as an event.
+        CannotSettleError: there is nothing to choose, newer content is stored, the chosen content
+            is not valid as an event, or it needs a new version and the source counts versions.
         MalformedContentError: what is stored cannot be expressed as an event.
     """
-    if not isinstance(case.verdict, NeedsChoice) or case.version is None or case.image_id is None:
-        raise CannotSettleError(f"{case.id} is not a conflict: {case.verdict.why}")
+    may_choose = isinstance(case.verdict, NeedsChoice | TooOld)
+    if not may_choose or case.version is None or case.image_id is None:
+        raise CannotSettleError(f"{case.id}: there is nothing to choose: {case.verdict.why}")
     found = stores.contents(case.image_id)
-    stored = [content for content in found.values() if content is not None]
-    newest = max((content.version for content in stored), default=0)
     if what == "this":
-        with _as_settle_error(case):
-            this = content_of(decode(record))
-        if len(stored) == len(found) and all(content.same_as(this) for content in stored):
-            return Settlement(case, "chose_this", None, "both stores have this content already")
-        if newest > case.version:
-            raise CannotSettleError(
-                f"{case.id}: version {newest} has been stored, above version {case.version} of "
-                "the conflict: use `--choose stored`, or `--mend` with this content and a version "
-                "of your own"
-            )
-        version = new_version(max(newest, case.version), now)
-        event = _sendable(this.event(case.image_id, version), case, now)
-        return Settlement(case, "chose_this", event, f"this content, as version {version}")
+        return _choose_this(case, case.image_id, case.version, record, found, now)
+    return _choose_stored(case, case.image_id, case.version, found, now)
+
+
+def _choose_this(  # noqa: PLR0917 - a part of `choose`
+    case: Case,
+    image_id: str,
+    version: int,
+    record: bytes,
+    found: Mapping[str, Content | None],
+    now: float,
+) -> Settlement:
+    stored = [content for content in found.values() if content is not None]
+    with _as_settle_error(case):
+        this = content_of(decode(record))
+    if len(stored) == len(found) and all(content.same_as(this) for content in stored):
+        return Settlement(case, "chose_this", None, "both stores have this content already")
+    above = max([version, *(content.version for content in stored)])
+    if _is_superseded(case, version, stored):
+        raise CannotSettleError(
+            f"{case.id}: version {above} has been stored, above version {version} of this record: "
+            "use `--choose stored`, or `--mend` with this content and a version of your own"
+        )
+    free = new_version(above, now)
+    if free is None:
+        raise CannotSettleError(
+            f"{case.id}: image {image_id} needs a version above {above}, and its source, which "
+            "counts versions, may use each of them next: use `--choose stored`, let the source "
+            "send the image again, or use `--mend` with a version of your own"
+        )
+    event = _sendable(this.event(image_id, free), case, now)
+    return Settlement(case, "chose_this", event, f"this content, as version {free}")
+
+
+def _choose_stored(
+    case: Case, image_id: str, version: int, found: Mapping[str, Content | None], now: float
+) -> Settlement:
+    stored = [content for content in found.values() if content is not None]
+    if not stored and isinstance(case.verdict, TooOld):
+        return Settlement(case, "chose_stored", None, "nothing is stored, and nothing is put")
     if not stored:
         raise CannotSettleError(f"{case.id}: nothing is stored: use `--choose this`")
     first, *rest = stored
@@ -94,10 +124,28 @@ def choose(
         raise CannotSettleError(
             f"{case.id}: only the index has the image: use `--choose this`, or run `lockstep audit`"
         )
-    version = new_version(max(newest, case.version), now)
-    event = _sendable(chosen.event(case.image_id, version), case, now)
-    note = f"the stores differ: the table's content, as version {version}"
+    above = max([version, *(content.version for content in stored)])
+    free = new_version(above, now)
+    if free is None:
+        raise CannotSettleError(
+            f"{case.id}: the stores differ, and the source, which counts versions, may use each "
+            f"number above {above} next: run `lockstep audit --repair`, then choose again"
+        )
+    event = _sendable(chosen.event(image_id, free), case, now)
+    note = f"the stores differ: the table's content, as version {free}"
     return Settlement(case, "chose_stored", event, note)
+
+
+def _is_superseded(case: Case, version: int, stored: Iterable[Content]) -> bool:
+    """Whether a store holds a newer event: a higher version, if the versions say which is newer.
+
+    For an outrun event they do not, so the arrival decides.
+    """
+    return any(
+        content.version > version
+        and ("outrun" not in case.reasons or content.arrived_at > case.arrived_at)
+        for content in stored
+    )
 
 
 def _sendable(event: Event, case: Case, now: float) -> Event:
@@ -197,21 +245,30 @@ def correct(
         lowest = FIRST_STAMP if ahead else corrected.version
         above = newest if not asked and old is None else max(newest, lowest)
         version = new_version(above or None, now)
+        if version is None:
+            raise CannotSettleError(
+                f"{case.id}: {why}, and the source, which counts versions, may use each number "
+                f"above {above} next: write another `version` into the event"
+            )
         renewed = msgspec.structs.replace(corrected, version=version)
         outgoing(renewed, now)
     return Settlement(case, "mended", renewed, f"as version {version}: {why}")
 
 
-def new_version(above: int | None, now: float) -> int:
-    """A version above this one: a stamp if versions are stamps, otherwise the next number.
+def new_version(above: int | None, now: float) -> int | None:
+    """A stamp above this version that the source of the image will not use.
 
-    A stamp on an image whose source counts versions would make all its later events stale.
+    Returns:
+        None if this version is a count: the source may use every higher number. A stamp would make
+        all later counts of the source outrun.
     """
     stamp = stamp_at(now)
     if above is None:
         return stamp
-    version = max(stamp, above + 1) if above >= FIRST_STAMP else above + 1
-    return min(version, MAX_VERSION)
+    if not is_stamp(above):
+        return None
+    # If the clock of a producer went back, it goes on from its last stamp, in steps of one.
+    return stamp if stamp > above else min(above + 1 + _FREE_STAMPS, MAX_VERSION)
 
 
 def _plain(event: Raw) -> dict[str, Any]:

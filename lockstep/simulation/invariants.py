@@ -25,6 +25,8 @@ from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
 from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.event import Event, digest
+from shared.outcome import held
+from shared.outrun import outrun
 from shared.quarantine import PREFIX, QuarantinedRecord
 
 _REFUSES = {
@@ -60,6 +62,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         purged = system.purged[consumer.function]
         _check_versions_rise(consumer.store.journal, consumer.function, purged)
         quarantined = dict(_quarantined(system, consumer, accepted))
+        _check_outrun(system, consumer, quarantined.keys())
         expected = _fold(system, consumer, quarantined.keys())
         found = consumer.store.checked()
         # A refused change is applied if it is read again after the cause of the refusal ended. A
@@ -255,8 +258,50 @@ def _may_be_refused(
             )
         case "refused_by_store":
             return _is_refused(change, consumer)
+        case "outrun":
+            return any(
+                outrun(change, held(one.version, one.arrived_at, one.occurred_at))
+                for one in _changes_of(system, change.image_id)
+            )
         case _:
             return False
+
+
+def _changes_of(system: System, image_id: str) -> Iterator[Change]:
+    """The changes of this image on the stream, in order of arrival."""
+    for accepted in system.stream.accepted:
+        meaning = system.interpret(accepted)
+        if not isinstance(meaning, Poison) and meaning.image_id == image_id:
+            yield meaning
+
+
+def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> None:
+    """I1: a change that the stored one outran was applied before, or is in quarantine.
+
+    A repetition of an event that arrived before the stored one is not outrun: if both are in one
+    batch, they are one candidate. A discarded change may arrive again when it is out of date.
+    """
+    written = {(one.image_id, one.version) for one in consumer.store.journal}
+    attempted = system.discards[consumer.function].attempted
+    first: dict[tuple[str, int, str | None], int] = {}
+    for accepted in system.stream.accepted:
+        change = system.interpret(accepted)
+        if isinstance(change, Poison):
+            continue
+        content = (change.image_id, change.version, digest_of(change))
+        arrived_at = first.setdefault(content, change.arrived_at)
+        its = consumer.store.held(change.image_id)
+        if (
+            its is not None
+            and arrived_at > its.arrived_at
+            and outrun(change, its)
+            and (change.image_id, change.version) not in written
+            and accepted.sequence_number not in quarantined
+            and accepted.sequence_number not in attempted
+        ):
+            raise ViolationError(
+                "I1", f"{consumer.function}: {change} is outrun and not in quarantine"
+            )
 
 
 def _is_refused(change: Change, consumer: Consumer) -> bool:

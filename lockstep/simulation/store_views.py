@@ -11,6 +11,7 @@ from lockstep.simulation.violation import ViolationError
 from lockstep.stores.entry import Entry, from_document
 from shared.change import digest_of
 from shared.item import MalformedItemError, change_in_item
+from shared.outcome import Held, held
 
 
 class StoredVersion(msgspec.Struct, frozen=True):
@@ -35,6 +36,10 @@ class StoreView(Protocol):
 
         `among`: earlier `entries`, to read instead of the current ones.
         """
+        ...
+
+    def held(self, image_id: str) -> Held | None:
+        """What the store holds of the image, if anything, as its sink tells it."""
         ...
 
     def entries(self) -> Mapping[str, Any]:
@@ -68,6 +73,14 @@ class TableView:
             int(item["version"]["N"]), item["digest"]["S"] if "digest" in item else None
         )
 
+    def held(self, image_id: str) -> Held | None:
+        """What the table holds of the image, if anything."""
+        item = self._client.items.get(image_id)
+        if item is None:
+            return None
+        version, arrived_at = int(item["version"]["N"]), int(item["arrived_at"]["N"])
+        return held(version, arrived_at, item["occurred_at"]["S"])
+
     def entries(self) -> Mapping[str, Any]:
         """All items."""
         return self._client.items.copy()
@@ -99,6 +112,14 @@ class IndexView:
         if document is None or document.source is None:
             return None
         return StoredVersion(document.source["version"], document.source.get("digest"))
+
+    def held(self, image_id: str) -> Held | None:
+        """What the index holds of the image, if anything."""
+        document = self._client.documents.get(image_id)
+        if document is None or document.source is None:
+            return None
+        source = document.source
+        return held(source["version"], source["arrived_at"], source["occurred_at"])
 
     def entries(self) -> Mapping[str, Any]:
         """All documents."""

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class Content(msgspec.Struct, frozen=True):
-    """An image at one version; `image` is None if it is deleted."""
+    """An image at one version; `image` is None if it is deleted.
+
+    `arrived_at` is the arrival of what a store holds, in milliseconds since 1970.
+    """
 
     version: int
     occurred_at: str
     image: Image | None
+    arrived_at: int = 0
 
     @property
     def digest(self) -> str | None:
@@ -149,8 +153,8 @@ def _content[T](
         raise MalformedContentError(message) from error
     match change:
         case Put():
-            return Content(change.version, change.occurred_at, change.image)
+            return Content(change.version, change.occurred_at, change.image, change.arrived_at)
         case Remove() if change.expires_at <= now:
             return None
         case Remove():
-            return Content(change.version, change.occurred_at, None)
+            return Content(change.version, change.occurred_at, None, change.arrived_at)

@@ -1,12 +1,10 @@
-"""Stamps: versions that a producer takes from its clock, in microseconds since 1970."""
+"""Converts between stamps and times, and compares versions with a time."""
 
 import datetime as dt
 
 from shared.event import MAX_VERSION
 from shared.record import MAX_AHEAD_US
 
-# The lowest stamp, a time in September 2001. Lower versions are a counter of the source.
-FIRST_STAMP = 10**15
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 

@@ -15,7 +15,7 @@ from lockstep.stores.index import IndexReader
 from shared.change import Change
 from shared.outcome import Applied, Duplicate
 from shared.sink import MisconfiguredError
-from tests.builders import change, purge_of
+from tests.builders import change, purge_of, without_held
 from tests.roles.conftest import MASTER, USERS
 
 ALIAS = "images"
@@ -55,7 +55,7 @@ def send(client: OpenSearch, *changes: Change) -> list[Any]:
 
 def test_a_writer_does_all_that_the_consumer_does(secured: ClientOf) -> None:
     sink = ImageIndex(secured("writer"), ALIAS, longest_request=0)
-    assert list(sink.send([change("there", 1)])) == [Duplicate()]
+    assert without_held(sink.send([change("there", 1)])) == [Duplicate()]
     sink.check()
 
 

@@ -73,35 +73,35 @@ class CheckpointAtTheHighest(_Batch):
 
 
 class OnlyTheFirstOfEqualsIsSettled(_Batch):
-    def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
+    def _settle_all(self, candidates: list[Candidate], stored: Any, its: Any) -> None:
         winner = candidates[0]
         candidates[0] = Candidate(winner.change, winner.records[:1])
         self._hold_back(winner.records[1:], "ignored")
-        super()._settle_all(candidates, stored)
+        super()._settle_all(candidates, stored, its)
 
 
 class OtherContentIsSuperseded(_Batch):
     """Other content of the stored version counts as superseded."""
 
-    def _settle_all(self, candidates: list[Candidate], stored: Any) -> None:
+    def _settle_all(self, candidates: list[Candidate], stored: Any, its: Any) -> None:
         winner, *others = candidates
         candidates[:] = [winner]
-        super()._settle_all(candidates, stored)
-        self._supersede(others)
+        super()._settle_all(candidates, stored, its)
+        self._supersede(others, its)
 
 
 class OneConflictSettlesTheVersion(_Batch):
-    def _fall_back(self, candidates: list[Candidate], reason: Any, detail: str) -> None:
-        super()._fall_back(candidates, reason, detail)
+    def _fall_back(self, candidates: list[Candidate], reason: Any, *said: Any) -> None:
+        super()._fall_back(candidates, reason, *said)
         if reason == "conflict":
-            self._supersede(candidates)
+            self._supersede(candidates, None)
 
 
 class ARefusedWinnerSettlesItsImage(_Batch):
-    def _fall_back(self, candidates: list[Candidate], reason: Any, detail: str) -> None:
-        super()._fall_back(candidates, reason, detail)
+    def _fall_back(self, candidates: list[Candidate], reason: Any, *said: Any) -> None:
+        super()._fall_back(candidates, reason, *said)
         if reason == "refused_by_store":
-            self._supersede(candidates)
+            self._supersede(candidates, None)
 
 
 class AFailedWinnerSupersedes(_Batch):
@@ -111,7 +111,7 @@ class AFailedWinnerSupersedes(_Batch):
         fell_back = super().write(images)
         for image_id, candidates in images.items():
             if image_id not in fell_back:
-                self._supersede(candidates[1:])
+                self._supersede(candidates[1:], None)
         return fell_back
 
 

@@ -1,5 +1,7 @@
 """Records that the real consumers quarantined, redriven with the operator's commands."""
 
+import datetime as dt
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +55,26 @@ def test_a_deleted_image_stays_deleted_if_an_older_upload_is_redriven(stage: Sta
     assert stage.names("T1") == {None}
 
 
-def conflict(stage: Stage) -> str:
-    stage.put_raw(image_event("T1", 7, image=image("first", attributes={"a": "b"})), "T1")
-    stage.drain()
-    stage.put_raw(image_event("T1", 7, image=image("second \x1b[2J")), "T1")
-    stage.drain()
+def stamp(seconds: float = 0.0) -> int:
+    """The stamp of a clock that is so far ahead."""
+    return round((time.time() + seconds) * 1_000_000)
+
+
+def put_one_after_another(stage: Stage, *events: dict[str, Any]) -> None:
+    """Put events of image T1, each in a millisecond of its own, and let both consumers read it."""
+    for event in events:
+        stage.put_raw(event, "T1")
+        stage.drain()
+        time.sleep(0.002)
+
+
+def conflict(stage: Stage, version: int | None = None) -> str:
+    version = version or stamp()
+    put_one_after_another(
+        stage,
+        image_event("T1", version, image=image("first", attributes={"a": "b"})),
+        image_event("T1", version, image=image("second \x1b[2J")),
+    )
     return case_of(stage, "T1")
 
 
@@ -87,6 +104,66 @@ def test_a_conflict_is_settled_by_choosing(stage: Stage, choice: str, name: str)
     assert stage.answer("audit")["result"] == "equal"
 
 
+@pytest.mark.parametrize(("choice", "name"), [("this", None), ("stored", "from a clock ahead")])
+def test_a_deletion_that_a_clock_ahead_outran_is_settled_by_choosing(
+    stage: Stage, choice: str, name: str | None
+) -> None:
+    ahead = image_event("T1", stamp(3_600), image=image("from a clock ahead"))
+    put_one_after_another(stage, ahead, image_event("T1", stamp(), "image.deleted"))
+    (case,) = stage.answer("quarantine", "list", "--reason", "outrun")["cases"]
+    assert case["functions"] == ["write_to_dynamodb", "write_to_es"]
+    assert "ahead of its own arrival" in case["detail"]
+    assert stage.answer("redrive", "--apply")["report"]["kept"] == {"choose": 1}
+    assert stage.names("T1") == {"from a clock ahead"}
+    stage.answer("redrive", "--choose", choice, case["id"], "--apply")
+    stage.drain()
+    assert stage.names("T1") == {name}
+    assert stage.keys("quarantine/") == []
+    assert stage.answer("audit")["result"] == "equal"
+
+
+def test_a_revision_that_an_import_outran_is_settled_by_choosing(stage: Stage) -> None:
+    imported = image_event("T1", stamp(-121 * 86_400))
+    put_one_after_another(stage, imported, image_event("T1", 2), image_event("T1", 3))
+    older, newer = stage.answer("quarantine", "list", "--reason", "outrun")["cases"]
+    assert (older["version"], newer["version"]) == (2, 3)
+    stage.answer("redrive", "--choose", "this", newer["id"], "--apply")
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 3"}
+    late = stage.lockstep("redrive", "--choose", "this", older["id"], "--apply")
+    assert (late.exit_code, "has been stored, above version 2" in late.stderr) == (1, True)
+    stage.answer("redrive", "--choose", "stored", older["id"], "--apply")
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 3"}
+    assert stage.keys("quarantine/") == []
+
+
+def test_a_choice_leaves_the_next_number_to_a_source_that_counts(stage: Stage) -> None:
+    case_id = conflict(stage, 7)
+    result = stage.lockstep("redrive", "--choose", "this", case_id, "--apply")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "above 7, and its source, which counts versions" in result.stderr
+    put_one_after_another(stage, image_event("T1", 8))
+    stage.answer("redrive", "--choose", "stored", case_id, "--apply")
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 8"}
+    assert stage.keys("quarantine/") == []
+
+
+def test_a_late_record_is_not_redriven_unless_an_operator_says_so(stage: Stage) -> None:
+    occurred = dt.datetime.now(dt.UTC) - dt.timedelta(days=91)
+    late = image_event(
+        "T1", stamp(-91 * 86_400), occurred_at=msgspec.to_builtins(occurred), image=image("late")
+    )
+    stage.put_raw(late, "T9")
+    stage.drain()
+    assert stage.answer("redrive", "--apply")["report"]["kept"] == {"too_old": 1}
+    stage.answer("redrive", "--choose", "this", case_of(stage, "T1"), "--apply")
+    stage.drain()
+    assert stage.names("T1") == {"late"}
+    assert stage.keys("quarantine/") == []
+
+
 def mend(stage: Stage, line: bytes, *words: str) -> Result:
     file = stage.state / "mended.ndjson"
     file.write_bytes(line)
@@ -102,8 +179,7 @@ def test_an_undecodable_record_stays_until_it_is_corrected(stage: Stage) -> None
     shown = stage.lockstep("quarantine", "show", case_id)
     assert r"\xff\x1b[2J" in shown.stdout
     assert "\x1b" not in shown.output
-    event = image_event("T1", image=image("mended"))
-    del event["version"]
+    event = image_event("T1", 4, image=image("mended"))
     line = msgspec.json.encode({"id": case_id, "event": event})
     assert mend(stage, line).exit_code == 0
     assert len(stage.keys("quarantine/")) == 2

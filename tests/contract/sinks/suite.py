@@ -34,10 +34,18 @@ from shared.event import (
     Image,
     digest,
 )
-from shared.outcome import Applied, Conflict, Duplicate, Outcome, Stale
+from shared.outcome import Applied, Conflict, Duplicate, Held, Outcome, Stale, held
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
-from tests.builders import change, clock, image, image_event, kinesis_records
+from tests.builders import (
+    ARRIVED_AT,
+    change,
+    clock,
+    image,
+    image_event,
+    kinesis_records,
+    without_held,
+)
 from tests.images import whole_image
 
 UPLOADED, UPDATED, DELETED = "image.uploaded", "image.updated", "image.deleted"
@@ -72,8 +80,10 @@ class Store(Protocol):
 
 
 def write(sink: Sink, *changes: Change) -> list[Outcome]:
-    """Changes of different images, cut into requests as `deliver` does."""
-    return [outcome for request in sink.requests(changes) for outcome in sink.send(request)]
+    """Changes of different images, cut into requests as `deliver` does; without what is held."""
+    return without_held(
+        outcome for request in sink.requests(changes) for outcome in sink.send(request)
+    )
 
 
 def write_each(sink: Sink, *changes: Change) -> list[Outcome]:
@@ -138,6 +148,26 @@ class SinkContract:
         for changes in by_image:
             winner = max(changes, key=lambda one: one.version)
             assert store.stored(winner.image_id) == as_stored(winner)
+
+    @pytest.mark.parametrize("event_type", [UPLOADED, DELETED])
+    def test_what_is_held_instead_of_a_change_is_told_with_its_arrival_and_time(
+        self, store: Store, event_type: str
+    ) -> None:
+        occurred_at = "2026-11-21T08:00:00.123456+01:00"
+        first = change("T1", 5, event_type, occurred_at=occurred_at)
+        its = held(5, ARRIVED_AT, occurred_at)
+        assert isinstance(its, Held)
+        write(store.sink, first)
+        again = change("T1", 5, event_type, occurred_at="2026-11-22T08:00:00Z")
+        lower = change("T1", 4, UPDATED)
+        other = change("T1", 5, UPDATED, image=image("another"))
+        assert [*store.sink.send([again]), *store.sink.send([lower])] == [
+            Duplicate(its),
+            Stale(its),
+        ]
+        (conflict,) = store.sink.send([other])
+        assert isinstance(conflict, Conflict)
+        assert conflict.held == its
 
     @pytest.mark.parametrize("event_type", [UPLOADED, UPDATED, DELETED])
     def test_the_same_version_with_the_same_content_is_a_duplicate(

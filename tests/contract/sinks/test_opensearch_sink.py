@@ -20,7 +20,7 @@ from shared.event import Image
 from shared.horizon import HORIZON
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError
-from tests.builders import change, image, image_event, purge_of
+from tests.builders import change, image, image_event, purge_of, without_held
 from tests.contract.sinks.suite import (
     DELETED,
     UPDATED,
@@ -203,7 +203,8 @@ class TestRequests:
     def test_a_part_of_a_request_can_be_sent_alone(self, index: IndexStore) -> None:
         (request,) = index.sink.requests([change(f"T{number}") for number in range(4)])
         assert index.sink.send(request[:2]) == [Applied()] * 2
-        assert index.sink.send(request) == [Duplicate()] * 2 + [Applied()] * 2
+        outcomes = without_held(index.sink.send(request))
+        assert outcomes == [Duplicate()] * 2 + [Applied()] * 2
 
     def test_an_id_with_a_line_end_cannot_smuggle_in_an_operation(self, index: IndexStore) -> None:
         write(index.sink, change("T2", 1))

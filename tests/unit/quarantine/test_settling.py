@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.quarantine.cases import Ready, TooOld
+from lockstep.producing.producer import Stamp
+from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld
 from lockstep.quarantine.settlement import (
     CannotSettleError,
     Settlement,
@@ -18,14 +19,15 @@ from lockstep.quarantine.settlement import (
     read_correction,
 )
 from lockstep.stores.contents import Content, MalformedContentError, content_of
-from shared.event import Image, decode
+from shared.event import Image, decode, encode
 from tests.builders import ARRIVED_AT, image, image_event, largest
 from tests.unit.quarantine.stand import AGE, DAY, NOW, Crash, Stand, content
 
 STAMP = int(NOW * 1_000_000)
+OLD = ARRIVED_AT * 1000  # a stamp, from when the record arrived
 
 
-def conflict(version: int = 5) -> Stand:
+def conflict(version: int = OLD) -> Stand:
     stand = Stand()
     stand.set_aside(image_event("T1", version, image=image("this")), reason="conflict")
     return stand
@@ -53,19 +55,19 @@ def without(event: dict[str, Any], *fields: str) -> dict[str, Any]:
 
 def test_choosing_this_puts_it_with_a_new_version_and_settles_both_consumers() -> None:
     stand = conflict()
-    stand.table["T1"] = stand.index["T1"] = content("T1", 5)
+    stand.table["T1"] = stand.index["T1"] = content("T1", OLD)
     settle(stand, chosen(stand, "this"))
     (event,) = stand.stream
-    assert (event.version, event.image.name if event.image else "") == (6, "this")
+    assert (event.version, event.image.name if event.image else "") == (STAMP, "this")
     assert stand.under("quarantine/") == []
     (key, _) = stand.under("redriven/write")
     assert stand.trace(key)["how"] == "chose_this"
-    assert stand.trace(key)["event"]["version"] == 6
+    assert stand.trace(key)["event"]["version"] == STAMP
 
 
 def test_choosing_what_both_stores_hold_puts_nothing() -> None:
     stand = conflict()
-    stand.table["T1"] = stand.index["T1"] = content("T1", 5)
+    stand.table["T1"] = stand.index["T1"] = content("T1", OLD)
     settle(stand, chosen(stand, "stored"))
     assert (stand.stream, stand.under("quarantine/")) == ([], [])
     assert len(stand.under("redriven/write")) == 2
@@ -73,16 +75,16 @@ def test_choosing_what_both_stores_hold_puts_nothing() -> None:
 
 def test_choosing_stored_where_the_stores_differ_makes_them_equal() -> None:
     stand = conflict()
-    stand.table["T1"] = content("T1", 5, image=image("in the table"))
-    stand.index["T1"] = content("T1", 5, image=image("in the index"))
+    stand.table["T1"] = content("T1", OLD, image=image("in the table"))
+    stand.index["T1"] = content("T1", OLD, image=image("in the index"))
     settle(stand, chosen(stand, "stored"))
     (event,) = stand.stream
-    assert (event.version, event.image.name if event.image else "") == (6, "in the table")
+    assert (event.version, event.image.name if event.image else "") == (STAMP, "in the table")
 
 
 def test_what_is_stored_with_a_time_that_ends_in_a_small_z_can_be_chosen() -> None:
     stand = conflict()
-    stand.table["T1"] = Content(5, "2026-11-21T08:00:00z", Image("in the table"))
+    stand.table["T1"] = Content(OLD, "2026-11-21T08:00:00z", Image("in the table"))
     settle(stand, chosen(stand, "stored"))
     (event,) = stand.stream
     assert event.occurred_at == dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
@@ -93,17 +95,17 @@ def test_stored_content_without_a_valid_time_is_reported_and_can_be_replaced(
     occurred_at: str,
 ) -> None:
     stand = conflict()
-    stand.table["T1"] = Content(5, occurred_at, Image("in the table"))
+    stand.table["T1"] = Content(OLD, occurred_at, Image("in the table"))
     with pytest.raises(MalformedContentError, match=r"T1: occurred_at .* `--choose this`"):
         chosen(stand, "stored")
     settle(stand, chosen(stand, "this"))
-    assert [event.version for event in stand.stream] == [6]
+    assert [event.version for event in stand.stream] == [STAMP]
 
 
 def test_choosing_this_does_not_overwrite_a_newer_version() -> None:
     stand = conflict()
-    stand.table["T1"] = stand.index["T1"] = content("T1", 9)
-    with pytest.raises(CannotSettleError, match="version 9 has been stored"):
+    stand.table["T1"] = stand.index["T1"] = content("T1", OLD + 4)
+    with pytest.raises(CannotSettleError, match=f"version {OLD + 4} has been stored"):
         chosen(stand, "this")
     settle(stand, chosen(stand, "stored"))
     assert (stand.stream, stand.under("quarantine/")) == ([], [])
@@ -111,22 +113,22 @@ def test_choosing_this_does_not_overwrite_a_newer_version() -> None:
 
 def test_choosing_this_again_after_a_crash_puts_nothing_twice() -> None:
     stand = conflict()
-    stand.table["T1"] = stand.index["T1"] = content("T1", 5)
+    stand.table["T1"] = stand.index["T1"] = content("T1", OLD)
     stand.objects.crash_after = 0
     with pytest.raises(Crash):
         settle(stand, chosen(stand, "this"))
     stand.objects.crash_after = None
-    stand.table["T1"] = stand.index["T1"] = content("T1", 6, image=image("this"))
+    stand.table["T1"] = stand.index["T1"] = content("T1", STAMP, image=image("this"))
     settle(stand, chosen(stand, "this"))
     assert (len(stand.stream), stand.under("quarantine/")) == (1, [])
 
 
 def test_chosen_content_that_is_too_large_for_the_stream_is_reported() -> None:
     stand = Stand()
-    # A version with a digit more, and a time with five.
-    large = largest("T1", version=9, occurred_at="2026-11-21T08:00:00.1Z")
+    # A time with five digits more.
+    large = largest("T1", version=OLD, occurred_at="2026-11-21T08:00:00.1Z")
     stand.set_aside(large, partition_key="T1", reason="conflict")
-    stand.index["T1"] = content("T1", 9)
+    stand.index["T1"] = content("T1", OLD)
     with pytest.raises(CannotSettleError, match="too_large"):
         chosen(stand, "this")
     stand.table["T1"] = content_of(decode(large))
@@ -134,10 +136,10 @@ def test_chosen_content_that_is_too_large_for_the_stream_is_reported() -> None:
         chosen(stand, "stored")
 
 
-def test_only_a_conflict_can_be_settled_by_a_choice() -> None:
+def test_what_can_be_redriven_is_not_settled_by_a_choice() -> None:
     stand = Stand()
     stand.set_aside()
-    with pytest.raises(CannotSettleError, match="is not a conflict"):
+    with pytest.raises(CannotSettleError, match="there is nothing to choose"):
         chosen(stand, "this")
 
 
@@ -146,14 +148,14 @@ def test_stored_cannot_be_chosen_if_nothing_is_stored() -> None:
         chosen(conflict(), "stored")
 
 
-BAD = image_event("T1", 5, unknown="field")
+BAD = image_event("T1", OLD, unknown="field")
 
 
 def test_a_corrected_event_keeps_its_version_if_it_is_free() -> None:
     stand = Stand()
     stand.set_aside(BAD)
     settle(stand, mended(stand, without(image_event("T1"), "version")))
-    assert [event.version for event in stand.stream] == [5]
+    assert [event.version for event in stand.stream] == [OLD]
     assert stand.under("quarantine/") == []
     key = stand.under("redriven/write_to_es")[0]
     assert stand.trace(key)["how"] == "mended"
@@ -163,29 +165,29 @@ def test_a_corrected_event_keeps_its_version_if_it_is_free() -> None:
 def test_a_corrected_event_whose_version_is_taken_gets_a_new_one() -> None:
     stand = Stand()
     stand.set_aside(BAD)
-    stand.table["T1"] = content("T1", 5, image=image("other"))
+    stand.table["T1"] = content("T1", OLD, image=image("other"))
     settlement = mended(stand, without(image_event("T1"), "version"))
     assert "has other content" in settlement.note
     settle(stand, settlement)
-    assert [event.version for event in stand.stream] == [6]
+    assert [event.version for event in stand.stream] == [STAMP]
 
 
 def test_the_same_content_with_the_same_version_is_no_conflict() -> None:
     stand = Stand()
     stand.set_aside(BAD)
-    stand.table["T1"] = content("T1", 5)
-    settle(stand, mended(stand, image_event("T1", 5)))
-    assert [event.version for event in stand.stream] == [5]
+    stand.table["T1"] = content("T1", OLD)
+    settle(stand, mended(stand, image_event("T1", OLD)))
+    assert [event.version for event in stand.stream] == [OLD]
 
 
 def test_a_corrected_event_does_not_undo_later_events() -> None:
     stand = Stand()
     stand.set_aside(BAD)
-    stand.table["T1"] = content("T1", 9)
-    settlement = mended(stand, image_event("T1", 5))
+    stand.table["T1"] = content("T1", OLD + 4)
+    settlement = mended(stand, image_event("T1", OLD))
     assert settlement.event is None
     assert "only a higher version would win" in settlement.note
-    assert mended(stand, image_event("T1", 10)).event is not None
+    assert mended(stand, image_event("T1", OLD + 5)).event is not None
 
 
 def test_a_corrected_event_without_version_gets_one_above_the_stored_one() -> None:
@@ -196,23 +198,23 @@ def test_a_corrected_event_without_version_gets_one_above_the_stored_one() -> No
     assert settlement.event is not None
     assert settlement.event.version == STAMP
     assert round(settlement.event.occurred_at.timestamp() * 1000) == ARRIVED_AT
-    stand.table["T02680"] = content("T02680", 9)
+    stand.table["T02680"] = content("T02680", STAMP + 5)
     again = mended(stand, event)
     assert again.event is not None
-    assert again.event.version == 10
+    assert again.event.version > STAMP + 5
 
 
 def test_a_record_that_is_too_old_is_redriven_only_with_a_new_version() -> None:
     stand = Stand()
-    stand.set_aside(image_event("T1", 5))
+    stand.set_aside(image_event("T1", OLD))
     stand.now += AGE.total_seconds()
-    settlement = mended(stand, image_event("T1", 5))
+    settlement = mended(stand, image_event("T1", OLD))
     assert "too old" in settlement.note
     assert settlement.event is not None
-    assert settlement.event.version == 6
+    assert settlement.event.version == int(stand.now * 1_000_000)
 
 
-@pytest.mark.parametrize("asked", [5, 3, None])
+@pytest.mark.parametrize("asked", [OLD, OLD - 1, None])
 def test_a_record_that_is_too_old_gets_a_new_version_also_if_it_was_not_an_event(
     asked: int | None,
 ) -> None:
@@ -222,17 +224,17 @@ def test_a_record_that_is_too_old_gets_a_new_version_also_if_it_was_not_an_event
     event = image_event("T1", asked) if asked else without(image_event("T1"), "version")
     settlement = mended(stand, event)
     assert settlement.event is not None
-    assert settlement.event.version > (asked or 5)
+    assert settlement.event.version > (asked or OLD)
 
 
 def test_a_record_of_unknown_age_gets_a_new_version() -> None:
     stand = Stand()
-    stand.set_aside(image_event("T1", 5))
-    stand.objects.kept["redriven/first-arrival/T1/5.json"] = b""
-    settlement = mended(stand, image_event("T1", 5))
+    stand.set_aside(image_event("T1", OLD))
+    stand.objects.kept[f"redriven/first-arrival/T1/{OLD}.json"] = b""
+    settlement = mended(stand, image_event("T1", OLD))
     assert "too old" in settlement.note
     assert settlement.event is not None
-    assert settlement.event.version == 6
+    assert settlement.event.version == STAMP
 
 
 @pytest.mark.parametrize("record", [BAD, b"\xff"])
@@ -240,22 +242,25 @@ def test_the_age_of_a_corrected_record_counts_from_its_first_arrival(record: Any
     stand = Stand()
     stand.set_aside(record, partition_key="T1")
     stand.now = ARRIVED_AT / 1000 + 89 * DAY
-    settle(stand, mended(stand, image_event("T1", 5)))
-    stand.set_aside(image_event("T1", 5), position=2, arrived_at=round(stand.now * 1000))
+    settle(stand, mended(stand, image_event("T1", OLD)))
+    stand.set_aside(image_event("T1", OLD), position=2, arrived_at=round(stand.now * 1000))
     assert isinstance(stand.only().verdict, Ready)
     stand.now += 2 * DAY
     assert isinstance(stand.only().verdict, TooOld)
 
 
-@pytest.mark.parametrize("asked", [5, 6])
+@pytest.mark.parametrize("asked", [OLD, STAMP + 89 * 86_400_000_000])
 def test_the_age_of_an_event_with_a_new_version_counts_from_its_correction(asked: int) -> None:
     stand = Stand()
     stand.set_aside(BAD)
-    stand.table["T1"] = content("T1", 5, image=image("other"))
+    stand.table["T1"] = content("T1", OLD, image=image("other"))
     stand.now = ARRIVED_AT / 1000 + 89 * DAY
     settle(stand, mended(stand, image_event("T1", asked)))
-    assert [event.version for event in stand.stream] == [6]
-    stand.set_aside(image_event("T1", 6), position=2, arrived_at=round(stand.now * 1000))
+    (event,) = stand.stream
+    assert event.version > OLD
+    stand.set_aside(
+        encode(event), partition_key="T1", position=2, arrived_at=round(stand.now * 1000)
+    )
     stand.now += 89 * DAY
     assert isinstance(stand.only().verdict, Ready)
 
@@ -294,7 +299,7 @@ def test_an_invalid_image_id_of_the_record_does_not_match(image_id: Any) -> None
         mended(stand, image_event("T2", 5))
     with pytest.raises(CannotSettleError):
         mended(stand, {"image_id": image_id})
-    assert mended(stand, image_event("T1", 5)).event is not None
+    assert mended(stand, image_event("T1", OLD)).event is not None
 
 
 def test_a_correction_that_is_still_not_an_event_is_refused_with_the_reason() -> None:
@@ -310,14 +315,163 @@ def test_a_line_that_is_not_a_correction_is_reported(line: bytes) -> None:
         read_correction(line)
 
 
+def outrun(version: int = OLD, **fields: Any) -> Stand:
+    """The event is outrun by what is stored, a stamp from a clock that was an hour ahead."""
+    stand = Stand()
+    stand.set_aside(image_event("T1", version, **fields), reason="outrun")
+    return stand
+
+
+AHEAD = OLD + 7_200_000_000
+
+
+def test_an_outrun_event_is_redriven_only_by_choice() -> None:
+    stand = outrun()
+    assert isinstance(stand.only().verdict, NeedsChoice)
+    assert stand.apply().kept == {"choose": 1}
+
+
+def test_choosing_an_outrun_event_puts_it_above_what_outran_it() -> None:
+    stand = outrun(event_type="image.deleted")
+    before = msgspec.structs.replace(content("T1", AHEAD), arrived_at=ARRIVED_AT - 1)
+    stand.table["T1"] = stand.index["T1"] = before
+    settle(stand, chosen(stand, "this"))
+    (event,) = stand.stream
+    assert (event.type, event.version > AHEAD) == ("image.deleted", True)
+    assert stand.under("quarantine/") == []
+
+
+def test_a_producer_whose_clock_went_back_keeps_the_stamps_that_it_uses_next() -> None:
+    stand = outrun()
+    before = msgspec.structs.replace(content("T1", AHEAD), arrived_at=ARRIVED_AT - 1)
+    stand.table["T1"] = stand.index["T1"] = before
+    producer = Stamp(lambda: (AHEAD + 0.5) / 1_000_000)
+    assert producer() == AHEAD
+    producer.unix = lambda: stand.now
+    settle(stand, chosen(stand, "this"))
+    assert stand.stream[0].version not in [producer() for _ in range(1000)]
+
+
+def test_choosing_what_outran_an_event_puts_nothing() -> None:
+    stand = outrun()
+    stand.table["T1"] = stand.index["T1"] = content("T1", AHEAD)
+    settle(stand, chosen(stand, "stored"))
+    assert (stand.stream, stand.under("quarantine/")) == ([], [])
+
+
+def test_an_outrun_event_does_not_overwrite_what_arrived_after_it() -> None:
+    stand = outrun()
+    after = msgspec.structs.replace(content("T1", AHEAD), arrived_at=ARRIVED_AT + 1)
+    stand.table["T1"] = stand.index["T1"] = after
+    with pytest.raises(CannotSettleError, match=f"version {AHEAD} has been stored"):
+        chosen(stand, "this")
+
+
+def test_a_count_that_a_stamp_outran_is_chosen_as_a_stamp() -> None:
+    """No count is higher, so this takes no number of the source."""
+    stand = outrun(2)
+    before = msgspec.structs.replace(content("T1", OLD), arrived_at=ARRIVED_AT - 1)
+    stand.table["T1"] = stand.index["T1"] = before
+    settle(stand, chosen(stand, "this"))
+    assert [event.version for event in stand.stream] == [STAMP]
+
+
+@pytest.mark.parametrize(("reason", "version"), [("conflict", 7), ("outrun", 1)])
+def test_a_choice_takes_no_number_of_a_source_that_counts(reason: Any, version: int) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", version, image=image("this")), reason=reason)
+    stand.table["T1"] = stand.index["T1"] = content("T1", 7)
+    with pytest.raises(CannotSettleError, match="above 7, and its source, which counts versions"):
+        chosen(stand, "this")
+    settle(stand, mended(stand, image_event("T1", 1000)))
+    assert [event.version for event in stand.stream] == [1000]
+
+
+def test_stores_that_differ_get_no_number_of_a_source_that_counts() -> None:
+    stand = conflict(7)
+    stand.table["T1"] = content("T1", 7, image=image("in the table"))
+    stand.index["T1"] = content("T1", 7, image=image("in the index"))
+    with pytest.raises(CannotSettleError, match="lockstep audit --repair"):
+        chosen(stand, "stored")
+
+
+@pytest.mark.parametrize("record", [image_event("T1", 5, unknown="field"), b"\xff"])
+def test_a_correction_takes_no_number_of_a_source_that_counts(record: Any) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key="T1")
+    stand.table["T1"] = content("T1", 5, image=image("other"))
+    with pytest.raises(CannotSettleError, match="write another `version` into the event"):
+        mended(stand, without(image_event("T1"), "version"))
+    assert mended(stand, image_event("T1", 6)).event is not None
+
+
+LATE: dict[str, Any] = {"version": OLD - 20 * 86_400_000_000, "occurred_at": "2026-11-01T08:00:00Z"}
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(69, Ready), (71, TooOld)])
+def test_a_redriven_record_is_late_90_days_after_its_stamp(days: int, verdict: type) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", **LATE))
+    stand.now = ARRIVED_AT / 1000 + days * DAY
+    assert isinstance(stand.only().verdict, verdict)
+    report = stand.apply()
+    assert (report.redriven, len(stand.stream)) == ((1, 1) if verdict is Ready else (0, 0))
+
+
+@pytest.mark.parametrize("occurred_at", ["2026-11-21T08:00:00Z", "2026-11-03T08:00:01Z"])
+def test_an_old_stamp_alone_makes_no_record_late(occurred_at: str) -> None:
+    """As an import stamps, whose events occur when they are imported."""
+    stand = Stand()
+    stand.set_aside(image_event("T1", **LATE | {"occurred_at": occurred_at}))
+    stand.now = ARRIVED_AT / 1000 + 75 * DAY
+    assert isinstance(stand.only().verdict, Ready)
+
+
+def late() -> Stand:
+    stand = Stand()
+    stand.set_aside(image_event("T1", **LATE))
+    stand.now = ARRIVED_AT / 1000 + 71 * DAY
+    return stand
+
+
+def test_a_late_record_can_be_corrected_under_a_new_version() -> None:
+    stand = late()
+    settle(stand, mended(stand, image_event("T1", **LATE)))
+    assert [event.version for event in stand.stream] == [int(stand.now * 1_000_000)]
+
+
+def test_a_late_record_can_be_chosen() -> None:
+    stand = late()
+    settle(stand, chosen(stand, "this"))
+    assert [event.version for event in stand.stream] == [int(stand.now * 1_000_000)]
+    assert stand.under("quarantine/") == []
+
+
+def test_choosing_what_is_stored_files_a_late_record_also_if_nothing_is() -> None:
+    stand = late()
+    settle(stand, chosen(stand, "stored"))
+    assert (stand.stream, stand.under("quarantine/")) == ([], [])
+
+
+def test_choosing_a_late_record_does_not_overwrite_a_newer_version() -> None:
+    stand = late()
+    before = msgspec.structs.replace(content("T1", OLD), arrived_at=ARRIVED_AT - 1)
+    stand.table["T1"] = stand.index["T1"] = before
+    with pytest.raises(CannotSettleError, match=f"version {OLD} has been stored"):
+        chosen(stand, "this")
+
+
 @given(
     above=st.one_of(st.none(), st.integers(1, 2**52)),
     now=st.floats(1.6e9, 2e9),
 )
-def test_a_new_version_is_above_the_known_one_and_the_next_one_if_versions_are_counted(
+def test_a_new_version_is_a_stamp_above_the_known_one_unless_versions_are_counted(
     above: int | None, now: float
 ) -> None:
     version = new_version(above, now)
-    assert version > (above or 0)
-    if above is not None and above < 10**15:
-        assert version == above + 1
+    if version is None:
+        assert above is not None
+        assert above < 10**15
+    else:
+        assert version > (above or 0)
+        assert version >= 10**15

@@ -339,6 +339,34 @@ def test_a_change_with_more_time_has_it_for_its_rounds(client: Client, stub: Stu
     assert seconds == [13.0]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"arrived_at": {"N": "1795248000500"}},
+        {"arrived_at": {"S": "1795248000500"}, "occurred_at": {"S": "2026-11-21T08:00:00Z"}},
+        {"arrived_at": {"N": "1.5"}, "occurred_at": {"S": "2026-11-21T08:00:00Z"}},
+        {"arrived_at": {"N": "1795248000500"}, "occurred_at": {"S": "yesterday"}},
+        {"arrived_at": {"N": "1795248000500"}, "occurred_at": {"M": {}}},
+    ],
+)
+def test_what_a_malformed_item_holds_is_unknown(
+    table: ImageTable, stub: Stubber, said: Mapping[str, Any]
+) -> None:
+    item = HIGHER["Error"]["Item"] | said
+    answers(stub, {"Error": GONE["Error"] | {"Item": item}})
+    assert table.send([change("T1", 5, "image.updated")]) == [Stale()]
+
+
+def test_an_item_whose_version_is_no_integer_is_stale(table: ImageTable, stub: Stubber) -> None:
+    item = {"image_id": {"S": "T1"}, "version": {"N": "5.5"}, "arrived_at": {"N": "1"}}
+    answers(
+        stub,
+        {"Error": GONE["Error"] | {"Item": item | {"occurred_at": {"S": "2026-11-21T08:00:00Z"}}}},
+    )
+    assert table.send([change("T1", 5, "image.updated")]) == [Stale()]
+
+
 def test_every_request_of_a_send_is_counted_in_its_longest_time(table: ImageTable) -> None:
     assert table.longest_send == ROUNDS * 5.0
 

@@ -25,7 +25,7 @@ from shared.sink import (
     RequestTimedOutError,
     SinkError,
 )
-from tests.builders import change, image
+from tests.builders import ARRIVED_AT, change, image
 
 type Answer = tuple[int, str] | Exception
 JSON = {"content-type": "application/json; charset=UTF-8"}
@@ -359,8 +359,23 @@ class TestGuard:
         requests: list[Sent] = []
         answers = bulk(held_off(6)), mget(stored("T0", 6, version=6))
         index_that_answers(*answers, requests=requests).send([change("T0", 5)])
-        look = {"docs": [{"_id": "T0", "_source": ["version", "deleted", "digest"]}]}
+        fields = ["version", "deleted", "digest", "arrived_at", "occurred_at"]
+        look = {"docs": [{"_id": "T0", "_source": fields}]}
         assert json.loads(requests[1].body) == look
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {},
+            {"arrived_at": ARRIVED_AT},
+            {"arrived_at": str(ARRIVED_AT), "occurred_at": "2026-11-21T08:00:00Z"},
+            {"arrived_at": ARRIVED_AT, "occurred_at": "yesterday"},
+            {"arrived_at": [ARRIVED_AT], "occurred_at": {"a": 1}},
+        ],
+    )
+    def test_what_a_malformed_document_holds_is_unknown(self, said: Mapping[str, Any]) -> None:
+        (stale,) = sent(bulk(held_off(6)), mget(stored("T0", 6, version=6, **said)))
+        assert stale == Stale()
 
     def test_a_document_overtaken_in_between_is_stale(self) -> None:
         assert sent(bulk(held_off(5)), mget(stored("T0", 7, version=7))) == [Stale()]
