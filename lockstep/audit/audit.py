@@ -44,7 +44,8 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `under_way` counts images that differ, perhaps only because a consumer lags. `ahead` counts
     images by what the index has that the table lacks. `replay_since` is the oldest arrival, in
-    milliseconds since 1970, of what of that a stream may still hold.
+    milliseconds since 1970, of what of that a stream may still hold. `warnings` are about the
+    stack, one sentence each.
     """
 
     result: Literal["equal", "different", "unknown"]
@@ -57,6 +58,7 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     under_way: int = 0
     sample: Sample | None = None
+    warnings: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:

@@ -259,6 +259,8 @@ def show_audit(found: Audit) -> None:
             f"{found.sample.images:,} images compared: at most {found.sample.at_most:.2%} of all "
             f"images differ ({found.sample.confidence:.0%} confidence)"
         )
+    for warning in found.warnings:
+        notes.print(f"warning: {printable(warning)}")
     answers.print(f"audit: {found.result} ({found.seconds:.1f} s)")
 
 

@@ -7,7 +7,8 @@ import click
 
 from lockstep.commands.endings import NO
 from lockstep.commands.options import connected, examples, json_option, stack_options
-from lockstep.console.terminal import answers, print_json, print_table
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.stack import sam
 from lockstep.stack.stack import command_for
 from lockstep.stack.status import Status
@@ -80,3 +81,5 @@ def show_status(found: Status, listing: str) -> None:
             f"over 60 days old: {found.quarantined_over_60_days:,} objects; "
             "at 90 days their records can no longer be put back unchanged"
         )
+    for warning in found.warnings:
+        notes.print(f"warning: {printable(warning)}")

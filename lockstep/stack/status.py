@@ -1,7 +1,7 @@
 """The status of a stack: the backlog and lag of each consumer."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class Status(msgspec.Struct, frozen=True):
 
     `quarantined` counts objects. A record that both consumers quarantined has two objects and
     counts once in `quarantined_records`. `quarantined_over_60_days` counts the objects and failure
-    documents that S3 got more than 60 days ago.
+    documents that S3 got more than 60 days ago. `warnings` are about the stack, one sentence each.
     """
 
     endpoints: Endpoints
@@ -58,6 +58,7 @@ class Status(msgspec.Struct, frozen=True):
     quarantined_records: int
     quarantined_over_60_days: int
     caught_up: bool
+    warnings: Sequence[str] = ()
 
 
 def status_of(

@@ -18,6 +18,7 @@ from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.consumers import settled_until
+from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stack.use_cases.stores import (
     NO_LIMIT,
     index_reader,
@@ -135,7 +136,7 @@ def _audit(
     stores: tuple[TableReader, IndexReader],
     **more: Any,
 ) -> Audit:
-    return compare(
+    found = compare(
         *stores,
         quarantined_images=lambda: _set_aside(clients),
         clock=SYSTEM_CLOCK,
@@ -144,6 +145,7 @@ def _audit(
         budget=options.within,
         **more,
     )
+    return msgspec.structs.replace(found, warnings=retention_warnings(clients))
 
 
 def _set_aside(clients: Clients) -> Iterator[tuple[str, str]]:

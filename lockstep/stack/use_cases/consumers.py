@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from doors.clock import SYSTEM_CLOCK
 from lockstep import quarantine
 from lockstep.stack.clients import Clients
@@ -16,6 +18,7 @@ from lockstep.stack.status import (
     status_of,
     wait_until,
 )
+from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.checkpoints import CheckpointsError
@@ -94,4 +97,5 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     stack = clients.stack
     objects = BucketObjects(clients.s3, stack.bucket)
     counts = quarantine.count(objects, stack.table_mapping, dt.datetime.now(dt.UTC))
-    return status_of(stack, seen, counts)
+    found = status_of(stack, seen, counts)
+    return msgspec.structs.replace(found, warnings=retention_warnings(clients))
