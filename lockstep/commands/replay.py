@@ -18,7 +18,7 @@ from lockstep.commands.options import (
 )
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
-from lockstep.replay.replay import DEFAULT_RATE, Replayed, ReplayPlan, Span
+from lockstep.replay.replay import DEFAULT_RATE, Replay, Replayed, ReplayPlan, Span
 from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases.replay import StackReplay
 from shared.horizon import LONGEST_RETENTION
@@ -91,27 +91,42 @@ def replay_command(
     else:
         replay_id = resume or ""
         replay = stack.resume(replay_id)
-    if not applies:
-        with notes.status("reading the stream") as line:
-            plan = replay.plan(lambda count: line.update(f"reading the stream: {count:,} records"))
-        if as_json:
-            print_json(plan)
-        else:
-            show_plan(plan, name, state)
-        sys.exit(0 if plan.span.complete else NO)
-    again = command_for(f"replay --resume {replay_id} --apply", name, state)
-    notes.print(f"if this is interrupted, continue with {again}")
+    if applies:
+        again = command_for(f"replay --resume {replay_id} --apply", name, state)
+        done = applied(replay, replay_id, again)
+        print_json(done) if as_json else show_replayed(done)
+        span = done.span
+    else:
+        plan = planned(replay)
+        print_json(plan) if as_json else show_plan(plan, name, state)
+        span = plan.span
+    sys.exit(0 if span.complete else NO)
+
+
+def planned(replay: Replay) -> ReplayPlan:
+    """Plan a replay and show its progress on a terminal."""
+    with notes.status("reading the stream") as line:
+        return replay.plan(lambda count: line.update(f"reading the stream: {count:,} records"))
+
+
+def applied(replay: Replay, replay_id: str, again: str) -> Replayed:
+    """Apply a replay and show its progress; say how to continue it with the command `again`."""
+    so_far: list[Replayed] = []
     with notes.status("replaying") as line:
 
         def on_progress(done: Replayed) -> None:
-            line.update(f"replaying: {done.records:,} records")
+            if not so_far:
+                notes.print(f"if this is interrupted, continue with {again}")
+            so_far[:] = [done]
+            line.update(f"replaying: {done.records:,} records, at {done.last_arrival or 'start'}")
 
-        done = replay.apply(replay_id, on_progress)
-    if as_json:
-        print_json(done)
-    else:
-        show_replayed(done)
-    sys.exit(0 if done.span.complete else NO)
+        try:
+            return replay.apply(replay_id, on_progress)
+        except BaseException:
+            for one in so_far:
+                count = f"{one.records:,} records replayed"
+                notes.print(f"not finished: {count}: continue with {again}")
+            raise
 
 
 def show_plan(plan: ReplayPlan, name: str | None, state: Path) -> None:

@@ -37,6 +37,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 # AWS refuses requests of a clock that differs by more. So a record that arrived this long after our
 # start certainly arrived after it.
 SKEW = dt.timedelta(minutes=5)
+# So many requests in a row may find that the stream does not have the position.
+LOST_MOST = 5
 # The shortest retention that Kinesis allows: whatever the retention was, this is in the stream.
 SHORTEST_RETENTION = dt.timedelta(days=1)
 
@@ -114,11 +116,12 @@ class StreamReading:
         self._clock = clock
         self._patience = patience
         self.until = self._now()
-        self.held_from = since if held_from is None else held_from
+        self.held_from = max(since, since if held_from is None else held_from)
         self.reached = dict(reached or {})
         self._shards = self._listed()
         self._readers: dict[str, ShardReader] = {}
         self._not_before: dict[str, float] = {}
+        self._lost = 0  # in a row
         for shard_id, place in self.reached.items():
             self._check(shard_id, place)
 
@@ -199,9 +202,11 @@ class StreamReading:
         if self._arrival(shard_id) < gone_before:
             self._lose(gone_before)
         try:
-            return self._answered(lambda: self._reader(shard_id).read(READ_RECORDS))
-        except PositionLostError:
-            del self._readers[shard_id]
+            read = self._answered(lambda: self._reader(shard_id).read(READ_RECORDS))
+        except PositionLostError as error:
+            self._lost += 1
+            if self._lost == LOST_MOST:
+                raise StreamUnavailableError(f"{shard_id}: {error}") from error
             self._lose(gone_before)
             # From the oldest record on that is still there.
             place = self.reached.get(shard_id)
@@ -215,6 +220,8 @@ class StreamReading:
             return None
         finally:
             self._not_before[shard_id] = self._clock.elapsed() + READ_SECONDS
+        self._lost = 0
+        return read
 
     def _reader(self, shard_id: str) -> ShardReader:
         if shard_id not in self._readers:

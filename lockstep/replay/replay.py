@@ -141,6 +141,7 @@ class Replayed(msgspec.Struct, frozen=True):
         span: which records were read.
         shards: how many shards have records that are replayed.
         records: how many records are settled in both stores.
+        last_arrival: the arrival of the last one of these in this run; None if there is none yet.
         fates: for each store, how many records had which fate.
         redriven: how many records were left out of the quarantine, because they were redriven
             before.
@@ -151,6 +152,7 @@ class Replayed(msgspec.Struct, frozen=True):
     span: Span
     shards: int
     records: int
+    last_arrival: str | None
     fates: Mapping[str, Mapping[str, int]]
     redriven: int
     seconds: float
@@ -173,6 +175,7 @@ class Replay:
         self._saved_at = self._began
         self._reading: StreamReading | None = None
         self._oldest: int | None = None
+        self._last_arrival: str | None = None
 
     def plan(self, on_progress: Callable[[int], None] = lambda _: None) -> ReplayPlan:
         """Read the records, without delivering them, and count them.
@@ -208,7 +211,7 @@ class Replay:
         """Deliver the records to both stores, until all are settled.
 
         The progress is saved under this ID, also if the replay is interrupted, and deleted at the
-        end.
+        end. `on_progress` is called for the first time when the progress is saved first.
 
         Raises:
             StreamReplacedError: the stream was created again since this replay began.
@@ -222,10 +225,12 @@ class Replay:
             reading = self._read(None)
             self._save(replay_id)
             try:
+                on_progress(self._so_far(replay_id))
                 for page in reading.pages():
                     for batch in batched(page.records, size):
                         self._settle(page.shard_id, batch, arn)
                         reading.advance(page.shard_id, batch[-1])
+                        self._last_arrival = moment(batch[-1].arrived_at)
                         on_progress(self._so_far(replay_id))
                         self._save_if_due(replay_id)
                         pace.spend(len(batch))
@@ -329,6 +334,7 @@ class Replay:
                 one.sequence_number is not None for one in self._now_reading.reached.values()
             ),
             records=self._records,
+            last_arrival=self._last_arrival,
             fates=self._reported(),
             redriven=self._redriven(),
             seconds=round(self._elapsed(), 1),

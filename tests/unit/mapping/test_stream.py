@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.parsers import ResponseParserError
 from types_boto3_kinesis import KinesisClient
 
-from lockstep.stream.kinesis import KinesisStream
+from lockstep.stream.kinesis import KinesisStream, StreamSummary
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
@@ -18,6 +18,7 @@ from lockstep.stream.stream import (
     Records,
     ShardNotFoundError,
     StreamRecord,
+    StreamRefusedError,
     StreamUnavailableError,
     TrimHorizon,
 )
@@ -75,9 +76,16 @@ def test_shards_are_listed_over_all_pages_with_their_parents() -> None:
     ]
 
 
-def test_retention_is_in_seconds() -> None:
-    client = Client({"StreamDescriptionSummary": {"RetentionPeriodHours": 24}})
+def test_a_summary_is_in_seconds() -> None:
+    arn = "arn:aws:kinesis:us-east-1:000000000000:stream/images"
+    told = {
+        "StreamARN": arn,
+        "StreamCreationTimestamp": ARRIVED,
+        "RetentionPeriodHours": 24,
+    }
+    client = Client(*[{"StreamDescriptionSummary": told}] * 2)
 
+    assert client.stream.summary() == StreamSummary(arn, 1_795_248_000.5, 86_400)
     assert client.stream.retention() == 86_400
 
 
@@ -160,6 +168,23 @@ def test_after_trouble_a_reader_goes_on_where_it_was(trouble: Exception) -> None
             reader.read(10)
     assert [one.sequence_number for one in reader.read(10).records] == ["11"]
     assert client.requests[-2][1]["StartingSequenceNumber"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("AccessDeniedException", True),
+        ("KMSAccessDeniedException", True),
+        ("KMSDisabledException", True),
+        ("KMSThrottlingException", False),
+        ("ExpiredTokenException", False),
+        ("ProvisionedThroughputExceededException", False),
+    ],
+)
+def test_what_only_an_operator_can_correct_is_told_apart(code: str, *, refused: bool) -> None:
+    with pytest.raises(StreamUnavailableError, match=code) as caught:
+        Client(iterator("first"), error(code)).stream.reader("a", TrimHorizon()).read(10)
+    assert isinstance(caught.value, StreamRefusedError) is refused
 
 
 def test_a_new_iterator_that_is_refused_is_no_endless_loop() -> None:

@@ -63,7 +63,7 @@ def test_what_is_not_replayed_is_said_first(
         "table": {"Applied": 1_000, "Stale": 2},
         "index": {"Duplicate": 1_001, "Quarantined": 1},
     }
-    show_replayed(Replayed("id", span, 2, 1_002, fates, 1, 10.02))
+    show_replayed(Replayed("id", span, 2, 1_002, UNTIL, fates, 1, 10.02))
     told = capsys.readouterr().out
     assert f"NOT replayed: records that arrived from {span.since} to {span.read_from}" in told
     assert why in told

@@ -24,7 +24,11 @@ from lockstep.replay.settled import QuarantineOfTheUnsettled
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.shards import HASH_KEYS
-from lockstep.stream.stream import StreamRefusedError, StreamUnavailableError
+from lockstep.stream.stream import (
+    PositionLostError,
+    StreamRefusedError,
+    StreamUnavailableError,
+)
 from shared.change import Change
 from shared.horizon import LONGEST_RETENTION
 from shared.outcome import Failed, Outcome
@@ -344,6 +348,13 @@ def test_a_stream_that_does_not_answer_is_read_again() -> None:
         stand.plan(2 * HOUR)
 
 
+def test_a_position_that_the_stream_never_has_is_no_endless_loop() -> None:
+    stand = Stand()
+    stand.stream.errors.extend([PositionLostError("a timestamp in the future")] * 20)
+    with pytest.raises(UnreadableStreamError, match="a timestamp in the future"):
+        stand.apply(HOUR)
+
+
 def test_without_permission_it_stops_and_keeps_its_progress() -> None:
     stand = Stand(page=2)
     for number in range(10):
@@ -482,5 +493,6 @@ def _refused(**_: Any) -> dict[str, Any]:
     raise EndpointConnectionError(endpoint_url="s3", error=None)
 
 
-def _interrupt(_: object) -> None:
-    raise KeyboardInterrupt
+def _interrupt(done: Replayed) -> None:
+    if done.records:
+        raise KeyboardInterrupt

@@ -241,6 +241,7 @@ def test_a_failed_winner_holds_back_the_lowest_record_of_its_image() -> None:
     assert shelf.versions == {"b": 1, "c": 1}
     assert delivery.counts == {"Applied": 2, "Failed": 2}
     assert delivery.failures == {"throttled": 2}
+    assert delivery.unsettled == [at(2), at(4)]
 
 
 def test_the_checkpoint_compares_sequence_numbers_as_numbers() -> None:
