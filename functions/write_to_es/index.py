@@ -7,19 +7,25 @@ from typing import Any
 
 import msgspec
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import NotFoundError, RequestError
+from opensearchpy.exceptions import RequestError
 
-from functions.write_to_es.aliases import live_alias
+from functions.write_to_es.aliases import (
+    LIVE_FILTER,
+    AliasesCheck,
+    alias_definitions,
+    check_aliases,
+    live_alias,
+    read_aliased,
+)
 from functions.write_to_es.connect import sink_errors
 from shared.event import MAX_ATTRIBUTES
 from shared.sink import MisconfiguredError
 
-# The filter of the alias for reading: it hides tombstones.
-LIVE_FILTER: Mapping[str, Any] = {"term": {"deleted": False}}
 # In seconds: a change of the cluster state takes longer than a write.
 PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
 _REBUILD = "this needs a new index: run `lockstep rebuild` (docs/guides/rebuild.md)"
+_SET_ALIASES = "run `lockstep rebuild --apply`, then deploy again"
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -58,6 +64,10 @@ class OutdatedIndexError(MisconfiguredError):
     """The index does not fit this release. Only a new index can have the right definition."""
 
 
+class WrongAliasesError(MisconfiguredError):
+    """An alias is not as it must be; `lockstep rebuild` sets both."""
+
+
 type Ensured = Created | Added | Unchanged
 
 
@@ -91,11 +101,6 @@ def definition() -> Mapping[str, Any]:
     text = Path(__file__).with_name("mapping.json").read_bytes()
     mapping: Mapping[str, Any] = msgspec.json.decode(text)
     return mapping
-
-
-def aliases(alias: str) -> Mapping[str, Mapping[str, Any]]:
-    """The definitions of both aliases of an index."""
-    return {alias: {"is_write_index": True}, live_alias(alias): {"filter": LIVE_FILTER}}
 
 
 def differences(
@@ -172,7 +177,7 @@ def ensure_index(
         RequestRefusedError: OpenSearch refuses the request.
     """
     with sink_errors(alias):
-        there = _indices(client, alias)
+        there = read_aliased(client, alias)
         if not there:
             try:
                 return _create(client, alias, refresh_interval)
@@ -180,7 +185,7 @@ def ensure_index(
                 if error.error != "resource_already_exists_exception":
                     raise _cannot_create(alias, error) from error
             # Another process created the index and its aliases in between.
-            there = _indices(client, alias)
+            there = read_aliased(client, alias)
         return _complete(client, alias, there, refresh_interval)
 
 
@@ -188,17 +193,8 @@ def _first(alias: str) -> str:
     return f"{alias}-000001"
 
 
-def _indices(client: OpenSearch, alias: str) -> Mapping[str, Any]:
-    """The indices behind the alias by name, with their definitions; empty without the alias."""
-    try:
-        found: Mapping[str, Any] = client.indices.get(index=alias)
-    except NotFoundError:
-        return {}
-    return found
-
-
 def _create(client: OpenSearch, alias: str, refresh_interval: str | None) -> Created:
-    index, its_aliases = _first(alias), aliases(alias)
+    index, its_aliases = _first(alias), alias_definitions(alias)
     body = {**definition(), "aliases": its_aliases}
     if refresh_interval is not None:
         body["settings"] = body["settings"] | {"refresh_interval": refresh_interval}
@@ -216,23 +212,18 @@ def _complete(
     client: OpenSearch, alias: str, there: Mapping[str, Any], refresh_interval: str | None
 ) -> Added | Unchanged:
     """Add what is missing in the index behind the alias."""
-    index = only_index(alias, there)
+    if not there:
+        raise WrongAliasesError(
+            f"index {_first(alias)} exists, but alias {alias} does not: {_SET_ALIASES}"
+        )
+    live = live_alias(alias)
+    lacks_live = not any(live in its["aliases"] for its in there.values())
+    index = _sound(check_aliases(alias, there), lacks_live=lacks_live)
     # Check everything before adding anything, so that an index that differs is not changed.
     lacks = [
         one.path if isinstance(one, Missing) else _outdated(alias, index, one)
         for one in index_differences(there[index])
     ]
-    live = live_alias(alias)
-    live_indices = _live_indices(client, live)
-    if live_indices and list(live_indices) != [index]:
-        raise MisconfiguredError(
-            f"alias {live} names {', '.join(live_indices)}, alias {alias} names {index}: point "
-            "both at the same index"
-        )
-    if live_indices and live_indices[index]["aliases"][live].get("filter") != LIVE_FILTER:
-        raise MisconfiguredError(
-            f"alias {live} does not hide deleted images: remove that alias and deploy again"
-        )
     if lacks:
         tops = {path.split(".")[2] for path in lacks}
         ours = definition()["mappings"]["properties"]
@@ -244,7 +235,7 @@ def _complete(
             raise OutdatedIndexError(
                 f"index {index} cannot get {', '.join(lacks)} ({error}): {_REBUILD}"
             ) from error
-    if not live_indices:
+    if lacks_live:
         client.indices.put_alias(index=index, name=live, body={"filter": LIVE_FILTER})
         lacks.append(f"alias {live}")
     refreshed = there[index]["settings"]["index"].get("refresh_interval")
@@ -255,41 +246,14 @@ def _complete(
     return Added(index, tuple(lacks)) if lacks else Unchanged(index)
 
 
-def only_index(alias: str, there: Mapping[str, Any]) -> str:
-    """The only index behind the alias, of those that OpenSearch returns for it.
-
-    Raises:
-        MisconfiguredError: there is not exactly one, or the alias forbids writing to it.
-    """
-    if alias in there:
-        raise MisconfiguredError(
-            f"{alias} is an index, not an alias: another program created it by a write. Delete it, "
-            "or set another INDEX_ALIAS"
-        )
-    if not there:
-        raise MisconfiguredError(
-            f"index {_first(alias)} exists, but alias {alias} does not: point the alias at the "
-            "index that holds the images, then deploy again"
-        )
-    if len(there) > 1:
-        raise MisconfiguredError(
-            f"alias {alias} names {', '.join(sorted(there))}: remove all but one index from it"
-        )
-    (index,) = there
-    if there[index]["aliases"][alias].get("is_write_index") is False:
-        raise MisconfiguredError(
-            f"alias {alias} forbids writing to {index}: set its is_write_index to true"
-        )
-    return index
+def _sound(check: AliasesCheck, *, lacks_live: bool) -> str:
+    """The index that the consumers write to; both aliases are right, or only the live one lacks."""
+    for problem in check.by_hand:
+        raise WrongAliasesError(f"{problem}, then deploy again")
+    if check.written is None or len(check.problems) > lacks_live:
+        raise WrongAliasesError(f"{'; '.join(check.problems)}: {_SET_ALIASES}")
+    return check.written
 
 
 def _outdated(alias: str, index: str, difference: Differs) -> str:
     raise OutdatedIndexError(f"index {index} behind {alias}: {difference}: {_REBUILD}")
-
-
-def _live_indices(client: OpenSearch, live: str) -> Mapping[str, Any]:
-    try:
-        found: Mapping[str, Any] = client.indices.get_alias(name=live)
-    except NotFoundError:
-        return {}
-    return found

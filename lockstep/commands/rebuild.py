@@ -87,6 +87,8 @@ def rebuild_command(
     The new index has the index mapping of this release. Producers, consumers and searches
     continue. After an interruption, run the same command again.
 
+    If only the aliases are wrong, they are set, and nothing is filled.
+
     Exit code 0: the final audit finds both stores equal; 1: different; 2: unknown.
     """
     if abandon and drop_old:
@@ -133,15 +135,23 @@ def rebuilt(rebuild: Rebuild, options: RebuildOptions) -> Rebuilt:
 
 def show_plan(plan: RebuildPlan, *, drops: bool) -> None:
     """Print what a rebuild would do."""
-    print_table(
-        ["store", " entries"], [["table", f"{plan.table:,}"], [plan.live, f"{plan.documents:,}"]]
-    )
+    rows = [["table", f"{plan.table:,}"]]
+    if plan.live is not None:
+        rows.append([plan.live, f"{plan.documents:,}"])
+    print_table(["store", " entries"], rows)
+    for problem in plan.problems:
+        answers.print(printable(f"wrong: {problem}"))
     for difference in plan.differences[:ROWS]:
         answers.print(printable(f"index mapping differs: {difference}"))
     if len(plan.differences) > ROWS:
         answers.print(f"index mapping differs: {len(plan.differences) - ROWS:,} more")
-    answers.print(_STAGES[plan.stage].format(index=plan.index, old=plan.replaces))
-    if drops:
+    for index in plan.ignored:
+        answers.print(f"{index} is behind no alias: nothing would be copied from it")
+    told = _STAGES if plan.replaces is not None else _STAGES_WITHOUT_OLD
+    answers.print(told[plan.stage].format(index=plan.index, old=plan.replaces))
+    if plan.replaces is None:
+        pass
+    elif drops:
         answers.print(f"{plan.replaces} and older ones would be deleted if both stores are equal")
     else:
         answers.print(f"{plan.replaces} would be kept (`--drop-old` deletes it)")
@@ -160,6 +170,12 @@ _STAGES = {
     "finish": "{index} replaced {old} in a rebuild that was interrupted: {old} would be read again",
     "repeat": "{index} has replaced {old}: {old} would be read again",
 }
+_STAGES_WITHOUT_OLD = {
+    "aliases": "both aliases would be set to {index}, which is of this release; nothing is filled",
+    "begin": "{index} would be filled from the table, and both aliases set to it",
+    "go_on": "{index} is partly filled: it would be completed, and both aliases set to it",
+    "finish": "{index} is in use, but its rebuild was interrupted: the table would be read again",
+}
 
 
 def show_rebuilt(done: Rebuilt) -> None:
@@ -168,12 +184,12 @@ def show_rebuilt(done: Rebuilt) -> None:
         answers.print(printable(f"not copied: {one.image_id}: {one.detail}"))
     if len(done.told) > ROWS:
         answers.print(f"not copied: {len(done.told) - ROWS:,} more (`--json` lists all)")
-    if done.left:
-        answers.print(f"not copied, because the table no longer has them: {done.left:,}")
-    answers.print(
-        f"{done.index} is in use; {done.carried['table']:,} images copied from the table, "
-        f"{done.carried['index']:,} from {done.replaced} ({done.seconds:.1f} s)"
-    )
+    for problem in done.corrected:
+        answers.print(printable(f"corrected: {problem}"))
+    copied = f"{done.carried['table']:,} images copied from the table"
+    if done.replaced is not None:
+        copied += f", {done.carried['index']:,} from {done.replaced}"
+    answers.print(f"{done.index} is in use; {copied} ({done.seconds:.1f} s)")
     show_audit(done.audit)
     for index in done.dropped:
         answers.print(f"{index} is deleted")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_es.index import OutdatedIndexError, ensure_index
+from functions.write_to_es.index import OutdatedIndexError, WrongAliasesError, ensure_index
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -27,8 +27,8 @@ def prepare(
 ) -> None:
     """Create missing resources; leave existing ones unchanged.
 
-    `tell` gets a message if the index was created by another release; to rebuild it, the stack must
-    run.
+    `tell` gets a message if the index was created by another release, or if an alias is wrong; to
+    rebuild it, the stack must run.
     """
     _ensure_stream(clients.kinesis, stack.stream, shards)
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
@@ -36,7 +36,7 @@ def prepare(
     ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
     try:
         ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
-    except OutdatedIndexError as error:
+    except (OutdatedIndexError, WrongAliasesError) as error:
         tell(str(error))
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists

@@ -46,7 +46,7 @@ class Copy(msgspec.Struct, frozen=True):
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """Write nothing: the table no longer has the image."""
+    """Write nothing: neither store has the image, or only an expired tombstone."""
 
 
 def content_for_new_index(
@@ -74,25 +74,21 @@ def content_for_new_index(
 class Copier:
     """Copies images into the new index, and counts them.
 
-    `copied` counts images by origin. `skipped` counts the images that the last pass over the old
-    index did not copy because the table no longer has them. `failed` has the reason for each
-    image that could not be copied.
+    `copied` counts images by origin. `failed` has the reason for each image that could not be
+    copied.
     """
 
     def __init__(
         self,
         table: WholeLookup,
-        old: WholeLookup,
         new: EntryLookup,
         sink: Sink,
         *,
         clock: Clock,
     ) -> None:
         self.copied: Counter[Origin] = Counter()
-        self.skipped = 0
         self.failed: dict[str, str] = {}
         self._table = table
-        self._old = old
         self._new = new
         self._sink = sink
         self._clock = clock
@@ -114,24 +110,27 @@ class Copier:
             self._copy_from_table(self._table.lookup_whole(image_ids).items())
 
     def copy_newer_in_old(
-        self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
+        self,
+        old: WholeLookup,
+        entries: Iterable[Entry],
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Copy images that are newer in the old index than in the new one, unless deleted since."""
-        self.skipped = 0
+        """Copy images that are newer in the old index than in the new one."""
         for image_ids in self._newer(entries, on_progress):
-            self._copy_from_old(
-                self._old.lookup_whole(image_ids), self._table.lookup_whole(image_ids)
-            )
+            self._copy_from_old(old.lookup_whole(image_ids), self._table.lookup_whole(image_ids))
 
     def copy_just_written(
-        self, entries: Iterable[Entry], on_progress: Callable[[int], None] = lambda _: None
+        self,
+        old: WholeLookup,
+        entries: Iterable[Entry],
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Copy images that were just written to the old index.
 
         The table is not read: no tombstone of these images can have been purged yet.
         """
         for image_ids in self._newer(entries, on_progress):
-            self._copy_from_old(self._old.lookup_whole(image_ids), {})
+            self._copy_from_old(old.lookup_whole(image_ids), {})
 
     def _copy_from_old(
         self, old: Mapping[str, ImageState], table: Mapping[str, ImageState]
@@ -144,7 +143,7 @@ class Copier:
                 case Copy(change):
                     changes.append(change)
                 case Skip():
-                    self.skipped += 1
+                    pass
                 case NeedsOperator(why):
                     self._fail(image_id, why)
         self._write("index", changes)

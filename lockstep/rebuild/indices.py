@@ -7,22 +7,21 @@ The whole state of a rebuild is in the cluster: in the aliases, and in the new i
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError
 
-from functions.write_to_es.aliases import live_alias
-from functions.write_to_es.connect import sink_errors
-from functions.write_to_es.index import (
+from functions.write_to_es.aliases import (
     LIVE_FILTER,
-    PATIENCE,
-    aliases,
-    definition,
-    index_differences,
-    only_index,
+    alias_definitions,
+    check_aliases,
+    live_alias,
+    read_aliased,
 )
+from functions.write_to_es.connect import sink_errors
+from functions.write_to_es.index import PATIENCE, definition, index_differences
 from lockstep.console.errors import UserError
 from lockstep.rebuild.shards import ShardMark, Shards
 from lockstep.rebuild.worker import RebuildWorker
@@ -46,13 +45,14 @@ _HEALTH = ("red", "yellow", "green")
 class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The progress of a rebuild, saved in the mapping of the index that it builds.
 
-    `replaces` is the old index. `worker` runs the rebuild, and `beat` changes while it does.
+    `replaces` is the old index, None if there was none. `worker` runs the rebuild, and `beat`
+    changes while it does.
     `source` is what the index is filled from first, `position` is where filling continues, and
     `filled` says that it is complete. `followed`: the old index is copied up to the mark of each
     shard. `done`: the check after the switch is complete.
     """
 
-    replaces: str
+    replaces: str | None
     worker: RebuildWorker
     beat: int = 0
     source: str = ""
@@ -65,13 +65,15 @@ class RebuildState(msgspec.Struct, frozen=True, omit_defaults=True):
 class StackIndices(msgspec.Struct, frozen=True):
     """The indices of a stack, and the states of their rebuilds.
 
-    `numbered`: all indices that are named by alias and number, each with the state of its rebuild,
-    if it has one. `next`: the name of the next one. `kept`: the existing indices that the live one
-    has replaced, the latest first. `differences`: how the live index differs from this release's
-    definition.
+    `live`: the index that the consumers write to; None if there is none. `problems`: what is wrong
+    with the aliases. `numbered`: all indices that are named by alias and number, each with the
+    state of its rebuild, if it has one. `next`: the name of the next one. `kept`: the existing
+    indices that the live one has replaced, the latest first. `differences`: how the live index
+    differs from this release's definition.
     """
 
-    live: str
+    live: str | None
+    problems: tuple[str, ...]
     numbered: Mapping[str, RebuildState | None]
     next: str
     kept: tuple[str, ...]
@@ -80,7 +82,11 @@ class StackIndices(msgspec.Struct, frozen=True):
     @property
     def live_state(self) -> RebuildState | None:
         """The state of the rebuild that built the live index, if one did."""
-        return self.numbered.get(self.live)
+        return None if self.live is None else self.numbered.get(self.live)
+
+    def ignored(self, index: str) -> tuple[str, ...]:
+        """Indices other than this one that no alias of the stack names."""
+        return tuple(name for name in self.numbered if name not in {index, self.live})
 
     @property
     def unfinished(self) -> tuple[str, ...]:
@@ -112,31 +118,39 @@ class Indices:
         """The indices as they are now.
 
         Raises:
-            MisconfiguredError: there is no live index.
+            MisconfiguredError: an alias must be corrected by hand first.
             RequestFailedError: they could not be read now; a retry may succeed.
         """
         with sink_errors(self._alias):
-            aliased = self._client.indices.get(index=self._alias)
+            aliased = read_aliased(self._client, self._alias)
             found = self._client.indices.get(index=f"{self._alias}-*")
-        live = only_index(self._alias, aliased)
+        check = check_aliases(self._alias, aliased)
+        for problem in check.by_hand:
+            raise MisconfiguredError(f"{problem}, then run this again")
         pattern = re.compile(rf"{re.escape(self._alias)}-(\d{{6,}})")
         numbers = {name: int(its[1]) for name in found if (its := pattern.fullmatch(name))}
         states = {name: _state_in(name, found[name]) for name in sorted(numbers)}
+        live = check.written
+        its_state = None if live is None else _state_in(live, aliased[live])
+        differences = () if live is None else index_differences(aliased[live])
         return StackIndices(
             live=live,
+            problems=check.problems,
             numbered=states,
             next=f"{self._alias}-{max(numbers.values(), default=0) + 1:06d}",
-            kept=tuple(self._replaced(_state_in(live, aliased[live]), states)),
-            differences=tuple(str(one) for one in index_differences(aliased[live])),
+            kept=tuple(self._replaced(its_state, states)),
+            differences=tuple(str(one) for one in differences),
         )
 
-    def exists(self, index: str) -> bool:
+    def exists(self, index: str | None) -> TypeGuard[str]:
         """Whether there is such an index."""
+        if index is None:
+            return False
         with sink_errors(self._alias):
             return bool(self._client.indices.exists(index=index))
 
     def create(self, index: str, state: RebuildState) -> None:
-        """Create an empty index by this release's definition, with as many shards as the old one.
+        """Create an empty index by this release's definition, with the old one's settings.
 
         Raises:
             AnotherRebuildError: it exists already.
@@ -155,7 +169,10 @@ class Indices:
                 self._client.indices.create(index=index, body=body, params=PATIENCE)
             except RequestError as error:
                 if error.error == "resource_already_exists_exception":
-                    message = f"{index} was just created: another rebuild has begun"
+                    message = (
+                        f"{index} was just created by another rebuild or by a deployment: run this "
+                        "again"
+                    )
                     raise AnotherRebuildError(message) from error
                 raise
 
@@ -195,14 +212,18 @@ class Indices:
                 index=index, body={"index": restored}, params=PATIENCE
             )
 
-    def is_as_healthy(self, index: str, old: str) -> bool:
-        """Whether the copies of an index are as available as those of the old one."""
-        found = {}
-        for name in (index, old):
-            with sink_errors(self._alias):
-                health = self._client.cluster.health(index=name, params=PATIENCE)
-            found[name] = _HEALTH.index(health["status"])
-        return found[index] >= found[old]
+    def is_as_healthy(self, index: str, old: str | None) -> bool:
+        """Whether the copies of an index are as available as those of the old one.
+
+        If there is no old one, each shard must answer.
+        """
+        least = self._health(old) if self.exists(old) else _HEALTH.index("yellow")
+        return self._health(index) >= least
+
+    def _health(self, index: str) -> int:
+        with sink_errors(self._alias):
+            health = self._client.cluster.health(index=index, params=PATIENCE)
+        return _HEALTH.index(health["status"])
 
     def shown(self, index: str) -> int:
         """The number of images that readers of this index would find."""
@@ -216,17 +237,17 @@ class Indices:
 
     def switch(self, to: str) -> None:
         """Move both aliases to this index, in one atomic step."""
-        names = aliases(self._alias)
+        definitions = alias_definitions(self._alias)
         with sink_errors(self._alias):
-            found = self._client.indices.get_alias(name=",".join(names))
+            aliased = read_aliased(self._client, self._alias)
             actions = [
                 {"remove": {"index": index, "alias": name}}
-                for index, its in found.items()
-                for name in its["aliases"]
-                if index != to
+                for index, its in aliased.items()
+                for name in definitions
+                if name in its["aliases"]
             ]
             actions += [
-                {"add": {"index": to, "alias": name, **more}} for name, more in names.items()
+                {"add": {"index": to, "alias": name, **more}} for name, more in definitions.items()
             ]
             self._client.indices.update_aliases(body={"actions": actions}, params=PATIENCE)
 
@@ -256,12 +277,14 @@ class Indices:
     def _replaced(
         self, state: RebuildState | None, states: Mapping[str, RebuildState | None]
     ) -> Iterator[str]:
-        while state is not None and self.exists(state.replaces):
-            yield state.replaces
-            state = states.get(state.replaces)
+        while state is not None and self.exists(replaced := state.replaces):
+            yield replaced
+            state = states.get(replaced)
 
-    def _operator_settings(self, old: str) -> Mapping[str, Any]:
-        """The operator's settings of the old index."""
+    def _operator_settings(self, old: str | None) -> Mapping[str, Any]:
+        """The operator's settings of the old index, if there is one."""
+        if not self.exists(old):
+            return {}
         with sink_errors(self._alias):
             settings = self._client.indices.get_settings(index=old)[old]["settings"]["index"]
         return {name: settings[name] for name in _OPERATOR_SETTINGS if name in settings}

@@ -4,10 +4,13 @@ At the switch the new index lacks only the last writes to the old one. After the
 requests in progress may still reach the old index. So the old index is followed until the
 functions' timeout has passed. Then the old index and the table are read completely once
 more.
+
+If there is no old index, the table alone fills the new one. If only the aliases are wrong, they are
+set, and nothing is filled.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 import msgspec
@@ -37,7 +40,9 @@ PAUSE_SECONDS = 2.0
 
 _ABANDON = "`lockstep rebuild --abandon --apply` deletes it"
 
-Stage = Literal["begin", "go_on", "finish", "repeat"]
+Stage = Literal["aliases", "begin", "go_on", "finish", "repeat"]
+# The stages that create or fill an index by this release's definition.
+_BUILDING: Collection[Stage] = ("begin", "go_on")
 
 
 class ImageSource(Protocol):
@@ -67,7 +72,7 @@ class RebuildOptions(msgspec.Struct, frozen=True):
     `at_most`: how many images fewer, in percent, readers may find in the new index.
     `settle`: how many seconds a bulk request in progress at the switch can take to reach the old
     index. `patience`: seconds to wait for consumers that lag. `drop_old`: delete the old index at
-    the end, if the audit finds both stores equal.
+    the end, if the audit finds both stores equal and every image was copied.
     """
 
     at_most: float
@@ -79,16 +84,21 @@ class RebuildOptions(msgspec.Struct, frozen=True):
 class RebuildPlan(msgspec.Struct, frozen=True):
     """What a rebuild would do.
 
-    `stage`: `begin` a new index, `go_on` filling one, `finish` after the switch, or `repeat` the
-    last step, if the live index is of this release and the old one still exists. `differences`:
-    how the live index differs from this release's definition. `worker` began a rebuild that has
-    not ended, and `worker_is` says whether it still runs.
+    `stage`: only set the `aliases`, if they are wrong and the live index is of this release;
+    `begin` a new index, `go_on` filling one, `finish` after the switch, or `repeat` the last step,
+    if the live index is of this release and the old one still exists. `live`: the index that the
+    consumers write to; None if there is none, and `replaces` likewise. `problems`: what is wrong
+    with the aliases. `ignored`: indices from which nothing is copied, because no alias says that
+    they hold the images. `differences`: how the live index differs from this release's definition.
+    `worker` began a rebuild that has not ended, and `worker_is` says whether it still runs.
     """
 
     stage: Stage
-    live: str
+    live: str | None
     index: str
-    replaces: str
+    replaces: str | None
+    problems: Sequence[str]
+    ignored: Sequence[str]
     differences: Sequence[str]
     table: int
     documents: int
@@ -99,15 +109,16 @@ class RebuildPlan(msgspec.Struct, frozen=True):
 class Rebuilt(msgspec.Struct, frozen=True):
     """What a rebuild did.
 
-    `carried` counts the images that were copied from the table and from the old index. `left`
-    counts those that were not, because the table no longer has them. `told`: images that could not
-    be copied, and why. `kept` and `dropped` are earlier indices.
+    `corrected`: what was wrong with the aliases. `replaced`: the old index, None if there was none
+    or if only the aliases were set. `carried` counts the images that were copied from the table and
+    from the old index. `told`: images that could not be copied, and why. `kept` and `dropped` are
+    earlier indices.
     """
 
     index: str
-    replaced: str
+    corrected: Sequence[str]
+    replaced: str | None
     carried: Mapping[str, int]
-    left: int
     told: Sequence[Example]
     audit: Audit
     kept: Sequence[str]
@@ -116,8 +127,8 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the audit."""
-        return self.audit.exit_code
+        """The exit code of the audit; 1 if the stores are equal and an image was not copied."""
+        return self.audit.exit_code or bool(self.told)
 
 
 class NotSwitchedError(UserError):
@@ -176,9 +187,11 @@ class Rebuild:
             live=view.live,
             index=index,
             replaces=replaces,
+            problems=view.problems,
+            ignored=view.ignored(index) if replaces is None and stage in _BUILDING else (),
             differences=view.differences,
             table=self._parts.items.count(),
-            documents=self._parts.index(view.live).count(),
+            documents=0 if view.live is None else self._parts.index(view.live).count(),
             worker=None if state is None else str(state.worker),
             worker_is=None if state is None else state_of(state.worker),
         )
@@ -208,43 +221,46 @@ class Rebuild:
             StoreUnreadableError: a store could not be read completely.
         """
         started = self._parts.clock.elapsed()
-        stage, index, old = self._stage(self._indices.read())
-        run = _Run(self._parts, self._lease(stage, index, old), progress)
-        if stage in {"begin", "go_on"}:
-            run.fill()
-            run.make_ready()
-            run.follow()
-            run.check_limit(options.at_most)
-            self._indices.switch(index)
-        if stage != "repeat":
-            run.follow_after_switch(options)
-        run.check_again()
-        audit = run.audited()
+        view = self._indices.read()
+        stage, index, old = self._stage(view)
+        lease = None if stage == "aliases" else self._lease(stage, index, old)
+        if view.problems and view.live is not None:
+            self._indices.switch(view.live)
+        if lease is None:
+            done, audit = _Copied(), self._parts.audit(_audit_progress(progress))
+        else:
+            run = _Run(self._parts, lease, progress)
+            if stage in _BUILDING:
+                run.build(options)
+            if stage != "repeat":
+                run.follow_after_switch(options)
+            run.check_again()
+            done, audit = run.copied(), run.audited()
         kept = self._indices.read().kept
-        drops = options.drop_old and audit.result == "equal"
+        drops = options.drop_old and audit.result == "equal" and not done.told
         for one in kept if drops else ():
             self._indices.drop(one)
         return Rebuilt(
             index=index,
-            replaced=old,
-            carried={name: run.copier.copied[name] for name in get_args(Origin)},
-            left=run.copier.skipped,
-            told=[Example(image_id, why) for image_id, why in run.copier.failed.items()],
+            corrected=view.problems,
+            replaced=done.old,
+            carried=done.carried,
+            told=done.told,
             audit=audit,
             kept=() if drops else kept,
             dropped=kept if drops else (),
             seconds=round(self._parts.clock.elapsed() - started, 1),
         )
 
-    def _stage(self, view: StackIndices) -> tuple[Stage, str, str]:
+    def _stage(self, view: StackIndices) -> tuple[Stage, str, str | None]:
         """The stage, the new index, and the index that it replaces."""
         if len(view.unfinished) > 1:
             raise MisconfiguredError(
                 f"{' and '.join(view.unfinished)} are all unfinished: {_ABANDON}"
             )
         for index in view.unfinished:
-            state = view.numbered[index]
-            if state is None or state.replaces != view.live:
+            old = self._indices.state(index).replaces
+            if view.live not in {None, old} and self._indices.exists(old):
                 raise MisconfiguredError(
                     f"{index} was built to replace another index than {view.live}: {_ABANDON}"
                 )
@@ -252,14 +268,19 @@ class Rebuild:
                 raise MisconfiguredError(
                     f"{index} was created by another release ({difference}): {_ABANDON}"
                 )
-            return "go_on", index, view.live
+            return "go_on", index, view.live if view.live is not None else old
+        if view.live is None:
+            return "begin", view.next, None
         if view.live_state is not None and not view.live_state.done:
-            return "finish", view.live, view.live_state.replaces
+            stage: Stage = "finish" if view.live_state.filled else "go_on"
+            return stage, view.live, view.live_state.replaces
+        if view.problems and not view.differences:
+            return "aliases", view.live, None
         if view.kept and not view.differences:
             return "repeat", view.live, view.kept[0]
         return "begin", view.next, view.live
 
-    def _lease(self, stage: Stage, index: str, old: str) -> Lease:
+    def _lease(self, stage: Stage, index: str, old: str | None) -> Lease:
         parts = self._parts
         if stage == "begin":
             state = RebuildState(replaces=old, worker=parts.worker, source=parts.items.name)
@@ -267,6 +288,16 @@ class Rebuild:
         lease = Lease.take_over(self._indices, index, parts.worker, parts.clock)
         self._indices.open(index)
         return lease
+
+
+class _Copied(msgspec.Struct, frozen=True):
+    """What a run copied; see `Rebuilt`."""
+
+    old: str | None = None
+    carried: Mapping[str, int] = msgspec.field(
+        default_factory=lambda: dict.fromkeys(get_args(Origin), 0)
+    )
+    told: Sequence[Example] = ()
 
 
 class _Run:
@@ -278,17 +309,48 @@ class _Run:
         self._clock = parts.clock
         self._lease = lease
         self._progress = progress
-        self._new_name, self._old_name = lease.index, lease.state.replaces
-        self._old = parts.index(self._old_name)
-        self.copier = Copier(
-            parts.table,
-            self._old,
-            parts.index(self._new_name),
-            parts.sink,
-            clock=parts.clock,
+        self._new_name = lease.index
+        self._copier = Copier(
+            parts.table, parts.index(self._new_name), parts.sink, clock=parts.clock
         )
 
-    def fill(self) -> None:
+    @property
+    def _old_name(self) -> str | None:
+        """The old index. It may not exist, and a deployment may create one during the rebuild."""
+        return self._lease.state.replaces
+
+    def build(self, options: RebuildOptions) -> None:
+        """Fill the new index, follow the old one, and switch the aliases.
+
+        Raises:
+            NotSwitchedError, NotFinishedError: see `Rebuild.run`.
+            MisconfiguredError: somebody moved the alias to another index.
+        """
+        self._fill()
+        self._make_ready()
+        self._follow()
+        while (live := self._indices.read().live) not in {None, self._old_name, self._new_name}:
+            if self._indices.exists(self._old_name):
+                raise MisconfiguredError(
+                    f"during the rebuild, somebody moved the alias from {self._old_name} to "
+                    f"{live}: {_ABANDON}"
+                )
+            # There was no index, and a deployment has just created one.
+            self._lease.save(replaces=live, followed={})
+            self._make_ready()
+            self._follow()
+        self._check_limit(options.at_most)
+        self._indices.switch(self._new_name)
+
+    def copied(self) -> _Copied:
+        """What was copied."""
+        return _Copied(
+            old=self._old_name,
+            carried={name: self._copier.copied[name] for name in get_args(Origin)},
+            told=[Example(image_id, why) for image_id, why in self._copier.failed.items()],
+        )
+
+    def _fill(self) -> None:
         """Fill the new index; continue where an earlier run was interrupted."""
         items, state = self._parts.items, self._lease.state
         if state.source != items.name:
@@ -297,13 +359,13 @@ class _Run:
             return
         count, total = 0, items.count()
         for page in items.pages(self._lease.state.position):
-            self.copier.copy_all(page.images)
+            self._copier.copy_all(page.images)
             count += len(page.images)
             self._report(f"filling {self._new_name} from the {items.name}", count, total)
             self._lease.renew(position=page.position)
         self._lease.save(filled=True, position=None)
 
-    def make_ready(self) -> None:
+    def _make_ready(self) -> None:
         """Copy what is newer in the old index; then take over its refresh interval and replicas."""
         self._indices.refresh(self._new_name)
         self._catch_up()
@@ -318,7 +380,7 @@ class _Run:
             self._report("waiting for the copies of the new index")
             self._clock.sleep(PAUSE_SECONDS)
 
-    def follow(self) -> None:
+    def _follow(self) -> None:
         """Copy what is new in the old index, in passes, until little is left.
 
         Raises:
@@ -341,12 +403,14 @@ class _Run:
             before = took
         self._indices.refresh(self._new_name)
 
-    def check_limit(self, at_most: float) -> None:
+    def _check_limit(self, at_most: float) -> None:
         """Check that readers would not find too few images in the new index.
 
         Raises:
             NotSwitchedError: it lacks more than this share, in percent.
         """
+        if not self._indices.exists(self._old_name):
+            return
         old, new = (self._indices.shown(name) for name in (self._old_name, self._new_name))
         missing = 100 * (old - new) / max(1, old)
         if missing > at_most:
@@ -358,14 +422,15 @@ class _Run:
 
     def follow_after_switch(self, options: RebuildOptions) -> None:
         """After the switch: copy what is new in the old index until nothing more can reach it."""
+        settle = options.settle if self._indices.exists(self._old_name) else 0.0
         switched_at, started = self._clock.now(), self._clock.elapsed()
         while True:
             self._catch_up()
             waited = self._clock.elapsed() - started
-            if waited >= options.settle:
+            if waited >= settle:
                 if self._parts.settled() >= switched_at:
                     return
-                if waited >= options.settle + options.patience:
+                if waited >= settle + options.patience:
                     raise NotFinishedError(
                         f"{self._new_name} is live, but a consumer still processes older records: "
                         "run `lockstep status --wait 600`, then run this again"
@@ -373,43 +438,42 @@ class _Run:
             self._report(
                 f"{self._new_name} is live; copying from {self._old_name}",
                 round(waited),
-                round(options.settle),
+                round(settle),
             )
             self._clock.sleep(PAUSE_SECONDS)
 
     def check_again(self) -> None:
         """Read the old index and the table completely once more."""
-        if self._indices.exists(self._old_name):
-            everything = map(from_document, self._old.search(FIELDS, {}))
-            self.copier.copy_newer_in_old(everything, self._reporting(f"checking {self._old_name}"))
-        self.copier.copy_newer_in_table(
+        if self._indices.exists(name := self._old_name):
+            self._copy_all_newer(self._parts.index(name), f"checking {name}")
+        self._copier.copy_newer_in_table(
             self._parts.table.scan(), self._reporting("checking the table")
         )
         self._indices.refresh(self._new_name)
 
     def audited(self) -> Audit:
-        """Audit the stores; the rebuild ends if the result is known."""
-        audit = self._parts.audit(
-            lambda store, count: self._report(f"audit: reading the {store}", count)
-        )
-        if audit.result != "unknown":
-            self._lease.finish()
+        """Audit the stores, and end the rebuild."""
+        audit = self._parts.audit(_audit_progress(self._report))
+        self._lease.finish()
         return audit
 
     def _catch_up(self) -> None:
         """Copy what was written to the old index since the last pass."""
-        if not self._indices.exists(self._old_name):
+        if not self._indices.exists(name := self._old_name):
             return
-        shards = self._indices.shards(self._old_name)
+        old, shards = self._parts.index(name), self._indices.shards(name)
         look = shards.look()
         written = shards.written_since(self._lease.state.followed, look)
-        reporting = self._reporting(f"copying from {self._old_name}")
+        step = f"copying from {name}"
         if written is None:
-            everything = map(from_document, self._old.search(FIELDS, {}))
-            self.copier.copy_newer_in_old(everything, reporting)
+            self._copy_all_newer(old, step)
         else:
-            self.copier.copy_just_written(map(from_document, written), reporting)
+            self._copier.copy_just_written(old, map(from_document, written), self._reporting(step))
         self._lease.renew(followed=look.marks)
+
+    def _copy_all_newer(self, old: IndexReader, step: str) -> None:
+        everything = map(from_document, old.search(FIELDS, {}))
+        self._copier.copy_newer_in_old(old, everything, self._reporting(step))
 
     def _reporting(self, step: str) -> Callable[[int], None]:
         return lambda count: self._report(step, count)
@@ -417,3 +481,7 @@ class _Run:
     def _report(self, step: str, count: int = 0, total: int | None = None) -> None:
         self._progress(step, count, total)
         self._lease.renew()
+
+
+def _audit_progress(tell: RebuildProgress) -> Callable[[str, int], None]:
+    return lambda store, count: tell(f"audit: reading the {store}", count, None)

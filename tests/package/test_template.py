@@ -216,8 +216,7 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
     template: Template,
 ) -> None:
     assert _permissions(template, "IndexOnDeployment") == TRACE | {
-        ("es:ESHttpGet", "domain:${IndexAlias}"),
-        ("es:ESHttpGet", "domain:_alias/${IndexAlias}-live"),
+        ("es:ESHttpGet", "domain:${IndexAlias},${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_settings"),

@@ -14,8 +14,9 @@ from opensearchpy import OpenSearch, Transport
 
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
+from functions.write_to_es.aliases import LIVE_FILTER
 from functions.write_to_es.document import document_from
-from functions.write_to_es.index import LIVE_FILTER, Added, definition, ensure_index
+from functions.write_to_es.index import Added, Unchanged, definition, ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
 from lockstep.local.prepare import prepare
@@ -23,6 +24,7 @@ from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
 from lockstep.rebuild.lease import Lease
 from lockstep.rebuild.rebuild import (
+    ImageSource,
     NotFinishedError,
     NotSwitchedError,
     Rebuild,
@@ -35,7 +37,7 @@ from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.index import IndexReader
-from lockstep.stores.table import TableReader
+from lockstep.stores.table import TableReader, WholePage
 from shared.change import Change, change_from
 from shared.clock import Clock
 from shared.horizon import HORIZON
@@ -171,7 +173,7 @@ def test_readers_and_writers_are_switched_to_an_equal_index(place: Place) -> Non
     done = place.rebuild()
     assert (done.index, done.replaced) == (place.new, place.old)
     assert (done.kept, done.dropped) == ((place.old,), ())
-    assert (done.carried, done.left, done.told) == ({"table": 701, "index": 0}, 0, [])
+    assert (done.carried, done.told) == ({"table": 701, "index": 0}, [])
     assert (done.audit.result, done.exit_code) == ("equal", 0)
     assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
     assert place.behind(f"{place.alias}-live") == {place.new: {"filter": LIVE_FILTER}}
@@ -226,14 +228,66 @@ def test_a_rebuild_from_the_table_resumes_with_an_export_from_its_beginning(
     assert place.rebuild().carried == {"table": 3, "index": 0}
 
 
-def test_an_image_that_only_the_old_index_has_is_copied_whenever_it_arrived(place: Place) -> None:
+def test_what_the_old_index_is_ahead_with_is_copied_and_stays_in_the_audit(place: Place) -> None:
     long_ago = time.time() - HORIZON.total_seconds() - DAY
-    place.write(a_change("T1", 1))
+    place.write(*(a_change(one, 1) for one in ("T1", "newer", "removed", "bad-item")))
     place.write(a_change("lost", 1), a_change("outlived", 1, arrived=long_ago), to=[place.index])
+    place.write(a_change("newer", 2), a_change("removed", 2, None), to=[place.index])
+    place.write(a_change("alone", 2, None), to=[place.index])
     place.write(a_change("over", 2, None, arrived=long_ago), to=[place.index])
-    done = place.rebuild(at_most=50.0)
-    assert place.versions(place.new) == {"T1": 1, "lost": 1, "outlived": 1}
-    assert (done.left, done.audit.ahead) == (0, {"image": 1, "outlived": 1})
+    bad = {"image_id": {"S": "bad-item"}, "version": {"N": "1"}}
+    place.clients.dynamodb.put_item(TableName=place.alias, Item=bad)
+    done = place.rebuild(drop_old=True)
+    assert place.versions(place.new) == {
+        "T1": 1,
+        "newer": 2,
+        "removed": 2,
+        "lost": 1,
+        "outlived": 1,
+        "alone": 2,
+        "bad-item": 1,
+    }
+    assert done.audit.ahead == {"image": 2, "malformed": 1, "outlived": 1, "removal": 2}
+    assert (done.exit_code, done.dropped) == (1, ())
+
+
+def test_a_malformed_document_that_only_the_old_index_has_is_reported_and_kept_there(
+    place: Place,
+) -> None:
+    place.write(a_change("T1", 1))
+    place.client.index(index=place.old, id="bad", body={"name": "somebody's"})
+    done = place.rebuild(drop_old=True, at_most=100.0)
+    (told,) = done.told
+    assert (told.image_id, done.audit.result) == ("bad", "equal")
+    assert (done.exit_code, done.kept, done.dropped) == (1, (place.old,), ())
+
+
+def test_an_index_that_was_restored_from_an_old_snapshot_gets_what_the_table_has(
+    place: Place,
+) -> None:
+    then = [a_change(f"T{n}", 1) for n in range(20)]
+    place.write(*then)
+    place.rebuild()
+    place.write(a_change("T0", 2), a_change("T1", 2, None), a_change("T20", 1))
+    place.clients.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "T2"}})
+    state = Indices(place.client, place.alias).state(place.new)
+    for index in (place.old, place.new):
+        place.client.indices.delete(index=index)
+    both = {place.alias: {}, f"{place.alias}-live": {"filter": LIVE_FILTER}}
+    place.client.indices.create(index=place.new, body={**definition(), "aliases": both})
+    # The snapshot was taken during a rebuild.
+    unfinished = msgspec.structs.replace(state, done=False)
+    Indices(place.client, place.alias).save_state(place.new, unfinished)
+    place.write(*then, to=[place.index])
+    assert Rebuild(place.parts()).plan().stage == "finish"
+    for _ in range(2):
+        done = place.rebuild(at_most=10.0)
+        versions = place.versions(done.index)
+        assert (versions.pop("T0"), versions.pop("T1")) == (2, 2)
+        assert versions == {f"T{n}": 1 for n in range(2, 21)}
+        # It only cannot be known whether the table lost it, or deleted it long ago.
+        assert done.audit.ahead == {"image": 1}
+    assert done.index == f"{place.alias}-000003"
 
 
 def test_an_expired_tombstone_still_deletes_the_older_image_of_the_table(place: Place) -> None:
@@ -557,6 +611,223 @@ def test_an_unfinished_rebuild_can_be_abandoned(place: Place) -> None:
     assert rebuild.abandon(apply=True) == (place.new,)
     assert list(place.client.indices.get(index=f"{place.alias}-*")) == [place.old]
     assert rebuild.plan().stage == "begin"
+
+
+def hidden(place: Place) -> None:
+    """Somebody sets the alias for reading again, without its filter."""
+    place.client.indices.delete_alias(index=place.old, name=f"{place.alias}-live")
+    place.client.indices.put_alias(index=place.old, name=f"{place.alias}-live")
+
+
+def elsewhere(place: Place) -> None:
+    """Somebody moves the alias for reading to another index."""
+    place.client.indices.delete_alias(index=place.old, name=f"{place.alias}-live")
+    both = {f"{place.alias}-live": {"filter": LIVE_FILTER}}
+    place.client.indices.create(index=place.new, body={**definition(), "aliases": both})
+
+
+def twice(place: Place) -> None:
+    """Somebody adds another index to the alias for writing."""
+    place.client.indices.create(index=place.new, body={"aliases": {place.alias: {}}})
+
+
+def gone(place: Place) -> None:
+    """Somebody removes the alias for writing."""
+    place.client.indices.delete_alias(index=place.old, name=place.alias)
+
+
+def forbidden(place: Place) -> None:
+    """Somebody forbids writing."""
+    place.client.indices.put_alias(
+        index=place.old, name=place.alias, body={"is_write_index": False}
+    )
+
+
+class TestWrongAliases:
+    @pytest.mark.parametrize("astray", [hidden, elsewhere, twice, gone, forbidden])
+    def test_both_aliases_are_set_and_nothing_is_filled(
+        self, place: Place, astray: Callable[[Place], None]
+    ) -> None:
+        place.write(a_change("T1", 1), a_change("removed", 2, None))
+        astray(place)
+        plan = Rebuild(place.parts()).plan()
+        assert (plan.stage, plan.index, plan.replaces) == ("aliases", place.old, None)
+        assert len(plan.problems) == 1
+        before = place.versions(place.old)
+        done = place.rebuild()
+        assert done.corrected == plan.problems
+        assert (done.index, done.replaced, done.carried) == (
+            place.old,
+            None,
+            {"table": 0, "index": 0},
+        )
+        assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
+        assert place.behind(f"{place.alias}-live") == {place.old: {"filter": LIVE_FILTER}}
+        assert (place.shown(), place.versions(place.old)) == (1, before)
+        assert (done.audit.result, Rebuild(place.parts()).plan().problems) == ("equal", ())
+
+    def test_the_aliases_are_set_before_an_interrupted_rebuild_goes_on(self, place: Place) -> None:
+        place.write(a_change("T1", 1), a_change("removed", 2, None))
+        indices = Indices(place.client, place.alias)
+        indices.create(place.new, RebuildState(replaces=place.old, worker=this_worker()))
+        hidden(place)
+        done = place.rebuild()
+        assert (len(done.corrected), done.index, done.replaced) == (1, place.new, place.old)
+        assert place.behind(f"{place.alias}-live") == {place.new: {"filter": LIVE_FILTER}}
+
+    def test_an_index_of_another_release_is_replaced(self, place: Place) -> None:
+        place.client.indices.delete(index=place.old)
+        both: dict[str, Any] = {place.alias: {}, f"{place.alias}-live": {}}
+        place.client.indices.create(
+            index=place.old, body={**changed(definition()), "aliases": both}
+        )
+        place.write(a_change("T1", 1), a_change("removed", 2, None))
+        done = place.rebuild()
+        assert (len(done.corrected), done.index, done.replaced) == (1, place.new, place.old)
+        assert place.behind(f"{place.alias}-live") == {place.new: {"filter": LIVE_FILTER}}
+        assert place.shown() == 1
+
+    def test_an_index_in_the_place_of_an_alias_is_left_to_the_operator(self, place: Place) -> None:
+        place.client.indices.delete_alias(index=place.old, name=f"{place.alias}-live")
+        place.client.indices.create(index=f"{place.alias}-live")
+        with pytest.raises(MisconfiguredError, match=r"is an index, not an alias: .*Delete it"):
+            place.rebuild()
+        place.client.indices.delete(index=f"{place.alias}-live")
+        assert place.rebuild().index == place.old
+
+    def test_an_alias_that_moves_during_a_rebuild_is_not_moved_back(self, place: Place) -> None:
+        place.write(a_change("T1", 1))
+        parts = place.parts()
+        others = f"{place.alias}-000009"
+
+        def moving(position: str | None) -> Iterator[WholePage]:
+            body = {**definition(), "aliases": {}}
+            place.client.indices.create(index=others, body=body)
+            Indices(place.client, place.alias).switch(others)
+            return place.parts().items.pages(position)
+
+        items = Source(parts.items, moving)
+        with pytest.raises(MisconfiguredError, match=f"moved the alias from .* to {others}"):
+            place.run(msgspec.structs.replace(parts, items=items))
+        assert place.behind(place.alias) == {others: {"is_write_index": True}}
+
+
+class Source:
+    """The table as an image source; the test decides what happens when its pages are read."""
+
+    def __init__(
+        self, table: ImageSource, pages: Callable[[str | None], Iterator[WholePage]]
+    ) -> None:
+        self.name = table.name
+        self.count = table.count
+        self.pages = pages
+
+
+class TestNoIndex:
+    def test_an_index_is_built_from_the_table_and_both_aliases_are_set(self, place: Place) -> None:
+        place.write(*(a_change(f"T{n}", n) for n in range(1, 701)), a_change("gone", 5, None))
+        place.client.indices.delete(index=place.old)
+        plan = Rebuild(place.parts()).plan()
+        assert (plan.stage, plan.live, plan.index, plan.replaces) == (
+            "begin",
+            None,
+            place.old,
+            None,
+        )
+        done = place.rebuild()
+        assert (done.index, done.replaced) == (place.old, None)
+        assert (done.carried, done.audit.result) == ({"table": 701, "index": 0}, "equal")
+        assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
+        assert place.behind(f"{place.alias}-live") == {place.old: {"filter": LIVE_FILTER}}
+        assert place.shown() == 700
+        assert ensure_index(place.client, place.alias) == Unchanged(place.old)
+
+    def test_a_consumer_that_writes_meanwhile_creates_no_index_and_waits(
+        self, place: Place
+    ) -> None:
+        place.write(a_change("T1", 1))
+        place.client.indices.delete(index=place.old)
+        parts = place.parts()
+        stopped: list[str] = []
+
+        def pages(position: str | None) -> Iterator[WholePage]:
+            for page in place.parts().items.pages(position):
+                yield page
+                with pytest.raises(MisconfiguredError, match=place.alias) as caught:
+                    place.index.send([a_change("T1", 2)])
+                stopped.append(str(caught.value))
+
+        done = place.run(msgspec.structs.replace(parts, items=Source(parts.items, pages)))
+        assert stopped
+        assert done.audit.result == "equal"
+        place.write(a_change("T1", 2))
+        assert place.versions(place.old) == {"T1": 2}
+
+    def test_an_old_index_behind_no_alias_is_named_and_left_alone(self, place: Place) -> None:
+        place.write(a_change("T1", 1))
+        place.rebuild()
+        place.client.indices.delete(index=place.new)
+        place.write(a_change("T1", 2), to=[place.table])
+        assert Rebuild(place.parts()).plan().ignored == (place.old,)
+        done = place.rebuild()
+        assert (done.index, done.replaced, done.audit.result) == (place.new, None, "equal")
+        assert (place.versions(place.old), place.versions(place.new)) == ({"T1": 1}, {"T1": 2})
+
+    def test_what_is_written_to_an_index_that_a_deployment_creates_meanwhile_is_copied(
+        self, place: Place
+    ) -> None:
+        """The deployment creates `000001`, so the rebuild has the name of an older index + 1."""
+        place.write(a_change("T1", 1))
+        place.rebuild()
+        for index in (place.old, place.new):
+            place.client.indices.delete(index=index)
+        others = f"{place.alias}-000007"
+        place.client.indices.create(index=others)
+        parts = place.parts()
+
+        def pages(position: str | None) -> Iterator[WholePage]:
+            yield from place.parts().items.pages(position)
+            if not place.client.indices.exists(index=place.old):
+                assert ensure_index(place.client, place.alias).index == place.old
+                place.write(a_change("T2", 1), to=[place.index])
+
+        done = place.run(msgspec.structs.replace(parts, items=Source(parts.items, pages)))
+        assert (done.index, done.replaced) == (f"{place.alias}-000008", place.old)
+        assert done.carried == {"table": 1, "index": 1}
+        assert place.versions(done.index) == {"T1": 1, "T2": 1}
+        assert place.behind(place.alias) == {done.index: {"is_write_index": True}}
+
+    def test_a_deployment_during_a_rebuild_names_the_command(self, place: Place) -> None:
+        place.client.indices.delete(index=place.old)
+        indices = Indices(place.client, place.alias)
+        indices.create(place.old, RebuildState(replaces=None, worker=this_worker()))
+        with pytest.raises(MisconfiguredError, match="run `lockstep rebuild --apply`"):
+            ensure_index(place.client, place.alias)
+        assert place.rebuild().index == place.old
+        assert ensure_index(place.client, place.alias) == Unchanged(place.old)
+
+    def test_an_index_that_is_lost_during_its_rebuild_is_built_from_the_table(
+        self, place: Place
+    ) -> None:
+        place.write(a_change("T1", 1), a_change("T2", 1))
+        indices = Indices(place.client, place.alias)
+        indices.create(place.new, RebuildState(replaces=place.old, worker=this_worker()))
+        place.client.indices.delete(index=place.old)
+        done = place.rebuild()
+        assert (done.index, place.versions(place.new)) == (place.new, {"T1": 1, "T2": 1})
+        assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
+
+    def test_a_local_stack_starts_with_a_wrong_alias_so_that_it_can_be_set(
+        self, place: Place, kinesis_endpoint: str
+    ) -> None:
+        endpoints = msgspec.structs.replace(place.stack.endpoints, kinesis=kinesis_endpoint)
+        stack = msgspec.structs.replace(place.stack, endpoints=endpoints)
+        hidden(place)
+        told: list[str] = []
+        prepare(stack, Clients(stack), shards=1, tell=told.append)
+        (said,) = told
+        assert "does not hide deleted images" in said
+        assert "run `lockstep rebuild --apply`" in said
 
 
 def changed(index: Mapping[str, Any]) -> dict[str, Any]:

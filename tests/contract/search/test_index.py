@@ -14,6 +14,7 @@ from functions.write_to_es.index import (
     Added,
     Created,
     Unchanged,
+    WrongAliasesError,
     definition,
     ensure_index,
     index_differences,
@@ -214,28 +215,36 @@ class TestOlderIndex:
         assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
 
 
-class TestWhatIsNotOursToMend:
-    def test_an_index_in_the_place_of_the_alias(self, client: OpenSearch, alias: str) -> None:
-        client.indices.create(index=alias)
-        with pytest.raises(MisconfiguredError, match=f"{alias} is an index, not an alias"):
-            ensure_index(client, alias)
+class TestWhatADeploymentDoesNotCorrect:
+    def test_a_name_that_opensearch_does_not_accept(self, client: OpenSearch) -> None:
+        with pytest.raises(MisconfiguredError, match="index Images-000001 cannot be created"):
+            ensure_index(client, "Images")
 
-    def test_an_index_in_the_place_of_the_reading_alias(
-        self, client: OpenSearch, alias: str
+    @pytest.mark.parametrize("suffix", ["", "-live"])
+    def test_an_index_in_the_place_of_an_alias(
+        self, client: OpenSearch, alias: str, suffix: str
     ) -> None:
-        client.indices.create(index=f"{alias}-live")
-        with pytest.raises(MisconfiguredError, match="cannot be created"):
+        client.indices.create(index=alias + suffix)
+        with pytest.raises(WrongAliasesError, match=rf"{suffix} is an index, not .*Delete it"):
             ensure_index(client, alias)
 
     def test_an_index_that_lost_its_alias(self, client: OpenSearch, alias: str) -> None:
         client.indices.create(index=f"{alias}-000001")
-        with pytest.raises(MisconfiguredError, match=f"exists, but alias {alias} does not"):
+        with pytest.raises(WrongAliasesError, match=rf"{alias} does not: run `lockstep rebuild"):
             ensure_index(client, alias)
 
     def test_an_alias_of_two_indices(self, client: OpenSearch, alias: str) -> None:
         ensure_index(client, alias)
         client.indices.create(index=f"{alias}-000002", body={"aliases": {alias: {}}})
-        with pytest.raises(MisconfiguredError, match="remove all but one index"):
+        with pytest.raises(WrongAliasesError, match=f"expected only {alias}-000001: run `lockstep"):
+            ensure_index(client, alias)
+
+    def test_an_alias_of_two_indices_of_which_none_is_for_writing(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        for number in (1, 2):
+            client.indices.create(index=f"{alias}-{number:06}", body={"aliases": {alias: {}}})
+        with pytest.raises(WrongAliasesError, match="none of them for writing: remove all but"):
             ensure_index(client, alias)
 
     def test_an_alias_that_forbids_writing(self, client: OpenSearch, alias: str) -> None:
@@ -243,7 +252,7 @@ class TestWhatIsNotOursToMend:
         client.indices.put_alias(
             index=f"{alias}-000001", name=alias, body={"is_write_index": False}
         )
-        with pytest.raises(MisconfiguredError, match="forbids writing"):
+        with pytest.raises(WrongAliasesError, match="forbids writing"):
             ensure_index(client, alias)
 
     def test_a_reading_alias_that_shows_deleted_images(
@@ -252,7 +261,7 @@ class TestWhatIsNotOursToMend:
         ensure_index(client, alias)
         client.indices.delete_alias(index=f"{alias}-000001", name=f"{alias}-live")
         client.indices.put_alias(index=f"{alias}-000001", name=f"{alias}-live")
-        with pytest.raises(MisconfiguredError, match="does not hide deleted images"):
+        with pytest.raises(WrongAliasesError, match="does not hide deleted images"):
             ensure_index(client, alias)
 
     def test_a_reading_alias_of_another_index(self, client: OpenSearch, alias: str) -> None:
@@ -260,7 +269,7 @@ class TestWhatIsNotOursToMend:
         client.indices.delete_alias(index=f"{alias}-000001", name=f"{alias}-live")
         other = changed("mappings.dynamic", "strict") | {"aliases": {f"{alias}-live": {}}}
         client.indices.create(index=f"{alias}-000002", body=other)
-        with pytest.raises(MisconfiguredError, match="point both at the same index"):
+        with pytest.raises(WrongAliasesError, match=f"but the consumers write to {alias}-000001"):
             ensure_index(client, alias)
 
 
