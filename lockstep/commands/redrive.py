@@ -41,6 +41,14 @@ from lockstep.quarantine.settlement import (
 from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import MalformedContentError
 
+# Why a record stayed, and what to do.
+KEPT = STATES | {
+    "conflict": "the index has other content at its version (--choose stored ID)",
+    "refused_by_store": "the index refuses it (--choose stored ID)",
+    "not_for_now": "the index does not answer (run the command again)",
+    "changed_meanwhile": "changed meanwhile (run the command again)",
+}
+
 
 @click.command(
     "redrive",
@@ -74,7 +82,8 @@ from lockstep.stores.contents import MalformedContentError
     "--choose",
     "chosen",
     type=click.Choice(["this", "stored"]),
-    help="Settle conflicts: keep the quarantined content (this) or the stored one.",
+    help="Settle conflicts: keep the quarantined content (this) or the stored one. `stored` also "
+    "settles what only the index's consumer has quarantined: the index gets the table's content.",
 )
 def redrive_command(
     ids: tuple[str, ...],
@@ -94,7 +103,8 @@ def redrive_command(
     """Put quarantined records back onto the stream.
 
     Without IDs, the command redrives all records with the action "redrive". The version check of
-    both stores applies, so a redrive never overwrites a newer version.
+    both stores applies, so a redrive never overwrites a newer version. What only the consumer of
+    the index has quarantined goes to the index alone, never onto the stream.
 
     Exit code 1: a record with a given ID, or a line of the --mend file, could not be redriven.
     """
@@ -117,7 +127,7 @@ def redrive_command(
         else:
             show_settlements(settlements, problems)
             show_report(report, len(settlements))
-        sys.exit(NO if problems else 0)
+        sys.exit(NO if problems or (report and report.kept) else 0)
     ready = [case for case in found.cases if isinstance(case.verdict, Ready)]
     if not applies:
         if as_json:
@@ -209,7 +219,7 @@ def show_report(report: RedriveReport | None, ready: int) -> None:
     if report.moved_meanwhile:
         answers.print(f"{report.moved_meanwhile:,} settled by another redrive meanwhile")
     for word, count in report.kept.items():
-        answers.print(f"{count:,} not redriven: {STATES.get(word, word.replace('_', ' '))}")
+        answers.print(f"{count:,} not redriven: {KEPT[word]}")
 
 
 def show_settlements(settlements: Sequence[Settlement], problems: Sequence[str]) -> None:

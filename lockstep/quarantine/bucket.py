@@ -1,6 +1,6 @@
-"""The bucket's keys: who set an object aside, which images it is about, and how many there are.
+"""The bucket's keys: who quarantined an object, which images it is about, and how many there are.
 
-Only the key tells who set an object aside. Each consumer's role may write under its own prefix
+Only the key tells who quarantined an object. Each consumer's role may write under its own prefix
 only, but it may write any text there.
 """
 
@@ -60,7 +60,7 @@ def consumer_of_document(key: str, table_mapping: str) -> str:
 def images(
     objects: Objects, table_mapping: str, changes_stream: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """What is set aside: the consumer, by the key, and the image.
+    """What is quarantined: the consumer, by the key, and the image.
 
     Reads quarantined records and failure documents. The image of a record that could not be decoded
     is its partition key. Leaves out objects that neither a consumer nor Lambda wrote.
@@ -94,7 +94,7 @@ def images(
 
 
 class QuarantineCounts(msgspec.Struct, frozen=True):
-    """How much is set aside, by the keys alone.
+    """How much is quarantined, by the keys alone.
 
     `objects` under `quarantine/`; a record that both consumers quarantined has two of them, and
     counts once in `records`. `discarded`: the failure documents of each consumer's mapping.
@@ -108,7 +108,7 @@ class QuarantineCounts(msgspec.Struct, frozen=True):
 
 
 def count(objects: BucketObjects, table_mapping: str, now: dt.datetime) -> QuarantineCounts:
-    """Count what is set aside. Lists the bucket and reads no object."""
+    """Count what is quarantined. Lists the bucket and reads no object."""
     quarantined = list(objects.listed(PREFIX))
     documents = list(objects.listed(GIVEN_UP))
     by_consumer = Counter(consumer_of_document(key, table_mapping) for key, _ in documents)

@@ -1,4 +1,9 @@
-"""The cases: each quarantined record once, and what can be done about it."""
+"""The cases: each quarantined record once, and what can be done about it.
+
+What the table's consumer has quarantined goes back onto the stream. What only the index's consumer
+has quarantined goes to the index alone: its role may write anything under its own prefix, and that
+must not reach the table.
+"""
 
 import datetime as dt
 import hashlib
@@ -23,7 +28,13 @@ from lockstep.stores.objects import Objects
 from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
 from shared.horizon import QUARANTINE_AGE
-from shared.quarantine import PREFIX, QuarantinedRecord, QuarantineReason
+from shared.quarantine import (
+    INDEX_CONSUMER,
+    PREFIX,
+    TABLE_CONSUMER,
+    QuarantinedRecord,
+    QuarantineReason,
+)
 from shared.stamps import is_late
 
 ID_LENGTH = 10
@@ -31,6 +42,10 @@ ID_LENGTH = 10
 # are read ahead, so that large payloads do not fill the memory.
 READERS = 8
 READ_AHEAD = 64
+ONLY_STORED = (
+    "only the index's consumer has quarantined it: `--choose stored` gives the index the table's "
+    "content; other content comes in by `lockstep put`"
+)
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -48,7 +63,7 @@ class Waits(msgspec.Struct, frozen=True, tag_field="state", tag="waits"):
 
 
 class NeedsChoice(msgspec.Struct, frozen=True, tag_field="state", tag="choose"):
-    """A conflict, or an outrun event: an operator must choose one of two contents."""
+    """An operator must choose: a conflict, an outrun event, or the index cannot have it."""
 
     why: str
 
@@ -69,11 +84,13 @@ type Verdict = Ready | Waits | NeedsChoice | NeedsCorrection | TooOld
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One record that one consumer or both have quarantined.
+    """One record that one consumer or both have quarantined: one position and one payload.
 
+    `functions` are the consumers, the table's first. If the table's consumer is among them, the
+    other fields are as it wrote them: anything may be written under the index's prefix.
     `arrived_at`, in milliseconds since 1970, is the first arrival of its event, also if this record
-    comes from a redrive. `keys` are its objects under `quarantine/`, `documents` the failure
-    documents that still hold it.
+    comes from a redrive. `keys` are its objects under `quarantine/`, the table's first; `documents`
+    are the failure documents that still hold it.
     """
 
     id: str
@@ -89,9 +106,24 @@ class Case(msgspec.Struct, frozen=True):
     detail: str
     quarantined_at: str
     bytes: int
+    payload_sha256: str
     verdict: Verdict
     keys: tuple[str, ...]
     documents: tuple[str, ...]
+
+    @property
+    def of_index_only(self) -> bool:
+        """Whether the table's consumer has not quarantined it."""
+        return TABLE_CONSUMER not in self.functions
+
+    def is_about(self, held: QuarantinedRecord) -> bool:
+        """Whether this is a record at the same position, with the same payload."""
+        return _identity(held) == (
+            self.stream,
+            self.shard_id,
+            self.sequence_number,
+            self.payload_sha256,
+        )
 
     @property
     def image(self) -> str:
@@ -133,10 +165,21 @@ class Wanted(msgspec.Struct, frozen=True):
         )
 
 
-def case_id(record: QuarantinedRecord) -> str:
-    """A short, stable ID from the record's provenance, the same for both consumers."""
-    provenance = f"{record.stream}/{record.shard_id}/{record.sequence_number}"
-    return hashlib.sha256(provenance.encode()).hexdigest()[:ID_LENGTH]
+type _Identity = tuple[str, str, str, str]
+
+
+def _identity(held: QuarantinedRecord) -> _Identity:
+    """What makes two objects one case: their position, and the SHA-256 of their payload.
+
+    The position alone is not sufficient: an object under the index's prefix may state any position.
+    """
+    sha256 = hashlib.sha256(payload(held)).hexdigest()
+    return held.stream, held.shard_id, held.sequence_number, sha256
+
+
+def _case_id(identity: _Identity) -> str:
+    """A short, stable ID, the same for both consumers."""
+    return hashlib.sha256("/".join(identity).encode()).hexdigest()[:ID_LENGTH]
 
 
 def first_arrival_key(event: Event) -> str:
@@ -200,7 +243,7 @@ class _Gathering:
     def __init__(self, objects: Objects, now: dt.datetime) -> None:
         self._objects = objects
         self._now = now
-        self.cases: dict[str, Case] = {}
+        self.cases: dict[_Identity, Case] = {}
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
@@ -237,7 +280,7 @@ class _Gathering:
         if body is None:
             return None
         try:
-            case = self._case(read_record(body))
+            case = self._case(read_record(key, body))
         except ForeignObjectError as error:
             return Unreadable(key, str(error))
         # The actual key, even if somebody moved the object: a settlement moves it from there.
@@ -282,11 +325,12 @@ class _Gathering:
                 yield one
 
     def _add(self, case: Case) -> None:
-        known = self.cases.get(case.id)
-        self.cases[case.id] = case if known is None else _merged(known, case)
+        identity = (case.stream, case.shard_id, case.sequence_number, case.payload_sha256)
+        known = self.cases.get(identity)
+        self.cases[identity] = case if known is None else _merged(known, case)
 
     def _case(self, held: QuarantinedRecord, documents: tuple[str, ...] = ()) -> Case:
-        data = payload(held)
+        identity = _identity(held)
         first: int | None
         try:
             event = event_in(held)
@@ -296,7 +340,7 @@ class _Gathering:
             first = self._first_arrival(event, held.arrived_at)
             image_id, version = event.image_id, event.version
         return Case(
-            id=case_id(held),
+            id=_case_id(identity),
             stream=held.stream,
             shard_id=held.shard_id,
             sequence_number=held.sequence_number,
@@ -308,7 +352,8 @@ class _Gathering:
             reasons=(held.reason,),
             detail=held.detail,
             quarantined_at=held.quarantined_at,
-            bytes=len(data),
+            bytes=len(payload(held)),
+            payload_sha256=identity[-1],
             verdict=judge(held, first, now=self._now),
             keys=(held.key,),
             documents=documents,
@@ -336,9 +381,29 @@ def judge(
 ) -> Verdict:
     """What can be done about a record, by the current rules and at the current time.
 
-    A wrong partition key does not matter: a redriven event gets its image ID as the key.
-    `first_arrival` is in milliseconds since 1970; None if unknown, which counts as too long ago.
+    A wrong partition key does not matter: a redriven event gets its image ID as the key. What only
+    the index's consumer has quarantined is tried on the index, also a conflict: it may be over. If
+    that is not possible, only the table's content remains to be chosen.
+
+    Args:
+        held: the record; its `function` is the consumer by its key.
+        first_arrival: in milliseconds since 1970; None if unknown, which counts as too long ago.
+        now: the current time.
     """
+    of_index = held.function == INDEX_CONSUMER
+    verdict = _judge(held, first_arrival, now, conflicts=not of_index)
+    match verdict:
+        case Ready() if of_index:
+            return Ready("only the index's consumer has quarantined it: it is tried on the index")
+        case NeedsCorrection() | TooOld() if of_index:
+            return NeedsChoice(f"{verdict.why}; {ONLY_STORED}")
+        case _:
+            return verdict
+
+
+def _judge(
+    held: QuarantinedRecord, first_arrival: int | None, now: dt.datetime, *, conflicts: bool
+) -> Verdict:
     try:
         event = event_in(held)
     except InvalidEventError as invalid:
@@ -348,7 +413,7 @@ def judge(
             f"its first arrival cannot be read from {first_arrival_key(event)}, so a tombstone "
             "that should stop it may be purged"
         )
-    if held.reason in {"conflict", "outrun"}:
+    if conflicts and held.reason in {"conflict", "outrun"}:
         return NeedsChoice(held.detail)
     age_ms = now.timestamp() * 1000 - first_arrival
     if age_ms > QUARANTINE_AGE.total_seconds() * 1000:
@@ -375,17 +440,23 @@ def judge(
 
 def _merged(one: Case, other: Case) -> Case:
     """Merge two cases of one record: of both consumers, or of an object and a failure document."""
-    # A choice settles the objects of both consumers, so a choice of one of them is kept.
+    first, second = (other, one) if one.of_index_only and not other.of_index_only else (one, other)
+    merged = msgspec.structs.replace(
+        first,
+        functions=_union(first.functions, second.functions),
+        reasons=_union(first.reasons, second.reasons),
+        keys=_union(first.keys, second.keys),
+        documents=_union(first.documents, second.documents),
+    )
+    if first.of_index_only != second.of_index_only:
+        return merged  # what the index's consumer wrote changes nothing about it
+    # A choice settles all objects, so a choice is kept.
     choice = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
     return msgspec.structs.replace(
-        one,
+        merged,
         arrived_at=min(one.arrived_at, other.arrived_at),
-        functions=_union(one.functions, other.functions),
-        reasons=_union(one.reasons, other.reasons),
         detail=choice.detail,
         verdict=choice.verdict,
-        keys=_union(one.keys, other.keys),
-        documents=_union(one.documents, other.documents),
     )
 
 

@@ -20,7 +20,7 @@ from lockstep.stream.stream import (
 )
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError
-from shared.quarantine import QuarantinedRecord, quarantined
+from shared.quarantine import INDEX_CONSUMER, QuarantinedRecord, quarantined
 from shared.record import Record
 
 # A message of SQS may hold one of SNS, which holds the document.
@@ -251,8 +251,11 @@ def fetch(
     """
     document = document_in(line)
     function = document.function(consumers)
-    if document.payload is not UNSET:  # a document from S3: it holds the records
-        return Fetched(quarantined_records(document, *stream_records_in(document), function), None)
+    if document.payload is not UNSET:
+        # It holds records, and no key tells whose they are: they count as the index's. A pointer
+        # may name any function: its records come from the stream.
+        held = stream_records_in(document)
+        return Fetched(quarantined_records(document, *held, INDEX_CONSUMER), None)
     batch = document.of_kinesis
     if batch is UNSET:
         raise NotADocumentError(

@@ -7,22 +7,32 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from functions.write_to_es.table_changes import change_of
+from lockstep.quarantine.bucket import consumer_of_object
 from shared.change import Change, Purge, Put, Remove, change_from
 from shared.event import Event, Image, InvalidEventError, Time, decode, encode
-from shared.quarantine import QuarantinedRecord
+from shared.quarantine import INDEX_CONSUMER, PREFIX, TABLE_CONSUMER, QuarantinedRecord
 from shared.record import Record
 
 
 class ForeignObjectError(Exception):
-    """An object under `quarantine/` that no consumer wrote."""
+    """An object under `quarantine/` that no consumer wrote; the message says why."""
 
 
-def read_record(body: bytes) -> QuarantinedRecord:
+def read_record(key: str, body: bytes) -> QuarantinedRecord:
     """The record in a quarantine object.
 
+    Its `function` is the consumer that the key names, whatever the body says: each consumer may
+    write under its own prefix only, but any text.
+
     Raises:
-        ForeignObjectError: it holds no quarantined record.
+        ForeignObjectError: the key names no consumer, or it holds no quarantined record.
     """
+    consumer = consumer_of_object(key)
+    if consumer is None:
+        raise ForeignObjectError(
+            f"its key names no consumer: move it to {PREFIX}{TABLE_CONSUMER}/ or "
+            f"{PREFIX}{INDEX_CONSUMER}/, according to who quarantined it"
+        )
     try:
         held = msgspec.json.decode(body, type=QuarantinedRecord)
         payload(held)
@@ -31,7 +41,7 @@ def read_record(body: bytes) -> QuarantinedRecord:
         parse_time(held.quarantined_at)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise ForeignObjectError(f"not a quarantined record: {error}") from None
-    return held
+    return msgspec.structs.replace(held, function=consumer)
 
 
 def payload(held: QuarantinedRecord) -> bytes:

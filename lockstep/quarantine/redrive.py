@@ -4,20 +4,21 @@ For each record, in this order: put its event onto the stream, copy its objects 
 delete them from `quarantine/`. So an object always exists. After a crash in between, the record is
 redriven again, with the same version, and both sinks count it as a duplicate.
 
-If the index is fed from the table's changes, a record that only the index's consumer quarantined is
-written directly to the index: the table already has it, so a redrive would cause no change.
+A record that only the index's consumer has quarantined never goes onto the stream: it is tried on
+the index, with its version check. The role of that consumer may write any object under its prefix,
+and nothing that it writes reaches the table by itself.
 """
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import batched
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import consumer_of_document, redriven_key
+from lockstep.quarantine.bucket import consumer_of_document, consumer_of_object, redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
 from lockstep.quarantine.failure_documents import records_of
 from lockstep.quarantine.records import (
@@ -28,11 +29,14 @@ from lockstep.quarantine.records import (
     read_record,
 )
 from lockstep.quarantine.settlement import How, Settlement
+from lockstep.stores.image_state import Intact, Malformed
 from lockstep.stores.objects import Objects
+from lockstep.stores.readers import WholeLookup
+from shared.change import Change
 from shared.clock import Clock
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
-from shared.quarantine import QuarantinedRecord
+from shared.quarantine import TABLE_CONSUMER, QuarantinedRecord
 from shared.sink import Sink, write_all
 
 # So many records are put before their objects move. After a crash they are put a second time.
@@ -67,23 +71,23 @@ class RedriveReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class DirectIndexing(msgspec.Struct, frozen=True):
-    """Writes records directly to the index, if a redrive would not change the index.
+class Overwriting(Protocol):
+    """See `lockstep.stores.corrections.Corrections`."""
 
-    `consumer` is the index consumer's name in the quarantine. `fed_from_table`: the index is fed
-    from the table's changes.
+    def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Write changes, also over documents of the same version."""
+        ...
+
+
+class DirectIndexing(msgspec.Struct, frozen=True):
+    """Writes to the index what only its consumer has quarantined.
+
+    `sink` is the index's, `corrections` overwrites documents of the index, `table` reads the table.
     """
 
     sink: Sink
-    consumer: str
-    fed_from_table: bool
-    changes_stream: str = ""
-
-    def applies_to(self, held: QuarantinedRecord, functions: Sequence[str]) -> bool:
-        """Whether to write this record directly; `functions` quarantined it."""
-        return held.holds == "table_change" or (
-            self.fed_from_table and tuple(functions) == (self.consumer,)
-        )
+    corrections: Overwriting
+    table: WholeLookup
 
     def write(self, held: QuarantinedRecord) -> Outcome:
         """Write the record's change, with the version check.
@@ -93,6 +97,32 @@ class DirectIndexing(msgspec.Struct, frozen=True):
         """
         (outcome,) = write_all([change_in(held)], self.sink)
         return outcome
+
+    def write_tables_content(self, image_id: str, now: float) -> Outcome | None:
+        """Give the index what the table holds of an image, also over a document of that version.
+
+        Args:
+            image_id: the image.
+            now: in seconds since 1970; an expired tombstone counts as absent.
+
+        Returns:
+            The outcome. `Stale`: the index holds a higher version, which stays. None: the table has
+            nothing of the image, and the index stays as it is.
+
+        Raises:
+            MisconfiguredError: nothing can be written until the deployment is corrected.
+            StoreUnreadableError: the table cannot be read.
+        """
+        match self.table.lookup_whole([image_id]).get(image_id):
+            case Malformed(why):
+                return Refused(f"the item in the table is malformed: {why}")
+            case Intact(change) as stored if not stored.expired(now):
+                (outcome,) = write_all([change], self.sink)
+                if isinstance(outcome, Conflict):
+                    (outcome,) = self.corrections.overwrite([change])
+                return outcome
+            case _:
+                return None
 
 
 class Redrive:
@@ -104,8 +134,9 @@ class Redrive:
         put: Callable[[Iterable[Event | Outgoing]], object],
         table_mapping: str,
         *,
+        index: DirectIndexing,
         clock: Clock,
-        index: DirectIndexing | None = None,
+        changes_stream: str = "",
     ) -> None:
         """Set up a redrive.
 
@@ -113,14 +144,16 @@ class Redrive:
             objects: the quarantine's bucket.
             put: puts events onto the stream and returns when all are accepted: `Producer.put`.
             table_mapping: the UUID of the event source mapping of the table's consumer.
+            index: writes to the index.
             clock: the clock.
-            index: writes directly to the index; None: never.
+            changes_stream: the Kinesis stream that carries the table's changes, if there is one.
         """
         self._index = index
         self._objects = objects
         self._put = put
         self._table_mapping = table_mapping
         self._clock = clock
+        self._changes_stream = changes_stream
 
     def put_back(
         self,
@@ -157,16 +190,16 @@ class Redrive:
             settling: list[tuple[Settlement, dict[str, bytes]]] = []
             sending: list[Outgoing] = []
             for case in chunk:
-                bodies = self._bodies(case)
-                if not bodies:
+                there = self._there(case)
+                if there is None:
                     moved_meanwhile += 1
                     continue
-                held = self._still_ready(case, bodies)
-                if held is None:
+                held, bodies = there
+                if held is None or not self._is_ready(held, case):
                     kept["changed_meanwhile"] += 1
                     continue
                 event = None
-                if self._index is not None and self._index.applies_to(held, case.functions):
+                if case.of_index_only:
                     refusal = _refusal(self._index.write(held))
                     if refusal is not None:
                         kept[refusal] += 1
@@ -204,12 +237,24 @@ class Redrive:
         """
         began = self._clock.elapsed()
         self._save_records([one.case for one in settlements], fetched)
-        put = objects = moved_meanwhile = 0
+        put = indexed = objects = moved_meanwhile = 0
+        kept: Counter[str] = Counter()
         for one in settlements:
-            bodies = self._bodies(one.case)
-            if not bodies:
+            there = self._there(one.case)
+            if there is None:
                 moved_meanwhile += 1
                 continue
+            held, bodies = there
+            if held is None:
+                kept["changed_meanwhile"] += 1
+                continue
+            if one.gives_index is not None:
+                outcome = self._index.write_tables_content(one.gives_index, self._clock.now())
+                refusal = None if outcome is None else _refusal(outcome)
+                if refusal is not None:
+                    kept[refusal] += 1
+                    continue
+                indexed += isinstance(outcome, Applied)
             if one.event is not None:
                 if one.first_arrival is not None:
                     self._note_arrival(one.event, one.first_arrival)
@@ -217,12 +262,12 @@ class Redrive:
                 put += 1
             objects += self._move(one, bodies)
         return RedriveReport(
-            redriven=len(settlements) - moved_meanwhile,
+            redriven=len(settlements) - moved_meanwhile - kept.total(),
             put=put,
-            indexed=0,
+            indexed=indexed,
             objects=objects,
             moved_meanwhile=moved_meanwhile,
-            kept={},
+            kept=kept,
             seconds=self._clock.elapsed() - began,
         )
 
@@ -260,28 +305,38 @@ class Redrive:
         self._objects.delete(document)
 
     def _records(self, document: str, body: bytes) -> list[QuarantinedRecord]:
-        changes_stream = "" if self._index is None else self._index.changes_stream
         consumer = consumer_of_document(document, self._table_mapping)
-        return records_of(body, consumer, changes_stream)
+        return records_of(body, consumer, self._changes_stream)
 
-    def _bodies(self, case: Case) -> dict[str, bytes]:
-        """The case's objects as they are now, without those that another redrive has moved."""
-        found = ((key, self._objects.read(key)) for key in case.keys)
-        return {key: body for key, body in found if body is not None}
+    def _there(self, case: Case) -> tuple[QuarantinedRecord | None, dict[str, bytes]] | None:
+        """The case as it is now: its record, and its objects.
 
-    def _still_ready(self, case: Case, bodies: Mapping[str, bytes]) -> QuarantinedRecord | None:
-        """The record to put; None if an object has changed so that it is not ready."""
-        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
-        held = None
-        for body in bodies.values():
+        Objects that somebody has replaced since the case was found are left out: they stay. So the
+        record is None if its own object is among them. The whole is None if another redrive has
+        moved that object.
+        """
+        record = None
+        bodies = {}
+        own = moved = 0
+        for key in case.keys:
+            decides = case.of_index_only or consumer_of_object(key) == TABLE_CONSUMER
+            own += decides
+            body = self._objects.read(key)
+            if body is None:
+                moved += decides
+                continue
             try:
-                held = read_record(body)
+                held = read_record(key, body)
             except ForeignObjectError:
-                return None
-            verdict = judge(held, case.arrived_at, now=now)
-            if not isinstance(verdict, Ready):
-                return None
-        return held
+                continue
+            if case.is_about(held):
+                bodies[key] = body
+                record = held if decides and record is None else record
+        return None if own == moved else (record, bodies)
+
+    def _is_ready(self, held: QuarantinedRecord, case: Case) -> bool:
+        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
+        return isinstance(judge(held, case.arrived_at, now=now), Ready)
 
     def _note_arrival(self, event: Event, arrived_at: int) -> None:
         noted = msgspec.json.encode(FirstArrival(arrived_at))

@@ -14,10 +14,10 @@ from msgspec import Raw
 
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
-from lockstep.quarantine.cases import Case, NeedsChoice, TooOld
+from lockstep.quarantine.cases import ONLY_STORED, Case, NeedsChoice, TooOld
 from lockstep.stores.contents import Content, ContentReader, content_of
 from lockstep.stores.stamps import stamp_at, too_far_ahead
-from shared.event import MAX_VERSION, Event, InvalidEventError, decode
+from shared.event import MAX_VERSION, Event, ImageId, InvalidEventError, decode
 from shared.horizon import QUARANTINE_AGE
 from shared.nesting import nests_too_deep
 from shared.stamps import FIRST_STAMP, is_stamp
@@ -37,6 +37,8 @@ class Settlement(msgspec.Struct, frozen=True):
 
     `note` is the result, as a text for the operator. `first_arrival` is when the event first
     arrived, in milliseconds since 1970; None if its version is new, so that it is a new event.
+    `gives_index` is an image whose content in the table the index gets; None: nothing is written to
+    the index.
     """
 
     case: Case
@@ -44,12 +46,15 @@ class Settlement(msgspec.Struct, frozen=True):
     event: Event | None
     note: str
     first_arrival: int | None = None
+    gives_index: str | None = None
 
 
 def choose(
     what: Literal["this", "stored"], case: Case, record: bytes, stores: ContentReader, *, now: float
 ) -> Settlement:
     """Settle a case by the quarantined content, or by what is stored.
+
+    What only the index's consumer has quarantined can be settled by what the table stores.
 
     Args:
         what: `this`: the quarantined content wins, with a new version. `stored`: what is stored
@@ -61,9 +66,14 @@ def choose(
 
     Raises:
         CannotSettleError: there is nothing to choose, newer content is stored, the chosen content
-            is not valid as an event, or it needs a new version and the source counts versions.
+            is not valid as an event, it needs a new version and the source counts versions, or only
+            the index's consumer has quarantined what should win.
         MalformedContentError: what is stored cannot be expressed as an event.
     """
+    if case.of_index_only:
+        if what == "this":
+            raise CannotSettleError(f"{case.id}: {ONLY_STORED}")
+        return _from_table(case, stores)
     may_choose = isinstance(case.verdict, NeedsChoice | TooOld)
     if not may_choose or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id}: there is nothing to choose: {case.verdict.why}")
@@ -148,6 +158,22 @@ def _is_superseded(case: Case, version: int, stored: Iterable[Content]) -> bool:
     )
 
 
+def _from_table(case: Case, stores: ContentReader) -> Settlement:
+    """The index gets the table's content of the image; a higher version in the index stays."""
+    try:
+        image_id = msgspec.convert(case.image, ImageId)
+    except msgspec.ValidationError:
+        note = "its image is unknown: nothing is written, and the object is filed"
+        return Settlement(case, "chose_stored", None, note)
+    found = stores.table(image_id)
+    note = (
+        "the table has nothing: the index stays as it is, and the object is filed"
+        if found is None
+        else f"the index gets the table's version {found.version}, unless it has a higher one"
+    )
+    return Settlement(case, "chose_stored", None, note, gives_index=image_id)
+
+
 def _sendable(event: Event, case: Case, now: float) -> Event:
     with _as_settle_error(case):
         outgoing(event, now)
@@ -206,8 +232,11 @@ def correct(
         now: in seconds since 1970.
 
     Raises:
-        CannotSettleError: it is still not a valid event, or it is of another image.
+        CannotSettleError: it is still not a valid event, it is of another image, or only the
+            index's consumer has quarantined the record.
     """
+    if case.of_index_only:
+        raise CannotSettleError(f"{case.id}: {ONLY_STORED}")
     fields = _plain(event)
     _check_image(case, record, fields.get("image_id"))
     old = _old_version(case, record)

@@ -27,7 +27,7 @@ from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.event import Event, digest
 from shared.outcome import held
 from shared.outrun import outrun
-from shared.quarantine import PREFIX, QuarantinedRecord
+from shared.quarantine import INDEX_CONSUMER, PREFIX, QuarantinedRecord
 
 _REFUSES = {
     "write_to_dynamodb": frozenset({REFUSED_BY_TABLE, CONDEMNED_BY_TABLE}),
@@ -60,15 +60,20 @@ def check(system: System, made: Sequence[Event]) -> None:
     accepted = _accepted(system)
     for consumer in system.consumers.values():
         purged = system.purged[consumer.function]
-        _check_versions_rise(consumer.store.journal, consumer.function, purged)
-        quarantined = dict(_quarantined(system, consumer, accepted))
+        given = system.given_index if consumer.function == INDEX_CONSUMER else set()
+        replaced = {(image_id, held.version) for image_id, held in given}
+        _check_versions_rise(consumer.store.journal, consumer.function, purged, replaced)
+        in_bucket = list(_quarantined(system, consumer, accepted))
+        quarantined = {number: meaning for number, meaning, _ in in_bucket}
+        indexed = {number for number, _, is_indexed in in_bucket if is_indexed}
         _check_outrun(system, consumer, quarantined.keys())
-        expected = _fold(system, consumer, quarantined.keys())
+        expected = _fold(system, consumer, quarantined.keys() - indexed)
         found = consumer.store.checked()
         # A refused change is applied if it is read again after the cause of the refusal ended. A
         # discarded change may be stored, although the mapping does not know it.
         allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
         allowed.update(map(_as_stored, _discarded(system, consumer)))
+        allowed.update(given)
         for image_id in sorted(expected.keys() | found.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
@@ -119,11 +124,15 @@ def _check_producer(system: System, events: Sequence[Event]) -> None:
 
 
 def _check_versions_rise(
-    journal: Sequence[Written], function: str, purged: AbstractSet[tuple[str, int]]
+    journal: Sequence[Written],
+    function: str,
+    purged: AbstractSet[tuple[str, int]],
+    replaced: AbstractSet[tuple[str, int]],
 ) -> None:
     """I2, I4: each write of an image has a higher version than all writes before it.
 
-    Only an expired tombstone may be removed, and no lower version may follow it.
+    Only an expired tombstone may be removed, and no lower version may follow it. Only what an
+    operator gave the index may have the version that is stored.
     """
     highest: dict[str, Written] = {}
     for written in journal:
@@ -138,6 +147,9 @@ def _check_versions_rise(
             raise ViolationError(
                 "I4", f"{function}: {written.image_id} is deleted without a tombstone"
             )
+        same = before is not None and written.version == before.version
+        if same and (written.image_id, written.version) in replaced:
+            continue
         if before is not None and before.version is not None and written.version <= before.version:
             raise ViolationError(
                 "I4" if before.deleted and not written.deleted else "I2",
@@ -148,11 +160,12 @@ def _check_versions_rise(
 
 def _quarantined(
     system: System, consumer: Consumer, contents: Contents
-) -> Iterator[tuple[str, Interpretation]]:
+) -> Iterator[tuple[str, Interpretation, bool]]:
     """I1: each quarantined or redriven record is complete, and its reason is right.
 
     Returns:
-        The sequence number and the meaning of each. All poison records must be among them.
+        The sequence number and the meaning of each, and whether it was written to the index. All
+        poison records must be among them.
     """
     first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
     if first_reasons_lost:
@@ -177,9 +190,8 @@ def _quarantined(
         for body in (quarantined, redriven):
             if body is not None:
                 _check_quarantined(system, body, accepted, meaning, consumer, contents)
-        if redriven is not None:
-            _check_redriven(redriven, contents)
-        yield accepted.sequence_number, meaning
+        indexed = redriven is not None and _is_indexed(redriven, consumer, contents)
+        yield accepted.sequence_number, meaning, indexed
     if bodies:
         raise ViolationError(
             "I1", f"{consumer.function}: unknown objects in quarantine: {sorted(bodies)}"
@@ -220,15 +232,21 @@ def _as_stored(change: Change) -> tuple[str, StoredVersion]:
     return change.image_id, StoredVersion(change.version, digest_of(change))
 
 
-def _check_redriven(body: bytes, contents: Contents) -> None:
-    """I1: the event of a redriven record is on the stream, unless no event was needed."""
+def _is_indexed(body: bytes, consumer: Consumer, contents: Contents) -> bool:
+    """I1: the event of a redriven record is on the stream, or the index has its effect.
+
+    Returns:
+        Whether the record was written to the index instead, so that it must have its effect there.
+    """
     trace = _traces.decode(body).redriven
     event = trace.event
     if event is None:
-        if trace.how == "as_it_was":
+        if trace.how == "as_it_was" and consumer.function != INDEX_CONSUMER:
             raise ViolationError("I1", "redriven unchanged, but nothing is on the stream")
-    elif digest_in(event) not in contents.get((event.image_id, event.version), ()):
+        return trace.how == "as_it_was"
+    if digest_in(event) not in contents.get((event.image_id, event.version), ()):
         raise ViolationError("I1", f"redriven, but not on the stream: {event}")
+    return False
 
 
 def _refused(

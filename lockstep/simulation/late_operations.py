@@ -16,7 +16,7 @@ from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsCorrection, Ready, TooOld
 from lockstep.quarantine.records import payload
 from lockstep.quarantine.records import read_record as record_in
-from lockstep.quarantine.redrive import Redrive
+from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, correct
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -25,7 +25,9 @@ from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
+from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
+from lockstep.stores.table import TableReader
 from shared.clock import Clock
 from shared.quarantine import PREFIX, TABLE_CONSUMER
 from shared.sink import SinkError
@@ -59,12 +61,21 @@ class LateOperations:
         return BucketObjects(cast("S3Client", bucket), BUCKET)
 
     @cached_property
-    def _stores(self) -> ContentReader:
-        table, index = DynamoDB(TABLE), OpenSearch(INDEX)
+    def _items(self) -> "DynamoDBClient":
+        table = DynamoDB(TABLE)
         table.items = self._system.table.items
+        return cast("DynamoDBClient", table)
+
+    @cached_property
+    def _table(self) -> TableReader:
+        return TableReader(self._items, TABLE)
+
+    @cached_property
+    def _stores(self) -> ContentReader:
+        index = OpenSearch(INDEX)
         index.documents = self._system.index.documents
         return ContentReader(
-            table_lookup(cast("DynamoDBClient", table), TABLE, self._now),
+            table_lookup(self._items, TABLE, self._now),
             index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._now),
         )
 
@@ -84,7 +95,7 @@ class LateOperations:
         try:
             for some in self._grouped(cases):
                 self._redrive(redrive, some)
-        except (BotoCoreError, ClientError, PutError):
+        except (BotoCoreError, ClientError, PutError, SinkError):
             self._conditions.tally["redrive broken off"] += 1
 
     def redrive_all_discarded(self) -> None:
@@ -93,9 +104,12 @@ class LateOperations:
         Raises:
             ViolationError: a record that can be redriven was not.
         """
-        redriven = self._redriver().put_back(self._discarded(), {}).redriven
-        self._conditions.tally["given up, and redriven"] += redriven
-        if any(isinstance(case.verdict, Ready) for case in self._discarded()):
+        report = self._redriver().put_back(self._discarded(), {})
+        self._conditions.tally["given up, and redriven"] += report.redriven
+        # The index may refuse a record for good, or hold other content at its version.
+        may_stay = report.kept.get("refused_by_store", 0) + report.kept.get("conflict", 0)
+        left = sum(isinstance(case.verdict, Ready) for case in self._discarded())
+        if left > may_stay:
             raise ViolationError("I1", "redrive left a discarded record")
 
     def _discarded(self) -> Sequence[Case]:
@@ -121,6 +135,11 @@ class LateOperations:
                 system.stream, STREAM, clock=system.producers_clock()
             ).put(events),
             TABLE_CONSUMER,
+            index=DirectIndexing(
+                system.consumers["write_to_es"].sink,
+                Corrections(cast("opensearchpy.OpenSearch", system.index), INDEX),
+                self._table,
+            ),
             clock=Clock(self._now, self._now, self._time.advance, self._conditions.draw),
         )
 
@@ -129,8 +148,17 @@ class LateOperations:
         tally["too old to be redriven"] += sum(isinstance(one.verdict, TooOld) for one in cases)
         tally["redriven days later"] += redrive.put_back(cases, {}).redriven
         settlements = [settled for case in cases for settled in self._settled(case)]
+        for one in settlements:
+            self._note_gift(one.gives_index)
         done = redrive.settle(settlements, {}).redriven if settlements else 0
         tally["mended or chosen days later"] += done
+
+    def _note_gift(self, image_id: str | None) -> None:
+        """Note what the index may have from now on: the table's content of this image."""
+        if image_id is not None:
+            held = self._system.consumers["write_to_dynamodb"].store.stored_version(image_id)
+            if held is not None:
+                self._system.given_index.add((image_id, held))
 
     def _settled(self, case: Case) -> Iterator[Settlement]:
         """The settlement of a case that cannot be redriven unchanged, by an operator; or none."""
@@ -140,9 +168,9 @@ class LateOperations:
             return
         try:
             match case.verdict:
-                case Ready():
+                case Ready() if not case.of_index_only:
                     return
-                case NeedsChoice():
+                case NeedsChoice() | Ready():
                     yield choose(chance.choice(_CHOICES), case, body, self._stores, now=now)
                 case NeedsCorrection() | TooOld():
                     event = Raw(msgspec.json.encode(_CORRECTION | {"image_id": case.image}))
@@ -151,8 +179,9 @@ class LateOperations:
             return
 
     def _payload(self, case: Case) -> bytes | None:
-        body = self._reader.read(case.keys[0])
-        return None if body is None else payload(record_in(body))
+        key = case.keys[0]
+        body = self._reader.read(key)
+        return None if body is None else payload(record_in(key, body))
 
     def _grouped(self, cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
         """All cases together, or one at a time."""

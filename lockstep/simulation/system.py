@@ -27,7 +27,7 @@ from lockstep.simulation.interpretation import (
     interpret,
 )
 from lockstep.simulation.plan import HistoryPlan, seeded_random
-from lockstep.simulation.store_views import IndexView, StoreView, TableView
+from lockstep.simulation.store_views import IndexView, StoredVersion, StoreView, TableView
 from shared.change import digest_of
 from shared.clock import Clock
 from shared.quarantine import PREFIX
@@ -114,6 +114,8 @@ class System:
             "write_to_es": set(),
         }
         """The expired tombstones that are purged, or may be: image id and version."""
+        self.given_index: set[tuple[str, StoredVersion]] = set()
+        """What an operator may have given the index: the table's content of an image."""
         self.discards: dict[Function, Discards] = {
             "write_to_dynamodb": Discards(),
             "write_to_es": Discards(),

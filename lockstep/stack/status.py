@@ -64,7 +64,7 @@ class Status(msgspec.Struct, frozen=True):
 def status_of(
     stack: Stack, consumers: Mapping[str, Behind], quarantined: "QuarantineCounts"
 ) -> Status:
-    """The status, from the backlog of each consumer and what is set aside."""
+    """The status, from the backlog of each consumer and what is quarantined."""
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,

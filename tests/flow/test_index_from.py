@@ -26,6 +26,7 @@ from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, write_local
 from lockstep.stack.status import Behind, behind_table
+from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.checkpoints import read_checkpoints
 from lockstep.stream.kinesis import KinesisStream
@@ -267,7 +268,11 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
         lambda _: pytest.fail("the table would call it a duplicate, and stream nothing"),
         "",
         clock=SYSTEM_CLOCK,
-        index=DirectIndexing(routes.direct.sink, "write_to_es", fed_from_table=True),
+        index=DirectIndexing(
+            routes.direct.sink,
+            Corrections(clients.opensearch, routes.indices[1]),
+            routes.world.table,
+        ),
     ).put_back(found.cases, found.fetched)
     assert (report.redriven, report.indexed, report.kept) == (1, 1, {})
     assert routes.documents(routes.indices[1]) == routes.documents(routes.indices[0])

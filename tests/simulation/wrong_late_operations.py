@@ -9,7 +9,6 @@ from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, find, judge
-from lockstep.quarantine.records import read_record
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.components import INDEX, Components
@@ -32,14 +31,9 @@ def _ageless(case: Case) -> Case:
 
 
 class IgnoresTheAge(Redrive):
-    def _still_ready(self, case: Case, bodies: Mapping[str, bytes]) -> QuarantinedRecord | None:
+    def _is_ready(self, held: QuarantinedRecord, case: Case) -> bool:
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
-        held = None
-        for body in bodies.values():
-            held = read_record(body)
-            if not isinstance(judge(held, case.arrived_at, now=now), Ready | TooOld):
-                return None
-        return held
+        return isinstance(judge(held, case.arrived_at, now=now), Ready | TooOld)
 
 
 class PutsNothing(Redrive):

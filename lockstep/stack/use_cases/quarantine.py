@@ -12,12 +12,13 @@ from lockstep.quarantine.records import ForeignObjectError, read_record
 from lockstep.quarantine.redrive import DirectIndexing, Redrive
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.put import put
-from lockstep.stack.use_cases.stores import NO_LIMIT
+from lockstep.stack.use_cases.stores import NO_LIMIT, table_reader
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
+from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import StreamUnavailableError
-from shared.quarantine import CONSUMERS, INDEX_CONSUMER, QuarantinedRecord
+from shared.quarantine import CONSUMERS, QuarantinedRecord
 
 NO_ID = "the ID must not be empty: see `lockstep quarantine list`"
 
@@ -43,13 +44,13 @@ class StackQuarantine:
             self.objects,
             lambda events: put(clients, events),
             stack.table_mapping,
-            clock=SYSTEM_CLOCK,
             index=DirectIndexing(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
-                consumer=INDEX_CONSUMER,
-                fed_from_table=stack.index_from != "Kinesis",
-                changes_stream=stack.changes_stream,
+                corrections=Corrections(clients.opensearch, stack.index),
+                table=table_reader(clients),
             ),
+            clock=SYSTEM_CLOCK,
+            changes_stream=stack.changes_stream,
         )
 
     def find(self, wanted: Wanted, pointers: Iterable[bytes] = ()) -> FoundCases:
@@ -106,12 +107,14 @@ class StackQuarantine:
             body = self.objects.read(key)
             if body is not None:
                 try:
-                    return read_record(body)
+                    held = read_record(key, body)
                 except ForeignObjectError as error:
                     raise CaseError(f"{key}: {error}") from error
+                if case.is_about(held):
+                    return held
         for document in case.documents:
             for held in self.redrive.records_of(document):
-                if held.key in case.keys:
+                if held.key in case.keys and case.is_about(held):
                     return held
         raise CaseError(f"{case.id}: another redrive has settled it: list the quarantine again")
 

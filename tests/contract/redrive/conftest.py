@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -18,24 +18,45 @@ from lockstep.local.engines.pins import EngineName
 from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import BucketDestination, failure_document
-from lockstep.local.mapping.invocation import EventSource, entry, function_arn, stream_arn
+from lockstep.local.mapping.invocation import (
+    EventSource,
+    entry,
+    function_arn,
+    mapping_uuid,
+    stream_arn,
+)
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, IndexFrom, Stack, write_local
 from lockstep.stores.contents import Content, ContentReader, index_lookup, table_lookup
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import TrimHorizon
+from shared.quarantine import CONSUMERS
+from tests.builders import CHANGES_STREAM
 from tests.flow.scenario import Consumer, Name, Troubled
 
 
 class Stage:
     """A stack whose consumers run on request, and the `lockstep` command on it."""
 
-    def __init__(self, endpoints: Endpoints, state: Path) -> None:
+    def __init__(
+        self, endpoints: Endpoints, state: Path, index_from: IndexFrom = "Kinesis"
+    ) -> None:
         name = f"redrive-{uuid.uuid4().hex[:12]}"
-        functions = {"write_to_dynamodb": "write_to_dynamodb", "write_to_es": "write_to_es"}
-        self.stack = Stack(endpoints, name, name, name, name, LOCAL_REGION, functions, str(state))
+        self.stack = Stack(
+            endpoints,
+            stream=name,
+            table=name,
+            index=name,
+            bucket=name,
+            region=LOCAL_REGION,
+            functions={function: function for function in CONSUMERS},
+            state=str(state),
+            index_from=index_from,
+            changes_stream=CHANGES_STREAM,
+            table_mapping=_mapping("write_to_dynamodb", name),
+        )
         self.state = state
         write_local(self.stack, state)
         self.clients = Clients(self.stack)
@@ -79,6 +100,23 @@ class Stage:
         """The image's name in each store; None if the store does not have it."""
         return {_name(one) for one in self.stores.contents(image_id).values()}
 
+    @staticmethod
+    def now_ms() -> int:
+        """The time now, as an arrival has it."""
+        return round(_now().timestamp() * 1000)
+
+    def body(self, key: str) -> dict[str, Any]:
+        """The object with this key."""
+        body = self.clients.s3.get_object(Bucket=self.stack.bucket, Key=key)["Body"].read()
+        whole: dict[str, Any] = msgspec.json.decode(body)
+        return whole
+
+    def write(self, key: str, body: object) -> None:
+        """Write an object, as any role may that is allowed to write under the prefix of its key."""
+        self.clients.s3.put_object(
+            Bucket=self.stack.bucket, Key=key, Body=msgspec.json.encode(body)
+        )
+
     def give_up(self, function: Name) -> dict[str, Any]:
         """Discard all that is on the stream, as an event source mapping does with old records."""
         for listed in self.stream.shards():
@@ -92,7 +130,10 @@ class Stage:
             discard = Discard(entries, "RecordAgeExceeded", 1, None, None)
             document = failure_document(discard, place, at=_now(), new_id=_uuid)
             destination = BucketDestination(
-                self.clients.s3.put_object, self.stack.bucket, mapping_uuid="m", new_id=_uuid
+                self.clients.s3.put_object,
+                self.stack.bucket,
+                mapping_uuid=_mapping(function, self.stack.stream),
+                new_id=_uuid,
             )
             destination.write(document, _now())
             whole: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
@@ -112,6 +153,10 @@ class Stage:
         )
 
 
+def _mapping(function: str, stream: str) -> str:
+    return mapping_uuid(function, stream_arn(stream, LOCAL_REGION))
+
+
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
@@ -125,6 +170,16 @@ def _name(content: Content | None) -> str | None:
 
 
 @pytest.fixture
-def stage(kinesis_endpoint: str, engine: Callable[[EngineName], str], tmp_path: Path) -> Stage:
-    endpoints = Endpoints(kinesis_endpoint, engine("dynamodb"), engine("opensearch"), engine("s3"))
+def endpoints(kinesis_endpoint: str, engine: Callable[[EngineName], str]) -> Endpoints:
+    return Endpoints(kinesis_endpoint, engine("dynamodb"), engine("opensearch"), engine("s3"))
+
+
+@pytest.fixture
+def stage(endpoints: Endpoints, tmp_path: Path) -> Stage:
     return Stage(endpoints, tmp_path)
+
+
+@pytest.fixture(params=get_args(IndexFrom))
+def routed(request: pytest.FixtureRequest, endpoints: Endpoints, tmp_path: Path) -> Stage:
+    """A stage for each source of the index."""
+    return Stage(endpoints, tmp_path, request.param)

@@ -1,7 +1,7 @@
 """What a redrive works on, in memory: a bucket, a stream, two stores, and a clock."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,13 +14,15 @@ from lockstep.quarantine.failure_documents import Fetched
 from lockstep.quarantine.records import event_bytes, read_record
 from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
 from lockstep.stores.contents import Content, ContentReader, content_of
-from shared.change import change_from
+from lockstep.stores.image_state import ImageState, Intact
+from shared.change import Change, change_from
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode
 from shared.horizon import QUARANTINE_AGE
+from shared.outcome import Applied, Outcome, Stale
 from shared.quarantine import quarantined
 from shared.record import event_in
-from tests.builders import ARRIVED_AT, CHANGES_STREAM, clock, image_event, record
+from tests.builders import ARRIVED_AT, CHANGES_STREAM, change, clock, image_event, record
 from tests.memory_sink import MemorySink
 
 CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
@@ -66,15 +68,33 @@ class MemoryObjects:
             self.crash_after -= 1
 
 
+class MemoryCorrections:
+    """Overwrites what a sink stores, unless its version is higher."""
+
+    def __init__(self, sink: MemorySink) -> None:
+        self._stored = sink.stored
+
+    def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        return [self._overwrite(one) for one in changes]
+
+    def _overwrite(self, change: Change) -> Outcome:
+        stored = self._stored.get(change.image_id)
+        if stored is not None and stored.version > change.version:
+            return Stale()
+        self._stored[change.image_id] = change
+        return Applied()
+
+
 class Stand:
     """All of it, with short methods for tests."""
 
-    def __init__(self, *, fed_from_table: bool = False, sink: MemorySink | None = None) -> None:
+    def __init__(self, *, sink: MemorySink | None = None) -> None:
         self.objects = MemoryObjects()
         self.sink = sink or MemorySink()
         self.sent: list[Outgoing] = []
         self.puts: list[int] = []
         self.table: dict[str, Content] = {}
+        self.items: dict[str, ImageState] = {}
         self.index: dict[str, Content] = {}
         self.now = NOW
         self.slept = 0.0
@@ -85,8 +105,19 @@ class Stand:
             self._put,
             TABLE_MAPPING,
             clock=clock(now=lambda: self.now, elapsed=lambda: self.slept, sleep=self._sleep),
-            index=DirectIndexing(self.sink, "write_to_es", fed_from_table, CHANGES_STREAM),
+            index=DirectIndexing(self.sink, MemoryCorrections(self.sink), self),
+            changes_stream=CHANGES_STREAM,
         )
+
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+        """What the table holds, as the redrive reads it before it writes the index."""
+        return {one: self.items[one] for one in image_ids if one in self.items}
+
+    def item(self, image_id: str, version: int, **fields: Any) -> None:
+        """Store an image in the table."""
+        stored = change(image_id, version, **fields)
+        self.items[image_id] = Intact(stored, version)
+        self.table[image_id] = content(image_id, version, **fields)
 
     @property
     def stream(self) -> list[Event]:
@@ -101,13 +132,13 @@ class Stand:
         """Quarantine a record as the index's consumer does; returns its key."""
         one = envelope.record(raw)
         try:
-            change = envelope.change(one)
+            meant = envelope.change(one)
         except InvalidEventError as invalid:
-            change, reason = None, invalid.reason
+            meant, reason = None, invalid.reason
         held = quarantined(
             one,
             function="write_to_es",
-            change=change,
+            change=meant,
             reason=reason,
             detail="because",
             at=dt.datetime.fromtimestamp(one.arrived_at / 1000, dt.UTC).isoformat(),
@@ -126,15 +157,15 @@ class Stand:
         """Quarantine a record as the consumers do; returns its keys."""
         one = record(event, **place)
         try:
-            change = change_from(event_in(one), one)
+            meant = change_from(event_in(one), one)
         except InvalidEventError as invalid:
-            change, reason = None, invalid.reason
+            meant, reason = None, invalid.reason
         keys = []
         for function in functions:
             held = quarantined(
                 one,
                 function=function,
-                change=change,
+                change=meant,
                 reason=reason,
                 detail="because",
                 at=dt.datetime.fromtimestamp(one.arrived_at / 1000, dt.UTC).isoformat(),
@@ -159,12 +190,18 @@ class Stand:
             changes_stream=CHANGES_STREAM,
         )
 
+    def only_side(self) -> tuple[str, ...]:
+        """The consumers of the objects that have moved to `redriven/`, by key."""
+        moved = [key.split("/") for key in self.under("redriven/write_to_")]
+        return tuple(dict.fromkeys(parts[1] for parts in moved))
+
     def only(self) -> Case:
         (case,) = self.find().cases
         return case
 
     def payload_of(self, case: Case) -> bytes:
-        return event_bytes(read_record(self.objects.kept[case.keys[0]]))
+        key = case.keys[0]
+        return event_bytes(read_record(key, self.objects.kept[key]))
 
     def apply(self, found: FoundCases | None = None, *, rate: float | None = None) -> RedriveReport:
         found = found or self.find()

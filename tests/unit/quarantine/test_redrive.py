@@ -188,12 +188,20 @@ def test_a_conflict_whose_first_arrival_is_unknown_is_too_old_for_a_choice() -> 
     assert states(stand.find()) == {"T1": "TooOld"}
 
 
-def test_a_conflict_waits_for_a_choice_also_when_only_one_consumer_sees_it() -> None:
+def test_a_conflict_of_the_table_waits_for_a_choice() -> None:
+    stand = Stand()
+    stand.set_aside(functions=["write_to_dynamodb"], reason="conflict")
+    stand.set_aside(functions=["write_to_es"])
+    assert states(stand.find()) == {"T02680": "NeedsChoice"}
+    assert stand.apply().redriven == 0
+
+
+def test_a_conflict_that_only_the_index_sees_does_not_keep_a_record_from_the_stream() -> None:
     stand = Stand()
     stand.set_aside(functions=["write_to_dynamodb"])
     stand.set_aside(functions=["write_to_es"], reason="conflict")
-    assert states(stand.find()) == {"T02680": "NeedsChoice"}
-    assert stand.apply().redriven == 0
+    assert states(stand.find()) == {"T02680": "Ready"}
+    assert stand.apply().put == 1
 
 
 @pytest.mark.parametrize(
@@ -235,18 +243,29 @@ def test_an_object_with_an_impossible_arrival_time_is_foreign(arrived_at: int) -
 
 def test_an_object_that_somebody_moved_is_settled_under_its_new_key() -> None:
     stand = Stand()
-    (key,) = stand.set_aside(functions=["write_to_es"])
-    stand.objects.kept["quarantine/elsewhere.json"] = stand.objects.kept.pop(key)
+    (key,) = stand.set_aside(functions=["write_to_dynamodb"])
+    elsewhere = "write_to_dynamodb/elsewhere.json"
+    stand.objects.kept[f"quarantine/{elsewhere}"] = stand.objects.kept.pop(key)
     assert stand.apply().redriven == 1
     assert stand.under("quarantine/") == []
-    assert stand.objects.read("redriven/elsewhere.json") is not None
+    assert stand.objects.read(f"redriven/{elsewhere}") is not None
+
+
+def test_an_object_whose_key_names_no_consumer_is_reported_and_stays() -> None:
+    stand = Stand()
+    (key,) = stand.set_aside(functions=["write_to_dynamodb"])
+    stand.objects.kept["quarantine/elsewhere.json"] = stand.objects.kept.pop(key)
+    (unreadable,) = stand.find().unreadable
+    assert unreadable.where == "quarantine/elsewhere.json"
+    assert "its key names no consumer: move it to quarantine/write_to_dyn" in unreadable.why
+    assert (stand.apply().redriven, stand.stream) == (0, [])
 
 
 def test_a_document_and_an_object_of_the_same_record_are_one_case() -> None:
     stand = Stand()
     stand.set_aside(functions=["write_to_es"])
     stand.objects.kept[DOCUMENT] = msgspec.json.encode(document(kinesis_record()))
-    assert stand.only().functions == ("write_to_es", "write_to_dynamodb")
+    assert stand.only().functions == ("write_to_dynamodb", "write_to_es")
     stand.apply()
     assert (len(stand.stream), stand.under("quarantine/"), stand.under("aws/")) == (1, [], [])
 
