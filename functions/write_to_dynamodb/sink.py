@@ -127,7 +127,7 @@ class ImageTable:
         self._client = client
         self._table = table_name
         self._longest_request = longest_request
-        self._patient = patient or (lambda _: client)
+        self._patient = patient
         self._room = CHANGES_PER_REQUEST
         self._image = _statements(table_name, IMAGE_ATTRIBUTES)
         self._tombstone = _statements(table_name, TOMBSTONE_ATTRIBUTES)
@@ -165,7 +165,9 @@ class ImageTable:
             at: "INSERT" if change.event_type == "image.uploaded" else "UPDATE"
             for at, change in enumerate(changes)
         }
-        client = self._client if within is None else self._patient(within / ROUNDS)
+        client = self._client
+        if within is not None and self._patient is not None:
+            client = self._patient(within / ROUNDS)
         for _ in range(ROUNDS):
             try:
                 answers = self._execute(client, [(verb, changes[at]) for at, verb in verbs.items()])

@@ -9,7 +9,13 @@ import msgspec
 
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.components import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
-from lockstep.simulation.fakes.network import AnswerError, CutOffError, NoAnswerError, PartFailure
+from lockstep.simulation.fakes.network import (
+    AnswerError,
+    CutOffError,
+    NoAnswerError,
+    NoAnswerInTimeError,
+    PartFailure,
+)
 from lockstep.simulation.faults import Fault, Tally
 
 StoreName = Literal["table", "index", "quarantine", "stream"]
@@ -252,7 +258,9 @@ class FaultyConnection:
                 return CrashedError()
             case "Lambda timeout":
                 return TimedOutError()
-            case "connection reset" | "answer lost" | "zombie request":
+            case "zombie request":
+                return NoAnswerInTimeError(fault)
+            case "connection reset" | "answer lost":
                 return NoAnswerError(fault)
             case "throttled request":
                 return AnswerError(*_THROTTLED[self._store])

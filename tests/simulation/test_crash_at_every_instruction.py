@@ -41,7 +41,7 @@ from lockstep.simulation.components import (
     image_table,
 )
 from lockstep.simulation.fakes.dynamodb import DynamoDB
-from lockstep.simulation.fakes.network import NoAnswerError, PartFailure
+from lockstep.simulation.fakes.network import NoAnswerError, NoAnswerInTimeError, PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.interpretation import (
@@ -127,13 +127,21 @@ NEVER_RUN = {
 class Network:
     """Sends the requests of a live process; after a crash, none.
 
-    The answers to the requests with the numbers `lost` do not arrive. In the requests with the
-    numbers `partial`, the first part is not applied; the last one is, but reports a failure.
+    The answers to the requests with the numbers `lost` do not arrive, those with the numbers `late`
+    not in time. In the requests with the numbers `partial`, the first part is not applied; the last
+    one is, but reports a failure.
     """
 
-    def __init__(self, *, lost: Sequence[int] = (), partial: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        lost: Sequence[int] = (),
+        late: Sequence[int] = (),
+        partial: Sequence[int] = (),
+    ) -> None:
         self.dead = False
         self._lost = lost
+        self._late = late
         self._partial = partial
         self._sent = 0
 
@@ -144,6 +152,8 @@ class Network:
         answer = apply()
         if self._sent in self._lost:
             raise NoAnswerError("the answer is lost")
+        if self._sent in self._late:
+            raise NoAnswerInTimeError("the answer is late")
         return answer
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
@@ -166,7 +176,7 @@ class Stage:
     stored: dict[str, Any]
 
     def __init__(self, *, faulty: bool = False) -> None:
-        self.to_store = Network(lost=[2], partial=[1]) if faulty else Network()
+        self.to_store = Network(lost=[2], late=[3], partial=[1]) if faulty else Network()
         self.to_bucket = Network(lost=[2]) if faulty else Network()
         self.bucket = S3(BUCKET, connection=self.to_bucket)
 

@@ -7,7 +7,12 @@ from functools import partial
 import pytest
 
 from lockstep.simulation.clock import START, VirtualTime
-from lockstep.simulation.fakes.network import AnswerError, CutOffError, NoAnswerError
+from lockstep.simulation.fakes.network import (
+    AnswerError,
+    CutOffError,
+    NoAnswerError,
+    NoAnswerInTimeError,
+)
 from lockstep.simulation.faults import Fault, Tally
 from lockstep.simulation.faulty_network import (
     LONGEST_EXPIRY_SECONDS,
@@ -24,7 +29,7 @@ EXPECTED: dict[str, tuple[type[BaseException], bool, bool]] = {
     "connection reset": (NoAnswerError, False, False),
     "answer lost": (NoAnswerError, True, False),
     "answer cut": (CutOffError, True, False),
-    "zombie request": (NoAnswerError, False, True),
+    "zombie request": (NoAnswerInTimeError, False, True),
     "throttled request": (AnswerError, False, False),
     "server error": (AnswerError, False, False),
     "server error, but applied": (AnswerError, True, False),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from lockstep.simulation.fakes.cut_answers import boto3_document
 from lockstep.simulation.fakes.network import (
@@ -14,6 +14,7 @@ from lockstep.simulation.fakes.network import (
     Connection,
     CutOffError,
     NoAnswerError,
+    NoAnswerInTimeError,
     PartFailure,
 )
 from lockstep.simulation.fakes.partiql import (
@@ -143,6 +144,8 @@ class DynamoDB:
         """Send the request, and raise errors as boto3 does."""
         try:
             answer: dict[str, Any] = self._connection.send(apply)
+        except NoAnswerInTimeError as error:
+            raise ReadTimeoutError(endpoint_url="dynamodb", error=error) from error
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="dynamodb", error=error) from error
         except CutOffError as cut:

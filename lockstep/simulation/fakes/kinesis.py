@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from botocore.exceptions import EndpointConnectionError, ParamValidationError
+from botocore.exceptions import EndpointConnectionError, ParamValidationError, ReadTimeoutError
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
@@ -17,6 +17,7 @@ from lockstep.simulation.fakes.network import (
     Connection,
     CutOffError,
     NoAnswerError,
+    NoAnswerInTimeError,
     PartFailure,
 )
 from lockstep.stream import sequence
@@ -126,6 +127,8 @@ class Kinesis:
             return self._connection.send(
                 lambda: self._put(request["StreamName"], records, failures)
             )
+        except NoAnswerInTimeError as error:
+            raise ReadTimeoutError(endpoint_url="kinesis", error=error) from error
         except NoAnswerError as error:
             raise EndpointConnectionError(endpoint_url="kinesis", error=error) from error
         except CutOffError as cut:

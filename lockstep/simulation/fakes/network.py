@@ -10,6 +10,10 @@ class NoAnswerError(Exception):
     """The connection was lost or timed out. The request may have been applied."""
 
 
+class NoAnswerInTimeError(NoAnswerError):
+    """The request timed out."""
+
+
 class CutOffError(Exception):
     """Only this share of the bytes of the answer arrived. The request was applied."""
 
@@ -43,6 +47,7 @@ class Connection(Protocol):
 
         Raises:
             NoAnswerError: no answer arrived.
+            NoAnswerInTimeError: no answer arrived in time.
             CutOffError: a part of the answer arrived.
             AnswerError: the answer is an error.
         """

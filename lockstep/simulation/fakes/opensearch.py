@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from opensearchpy.exceptions import (
     AuthorizationException,
+    ConnectionTimeout,
     NotFoundError,
     RequestError,
     TransportError,
@@ -24,6 +25,7 @@ from lockstep.simulation.fakes.network import (
     Connection,
     CutOffError,
     NoAnswerError,
+    NoAnswerInTimeError,
     PartFailure,
 )
 
@@ -178,6 +180,8 @@ class OpenSearch:
         """Send the request, and raise errors as opensearch-py does."""
         try:
             return self._connection.send(apply)
+        except NoAnswerInTimeError as error:
+            raise ConnectionTimeout("TIMEOUT", str(error), error) from error
         except NoAnswerError as error:
             raise OpenSearchConnectionError("N/A", str(error), error) from error
         except CutOffError as cut:

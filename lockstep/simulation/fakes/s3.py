@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from lockstep.simulation.fakes.cut_answers import boto3_body, boto3_document, boto3_put
 from lockstep.simulation.fakes.dynamodb import client_error
@@ -14,6 +14,7 @@ from lockstep.simulation.fakes.network import (
     Connection,
     CutOffError,
     NoAnswerError,
+    NoAnswerInTimeError,
 )
 
 PAGE = 1_000
@@ -112,6 +113,8 @@ class S3:
     def _send(self, operation: str, apply: Any) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = self._connection.send(apply)
+        except NoAnswerInTimeError as error:
+            raise ReadTimeoutError(endpoint_url="s3", error=error) from error
         except NoAnswerError as error:
             raise ConnectionClosedError(endpoint_url="s3", error=error) from error
         except CutOffError as cut:
