@@ -47,6 +47,10 @@ class Latency(msgspec.Struct, frozen=True):
 
     seconds: float
 
+    def pause(self, _: bytes) -> float:
+        """The seconds before these bytes go on."""
+        return self.seconds
+
 
 class Slow(msgspec.Struct, frozen=True):
     """One byte after the other, so many a second."""
@@ -54,7 +58,17 @@ class Slow(msgspec.Struct, frozen=True):
     bytes_per_second: float
 
 
-type Toxic = Reset | Truncate | Latency | Slow
+class Bandwidth(msgspec.Struct, frozen=True):
+    """So many bytes a second, in large pieces: what is twice as large takes twice as long."""
+
+    bytes_per_second: float
+
+    def pause(self, data: bytes) -> float:
+        """The seconds before these bytes go on."""
+        return len(data) / self.bytes_per_second
+
+
+type Toxic = Reset | Truncate | Latency | Slow | Bandwidth
 type End = Literal["orderly", "reset"]
 
 
@@ -184,8 +198,8 @@ class Proxy:
                             if isinstance(toxic, Reset):
                                 return "reset"
                             break
-                    case Latency(seconds):
-                        await asyncio.sleep(seconds)
+                    case Latency() | Bandwidth() as toxic:
+                        await asyncio.sleep(toxic.pause(data))
                         await _send(to, data, lane)
                     case Slow(bytes_per_second):
                         for byte in data:

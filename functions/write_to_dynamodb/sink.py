@@ -8,14 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
-from doors.timeouts import sending_timed_out
+from doors.aws_timeouts import timed_out
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.item import (
     ATTRIBUTE_TYPES,
@@ -238,7 +233,7 @@ class ImageTable:
             raise self._meaning(error) from error
         except BotoCoreError as error:
             detail = f"table {self._table}: {error}"
-            if not _timed_out(error):
+            if not timed_out(error):
                 raise RequestFailedError(detail) from error
             if client is self._client and len(requests) > 1:
                 self._room = len(requests) // 2
@@ -290,12 +285,6 @@ class ImageTable:
         if code == "ValidationException" or status == _CONTENT_TOO_LARGE:
             return RequestRefusedError(detail)
         return RequestFailedError(detail)
-
-
-def _timed_out(error: BotoCoreError) -> bool:
-    return isinstance(error, ReadTimeoutError) or (
-        isinstance(error, ConnectionClosedError) and sending_timed_out(error.kwargs.get("error"))
-    )
 
 
 def _compare_with_item(change: Change, item: Mapping[str, AttributeValue]) -> Outcome | Verb:

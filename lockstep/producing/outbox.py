@@ -20,6 +20,8 @@ import msgspec
 # retry repeats less.
 MAX_REQUEST_RECORDS = 500
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
+# After a timeout, 64 requests that are answered bring the size back from nothing.
+GROWTH_BYTES = MAX_REQUEST_BYTES // 64
 
 # A throttled shard accepts records again within a second. During an outage, send few requests.
 FIRST_PAUSE_SECONDS = 0.1
@@ -76,6 +78,7 @@ class Outbox:
         self._sends: dict[str, int] = {}  # how many times the oldest record of an image was sent
         self._ready: deque[str] = deque()  # images whose oldest record may be sent now
         self._ready_bytes = 0
+        self._room = MAX_REQUEST_BYTES  # for the next request
         self._paused: list[
             tuple[float, int, str]
         ] = []  # images that wait; heap: due, tie-break, image
@@ -133,7 +136,8 @@ class Outbox:
     def take(self, now: float) -> tuple[Outgoing, ...]:
         """The next request: at most one record per image, within the limits of Kinesis.
 
-        Empty while `wait` is above 0.
+        After a timeout, requests are smaller; with each answer, they grow again. Empty while `wait`
+        is above 0.
         """
         if self._open_again > now:
             return ()
@@ -141,7 +145,7 @@ class Outbox:
             _, _, image_id = heapq.heappop(self._paused)
             self._make_ready(self._images[image_id][0])
         request: list[Outgoing] = []
-        room = MAX_REQUEST_BYTES
+        room = self._room
         while self._ready and len(request) < MAX_REQUEST_RECORDS:
             record = self._images[self._ready[0]][0]
             if request and record.size > room:
@@ -158,6 +162,7 @@ class Outbox:
     def settle(self, request: Sequence[Outgoing], answers: Sequence[Answer], now: float) -> None:
         """Note the result of each record of a request, in the order of the request."""
         self._failures_in_a_row = 0
+        self._room = min(MAX_REQUEST_BYTES, self._room + GROWTH_BYTES)
         for record, answer in zip(request, answers, strict=True):
             match answer:
                 case Accepted():
@@ -167,12 +172,14 @@ class Outbox:
                     rest = (now + pause, next(self._ties), record.image_id)
                     heapq.heappush(self._paused, rest)
 
-    def postpone(self, request: Sequence[Outgoing], now: float) -> None:
+    def postpone(self, request: Sequence[Outgoing], now: float, *, timed_out: bool = False) -> None:
         """Note that a request failed as a whole: all its records are sent again.
 
         All images then wait, longer after each failure in a row, because the failure does not
-        depend on the image.
+        depend on the image. If the request timed out, the next one has half its bytes.
         """
+        if timed_out and len(request) > 1:
+            self._room = sum(one.size for one in request) // 2
         self._failures_in_a_row += 1
         self._open_again = now + self._pause(self._failures_in_a_row)
         for record in reversed(request):

@@ -16,6 +16,7 @@ import msgspec
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
+from doors.aws_timeouts import timed_out
 from doors.clock import SYSTEM_CLOCK
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
@@ -286,7 +287,8 @@ class _Put:
                 expected=len(request),
             )
         except _NO_ANSWER as error:
-            return self._postpone(request, f"{type(error).__name__}: {error}")
+            late = isinstance(error, botocore.BotoCoreError) and timed_out(error)
+            return self._postpone(request, f"{type(error).__name__}: {error}", timed_out=late)
         except botocore.ClientError as error:
             why = f"{error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}"
             if not _is_transient(error):
@@ -298,8 +300,10 @@ class _Put:
         whys = [one.why for one in answers if isinstance(one, Deferred)]
         return len(request) - len(whys), whys[0] if whys else None
 
-    def _postpone(self, request: Sequence[Outgoing], why: str) -> tuple[int, str]:
-        self._outbox.postpone(request, self._clock.elapsed())
+    def _postpone(
+        self, request: Sequence[Outgoing], why: str, *, timed_out: bool = False
+    ) -> tuple[int, str]:
+        self._outbox.postpone(request, self._clock.elapsed(), timed_out=timed_out)
         return 0, why
 
     def _refused(self, why: str) -> StreamRefusedError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.toxics import Direction, Latency, Proxy, Reset, Slow, Truncate, before
+from tests.toxics import Bandwidth, Direction, Latency, Proxy, Reset, Slow, Truncate, before
 
 MESSAGE = b"0123456789"
 
@@ -127,9 +127,9 @@ def test_a_cut_that_happens_once_happens_once(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-@pytest.mark.parametrize("toxic", [Latency(0.1), Slow(100)])
+@pytest.mark.parametrize("toxic", [Latency(0.1), Slow(100), Bandwidth(100)])
 def test_what_is_late_or_slow_comes_whole(
-    proxy: Proxy, direction: Direction, toxic: Latency | Slow
+    proxy: Proxy, direction: Direction, toxic: Latency | Slow | Bandwidth
 ) -> None:
     proxy.give(direction, toxic)
     started = time.monotonic()

@@ -84,3 +84,36 @@ def test_a_taken_record_frees_its_room_whatever_its_size() -> None:
     box.take(0.0)
     wanted.append(box.wants_more)
     assert wanted == [False, True]
+
+
+def test_a_request_after_a_timeout_has_half_the_bytes_and_later_ones_grow() -> None:
+    box = outbox()
+    for number in range(10):
+        box.add(outgoing(number))
+    box.postpone(box.take(0.0), 0.0, timed_out=True)
+    sizes = []
+    for _ in range(4):
+        request = box.take(1.0)
+        sizes.append(len(request))
+        box.settle(request, [Accepted()] * len(request), 0.0)
+    assert sizes == [2, 2, 2, 2]
+    for number in range(100):
+        box.add(outgoing(number, size=10))
+        request = box.take(1.0)
+        box.settle(request, [Accepted()] * len(request), 0.0)
+    for number in range(10):
+        box.add(outgoing(number))
+    assert len(box.take(1.0)) == 5
+
+
+@pytest.mark.parametrize(("records", "timed_out"), [(1, True), (5, False)])
+def test_only_a_timeout_of_several_records_makes_requests_smaller(
+    records: int, *, timed_out: bool
+) -> None:
+    box = outbox()
+    for number in range(records):
+        box.add(outgoing(number))
+    box.postpone(box.take(0.0), 0.0, timed_out=timed_out)
+    for number in range(records, 5):
+        box.add(outgoing(number))
+    assert len(box.take(box.wait(0.0))) == 5

@@ -18,6 +18,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3.exceptions import ProtocolError
 
 from lockstep.producing.outbox import Bounds, Outgoing
 from lockstep.producing.producer import (
@@ -153,7 +154,6 @@ def test_an_accepted_record_resets_the_pause_of_its_image() -> None:
         Fail(lost(), taken=True),
         Fail(lost()),
         Fail(EndpointConnectionError(endpoint_url="the stream")),
-        Fail(ReadTimeoutError(endpoint_url="the stream"), taken=True),
         Fail(ResponseParserError("not JSON"), taken=True),
         Fail(client_error("InternalFailure", 500), taken=True),
         Fail(client_error("ServiceUnavailable", 503)),
@@ -176,6 +176,26 @@ def test_a_transient_failure_resends_the_whole_request_in_order(turn: Turn) -> N
     assert stream.versions() == {"A": [1, 2], "B": [1, 2]}
     assert (report.put, report.resent) == (4, 2)
     assert len(time.slept) == 1
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize(
+    "late",
+    [
+        ReadTimeoutError(endpoint_url="the stream"),
+        ConnectionClosedError(
+            endpoint_url="the stream", error=ProtocolError("", TimeoutError("timed out"))
+        ),
+    ],
+    ids=repr,
+)
+def test_a_request_that_times_out_is_sent_again_in_halves(late: Exception, *, taken: bool) -> None:
+    stream = ScriptedStream(Fail(late, taken=taken))
+    source = [event(name, version) for version in (1, 2) for name in "ABCD"]
+    report = Producer(stream, STREAM, clock=VirtualTime().clock).put(source)
+    assert stream.requests[:3] == [["A", "B", "C", "D"], ["A", "B"], ["C", "D", "A", "B"]]
+    assert stream.versions() == {key: [1, 2] for key in "ABCD"}
+    assert (report.put, report.resent) == (8, 4)
 
 
 def test_while_requests_fail_as_a_whole_no_other_is_sent_and_the_pauses_grow() -> None:
