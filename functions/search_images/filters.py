@@ -3,6 +3,7 @@
 import calendar
 import datetime as dt
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +13,10 @@ from functions.search_images.fields import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTR
 # Times are as strict as those of an event.
 _Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+
+
+# The alias for reading hides tombstones, too. This holds whatever somebody did to the alias.
+NOT_DELETED: Mapping[str, Any] = {"term": {"deleted": False}}
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):

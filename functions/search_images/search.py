@@ -1,6 +1,7 @@
 """The search: makes the request to the index, and converts the answer to a result."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -222,7 +223,7 @@ def _query(
         "query": {
             "bool": {
                 "must": [{"match_all": {}} if query is None else matching(query, alternatives)],
-                "filter": filters.clauses(request.filters),
+                "filter": [filters.NOT_DELETED, *filters.clauses(request.filters)],
             }
         },
         # The id breaks ties, so each hit has a different position.
@@ -250,10 +251,14 @@ def _result(
     size: int,
 ) -> SearchResult:
     raw = answer["hits"]["hits"]
-    hits = list(_filling([_hit(hit) for hit in raw[:size]]))
-    shown = raw[: len(hits)]
+    sound = [(hit, one) for one in raw[:size] if (hit := _hit(one)) is not None]
+    hits = list(_filling([hit for hit, _ in sound]))
+    shown = [one for _, one in sound[: len(hits)]]
     aggregations = answer["aggregations"]
-    last = _position_of(shown[-1], alternatives) if len(raw) > len(shown) else None
+    if len(hits) < len(sound):
+        last = _last_position(shown, alternatives)
+    else:
+        last = _last_position(raw[:size], alternatives) if len(raw) > size else None
     marked = [list(_marked_words(hit)) for hit in shown]
     return SearchResult(
         total=answer["hits"]["total"]["value"],
@@ -264,9 +269,14 @@ def _result(
     )
 
 
-def _position_of(hit: Mapping[str, Any], alternatives: Alternatives) -> HitPosition:
-    sort_value, image_id = hit["sort"]
-    return HitPosition(sort_value, image_id, corrected=bool(alternatives))
+def _last_position(
+    hits: Sequence[Mapping[str, Any]], alternatives: Alternatives
+) -> HitPosition | None:
+    """The position of the last hit that has one: a malformed document may lack an image ID."""
+    for hit in reversed(hits):
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert([*hit["sort"], bool(alternatives)], HitPosition)
+    return None
 
 
 def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:
@@ -294,22 +304,35 @@ def _marked_words(hit: Mapping[str, Any]) -> Iterable[str]:
     )
 
 
-def _hit(hit: Mapping[str, Any]) -> Hit:
-    source = dict(hit["_source"])
-    attributes = {one["name"]: one["value"] for one in source.pop(ATTRIBUTES, ())}
+class _Pair(msgspec.Struct, frozen=True):
+    """An attribute in a document."""
+
+    name: str
+    value: str
+
+
+def _hit(hit: Mapping[str, Any]) -> Hit | None:
+    """The image in a document; None if no consumer wrote it, so that it is not an image.
+
+    An audit finds such a document. It must not hide the other hits.
+    """
+    try:
+        pairs = msgspec.convert(hit["_source"].get(ATTRIBUTES, []), list[_Pair])
+        attributes = {one.name: one.value for one in pairs}
+        begun = {"tags": [], **hit["_source"], "image_id": hit["_id"], "attributes": attributes}
+        plain = msgspec.convert({**begun, "name_html": "", "highlights": {}}, Hit)
+    except msgspec.ValidationError:
+        return None
     marked = dict(hit.get("highlight", {}))
-    (name,) = marked.pop("name", [source["name"]])
+    (name,) = marked.pop("name", [plain.name])
     for one in marked.pop(ATTRIBUTE_VALUE, ()):
         for own, value in attributes.items():
             if highlight.unmarked(one) == highlight.unmarked(value):
                 marked[f"{ATTRIBUTES}.{own}"] = [one]
-    return Hit(
-        image_id=hit["_id"],
+    return msgspec.structs.replace(
+        plain,
         name_html=highlight.safe_html(name),
         highlights={
             path: [highlight.safe_html(one) for one in pieces] for path, pieces in marked.items()
         },
-        tags=source.pop("tags", []),
-        attributes=attributes,
-        **source,
     )

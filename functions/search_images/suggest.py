@@ -7,6 +7,7 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.search_images import highlight, spelling
+from functions.search_images.filters import NOT_DELETED
 from functions.search_images.language import parse_query
 from functions.search_images.ranking import (
     NO_ALTERNATIVES,
@@ -64,6 +65,7 @@ def _names_query(
         "query": {
             "bool": {
                 "must": [_name_word(word, alternatives) for word in words],
+                "filter": [NOT_DELETED],
                 "should": [
                     {"match": {NAME: {"query": " ".join(words)}}},
                     {"prefix": {"name.keyword": {"value": text, "boost": 5}}},

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from opensearchpy import exceptions as opensearch
 
 from functions.search_images.api import Api, Stores
+from functions.search_images.filters import NOT_DELETED
 from lockstep.local.gateway.event import event
 from lockstep.web.server import Request
 from shared.item import item_from
@@ -144,7 +145,10 @@ def test_a_form_that_sends_all_it_has_asks_for_what_is_filled_in() -> None:
     index = Index(NOTHING)
     assert ask("/images?q=&tag=&taken_from=&size=&cursor=&attr.a=&sort=", index=index).status == 200
     (asked,) = index.asked
-    assert asked["body"]["query"]["bool"] == {"must": [{"match_all": {}}], "filter": []}
+    assert asked["body"]["query"]["bool"] == {
+        "must": [{"match_all": {}}],
+        "filter": [NOT_DELETED],
+    }
     assert asked["body"]["sort"][0] == {"arrived_at": "desc"}
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opensearchpy import exceptions as opensearch
 
+from functions.search_images.filters import NOT_DELETED
 from functions.search_images.page import HEADERS
 from shared.item import item_from
 from tests.builders import change, image
@@ -30,6 +31,7 @@ def test_what_was_asked_is_searched_for_and_shown() -> None:
     assert "Nothing found" in said(ask("/?tag=a&tag=b&q=", index=index), 200)
     assert [one["index"] for one in index.asked] == ["images-live"]
     assert index.asked[0]["body"]["query"]["bool"]["filter"] == [
+        NOT_DELETED,
         {"term": {"tags.keyword": "a"}},
         {"term": {"tags.keyword": "b"}},
     ]
