@@ -243,11 +243,19 @@ def test_after_a_split_and_a_merge_the_events_of_an_image_stay_in_order(stage: S
 def test_a_shard_that_is_throttled_is_read_to_its_end(stage: Stage, tmp_path: Path) -> None:
     with running(tmp_path / "limited.db", "--limits") as server:
         endpoints = msgspec.structs.replace(stage.stack.endpoints, kinesis=server.url)
-        limited = Stage(endpoints, tmp_path / "limited")
-        # 15 MB: more than the two shards give in a second, and more than one read gives.
+        state = tmp_path / "limited"
+        state.mkdir()
+        limited = Stage(endpoints, state)
+        # 15 MB: more than two shards give in a second. So a read of all blocks the next reads.
         put(limited, [as_event(largest(f"T{number}")) for number in range(60)])
-        done = limited.answer("replay", "--since", "1h", "--rate", "10000", "--apply")
-    assert done["fates"] == {"table": {"Applied": 60}, "index": {"Applied": 60}}
+        for shard in limited.stream.shards():
+            assert limited.stream.reader(shard.shard_id, TrimHorizon()).read(1_000).records
+        result = limited.lockstep("replay", "--since", "1h", "--rate", "10000", "--apply")
+    assert result.exit_code == 0, result.output
+    assert "waiting, then trying again: " in result.stderr
+    assert "Rate exceeded for shard" in result.stderr
+    assert "60 records that arrived from" in result.stdout
+    assert all(None not in limited.names(f"T{number}") for number in range(60))
 
 
 def as_event(data: bytes) -> dict[str, Any]:
