@@ -1,5 +1,6 @@
 """Runs an audit: reads both stores to disk, compares them, and looks up again what differs."""
 
+import datetime as dt
 import math
 import tempfile
 from collections import Counter
@@ -15,6 +16,7 @@ from lockstep.audit.compare import DifferenceKind, difference
 from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
+from lockstep.stream.losses import Loss, StoppedConsumer, Unread
 from shared.clock import Clock
 from shared.horizon import LONGEST_RETENTION
 from shared.quarantine import TABLE_CONSUMER
@@ -46,6 +48,10 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     images by what the index has that the table lacks. `replay_since` is the oldest arrival, in
     milliseconds since 1970, of what of that a stream may still hold. `warnings` are about the
     stack, one sentence each.
+
+    `discarded` counts the failure documents of batches that the event source mappings discarded.
+    `losses` and `stopped`: why both stores may lack the same events, see `with_unread`; those that
+    arrived since `unknown_since`.
     """
 
     result: Literal["equal", "different", "unknown"]
@@ -59,6 +65,15 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     under_way: int = 0
     sample: Sample | None = None
     warnings: Sequence[str] = ()
+    discarded: int = 0
+    losses: tuple[Loss, ...] = ()
+    stopped: tuple[StoppedConsumer, ...] = ()
+    unknown_since: dt.datetime | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stores were compared completely; then `result` is their difference."""
+        return self.reason is None
 
     @property
     def exit_code(self) -> int:
@@ -159,6 +174,23 @@ def audit(
         replay_since=recheck.replay_since,
         reason=reason,
         under_way=recheck.under_way,
+    )
+
+
+def with_unread(found: Audit, unread: Unread) -> Audit:
+    """The audit, knowing what the consumers have not read and cannot read any more.
+
+    Stores that are equal may both lack the same events: then the result is `unknown`. What is
+    proved different stays so, and can be repaired.
+    """
+    if not unread:
+        return found
+    return msgspec.structs.replace(
+        found,
+        result="unknown" if found.result == "equal" else found.result,
+        losses=unread.losses,
+        stopped=unread.stopped,
+        unknown_since=unread.since,
     )
 
 

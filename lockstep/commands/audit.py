@@ -13,6 +13,7 @@ import msgspec
 
 from lockstep.audit.audit import WATERMARK, Audit, Difference
 from lockstep.commands.files import WRITTEN, opened
+from lockstep.commands.losses import show_acknowledged, show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
     at_most_is_said,
@@ -20,6 +21,7 @@ from lockstep.commands.options import (
     connected,
     examples,
     json_option,
+    past,
     rate_option,
     since_option,
     stack_options,
@@ -39,6 +41,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases import audit as use_case
 from lockstep.stack.use_cases.audit import AuditOptions
 from lockstep.stores.entry import Entry
+from lockstep.stream.losses import typed
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 20
@@ -59,6 +62,7 @@ _WORDS: dict[Action, str] = {
         "lockstep audit --stack lockstep --values --report differences.ndjson",
         "lockstep audit --sample 1000",
         "lockstep audit --repair --apply --at-most 5",
+        'lockstep audit --acknowledge 2026-11-21T08:00:00Z --reason "imported again"',
     ),
 )
 @stack_options
@@ -96,6 +100,13 @@ _WORDS: dict[Action, str] = {
     show_default=True,
     help="Wait at most this long for a consumer that has not caught up.",
 )
+@click.option(
+    "--acknowledge",
+    metavar="TIME",
+    callback=past,
+    help="Say that the losses since TIME, as status and audit print it, are dealt with. No audit.",
+)
+@click.option("--reason", metavar="TEXT", help="With --acknowledge: what was done.")
 @click.option("--repair", is_flag=True, help="Show how to repair the differences.")
 @click.option("--apply", "applies", is_flag=True, help="With --repair: make the changes.")
 @at_most_option("With --repair --apply: write nothing if it would write more than this share.")
@@ -110,6 +121,8 @@ def audit_command(
     rate: float | None,
     within: float,
     watermark: float,
+    acknowledge: dt.datetime | None,
+    reason: str | None,
     repair: bool,
     applies: bool,
     at_most: float,
@@ -122,12 +135,10 @@ def audit_command(
 
     Exit code 0: equal; 1: different; 2: unknown.
     """
-    if applies and not repair:
-        raise click.UsageError("--apply requires --repair")
-    if repair and sample is not None:
-        raise click.UsageError("--repair needs a complete audit: remove --sample")
-    if not repair and at_most_is_said():
-        raise click.UsageError("--at-most requires --repair")
+    if acknowledge is not None or reason is not None:
+        show_acknowledged(name, state, acknowledge, reason, as_json=as_json)
+        return
+    check_options(repair=repair, applies=applies, sample=sample)
     clients = connected(name, state)
     report = opened(report_file) if report_file else None
     options = AuditOptions(
@@ -151,6 +162,16 @@ def audit_command(
     else:
         show_audit(found)
     sys.exit(found.exit_code)
+
+
+def check_options(*, repair: bool, applies: bool, sample: int | None) -> None:
+    """Refuse options that contradict each other."""
+    if applies and not repair:
+        raise click.UsageError("--apply requires --repair")
+    if repair and sample is not None:
+        raise click.UsageError("--repair needs a complete audit: remove --sample")
+    if not repair and at_most_is_said():
+        raise click.UsageError("--at-most requires --repair")
 
 
 class Differences:
@@ -261,7 +282,16 @@ def show_audit(found: Audit) -> None:
         )
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
-    answers.print(f"audit: {found.result} ({found.seconds:.1f} s)")
+    if found.discarded:
+        answers.print(
+            f"{_counted(found.discarded, 'batch', 'es')} in quarantine that a consumer's mapping "
+            "discarded"
+        )
+    show_unread(found.losses, found.stopped)
+    since = ""
+    if found.result == "unknown" and found.complete:
+        since = f" since {typed(found.unknown_since)}"
+    answers.print(f"audit: {found.result}{since} ({found.seconds:.1f} s)")
 
 
 def show_repair(answer: Repairing) -> None:

@@ -97,7 +97,8 @@ def at_most_is_said() -> bool:
     return source is not ParameterSource.DEFAULT
 
 
-def _since(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
+def past(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
+    """The callback of an option that takes an age or a time that is not in the future."""
     if text is None:
         return None
     now = dt.datetime.now(dt.UTC)
@@ -119,7 +120,7 @@ def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     Args:
         words: the help.
     """
-    return click.option("--since", metavar="TIME", callback=_since, help=words)
+    return click.option("--since", metavar="TIME", callback=past, help=words)
 
 
 def connected(name: str | None, state: Path) -> Clients:

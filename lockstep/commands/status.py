@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.endings import NO
+from lockstep.commands.losses import show_unread
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.stack import sam
 from lockstep.stack.stack import command_for
 from lockstep.stack.status import Status
+from lockstep.stream.losses import typed
 
 
 @click.command(
@@ -39,7 +40,7 @@ def status_command(
 ) -> None:
     """Show the backlog of each consumer.
 
-    Exit code 0: both consumers have caught up; 1: not yet.
+    Exit code 0: both consumers have caught up; 1: not yet; 2: the stores may lack events.
     """
     clients = connected(name, state)
     if env_vars:
@@ -52,7 +53,7 @@ def status_command(
         print_json(found)
     else:
         show_status(found, command_for("quarantine list", name, state))
-    sys.exit(0 if found.caught_up else NO)
+    sys.exit(found.exit_code)
 
 
 def show_status(found: Status, listing: str) -> None:
@@ -76,6 +77,9 @@ def show_status(found: Status, listing: str) -> None:
     )
     more = f" ({listing} lists them)" if found.quarantined else ""
     answers.print(f"in quarantine: {found.quarantined_records:,}{more}")
+    if any(found.discarded.values()):
+        discarded = ", ".join(f"{name} {count:,}" for name, count in found.discarded.items())
+        answers.print(f"batches that were discarded: {discarded}")
     if found.quarantined_over_60_days:
         answers.print(
             f"over 60 days old: {found.quarantined_over_60_days:,} objects; "
@@ -83,3 +87,6 @@ def show_status(found: Status, listing: str) -> None:
         )
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
+    show_unread(found.losses, found.stopped)
+    if found.losses or found.stopped:
+        answers.print(f"status: unknown since {typed(found.unknown_since)}")

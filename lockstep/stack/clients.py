@@ -71,6 +71,11 @@ class Clients:
         """The client of a deployed stack's metrics; a local stack has none."""
         return self.session.client("cloudwatch", config=_config())
 
+    @cached_property
+    def lambda_(self) -> Any:
+        """The client of a deployed stack's functions; a local stack has none."""
+        return self.session.client("lambda", config=_config())
+
     def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
         """A client of SQS or SNS at this endpoint: a stack has no queue or topic of its own."""
         return self.session.client(service, endpoint_url=endpoint, config=_config())

@@ -1,4 +1,4 @@
-"""The status of a stack: the backlog and lag of each consumer."""
+"""The status of a stack: the backlog and lag of each consumer, and what they cannot read."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lockstep.stack.deployed import (
+    DeployedMapping,
+    incoming_records,
+    iterator_age,
+    read_series,
+    recent,
+    waiting_since,
+)
 from lockstep.stack.stack import FORWARDER, Endpoints, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
 from lockstep.stream.checkpoints import read_checkpoints
+from lockstep.stream.losses import Loss, StoppedConsumer, Unread
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     PositionLostError,
@@ -45,7 +54,13 @@ class Status(msgspec.Struct, frozen=True):
 
     `quarantined` counts objects. A record that both consumers quarantined has two objects and
     counts once in `quarantined_records`. `quarantined_over_60_days` counts the objects and failure
-    documents that S3 got more than 60 days ago. `warnings` are about the stack, one sentence each.
+    documents that S3 got more than 60 days ago. `discarded` counts the failure documents of each
+    consumer's event source mapping: batches that it discarded.
+
+    `losses`: what a consumer cannot read any more, without those that are acknowledged. `stopped`:
+    the consumers that do not read. Where there is any of them, the stores may lack events that
+    arrived since `unknown_since`; None: unknown, or nothing is missing.
+    `warnings` are about the stack, one sentence each.
     """
 
     endpoints: Endpoints
@@ -57,14 +72,28 @@ class Status(msgspec.Struct, frozen=True):
     quarantined: int
     quarantined_records: int
     quarantined_over_60_days: int
+    discarded: Mapping[str, int]
     caught_up: bool
+    losses: tuple[Loss, ...]
+    stopped: tuple[StoppedConsumer, ...]
+    unknown_since: dt.datetime | None
     warnings: Sequence[str] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """2: the stores may lack events. 1: a consumer has not caught up. 0: neither."""
+        if self.losses or self.stopped:
+            return 2
+        return 0 if self.caught_up else 1
 
 
 def status_of(
-    stack: Stack, consumers: Mapping[str, Behind], quarantined: "QuarantineCounts"
+    stack: Stack,
+    consumers: Mapping[str, Behind],
+    quarantined: "QuarantineCounts",
+    unread: Unread,
 ) -> Status:
-    """The status, from the backlog of each consumer and what is quarantined."""
+    """The status, from the backlog of each consumer, what is quarantined and what is not read."""
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,
@@ -75,7 +104,11 @@ def status_of(
         quarantined=quarantined.objects,
         quarantined_records=quarantined.records,
         quarantined_over_60_days=quarantined.over_60_days,
+        discarded=quarantined.discarded,
         caught_up=all(consumer.caught_up for consumer in consumers.values()),
+        losses=unread.losses,
+        stopped=unread.stopped,
+        unknown_since=unread.since,
     )
 
 
@@ -153,18 +186,38 @@ def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
 
 
 def deployed_consumers(
-    cloudwatch: "CloudWatchClient", functions: Mapping[str, str], *, now: dt.datetime
+    cloudwatch: "CloudWatchClient",
+    mappings: Mapping[str, DeployedMapping],
+    *,
+    stream: str,
+    retention: float,
+    now: dt.datetime,
 ) -> dict[str, Behind]:
     """The deployed consumers, by the iterator age that Lambda reported in the last minutes.
 
-    Without invocations there is no age, and whether a consumer has caught up is unknown.
+    Without invocations there is no age. Then a consumer has caught up if its event source mapping
+    reads, and nothing came after its last invocation. If its mapping does not read, it has not.
+
+    Args:
+        cloudwatch: the client.
+        mappings: the event source mapping of each consumer.
+        stream: the name of the image stream.
+        retention: of that stream, in seconds.
+        now: the time.
     """
     return {
-        name: _by_iterator_age(cloudwatch, function, now) for name, function in functions.items()
+        name: _by_iterator_age(cloudwatch, mapping.function, now)
+        or _by_incoming(cloudwatch, mapping.function, stream, retention, now)
+        if mapping.reads
+        else Behind(None, None, caught_up=False)
+        for name, mapping in mappings.items()
     }
 
 
-def _by_iterator_age(cloudwatch: "CloudWatchClient", function: str, now: dt.datetime) -> Behind:
+def _by_iterator_age(
+    cloudwatch: "CloudWatchClient", function: str, now: dt.datetime
+) -> Behind | None:
+    """The backlog by the ages of the last five minutes; None if there are none."""
     answer = cloudwatch.get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="IteratorAge",
@@ -176,11 +229,26 @@ def _by_iterator_age(cloudwatch: "CloudWatchClient", function: str, now: dt.date
     )
     points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
     ages = [point["Maximum"] for point in points]
+    if not ages:
+        return None
     return Behind(
         behind_records=None,
-        behind_ms=round(ages[-1]) if ages else None,
+        behind_ms=round(ages[-1]),
         caught_up=len(ages) > 1 and max(ages[-2:]) < CAUGHT_UP_UNDER,
     )
+
+
+def _by_incoming(
+    cloudwatch: "CloudWatchClient", function: str, stream: str, retention: float, now: dt.datetime
+) -> Behind:
+    """The backlog of a consumer that was not invoked of late: what came since."""
+    age, incoming = iterator_age(function), incoming_records(stream)
+    window = recent(retention, now.timestamp())
+    series = read_series(cloudwatch, [age, incoming], window)
+    waiting = waiting_since(series[age], series[incoming])
+    if waiting is None:
+        return Behind(None, 0, caught_up=True)
+    return Behind(None, _age(waiting * 1000, now.timestamp()), caught_up=False)
 
 
 def wait_until[S](

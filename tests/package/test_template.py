@@ -212,6 +212,35 @@ def test_the_indexs_role_may_not_write_documents_of_the_tables_mapping(template:
     assert template["Outputs"]["TableMappingId"]["Value"] == {"Ref": "WriteToDynamodbStream"}
 
 
+def test_no_role_of_the_stack_may_acknowledge_a_loss(template: Template) -> None:
+    """An acknowledgement ends an audit's `unknown`: only an operator may make one."""
+    policies = {
+        **_of_type(template, "AWS::IAM::Role"),
+        **_of_type(template, "AWS::IAM::ManagedPolicy"),
+        **_of_type(template, "AWS::IAM::Policy"),
+    }
+    written = [one for found in _writes(policies) for one in _listed(found)]
+    assert written, "they write quarantined records and failure documents"
+    own = ("${QuarantineBucket.Arn}/quarantine/", "${QuarantineBucket.Arn}/aws/lambda/")
+    assert all(_plain(resource).startswith(own) for resource in written)
+
+
+def _writes(value: Any) -> list[Any]:
+    """The resources of each statement that allows more of S3 than to read."""
+    if isinstance(value, list):
+        return [found for one in value for found in _writes(one)]
+    if not isinstance(value, dict):
+        return []
+    actions = value.get("Action", [])
+    named = actions if isinstance(actions, list) else [actions]
+    reads = ("s3:GetObject", "s3:ListBucket")
+    if value.get("Effect") == "Allow" and any(
+        one.startswith(("s3:", "*")) and one not in reads for one in named
+    ):
+        return [value["Resource"]]
+    return [found for one in value.values() for found in _writes(one)]
+
+
 def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
     template: Template,
 ) -> None:
@@ -326,6 +355,8 @@ def test_a_mapping_loses_nothing_and_waits_for_nobody(
         "MaximumRecordAgeInSeconds": age,
         "BisectBatchOnFunctionError": True,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        # Without this metric nobody can tell that the mapping was off for too long.
+        "MetricsConfig": {"Metrics": ["EventCount"]},
         "DestinationConfig": {
             "OnFailure": {"Destination": {"Fn::GetAtt": ["QuarantineBucket", "Arn"]}}
         },

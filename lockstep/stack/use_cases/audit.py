@@ -10,7 +10,7 @@ import msgspec
 from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
-from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample
+from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample, with_unread
 from lockstep.audit.audit import audit as compare
 from lockstep.audit.sample import CONFIDENCE, share_at_most
 from lockstep.repair.purge import Purged
@@ -18,6 +18,7 @@ from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.consumers import settled_until
+from lockstep.stack.use_cases.losses import unread
 from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stack.use_cases.stores import (
     NO_LIMIT,
@@ -145,7 +146,14 @@ def _audit(
         budget=options.within,
         **more,
     )
-    return msgspec.structs.replace(found, warnings=retention_warnings(clients))
+    stack, now = clients.stack, dt.datetime.now(dt.UTC)
+    counts = quarantine.count(BucketObjects(clients.s3, stack.bucket), stack.table_mapping, now)
+    found = msgspec.structs.replace(
+        found,
+        discarded=sum(counts.discarded.values()),
+        warnings=retention_warnings(clients),
+    )
+    return with_unread(found, unread(clients))
 
 
 def _set_aside(clients: Clients) -> Iterator[tuple[str, str]]:

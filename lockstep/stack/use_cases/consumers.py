@@ -1,6 +1,7 @@
 """The progress of a stack's consumers: the status now, and waiting until they have caught up."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lockstep.stack.status import (
     status_of,
     wait_until,
 )
+from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
 from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import UnknownBacklogError
@@ -52,10 +54,11 @@ def wait(clients: Clients, seconds: float) -> Status:
     return found
 
 
-def settled_until(clients: Clients, watermark: float) -> float:
+def settled_until(clients: Clients, watermark: float = math.inf) -> float:
     """The time, in seconds since 1970, up to which both consumers have processed all arrivals.
 
-    Where the backlog is unknown, it is the time `watermark` seconds ago.
+    Where the backlog is unknown, it is the time `watermark` seconds ago; by default, nothing counts
+    as processed.
     """
     now = SYSTEM_CLOCK.now()
     try:
@@ -79,8 +82,13 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
     """
     stack = clients.stack
     if stack.state is None:
-        now = dt.datetime.now(dt.UTC)
-        return deployed_consumers(clients.cloudwatch, stack.functions, now=now)
+        return deployed_consumers(
+            clients.cloudwatch,
+            deployed_mappings(clients),
+            stream=stack.stream,
+            retention=image_stream(clients).retention,
+            now=dt.datetime.now(dt.UTC),
+        )
     state = Path(stack.state)
     read_local(state)  # raises if the stack has stopped: it would never catch up
     table = None
@@ -97,5 +105,5 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     stack = clients.stack
     objects = BucketObjects(clients.s3, stack.bucket)
     counts = quarantine.count(objects, stack.table_mapping, dt.datetime.now(dt.UTC))
-    found = status_of(stack, seen, counts)
+    found = status_of(stack, seen, counts, unread(clients))
     return msgspec.structs.replace(found, warnings=retention_warnings(clients))

@@ -4,7 +4,6 @@ import datetime as dt
 
 from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import WATERMARK
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.rebuild import ImageSource, Rebuild, RebuildParts
@@ -41,7 +40,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
             index=lambda name: IndexReader(clients.opensearch, name),
             sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_LIMIT),
             audit=lambda progress: audit(clients, progress, options=options),
-            settled=lambda: settled_until(clients, WATERMARK),
+            settled=lambda: settled_until(clients),
             clock=SYSTEM_CLOCK,
             worker=this_worker(),
         )

@@ -1,15 +1,20 @@
 """The audit with exactly the rights of template.yaml's AuditPolicy."""
 
+import datetime as dt
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 import pytest
 
 from doors.quarantine import BucketQuarantine
+from lockstep.local.mapping.invocation import stream_arn
 from lockstep.local.mapping.template import translated
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local, write_local
 from lockstep.stack.use_cases.audit import sizes
+from lockstep.stack.use_cases.losses import acknowledge
+from lockstep.stream.checkpoints import Checkpoints, Gap
 from shared.change import Change
 from shared.quarantine import QuarantinedRecord
 from tests.contract.gate import Call, Gate, allowed
@@ -20,8 +25,10 @@ from tests.package.tools import TEMPLATE
 # What only a deployed stack is asked, and only one with a key of its own.
 OF_A_DEPLOYED_STACK = {
     "cloudformation:DescribeStacks",
+    "cloudwatch:GetMetricData",
     "cloudwatch:GetMetricStatistics",
     "kms:Decrypt",
+    "lambda:ListEventSourceMappings",
 }
 
 
@@ -45,7 +52,20 @@ def hand(stage: Stage) -> Hand:
     hand.name_changed_in_index(images[2])
     quarantine = BucketQuarantine(hand.clients.s3.put_object, stage.stack.bucket, longest_put=1)
     quarantine.put(_record(images[0]))
+    # Only its key is of a failure document: it explains nothing.
+    hand.clients.s3.put_object(Bucket=stage.stack.bucket, Key="aws/lambda/u/s/1", Body=b"{}")
+    _acknowledge_a_loss(stage)
     return hand
+
+
+def _acknowledge_a_loss(stage: Stage) -> None:
+    """A mapping that fed the index before has a gap, and an operator has acknowledged it."""
+    path, at = stage.state / "checkpoints.db", 1_795_248_000.0
+    arn = stream_arn("former", stage.stack.region)
+    with closing(Checkpoints(path, uuid="u", function="write_to_es", stream_arn=arn)) as former:
+        former.lost(Gap("shardId-000000000000", "", "", at, at, 1, at))
+    since = dt.datetime.fromtimestamp(at, dt.UTC)
+    acknowledge(Clients(stage.stack), since, "put again")
 
 
 def _record(change: Change) -> QuarantinedRecord:
@@ -99,7 +119,7 @@ def test_a_repair_without_write_access_is_refused_in_one_line_and_writes_nothing
     result = stage.lockstep("audit", "--repair", "--apply", "--at-most", "100")
     assert result.exit_code == 2
     assert "AuthorizationException" in result.stderr.splitlines()[-1]
-    assert Call("es:ESHttpPost", "_bulk") in gate.refused
+    assert Call("es:ESHttpPost", f"{hand.index}/_bulk") in gate.refused
     assert stage.names("T0") == {"image 0", None}
     assert stage.names("T1") == {"image 1", "newer"}
 

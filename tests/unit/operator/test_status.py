@@ -10,9 +10,11 @@ from botocore.stub import Stubber
 
 from lockstep.commands.status import show_status
 from lockstep.quarantine import QuarantineCounts
+from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
+from lockstep.stream.losses import Loss, StoppedConsumer, Unread
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     ListedShard,
@@ -34,8 +36,24 @@ STACK = Stack(
 )
 
 
-def by_ages(*ages: float) -> Behind:
-    """What is said of a deployed consumer with these iterator ages, minute by minute."""
+READS = DeployedMapping("f", "uuid", "Enabled", NOW)
+NOTHING = QuarantineCounts(0, 0, {}, over_60_days=0)
+
+
+def deployed(
+    *ages: float,
+    last_age_at: dt.datetime | None = None,
+    incoming: Sequence[dt.datetime] = (),
+    mapping: DeployedMapping = READS,
+) -> Behind:
+    """What is said of a deployed consumer.
+
+    Args:
+        ages: iterator ages of the last minutes, minute by minute.
+        last_age_at: without any: when the last one before was.
+        incoming: when records came.
+        mapping: its event source mapping.
+    """
     client = boto3.client(
         "cloudwatch", "eu-central-1", aws_access_key_id="local", aws_secret_access_key="local"
     )
@@ -43,9 +61,21 @@ def by_ages(*ages: float) -> Behind:
         {"Timestamp": NOW - dt.timedelta(minutes=len(ages) - at), "Maximum": age}
         for at, age in enumerate(ages)
     ]
+    before = [last_age_at] if last_age_at else []
     with Stubber(client) as stub:
-        stub.add_response("get_metric_statistics", {"Datapoints": points[::-1]})
-        return deployed_consumers(client, {"write_to_es": "f"}, now=NOW)["write_to_es"]
+        if mapping.reads:
+            stub.add_response("get_metric_statistics", {"Datapoints": points[::-1]})
+        if mapping.reads and not ages:
+            results = [
+                {"Id": "m0", "Timestamps": before, "Values": [9e6] * len(before)},
+                {"Id": "m1", "Timestamps": list(incoming), "Values": [1.0] * len(incoming)},
+            ]
+            stub.add_response("get_metric_data", {"MetricDataResults": results})
+        found = deployed_consumers(
+            client, {"write_to_es": mapping}, stream="s", retention=604_800.0, now=NOW
+        )
+        stub.assert_no_pending_responses()
+    return found["write_to_es"]
 
 
 @pytest.mark.parametrize(
@@ -55,13 +85,31 @@ def by_ages(*ages: float) -> Behind:
         ([900, 5000, 0], 0, False),
         ([0, 0, 1000], 1000, False),
         ([0], 0, False),
-        ([], None, False),
     ],
 )
 def test_a_deployed_consumer_has_caught_up_after_two_young_minutes(
     ages: Sequence[float], behind_ms: int | None, *, caught_up: bool
 ) -> None:
-    assert by_ages(*ages) == Behind(None, behind_ms, caught_up=caught_up)
+    assert deployed(*ages) == Behind(None, behind_ms, caught_up=caught_up)
+
+
+def test_a_consumer_without_an_age_has_caught_up_if_nothing_came_since() -> None:
+    """Lambda reports no iterator age while it does not invoke the function."""
+    caught_up = Behind(None, 0, caught_up=True)
+    hour, minute = dt.timedelta(hours=1), dt.timedelta(minutes=1)
+    assert deployed() == caught_up
+    assert deployed(last_age_at=NOW - hour, incoming=[NOW - 2 * hour, NOW - hour]) == caught_up
+    came = [NOW - 2 * hour, NOW - hour + minute]
+    assert deployed(last_age_at=NOW - hour, incoming=came) == Behind(
+        None, 59 * 60 * 1000, caught_up=False
+    )
+    assert deployed(incoming=came) == Behind(None, 120 * 60 * 1000, caught_up=False)
+
+
+@pytest.mark.parametrize("state", ["Disabled", "Disabling", "Deleting", "missing"])
+def test_a_consumer_whose_mapping_does_not_read_has_not_caught_up(state: str) -> None:
+    mapping = DeployedMapping("f", None, state, None)
+    assert deployed(mapping=mapping) == Behind(None, None, caught_up=False)
 
 
 class Shards:
@@ -112,8 +160,8 @@ def test_a_tables_stream_that_does_not_answer_leaves_the_backlog_unknown() -> No
 def test_a_stack_has_caught_up_when_every_consumer_has() -> None:
     done, late = Behind(0, 0, caught_up=True), Behind(3, 9, caught_up=False)
     nothing = QuarantineCounts(0, 0, {}, 0)
-    assert status_of(STACK, {"a": done, "b": done}, nothing).caught_up
-    assert not status_of(STACK, {"a": done, "b": late}, nothing).caught_up
+    assert status_of(STACK, {"a": done, "b": done}, nothing, Unread()).caught_up
+    assert not status_of(STACK, {"a": done, "b": late}, nothing, Unread()).caught_up
 
 
 def test_waiting_looks_until_it_is_done() -> None:
@@ -144,7 +192,7 @@ def test_waiting_ends_with_its_time_and_says_what_was_seen_last() -> None:
 
 
 def test_what_is_quarantined_is_told_with_its_age(capsys: pytest.CaptureFixture[str]) -> None:
-    found = status_of(STACK, {}, QuarantineCounts(3, 2, {}, over_60_days=1))
+    found = status_of(STACK, {}, QuarantineCounts(3, 2, {}, over_60_days=1), Unread())
     assert (found.quarantined, found.quarantined_records) == (3, 2)
     assert found.quarantined_over_60_days == 1
     show_status(found, "`lockstep quarantine list`")
@@ -153,3 +201,40 @@ def test_what_is_quarantined_is_told_with_its_age(capsys: pytest.CaptureFixture[
     assert "over 60 days old: 1 objects; at 90 days" in told
     show_status(msgspec.structs.replace(found, quarantined_over_60_days=0), "")
     assert "60 days" not in capsys.readouterr().out
+
+
+LOSS = Loss("write_to_dynamodb", NOW, NOW + dt.timedelta(seconds=5), 3, "s", "shardId-0", "1")
+
+
+def test_what_cannot_be_read_any_more_is_told_with_its_times(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unknown = msgspec.structs.replace(LOSS, consumer="write_to_es", records=None)
+    stopped = StoppedConsumer("write_to_es", "disabled", NOW - dt.timedelta(hours=1))
+    found = status_of(STACK, {}, NOTHING, Unread((LOSS, unknown), (stopped,)))
+    assert found.caught_up
+    assert found.exit_code == 2
+
+    show_status(found, "")
+
+    told = capsys.readouterr().out
+    lines = told.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "write_to_dynamodb        3  2026-11-21T08:00:00Z  2026-11-21T08:00:05Z" in lines, told
+    assert "write_to_es        unknown  2026-11-21T08:00:00Z  2026-11-21T08:00:05Z" in lines
+    assert "`lockstep audit --acknowledge 2026-11-21T07:00:00Z --reason TEXT`" in lines
+    assert "write_to_es does not read: disabled since 2026-11-21T07:00:00Z" in lines
+    assert lines[-1] == "status: unknown since 2026-11-21T07:00:00Z"
+
+
+def test_what_the_mappings_discarded_is_counted_by_consumer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts = QuarantineCounts(0, 0, {"write_to_dynamodb": 2, "write_to_es": 0}, over_60_days=0)
+    found = status_of(STACK, {}, counts, Unread())
+    assert found.exit_code == 0
+    show_status(found, "")
+    expected = "batches that were discarded: write_to_dynamodb 2, write_to_es 0"
+    assert expected in capsys.readouterr().out
+    show_status(status_of(STACK, {}, NOTHING, Unread()), "")
+    assert "discarded" not in capsys.readouterr().out

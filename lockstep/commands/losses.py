@@ -1,0 +1,59 @@
+"""What status and audit say about events that a consumer has not read and cannot read any more."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lockstep.commands.options import connected
+from lockstep.console.terminal import answers, print_json, print_table
+from lockstep.console.text import printable
+from lockstep.stream.losses import Loss, StoppedConsumer, Unread, typed
+
+# Nobody reads more rows than this; `--json` has all.
+ROWS = 20
+
+
+def show_unread(losses: Sequence[Loss], stopped: Sequence[StoppedConsumer]) -> None:
+    """Print losses and stopped consumers, and what to do about them."""
+    if losses:
+        print_table(
+            ["consumer", " lost", "arrived from", "to"],
+            [
+                [
+                    loss.consumer,
+                    "unknown" if loss.records is None else f"{loss.records:,}",
+                    typed(loss.since),
+                    typed(loss.until),
+                ]
+                for loss in losses[:ROWS]
+            ],
+        )
+        if len(losses) > ROWS:
+            answers.print(f"{len(losses) - ROWS:,} more losses (`--json` lists all)")
+        since = typed(Unread(tuple(losses), tuple(stopped)).since)
+        answers.print("The stream removed these records before a consumer read them.")
+        answers.print("Put their events again, and say so:")
+        answers.print(f"`lockstep audit --acknowledge {since} --reason TEXT`")
+    for one in stopped:
+        since = "" if one.since is None else f" since {typed(one.since)}"
+        answers.print(printable(f"{one.consumer} does not read: {one.state}{since}"))
+    if stopped:
+        answers.print("Enable the event source mapping, or deploy the stack again.")
+
+
+def show_acknowledged(
+    name: str | None, state: Path, since: dt.datetime | None, reason: str | None, *, as_json: bool
+) -> None:
+    """Acknowledge the losses of a stack, and print what was acknowledged."""
+    if since is None or not reason:
+        raise click.UsageError("give --acknowledge TIME and --reason TEXT together")
+    from lockstep.stack.use_cases.losses import acknowledge  # noqa: PLC0415 - slow
+
+    made = acknowledge(connected(name, state), since, reason)
+    if as_json:
+        print_json(made)
+        return
+    count = len(made.losses)
+    answers.print(f"{count:,} loss{'' if count == 1 else 'es'} acknowledged")

@@ -1,0 +1,161 @@
+"""The losses of a local stack, from its checkpoints and from the endpoint's file."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from lockstep.local.kinesis.store import Store
+from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
+from lockstep.stack.local_losses import local_losses
+from lockstep.stack.stack import Endpoints, IndexFrom, Stack
+from lockstep.stream.checkpoints import Checkpoints, Gap
+from lockstep.stream.losses import Loss
+from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
+
+SHARD = "shardId-000000000000"
+BEGAN = dt.datetime.fromtimestamp(START // 1000, dt.UTC)
+
+
+def stack_of(index_from: IndexFrom = "Kinesis") -> Stack:
+    return Stack(
+        endpoints=Endpoints(None, None, "https://o", None),
+        stream="pictures",
+        table="t",
+        index="i",
+        bucket="b",
+        region="us-east-1",
+        functions={},
+        index_from=index_from,
+        changes_stream="changes",
+    )
+
+
+@contextmanager
+def mapping(folder: Path, function: str, stream: str = "pictures") -> Iterator[Checkpoints]:
+    arn = stream_arn(stream, "us-east-1")
+    path, uuid = folder / "checkpoints.db", mapping_uuid(function, arn)
+    with closing(Checkpoints(path, uuid=uuid, function=function, stream_arn=arn)) as opened:
+        yield opened
+
+
+def loss(consumer: str, after: str, records: int | None, seconds: int) -> Loss:
+    until = BEGAN + dt.timedelta(seconds=seconds)
+    return Loss(consumer, BEGAN, until, records, "pictures", SHARD, after)
+
+
+@pytest.fixture
+def put(kinesis: Kinesis) -> list[str]:
+    """Three records: at the start, and two a second later."""
+    kinesis.stream()
+    [first] = kinesis.put(b"one")
+    kinesis.clock.now += SECOND
+    return [first, *kinesis.put(b"two", b"three")]
+
+
+def test_both_consumers_lose_the_same(
+    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+) -> None:
+    """Both mappings are stopped, and the stream removes what they have not read."""
+    for name in ("write_to_dynamodb", "write_to_es"):
+        with mapping(tmp_path, name) as checkpoints:
+            checkpoints.advance(SHARD, put[0])
+    assert local_losses(tmp_path, stack_of(), now=kinesis.clock.now / 1000) == []
+
+    kinesis.clock.now += 25 * HOUR
+    list(store.trim(kinesis.clock.now))
+
+    found = local_losses(tmp_path, stack_of(), now=kinesis.clock.now / 1000)
+    assert found == [
+        loss("write_to_dynamodb", put[0], 2, 1),
+        loss("write_to_es", put[0], 2, 1),
+    ]
+
+
+def test_a_gap_stays_a_loss_when_the_mapping_has_read_on(
+    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+) -> None:
+    kinesis.clock.now += 25 * HOUR
+    now = kinesis.clock.now / 1000
+    [fourth] = kinesis.put(b"four")
+    list(store.trim(kinesis.clock.now))
+    with mapping(tmp_path, "write_to_es") as checkpoints:
+        checkpoints.advance(SHARD, put[0])
+        before = local_losses(tmp_path, stack_of(), now=now)
+        checkpoints.lost(Gap(SHARD, put[0], fourth, START // 1000, now, 2, now))
+        stored = local_losses(tmp_path, stack_of(), now=now)
+        checkpoints.advance(SHARD, fourth)
+        after = local_losses(tmp_path, stack_of(), now=now)
+
+    assert before == stored == after
+    (one,) = after
+    assert (one.records, one.after) == (2, put[0])
+
+
+def test_a_stored_gap_that_grew_meanwhile_is_told_as_it_is_now(
+    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+) -> None:
+    kinesis.clock.now += 25 * HOUR
+    now = kinesis.clock.now / 1000
+    list(store.trim(kinesis.clock.now))
+    with mapping(tmp_path, "write_to_es") as checkpoints:
+        checkpoints.advance(SHARD, put[0])
+        checkpoints.lost(Gap(SHARD, put[0], put[2], START // 1000, now, 1, now))
+        (one,) = local_losses(tmp_path, stack_of(), now=now)
+
+    assert one.records == 2
+
+
+def test_a_mapping_that_no_longer_feeds_its_store_loses_nothing_more(
+    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+) -> None:
+    """The index is fed from the table's changes now; what its old mapping has stored stays."""
+    kinesis.clock.now += 25 * HOUR
+    now = kinesis.clock.now / 1000
+    list(store.trim(kinesis.clock.now))
+    gap = Gap(SHARD, "7", "9", START // 1000, START / 1000, 1, now)
+    with mapping(tmp_path, "write_to_es") as checkpoints:
+        checkpoints.advance(SHARD, put[0])
+        assert len(local_losses(tmp_path, stack_of(), now=now)) == 1
+        assert local_losses(tmp_path, stack_of("DynamoDBStreams"), now=now) == []
+        checkpoints.lost(gap)
+
+    found = local_losses(tmp_path, stack_of("DynamoDBStreams"), now=now)
+    assert [one.after for one in found] == ["7"]
+
+
+def test_the_index_loses_what_its_stream_of_changes_removed(
+    kinesis: Kinesis, store: Store, tmp_path: Path
+) -> None:
+    kinesis.stream("changes")
+    kinesis.put(b"one", stream="changes")
+    kinesis.clock.now += 25 * HOUR
+    list(store.trim(kinesis.clock.now))
+    with mapping(tmp_path, "write_to_es", "changes"):
+        found = local_losses(
+            tmp_path, stack_of("KinesisDataStreamsForDynamoDB"), now=kinesis.clock.now / 1000
+        )
+    assert [(one.stream, one.records, one.after) for one in found] == [("changes", 1, "")]
+
+
+def test_what_another_mapping_of_the_consumer_has_read_is_no_loss(
+    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+) -> None:
+    """The index was fed from the table's changes while the stream removed records."""
+    kinesis.clock.now += 25 * HOUR
+    now = kinesis.clock.now / 1000
+    list(store.trim(kinesis.clock.now))
+    with mapping(tmp_path, "write_to_es") as checkpoints:
+        checkpoints.advance(SHARD, put[0])
+    assert len(local_losses(tmp_path, stack_of(), now=now)) == 1
+    with mapping(tmp_path, "write_to_es", "changes") as changes:
+        changes.seen(now + 3600.0)
+    # The records arrived before the mapping of the changes was made: it cannot have read them.
+    assert len(local_losses(tmp_path, stack_of(), now=now)) == 1
+
+
+def test_without_a_mapping_there_is_no_loss(kinesis: Kinesis, tmp_path: Path) -> None:
+    kinesis.stream()
+    assert local_losses(tmp_path, stack_of(), now=START / 1000) == []
