@@ -16,6 +16,9 @@ from shared.deliver import BatchResponse, Delivery, deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.sink import MisconfiguredError, Sink
 
+# What a log says of each late event; `lockstep status` counts these lines of the local stack.
+LATE = "late event: a tombstone that should stop it may have expired"
+
 logger = Logger()
 metrics = Metrics()
 
@@ -89,7 +92,7 @@ def consume(
 
 
 def report(delivery: Delivery) -> None:
-    """Write metrics for counts and lag, and a log line for each quarantined record and cause."""
+    """Write metrics of counts and lag; log each quarantined record, late event and cause."""
     for fate, count in delivery.counts.items():
         metrics.add_metric(fate, "Count", count)
     if delivery.lag_ms is not None:
@@ -103,6 +106,18 @@ def report(delivery: Delivery) -> None:
                 "image_version": record.version,
                 "reason": record.reason,
                 "detail": record.detail,
+            },
+        )
+    if delivery.late:
+        metrics.add_metric("Late", "Count", len(delivery.late))
+    for change in delivery.late:
+        logger.warning(
+            LATE,
+            extra={
+                "image_id": change.image_id,
+                "image_version": change.version,
+                "occurred_at": change.occurred_at,
+                "arrived_at": change.arrived_at,
             },
         )
     for cause, count in delivery.failures.items():

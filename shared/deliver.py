@@ -29,6 +29,7 @@ from shared.sink import (
     Sink,
     outcomes_of,
 )
+from shared.stamps import is_late
 
 # Enough attempts for a second of throttling. During a longer outage the event source mapping
 # retries, with longer pauses than an invocation can make.
@@ -61,7 +62,8 @@ class Delivery(msgspec.Struct, frozen=True):
     `counts` counts records by fate. `lag_ms` is the age in milliseconds of the oldest event that
     was applied; None if none was. `checkpoint` is the sequence number of the lowest record that is
     not settled; all records below it are durable. `failures` counts records by cause. `unsettled`
-    has the sequence numbers of all records that are not settled, in the order of the batch.
+    has the sequence numbers of all records that are not settled, in the order of the batch. `late`
+    has the changes of the settled records whose events are late (`shared.stamps.is_late`).
     """
 
     counts: Mapping[Fate, int]
@@ -70,6 +72,7 @@ class Delivery(msgspec.Struct, frozen=True):
     quarantined: Sequence[QuarantinedRecord]
     failures: Mapping[str, int]
     unsettled: Sequence[str] = ()
+    late: Sequence[Change] = ()
 
     def response(self) -> BatchResponse:
         """The response to Lambda. Lambda delivers again from the checkpoint on."""
@@ -147,6 +150,7 @@ class _Batch:
         self._poison: list[tuple[Record, InvalidEventError]] = []
         self._quarantined: list[QuarantinedRecord] = []
         self._quarantine_error: str | None = None
+        self._late: list[tuple[Change, Record]] = []
         self._oldest_applied = math.inf
         self._schema_is_ours = False
         self._timed_out = False
@@ -159,6 +163,7 @@ class _Batch:
             except InvalidEventError as invalid:
                 self._poison.append((record, invalid))
             else:
+                self._note_if_late(change, record)
                 yield change, record
 
     def write(self, images: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
@@ -216,8 +221,16 @@ class _Batch:
             else None,
             quarantined=self._quarantined,
             failures=Counter(self._causes[one.sequence_number] for one in unsettled),
+            late=[change for change, record in self._late if record.sequence_number in self._fates],
             unsettled=[one.sequence_number for one in unsettled],
         )
+
+    def _note_if_late(self, change: Change, record: Record) -> None:
+        """Remember a late event. The other consumer noted the events of a table stream."""
+        if record.holds == "event" and is_late(
+            change.version, _time(change.occurred_at), change.arrived_at
+        ):
+            self._late.append((change, record))
 
     def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
         return outcomes_of(request, self._send_in_time)
@@ -278,8 +291,7 @@ class _Batch:
         for record in again:
             self._fates[record.sequence_number] = "Duplicate"
         if stored == "Applied":
-            # Use msgspec: Python's own parser rejects some forms of RFC 3339, such as `z`.
-            occurred = msgspec.convert(winner.change.occurred_at, Time)
+            occurred = _time(winner.change.occurred_at)
             self._oldest_applied = min(occurred.timestamp(), self._oldest_applied)
         while _contradicts(candidates, winner):
             detail = _differs(candidates[0].change, winner.change)
@@ -360,6 +372,11 @@ class _Batch:
         if self._oldest_applied == math.inf:
             return None
         return round((self._clock.now() - self._oldest_applied) * 1000)
+
+
+def _time(text: str) -> dt.datetime:
+    # Use msgspec: Python's own parser rejects some forms of RFC 3339, such as `z`.
+    return msgspec.convert(text, Time)
 
 
 def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.progress import TimeElapsedColumn
 
+from doors.clock import SYSTEM_CLOCK
 from lockstep.commands.endings import INTERRUPTED, NO, Refusal
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.commands.progress import counting
@@ -20,6 +21,8 @@ from lockstep.producing.producer import Pause, PutProgress, Stamp
 from lockstep.producing.sources import BadLine, lines, read_ahead, read_events
 from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
+from shared.horizon import QUARANTINE_AGE
+from shared.stamps import is_late
 
 _GZIP = b"\x1f\x8b"
 
@@ -71,6 +74,7 @@ def put_command(
         packed = "standard input" if file.name == 0 else file.name
         raise Refusal(f"{packed} is compressed with gzip: use zcat FILE | lockstep put -")
     refused = Refusals[BadLine](lists=as_json)
+    late = _LateEvents()
     images = False
 
     def events() -> Iterator[Event | Pause]:
@@ -79,8 +83,9 @@ def put_command(
             if isinstance(read, BadLine):
                 refused.add(f"line {read.line}", read)
                 images |= "required field `type`" in read.detail
-            else:
-                yield read
+                continue
+            late.note(read)
+            yield read
 
     put = 0
 
@@ -100,11 +105,13 @@ def put_command(
         )
         sys.exit(INTERRUPTED)
     refused.end()
+    late.end()
     if images:
         notes.print("records without a `type` are not events: use `lockstep import` for them")
     seconds = round(report.seconds, 3)
     if as_json:
         counts = {"put": report.put, "refused": refused.listed, "resent": report.resent}
+        counts["late"] = late.count
         print_json(counts | {"seconds": seconds})
     else:
         answers.print(
@@ -112,6 +119,30 @@ def put_command(
             f"{seconds:.1f} s"
         )
     sys.exit(NO if refused.count else 0)
+
+
+class _LateEvents:
+    """Counts late events. They are put: an honest first event may be old."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def note(self, read: Event | Pause) -> None:
+        """Count the event if it is late now."""
+        now_ms = round(SYSTEM_CLOCK.now() * 1000)
+        if isinstance(read, Event) and is_late(read.version, read.occurred_at, now_ms):
+            self.count += 1
+            self._first = self._first or read.image_id
+
+    def end(self) -> None:
+        """Say how many events were late."""
+        if self.count:
+            notes.print(
+                f"late: {self.count:,} events are over {QUARANTINE_AGE.days} days old, the first "
+                f"of image {self._first}: if an image was deleted meanwhile, check that it "
+                "did not come back"
+            )
 
 
 @contextmanager

@@ -164,6 +164,22 @@ def test_a_late_record_is_not_redriven_unless_an_operator_says_so(stage: Stage) 
     assert stage.keys("quarantine/") == []
 
 
+def test_a_late_event_is_put_with_a_warning_and_taken(stage: Stage) -> None:
+    occurred = dt.datetime.now(dt.UTC) - dt.timedelta(days=91)
+    late, old = (
+        image_event(image_id, stamp(seconds), occurred_at=msgspec.to_builtins(occurred))
+        for image_id, seconds in (("T1", -91 * 86_400), ("T2", 0))
+    )
+    file = stage.state / "events.ndjson"
+    file.write_bytes(b"\n".join(map(msgspec.json.encode, (late, old))))
+    result = stage.lockstep("put", file)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
+    assert "late: 1 events are over 90 days old, the first of image T1" in result.stderr
+    assert stage.answer("put", file)["late"] == 1
+    stage.drain()
+    assert (None in stage.names("T1"), stage.keys("quarantine/")) == (False, [])
+
+
 def mend(stage: Stage, line: bytes, *words: str) -> Result:
     file = stage.state / "mended.ndjson"
     file.write_bytes(line)

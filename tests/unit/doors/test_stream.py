@@ -14,7 +14,7 @@ from shared.clock import Clock
 from shared.deliver import BatchResponse
 from shared.outcome import Failed
 from shared.sink import MisconfiguredError, Sink
-from tests.builders import image_event, kinesis_records, sequence_number
+from tests.builders import ARRIVED_AT, image_event, kinesis_records, sequence_number
 from tests.memory_sink import MemorySink
 from tests.simulation.rewired import rewired
 
@@ -65,6 +65,21 @@ def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) 
         {"Records": records}, context, sink=sink, function="write_to_es"
     )
     return response
+
+
+def test_a_late_event_is_a_metric_and_a_line_that_names_the_image() -> None:
+    log = Log()
+    late = image_event("a", 1_787_000_000_000_000, occurred_at="2026-08-17T20:00:00Z")
+    consumed(kinesis_records(late, image_event("b")), MemorySink, log)
+    assert log.metrics["Late"][1] == 1
+    ((message, fields),) = log.lines
+    assert message == stream.LATE
+    assert fields == {
+        "image_id": "a",
+        "image_version": 1_787_000_000_000_000,
+        "occurred_at": "2026-08-17T20:00:00Z",
+        "arrived_at": ARRIVED_AT,
+    }
 
 
 def test_counts_and_lag_are_metrics_and_each_quarantined_record_is_a_line() -> None:

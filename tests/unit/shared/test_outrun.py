@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from functions.write_to_es.table_changes import TABLE_STREAM
-from shared.deliver import Delivery, deliver
-from shared.horizon import HORIZON
+from shared.change import expiry_of
+from shared.deliver import ATTEMPTS, Delivery, deliver
+from shared.horizon import HORIZON, QUARANTINE_AGE
 from shared.outcome import Held, held
 from shared.outrun import outrun
 from shared.quarantine import QuarantinedRecord
+from shared.sink import RequestFailedError
 from tests.builders import (
     ARRIVED_AT,
     change,
@@ -226,3 +228,68 @@ def test_a_purge_is_never_outrun() -> None:
 def test_what_is_malformed_in_a_store_outruns_nothing(fields: tuple[Any, Any, Any]) -> None:
     assert held(*fields) is None
     assert outrun(change("T1", 3), None) is None
+
+
+AGE = QUARANTINE_AGE.total_seconds()
+
+
+def late(delivery: Delivery) -> list[int]:
+    return [one.version for one in delivery.late]
+
+
+@pytest.mark.parametrize(
+    ("stamped", "occurred", "is_late"),
+    [
+        (-AGE - 1, -AGE - 1, True),
+        (-AGE - 1, -AGE - DAY, True),
+        (-AGE - 2 * DAY, -AGE - DAY + 1, False),
+        (-AGE - 1, -AGE + 1, False),
+        (-AGE + 1, -AGE - 1, False),
+        (-HORIZON.total_seconds(), 0.0, False),  # an import
+        (0.0, -AGE - 1, False),  # an old event, stamped when it was put
+    ],
+)
+def test_an_event_is_late_if_its_stamp_and_its_time_are_old_and_near(
+    *, stamped: float, occurred: float, is_late: bool
+) -> None:
+    event = at(0, stamp(stamped), occurred=occurred)
+    (delivery,) = Consumer().reads(event)
+    assert late(delivery) == ([stamp(stamped)] if is_late else [])
+    assert delivery.counts == {"Applied": 1}, "it is taken all the same"
+
+
+def test_a_count_is_never_late_also_with_a_time_of_1970() -> None:
+    (delivery,) = Consumer().reads(at(0, 1, occurred=-NOW))
+    assert late(delivery) == []
+
+
+def test_late_events_are_counted_whatever_becomes_of_them(consumer: Consumer) -> None:
+    deliveries = consumer.reads(at(0, occurred=0), at(1, stamp(-AGE - 1), occurred=-AGE - 1))
+    assert [one for delivery in deliveries for one in late(delivery)] == [stamp(-AGE - 1)]
+
+
+def test_a_late_event_that_is_not_settled_is_counted_when_it_is() -> None:
+    consumer = Consumer()
+    consumer.sink = MemorySink(*[RequestFailedError("down")] * ATTEMPTS)
+    event = at(0, stamp(-AGE - 1), occurred=-AGE - 1)
+    assert [late(consumer.reads(event)[0]) for _ in range(2)] == [[], [stamp(-AGE - 1)]]
+
+
+def test_a_change_of_the_table_is_not_counted_as_late_a_second_time() -> None:
+    one = change("T1", stamp(-AGE - 1), occurred_at="2026-08-23T08:00:00Z")
+    (delivery,) = Consumer().reads(table_record(one), envelope=TABLE_STREAM)
+    assert late(delivery) == []
+
+
+@pytest.mark.parametrize("days_after", [1, 120, 122])
+def test_counts_are_protected_by_the_tombstone_and_by_nothing_after_it(days_after: int) -> None:
+    """A count does not tell when it was set, so such an event is not late either."""
+    consumer = Consumer()
+    consumer.reads(at(0, 7, kind="image.deleted"))
+    now = NOW + days_after * DAY
+    for image_id, tombstone in list(consumer.sink.stored.items()):
+        if (expiry_of(tombstone) or now) < now:  # as the time to live and the purge do
+            del consumer.sink.stored[image_id]
+    (delivery,) = consumer.reads(at(days_after * DAY, 6, occurred=-DAY))
+    assert late(delivery) == []
+    assert delivery.counts == ({"Applied": 1} if days_after == 122 else {"Stale": 1})
