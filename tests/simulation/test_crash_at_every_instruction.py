@@ -29,9 +29,12 @@ import shared.envelope
 import shared.event
 import shared.fold
 import shared.item
+import shared.outcome
+import shared.outrun
 import shared.quarantine
 import shared.record
 import shared.sink
+import shared.stamps
 from lockstep.simulation.components import (
     BUCKET,
     INDEX,
@@ -54,7 +57,7 @@ from shared.change import Change
 from shared.deliver import BatchResponse
 from shared.outcome import Outcome
 from shared.sink import Sink
-from tests.builders import clock, image, image_event, kinesis_records
+from tests.builders import ARRIVED_AT, clock, image, image_event, kinesis_record, kinesis_records
 from tests.simulation.instructions import ProcessGoneError, code_of, watched
 from tests.simulation.rewired import rewired
 
@@ -71,15 +74,18 @@ RULES = (
     shared.envelope,
     shared.event,
     shared.fold,
+    shared.outcome,
+    shared.outrun,
     shared.quarantine,
     shared.record,
     shared.sink,
+    shared.stamps,
 )
 UPDATED, DELETED = "image.updated", "image.deleted"
 ALL_SETTLED: BatchResponse = {"batchItemFailures": []}
 
 # In the stores before any batch, all at version 5.
-KNOWN = ("updated", "uploaded-again", "late", "claimed")
+KNOWN = ("updated", "uploaded-again", "late", "claimed", "counted-again")
 BEFORE = kinesis_records(*(image_event(one, 5) for one in KNOWN))
 
 
@@ -92,6 +98,13 @@ MIXED = kinesis_records(
     image_event("new", 5),
     image_event("new", 5, image=image("other content in the same batch")),
     b"no event",
+)
+MIXED.append(
+    kinesis_record(
+        image_event("counted-again", 1, occurred_at="2026-11-22T08:00:00Z"),
+        position=len(MIXED) + 1,
+        arrived_at=ARRIVED_AT + 1,
+    )
 )
 
 
