@@ -1,5 +1,7 @@
 """The replay: what it delivers, in which order, up to where, and what it says that it did not."""
 
+import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +23,7 @@ from lockstep.replay.replay import (
     moment,
 )
 from lockstep.replay.settled import QuarantineOfTheUnsettled
+from lockstep.simulation.fakes.kinesis import Kinesis
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.shards import HASH_KEYS
@@ -33,6 +36,7 @@ from shared.change import Change
 from shared.horizon import LONGEST_RETENTION
 from shared.outcome import Failed, Outcome
 from shared.sink import MisconfiguredError, RequestFailedError
+from tests.builders import change, image_event
 from tests.memory_sink import MemorySink
 from tests.unit.replay.memory_stream import DAY, NAME, START, MemoryStream, MovingClock
 
@@ -496,3 +500,50 @@ def _refused(**_: Any) -> dict[str, Any]:
 def _interrupt(done: Replayed) -> None:
     if done.records:
         raise KeyboardInterrupt
+
+
+def reshard(kinesis: Kinesis, chance: random.Random) -> None:
+    """Seldom: split a shard, or merge two."""
+    if chance.random() < 0.05:
+        shard = chance.choice(kinesis.open_shards)
+        kinesis.split(shard, (shard.hashes.start + shard.hashes.end) // 2 + 1)
+    elif chance.random() < 0.05 and len(kinesis.open_shards) > 1:
+        kinesis.merge(*kinesis.open_shards[:2])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_was_lost_and_however_often_it_is_interrupted_both_stores_end_the_same(
+    seed: int,
+) -> None:
+    chance = random.Random(seed)
+    stand = Stand(shards=2, page=chance.randint(1, 20))
+    highest: Counter[str] = Counter()
+    stand.time.now -= 5 * HOUR
+    for _ in range(chance.randint(20, 120)):
+        stand.time.now += 60
+        image_id, version = f"T{chance.randrange(12)}", chance.randrange(1, 50)
+        # The same version always has the same content.
+        event = image_event(image_id, version, "image.updated" if version % 3 else "image.deleted")
+        stand.stream.put_raw(msgspec.json.encode(event), image_id)
+        highest[image_id] = max(highest[image_id], version)
+        for store in (stand.table, stand.index):
+            if chance.random() < 0.5:  # the others are lost
+                store.write(change(image_id, version, event["type"]))
+        reshard(stand.stream.kinesis, chance)
+    stand.time.now = START
+
+    def interrupt(_: Replayed) -> None:
+        if chance.random() < 0.05:
+            raise KeyboardInterrupt
+
+    replay = stand.since(6 * HOUR)
+    while True:
+        try:
+            done = replay.apply(ID, interrupt)
+        except KeyboardInterrupt:
+            replay = stand.replay(stand.files.read(ID))
+        else:
+            break
+    assert done.records == len(stand.stream.kinesis.accepted)
+    assert stand.table.versions == stand.index.versions == highest
+    assert stand.keys_under() == []
