@@ -13,6 +13,7 @@ import msgspec
 
 from lockstep.audit.ahead import AheadKind, ahead
 from lockstep.audit.compare import DifferenceKind, difference
+from lockstep.audit.restored import Restored
 from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
@@ -45,9 +46,9 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of an audit. `table` and `index` count entries, tombstones included.
 
     `under_way` counts images that differ, perhaps only because a consumer lags. `ahead` counts
-    images by what the index has that the table lacks. `replay_since` is the oldest arrival, in
-    milliseconds since 1970, of what of that a stream may still hold. `warnings` are about the
-    stack, one sentence each.
+    images by what the index has that the table lacks. `replay_since` is the oldest arrival of what
+    of that a stream may still hold. `restored`: the table is a restored one. `warnings` are about
+    the stack, one sentence each.
 
     `discarded` counts the failure documents of batches that the event source mappings discarded.
     `losses` and `stopped`: why both stores may lack the same events, see `with_unread`; those that
@@ -60,7 +61,8 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     differences: dict[str, int]
     seconds: float
     ahead: dict[AheadKind, int] = {}
-    replay_since: int | None = None
+    replay_since: dt.datetime | None = None
+    restored: Restored | None = None
     reason: str | None = None
     under_way: int = 0
     sample: Sample | None = None
@@ -171,7 +173,7 @@ def audit(
         differences=dict(sorted(found.items())),
         seconds=round(clock.elapsed() - started, 3),
         ahead=dict(sorted(recheck.ahead.items())),
-        replay_since=recheck.replay_since,
+        replay_since=_whole_second(recheck.replay_since),
         reason=reason,
         under_way=recheck.under_way,
     )
@@ -313,6 +315,11 @@ class _Recheck:
         if arrived_at >= (now - LONGEST_RETENTION.total_seconds()) * 1000:
             latest = int(now * 1000) if self.replay_since is None else self.replay_since
             self.replay_since = min(arrived_at, latest)
+
+
+def _whole_second(arrived_at: int | None) -> dt.datetime | None:
+    """The second of an arrival in milliseconds since 1970."""
+    return None if arrived_at is None else dt.datetime.fromtimestamp(arrived_at // 1000, dt.UTC)
 
 
 def _with_version(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:

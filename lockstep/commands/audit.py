@@ -11,6 +11,7 @@ from typing import IO, Any, BinaryIO
 import click
 import msgspec
 
+from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import WATERMARK, Audit, Difference
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.losses import show_acknowledged, show_unread
@@ -38,6 +39,7 @@ from lockstep.repair.repair import (
     check_limit,
 )
 from lockstep.stack.clients import Clients
+from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases import audit as use_case
 from lockstep.stack.use_cases.audit import AuditOptions
 from lockstep.stores.entry import Entry
@@ -52,6 +54,15 @@ _WORDS: dict[Action, str] = {
     "forget": "index again from the table",
     "leave": "leave: the index is ahead",
     "tell": "decide by hand",
+}
+
+
+_AHEAD: dict[AheadKind, str] = {
+    "image": "image",
+    "removal": "removal",
+    "outlived": "outlived: only there, over 121 days old",
+    "malformed": "malformed: no sound item in the table",
+    "explained": "explained: the table's record is in quarantine",
 }
 
 
@@ -131,7 +142,9 @@ def audit_command(
     """Compare the table with the index; repair differences.
 
     The audit works while events arrive: it reports a difference only if both consumers have
-    processed all events of the image. --repair writes the newer content to the other store.
+    processed all events of the image. --repair writes the table's content to the index, where the
+    table has the same or a newer version. What the index is ahead with stays, and is counted by
+    kind: see docs/guides/restore.md.
 
     Exit code 0: equal; 1: different; 2: unknown.
     """
@@ -151,16 +164,19 @@ def audit_command(
         else:
             found = audited(clients, differences.add, options)
         if repair:
-            answer = repaired(clients, found, differences, at_most if applies else None, options)
+            limit = at_most if applies else None
+            rebuild = command_for("rebuild", name, state)
+            answer = repaired(clients, found, differences, options, at_most=limit, rebuild=rebuild)
             if as_json:
                 print_json(answer)
             else:
-                show_repair(answer)
+                show_repair(answer, name, state)
             sys.exit(answer.exit_code)
     if as_json:
         print_json(found)
     else:
         show_audit(found)
+        show_ways_out(found, name, state)
     sys.exit(found.exit_code)
 
 
@@ -248,17 +264,19 @@ def repaired(
     clients: Clients,
     found: Audit,
     differences: Iterable[DifferingImage],
-    at_most: float | None,
     options: AuditOptions,
+    *,
+    at_most: float | None,
+    rebuild: str,
 ) -> Repairing:
-    """Plan the repair and, where `at_most` is given, make it."""
+    """Plan the repair and, where `at_most` is given, make it; `rebuild` is that command."""
     if found.result != "different":
         return Repairing(found)
     repair = use_case.repair(clients)
     plan = repair.plan(differences, images=max(found.table, found.index))
     if at_most is None or not plan.changes:
         return Repairing(found, plan)
-    check_limit(plan, at_most)
+    check_limit(plan, at_most, rebuild)
     with notes.status("repairing") as line:
         done = repair.apply(differences, lambda count: line.update(f"repairing: {count:,}"))
     after = audited(clients, lambda _: None, options)
@@ -273,6 +291,9 @@ def show_audit(found: Audit) -> None:
     if found.differences:
         counts = [[kind, f"{count:,}"] for kind, count in found.differences.items()]
         print_table(["difference", " images"], counts)
+    if found.ahead:
+        counts = [[_AHEAD[kind], f"{count:,}"] for kind, count in found.ahead.items()]
+        print_table(["the index is ahead with", " images"], counts)
     if found.reason:
         answers.print(printable(found.reason))
     if found.sample:
@@ -294,37 +315,59 @@ def show_audit(found: Audit) -> None:
     answers.print(f"audit: {found.result}{since} ({found.seconds:.1f} s)")
 
 
-def show_repair(answer: Repairing) -> None:
+def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
+    """Print what can be done about what the index is ahead with."""
+    if found.ahead:
+        answers.print("a repair leaves what the index is ahead with (docs/guides/restore.md)")
+    if found.replay_since is not None:
+        replay = command_for(f"replay --since {_as_text(found.replay_since)}", name, state)
+        answers.print(f"first: {replay} reads the stream again, then audit again")
+    if found.ahead and found.restored is not None:
+        answers.print(f"the table was restored to {_as_text(found.restored.to)}")
+
+
+def show_repair(answer: Repairing, name: str | None, state: Path) -> None:
     """Print a repair as text."""
     show_audit(answer.audit)
     if answer.plan is None:
+        show_ways_out(answer.audit, name, state)
         return
+    show_plan(answer.plan, applies=answer.repaired is not None)
+    if answer.repaired is not None:
+        show_repaired(answer.repaired)
+    if answer.after is not None:
+        show_audit(answer.after)
+    show_ways_out(answer.after or answer.audit, name, state)
+
+
+def show_plan(plan: RepairPlan, *, applies: bool) -> None:
+    """Print the plan of a repair as text."""
     print_table(
         ["difference", "repair", " images"],
-        [[row.kind, _WORDS[row.action], f"{row.images:,}"] for row in answer.plan.planned],
+        [[row.kind, _WORDS[row.action], f"{row.images:,}"] for row in plan.planned],
     )
-    for row in answer.plan.planned:
+    for row in plan.planned:
         answers.print(f"for example, {row.kind}: {_shown(row.examples[0])}")
-    if answer.repaired is None:
-        if answer.plan.changes:
-            answers.print(
-                f"{_counted(answer.plan.changes, 'image')} would be written "
-                f"({answer.plan.percent:.3g} % of all): {APPLY_HINT}"
-            )
-        return
-    for what, images in (
-        ("decide by hand", answer.repaired.told),
-        ("not repaired", answer.repaired.unfinished),
-    ):
+    if plan.changes and not applies:
+        answers.print(
+            f"{_counted(plan.changes, 'image')} would be written "
+            f"({plan.percent:.3g} % of all): {APPLY_HINT}"
+        )
+
+
+def show_repaired(done: Repaired) -> None:
+    """Print what a repair did, and what it did not."""
+    for what, images in (("decide by hand", done.told), ("not repaired", done.unfinished)):
         for one in images[:ROWS]:
             answers.print(f"{what}: {_shown(one)}")
         if len(images) > ROWS:
             answers.print(f"{what}: {len(images) - ROWS:,} more (`--json` lists all)")
-    if answer.after is not None:
-        written = sum(answer.repaired.written.values())
-        passes = _counted(answer.repaired.passes, "pass", "es")
-        answers.print(f"{written:,} written, in {passes}")
-        show_audit(answer.after)
+    written = sum(done.written.values())
+    answers.print(f"{written:,} written, in {_counted(done.passes, 'pass', 'es')}")
+
+
+def _as_text(at: dt.datetime) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _shown(example: Example) -> str:

@@ -124,8 +124,13 @@ class TableReader:
 
     def count(self) -> int:
         """The number of items; on AWS, as it was some hours ago."""
+        count: int = self.description()["ItemCount"]
+        return count
+
+    def description(self) -> Mapping[str, Any]:
+        """The table's description, as DescribeTable returns it."""
         try:
-            return self._client.describe_table(TableName=self._table)["Table"]["ItemCount"]
+            return self._client.describe_table(TableName=self._table)["Table"]
         except _UNREADABLE as error:
             raise self._unreadable(error) from error
 

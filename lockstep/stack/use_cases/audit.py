@@ -12,6 +12,7 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
 from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample, with_unread
 from lockstep.audit.audit import audit as compare
+from lockstep.audit.restored import restored
 from lockstep.audit.sample import CONFIDENCE, share_at_most
 from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_tombstones
@@ -148,10 +149,15 @@ def _audit(
     )
     stack, now = clients.stack, dt.datetime.now(dt.UTC)
     counts = quarantine.count(BucketObjects(clients.s3, stack.bucket), stack.table_mapping, now)
+    restore = restored(stores[0].description())
+    warnings = retention_warnings(clients)
+    if restore is not None and restore.too_late:
+        warnings = [*warnings, restore.warning]
     found = msgspec.structs.replace(
         found,
         discarded=sum(counts.discarded.values()),
-        warnings=retention_warnings(clients),
+        restored=restore,
+        warnings=warnings,
     )
     return with_unread(found, unread(clients))
 

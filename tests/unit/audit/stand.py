@@ -68,6 +68,7 @@ class Stand:
 
     def __init__(self) -> None:
         self.at = NOW
+        self.quarantined: list[tuple[str, str]] = []
         self.dynamodb = DynamoDB("images")
         self.opensearch = OpenSearch("images", now=lambda: self.at)
         client = cast("DynamoDBClient", self.dynamodb)
@@ -112,7 +113,11 @@ class Stand:
         found: list[Difference] = []
         table, index = self.whole_stores if values else (self.table, self.index)
         answer = audit(
-            table, index, quarantined_images=list, clock=self.clock, on_difference=found.append
+            table,
+            index,
+            quarantined_images=lambda: self.quarantined,
+            clock=self.clock,
+            on_difference=found.append,
         )
         return answer, found
 
