@@ -6,21 +6,25 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO, NoReturn
 
 import click
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import WATERMARK, Audit, Difference
+from lockstep.audit.report import as_line
+from lockstep.commands.answering import Answering, answer_options
+from lockstep.commands.answering import run as answer
+from lockstep.commands.answering import show as show_answer
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.losses import show_acknowledged, show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
-    at_most_is_said,
     at_most_option,
     connected,
     examples,
+    is_said,
     json_option,
     past,
     rate_option,
@@ -42,7 +46,6 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases import audit as use_case
 from lockstep.stack.use_cases.audit import AuditOptions
-from lockstep.stores.entry import Entry
 from lockstep.stream.losses import typed
 
 # Nobody reads more rows than this; `--json` has all.
@@ -55,6 +58,20 @@ _WORDS: dict[Action, str] = {
     "leave": "leave: the index is ahead",
     "tell": "decide by hand",
 }
+
+
+class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An audit, the plan of its repair and, with --apply, the result and another audit."""
+
+    audit: Audit
+    plan: RepairPlan | None = None
+    repaired: Repaired | None = None
+    after: Audit | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the last audit."""
+        return (self.after or self.audit).exit_code
 
 
 _AHEAD: dict[AheadKind, str] = {
@@ -73,6 +90,7 @@ _AHEAD: dict[AheadKind, str] = {
         "lockstep audit --stack lockstep --values --report differences.ndjson",
         "lockstep audit --sample 1000",
         "lockstep audit --repair --apply --at-most 5",
+        "lockstep audit --repair --index-wins differences.ndjson",
         'lockstep audit --acknowledge 2026-11-21T08:00:00Z --reason "imported again"',
     ),
 )
@@ -121,6 +139,7 @@ _AHEAD: dict[AheadKind, str] = {
 @click.option("--repair", is_flag=True, help="Show how to repair the differences.")
 @click.option("--apply", "applies", is_flag=True, help="With --repair: make the changes.")
 @at_most_option("With --repair --apply: write nothing if it would write more than this share.")
+@answer_options
 def audit_command(
     name: str | None,
     state: Path,
@@ -137,6 +156,9 @@ def audit_command(
     repair: bool,
     applies: bool,
     at_most: float,
+    index_wins: Path | None,
+    table_wins: Path | None,
+    kinds: frozenset[AheadKind],
     as_json: bool,
 ) -> None:
     """Compare the table with the index; repair differences.
@@ -144,19 +166,41 @@ def audit_command(
     The audit works while events arrive: it reports a difference only if both consumers have
     processed all events of the image. --repair writes the table's content to the index, where the
     table has the same or a newer version. What the index is ahead with stays, and is counted by
-    kind: see docs/guides/restore.md.
+    kind. --index-wins and --table-wins are your answer to it: they act on the images of a report
+    that are still as it says. See docs/guides/restore.md.
 
     Exit code 0: equal; 1: different; 2: unknown.
     """
     if acknowledge is not None or reason is not None:
         show_acknowledged(name, state, acknowledge, reason, as_json=as_json)
         return
-    check_options(repair=repair, applies=applies, sample=sample)
+    answer_file = index_wins or table_wins
+    for wrong, why in (
+        (applies and not repair, "--apply requires --repair"),
+        (repair and sample is not None, "--repair needs a complete audit: remove --sample"),
+        (not repair and is_said("at_most"), "--at-most requires --repair"),
+        (index_wins and table_wins, "give --index-wins or --table-wins, not both"),
+        (answer_file and not repair, "--index-wins and --table-wins require --repair"),
+        (answer_file and report_file, "an answer reads a report: write one with another audit"),
+        (is_said("kinds") and not answer_file, "--kind requires --index-wins or --table-wins"),
+    ):
+        if wrong:
+            raise click.UsageError(why)
     clients = connected(name, state)
     report = opened(report_file) if report_file else None
     options = AuditOptions(
         values=values, since=since, rate=rate, within=within, watermark=watermark
     )
+    if answer_file is not None:
+        answering = answer(
+            clients,
+            "table" if index_wins is None else "index",
+            answer_file,
+            kinds,
+            at_most=at_most if applies else None,
+            audit_again=lambda: audited(clients, lambda _: None, options),
+        )
+        _end(answering, lambda: show_answered(answering, name, state), as_json=as_json)
     with tempfile.TemporaryFile() as file:
         differences = Differences(file, report)
         if sample is not None:
@@ -164,30 +208,27 @@ def audit_command(
         else:
             found = audited(clients, differences.add, options)
         if repair:
-            limit = at_most if applies else None
-            rebuild = command_for("rebuild", name, state)
-            answer = repaired(clients, found, differences, options, at_most=limit, rebuild=rebuild)
-            if as_json:
-                print_json(answer)
-            else:
-                show_repair(answer, name, state)
-            sys.exit(answer.exit_code)
+            repairing = repaired(
+                clients,
+                found,
+                differences,
+                options,
+                at_most=at_most if applies else None,
+                beyond=lambda plan: beyond_the_limit(plan, name, state),
+            )
+            _end(repairing, lambda: show_repair(repairing, name, state), as_json=as_json)
+    _end(found, lambda: show_audited(found, name, state), as_json=as_json)
+
+
+def _end(
+    found: Audit | Repairing | Answering, show: Callable[[], None], *, as_json: bool
+) -> NoReturn:
+    """Print the result, and end with its exit code."""
     if as_json:
         print_json(found)
     else:
-        show_audit(found)
-        show_ways_out(found, name, state)
+        show()
     sys.exit(found.exit_code)
-
-
-def check_options(*, repair: bool, applies: bool, sample: int | None) -> None:
-    """Refuse options that contradict each other."""
-    if applies and not repair:
-        raise click.UsageError("--apply requires --repair")
-    if repair and sample is not None:
-        raise click.UsageError("--repair needs a complete audit: remove --sample")
-    if not repair and at_most_is_said():
-        raise click.UsageError("--at-most requires --repair")
 
 
 class Differences:
@@ -211,20 +252,6 @@ class Differences:
         return map(msgspec.json.Decoder(DifferingImage).decode, self._file)
 
 
-def as_line(found: Difference) -> dict[str, Any]:
-    """A difference as a JSON object, without absent fields."""
-    whole = msgspec.structs.asdict(found)
-    for store in ("table", "index"):
-        entry: Entry | None = whole[store]
-        if entry is not None:
-            whole[store] = {
-                field.encode_name: value
-                for field in msgspec.structs.fields(entry)
-                if (value := getattr(entry, field.name)) is not None
-            }
-    return whole
-
-
 def audited(
     clients: Clients, on_difference: Callable[[Difference], None], options: AuditOptions
 ) -> Audit:
@@ -246,20 +273,6 @@ def audited(
         return use_case.audit(clients, on_progress, on_difference, options)
 
 
-class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An audit, the plan of its repair and, with --apply, the result and another audit."""
-
-    audit: Audit
-    plan: RepairPlan | None = None
-    repaired: Repaired | None = None
-    after: Audit | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of the last audit."""
-        return (self.after or self.audit).exit_code
-
-
 def repaired(
     clients: Clients,
     found: Audit,
@@ -267,20 +280,44 @@ def repaired(
     options: AuditOptions,
     *,
     at_most: float | None,
-    rebuild: str,
+    beyond: Callable[[RepairPlan], str],
 ) -> Repairing:
-    """Plan the repair and, where `at_most` is given, make it; `rebuild` is that command."""
+    """Plan the repair and, where `at_most` is given, make it.
+
+    `beyond` says what is better than a higher limit.
+    """
     if found.result != "different":
         return Repairing(found)
     repair = use_case.repair(clients)
     plan = repair.plan(differences, images=max(found.table, found.index))
     if at_most is None or not plan.changes:
         return Repairing(found, plan)
-    check_limit(plan, at_most, rebuild)
+    check_limit(plan, at_most, beyond(plan))
     with notes.status("repairing") as line:
         done = repair.apply(differences, lambda count: line.update(f"repairing: {count:,}"))
     after = audited(clients, lambda _: None, options)
     return Repairing(found, plan, done, after)
+
+
+def beyond_the_limit(plan: RepairPlan, name: str | None, state: Path) -> str:
+    """What is better than a higher limit, where many versions of the index have moved."""
+    if not plan.moved:
+        return ""
+    rebuild = command_for("rebuild", name, state)
+    return f"{plan.moved:,} have a moved _version: {rebuild} sets it without hiding images. "
+
+
+def show_answered(found: Answering, name: str | None, state: Path) -> None:
+    """Print an answer as text."""
+    show_answer(found)
+    if found.after is not None:
+        show_audited(found.after, name, state)
+
+
+def show_audited(found: Audit, name: str | None, state: Path) -> None:
+    """Print an audit as text, and what can be done."""
+    show_audit(found)
+    show_ways_out(found, name, state)
 
 
 def show_audit(found: Audit) -> None:

@@ -91,9 +91,9 @@ def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     )
 
 
-def at_most_is_said() -> bool:
-    """Whether the user gave `--at-most`."""
-    source = click.get_current_context().get_parameter_source("at_most")
+def is_said(parameter: str) -> bool:
+    """Whether the user gave the option of this parameter."""
+    source = click.get_current_context().get_parameter_source(parameter)
     return source is not ParameterSource.DEFAULT
 
 

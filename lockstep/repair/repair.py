@@ -101,6 +101,11 @@ class RepairPlan(msgspec.Struct, frozen=True):
         """The share of all images that would be written."""
         return 100 * self.changes / max(1, self.images)
 
+    @property
+    def moved(self) -> int:
+        """How many of them have a moved `_version`, so that they would be hidden for a minute."""
+        return sum(row.images for row in self.planned if row.action == "forget")
+
 
 class OverLimitError(UserError):
     """A repair would write more images than allowed; nothing is written."""
@@ -289,24 +294,41 @@ class _Pass:
         self.reasons: dict[str, str] = {}
 
 
-def check_limit(plan: RepairPlan, at_most: float, rebuild: str = "`lockstep rebuild`") -> None:
+class Limited(Protocol):
+    """A plan that changes some of all images."""
+
+    @property
+    def changes(self) -> int:
+        """How many images it changes."""
+        ...
+
+    @property
+    def images(self) -> int:
+        """The number of all images."""
+        ...
+
+    @property
+    def percent(self) -> float:
+        """The share that it changes."""
+        ...
+
+
+def check_limit(plan: Limited, at_most: float, instead: str = "") -> None:
     """Allow a plan that writes at most this share of all images, in percent.
 
     Args:
         plan: the plan.
         at_most: the limit, in percent.
-        rebuild: the command that builds a new index: better than hiding many images for a minute.
+        instead: what would be better than a higher limit.
 
     Raises:
         OverLimitError: it would write more.
     """
     if plan.percent <= at_most:
         return
-    moved = sum(row.images for row in plan.planned if row.action == "forget")
-    instead = f". {moved:,} have a moved _version, which {rebuild} sets for all" if moved else ""
     raise OverLimitError(
         f"{plan.changes:,} of {plan.images:,} images would be written: {plan.percent:.3g} % is "
-        f"more than {at_most:g} %, so nothing is written{instead}. To write them, add --at-most "
+        f"more than {at_most:g} %, so nothing is written. {instead}To write them, add --at-most "
         f"{_rounded_up(plan.percent):g}"
     )
 

@@ -132,13 +132,14 @@ def malformed(
     `checked_version` is None for an item, whose version check compares `version`.
     """
     version, arrived_at = _number(fields.get("version")), _number(fields.get("arrived_at"))
+    checks = _number(checked_version)
     if version is None:
-        version = _number(checked_version) or 0
+        version = checks or 0
     return Entry(
         image_id,
         version,
         deleted=fields.get("deleted") is True,
-        checked_version=version if checked_version is None else checked_version,
+        checked_version=version if checks is None else checks,
         arrived_at=arrived_at or 0,
         malformed=why,
     )

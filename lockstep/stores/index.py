@@ -95,6 +95,10 @@ class IndexReader:
         documents = self._documents(image_ids, document.FIELDS)
         return {doc["_id"]: state_of_document(doc) for doc in documents}
 
+    def lookup_raw(self, image_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """See `RawLookup`; documents have all their fields, also those that are not ours."""
+        return {doc["_id"]: doc for doc in self._documents(image_ids, None)}
+
     def count(self) -> int:
         """The number of documents that a search would find."""
         try:
@@ -121,13 +125,12 @@ class IndexReader:
         return [hit["_id"] for hit in answer["hits"]["hits"]]
 
     def _documents(
-        self, image_ids: Sequence[str], fields: Sequence[str]
+        self, image_ids: Sequence[str], fields: Sequence[str] | None
     ) -> Iterator[Mapping[str, Any]]:
+        only = {} if fields is None else {"_source_includes": ",".join(fields)}
         try:
             answer = self._client.mget(
-                index=self._alias,
-                body={"ids": list(image_ids)},
-                params={"_source_includes": ",".join(fields)},
+                index=self._alias, body={"ids": list(image_ids)}, params=only
             )
         except OpenSearchException as error:
             raise self._unreadable(error) from error

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from lockstep.console.errors import UserError
 from lockstep.stores.entry import Entry
@@ -37,6 +37,14 @@ class WholeLookup(Protocol):
 
     def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
         """What is stored of at most `LOOKUP` images now; absent images are left out."""
+        ...
+
+
+class RawLookup(Protocol):
+    """Looks up some images as their store returns them."""
+
+    def lookup_raw(self, image_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The items or documents of at most `LOOKUP` images; absent images are left out."""
         ...
 
 

@@ -119,8 +119,12 @@ class TableReader:
 
     def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
         """See `WholeLookup`."""
+        return {one: state_of_item(item) for one, item in self.lookup_raw(image_ids).items()}
+
+    def lookup_raw(self, image_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """See `RawLookup`; items have our attributes only."""
         items = self._items(image_ids, sorted(OUR_ATTRIBUTES))
-        return {item[KEY]["S"]: state_of_item(item) for item in items}
+        return {item[KEY]["S"]: item for item in items}
 
     def count(self) -> int:
         """The number of items; on AWS, as it was some hours ago."""

@@ -14,6 +14,7 @@ import pytest
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from lockstep.local.prepare import REFRESH_INTERVAL
+from lockstep.repair.answers import REPLACED
 from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
 from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
 from shared.item import STREAM_VIEW
@@ -223,6 +224,18 @@ def test_no_role_of_the_stack_may_acknowledge_a_loss(template: Template) -> None
     assert written, "they write quarantined records and failure documents"
     own = ("${QuarantineBucket.Arn}/quarantine/", "${QuarantineBucket.Arn}/aws/lambda/")
     assert all(_plain(resource).startswith(own) for resource in written)
+
+
+def test_no_role_of_the_stack_may_write_where_replaced_documents_are_kept(
+    template: Template,
+) -> None:
+    """They are the only copy of what an answer removed from the index."""
+    roles = _of_type(template, "AWS::IAM::Role") | _of_type(template, "AWS::IAM::ManagedPolicy")
+    for resource in [one for found in _writes(roles) for one in _listed(found)]:
+        prefix = _plain(resource).removeprefix("${QuarantineBucket.Arn}/").rstrip("*")
+        assert prefix
+        assert not REPLACED.startswith(prefix)
+        assert not prefix.startswith(REPLACED)
 
 
 def _writes(value: Any) -> list[Any]:

@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 
 from doors.clock import SYSTEM_CLOCK
+from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
+from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample, with_unread
 from lockstep.audit.audit import audit as compare
 from lockstep.audit.restored import restored
 from lockstep.audit.sample import CONFIDENCE, share_at_most
+from lockstep.repair.answers import Answers, Replaced, Winner
 from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
@@ -29,10 +32,11 @@ from lockstep.stack.use_cases.stores import (
     searcher,
     table_reader,
 )
-from lockstep.stores.corrections import Corrections
+from lockstep.stores.corrections import Corrections, TableCorrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
+from shared.quarantine import TABLE_CONSUMER
 
 
 class AuditOptions(msgspec.Struct, frozen=True):
@@ -95,6 +99,27 @@ def repair(clients: Clients) -> Repair:
         index_reader(clients),
         index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
         corrections=Corrections(clients.opensearch, stack.index),
+        clock=SYSTEM_CLOCK,
+    )
+
+
+def answers(clients: Clients, winner: Winner, kinds: frozenset[AheadKind]) -> Answers:
+    """An operator's answer to the report of an audit, ready to run; see `Answers`."""
+    stack = clients.stack
+    run = dt.datetime.fromtimestamp(SYSTEM_CLOCK.now(), dt.UTC)
+    return Answers(
+        winner,
+        kinds,
+        table=table_reader(clients),
+        index=index_reader(clients),
+        table_sink=ImageTable(clients.dynamodb, stack.table, longest_request=NO_LIMIT),
+        table_corrections=TableCorrections(clients.dynamodb, stack.table),
+        corrections=Corrections(clients.opensearch, stack.index),
+        repair=repair(clients),
+        replaced=Replaced(BucketObjects(clients.s3, stack.bucket), f"{run:%Y-%m-%dT%H%M%S.%fZ}"),
+        explained=lambda: frozenset(
+            image_id for consumer, image_id in _set_aside(clients) if consumer == TABLE_CONSUMER
+        ),
         clock=SYSTEM_CLOCK,
     )
 

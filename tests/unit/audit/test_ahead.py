@@ -97,6 +97,15 @@ def test_the_claims_of_a_malformed_entry_are_the_same_however_it_is_read() -> No
         assert entry.arrived_at == change.arrived_at
 
 
+@pytest.mark.parametrize("version", ["1E+100", "-5", "1E-3", f"{STAMP}.5"])
+def test_an_item_with_an_impossible_version_is_audited(version: str) -> None:
+    stand = Stand()
+    item = an_item(a_change(STAMP)) | {"version": {"N": version}}
+    stand.hold(item, a_document(a_change(STAMP)))
+    for values in (False, True):
+        assert stand.audit(values=values).ahead == {"malformed": 1}
+
+
 @pytest.mark.parametrize("fields", [{"version": "x"}, {"version": True}, {"version": None}])
 def test_a_document_that_states_no_version_claims_that_of_the_version_check(
     fields: dict[str, Any],

@@ -6,6 +6,7 @@ Everything moves on a little whenever one of the stores is read.
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
@@ -130,6 +131,10 @@ class Moving:
     def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         self._traffic.move()
         return self._store.lookup(image_ids)
+
+    def lookup_raw(self, image_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        self._traffic.move()
+        return self._store.lookup_raw(image_ids)
 
     def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
         self._traffic.move()

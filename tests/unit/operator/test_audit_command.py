@@ -5,11 +5,16 @@ from pathlib import Path
 
 import click
 import msgspec
+import pytest
 from click.testing import CliRunner
 
-from lockstep.audit.audit import Difference
+from lockstep.audit.audit import Audit, Difference
+from lockstep.commands.answering import Answering, show
 from lockstep.commands.audit import Differences
 from lockstep.commands.endings import OneLine
+from lockstep.commands.options import APPLY_HINT
+from lockstep.repair.answers import Answered, AnswerPlan, PlannedAnswer
+from lockstep.repair.repair import Example
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import StoreUnreadableError
 from tests.unit.operator.command import assert_one_line, lockstep
@@ -81,3 +86,58 @@ def test_a_report_holds_no_differences_of_an_audit_before(state: Path) -> None:
     file.write_text("before")
     assert lockstep("audit", "--report", file, "--state", state).exit_code == 2
     assert file.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--index-wins", "FILE"], "require --repair"),
+        (["--repair", "--index-wins", "FILE", "--table-wins", "FILE"], "not both"),
+        (["--repair", "--index-wins", "FILE", "--report", "FILE"], "write one with another audit"),
+        (["--repair", "--kind", "removal"], "--kind requires"),
+        (["--repair", "--table-wins", "FILE", "--kind", "removals"], "'removals' is not one of"),
+        (["--repair", "--table-wins", "nowhere"], "does not exist"),
+        (["--repair", "--table-wins", "FILE", "--sample", "5"], "remove --sample"),
+    ],
+)
+def test_an_answer_that_contradicts_itself_is_refused_before_anything_is_read(
+    state: Path, words: list[str], said: str
+) -> None:
+    file = state / "report"
+    file.write_bytes(b"kept")
+    result = lockstep(
+        "audit", *[str(file) if word == "FILE" else word for word in words], "--state", state
+    )
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert file.read_bytes() == b"kept"
+
+
+def test_a_person_reads_what_an_answer_would_do_and_what_it_did(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = PlannedAnswer("image", "replace_document", 1_234, [Example("T1\x1b", "replace it")])
+    plan = AnswerPlan("table", [row], 100_000, 1_234, 0, 2, {"removal": 5})
+    show(Answering(plan))
+    shown = capsys.readouterr().out
+    assert "replace the document" in shown
+    assert "for example, image: T1" in shown
+    assert "\x1b" not in shown
+    assert "not answered: 5 removal (--kind removal answers them)" in shown
+    assert f"1,234 would be changed (1.23 % of all): {APPLY_HINT}" in shown
+    done = Answered(
+        {"replace_document": 1_233}, "replaced/x/", [], [Example("T2", "it was written meanwhile")]
+    )
+    answering = Answering(plan, done, Audit("different", 1, 2, {}, 1.0))
+    show(answering)
+    shown = capsys.readouterr().out
+    assert "not changed: T2: it was written meanwhile" in shown
+    assert "kept in the bucket under replaced/x/" in shown
+    assert "1,233 changed" in shown
+    assert answering.exit_code == 1
+
+
+def test_a_dry_run_of_an_answer_ends_with_0_only_if_nothing_of_the_report_is_left() -> None:
+    nothing = AnswerPlan("table", [], 10, 0, 0, 3, {})
+    other = AnswerPlan("table", [], 10, 0, 0, 3, {"removal": 1})
+    assert [Answering(one).exit_code for one in (nothing, other)] == [0, 1]

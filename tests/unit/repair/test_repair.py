@@ -1,11 +1,12 @@
 """The repair, on the real sinks over stores in memory."""
 
-import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lockstep.commands.audit import beyond_the_limit
 from lockstep.repair.repair import (
     PATIENCE_SECONDS,
     DifferingImage,
@@ -180,7 +181,7 @@ def test_a_crash_after_the_removal_of_a_moved_document_is_repaired_by_the_next_r
     assert stand.audit().result == "equal"
 
 
-def test_the_limit_names_the_rebuild_where_versions_of_the_index_have_moved() -> None:
+def test_a_plan_counts_the_versions_that_have_moved_for_the_limit_names_the_rebuild() -> None:
     stand = Stand()
     stand.write(*images(10))
     for n in range(4):
@@ -188,9 +189,12 @@ def test_the_limit_names_the_rebuild_where_versions_of_the_index_have_moved() ->
         stand.opensearch.documents[f"i{n:04d}"] = moved
     del stand.opensearch.documents["i0009"]
     plan = stand.repair.plan(stand.differing(), images=10)
-    words = "4 have a moved _version, which `lockstep rebuild --stack one` sets for all"
-    with pytest.raises(OverLimitError, match=re.escape(words)):
-        check_limit(plan, 1, "`lockstep rebuild --stack one`")
+    assert (plan.changes, plan.moved) == (5, 4)
+    instead = beyond_the_limit(plan, "prod", Path(".lockstep"))
+    with pytest.raises(OverLimitError) as refused:
+        check_limit(plan, 1, instead)
+    words = "4 have a moved _version: `lockstep rebuild --stack prod` sets it without hiding images"
+    assert f"nothing is written. {words}. To write them, add --at-most 50" in str(refused.value)
 
 
 def test_a_table_restored_from_an_old_copy_loses_nothing_and_brings_nothing_back() -> None:
