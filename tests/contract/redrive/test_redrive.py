@@ -9,9 +9,12 @@ import msgspec
 import pytest
 from click.testing import Result
 
+from lockstep.quarantine import count
 from lockstep.stack.stack import write_local
+from lockstep.stores.objects import BucketObjects
 from tests.builders import image, image_event
 from tests.contract.redrive.conftest import Stage
+from tests.flow.scenario import Name
 
 
 def case_of(stage: Stage, image_id: str) -> str:
@@ -337,3 +340,30 @@ def test_an_unknown_id_is_reported_in_one_line(stage: Stage) -> None:
         result = stage.lockstep(*words)
         assert result.exit_code == 2
         assert "lockstep quarantine list" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("consumer", "kind", "ahead"),
+    [
+        ("write_to_dynamodb", "missing_in_table", {"explained": 1}),
+        ("write_to_es", "missing_in_index", {}),
+    ],
+)
+def test_what_a_mapping_discarded_is_explained_and_counted(
+    stage: Stage, consumer: Name, kind: str, ahead: dict[str, int]
+) -> None:
+    stage.put_raw(image_event("T1", 7), "T1")
+    stage.give_up(consumer)
+    (other,) = {"write_to_dynamodb", "write_to_es"} - {consumer}
+    stage.consumers[other].drain(now=0.0)  # type: ignore[index]
+    result = stage.lockstep("audit", "--watermark", "0", "--json")
+    found = msgspec.json.decode(result.stdout)
+    assert result.exit_code == 1
+    assert found["differences"] == {kind: 1, "explained_by_quarantine": 1}
+    assert found.get("ahead", {}) == ahead
+    objects = BucketObjects(stage.clients.s3, stage.stack.bucket)
+    now = dt.datetime.now(dt.UTC)
+    counts = count(objects, stage.stack.table_mapping, now)
+    assert counts.discarded == {consumer: 1, other: 0}
+    assert (counts.objects, counts.over_60_days) == (0, 0)
+    assert count(objects, stage.stack.table_mapping, now + dt.timedelta(61)).over_60_days == 1
