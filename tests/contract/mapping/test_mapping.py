@@ -18,9 +18,10 @@ import pytest
 from botocore.config import Config
 
 from lockstep.stream import sequence
-from lockstep.stream.checkpoints import read_checkpoints
+from lockstep.stream.checkpoints import Gap, read_checkpoints, read_mappings
 from tests.contract.kinesis.server import running
 from tests.contract.mapping.stage import BUCKET, STREAM, Stage, staged, stopped
+from tests.trimming import outlive_retention
 
 if TYPE_CHECKING:
     from types_boto3_kinesis.type_defs import ShardTypeDef
@@ -344,6 +345,66 @@ def test_a_checkpoint_that_the_stream_does_not_know_starts_anew(
     assert "checkpoint lost" in stage.log.read_text()
 
 
+def test_records_that_were_removed_while_the_mapping_was_stopped_are_a_gap(stage: Stage) -> None:
+    """A kill at any moment leaves the checkpoint before the gap, or the gap."""
+    with stage.mapping() as process:
+        stage.put("before")
+        stage.until(lambda: _checkpoints(stage) != [])
+        assert stopped(process) == 0
+    (settled,) = _checkpoints(stage)
+    stage.put("lost", "lost, too")
+    outlive_retention(stage.folder / "kinesis.db", STREAM, now=round(time.time() * 1000))
+    stage.put("hang once")
+
+    with stage.mapping() as process:
+        stage.until(lambda: "hang once" in stage.texts)
+        process.kill()
+    assert _checkpoints(stage) == [settled], "nothing after the gap is settled"
+    (gap,) = _gaps(stage)
+    assert (gap.after, gap.records) == (settled, 2)
+
+    with stage.mapping():
+        stage.until(lambda: _checkpoints(stage) != [settled])
+
+    assert stage.texts == ["before", "hang once", "hang once"]
+    assert _gaps(stage) == (gap,)
+
+
+def test_a_mapping_that_runs_meets_a_gap_too(stage: Stage) -> None:
+    with stage.mapping() as process:
+        stage.put("before")
+        stage.until(lambda: _checkpoints(stage) != [])
+        (settled,) = _checkpoints(stage)
+        process.send_signal(signal.SIGSTOP)
+        stage.put("lost")
+        outlive_retention(stage.folder / "kinesis.db", STREAM, now=round(time.time() * 1000))
+        process.send_signal(signal.SIGCONT)
+        stage.put("after")
+        stage.until(lambda: stage.texts == ["before", "after"])
+
+    (gap,) = _gaps(stage)
+    assert (gap.after, gap.records) == (settled, 1)
+
+
+def test_a_mapping_that_is_new_with_its_stream_has_no_gap(stage: Stage) -> None:
+    stage.put("first")
+    with stage.mapping():
+        stage.until(lambda: _checkpoints(stage) != [])
+    assert _gaps(stage) == ()
+
+
+def test_a_mapping_that_begins_at_latest_has_a_gap_from_the_beginning(stage: Stage) -> None:
+    stage.put("too early")
+    stage.template(StartingPosition="LATEST")
+    with stage.mapping():
+        stage.until(lambda: read_mappings(stage.state / "checkpoints.db") != [])
+        stage.put("later")
+        stage.until(lambda: stage.texts == ["later"])
+
+    (gap,) = _gaps(stage)
+    assert (gap.after, gap.records) == ("", 1)
+
+
 def test_what_a_user_can_get_wrong_is_told_in_one_line(stage: Stage) -> None:
     stage.template(BatchSize=0)
     _fails(stage, "Recorder", "BatchSize: is 0, must be 1 to 10000")
@@ -407,6 +468,11 @@ def test_a_mapping_that_is_disabled_goes_on_at_the_last_processed_record(stage: 
         stage.until(lambda: len(stage.texts) >= 2)
 
     assert stage.texts == ["before", "meanwhile"]
+
+
+def _gaps(stage: Stage) -> tuple[Gap, ...]:
+    (mapping,) = read_mappings(stage.state / "checkpoints.db")
+    return mapping.gaps
 
 
 def _fails(stage: Stage, *said: str) -> None:
