@@ -17,7 +17,9 @@ from functions.write_to_es.connect import REQUEST_SECONDS
 from functions.write_to_es.sink import ImageIndex
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.stores.corrections import Corrections
 from shared.deliver import REPORTING_SECONDS, deliver
+from shared.outcome import Applied
 from shared.sink import PATIENCE_SECONDS, Sink, write_all
 from tests.builders import change, clock, kinesis_records, largest
 from tests.unit.shared.test_deliver import Box
@@ -193,3 +195,11 @@ def test_a_program_without_a_deadline_writes_what_takes_long() -> None:
     write_all([change("T1"), change("T2"), change("T3")], sink)
     assert slow.sizes == [3, 1, 1, 2, 1, 1, 1, 1]
     assert slow.documents.keys() == {"T1", "T2", "T3"}
+
+
+def test_corrections_of_the_index_are_sent_in_halves_as_well() -> None:
+    slow = SlowIndex(Watch(), PATIENCE_SECONDS)
+    corrections = Corrections(slow, "images")  # type: ignore[arg-type]
+    outcomes = corrections.overwrite([change("T1"), change("T2"), change("T3")])
+    assert outcomes == [Applied()] * 3
+    assert slow.sizes == [3, 1, 1, 2, 1, 1, 1, 1]
