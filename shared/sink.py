@@ -7,7 +7,7 @@ from shared.change import Change
 from shared.outcome import Failed, Outcome, Refused
 
 # How long a program without a deadline waits for the answer to one change.
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 60.0
 
 
 class SinkError(Exception):
@@ -111,11 +111,8 @@ def write_all(changes: Sequence[Change], sink: Sink) -> Sequence[Outcome]:
     Raises:
         MisconfiguredError: no request can succeed until the deployment is corrected.
     """
-    return [
-        outcome
-        for request in sink.requests(changes)
-        for outcome in outcomes_of(request, patient(sink.send))
-    ]
+    send = patient(sink.send)
+    return [outcome for request in sink.requests(changes) for outcome in outcomes_of(request, send)]
 
 
 def patient[T](
@@ -123,16 +120,26 @@ def patient[T](
 ) -> Callable[[Sequence[T]], Sequence[Outcome]]:
     """A function that sends a request; after a timeout of one change, again with patience.
 
+    If that times out, too, the store hangs: all later requests fail at once.
+
     Args:
         send: takes the changes, and the seconds that the request may take; None: the usual time.
     """
+    hangs: RequestTimedOutError | None = None
 
     def sent(request: Sequence[T]) -> Sequence[Outcome]:
+        nonlocal hangs
+        if hangs is not None:
+            raise RequestFailedError(str(hangs))
         try:
             return send(request, None)
         except RequestTimedOutError:
             if len(request) > 1:
                 raise
+        try:
             return send(request, PATIENCE_SECONDS)
+        except RequestTimedOutError as error:
+            hangs = error
+            raise
 
     return sent

@@ -67,11 +67,12 @@ class Corrections:
         return self._outcomes(bulk.removal(one.image_id, one.checked_version) for one in removals)
 
     def _outcomes(self, operations: Iterable[Operation]) -> Sequence[Outcome]:
+        send = patient(self._send)
         return [
             outcome
             for some in batched(operations, _AT_ONCE)
             for request in bulk.split(some)
-            for outcome in outcomes_of(request, patient(self._send))
+            for outcome in outcomes_of(request, send)
         ]
 
     def _send(

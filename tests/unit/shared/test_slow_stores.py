@@ -19,7 +19,7 @@ from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.stores.corrections import Corrections
 from shared.deliver import REPORTING_SECONDS, deliver
-from shared.outcome import Applied
+from shared.outcome import Applied, Failed
 from shared.sink import PATIENCE_SECONDS, Sink, write_all
 from tests.builders import change, clock, kinesis_records, largest
 from tests.unit.shared.test_deliver import Box
@@ -203,3 +203,11 @@ def test_corrections_of_the_index_are_sent_in_halves_as_well() -> None:
     outcomes = corrections.overwrite([change("T1"), change("T2"), change("T3")])
     assert outcomes == [Applied()] * 3
     assert slow.sizes == [3, 1, 1, 2, 1, 1, 1, 1]
+
+
+def test_a_program_does_not_wait_for_each_change_while_the_store_hangs() -> None:
+    slow = SlowIndex(Watch(), PATIENCE_SECONDS + 1)
+    sink = ImageIndex(slow, "images", longest_request=0)  # type: ignore[arg-type]
+    outcomes = write_all([change(f"T{number}") for number in range(8)], sink)
+    assert [type(one) for one in outcomes] == [Failed] * 8
+    assert slow.sizes == [8, 4, 2, 1, 1]
