@@ -19,6 +19,7 @@ from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, consumer_of_document,
 from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
 from lockstep.quarantine.records import (
     ForeignObjectError,
+    check_record,
     event_in,
     parse_time,
     payload,
@@ -295,7 +296,9 @@ class _Gathering:
             consumer = consumer_of_document(key, table_mapping)
             try:
                 held = records_of(body, consumer, changes_stream)
-            except NotADocumentError as error:
+                for one in held:
+                    check_record(one)
+            except (NotADocumentError, ForeignObjectError) as error:
                 self.unreadable.append(Unreadable(key, str(error)))
                 continue
             for one in self._not_redriven(held):

@@ -13,6 +13,9 @@ from shared.event import Event, Image, InvalidEventError, Time, decode, encode
 from shared.quarantine import INDEX_CONSUMER, PREFIX, TABLE_CONSUMER, QuarantinedRecord
 from shared.record import Record
 
+# S3 allows so many bytes. The key under `redriven/` is shorter than that under `quarantine/`.
+LONGEST_KEY = 1024
+
 
 class ForeignObjectError(Exception):
     """An object under `quarantine/` that no consumer wrote; the message says why."""
@@ -35,13 +38,27 @@ def read_record(key: str, body: bytes) -> QuarantinedRecord:
         )
     try:
         held = msgspec.json.decode(body, type=QuarantinedRecord)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ForeignObjectError(f"not a quarantined record: {error}") from None
+    check_record(held)
+    return msgspec.structs.replace(held, function=consumer)
+
+
+def check_record(held: QuarantinedRecord) -> None:
+    """Check the fields that a redrive relies on: somebody else may have written them.
+
+    Raises:
+        ForeignObjectError: a field has a value that no stream gives.
+    """
+    try:
         payload(held)
         int(held.sequence_number)
         dt.datetime.fromtimestamp(held.arrived_at / 1000, dt.UTC)
         parse_time(held.quarantined_at)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise ForeignObjectError(f"not a quarantined record: {error}") from None
-    return msgspec.structs.replace(held, function=consumer)
+    if len(held.key.encode()) > LONGEST_KEY:
+        raise ForeignObjectError("not a quarantined record: its position is too long for a key")
 
 
 def payload(held: QuarantinedRecord) -> bytes:

@@ -117,3 +117,30 @@ def test_a_document_of_the_tables_mapping_goes_back_onto_the_stream() -> None:
     stand.apply()
     assert [(event.image_id, event.version) for event in stand.stream] == [("T1", 7)]
     assert len(stand.under("redriven/write_to_dynamodb/")) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("sequenceNumber", "one", "invalid literal for int"),
+        ("sequenceNumber", "1" * 1024, "too long for a key"),
+        ("approximateArrivalTimestamp", 1e15, "out of range"),
+    ],
+)
+def test_a_forged_document_does_not_keep_others_from_being_redriven(
+    field: str, value: object, why: str
+) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7))
+    bad = kinesis_record(DELETION)
+    bad["kinesis"] |= {field: value}
+    key = "aws/lambda/of-the-index/shard/x"
+    stand.objects.kept[key] = msgspec.json.encode(document(kinesis_record()) | payload_of(bad))
+    found = stand.find()
+    assert [(one.where, why in one.why) for one in found.unreadable] == [(key, True)]
+    assert stand.apply(found).redriven == 1
+    assert stand.under("aws/lambda/") == [key]
+
+
+def payload_of(*records: dict[str, Any]) -> dict[str, Any]:
+    return {"payload": {"Records": list(records)}}

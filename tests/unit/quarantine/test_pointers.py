@@ -89,6 +89,17 @@ def test_a_document_with_its_records_needs_no_stream() -> None:
     assert shard.asked == []
 
 
+def test_records_that_come_with_a_pointer_never_go_onto_the_stream() -> None:
+    """No key tells whose they are, and a message may name any function."""
+    stand = Stand()
+    whole = msgspec.json.encode(document(*RECORDS, function="Table-1"))
+    found = stand.find(pointers=[whole], fetch=Shard([]).fetch)
+    assert {case.functions for case in found.cases} == {("write_to_es",)}
+    report = stand.apply(found)
+    assert (report.indexed, report.put, stand.stream) == (4, 0, [])
+    assert stand.under("redriven/write_to_dynamodb/") == []
+
+
 def test_records_that_the_stream_no_longer_holds_are_reported_by_sequence_number() -> None:
     fetched = Shard([5, 6, 7]).fetch(LINE)
     assert len(fetched.records) == 2
