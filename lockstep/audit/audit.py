@@ -48,7 +48,8 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     `under_way` counts images that differ, perhaps only because a consumer lags. `ahead` counts
     images by what the index has that the table lacks. `replay_since` is the oldest arrival of what
     of that a stream may still hold. `restored`: the table is a restored one. `warnings` are about
-    the stack, one sentence each.
+    the stack, one sentence each. `wrong` is what is wrong with the aliases of the index or with
+    its mapping, whatever the entries say.
 
     `discarded` counts the failure documents of batches that the event source mappings discarded.
     `losses` and `stopped`: why both stores may lack the same events, see `with_unread`; those that
@@ -67,6 +68,7 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
     under_way: int = 0
     sample: Sample | None = None
     warnings: Sequence[str] = ()
+    wrong: Sequence[str] = ()
     discarded: int = 0
     losses: tuple[Loss, ...] = ()
     stopped: tuple[StoppedConsumer, ...] = ()
@@ -79,7 +81,9 @@ class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def exit_code(self) -> int:
-        """0: equal. 1: different. 2: unknown."""
+        """0: equal. 1: different, or something is `wrong`. 2: unknown."""
+        if self.wrong:
+            return 1
         return {"equal": 0, "different": 1, "unknown": 2}[self.result]
 
 

@@ -169,7 +169,7 @@ def audit_command(
     kind. --index-wins and --table-wins are your answer to it: they act on the images of a report
     that are still as it says. See docs/guides/restore.md.
 
-    Exit code 0: equal; 1: different; 2: unknown.
+    Exit code 0: equal; 1: different, or an alias of the index is wrong; 2: unknown.
     """
     if acknowledge is not None or reason is not None:
         show_acknowledged(name, state, acknowledge, reason, as_json=as_json)
@@ -338,6 +338,8 @@ def show_audit(found: Audit) -> None:
             f"{found.sample.images:,} images compared: at most {found.sample.at_most:.2%} of all "
             f"images differ ({found.sample.confidence:.0%} confidence)"
         )
+    for one in found.wrong:
+        answers.print(printable(f"wrong: {one}"))
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
     if found.discarded:

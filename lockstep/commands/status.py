@@ -40,7 +40,8 @@ def status_command(
 ) -> None:
     """Show the backlog of each consumer.
 
-    Exit code 0: both consumers have caught up; 1: not yet; 2: the stores may lack events.
+    Exit code 0: both consumers have caught up; 1: not yet, or an alias of the index is wrong; 2:
+    the stores may lack events.
     """
     clients = connected(name, state)
     if env_vars:
@@ -85,6 +86,8 @@ def show_status(found: Status, listing: str) -> None:
             f"over 60 days old: {found.quarantined_over_60_days:,} objects; "
             "at 90 days their records can no longer be put back unchanged"
         )
+    for one in found.wrong:
+        answers.print(printable(f"wrong: {one}"))
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
     show_unread(found.losses, found.stopped)

@@ -60,7 +60,8 @@ class Status(msgspec.Struct, frozen=True):
     `losses`: what a consumer cannot read any more, without those that are acknowledged. `stopped`:
     the consumers that do not read. Where there is any of them, the stores may lack events that
     arrived since `unknown_since`; None: unknown, or nothing is missing.
-    `warnings` are about the stack, one sentence each.
+    `warnings` are about the stack, one sentence each. `wrong` is what is wrong with the aliases of
+    the index or with its mapping.
     """
 
     endpoints: Endpoints
@@ -78,13 +79,14 @@ class Status(msgspec.Struct, frozen=True):
     stopped: tuple[StoppedConsumer, ...]
     unknown_since: dt.datetime | None
     warnings: Sequence[str] = ()
+    wrong: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
-        """2: the stores may lack events. 1: a consumer has not caught up. 0: neither."""
+        """2: the stores may lack events. 1: a consumer lags, or something is `wrong`. 0: none."""
         if self.losses or self.stopped:
             return 2
-        return 0 if self.caught_up else 1
+        return 0 if self.caught_up and not self.wrong else 1
 
 
 def status_of(

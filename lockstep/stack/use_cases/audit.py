@@ -21,6 +21,7 @@ from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
 from lockstep.stack.clients import Clients
+from lockstep.stack.use_cases.aliases import wrong_in_index
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.losses import unread
 from lockstep.stack.use_cases.retention import retention_warnings
@@ -37,6 +38,7 @@ from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
 from shared.quarantine import TABLE_CONSUMER
+from shared.sink import SinkError
 
 
 class AuditOptions(msgspec.Struct, frozen=True):
@@ -178,8 +180,15 @@ def _audit(
     warnings = retention_warnings(clients)
     if restore is not None and restore.too_late:
         warnings = [*warnings, restore.warning]
+    try:
+        wrong = wrong_in_index(clients)
+    except SinkError as error:
+        wrong = ()
+        if found.result == "equal":
+            found = msgspec.structs.replace(found, result="unknown", reason=str(error))
     found = msgspec.structs.replace(
         found,
+        wrong=wrong,
         discarded=sum(counts.discarded.values()),
         restored=restore,
         warnings=warnings,

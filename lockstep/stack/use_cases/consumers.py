@@ -19,12 +19,14 @@ from lockstep.stack.status import (
     status_of,
     wait_until,
 )
+from lockstep.stack.use_cases.aliases import wrong_in_index
 from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
 from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.checkpoints import CheckpointsError
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
+from shared.sink import SinkError
 
 # CloudWatch shows the iterator age of a minute after the minute has ended.
 METRIC_SECONDS = 120.0
@@ -49,7 +51,7 @@ def wait(clients: Clients, seconds: float) -> Status:
         sleep=SYSTEM_CLOCK.sleep,
     )
     found = _status(clients, seen)
-    if found.caught_up:
+    if found.caught_up and not found.wrong:
         clients.opensearch.indices.refresh(index=clients.stack.index)
     return found
 
@@ -106,4 +108,8 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     objects = BucketObjects(clients.s3, stack.bucket)
     counts = quarantine.count(objects, stack.table_mapping, dt.datetime.now(dt.UTC))
     found = status_of(stack, seen, counts, unread(clients))
-    return msgspec.structs.replace(found, warnings=retention_warnings(clients))
+    try:
+        wrong = wrong_in_index(clients)
+    except SinkError as error:
+        wrong = [f"the aliases of the index could not be read: {error}"]
+    return msgspec.structs.replace(found, warnings=retention_warnings(clients), wrong=wrong)
