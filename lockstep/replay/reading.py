@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from lockstep.console.errors import UserError
+from lockstep.stream.kinesis import StreamSummary
 from lockstep.stream.order import startable
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -89,7 +90,7 @@ class StreamReading:
         stream: Stream,
         *,
         since: int,
-        retention: float,
+        summary: StreamSummary,
         clock: Clock,
         patience: Patience,
         held_from: int | None = None,
@@ -100,7 +101,7 @@ class StreamReading:
         Args:
             stream: what to read.
             since: read records that arrived then or later; milliseconds since 1970.
-            retention: of the stream, in seconds.
+            summary: the stream's creation and retention.
             clock: the time.
             patience: what to do while the stream does not answer.
             held_from: of an earlier reading that this one continues.
@@ -112,7 +113,8 @@ class StreamReading:
         """
         self._stream = stream
         self._since = since
-        self._retention = retention
+        self._retention = round(summary.retention * 1000)
+        self._created_at = round(summary.created_at * 1000)
         self._clock = clock
         self._patience = patience
         self.until = self._now()
@@ -141,7 +143,7 @@ class StreamReading:
         ]
         return min(arrivals, default=None)
 
-    def prove(self, oldest: int | None, created_at: float) -> None:
+    def prove(self, oldest: int | None) -> None:
         """Say from when on the stream holds all records; `held_from` follows.
 
         A record that arrived before a time proves that the stream holds all records since then. The
@@ -149,12 +151,11 @@ class StreamReading:
 
         Args:
             oldest: see `oldest`.
-            created_at: the creation of the stream, in seconds since 1970.
         """
         if oldest is not None and oldest <= self._since:
             return
         day_ago = self.until - _milliseconds(SHORTEST_RETENTION)
-        if max(self._since, round(created_at * 1000)) < day_ago:
+        if max(self._since, self._created_at) < day_ago:
             self._lose(min(day_ago, day_ago if oldest is None else oldest))
 
     def pages(self) -> Iterator[ShardPage]:
@@ -198,7 +199,7 @@ class StreamReading:
         if pause > 0:
             self._clock.sleep(pause)
         # What is older may have expired since the shard was read last.
-        gone_before = self._now() - round(self._retention * 1000)
+        gone_before = self._now() - self._retention
         if self._arrival(shard_id) < gone_before:
             self._lose(gone_before)
         try:
@@ -241,7 +242,7 @@ class StreamReading:
         if place is not None:
             return max(self.held_from, place.arrived_at)
         above = [self._arrival(one) for one in self._shards[shard_id].parents & self.reached.keys()]
-        return max([self.held_from, *above])
+        return max([self.held_from, self._created_at, *above])
 
     def _end(self, shard_id: str) -> None:
         place = self.reached.get(shard_id, Reached(self._since))
@@ -268,7 +269,7 @@ class StreamReading:
         shard = self._shards.get(shard_id)
         if shard is None:
             if not place.ended:
-                self._lose(self._now() - round(self._retention * 1000))
+                self._lose(self._now() - self._retention)
         elif place.sequence_number and not shard.may_have_issued(place.sequence_number):
             raise StreamReplacedError(
                 f"{shard_id}: the stream was created again since this replay began: start a new "

@@ -254,7 +254,7 @@ class Replay:
         reading = StreamReading(
             self._parts.stream,
             since=max(asked, self._too_old()),
-            retention=summary.retention,
+            summary=summary,
             clock=self._clock,
             patience=Patience(self._parts.on_wait, attempts),
             held_from=self._progress.held_from,
@@ -262,7 +262,7 @@ class Replay:
         )
         self._oldest = reading.oldest()
         if self._progress.held_from is None:
-            reading.prove(self._oldest, summary.created_at)
+            reading.prove(self._oldest)
         self._reading = reading
         return reading
 

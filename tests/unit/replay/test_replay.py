@@ -271,6 +271,15 @@ def test_it_says_whether_the_stream_holds_all_that_was_asked_for(
             assert span.read_from == before(held)
 
 
+def test_a_stream_younger_than_its_retention_holds_all_that_it_ever_had() -> None:
+    stand = Stand(created_at=START - HOUR, retention=7 * DAY)
+    stand.stream.put("T1", 1, ago=HOUR - 1)
+    stand.stream.put("T2", 1, ago=1)
+    replay = stand.since(7 * DAY)
+    stand.time.now += 1  # the time that was asked for is now older than the retention
+    assert replay.plan().span.complete
+
+
 def test_expired_records_are_told() -> None:
     stand = Stand(retention=2 * DAY)
     stand.stream.put("gone", 1, ago=3 * DAY)
