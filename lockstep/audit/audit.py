@@ -177,7 +177,7 @@ def audit(
         differences=dict(sorted(found.items())),
         seconds=round(clock.elapsed() - started, 3),
         ahead=dict(sorted(recheck.ahead.items())),
-        replay_since=_whole_second(recheck.replay_since),
+        replay_since=_as_time(recheck.replay_since),
         reason=reason,
         under_way=recheck.under_way,
     )
@@ -321,9 +321,11 @@ class _Recheck:
             self.replay_since = min(arrived_at, latest)
 
 
-def _whole_second(arrived_at: int | None) -> dt.datetime | None:
-    """The second of an arrival in milliseconds since 1970."""
-    return None if arrived_at is None else dt.datetime.fromtimestamp(arrived_at // 1000, dt.UTC)
+def _as_time(arrived_at: int | None) -> dt.datetime | None:
+    """An arrival in milliseconds since 1970, exactly: a replay tells if the stream holds it."""
+    if arrived_at is None:
+        return None
+    return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=arrived_at)
 
 
 def _with_version(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:

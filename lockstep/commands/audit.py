@@ -359,7 +359,9 @@ def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
     if found.ahead:
         answers.print("a repair leaves what the index is ahead with (docs/guides/restore.md)")
     if found.replay_since is not None:
-        replay = command_for(f"replay --since {_as_text(found.replay_since)}", name, state)
+        at = found.replay_since.astimezone(dt.UTC).isoformat(timespec="milliseconds")
+        since = at.replace("+00:00", "Z")
+        replay = command_for(f"replay --since {since}", name, state)
         answers.print(f"first: {replay} reads the stream again, then audit again")
     if found.ahead and found.restored is not None:
         answers.print(f"the table was restored to {_as_text(found.restored.to)}")
