@@ -83,8 +83,8 @@ def show_status(found: Status, listing: str) -> None:
         answers.print(f"batches that were discarded: {discarded}")
     if found.quarantined_over_60_days:
         answers.print(
-            f"over 60 days old: {found.quarantined_over_60_days:,} objects; "
-            "at 90 days their records can no longer be put back unchanged"
+            f"quarantined over 60 days ago: {found.quarantined_over_60_days:,} "
+            "(redrive them before they are 90 days old)"
         )
     for one in found.wrong:
         answers.print(printable(f"wrong: {one}"))

@@ -6,6 +6,7 @@ history that does not drain breaks I7.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 import msgspec
 
@@ -24,7 +25,7 @@ from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
 from shared.change import Change, Purge, Put, Remove, digest_of
-from shared.event import Event, digest
+from shared.event import Event, InvalidEventError, decode, digest
 from shared.outcome import held
 from shared.outrun import outrun
 from shared.quarantine import INDEX_CONSUMER, PREFIX, QuarantinedRecord
@@ -74,6 +75,8 @@ def check(system: System, made: Sequence[Event]) -> None:
         allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
         allowed.update(map(_as_stored, _discarded(system, consumer)))
         allowed.update(given)
+        if consumer.function == INDEX_CONSUMER:
+            allowed.update(_tried(system))
         for image_id in sorted(expected.keys() | found.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
@@ -226,6 +229,18 @@ def _discarded(system: System, consumer: Consumer) -> Iterator[Change]:
         meaning = system.interpret(accepted)
         if not isinstance(meaning, Poison):
             yield meaning
+
+
+def _tried(system: System) -> Iterator[tuple[str, StoredVersion]]:
+    """What an operator has tried on the index: it may be there, and still in quarantine.
+
+    Also a record that only its partition key makes invalid.
+    """
+    for accepted in system.stream.accepted:
+        if accepted.sequence_number in system.tried_on_index:
+            with suppress(InvalidEventError):
+                event = decode(accepted.data)
+                yield event.image_id, StoredVersion(event.version, digest_in(event))
 
 
 def _as_stored(change: Change) -> tuple[str, StoredVersion]:

@@ -16,7 +16,7 @@ from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, NeedsChoice, NeedsCorrection, Ready, TooOld
 from lockstep.quarantine.records import payload
 from lockstep.quarantine.records import read_record as record_in
-from lockstep.quarantine.redrive import DirectIndexing, Redrive
+from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
 from lockstep.quarantine.settlement import CannotSettleError, Settlement, choose, correct
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -104,7 +104,7 @@ class LateOperations:
         Raises:
             ViolationError: a record that can be redriven was not.
         """
-        report = self._redriver().put_back(self._discarded(), {})
+        report = self._put_back(self._redriver(), self._discarded())
         self._conditions.tally["given up, and redriven"] += report.redriven
         # The index may refuse a record for good, or hold other content at its version.
         may_stay = report.kept.get("refused_by_store", 0) + report.kept.get("conflict", 0)
@@ -146,12 +146,17 @@ class LateOperations:
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
         tally = self._conditions.tally
         tally["too old to be redriven"] += sum(isinstance(one.verdict, TooOld) for one in cases)
-        tally["redriven days later"] += redrive.put_back(cases, {}).redriven
+        tally["redriven days later"] += self._put_back(redrive, cases).redriven
         settlements = [settled for case in cases for settled in self._settled(case)]
         for one in settlements:
             self._note_gift(one.gives_index)
         done = redrive.settle(settlements, {}).redriven if settlements else 0
         tally["mended or chosen days later"] += done
+
+    def _put_back(self, redrive: Redrive, cases: Sequence[Case]) -> RedriveReport:
+        tried = (case.sequence_number for case in cases if case.of_index_only)
+        self._system.tried_on_index.update(tried)
+        return redrive.put_back(cases, {})
 
     def _note_gift(self, image_id: str | None) -> None:
         """Note what the index may have from now on: the table's content of this image."""

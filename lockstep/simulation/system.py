@@ -116,6 +116,8 @@ class System:
         """The expired tombstones that are purged, or may be: image id and version."""
         self.given_index: set[tuple[str, StoredVersion]] = set()
         """What an operator may have given the index: the table's content of an image."""
+        self.tried_on_index: set[str] = set()
+        """The sequence numbers of the records that an operator tried on the index."""
         self.discards: dict[Function, Discards] = {
             "write_to_dynamodb": Discards(),
             "write_to_es": Discards(),

@@ -198,9 +198,9 @@ def test_what_is_quarantined_is_told_with_its_age(capsys: pytest.CaptureFixture[
     show_status(found, "`lockstep quarantine list`")
     told = capsys.readouterr().out
     assert "in quarantine: 2 (`lockstep quarantine list` lists them)" in told
-    assert "over 60 days old: 1 objects; at 90 days" in told
+    assert "quarantined over 60 days ago: 1 (redrive them before they are 90 days old)" in told
     show_status(msgspec.structs.replace(found, quarantined_over_60_days=0), "")
-    assert "60 days" not in capsys.readouterr().out
+    assert "60 days ago" not in capsys.readouterr().out
 
 
 LOSS = Loss("write_to_dynamodb", NOW, NOW + dt.timedelta(seconds=5), 3, "s", "shardId-0", "1")
