@@ -15,9 +15,7 @@ from doors.quarantine import BucketQuarantine, disable_expect_header
 from shared.deliver import BatchResponse, Delivery, deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.sink import MisconfiguredError, Sink
-
-# What a log says of each late event; `lockstep status` counts these lines of the local stack.
-LATE = "late event: a tombstone that should stop it may have expired"
+from shared.stamps import LATE_EVENT
 
 logger = Logger()
 metrics = Metrics()
@@ -112,7 +110,7 @@ def report(delivery: Delivery) -> None:
         metrics.add_metric("Late", "Count", len(delivery.late))
     for change in delivery.late:
         logger.warning(
-            LATE,
+            LATE_EVENT,
             extra={
                 "image_id": change.image_id,
                 "image_version": change.version,

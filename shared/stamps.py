@@ -7,6 +7,9 @@ import datetime as dt
 
 from shared.horizon import HORIZON, QUARANTINE_AGE
 
+# What the log of a consumer says of a late event.
+LATE_EVENT = "late event: a tombstone that should stop it may have expired"
+
 # The lowest stamp, a time in September 2001.
 FIRST_STAMP = 10**15
 _DAY_US = 24 * 60 * 60 * 1_000_000

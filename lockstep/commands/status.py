@@ -88,6 +88,11 @@ def show_status(found: Status, listing: str) -> None:
         )
     for one in found.wrong:
         answers.print(printable(f"wrong: {one}"))
+    if found.late_events:
+        answers.print(
+            f"late events in the last day: {found.late_events:,}; "
+            "the log of write_to_dynamodb names the images"
+        )
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
     show_unread(found.losses, found.stopped)

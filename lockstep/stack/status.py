@@ -55,7 +55,8 @@ class Status(msgspec.Struct, frozen=True):
     `quarantined` counts objects. A record that both consumers quarantined has two objects and
     counts once in `quarantined_records`. `quarantined_over_60_days` counts the objects and failure
     documents that S3 got more than 60 days ago. `discarded` counts the failure documents of each
-    consumer's event source mapping: batches that it discarded.
+    consumer's event source mapping: batches that it discarded. `late_events` counts the late events
+    of the last day.
 
     `losses`: what a consumer cannot read any more, without those that are acknowledged. `stopped`:
     the consumers that do not read. Where there is any of them, the stores may lack events that
@@ -80,6 +81,7 @@ class Status(msgspec.Struct, frozen=True):
     unknown_since: dt.datetime | None
     warnings: Sequence[str] = ()
     wrong: Sequence[str] = ()
+    late_events: int = 0
 
     @property
     def exit_code(self) -> int:

@@ -1,5 +1,6 @@
 """The local stack as a user meets it: by commands, over a restart."""
 
+import datetime as dt
 import re
 import subprocess
 import sys
@@ -60,6 +61,17 @@ def test_what_is_put_is_found_by_a_search_a_moment_later(shell: Shell) -> None:
         time.sleep(0.05)
     assert [hit.image_id for hit in found] == ["moment-1"]
     print(f"found {time.monotonic() - put:.2f} s after it was put")  # noqa: T201 - the figure
+
+
+def test_a_late_event_is_taken_and_the_producer_and_the_status_say_so(shell: Shell) -> None:
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(days=91)
+    late = image_event(
+        "late-1", int(at.timestamp() * 1_000_000), occurred_at=msgspec.to_builtins(at)
+    )
+    said = shell.start("put", "-").communicate(ndjson(late))[1].decode()
+    assert "late: 1 events are over 90 days old, the first of image late-1" in said
+    assert shell.json("status", "--wait", "60")["late_events"] == 1
+    assert shell.json("audit")["result"] == "equal"
 
 
 def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell) -> None:

@@ -28,6 +28,7 @@ from tests.memory_sink import MemorySink
 from tests.model.model import GONE, SETTLED, Bounds, Event, Held, Record, Rules, Store
 
 IMAGE = "T02680"
+# All versions are counts, and all records have the same time and arrival, so none is outrun.
 EVENTS = [Event(1, "A"), Event(1, GONE), Event(2, "A"), Event(2, "B"), Event(2, GONE)]
 CONTENTS = {digest(Image(letter)): letter for letter in "AB"} | {None: GONE}
 

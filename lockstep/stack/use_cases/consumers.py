@@ -10,6 +10,7 @@ import msgspec
 from doors.clock import SYSTEM_CLOCK
 from lockstep import quarantine
 from lockstep.stack.clients import Clients
+from lockstep.stack.late_events import deployed_late_events, local_late_events
 from lockstep.stack.stack import read_local
 from lockstep.stack.status import (
     Behind,
@@ -112,4 +113,16 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
         wrong = wrong_in_index(clients)
     except SinkError as error:
         wrong = [f"the aliases of the index could not be read: {error}"]
-    return msgspec.structs.replace(found, warnings=retention_warnings(clients), wrong=wrong)
+    return msgspec.structs.replace(
+        found,
+        warnings=retention_warnings(clients),
+        wrong=wrong,
+        late_events=_late_events(clients),
+    )
+
+
+def _late_events(clients: Clients) -> int:
+    state, now = clients.stack.state, SYSTEM_CLOCK.now()
+    if state is None:
+        return deployed_late_events(clients.cloudwatch, now)
+    return local_late_events(Path(state), now)

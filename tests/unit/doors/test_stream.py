@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.deliver import BatchResponse
 from shared.outcome import Failed
 from shared.sink import MisconfiguredError, Sink
+from shared.stamps import LATE_EVENT
 from tests.builders import ARRIVED_AT, image_event, kinesis_records, sequence_number
 from tests.memory_sink import MemorySink
 from tests.simulation.rewired import rewired
@@ -73,7 +74,7 @@ def test_a_late_event_is_a_metric_and_a_line_that_names_the_image() -> None:
     consumed(kinesis_records(late, image_event("b")), MemorySink, log)
     assert log.metrics["Late"][1] == 1
     ((message, fields),) = log.lines
-    assert message == stream.LATE
+    assert message == LATE_EVENT
     assert fields == {
         "image_id": "a",
         "image_version": 1_787_000_000_000_000,

@@ -1,16 +1,20 @@
 """The status: how far each consumer is behind, and when that counts as caught up."""
 
 import datetime as dt
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import boto3
 import msgspec
 import pytest
+from aws_lambda_powertools import Logger
 from botocore.stub import Stubber
 
 from lockstep.commands.status import show_status
 from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.deployed import DeployedMapping
+from lockstep.stack.late_events import deployed_late_events, local_late_events
 from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
@@ -23,6 +27,7 @@ from lockstep.stream.stream import (
     StreamRecord,
     StreamUnavailableError,
 )
+from shared.stamps import LATE_EVENT
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
 STACK = Stack(
@@ -238,3 +243,63 @@ def test_what_the_mappings_discarded_is_counted_by_consumer(
     assert expected in capsys.readouterr().out
     show_status(status_of(STACK, {}, NOTHING, Unread()), "")
     assert "discarded" not in capsys.readouterr().out
+
+
+def test_late_events_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    found = status_of(STACK, {}, NOTHING, Unread())
+    show_status(found, "")
+    assert "late" not in capsys.readouterr().out
+    show_status(msgspec.structs.replace(found, late_events=2), "")
+    told = "late events in the last day: 2; the log of write_to_dynamodb names the images"
+    assert told in capsys.readouterr().out.splitlines()
+    assert found.exit_code == 0
+
+
+def test_late_events_of_a_deployed_stack_are_the_sum_of_the_metric_of_a_day() -> None:
+    client = boto3.client(
+        "cloudwatch", "eu-central-1", aws_access_key_id="local", aws_secret_access_key="local"
+    )
+    query = {
+        "Id": "m0",
+        "MetricStat": {
+            "Metric": {
+                "Namespace": "Lockstep",
+                "MetricName": "Late",
+                "Dimensions": [{"Name": "service", "Value": "write_to_dynamodb"}],
+            },
+            "Period": 3600,
+            "Stat": "Sum",
+        },
+    }
+    asked = {
+        "MetricDataQueries": [query],
+        "StartTime": NOW - dt.timedelta(days=1),
+        "EndTime": NOW,
+        "ScanBy": "TimestampAscending",
+    }
+    times = [NOW - dt.timedelta(hours=20), NOW - dt.timedelta(hours=1)]
+    answer = {"MetricDataResults": [{"Id": "m0", "Timestamps": times, "Values": [2.0, 3.0]}]}
+    with Stubber(client) as stub:
+        stub.add_response("get_metric_data", answer, asked)
+        assert deployed_late_events(client, NOW.timestamp()) == 5
+
+
+def test_the_metric_has_the_namespace_and_the_service_of_the_template() -> None:
+    template = (Path(__file__).parents[3] / "template.yaml").read_text()
+    assert "POWERTOOLS_METRICS_NAMESPACE: Lockstep\n" in template
+    assert "POWERTOOLS_SERVICE_NAME: write_to_dynamodb\n" in template
+
+
+def test_late_events_of_a_local_stack_are_lines_of_its_log(tmp_path: Path) -> None:
+    assert local_late_events(tmp_path, 0.0) == 0
+    log = tmp_path / "logs" / "write_to_dynamodb.log"
+    log.parent.mkdir()
+    with log.open("w") as file:
+        logger = Logger(service="write_to_dynamodb", stream=file)
+        logger.warning(LATE_EVENT, extra={"image_id": "T1"})
+        logger.warning(LATE_EVENT, extra={"image_id": "T2"})
+        logger.warning("quarantined", extra={"detail": LATE_EVENT})
+        file.write(f'{{"message": "{LATE_EVENT}", "times')
+    now = time.time()
+    assert local_late_events(tmp_path, now) == 2
+    assert local_late_events(tmp_path, now + 86_401) == 0
