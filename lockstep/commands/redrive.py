@@ -82,8 +82,9 @@ KEPT = STATES | {
     "--choose",
     "chosen",
     type=click.Choice(["this", "stored"]),
-    help="Settle conflicts: keep the quarantined content (this) or the stored one. `stored` also "
-    "settles what only the index's consumer has quarantined: the index gets the table's content.",
+    help="Settle conflicts, outrun records and records that are too old: keep the quarantined "
+    "content (this) or the stored one. `stored` also settles what only the index's consumer has "
+    "quarantined: the index gets the table's content.",
 )
 def redrive_command(
     ids: tuple[str, ...],
@@ -109,7 +110,7 @@ def redrive_command(
     Exit code 1: a record with a given ID, or a line of the --mend file, could not be redriven.
     """
     if chosen and not ids:
-        raise click.UsageError("--choose requires the IDs of the conflicts")
+        raise click.UsageError("--choose requires the IDs of the records")
     if chosen and mending:
         raise click.UsageError("use --choose or --mend, not both")
     clients = connected(name, state)
