@@ -9,7 +9,7 @@ import click
 from lockstep.commands.options import connected
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.console.text import printable
-from lockstep.stream.losses import Loss, StoppedConsumer, Unread, typed
+from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer, Unread, typed
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 20
@@ -39,7 +39,9 @@ def show_unread(losses: Sequence[Loss], stopped: Sequence[StoppedConsumer]) -> N
     for one in stopped:
         since = "" if one.since is None else f" since {typed(one.since)}"
         answers.print(printable(f"{one.consumer} does not read: {one.state}{since}"))
-    if stopped:
+    if any(one.state == NOT_RUNNING for one in stopped):
+        answers.print("See the logs of the stack, then start it again.")
+    elif stopped:
         answers.print("Enable the event source mapping, or deploy the stack again.")
 
 

@@ -26,9 +26,7 @@ from lockstep.local.state_folder import (
     running,
 )
 from lockstep.local.supervisor import Supervisor, signals_handled
-from lockstep.stack.stack import Stack, command_for, read_local, write_local
-
-STACK = "stack.json"
+from lockstep.stack.stack import STACK, Stack, command_for, read_local, write_local
 
 POLL_SECONDS = 0.1
 DOWN_SECONDS = 60.0

@@ -1,14 +1,20 @@
-"""The losses of a local stack: its checkpoints' gaps, and what the stream has removed by now."""
+"""The event source mappings of a local stack: which feed the stores, and what they did not read.
+
+A gap is in the checkpoints when its mapping has read on, and visible in the stream's file before.
+"""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lockstep.stack.stack import Stack
+from lockstep.stack.stack import FORWARDER, STACK, Stack
 from lockstep.stream import backlog
 from lockstep.stream.checkpoints import Gap, MappingProgress, covered, read_mappings
-from lockstep.stream.losses import Loss
+from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
+
+# Three times as long as a mapping needs to say that it reads.
+SILENT_SECONDS = 180.0
 
 
 def local_losses(state: Path, stack: Stack, *, now: float) -> list[Loss]:
@@ -31,12 +37,54 @@ def local_losses(state: Path, stack: Stack, *, now: float) -> list[Loss]:
     ]
 
 
+def stopped_consumers(state: Path, stack: Stack, *, now: float) -> tuple[StoppedConsumer, ...]:
+    """The consumers whose event source mapping has not read for some minutes.
+
+    A mapping says once a minute that it reads. A stack that was just started has time for that.
+
+    Args:
+        state: the stack's folder.
+        stack: the stack.
+        now: in seconds since 1970.
+
+    Raises:
+        CheckpointsError: the checkpoints cannot be read.
+    """
+    started_at = (state / STACK).stat().st_mtime
+    return tuple(
+        StoppedConsumer(name, NOT_RUNNING, _moment(mapping.seen_at))
+        for name, mapping in feeding(read_mappings(state / "checkpoints.db"), stack).items()
+        if now - max(mapping.seen_at, started_at) > SILENT_SECONDS
+    )
+
+
+def feeding(mappings: Iterable[MappingProgress], stack: Stack) -> dict[str, MappingProgress]:
+    """The mapping of each function that feeds the stores now, of all that ever did."""
+    table = f":table/{stack.table}/stream/"
+    sources = {TABLE_CONSUMER: f":stream/{stack.stream}"}
+    match stack.index_from:
+        case "Kinesis":
+            sources[INDEX_CONSUMER] = f":stream/{stack.stream}"
+        case "DynamoDBStreams":
+            sources[INDEX_CONSUMER] = table
+        case "KinesisDataStreamsForDynamoDB":
+            sources |= {FORWARDER: table, INDEX_CONSUMER: f":stream/{stack.changes_stream}"}
+    # A table that was created again has another stream: the last one counts.
+    return {
+        mapping.function: mapping
+        for mapping in sorted(mappings, key=lambda one: one.created_at)
+        if (source := sources.get(mapping.function))
+        and (mapping.stream_arn.endswith(source) or (source == table in mapping.stream_arn))
+    }
+
+
 def _gaps(
     database: Path, mapping: MappingProgress, all_: list[MappingProgress], stack: Stack, now: float
 ) -> Iterator[Gap]:
     """The gaps that a mapping has stored, and those that it would store if it read on now."""
     stored = {(gap.shard_id, gap.after): gap for gap in mapping.gaps}
-    if (name := _kinesis_stream(mapping)) == _source(mapping.function, stack):
+    name = _kinesis_stream(mapping)
+    if name is not None and feeding(all_, stack).get(mapping.function) == mapping:
         others = [
             (other.created_at, other.seen_at)
             for other in all_
@@ -56,14 +104,6 @@ def _kinesis_stream(mapping: MappingProgress) -> str | None:
     """The name of the Kinesis stream that a mapping reads; None if it reads a table's stream."""
     is_kinesis = ":kinesis:" in mapping.stream_arn
     return mapping.stream_arn.rpartition("/")[2] if is_kinesis else None
-
-
-def _source(function: str, stack: Stack) -> str:
-    """The Kinesis stream that a consumer reads now; empty if it reads none."""
-    if function == TABLE_CONSUMER or (function == INDEX_CONSUMER and stack.index_from == "Kinesis"):
-        return stack.stream
-    reads_changes = stack.index_from == "KinesisDataStreamsForDynamoDB"
-    return stack.changes_stream if function == INDEX_CONSUMER and reads_changes else ""
 
 
 def _loss(mapping: MappingProgress, gap: Gap) -> Loss:

@@ -26,6 +26,8 @@ IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB
 
 # The default folder of a local stack.
 STATE = Path(".lockstep")
+# The description of a running local stack, in its folder.
+STACK = "stack.json"
 LOCAL_REGION = "us-east-1"
 # As in template.yaml: an invocation may write that long after a switch of the aliases.
 FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
@@ -107,7 +109,7 @@ def command_for(words: str, name: str | None, state: Path) -> str:
 
 def write_local(stack: Stack, state: Path) -> None:
     """Write the description of a local stack into its folder."""
-    write_json(state / "stack.json", stack)
+    write_json(state / STACK, stack)
 
 
 def read_local(state: Path) -> Stack:
@@ -117,7 +119,7 @@ def read_local(state: Path) -> Stack:
         StackNotFoundError: no stack runs there.
     """
     try:
-        return msgspec.json.decode((state / "stack.json").read_bytes(), type=Stack)
+        return msgspec.json.decode((state / STACK).read_bytes(), type=Stack)
     except FileNotFoundError:
         message = f"no local stack in {state}: start one with {command_for('up', None, state)}"
         raise StackNotFoundError(message) from None

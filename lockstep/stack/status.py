@@ -15,9 +15,10 @@ from lockstep.stack.deployed import (
     recent,
     waiting_since,
 )
+from lockstep.stack.local_losses import feeding
 from lockstep.stack.stack import FORWARDER, Endpoints, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
-from lockstep.stream.checkpoints import read_checkpoints
+from lockstep.stream.checkpoints import read_mappings
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -129,7 +130,8 @@ def local_consumers(
         now: in seconds since 1970.
         table: the table's stream; None if the index is fed from the image stream.
     """
-    checkpoints = read_checkpoints(state / "checkpoints.db")
+    mappings = feeding(read_mappings(state / "checkpoints.db"), stack)
+    checkpoints = {name: mapping.checkpoints for name, mapping in mappings.items()}
 
     def of_stream(stream: str, name: str) -> Behind:
         behind = backlog(state / "kinesis.db", stream, checkpoints.get(name, {}))

@@ -229,22 +229,10 @@ class Checkpoints:
             self._database.execute(statement, (self._uuid, *values))
 
 
-def read_checkpoints(path: Path) -> dict[str, dict[str, str]]:
-    """The last settled sequence number by function and shard; mappings may run at the same time.
-
-    A shard without settled records is missing. Without a file there are no functions.
-
-    Raises:
-        CheckpointsError: the file is damaged or cannot be read.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for mapping in read_mappings(path):
-        found.setdefault(mapping.function, {}).update(mapping.checkpoints)
-    return found
-
-
 def read_mappings(path: Path) -> list[MappingProgress]:
     """The progress of each mapping, in one consistent state; mappings may run at the same time.
+
+    Without a file there are none.
 
     Raises:
         CheckpointsError: the file is damaged or cannot be read.

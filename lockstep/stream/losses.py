@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+# The state of a stopped consumer of a local stack.
+NOT_RUNNING = "not running"
+
 
 class Loss(msgspec.Struct, frozen=True, omit_defaults=True):
     """Records that one consumer has not read, and cannot read any more.
@@ -28,9 +31,9 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StoppedConsumer(msgspec.Struct, frozen=True):
-    """A consumer that does not read: its event source mapping is disabled or missing.
+    """A consumer that does not read: its event source mapping is disabled, missing or not running.
 
-    `since`: when it was disabled; None if that is unknown.
+    `since`: when it was disabled, or read for the last time; None if that is unknown.
     """
 
     consumer: str

@@ -28,13 +28,13 @@ from lockstep.stack.stack import Stack, write_local
 from lockstep.stack.status import Behind, behind_table
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
-from lockstep.stream.checkpoints import read_checkpoints
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import Stream, StreamRecord, TrimHorizon
 from lockstep.stream.table import TableStream, latest_stream
 from shared.item import KEY
 from shared.quarantine import quarantined
 from tests.builders import change, image, image_event
+from tests.checkpoints import read_checkpoints
 from tests.flow.conftest import World
 from tests.flow.scenario import Consumer, Put, Replayed, Troubled
 

@@ -13,7 +13,7 @@ from lockstep.audit.acknowledgements import (
 from lockstep.stack import deployed
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import DeployedMapping
-from lockstep.stack.local_losses import local_losses
+from lockstep.stack.local_losses import local_losses, stopped_consumers
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.kinesis import KinesisStream, StreamSummary
@@ -105,7 +105,8 @@ def image_stream(clients: Clients) -> StreamSummary:
 def _losses(clients: Clients) -> tuple[list[Loss], tuple[StoppedConsumer, ...]]:
     stack, now = clients.stack, SYSTEM_CLOCK.now()
     if stack.state is not None:
-        return local_losses(Path(stack.state), stack, now=now), ()
+        state = Path(stack.state)
+        return local_losses(state, stack, now=now), stopped_consumers(state, stack, now=now)
     mappings = deployed_mappings(clients)
     return list(_deployed_losses(clients, mappings, now)), deployed.stopped(mappings)
 

@@ -18,7 +18,8 @@ import pytest
 from botocore.config import Config
 
 from lockstep.stream import sequence
-from lockstep.stream.checkpoints import Gap, read_checkpoints, read_mappings
+from lockstep.stream.checkpoints import Gap, read_mappings
+from tests.checkpoints import read_checkpoints
 from tests.contract.kinesis.server import running
 from tests.contract.mapping.stage import BUCKET, STREAM, Stage, staged, stopped
 from tests.trimming import outlive_retention

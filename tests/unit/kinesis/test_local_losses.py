@@ -1,6 +1,7 @@
 """The losses of a local stack, from its checkpoints and from the endpoint's file."""
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 
 from lockstep.local.kinesis.store import Store
 from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
-from lockstep.stack.local_losses import local_losses
-from lockstep.stack.stack import Endpoints, IndexFrom, Stack
-from lockstep.stream.checkpoints import Checkpoints, Gap
+from lockstep.stack.local_losses import feeding, local_losses, stopped_consumers
+from lockstep.stack.stack import Endpoints, IndexFrom, Stack, write_local
+from lockstep.stream.checkpoints import Checkpoints, Gap, MappingProgress, read_mappings
 from lockstep.stream.losses import Loss
 from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
 
@@ -154,6 +155,52 @@ def test_what_another_mapping_of_the_consumer_has_read_is_no_loss(
         changes.seen(now + 3600.0)
     # The records arrived before the mapping of the changes was made: it cannot have read them.
     assert len(local_losses(tmp_path, stack_of(), now=now)) == 1
+
+
+def test_a_mapping_that_has_not_read_for_minutes_is_not_running(tmp_path: Path) -> None:
+    """It says once a minute that it reads. Right after a start, it has not said so yet."""
+    write_local(stack_of(), tmp_path)
+    with mapping(tmp_path, "write_to_es"), mapping(tmp_path, "write_to_es", "changes"):
+        pass
+    (seen_at, _) = (one.seen_at for one in read_mappings(tmp_path / "checkpoints.db"))
+    stack_file = tmp_path / "stack.json"
+
+    def stopped(*, seconds: float, started: float) -> list[tuple[str, str]]:
+        os.utime(stack_file, (seen_at - started,) * 2)
+        found = stopped_consumers(tmp_path, stack_of(), now=seen_at + seconds)
+        assert all(one.since == dt.datetime.fromtimestamp(int(seen_at), dt.UTC) for one in found)
+        return [(one.consumer, one.state) for one in found]
+
+    assert stopped(seconds=179.0, started=60.0) == []
+    assert stopped(seconds=181.0, started=60.0) == [("write_to_es", "not running")]
+    assert stopped(seconds=86_400.0, started=-86_300.0) == []
+
+
+def test_of_all_mappings_one_of_each_function_feeds_its_store() -> None:
+    def progress(function: str, arn: str, created_at: float) -> MappingProgress:
+        return MappingProgress(arn, function, arn, created_at, 0.0, 0.0, {}, ())
+
+    images, changes = (stream_arn(name, "us-east-1") for name in ("pictures", "changes"))
+    table = "arn:aws:dynamodb:ddblocal:000000000000:table/t/stream/2026-11-2"
+    found = [
+        progress("write_to_dynamodb", images, 1.0),
+        progress("write_to_es", f"{table}2", 4.0),
+        progress("write_to_es", f"{table}1", 3.0),
+        progress("write_to_es", images, 1.0),
+        progress("write_to_es", changes, 2.0),
+        progress("forwarder", f"{table}1", 2.0),
+    ]
+
+    def by_function(index_from: IndexFrom) -> dict[str, str]:
+        return {name: one.stream_arn for name, one in feeding(found, stack_of(index_from)).items()}
+
+    of_table = {"write_to_dynamodb": images}
+    assert by_function("Kinesis") == of_table | {"write_to_es": images}
+    assert by_function("DynamoDBStreams") == of_table | {"write_to_es": f"{table}2"}
+    assert by_function("KinesisDataStreamsForDynamoDB") == of_table | {
+        "write_to_es": changes,
+        "forwarder": f"{table}1",
+    }
 
 
 def test_without_a_mapping_there_is_no_loss(kinesis: Kinesis, tmp_path: Path) -> None:

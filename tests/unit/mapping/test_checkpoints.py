@@ -16,9 +16,9 @@ from lockstep.stream.checkpoints import (
     CheckpointsError,
     Gap,
     covered,
-    read_checkpoints,
     read_mappings,
 )
+from tests.checkpoints import read_checkpoints
 
 
 def opened(path: Path, function: str = "write_to_es") -> Checkpoints:

@@ -141,3 +141,19 @@ def test_a_dry_run_of_an_answer_ends_with_0_only_if_nothing_of_the_report_is_lef
     nothing = AnswerPlan("table", [], 10, 0, 0, 3, {})
     other = AnswerPlan("table", [], 10, 0, 0, 3, {"removal": 1})
     assert [Answering(one).exit_code for one in (nothing, other)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--acknowledge", "2026-11-21T08:00:00Z"], ["--reason", "put again"]],
+    ids=["no reason", "no time"],
+)
+def test_an_acknowledgement_has_a_time_and_a_reason(state: Path, words: list[str]) -> None:
+    result = lockstep("audit", "--state", state, *words)
+    assert_one_line(result, "give --acknowledge TIME and --reason TEXT together")
+
+
+def test_without_a_loss_there_is_nothing_to_acknowledge(state: Path) -> None:
+    words = ["--acknowledge", "2026-11-21T08:00:00Z", "--reason", "put again"]
+    result = lockstep("audit", "--state", state, *words)
+    assert_one_line(result, "there is no loss to acknowledge")

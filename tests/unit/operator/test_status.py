@@ -303,3 +303,15 @@ def test_late_events_of_a_local_stack_are_lines_of_its_log(tmp_path: Path) -> No
     now = time.time()
     assert local_late_events(tmp_path, now) == 2
     assert local_late_events(tmp_path, now + 86_401) == 0
+
+
+def test_a_local_consumer_that_is_not_running_is_told_with_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stopped = StoppedConsumer("write_to_es", "not running", NOW)
+    show_status(status_of(STACK, {}, NOTHING, Unread((), (stopped,))), "")
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "write_to_es does not read: not running since 2026-11-21T08:00:00Z",
+        "See the logs of the stack, then start it again.",
+        "status: unknown since 2026-11-21T08:00:00Z",
+    ]
