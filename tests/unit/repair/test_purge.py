@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from lockstep.repair.decide import Agree
 from lockstep.repair.purge import Purged, purge, verdict
 from lockstep.stores.image_state import Absent, state_of_document, state_of_item
 from shared.change import Change
 from tests.unit.audit.stand import NOW, OLD, STAMP, YOUNG, Stand, a_change, a_document, an_item
+from tests.unit.repair.test_decide import PAIRS
 
 
 def gone(version: int = 5, *, at: float = OLD) -> Change:
@@ -48,6 +50,19 @@ def test_a_tombstone_stays_if_it_is_malformed_in_either_store() -> None:
     whole = a_document(gone())
     sound = state_of_document({"_id": "T1", "_version": whole.version, "_source": whole.source})
     assert verdict(sound, state_of_item({"image_id": {"S": "T1"}}), now=NOW) == "malformed"
+
+
+def test_a_purge_removes_nothing_that_the_index_is_ahead_with() -> None:
+    """Every pair that two stores may hold: only where they are equal, a tombstone is purged."""
+    purged = 0
+    for item, document in PAIRS:
+        stand = Stand()
+        stand.hold(item, document)
+        table, index = stand.held()
+        if not isinstance(index, Absent) and verdict(index, table, now=NOW) == "purge":
+            assert stand.decision() == Agree(), (item, document)
+            purged += 1
+    assert purged
 
 
 class Meanwhile:

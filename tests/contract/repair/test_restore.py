@@ -1,0 +1,196 @@
+"""Histories in which the index is ahead of the table, on the real engines, to their end."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.repair.answers import REPLACED
+from shared.change import Change
+from tests.builders import image_event
+from tests.contract.redrive.conftest import Stage
+from tests.contract.repair.hand import DAY, Hand, a_change, stamp
+
+HOURS = 3_600_000_000  # in microseconds
+
+
+def ran(stage: Stage, *words: object, code: int) -> Any:
+    whole = ("audit", "--watermark", "10", *words, "--json")
+    result = stage.lockstep(*whole)
+    assert result.exit_code == code, result.output
+    return msgspec.json.decode(result.stdout)
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    return tmp_path / "report.ndjson"
+
+
+def items_of(hand: Hand) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = hand.dynamodb.scan(TableName=hand.table)["Items"]
+    return sorted(items, key=lambda item: item["image_id"]["S"])
+
+
+def restore(hand: Hand, items: list[dict[str, Any]]) -> None:
+    """What a restore leaves of the table: these items, and no others."""
+    for item in items_of(hand):
+        hand.dynamodb.delete_item(TableName=hand.table, Key={"image_id": item["image_id"]})
+    for item in items:
+        hand.dynamodb.put_item(TableName=hand.table, Item=item)
+
+
+def names(stage: Stage, changes: list[Change]) -> dict[str, set[str | None]]:
+    return {one.image_id: stage.names(one.image_id) for one in changes}
+
+
+def test_a_table_restored_to_20_days_ago_gets_back_what_only_the_index_has(
+    stage: Stage, report: Path
+) -> None:
+    hand = Hand(stage)
+    then = stamp(25 * DAY)
+    before = [a_change(f"i{n}", then, f"image {n}", age=25 * DAY) for n in range(30)]
+    hand.write_both(*before)
+    restored = items_of(hand)
+    since = [
+        *(a_change(f"i{n}", stamp(), f"changed {n}") for n in range(3)),
+        *(a_change(f"i{n}", stamp(), None) for n in range(3, 6)),
+        *(a_change(f"new{n}", stamp(), f"new {n}") for n in range(9)),
+    ]
+    hand.write_both(*since)
+    whole = items_of(hand)
+    wanted = names(stage, [*before, *since])
+    restore(hand, restored)
+
+    found = ran(stage, "--report", report, code=1)
+    assert found["differences"] == {"missing_in_table": 9, "table_behind": 6}
+    assert found["ahead"] == {"image": 12, "removal": 3}
+    shown = stage.lockstep("audit", "--watermark", "1").stdout
+    assert f"`lockstep replay --since {found['replay_since']}" in shown
+    assert "docs/guides/restore.md" in shown
+    # A plain repair changes nothing, in either store.
+    repaired = ran(stage, "--repair", "--apply", "--at-most", "100", code=1)
+    assert (repaired["plan"]["changes"], repaired["plan"]["ahead"]) == (0, 15)
+    assert (items_of(hand), ran(stage, code=1)["ahead"]) == (restored, {"image": 12, "removal": 3})
+
+    dry = ran(stage, "--repair", "--index-wins", report, code=1)
+    assert dry["plan"]["changes"] == 12
+    assert items_of(hand) == restored
+    answer = ("--repair", "--index-wins", report, "--apply", "--at-most", "100")
+    done = ran(stage, *answer, code=1)
+    assert done["answered"]["written"] == {"write_table": 12}
+    assert done["after"]["ahead"] == {"removal": 3}
+    done = ran(stage, *answer, "--kind", "removal", code=0)
+    assert done["answered"]["written"] == {"write_table": 3}
+    assert names(stage, [*before, *since]) == wanted
+    assert [item["version"] for item in items_of(hand)] == [item["version"] for item in whole]
+    # The same again: both stores are equal by now.
+    again = ran(stage, *answer, "--kind", "image,removal", code=0)
+    assert (again["plan"]["settled"], again["plan"]["changes"]) == (15, 0)
+
+
+def test_a_table_that_was_emptied_and_refilled_while_it_feeds_the_index_keeps_every_image(
+    stage: Stage, report: Path
+) -> None:
+    """The consumer of the table's stream writes a tombstone one version above each REMOVE."""
+    hand = Hand(stage)
+    kept = [a_change(f"i{n}", stamp(DAY), f"image {n}") for n in range(20)]
+    hand.write_both(*kept)
+    items = items_of(hand)
+    removed = [a_change(one.image_id, one.version + 1, None) for one in kept]
+    hand.write(hand.index_sink, *removed)
+    ran(stage, "--repair", "--apply", "--at-most", "100", code=1)
+    assert ran(stage, "--report", report, code=1)["ahead"] == {"removal": 20}
+    assert items_of(hand) == items
+    answer = ("--repair", "--table-wins", report, "--kind", "removal", "--apply")
+    limited = stage.lockstep("audit", *answer)
+    assert limited.exit_code == 2
+    assert "20 of 20 images would be written: 100 % is more than 1 %" in limited.stderr
+    done = ran(stage, *answer, "--at-most", "100", code=0)
+    assert done["answered"]["written"] == {"replace_document": 20}
+    assert items_of(hand) == items
+    assert names(stage, kept) == {f"i{n}": {f"image {n}"} for n in range(20)}
+
+
+def test_a_version_moved_13_hours_ahead_is_mended_and_the_next_event_is_not_stale(
+    stage: Stage,
+) -> None:
+    hand = Hand(stage)
+    was = a_change("T1", stamp(DAY), "image")
+    hand.write_both(was)
+    moved = a_change("T1", stamp() + 13 * HOURS, "image")
+    hand.overwrite(moved, version=was.version, arrived_at=was.arrived_at)
+    assert ran(stage, code=1)["differences"] == {"index_version_moved": 1}
+    items = items_of(hand)
+    done = ran(stage, "--repair", "--apply", "--at-most", "100", code=0)
+    assert done["repaired"]["written"] == {"forget": 1, "write_index": 1}
+    assert items_of(hand) == items
+    next_event(stage, "T1")
+
+
+def next_event(stage: Stage, image_id: str) -> None:
+    """The next rightful event of the image reaches both stores."""
+    stage.put_raw(image_event(image_id, stamp(), image={"name": "the next"}), image_id)
+    stage.drain()
+    assert stage.names(image_id) == {"the next"}
+
+
+def test_the_table_wins_over_a_forged_document_and_put_brings_it_back(
+    stage: Stage, report: Path
+) -> None:
+    hand = Hand(stage)
+    hand.write_both(a_change("T1", stamp(DAY), "rightful"))
+    hand.write(hand.index_sink, a_change("T1", stamp() + 13 * HOURS, "forged"))
+    hand.overwrite(a_change("alone", stamp(DAY), "alone"), digest="none of ours")
+    ran(stage, "--values", "--report", report, code=1)
+    ran(stage, "--repair", "--apply", "--at-most", "100", code=1)
+    assert stage.names("T1") == {"rightful", "forged"}
+    done = ran(stage, "--repair", "--table-wins", report, "--apply", "--at-most", "100", code=0)
+    assert done["answered"]["written"] == {"remove_document": 1, "replace_document": 1}
+    assert done["answered"]["kept"].startswith(REPLACED)
+    assert (stage.names("T1"), stage.names("alone")) == ({"rightful"}, {None})
+    events, documents = (
+        next(key for key in stage.keys(done["answered"]["kept"]) if name in key)
+        for name in ("events", "documents")
+    )
+    kept = msgspec.json.decode(body_of(stage, documents))
+    assert (kept["_id"], kept["_source"]["name"]) == ("alone", "alone")
+    next_event(stage, "T1")
+    # The operator erred: the forged document was the right one.
+    back = report.with_name("back.ndjson")
+    back.write_bytes(body_of(stage, events))
+    result = stage.lockstep("put", back)
+    assert result.exit_code == 0, result.output
+    stage.drain()
+    assert stage.names("T1") == {"forged"}
+    assert ran(stage, code=0)["result"] == "equal"
+
+
+def body_of(stage: Stage, key: str) -> bytes:
+    got = stage.clients.s3.get_object(Bucket=stage.stack.bucket, Key=key)
+    return got["Body"].read()
+
+
+@pytest.mark.parametrize(
+    "version",
+    [{"S": "x"}, {"N": "1E+100"}, {"N": "5.5"}, {"L": [{"N": "1"}]}, {"NULL": True}, None],
+)
+def test_the_index_wins_over_a_malformed_item_only_if_its_version_is_as_it_was(
+    stage: Stage, report: Path, version: dict[str, Any] | None
+) -> None:
+    hand = Hand(stage)
+    was = a_change("T1", stamp(DAY), "image")
+    hand.write_both(was)
+    if version is None:
+        hand.update_item("T1", "REMOVE version")
+    else:
+        hand.update_item("T1", "SET version = :v", ExpressionAttributeValues={":v": version})
+    assert ran(stage, "--report", report, code=1)["ahead"] == {"malformed": 1}
+    answer = ("--repair", "--index-wins", report, "--apply", "--at-most", "100")
+    assert ran(stage, *answer, code=1)["plan"]["other_kinds"] == {"malformed": 1}
+    hand.update_item("T1", "SET version = :v", ExpressionAttributeValues={":v": {"BOOL": True}})
+    left = ran(stage, *answer, "--kind", "malformed", code=1)["plan"]
+    assert (left["changes"], left["left"]) == (0, 1)
+    ran(stage, "--report", report, code=1)
+    done = ran(stage, *answer, "--kind", "malformed", code=0)
+    assert done["answered"]["written"] == {"overwrite_table": 1}
