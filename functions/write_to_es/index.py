@@ -1,5 +1,6 @@
 """Creates the index and its aliases, and adds new fields. Never replaces an index."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -96,12 +97,19 @@ class Differs(msgspec.Struct, frozen=True):
 type MappingDifference = Missing | Differs
 
 
+_DEFINITION = Path(__file__).with_name("mapping.json")
+
+
 @cache
 def definition() -> Mapping[str, Any]:
     """The body that creates an index (`mapping.json`), in the form that OpenSearch returns."""
-    text = Path(__file__).with_name("mapping.json").read_bytes()
-    mapping: Mapping[str, Any] = msgspec.json.decode(text)
+    mapping: Mapping[str, Any] = msgspec.json.decode(_DEFINITION.read_bytes())
     return mapping
+
+
+def definition_sha256() -> str:
+    """The SHA-256 of `mapping.json`. A deployed stack tells that of its consumers' release."""
+    return hashlib.sha256(_DEFINITION.read_bytes()).hexdigest()
 
 
 def differences(

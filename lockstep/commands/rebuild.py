@@ -43,6 +43,11 @@ PATIENCE_SECONDS = 600.0
     is_flag=True,
     help="Delete the old index if both stores are equal at the end.",
 )
+@click.option(
+    "--before-deploying",
+    is_flag=True,
+    help="Build the index although another release is deployed; deploy this one next.",
+)
 @click.option("--abandon", is_flag=True, help="Delete an unfinished new index.")
 @click.option(
     "--from-export",
@@ -74,6 +79,7 @@ def rebuild_command(
     *,
     applies: bool,
     drop_old: bool,
+    before_deploying: bool,
     abandon: bool,
     export: str | None,
     rate: float | None,
@@ -104,7 +110,13 @@ def rebuild_command(
         else:
             show_plan(plan, drops=drop_old)
         return
-    options = RebuildOptions(at_most=at_most, settle=settle, patience=wait, drop_old=drop_old)
+    options = RebuildOptions(
+        at_most=at_most,
+        settle=settle,
+        patience=wait,
+        drop_old=drop_old,
+        before_deploying=before_deploying,
+    )
     done = rebuilt(rebuild, options)
     if as_json:
         print_json(done)
@@ -155,6 +167,12 @@ def show_plan(plan: RebuildPlan, *, drops: bool) -> None:
         answers.print(f"{plan.replaces} and older ones would be deleted if both stores are equal")
     else:
         answers.print(f"{plan.replaces} would be kept (`--drop-old` deletes it)")
+    if plan.refused:
+        answers.print(f"refused: {plan.refused}")
+    _show_next(plan)
+
+
+def _show_next(plan: RebuildPlan) -> None:
     match plan.worker_is:
         case "at_work":
             answers.print(f"{plan.worker} is rebuilding: wait for it, or stop it, before --apply")

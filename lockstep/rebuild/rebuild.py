@@ -72,13 +72,16 @@ class RebuildOptions(msgspec.Struct, frozen=True):
     `at_most`: how many images fewer, in percent, readers may find in the new index.
     `settle`: how many seconds a bulk request in progress at the switch can take to reach the old
     index. `patience`: seconds to wait for consumers that lag. `drop_old`: delete the old index at
-    the end, if the audit finds both stores equal and every image was copied.
+    the end, if the audit finds both stores equal and every image was copied. `before_deploying`:
+    build the index although the deployed consumers have another index mapping, because this release
+    is deployed next.
     """
 
     at_most: float
     settle: float
     patience: float
     drop_old: bool = False
+    before_deploying: bool = False
 
 
 class RebuildPlan(msgspec.Struct, frozen=True):
@@ -90,7 +93,8 @@ class RebuildPlan(msgspec.Struct, frozen=True):
     consumers write to; None if there is none, and `replaces` likewise. `problems`: what is wrong
     with the aliases. `ignored`: indices from which nothing is copied, because no alias says that
     they hold the images. `differences`: how the live index differs from this release's definition.
-    `worker` began a rebuild that has not ended, and `worker_is` says whether it still runs.
+    `refused`: why the index cannot be built without `before_deploying`. `worker` began a rebuild
+    that has not ended, and `worker_is` says whether it still runs.
     """
 
     stage: Stage
@@ -102,6 +106,7 @@ class RebuildPlan(msgspec.Struct, frozen=True):
     differences: Sequence[str]
     table: int
     documents: int
+    refused: str | None = None
     worker: str | None = None
     worker_is: WorkerState | None = None
 
@@ -129,6 +134,10 @@ class Rebuilt(msgspec.Struct, frozen=True):
     def exit_code(self) -> int:
         """The exit code of the audit; 1 if the stores are equal and an image was not copied."""
         return self.audit.exit_code or bool(self.told)
+
+
+class OtherReleaseError(UserError):
+    """The deployed consumers have another index mapping than this release."""
 
 
 class NotSwitchedError(UserError):
@@ -164,6 +173,8 @@ class RebuildParts(msgspec.Struct, frozen=True):
     """The time up to which both consumers have processed all arrivals, in seconds since 1970."""
     clock: Clock
     worker: RebuildWorker
+    refusal: str | None = None
+    """Why this release must not build an index for the deployed consumers; None: it may."""
 
 
 class Rebuild:
@@ -192,6 +203,7 @@ class Rebuild:
             differences=view.differences,
             table=self._parts.items.count(),
             documents=0 if view.live is None else self._parts.index(view.live).count(),
+            refused=self._refusal(stage),
             worker=None if state is None else str(state.worker),
             worker_is=None if state is None else state_of(state.worker),
         )
@@ -214,6 +226,8 @@ class Rebuild:
 
         Raises:
             AnotherRebuildError: another worker runs this rebuild.
+            OtherReleaseError: the deployed consumers have another index mapping, and it is not
+                said that this release is deployed next.
             NotSwitchedError: the new index lacks too much.
             NotFinishedError: a consumer lags, or a copy of the index is missing, for too long.
             MisconfiguredError: an operator must clean up the indices first.
@@ -223,6 +237,8 @@ class Rebuild:
         started = self._parts.clock.elapsed()
         view = self._indices.read()
         stage, index, old = self._stage(view)
+        if (refused := self._refusal(stage)) is not None and not options.before_deploying:
+            raise OtherReleaseError(refused)
         lease = None if stage == "aliases" else self._lease(stage, index, old)
         if view.problems and view.live is not None:
             self._indices.switch(view.live)
@@ -251,6 +267,9 @@ class Rebuild:
             dropped=kept if drops else (),
             seconds=round(self._parts.clock.elapsed() - started, 1),
         )
+
+    def _refusal(self, stage: Stage) -> str | None:
+        return self._parts.refusal if stage in _BUILDING else None
 
     def _stage(self, view: StackIndices) -> tuple[Stage, str, str | None]:
         """The stage, the new index, and the index that it replaces."""

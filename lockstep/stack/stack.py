@@ -54,7 +54,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consumer to its name in Lambda. `horizon_days` is how long its consumers keep
     tombstones; 0 if their release does not say it. `changes_stream` is the Kinesis stream with the
     table's changes, or empty. `table_mapping` is the UUID of the event source mapping of the
-    table's consumer, as it is in the keys of failure documents.
+    table's consumer, as it is in the keys of failure documents. `definition_sha256` is the SHA-256
+    of the index mapping of the consumers' release; None for a local stack, which runs this release.
     """
 
     endpoints: Endpoints
@@ -69,6 +70,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_from: IndexFrom = "Kinesis"
     changes_stream: str = ""
     table_mapping: str = ""
+    definition_sha256: str | None = None
 
     @property
     def live(self) -> str:
@@ -173,6 +175,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
             index_from=msgspec.convert(outputs.get("IndexFrom", "Kinesis"), IndexFrom),
             changes_stream=outputs.get("TableChangesStreamName", ""),
             table_mapping=outputs["TableMappingId"],
+            definition_sha256=outputs["MappingSha256"],
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

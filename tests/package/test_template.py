@@ -449,6 +449,7 @@ def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
 def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Template) -> None:
     mapping = (ROOT / "functions/write_to_es/mapping.json").read_bytes()
     said = _properties(template, "ImageIndex")["MappingSha256"]
+    assert template["Outputs"]["MappingSha256"]["Value"] == said
     assert said == hashlib.sha256(mapping).hexdigest(), "put it into template.yaml, MappingSha256"
 
 
@@ -651,7 +652,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
-    named.add(found.table_mapping)
+    named |= {found.table_mapping, str(found.definition_sha256)}
     assert (found.horizon_days, found.index_from) == (121, "DynamoDBStreams")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()

@@ -3,17 +3,34 @@
 import datetime as dt
 
 from doors.clock import SYSTEM_CLOCK
+from functions.write_to_es.index import definition_sha256
 from functions.write_to_es.sink import ImageIndex
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.rebuild import ImageSource, Rebuild, RebuildParts
 from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
+from lockstep.stack.stack import Stack
 from lockstep.stack.use_cases.audit import AuditOptions, audit
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.stores import NO_LIMIT, pace
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
+
+OTHER_RELEASE = (
+    "the deployed consumers have the index mapping of another release: a new index of this release "
+    "may refuse their documents, and the consumer would stop. Use the command line of the deployed "
+    "release; or add --before-deploying, and deploy this release directly after the rebuild"
+)
+
+
+def refusal(stack: Stack) -> str | None:
+    """Why this release must not build the stack's index; None if it may.
+
+    The consumers of a local stack are of this release.
+    """
+    deployed = stack.definition_sha256
+    return None if deployed in {None, definition_sha256()} else OTHER_RELEASE
 
 
 def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) -> Rebuild:
@@ -43,5 +60,6 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
             settled=lambda: settled_until(clients),
             clock=SYSTEM_CLOCK,
             worker=this_worker(),
+            refusal=refusal(stack),
         )
     )

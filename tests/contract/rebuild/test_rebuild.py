@@ -27,6 +27,7 @@ from lockstep.rebuild.rebuild import (
     ImageSource,
     NotFinishedError,
     NotSwitchedError,
+    OtherReleaseError,
     Rebuild,
     RebuildOptions,
     RebuildParts,
@@ -42,9 +43,9 @@ from shared.change import Change, change_from
 from shared.clock import Clock
 from shared.horizon import HORIZON
 from shared.item import item_from
-from shared.outcome import Applied
+from shared.outcome import Applied, Refused
 from shared.sink import MisconfiguredError, RequestFailedError, Sink
-from tests.builders import clock, decoded, image, image_event, record
+from tests.builders import change, clock, decoded, image, image_event, record
 from tests.contract.rebuild.exports import put_export
 
 DAY = 86_400.0
@@ -565,11 +566,11 @@ def test_a_worker_whose_lease_was_taken_over_stops_at_its_next_renewal(place: Pl
 
 def test_an_index_in_which_readers_would_find_fewer_images_does_not_go_live(place: Place) -> None:
     changes = [a_change(f"T{n}", 1) for n in range(20)]
-    for change in changes:
-        document = msgspec.to_builtins(document_from(change)) | {"digest": "none of ours"}
+    for one in changes:
+        document = msgspec.to_builtins(document_from(one)) | {"digest": "none of ours"}
         place.client.index(
             index=place.alias,
-            id=change.image_id,
+            id=one.image_id,
             body=document,
             params={"version": "1", "version_type": "external"},
         )
@@ -888,6 +889,47 @@ class TestAnotherRelease:
         place.rebuild()
         prepare(stack, Clients(stack), shards=1, tell=told.append)
         assert told == [said]
+
+    def test_an_index_for_consumers_of_another_release_is_not_built_unless_told(
+        self, place: Place
+    ) -> None:
+        parts = msgspec.structs.replace(place.parts(), refusal="another release is deployed")
+        assert Rebuild(parts).plan().refused == "another release is deployed"
+        with pytest.raises(OtherReleaseError, match="another release is deployed"):
+            place.run(parts)
+        assert list(place.client.indices.get(index=f"{place.alias}-*")) == [place.old]
+        done = place.run(parts, before_deploying=True)
+        assert (done.index, done.audit.result) == (place.new, "equal")
+
+    def test_what_builds_no_index_is_not_refused(self, place: Place) -> None:
+        place.rebuild()
+        parts = msgspec.structs.replace(place.parts(), refusal="another release is deployed")
+        assert Rebuild(parts).plan().refused is None
+        assert place.run(parts).index == place.new
+        place.client.indices.delete_alias(index=place.new, name=f"{place.alias}-live")
+        assert place.run(parts).corrected
+
+    def test_an_older_index_refuses_documents_so_the_consumer_stops_and_sets_nothing_aside(
+        self, place: Place
+    ) -> None:
+        """What an older command line would do to the deployed consumer."""
+        with_checksum = change("T2", 1, image=image("a", checksum=f"sha256:{'0' * 64}"))
+        (outcome,) = place.index.send([with_checksum])
+        assert isinstance(outcome, Refused)
+        assert "strict_dynamic_mapping_exception" in outcome.detail
+        # Before a consumer quarantines a refused record, it checks the index.
+        with pytest.raises(MisconfiguredError, match="checksum is missing"):
+            place.index.check()
+
+    def test_an_index_that_knows_more_fields_accepts_the_documents_of_an_older_consumer(
+        self, place: Place
+    ) -> None:
+        place.rebuild()
+        more = {"properties": {"added_later": {"type": "keyword"}}}
+        place.client.indices.put_mapping(index=place.new, body=more)
+        place.write(a_change("T2", 1))
+        place.index.check()
+        assert Rebuild(place.parts()).plan().differences == ()
 
     def test_fields_are_added_to_whichever_index_is_live(self, place: Place) -> None:
         place.rebuild()

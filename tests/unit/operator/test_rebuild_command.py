@@ -49,6 +49,22 @@ def test_who_is_at_a_rebuild_is_named(capsys: pytest.CaptureFixture[str]) -> Non
     assert gone.endswith(f"{APPLY_HINT}\n")
 
 
+def test_what_is_wrong_or_refused_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = msgspec.structs.replace(
+        PLAN, problems=("alias a is wrong",), refused="another release", replaces=None, live=None
+    )
+    said = shown(plan, capsys)
+    assert "wrong: alias a is wrong\n" in said
+    assert "refused: another release\n" in said
+    assert "images-000002 would be filled from the table, and both aliases set to it" in said
+    assert "kept" not in said
+
+
+def test_an_index_that_is_not_copied_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = msgspec.structs.replace(PLAN, replaces=None, live=None, ignored=("images-000001",))
+    assert "images-000001 is behind no alias: nothing would be copied" in shown(plan, capsys)
+
+
 def test_ctrl_c_says_that_the_same_command_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="130"):
         rebuilt(cast("Rebuild", Interrupted()), RebuildOptions(at_most=1, settle=0, patience=0))

@@ -31,6 +31,7 @@ OUTPUTS = {
     "IndexFrom": "KinesisDataStreamsForDynamoDB",
     "TableChangesStreamName": "the-changes",
     "TableMappingId": "the-uuid",
+    "MappingSha256": "ab12",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -69,6 +70,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         index_from="KinesisDataStreamsForDynamoDB",
         changes_stream="the-changes",
         table_mapping="the-uuid",
+        definition_sha256="ab12",
     )
     assert found.live == "images-live"
 
