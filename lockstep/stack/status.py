@@ -42,12 +42,14 @@ class Behind(msgspec.Struct, frozen=True):
     """The backlog of one consumer: the number of its records, and the age of the oldest.
 
     `behind_records` is None for a deployed stack and for a reader of a table's stream, where
-    records cannot be counted. `behind_ms` is None when the age is unknown.
+    records cannot be counted. `behind_ms` is None when the age is unknown. `reads` is false if the
+    event source mapping of a deployed consumer is disabled or missing.
     """
 
     behind_records: int | None
     behind_ms: int | None
     caught_up: bool
+    reads: bool = True
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -215,7 +217,7 @@ def deployed_consumers(
         name: _by_iterator_age(cloudwatch, mapping.function, now)
         or _by_incoming(cloudwatch, mapping.function, stream, retention, now)
         if mapping.reads
-        else Behind(None, None, caught_up=False)
+        else Behind(None, None, caught_up=False, reads=False)
         for name, mapping in mappings.items()
     }
 

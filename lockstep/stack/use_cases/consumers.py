@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -57,23 +57,42 @@ def wait(clients: Clients, seconds: float) -> Status:
     return found
 
 
-def settled_until(clients: Clients, watermark: float = math.inf) -> float:
+def settled_until(clients: Clients, watermark: float) -> float:
     """The time, in seconds since 1970, up to which both consumers have processed all arrivals.
 
-    Where the backlog is unknown, it is the time `watermark` seconds ago; by default, nothing counts
-    as processed.
+    Where the backlog is unknown, it is the time `watermark` seconds ago.
     """
     now = SYSTEM_CLOCK.now()
     try:
-        behind = [consumer.behind_ms for consumer in consumers(clients).values()]
+        seen = consumers(clients)
     except (UnknownBacklogError, CheckpointsError):
         return now - watermark
-    ages = [milliseconds / 1000 for milliseconds in behind if milliseconds is not None]
-    if len(ages) < len(behind):
-        return now - watermark
+    settled = _settled(clients, seen.values(), now)
+    return now - watermark if settled is None else settled
+
+
+def written_until(clients: Clients) -> float:
+    """The time, in seconds since 1970, up to which no consumer writes arrivals any more.
+
+    A consumer that does not read writes nothing. Where the backlog is unknown, it is never.
+    """
+    now = SYSTEM_CLOCK.now()
+    try:
+        seen = consumers(clients)
+    except (UnknownBacklogError, CheckpointsError):
+        return -math.inf
+    settled = _settled(clients, [one for one in seen.values() if one.reads], now)
+    return -math.inf if settled is None else settled
+
+
+def _settled(clients: Clients, seen: Collection[Behind], now: float) -> float | None:
+    """The time up to which these consumers have processed all arrivals; None if it is unknown."""
+    ages = [one.behind_ms / 1000 for one in seen if one.behind_ms is not None]
+    if len(ages) < len(seen):
+        return None
     # Other records of the same millisecond may be unprocessed, too. CloudWatch metrics are late.
     slack = 0.001 if clients.stack.state is not None else METRIC_SECONDS
-    return now - max(ages) - slack
+    return now - max(ages, default=0.0) - slack
 
 
 def consumers(clients: Clients) -> Mapping[str, Behind]:

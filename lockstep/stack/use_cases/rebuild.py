@@ -12,7 +12,7 @@ from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack
 from lockstep.stack.use_cases.audit import AuditOptions, audit
-from lockstep.stack.use_cases.consumers import settled_until
+from lockstep.stack.use_cases.consumers import written_until
 from lockstep.stack.use_cases.stores import NO_LIMIT, pace
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -57,7 +57,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
             index=lambda name: IndexReader(clients.opensearch, name),
             sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_LIMIT),
             audit=lambda progress: audit(clients, progress, options=options),
-            settled=lambda: settled_until(clients),
+            settled=lambda: written_until(clients),
             clock=SYSTEM_CLOCK,
             worker=this_worker(),
             refusal=refusal(stack),

@@ -114,7 +114,7 @@ def test_a_consumer_without_an_age_has_caught_up_if_nothing_came_since() -> None
 @pytest.mark.parametrize("state", ["Disabled", "Disabling", "Deleting", "missing"])
 def test_a_consumer_whose_mapping_does_not_read_has_not_caught_up(state: str) -> None:
     mapping = DeployedMapping("f", None, state, None)
-    assert deployed(mapping=mapping) == Behind(None, None, caught_up=False)
+    assert deployed(mapping=mapping) == Behind(None, None, caught_up=False, reads=False)
 
 
 class Shards:
