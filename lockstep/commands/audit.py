@@ -358,6 +358,9 @@ def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
     """Print what can be done about what the index is ahead with."""
     if found.ahead:
         answers.print("a repair leaves what the index is ahead with (docs/guides/restore.md)")
+    if "explained" in found.ahead:
+        redrive = command_for("redrive", name, state)
+        answers.print(f"explained: {redrive} puts the records of the table's consumer back")
     if found.replay_since is not None:
         at = found.replay_since.astimezone(dt.UTC).isoformat(timespec="milliseconds")
         since = at.replace("+00:00", "Z")
