@@ -85,9 +85,13 @@ class Lease:
         self._saved_at = self._clock.elapsed()
 
     def finish(self) -> None:
-        """End the rebuild."""
-        self.save(done=True)
+        """End the rebuild.
+
+        The alias is removed first: an index that keeps it would disturb the next rebuild.
+        """
+        self.save()
         self._indices.close(self.index)
+        self.save(done=True)
 
     def _check(self) -> None:
         saved = self._indices.state(self.index)

@@ -6,6 +6,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -83,6 +84,7 @@ class Place:
         self.table = ImageTable(self.clients.dynamodb, self.alias, longest_request=0)
         self.index = ImageIndex(self.client, self.alias, longest_request=0)
         self.old, self.new = f"{self.alias}-000001", f"{self.alias}-000002"
+        self.quarantined: list[tuple[str, str]] = []
 
     def write(self, *changes: Change, to: Sequence[Sink] = ()) -> None:
         """Write as the consumers do, to both stores by default."""
@@ -141,7 +143,7 @@ class Place:
         return audit(
             TableReader(self.clients.dynamodb, self.alias, whole=True),
             IndexReader(self.client, self.alias, whole=True),
-            quarantined_images=list,
+            quarantined_images=lambda: self.quarantined,
             clock=at,
         )
 
@@ -238,9 +240,12 @@ def test_what_the_old_index_is_ahead_with_is_copied_and_stays_in_the_audit(place
     place.write(a_change("over", 2, None, arrived=long_ago), to=[place.index])
     bad = {"image_id": {"S": "bad-item"}, "version": {"N": "1"}}
     place.clients.dynamodb.put_item(TableName=place.alias, Item=bad)
+    place.write(a_change("explained", 1), to=[place.index])
+    place.quarantined = [("write_to_dynamodb", "explained")]
     done = place.rebuild(drop_old=True)
     assert place.versions(place.new) == {
         "T1": 1,
+        "explained": 1,
         "newer": 2,
         "removed": 2,
         "lost": 1,
@@ -248,7 +253,8 @@ def test_what_the_old_index_is_ahead_with_is_copied_and_stays_in_the_audit(place
         "alone": 2,
         "bad-item": 1,
     }
-    assert done.audit.ahead == {"image": 2, "malformed": 1, "outlived": 1, "removal": 2}
+    kinds = {"explained": 1, "image": 2, "malformed": 1, "outlived": 1, "removal": 2}
+    assert done.audit.ahead == kinds
     assert (done.exit_code, done.dropped) == (1, ())
 
 
@@ -763,6 +769,27 @@ class TestNoIndex:
         assert done.audit.result == "equal"
         place.write(a_change("T1", 2))
         assert place.versions(place.old) == {"T1": 2}
+
+    def test_a_rebuild_killed_after_any_change_resumes_and_shows_no_half_index(
+        self, place: Place, opensearch_endpoint: str
+    ) -> None:
+        place.write(*(a_change(f"T{n}", 1) for n in range(30)), a_change("T30", 1, None))
+        place.client.indices.delete(index=place.old)
+        shown: list[int | None] = []
+        indices = Indices(place.client, place.alias)
+        for deaths in range(1, 100):
+            with suppress(CrashError):
+                place.run(place.parts(client=mortal(opensearch_endpoint, deaths)))
+            if (state := indices.read().live_state) is not None and state.done:
+                break
+            live = place.client.indices.exists_alias(name=f"{place.alias}-live")
+            assert live == place.client.indices.exists_alias(name=place.alias)
+            shown.append(place.shown() if live else None)
+        assert set(shown) == {None, 30}
+        assert shown == sorted(shown, key=lambda count: count or 0), "first none, then all"
+        assert list(place.client.indices.get(index=f"{place.alias}-*")) == [place.old]
+        assert len(place.versions(place.old)) == 31
+        assert not place.client.indices.exists_alias(name=f"{place.alias}-rebuild")
 
     def test_an_old_index_behind_no_alias_is_named_and_left_alone(self, place: Place) -> None:
         place.write(a_change("T1", 1))
