@@ -239,8 +239,8 @@ class _Batch:
         """Send a request that ends before the invocation does.
 
         After the first timeout, a change alone has all the time that is left, and several changes
-        are sent only if the usual time is left for one of them afterwards. So each invocation
-        comes to the first change alone, and early enough (docs/internals/invariants.md).
+        are sent only if the usual time is left for one of them afterwards. So after a timeout of
+        several changes, the first of them has time (docs/internals/invariants.md).
 
         Raises:
             RequestTimedOutError: the request did not end in its time, or there is no time for

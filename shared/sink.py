@@ -84,7 +84,8 @@ def outcomes_of[T](
 ) -> Sequence[Outcome]:
     """Send a request. If the store refuses all of it, or it timed out, send it in halves.
 
-    What a request that timed out has written is `Duplicate` in its halves.
+    After a timeout, the first change is sent alone before the halves: the store may still work on
+    the request, and then the answer comes when it has finished. What it wrote is `Duplicate`.
 
     Args:
         request: changes of different images.
@@ -95,14 +96,19 @@ def outcomes_of[T](
     """
     try:
         return send(request)
-    except (RequestRefusedError, RequestTimedOutError) as error:
+    except RequestRefusedError as error:
         if len(request) == 1:
-            refused = isinstance(error, RequestRefusedError)
-            return [Refused(str(error)) if refused else Failed(str(error))]
+            return [Refused(str(error))]
+        alone = 0
+    except RequestTimedOutError as error:
+        if len(request) == 1:
+            return [Failed(str(error))]
+        alone = 1
     except RequestFailedError as error:
         return [Failed(str(error))] * len(request)
-    middle = len(request) // 2
-    return [*outcomes_of(request[:middle], send), *outcomes_of(request[middle:], send)]
+    middle = (alone + len(request)) // 2
+    parts = request[:alone], request[alone:middle], request[middle:]
+    return [outcome for part in parts if part for outcome in outcomes_of(part, send)]
 
 
 def write_all(changes: Sequence[Change], sink: Sink) -> Sequence[Outcome]:

@@ -28,7 +28,7 @@ from tests.unit.shared.test_deliver import Box
 INVOCATION_SECONDS, TABLE_SECONDS = 60.0, 5.0
 # What a change alone has for one request, if the first request of an invocation ran into its
 # timeout (docs/internals/invariants.md).
-INDEX_LIMIT, INDEX_LIMIT_WARM, TABLE_LIMIT = 26.0, 37.0, 13.0
+INDEX_LIMIT, TABLE_LIMIT = 37.0, 18.0
 
 
 class Watch:
@@ -132,7 +132,7 @@ def test_each_cold_invocation_gets_further_if_the_index_takes_one_document_in_ti
     assert sum(settled) == len(RECORDS) == len(slow.documents)
 
 
-@pytest.mark.parametrize("seconds_each", [0.5, 0.9, 5.6, 11.5, INDEX_LIMIT_WARM])
+@pytest.mark.parametrize("seconds_each", [0.5, 0.9, 5.6, 11.5, INDEX_LIMIT])
 def test_each_warm_invocation_gets_further_as_well(seconds_each: float) -> None:
     watch = Watch()
     slow = SlowIndex(watch, seconds_each)
@@ -147,13 +147,13 @@ def test_an_index_that_takes_longer_for_one_document_gets_no_further() -> None:
     watch = Watch()
     slow = SlowIndex(watch, INDEX_LIMIT + 0.1)
     assert settled_by_each(watch, lambda: index_sink(slow)) == [0]
-    assert slow.sizes == [19, 9, 1]
+    assert slow.sizes == [19, 1]
     assert slow.documents == {}
 
 
 def test_a_warm_invocation_that_takes_even_longer_gets_no_further() -> None:
     watch = Watch()
-    slow = SlowIndex(watch, INDEX_LIMIT_WARM + 0.1)
+    slow = SlowIndex(watch, INDEX_LIMIT + 0.1)
     sink = index_sink(slow)
     sink._room = 1  # noqa: SLF001 - it has met timeouts before
     assert settled_by_each(watch, lambda: sink) == [0]
@@ -175,7 +175,6 @@ def test_a_table_that_takes_longer_for_one_item_gets_no_further() -> None:
     watch, table = Watch(), DynamoDB("images")
     slow = SlowTable(table, watch, TABLE_LIMIT + 0.1)
     assert settled_by_each(watch, lambda: table_sink(slow)) == [0]
-    assert slow.sizes == [24, 12, 6, 3]
     assert table.items == {}
 
 
@@ -193,7 +192,7 @@ def test_a_program_without_a_deadline_writes_what_takes_long() -> None:
     slow = SlowIndex(watch, PATIENCE_SECONDS)
     sink = ImageIndex(slow, "images", longest_request=0)  # type: ignore[arg-type]
     write_all([change("T1"), change("T2"), change("T3")], sink)
-    assert slow.sizes == [3, 1, 1, 2, 1, 1, 1, 1]
+    assert slow.sizes == [3, 1, 1, 1, 1, 1, 1]
     assert slow.documents.keys() == {"T1", "T2", "T3"}
 
 
@@ -202,7 +201,7 @@ def test_corrections_of_the_index_are_sent_in_halves_as_well() -> None:
     corrections = Corrections(slow, "images")  # type: ignore[arg-type]
     outcomes = corrections.overwrite([change("T1"), change("T2"), change("T3")])
     assert outcomes == [Applied()] * 3
-    assert slow.sizes == [3, 1, 1, 2, 1, 1, 1, 1]
+    assert slow.sizes == [3, 1, 1, 1, 1, 1, 1]
 
 
 def test_a_program_does_not_wait_for_each_change_while_the_store_hangs() -> None:
@@ -210,4 +209,4 @@ def test_a_program_does_not_wait_for_each_change_while_the_store_hangs() -> None
     sink = ImageIndex(slow, "images", longest_request=0)  # type: ignore[arg-type]
     outcomes = write_all([change(f"T{number}") for number in range(8)], sink)
     assert [type(one) for one in outcomes] == [Failed] * 8
-    assert slow.sizes == [8, 4, 2, 1, 1]
+    assert slow.sizes == [8, 1, 1]
