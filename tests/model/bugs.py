@@ -16,10 +16,12 @@ from tests.model.model import (
     Quarantined,
     Record,
     Rules,
+    Settings,
     State,
     Store,
     StoreName,
     Why,
+    World,
     higher,
     without,
 )
@@ -75,26 +77,26 @@ class ConflictsAreDropped(Rules):
 
 class RemovalsLeaveNothing(Rules):
     @override
-    def written(self, store: StoreName, record: Record) -> Held | None:
-        return None if record.event.content == GONE else super().written(store, record)
+    def written(self, store: StoreName, record: Record, settings: Settings) -> Held | None:
+        return None if record.event.content == GONE else super().written(store, record, settings)
 
 
 class TombstonesHaveNoVersion(Rules):
     @override
-    def written(self, store: StoreName, record: Record) -> Held | None:
+    def written(self, store: StoreName, record: Record, settings: Settings) -> Held | None:
         unknown = Held(Event(0, GONE), record.age)
-        return unknown if record.event.content == GONE else super().written(store, record)
+        return unknown if record.event.content == GONE else super().written(store, record, settings)
 
 
 class TheTablesTombstonesHaveNoVersion(TombstonesHaveNoVersion):
     stores_are_alike = False
 
     @override
-    def written(self, store: StoreName, record: Record) -> Held | None:
+    def written(self, store: StoreName, record: Record, settings: Settings) -> Held | None:
         return (
-            super().written(store, record)
+            super().written(store, record, settings)
             if store == "table"
-            else Rules.written(self, store, record)
+            else Rules.written(self, store, record, settings)
         )
 
 
@@ -125,9 +127,60 @@ class TheHorizonIsTheQuarantineAge(Rules):
         return held.event.content == GONE and held.age > self.bounds.quarantine_age
 
 
+class TheHorizonIsOneTickShort(Rules):
+    @override
+    def may_purge(self, store: StoreName, held: Held) -> bool:
+        return held.event.content == GONE and held.age >= self.bounds.horizon
+
+
+class TombstonesEndByTheSettings(Rules):
+    """A tombstone ends after the retention and the quarantine age of the time of its write."""
+
+    @override
+    def written(self, store: StoreName, record: Record, settings: Settings) -> Held | None:
+        held = super().written(store, record, settings)
+        if held is None or held.event.content != GONE:
+            return held
+        kept = settings.retention + settings.quarantine_age + self.bounds.spare
+        age = held.age + self.bounds.horizon - kept
+        return Held(held.event, min(age, self.bounds.horizon + 1))
+
+
+class LatenessIsThatOfTheFirstArrival(Rules):
+    """A redrive asks whether a record was late when it arrived, not whether it is late now."""
+
+    @override
+    def is_late(self, quarantined: Quarantined, world: World) -> bool:
+        version, first = quarantined.event.version, quarantined.first
+        higher_ones = (age - first for other, age in world.arrivals if other.version > version)
+        return max(higher_ones, default=0) > self.bounds.oldest_version
+
+
+class RepairRemovesWhatTheTableLacks(Rules):
+    @override
+    def repair(self, table: Store, index: Store) -> Store:
+        if table.held is None:
+            return index._replace(held=None)
+        return super().repair(table, index)
+
+
+class TheTableWinsARepair(Rules):
+    @override
+    def repair(self, table: Store, index: Store) -> Store:
+        if table.held is None or table.held == index.held:
+            return super().repair(table, index)
+        return index._replace(held=table.held)
+
+
+class RemovalsThatTheTableLacksArePurged(Rules):
+    @override
+    def may_purge_index(self, table: Held | None, index: Held) -> bool:
+        return self.may_purge("index", index)
+
+
 class AnythingIsRedriven(Rules):
     @override
-    def may_redrive(self, quarantined: Quarantined) -> bool:
+    def may_redrive(self, quarantined: Quarantined, world: World) -> bool:
         return quarantined.why == "refused"
 
 
@@ -229,32 +282,39 @@ class RefusalsAreRetriedForever(Rules):
 # The assumptions of the protocol: it breaks without them.
 
 
-class ProducersAreLate(Rules):
-    """A lower version comes a tick after a higher one, which the horizon does not count."""
-
-    @override
-    def may_purge(self, store: StoreName, held: Held) -> bool:
-        horizon = self.bounds.retention + self.bounds.quarantine_age
-        return held.event.content == GONE and held.age > horizon
-
-
 class ConsumersFallBehind(Rules):
     """Records are trimmed before they are read."""
 
     time_waits = False
 
 
+class TheRetentionIsLoweredAtOnce(Rules):
+    """It is lowered while a consumer has not read what this trims."""
+
+    settings_wait = False
+
+
 class Bug(msgspec.Struct, frozen=True):
-    """A protocol with a mistake, and the smallest world that shows it."""
+    """A protocol with a mistake, and the smallest world that shows it.
+
+    `at_night`: it takes long, so only `make model` tries it.
+    """
 
     rules: type[Rules]
     bounds: Bounds
+    at_night: bool = False
 
 
 PLAIN = Bounds(versions=2, copies=0, refusals=0)
 CONTESTED = Bounds(versions=2, contests=1, copies=0, refusals=0)
 REFUSING = Bounds(versions=2, copies=0)
 REDRIVEN = Bounds(versions=2)
+RETENTION_CHANGES = Bounds(
+    versions=2, settings=(Settings(1, 1), Settings(2, 1)), lost_answers=False
+)
+AGE_CHANGES = Bounds(versions=2, settings=(Settings(1, 1), Settings(1, 2)), lost_answers=False)
+LATE = Bounds(versions=2, late=1, versions_tell=True, lost_answers=False)
+RESTORED = Bounds(versions=2, copies=0, refusals=0, restores=1, restorable=1)
 
 BUGS: Mapping[str, Bug] = {
     "no version check": Bug(NoVersionCheck, PLAIN),
@@ -273,6 +333,21 @@ BUGS: Mapping[str, Bug] = {
     "purge: at once": Bug(TombstonesArePurgedAtOnce, PLAIN),
     "purge: horizon without the quarantine age": Bug(TheHorizonIsTheRetention, REDRIVEN),
     "purge: horizon without the retention": Bug(TheHorizonIsTheQuarantineAge, REDRIVEN),
+    "purge: horizon one tick too short": Bug(TheHorizonIsOneTickShort, REDRIVEN),
+    "purge: the end follows the quarantine age at the write": Bug(
+        TombstonesEndByTheSettings, AGE_CHANGES
+    ),
+    "purge: the end follows the retention at the write": Bug(
+        TombstonesEndByTheSettings, RETENTION_CHANGES, at_night=True
+    ),
+    "purge: a removal that the restored table lacks": Bug(
+        RemovalsThatTheTableLacksArePurged, RESTORED
+    ),
+    "repair: removes what the table lacks": Bug(RepairRemovesWhatTheTableLacks, RESTORED),
+    "repair: the table wins over a higher version": Bug(TheTableWinsARepair, RESTORED),
+    "redrive: late is what was late at its first arrival": Bug(
+        LatenessIsThatOfTheFirstArrival, LATE
+    ),
     "redrive: around the version check": Bug(RedriveWithoutVersionCheck, REDRIVEN),
     "redrive: whatever its age": Bug(AnythingIsRedriven, REDRIVEN),
     "redrive: age from the last arrival": Bug(
@@ -290,10 +365,23 @@ BUGS: Mapping[str, Bug] = {
 }
 
 ASSUMPTIONS: Mapping[str, Bug] = {
-    "a producer puts a lower version later than the horizon allows for": Bug(
-        ProducersAreLate, Bounds(versions=2, late=1)
+    "a producer is later than horizon - retention - quarantine age, and versions do not tell": Bug(
+        Rules, Bounds(versions=2, late=1, lost_answers=False)
+    ),
+    "a producer is later than horizon - retention, and versions tell": Bug(
+        Rules, Bounds(versions=2, late=2, versions_tell=True, lost_answers=False)
     ),
     "a consumer falls a whole retention behind": Bug(ConsumersFallBehind, PLAIN),
+    "the retention is lowered before the consumers have caught up": Bug(
+        TheRetentionIsLoweredAtOnce,
+        Bounds(versions=2, copies=0, refusals=0, settings=(Settings(2, 1), Settings(1, 1))),
+    ),
+    "the table is restored to longer ago than horizon - retention": Bug(
+        Rules, Bounds(versions=2, copies=0, refusals=0, restores=1, restorable=2)
+    ),
+    "the table is restored to before a deletion that was redriven to it late": Bug(
+        Rules, Bounds(versions=2, restores=1, restorable=1, lost_answers=False), at_night=True
+    ),
 }
 
 # Worlds whose states are all visited. Together they have every feature; WHOLE has all at once.
@@ -305,6 +393,28 @@ WORLDS: dict[str, Bounds] = {
     "2 versions, the same, but refused only where the version check lets it in": Bounds(
         versions=2, check_first=True
     ),
-    "2 versions, the same, and producers up to a tick late": Bounds(versions=2, late=1),
+    "2 versions, the same, and producers up to a tick late": Bounds(versions=2, late=1, spare=1),
+    "2 versions, one event refused or redriven, producers late, versions tell": LATE,
+    "2 versions, one event refused or redriven, the retention changes": RETENTION_CHANGES,
+    "2 versions, one record twice, the table restored": Bounds(
+        versions=2, refusals=0, restores=1, restorable=1
+    ),
 }
-WHOLE = Bounds()
+# The worlds that `make model` visits, too.
+AT_NIGHT: dict[str, Bounds] = {
+    "2 versions, one event refused, any record twice, four pairs of settings": Bounds(
+        versions=2,
+        settings=tuple(Settings(retention, age) for retention in (1, 2) for age in (1, 2)),
+    ),
+    "2 versions, the same, producers two ticks late, versions tell": Bounds(
+        versions=2, late=2, spare=1, versions_tell=True
+    ),
+    "3 versions, the table restored": Bounds(copies=0, refusals=0, restores=1, restorable=1),
+    "2 versions, the table restored twice": Bounds(
+        versions=2, copies=0, refusals=0, restores=2, restorable=1
+    ),
+    "2 versions, one event refused or redriven, the table restored": Bounds(
+        versions=2, restores=1, restorable=1, spare=1, lost_answers=False
+    ),
+    "3 versions, everything at once": Bounds(),
+}

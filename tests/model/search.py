@@ -59,6 +59,8 @@ class Search:
         self._puts = cache(self._puts_of)
         self._later = cache(self._later_of)
         self._aged = cache(self._aged_of)
+        self._changes = cache(self._changes_of)
+        self._shifted = cache(self._shifted_of)
         self._checked = cache(self._checked_of)
         self._moves: dict[StoreName, Callable[[int, int], list[tuple[str, int, int]]]] = {
             name: cache(lambda world, store, name=name: self._moves_of(name, world, store))
@@ -99,14 +101,24 @@ class Search:
         then, trimmed = self._later(world)
         stores = self._stores.things
         one, other = stores[table], stores[index]
-        if one.position >= trimmed <= other.position or not self._rules.time_waits:
+        # A replay after a restore may come late; then the index alone has what was trimmed.
+        read = other.position if self._restored(world) else min(one.position, other.position)
+        if read >= trimmed or not self._rules.time_waits:
             aged = self._aged(table, trimmed) << _BITS | self._aged(index, trimmed)
             after.append(("a tick passes", then | aged))
+        for what, then, cut in self._changes(world):
+            if read >= cut or not self._rules.settings_wait:
+                shifted = self._shifted(table, cut) << _BITS | self._shifted(index, cut)
+                after.append((what, then | shifted))
+        unpacked = State(self._worlds.things[world], (one, other))
         if one.quarantine or other.quarantine:
-            unpacked = State(self._worlds.things[world], (one, other))
-            for what, redriven in self._rules.redriving(unpacked):
-                after.append((what, self._packed(redriven)))
+            after += [(what, self._packed(then)) for what, then in self._rules.redriving(unpacked)]
+        if self._rules.bounds.restores:
+            after += [(what, self._packed(then)) for what, then in self._rules.operating(unpacked)]
         return after
+
+    def _restored(self, world: int) -> bool:
+        return self._worlds.things[world].restores < self._rules.bounds.restores
 
     def _one_of(self, state: int) -> int:
         """One state for this and its mirror image, if both stores have the same rules."""
@@ -123,6 +135,8 @@ class Search:
             return found
         one, other = self._stores.things[table], self._stores.things[index]
         whole = self._worlds.things[world]
+        if self._restored(world):
+            return self._broken_after_restore(whole, other)
         drained = one.position == other.position == len(whole.stream)
         if not drained or one.quarantine or other.quarantine:
             return None
@@ -134,6 +148,16 @@ class Search:
             f"{name} shows {event or 'nothing'}" for name, event in zip(STORES, shown, strict=True)
         )
         return "I3", f"{said}, the fold of all events is {fold or 'nothing'}"
+
+    def _broken_after_restore(self, world: World, index: Store) -> tuple[str, str] | None:
+        """What is broken in both together after a restore: the index still shows the fold."""
+        if index.position != len(world.stream) or index.quarantine:
+            return None
+        fold = max((event for event, _ in world.arrivals), default=None)
+        shown = _shown(index.held and index.held.event)
+        if shown != _shown(fold):
+            return "I3", f"index shows {shown or 'nothing'}, the fold of all events is {fold}"
+        return None
 
     def _checked_of(self, name: StoreName, world: int, store: int) -> tuple[str, str] | None:
         """The first thing that is broken in one store."""
@@ -147,6 +171,15 @@ class Search:
     def _later_of(self, world: int) -> tuple[int, int]:
         now = self._worlds.things[world]
         return self._worlds.of(self._rules.later(now)) << 2 * _BITS, self._rules.trimmed(now)
+
+    def _changes_of(self, world: int) -> list[tuple[str, int, int]]:
+        return [
+            (what, self._worlds.of(then) << 2 * _BITS, cut)
+            for what, then, cut in self._rules.changes(self._worlds.things[world])
+        ]
+
+    def _shifted_of(self, store: int, trimmed: int) -> int:
+        return self._stores.of(self._rules.shifted(self._stores.things[store], trimmed))
 
     def _aged_of(self, store: int, trimmed: int) -> int:
         return self._stores.of(self._rules.aged(self._stores.things[store], trimmed))
@@ -195,6 +228,8 @@ def violations(
             yield "I4" if back else "I2", f"{name} holds {held}, and held {highest} before"
         elif held != highest:
             yield "I2", f"{name} holds {held}, and held other content of that version, {highest}"
+    if store.held is None and store.highest is not None and store.highest.content != GONE:
+        yield "I1", f"{name} lost {store.highest}"
     settled = rules.calm(name, store, world).position
     if settled < len(world.stream):
         waiting = ", ".join(str(one.event) for one in world.stream[settled:])
@@ -202,7 +237,10 @@ def violations(
     if store.position == len(world.stream):
         quarantined = {one.event for one in store.quarantine}
         last = store.held.event if store.held else store.highest
-        for event, _ in sorted(world.arrivals):
+        # What a restore took from the table comes back only if the stream still has it.
+        restored = name == "table" and world.restores < rules.bounds.restores
+        owed = {one.event for one in world.stream} if restored else set(dict(world.arrivals))
+        for event in sorted(owed):
             if event not in quarantined and not _reflected(event, last):
                 there = store.held.event if store.held else "nothing"
                 yield (
