@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
 from shared.quarantine import CONSUMERS
 from tests.builders import image, image_event
@@ -42,7 +43,17 @@ def test_what_both_consumers_lost_is_unknown_until_it_is_acknowledged(shell: She
     assert (audit["result"], audit["table"], audit["index"]) == ("unknown", 3, 3)
     assert (audit["unknown_since"], lost(audit)) == (since, lost(waiting))
 
-    # A loss hinders no repair, and the time must be the one that was printed.
+    # It hinders neither the repair of what is proved different nor the end of a rebuild.
+    change_digest_in_index(shell, "L1")
+    assert shell.json("audit", code=1)["unknown_since"] == since
+    repaired = shell.json("audit", "--repair", "--apply", "--at-most", "100", code=2)
+    assert repaired["audit"]["differences"] == {"conflict": 1}
+    assert repaired["after"]["differences"] == {}
+    rebuilt = shell.json("rebuild", "--apply", "--settle", "1", code=2)
+    assert rebuilt["audit"]["unknown_since"] == since
+    assert shell.json("rebuild")["stage"] == "repeat", "nothing of it is left to do"
+
+    # The time must be the one that was printed.
     refused = shell.start("audit", "--acknowledge", "2026-01-01T00:00:00Z", "--reason", "x")
     assert f"since {since}, not since 2026-01-01T00:00:00Z" in refused.communicate()[1].decode()
     told = shell.run("audit", "--acknowledge", since, "--reason", "L3 is put again")
@@ -65,6 +76,18 @@ def put(shell: Shell, *image_ids: str) -> None:
     events = [image_event(one, image=image(one)) for one in image_ids]
     lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
     assert shell.json("put", "-", stdin=lines)["put"] == len(image_ids)
+
+
+def change_digest_in_index(shell: Shell, image_id: str) -> None:
+    stack = read_local(shell.state)
+    opensearch = Clients(stack).opensearch
+    found = opensearch.get(index=stack.index, id=image_id)
+    opensearch.index(
+        index=stack.index,
+        id=image_id,
+        body=found["_source"] | {"digest": "0" * 64},
+        params={"version": found["_version"], "version_type": "external_gte", "refresh": "true"},
+    )
 
 
 def too_old(shell: Shell) -> None:
