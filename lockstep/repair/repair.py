@@ -39,7 +39,7 @@ EXAMPLES = 3
 # OpenSearch keeps the version of a deleted document for a minute or somewhat longer.
 PATIENCE_SECONDS = 100.0
 LONGEST_PAUSE_SECONDS = 10.0
-# An image that still differs after so many passes is changed by somebody else.
+# An image that still differs after so many passes that wrote it is changed by somebody else.
 MOST_PASSES = 50
 
 Action = Literal["write_index", "overwrite_index", "forget", "leave", "tell"]
@@ -197,9 +197,9 @@ class Repair:
         written: Counter[Action] = Counter()
         ahead: set[str] = set()
         told: dict[str, str] = {}
-        passes, waited, pause = 0, 0.0, 1.0
+        passes, hurried, waiting = 0, 0, _Waiting(self._clock)
         left = differing
-        for _ in range(MOST_PASSES):
+        while True:
             done = _Pass()
             for some in batched(left, LOOKUP):
                 self._repair(some, done)
@@ -209,12 +209,13 @@ class Repair:
             ahead |= done.ahead
             passes += bool(done.written)
             left = done.left
-            if not left or waited >= PATIENCE_SECONDS:
+            if not done.reasons:
+                # All that is left was written, and is checked at once.
+                hurried += 1
+                if not left or hurried == MOST_PASSES:
+                    break
+            elif not waiting.is_worth_it(len(done.reasons)):
                 break
-            if not done.written:
-                self._clock.sleep(pause)
-                waited += pause
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return Repaired(
             passes=passes,
             written=dict(sorted(written.items())),
@@ -281,6 +282,31 @@ class Repair:
             **_by_image(overwrite, self._corrections.overwrite(overwrite)),
             **_by_image(remove, self._corrections.remove(remove)),
         }
+
+
+class _Waiting:
+    """Waits between passes as long as fewer and fewer images cannot be written yet."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._fewest: float = math.inf
+        self._waited, self._pause = 0.0, 1.0
+
+    def is_worth_it(self, failed: int) -> bool:
+        """Wait before the next pass; false if no progress was made for too long.
+
+        Args:
+            failed: how many images the last pass could not write.
+        """
+        if failed < self._fewest:
+            self._fewest = failed
+            self._waited, self._pause = 0.0, 1.0
+        if self._waited >= PATIENCE_SECONDS:
+            return False
+        self._clock.sleep(self._pause)
+        self._waited += self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return True
 
 
 class _Pass:

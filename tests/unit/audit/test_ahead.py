@@ -142,7 +142,7 @@ def test_a_person_reads_the_ways_out(capsys: pytest.CaptureFixture[str]) -> None
         1_009,
         {"missing_in_table": 9},
         1.0,
-        ahead={"image": 9},
+        ahead={"explained": 1, "image": 8},
         replay_since=dt.datetime(2026, 11, 20, 8, 0, 1, 70_000, tzinfo=dt.UTC),
         restored=Restored(TO, TO + dt.timedelta(days=1), too_late=False),
     )

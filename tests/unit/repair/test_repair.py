@@ -1,6 +1,6 @@
 """The repair, on the real sinks over stores in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lockstep.repair.repair import (
 )
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.corrections import Removal
+from lockstep.stores.image_state import ImageState
 from shared.change import Change
 from shared.outcome import Applied, Outcome
 from shared.sink import RequestFailedError, RequestRefusedError
@@ -80,6 +81,45 @@ def test_a_document_deleted_by_hand_is_waited_for_as_long_as_opensearch_remember
     assert (done.passes, done.written, done.unfinished) == (1, {"write_index": 1}, [])
     assert 60 <= stand.at - began < PATIENCE_SECONDS
     assert stand.audit().result == "equal"
+
+
+def test_many_documents_that_are_forgotten_one_after_the_other_are_all_waited_for() -> None:
+    """OpenSearch forgets each a minute after its removal, so few at once can be written again."""
+    stand = Stand()
+    count = 90
+    stand.write(*images(count))
+    for n, change in enumerate(images(count)):
+        removed = StoredDocument(STAMP + 1, None, stand.at + 2 * n)
+        stand.opensearch.documents[change.image_id] = removed
+    differing = [DifferingImage(one.image_id, "missing_in_index") for one in images(count)]
+    done = stand.repair.apply(differing)
+    assert (done.written, done.unfinished) == ({"write_index": count}, [])
+    assert stand.audit().result == "equal"
+
+
+class Restless:
+    """A reader of an index in which somebody spoils the document before each look."""
+
+    def __init__(self, stand: Stand) -> None:
+        self._stand = stand
+
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+        self._stand.opensearch.documents["T1"] = a_document(a_change(STAMP, "spoilt again"))
+        return self._stand.index.lookup_whole(image_ids)
+
+
+def test_an_image_that_somebody_spoils_again_and_again_ends_the_repair_some_time() -> None:
+    stand = Stand()
+    stand.hold(an_item(a_change(STAMP)), a_document(a_change(STAMP, "spoilt")))
+    repair = Repair(
+        stand.table,
+        Restless(stand),
+        index_sink=stand.index_sink,
+        corrections=stand.corrections,
+        clock=stand.clock,
+    )
+    done = repair.apply(T1)
+    assert [one.image_id for one in done.unfinished] == ["T1"]
 
 
 def test_a_change_that_a_store_refuses_is_reported_and_does_not_affect_others() -> None:
