@@ -14,6 +14,10 @@ LONGEST_RETENTION: Final = dt.timedelta(days=30)
 # A tombstone stays this long after the arrival of its record. The last day is for versions ahead.
 HORIZON: Final = QUARANTINE_AGE + LONGEST_RETENTION + dt.timedelta(days=1)
 
+# A table may be restored this far back. A deletion may reach the table a whole retention after the
+# index, whose tombstone then expires that much earlier.
+RESTORABLE: Final = HORIZON - LONGEST_RETENTION
+
 
 def end_of_tombstone(arrived_at: int) -> int:
     """When the tombstone of a deletion expires, in seconds since 1970.

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from shared.horizon import HORIZON
+from shared.horizon import RESTORABLE
 
 
 class Restored(msgspec.Struct, frozen=True):
     """A restore of the table. `to` is its restore point, `at` when the table was created.
 
-    `too_late`: it was created more than the horizon after its restore point. Tombstones from before
-    that point may then have expired, so a deletion may be forgotten.
+    `too_late`: it was created longer after its restore point than a table may be restored back.
+    Then the tombstones of deletions since that point may have expired, and a deletion be forgotten.
     """
 
     to: dt.datetime
@@ -25,7 +25,7 @@ class Restored(msgspec.Struct, frozen=True):
         """What is to be feared if it was created too late."""
         return (
             f"the table was restored to {_as_text(self.to)}, but at {_as_text(self.at)}: more than "
-            f"{HORIZON.days} days later, so deletions from before may be forgotten "
+            f"{RESTORABLE.days} days later, so deletions may be forgotten "
             "(docs/guides/restore.md)"
         )
 
@@ -40,7 +40,7 @@ def restored(description: Mapping[str, Any]) -> Restored | None:
     if summary is None:
         return None
     to, at = summary["RestoreDateTime"], description["CreationDateTime"]
-    return Restored(to, at, too_late=at - to > HORIZON)
+    return Restored(to, at, too_late=at - to > RESTORABLE)
 
 
 def _as_text(at: dt.datetime) -> str:
