@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, NotFoundError
 
-from functions.write_to_es.index import ensure_index
+from functions.write_to_es.index import ensure_index, index_problems
 from functions.write_to_es.roles import RoleName, ensure_roles
 from functions.write_to_es.sink import ImageIndex
+from lockstep.rebuild.indices import Indices
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
 from shared.change import Change
@@ -142,6 +144,22 @@ def test_an_operator_makes_an_index_and_switches_to_it(secured: ClientOf) -> Non
     there = {"index": "images-000002", "alias": "images-next"}
     operator.indices.update_aliases(body={"actions": [{"add": there}]})
     operator.indices.delete(index="images-000002")
+
+
+def test_an_operator_checks_the_aliases_and_follows_each_shard(secured: ClientOf) -> None:
+    operator = secured("operator")
+    assert index_problems(operator, ALIAS) == ()
+    indices = Indices(operator, ALIAS)
+    live = indices.read().live
+    assert live is not None
+    shards = indices.shards(live)
+    look = shards.look()
+    empty = {shard: msgspec.structs.replace(mark, number=-1) for shard, mark in look.marks.items()}
+    written = shards.written_since(empty, look)
+    assert written is not None
+    assert {hit["_id"] for hit in written} == {"there", "gone"}
+    indices.switch(live)
+    assert index_problems(operator, ALIAS) == ()
 
 
 def test_whoever_has_no_role_stops_the_stream(secured: ClientOf) -> None:
