@@ -82,7 +82,7 @@ class Rebuilding:
             self._killed_at(moment)
         process = self._start()
         out, err = process.communicate(timeout=2 * PATIENCE_SECONDS)
-        if process.returncode == 2 and (b"behind" in err or b"behind" in out):
+        if process.returncode == 2 and (b"still processes older records" in err or b"lags" in out):
             flow.finish()
             self.flow = "until a consumer was too far behind"
             self._shell.run("status", "--wait", "200")
