@@ -26,7 +26,7 @@ from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
 from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.event import Event, InvalidEventError, decode, digest
-from shared.outcome import held
+from shared.outcome import Held
 from shared.outrun import outrun
 from shared.quarantine import INDEX_CONSUMER, PREFIX, QuarantinedRecord
 
@@ -293,29 +293,41 @@ def _may_be_refused(
             return _is_refused(change, consumer)
         case "outrun":
             return any(
-                outrun(change, held(one.version, one.arrived_at, one.occurred_at))
-                for one in _changes_of(system, change.image_id)
+                outrun(change, held)
+                for accepted in system.stream.accepted
+                for held in _event_held(accepted, change.image_id)
             )
         case _:
             return False
 
 
-def _changes_of(system: System, image_id: str) -> Iterator[Change]:
-    """The changes of this image on the stream, in order of arrival."""
-    for accepted in system.stream.accepted:
-        meaning = system.interpret(accepted)
-        if not isinstance(meaning, Poison) and meaning.image_id == image_id:
-            yield meaning
+def _event_held(accepted: AcceptedRecord, image_id: str | None = None) -> Iterator[Held]:
+    """What a store may hold of the event in a record, if it is about this image.
+
+    A redrive writes a record that only the index's consumer has quarantined directly to the index,
+    with the arrival of the record, also if it was poison then for its key or its version.
+    """
+    with suppress(InvalidEventError):
+        event = decode(accepted.data)
+        if image_id in {None, event.image_id}:
+            yield Held(event.version, round(accepted.arrived_at * 1000), event.occurred_at)
 
 
 def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> None:
     """I1: a change that the stored one outran was applied before, or is in quarantine.
 
-    A repetition of an event that arrived before the stored one is not outrun: if both are in one
+    Not if the stored one was quarantined, because it may be younger than its arrival says. A
+    repetition of an event that arrived before the stored one is not outrun: if both are in one
     batch, they are one candidate. A discarded change may arrive again when it is out of date.
     """
     written = {(one.image_id, one.version) for one in consumer.store.journal}
     attempted = system.discards[consumer.function].attempted
+    redriven = {
+        held
+        for accepted in system.stream.accepted
+        if accepted.sequence_number in quarantined
+        for held in _event_held(accepted)
+    }
     first: dict[tuple[str, int, str | None], int] = {}
     for accepted in system.stream.accepted:
         change = system.interpret(accepted)
@@ -326,6 +338,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
         its = consumer.store.held(change.image_id)
         if (
             its is not None
+            and its not in redriven
             and arrived_at > its.arrived_at
             and outrun(change, its)
             and (change.image_id, change.version) not in written
