@@ -1,19 +1,23 @@
 """Events that lost to a version that does not say which of the two is newer, and late events."""
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions.write_to_es.table_changes import TABLE_STREAM
-from shared.change import expiry_of
+from shared.change import Change, change_from, expiry_of
 from shared.deliver import ATTEMPTS, Delivery, deliver
 from shared.horizon import HORIZON, QUARANTINE_AGE
 from shared.outcome import Held, held
 from shared.outrun import outrun
 from shared.quarantine import QuarantinedRecord
+from shared.record import event_in, from_lambda
 from shared.sink import RequestFailedError
 from tests.builders import (
     ARRIVED_AT,
@@ -293,3 +297,39 @@ def test_counts_are_protected_by_the_tombstone_and_by_nothing_after_it(days_afte
     (delivery,) = consumer.reads(at(days_after * DAY, 6, occurred=-DAY))
     assert late(delivery) == []
     assert delivery.counts == ({"Applied": 1} if days_after == 122 else {"Stale": 1})
+
+
+VERSIONS = st.one_of(
+    st.integers(1, 4),
+    st.sampled_from([0.0, 1.0, 2.0, DAY / 2, -HORIZON.total_seconds()]).map(stamp),
+)
+EVENTS = st.lists(st.tuples(VERSIONS, st.integers(-3, 3)), min_size=2, max_size=6)
+
+
+@given(events=EVENTS, cuts=st.sets(st.integers(1, 5)))
+def test_no_event_is_lost_to_what_the_store_holds_whatever_the_batches(
+    events: list[tuple[int, int]], cuts: set[int]
+) -> None:
+    records = [
+        at(seconds, version, occurred=occurred)
+        for seconds, (version, occurred) in enumerate(events)
+    ]
+    ends = sorted({*(cut for cut in cuts if cut < len(records)), len(records)})
+    in_batches = [records[begin:end] for begin, end in itertools.pairwise([0, *ends])]
+    consumers = [Consumer(), Consumer(lambda _: in_batches)]
+    for consumer in consumers:
+        consumer.reads(*records)
+        held_now = _held(consumer.sink.stored["T1"])
+        first: dict[int, Change] = {}
+        for one in map(from_lambda, records):
+            read = change_from(event_in(one), one)
+            if outrun(first.setdefault(read.version, read), held_now):
+                assert (read.version, "outrun") in consumer.box.said
+    each_alone, batched = consumers
+    assert each_alone.version == batched.version == max(version for version, _ in events)
+
+
+def _held(change: Change) -> Held:
+    found = held(change.version, change.arrived_at, change.occurred_at)
+    assert found is not None
+    return found
