@@ -40,9 +40,9 @@ def entry_fields(entry: Entry | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     return {
-        field.encode_name: value
-        for field in msgspec.structs.fields(entry)
-        if (value := getattr(entry, field.name)) is not None
+        encoded: value
+        for name, encoded in _ENTRY_FIELDS
+        if (value := getattr(entry, name)) is not None
     }
 
 
@@ -66,4 +66,5 @@ def report_lines(file: Path) -> Iterator[ReportLine]:
                 ) from None
 
 
+_ENTRY_FIELDS = [(field.name, field.encode_name) for field in msgspec.structs.fields(Entry)]
 _decoder = msgspec.json.Decoder(ReportLine)
