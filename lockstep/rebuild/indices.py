@@ -231,6 +231,14 @@ class Indices:
             count: int = self._client.count(index=index, body={"query": LIVE_FILTER})["count"]
         return count
 
+    def shown_now(self) -> int:
+        """The number of images that readers find now, if they read one of the indices behind it."""
+        with sink_errors(self._alias):
+            aliased = read_aliased(self._client, self._alias)
+        reading = live_alias(self._alias)
+        read = [index for index, its in aliased.items() if reading in its["aliases"]]
+        return max(map(self.shown, read), default=0)
+
     def shards(self, index: str) -> Shards:
         """The shards of an index, to follow its writes."""
         return Shards(self._client, index)

@@ -241,7 +241,7 @@ class Rebuild:
             raise OtherReleaseError(refused)
         lease = None if stage == "aliases" else self._lease(stage, index, old)
         if view.problems and view.live is not None:
-            self._indices.switch(view.live)
+            self._set_aliases(view.live, options.at_most, fills=stage in _BUILDING)
         if lease is None:
             done, audit = _Copied(), self._parts.audit(_audit_progress(progress))
         else:
@@ -267,6 +267,23 @@ class Rebuild:
             dropped=kept if drops else (),
             seconds=round(self._parts.clock.elapsed() - started, 1),
         )
+
+    def _set_aliases(self, live: str, at_most: float, *, fills: bool) -> None:
+        """Set both aliases to the live index, unless readers would find too few images in it.
+
+        A new index is switched to later in any case, so its rebuild goes on then.
+        """
+        old, new = self._indices.shown_now(), self._indices.shown(live)
+        missing = _missing(old, new)
+        if missing <= at_most:
+            self._indices.switch(live)
+        elif not fills:
+            raise NotSwitchedError(
+                f"readers find {old:,} images now but would find {new:,} in {live}, "
+                f"{missing:.3g} % fewer: the aliases are not set. Run `lockstep audit --repair "
+                f"--apply`, which writes what {live} lacks from the table, then run this again; "
+                "--at-most PERCENT allows more"
+            )
 
     def _refusal(self, stage: Stage) -> str | None:
         return self._parts.refusal if stage in _BUILDING else None
@@ -431,7 +448,7 @@ class _Run:
         if not self._indices.exists(self._old_name):
             return
         old, new = (self._indices.shown(name) for name in (self._old_name, self._new_name))
-        missing = 100 * (old - new) / max(1, old)
+        missing = _missing(old, new)
         if missing > at_most:
             raise NotSwitchedError(
                 f"readers find {old:,} images in {self._old_name} but would find {new:,} in "
@@ -500,6 +517,11 @@ class _Run:
     def _report(self, step: str, count: int = 0, total: int | None = None) -> None:
         self._progress(step, count, total)
         self._lease.renew()
+
+
+def _missing(old: int, new: int) -> float:
+    """How many images fewer readers find, in percent."""
+    return 100 * (old - new) / max(1, old)
 
 
 def _audit_progress(tell: RebuildProgress) -> Callable[[str, int], None]:

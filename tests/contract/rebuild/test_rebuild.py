@@ -673,6 +673,22 @@ class TestWrongAliases:
         assert (place.shown(), place.versions(place.old)) == (1, before)
         assert (done.audit.result, Rebuild(place.parts()).plan().problems) == ("equal", ())
 
+    def test_readers_are_not_moved_to_an_index_that_lacks_too_much(self, place: Place) -> None:
+        """Somebody moved the alias for writing to an empty index."""
+        place.write(*(a_change(f"T{n}", 1) for n in range(20)))
+        place.client.indices.delete_alias(index=place.old, name=place.alias)
+        empty = {**definition(), "aliases": {place.alias: {"is_write_index": True}}}
+        place.client.indices.create(index=place.new, body=empty)
+        place.client.indices.refresh(index=place.old)
+        assert Rebuild(place.parts()).plan().index == place.new
+        with pytest.raises(NotSwitchedError, match=r"find 20 images now but would find 0 .*100 %"):
+            place.rebuild(at_most=1.0)
+        assert place.behind(f"{place.alias}-live") == {place.old: {"filter": LIVE_FILTER}}
+        place.write(*(a_change(f"T{n}", 1) for n in range(20)), to=[place.index])
+        place.client.indices.refresh(index=place.new)
+        done = place.rebuild(at_most=1.0)
+        assert (done.index, done.audit.result, place.shown()) == (place.new, "equal", 20)
+
     def test_the_aliases_are_set_before_an_interrupted_rebuild_goes_on(self, place: Place) -> None:
         place.write(a_change("T1", 1), a_change("removed", 2, None))
         indices = Indices(place.client, place.alias)
