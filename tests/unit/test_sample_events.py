@@ -48,11 +48,12 @@ def test_each_poison_is_refused_for_its_reason(name: str) -> None:
 
 
 def test_the_poison_has_every_reason_that_a_record_alone_can_have() -> None:
-    # A conflict takes two records (it is in the batch, see below), a store's refusal a store; only
-    # an item of the table is malformed.
+    # A conflict takes two records (it is in the batch, see below), an outrun event another one that
+    # arrived before, a store's refusal a store; only an item of the table is malformed.
     assert {bad.reason for bad in poison().values()} == {*get_args(Reason)} - {
         "malformed",
         "conflict",
+        "outrun",
         "refused_by_store",
     }
 
