@@ -18,6 +18,7 @@ from lockstep.audit.spill import Spill, Suspect
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import LOOKUP, EntryReader, StoreUnreadableError
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
+from lockstep.stream.stream import SKEW
 from shared.clock import Clock
 from shared.horizon import LONGEST_RETENTION
 from shared.quarantine import TABLE_CONSUMER
@@ -281,10 +282,9 @@ class _Recheck:
         for suspect in suspects:
             image_id = suspect.image_id
             table, index = in_table.get(image_id), in_index.get(image_id)
-            kind = difference(table, index, now=self._clock.now())
-            entries = [one for one in (table, index) if one is not None and not one.malformed]
-            newest = max((one.arrived_at for one in entries), default=0)
-            if kind is not None and newest > until:
+            now = self._clock.now()
+            kind = difference(table, index, now=now)
+            if kind is not None and _newest_arrival((table, index), now) > until:
                 if not _caught_up(suspect, table, index):
                     yield _with_version(suspect, table, index)
                     continue
@@ -326,6 +326,22 @@ def _as_time(arrived_at: int | None) -> dt.datetime | None:
     if arrived_at is None:
         return None
     return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=arrived_at)
+
+
+def _newest_arrival(entries: Iterable[Entry | None], now: float) -> int:
+    """The newest arrival that these entries claim, in milliseconds since 1970; 0 if there is none.
+
+    An arrival in the future is of no record: somebody else wrote the entry.
+    """
+    latest = (now + SKEW.total_seconds()) * 1000
+    return max(
+        (
+            one.arrived_at
+            for one in entries
+            if one is not None and not one.malformed and one.arrived_at <= latest
+        ),
+        default=0,
+    )
 
 
 def _with_version(suspect: Suspect, table: Entry | None, index: Entry | None) -> Suspect:

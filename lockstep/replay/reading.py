@@ -13,6 +13,7 @@ from lockstep.console.errors import UserError
 from lockstep.stream.kinesis import StreamSummary
 from lockstep.stream.order import startable
 from lockstep.stream.stream import (
+    SKEW,
     AfterSequenceNumber,
     AtTimestamp,
     ListedShard,
@@ -35,9 +36,6 @@ READ_RECORDS = 1_000
 READ_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-# AWS refuses requests from a clock that differs by more (docs/internals/facts.md). So a record that
-# arrived this long after our start certainly arrived after it.
-SKEW = dt.timedelta(minutes=15)
 # So many requests in a row may find that the stream does not have the position.
 LOST_MOST = 5
 # The shortest retention that Kinesis allows: whatever the retention was, this is in the stream.

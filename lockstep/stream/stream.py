@@ -1,9 +1,14 @@
 """Streams of shards: what Kinesis streams and streams of tables have in common."""
 
+import datetime as dt
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+# AWS refuses requests from a clock that differs by more (docs/internals/facts.md). So a record that
+# arrived this long after a moment of ours certainly arrived after it.
+SKEW: Final = dt.timedelta(minutes=15)
 
 
 class StreamRecord(msgspec.Struct, frozen=True, gc=False):

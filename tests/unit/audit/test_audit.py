@@ -12,6 +12,7 @@ from lockstep.audit.sample import share_at_most
 from lockstep.stores.entry import Entry, from_document, from_item
 from lockstep.stores.pace import Pace
 from lockstep.stores.readers import StoreUnreadableError
+from lockstep.stream.stream import SKEW
 from shared.clock import Clock
 from tests.builders import clock
 
@@ -187,6 +188,22 @@ def test_the_result_is_unknown_if_a_consumer_lags_by_more_than_the_watermark() -
     assert found.differences == {}
     assert "lags by more than 30 s" in str(found.reason)
     assert stream.waited <= 30 + SECOND_LOOK_AFTER
+
+
+@pytest.mark.parametrize("ahead", [SKEW.total_seconds() + 60, 10 * 365 * 86_400])
+def test_an_arrival_in_the_future_is_no_record_in_progress(ahead: float) -> None:
+    forged = arrived(2, NOW + ahead, image_id="b")
+    table, index = Memory(arrived(2, NOW - 200)), Memory(arrived(1, NOW - 200), forged)
+    found = audited_behind(Stream(NOW - 5, speed=1.0), table, index, watermark=30)
+    assert found.result == "different"
+    assert found.differences == {"index_behind": 1, "missing_in_table": 1}
+    assert found.ahead == {"image": 1}
+
+
+def test_a_clock_that_differs_makes_no_record_in_progress_a_difference() -> None:
+    table, index = Memory(arrived(2, NOW + SKEW.total_seconds() - 60)), Memory(arrived(1, NOW - 60))
+    found = audited_behind(Stream(NOW - 5, speed=1.0), table, index, watermark=30)
+    assert (found.result, found.under_way) == ("unknown", 1)
 
 
 class Busy:

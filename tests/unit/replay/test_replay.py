@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from doors.quarantine import BucketQuarantine
 from lockstep.replay.progress import ProgressFiles, ReplayProgress, UnknownReplayError
-from lockstep.replay.reading import SKEW, StreamReplacedError
+from lockstep.replay.reading import StreamReplacedError
 from lockstep.replay.replay import (
     SAVE_SECONDS,
     Replay,
@@ -28,6 +28,7 @@ from lockstep.simulation.fakes.s3 import S3
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.shards import HASH_KEYS
 from lockstep.stream.stream import (
+    SKEW,
     PositionLostError,
     StreamRefusedError,
     StreamUnavailableError,
