@@ -404,7 +404,7 @@ class Answers:
             self._apply(list(self._answered(some)), done)
             on_progress(done.written.total())
         # Also after an interruption: what was removed before is missing in the index now.
-        repaired = self._repair.apply(done.to_index)
+        repaired = self._repair.apply(done.to_index.values())
         return Answered(
             written=dict(sorted(done.written.items())),
             kept=self._replaced.prefix if done.kept else None,
@@ -470,7 +470,7 @@ class Answers:
             if isinstance(found, WriteDocument) or (
                 isinstance(found, GiveUpDocument) and found.replaced
             ):
-                done.to_index.append(DifferingImage(image_id, line.kind))
+                done.to_index[image_id] = DifferingImage(image_id, line.kind)
 
     def _keep_documents(self, answers: Sequence[Answer], done: "_Done") -> None:
         """Keep the documents that will be removed. If this fails, nothing is removed."""
@@ -509,7 +509,8 @@ class _Done:
         self.kept = False
         self.left: list[Example] = []
         self.unfinished: list[Example] = []
-        self.to_index: list[DifferingImage] = []
+        # By image: a report may name an image twice.
+        self.to_index: dict[str, DifferingImage] = {}
 
 
 def _action(found: Answer) -> AnswerAction | Literal["leave"]:

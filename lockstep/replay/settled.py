@@ -1,16 +1,24 @@
 """A quarantine that leaves out what an operator has settled before."""
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.stores.objects import Objects
-from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError
+from shared.quarantine import (
+    TABLE_CONSUMER,
+    Quarantine,
+    QuarantinedRecord,
+    QuarantineError,
+)
 
 
 class QuarantineOfTheUnsettled:
     """Stores a record unless it was redriven: then it is settled already.
 
-    `redriven` counts the records that were left out.
+    What the table's consumer had quarantined is settled for the index, too, which may be fed from
+    the table: its event is on the stream again, or an operator chose what is stored. `redriven`
+    counts the records that were left out.
     """
 
     def __init__(self, quarantine: Quarantine, objects: Objects) -> None:
@@ -29,11 +37,15 @@ class QuarantineOfTheUnsettled:
         Raises:
             QuarantineError: it is unknown whether the record is durable, or was redriven.
         """
-        try:
-            was_redriven = self._objects.read(redriven_key(record.key)) is not None
-        except (BotoCoreError, ClientError) as error:
-            raise QuarantineError(f"{redriven_key(record.key)}: {error}") from error
-        if was_redriven:
+        of_table = msgspec.structs.replace(record, function=TABLE_CONSUMER)
+        if any(self._was_redriven(key) for key in {record.key, of_table.key}):
             self.redriven += 1
         else:
             self._quarantine.put(record)
+
+    def _was_redriven(self, key: str) -> bool:
+        redriven = redriven_key(key)
+        try:
+            return self._objects.read(redriven) is not None
+        except (BotoCoreError, ClientError) as error:
+            raise QuarantineError(f"{redriven}: {error}") from error

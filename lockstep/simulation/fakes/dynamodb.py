@@ -44,6 +44,7 @@ PASSING_CODES = (
 KEY = "image_id"
 # Searched in the JSON text, which is faster; within a text, quotes are escaped.
 _EMPTY_NAME = re.compile(rb'[{,]"":')
+_DUPLICATES = "Provided list of item keys contains duplicates"
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -108,6 +109,8 @@ class DynamoDB:
             ids = [key[KEY]["S"] for key in wanted["Keys"]]
             for refusal in filter(None, map(_refusal_of_key, ids)):
                 raise _invalid(refusal)
+            if len(set(ids)) < len(ids):
+                raise _invalid(_DUPLICATES)
             there = [_projected(self.items[one], wanted) for one in ids if one in self.items]
             return {"Responses": {table: there}, "UnprocessedKeys": {}}
 
@@ -170,7 +173,7 @@ class DynamoDB:
                 raise _invalid("One or more parameter values were invalid")
         keys = [key for _, key, _ in parsed]
         if len(set(keys)) != len(keys):
-            raise _invalid("Provided list of item keys contains duplicates")
+            raise _invalid(_DUPLICATES)
         answers = []
         for at, (statement, key, values) in enumerate(parsed):
             fault = failures.get(at)

@@ -456,3 +456,16 @@ def test_a_report_that_names_an_image_twice_answers_it_once() -> None:
     desk.lines = list(itertools.chain(desk.lines, desk.lines))
     assert desk.apply("index").written == {"write_table": 1}
     assert stand.audit().result == "equal"
+
+
+def test_a_report_twice_in_one_file_is_answered_once_across_batches() -> None:
+    stand = Stand()
+    for number in range(60):  # so that the second half begins in the first batch
+        image_id = f"T{number}"
+        stand.dynamodb.items[image_id] = an_item(a_change(STAMP, image_id=image_id))
+        stand.opensearch.documents[image_id] = a_document(a_change(STAMP + 5, image_id=image_id))
+    desk = Desk(stand)
+    desk.lines = desk.lines * 2
+    done = desk.apply("table")
+    assert (done.written["replace_document"], done.unfinished) == (60, [])
+    assert (stand.audit().result, len(desk.kept())) == ("equal", 60)

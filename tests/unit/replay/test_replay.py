@@ -485,8 +485,33 @@ def test_what_was_redriven_is_not_quarantined_again() -> None:
     stand.s3.objects[first.replace("quarantine/", "redriven/")] = body
     done = stand.apply(2 * HOUR)
     assert stand.keys_under() == others
-    assert done.redriven == 1
+    assert done.redriven == 2  # one record, for both stores
     assert done.fates["table"] == {"Quarantined": 2}
+
+
+def test_what_only_the_tables_consumer_quarantined_and_was_redriven_is_settled_for_both() -> None:
+    stand = Stand()
+    stand.poison()
+    stand.apply(2 * HOUR)
+    # The index is fed from the table: its consumer never read the record.
+    of_table, of_index = stand.keys_under()
+    stand.s3.objects.pop(of_index)
+    body = stand.s3.objects.pop(of_table)
+    stand.s3.objects[of_table.replace("quarantine/", "redriven/")] = body
+    done = stand.apply(2 * HOUR)
+    assert (stand.keys_under(), done.redriven) == ([], 2)
+
+
+def test_what_only_the_indexs_consumer_quarantined_is_not_settled_for_the_table() -> None:
+    stand = Stand()
+    stand.poison()
+    stand.apply(2 * HOUR)
+    of_table, of_index = stand.keys_under()
+    stand.s3.objects.pop(of_table)
+    body = stand.s3.objects.pop(of_index)
+    stand.s3.objects[of_index.replace("quarantine/", "redriven/")] = body
+    done = stand.apply(2 * HOUR)
+    assert (stand.keys_under(), done.redriven) == ([of_table], 1)
 
 
 def test_progress_that_cannot_be_saved_does_not_stop_it() -> None:
