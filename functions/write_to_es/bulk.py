@@ -148,7 +148,7 @@ def send_bulk(
     """
     params = {**_NEEDED}
     if seconds is not None:
-        params["request_timeout"] = Timeout(total=seconds)
+        params |= timeout(seconds)
     with sink_errors(alias):
         body = b"".join([one.lines for one in operations])
         answer = client.bulk(body=body, index=alias, params=params)
@@ -159,6 +159,11 @@ def send_bulk(
         detail = f"index {alias}: {len(items)} answers to {ends[-1]} operations"
         raise RequestFailedError(detail)
     return [items[end - 1] for end in ends]
+
+
+def timeout(seconds: float) -> dict[str, Any]:
+    """The parameters of a request that may take so many seconds."""
+    return {"request_timeout": Timeout(total=seconds)}
 
 
 def converted[T](answer: Any, shape: type[T], alias: str) -> T:

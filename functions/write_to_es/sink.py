@@ -3,7 +3,8 @@
 Rules: docs/internals/invariants.md.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -12,7 +13,7 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_es import bulk
 from functions.write_to_es.bulk import BulkError, BulkItem, Operation
-from functions.write_to_es.connect import shortened, sink_errors
+from functions.write_to_es.connect import REQUEST_SECONDS, shortened, sink_errors
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
@@ -81,11 +82,26 @@ class ImageIndex:
     written. That is harmless: a retry then returns `Duplicate`.
     """
 
-    def __init__(self, client: OpenSearch, alias: str, *, longest_request: float) -> None:
-        """`longest_request`, in seconds, follows from the client's timeouts and retries."""
+    def __init__(
+        self,
+        client: OpenSearch,
+        alias: str,
+        *,
+        longest_request: float,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Set up the sink.
+
+        Args:
+            client: the client.
+            alias: the alias of the index.
+            longest_request: seconds; follows from the client's timeouts and retries.
+            elapsed: seconds that never go back.
+        """
         self._client = client
         self._alias = alias
         self._longest_request = longest_request
+        self._elapsed = elapsed
         self._room = bulk.MAX_REQUEST_BYTES
 
     @property
@@ -116,9 +132,11 @@ class ImageIndex:
             operations = changes.operations
         else:
             operations = [_operation_for(change) for change in changes]
+        started = self._elapsed()
         items = self._bulk(operations, within)
         verdicts = [self._read(item, change) for item, change in zip(items, changes, strict=True)]
-        return self._resolve(verdicts, changes)
+        left = None if within is None else within - (self._elapsed() - started)
+        return self._resolve(verdicts, changes, left)
 
     def check(self) -> None:
         """Compare the live index with our definition.
@@ -147,7 +165,7 @@ class ImageIndex:
 
     def _bulk(self, operations: Sequence[Operation], within: float | None) -> Sequence[BulkItem]:
         if within is not None:
-            seconds = within - self._longest_request  # the rest is for the `_mget`
+            seconds = within - self._longest_request  # the `_mget` has at least the rest
             return bulk.send_bulk(self._client, self._alias, operations, seconds=seconds)
         try:
             items = bulk.send_bulk(self._client, self._alias, operations)
@@ -168,7 +186,10 @@ class ImageIndex:
                 return bulk.outcome(item, self._alias)
 
     def _resolve(
-        self, verdicts: Sequence[Outcome | _VersionConflict], changes: Sequence[Change]
+        self,
+        verdicts: Sequence[Outcome | _VersionConflict],
+        changes: Sequence[Change],
+        within: float | None,
     ) -> Sequence[Outcome]:
         """Replace each version conflict by its outcome, with one read of the stored documents."""
         unclear = [
@@ -176,15 +197,15 @@ class ImageIndex:
             for verdict, change in zip(verdicts, changes, strict=True)
             if isinstance(verdict, _VersionConflict)
         ]
-        decided = iter(self._compared(unclear) if unclear else ())
+        decided = iter(self._compared(unclear, within) if unclear else ())
         return [
             next(decided) if isinstance(verdict, _VersionConflict) else verdict
             for verdict in verdicts
         ]
 
-    def _compared(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def _compared(self, changes: Sequence[Change], within: float | None) -> Sequence[Outcome]:
         try:
-            stored = self._mget([change.image_id for change in changes])
+            stored = self._mget([change.image_id for change in changes], within)
         except (RequestFailedError, RequestRefusedError) as error:
             # The outcomes of the other changes stay valid.
             return [Failed(str(error))] * len(changes)
@@ -192,16 +213,19 @@ class ImageIndex:
             _compare_with_document(change, one) for change, one in zip(changes, stored, strict=True)
         ]
 
-    def _mget(self, image_ids: Sequence[str]) -> Sequence[_Stored]:
+    def _mget(self, image_ids: Sequence[str], within: float | None) -> Sequence[_Stored]:
         """Read documents, including those written after the last refresh.
+
+        `within`: the seconds that it may take, if they are more than the client's timeout.
 
         The path names the index, since `allow_explicit_index: false` refuses an index in the body.
         The body says what to return, since the service may ignore URL parameters of a signed POST
         (docs/internals/facts.md, OpenSearch).
         """
         body = {"docs": [{"_id": image_id, "_source": _COMPARED} for image_id in image_ids]}
+        params = bulk.timeout(within) if within is not None and within > REQUEST_SECONDS else {}
         with sink_errors(self._alias):
-            answer = self._client.mget(body=body, index=self._alias)
+            answer = self._client.mget(body=body, index=self._alias, params=params)
         stored = bulk.converted(answer, _MgetAnswer, self._alias).docs
         if [one.image_id for one in stored] != list(image_ids):
             detail = f"index {self._alias}: {len(stored)} documents for {len(image_ids)} ids"

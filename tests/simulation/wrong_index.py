@@ -94,18 +94,18 @@ class ItemErrorsAreIgnored(ImageIndex):
 
 
 class ConflictsOfVersionsAreFailures(ImageIndex):
-    def _compared(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def _compared(self, changes: Sequence[Change], _within: float | None) -> Sequence[Outcome]:
         return [Failed("409")] * len(changes)
 
 
 class ConflictsOfVersionsAreAllStale(ImageIndex):
-    def _compared(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def _compared(self, changes: Sequence[Change], _within: float | None) -> Sequence[Outcome]:
         return [Stale()] * len(changes)
 
 
 class ComparesTheWrongDocument(ImageIndex):
-    def _compared(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        return super()._compared([*changes[1:], changes[0]])
+    def _compared(self, changes: Sequence[Change], within: float | None) -> Sequence[Outcome]:
+        return super()._compared([*changes[1:], changes[0]], within)
 
 
 class ServerErrorsArePermanent(ImageIndex):

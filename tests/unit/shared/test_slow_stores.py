@@ -47,22 +47,30 @@ class Watch:
 
 
 class SlowIndex(OpenSearch):
-    """A `_bulk` takes so many seconds for each operation."""
+    """A `_bulk` takes so many seconds for each operation, and an `_mget` for each document."""
 
-    def __init__(self, watch: Watch, seconds_each: float) -> None:
+    def __init__(self, watch: Watch, seconds_each: float, seconds_to_read: float = 0.0) -> None:
         super().__init__("images")
         self.sizes: list[int] = []
-        self._watch = watch
-        self._seconds_each = seconds_each
+        self.watch = watch
+        self.seconds_each = seconds_each
+        self.seconds_to_read = seconds_to_read
 
     def bulk(self, *, body: bytes, index: str, params: Any = None) -> dict[str, Any]:
         size = body.count(b"\n") // 2
         self.sizes.append(size)
-        given = params.get("request_timeout")
-        longest = REQUEST_SECONDS if given is None else given.total
-        if not self._watch.wait(size * self._seconds_each, longest):
-            raise ConnectionTimeout("TIMEOUT", "late", OSError("late"))
+        self._take(size * self.seconds_each, params)
         return super().bulk(body=body, index=index, params=params)
+
+    def mget(self, *, body: Any, index: str, params: Any = None) -> dict[str, Any]:
+        self._take(len(body["docs"]) * self.seconds_to_read, params)
+        return super().mget(body=body, index=index, params=params)
+
+    def _take(self, seconds: float, params: Any) -> None:
+        given = (params or {}).get("request_timeout")
+        longest = REQUEST_SECONDS if given is None else given.total
+        if not self.watch.wait(seconds, longest):
+            raise ConnectionTimeout("TIMEOUT", "late", OSError("late"))
 
 
 class SlowTable:
@@ -88,8 +96,13 @@ class SlowTable:
         return SlowTable(self._table, self._watch, self._seconds_each, seconds)
 
 
-def index_sink(client: Any) -> ImageIndex:
-    return ImageIndex(client, "images", longest_request=REQUEST_SECONDS)
+def index_sink(client: SlowIndex) -> ImageIndex:
+    return ImageIndex(
+        client,  # type: ignore[arg-type]
+        "images",
+        longest_request=REQUEST_SECONDS,
+        elapsed=lambda: INVOCATION_SECONDS - client.watch.left,
+    )
 
 
 def table_sink(client: Any) -> ImageTable:
@@ -101,9 +114,16 @@ RECORDS = kinesis_records(*EVENTS)
 CHANGES = [change(one["image_id"], image=one["image"]) for one in EVENTS]
 
 
-def settled_by_each(watch: Watch, sink: Callable[[], Sink]) -> list[int]:
+def batch_for(seconds_each: float) -> list[dict[str, Any]]:
+    """Few records for a slow store: one request of them all ends in a timeout, too."""
+    return RECORDS if seconds_each < 5.0 else RECORDS[:6]
+
+
+def settled_by_each(
+    watch: Watch, sink: Callable[[], Sink], batch: list[dict[str, Any]] = RECORDS
+) -> list[int]:
     """How many records each invocation settled, up to the first that settled none."""
-    left, settled = RECORDS, list[int]()
+    left, settled = batch, list[int]()
     while left and 0 not in settled:
         watch.left = INVOCATION_SECONDS
         checkpoint = deliver(
@@ -126,21 +146,34 @@ def test_each_cold_invocation_gets_further_if_the_index_takes_one_document_in_ti
     seconds_each: float,
 ) -> None:
     watch = Watch()
-    slow = SlowIndex(watch, seconds_each)
-    settled = settled_by_each(watch, lambda: index_sink(slow))
+    slow, batch = SlowIndex(watch, seconds_each), batch_for(seconds_each)
+    settled = settled_by_each(watch, lambda: index_sink(slow), batch)
     assert 0 not in settled
-    assert sum(settled) == len(RECORDS) == len(slow.documents)
+    assert sum(settled) == len(batch) == len(slow.documents)
 
 
 @pytest.mark.parametrize("seconds_each", [0.5, 0.9, 5.6, 11.5, INDEX_LIMIT])
 def test_each_warm_invocation_gets_further_as_well(seconds_each: float) -> None:
     watch = Watch()
-    slow = SlowIndex(watch, seconds_each)
+    slow, batch = SlowIndex(watch, seconds_each), batch_for(seconds_each)
     sink = index_sink(slow)
     sink._room = 1  # noqa: SLF001 - it has met timeouts before
-    settled = settled_by_each(watch, lambda: sink)
+    settled = settled_by_each(watch, lambda: sink, batch)
     assert 0 not in settled
-    assert sum(settled) == len(RECORDS) == len(slow.documents)
+    assert sum(settled) == len(batch) == len(slow.documents)
+
+
+@pytest.mark.parametrize(("to_write", "to_read"), [(12.0, 36.0), (20.0, 28.0), (INDEX_LIMIT, 11.0)])
+def test_the_look_at_what_a_timeout_left_written_has_all_the_time_that_is_left(
+    to_write: float, to_read: float
+) -> None:
+    watch = Watch()
+    slow, batch = SlowIndex(watch, seconds_each=0.0), batch_for(to_write)
+    assert settled_by_each(watch, lambda: index_sink(slow), batch) == [len(batch)]
+    slow.seconds_each, slow.seconds_to_read = to_write, to_read
+    settled = settled_by_each(watch, lambda: index_sink(slow), batch)
+    assert 0 not in settled
+    assert sum(settled) == len(batch)
 
 
 def test_an_index_that_takes_longer_for_one_document_gets_no_further() -> None:
@@ -165,10 +198,11 @@ def test_a_warm_invocation_that_takes_even_longer_gets_no_further() -> None:
 def test_each_invocation_gets_further_if_the_table_takes_one_item_in_time(
     seconds_each: float,
 ) -> None:
-    watch, table = Watch(), DynamoDB("images")
-    settled = settled_by_each(watch, lambda: table_sink(SlowTable(table, watch, seconds_each)))
+    watch, table, batch = Watch(), DynamoDB("images"), batch_for(seconds_each)
+    slow = SlowTable(table, watch, seconds_each)
+    settled = settled_by_each(watch, lambda: table_sink(slow), batch)
     assert 0 not in settled
-    assert sum(settled) == len(RECORDS) == len(table.items)
+    assert sum(settled) == len(batch) == len(table.items)
 
 
 def test_a_table_that_takes_longer_for_one_item_gets_no_further() -> None:

@@ -1,7 +1,7 @@
 """What the index's sink makes of answers that OpenSearch on this machine never gives."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,6 +75,7 @@ def index_that_answers(
     headers: Mapping[str, str] = JSON,
     requests: list[Sent] | None = None,
     waited: list[Any] | None = None,
+    elapsed: Callable[[], float] = lambda: 0.0,
 ) -> ImageIndex:
     script = list(answers)
     client = OpenSearch(
@@ -86,7 +87,7 @@ def index_that_answers(
         waited=[] if waited is None else waited,
         max_retries=0,
     )
-    return ImageIndex(client, "images", longest_request=5.0)
+    return ImageIndex(client, "images", longest_request=5.0, elapsed=elapsed)
 
 
 def bulk(*items: Mapping[str, Any], **more: Any) -> Answer:
@@ -482,12 +483,31 @@ def test_a_timeout_of_one_change_says_nothing_of_its_size() -> None:
     assert len([*index.requests([change("T0"), change("T1")])]) == 1
 
 
-def test_a_request_with_more_time_has_it_for_its_bulk_and_keeps_the_rest_for_its_look() -> None:
+def test_a_request_with_more_time_has_it_for_its_bulk_and_what_is_left_for_its_look() -> None:
     waited: list[Any] = []
-    index = index_that_answers(bulk(held_off(6)), mget(stored("T0", 6, version=6)), waited=waited)
+    times = iter([100.0, 116.5])
+    index = index_that_answers(
+        bulk(held_off(6)),
+        mget(stored("T0", 6, version=6)),
+        waited=waited,
+        elapsed=lambda: next(times),
+    )
     assert index.send([change("T0", 5)], within=48.0) == [Stale()]
-    bulk_timeout, usual = waited
-    assert (bulk_timeout.connect_timeout, bulk_timeout.total, usual) == (43.0, 43.0, None)
+    assert [(one.connect_timeout, one.total) for one in waited] == [(43.0, 43.0), (31.5, 31.5)]
+
+
+@pytest.mark.parametrize("took", [37.0, 47.0])
+def test_the_look_has_at_least_the_usual_time(took: float) -> None:
+    waited: list[Any] = []
+    times = iter([0.0, took])
+    index = index_that_answers(
+        bulk(held_off(6)),
+        mget(stored("T0", 6, version=6)),
+        waited=waited,
+        elapsed=lambda: next(times),
+    )
+    assert index.send([change("T0", 5)], within=48.0) == [Stale()]
+    assert waited[1] is None
 
 
 def test_a_bulk_asks_for_no_more_of_its_answer_than_is_read() -> None:
