@@ -72,8 +72,8 @@ def check_aliases(alias: str, aliased: Mapping[str, Any]) -> AliasesCheck:
     written = _written(writing, reading)
     if written is None and writing:
         by_hand.append(
-            f"alias {alias} names {_list(writing)}, none of them for writing: remove all but the "
-            "index that holds the images from it"
+            f"alias {alias} names {_list(writing)}, none of them for writing: remove from it "
+            "all but the index that holds the images"
         )
     problems = list(by_hand)
     if alias not in aliased:
@@ -126,7 +126,7 @@ def _wrong_reading(
         return
     for index, its in reading.items():
         if its.get("filter") != LIVE_FILTER:
-            yield f"alias {live} does not hide deleted images of {index}: its filter is wrong"
+            yield f"alias {live} does not hide deleted images of {index}"
         if others := its.keys() - _HARMLESS - {"filter"}:
             yield f"alias {live} has {_list(others)} for {index}, expected none"
 

@@ -26,7 +26,6 @@ from shared.sink import MisconfiguredError
 PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
 _REBUILD = "this needs a new index: run `lockstep rebuild` (docs/guides/rebuild.md)"
-_CORRECT = "run `lockstep rebuild --apply`"
 _SET_ALIASES = "run `lockstep rebuild --apply`, then deploy again"
 
 
@@ -169,7 +168,8 @@ def foreign_settings(its: Mapping[str, Any]) -> Iterator[str]:
 def index_problems(client: OpenSearch, alias: str) -> tuple[str, ...]:
     """What is wrong with both aliases and the index behind them, one line each.
 
-    Each line says how to correct it. Empty if both aliases name one index, which fits this release.
+    `lockstep rebuild` shows how to correct it. Empty if both aliases name one index, which fits
+    this release.
 
     Raises:
         SinkError: they could not be read.
@@ -177,14 +177,12 @@ def index_problems(client: OpenSearch, alias: str) -> tuple[str, ...]:
     with sink_errors(alias):
         aliased = read_aliased(client, alias)
     check = check_aliases(alias, aliased)
-    problems = [one if one in check.by_hand else f"{one}: {_CORRECT}" for one in check.problems]
+    problems = [*check.problems]
     if check.written is not None and (its := aliased.get(check.written)):
         first, *others = [*map(str, index_differences(its))] or [""]
         more = f" and {len(others)} more" if others else ""
         if first:
-            problems.append(
-                f"index {check.written} is not of this release: {first}{more}: {_CORRECT}"
-            )
+            problems.append(f"index {check.written} is not of this release: {first}{more}")
     return tuple(problems)
 
 

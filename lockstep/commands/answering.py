@@ -12,7 +12,7 @@ from lockstep.audit.audit import Audit
 from lockstep.audit.report import report_lines
 from lockstep.commands.options import APPLY_HINT
 from lockstep.console.terminal import answers, notes, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.repair.answers import Answered, AnswerPlan, Winner
 from lockstep.repair.repair import Example, check_limit
 from lockstep.stack.clients import Clients
@@ -127,7 +127,8 @@ def show(found: Answering) -> None:
     if found.answered is None:
         if plan.changes:
             answers.print(
-                f"{plan.changes:,} would be changed ({plan.percent:.3g} % of all): {APPLY_HINT}"
+                f"{counted(plan.changes, 'image')} would be changed "
+                f"({plan.percent:.3g} % of all); {APPLY_HINT}"
             )
         else:
             answers.print("nothing to change")
@@ -144,7 +145,7 @@ def show_answered(done: Answered) -> None:
             answers.print(f"{what}: {len(images) - ROWS:,} more (`--json` lists all)")
     if done.kept is not None:
         answers.print(f"replaced documents are kept in the bucket under {done.kept}")
-    answers.print(f"{sum(done.written.values()):,} changed")
+    answers.print(f"{counted(sum(done.written.values()), 'image')} changed")
 
 
 def _shown(example: Example) -> str:

@@ -33,7 +33,7 @@ from lockstep.commands.options import (
 )
 from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.repair.repair import (
     Action,
     DifferingImage,
@@ -77,9 +77,9 @@ class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
 _AHEAD: dict[AheadKind, str] = {
     "image": "image",
     "removal": "removal",
-    "outlived": "outlived: only there, over 121 days old",
-    "malformed": "malformed: no sound item in the table",
-    "explained": "explained: the table's record is in quarantine",
+    "outlived": "outlived: only in the index, over 121 days old",
+    "malformed": "malformed: the table's item is malformed",
+    "explained": "explained: quarantined by the table's consumer",
 }
 
 
@@ -335,8 +335,9 @@ def show_audit(found: Audit) -> None:
         answers.print(printable(found.reason))
     if found.sample:
         answers.print(
-            f"{found.sample.images:,} images compared: at most {found.sample.at_most:.2%} of all "
-            f"images differ ({found.sample.confidence:.0%} confidence)"
+            f"{counted(found.sample.images, 'image')} compared: at most "
+            f"{found.sample.at_most:.2%} of all images differ "
+            f"({found.sample.confidence:.0%} confidence)"
         )
     for one in found.wrong:
         answers.print(printable(f"wrong: {one}"))
@@ -344,7 +345,7 @@ def show_audit(found: Audit) -> None:
         notes.print(f"warning: {printable(warning)}")
     if found.discarded:
         answers.print(
-            f"{_counted(found.discarded, 'batch', 'es')} in quarantine that a consumer's mapping "
+            f"{counted(found.discarded, 'batch', 'es')} in quarantine that a consumer's mapping "
             "discarded"
         )
     show_unread(found.losses, found.stopped)
@@ -355,17 +356,20 @@ def show_audit(found: Audit) -> None:
 
 
 def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
-    """Print what can be done about what the index is ahead with."""
+    """Print what can be done about a wrong index, and about what the index is ahead with."""
+    if found.wrong:
+        answers.print(f"wrong: {command_for('rebuild', name, state)} shows how to correct it")
     if found.ahead:
         answers.print("a repair leaves what the index is ahead with (docs/guides/restore.md)")
     if "explained" in found.ahead:
         redrive = command_for("redrive", name, state)
-        answers.print(f"explained: {redrive} puts the records of the table's consumer back")
+        answers.print(f"explained: {redrive} puts their records back")
     if found.replay_since is not None:
         at = found.replay_since.astimezone(dt.UTC).isoformat(timespec="milliseconds")
         since = at.replace("+00:00", "Z")
         replay = command_for(f"replay --since {since}", name, state)
-        answers.print(f"first: {replay} reads the stream again, then audit again")
+        answers.print("first read the stream again, then audit again:")
+        answers.print(replay)
     if found.ahead and found.restored is not None:
         answers.print(f"the table was restored to {_as_text(found.restored.to)}")
 
@@ -394,8 +398,8 @@ def show_plan(plan: RepairPlan, *, applies: bool) -> None:
         answers.print(f"for example, {row.kind}: {_shown(row.examples[0])}")
     if plan.changes and not applies:
         answers.print(
-            f"{_counted(plan.changes, 'image')} would be written "
-            f"({plan.percent:.3g} % of all): {APPLY_HINT}"
+            f"{counted(plan.changes, 'image')} would be written "
+            f"({plan.percent:.3g} % of all); {APPLY_HINT}"
         )
 
 
@@ -407,7 +411,7 @@ def show_repaired(done: Repaired) -> None:
         if len(images) > ROWS:
             answers.print(f"{what}: {len(images) - ROWS:,} more (`--json` lists all)")
     written = sum(done.written.values())
-    answers.print(f"{written:,} written, in {_counted(done.passes, 'pass', 'es')}")
+    answers.print(f"{counted(written, 'image')} written, in {counted(done.passes, 'pass', 'es')}")
 
 
 def _as_text(at: dt.datetime) -> str:
@@ -416,7 +420,3 @@ def _as_text(at: dt.datetime) -> str:
 
 def _shown(example: Example) -> str:
     return printable(f"{example.image_id}: {example.detail}")
-
-
-def _counted(count: int, word: str, plural: str = "s") -> str:
-    return f"{count:,} {word}{'' if count == 1 else plural}"

@@ -8,7 +8,7 @@ import click
 
 from lockstep.commands.options import connected
 from lockstep.console.terminal import answers, print_json, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer, Unread, typed
 
 # Nobody reads more rows than this; `--json` has all.
@@ -57,5 +57,4 @@ def show_acknowledged(
     if as_json:
         print_json(made)
         return
-    count = len(made.losses)
-    answers.print(f"{count:,} loss{'' if count == 1 else 'es'} acknowledged")
+    answers.print(f"{counted(len(made.losses), 'loss', 'es')} acknowledged")

@@ -15,7 +15,7 @@ from lockstep.commands.options import connected, examples, json_option, stack_op
 from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Pause, PutProgress, Stamp
 from lockstep.producing.sources import BadLine, lines, read_ahead, read_events
@@ -139,10 +139,10 @@ class _LateEvents:
         """Say how many events were late."""
         if self.count:
             notes.print(
-                f"late: {self.count:,} events are over {QUARANTINE_AGE.days} days old, the first "
-                f"of image {self._first}: if an image was deleted meanwhile, check that it "
-                "did not come back"
+                f"late: {counted(self.count, 'event')} over {QUARANTINE_AGE.days} days old, the "
+                f"first of image {self._first}"
             )
+            notes.print("If an image was deleted meanwhile, check that it did not come back.")
 
 
 @contextmanager

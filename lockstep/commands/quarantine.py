@@ -25,7 +25,7 @@ from lockstep.commands.quarantine_options import (
     wanted_options,
 )
 from lockstep.console.terminal import answers, print_json, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.quarantine.cases import Wanted, state_of
 from lockstep.quarantine.records import event_in, payload
 from lockstep.stack.use_cases.quarantine import StackQuarantine
@@ -99,7 +99,9 @@ def stats_command(name: str | None, state: Path, *, as_json: bool) -> None:
                 for (reason, function, word), count in sorted(counts.items())
             ],
         )
-    answers.print(f"{len(found.cases):,} records of {images:,} images are quarantined")
+    answers.print(
+        f"in quarantine: {counted(len(found.cases), 'record')} of {counted(images, 'image')}"
+    )
     show_rest(found)
 
 

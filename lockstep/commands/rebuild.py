@@ -19,7 +19,7 @@ from lockstep.commands.options import (
 )
 from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildPlan, Rebuilt
 from lockstep.stack.stack import FUNCTION_TIMEOUT
 from lockstep.stack.use_cases.rebuild import rebuild as prepare
@@ -185,14 +185,14 @@ def _show_next(plan: RebuildPlan) -> None:
 _STAGES = {
     "begin": "{index} would be filled, and replace {old}",
     "go_on": "{index} is partly filled: it would be completed, and replace {old}",
-    "finish": "{index} replaced {old} in a rebuild that was interrupted: {old} would be read again",
+    "finish": "the rebuild to {index} was interrupted at its end: {old} would be read again",
     "repeat": "{index} has replaced {old}: {old} would be read again",
 }
 _STAGES_WITHOUT_OLD = {
-    "aliases": "both aliases would be set to {index}, which is of this release; nothing is filled",
-    "begin": "{index} would be filled from the table, and both aliases set to it",
-    "go_on": "{index} is partly filled: it would be completed, and both aliases set to it",
-    "finish": "{index} is in use, but its rebuild was interrupted: the table would be read again",
+    "aliases": "both aliases would be set to {index}; nothing would be filled",
+    "begin": "{index} would be filled from the table, and get both aliases",
+    "go_on": "{index} is partly filled: it would be completed, and get both aliases",
+    "finish": "the rebuild to {index} was interrupted at its end: the table would be read again",
 }
 
 
@@ -204,7 +204,7 @@ def show_rebuilt(done: Rebuilt) -> None:
         answers.print(f"not copied: {len(done.told) - ROWS:,} more (`--json` lists all)")
     for problem in done.corrected:
         answers.print(printable(f"corrected: {problem}"))
-    copied = f"{done.carried['table']:,} images copied from the table"
+    copied = f"{counted(done.carried['table'], 'image')} copied from the table"
     if done.replaced is not None:
         copied += f", {done.carried['index']:,} from {done.replaced}"
     answers.print(f"{done.index} is in use; {copied} ({done.seconds:.1f} s)")

@@ -26,7 +26,7 @@ from lockstep.commands.quarantine_options import (
     wanted_options,
 )
 from lockstep.console.terminal import answers, notes, print_json
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.producing.sources import lines
 from lockstep.quarantine.cases import FoundCases, Ready, Wanted
 from lockstep.quarantine.records import event_bytes
@@ -209,11 +209,11 @@ def _orders(
 def show_report(report: RedriveReport | None, ready: int) -> None:
     """Print what a redrive did, or would do."""
     if report is None:
-        answers.print(f"{ready:,} can be redriven; {APPLY_HINT}")
+        answers.print(f"{ready:,} can be redriven" + (f"; {APPLY_HINT}" if ready else ""))
         return
     answers.print(
-        f"{report.redriven:,} redriven, {report.put:,} events put, "
-        f"{report.objects:,} objects moved to redriven/, {report.seconds:.1f} s"
+        f"{report.redriven:,} redriven, {counted(report.put, 'event')} put, "
+        f"{counted(report.objects, 'object')} moved to redriven/, {report.seconds:.1f} s"
     )
     if report.indexed:
         answers.print(f"{report.indexed:,} written directly to the index")

@@ -17,7 +17,7 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.console.terminal import answers, notes, print_json, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.replay.replay import DEFAULT_RATE, Replay, Replayed, ReplayPlan, Span
 from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases.replay import StackReplay
@@ -116,7 +116,7 @@ def applied(replay: Replay, replay_id: str, again: str) -> Replayed:
 
         def on_progress(done: Replayed) -> None:
             if not so_far:
-                notes.print(f"if this is interrupted, continue with {again}")
+                notes.print(f"if interrupted: {again}")
             so_far[:] = [done]
             line.update(f"replaying: {done.records:,} records, at {done.last_arrival or 'start'}")
 
@@ -124,8 +124,8 @@ def applied(replay: Replay, replay_id: str, again: str) -> Replayed:
             return replay.apply(replay_id, on_progress)
         except BaseException:
             for one in so_far:
-                count = f"{one.records:,} records replayed"
-                notes.print(f"not finished: {count}: continue with {again}")
+                notes.print(f"not finished: {counted(one.records, 'record')} replayed")
+                notes.print(f"continue with {again}")
             raise
 
 
@@ -140,17 +140,15 @@ def show_plan(plan: ReplayPlan, name: str | None, state: Path) -> None:
         answers.print(f"the stream holds records from {plan.oldest} on")
     _show_span(plan.span)
     answers.print(
-        f"{plan.records:,} records would be delivered to the table and to the index: at least "
-        f"{dt.timedelta(seconds=round(plan.seconds))} at {plan.rate:,.0f} records a second"
+        f"{counted(plan.records, 'record')} would be delivered to both stores, in at least "
+        f"{dt.timedelta(seconds=round(plan.seconds))} (h:mm:ss)"
     )
     for one in plan.unfinished:
         again = command_for(f"replay --resume {one.id} --apply", name, state)
         answers.print(
-            printable(
-                f"unfinished: since {one.since}, {one.records:,} records replayed: continue "
-                f"with {again}"
-            )
+            printable(f"unfinished: since {one.since}, {counted(one.records, 'record')} replayed")
         )
+        answers.print(printable(f"continue with {again}"))
     if plan.records:
         answers.print(APPLY_HINT)
 
@@ -169,9 +167,10 @@ def show_replayed(done: Replayed) -> None:
     _show_span(done.span)
     rate = done.records / done.seconds if done.seconds else 0.0
     answers.print(
-        f"{done.records:,} records that arrived from {done.span.read_from} to {done.span.until} "
-        f"are settled in both stores ({done.seconds:.1f} s, {rate:,.0f} a second)"
+        f"{counted(done.records, 'record')} settled in both stores "
+        f"({done.seconds:.1f} s, {rate:,.0f} a second)"
     )
+    answers.print(f"they arrived from {done.span.read_from} to {done.span.until}")
 
 
 def _show_span(span: Span) -> None:
@@ -183,7 +182,5 @@ def _show_span(span: Span) -> None:
         if span.too_old
         else "the stream no longer holds them"
     )
-    answers.print(
-        f"NOT replayed: records that arrived from {span.since} to {span.read_from}, if there were "
-        f"any: {why}"
-    )
+    answers.print(f"NOT replayed: records from {span.since} to {span.read_from}")
+    answers.print(f"if there were any, {why}")

@@ -1,6 +1,7 @@
 """`lockstep status`: show the backlog of each consumer."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -53,16 +54,16 @@ def status_command(
     if as_json:
         print_json(found)
     else:
-        show_status(found, command_for("quarantine list", name, state))
+        show_status(found, lambda command: command_for(command, name, state))
     sys.exit(found.exit_code)
 
 
-def show_status(found: Status, listing: str) -> None:
+def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
     """Print a status as text.
 
     Args:
         found: the status.
-        listing: the command that lists quarantined records.
+        as_typed: a command as it is typed for this stack.
     """
     print_table(
         ["consumer", " backlog", " lag", "caught up"],
@@ -76,7 +77,7 @@ def show_status(found: Status, listing: str) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
-    more = f" ({listing} lists them)" if found.quarantined else ""
+    more = f" ({as_typed('quarantine list')} lists them)" if found.quarantined else ""
     answers.print(f"in quarantine: {found.quarantined_records:,}{more}")
     if any(found.discarded.values()):
         discarded = ", ".join(f"{name} {count:,}" for name, count in found.discarded.items())
@@ -88,10 +89,12 @@ def show_status(found: Status, listing: str) -> None:
         )
     for one in found.wrong:
         answers.print(printable(f"wrong: {one}"))
+    if found.wrong:
+        answers.print(f"wrong: {as_typed('rebuild')} shows how to correct it")
     if found.late_events:
         answers.print(
-            f"late events in the last day: {found.late_events:,}; "
-            "the log of write_to_dynamodb names the images"
+            f"late events in the last day: {found.late_events:,} "
+            "(the log of write_to_dynamodb names them)"
         )
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")

@@ -45,15 +45,20 @@ def _escaped(char: str) -> str:
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
-    """Print a table.
+    """Print a table, without blanks at the ends of its lines.
 
     Args:
         columns: their headings; a leading space aligns the column to the right, for numbers.
+            Without any heading, the table has no first row.
         rows: the cells.
     """
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
+    headings = [*columns]
+    table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(headings))
+    for column in headings:
         table.add_column(column.strip(), justify="right" if column.startswith(" ") else "left")
     for row in rows:
         table.add_row(*row)
-    answers.print(table)
+    for line in answers.render_lines(table, pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        answers.print(text)

@@ -1,4 +1,4 @@
-"""Text from outside, made safe for a terminal."""
+"""Text for a terminal: text from outside made safe, and counts in words."""
 
 
 def printable(text: str) -> str:
@@ -6,3 +6,8 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def counted(count: int, word: str, plural: str = "s") -> str:
+    """A count and what it counts: `1 image`, `1,234 images`, `2 batches`."""
+    return f"{count:,} {word}{'' if count == 1 else plural}"

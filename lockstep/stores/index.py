@@ -6,7 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 from opensearchpy import OpenSearch
-from opensearchpy.exceptions import AuthorizationException, OpenSearchException
+from opensearchpy.exceptions import (
+    AuthorizationException,
+    NotFoundError,
+    OpenSearchException,
+)
 
 from functions.write_to_es import document
 from lockstep.stores.entry import FIELDS, Entry, from_document, from_whole_document
@@ -178,4 +182,6 @@ class IndexReader:
             raise StoreUnreadableError(message)
 
     def _unreadable(self, error: Exception) -> StoreUnreadableError:
+        if isinstance(error, NotFoundError) and error.error == "index_not_found_exception":
+            return StoreUnreadableError(f"index {self._alias} does not exist")
         return StoreUnreadableError(f"index {self._alias}: {error}")

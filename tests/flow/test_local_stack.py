@@ -69,7 +69,7 @@ def test_a_late_event_is_taken_and_the_producer_and_the_status_say_so(shell: She
         "late-1", int(at.timestamp() * 1_000_000), occurred_at=msgspec.to_builtins(at)
     )
     said = shell.start("put", "-").communicate(ndjson(late))[1].decode()
-    assert "late: 1 events are over 90 days old, the first of image late-1" in said
+    assert "late: 1 event over 90 days old, the first of image late-1" in said
     assert shell.json("status", "--wait", "60")["late_events"] == 1
     assert shell.json("audit")["result"] == "equal"
 

@@ -7,7 +7,7 @@ from lockstep.stack.clients import Clients
 
 
 def wrong_in_index(clients: Clients) -> Sequence[str]:
-    """What is wrong, one line each, with the command that corrects it; empty if all is right.
+    """What is wrong, one line each; empty if all is right.
 
     A wrong alias makes searches miss new images or show deleted ones, or stops the consumer. An
     audit does not see that in the entries, because it reads through the alias for writing.

@@ -16,7 +16,7 @@ from tests.builders import change, image
 from tests.contract.kinesis.server import running
 from tests.contract.redrive.conftest import Stage
 
-COMMAND = "run `lockstep rebuild --apply`"
+CORRECTION = "` shows how to correct it\n"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def without_filter(stage: Stage) -> str:
     index, live = f"{stage.stack.index}-000001", stage.stack.live
     stage.clients.opensearch.indices.delete_alias(index=index, name=live)
     stage.clients.opensearch.indices.put_alias(index=index, name=live)
-    return f"alias {live} does not hide deleted images of {index}: its filter is wrong"
+    return f"alias {live} does not hide deleted images of {index}"
 
 
 def elsewhere(stage: Stage) -> str:
@@ -60,14 +60,15 @@ def test_audit_status_and_rebuild_name_the_wrong_alias_and_rebuild_sets_it(
     for command in ("audit", "status"):
         shown = stage.lockstep(command)
         assert shown.exit_code == 1, shown.output
-        assert f"wrong: {problem}: {COMMAND}\n" in shown.stdout
+        assert f"wrong: {problem}\n" in shown.stdout
+        assert CORRECTION in shown.stdout
         told = stage.lockstep(command, "--json")
-        assert msgspec.json.decode(told.stdout)["wrong"] == [f"{problem}: {COMMAND}"]
+        assert msgspec.json.decode(told.stdout)["wrong"] == [problem]
     plan = stage.lockstep("rebuild")
     assert plan.exit_code == 0
     assert f"wrong: {problem}\n" in plan.stdout
     index = f"{stage.stack.index}-000001"
-    assert f"both aliases would be set to {index}, which is of this release" in plan.stdout
+    assert f"both aliases would be set to {index}; nothing would be filled" in plan.stdout
 
     done = stage.lockstep("rebuild", "--apply")
     assert done.exit_code == 0, done.output
@@ -90,7 +91,7 @@ def test_an_index_of_another_release_is_named(stage: Stage) -> None:
     assert shown.exit_code == 1
     assert (
         f"wrong: index {index} is not of this release: mappings.properties.width is missing and "
-        f"1 more: {COMMAND}\n"
+        "1 more\n"
     ) in shown.stdout
 
 
@@ -98,13 +99,16 @@ def test_a_lost_index_is_named_and_rebuilt(stage: Stage) -> None:
     client = stage.clients.opensearch
     client.indices.delete(index=f"{stage.stack.index}-000001")
     problem = f"there is no index behind {stage.stack.index} and {stage.stack.live}"
+    told = stage.lockstep("audit").stdout
+    assert f"\nindex {stage.stack.index} does not exist\n" in told
     for command in (["audit"], ["status"], ["status", "--wait", "1"]):
         shown = stage.lockstep(*command)
         assert shown.exit_code == 1, shown.output
-        assert f"wrong: {problem}: {COMMAND}\n" in shown.stdout
+        assert f"wrong: {problem}\n" in shown.stdout
+        assert CORRECTION in shown.stdout
     plan = stage.lockstep("rebuild")
     assert plan.exit_code == 0, plan.output
-    assert "-000001 would be filled from the table, and both aliases set to it" in plan.stdout
+    assert "-000001 would be filled from the table, and get both aliases" in plan.stdout
     done = stage.lockstep("rebuild", "--apply")
     assert done.exit_code == 0, done.output
     assert f"corrected: {problem}\n" in done.stdout

@@ -177,7 +177,7 @@ def test_a_late_event_is_put_with_a_warning_and_taken(stage: Stage) -> None:
     file.write_bytes(b"\n".join(map(msgspec.json.encode, (late, old))))
     result = stage.lockstep("put", file)
     assert (result.exit_code, len(result.stderr.splitlines())) == (0, 1)
-    assert "late: 1 events are over 90 days old, the first of image T1" in result.stderr
+    assert "late: 1 event over 90 days old, the first of image T1" in result.stderr
     assert stage.answer("put", file)["late"] == 1
     stage.drain()
     assert (None in stage.names("T1"), stage.keys("quarantine/")) == (False, [])

@@ -191,7 +191,7 @@ def test_a_repair_is_shown_first_obeys_the_limit_and_reports_what_needs_an_opera
     shown = stage.lockstep("audit", "--repair")
     assert shown.exit_code == 1
     assert "T1: write version" in shown.stdout
-    assert f"1 image would be written (50 % of all): {APPLY_HINT}" in shown.stdout
+    assert f"1 image would be written (50 % of all); {APPLY_HINT}" in shown.stdout
     braked = stage.lockstep("audit", "--repair", "--apply")
     assert braked.exit_code == 2
     (line,) = [line for line in braked.stderr.splitlines() if line]
@@ -199,7 +199,7 @@ def test_a_repair_is_shown_first_obeys_the_limit_and_reports_what_needs_an_opera
     assert stage.names("T1") == {"image", None}
     applied = stage.lockstep("audit", "--repair", "--apply", "--at-most", "50")
     assert applied.exit_code == 1
-    assert "1 written, in 1 pass\n" in applied.stdout
+    assert "1 image written, in 1 pass\n" in applied.stdout
     assert "decide by hand: bad: the item is malformed" in applied.stdout
     assert "\x1b" not in applied.output
     assert stage.names("T1") == {"image"}

@@ -279,9 +279,9 @@ def test_what_the_stream_does_not_hold_is_told(stage: Stage) -> None:
     for words in ([], ["--apply"]):
         result = stage.lockstep("replay", "--since", "40d", *words)
         assert result.exit_code == 1, result.output
-        (line,) = [line for line in result.stdout.splitlines() if line.startswith("NOT replayed")]
-        assert "if there were any" in line
-        assert "over 30 days old" in line
+        assert "NOT replayed: records from " in result.stdout
+        assert "\nif there were any, " in result.stdout
+        assert "over 30 days old\n" in result.stdout
     shown = stage.lockstep("replay", "--since", at)
     assert shown.exit_code == 0, shown.output
     assert f"the stream holds records from {told} on" in shown.stdout
@@ -295,9 +295,10 @@ def test_a_misconfiguration_is_one_line_and_nothing_is_lost(stage: Stage) -> Non
     stage.clients.opensearch.indices.delete_alias(index=index, name=alias)
     result = stage.lockstep("replay", "--since", "1h", "--apply")
     assert result.exit_code == 2, result.output
-    started, interrupted, line = result.stderr.splitlines()
+    started, interrupted, again, line = result.stderr.splitlines()
     assert alias in line
-    assert interrupted.startswith("not finished: 0 records replayed: continue with `lockstep ")
+    assert interrupted == "not finished: 0 records replayed"
+    assert again.startswith("continue with `lockstep replay --resume ")
     resume = started.partition("`lockstep ")[2].partition("`")[0].split()
     stage.clients.opensearch.indices.put_alias(index=index, name=alias)
     assert stage.lockstep(*resume[:-2]).exit_code == 0

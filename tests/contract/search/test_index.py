@@ -244,7 +244,9 @@ class TestWhatADeploymentDoesNotCorrect:
     ) -> None:
         for number in (1, 2):
             client.indices.create(index=f"{alias}-{number:06}", body={"aliases": {alias: {}}})
-        with pytest.raises(WrongAliasesError, match="none of them for writing: remove all but"):
+        with pytest.raises(
+            WrongAliasesError, match="none of them for writing: remove from it all but"
+        ):
             ensure_index(client, alias)
 
     def test_an_alias_that_forbids_writing(self, client: OpenSearch, alias: str) -> None:

@@ -149,7 +149,8 @@ def test_a_person_reads_the_ways_out(capsys: pytest.CaptureFixture[str]) -> None
     show_ways_out(found, "prod", Path(".lockstep"))
     out = capsys.readouterr().out
     assert "the index is ahead with" in out
-    assert "`lockstep replay --since 2026-11-20T08:00:01.070Z --stack prod`" in out
+    assert "\n`lockstep replay --since 2026-11-20T08:00:01.070Z --stack prod`\n" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
     assert "docs/guides/restore.md" in out
     assert "explained: `lockstep redrive --stack prod`" in out
     assert "the table was restored to 2026-11-01T00:00:00Z" in out

@@ -124,7 +124,7 @@ def test_a_person_reads_what_an_answer_would_do_and_what_it_did(
     assert "for example, image: T1" in shown
     assert "\x1b" not in shown
     assert "not answered: 5 removal (--kind removal answers them)" in shown
-    assert f"1,234 would be changed (1.23 % of all): {APPLY_HINT}" in shown
+    assert f"1,234 images would be changed (1.23 % of all); {APPLY_HINT}" in shown
     done = Answered(
         {"replace_document": 1_233}, "replaced/x/", [], [Example("T2", "it was written meanwhile")]
     )
@@ -133,7 +133,7 @@ def test_a_person_reads_what_an_answer_would_do_and_what_it_did(
     shown = capsys.readouterr().out
     assert "not changed: T2: it was written meanwhile" in shown
     assert "kept in the bucket under replaced/x/" in shown
-    assert "1,233 changed" in shown
+    assert "1,233 images changed" in shown
     assert answering.exit_code == 1
 
 

@@ -56,7 +56,7 @@ def test_what_is_wrong_or_refused_is_one_line_each(capsys: pytest.CaptureFixture
     said = shown(plan, capsys)
     assert "wrong: alias a is wrong\n" in said
     assert "refused: another release\n" in said
-    assert "images-000002 would be filled from the table, and both aliases set to it" in said
+    assert "images-000002 would be filled from the table, and get both aliases" in said
     assert "kept" not in said
 
 

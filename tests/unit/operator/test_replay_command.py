@@ -41,9 +41,8 @@ def test_the_plan_says_what_an_apply_would_do(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().out
     assert "shardId-000000000000   70,000\n" in told
     assert "the stream holds records from 2026-11-15T08:00:00.123Z on\n" in told
-    assert (
-        "72,000 records would be delivered to the table and to the index: at least 0:06:00" in told
-    )
+    assert "72,000 records would be delivered to both stores, in at least 0:06:00 (h" in told
+    assert all(len(line) <= 80 for line in told.splitlines())
     assert "`lockstep replay --resume 20261121-080000-000 --apply`" in told
     assert "nothing is changed yet: add --apply" in told
     assert "NOT replayed" not in told
@@ -65,10 +64,11 @@ def test_what_is_not_replayed_is_said_first(
     }
     show_replayed(Replayed("id", span, 2, 1_002, UNTIL, fates, 1, 10.02))
     told = capsys.readouterr().out
-    assert f"NOT replayed: records that arrived from {span.since} to {span.read_from}" in told
+    assert f"NOT replayed: records from {span.since} to {span.read_from}\n" in told
+    assert all(len(line) <= 80 for line in told.splitlines())
     assert why in told
     assert "table    1,000          0      2            0\n" in told
     assert "index        0      1,001      0            1\n" in told
     assert "not quarantined again, because they were redriven: 1\n" in told
-    assert f"1,002 records that arrived from {span.read_from} to {UNTIL} are settled" in told
-    assert "(10.0 s, 100 a second)" in told
+    assert "1,002 records settled in both stores (10.0 s, 100 a second)\n" in told
+    assert f"they arrived from {span.read_from} to {UNTIL}\n" in told

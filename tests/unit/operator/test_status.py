@@ -43,6 +43,7 @@ STACK = Stack(
 
 READS = DeployedMapping("f", "uuid", "Enabled", NOW)
 NOTHING = QuarantineCounts(0, 0, {}, over_60_days=0)
+AS_TYPED = "`lockstep {}`".format
 
 
 def deployed(
@@ -200,12 +201,23 @@ def test_what_is_quarantined_is_told_with_its_age(capsys: pytest.CaptureFixture[
     found = status_of(STACK, {}, QuarantineCounts(3, 2, {}, over_60_days=1), Unread())
     assert (found.quarantined, found.quarantined_records) == (3, 2)
     assert found.quarantined_over_60_days == 1
-    show_status(found, "`lockstep quarantine list`")
+    show_status(found, AS_TYPED)
     told = capsys.readouterr().out
     assert "in quarantine: 2 (`lockstep quarantine list` lists them)" in told
     assert "quarantined over 60 days ago: 1 (redrive them before they are 90 days old)" in told
-    show_status(msgspec.structs.replace(found, quarantined_over_60_days=0), "")
+    show_status(msgspec.structs.replace(found, quarantined_over_60_days=0), AS_TYPED)
     assert "60 days ago" not in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_the_index_is_told_with_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = status_of(STACK, {}, NOTHING, Unread())
+    show_status(msgspec.structs.replace(found, wrong=["alias a names b"]), AS_TYPED)
+    told = capsys.readouterr().out.splitlines()
+    assert "wrong: alias a names b" in told
+    assert "wrong: `lockstep rebuild` shows how to correct it" in told
+    assert all(line == line.rstrip() for line in told)
 
 
 LOSS = Loss("write_to_dynamodb", NOW, NOW + dt.timedelta(seconds=5), 3, "s", "shardId-0", "1")
@@ -220,7 +232,7 @@ def test_what_cannot_be_read_any_more_is_told_with_its_times(
     assert found.caught_up
     assert found.exit_code == 2
 
-    show_status(found, "")
+    show_status(found, AS_TYPED)
 
     told = capsys.readouterr().out
     lines = told.splitlines()
@@ -238,19 +250,19 @@ def test_what_the_mappings_discarded_is_counted_by_consumer(
     counts = QuarantineCounts(0, 0, {"write_to_dynamodb": 2, "write_to_es": 0}, over_60_days=0)
     found = status_of(STACK, {}, counts, Unread())
     assert found.exit_code == 0
-    show_status(found, "")
+    show_status(found, AS_TYPED)
     expected = "batches that were discarded: write_to_dynamodb 2, write_to_es 0"
     assert expected in capsys.readouterr().out
-    show_status(status_of(STACK, {}, NOTHING, Unread()), "")
+    show_status(status_of(STACK, {}, NOTHING, Unread()), AS_TYPED)
     assert "discarded" not in capsys.readouterr().out
 
 
 def test_late_events_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     found = status_of(STACK, {}, NOTHING, Unread())
-    show_status(found, "")
+    show_status(found, AS_TYPED)
     assert "late" not in capsys.readouterr().out
-    show_status(msgspec.structs.replace(found, late_events=2), "")
-    told = "late events in the last day: 2; the log of write_to_dynamodb names the images"
+    show_status(msgspec.structs.replace(found, late_events=2), AS_TYPED)
+    told = "late events in the last day: 2 (the log of write_to_dynamodb names them)"
     assert told in capsys.readouterr().out.splitlines()
     assert found.exit_code == 0
 
@@ -309,7 +321,7 @@ def test_a_local_consumer_that_is_not_running_is_told_with_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stopped = StoppedConsumer("write_to_es", "not running", NOW)
-    show_status(status_of(STACK, {}, NOTHING, Unread((), (stopped,))), "")
+    show_status(status_of(STACK, {}, NOTHING, Unread((), (stopped,))), AS_TYPED)
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "write_to_es does not read: not running since 2026-11-21T08:00:00Z",
         "See the logs of the stack, then start it again.",
