@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
 from typing import Literal, assert_never
 
-import msgspec
-
 from lockstep.repair.decide import (
     Agree,
     Ahead,
@@ -21,7 +19,7 @@ from lockstep.repair.decide import (
     decide,
 )
 from lockstep.stores.entry import Entry
-from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed
+from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed, StoredImage
 from lockstep.stores.readers import LOOKUP, EntryLookup, WholeLookup
 from shared.change import Change
 from shared.clock import Clock
@@ -32,26 +30,16 @@ from shared.sink import RequestFailedError, Sink, write_all
 COMPARED_AT_ONCE = 500
 # Seconds without a successful write after which the rebuild ends; it can be resumed.
 PATIENCE_SECONDS = 120.0
-LONGEST_PAUSE_SECONDS = 10.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 # The reasons are kept for so many of the images that could not be copied.
 EXAMPLES = 1_000
 
 Origin = Literal["table", "index"]
 
 
-class Copy(msgspec.Struct, frozen=True):
-    """Write this change to the new index."""
-
-    change: Change
-
-
-class Skip(msgspec.Struct, frozen=True):
-    """Write nothing: neither store has the image, or only an expired tombstone."""
-
-
 def content_for_new_index(
-    table: ImageState, old: ImageState, *, now: float
-) -> Copy | Skip | NeedsOperator:
+    table: ImageState, old: StoredImage, *, now: float
+) -> Change | NeedsOperator:
     """What the new index must hold of an image, given what the table and the old index hold.
 
     It is what the index would hold after a plain repair (`lockstep.repair.decide`): where the old
@@ -59,12 +47,12 @@ def content_for_new_index(
     """
     match decide(table, old, now=now):
         case WriteIndex(change) | OverwriteIndex(change):
-            return Copy(change)
+            return change
         case Ahead(why=why):
-            return Copy(old.change) if isinstance(old, Intact) else NeedsOperator(why)
+            return old.change if isinstance(old, Intact) else NeedsOperator(why)
         case RecreateDocument() | Agree():
             best = table if isinstance(table, Intact) else old
-            return Copy(best.change) if isinstance(best, Intact) else Skip()
+            return best.change if isinstance(best, Intact) else NeedsOperator(best.why)
         case NeedsOperator() as needs_operator:
             return needs_operator
         case never:
@@ -93,7 +81,7 @@ class Copier:
         self._sink = sink
         self._clock = clock
 
-    def copy_all(self, images: Iterable[tuple[str, ImageState]]) -> None:
+    def copy_all(self, images: Iterable[tuple[str, StoredImage]]) -> None:
         """Copy images that were read whole from the table, except expired tombstones."""
         now = self._clock.now()
         self._copy_from_table(
@@ -133,22 +121,20 @@ class Copier:
             self._copy_from_old(old.lookup_whole(image_ids), {})
 
     def _copy_from_old(
-        self, old: Mapping[str, ImageState], table: Mapping[str, ImageState]
+        self, old: Mapping[str, StoredImage], table: Mapping[str, StoredImage]
     ) -> None:
         changes = []
         for image_id, stored in old.items():
             match content_for_new_index(
                 table.get(image_id, Absent()), stored, now=self._clock.now()
             ):
-                case Copy(change):
-                    changes.append(change)
-                case Skip():
-                    pass
                 case NeedsOperator(why):
                     self._fail(image_id, why)
+                case change:
+                    changes.append(change)
         self._write("index", changes)
 
-    def _copy_from_table(self, images: Iterable[tuple[str, ImageState]]) -> None:
+    def _copy_from_table(self, images: Iterable[tuple[str, StoredImage]]) -> None:
         changes = []
         for image_id, stored in images:
             match stored:
@@ -156,8 +142,6 @@ class Copier:
                     changes.append(change)
                 case Malformed(why):
                     self._fail(image_id, f"the item is malformed: {why}")
-                case Absent():
-                    pass
         self._write("table", changes)
 
     def _newer(
@@ -184,7 +168,7 @@ class Copier:
             RequestFailedError: writes failed for too long.
             MisconfiguredError: no right to write, or no index.
         """
-        waited, pause = 0.0, 0.5
+        since, pause = self._clock.elapsed(), FIRST_PAUSE_SECONDS
         while changes:
             later, why = [], ""
             for change, outcome in self._sent(changes):
@@ -200,13 +184,12 @@ class Copier:
                         later.append(change)
                         why = detail
             if len(later) < len(changes):
-                waited, pause = 0.0, 0.5
-            elif waited >= PATIENCE_SECONDS:
+                since, pause = self._clock.elapsed(), FIRST_PAUSE_SECONDS
+            elif self._clock.elapsed() - since >= PATIENCE_SECONDS:
                 raise RequestFailedError(why)
             changes = later
             if changes:
                 self._clock.sleep(pause)
-                waited += pause
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _sent(self, changes: Sequence[Change]) -> Iterator[tuple[Change, object]]:

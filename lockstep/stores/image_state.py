@@ -54,10 +54,11 @@ class Malformed(msgspec.Struct, frozen=True):
     arrived_at: int = 0
 
 
-type ImageState = Absent | Intact | Malformed
+type StoredImage = Intact | Malformed
+type ImageState = Absent | StoredImage
 
 
-def state_of_item(item: Mapping[str, Any]) -> Intact | Malformed:
+def state_of_item(item: Mapping[str, Any]) -> StoredImage:
     """What the table holds, from an item in DynamoDB's low-level form."""
     version, checked_version = _version_of(item.get("version"))
     try:
@@ -73,7 +74,7 @@ def state_of_item(item: Mapping[str, Any]) -> Intact | Malformed:
     return _checked(change, item[KEY]["S"], change.version)
 
 
-def state_of_document(hit: Mapping[str, Any]) -> Intact | Malformed:
+def state_of_document(hit: Mapping[str, Any]) -> StoredImage:
     """What the index holds, from a search hit or a document of an `_mget` answer."""
     source, checked_version = hit.get("_source", {}), hit["_version"]
     try:
@@ -89,7 +90,7 @@ def state_of_document(hit: Mapping[str, Any]) -> Intact | Malformed:
     return _checked(change, hit["_id"], checked_version)
 
 
-def _checked(change: Change, image_id: str, checked_version: int) -> Intact | Malformed:
+def _checked(change: Change, image_id: str, checked_version: int) -> StoredImage:
     why = flaw_in(change)
     if change.image_id != image_id:
         why = f"image_id is {change.image_id!r}"

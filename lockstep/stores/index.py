@@ -14,7 +14,7 @@ from opensearchpy.exceptions import (
 
 from functions.write_to_es import document
 from lockstep.stores.entry import FIELDS, Entry, from_document, from_whole_document
-from lockstep.stores.image_state import ImageState, state_of_document
+from lockstep.stores.image_state import StoredImage, state_of_document
 from lockstep.stores.pages import SearchPage, summary_of
 from lockstep.stores.readers import StoreUnreadableError, milliseconds
 
@@ -94,7 +94,7 @@ class IndexReader:
         """See `EntryLookup`; also sees what was written since the last refresh."""
         return {doc["_id"]: self._entry(doc) for doc in self._documents(image_ids, self._fields)}
 
-    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         """See `WholeLookup`; also sees what was written since the last refresh."""
         documents = self._documents(image_ids, document.FIELDS)
         return {doc["_id"]: state_of_document(doc) for doc in documents}

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from lockstep.console.errors import UserError
 from lockstep.stores.entry import Entry
-from lockstep.stores.image_state import ImageState
+from lockstep.stores.image_state import StoredImage
 
 # The maximum number of images in one lookup: DynamoDB's limit for BatchGetItem.
 LOOKUP = 100
@@ -35,7 +35,7 @@ class EntryReader(EntryLookup, Protocol):
 class WholeLookup(Protocol):
     """Looks up all that a store holds of some images."""
 
-    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         """What is stored of at most `LOOKUP` images now; absent images are left out."""
         ...
 

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from lockstep.stores.entry import FIELDS, Entry, from_item, from_whole_item
-from lockstep.stores.image_state import ImageState, state_of_item
+from lockstep.stores.image_state import StoredImage, state_of_item
 from lockstep.stores.pace import ITEMS_PER_PACED_PAGE, Pace
 from lockstep.stores.readers import StoreUnreadableError, milliseconds
 from shared.item import KEY, OUR_ATTRIBUTES
@@ -27,7 +27,7 @@ class WholePage(msgspec.Struct, frozen=True):
     `position` is where reading continues; None: this is the last page.
     """
 
-    images: Sequence[tuple[str, ImageState]]
+    images: Sequence[tuple[str, StoredImage]]
     position: str | None
 
 
@@ -117,7 +117,7 @@ class TableReader:
         found = map(self._entry, self._items(image_ids, self._fields))
         return {entry.image_id: entry for entry in found}
 
-    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         """See `WholeLookup`."""
         return {one: state_of_item(item) for one, item in self.lookup_raw(image_ids).items()}
 

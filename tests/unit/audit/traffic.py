@@ -11,7 +11,7 @@ from typing import Any
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
 from lockstep.stores.entry import Entry
-from lockstep.stores.image_state import ImageState
+from lockstep.stores.image_state import StoredImage
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from shared.clock import Clock
@@ -136,6 +136,6 @@ class Moving:
         self._traffic.move()
         return self._store.lookup_raw(image_ids)
 
-    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         self._traffic.move()
         return self._store.lookup_whole(image_ids)

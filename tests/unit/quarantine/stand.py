@@ -14,7 +14,7 @@ from lockstep.quarantine.failure_documents import Fetched
 from lockstep.quarantine.records import event_bytes, read_record
 from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
 from lockstep.stores.contents import Content, ContentReader, content_of
-from lockstep.stores.image_state import ImageState, Intact
+from lockstep.stores.image_state import Intact, StoredImage
 from shared.change import Change, change_from
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode
@@ -94,7 +94,7 @@ class Stand:
         self.sent: list[Outgoing] = []
         self.puts: list[int] = []
         self.table: dict[str, Content] = {}
-        self.items: dict[str, ImageState] = {}
+        self.items: dict[str, StoredImage] = {}
         self.index: dict[str, Content] = {}
         self.now = NOW
         self.slept = 0.0
@@ -109,7 +109,7 @@ class Stand:
             changes_stream=CHANGES_STREAM,
         )
 
-    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         """What the table holds, as the redrive reads it before it writes the index."""
         return {one: self.items[one] for one in image_ids if one in self.items}
 

@@ -18,7 +18,7 @@ from lockstep.repair.repair import (
 )
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.corrections import Removal
-from lockstep.stores.image_state import ImageState
+from lockstep.stores.image_state import StoredImage
 from shared.change import Change
 from shared.outcome import Applied, Outcome
 from shared.sink import RequestFailedError, RequestRefusedError
@@ -103,7 +103,7 @@ class Restless:
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
 
-    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, ImageState]:
+    def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         self._stand.opensearch.documents["T1"] = a_document(a_change(STAMP, "spoilt again"))
         return self._stand.index.lookup_whole(image_ids)
 
