@@ -53,7 +53,7 @@ def answer_options[F: Callable[..., Any]](command: F) -> F:
             "kinds",
             metavar="KINDS",
             callback=_kinds,
-            help=f"Answer these kinds, not only image: {', '.join(KINDS)} (with commas).",
+            help=f"Answer these kinds, with commas: {', '.join(KINDS)}. Default: image.",
         ),
         click.option(
             "--table-wins",

@@ -133,9 +133,9 @@ _AHEAD: dict[AheadKind, str] = {
     "--acknowledge",
     metavar="TIME",
     callback=past,
-    help="Say that the losses since TIME, as status and audit print it, are dealt with. No audit.",
+    help="Acknowledge the losses since TIME, which status prints. Runs no audit.",
 )
-@click.option("--reason", metavar="TEXT", help="With --acknowledge: what was done.")
+@click.option("--reason", metavar="TEXT", help="With --acknowledge: what you did about the losses.")
 @click.option("--repair", is_flag=True, help="Show how to repair the differences.")
 @click.option("--apply", "applies", is_flag=True, help="With --repair: make the changes.")
 @at_most_option("With --repair --apply: write nothing if it would write more than this share.")
@@ -166,10 +166,10 @@ def audit_command(
     The audit works while events arrive: it reports a difference only if both consumers have
     processed all events of the image. --repair writes the table's content to the index, where the
     table has the same or a newer version. What the index is ahead with stays, and is counted by
-    kind. --index-wins and --table-wins are your answer to it: they act on the images of a report
-    that are still as it says. See docs/guides/restore.md.
+    kind. --index-wins and --table-wins are your answer to it: they act on the images of a report,
+    if both entries still are as it says. See docs/guides/restore.md.
 
-    Exit code 0: equal; 1: different, or an alias of the index is wrong; 2: unknown.
+    Exit code 0: equal; 1: different, or the index or an alias is wrong; 2: unknown.
     """
     if acknowledge is not None or reason is not None:
         show_acknowledged(name, state, acknowledge, reason, as_json=as_json)
@@ -344,10 +344,7 @@ def show_audit(found: Audit) -> None:
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
     if found.discarded:
-        answers.print(
-            f"{counted(found.discarded, 'batch', 'es')} in quarantine that a consumer's mapping "
-            "discarded"
-        )
+        answers.print(f"batches that were discarded: {found.discarded:,}")
     show_unread(found.losses, found.stopped)
     since = ""
     if found.result == "unknown" and found.complete:

@@ -93,9 +93,10 @@ def rebuild_command(
     The new index has the index mapping of this release. Producers, consumers and searches
     continue. After an interruption, run the same command again.
 
-    If only the aliases are wrong, they are set, and nothing is filled.
+    If only the aliases are wrong, --apply sets them and fills no index.
 
-    Exit code 0: the final audit finds both stores equal; 1: different; 2: unknown.
+    Exit code 0: the final audit finds both stores equal; 1: different, or an image could not be
+    copied; 2: unknown.
     """
     if abandon and drop_old:
         raise click.UsageError("use --abandon or --drop-old, not both")

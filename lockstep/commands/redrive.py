@@ -43,6 +43,10 @@ from lockstep.stores.contents import MalformedContentError
 
 # Why a record stayed, and what to do.
 KEPT = STATES | {
+    "waits": "its version is more than a day ahead (wait)",
+    "choose": "choose its content (--choose this ID, or --choose stored ID)",
+    "mend": "it needs a correction (--mend FILE)",
+    "too_old": "it is too old to be redriven unchanged (--choose or --mend FILE)",
     "conflict": "the index has other content at its version (--choose stored ID)",
     "refused_by_store": "the index refuses it (--choose stored ID)",
     "not_for_now": "the index does not answer (run the command again)",

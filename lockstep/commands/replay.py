@@ -73,7 +73,8 @@ def replay_command(
     the record could bring a deleted image back.
 
     Exit code 0: all records since TIME are replayed; 1: some of that time is no longer in the
-    stream, or over 30 days ago. Then repair the rest from the other store: lockstep audit.
+    stream, or over 30 days ago. Then repair the rest from the other store: lockstep audit
+    shows how.
     """
     if (since is None) == (resume is None):
         raise click.UsageError("give --since TIME to start a replay, or --resume ID to continue")

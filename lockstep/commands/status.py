@@ -41,7 +41,7 @@ def status_command(
 ) -> None:
     """Show the backlog of each consumer.
 
-    Exit code 0: both consumers have caught up; 1: not yet, or an alias of the index is wrong; 2:
+    Exit code 0: both consumers have caught up; 1: not yet, or the index or an alias is wrong; 2:
     the stores may lack events.
     """
     clients = connected(name, state)
