@@ -71,7 +71,7 @@ class RedriveReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Overwriting(Protocol):
+class IndexOverwriter(Protocol):
     """See `lockstep.stores.corrections.Corrections`."""
 
     def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
@@ -86,7 +86,7 @@ class DirectIndexing(msgspec.Struct, frozen=True):
     """
 
     sink: Sink
-    corrections: Overwriting
+    corrections: IndexOverwriter
     table: WholeLookup
 
     def write(self, held: QuarantinedRecord) -> Outcome:

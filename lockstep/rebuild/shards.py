@@ -72,13 +72,13 @@ class _Answering(msgspec.Struct, frozen=True):
     successful: int
 
 
-class _Hits(msgspec.Struct, frozen=True):
+class _ShardHits(msgspec.Struct, frozen=True):
     hits: list[dict[str, Any]] = []
 
 
 class _Page(msgspec.Struct, frozen=True):
     shards: _Answering = msgspec.field(name="_shards", default=_Answering(0, 0))
-    hits: _Hits = _Hits()
+    hits: _ShardHits = _ShardHits()
     error: Any = None
 
 

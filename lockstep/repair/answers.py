@@ -17,7 +17,7 @@ from lockstep.audit.ahead import AheadKind
 from lockstep.audit.report import ReportLine, entry_fields
 from lockstep.repair.decide import Agree, Ahead, WriteIndex, decide
 from lockstep.repair.repair import EXAMPLES, DifferingImage, Example, IndexCorrections, Repair
-from lockstep.stores.corrections import Overwriting, Removal
+from lockstep.stores.corrections import ItemCorrection, Removal
 from lockstep.stores.entry import (
     Entry,
     from_document,
@@ -54,12 +54,12 @@ AnswerAction = Literal[
 class TableOverwriter(Protocol):
     """See `lockstep.stores.corrections.TableCorrections`."""
 
-    def overwrite(self, items: Sequence[Overwriting]) -> Sequence[Outcome]:
+    def overwrite(self, items: Sequence[ItemCorrection]) -> Sequence[Outcome]:
         """Write over malformed items."""
         ...
 
 
-class Held(msgspec.Struct, frozen=True):
+class BothEntries(msgspec.Struct, frozen=True):
     """What both stores hold of an image, as they return it; None: nothing."""
 
     item: Mapping[str, Any] | None
@@ -103,7 +103,7 @@ class WriteItem(msgspec.Struct, frozen=True):
 class OverwriteItem(msgspec.Struct, frozen=True):
     """Write the index's change over the malformed item, whose version is as it was read."""
 
-    overwriting: Overwriting
+    correction: ItemCorrection
 
 
 class GiveUpDocument(msgspec.Struct, frozen=True):
@@ -123,17 +123,17 @@ class Leave(msgspec.Struct, frozen=True):
     why: str
 
 
-class Settled(msgspec.Struct, frozen=True):
+class AlreadyEqual(msgspec.Struct, frozen=True):
     """Both stores are equal: there is nothing to answer."""
 
 
-type Answer = WriteItem | OverwriteItem | GiveUpDocument | WriteDocument | Leave | Settled
+type Answer = WriteItem | OverwriteItem | GiveUpDocument | WriteDocument | Leave | AlreadyEqual
 
 
 def answer(
     winner: Winner,
     line: ReportLine,
-    held: Held,
+    held: BothEntries,
     *,
     now: float,
     kinds: frozenset[AheadKind],
@@ -151,7 +151,7 @@ def answer(
     """
     decision = decide(held.table, held.index, now=now, explained=explained)
     if isinstance(decision, Agree):
-        return Settled()
+        return AlreadyEqual()
     if not held.is_as(line):
         removed = msgspec.structs.replace(line, index=None)
         if winner == "table" and isinstance(decision, WriteIndex) and held.is_as(removed):
@@ -164,7 +164,7 @@ def answer(
     return _index_wins(held, now) if winner == "index" else _table_wins(held, now)
 
 
-def _index_wins(held: Held, now: float) -> Answer:
+def _index_wins(held: BothEntries, now: float) -> Answer:
     """The table gets what the index has, if a producer can have sent it."""
     table, index = held.table, held.index
     if not isinstance(index, Intact):
@@ -186,16 +186,16 @@ def _index_wins(held: Held, now: float) -> Answer:
             f"{change.version}: put the image again"
         )
     version = None if held.item is None else held.item.get("version")
-    return OverwriteItem(Overwriting(change, version))
+    return OverwriteItem(ItemCorrection(change, version))
 
 
-def _table_wins(held: Held, now: float) -> Answer:
+def _table_wins(held: BothEntries, now: float) -> Answer:
     """The index gets what the table has, or loses what the table lacks."""
     table = held.table
     if isinstance(table, Malformed):
         return Leave("the item is malformed: only --index-wins can answer, or put the image again")
     if held.document is None:
-        return Settled()
+        return AlreadyEqual()
     has_content = isinstance(table, Intact) and not table.expired(now)
     return GiveUpDocument(held.document, replaced=has_content)
 
@@ -370,7 +370,7 @@ class Answers:
         settled = 0
         for some in batched(self._selected(lines, others), LOOKUP):
             for line, found in self._answered(some):
-                if isinstance(found, Settled):
+                if isinstance(found, AlreadyEqual):
                     settled += 1
                     continue
                 row = cast("AheadKind", line.ahead), _action(found)
@@ -428,7 +428,7 @@ class Answers:
         image_ids = list(by_image)
         items, documents = self._table.lookup_raw(image_ids), self._index.lookup_raw(image_ids)
         for image_id, line in by_image.items():
-            held = Held(items.get(image_id), documents.get(image_id))
+            held = BothEntries(items.get(image_id), documents.get(image_id))
             yield (
                 line,
                 answer(
@@ -453,7 +453,7 @@ class Answers:
         outcomes = self._written([found for _, found in answered])
         for line, found in answered:
             image_id = line.image_id
-            if isinstance(found, Settled):
+            if isinstance(found, AlreadyEqual):
                 continue
             if isinstance(found, Leave):
                 done.left.append(Example(image_id, found.why))
@@ -482,7 +482,7 @@ class Answers:
     def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
         """Write what is decided; returns the outcome of each image that was written."""
         write = [one.change for one in answers if isinstance(one, WriteItem)]
-        overwrite = [one.overwriting for one in answers if isinstance(one, OverwriteItem)]
+        overwrite = [one.correction for one in answers if isinstance(one, OverwriteItem)]
         remove = [
             Removal(one.document["_id"], one.document["_version"])
             for one in answers
@@ -526,7 +526,7 @@ def _action(found: Answer) -> AnswerAction | Literal["leave"]:
             return "remove_document"
         case WriteDocument():
             return "write_index"
-        case Leave() | Settled():
+        case Leave() | AlreadyEqual():
             return "leave"
         case _:
             assert_never(found)
@@ -537,8 +537,8 @@ def in_words(found: Answer) -> str:
     match found:
         case WriteItem(change):
             return f"write version {change.version} of the index to the table"
-        case OverwriteItem(overwriting):
-            return f"overwrite the malformed item with version {overwriting.change.version}"
+        case OverwriteItem(correction):
+            return f"overwrite the malformed item with version {correction.change.version}"
         case GiveUpDocument(document, replaced=True):
             return f"replace version {document['_version']} of the index by the table's content"
         case GiveUpDocument(document):
@@ -547,7 +547,7 @@ def in_words(found: Answer) -> str:
             return "write the table's content to the index, where a document was removed before"
         case Leave(why):
             return why
-        case Settled():
+        case AlreadyEqual():
             return "both stores are equal"
         case _:
             assert_never(found)

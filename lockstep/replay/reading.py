@@ -23,8 +23,8 @@ from lockstep.stream.stream import (
     ShardNotFoundError,
     ShardReader,
     Stream,
+    StreamDeniedError,
     StreamRecord,
-    StreamRefusedError,
     StreamUnavailableError,
     TrimHorizon,
 )
@@ -58,7 +58,7 @@ class Reached(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
-class ShardPage(msgspec.Struct, frozen=True):
+class ReplayPage(msgspec.Struct, frozen=True):
     """Records of one shard, in order."""
 
     shard_id: str
@@ -156,7 +156,7 @@ class StreamReading:
         if max(self._since, self._created_at) < day_ago:
             self._lose(min(day_ago, day_ago if oldest is None else oldest))
 
-    def pages(self) -> Iterator[ShardPage]:
+    def pages(self) -> Iterator[ReplayPage]:
         """Read all shards; records of the shard that is furthest back come first.
 
         Raises:
@@ -174,7 +174,7 @@ class StreamReading:
                 continue
             records = [one for one in read.records if self._since <= one.arrived_at <= last]
             if records:
-                yield ShardPage(shard_id, records)
+                yield ReplayPage(shard_id, records)
             if read.ended:
                 self._end(shard_id)
             passed = bool(read.records) and read.records[-1].arrived_at > last
@@ -282,7 +282,7 @@ class StreamReading:
         while True:
             try:
                 return request()
-            except (StreamRefusedError, ShardNotFoundError):
+            except (StreamDeniedError, ShardNotFoundError):
                 raise
             except StreamUnavailableError as error:
                 failures += 1

@@ -87,7 +87,7 @@ class Corrections:
         return Applied() if item.found_nothing else bulk.outcome(item, self._alias)
 
 
-class Overwriting(msgspec.Struct, frozen=True):
+class ItemCorrection(msgspec.Struct, frozen=True):
     """A change to write over a malformed item, whose attribute `version` is still `version`.
 
     `version` is in DynamoDB's typed form; None if the item has no such attribute.
@@ -104,7 +104,7 @@ class TableCorrections:
         self._client = client
         self._table = table
 
-    def overwrite(self, items: Sequence[Overwriting]) -> Sequence[Outcome]:
+    def overwrite(self, items: Sequence[ItemCorrection]) -> Sequence[Outcome]:
         """Write over items, also at the same version; one that changed meanwhile is `Stale`.
 
         Attributes that are not ours stay, as with the sink.
@@ -118,7 +118,7 @@ class TableCorrections:
             for outcome in outcomes_of([self._statement(one) for one in some], self._send)
         ]
 
-    def _statement(self, one: Overwriting) -> "BatchStatementRequestTypeDef":
+    def _statement(self, one: ItemCorrection) -> "BatchStatementRequestTypeDef":
         item = item_from(one.change)
         names = [name for name in sorted(item) if name != KEY]
         sets = " ".join(f'SET "{name}"=?' for name in names)

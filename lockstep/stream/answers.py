@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from lockstep.stream.stream import StreamRefusedError, StreamUnavailableError
+from lockstep.stream.stream import StreamDeniedError, StreamUnavailableError
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
 _REFUSED = frozenset(
@@ -27,7 +27,7 @@ _REFUSED = frozenset(
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raise errors of AWS clients as StreamUnavailableError, or as StreamRefusedError.
+    """Raise errors of AWS clients as StreamUnavailableError, or as StreamDeniedError.
 
     A response without a required member was truncated: if a server dies while it responds, botocore
     returns an empty response. It must not be mistaken for the end of a shard.
@@ -36,7 +36,7 @@ def answering() -> Iterator[None]:
         yield
     except ClientError as error:
         refused = error.response["Error"]["Code"] in _REFUSED
-        raise (StreamRefusedError if refused else StreamUnavailableError)(str(error)) from error
+        raise (StreamDeniedError if refused else StreamUnavailableError)(str(error)) from error
     except (BotoCoreError, ResponseParserError) as error:
         raise StreamUnavailableError(str(error)) from error
     except KeyError as error:

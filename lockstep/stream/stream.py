@@ -66,7 +66,7 @@ class StreamUnavailableError(Exception):
     """The stream is unavailable or throttles; a retry may succeed."""
 
 
-class StreamRefusedError(StreamUnavailableError):
+class StreamDeniedError(StreamUnavailableError):
     """No permission to read the stream, or to use its key; no retry helps until this changes."""
 
 

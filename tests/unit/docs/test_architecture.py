@@ -1,6 +1,10 @@
-"""The files that docs/internals/architecture.md names are there, and it names every package."""
+"""The files that docs/internals/architecture.md names are there, and it names every package.
+
+A class name names one thing, in the whole product.
+"""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -18,3 +22,14 @@ def test_every_file_that_it_names_exists() -> None:
 def test_it_describes_every_package_of_the_tool() -> None:
     packages = {f"lockstep/{file.parent.name}/" for file in ROOT.glob("lockstep/*/__init__.py")}
     assert {package for package in packages if f"`{package}`" not in PAGE} == set()
+
+
+def test_no_two_classes_have_the_same_name() -> None:
+    names = Counter(
+        name
+        for part in ("shared", "doors", "functions", "lockstep")
+        for file in ROOT.glob(f"{part}/**/*.py")
+        for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+    assert len(names) > 400

@@ -17,8 +17,8 @@ from lockstep.stream.stream import (
     PositionLostError,
     Records,
     ShardNotFoundError,
+    StreamDeniedError,
     StreamRecord,
-    StreamRefusedError,
     StreamUnavailableError,
     TrimHorizon,
 )
@@ -184,7 +184,7 @@ def test_after_trouble_a_reader_goes_on_where_it_was(trouble: Exception) -> None
 def test_what_only_an_operator_can_correct_is_told_apart(code: str, *, refused: bool) -> None:
     with pytest.raises(StreamUnavailableError, match=code) as caught:
         Client(iterator("first"), error(code)).stream.reader("a", TrimHorizon()).read(10)
-    assert isinstance(caught.value, StreamRefusedError) is refused
+    assert isinstance(caught.value, StreamDeniedError) is refused
 
 
 def test_a_new_iterator_that_is_refused_is_no_endless_loop() -> None:

@@ -18,7 +18,7 @@ from lockstep.repair.answers import REPLACED, Answered, Answers, Replaced, Winne
 from lockstep.repair.decide import Agree, Ahead
 from lockstep.repair.repair import OverLimitError, check_limit
 from lockstep.simulation.fakes.opensearch import StoredDocument
-from lockstep.stores.corrections import Overwriting, Removal, TableCorrections
+from lockstep.stores.corrections import ItemCorrection, Removal, TableCorrections
 from shared.change import Change
 from shared.event import MAX_VERSION, decode
 from shared.outcome import Applied, Outcome, Stale
@@ -255,10 +255,10 @@ def test_a_malformed_item_that_was_written_meanwhile_is_not_overwritten() -> Non
     stand.hold(an_item(a_change(STAMP)) | {"version": {"S": "x"}}, None)
     newer = an_item(a_change(STAMP + 9, "newer"))
     corrections = TableCorrections(cast("Any", stand.dynamodb), "images")
-    overwriting = Overwriting(a_change(STAMP), {"S": "x"})
+    correction = ItemCorrection(a_change(STAMP), {"S": "x"})
     stand.dynamodb.items["T1"] = newer
-    assert corrections.overwrite([overwriting]) == [Stale()]
-    assert corrections.overwrite([Overwriting(a_change(STAMP), None)]) == [Stale()]
+    assert corrections.overwrite([correction]) == [Stale()]
+    assert corrections.overwrite([ItemCorrection(a_change(STAMP), None)]) == [Stale()]
     assert stand.dynamodb.items["T1"] == newer
 
 

@@ -30,7 +30,7 @@ from lockstep.stream.shards import HASH_KEYS
 from lockstep.stream.stream import (
     SKEW,
     PositionLostError,
-    StreamRefusedError,
+    StreamDeniedError,
     StreamUnavailableError,
 )
 from shared.change import Change
@@ -376,7 +376,7 @@ def test_without_permission_it_stops_and_keeps_its_progress() -> None:
 
     def break_it(done: Replayed) -> None:
         if done.records == 4:
-            stand.stream.errors.append(StreamRefusedError("KMSAccessDeniedException"))
+            stand.stream.errors.append(StreamDeniedError("KMSAccessDeniedException"))
 
     with pytest.raises(UnreadableStreamError, match="KMSAccessDenied"):
         stand.since(2 * HOUR).apply(ID, break_it)
