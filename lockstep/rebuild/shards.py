@@ -111,12 +111,19 @@ class Shards:
         """The shards as they are now.
 
         Raises:
-            RequestFailedError: the index did not answer.
+            RequestFailedError: the index, or each shard of it, did not answer.
             MisconfiguredError: there is no such index, or no right to read its statistics.
         """
         with sink_errors(self._index):
             found = self._client.indices.stats(index=self._index, params={"level": "shards"})
-        shards = converted(found, _Statistics, self._index).indices[self._index].shards
+        indices = converted(found, _Statistics, self._index).indices
+        if self._index not in indices:
+            message = (
+                f"index {self._index}: no shard answers. Check the cluster's health; if the shards "
+                "are lost, delete the index and run this again: the table fills a new one"
+            )
+            raise RequestFailedError(message)
+        shards = indices[self._index].shards
         return _Look(
             {
                 shard: one

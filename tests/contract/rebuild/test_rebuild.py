@@ -430,6 +430,15 @@ class TestSeveralShards:
         assert marks["0"].number < shards.look().marks["0"].number
         assert shards.written_since(marks, shards.look()) is None
 
+    def test_an_index_of_which_no_shard_answers_cannot_be_followed(self, place: Place) -> None:
+        place.client.indices.create(
+            index=place.new,
+            body={"settings": {"routing.allocation.require._name": "no node"}},
+            params={"wait_for_active_shards": "0"},
+        )
+        with pytest.raises(RequestFailedError, match=f"index {place.new}: no shard answers"):
+            Indices(place.client, place.alias).shards(place.new).look()
+
     def test_a_shard_whose_number_went_back_is_read_whole(self, place: Place) -> None:
         shards = Indices(place.client, place.alias).shards(place.old)
         look = shards.look()
