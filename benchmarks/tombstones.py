@@ -20,12 +20,12 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
-from lockstep.stores.stamps import stamp_at, time_of
 from shared.change import Change, change_from
 from shared.event import Event
 from shared.outcome import Applied
 from shared.record import Record
 from shared.sink import Sink
+from shared.stamps import stamp_at, time_of
 from tools.engines import engines_for_tests
 
 DELETIONS = 100_000

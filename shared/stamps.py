@@ -5,13 +5,16 @@ A lower version is a count: the source numbers its revisions. Only a stamp tells
 
 import datetime as dt
 
+from shared.event import MAX_VERSION
 from shared.horizon import HORIZON, QUARANTINE_AGE
+from shared.record import MAX_AHEAD_US
 
 # What the log of a consumer says of a late event.
 LATE_EVENT = "late event: a tombstone that should stop it may have expired"
 
 # The lowest stamp, a time in September 2001.
 FIRST_STAMP = 10**15
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_US = 24 * 60 * 60 * 1_000_000
 # An import stamps its events one horizon in the past. Its clock may be up to a day ahead.
 _IMPORTED_US = HORIZON // dt.timedelta(microseconds=1) - _DAY_US
@@ -21,6 +24,29 @@ _LATE_US = QUARANTINE_AGE // dt.timedelta(microseconds=1)
 def is_stamp(version: int) -> bool:
     """Whether this version is a stamp, and not a count."""
     return version >= FIRST_STAMP
+
+
+def stamp_at(seconds: float) -> int:
+    """The stamp of a time in seconds since 1970."""
+    return int(seconds * 1_000_000)
+
+
+def time_of(stamp: int) -> dt.datetime:
+    """The time that a stamp stands for."""
+    return _EPOCH + dt.timedelta(microseconds=stamp)
+
+
+def too_far_ahead(version: int, now: float) -> bool:
+    """Whether consumers refuse a version that arrives now, in seconds since 1970."""
+    return version > min(stamp_at(now) + MAX_AHEAD_US, MAX_VERSION)
+
+
+def acceptable_from(version: int) -> int:
+    """When consumers begin to accept a version, in milliseconds since 1970.
+
+    Whole milliseconds, because a stream reports arrival times in them.
+    """
+    return -((MAX_AHEAD_US - version) // 1000)
 
 
 def is_imported(version: int, arrived_at: int) -> bool:

@@ -14,9 +14,9 @@ from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
 from lockstep.simulation.fakes.network import AnswerError, NoAnswerError, PartFailure
 from lockstep.simulation.plan import seeded_random
-from lockstep.stores.stamps import time_of
 from shared.clock import Clock
 from shared.event import Event, Image, decode
+from shared.stamps import time_of
 
 STREAM = "lockstep-images"
 

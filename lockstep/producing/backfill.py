@@ -25,10 +25,9 @@ from lockstep.producing.sources import BadLine, Converter, filled, lines, read_e
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP, EntryLookup
-from lockstep.stores.stamps import stamp_at
 from shared.event import Event
 from shared.horizon import HORIZON
-from shared.stamps import is_stamp
+from shared.stamps import is_stamp, stamp_at
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -20,11 +20,11 @@ from doors.aws_timeouts import timed_out
 from doors.clock import SYSTEM_CLOCK
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
-from lockstep.stores.stamps import stamp_at
 from shared import event
 from shared.clock import Clock
 from shared.event import Event, InvalidEventError
 from shared.record import Record, event_in
+from shared.stamps import stamp_at
 
 if TYPE_CHECKING:
     from types_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef

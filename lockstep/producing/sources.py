@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from lockstep.producing.producer import PAUSE, Pause, Stamp, outgoing
-from lockstep.stores.stamps import time_of
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
+from shared.stamps import time_of
 
 # Enough for an event of 256 KiB, and for the source fields that a mapping file ignores.
 MAX_LINE_BYTES = 1024 * 1024

@@ -26,7 +26,6 @@ from lockstep.quarantine.records import (
     read_record,
 )
 from lockstep.stores.objects import Objects
-from lockstep.stores.stamps import acceptable_from
 from shared.event import Event, InvalidEventError
 from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import (
@@ -36,7 +35,7 @@ from shared.quarantine import (
     QuarantinedRecord,
     QuarantineReason,
 )
-from shared.stamps import is_late
+from shared.stamps import acceptable_from, is_late
 
 ID_LENGTH = 10
 # Each object takes one or two requests, in parallel within a client's ten connections. Few objects

@@ -16,11 +16,10 @@ from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
 from lockstep.quarantine.cases import ONLY_STORED, Case, NeedsChoice, TooOld
 from lockstep.stores.contents import Content, ContentReader, content_of
-from lockstep.stores.stamps import stamp_at, too_far_ahead
 from shared.event import MAX_VERSION, Event, ImageId, InvalidEventError, decode
 from shared.horizon import QUARANTINE_AGE
 from shared.nesting import nests_too_deep
-from shared.stamps import FIRST_STAMP, is_stamp
+from shared.stamps import FIRST_STAMP, is_stamp, stamp_at, too_far_ahead
 
 # So many stamps above the stored one are left to its producer.
 _FREE_STAMPS = 1_000

@@ -35,12 +35,12 @@ from lockstep.stores.image_state import (
 )
 from lockstep.stores.objects import Objects
 from lockstep.stores.readers import LOOKUP, RawLookup
-from lockstep.stores.stamps import too_far_ahead
 from shared.change import Change, Put
 from shared.clock import Clock
 from shared.event import MAX_VERSION, InvalidEventError, decode
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import Sink, write_all
+from shared.stamps import too_far_ahead
 
 # Where replaced documents are kept. No consumer may write there (template.yaml).
 REPLACED = "replaced/"

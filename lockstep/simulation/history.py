@@ -17,9 +17,9 @@ from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.violation import ViolationError
-from lockstep.stores.stamps import time_of
 from shared.event import Event, EventType, Image, decode
 from shared.horizon import QUARANTINE_AGE
+from shared.stamps import time_of
 
 IMAGES = 3
 MOST_EVENTS = 3

@@ -12,9 +12,9 @@ from lockstep.simulation.interpretation import (
     REFUSED_BY_INDEX,
     REFUSED_BY_TABLE,
 )
-from lockstep.stores.stamps import time_of
 from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Event, Image, encode
 from shared.record import MAX_AHEAD_US
+from shared.stamps import time_of
 
 _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
 _ALWAYS_POISON: dict[PoisonKind, Sequence[bytes]] = {

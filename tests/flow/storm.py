@@ -17,9 +17,9 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, StackNotFoundError, read_local
 from lockstep.stores.entry import Entry
 from lockstep.stores.index import IndexReader
-from lockstep.stores.stamps import time_of
 from lockstep.stores.table import TableReader
 from shared.event import Event, EventType, Image, digest
+from shared.stamps import time_of
 from tests.flow.background import Background
 from tests.flow.shell import Shell
 

@@ -31,9 +31,9 @@ from lockstep.simulation.faults import Tally
 from lockstep.simulation.faulty_network import Conditions
 from lockstep.simulation.plan import seeded_random
 from lockstep.simulation.poller import Poller
-from lockstep.stores.stamps import time_of
 from shared.deliver import deliver
 from shared.event import Event, Image, encode
+from shared.stamps import time_of
 from tests.builders import clock
 
 if TYPE_CHECKING:

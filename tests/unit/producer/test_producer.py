@@ -32,8 +32,8 @@ from lockstep.producing.producer import (
     Stamp,
     StreamRefusedError,
 )
-from lockstep.stores.stamps import time_of
 from shared.event import Event, Image, InvalidEventError, decode
+from shared.stamps import time_of
 from tests.builders import decoded, image, image_event, largest
 from tests.unit.producer.scripted_stream import (
     NOON,
