@@ -53,8 +53,9 @@ def consumer_of_document(key: str, table_mapping: str) -> str:
         key: a key under `aws/lambda/`.
         table_mapping: the UUID of the event source mapping of the table's consumer.
     """
-    uuid = key.removeprefix(GIVEN_UP).partition("/")[0]
-    return TABLE_CONSUMER if table_mapping and uuid == table_mapping else INDEX_CONSUMER
+    # With the slash: the template denies the index's role `aws/lambda/UUID/*`, and nothing else.
+    of_table = bool(table_mapping) and key.startswith(f"{GIVEN_UP}{table_mapping}/")
+    return TABLE_CONSUMER if of_table else INDEX_CONSUMER
 
 
 def images(

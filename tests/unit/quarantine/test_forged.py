@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.builders import image_event, kinesis_record
-from tests.unit.quarantine.stand import Stand, document
+from tests.unit.quarantine.stand import TABLE_MAPPING, Stand, document
 
 DELETION = image_event("T1", 9, "image.deleted")
 
@@ -108,6 +108,16 @@ def test_a_forged_document_is_taken_apart_under_the_prefix_of_the_index(
     assert stand.under("quarantine/write_to_dynamodb/") == []
     assert len(stand.under("quarantine/write_to_es/")) == 1
     assert stand.apply().redriven == 0
+
+
+def test_an_object_named_as_the_tables_mapping_does_not_reach_the_table() -> None:
+    """The template's policy denies the index's role `aws/lambda/UUID/*`, not `aws/lambda/UUID`."""
+    stand = Stand()
+    body = msgspec.json.encode(document(kinesis_record(DELETION), function="Table-1"))
+    stand.objects.kept[f"aws/lambda/{TABLE_MAPPING}"] = body
+    report = stand.apply()
+    assert (stand.stream, report.put, report.indexed) == ([], 0, 1)
+    assert stand.under("redriven/write_to_dynamodb/") == []
 
 
 def test_a_document_of_the_tables_mapping_goes_back_onto_the_stream() -> None:
