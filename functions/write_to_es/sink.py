@@ -27,7 +27,7 @@ from shared.sink import (
 
 # One `_bulk`, then at most one `_mget`.
 REQUESTS_PER_SEND = 2
-# After a timeout, 64 requests that are answered in time bring the size back from nothing.
+# After a timeout, 64 requests that are answered in time restore the full size.
 GROWTH_BYTES = bulk.MAX_REQUEST_BYTES // 64
 _COMPARED = ("version", "deleted", "digest", "arrived_at", "occurred_at")
 

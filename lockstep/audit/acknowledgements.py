@@ -31,7 +31,9 @@ def read_acknowledgements(bucket: Objects) -> list[Acknowledgement]:
         try:
             found.append(msgspec.json.decode(body, type=Acknowledgement))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            message = f"{key} in the bucket is no acknowledgement ({error}): delete or repair it"
+            message = (
+                f"{key} in the bucket is not an acknowledgement ({error}): delete or repair it"
+            )
             raise AcknowledgementError(message) from None
     return found
 

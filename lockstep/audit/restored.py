@@ -22,7 +22,7 @@ class Restored(msgspec.Struct, frozen=True):
 
     @property
     def warning(self) -> str:
-        """What is to be feared if it was created too late."""
+        """What may be wrong if it was created too late."""
         return (
             f"the table was restored to {_as_text(self.to)}, but at {_as_text(self.at)}: more than "
             f"{RESTORABLE.days} days later, so deletions may be forgotten "

@@ -181,7 +181,10 @@ def audit_command(
         (not repair and is_said("at_most"), "--at-most requires --repair"),
         (index_wins and table_wins, "give --index-wins or --table-wins, not both"),
         (answer_file and not repair, "--index-wins and --table-wins require --repair"),
-        (answer_file and report_file, "an answer reads a report: write one with another audit"),
+        (
+            answer_file and report_file,
+            "remove --report: an answer reads a report that an audit wrote",
+        ),
         (is_said("kinds") and not answer_file, "--kind requires --index-wins or --table-wins"),
     ):
         if wrong:

@@ -171,7 +171,7 @@ def show_replayed(done: Replayed) -> None:
         f"{counted(done.records, 'record')} settled in both stores "
         f"({done.seconds:.1f} s, {rate:,.0f} a second)"
     )
-    answers.print(f"they arrived from {done.span.read_from} to {done.span.until}")
+    answers.print(f"arrived from {done.span.read_from} to {done.span.until}")
 
 
 def _show_span(span: Span) -> None:

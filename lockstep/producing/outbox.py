@@ -20,7 +20,7 @@ import msgspec
 # retry repeats less.
 MAX_REQUEST_RECORDS = 500
 MAX_REQUEST_BYTES = 5 * 1024 * 1024
-# After a timeout, 64 requests that are answered bring the size back from nothing.
+# After a timeout, 64 requests that are answered restore the full size.
 GROWTH_BYTES = MAX_REQUEST_BYTES // 64
 
 # A throttled shard accepts records again within a second. During an outage, send few requests.

@@ -520,7 +520,7 @@ class _Run:
 
 
 def _missing(old: int, new: int) -> float:
-    """How many images fewer readers find, in percent."""
+    """By how many percent readers find fewer images."""
     return 100 * (old - new) / max(1, old)
 
 

@@ -71,4 +71,4 @@ def test_what_is_not_replayed_is_said_first(
     assert "index        0      1,001      0            1\n" in told
     assert "not quarantined again, because they were redriven: 1\n" in told
     assert "1,002 records settled in both stores (10.0 s, 100 a second)\n" in told
-    assert f"they arrived from {span.read_from} to {UNTIL}\n" in told
+    assert f"\narrived from {span.read_from} to {UNTIL}\n" in told
