@@ -276,8 +276,7 @@ def _complete(
 
 
 def _sound(check: AliasesCheck, *, lacks_live: bool) -> str:
-    """The index that the consumers write to; both aliases are right, or only the
-    alias for reading is missing."""
+    """The index that the consumers write to: its aliases are right, except a missing reading alias."""
     for problem in check.by_hand:
         raise WrongAliasesError(f"{problem}, then deploy again")
     if check.written is None or len(check.problems) > lacks_live:

@@ -93,7 +93,10 @@ def test_a_report_holds_no_differences_of_an_audit_before(state: Path) -> None:
     [
         (["--index-wins", "FILE"], "require --repair"),
         (["--repair", "--index-wins", "FILE", "--table-wins", "FILE"], "not both"),
-        (["--repair", "--index-wins", "FILE", "--report", "FILE"], "write one with another audit"),
+        (
+            ["--repair", "--index-wins", "FILE", "--report", "FILE"],
+            "remove --report: an answer reads",
+        ),
         (["--repair", "--kind", "removal"], "--kind requires"),
         (["--repair", "--table-wins", "FILE", "--kind", "removals"], "'removals' is not one of"),
         (["--repair", "--table-wins", "nowhere"], "does not exist"),
