@@ -276,7 +276,7 @@ def _complete(
 
 
 def _sound(check: AliasesCheck, *, lacks_live: bool) -> str:
-    """The index that the consumers write to: its aliases are right, except a missing reading alias."""
+    """The index that the consumers write to. The alias for reading may be missing."""
     for problem in check.by_hand:
         raise WrongAliasesError(f"{problem}, then deploy again")
     if check.written is None or len(check.problems) > lacks_live:
