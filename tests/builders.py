@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -178,6 +179,13 @@ def change(
     """What a valid event means for a store."""
     event = image_event(image_id, version, event_type, **fields)
     return change_from(decoded(event), record(event))
+
+
+def fresh_tombstone(image_id: str, version: int) -> Change:
+    """A deletion that arrives now, for tests in which a tombstone expires by today's date."""
+    event = image_event(image_id, version, "image.deleted")
+    arrived_at = time.time_ns() // 1_000_000
+    return change_from(decoded(event), record(event, arrived_at=arrived_at))
 
 
 def purge_of(tombstone: Change) -> Purge:

@@ -33,7 +33,7 @@ from lockstep.stream.stream import Stream, StreamRecord, TrimHorizon
 from lockstep.stream.table import TableStream, latest_stream
 from shared.item import KEY
 from shared.quarantine import quarantined
-from tests.builders import change, image, image_event
+from tests.builders import change, fresh_tombstone, image, image_event
 from tests.checkpoints import read_checkpoints
 from tests.flow.conftest import World
 from tests.flow.scenario import Consumer, Put, Replayed, Troubled
@@ -171,7 +171,7 @@ def test_a_local_mapping_feeds_the_index_and_goes_on_where_it_was_killed(
     service = python_service("mapping", tmp_path, module)
     table = routes.world.consumers["write_to_dynamodb"].sink
     for version in (1, 2):
-        table.send([change("T1", version), change(f"T{version + 1}", 1, DELETED)])
+        table.send([change("T1", version), fresh_tombstone(f"T{version + 1}", 1)])
         mapping = start(service)
         try:
             wait_for(lambda: behind(stack).caught_up)

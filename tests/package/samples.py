@@ -20,8 +20,6 @@ from shared.record import event_in, from_lambda
 from tests.builders import CHANGES_STREAM
 from tools.sample_events import FOLDER, invocations, table_invocations
 
-# No tombstone of a sample must run out while a test looks at it, whatever the year.
-
 type Contents = Mapping[str, tuple[int, str | None]]
 """By image id: version and digest; a tombstone has none."""
 

@@ -12,7 +12,7 @@ from functions.write_to_es.index import definition
 from lockstep.local.engines.pins import EngineName
 from lockstep.stack.stack import Endpoints
 from shared.outcome import Applied
-from tests.builders import change, image
+from tests.builders import change, fresh_tombstone, image
 from tests.contract.kinesis.server import running
 from tests.contract.redrive.conftest import Stage
 
@@ -27,7 +27,7 @@ def stage(tmp_path: Path, engine: Callable[[EngineName], str]) -> Iterator[Stage
         made = Stage(own, tmp_path)
         images = [change(f"T{n}", 1, image=image("Sunrise")) for n in range(2)]
         for consumer in made.consumers.values():
-            outcomes = consumer.sink.send([*images, change("T2", 2, "image.deleted")])
+            outcomes = consumer.sink.send([*images, fresh_tombstone("T2", 2)])
             assert set(outcomes) == {Applied()}
         made.clients.opensearch.indices.refresh(index=made.stack.index)
         assert made.lockstep("status").exit_code == 0

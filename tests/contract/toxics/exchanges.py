@@ -25,10 +25,10 @@ from shared.change import Change, digest_of
 from shared.outcome import Applied, Duplicate, Failed, Stale
 from shared.quarantine import QuarantinedRecord, QuarantineError, quarantined
 from shared.sink import RequestFailedError, Sink
-from tests.builders import change, record
+from tests.builders import change, fresh_tombstone, record
 from tests.toxics import Proxy, before
 
-UPDATED, DELETED = "image.updated", "image.deleted"
+UPDATED = "image.updated"
 
 type Said = Literal["done", "not done"]
 
@@ -99,7 +99,7 @@ class Written:
     def _changes(number: int) -> Sequence[Change]:
         return (
             change(f"new-{number:06}", 1),
-            change(f"deleted-{number:06}", 3, DELETED),
+            fresh_tombstone(f"deleted-{number:06}", 3),
             change("late", 1, UPDATED),
         )
 
