@@ -24,7 +24,7 @@ def ahead(
         explained: whether the table's consumer has a record of this image in quarantine.
 
     Returns:
-        `malformed`: no sound item in the table. `explained`, `outlived`: only the index has the
+        `malformed`: the item in the table is. `explained`, `outlived`: only the index has the
         image, and `explained` is true, or it arrived longer ago than the horizon, so perhaps it was
         deleted and the tombstones have expired. Otherwise `image` or `removal`.
     """

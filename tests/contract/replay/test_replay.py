@@ -258,7 +258,7 @@ def test_a_shard_that_is_throttled_is_read_to_its_end(stage: Stage, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert "waiting, then trying again: " in result.stderr
     assert "Rate exceeded for shard" in result.stderr
-    assert "60 records that arrived from" in result.stdout
+    assert "60 records settled in both stores" in result.stdout
     assert all(None not in limited.names(f"T{number}") for number in range(60))
 
 
