@@ -65,8 +65,9 @@ def choose(
 
     Raises:
         CannotSettleError: there is nothing to choose, newer content is stored, the chosen content
-            is not valid as an event, it needs a new version and the source counts versions, or only
-            the index's consumer has quarantined what should win.
+            is not valid as an event, it needs a new version and the source counts versions, the
+            index is ahead of the table, or only the index's consumer has quarantined what should
+            win.
         MalformedContentError: what is stored cannot be expressed as an event.
     """
     if case.of_index_only:
@@ -77,6 +78,7 @@ def choose(
     if not may_choose or case.version is None or case.image_id is None:
         raise CannotSettleError(f"{case.id}: there is nothing to choose: {case.verdict.why}")
     found = stores.contents(case.image_id)
+    _check_not_ahead(case, case.version, found)
     if what == "this":
         return _choose_this(case, case.image_id, case.version, record, found, now)
     return _choose_stored(case, case.image_id, case.version, found, now)
@@ -143,6 +145,23 @@ def _choose_stored(
     event = _sendable(chosen.event(image_id, free), case, now)
     note = f"the stores differ: the table's content, as version {free}"
     return Settlement(case, "chose_stored", event, note)
+
+
+def _check_not_ahead(case: Case, version: int, found: Mapping[str, Content | None]) -> None:
+    """Check that the index has no version above this one and the table's.
+
+    Its role may write any version. So a version that only the index has must not settle a record of
+    the table, nor raise the version that the table gets.
+
+    Raises:
+        CannotSettleError: it has such a version.
+    """
+    table, index = found["table"], found["index"]
+    if index is not None and index.version > max(version, 0 if table is None else table.version):
+        raise CannotSettleError(
+            f"{case.id}: the index is ahead of the table, with version {index.version}: settle "
+            "that first (`lockstep audit`, docs/guides/restore.md)"
+        )
 
 
 def _is_superseded(case: Case, version: int, stored: Iterable[Content]) -> bool:
@@ -231,8 +250,8 @@ def correct(
         now: in seconds since 1970.
 
     Raises:
-        CannotSettleError: it is still not a valid event, it is of another image, or only the
-            index's consumer has quarantined the record.
+        CannotSettleError: it is still not a valid event, it is of another image, the index is ahead
+            of the table, or only the index's consumer has quarantined the record.
     """
     if case.of_index_only:
         raise CannotSettleError(f"{case.id}: {ONLY_STORED}")
@@ -246,7 +265,9 @@ def correct(
     too_old = isinstance(case.verdict, TooOld) or age > QUARANTINE_AGE.total_seconds()
     with _as_settle_error(case):
         corrected = decode(msgspec.json.encode(fields))
-        stored = [one for one in stores.contents(corrected.image_id).values() if one is not None]
+        found = stores.contents(corrected.image_id)
+        _check_not_ahead(case, corrected.version, found)
+        stored = [one for one in found.values() if one is not None]
         newest = max((content.version for content in stored), default=0)
         if newest > corrected.version and (asked or old is not None):
             # With a new version, the correction would overwrite newer content.

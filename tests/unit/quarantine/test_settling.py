@@ -190,6 +190,37 @@ def test_a_corrected_event_does_not_undo_later_events() -> None:
     assert mended(stand, image_event("T1", OLD + 5)).event is not None
 
 
+@pytest.mark.parametrize("in_table", [None, content("T1", OLD - 1), content("T1", OLD)])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_version_that_only_the_index_has_settles_no_correction(
+    in_table: Content | None, *, asked: bool
+) -> None:
+    """It may be forged: the record would be filed, and its event would never reach the table."""
+    stand = Stand()
+    stand.set_aside(BAD)
+    stand.index["T1"] = content("T1", AHEAD, image=image("forged"))
+    if in_table is not None:
+        stand.table["T1"] = in_table
+    event = image_event("T1", OLD)
+    with pytest.raises(CannotSettleError, match=f"ahead of the table, with version {AHEAD}"):
+        mended(stand, event if asked else without(event, "version"))
+    stand.index.clear()
+    assert mended(stand, event).event is not None
+
+
+@pytest.mark.parametrize("what", ["this", "stored"])
+@pytest.mark.parametrize("reason", ["conflict", "outrun"])
+def test_a_version_that_only_the_index_has_does_not_raise_that_of_the_table(
+    what: Any, reason: Any
+) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", OLD, image=image("this")), reason=reason)
+    stand.table["T1"] = content("T1", OLD + 1)
+    stand.index["T1"] = content("T1", AHEAD, image=image("forged"))
+    with pytest.raises(CannotSettleError, match=f"ahead of the table, with version {AHEAD}"):
+        chosen(stand, what)
+
+
 def test_a_corrected_event_without_version_gets_one_above_the_stored_one() -> None:
     stand = Stand()
     stand.set_aside(b"\xff")
