@@ -84,7 +84,7 @@ type Verdict = Ready | Waits | NeedsChoice | NeedsCorrection | TooOld
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One record that one consumer or both have quarantined: one position and one payload.
+    """One record that one consumer or both have quarantined: one provenance and one payload.
 
     `functions` are the consumers, the table's first. If the table's consumer is among them, the
     other fields are as it wrote them: anything may be written under the index's prefix.
@@ -117,7 +117,7 @@ class Case(msgspec.Struct, frozen=True):
         return TABLE_CONSUMER not in self.functions
 
     def is_about(self, held: QuarantinedRecord) -> bool:
-        """Whether this is a record at the same position, with the same payload."""
+        """Whether this is a record of the same provenance, with the same payload."""
         return _identity(held) == (
             self.stream,
             self.shard_id,
@@ -169,9 +169,9 @@ type _Identity = tuple[str, str, str, str]
 
 
 def _identity(held: QuarantinedRecord) -> _Identity:
-    """What makes two objects one case: their position, and the SHA-256 of their payload.
+    """What makes two objects one case: their provenance, and the SHA-256 of their payload.
 
-    The position alone is not sufficient: an object under the index's prefix may state any position.
+    It alone is not sufficient: an object under the index's prefix may state any provenance.
     """
     sha256 = hashlib.sha256(payload(held)).hexdigest()
     return held.stream, held.shard_id, held.sequence_number, sha256
