@@ -84,20 +84,19 @@ def test_what_was_removed_unread_is_a_gap_of_known_size(
 
 
 def test_what_was_processed_before_it_was_removed_is_no_gap(
-    kinesis: Kinesis, store: Store, database: Path
+    kinesis: Kinesis, database: Path
 ) -> None:
     kinesis.stream()
     [_, last] = kinesis.put(b"one", b"two")
     assert gaps(database, "pictures", {}, now=START / 1000) == []
-    kinesis.clock.now += 25 * HOUR
-    list(store.trim(kinesis.clock.now))
-    assert gaps(database, "pictures", {SHARD: last}, now=kinesis.clock.now / 1000) == []
+    now = kinesis.expire()
+    assert gaps(database, "pictures", {SHARD: last}, now=now) == []
     beyond = str(int(last) + (1 << 80))
-    assert gaps(database, "pictures", {SHARD: beyond}, now=kinesis.clock.now / 1000) == []
+    assert gaps(database, "pictures", {SHARD: beyond}, now=now) == []
 
 
 def test_a_shard_that_expired_unread_after_a_reshard_is_a_gap_for_good(
-    kinesis: Kinesis, store: Store, database: Path
+    kinesis: Kinesis, database: Path
 ) -> None:
     kinesis.stream()
     [first, _] = kinesis.put(b"one", b"two")
@@ -107,39 +106,37 @@ def test_a_shard_that_expired_unread_after_a_reshard_is_a_gap_for_good(
         TargetShardCount=2,
         ScalingType="UNIFORM_SCALING",
     )
-    kinesis.clock.now += 25 * HOUR
-    list(store.trim(kinesis.clock.now))
+    now = kinesis.expire()
     listed = kinesis("ListShards", StreamName="pictures")["Shards"]
     assert SHARD not in {shard["ShardId"] for shard in listed}
 
-    [found] = gaps(database, "pictures", {SHARD: first}, now=kinesis.clock.now / 1000)
+    [found] = gaps(database, "pictures", {SHARD: first}, now=now)
     assert (found.shard_id, found.after, found.before, found.records) == (SHARD, first, "", 1)
 
 
-def test_the_gap_of_a_stream_made_again_begins_with_its_shard(
-    kinesis: Kinesis, store: Store, database: Path
-) -> None:
+def position_in_a_deleted_stream(kinesis: Kinesis) -> str:
+    """A position; the stream of the same name that is there now has one record."""
     kinesis.stream()
     [stale] = kinesis.put(b"one")
     kinesis("DeleteStream", StreamName="pictures")
     kinesis.clock.now += SECOND
     kinesis.stream()
     kinesis.put(b"two")
-    kinesis.clock.now += 25 * HOUR
-    list(store.trim(kinesis.clock.now))
-    [found] = gaps(database, "pictures", {SHARD: stale}, now=kinesis.clock.now / 1000)
+    return stale
+
+
+def test_the_gap_of_a_stream_made_again_begins_with_its_shard(
+    kinesis: Kinesis, database: Path
+) -> None:
+    stale = position_in_a_deleted_stream(kinesis)
+    [found] = gaps(database, "pictures", {SHARD: stale}, now=kinesis.expire())
     assert (found.after, found.records) == ("", 1)
 
 
 def test_a_position_in_a_stream_of_the_same_name_that_was_deleted_is_no_progress(
     kinesis: Kinesis, database: Path
 ) -> None:
-    kinesis.stream()
-    [stale] = kinesis.put(b"one")
-    kinesis("DeleteStream", StreamName="pictures")
-    kinesis.clock.now += SECOND
-    kinesis.stream()
-    kinesis.put(b"two")
+    stale = position_in_a_deleted_stream(kinesis)
     assert backlog(database, "pictures", {SHARD: stale}).records == 1
 
 

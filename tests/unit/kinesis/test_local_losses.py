@@ -2,19 +2,19 @@
 
 import datetime as dt
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from lockstep.local.kinesis.store import Store
 from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
 from lockstep.stack.local_losses import feeding, local_losses, stopped_consumers
 from lockstep.stack.stack import Endpoints, IndexFrom, Stack, write_local
 from lockstep.stream.checkpoints import Checkpoints, Gap, MappingProgress, read_mappings
 from lockstep.stream.losses import Loss
-from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
+from tests.unit.kinesis.client import SECOND, START, Kinesis
 
 SHARD = "shardId-000000000000"
 BEGAN = dt.datetime.fromtimestamp(START // 1000, dt.UTC)
@@ -56,19 +56,14 @@ def put(kinesis: Kinesis) -> list[str]:
     return [first, *kinesis.put(b"two", b"three")]
 
 
-def test_both_consumers_lose_the_same(
-    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
-) -> None:
+def test_both_consumers_lose_the_same(kinesis: Kinesis, put: list[str], tmp_path: Path) -> None:
     """Both mappings are stopped, and the stream removes what they have not read."""
     for name in ("write_to_dynamodb", "write_to_es"):
         with mapping(tmp_path, name) as checkpoints:
             checkpoints.advance(SHARD, put[0])
     assert local_losses(tmp_path, stack_of(), now=kinesis.clock.now / 1000) == []
 
-    kinesis.clock.now += 25 * HOUR
-    list(store.trim(kinesis.clock.now))
-
-    found = local_losses(tmp_path, stack_of(), now=kinesis.clock.now / 1000)
+    found = local_losses(tmp_path, stack_of(), now=kinesis.expire())
     assert found == [
         loss("write_to_dynamodb", put[0], 2, 1),
         loss("write_to_es", put[0], 2, 1),
@@ -76,12 +71,10 @@ def test_both_consumers_lose_the_same(
 
 
 def test_a_gap_stays_a_loss_when_the_mapping_has_read_on(
-    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+    kinesis: Kinesis, put: list[str], tmp_path: Path
 ) -> None:
-    kinesis.clock.now += 25 * HOUR
-    now = kinesis.clock.now / 1000
+    now = kinesis.expire()
     [fourth] = kinesis.put(b"four")
-    list(store.trim(kinesis.clock.now))
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
         before = local_losses(tmp_path, stack_of(), now=now)
@@ -96,11 +89,9 @@ def test_a_gap_stays_a_loss_when_the_mapping_has_read_on(
 
 
 def test_a_stored_gap_that_grew_meanwhile_is_told_as_it_is_now(
-    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+    kinesis: Kinesis, put: list[str], tmp_path: Path
 ) -> None:
-    kinesis.clock.now += 25 * HOUR
-    now = kinesis.clock.now / 1000
-    list(store.trim(kinesis.clock.now))
+    now = kinesis.expire()
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
         checkpoints.lost(Gap(SHARD, put[0], put[2], START // 1000, now, 1, now))
@@ -110,12 +101,10 @@ def test_a_stored_gap_that_grew_meanwhile_is_told_as_it_is_now(
 
 
 def test_a_mapping_that_no_longer_feeds_its_store_loses_nothing_more(
-    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+    kinesis: Kinesis, put: list[str], tmp_path: Path
 ) -> None:
     """The index is fed from the table's changes now; what its old mapping has stored stays."""
-    kinesis.clock.now += 25 * HOUR
-    now = kinesis.clock.now / 1000
-    list(store.trim(kinesis.clock.now))
+    now = kinesis.expire()
     gap = Gap(SHARD, "7", "9", START // 1000, START / 1000, 1, now)
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
@@ -128,33 +117,34 @@ def test_a_mapping_that_no_longer_feeds_its_store_loses_nothing_more(
 
 
 def test_the_index_loses_what_its_stream_of_changes_removed(
-    kinesis: Kinesis, store: Store, tmp_path: Path
+    kinesis: Kinesis, tmp_path: Path
 ) -> None:
     kinesis.stream("changes")
     kinesis.put(b"one", stream="changes")
-    kinesis.clock.now += 25 * HOUR
-    list(store.trim(kinesis.clock.now))
+    now = kinesis.expire()
     with mapping(tmp_path, "write_to_es", "changes"):
-        found = local_losses(
-            tmp_path, stack_of("KinesisDataStreamsForDynamoDB"), now=kinesis.clock.now / 1000
-        )
+        found = local_losses(tmp_path, stack_of("KinesisDataStreamsForDynamoDB"), now=now)
     assert [(one.stream, one.records, one.after) for one in found] == [("changes", 1, "")]
 
 
+@pytest.mark.parametrize(
+    ("created_after", "lost"), [(-1, 0), (2, 1)], ids=["it took over", "it came too late"]
+)
 def test_what_another_mapping_of_the_consumer_has_read_is_no_loss(
-    kinesis: Kinesis, put: list[str], store: Store, tmp_path: Path
+    kinesis: Kinesis, put: list[str], tmp_path: Path, *, created_after: int, lost: int
 ) -> None:
     """The index was fed from the table's changes while the stream removed records."""
-    kinesis.clock.now += 25 * HOUR
-    now = kinesis.clock.now / 1000
-    list(store.trim(kinesis.clock.now))
+    now = kinesis.expire()
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
     assert len(local_losses(tmp_path, stack_of(), now=now)) == 1
-    with mapping(tmp_path, "write_to_es", "changes") as changes:
-        changes.seen(now + 3600.0)
-    # The records arrived before the mapping of the changes was made: it cannot have read them.
-    assert len(local_losses(tmp_path, stack_of(), now=now)) == 1
+    with mapping(tmp_path, "write_to_es", "changes"):
+        pass
+    began = START / 1000
+    with closing(sqlite3.connect(tmp_path / "checkpoints.db")) as file, file:
+        file.execute("UPDATE mappings SET created_at = ?", (began + created_after,))
+        file.execute("UPDATE runs SET stopped_at = ?, seen_at = ?", (began, now))
+    assert len(local_losses(tmp_path, stack_of(), now=now)) == lost
 
 
 def test_a_mapping_that_has_not_read_for_minutes_is_not_running(tmp_path: Path) -> None:
