@@ -80,8 +80,9 @@ layers: $(venv)/dev.done ## Check the imports between packages, and that pyproje
 	$(bin)/lint-imports
 	$(bin)/deptry .
 
+# No unit test uses the plugin of schemathesis, which each process would import.
 unit: $(venv)/dev.done ## Run the unit tests on all cores.
-	$(pytest) --numprocesses logical --dist worksteal $(unit)
+	$(pytest) --numprocesses logical --dist worksteal -p no:schemathesis $(unit)
 
 # The other groups
 

@@ -392,12 +392,12 @@ def test_answers_mend_whatever_a_plain_repair_leaves_or_change_nothing() -> None
     """Every pair that two stores may hold. Without an answer stays only what nobody can know."""
     unanswered = 0
     for item, document in PAIRS:
+        if not isinstance(decided(item, document), Ahead):
+            continue
         equal = []
         for winner in cast("tuple[Winner, ...]", ("index", "table")):
             stand = Stand()
             stand.hold(item, document)
-            if not isinstance(stand.decision(), Ahead):
-                continue
             before = stored(stand)
             desk = Desk(stand, lines=[line_of(stand)])
             done = desk.apply(winner, ALL)
@@ -405,13 +405,14 @@ def test_answers_mend_whatever_a_plain_repair_leaves_or_change_nothing() -> None
             if done.left:
                 assert stored(stand) == before
                 continue
-            stand.mend(T1)  # the document's own `_version`, if it was moved as well
-            assert stand.decision() == Agree(), (item, document, done)
+            if stand.decision() != Agree():
+                stand.mend(T1)  # the document's own `_version`, which was moved as well
+                assert stand.decision() == Agree(), (item, document, done)
             equal.append(winner)
             if winner == "table":
                 assert stand.dynamodb.items == before[0]
                 assert len(desk.kept()) == 1
-        if isinstance(decided(item, document), Ahead) and not equal:
+        if not equal:
             unanswered += 1
             assert line_of(stand).ahead == "malformed", (item, document)
     assert unanswered
