@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def imported_by(path: Path) -> Iterator[str]:
+@cache
+def imported_by(path: Path) -> frozenset[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Import(names=names):
-                yield from (name.name for name in names)
+                found.update(name.name for name in names)
             case ast.ImportFrom(module=str(module), names=names):
-                yield from (f"{module}.{name.name}" for name in names)
+                found.update(f"{module}.{name.name}" for name in names)
+    return frozenset(found)
 
 
 def of_ours(name: str) -> Path | None:
@@ -35,13 +39,13 @@ def imported_at_last(begin: Path) -> set[str]:
     names: set[str] = set()
     waiting = [begin]
     while waiting:
-        new = {*imported_by(waiting.pop())} - names
+        new = imported_by(waiting.pop()) - names
         names |= new
         waiting += [path for path in map(of_ours, new) if path is not None]
     return names
 
 
-def packages(names: set[str]) -> set[str]:
+def packages(names: AbstractSet[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
@@ -58,7 +62,7 @@ def test_an_import_of_tests_is_found_through_another_module() -> None:
 @pytest.mark.parametrize("package", ["shared", "doors", "functions", "lockstep"])
 def test_the_product_imports_no_development_program(package: str) -> None:
     for path in ROOT.glob(f"{package}/**/*.py"):
-        assert packages({*imported_by(path)}).isdisjoint({"benchmarks", "tests", "tools"}), path
+        assert packages(imported_by(path)).isdisjoint({"benchmarks", "tests", "tools"}), path
 
 
 @pytest.mark.parametrize("name", ["model", "relevance"])

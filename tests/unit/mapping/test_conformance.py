@@ -7,8 +7,8 @@ this suite if its docstring has `Rule: NAME.` and `Source: ADDRESS`.
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -155,8 +155,10 @@ RULES = (
 )
 
 
-def named() -> Iterator[tuple[str, str, str]]:
+@cache
+def named() -> list[tuple[str, str, str]]:
     """Each test that names a rule: its own name, the rule's and the source's."""
+    found = []
     for folder in FOLDERS:
         for file in sorted(folder.glob("test_*.py")):
             for node in ast.parse(file.read_text()).body:
@@ -164,7 +166,8 @@ def named() -> Iterator[tuple[str, str, str]]:
                     text = ast.get_docstring(node) or ""
                     for rule in re.findall(r"^Rule: (.+)\.$", text, re.MULTILINE):
                         source = re.search(r"^Source: (.+)$", text, re.MULTILINE)
-                        yield node.name, rule, source[1] if source else ""
+                        found.append((node.name, rule, source[1] if source else ""))
+    return found
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
