@@ -11,6 +11,7 @@ import pytest
 from lockstep.quarantine import keys
 from shared.quarantine import QuarantinedRecord
 from tests.flow.conftest import World
+from tests.tombstones import keep_tombstones
 from tools.sample_events import invocations, poison
 
 type Records = list[dict[str, Any]]
@@ -46,6 +47,7 @@ def last_of_each(batch: Records) -> dict[str, tuple[int, bool]]:
 def test_however_the_mixed_batch_is_delivered_both_stores_end_the_same(
     world: World, order: str
 ) -> None:
+    keep_tombstones(world.clients.dynamodb, world.stack.table)
     for batch in orders(MIXED)[order]:
         for consumer in world.consumers.values():
             assert consumer.deliver(batch).checkpoint is None

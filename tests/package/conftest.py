@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.write_to_dynamodb.table import PURGED_BY, ensure_table
+from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
 from lockstep.local.mapping.template import translated
 from lockstep.stack.clients import Clients
@@ -15,6 +15,7 @@ from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.quarantine import CONSUMERS
 from tests.builders import CHANGES_STREAM
 from tests.package.tools import SAM, TEMPLATE, sam
+from tests.tombstones import keep_tombstones
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +61,7 @@ def stack(
     )
     clients = Clients(stack)
     ensure_table(clients.dynamodb, stack.table)
-    # The samples' tombstones expire on a fixed day; a test must not depend on today's.
-    clients.dynamodb.update_time_to_live(
-        TableName=stack.table,
-        TimeToLiveSpecification={"Enabled": False, "AttributeName": PURGED_BY},
-    )
+    keep_tombstones(clients.dynamodb, stack.table)
     ensure_index(clients.opensearch, stack.index)
     clients.s3.create_bucket(Bucket=stack.bucket)
     return stack

@@ -35,6 +35,7 @@ from tests.contract.sinks.suite import (
     write,
     write_each,
 )
+from tests.tombstones import keep_tombstones
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -109,11 +110,7 @@ class Requests:
 def table(dynamodb_endpoint: str) -> Iterator[TableStore]:
     client, name = client_of(dynamodb_endpoint), f"images-{uuid.uuid4()}"
     ensure_table(client, name)
-    # The builders' tombstones expire on a fixed day; a test must not depend on today's.
-    client.update_time_to_live(
-        TableName=name,
-        TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires_at"},
-    )
+    keep_tombstones(client, name)
     # A client for the sink alone, so that hooks see nothing else.
     yield TableStore(client_of(dynamodb_endpoint), name)
     client.delete_table(TableName=name)
