@@ -6,11 +6,16 @@ whether the stores may lack events.
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 # The state of a stopped consumer of a local stack.
 NOT_RUNNING = "not running"
+
+# An operator may have edited an acknowledgement: a time without a zone could not be compared.
+_Moment = Annotated[dt.datetime, Meta(tz=True)]
 
 
 class Loss(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,8 +27,8 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     consumer: str
-    since: dt.datetime
-    until: dt.datetime
+    since: _Moment
+    until: _Moment
     records: int | None = None
     stream: str = ""
     shard_id: str = ""
@@ -47,9 +52,9 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     `since` is the time that the audit printed.
     """
 
-    since: dt.datetime
+    since: _Moment
     reason: str
-    acknowledged_at: dt.datetime
+    acknowledged_at: _Moment
     losses: tuple[Loss, ...]
 
 

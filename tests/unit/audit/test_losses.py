@@ -163,3 +163,17 @@ def test_a_damaged_acknowledgement_is_told_and_not_ignored() -> None:
     bucket.objects["acknowledged/1.json"] = b"{}"
     with pytest.raises(AcknowledgementError, match=r"acknowledged/1\.json in the bucket is no"):
         read_acknowledgements(bucket)
+
+
+@pytest.mark.parametrize("name", ["since", "until", "acknowledged_at"])
+def test_an_acknowledgement_with_a_time_without_a_zone_is_told(name: str) -> None:
+    """Somebody edited it: such a time cannot be compared."""
+    bucket = Bucket()
+    key = write_acknowledgement(bucket, acknowledged(LOCAL))
+    found = msgspec.json.decode(bucket.objects[key])
+    its = found["losses"][0] if name == "until" else found
+    assert its[name].endswith("Z")
+    its[name] = its[name].removesuffix("Z")
+    bucket.objects[key] = msgspec.json.encode(found)
+    with pytest.raises(AcknowledgementError, match="timezone"):
+        read_acknowledgements(bucket)
