@@ -8,7 +8,11 @@ from lockstep.stores.readers import StoreUnreadableError
 from shared.sink import RequestFailedError
 from tests.contract.clients.server import Server
 
-EMPTY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+# The server hangs up after each answer: a client that is not told may ask again on that connection.
+EMPTY = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
 
 
 def test_it_is_a_failed_request(server: Server) -> None:
