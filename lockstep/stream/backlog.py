@@ -124,5 +124,4 @@ def _gap(
         since=float(number.second),
         until=until / 1000,
         records=records,
-        noticed_at=now,
     )

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gaps (
     uuid TEXT NOT NULL, shard_id TEXT NOT NULL, after TEXT NOT NULL, before TEXT NOT NULL,
-    since REAL NOT NULL, until REAL NOT NULL, records INTEGER, noticed_at REAL NOT NULL,
+    since REAL NOT NULL, until REAL NOT NULL, records INTEGER,
     PRIMARY KEY (uuid, shard_id, after)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS runs (
 _SEEN_SECONDS = 60.0
 # The shortest retention of a stream.
 _DAY_SECONDS = 86_400.0
-_GAP = "shard_id, after, before, since, until, records, noticed_at"
+_GAP = "shard_id, after, before, since, until, records"
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -64,7 +64,6 @@ class Gap(msgspec.Struct, frozen=True):
     since: float
     until: float
     records: int | None
-    noticed_at: float
 
 
 class MappingProgress(msgspec.Struct, frozen=True):
@@ -219,7 +218,7 @@ class Checkpoints:
 
     def _add(self, gap: Gap) -> None:
         self._database.execute(
-            "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "before = excluded.before, until = excluded.until, records = excluded.records",
             (self._uuid, *msgspec.structs.astuple(gap)),
         )

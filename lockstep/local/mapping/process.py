@@ -443,7 +443,7 @@ class ShardDriver:
             return gap_after(self._after, shard_id, checkpoints, until=until)
         since = sequence.time_of(self._starting_number)
         since = checkpoints.created_at() if since is None else since
-        return Gap(shard_id, "", "", min(since, until), until, None, time.time())
+        return Gap(shard_id, "", "", min(since, until), until, None)
 
     def _read_again_later(self) -> None:
         self._shard.read_failed(again=time.time() + _pause_after(self._failed_reads))
@@ -574,7 +574,7 @@ def gap_after(number: str, shard_id: str, checkpoints: Checkpoints, *, until: fl
     """A gap of unknown size after the record with this number."""
     since = sequence.time_of(number)
     since = checkpoints.stopped_at() if since is None else since
-    return Gap(shard_id, number, "", min(since, until), until, None, time.time())
+    return Gap(shard_id, number, "", min(since, until), until, None)
 
 
 def _pause_after(failures: int) -> float:

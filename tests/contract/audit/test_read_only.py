@@ -63,7 +63,7 @@ def _acknowledge_a_loss(stage: Stage) -> None:
     path, at = stage.state / "checkpoints.db", 1_795_248_000.0
     arn = stream_arn("former", stage.stack.region)
     with closing(Checkpoints(path, uuid="u", function="write_to_es", stream_arn=arn)) as former:
-        former.lost(Gap("shardId-000000000000", "", "", at, at, 1, at))
+        former.lost(Gap("shardId-000000000000", "", "", at, at, 1))
     since = dt.datetime.fromtimestamp(at, dt.UTC)
     acknowledge(Clients(stage.stack), since, "put again")
 

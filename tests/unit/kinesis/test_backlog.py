@@ -73,13 +73,13 @@ def test_what_was_removed_unread_is_a_gap_of_known_size(
 
     [found] = gaps(database, "pictures", {SHARD: first}, now=now)
     began, ended = START // 1000, (START + SECOND) / 1000
-    assert found == Gap(SHARD, first, "", began, ended, 2, now)
+    assert found == Gap(SHARD, first, "", began, ended, 2)
 
     [fourth] = kinesis.put(b"four")
     [found] = gaps(database, "pictures", {SHARD: first}, now=now)
-    assert found == Gap(SHARD, first, fourth, began, now, 2, now)
+    assert found == Gap(SHARD, first, fourth, began, now, 2)
     [of_none] = gaps(database, "pictures", {}, now=now)
-    assert of_none == Gap(SHARD, "", fourth, began, now, 3, now)
+    assert of_none == Gap(SHARD, "", fourth, began, now, 3)
     assert gaps(database, "pictures", {SHARD: fourth}, now=now) == []
 
 

@@ -78,7 +78,7 @@ def test_a_gap_stays_a_loss_when_the_mapping_has_read_on(
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
         before = local_losses(tmp_path, stack_of(), now=now)
-        checkpoints.lost(Gap(SHARD, put[0], fourth, START // 1000, now, 2, now))
+        checkpoints.lost(Gap(SHARD, put[0], fourth, START // 1000, now, 2))
         stored = local_losses(tmp_path, stack_of(), now=now)
         checkpoints.advance(SHARD, fourth)
         after = local_losses(tmp_path, stack_of(), now=now)
@@ -94,7 +94,7 @@ def test_a_stored_gap_that_grew_meanwhile_is_told_as_it_is_now(
     now = kinesis.expire()
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
-        checkpoints.lost(Gap(SHARD, put[0], put[2], START // 1000, now, 1, now))
+        checkpoints.lost(Gap(SHARD, put[0], put[2], START // 1000, now, 1))
         (one,) = local_losses(tmp_path, stack_of(), now=now)
 
     assert one.records == 2
@@ -105,7 +105,7 @@ def test_a_mapping_that_no_longer_feeds_its_store_loses_nothing_more(
 ) -> None:
     """The index is fed from the table's changes now; what its old mapping has stored stays."""
     now = kinesis.expire()
-    gap = Gap(SHARD, "7", "9", START // 1000, START / 1000, 1, now)
+    gap = Gap(SHARD, "7", "9", START // 1000, START / 1000, 1)
     with mapping(tmp_path, "write_to_es") as checkpoints:
         checkpoints.advance(SHARD, put[0])
         assert len(local_losses(tmp_path, stack_of(), now=now)) == 1

@@ -28,7 +28,7 @@ def opened(path: Path, function: str = "write_to_es") -> Checkpoints:
 def gap(
     shard: str, after: str = "", *, before: str = "", until: float = 9.0, records: int | None = None
 ) -> Gap:
-    return Gap(shard, after, before, 5.0, until, records, 10.0)
+    return Gap(shard, after, before, 5.0, until, records)
 
 
 def test_a_restart_finds_what_was_written(tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ def test_a_gap_survives_and_takes_its_latest_end(tmp_path: Path) -> None:
 def test_what_another_mapping_of_the_function_has_read_is_no_loss(
     *, created_at: float, seen_at: float, is_covered: bool
 ) -> None:
-    found = Gap("shard-0", "3", "8", 50.0, 300.0, 4, 310.0)
+    found = Gap("shard-0", "3", "8", 50.0, 300.0, 4)
     assert covered(found, 200.0, [(created_at, seen_at)]) is is_covered
 
 
 def test_a_mapping_that_took_over_a_day_after_the_stop_covers_nothing() -> None:
-    day, found = 86_400.0, Gap("shard-0", "3", "8", 50.0, 300_000.0, 4, 300_010.0)
+    day, found = 86_400.0, Gap("shard-0", "3", "8", 50.0, 300_000.0, 4)
     assert covered(found, 200.0, [(200.0 + day, 400_000.0)])
     assert not covered(found, 200.0, [(201.0 + day, 400_000.0)])
 
