@@ -162,7 +162,9 @@ def stream_records_in(
         text = whole.encode() if isinstance(whole, str) else document.payload
         records = msgspec.json.decode(text, type=_Payload).records
         envelope = envelope_of(records, changes_stream)
-        return [envelope.record(one) for one in records], envelope
+        # A forged document may have fields of any type.
+        read = [msgspec.structs.asdict(envelope.record(one)) for one in records]
+        return msgspec.convert(read, list[Record]), envelope
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise NotADocumentError(
             f"its payload holds something that is not a record of a stream: {error!r}"

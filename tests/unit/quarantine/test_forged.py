@@ -134,6 +134,9 @@ def test_a_document_of_the_tables_mapping_goes_back_onto_the_stream() -> None:
     [
         ("sequenceNumber", "one", "invalid literal for int"),
         ("sequenceNumber", "1" * 1024, "too long for a key"),
+        ("sequenceNumber", None, "not a record of a stream"),
+        ("sequenceNumber", 1.5, "not a record of a stream"),
+        ("partitionKey", [], "not a record of a stream"),
         ("approximateArrivalTimestamp", 1e15, "out of range"),
     ],
 )
