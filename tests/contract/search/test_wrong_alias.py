@@ -48,16 +48,22 @@ def test_a_deleted_image_is_neither_shown_nor_counted(client: OpenSearch, live: 
     assert [one.name for one in suggest(client, live, "sunr").suggestions] == ["Sunrise at Sea"]
 
 
-def test_pages_contain_each_image_once(client: OpenSearch, live: str) -> None:
-    request, after = SearchRequest(text=None, sort="newest"), None
+def on_all_pages(client: OpenSearch, live: str, request: SearchRequest, size: int) -> list[str]:
+    """The images on all pages, sorted."""
     seen: list[str] = []
-    for _ in range(IMAGES):
-        found = page(client, live, request, size=2, after=after)
+    after = None
+    for _ in range(IMAGES + 1):
+        found = page(client, live, request, size=size, after=after)
         seen += [hit.image_id for hit in found.hits]
         after = found.next
         if after is None:
-            break
-    assert sorted(seen) == [f"T{n}" for n in range(IMAGES)]
+            return sorted(seen)
+    raise AssertionError("the pages do not end")
+
+
+def test_pages_contain_each_image_once(client: OpenSearch, live: str) -> None:
+    seen = on_all_pages(client, live, SearchRequest(text=None, sort="newest"), size=2)
+    assert seen == [f"T{n}" for n in range(IMAGES)]
 
 
 @pytest.mark.parametrize(
@@ -74,12 +80,5 @@ def test_a_document_that_is_no_image_hides_no_other_hit(
     client: OpenSearch, live: str, document: dict[str, object]
 ) -> None:
     client.index(index=live, id="bad", body=document, params={"refresh": "true"})
-    request, after = SearchRequest(text=None), None
-    seen: list[str] = []
-    for _ in range(IMAGES + 1):
-        found = page(client, live, request, size=1, after=after)
-        seen += [hit.image_id for hit in found.hits]
-        after = found.next
-        if after is None:
-            break
-    assert sorted(seen) == [f"T{n}" for n in range(IMAGES)]
+    seen = on_all_pages(client, live, SearchRequest(text=None), size=1)
+    assert seen == [f"T{n}" for n in range(IMAGES)]

@@ -113,6 +113,9 @@ class Stand:
     def keys_under(self, prefix: str = "quarantine/") -> list[str]:
         return list(self.objects.keys(prefix))
 
+    def file_as_redriven(self, key: str) -> None:
+        self.s3.objects[key.replace("quarantine/", "redriven/")] = self.s3.objects.pop(key)
+
     def poison(self, ago: float = HOUR) -> None:
         self.stream.put_raw(b"no event", "bad", ago)
 
@@ -481,8 +484,7 @@ def test_what_was_redriven_is_not_quarantined_again() -> None:
     stand.apply(2 * HOUR)
     first, *others = stand.keys_under()
     assert len(others) == 3
-    body = stand.s3.objects.pop(first)
-    stand.s3.objects[first.replace("quarantine/", "redriven/")] = body
+    stand.file_as_redriven(first)
     done = stand.apply(2 * HOUR)
     assert stand.keys_under() == others
     assert done.redriven == 2  # one record, for both stores
@@ -496,8 +498,7 @@ def test_what_only_the_tables_consumer_quarantined_and_was_redriven_is_settled_f
     # The index is fed from the table: its consumer never read the record.
     of_table, of_index = stand.keys_under()
     stand.s3.objects.pop(of_index)
-    body = stand.s3.objects.pop(of_table)
-    stand.s3.objects[of_table.replace("quarantine/", "redriven/")] = body
+    stand.file_as_redriven(of_table)
     done = stand.apply(2 * HOUR)
     assert (stand.keys_under(), done.redriven) == ([], 2)
 
@@ -508,8 +509,7 @@ def test_what_only_the_indexs_consumer_quarantined_is_not_settled_for_the_table(
     stand.apply(2 * HOUR)
     of_table, of_index = stand.keys_under()
     stand.s3.objects.pop(of_table)
-    body = stand.s3.objects.pop(of_index)
-    stand.s3.objects[of_index.replace("quarantine/", "redriven/")] = body
+    stand.file_as_redriven(of_index)
     done = stand.apply(2 * HOUR)
     assert (stand.keys_under(), done.redriven) == ([of_table], 1)
 
