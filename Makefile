@@ -2,7 +2,7 @@
 # the targets.
 .DEFAULT_GOAL := test
 .PHONY: help demo test nightly check lint types layers unit simulation proofs contract wire faults \
-  search flow crashes local-stack scenarios package lambda-image roles pythons \
+  search flow crashes local-stack scenarios nights package lambda-image roles pythons \
   nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale model bugs \
   fuzz mutation relevance screenshots generated format pins clean
 
@@ -17,6 +17,7 @@ contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults))
 crashes := tests/flow/test_crashes.py
 local-stack := tests/flow/test_local_stack.py
 scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
+nights := tests/nights
 package := tests/package
 roles := tests/roles
 
@@ -62,7 +63,7 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # starts its own engines. The output of a group appears when it ends.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 10 minutes after the first download.
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  package crashes local-stack contract faults simulation search wire scenarios proofs
+	  package nights crashes local-stack contract faults simulation search wire scenarios proofs
 
 # The fast part
 
@@ -115,6 +116,9 @@ local-stack: $(venv)/dev.done ## Test a local stack by its commands.
 
 scenarios: $(venv)/dev.done ## Test failures between the stream and the stores, without the processes of a stack.
 	$(pytest) $(scenarios)
+
+nights: $(venv)/dev.done ## Type the commands of docs/guides/seven-nights.md, and compare what they print.
+	$(pytest) $(nights)
 
 package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Test the wheel, and the built functions on Lambda's runtime.
 	$(pytest) $(package)

@@ -40,6 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kills", type=int, default=10, help="how many processes of a local stack to kill"
     )
     parser.addoption(
+        "--accept", action="store_true", help="write into the guide what its commands print now"
+    )
+    parser.addoption(
         "--images", type=int, help="how many images the audit is proved with; a few if not said"
     )
     parser.addoption(

@@ -1,0 +1,24 @@
+"""A local stack for each night, in a folder where a person types commands."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import read_local
+from tests.flow.shell import Shell, first_lines
+from tests.nights.happenings import Night
+
+IMAGES = 2_000
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Night]:
+    """A running stack with 2,000 real images, equal in both stores."""
+    shell = Shell(tmp_path / ".lockstep")
+    shell.run("up", "--detach", "--shards", "1")
+    shell.run("put", "-", "--from", "tate", stdin=first_lines(IMAGES))
+    shell.run("status", "--wait", "120")
+    yield Night(tmp_path, shell, Clients(read_local(shell.state)))
+    shell.run("down")
