@@ -319,11 +319,11 @@ def show_answered(found: Answering, name: str | None, state: Path) -> None:
 
 def show_audited(found: Audit, name: str | None, state: Path) -> None:
     """Print an audit as text, and what can be done."""
-    show_audit(found)
+    show_audit(found, name, state)
     show_ways_out(found, name, state)
 
 
-def show_audit(found: Audit) -> None:
+def show_audit(found: Audit, name: str | None, state: Path) -> None:
     """Print an audit as text."""
     print_table(
         ["store", " entries"], [["table", f"{found.table:,}"], ["index", f"{found.index:,}"]]
@@ -348,7 +348,7 @@ def show_audit(found: Audit) -> None:
         notes.print(f"warning: {printable(warning)}")
     if found.discarded:
         answers.print(f"batches that were discarded: {found.discarded:,}")
-    show_unread(found.losses, found.stopped)
+    show_unread(found.losses, found.stopped, lambda command: command_for(command, name, state))
     since = ""
     if found.result == "unknown" and found.complete:
         since = f" since {typed(found.unknown_since)}"
@@ -376,7 +376,7 @@ def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
 
 def show_repair(answer: Repairing, name: str | None, state: Path) -> None:
     """Print a repair as text."""
-    show_audit(answer.audit)
+    show_audit(answer.audit, name, state)
     if answer.plan is None:
         show_ways_out(answer.audit, name, state)
         return
@@ -384,7 +384,7 @@ def show_repair(answer: Repairing, name: str | None, state: Path) -> None:
     if answer.repaired is not None:
         show_repaired(answer.repaired)
     if answer.after is not None:
-        show_audit(answer.after)
+        show_audit(answer.after, name, state)
     show_ways_out(answer.after or answer.audit, name, state)
 
 

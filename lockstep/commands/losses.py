@@ -1,7 +1,7 @@
 """What status and audit say about events that a consumer has not read and cannot read any more."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -15,8 +15,16 @@ from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer, Unread, t
 ROWS = 20
 
 
-def show_unread(losses: Sequence[Loss], stopped: Sequence[StoppedConsumer]) -> None:
-    """Print losses and stopped consumers, and what to do about them."""
+def show_unread(
+    losses: Sequence[Loss], stopped: Sequence[StoppedConsumer], as_typed: Callable[[str], str]
+) -> None:
+    """Print losses and stopped consumers, and what to do about them.
+
+    Args:
+        losses: what the stream removed before a consumer read it.
+        stopped: the consumers that do not read.
+        as_typed: a command as it is typed for this stack.
+    """
     if losses:
         print_table(
             ["consumer", " lost", "arrived from", "to"],
@@ -35,7 +43,7 @@ def show_unread(losses: Sequence[Loss], stopped: Sequence[StoppedConsumer]) -> N
         since = typed(Unread(tuple(losses), tuple(stopped)).since)
         answers.print("The stream removed these records before a consumer read them.")
         answers.print("Put their events again, and say so:")
-        answers.print(f"`lockstep audit --acknowledge {since} --reason TEXT`")
+        answers.print(as_typed(f"audit --acknowledge {since} --reason TEXT"))
     for one in stopped:
         since = "" if one.since is None else f" since {typed(one.since)}"
         answers.print(printable(f"{one.consumer} does not read: {one.state}{since}"))

@@ -21,7 +21,7 @@ from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildPlan, Rebuilt
-from lockstep.stack.stack import FUNCTION_TIMEOUT
+from lockstep.stack.stack import FUNCTION_TIMEOUT, command_for
 from lockstep.stack.use_cases.rebuild import rebuild as prepare
 
 PATIENCE_SECONDS = 600.0
@@ -122,7 +122,7 @@ def rebuild_command(
     if as_json:
         print_json(done)
     else:
-        show_rebuilt(done)
+        show_rebuilt(done, name, state)
     sys.exit(done.exit_code)
 
 
@@ -197,7 +197,7 @@ _STAGES_WITHOUT_OLD = {
 }
 
 
-def show_rebuilt(done: Rebuilt) -> None:
+def show_rebuilt(done: Rebuilt, name: str | None, state: Path) -> None:
     """Print a rebuild as text."""
     for one in done.told[:ROWS]:
         answers.print(printable(f"not copied: {one.image_id}: {one.detail}"))
@@ -209,11 +209,12 @@ def show_rebuilt(done: Rebuilt) -> None:
     if done.replaced is not None:
         copied += f", {done.carried['index']:,} from {done.replaced}"
     answers.print(f"{done.index} is in use; {copied} ({done.seconds:.1f} s)")
-    show_audit(done.audit)
+    show_audit(done.audit, name, state)
     for index in done.dropped:
         answers.print(f"{index} is deleted")
     for index in done.kept:
-        answers.print(f"{index} is kept: `lockstep rebuild --drop-old --apply` deletes it")
+        drop = command_for("rebuild --drop-old --apply", name, state)
+        answers.print(f"{index} is kept: {drop} deletes it")
 
 
 def show_abandoned(rebuild: Rebuild, *, applies: bool, as_json: bool) -> None:

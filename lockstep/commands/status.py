@@ -98,6 +98,6 @@ def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
         )
     for warning in found.warnings:
         notes.print(f"warning: {printable(warning)}")
-    show_unread(found.losses, found.stopped)
+    show_unread(found.losses, found.stopped, as_typed)
     if found.losses or found.stopped:
         answers.print(f"status: unknown since {typed(found.unknown_since)}")

@@ -37,7 +37,7 @@ def test_what_both_consumers_lost_is_unknown_until_it_is_acknowledged(shell: She
     for name in CONSUMERS:
         shell.processes()[name].kill()
     text = shell.run("audit", code=2)
-    assert f"`lockstep audit --acknowledge {since} --reason TEXT`" in text.splitlines()
+    assert f"`lockstep audit --acknowledge {since} --reason TEXT --state {shell.state}`" in text
     assert f"audit: unknown since {since} (" in text
     audit = shell.json("audit", code=2)
     assert (audit["result"], audit["table"], audit["index"]) == ("unknown", 3, 3)

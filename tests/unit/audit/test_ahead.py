@@ -145,7 +145,7 @@ def test_a_person_reads_the_ways_out(capsys: pytest.CaptureFixture[str]) -> None
         replay_since=dt.datetime(2026, 11, 20, 8, 0, 1, 70_000, tzinfo=dt.UTC),
         restored=Restored(TO, TO + dt.timedelta(days=1), too_late=False),
     )
-    show_audit(found)
+    show_audit(found, "prod", Path(".lockstep"))
     show_ways_out(found, "prod", Path(".lockstep"))
     out = capsys.readouterr().out
     assert "the index is ahead with" in out

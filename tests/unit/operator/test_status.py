@@ -232,14 +232,14 @@ def test_what_cannot_be_read_any_more_is_told_with_its_times(
     assert found.caught_up
     assert found.exit_code == 2
 
-    show_status(found, AS_TYPED)
+    show_status(found, "`lockstep {} --stack prod`".format)
 
     told = capsys.readouterr().out
     lines = told.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert "write_to_dynamodb        3  2026-11-21T08:00:00Z  2026-11-21T08:00:05Z" in lines, told
     assert "write_to_es        unknown  2026-11-21T08:00:00Z  2026-11-21T08:00:05Z" in lines
-    assert "`lockstep audit --acknowledge 2026-11-21T07:00:00Z --reason TEXT`" in lines
+    assert "`lockstep audit --acknowledge 2026-11-21T07:00:00Z --reason TEXT --stack prod`" in lines
     assert "write_to_es does not read: disabled since 2026-11-21T07:00:00Z" in lines
     assert lines[-1] == "status: unknown since 2026-11-21T07:00:00Z"
 
