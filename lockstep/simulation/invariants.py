@@ -243,6 +243,15 @@ def _tried(system: System) -> Iterator[tuple[str, StoredVersion]]:
                 yield event.image_id, StoredVersion(event.version, digest_in(event))
 
 
+def _was_tried_otherwise(system: System, change: Change) -> bool:
+    """Whether an operator has tried other content of this version on the index."""
+    mine = _as_stored(change)
+    return any(
+        (image_id, held.version) == (change.image_id, change.version) and (image_id, held) != mine
+        for image_id, held in _tried(system)
+    )
+
+
 def _as_stored(change: Change) -> tuple[str, StoredVersion]:
     return change.image_id, StoredVersion(change.version, digest_of(change))
 
@@ -282,12 +291,14 @@ def _may_be_refused(
     match record.reason:
         case "conflict":
             # Both stores keep the first of two contents with one version. If that one was
-            # refused or discarded, the other one may be stored when it arrives again.
+            # refused or discarded, the other one may be stored when it arrives again. A redrive may
+            # have written other content to the index before.
             first = next(iter(contents[change.image_id, change.version]))
             return (
                 first != digest_of(change)
                 or _is_refused(change, consumer)
                 or _as_stored(change) in map(_as_stored, _discarded(system, consumer))
+                or (consumer.function == INDEX_CONSUMER and _was_tried_otherwise(system, change))
             )
         case "refused_by_store":
             return _is_refused(change, consumer)
