@@ -44,8 +44,9 @@ class Expired:
 
 
 def refused(server: Server, status: str, kind: str, body: str) -> None:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    server.says = (head + body).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    # The server hangs up: a client that is not told may ask again on that connection.
+    server.says = f"{head}Connection: close\r\n\r\n{body}".encode()
 
 
 def said(call: Callable[[], object]) -> tuple[int, str]:
