@@ -25,8 +25,8 @@ class Pair(msgspec.Struct, frozen=True):
 class Head(msgspec.Struct, frozen=True):
     """The fields of a document that are not in the image. Absent fields are left out.
 
-    Times are as the event wrote them. `arrived_at` is in milliseconds and `expires_at` in seconds
-    since 1970.
+    `occurred_at` keeps its zone. `arrived_at` is in milliseconds and `expires_at` in seconds since
+    1970.
     """
 
     image_id: str
