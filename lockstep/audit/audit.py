@@ -2,11 +2,9 @@
 
 import datetime as dt
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import batched
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -149,21 +147,20 @@ def audit(
         on_difference=on_difference,
     )
     reason = None
-    with tempfile.TemporaryDirectory(prefix="lockstep-audit-") as folder:
-        spill = Spill(Path(folder))
-        try:
-            if only is None:
-                _gather(table, index, spill, recheck, progress)
-                spill.compare(clock.now())
-            else:
-                spill.suspect(Suspect(one, in_table=False, in_index=False) for one in only)
-            recheck.run(spill, settled, watermark, first_pause=only is None)
-        except StoreUnreadableError as error:
-            reason = str(error)
-        except OverBudgetError:
-            reason = f"the audit did not end within {budget:g} s"
-        finally:
-            spill.close()
+    spill = Spill()
+    try:
+        if only is None:
+            _gather(table, index, spill, recheck, progress)
+            spill.compare(clock.now())
+        else:
+            spill.suspect(Suspect(one, in_table=False, in_index=False) for one in only)
+        recheck.run(spill, settled, watermark, first_pause=only is None)
+    except StoreUnreadableError as error:
+        reason = str(error)
+    except OverBudgetError:
+        reason = f"the audit did not end within {budget:g} s"
+    finally:
+        spill.close()
     if recheck.under_way and reason is None:
         reason = (
             f"{recheck.under_way:,} images differ, but a consumer lags by more than {watermark:g} s"

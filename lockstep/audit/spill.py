@@ -6,12 +6,18 @@ Grace hash join does. Memory holds one partition of each store at a time.
 
 Nearly all entries are plain: images of which only version and digest are compared. They are kept as
 rows, without an object for each, and compared as sets.
+
+The files have no names, so they vanish with the process. What is small stays in memory: the files
+of few entries (tempfile.SpooledTemporaryFile), and SQLite's temporary database while it fits its
+cache. So an audit of few images costs no file.
 """
 
 import sqlite3
+import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import batched
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -27,6 +33,8 @@ _BATCH = 1000
 _PARTITIONS = 512
 # So many entries are kept in memory before they are written: pieces of a partition are large.
 _IN_MEMORY = 131_072
+# So many bytes of a store stay in memory instead of a file.
+_SMALL = 1_048_576
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -63,10 +71,15 @@ class _Partition(msgspec.Struct):
 class _PartitionFile:
     """One file with one store's entries, and the offsets of the pieces of each partition."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file.open("xb+")
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_SMALL)  # noqa: SIM115 - closed by `close`
         self._end = 0
-        self._pieces: list[list[tuple[int, int]]] = [[] for _ in range(_PARTITIONS)]
+        self._pieces: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+
+    @property
+    def partitions(self) -> AbstractSet[int]:
+        """The partitions that have a piece."""
+        return self._pieces.keys()
 
     def add(self, partition: int, piece: bytes) -> None:
         """Write a piece of a partition."""
@@ -76,7 +89,7 @@ class _PartitionFile:
 
     def pieces(self, partition: int) -> Iterator[bytes]:
         """The pieces of a partition, in order."""
-        for start, length in self._pieces[partition]:
+        for start, length in self._pieces.get(partition, ()):
             self._file.seek(start)
             yield self._file.read(length)
 
@@ -86,15 +99,15 @@ class _PartitionFile:
 
 
 class Spill:
-    """Entries and suspects in files of a temporary folder."""
+    """Entries and suspects in temporary files."""
 
-    def __init__(self, folder: Path) -> None:
-        self._rows: list[list[str | int]] = [[] for _ in range(_PARTITIONS)]
-        self._others: list[list[Entry]] = [[] for _ in range(_PARTITIONS)]
+    def __init__(self) -> None:
+        self._chunks: defaultdict[int, _Chunk] = defaultdict(lambda: _Chunk([], []))
         self._count = 0
         self._store: Store = "table"
-        self._files = {store: _PartitionFile(folder / store) for store in _STORES}
-        self._database = sqlite3.connect(folder / "suspects.db", isolation_level=None)
+        self._files = {store: _PartitionFile() for store in _STORES}
+        # Without a name, it is SQLite's temporary database.
+        self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript("""
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
@@ -107,14 +120,14 @@ class Spill:
         if store != self._store:
             self._flush()
             self._store = store
-        rows, others = self._rows, self._others
+        chunks = self._chunks
         for entry in entries:
             image_id, version, digest = entry.image_id, entry.version, entry.digest
-            partition = hash(image_id) % _PARTITIONS
+            chunk = chunks[hash(image_id) % _PARTITIONS]
             if digest is None or entry.checked_version != version or entry.rest is not None:
-                others[partition].append(entry)
+                chunk.others.append(entry)
             else:
-                rows[partition].extend((image_id, version, digest))
+                chunk.rows.extend((image_id, version, digest))
         self._count += len(entries)
         if self._count >= _IN_MEMORY:
             self._flush()
@@ -122,7 +135,7 @@ class Spill:
     def compare(self, now: float) -> None:
         """Suspect every image whose entries differ, or of which one is malformed."""
         self._flush()
-        for partition in range(_PARTITIONS):
+        for partition in self._files["table"].partitions | self._files["index"].partitions:
             self.suspect(
                 _suspects(self._read("table", partition), self._read("index", partition), now)
             )
@@ -158,11 +171,9 @@ class Spill:
     def _flush(self) -> None:
         """Write the entries in memory to disk."""
         file = self._files[self._store]
-        for partition, (rows, others) in enumerate(zip(self._rows, self._others, strict=True)):
-            if rows or others:
-                file.add(partition, _encoder.encode(_Chunk(rows, others)))
-                rows.clear()
-                others.clear()
+        for partition, chunk in self._chunks.items():
+            file.add(partition, _encoder.encode(chunk))
+        self._chunks.clear()
         self._count = 0
 
     def _read(self, store: Store, partition: int) -> _Partition:

@@ -9,6 +9,7 @@ from opensearchpy import OpenSearch
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
+from lockstep.audit.audit import Audit, audit
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.producing.outbox import Outgoing
@@ -16,6 +17,8 @@ from lockstep.producing.producer import Producer, Stamp
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.stores.corrections import Corrections, Removal
+from lockstep.stores.index import IndexReader
+from lockstep.stores.table import TableReader
 from lockstep.stream.order import startable
 from shared.deliver import Delivery, deliver
 from shared.event import Event
@@ -73,6 +76,10 @@ class Components(msgspec.Struct, frozen=True):
     find: Callable[..., FoundCases] = find
     redrive: Callable[..., Redrive] = Redrive
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone
+    table_reader: Callable[..., TableReader] = TableReader
+    index_reader: Callable[..., IndexReader] = IndexReader
+    corrections: Callable[..., Corrections] = Corrections
+    audit: Callable[..., Audit] = audit
 
 
 REAL = Components()

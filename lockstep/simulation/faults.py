@@ -81,6 +81,9 @@ Fault = Literal[
     "too old to be redriven",
     "expired tombstone purged from the table",
     "expired tombstone purged from the index",
+    "audited",
+    "audited, and a difference found",
+    "audited while a consumer lagged",
     PoisonKind,
 ]
 

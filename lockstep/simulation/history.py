@@ -1,6 +1,6 @@
 """A history: run the steps of a plan on the whole system in virtual time, then drain it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,6 +13,8 @@ from lockstep.simulation.faults import Fault, PoisonKind, Tally
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.late_operations import LateOperations
+from lockstep.simulation.operators.operators import Operators
+from lockstep.simulation.operators.tools import Surroundings
 from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.system import STORES, Function, System
@@ -56,7 +58,7 @@ class History:
             one: DiscardWriter(self.system, one) for one in mapped if planned.discards
         }
         self._pollers = [self._poller(function) for function in mapped]
-        self._steps: Mapping[StepKind, Callable[[], None]] = {
+        self._steps: dict[StepKind, Callable[[], None]] = {
             "put": lambda: self._put(self._events()),
             "poll": self._poll,
             "poison": self._put_any_poison,
@@ -76,6 +78,8 @@ class History:
             "days pass": self._let_days_pass,
             "redrive": self._late_operations.redrive,
         }
+        if planned.operators:
+            self._steps.update(Operators(self.system, self._surroundings()).steps)
         if not planned.honours_parameters:
             self._count("parameters in the URL ignored")
 
@@ -125,6 +129,25 @@ class History:
             self._drain_all()
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
         invariants.check(self.system, self.made)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            meanwhile=self._work,
+            drain=self._drain_all,
+            oldest_unread=self._oldest_unread,
+            put=lambda image_id: self._put([self._event(image_id, "image.updated")]),
+        )
+
+    def _work(self) -> None:
+        """Let the producer put events, and a consumer process some of them."""
+        chance = self._conditions.chance
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._put(self._events())
+        self._run_poller(chance.choice(self._pollers))
+
+    def _oldest_unread(self) -> float | None:
+        arrivals = (poller.oldest_unsettled() for poller in self._pollers)
+        return min((one for one in arrivals if one is not None), default=None)
 
     @property
     def _has_discards(self) -> bool:

@@ -63,13 +63,14 @@ def check(system: System, made: Sequence[Event]) -> None:
         purged = system.purged[consumer.function]
         given = system.given_index if consumer.function == INDEX_CONSUMER else set()
         replaced = {(image_id, held.version) for image_id, held in given}
-        _check_versions_rise(consumer.store.journal, consumer.function, purged, replaced)
+        touched = system.touched[consumer.function]
+        _check_versions_rise(consumer, purged, replaced, touched)
         in_bucket = list(_quarantined(system, consumer, accepted))
         quarantined = {number: meaning for number, meaning, _ in in_bucket}
         indexed = {number for number, _, is_indexed in in_bucket if is_indexed}
         _check_outrun(system, consumer, quarantined.keys())
         expected = _fold(system, consumer, quarantined.keys() - indexed)
-        found = consumer.store.checked()
+        found = consumer.store.checked(touched.keys())
         # A refused change is applied if it is read again after the cause of the refusal ended. A
         # discarded change may be stored, although the mapping does not know it.
         allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
@@ -77,7 +78,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         allowed.update(given)
         if consumer.function == INDEX_CONSUMER:
             allowed.update(_tried(system))
-        for image_id in sorted(expected.keys() | found.keys()):
+        for image_id in sorted((expected.keys() | found.keys()) - touched.keys()):
             must, held = expected.get(image_id), found.get(image_id)
             gone = held is None and must is not None and must.digest is None
             if held == must or (gone and must is not None and (image_id, must.version) in purged):
@@ -127,18 +128,22 @@ def _check_producer(system: System, events: Sequence[Event]) -> None:
 
 
 def _check_versions_rise(
-    journal: Sequence[Written],
-    function: str,
+    consumer: Consumer,
     purged: AbstractSet[tuple[str, int]],
     replaced: AbstractSet[tuple[str, int]],
+    touched: Mapping[str, int],
 ) -> None:
     """I2, I4: each write of an image has a higher version than all writes before it.
 
     Only an expired tombstone may be removed, and no lower version may follow it. Only what an
-    operator gave the index may have the version that is stored.
+    operator gave the index may have the version that is stored. For a `touched` image, all begins
+    again at that position of the journal.
     """
+    function = consumer.function
     highest: dict[str, Written] = {}
-    for written in journal:
+    for at, written in enumerate(consumer.store.journal):
+        if at < touched.get(written.image_id, 0):
+            continue
         before = highest.get(written.image_id)
         if written.version is None:
             if (
@@ -214,6 +219,8 @@ def _check_quarantined(  # noqa: PLR0917 - everything about one record
         raise ViolationError("I1", f"{consumer.function}: the payload of {accepted} is incomplete")
     if isinstance(meaning, Poison):
         rightly = meaning.reason == record.reason
+    elif meaning.image_id in system.touched[consumer.function]:
+        return  # a forged entry may be in conflict with any event, or outrun it
     elif record.reason == "given_up":
         rightly = accepted.sequence_number in system.discards[consumer.function].attempted
     else:
@@ -349,6 +356,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
         its = consumer.store.held(change.image_id)
         if (
             its is not None
+            and change.image_id not in system.touched[consumer.function]
             and its not in redriven
             and arrived_at > its.arrived_at
             and outrun(change, its)
@@ -386,6 +394,7 @@ def _fold(
         elif (
             held.version == there.version
             and held.digest != there.digest
+            and change.image_id not in system.touched[consumer.function]
             and _settled(consumer, change)
         ):
             raise ViolationError(

@@ -5,6 +5,9 @@ from typing import Literal, get_args
 
 import msgspec
 
+# What operators do in one third of the histories (lockstep/simulation/operators/).
+OperatorStepKind = Literal["audit"]
+
 StepKind = Literal[
     "put",
     "poll",
@@ -24,11 +27,12 @@ StepKind = Literal[
     "wait",
     "days pass",
     "redrive",
+    OperatorStepKind,
 ]
 
 # These weights and ranges, and the constants of history.py, find the most seeded bugs per second
 # (docs/decisions/2026-11-21-histories-are-short-and-dense.md).
-_WEIGHTS: dict[StepKind, float] = {
+_PLAIN: dict[StepKind, float] = {
     "put": 6,
     "poll": 6,
     "poison": 5,
@@ -48,7 +52,11 @@ _WEIGHTS: dict[StepKind, float] = {
     "days pass": 0.3,
     "redrive": 1,
 }
-_KINDS: tuple[StepKind, ...] = get_args(StepKind)
+_OPERATORS: dict[OperatorStepKind, float] = {
+    "audit": 1,
+}
+OPERATORS_SHARE = 1 / 3
+_MOST_OPERATORS_STEPS = 3
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
@@ -73,7 +81,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class HistoryPlan(msgspec.Struct, frozen=True):
-    """The rate of faults, the settings of the system, and the steps."""
+    """The rate of faults, the settings of the system, and the steps.
+
+    `operators`: some of the steps are operators' ones.
+    """
 
     seed: int
     fault_rate: float
@@ -88,6 +99,7 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     retries: int | None = None
     age_seconds: int | None = None
+    operators: bool = False
 
     @property
     def discards(self) -> bool:
@@ -108,7 +120,7 @@ def plan(seed: int) -> HistoryPlan:
     """The plan of this seed. The same seed gives the same plan."""
     chance = seeded_random(seed)
     steps = _LONG if chance.random() < _LONG_SHARE else _SHORT
-    kinds = chance.choices(_KINDS, [_WEIGHTS[kind] for kind in _KINDS], k=chance.randint(*steps))
+    kinds = chance.choices(list(_PLAIN), list(_PLAIN.values()), k=chance.randint(*steps))
     planned = HistoryPlan(
         seed=seed,
         fault_rate=chance.choice(_FAULT_RATES),
@@ -123,7 +135,27 @@ def plan(seed: int) -> HistoryPlan:
         steps=tuple(Step(kind, chance.getrandbits(32)) for kind in kinds),
     )
     retries, age_seconds = chance.choice(_DISCARD_LIMITS)
-    return msgspec.structs.replace(planned, retries=retries, age_seconds=age_seconds)
+    planned = msgspec.structs.replace(planned, retries=retries, age_seconds=age_seconds)
+    return _with_operators(planned, chance) if chance.random() < OPERATORS_SHARE else planned
+
+
+def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
+    """The same plan, with steps of operators in between."""
+    kinds = chance.choices(
+        list(_OPERATORS), list(_OPERATORS.values()), k=chance.randint(1, _MOST_OPERATORS_STEPS)
+    )
+    steps = list(planned.steps)
+    for kind in kinds:
+        step = Step(kind, chance.getrandbits(32))
+        steps.insert(chance.randint(1, len(steps)), step)
+    return msgspec.structs.replace(planned, operators=True, steps=tuple(steps))
+
+
+def plain(whole: HistoryPlan) -> HistoryPlan:
+    """The plan without the steps of operators; the other steps stay the same."""
+    operators = get_args(OperatorStepKind)
+    steps = tuple(step for step in whole.steps if step.kind not in operators)
+    return msgspec.structs.replace(whole, operators=False, steps=steps)
 
 
 def without(whole: HistoryPlan, at: int) -> HistoryPlan:

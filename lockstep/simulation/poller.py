@@ -128,6 +128,15 @@ class Poller:
         self._ended.clear()
         self.checkpoints.clear()
 
+    def oldest_unsettled(self) -> float | None:
+        """The arrival of the oldest record that is not settled, in seconds; None if all are."""
+        arrivals = [
+            shard.records[self._checkpoint(shard)].arrived_at
+            for shard in self._stream.shards.values()
+            if not self._settled(shard)
+        ]
+        return min(arrivals, default=None)
+
     def _trim(self) -> None:
         self._stream.trim(self._time.now - RETENTION.total_seconds())
 

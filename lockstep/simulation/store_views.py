@@ -1,6 +1,7 @@
 """Views of the stores for the invariants: what each store holds of an image now."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 import msgspec
@@ -46,8 +47,10 @@ class StoreView(Protocol):
         """A copy of all entries, for a later `stored_version`."""
         ...
 
-    def checked(self) -> Mapping[str, StoredVersion]:
+    def checked(self, touched: AbstractSet[str]) -> Mapping[str, StoredVersion]:
         """Check every entry completely; return the stored version of every image.
+
+        `touched`: the images to leave out, because somebody else may have written their entries.
 
         Raises:
             ViolationError: no change makes this entry.
@@ -67,7 +70,7 @@ class TableView:
     ) -> StoredVersion | None:
         """The stored version of the image, if any."""
         item = (self._client.items if among is None else among).get(image_id)
-        if item is None:
+        if item is None or "version" not in item:
             return None
         return StoredVersion(
             int(item["version"]["N"]), item["digest"]["S"] if "digest" in item else None
@@ -76,7 +79,7 @@ class TableView:
     def held(self, image_id: str) -> Held | None:
         """What the table holds of the image, if anything."""
         item = self._client.items.get(image_id)
-        if item is None:
+        if item is None or "version" not in item:
             return None
         version, arrived_at = int(item["version"]["N"]), int(item["arrived_at"]["N"])
         return held(version, arrived_at, item["occurred_at"]["S"])
@@ -85,10 +88,12 @@ class TableView:
         """All items."""
         return self._client.items.copy()
 
-    def checked(self) -> Mapping[str, StoredVersion]:
+    def checked(self, touched: AbstractSet[str]) -> Mapping[str, StoredVersion]:
         """The stored version of every image, decoded from its item."""
         found = {}
         for image_id, item in self._client.items.items():
+            if image_id in touched:
+                continue
             try:
                 change = change_in_item(item)
             except MalformedItemError as error:
@@ -109,14 +114,14 @@ class IndexView:
     ) -> StoredVersion | None:
         """The stored version of the image, if any."""
         document = (self._client.documents if among is None else among).get(image_id)
-        if document is None or document.source is None:
+        if document is None or document.source is None or "version" not in document.source:
             return None
         return StoredVersion(document.source["version"], document.source.get("digest"))
 
     def held(self, image_id: str) -> Held | None:
         """What the index holds of the image, if anything."""
         document = self._client.documents.get(image_id)
-        if document is None or document.source is None:
+        if document is None or document.source is None or "version" not in document.source:
             return None
         source = document.source
         return held(source["version"], source["arrived_at"], source["occurred_at"])
@@ -125,11 +130,11 @@ class IndexView:
         """All documents."""
         return self._client.documents.copy()
 
-    def checked(self) -> Mapping[str, StoredVersion]:
+    def checked(self, touched: AbstractSet[str]) -> Mapping[str, StoredVersion]:
         """The stored version of every image, read as the audit reads it."""
         found = {}
         for image_id, document in self._client.documents.items():
-            if document.source is None:
+            if document.source is None or image_id in touched:
                 continue
             entry = _entry(image_id, document.version, document.source)
             if entry.malformed or entry.checked_version != entry.version:

@@ -122,6 +122,12 @@ class System:
             "write_to_dynamodb": Discards(),
             "write_to_es": Discards(),
         }
+        self.touched: dict[Function, dict[str, int]] = {
+            "write_to_dynamodb": {},
+            "write_to_es": {},
+        }
+        """The images whose entry in a store was changed by hand, by a restore or by an answer: how
+        many writes were in the journal of that store then. I2 to I4 begin again there."""
         self._interpretations: dict[str, Interpretation] = {}  # by sequence number
 
     def interpret(self, accepted: AcceptedRecord) -> Interpretation:

@@ -285,7 +285,7 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, faulty: bool = Fal
     assert before.invoke(BEFORE) == ALL_SETTLED
     right = stage().after(before)
     assert right.invoke(batch) == ALL_SETTLED
-    right.store.checked()
+    right.store.checked(frozenset())
     recovered = set()
     with watched(code_of((*RULES, stage.handler, stage.its_sink, *stage.beside))) as instructions:
         to_the_end = stage(faulty=faulty).after(before)
@@ -309,7 +309,7 @@ def nothing_is_half_done(crashed: Stage, before: Stage, right: Stage) -> None:
     assert crashed.stored.keys() >= before.stored.keys()
     for image_id, stored in crashed.stored.items():
         assert stored in (before.stored.get(image_id), right.stored.get(image_id))
-    seen = {image_id: held.version for image_id, held in before.store.checked().items()}
+    seen = {image_id: held.version for image_id, held in before.store.checked(frozenset()).items()}
     for written in crashed.store.journal:
         assert written.version is not None
         assert written.version > seen.get(written.image_id, 0)

@@ -18,7 +18,7 @@ from lockstep.simulation.clock import START
 from lockstep.simulation.components import Components
 from lockstep.simulation.faulty_network import StoreName
 from lockstep.simulation.history import History
-from lockstep.simulation.plan import HistoryPlan, StepKind, plan
+from lockstep.simulation.plan import HistoryPlan, StepKind, plain, plan
 from lockstep.simulation.store_views import StoreView
 from lockstep.simulation.system import Function
 from shared.quarantine import PREFIX, QuarantinedRecord
@@ -38,7 +38,7 @@ def counting(_: Callable[[], float]) -> Callable[[], int]:
 
 
 def without_faults(seed: int) -> HistoryPlan:
-    whole = plan(seed)
+    whole = plain(plan(seed))
     steps = tuple(step for step in whole.steps if step.kind not in LEFT_OUT)
     # The mappings discard nothing, because the outage does not end.
     return msgspec.structs.replace(

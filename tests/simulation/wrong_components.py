@@ -15,6 +15,7 @@ from tests.simulation import (
     wrong_mapping,
     wrong_producer,
     wrong_quarantine,
+    wrong_repair,
     wrong_table,
 )
 
@@ -27,4 +28,5 @@ WRONG: Mapping[str, Components] = {
     **wrong_producer.WRONG,
     **wrong_late_operations.WRONG,
     **wrong_discards.WRONG,
+    **wrong_repair.WRONG,
 }

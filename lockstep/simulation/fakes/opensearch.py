@@ -149,7 +149,7 @@ class OpenSearch:
 
         def deleted() -> dict[str, Any]:
             for one in body["pit_id"]:
-                del self._points[one]
+                self._points.pop(one, None)
             return {"pits": [{"pit_id": one} for one in body["pit_id"]]}
 
         return self.send(deleted)
@@ -161,6 +161,8 @@ class OpenSearch:
 
         def found() -> dict[str, Any]:
             (after,) = body.get("search_after", [-1])
+            if body["pit"]["id"] not in self._points:  # closed, before this request arrived
+                raise AnswerError(_NOT_FOUND, "search_context_missing_exception")
             image_ids, there = self._points[body["pit"]["id"]]
             hits = []
             for at in range(after + 1, min(after + 1 + body["size"], len(image_ids))):

@@ -1,0 +1,94 @@
+"""Clients of an operator: the same stores as those of the consumers, over connections of its own.
+
+Its writes are in the journals of the stores, as all are, and each client knows which are its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import opensearchpy
+
+from lockstep.simulation.components import INDEX, TABLE
+from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
+from lockstep.simulation.fakes.network import PERFECT, PartFailure
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.faulty_network import LONGEST_ANSWER_SECONDS, StoreName
+from lockstep.simulation.system import System
+
+
+class OperatorsConnection:
+    """A connection that is perfect unless `faulty`: then it has the faults of the consumers' one.
+
+    Time passes during a request in any case, so invocations can begin between two requests.
+    """
+
+    def __init__(self, store: StoreName, system: System) -> None:
+        self.faulty = False
+        self._conditions = system.conditions
+        self._connection = system.connections[store]
+
+    def send[T](self, apply: Callable[[], T]) -> T:
+        """See `Connection.send`."""
+        if self.faulty:
+            return self._connection.send(apply)
+        answer = apply()
+        time = self._conditions.time
+        time.advance(self._conditions.chance.random() * LONGEST_ANSWER_SECONDS)
+        return answer
+
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
+        """See `Connection.part_failures`."""
+        if self.faulty:
+            return self._connection.part_failures(parts, codes)
+        return PERFECT.part_failures(parts, codes)
+
+
+class OwnJournal(list[Written]):
+    """The writes of an operator in one store, which are also in the journal of the store.
+
+    `positions`: where they are there.
+    """
+
+    def __init__(self, whole: list[Written]) -> None:
+        super().__init__()
+        self.positions: list[int] = []
+        self._whole = whole
+
+    def append(self, one: Written) -> None:
+        """Add a write to both journals."""
+        super().append(one)
+        self.positions.append(len(self._whole))
+        self._whole.append(one)
+
+
+class OperatorsIndex(OpenSearch):
+    """The fake of the index, as the product's client shows it: an empty answer is an error.
+
+    See `doors.opensearch`; the fake itself answers as opensearch-py does.
+    """
+
+    def send(self, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """See `OpenSearch.send`."""
+        answer: Any = super().send(apply)
+        if answer == "":
+            raise opensearchpy.exceptions.ConnectionError("N/A", "an empty answer", None)
+        found: dict[str, Any] = answer
+        return found
+
+
+def table_client(system: System, connection: OperatorsConnection) -> tuple[DynamoDB, OwnJournal]:
+    """A client of the table, and its own writes."""
+    client = DynamoDB(TABLE, connection=connection)
+    client.items = system.table.items
+    journal = OwnJournal(system.table.journal)
+    client.journal = journal
+    return client, journal
+
+
+def index_client(system: System, connection: OperatorsConnection) -> tuple[OpenSearch, OwnJournal]:
+    """A client of the index, and its own writes."""
+    client = OperatorsIndex(INDEX, connection=connection, now=lambda: system.time.now)
+    client.documents = system.index.documents
+    journal = OwnJournal(system.index.journal)
+    client.journal = journal
+    return client, journal

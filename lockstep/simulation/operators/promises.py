@@ -1,0 +1,283 @@
+"""The promises O1, O2, O4 and O5 of an operator's step, checked around it.
+
+A step runs inside one context, and says which promises hold for it:
+
+    with promises.kept("O1", "O2") as during:
+        ...the command of the product, also with invocations in the middle...
+        during.broken_off()  # if the command failed: a repair may have removed, but not written
+
+- O1: the highest accepted event of each image that was held anywhere (stream, table, index, bucket)
+  is held somewhere after.
+- O2: the command itself leaves the raw table unchanged. No document's version falls, and none
+  leaves but by a due purge, or by a removal after which it is written again.
+- O4: `promises.wrote()` counts the writes of operators. A command that is repeated at once, with
+  nobody writing in between, must not change it.
+- O5: `promises.touch(function, image_id)`, for what was changed by hand, by a restore or an answer:
+  the rules of versions (I2 to I4) begin again for that image in that store.
+
+O3 is checked by the step of the audit (audits.py), O6 at the end of a history (ending.py).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import msgspec
+
+from lockstep.quarantine.bucket import redriven_key
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.interpretation import RETENTION, Poison
+from lockstep.simulation.operators.clients import OwnJournal
+from lockstep.simulation.operators.tools import Tools
+from lockstep.simulation.system import Function
+from lockstep.simulation.violation import ViolationError
+from shared.change import digest_of
+
+type Promise = Literal["O1", "O2"]
+
+_REPLACED = "replaced/"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An accepted event: its image, version and content."""
+
+    image_id: str
+    version: int
+    digest: str | None
+
+
+class During(msgspec.Struct):
+    """What a step says about itself while it runs."""
+
+    is_broken_off: bool = False
+
+    def broken_off(self) -> None:
+        """The command failed before its end."""
+        self.is_broken_off = True
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """Both stores at one moment, and how long their journals were. Nothing is copied deeply."""
+
+    now: float
+    items: Mapping[str, Any]
+    documents: Mapping[str, Any]
+    table_journal: int
+    index_journal: int
+
+
+class Promises:
+    """Checks the promises of the steps of one system."""
+
+    def __init__(self, tools: Tools) -> None:
+        """Check what is done with these tools."""
+        self._tools = tools
+        self._system = tools.system
+
+    def raw(self) -> Raw:
+        """Both stores now."""
+        system = self._system
+        return Raw(
+            system.time.now,
+            system.table.items.copy(),
+            system.index.documents.copy(),
+            len(system.table.journal),
+            len(system.index.journal),
+        )
+
+    @contextmanager
+    def kept(self, *promises: Promise) -> Iterator[During]:
+        """Check these promises around the code inside.
+
+        Raises:
+            ViolationError: a promise is broken.
+        """
+        before, during = self.raw(), During()
+        held = self._held(before.now) if "O1" in promises else {}
+        table_writes = len(self._tools.own_in_table)
+        self._tools.is_running = True
+        try:
+            yield during
+        finally:
+            self._tools.is_running = False
+        if "O1" in promises:
+            self._check_held(held, before)
+        if "O2" in promises:
+            if len(self._tools.own_in_table) > table_writes:
+                written = self._tools.own_in_table[table_writes]
+                raise ViolationError("O2", f"the command wrote the table: {written}")
+            self._check_table(before)
+            self._check_documents(before, during)
+
+    def wrote(self) -> int:
+        """How many writes operators have made so far."""
+        return len(self._tools.own_in_table) + len(self._tools.own_in_index)
+
+    def others_wrote(self) -> int:
+        """How many writes all others have made so far."""
+        system = self._system
+        return len(system.table.journal) + len(system.index.journal) - self.wrote()
+
+    def touch(self, function: Function, image_id: str) -> None:
+        """The entry of this image in this function's store was changed outside the rules."""
+        journal = self._system.consumers[function].store.journal
+        self._system.touched[function][image_id] = len(journal)
+
+    def event(self, accepted: AcceptedRecord) -> Event | None:
+        """The event in a record; None if it is poison."""
+        meaning = self._system.interpret(accepted)
+        if isinstance(meaning, Poison):
+            return None
+        return Event(meaning.image_id, meaning.version, digest_of(meaning))
+
+    def is_held(self, accepted: AcceptedRecord, event: Event, since: float) -> bool:
+        """Whether this event is in a store, in the bucket, or on the stream since that time."""
+        system = self._system
+        if accepted.arrived_at >= since:
+            return True
+        item, document = (
+            system.table.items.get(event.image_id),
+            system.index.documents.get(event.image_id),
+        )
+        if item is not None and _version_in_item(item) == event.version:
+            return True
+        if document is not None and _version_in_document(document) == event.version:
+            return True
+        objects = system.bucket.objects
+        for consumer in system.consumers.values():
+            key = system.quarantine_key(consumer, accepted)
+            if key in objects or redriven_key(key) in objects:
+                return True
+            if accepted.sequence_number in system.discards[consumer.function].confirmed:
+                return True
+        return (event.image_id, event.version) in self.replaced()
+
+    def replaced(self) -> set[tuple[str, int]]:
+        """The image and version of each event that an answer keeps in the bucket."""
+        return {
+            (event["image_id"], event["version"])
+            for key, body in self._system.bucket.objects.items()
+            if key.startswith(_REPLACED) and "/events-" in key
+            for event in map(json.loads, body.splitlines())
+        }
+
+    def _held(self, now: float) -> dict[str, Event]:
+        """O1: the highest event of each image that is held somewhere."""
+        highest: dict[str, Event] = {}
+        since = now - RETENTION.total_seconds()
+        for accepted in self._system.stream.accepted:
+            event = self.event(accepted)
+            if event is None:
+                continue
+            there = highest.get(event.image_id)
+            if (there is None or event.version > there.version) and self.is_held(
+                accepted, event, since
+            ):
+                highest[event.image_id] = event
+        return highest
+
+    def _check_held(self, before: Mapping[str, Event], then: Raw) -> None:
+        after = self._held(then.now)
+        for image_id, event in before.items():
+            held = after.get(image_id)
+            if held is not None and held.version >= event.version:
+                continue
+            if self._is_superseded(event) or self._is_over(event, then):
+                continue
+            raise ViolationError("O1", f"{event} was held, and {held} is all that is held now")
+
+    def _is_superseded(self, event: Event) -> bool:
+        """Whether a store has a higher version, of whoever wrote it."""
+        item = self._system.table.items.get(event.image_id)
+        document = self._system.index.documents.get(event.image_id)
+        return (item is not None and _version_in_item(item) > event.version) or (
+            document is not None and _version_in_document(document) > event.version
+        )
+
+    def _is_over(self, event: Event, then: Raw) -> bool:
+        """Whether this was an expired tombstone wherever a store held it."""
+        if event.digest is not None:
+            return False
+        now = self._system.time.now
+        item, document = then.items.get(event.image_id), then.documents.get(event.image_id)
+        ends = []
+        if item is not None and _version_in_item(item) == event.version:
+            ends.append(int(item["expires_at"]["N"]) if "expires_at" in item else now + 1)
+        if document is not None and _version_in_document(document) == event.version:
+            ends.append(document.source.get("expires_at", now + 1))
+        return all(end <= now for end in ends)
+
+    def _check_table(self, before: Raw) -> None:
+        """O2: items differ only where others wrote them."""
+        system = self._system
+        others = {one.image_id for one in system.table.journal[before.table_journal :]}
+        for image_id in before.items.keys() | system.table.items.keys():
+            was, found = before.items.get(image_id), system.table.items.get(image_id)
+            if was is not found and image_id not in others and not _is_due(was, found, system):
+                raise ViolationError("O2", f"the command changed the item {image_id}: {found}")
+
+    def _check_documents(self, before: Raw, during: During) -> None:
+        """O2: no document's version falls, and none leaves."""
+        system, now = self._system, self._system.time.now
+        lowest: dict[str, int] = {}
+        for image_id, document in before.documents.items():
+            if document.source is None:
+                continue
+            end = document.source.get("expires_at")
+            if not (isinstance(end, int) and document.source.get("deleted") and end <= now):
+                lowest[image_id] = _version_in_document(document)
+        for written in others_in(system.index.journal, self._tools.own_in_index, before):
+            if written.version is not None and not written.deleted:
+                low = lowest.get(written.image_id, 0)
+                lowest[written.image_id] = max(low, written.version)
+        for image_id, version in lowest.items():
+            document = system.index.documents.get(image_id)
+            gone = document is None or document.source is None
+            if gone and during.is_broken_off and self._may_be_out(image_id, before, version):
+                continue
+            if gone or _version_in_document(document) < version:
+                raise ViolationError(
+                    "O2", f"document {image_id} had version {version}, and is {document} now"
+                )
+
+    def _may_be_out(self, image_id: str, before: Raw, version: int) -> bool:
+        """Whether a repair that broke off may have removed this document to write it again."""
+        was = before.documents.get(image_id)
+        item = self._system.table.items.get(image_id)
+        return (
+            was is not None
+            and was.version != _version_in_document(was)
+            and item is not None
+            and _version_in_item(item) >= version
+        )
+
+
+def others_in(journal: Any, own: OwnJournal, before: Raw) -> Iterator[Any]:
+    """The writes in the index since then that no operator made."""
+    mine = set(own.positions)
+    for at in range(before.index_journal, len(journal)):
+        if at not in mine:
+            yield journal[at]
+
+
+def _is_due(was: Any, found: Any, system: Any) -> bool:
+    """Whether the time to live removed this item."""
+    return (
+        found is None
+        and was is not None
+        and "expires_at" in was
+        and int(was["expires_at"]["N"]) < system.time.now
+    )
+
+
+def _version_in_item(item: Mapping[str, Any]) -> int:
+    """The version that an item states; 0 if it states none."""
+    number = item.get("version", {}).get("N", "")
+    return int(number) if number.isdigit() else 0
+
+
+def _version_in_document(document: Any) -> int:
+    """The version that a document states; 0 if it states none, or was removed."""
+    version = (document.source or {}).get("version")
+    return version if type(version) is int else 0

@@ -1,0 +1,190 @@
+"""The tools of an operator: the product's readers, sinks and corrections, over the fakes.
+
+All are created on demand, because most histories need few of them.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import opensearchpy
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lockstep import quarantine
+from lockstep.quarantine.bucket import GIVEN_UP
+from lockstep.simulation.components import BUCKET, INDEX, TABLE
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.operators.clients import (
+    OperatorsConnection,
+    OwnJournal,
+    index_client,
+    table_client,
+)
+from lockstep.simulation.system import System
+from lockstep.stores.corrections import Corrections, TableCorrections
+from lockstep.stores.index import IndexReader
+from lockstep.stores.objects import BucketObjects
+from lockstep.stores.readers import StoreUnreadableError
+from lockstep.stores.table import TableReader
+from shared.clock import Clock
+from shared.quarantine import TABLE_CONSUMER
+from shared.sink import Sink, SinkError
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+
+# The share of an operator's commands whose requests have faults, too.
+FAULTY_SHARE = 0.3
+# What ends a command before its end: the operator repeats it.
+BREAKS_OFF = (
+    BotoCoreError,
+    ClientError,
+    SinkError,
+    StoreUnreadableError,
+    opensearchpy.OpenSearchException,
+)
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a history lets an operator's step do with the rest of the system."""
+
+    meanwhile: Callable[[], None]
+    """Lets producers and consumers work for a moment: call it by `Conditions.interleave`."""
+    drain: Callable[[], None]
+    """Stops the faults, and lets both consumers process everything."""
+    oldest_unread: Callable[[], float | None]
+    """The arrival of the oldest record that a consumer has not settled, in seconds; or none."""
+    put: Callable[[str], None]
+    """Puts a new event of this image onto the stream, as its producer."""
+
+
+class Tools:
+    """The tools of the operators of one system."""
+
+    def __init__(self, system: System) -> None:
+        """Prepare tools for this system."""
+        self.system = system
+        self.is_running = False
+        """Whether a command runs: set by `Promises.kept`."""
+        self._is_interleaved = False
+        self._connections = {
+            store: OperatorsConnection(store, system) for store in ("table", "index", "quarantine")
+        }
+        self.clock = Clock(self._now, self._now, system.time.advance, self._draw)
+
+    def interleave(self, meanwhile: Callable[[], None], seconds: float) -> None:
+        """Do this in the middle of the command that comes next, after at most so many seconds."""
+        conditions = self.system.conditions
+
+        def begin() -> None:
+            # Once, and not in the middle of itself: a producer puts one batch after the other.
+            if self.is_running and not self._is_interleaved:
+                self._is_interleaved = True
+                conditions.interleave(meanwhile)
+                self._is_interleaved = False
+
+        conditions.time.later(conditions.chance.random() * seconds, begin)
+
+    def begin(self, *, faulty: bool | None = None) -> bool:
+        """Begin a command; choose whether its requests have faults, and return that."""
+        system = self.system
+        if faulty is None:
+            faulty = system.conditions.chance.random() < FAULTY_SHARE
+        for one in self._connections.values():
+            one.faulty = faulty
+        self._index[0].missing = system.index.missing
+        return faulty
+
+    @cached_property
+    def _table(self) -> Any:
+        return table_client(self.system, self._connections["table"])
+
+    @cached_property
+    def _index(self) -> Any:
+        return index_client(self.system, self._connections["index"])
+
+    @property
+    def table_client(self) -> "DynamoDBClient":
+        """The operator's client of the table."""
+        return cast("DynamoDBClient", self._table[0])
+
+    @property
+    def index_client(self) -> opensearchpy.OpenSearch:
+        """The operator's client of the index."""
+        return cast("opensearchpy.OpenSearch", self._index[0])
+
+    @property
+    def own_in_table(self) -> OwnJournal:
+        """What operators wrote to the table."""
+        journal: OwnJournal = self._table[1]
+        return journal
+
+    @property
+    def own_in_index(self) -> OwnJournal:
+        """What operators wrote to the index."""
+        journal: OwnJournal = self._index[1]
+        return journal
+
+    def table_reader(self, *, whole: bool = False) -> TableReader:
+        """The reader of the table; `whole` as of `audit --values`."""
+        return self.system.components.table_reader(self.table_client, TABLE, whole=whole)
+
+    def index_reader(self, *, whole: bool = False) -> IndexReader:
+        """The reader of the index; `whole` as of `audit --values`."""
+        return self.system.components.index_reader(self.index_client, INDEX, whole=whole)
+
+    @cached_property
+    def table_sink(self) -> Sink:
+        """The sink of the table, for an operator."""
+        return self.system.components.table(self.table_client)
+
+    @cached_property
+    def index_sink(self) -> Sink:
+        """The sink of the index, for an operator."""
+        return self.system.components.index(self.index_client)
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """The corrections of the index."""
+        return self.system.components.corrections(self.index_client, INDEX)
+
+    @cached_property
+    def table_corrections(self) -> TableCorrections:
+        """The corrections of the table."""
+        return TableCorrections(self.table_client, TABLE)
+
+    @cached_property
+    def bucket(self) -> BucketObjects:
+        """The bucket."""
+        client = S3(BUCKET, connection=self._connections["quarantine"])
+        client.objects = self.system.bucket.objects
+        return BucketObjects(cast("S3Client", client), BUCKET)
+
+    def quarantined(self) -> Iterator[tuple[str, str]]:
+        """Which consumer has a record of which image in quarantine, as an audit reads it."""
+        return quarantine.images(self.bucket, TABLE_CONSUMER)
+
+    def explained(self) -> frozenset[str]:
+        """The images of which the table's consumer has a record in quarantine."""
+        return frozenset(
+            image for consumer, image in self.quarantined() if consumer == TABLE_CONSUMER
+        )
+
+    @property
+    def has_failure_documents(self) -> bool:
+        """Whether a mapping has discarded a batch."""
+        return any(key.startswith(GIVEN_UP) for key in self.system.bucket.objects)
+
+    def run_name(self) -> str:
+        """A name for a run of an answer, which no other run has."""
+        at = dt.datetime.fromtimestamp(self._now(), dt.UTC)
+        return f"{at:%Y-%m-%dT%H%M%S.%fZ}"
+
+    def _draw(self) -> float:
+        return self.system.conditions.draw()
+
+    def _now(self) -> float:
+        return self.system.time.now
