@@ -16,6 +16,7 @@ from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
+from lockstep.quarantine.settlement import Settlement, choose, correct
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -75,6 +76,8 @@ class Components(msgspec.Struct, frozen=True):
     destination: Callable[..., Destination] = BucketDestination
     find: Callable[..., FoundCases] = find
     redrive: Callable[..., Redrive] = Redrive
+    choose: Callable[..., Settlement] = choose
+    correct: Callable[..., Settlement] = correct
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone
     table_reader: Callable[..., TableReader] = TableReader
     index_reader: Callable[..., IndexReader] = IndexReader

@@ -77,6 +77,8 @@ Fault = Literal[
     "OpenSearch restart",
     "redriven days later",
     "redrive broken off",
+    "redrive killed",
+    "two redrives at once",
     "mended or chosen days later",
     "too old to be redriven",
     "expired tombstone purged from the table",

@@ -134,6 +134,7 @@ class Conditions:
         self.fault_rate = 0.0
         self.running: RunningInvocation | None = None
         self.hidden_effects = 0  # requests that were applied, but whose sender does not know it
+        self.kill_in: int | None = None  # so many requests later, an operator's process is killed
 
     def hit(self, fault: Fault) -> None:
         """Count a fault of a request."""
@@ -151,9 +152,10 @@ class Conditions:
         The deadline of the current invocation moves by the time that the other action takes.
         """
         outer, self.running = self.running, None
+        kill_in, self.kill_in = self.kill_in, None
         began = self.time.now
         action()
-        self.running = outer
+        self.running, self.kill_in = outer, kill_in
         if outer is not None and self.time.now > began:
             outer.deadline += self.time.now - began
             self.hidden_effects += 1
@@ -201,6 +203,8 @@ class FaultyConnection:
     def send[T](self, apply: Callable[[], T]) -> T:
         """Send the request, and return the answer unless a fault occurs."""
         conditions = self._conditions
+        if conditions.kill_in is not None:
+            self._kill_if_due(apply)
         if conditions.time.now < self.down_until:
             conditions.hit(_DOWN[self._store])
             self._pass(TIMEOUT_SECONDS[self._store])
@@ -213,6 +217,17 @@ class FaultyConnection:
             self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             return answer
         return self._with_fault(apply)
+
+    def _kill_if_due(self, apply: Callable[[], object]) -> None:
+        """Kill the operator's process at this request, if it is the one: before or after it."""
+        conditions = self._conditions
+        conditions.kill_in = (conditions.kill_in or 0) - 1 or None
+        if conditions.kill_in is None:
+            if conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+                conditions.hidden_effects += 1
+                with suppress(AnswerError):
+                    apply()
+            raise CrashedError
 
     def _with_fault[T](self, apply: Callable[[], T]) -> T:
         conditions = self._conditions

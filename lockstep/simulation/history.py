@@ -14,6 +14,7 @@ from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.late_operations import LateOperations
 from lockstep.simulation.operators.operators import Operators
+from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.tools import Surroundings
 from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
@@ -50,6 +51,7 @@ class History:
         self._unput: list[Event] = []
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         self._late_operations = LateOperations(self.system)
+        self._redrives = Redrives(self.system, self._work)
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
             mapped.append(planned.second_mapping)
@@ -76,7 +78,7 @@ class History:
             "clock": self._move_clocks,
             "wait": self._wait,
             "days pass": self._let_days_pass,
-            "redrive": self._late_operations.redrive,
+            "redrive": self._redrives.redrive,
         }
         if planned.operators:
             self._steps.update(Operators(self.system, self._surroundings()).steps)
@@ -121,11 +123,11 @@ class History:
         """
         self._conditions.chance.seed(self._plan.seed)
         if self._has_discards:
-            self._late_operations.redrive()
+            self._redrives.redrive()
         self.system.skew = 0.0
         self._drain_all()
         if self._has_discards:
-            self._late_operations.redrive_all_discarded()
+            self._redrives.redrive_all_discarded()
             self._drain_all()
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
         invariants.check(self.system, self.made)
@@ -199,7 +201,7 @@ class History:
         self._conditions.fault_rate = self._plan.fault_rate
         self._late_operations.purge()
         for _ in range(chance.randint(0, MOST_REDRIVES)):
-            self._late_operations.redrive()
+            self._redrives.redrive()
 
     def _count(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well
         """Count a fault that is not a fault of a request."""

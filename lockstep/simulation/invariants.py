@@ -64,7 +64,7 @@ def check(system: System, made: Sequence[Event]) -> None:
         given = system.given_index if consumer.function == INDEX_CONSUMER else set()
         replaced = {(image_id, held.version) for image_id, held in given}
         touched = system.touched[consumer.function]
-        _check_versions_rise(consumer, purged, replaced, touched)
+        _check_versions_rise(consumer, purged, replaced, touched, system.may_return)
         in_bucket = list(_quarantined(system, consumer, accepted))
         quarantined = {number: meaning for number, meaning, _ in in_bucket}
         indexed = {number for number, _, is_indexed in in_bucket if is_indexed}
@@ -85,11 +85,22 @@ def check(system: System, made: Sequence[Event]) -> None:
                 continue
             if (image_id, held) in allowed:
                 continue
+            if (
+                must is not None
+                and (image_id, must.version) in purged
+                and _returned(held, image_id, system)
+            ):
+                continue
             raise ViolationError(
                 "I3",
                 f"{consumer.function}: {image_id} is {held}, but the events that are accepted and "
                 f"not quarantined give {must}",
             )
+
+
+def _returned(held: StoredVersion | None, image_id: str, system: System) -> bool:
+    """Whether this may have come after the end of the tombstone above it."""
+    return held is not None and (image_id, held.version) in system.may_return
 
 
 def _accepted(system: System) -> Contents:
@@ -132,12 +143,13 @@ def _check_versions_rise(
     purged: AbstractSet[tuple[str, int]],
     replaced: AbstractSet[tuple[str, int]],
     touched: Mapping[str, int],
+    may_return: AbstractSet[tuple[str, int]],
 ) -> None:
     """I2, I4: each write of an image has a higher version than all writes before it.
 
-    Only an expired tombstone may be removed, and no lower version may follow it. Only what an
-    operator gave the index may have the version that is stored. For a `touched` image, all begins
-    again at that position of the journal.
+    Only an expired tombstone may be removed, and no lower version may follow it but one that may
+    return. Only what an operator gave the index may have the version that is stored. For a
+    `touched` image, all begins again at that position of the journal.
     """
     function = consumer.function
     highest: dict[str, Written] = {}
@@ -157,6 +169,11 @@ def _check_versions_rise(
             )
         same = before is not None and written.version == before.version
         if same and (written.image_id, written.version) in replaced:
+            continue
+        if (written.image_id, written.version) in may_return and (
+            before is not None and (before.image_id, before.version) in purged
+        ):
+            highest[written.image_id] = written
             continue
         if before is not None and before.version is not None and written.version <= before.version:
             raise ViolationError(
@@ -396,6 +413,7 @@ def _fold(
             and held.digest != there.digest
             and change.image_id not in system.touched[consumer.function]
             and _settled(consumer, change)
+            and (change.image_id, change.version) not in system.purged[consumer.function]
         ):
             raise ViolationError(
                 "I1", f"{consumer.function}: one of two contents of {held} is lost"

@@ -20,7 +20,6 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.simulation.components import Components
 from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis, StreamShard
 from lockstep.simulation.faulty_network import Conditions
-from lockstep.simulation.interpretation import RETENTION
 from lockstep.simulation.violation import ViolationError
 from lockstep.stream import sequence
 from shared.event import AGGREGATED_MAGIC
@@ -107,7 +106,7 @@ class Poller:
             if not waiting:
                 return
             for shard in waiting:
-                self._run_shard(shard, 1, self._time.now + RETENTION.total_seconds())
+                self._run_shard(shard, 1, self._time.now + self._stream.retention)
         raise ViolationError("I7", f"{self.function} never drains")
 
     def restart(self) -> None:
@@ -138,7 +137,7 @@ class Poller:
         return min(arrivals, default=None)
 
     def _trim(self) -> None:
-        self._stream.trim(self._time.now - RETENTION.total_seconds())
+        self._stream.trim(self._time.now - self._stream.retention)
 
     def _startable(self) -> list[StreamShard]:
         shards = self._stream.shards
@@ -149,7 +148,7 @@ class Poller:
         reader = self._readers.get(shard_id)
         if reader is None:
             core = self._components.shard(
-                self._settings, retention=RETENTION.total_seconds(), chance=self._conditions.draw
+                self._settings, retention=self._stream.retention, chance=self._conditions.draw
             )
             reader = _Reader(core, self._checkpoint(self._stream.shards[shard_id]))
             self._readers[shard_id] = reader

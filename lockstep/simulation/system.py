@@ -114,6 +114,9 @@ class System:
             "write_to_es": set(),
         }
         """The expired tombstones that are purged, or may be: image id and version."""
+        self.may_return: set[tuple[str, int]] = set()
+        """The events that may come after the end of the tombstone above them: an operator named the
+        image, or the stamp was over 90 days old when the event arrived first."""
         self.given_index: set[tuple[str, StoredVersion]] = set()
         """What an operator may have given the index: the table's content of an image."""
         self.tried_on_index: set[str] = set()

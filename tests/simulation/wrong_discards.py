@@ -9,6 +9,7 @@ import msgspec
 
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
+from lockstep.quarantine.bucket import redriven_key
 from lockstep.quarantine.cases import FoundCases, _Gathering, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.components import Components
@@ -65,6 +66,20 @@ class TakesOnlyTheFirstRecord(Redrive):
         return super()._records(document, body)[:1]
 
 
+class CountsAsTakenApart(Redrive):
+    """One object of a document's records says that all were written before."""
+
+    def _split(self, document: str) -> None:
+        body = self._objects.read(document)
+        if body is None:
+            return
+        if all(self._objects.read(one.key) is None for one in self._records(document, body)):
+            super()._split(document)
+            return
+        self._objects.write(redriven_key(document), body)
+        self._objects.delete(document)
+
+
 WRONG: Mapping[str, Components] = {
     "discard: without a failure document": Components(shard=DiscardsWithoutDocument),
     "discard: errors of the bucket count as success": Components(destination=IgnoresErrors),
@@ -73,6 +88,9 @@ WRONG: Mapping[str, Components] = {
     "redrive: finds no failure documents": Components(find=finds_no_documents),
     "redrive: deletes a document before its records are written": Components(
         redrive=DeletesTheDocumentFirst
+    ),
+    "redrive: a document counts as taken apart when one object is written": Components(
+        redrive=CountsAsTakenApart
     ),
     "redrive: takes only the first record of a document": Components(
         redrive=TakesOnlyTheFirstRecord

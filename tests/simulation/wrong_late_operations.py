@@ -8,9 +8,10 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
+from lockstep.quarantine.bucket import redriven_key
 from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, find, judge
 from lockstep.quarantine.redrive import Redrive
-from lockstep.quarantine.settlement import Settlement
+from lockstep.quarantine.settlement import Settlement, correct, new_version
 from lockstep.simulation.components import INDEX, Components
 from shared.change import Change, Remove
 from shared.deliver import Delivery, deliver
@@ -91,6 +92,29 @@ def _under_the_old_version(settlement: Settlement) -> Settlement:
     return msgspec.structs.replace(settlement, event=event)
 
 
+class HalfMovedCountsAsMoved(Redrive):
+    """A killed redrive has copied an object, and not deleted it: it stays for ever."""
+
+    def _there(self, case: Case) -> Any:
+        moved = any(self._objects.read(redriven_key(key)) is not None for key in case.keys)
+        return None if moved else super()._there(case)
+
+
+def mends_above_all(*args: Any, **kwargs: Any) -> Settlement:
+    """A correction without a version gets a new one, also if a newer version is stored."""
+    case, _, event, stores = args
+    fields = msgspec.json.decode(event)
+    settled = correct(*args, **kwargs)
+    if settled.event is not None or "version" in fields:
+        return settled
+    content = stores.table(case.image) or stores.index(case.image)
+    version = new_version(None if content is None else content.version, kwargs["now"])
+    if version is None:
+        return settled
+    named = msgspec.Raw(msgspec.json.encode(fields | {"version": version}))
+    return correct(case, args[1], named, stores, **kwargs)
+
+
 def purges_any_version(client: OpenSearch, image_id: str, _: int) -> None:
     target = {"_id": image_id, "require_alias": True}
     client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
@@ -119,6 +143,10 @@ WRONG: Mapping[str, Components] = {
         redrive=PassesTheVersionCheck
     ),
     "redrive: corrected under the old version": Components(redrive=CorrectsUnderTheOldVersion),
+    "redrive: a case half moved counts as moved": Components(redrive=HalfMovedCountsAsMoved),
+    "redrive: a mend without version undoes what came after it": Components(
+        correct=mends_above_all
+    ),
     "purge: without a version check": Components(purge=purges_any_version),
     "purge: tombstones without a horizon": Components(deliver=has_no_horizon),
 }

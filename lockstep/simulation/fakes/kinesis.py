@@ -37,6 +37,8 @@ MAX_RECORDS = 500
 MAX_KEY_CHARACTERS = 256
 MAX_RECORD_BYTES = 1024 * 1024
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
+# As in template.yaml.
+RETENTION_SECONDS = 7 * 24 * 60 * 60.0
 _ACCOUNT = "000000000000"
 PASSING_CODES = ("ProvisionedThroughputExceededException", "InternalFailure")
 
@@ -94,7 +96,10 @@ class StreamShard:
 
 
 class Kinesis:
-    """A client and its stream. `accepted` has every record, in order of arrival."""
+    """A client and its stream.
+
+    `accepted` has every record, in order of arrival. The stream keeps each for `retention` seconds.
+    """
 
     def __init__(
         self,
@@ -106,6 +111,7 @@ class Kinesis:
     ) -> None:
         self.shards: dict[str, StreamShard] = {}
         self.accepted: list[AcceptedRecord] = []
+        self.retention = RETENTION_SECONDS
         self._stream = stream
         self._connection = connection
         self._now = now

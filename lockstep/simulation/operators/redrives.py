@@ -1,0 +1,257 @@
+"""Operators redrive, correct and choose quarantined records, in any order and at any time."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import opensearchpy
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lockstep.producing.producer import PutError
+from lockstep.quarantine.bucket import GIVEN_UP
+from lockstep.quarantine.cases import Case, Ready, TooOld
+from lockstep.quarantine.records import read_record
+from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
+from lockstep.quarantine.settlement import Settlement
+from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.faulty_network import CrashedError
+from lockstep.simulation.operators.settling import Settling
+from lockstep.simulation.system import System
+from lockstep.simulation.violation import ViolationError
+from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
+from lockstep.stores.corrections import Corrections
+from lockstep.stores.objects import BucketObjects
+from lockstep.stores.table import TableReader
+from shared.clock import Clock
+from shared.quarantine import PREFIX, TABLE_CONSUMER, QuarantinedRecord
+from shared.sink import SinkError
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+
+# The requests of a redrive that are killed, at most: those of a few records.
+_MOST_REQUESTS = 12
+# A second operator, or a consumer, begins so soon after the first command.
+_MEANWHILE_SECONDS = 0.3
+_KILLED_SHARE, _MEANWHILE_SHARE = 0.4, 0.3
+
+
+# A store or the stream does not answer.
+_UNANSWERED = (BotoCoreError, ClientError, PutError, SinkError)
+
+
+class Redrives:
+    """The redrives of one system's operators."""
+
+    def __init__(self, system: System, consume: Callable[[], None]) -> None:
+        """Operate on this system; `consume` lets its consumers read for some time."""
+        self._system = system
+        self._consume = consume
+        self._conditions, self._time = system.conditions, system.time
+        self._is_running = False
+        self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
+
+    # Reads have no faults: they change nothing, and an operator repeats a failed read. Most
+    # histories do not read, so the readers are created on demand.
+    @cached_property
+    def _reader(self) -> BucketObjects:
+        bucket = S3(BUCKET)
+        bucket.objects = self._system.bucket.objects
+        return BucketObjects(cast("S3Client", bucket), BUCKET)
+
+    @cached_property
+    def _items(self) -> "DynamoDBClient":
+        table = DynamoDB(TABLE)
+        table.items = self._system.table.items
+        return cast("DynamoDBClient", table)
+
+    @cached_property
+    def _settling(self) -> Settling:
+        index = OpenSearch(INDEX)
+        index.documents = self._system.index.documents
+        stores = ContentReader(
+            table_lookup(self._items, TABLE, self._now),
+            index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._now),
+        )
+        return Settling(self._system, stores)
+
+    def redrive(self) -> None:
+        """Redrive some quarantined records, in any order, one at a time or together.
+
+        By then the cause of a refusal may have ended. The process may be killed at any request;
+        then the operator begins again. A second operator may do the same at once.
+        """
+        chance = self._conditions.chance
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._system.stores_refuse = False
+        found = self.found()
+        if not found:
+            return
+        cases: Sequence[Case] = chance.sample(found, chance.randint(1, len(found)))
+        self._is_running = True
+        if chance.random() < _MEANWHILE_SHARE:
+            self._also(cases)
+        if chance.random() < _KILLED_SHARE:
+            self._conditions.kill_in = chance.randint(1, _MOST_REQUESTS)
+            self._try(cases)
+            self._conditions.kill_in = None
+            cases = self.found()
+        done = self._try(cases)
+        self._is_running = False
+        if done and not self._conditions.fault_rate:
+            self._check_done(cases)
+
+    def _also(self, cases: Sequence[Case]) -> None:
+        """In the middle of it, another operator redrives the same, or the consumers read."""
+        other: Callable[[], None] = self._consume
+        if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+
+            def other() -> None:
+                self._conditions.tally["two redrives at once"] += 1
+                self._try(cases)
+
+        def begin() -> None:
+            if self._is_running:
+                self._conditions.interleave(other)
+
+        self._time.later(self._conditions.chance.random() * _MEANWHILE_SECONDS, begin)
+
+    def _try(self, cases: Sequence[Case]) -> bool:
+        """Redrive these cases; return whether neither an error nor a kill ended it."""
+        tally = self._conditions.tally
+        redrive = self._redriver()
+        try:
+            for some in self._grouped(cases):
+                self._redrive(redrive, some)
+        except _UNANSWERED:
+            tally["redrive broken off"] += 1
+        except CrashedError:
+            tally["redrive killed"] += 1
+        else:
+            return True
+        return False
+
+    def _check_done(self, cases: Sequence[Case]) -> None:
+        """O4, O6: the same again at once puts nothing, and no record is left that may go back.
+
+        An operator who has an old list does the same again. Only what was quarantined again
+        meanwhile may be put once more.
+        """
+        system = self._system
+        there = [one for one in cases if any(key in system.bucket.objects for key in one.keys)]
+        before = len(system.stream.accepted)
+        try:
+            kept = self._redriver().put_back(cases, {}).kept
+        except _UNANSWERED:
+            return
+        if len(system.stream.accepted) > before + len(there):
+            raise ViolationError("O4", "the same redrive at once puts events again")
+        names = {one.id for one in cases}
+        left = [
+            one.id for one in self.found() if one.id in names and isinstance(one.verdict, Ready)
+        ]
+        if len(left) > sum(kept.values()):
+            raise ViolationError("O6", f"a redrive left {left}, which can be redriven")
+
+    def redrive_all_discarded(self) -> None:
+        """Redrive every discarded record, without faults.
+
+        Raises:
+            ViolationError: a record that can be redriven was not.
+        """
+        report = self._put_back(self._redriver(), self._discarded())
+        self._conditions.tally["given up, and redriven"] += report.redriven
+        # The index may refuse a record for good, or hold other content at its version.
+        may_stay = report.kept.get("refused_by_store", 0) + report.kept.get("conflict", 0)
+        left = sum(isinstance(case.verdict, Ready) for case in self._discarded())
+        if left > may_stay:
+            raise ViolationError("I1", "redrive left a discarded record")
+
+    def _discarded(self) -> Sequence[Case]:
+        return [case for case in self.found() if case.documents or "given_up" in case.reasons]
+
+    def found(self) -> Sequence[Case]:
+        """All cases in quarantine."""
+        system = self._system
+        if not any(key.startswith((PREFIX, GIVEN_UP)) for key in system.bucket.objects):
+            return []
+        found = system.components.find(
+            self._reader,
+            TABLE_CONSUMER,  # the mappings here have the names of the functions
+            now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
+            readers=1,
+        )
+        return found.cases
+
+    def _redriver(self) -> Redrive:
+        system = self._system
+        return system.components.redrive(
+            self._objects,
+            lambda events: system.components.producer(
+                system.stream, STREAM, clock=system.producers_clock()
+            ).put(events),
+            TABLE_CONSUMER,
+            index=DirectIndexing(
+                system.consumers["write_to_es"].sink,
+                Corrections(cast("opensearchpy.OpenSearch", system.index), INDEX),
+                TableReader(self._items, TABLE),
+            ),
+            clock=Clock(self._now, self._now, self._time.advance, self._conditions.draw),
+        )
+
+    def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
+        tally = self._conditions.tally
+        tally["too old to be redriven"] += sum(isinstance(one.verdict, TooOld) for one in cases)
+        tally["redriven days later"] += self._put_back(redrive, cases).redriven
+        settlements = [one for case in cases for one in self._settled(redrive, case)]
+        for one in settlements:
+            self._note_gift(one.gives_index)
+        done = redrive.settle(settlements, {}).redriven if settlements else 0
+        tally["mended or chosen days later"] += done
+
+    def _settled(self, redrive: Redrive, case: Case) -> Iterator[Settlement]:
+        """The decision of an operator about a case that cannot be redriven unchanged; or none."""
+        wanted = case.of_index_only or not isinstance(case.verdict, Ready)
+        if not wanted or self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            return
+        record = self._record(redrive, case)
+        settled = None if record is None else self._settling.settle(case, record)
+        if settled is not None:
+            yield settled
+
+    def _record(self, redrive: Redrive, case: Case) -> QuarantinedRecord | None:
+        """The record of a case; None if another redrive has settled it."""
+        for key in case.keys:
+            body = self._reader.read(key)
+            if body is not None and case.is_about(held := read_record(key, body)):
+                return held
+        for document in case.documents:
+            if self._reader.read(document) is not None:
+                return next(filter(case.is_about, redrive.records_of(document)), None)
+        return None
+
+    def _put_back(self, redrive: Redrive, cases: Sequence[Case]) -> RedriveReport:
+        tried = (case.sequence_number for case in cases if case.of_index_only)
+        self._system.tried_on_index.update(tried)
+        return redrive.put_back(cases, {})
+
+    def _note_gift(self, image_id: str | None) -> None:
+        """Note what the index may have from now on: the table's content of this image."""
+        if image_id is not None:
+            held = self._system.consumers["write_to_dynamodb"].store.stored_version(image_id)
+            if held is not None:
+                self._system.given_index.add((image_id, held))
+
+    def _grouped(self, cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
+        """All cases together, or one at a time."""
+        if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            return iter([cases])
+        return ([case] for case in cases)
+
+    def _now(self) -> float:
+        return self._time.now

@@ -1,0 +1,123 @@
+"""Decide about cases as an operator does, and check what the commands make of the decisions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from lockstep.quarantine.cases import Case, NeedsChoice
+from lockstep.quarantine.records import event_bytes
+from lockstep.quarantine.settlement import CannotSettleError, Settlement
+from lockstep.simulation.system import System
+from lockstep.simulation.violation import ViolationError
+from lockstep.stores.contents import ContentReader, MalformedContentError
+from shared.quarantine import QuarantinedRecord
+
+_CORRECTION: Mapping[str, Any] = {"type": "image.updated", "image": {"name": "mended"}}
+_DELETION: Mapping[str, Any] = {"type": "image.deleted"}
+_CHOICES: Sequence[Literal["this", "stored"]] = ("this", "stored")
+# A new stamp leaves so many above the stored one free (docs/internals/invariants.md, Versions).
+_FREE_STAMPS = 1_000
+_SECOND_US = 1_000_000
+
+
+class Settling:
+    """The decisions of the operators of one system."""
+
+    def __init__(self, system: System, stores: ContentReader) -> None:
+        """`stores` reads what is stored, as the commands do."""
+        self._system = system
+        self._stores = stores
+
+    def settle(self, case: Case, record: QuarantinedRecord) -> Settlement | None:
+        """Choose one of two contents, or correct the event; None if the command refuses.
+
+        Raises:
+            ViolationError: the decision would undo a newer version, or follows a version that only
+                the index has.
+        """
+        chance = self._system.conditions.chance
+        chooses = isinstance(case.verdict, NeedsChoice) or case.of_index_only
+        if chance.random() < 0.2:  # noqa: PLR2004 - an operator may also do the other
+            chooses = not chooses
+        try:
+            if chooses:
+                return self._chosen(case, record)
+            return self._mended(case, record)
+        except (CannotSettleError, MalformedContentError):
+            return None
+
+    def _chosen(self, case: Case, record: QuarantinedRecord) -> Settlement:
+        what = self._system.conditions.chance.choice(_CHOICES)
+        settled = self._system.components.choose(
+            what, case, event_bytes(record), self._stores, now=self._system.time.now
+        )
+        self._check_version(settled)
+        return settled
+
+    def _mended(self, case: Case, record: QuarantinedRecord) -> Settlement:
+        chance = self._system.conditions.chance
+        intent = dict(_CORRECTION if chance.random() < 0.8 else _DELETION)  # noqa: PLR2004 - mostly
+        intent["image_id"] = case.image
+        named = self._named_version(case)
+        if named is not None:
+            intent["version"] = named
+        event = Raw(msgspec.json.encode(intent))
+        settled = self._system.components.correct(
+            case, event_bytes(record), event, self._stores, now=self._system.time.now
+        )
+        if named is not None and settled.event is not None:
+            self._system.may_return.add((settled.event.image_id, settled.event.version))
+        self._check_version(settled, named)
+        self._check_undoes_nothing(settled, named)
+        return settled
+
+    def _named_version(self, case: Case) -> int | None:
+        """The version that the operator writes into the event; mostly none."""
+        chance = self._system.conditions.chance
+        if chance.random() < 0.6:  # noqa: PLR2004 - mostly
+            return None
+        now = int(self._system.time.now * _SECOND_US)
+        near = case.version or now
+        return max(1, chance.choice((near, near - 1, near + 1, near + 1_000, now)))
+
+    def _in_table(self, image_id: str) -> int:
+        """The version that the table holds of an image; 0 if there is none."""
+        item = self._system.table.items.get(image_id)
+        if item is None:
+            return 0
+        expired = "expires_at" in item and int(item["expires_at"]["N"]) <= self._system.time.now
+        return 0 if expired else int(item["version"]["N"])
+
+    def _check_version(self, settled: Settlement, named: int | None = None) -> None:
+        """O5: a new version follows from the clock, the record and the table, not from the index.
+
+        The index's role may write any version.
+        """
+        event = settled.event
+        if event is None or event.version == named:
+            return
+        now = int(self._system.time.now * _SECOND_US)
+        known = max(settled.case.version or 0, named or 0, self._in_table(event.image_id))
+        if event.version > max(now, known + 1 + _FREE_STAMPS):
+            raise ViolationError(
+                "O5", f"redrive: version {event.version} of {event.image_id} is only the index's"
+            )
+
+    def _check_undoes_nothing(self, settled: Settlement, named: int | None) -> None:
+        """O5: a correction does not undo what came after it, and is not dropped for no reason."""
+        held = self._in_table(settled.case.image)
+        asked = named or settled.case.version
+        if asked is None:
+            return
+        if settled.event is not None and asked < held:
+            raise ViolationError(
+                "O5",
+                f"redrive: the correction of version {asked} of {settled.case.image} undoes "
+                f"version {held}",
+            )
+        if settled.event is None and asked >= held:
+            raise ViolationError(
+                "O1", f"redrive: the correction of version {asked} is dropped, {held} is stored"
+            )
