@@ -14,6 +14,7 @@ from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
+from lockstep.producing.sources import BadLine, read_events
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, choose, correct
@@ -70,6 +71,7 @@ class Components(msgspec.Struct, frozen=True):
     quarantine: Callable[[Callable[..., Mapping[str, Any]]], BucketQuarantine] = bucket_quarantine
     deliver: Callable[..., Delivery] = deliver
     producer: Callable[..., Puts] = Producer
+    read: Callable[[Iterable[bytes], Stamp], Iterable[Event | BadLine]] = read_events
     stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable

@@ -103,6 +103,13 @@ _IN_LAMBDA: tuple[Fault | _Drawn, ...] = (
     "crash after a request",
     "Lambda timeout",
 )
+# Few requests have several parts.
+_OF_SEVERAL_PARTS: tuple[Fault | _Drawn, ...] = (
+    *_IN_LAMBDA,
+    "request refused",
+    "request refused",
+    "request refused",
+)
 # With these faults, the request is applied, and only the answer is lost.
 _APPLIED: frozenset[Fault] = frozenset(
     {"crash after a request", "answer lost", "server error, but applied"}
@@ -232,7 +239,8 @@ class FaultyConnection:
     def _with_fault[T](self, apply: Callable[[], T]) -> T:
         conditions = self._conditions
         in_lambda = conditions.running is not None
-        fault = conditions.chance.choice(_IN_LAMBDA if in_lambda else _ANYWHERE)
+        of_several = _OF_SEVERAL_PARTS if self._parts > 1 else _IN_LAMBDA
+        fault = conditions.chance.choice(of_several if in_lambda else _ANYWHERE)
         match fault:
             case "answer cut":
                 conditions.hit(_CUT[self._store])

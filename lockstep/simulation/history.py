@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from lockstep.local.mapping.settings import Settings
-from lockstep.producing.producer import PutError
 from lockstep.simulation import invariants, poison
-from lockstep.simulation.components import REAL, STREAM, Components
+from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.discards import DiscardWriter
 from lockstep.simulation.faults import Fault, PoisonKind, Tally
 from lockstep.simulation.interpretation import Poison
@@ -16,13 +13,14 @@ from lockstep.simulation.late_operations import LateOperations
 from lockstep.simulation.operators.operators import Operators
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.tools import Surroundings
+from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.system import STORES, Function, System
+from lockstep.simulation.uploader import Uploader
 from lockstep.simulation.violation import ViolationError
-from shared.event import Event, EventType, Image, decode
+from shared.event import EventType
 from shared.horizon import QUARANTINE_AGE
-from shared.stamps import time_of
 
 IMAGES = 3
 MOST_EVENTS = 3
@@ -43,12 +41,10 @@ class History:
     ) -> None:
         """Set the system up as the plan says; `tally` counts the faults hit."""
         self.system = System(planned, components, Tally() if tally is None else tally)
-        self.made: list[Event] = []  # by the producer, in order
         self._plan = planned
         self._conditions, self._time = self.system.conditions, self.system.time
         self._stream = self.system.stream
-        self._stamp = components.stamp(self.system.producers_clock().now)
-        self._unput: list[Event] = []
+        self._uploader = Uploader(self.system)
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         self._late_operations = LateOperations(self.system)
         self._redrives = Redrives(self.system, self._work)
@@ -61,7 +57,7 @@ class History:
         }
         self._pollers = [self._poller(function) for function in mapped]
         self._steps: dict[StepKind, Callable[[], None]] = {
-            "put": lambda: self._put(self._events()),
+            "put": self._put_any,
             "poll": self._poll,
             "poison": self._put_any_poison,
             "duplicate": lambda: self._rewind("duplicate delivery", most=1),
@@ -130,21 +126,21 @@ class History:
             self._redrives.redrive_all_discarded()
             self._drain_all()
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
-        invariants.check(self.system, self.made)
+        invariants.check(self.system, self._uploader.made)
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             meanwhile=self._work,
             drain=self._drain_all,
             oldest_unread=self._oldest_unread,
-            put=lambda image_id: self._put([self._event(image_id, "image.updated")]),
+            put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
         )
 
     def _work(self) -> None:
         """Let the producer put events, and a consumer process some of them."""
         chance = self._conditions.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._put(self._events())
+            self._put_any()
         self._run_poller(chance.choice(self._pollers))
 
     def _oldest_unread(self) -> float | None:
@@ -195,7 +191,7 @@ class History:
         chance = self._conditions.chance
         image_id = self._put_poison(chance.choice(poison.REDRIVABLE))
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._put([self._event(image_id, "image.deleted")])
+            self._uploader.put([(image_id, "image.deleted")])
         self._drain_all()
         self._time.advance(chance.random() ** 2 * MOST_DAYS * DAY)
         self._conditions.fault_rate = self._plan.fault_rate
@@ -207,30 +203,14 @@ class History:
         """Count a fault that is not a fault of a request."""
         self._conditions.tally[fault] += really
 
-    def _events(self) -> list[Event]:
+    def _put_any(self) -> None:
         chance = self._conditions.chance
-        events = []
-        for _ in range(chance.randint(1, MOST_EVENTS)):
-            kind = chance.choice(TYPES)
-            events.append(self._event(f"T{chance.randrange(IMAGES)}", kind))
-        return events
-
-    def _event(self, image_id: str, kind: EventType) -> Event:
-        version = self._stamp()
-        image = msgspec.UNSET if kind == "image.deleted" else Image(f"{image_id} at {version}")
-        event = Event(kind, image_id, version, time_of(version), image)
-        self.made.append(event)
-        return event
-
-    def _put(self, events: Sequence[Event]) -> None:
-        """Put the events that failed before, then these."""
-        source = iter([*self._unput, *events])
-        clock = self.system.producers_clock()
-        self._unput = []
-        try:
-            self.system.components.producer(self._stream, STREAM, clock=clock).put(source)
-        except PutError as error:
-            self._unput = [*error.not_put, *source]
+        self._uploader.put(
+            [
+                (f"T{chance.randrange(IMAGES)}", chance.choice(TYPES))
+                for _ in range(chance.randint(1, MOST_EVENTS))
+            ]
+        )
 
     def _put_any_poison(self) -> None:
         chance = self._conditions.chance
@@ -244,26 +224,27 @@ class History:
         chance = self._conditions.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
-        version = self._stamp()
+        version = self._uploader.stamp()
         records = [
             poison.poison_record(kind, chance, image_id=image_id, version=version, taken=taken)
             for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
         ]
-        for key, data in records:
+        for key, data, meant in records:
             self._count(kind)
+            self.system.ledger.note(data, meant)
             self._stream.accept(key, data)
         return image_id
 
-    def _any_event(self) -> Event | None:
+    def _any_event(self) -> Meaning | None:
         """An event on the stream that is young enough to be redriven."""
         since = self._time.now - QUARANTINE_AGE.total_seconds()
         events = [
-            accepted
+            meaning
             for accepted in self._stream.accepted
             if accepted.arrived_at > since
-            and not isinstance(self.system.interpret(accepted), Poison)
+            and not isinstance(meaning := self.system.interpret(accepted), Poison)
         ]
-        return decode(self._conditions.chance.choice(events).data) if events else None
+        return self._conditions.chance.choice(events) if events else None
 
     def _poll(self) -> None:
         chance = self._conditions.chance
@@ -301,9 +282,9 @@ class History:
     def _replay_after_deletion(self) -> None:
         """Delete an image, consume the deletion, and later replay everything."""
         image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
-        known = any(event.image_id == image_id for event in self.made)
+        known = any(event.image_id == image_id for event in self._uploader.made)
         self._count("late replay of a deletion", known)
-        self._put([self._event(image_id, "image.deleted")])
+        self._uploader.put([(image_id, "image.deleted")])
         self._poll()
         self._time.advance(self._conditions.chance.random() * HOUR)
         for poller in self._pollers:
@@ -331,7 +312,7 @@ class History:
             self._conditions.chance = seeded_random(seed)
             image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
             self._conditions.chance.choice((self._split, self._merge))()
-            self._put([self._event(image_id, "image.updated")])
+            self._uploader.put([(image_id, "image.updated")])
         self._count("reshard storm")
 
     def _poller(self, function: Function) -> Poller:
@@ -364,8 +345,8 @@ class History:
         for connection in self.system.connections.values():
             connection.restore()
         self._time.settle()
-        self._put([])
-        if self._unput:
-            raise ViolationError("I7", f"the producer still holds {len(self._unput)} events")
+        self._uploader.put([])
+        if self._uploader.waits:
+            raise ViolationError("I7", f"the producer still holds {self._uploader.waits} events")
         for poller in self._pollers:
             poller.drain()

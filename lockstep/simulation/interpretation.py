@@ -1,13 +1,12 @@
-"""The meaning of a record, independent of the stores: a change, or poison."""
+"""The meaning of a record, independent of the product: what its author meant, or poison."""
 
 import datetime as dt
 
 import msgspec
 
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
-from shared.change import Change, change_from
-from shared.event import InvalidEventError, Reason
-from shared.record import Record, event_in
+from lockstep.simulation.oracle import Meaning, too_far_ahead
+from shared.event import Reason
 
 # The retention of the stream, as in template.yaml.
 RETENTION = dt.timedelta(days=7)
@@ -24,20 +23,20 @@ class Poison(msgspec.Struct, frozen=True):
     reason: Reason
 
 
-type Interpretation = Change | Poison
+type Interpretation = Meaning | Poison
 
 
-def interpret(accepted: AcceptedRecord) -> Interpretation:
-    """The meaning of a record by the rules of the consumers, which the unit tests prove."""
-    record = Record(
-        stream="",
-        shard_id=accepted.shard_id,
-        sequence_number=accepted.sequence_number,
-        partition_key=accepted.partition_key,
-        arrived_at=round(accepted.arrived_at * 1000),
-        data=accepted.data,
-    )
-    try:
-        return change_from(event_in(record), record)
-    except InvalidEventError as invalid:
-        return Poison(invalid.reason)
+def interpret(meant: Interpretation, accepted: AcceptedRecord) -> Interpretation:
+    """What a record means to a consumer: its key and its arrival may make an event invalid.
+
+    Args:
+        meant: what the author of its data meant.
+        accepted: the record.
+    """
+    if isinstance(meant, Poison):
+        return meant
+    if meant.image_id != accepted.partition_key:
+        return Poison("partition_key")
+    if too_far_ahead(meant.version, accepted.arrived_ms):
+        return Poison("version_ahead")
+    return meant

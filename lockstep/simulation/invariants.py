@@ -6,48 +6,19 @@ history that does not drain breaks I7.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 
-import msgspec
-
-from lockstep.quarantine.bucket import REDRIVEN, redriven_key
-from lockstep.quarantine.redrive import Trace
+from lockstep.simulation import quarantine_checks
 from lockstep.simulation.fakes.dynamodb import Written
-from lockstep.simulation.fakes.kinesis import AcceptedRecord
-from lockstep.simulation.interpretation import (
-    CONDEMNED_BY_TABLE,
-    REFUSED_BY_INDEX,
-    REFUSED_BY_TABLE,
-    Interpretation,
-    Poison,
-)
+from lockstep.simulation.interpretation import Interpretation, Poison
+from lockstep.simulation.oracle import Meaning, outrun
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.violation import ViolationError
-from shared.change import Change, Purge, Put, Remove, digest_of
-from shared.event import Event, InvalidEventError, decode, digest
-from shared.outcome import Held
-from shared.outrun import outrun
-from shared.quarantine import INDEX_CONSUMER, PREFIX, QuarantinedRecord
-
-_REFUSES = {
-    "write_to_dynamodb": frozenset({REFUSED_BY_TABLE, CONDEMNED_BY_TABLE}),
-    "write_to_es": frozenset({REFUSED_BY_INDEX}),
-}
-
-# For each version of each image: its digests on the stream, in order of arrival.
-type Contents = Mapping[tuple[str, int], Mapping[str | None, None]]
+from lockstep.simulation.written import check_written
+from shared.quarantine import INDEX_CONSUMER
 
 
-class _Redriven(msgspec.Struct):
-    redriven: Trace
-
-
-_decoder = msgspec.json.Decoder(QuarantinedRecord)
-_traces = msgspec.json.Decoder(_Redriven)
-
-
-def check(system: System, made: Sequence[Event]) -> None:
+def check(system: System, made: Sequence[Meaning]) -> None:
     """Check a drained system.
 
     Args:
@@ -58,23 +29,23 @@ def check(system: System, made: Sequence[Event]) -> None:
         ViolationError: the first violation found.
     """
     _check_producer(system, made)
-    accepted = _accepted(system)
     for consumer in system.consumers.values():
         purged = system.purged[consumer.function]
         given = system.given_index if consumer.function == INDEX_CONSUMER else set()
         replaced = {(image_id, held.version) for image_id, held in given}
         touched = system.touched[consumer.function]
         _check_versions_rise(consumer, purged, replaced, touched, system.may_return)
-        in_bucket = list(_quarantined(system, consumer, accepted))
+        in_bucket = list(quarantine_checks.check(system, consumer))
         quarantined = {number: meaning for number, meaning, _ in in_bucket}
         indexed = {number for number, _, is_indexed in in_bucket if is_indexed}
         _check_outrun(system, consumer, quarantined.keys())
         expected = _fold(system, consumer, quarantined.keys() - indexed)
-        found = consumer.store.checked(touched.keys())
+        check_written(system, consumer)
+        found = consumer.store.versions(touched.keys())
         # A refused change is applied if it is read again after the cause of the refusal ended. A
         # discarded change may be stored, although the mapping does not know it.
         allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
-        allowed.update(map(_as_stored, _discarded(system, consumer)))
+        allowed.update(map(_as_stored, quarantine_checks.discarded(system, consumer)))
         allowed.update(given)
         if consumer.function == INDEX_CONSUMER:
             allowed.update(_tried(system))
@@ -103,29 +74,18 @@ def _returned(held: StoredVersion | None, image_id: str, system: System) -> bool
     return held is not None and (image_id, held.version) in system.may_return
 
 
-def _accepted(system: System) -> Contents:
-    """The versions and digests of all events on the stream."""
-    contents: dict[tuple[str, int], dict[str | None, None]] = {}
-    for accepted in system.stream.accepted:
-        meaning = system.interpret(accepted)
-        if not isinstance(meaning, Poison):
-            of = contents.setdefault((meaning.image_id, meaning.version), {})
-            of.setdefault(digest_of(meaning))
-    return contents
-
-
-def _check_producer(system: System, events: Sequence[Event]) -> None:
+def _check_producer(system: System, events: Sequence[Meaning]) -> None:
     """I1, I5: each event is on the stream; the first arrivals of an image are in order."""
     made: dict[str, list[int]] = {}
     for event in events:
         made.setdefault(event.image_id, []).append(event.version)
-    own = {(event.image_id, event.version, digest_in(event)) for event in events}
+    own = {(event.image_id, event.version, event.digest) for event in events}
     arrived: dict[str, dict[int, None]] = {}
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         if isinstance(meaning, Poison):
             continue
-        if (meaning.image_id, meaning.version, digest_of(meaning)) in own:
+        if (meaning.image_id, meaning.version, meaning.digest) in own:
             arrived.setdefault(meaning.image_id, {})[meaning.version] = None
     for image_id, versions in made.items():
         if versions != sorted(set(versions)):
@@ -183,76 +143,8 @@ def _check_versions_rise(
         highest[written.image_id] = written
 
 
-def _quarantined(
-    system: System, consumer: Consumer, contents: Contents
-) -> Iterator[tuple[str, Interpretation, bool]]:
-    """I1: each quarantined or redriven record is complete, and its reason is right.
-
-    Returns:
-        The sequence number and the meaning of each, and whether it was written to the index. All
-        poison records must be among them.
-    """
-    first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
-    if first_reasons_lost:
-        raise ViolationError("I1", f"quarantine: lost the first reason of {first_reasons_lost}")
-    bodies = {
-        key: body
-        for key, body in system.bucket.objects.items()
-        if key.startswith((f"{PREFIX}{consumer.function}/", f"{REDRIVEN}{consumer.function}/"))
-    }
-    for accepted in system.stream.accepted:
-        meaning = system.interpret(accepted)
-        key = system.quarantine_key(consumer, accepted)
-        quarantined, redriven = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
-        if quarantined is None and redriven is None:
-            discarded = accepted.sequence_number in system.discards[consumer.function].confirmed
-            if discarded or isinstance(meaning, Poison):
-                was = "was discarded and is" if discarded else "is"
-                raise ViolationError(
-                    "I1", f"{consumer.function}: {meaning} {was} not in quarantine"
-                )
-            continue
-        for body in (quarantined, redriven):
-            if body is not None:
-                _check_quarantined(system, body, accepted, meaning, consumer, contents)
-        indexed = redriven is not None and _is_indexed(redriven, consumer, contents)
-        yield accepted.sequence_number, meaning, indexed
-    if bodies:
-        raise ViolationError(
-            "I1", f"{consumer.function}: unknown objects in quarantine: {sorted(bodies)}"
-        )
-
-
-def _check_quarantined(  # noqa: PLR0917 - everything about one record
-    system: System,
-    body: bytes,
-    accepted: AcceptedRecord,
-    meaning: Interpretation,
-    consumer: Consumer,
-    contents: Contents,
-) -> None:
-    record = _decoder.decode(body)
-    if msgspec.json.decode(f'"{record.payload}"', type=bytes) != accepted.data:
-        raise ViolationError("I1", f"{consumer.function}: the payload of {accepted} is incomplete")
-    if isinstance(meaning, Poison):
-        rightly = meaning.reason == record.reason
-    elif meaning.image_id in system.touched[consumer.function]:
-        return  # a forged entry may be in conflict with any event, or outrun it
-    elif record.reason == "given_up":
-        rightly = accepted.sequence_number in system.discards[consumer.function].attempted
-    else:
-        rightly = _may_be_refused(system, meaning, record, consumer, contents)
-    if not rightly:
-        said = f"{record.reason}, {record.detail}"
-        raise ViolationError("I1", f"{consumer.function}: {meaning} is in quarantine: {said}")
-
-
-def _discarded(system: System, consumer: Consumer) -> Iterator[Change]:
-    """The changes that the mappings of this consumer discarded or tried to discard."""
-    for accepted in system.discards[consumer.function].attempted.values():
-        meaning = system.interpret(accepted)
-        if not isinstance(meaning, Poison):
-            yield meaning
+def _as_stored(meaning: Meaning) -> tuple[str, StoredVersion]:
+    return meaning.image_id, StoredVersion(meaning.version, meaning.digest)
 
 
 def _tried(system: System) -> Iterator[tuple[str, StoredVersion]]:
@@ -260,92 +152,15 @@ def _tried(system: System) -> Iterator[tuple[str, StoredVersion]]:
 
     Also a record that only its partition key makes invalid.
     """
-    for accepted in system.stream.accepted:
-        if accepted.sequence_number in system.tried_on_index:
-            with suppress(InvalidEventError):
-                event = decode(accepted.data)
-                yield event.image_id, StoredVersion(event.version, digest_in(event))
-
-
-def _was_tried_otherwise(system: System, change: Change) -> bool:
-    """Whether an operator has tried other content of this version on the index."""
-    mine = _as_stored(change)
-    return any(
-        (image_id, held.version) == (change.image_id, change.version) and (image_id, held) != mine
-        for image_id, held in _tried(system)
-    )
-
-
-def _as_stored(change: Change) -> tuple[str, StoredVersion]:
-    return change.image_id, StoredVersion(change.version, digest_of(change))
-
-
-def _is_indexed(body: bytes, consumer: Consumer, contents: Contents) -> bool:
-    """I1: the event of a redriven record is on the stream, or the index has its effect.
-
-    Returns:
-        Whether the record was written to the index instead, so that it must have its effect there.
-    """
-    trace = _traces.decode(body).redriven
-    event = trace.event
-    if event is None:
-        if trace.how == "as_it_was" and consumer.function != INDEX_CONSUMER:
-            raise ViolationError("I1", "redriven unchanged, but nothing is on the stream")
-        return trace.how == "as_it_was"
-    if digest_in(event) not in contents.get((event.image_id, event.version), ()):
-        raise ViolationError("I1", f"redriven, but not on the stream: {event}")
-    return False
+    return map(_as_stored, quarantine_checks.tried_on_index(system))
 
 
 def _refused(
     meanings: Iterable[Interpretation], consumer: Consumer
 ) -> Iterator[tuple[str, StoredVersion]]:
     for one in meanings:
-        if not isinstance(one, Poison) and _is_refused(one, consumer):
+        if not isinstance(one, Poison) and quarantine_checks.is_refused(one, consumer):
             yield _as_stored(one)
-
-
-def _may_be_refused(
-    system: System,
-    change: Change,
-    record: QuarantinedRecord,
-    consumer: Consumer,
-    contents: Contents,
-) -> bool:
-    match record.reason:
-        case "conflict":
-            # Both stores keep the first of two contents with one version. If that one was
-            # refused or discarded, the other one may be stored when it arrives again. A redrive may
-            # have written other content to the index before.
-            first = next(iter(contents[change.image_id, change.version]))
-            return (
-                first != digest_of(change)
-                or _is_refused(change, consumer)
-                or _as_stored(change) in map(_as_stored, _discarded(system, consumer))
-                or (consumer.function == INDEX_CONSUMER and _was_tried_otherwise(system, change))
-            )
-        case "refused_by_store":
-            return _is_refused(change, consumer)
-        case "outrun":
-            return any(
-                outrun(change, held)
-                for accepted in system.stream.accepted
-                for held in _event_held(accepted, change.image_id)
-            )
-        case _:
-            return False
-
-
-def _event_held(accepted: AcceptedRecord, image_id: str | None = None) -> Iterator[Held]:
-    """What a store may hold of the event in a record, if it is about this image.
-
-    A redrive writes a record that only the index's consumer has quarantined directly to the index,
-    with the arrival of the record, also if it was poison then for its key or its version.
-    """
-    with suppress(InvalidEventError):
-        event = decode(accepted.data)
-        if image_id in {None, event.image_id}:
-            yield Held(event.version, round(accepted.arrived_at * 1000), event.occurred_at)
 
 
 def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> None:
@@ -358,41 +173,32 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
     written = {(one.image_id, one.version) for one in consumer.store.journal}
     attempted = system.discards[consumer.function].attempted
     redriven = {
-        held
+        (held.image_id, held.version, accepted.arrived_ms)
         for accepted in system.stream.accepted
         if accepted.sequence_number in quarantined
-        for held in _event_held(accepted)
+        and (held := system.ledger.event_in(accepted)) is not None
     }
     first: dict[tuple[str, int, str | None], int] = {}
     for accepted in system.stream.accepted:
-        change = system.interpret(accepted)
-        if isinstance(change, Poison):
+        meaning = system.interpret(accepted)
+        if isinstance(meaning, Poison):
             continue
-        content = (change.image_id, change.version, digest_of(change))
-        arrived_at = first.setdefault(content, change.arrived_at)
-        its = consumer.store.held(change.image_id)
+        content = (meaning.image_id, meaning.version, meaning.digest)
+        arrived_at = first.setdefault(content, accepted.arrived_ms)
+        its = consumer.store.holding(meaning.image_id)
         if (
             its is not None
-            and change.image_id not in system.touched[consumer.function]
-            and its not in redriven
+            and meaning.image_id not in system.touched[consumer.function]
+            and (meaning.image_id, its.version, its.arrived_at) not in redriven
             and arrived_at > its.arrived_at
-            and outrun(change, its)
-            and (change.image_id, change.version) not in written
+            and outrun(meaning, accepted.arrived_ms, its)
+            and (meaning.image_id, meaning.version) not in written
             and accepted.sequence_number not in quarantined
             and accepted.sequence_number not in attempted
         ):
             raise ViolationError(
-                "I1", f"{consumer.function}: {change} is outrun and not in quarantine"
+                "I1", f"{consumer.function}: {meaning} is outrun and not in quarantine"
             )
-
-
-def _is_refused(change: Change, consumer: Consumer) -> bool:
-    """Whether the store refuses this change until the cause of the refusal ends."""
-    match change:
-        case Put():
-            return change.image.name in _REFUSES[consumer.function]
-        case Remove() | Purge():
-            return False
 
 
 def _fold(
@@ -401,19 +207,20 @@ def _fold(
     """I1, I3: the highest version of each image, without the quarantined records."""
     highest: dict[str, StoredVersion] = {}
     for accepted in system.stream.accepted:
-        change = system.interpret(accepted)
-        if isinstance(change, Poison) or accepted.sequence_number in quarantined:
+        meaning = system.interpret(accepted)
+        if isinstance(meaning, Poison) or accepted.sequence_number in quarantined:
             continue
-        held = StoredVersion(change.version, digest_of(change))
-        there = highest.get(change.image_id)
+        held = StoredVersion(meaning.version, meaning.digest)
+        there = highest.get(meaning.image_id)
         if there is None or held.version > there.version:
-            highest[change.image_id] = held
+            highest[meaning.image_id] = held
         elif (
             held.version == there.version
             and held.digest != there.digest
-            and change.image_id not in system.touched[consumer.function]
-            and _settled(consumer, change)
-            and (change.image_id, change.version) not in system.purged[consumer.function]
+            and meaning.image_id not in system.touched[consumer.function]
+            and _settled(consumer, meaning)
+            and (meaning.image_id, meaning.version) not in system.purged[consumer.function]
+            and not _is_chosen(system, consumer, meaning.image_id)
         ):
             raise ViolationError(
                 "I1", f"{consumer.function}: one of two contents of {held} is lost"
@@ -421,12 +228,16 @@ def _fold(
     return highest
 
 
-def _settled(consumer: Consumer, change: Change) -> bool:
+def _is_chosen(system: System, consumer: Consumer, image_id: str) -> bool:
+    """Whether an operator chose what the index holds: `--choose stored` replaces the same version.
+
+    Then the other content had its effect before.
+    """
+    stored = consumer.store.stored_version(image_id)
+    return consumer.function == INDEX_CONSUMER and (image_id, stored) in system.given_index
+
+
+def _settled(consumer: Consumer, meaning: Meaning) -> bool:
     """Whether the store holds this version, so no higher version superseded it."""
-    held = consumer.store.stored_version(change.image_id)
-    return held is not None and held.version == change.version
-
-
-def digest_in(event: Event) -> str | None:
-    """The digest of the event's image; None for a deletion."""
-    return None if event.image is msgspec.UNSET else digest(event.image)
+    held = consumer.store.stored_version(meaning.image_id)
+    return held is not None and held.version == meaning.version

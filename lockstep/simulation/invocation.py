@@ -12,11 +12,11 @@ from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.faulty_network import CrashedError, RunningInvocation, TimedOutError
 from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.oracle import outrun
 from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.violation import ViolationError
 from shared.clock import Clock
 from shared.deliver import Delivery
-from shared.outrun import outrun
 from shared.quarantine import INDEX_CONSUMER
 from shared.sink import MisconfiguredError
 
@@ -208,7 +208,9 @@ class Invocations:
                 # What the stored change outran must be in quarantine: a higher version is no end.
                 and not (
                     not isinstance(meaning, Poison)
-                    and outrun(meaning, consumer.store.held(meaning.image_id))
+                    and outrun(
+                        meaning, accepted.arrived_ms, consumer.store.holding(meaning.image_id)
+                    )
                 )
             ):
                 said = f"{consumer.function} settled {meaning}, but reported it"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,8 @@ HORIZON_SECONDS = 121 * 24 * 60 * 60
 # A lower version is a count.
 FIRST_STAMP = 10**15
 MOST_AHEAD_US = 5 * 60 * 1_000_000
+# A consumer refuses a version that is further ahead of the arrival of its record.
+REFUSED_AHEAD_US = 24 * 60 * 60 * 1_000_000
 # The stamp of an import is over 120 days older than its arrival.
 IMPORTED_US = 120 * 24 * 60 * 60 * 1_000_000
 
@@ -29,6 +31,7 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d))"
 )
 _MICROSECOND_DIGITS = 6
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - its text must not end with a zone
 _encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -94,6 +97,11 @@ def time(written: str) -> str:
     exact = dt.datetime.fromisoformat(f"{date}T{clock}") + dt.timedelta(microseconds=microseconds)
     offset = "Z" if sign is None or hours == minutes == "00" else f"{sign}{hours}:{minutes}"
     return exact.isoformat() + offset
+
+
+def time_of(stamp: int) -> str:
+    """The time that a stamp stands for."""
+    return (_EPOCH + dt.timedelta(microseconds=stamp)).isoformat() + "Z"
 
 
 def moment(written: str) -> dt.datetime:
@@ -176,19 +184,23 @@ def data(meaning: Meaning) -> bytes:
     return canonical(event)
 
 
+def at_version(meaning: Meaning, version: int) -> Meaning:
+    """The same event with another version."""
+    return replace(meaning, version=version)
+
+
+def too_far_ahead(version: int, arrived_at: int) -> bool:
+    """Whether a consumer refuses this version in a record that arrived then, in milliseconds."""
+    return version > arrived_at * 1000 + REFUSED_AHEAD_US
+
+
 def as_produced(meaning: Meaning) -> Meaning:
     """What the record of the producer means: the same, but its attributes are sorted by name."""
     image = meaning.image
     if image is None or "attributes" not in image:
         return meaning
     ordered = dict(sorted(image["attributes"].items()))
-    return Meaning(
-        meaning.image_id,
-        meaning.version,
-        meaning.event_type,
-        meaning.occurred_at,
-        {**image, "attributes": ordered},
-    )
+    return replace(meaning, image={**image, "attributes": ordered})
 
 
 def end_of_tombstone(arrived_at: int) -> int:

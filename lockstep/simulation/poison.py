@@ -1,20 +1,21 @@
 """Poison records: all kinds of records that no consumer may accept."""
 
+import json
 import random
 from collections.abc import Sequence
-from typing import get_args
+from typing import NamedTuple, cast, get_args
 
-import msgspec
-
+from lockstep.simulation.events import as_json, draw_image
 from lockstep.simulation.faults import PoisonKind
 from lockstep.simulation.interpretation import (
     CONDEMNED_BY_TABLE,
     REFUSED_BY_INDEX,
     REFUSED_BY_TABLE,
+    Interpretation,
+    Poison,
 )
-from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Event, Image, encode
-from shared.record import MAX_AHEAD_US
-from shared.stamps import time_of
+from lockstep.simulation.oracle import REFUSED_AHEAD_US, Meaning, time_of
+from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Reason
 
 _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
 _ALWAYS_POISON: dict[PoisonKind, Sequence[bytes]] = {
@@ -42,10 +43,18 @@ REDRIVABLE: tuple[PoisonKind, ...] = (
 )
 
 
+class PoisonRecord(NamedTuple):
+    """The partition key and the data of a record, and what its author meant by the data."""
+
+    key: str
+    data: bytes
+    meant: Interpretation
+
+
 def poison_record(
-    kind: PoisonKind, chance: random.Random, *, image_id: str, version: int, taken: Event | None
-) -> tuple[str, bytes]:
-    """The partition key and the data of a poison record of this kind.
+    kind: PoisonKind, chance: random.Random, *, image_id: str, version: int, taken: Meaning | None
+) -> PoisonRecord:
+    """A poison record of this kind.
 
     Args:
         kind: what is wrong with it.
@@ -55,19 +64,21 @@ def poison_record(
         taken: an event whose version a conflict claims; without one, the data is not JSON.
     """
     if kind in _ALWAYS_POISON:
-        return image_id, chance.choice(_ALWAYS_POISON[kind])
+        reason = cast("Reason", kind.removeprefix("poison "))
+        return PoisonRecord(image_id, chance.choice(_ALWAYS_POISON[kind]), Poison(reason))
     if kind == "poison conflict":
         if taken is None:
-            return image_id, b"{"
-        image = Image(chance.choice(_OTHER_CONTENTS))
-        event = msgspec.structs.replace(taken, type="image.updated", image=image)
-        return taken.image_id, encode(event)
-    ahead = 2 * MAX_AHEAD_US if kind == "poison version_ahead" else 0
-    event = Event(
-        type="image.updated",
-        image_id=image_id,
-        version=version + ahead,
-        occurred_at=time_of(version),
-        image=Image(_NAMES.get(kind, "poison")),
-    )
-    return image_id if kind != "poison partition_key" else f"{image_id}-not", encode(event)
+            return PoisonRecord(image_id, b"{", Poison("not_json"))
+        image = draw_image(chance, chance.choice(_OTHER_CONTENTS))
+        return _written(
+            Meaning(taken.image_id, taken.version, "image.updated", taken.occurred_at, image)
+        )
+    ahead = 2 * REFUSED_AHEAD_US if kind == "poison version_ahead" else 0
+    image = draw_image(chance, _NAMES.get(kind, "poison"))
+    record = _written(Meaning(image_id, version + ahead, "image.updated", time_of(version), image))
+    return record if kind != "poison partition_key" else record._replace(key=f"{image_id}-not")
+
+
+def _written(meant: Meaning) -> PoisonRecord:
+    """The record of an event, as another program writes it."""
+    return PoisonRecord(meant.image_id, json.dumps(as_json(meant)).encode(), meant)

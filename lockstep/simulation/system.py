@@ -26,9 +26,10 @@ from lockstep.simulation.interpretation import (
     Poison,
     interpret,
 )
+from lockstep.simulation.ledger import Ledger
+from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.plan import HistoryPlan, seeded_random
 from lockstep.simulation.store_views import IndexView, StoredVersion, StoreView, TableView
-from shared.change import digest_of
 from shared.clock import Clock
 from shared.quarantine import PREFIX
 from shared.sink import Sink
@@ -131,15 +132,25 @@ class System:
         }
         """The images whose entry in a store was changed by hand, by a restore or by an answer: how
         many writes were in the journal of that store then. I2 to I4 begin again there."""
+        self.ledger = Ledger()
         self._interpretations: dict[str, Interpretation] = {}  # by sequence number
 
     def interpret(self, accepted: AcceptedRecord) -> Interpretation:
         """What a record on the stream means."""
         found = self._interpretations.get(accepted.sequence_number)
         if found is None:
-            found = interpret(accepted)
+            found = interpret(self.ledger.meant_by(accepted.data), accepted)
             self._interpretations[accepted.sequence_number] = found
         return found
+
+    def meaning_of(self, item: Item) -> Meaning | None:
+        """What the record means that this item names; None if it is not on the stream."""
+        number = item["sequence_number"]["S"]
+        for accepted in self.stream.accepted:
+            if accepted.sequence_number == number:
+                meaning = self.interpret(accepted)
+                return None if isinstance(meaning, Poison) else meaning
+        return None
 
     def snapshot(self, consumer: Consumer) -> Snapshot:
         """What is durable for this consumer now, for a later `is_durable`."""
@@ -159,7 +170,7 @@ class System:
             )
             if held is not None and (
                 held.version > meaning.version
-                or (held.version == meaning.version and held.digest == digest_of(meaning))
+                or (held.version == meaning.version and held.digest == meaning.digest)
             ):
                 return True
         if accepted.sequence_number in self.discards[consumer.function].confirmed:

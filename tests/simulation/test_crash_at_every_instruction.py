@@ -4,7 +4,9 @@ The handlers are the real code; only clients, environment, time and log are repl
 exception that nothing catches; after it, the process sends no request.
 """
 
+import base64
 import inspect
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -35,6 +37,7 @@ import shared.quarantine
 import shared.record
 import shared.sink
 import shared.stamps
+from lockstep.simulation import oracle
 from lockstep.simulation.components import (
     BUCKET,
     INDEX,
@@ -44,6 +47,7 @@ from lockstep.simulation.components import (
     image_table,
 )
 from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.network import NoAnswerError, NoAnswerInTimeError, PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
@@ -52,6 +56,7 @@ from lockstep.simulation.interpretation import (
     REFUSED_BY_INDEX,
     REFUSED_BY_TABLE,
 )
+from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.store_views import IndexView, StoreView, TableView
 from shared.change import Change
 from shared.deliver import BatchResponse
@@ -196,6 +201,14 @@ class Stage:
     def sink(self) -> Sink:
         raise NotImplementedError
 
+    def raw(self, stored: Any) -> object:
+        """What the store has of an image, raw."""
+        raise NotImplementedError
+
+    def entry(self, meant: Meaning, record: AcceptedRecord) -> object:
+        """What the store must have of a record, raw."""
+        raise NotImplementedError
+
     def after(self, other: "Stage") -> "Stage":
         """The same, with the content of the other one's store and quarantine."""
         self.stored.update(other.stored)
@@ -253,6 +266,17 @@ class TableStage(Stage):
     def sink(self) -> Sink:
         return image_table(cast("DynamoDBClient", self.table))
 
+    def raw(self, stored: Any) -> object:
+        return stored
+
+    def entry(self, meant: Meaning, record: AcceptedRecord) -> object:
+        return oracle.item(
+            meant,
+            arrived_at=record.arrived_ms,
+            shard_id=record.shard_id,
+            sequence_number=record.sequence_number,
+        )
+
 
 class IndexStage(Stage):
     handler = functions.write_to_es.handler
@@ -271,6 +295,12 @@ class IndexStage(Stage):
     def sink(self) -> Sink:
         return image_index(cast("opensearchpy.OpenSearch", self.index))
 
+    def raw(self, stored: Any) -> object:
+        return stored.version, stored.source
+
+    def entry(self, meant: Meaning, record: AcceptedRecord) -> object:
+        return meant.version, oracle.document(meant, arrived_at=record.arrived_ms)
+
 
 class Crashes(msgspec.Struct):
     """The instructions at which a batch was crashed, and the number of states that this left."""
@@ -285,7 +315,7 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, faulty: bool = Fal
     assert before.invoke(BEFORE) == ALL_SETTLED
     right = stage().after(before)
     assert right.invoke(batch) == ALL_SETTLED
-    right.store.checked(frozenset())
+    entries_are_whole(right, [*BEFORE, *batch])
     recovered = set()
     with watched(code_of((*RULES, stage.handler, stage.its_sink, *stage.beside))) as instructions:
         to_the_end = stage(faulty=faulty).after(before)
@@ -304,12 +334,48 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, faulty: bool = Fal
     return Crashes(counted, len(recovered))
 
 
+def entries_are_whole(stage: Stage, records: Records) -> None:
+    """Each entry is what the oracle writes of one of the records."""
+    written = [
+        stage.entry(meant, record_of(record))
+        for record in records
+        if (meant := meaning_of(record)) is not None
+    ]
+    for stored in stage.stored.values():
+        assert stage.raw(stored) in written
+
+
+def record_of(record: Mapping[str, Any]) -> AcceptedRecord:
+    kinesis = record["kinesis"]
+    return AcceptedRecord(
+        shard_id=record["eventID"].partition(":")[0],
+        sequence_number=kinesis["sequenceNumber"],
+        partition_key=kinesis["partitionKey"],
+        arrived_at=kinesis["approximateArrivalTimestamp"],
+        data=base64.b64decode(kinesis["data"]),
+    )
+
+
+def meaning_of(record: Mapping[str, Any]) -> Meaning | None:
+    data = record_of(record).data
+    if not data.startswith(b"{"):
+        return None
+    event = json.loads(data)
+    return Meaning(
+        event["image_id"],
+        event["version"],
+        event["type"],
+        event["occurred_at"],
+        event.get("image"),
+    )
+
+
 def nothing_is_half_done(crashed: Stage, before: Stage, right: Stage) -> None:
     """Each image is as before or as after the batch, and no version went down."""
     assert crashed.stored.keys() >= before.stored.keys()
     for image_id, stored in crashed.stored.items():
         assert stored in (before.stored.get(image_id), right.stored.get(image_id))
-    seen = {image_id: held.version for image_id, held in before.store.checked(frozenset()).items()}
+    seen = {image_id: held.version for image_id, held in before.store.versions().items()}
     for written in crashed.store.journal:
         assert written.version is not None
         assert written.version > seen.get(written.image_id, 0)

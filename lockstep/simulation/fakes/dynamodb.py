@@ -48,11 +48,15 @@ _DUPLICATES = "Provided list of item keys contains duplicates"
 
 
 class Written(msgspec.Struct, frozen=True):
-    """One write that took effect. Without a `version`, it deleted the item."""
+    """One write that took effect. Without a `version`, it deleted the item.
+
+    `entry` is the whole item, or the whole document with its `_version`.
+    """
 
     image_id: str
     version: int | None
     deleted: bool
+    entry: Any = None
 
 
 class DynamoDB:
@@ -226,7 +230,7 @@ class DynamoDB:
             return _failed("ValidationError", "One or more parameter values were invalid")
         self.items[key] = item
         deleted = item.get("deleted") == {"BOOL": True}
-        self.journal.append(Written(key, int(item["version"]["N"]), deleted))
+        self.journal.append(Written(key, int(item["version"]["N"]), deleted, item))
         return {"TableName": self._table}
 
 

@@ -52,6 +52,11 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
     arrived_at: float
     data: bytes
 
+    @property
+    def arrived_ms(self) -> int:
+        """The arrival in milliseconds since 1970."""
+        return round(self.arrived_at * 1000)
+
     def as_lambda_record(self, stream_arn: str) -> dict[str, Any]:
         """One entry of `Records` in a Kinesis event."""
         return {

@@ -248,9 +248,10 @@ class OpenSearch:
             )
             return _error(_CONFLICT, "version_conflict_engine_exception", reason)
         gone = verb == "delete"
-        self.documents[image_id] = StoredDocument(version, None if gone else source, self._now())
+        kept = StoredDocument(version, None if gone else source, self._now())
+        self.documents[image_id] = kept
         says = None if gone else source.get("version")
-        self.journal.append(Written(image_id, says, gone or bool(source.get("deleted"))))
+        self.journal.append(Written(image_id, says, gone or bool(source.get("deleted")), kept))
         was_there = there is not None and there.source is not None
         if gone:
             return {"status": _OK if was_there else _NOT_FOUND}

@@ -32,7 +32,6 @@ from lockstep.simulation.operators.clients import OwnJournal
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.system import Function
 from lockstep.simulation.violation import ViolationError
-from shared.change import digest_of
 
 type Promise = Literal["O1", "O2"]
 
@@ -129,7 +128,7 @@ class Promises:
         meaning = self._system.interpret(accepted)
         if isinstance(meaning, Poison):
             return None
-        return Event(meaning.image_id, meaning.version, digest_of(meaning))
+        return Event(meaning.image_id, meaning.version, meaning.digest)
 
     def is_held(self, accepted: AcceptedRecord, event: Event, since: float) -> bool:
         """Whether this event is in a store, in the bucket, or on the stream since that time."""

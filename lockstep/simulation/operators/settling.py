@@ -1,5 +1,6 @@
 """Decide about cases as an operator does, and check what the commands make of the decisions."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from msgspec import Raw
 from lockstep.quarantine.cases import Case, NeedsChoice
 from lockstep.quarantine.records import event_bytes
 from lockstep.quarantine.settlement import CannotSettleError, Settlement
+from lockstep.simulation import oracle
+from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, MalformedContentError
@@ -50,6 +53,7 @@ class Settling:
 
     def _chosen(self, case: Case, record: QuarantinedRecord) -> Settlement:
         what = self._system.conditions.chance.choice(_CHOICES)
+        self._note_choice(what, case, record)
         settled = self._system.components.choose(
             what, case, event_bytes(record), self._stores, now=self._system.time.now
         )
@@ -63,6 +67,7 @@ class Settling:
         named = self._named_version(case)
         if named is not None:
             intent["version"] = named
+        self._note_correction(case, intent)
         event = Raw(msgspec.json.encode(intent))
         settled = self._system.components.correct(
             case, event_bytes(record), event, self._stores, now=self._system.time.now
@@ -72,6 +77,24 @@ class Settling:
         self._check_version(settled, named)
         self._check_undoes_nothing(settled, named)
         return settled
+
+    def _note_choice(
+        self, what: Literal["this", "stored"], case: Case, record: QuarantinedRecord
+    ) -> None:
+        """Note which content may become an event: that of the record, or of the table's item."""
+        ledger = self._system.ledger
+        if what == "this":
+            ledger.note_chosen(ledger.meant_by(base64.b64decode(record.payload)))
+            return
+        item = self._system.table.items.get(case.image)
+        if item is not None:
+            ledger.note_chosen(self._system.meaning_of(item))
+
+    def _note_correction(self, case: Case, intent: Mapping[str, Any]) -> None:
+        """Note the corrected event: without a time, it occurred when its record arrived."""
+        arrival = oracle.time_of(case.arrived_at * 1000)
+        meant = Meaning(case.image, 0, intent["type"], arrival, intent.get("image"))
+        self._system.ledger.note_settled(meant)
 
     def _named_version(self, case: Case) -> int | None:
         """The version that the operator writes into the event; mostly none."""

@@ -1,0 +1,231 @@
+"""Check the quarantine: each object is complete, its reason is right, and no poison is missing."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from lockstep.quarantine.bucket import REDRIVEN, redriven_key
+from lockstep.simulation import oracle
+from lockstep.simulation.components import STREAM
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.interpretation import (
+    CONDEMNED_BY_TABLE,
+    REFUSED_BY_INDEX,
+    REFUSED_BY_TABLE,
+    Interpretation,
+    Poison,
+)
+from lockstep.simulation.oracle import Holding, Meaning, outrun
+from lockstep.simulation.system import Consumer, System
+from lockstep.simulation.violation import ViolationError
+from shared.quarantine import INDEX_CONSUMER, PREFIX
+
+_REFUSES = {
+    "write_to_dynamodb": frozenset({REFUSED_BY_TABLE, CONDEMNED_BY_TABLE}),
+    "write_to_es": frozenset({REFUSED_BY_INDEX}),
+}
+# What is free in an object: words for people, and what a redrive did.
+_FREE = frozenset({"reason", "detail", "quarantined_at", "redriven"})
+
+# For each version of each image: its digests on the stream, in order of arrival.
+type Contents = Mapping[tuple[str, int], Mapping[str | None, None]]
+
+
+def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretation, bool]]:
+    """I1: each quarantined or redriven record is complete, and its reason is right.
+
+    Returns:
+        The sequence number and the meaning of each, and whether it was written to the index. All
+        poison records must be among them.
+    """
+    first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
+    if first_reasons_lost:
+        raise ViolationError("I1", f"quarantine: lost the first reason of {first_reasons_lost}")
+    contents = _accepted(system)
+    bodies = {
+        key: body
+        for key, body in system.bucket.objects.items()
+        if key.startswith((f"{PREFIX}{consumer.function}/", f"{REDRIVEN}{consumer.function}/"))
+    }
+    for accepted in system.stream.accepted:
+        meaning = system.interpret(accepted)
+        key = system.quarantine_key(consumer, accepted)
+        quarantined, redriven = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
+        if quarantined is None and redriven is None:
+            discarded = accepted.sequence_number in system.discards[consumer.function].confirmed
+            if discarded or isinstance(meaning, Poison):
+                was = "was discarded and is" if discarded else "is"
+                raise ViolationError(
+                    "I1", f"{consumer.function}: {meaning} {was} not in quarantine"
+                )
+            continue
+        indexed = False
+        if quarantined is not None:
+            _check_object(system, quarantined, accepted, meaning, consumer, contents)
+        if redriven is not None:
+            found = _check_object(system, redriven, accepted, meaning, consumer, contents)
+            indexed = _is_indexed(system, found["redriven"], consumer)
+        yield accepted.sequence_number, meaning, indexed
+    if bodies:
+        raise ViolationError(
+            "I1", f"{consumer.function}: unknown objects in quarantine: {sorted(bodies)}"
+        )
+
+
+def is_refused(meaning: Meaning, consumer: Consumer) -> bool:
+    """Whether the store refuses this event until the cause of the refusal ends."""
+    return meaning.image is not None and meaning.image["name"] in _REFUSES[consumer.function]
+
+
+def tried_on_index(system: System) -> Iterator[Meaning]:
+    """What an operator has tried on the index, also if only its partition key was wrong."""
+    for accepted in system.stream.accepted:
+        if accepted.sequence_number in system.tried_on_index:
+            event = system.ledger.event_in(accepted)
+            if event is not None:
+                yield event
+
+
+def _accepted(system: System) -> Contents:
+    """The versions and digests of all events on the stream."""
+    contents: dict[tuple[str, int], dict[str | None, None]] = {}
+    for accepted in system.stream.accepted:
+        meaning = system.interpret(accepted)
+        if not isinstance(meaning, Poison):
+            of = contents.setdefault((meaning.image_id, meaning.version), {})
+            of.setdefault(meaning.digest)
+    return contents
+
+
+def _check_object(  # noqa: PLR0917 - everything about one record
+    system: System,
+    body: bytes,
+    accepted: AcceptedRecord,
+    meaning: Interpretation,
+    consumer: Consumer,
+    contents: Contents,
+) -> Mapping[str, Any]:
+    """Check an object of the bucket, and return its fields."""
+    found: Mapping[str, Any] = msgspec.json.decode(body)
+    must = {
+        "function": consumer.function,
+        "stream": STREAM,
+        "shard_id": accepted.shard_id,
+        "sequence_number": accepted.sequence_number,
+        "partition_key": accepted.partition_key,
+        "arrived_at": accepted.arrived_ms,
+        "image_id": None if isinstance(meaning, Poison) else meaning.image_id,
+        "version": None if isinstance(meaning, Poison) else meaning.version,
+        "payload": base64.b64encode(accepted.data).decode(),
+    }
+    if {name: value for name, value in found.items() if name not in _FREE} != must:
+        raise ViolationError(
+            "I1", f"{consumer.function}: the object of {accepted} is {found}, must be {must}"
+        )
+    reason = found["reason"]
+    if isinstance(meaning, Poison):
+        rightly = meaning.reason == reason
+    elif meaning.image_id in system.touched[consumer.function]:
+        return found  # a forged entry may be in conflict with any event, or outrun it
+    elif reason == "given_up":
+        rightly = accepted.sequence_number in system.discards[consumer.function].attempted
+    else:
+        rightly = _may_be_refused(system, meaning, accepted, reason, consumer, contents)
+    if not rightly:
+        said = f"{reason}, {found['detail']}"
+        raise ViolationError("I1", f"{consumer.function}: {meaning} is in quarantine: {said}")
+    return found
+
+
+def _is_indexed(system: System, trace: Mapping[str, Any], consumer: Consumer) -> bool:
+    """I1: the event of a redriven record is on the stream, or the index has its effect.
+
+    Returns:
+        Whether the record was written to the index instead, so that it must have its effect there.
+    """
+    event: Mapping[str, Any] | None = trace["event"]
+    as_it_was: bool = trace["how"] == "as_it_was"
+    if event is None:
+        if as_it_was and consumer.function != INDEX_CONSUMER:
+            raise ViolationError("I1", "redriven unchanged, but nothing is on the stream")
+        return as_it_was
+    data = oracle.canonical(event)
+    if all(_data_on_stream(system, accepted) != data for accepted in system.stream.accepted):
+        raise ViolationError("I1", f"redriven, but not on the stream: {event}")
+    return False
+
+
+def _data_on_stream(system: System, accepted: AcceptedRecord) -> bytes | None:
+    meaning = system.interpret(accepted)
+    return None if isinstance(meaning, Poison) else oracle.data(meaning)
+
+
+def _may_be_refused(  # noqa: PLR0917 - everything about one record
+    system: System,
+    meaning: Meaning,
+    accepted: AcceptedRecord,
+    reason: str,
+    consumer: Consumer,
+    contents: Contents,
+) -> bool:
+    match reason:
+        case "conflict":
+            # Both stores keep the first of two contents with one version. If that one was
+            # refused or discarded, the other one may be stored when it arrives again. A redrive may
+            # have written other content to the index before.
+            first = next(iter(contents[meaning.image_id, meaning.version]))
+            return (
+                first != meaning.digest
+                or is_refused(meaning, consumer)
+                or _is_among(meaning, discarded(system, consumer))
+                or (consumer.function == INDEX_CONSUMER and _was_tried_otherwise(system, meaning))
+            )
+        case "refused_by_store":
+            return is_refused(meaning, consumer)
+        case "outrun":
+            return any(
+                outrun(meaning, accepted.arrived_ms, held)
+                for held in _ever_held(system, meaning.image_id)
+            )
+        case _:
+            return False
+
+
+def _ever_held(system: System, image_id: str) -> Iterator[Holding]:
+    """What a store may ever have held of this image.
+
+    A redrive writes a record that only the index's consumer has quarantined directly to the index,
+    with the arrival of the record, also if it was poison then for its key or its version.
+    """
+    for accepted in system.stream.accepted:
+        event = system.ledger.event_in(accepted)
+        if event is not None and event.image_id == image_id:
+            yield Holding(event.version, accepted.arrived_ms, event.time)
+
+
+def discarded(system: System, consumer: Consumer) -> Iterator[Meaning]:
+    """What the mappings of this consumer discarded or tried to discard."""
+    for accepted in system.discards[consumer.function].attempted.values():
+        meaning = system.interpret(accepted)
+        if not isinstance(meaning, Poison):
+            yield meaning
+
+
+def _was_tried_otherwise(system: System, meaning: Meaning) -> bool:
+    """Whether an operator has tried other content of this version on the index."""
+    return any(
+        (tried.image_id, tried.version) == (meaning.image_id, meaning.version)
+        and tried.digest != meaning.digest
+        for tried in tried_on_index(system)
+    )
+
+
+def _is_among(meaning: Meaning, others: Iterator[Meaning]) -> bool:
+    """Whether one of the others is the same content at the same version of the same image."""
+    return any(
+        (one.image_id, one.version, one.digest)
+        == (meaning.image_id, meaning.version, meaning.digest)
+        for one in others
+    )
