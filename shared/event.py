@@ -114,9 +114,12 @@ class InvalidEventError(Exception):
     """A record does not contain a valid event or item; `detail` says what is wrong, and where."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)
         self.reason: Reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 _decoder = msgspec.json.Decoder(Event)

@@ -32,8 +32,11 @@ class InvalidParametersError(Exception):
     """A request has invalid parameters; says what is wrong with each."""
 
     def __init__(self, *errors: ParameterProblem) -> None:
-        super().__init__("; ".join(f"{one.parameter}: {one.detail}" for one in errors))
+        super().__init__(*errors)
         self.errors = list(errors)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{one.parameter}: {one.detail}" for one in self.errors)
 
 
 def problem(

@@ -118,15 +118,20 @@ class PutError(UserError):
     """
 
     def __init__(self, why: str, report: PutReport, not_put: Sequence[Event]) -> None:
-        named = ", ".join(f"{one.image_id} version {one.version}" for one in not_put[:3])
-        more = f" and {len(not_put) - 3} more" if len(not_put) > 3 else ""  # noqa: PLR2004 - as named above
-        super().__init__(
-            f"{why}; {report.put} events are put, {len(not_put)} events that were read are not"
-            f"{f' ({named}{more})' if not_put else ''}: correct the cause, then put these and "
-            "all later events again"
-        )
+        super().__init__(why, report, not_put)
+        self.why = why
         self.report = report
         self.not_put = not_put
+
+    def __str__(self) -> str:
+        held = self.not_put
+        named = ", ".join(f"{one.image_id} version {one.version}" for one in held[:3])
+        more = f" and {len(held) - 3} more" if len(held) > 3 else ""  # noqa: PLR2004 - as named above
+        return (
+            f"{self.why}; {self.report.put} events are put, {len(held)} events that were read are "
+            f"not{f' ({named}{more})' if held else ''}: correct the cause, then put these and all "
+            "later events again"
+        )
 
 
 class StreamRefusedError(PutError):

@@ -24,5 +24,9 @@ class KinesisError(Exception):
     """A request is refused. SDKs raise an exception of the type `name`."""
 
     def __init__(self, name: ErrorName, message: str) -> None:
-        super().__init__(message)
+        super().__init__(name, message)
         self.name: ErrorName = name
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message

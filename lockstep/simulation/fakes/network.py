@@ -18,18 +18,24 @@ class CutOffError(Exception):
     """Only this share of the bytes of the answer arrived. The request was applied."""
 
     def __init__(self, answer: Any, share: float) -> None:
-        super().__init__(share)
+        super().__init__(answer, share)
         self.answer = answer
         self.share = share
+
+    def __str__(self) -> str:
+        return f"cut off after {self.share:.0%}"
 
 
 class AnswerError(Exception):
     """The store or a proxy answered the whole request with an error."""
 
     def __init__(self, status: int, code: str) -> None:
-        super().__init__(f"{status} {code}")
+        super().__init__(status, code)
         self.status = status
         self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}"
 
 
 class PartFailure(msgspec.Struct, frozen=True):

@@ -28,6 +28,10 @@ _PRECONDITION_FAILED = (
 class _NoSuchKeyError(ClientError):
     """The exception of boto3 for a missing object."""
 
+    def __reduce__(self) -> tuple[type["_NoSuchKeyError"], tuple[Any, str]]:
+        """Copies are of this class, too; botocore makes them a plain `ClientError`."""
+        return type(self), (self.response, self.operation_name)
+
 
 class _Exceptions:
     NoSuchKey = _NoSuchKeyError
