@@ -87,7 +87,7 @@ change whenever the simulation changes.
 def _row(name: str) -> str:
     match caught(name):
         case Catch(seed, invariant, finding):
-            broke = f"{invariant} {INVARIANTS[invariant]}"
+            broke = f"{invariant} {INVARIANTS.get(invariant, '')}".rstrip()
             return f"| {name} | {seed:,} | {broke} | {finding.replace('|', '/')} |"
         case Slipped():
             return f"| {name} | **not caught** | | |"

@@ -56,8 +56,8 @@ def simulate_command(
     No event may be lost, and no version may decrease. The real rules, sinks, producer and event
     source mapping run over stores in memory, in virtual time. No stack is needed.
 
-    Exit code 1: a history broke a rule (its seed repeats the history), or a fault occurred too
-    rarely for a valid result.
+    Exit code 1: a history broke a rule, raised an exception, did not end, or ended its process (its
+    seed repeats the history); or a fault occurred too rarely for a valid result.
     """
     runs = code_version(besides=kept)
     if kept is not None:
@@ -114,10 +114,11 @@ def show(report: Report) -> None:
     )
     if report.failure is not None:
         failure = report.failure
-        answers.print(
-            f"seed {failure.seed} at {report.commit} breaks {printable(failure.violation)}"
-        )
-        answers.print(f"{len(failure.steps)} of its {failure.of_steps} steps are enough to fail:")
+        answers.print(f"seed {failure.seed} at {report.commit} {printable(failure.ending)}")
+        if failure.of_steps:
+            answers.print(
+                f"{len(failure.steps)} of its {failure.of_steps} steps are enough to fail:"
+            )
         for step in failure.steps:
             answers.print(f"  {step}")
         answers.print(f"to repeat: lockstep simulate --seed {failure.seed} --histories 1")
