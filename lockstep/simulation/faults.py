@@ -63,6 +63,8 @@ Fault = Literal[
     "request of the table refused as a whole",
     "request of the index refused as a whole",
     "parameters in the URL ignored",
+    "request slow by its size",
+    "request timed out by its size",
     "crash before a request",
     "crash after a request",
     "crash between requests",

@@ -9,6 +9,7 @@ import msgspec
 
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.components import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
+from lockstep.simulation.fakes.dynamodb import UNPROCESSED
 from lockstep.simulation.fakes.network import (
     AnswerError,
     CutOffError,
@@ -175,55 +176,76 @@ class FaultyConnection:
     def __init__(self, store: StoreName, conditions: Conditions) -> None:
         self.down_until = 0.0
         self._expired_until = 0.0
-        self._store: StoreName = store
+        self._slow_until = 0.0
+        self._seconds_each = 0.0
+        self.store: StoreName = store
         self._conditions = conditions
-        self._parts = 1
+        self._parts = 0  # changes of the next request
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
         """Choose random parts that fail."""
+        if codes is UNPROCESSED:
+            return self._unprocessed(parts)
         self._parts = parts
         conditions = self._conditions
         chance = conditions.chance
         if not conditions.fault_rate or chance.random() >= conditions.fault_rate:
             return {}
-        failed, applied_fault = _PARTIAL[self._store]
+        failed, applied_fault = _PARTIAL[self.store]
         found = {}
         for part in range(parts):
             if chance.random() < 0.5:  # noqa: PLR2004 - half of them
                 applied = chance.random() < APPLIED_SHARE
                 code = chance.choice(codes)
                 found[part] = PartFailure(code, applied)
-                if self._store == "index":
+                if self.store == "index":
                     conditions.tally[_BULK[code[:3]]] += 1
                 conditions.hit(applied_fault if applied else failed)
                 conditions.hidden_effects += applied
         return found
+
+    def _unprocessed(self, keys: int) -> Mapping[int, PartFailure]:
+        """Choose random keys that a read leaves. The first is always read, as in DynamoDB."""
+        conditions = self._conditions
+        chance = conditions.chance
+        if keys == 1 or not conditions.fault_rate or chance.random() >= conditions.fault_rate:
+            return {}
+        left = [at for at in range(1, keys) if chance.random() < 0.5]  # noqa: PLR2004 - half of them
+        return dict.fromkeys(left, PartFailure(UNPROCESSED[0], applied=False))
+
+    def slow_down(self, seconds: float, *, each: float) -> None:
+        """For this many seconds, a request takes this long for each of its changes."""
+        self._slow_until = self._conditions.time.now + seconds
+        self._seconds_each = each
 
     def expire(self, seconds: float) -> None:
         """Make the credentials expired for this many seconds."""
         self._expired_until = self._conditions.time.now + seconds
 
     def restore(self) -> None:
-        """Make the store available, and renew the credentials."""
-        self.down_until = self._expired_until = 0.0
+        """Make the store available and fast, and renew the credentials."""
+        self.down_until = self._expired_until = self._slow_until = 0.0
 
     def send[T](self, apply: Callable[[], T]) -> T:
         """Send the request, and return the answer unless a fault occurs."""
         conditions = self._conditions
         if conditions.kill_in is not None:
             self._kill_if_due(apply)
+        parts, self._parts = self._parts, 0
         if conditions.time.now < self.down_until:
-            conditions.hit(_DOWN[self._store])
-            self._pass(TIMEOUT_SECONDS[self._store])
+            conditions.hit(_DOWN[self.store])
+            self._pass(TIMEOUT_SECONDS[self.store])
             raise NoAnswerError("connection refused")
         if conditions.time.now < self._expired_until:
             self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             raise self._expired()
         if not conditions.fault_rate or conditions.chance.random() >= conditions.fault_rate:
+            if parts and conditions.time.now < self._slow_until:
+                self._work(apply, parts * self._seconds_each)
             answer = apply()
             self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             return answer
-        return self._with_fault(apply)
+        return self._with_fault(apply, parts)
 
     def _kill_if_due(self, apply: Callable[[], object]) -> None:
         """Kill the operator's process at this request, if it is the one: before or after it."""
@@ -236,43 +258,55 @@ class FaultyConnection:
                     apply()
             raise CrashedError
 
-    def _with_fault[T](self, apply: Callable[[], T]) -> T:
+    def _work(self, apply: Callable[[], object], seconds: float) -> None:
+        """Let the store work on a request; if it takes too long, the client gives up before."""
+        self._conditions.hit("request slow by its size")
+        longest = TIMEOUT_SECONDS[self.store]
+        if seconds < longest:
+            self._pass(seconds)
+            return
+        self._conditions.hit("request timed out by its size")
+        self._conditions.time.later(seconds, self._landing(apply))
+        self._pass(longest)
+        raise NoAnswerInTimeError("slow")
+
+    def _with_fault[T](self, apply: Callable[[], T], parts: int) -> T:
         conditions = self._conditions
         in_lambda = conditions.running is not None
-        of_several = _OF_SEVERAL_PARTS if self._parts > 1 else _IN_LAMBDA
+        of_several = _OF_SEVERAL_PARTS if parts > 1 else _IN_LAMBDA
         fault = conditions.chance.choice(of_several if in_lambda else _ANYWHERE)
         match fault:
             case "answer cut":
-                conditions.hit(_CUT[self._store])
+                conditions.hit(_CUT[self.store])
                 conditions.hidden_effects += 1
                 raise CutOffError(apply(), conditions.chance.random())
             case "credentials expired":
                 self.expire(conditions.chance.random() ** 4 * LONGEST_EXPIRY_SECONDS)
                 raise self._expired()
             case "request refused":
-                raise self._refused()
+                raise self._refused(parts)
         conditions.hit(fault)
         if fault in _APPLIED:
             conditions.hidden_effects += 1
             apply()
         if fault == "zombie request":
             self._later(apply)
-            self._pass(TIMEOUT_SECONDS[self._store])
+            self._pass(TIMEOUT_SECONDS[self.store])
         if fault == "Lambda timeout" and conditions.chance.random() < APPLIED_SHARE:
             self._later(apply)
         raise self._outcome_of(fault)
 
     def _expired(self) -> AnswerError:
-        self._conditions.hit(_EXPIRED[self._store])
-        return AnswerError(*_EXPIRED_ANSWERS[self._store])
+        self._conditions.hit(_EXPIRED[self.store])
+        return AnswerError(*_EXPIRED_ANSWERS[self.store])
 
-    def _refused(self) -> AnswerError:
+    def _refused(self, parts: int) -> AnswerError:
         """The error for a request that is too large. A request of one part is throttled instead."""
-        if self._parts == 1 or self._store not in _TOO_LARGE:
+        if parts <= 1 or self.store not in _TOO_LARGE:
             self._conditions.hit("throttled request")
-            return AnswerError(*_THROTTLED[self._store])
-        self._conditions.hit(_REFUSED_WHOLE[self._store])
-        return AnswerError(*_TOO_LARGE[self._store])
+            return AnswerError(*_THROTTLED[self.store])
+        self._conditions.hit(_REFUSED_WHOLE[self.store])
+        return AnswerError(*_TOO_LARGE[self.store])
 
     def _outcome_of(self, fault: Fault) -> BaseException:
         """The exception that the caller sees."""
@@ -286,20 +320,22 @@ class FaultyConnection:
             case "connection reset" | "answer lost":
                 return NoAnswerError(fault)
             case "throttled request":
-                return AnswerError(*_THROTTLED[self._store])
+                return AnswerError(*_THROTTLED[self.store])
             case _:
                 return AnswerError(500, "InternalServerError")
 
     def _later(self, apply: Callable[[], object]) -> None:
         """Apply the request later, when its sender does not wait any more."""
+        seconds = self._conditions.chance.random() ** 4 * LONGEST_ZOMBIE_SECONDS
+        self._conditions.time.later(seconds, self._landing(apply))
 
+    def _landing(self, apply: Callable[[], object]) -> Callable[[], None]:
         def land() -> None:
             self._conditions.hidden_effects += 1
             with suppress(AnswerError):  # the sender does not wait for the answer
                 apply()
 
-        seconds = self._conditions.chance.random() ** 4 * LONGEST_ZOMBIE_SECONDS
-        self._conditions.time.later(seconds, land)
+        return land
 
     def _pass(self, seconds: float) -> None:
         self._conditions.time.advance(seconds)

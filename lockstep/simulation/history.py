@@ -7,6 +7,7 @@ from lockstep.simulation import invariants, poison
 from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.discards import DiscardWriter
 from lockstep.simulation.faults import Fault, PoisonKind, Tally
+from lockstep.simulation.faulty_network import TIMEOUT_SECONDS, StoreName
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.late_operations import LateOperations
@@ -30,6 +31,7 @@ DAY = 24 * HOUR
 # More than twice the horizon.
 MOST_DAYS = 260
 MOST_REDRIVES = 3
+SLOW_STORES: Sequence[StoreName] = ("table", "index")
 TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
 
 
@@ -69,6 +71,7 @@ class History:
             "merge": self._merge,
             "reshard storm": self._reshard,
             "store down": self._stop_store,
+            "store slow": self._slow_store,
             "alias missing": self._remove_alias,
             "restart OpenSearch": self._restart_index,
             "clock": self._move_clocks,
@@ -162,6 +165,18 @@ class History:
         """Stop a random store for minutes or hours."""
         connection = self.system.connections[self._conditions.chance.choice(STORES)]
         connection.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
+
+    def _slow_store(self) -> None:
+        """For up to an hour, requests of a store take as long as they are large.
+
+        One change is in time, and several are not.
+        """
+        chance = self._conditions.chance
+        connection = self.system.connections[chance.choice(SLOW_STORES)]
+        longest = TIMEOUT_SECONDS[connection.store]
+        connection.slow_down(chance.random() * HOUR, each=chance.uniform(0.3, 0.9) * longest)
+        self._uploader.put([(f"T{one}", "image.updated") for one in range(IMAGES)])
+        self._poll()
 
     def _remove_alias(self) -> None:
         """Remove the alias for up to an hour, as a broken deployment does."""

@@ -112,11 +112,11 @@ def _check_versions_rise(
     `touched` image, all begins again at that position of the journal.
     """
     function = consumer.function
-    highest: dict[str, Written] = {}
+    highest: dict[tuple[str, str], Written] = {}  # by the history of the shards, and the image
     for at, written in enumerate(consumer.store.journal):
         if at < touched.get(written.image_id, 0):
             continue
-        before = highest.get(written.image_id)
+        before = highest.get((written.shards, written.image_id))
         if written.version is None:
             if (
                 before is not None
@@ -133,14 +133,14 @@ def _check_versions_rise(
         if (written.image_id, written.version) in may_return and (
             before is not None and (before.image_id, before.version) in purged
         ):
-            highest[written.image_id] = written
+            highest[written.shards, written.image_id] = written
             continue
         if before is not None and before.version is not None and written.version <= before.version:
             raise ViolationError(
                 "I4" if before.deleted and not written.deleted else "I2",
                 f"{function}: {written.image_id} went from {before.version} to {written.version}",
             )
-        highest[written.image_id] = written
+        highest[written.shards, written.image_id] = written
 
 
 def _as_stored(meaning: Meaning) -> tuple[str, StoredVersion]:

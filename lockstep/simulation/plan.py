@@ -21,6 +21,7 @@ StepKind = Literal[
     "merge",
     "reshard storm",
     "store down",
+    "store slow",
     "alias missing",
     "restart OpenSearch",
     "clock",
@@ -45,6 +46,7 @@ _PLAIN: dict[StepKind, float] = {
     "merge": 0.8,
     "reshard storm": 0.3,
     "store down": 2,
+    "store slow": 0.5,
     "alias missing": 0.3,
     "restart OpenSearch": 0.3,
     "clock": 0.7,
@@ -68,6 +70,10 @@ _DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
     (None, 1_200),
     (2, None),
 )
+
+
+# Mostly one, as by default.
+_INDEX_SHARDS = (1, 1, 1, 2, 5)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -99,6 +105,7 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     retries: int | None = None
     age_seconds: int | None = None
+    index_shards: int = 1
     operators: bool = False
 
     @property
@@ -135,7 +142,12 @@ def plan(seed: int) -> HistoryPlan:
         steps=tuple(Step(kind, chance.getrandbits(32)) for kind in kinds),
     )
     retries, age_seconds = chance.choice(_DISCARD_LIMITS)
-    planned = msgspec.structs.replace(planned, retries=retries, age_seconds=age_seconds)
+    planned = msgspec.structs.replace(
+        planned,
+        retries=retries,
+        age_seconds=age_seconds,
+        index_shards=chance.choice(_INDEX_SHARDS),
+    )
     return _with_operators(planned, chance) if chance.random() < OPERATORS_SHARE else planned
 
 

@@ -95,6 +95,7 @@ class System:
             now=lambda: self.time.now,
             refuses=lambda source: self.stores_refuse and source.get("name") == REFUSED_BY_INDEX,
             honours_parameters=planned.honours_parameters,
+            shards=planned.index_shards,
         )
         self.bucket = S3(BUCKET, connection=self.connections["quarantine"])
         self.quarantine = components.quarantine(self.bucket.put_object)

@@ -60,6 +60,12 @@ class FakeIndexStore:
         found = self.document(image_id)
         return None if found is None else stored_in(found, image_id)
 
+    def setting(self, **settings: Any) -> None:
+        self.client.indices.put_settings(index=self.alias, body={"index": settings})
+
+    def write_behind_our_back(self, image_id: str, **fields: Any) -> None:
+        self.client.update(index=self.alias, id=image_id, body={"doc": fields})
+
     def paths(self) -> list[tuple[str, str]]:
         return [(method, url) for method, url, _ in self.requests]
 
@@ -81,6 +87,23 @@ class TestRequests(test_opensearch_sink.TestRequests):
 
 class TestDocuments(test_opensearch_sink.TestDocuments):
     pass
+
+
+class TestGuard(test_opensearch_sink.TestGuard):
+    test_a_purge_without_the_alias_makes_no_index = None  # type: ignore[assignment]  # makes an engine's
+
+
+class TestDeployment(test_opensearch_sink.TestDeployment):
+    # They need an engine of their own, or settings that the fake does not know.
+    test_an_index_blocked_for_writing_is_a_misconfiguration = None  # type: ignore[assignment]
+    test_a_setting_that_refuses_good_documents_stops_the_stream = None
+    test_a_missing_alias_is_a_misconfiguration_and_makes_no_index = None  # type: ignore[assignment]
+    test_an_index_in_the_place_of_the_alias_is_a_misconfiguration = None  # type: ignore[assignment]
+    test_a_closed_index_is_a_misconfiguration = None  # type: ignore[assignment]
+    test_a_mapping_that_is_not_ours_stops_the_stream = None
+    test_one_field_defined_otherwise_is_named_with_both_definitions = None  # type: ignore[assignment]
+    test_an_analyzer_defined_otherwise_is_named_with_both_definitions = None  # type: ignore[assignment]
+    test_an_index_that_does_not_answer_is_tried_again_later = None  # type: ignore[assignment]
 
 
 def test_the_audit_reads_the_fake_as_it_reads_the_index(index: FakeIndexStore) -> None:

@@ -20,6 +20,7 @@ from lockstep.simulation.fakes.network import CutOffError
 STATUS_BYTES = 12
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 HEAD_OF_PUT = b'HTTP/1.1 200 OK\r\nETag: "etag"\r\nContent-Length: 0\r\n\r\n'
+_HEAD_ALONE = b"HTTP/1.1 200 OK\r\n\r\n"
 # After this many bytes, the answer has an ETag, which may be incomplete.
 _ETAG_AT = HEAD_OF_PUT.index(b"ETag:") + len(b"ETag:")
 
@@ -66,6 +67,15 @@ def opensearch_document(cut: CutOffError) -> Any:
         reason = "Connection broken: IncompleteRead"
         raise OpenSearchConnectionError("N/A", reason, cut) from cut
     raise SerializationError(body[: at - len(answer)].decode(errors="replace"), cut) from cut
+
+
+def opensearch_status(cut: CutOffError) -> bool:
+    """What opensearch-py returns for a HEAD request, whose answer has no body."""
+    try:
+        cut_at(_HEAD_ALONE, cut.share)
+    except ConnectionClosedError as error:
+        raise OpenSearchConnectionError("N/A", str(error), error) from error
+    return bool(cut.answer)
 
 
 def cut_at(answer: bytes, share: float) -> int:

@@ -1,6 +1,7 @@
 """A fake of boto3's DynamoDB client, with one table."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,9 @@ PASSING_CODES = (
     "TransactionConflict",
 )
 
+# A key that a read leaves for another request.
+UNPROCESSED = ("UnprocessedKeys",)
+
 KEY = "image_id"
 # Searched in the JSON text, which is faster; within a text, quotes are escaped.
 _EMPTY_NAME = re.compile(rb'[{,]"":')
@@ -50,13 +54,15 @@ _DUPLICATES = "Provided list of item keys contains duplicates"
 class Written(msgspec.Struct, frozen=True):
     """One write that took effect. Without a `version`, it deleted the item.
 
-    `entry` is the whole item, or the whole document with its `_version`.
+    `entry` is the whole item, or the whole document with its `_version`. `shards`: of a document,
+    the history of the index's shards.
     """
 
     image_id: str
     version: int | None
     deleted: bool
     entry: Any = None
+    shards: str = ""
 
 
 class DynamoDB:
@@ -97,6 +103,7 @@ class DynamoDB:
             self._check_table(request["TableName"])
             return {
                 "Table": {
+                    "ItemCount": len(self.items),
                     "AttributeDefinitions": [{"AttributeName": KEY, "AttributeType": "S"}],
                     "KeySchema": [{"AttributeName": KEY, "KeyType": "HASH"}],
                 }
@@ -105,8 +112,9 @@ class DynamoDB:
         return self._send("DescribeTable", described)
 
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
-        """Items by key."""
+        """Items by key. Some keys may be left for another request."""
         ((table, wanted),) = request["RequestItems"].items()
+        left = self._connection.part_failures(len(wanted["Keys"]), UNPROCESSED)
 
         def found() -> dict[str, Any]:
             self._check_table(table)
@@ -115,10 +123,55 @@ class DynamoDB:
                 raise _invalid(refusal)
             if len(set(ids)) < len(ids):
                 raise _invalid(_DUPLICATES)
-            there = [_projected(self.items[one], wanted) for one in ids if one in self.items]
-            return {"Responses": {table: there}, "UnprocessedKeys": {}}
+            there = [
+                _projected(self.items[one], wanted)
+                for at, one in enumerate(ids)
+                if one in self.items and at not in left
+            ]
+            again = [wanted["Keys"][at] for at in sorted(left)]
+            unprocessed = {table: wanted | {"Keys": again}} if again else {}
+            return {"Responses": {table: there}, "UnprocessedKeys": unprocessed}
 
         return self._send("BatchGetItem", found)
+
+    def put_item(self, **request: Any) -> dict[str, Any]:
+        """Write an item without a condition, as somebody by hand."""
+
+        def put() -> dict[str, Any]:
+            self._check_table(request["TableName"])
+            item = request["Item"]
+            self.items[item[KEY]["S"]] = item
+            return {}
+
+        return self._send("PutItem", put)
+
+    def delete_item(self, **request: Any) -> dict[str, Any]:
+        """Delete an item without a condition, as somebody by hand."""
+
+        def deleted() -> dict[str, Any]:
+            self._check_table(request["TableName"])
+            self.items.pop(request["Key"][KEY]["S"], None)
+            return {}
+
+        return self._send("DeleteItem", deleted)
+
+    def scan(self, **request: Any) -> dict[str, Any]:
+        """A page of all items, after the key of the page before."""
+
+        def found() -> dict[str, Any]:
+            self._check_table(request["TableName"])
+            keys = sorted(self.items)
+            after = request.get("ExclusiveStartKey")
+            start = 0 if after is None else bisect_right(keys, after[KEY]["S"])
+            page = keys[start : start + request.get("Limit", PAGE)]
+            answer: dict[str, Any] = {
+                "Items": [_projected(self.items[key], request) for key in page]
+            }
+            if start + len(page) < len(keys):
+                answer["LastEvaluatedKey"] = {KEY: {"S": page[-1]}}
+            return answer
+
+        return self._send("Scan", found)
 
     def scanned(self, keys: Sequence[str], request: Mapping[str, Any]) -> dict[str, Any]:
         """A page of a scan: the items that still exist under these keys."""

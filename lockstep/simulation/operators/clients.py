@@ -10,8 +10,9 @@ import opensearchpy
 
 from lockstep.simulation.components import INDEX, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
-from lockstep.simulation.fakes.network import PERFECT, PartFailure
+from lockstep.simulation.fakes.network import PERFECT, Connection, PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
+from lockstep.simulation.fakes.opensearch_cluster import FakeIndex
 from lockstep.simulation.faulty_network import LONGEST_ANSWER_SECONDS, StoreName
 from lockstep.simulation.system import System
 
@@ -64,16 +65,31 @@ class OwnJournal(list[Written]):
 class OperatorsIndex(OpenSearch):
     """The fake of the index, as the product's client shows it: an empty answer is an error.
 
-    See `doors.opensearch`; the fake itself answers as opensearch-py does.
+    See `doors.opensearch`; the fake itself answers as opensearch-py does. `own` has the writes of
+    this client, which are also in the journal of all.
     """
 
-    def send(self, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def __init__(self, system: System, connection: Connection) -> None:
+        """Connect to the index of this system."""
+        super().__init__(
+            INDEX,
+            connection=connection,
+            now=lambda: system.time.now,
+            cluster=system.index.nodes,
+        )
+        self.own = OwnJournal(system.index.journal)
+
+    def send[T](self, apply: Callable[[], T]) -> Any:
         """See `OpenSearch.send`."""
-        answer: Any = super().send(apply)
+        answer = super().send(apply)
         if answer == "":
             raise opensearchpy.exceptions.ConnectionError("N/A", "an empty answer", None)
-        found: dict[str, Any] = answer
-        return found
+        return answer
+
+    def _keep(
+        self, index: FakeIndex, image_id: str, version: int, source: Mapping[str, Any] | None
+    ) -> None:
+        self.own.append(index.keep(image_id, version, source, self._now()))
 
 
 def table_client(system: System, connection: OperatorsConnection) -> tuple[DynamoDB, OwnJournal]:
@@ -85,10 +101,7 @@ def table_client(system: System, connection: OperatorsConnection) -> tuple[Dynam
     return client, journal
 
 
-def index_client(system: System, connection: OperatorsConnection) -> tuple[OpenSearch, OwnJournal]:
+def index_client(system: System, connection: Connection) -> tuple[OperatorsIndex, OwnJournal]:
     """A client of the index, and its own writes."""
-    client = OperatorsIndex(INDEX, connection=connection, now=lambda: system.time.now)
-    client.documents = system.index.documents
-    journal = OwnJournal(system.index.journal)
-    client.journal = journal
-    return client, journal
+    client = OperatorsIndex(system, connection)
+    return client, client.own

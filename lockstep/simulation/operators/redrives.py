@@ -16,7 +16,6 @@ from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
-from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.operators.settling import Settling
@@ -72,8 +71,7 @@ class Redrives:
 
     @cached_property
     def _settling(self) -> Settling:
-        index = OpenSearch(INDEX)
-        index.documents = self._system.index.documents
+        index = self._system.index.beside()
         stores = ContentReader(
             table_lookup(self._items, TABLE, self._now),
             index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._now),

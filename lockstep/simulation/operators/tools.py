@@ -95,7 +95,6 @@ class Tools:
             faulty = system.conditions.chance.random() < FAULTY_SHARE
         for one in self._connections.values():
             one.faulty = faulty
-        self._index[0].missing = system.index.missing
         return faulty
 
     @cached_property

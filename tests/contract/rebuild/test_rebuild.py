@@ -4,22 +4,16 @@ import datetime as dt
 import itertools
 import math
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
-from opensearchpy import OpenSearch, Transport
 
-from functions.write_to_dynamodb.sink import ImageTable
-from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.aliases import LIVE_FILTER
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import Added, Unchanged, definition, ensure_index
-from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import Audit, audit
 from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
@@ -30,142 +24,28 @@ from lockstep.rebuild.rebuild import (
     NotSwitchedError,
     OtherReleaseError,
     Rebuild,
-    RebuildOptions,
-    RebuildParts,
-    Rebuilt,
 )
 from lockstep.rebuild.shards import DOCUMENTS_PER_PAGE
 from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
-from lockstep.stores.index import IndexReader
-from lockstep.stores.table import TableReader, WholePage
-from shared.change import Change, change_from
-from shared.clock import Clock
+from lockstep.stores.table import WholePage
 from shared.horizon import HORIZON
 from shared.item import item_from
-from shared.outcome import Applied, Refused
-from shared.sink import MisconfiguredError, RequestFailedError, Sink
-from tests.builders import change, clock, decoded, image, image_event, record
+from shared.outcome import Refused
+from shared.sink import MisconfiguredError, RequestFailedError
+from tests.builders import change, image
 from tests.contract.rebuild.exports import put_export
+from tests.contract.rebuild.place import CrashError, Place, RealPlace, a_change
 
 DAY = 86_400.0
 ELSEWHERE = RebuildWorker("elsewhere", 1, 0.0)
 
 
-def a_change(
-    image_id: str, version: int, name: str | None = "a", *, arrived: float | None = None
-) -> Change:
-    """An image with that name, or a deletion; `arrived` in seconds since 1970."""
-    kind = "image.deleted" if name is None else "image.updated"
-    fields = {} if name is None else {"image": image(name)}
-    at = time.time() if arrived is None else arrived
-    event = image_event(image_id, version, kind, **fields)
-    return change_from(decoded(event), record(event, arrived_at=int(at * 1000)))
-
-
-class CrashError(Exception):
-    """The rebuild ends here, as if it had been killed."""
-
-
-class Place:
-    """A table and an index of its own; the test writes as the consumers would."""
-
-    def __init__(self, dynamodb: str, opensearch: str, s3: str) -> None:
-        self.alias = f"rebuild-{uuid.uuid4().hex[:12]}"
-        endpoints = Endpoints(None, dynamodb, opensearch, s3)
-        self.stack = Stack(
-            endpoints, self.alias, self.alias, self.alias, self.alias, LOCAL_REGION, {}, "none"
-        )
-        self.clients = Clients(self.stack)
-        self.client = OpenSearch([opensearch], timeout=30, max_retries=0)
-        ensure_table(self.clients.dynamodb, self.alias)
-        ensure_index(self.client, self.alias)
-        self.table = ImageTable(self.clients.dynamodb, self.alias, longest_request=0)
-        self.index = ImageIndex(self.client, self.alias, longest_request=0)
-        self.old, self.new = f"{self.alias}-000001", f"{self.alias}-000002"
-        self.quarantined: list[tuple[str, str]] = []
-
-    def write(self, *changes: Change, to: Sequence[Sink] = ()) -> None:
-        """Write as the consumers do, to both stores by default."""
-        for sink in to or (self.table, self.index):
-            for request in sink.requests(changes):
-                assert set(sink.send(request)) == {Applied()}
-
-    def into(self, index: str, change: Change) -> None:
-        """Write a document as a bulk request does that began before the aliases were switched."""
-        self.client.index(
-            index=index,
-            id=change.image_id,
-            body=msgspec.to_builtins(document_from(change)),
-            params={"version": str(change.version), "version_type": "external"},
-        )
-
-    def parts(
-        self,
-        *,
-        client: OpenSearch | None = None,
-        settled: Callable[[], float] = lambda: math.inf,
-        sleep: Callable[[float], None] = lambda _: None,
-        worker: RebuildWorker | None = None,
-    ) -> RebuildParts:
-        client = self.client if client is None else client
-        waited = 0.0
-
-        def slept(seconds: float) -> None:
-            nonlocal waited
-            waited += seconds
-            sleep(seconds)
-
-        here = clock(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
-        indices = Indices(client, self.alias)
-        return RebuildParts(
-            indices=indices,
-            items=TableReader(self.clients.dynamodb, self.alias),
-            table=TableReader(self.clients.dynamodb, self.alias),
-            index=lambda name: IndexReader(client, name),
-            sink=ImageIndex(client, indices.building, longest_request=0),
-            audit=lambda _: self.audit(here),
-            settled=settled,
-            clock=here,
-            worker=this_worker() if worker is None else worker,
-        )
-
-    def rebuild(self, **options: Any) -> Rebuilt:
-        return self.run(self.parts(), **options)
-
-    def run(self, parts: RebuildParts, **options: Any) -> Rebuilt:
-        usual = RebuildOptions(at_most=0.0, settle=10.0, patience=10.0)
-        chosen = msgspec.structs.replace(usual, **options)
-        return Rebuild(parts).run(chosen, lambda _step, _count, _total: None)
-
-    def audit(self, at: Clock) -> Audit:
-        return audit(
-            TableReader(self.clients.dynamodb, self.alias, whole=True),
-            IndexReader(self.client, self.alias, whole=True),
-            quarantined_images=lambda: self.quarantined,
-            clock=at,
-        )
-
-    def behind(self, alias: str) -> Mapping[str, Any]:
-        """The indices behind an alias, each with the alias's definition."""
-        found = self.client.indices.get_alias(name=alias)
-        return {index: its["aliases"][alias] for index, its in found.items()}
-
-    def shown(self) -> int:
-        """The number of images that readers find now."""
-        self.client.indices.refresh(index=f"{self.alias}-live")
-        count: int = self.client.count(index=f"{self.alias}-live")["count"]
-        return count
-
-    def versions(self, index: str) -> dict[str, int]:
-        """The versions in an index, tombstones included."""
-        return {one.image_id: one.version for one in IndexReader(self.client, index).scan()}
-
-
 @pytest.fixture
-def place(dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str) -> Iterator[Place]:
-    made = Place(dynamodb_endpoint, opensearch_endpoint, s3_endpoint)
+def place(
+    dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str
+) -> Iterator[RealPlace]:
+    made = RealPlace(dynamodb_endpoint, opensearch_endpoint, s3_endpoint)
     yield made
     made.client.indices.delete(index=f"{made.alias}-0*")
 
@@ -205,7 +85,9 @@ def test_the_newer_version_of_either_store_is_copied(place: Place) -> None:
 
 
 @pytest.mark.parametrize("output", ["DYNAMODB_JSON", "ION"])
-def test_an_index_filled_from_an_export_equals_the_current_table(place: Place, output: str) -> None:
+def test_an_index_filled_from_an_export_equals_the_current_table(
+    place: RealPlace, output: str
+) -> None:
     then = [a_change(f"T{n}", 1) for n in range(5)]
     place.write(*then)
     s3 = place.clients.s3
@@ -239,7 +121,7 @@ def test_what_the_old_index_is_ahead_with_is_copied_and_stays_in_the_audit(place
     place.write(a_change("alone", 2, None), to=[place.index])
     place.write(a_change("over", 2, None, arrived=long_ago), to=[place.index])
     bad = {"image_id": {"S": "bad-item"}, "version": {"N": "1"}}
-    place.clients.dynamodb.put_item(TableName=place.alias, Item=bad)
+    place.dynamodb.put_item(TableName=place.alias, Item=bad)
     place.write(a_change("explained", 1), to=[place.index])
     place.quarantined = [("write_to_dynamodb", "explained")]
     done = place.rebuild(drop_old=True)
@@ -276,7 +158,7 @@ def test_an_index_that_was_restored_from_an_old_snapshot_gets_what_the_table_has
     place.write(*then)
     place.rebuild()
     place.write(a_change("T0", 2), a_change("T1", 2, None), a_change("T20", 1))
-    place.clients.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "T2"}})
+    place.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "T2"}})
     state = Indices(place.client, place.alias).state(place.new)
     for index in (place.old, place.new):
         place.client.indices.delete(index=index)
@@ -307,11 +189,11 @@ def test_an_expired_tombstone_still_deletes_the_older_image_of_the_table(place: 
 
 def test_an_image_that_cannot_be_copied_is_reported_and_the_others_are_copied(place: Place) -> None:
     place.write(a_change("good", 1), a_change("mended", 1))
-    place.clients.dynamodb.put_item(
+    place.dynamodb.put_item(
         TableName=place.alias, Item={"image_id": {"S": "bad"}, "version": {"N": "3"}}
     )
-    place.clients.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "mended"}})
-    place.clients.dynamodb.put_item(
+    place.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "mended"}})
+    place.dynamodb.put_item(
         TableName=place.alias, Item={"image_id": {"S": "mended"}, "name": {"S": "x"}}
     )
     done = place.rebuild()
@@ -343,25 +225,6 @@ def test_a_bulk_that_reaches_the_old_index_after_the_switch_is_copied(place: Pla
     assert place.versions(place.new)["T2"] == 7
 
 
-class ReadingTransport(Transport):
-    """Remembers the ids of the documents that searches returned, in their order."""
-
-    def __init__(self, *args: Any, read: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._read = read
-
-    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        answer = super().perform_request(method, url, *args, **kwargs)
-        if "search" in url:
-            for one in answer.get("responses", [answer]):
-                self._read += [hit["_id"] for hit in one.get("hits", {}).get("hits", [])]
-        return answer
-
-
-def reading(url: str, read: list[str]) -> OpenSearch:
-    return OpenSearch([url], timeout=30, max_retries=0, transport_class=ReadingTransport, read=read)
-
-
 class TestSeveralShards:
     IMAGES = 1_000
 
@@ -376,20 +239,16 @@ class TestSeveralShards:
         place.write(*(a_change(f"T{n}", 1) for n in range(self.IMAGES)))
         return place
 
-    def test_without_writes_no_document_is_read_again(
-        self, place: Place, opensearch_endpoint: str
-    ) -> None:
+    def test_without_writes_no_document_is_read_again(self, place: Place) -> None:
         read: list[str] = []
-        done = place.run(place.parts(client=reading(opensearch_endpoint, read)))
+        done = place.run(place.parts(client=place.reading(read)))
         assert done.audit.result == "equal"
         # Once at the first look, and once in the check at the end.
         assert len(read) == 2 * self.IMAGES
 
-    def test_only_what_was_written_since_the_last_look_is_read(
-        self, place: Place, opensearch_endpoint: str
-    ) -> None:
+    def test_only_what_was_written_since_the_last_look_is_read(self, place: Place) -> None:
         read: list[str] = []
-        client = reading(opensearch_endpoint, read)
+        client = place.reading(read)
         new: list[str] = []
 
         def sleep(_: float) -> None:
@@ -451,38 +310,12 @@ class TestSeveralShards:
         assert list(shards.written_since(look.marks, look) or "all") == []
 
 
-class MortalTransport(Transport):
-    """Dies when so many of its requests have changed something.
-
-    To die anywhere else is to die after the last of those.
-    """
-
-    def __init__(self, *args: Any, changes: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._left = changes
-
-    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        answer = super().perform_request(method, url, *args, **kwargs)
-        self._left -= method in {"PUT", "DELETE"} or url.endswith(("/_bulk", "/_aliases"))
-        if self._left == 0:
-            raise CrashError
-        return answer
-
-
-def mortal(url: str, changes: int) -> OpenSearch:
-    return OpenSearch(
-        [url], timeout=30, max_retries=0, transport_class=MortalTransport, changes=changes
-    )
-
-
-def test_a_rebuild_killed_after_any_change_resumes_and_readers_miss_nothing(
-    place: Place, opensearch_endpoint: str
-) -> None:
+def test_a_rebuild_killed_after_any_change_resumes_and_readers_miss_nothing(place: Place) -> None:
     place.write(*(a_change(f"T{n}", 1) for n in range(300)), a_change("T300", 1, None))
     lives: list[str] = []
     for deaths in range(1, 100):
         try:
-            done = place.run(place.parts(client=mortal(opensearch_endpoint, deaths)))
+            done = place.run(place.parts(client=place.mortal(deaths)))
             break
         except CrashError:
             pass
@@ -608,7 +441,7 @@ def test_the_old_index_is_deleted_if_requested_and_all_is_equal(place: Place) ->
 
 def test_the_old_index_stays_while_the_stores_differ(place: Place) -> None:
     place.write(a_change("T1", 1))
-    place.clients.dynamodb.put_item(TableName=place.alias, Item={"image_id": {"S": "bad"}})
+    place.dynamodb.put_item(TableName=place.alias, Item={"image_id": {"S": "bad"}})
     done = place.rebuild(drop_old=True)
     assert (done.audit.result, done.dropped) == ("different", ())
     assert place.client.indices.exists(index=place.old)
@@ -796,7 +629,7 @@ class TestNoIndex:
         assert place.versions(place.old) == {"T1": 2}
 
     def test_a_rebuild_killed_after_any_change_resumes_and_shows_no_half_index(
-        self, place: Place, opensearch_endpoint: str
+        self, place: Place
     ) -> None:
         place.write(*(a_change(f"T{n}", 1) for n in range(30)), a_change("T30", 1, None))
         place.client.indices.delete(index=place.old)
@@ -804,7 +637,7 @@ class TestNoIndex:
         indices = Indices(place.client, place.alias)
         for deaths in range(1, 100):
             with suppress(CrashError):
-                place.run(place.parts(client=mortal(opensearch_endpoint, deaths)))
+                place.run(place.parts(client=place.mortal(deaths)))
             if (state := indices.read().live_state) is not None and state.done:
                 break
             live = place.client.indices.exists_alias(name=f"{place.alias}-live")
@@ -871,7 +704,7 @@ class TestNoIndex:
         assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
 
     def test_a_local_stack_starts_with_a_wrong_alias_so_that_it_can_be_set(
-        self, place: Place, kinesis_endpoint: str
+        self, place: RealPlace, kinesis_endpoint: str
     ) -> None:
         endpoints = msgspec.structs.replace(place.stack.endpoints, kinesis=kinesis_endpoint)
         stack = msgspec.structs.replace(place.stack, endpoints=endpoints)
@@ -929,7 +762,7 @@ class TestAnotherRelease:
         assert str(ensure_index(place.client, place.alias)) == f"index {place.new} is up to date"
 
     def test_a_local_stack_starts_with_it_so_that_it_can_be_rebuilt(
-        self, place: Place, kinesis_endpoint: str
+        self, place: RealPlace, kinesis_endpoint: str
     ) -> None:
         endpoints = msgspec.structs.replace(place.stack.endpoints, kinesis=kinesis_endpoint)
         stack = msgspec.structs.replace(place.stack, endpoints=endpoints)
