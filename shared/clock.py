@@ -1,5 +1,6 @@
 """The clock: time and random numbers, as arguments, so that tests can replace them."""
 
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -16,3 +17,18 @@ class Clock(msgspec.Struct, frozen=True):
     """Waits for this many seconds."""
     chance: Callable[[], float]
     """A random number from 0 to 1."""
+
+    def steady(self) -> "Clock":
+        """This clock, but its `now` never goes back.
+
+        A use case has one such clock, and all its parts use it. The clock of a machine may be set
+        back at any time: then a part of a use case would refuse what another one has accepted.
+        """
+        latest = -math.inf
+
+        def now() -> float:
+            nonlocal latest
+            latest = max(latest, self.now())
+            return latest
+
+        return msgspec.structs.replace(self, now=now)

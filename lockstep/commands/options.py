@@ -101,7 +101,7 @@ def past(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime
     """The callback of an option that takes an age or a time that is not in the future."""
     if text is None:
         return None
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - when the command was typed
     if age := _AGE.fullmatch(text):
         return now - dt.timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from rich.progress import TimeElapsedColumn
 
-from doors.clock import SYSTEM_CLOCK
 from lockstep.commands.endings import INTERRUPTED, NO, Refusal
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.commands.progress import counting
@@ -74,12 +73,12 @@ def put_command(
         packed = "standard input" if file.name == 0 else file.name
         raise Refusal(f"{packed} is compressed with gzip: use zcat FILE | lockstep put -")
     refused = Refusals[BadLine](lists=as_json)
-    late = _LateEvents()
+    late = _LateEvents(clients.clock.now)
     images = False
 
     def events() -> Iterator[Event | Pause]:
         nonlocal images
-        for read in read_ahead(read_events(lines(file), Stamp(), converter)):
+        for read in read_ahead(read_events(lines(file), Stamp(clients.clock.now), converter)):
             if isinstance(read, BadLine):
                 refused.add(f"line {read.line}", read)
                 images |= "required field `type`" in read.detail
@@ -124,13 +123,14 @@ def put_command(
 class _LateEvents:
     """Counts late events. They are put: an honest first event may be old."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self.count = 0
         self._first = ""
+        self._now = now
 
     def note(self, read: Event | Pause) -> None:
         """Count the event if it is late now."""
-        now_ms = round(SYSTEM_CLOCK.now() * 1000)
+        now_ms = round(self._now() * 1000)
         if isinstance(read, Event) and is_late(read.version, read.occurred_at, now_ms):
             self.count += 1
             self._first = self._first or read.image_id

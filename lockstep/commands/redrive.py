@@ -2,7 +2,6 @@
 
 import datetime as dt
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -188,7 +187,7 @@ def _orders(
             def settle(case_id: str = case_id) -> Settlement:
                 case = quarantine.one(case_id, found)
                 data = event_bytes(quarantine.record(case, found))
-                return choose(what, case, data, quarantine.stores, now=time.time())
+                return choose(what, case, data, quarantine.stores, now=quarantine.clock.now())
 
             yield "", settle
     for number, line in enumerate(lines(mending) if mending else (), start=1):
@@ -204,7 +203,7 @@ def _orders(
                 data,
                 said.event,
                 quarantine.stores,
-                now=time.time(),
+                now=quarantine.clock.now(),
             )
 
         yield f"line {number}: ", settle_line

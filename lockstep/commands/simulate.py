@@ -79,7 +79,8 @@ def simulate_command(
     else:
         show(report)
     if kept is not None:
-        record_file.add(kept, report, dt.datetime.now(dt.UTC).date())
+        today = dt.datetime.now(dt.UTC).date()  # noqa: TID251 - decides nothing
+        record_file.add(kept, report, today)
     sys.exit(0 if report.succeeded else 1)
 
 

@@ -8,7 +8,6 @@ Use as a library:
 The client must not retry by itself: the producer resends failed records, in the right order.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,7 +61,7 @@ class Stamp:
     decide which of their events is newer.
     """
 
-    def __init__(self, unix: Callable[[], float] = time.time) -> None:
+    def __init__(self, unix: Callable[[], float] = SYSTEM_CLOCK.now) -> None:
         """Take the time from `unix`, in seconds since 1970."""
         self.unix = unix
         self._last = 0

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import consumer_of_document, consumer_of_object, redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
@@ -41,6 +42,12 @@ from shared.sink import Sink, write_all
 
 # So many records are put before their objects move. After a crash they are put a second time.
 AT_ONCE = 100
+# AWS refuses the requests of a machine whose clock is wrong by more.
+MOST_BEHIND = dt.timedelta(minutes=15)
+
+
+class ClockBehindError(UserError):
+    """The clock of this machine is behind, and it would count the ages of records wrongly."""
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -131,7 +138,7 @@ class Redrive:
     def __init__(
         self,
         objects: Objects,
-        put: Callable[[Iterable[Event | Outgoing]], object],
+        put: Callable[[Iterable[Event | Outgoing], Clock], object],
         table_mapping: str,
         *,
         index: DirectIndexing,
@@ -142,7 +149,8 @@ class Redrive:
 
         Args:
             objects: the quarantine's bucket.
-            put: puts events onto the stream and returns when all are accepted: `Producer.put`.
+            put: puts events onto the stream and returns when all are accepted: `Producer.put`. It
+                validates them by the clock that it gets, by which they were judged.
             table_mapping: the UUID of the event source mapping of the table's consumer.
             index: writes to the index.
             clock: the clock.
@@ -150,9 +158,9 @@ class Redrive:
         """
         self._index = index
         self._objects = objects
-        self._put = put
         self._table_mapping = table_mapping
-        self._clock = clock
+        self._clock = own = clock.steady()
+        self._put: Callable[[Iterable[Event | Outgoing]], object] = lambda some: put(some, own)
         self._changes_stream = changes_stream
 
     def put_back(
@@ -172,8 +180,10 @@ class Redrive:
             on_progress: called with the number of redriven records.
 
         Raises:
+            ClockBehindError: a record arrived later than now.
             PutError: the stream did not accept a record; all records that are not settled stay.
         """
+        self._check_clock(cases)
         began = self._clock.elapsed()
         ready = sorted(
             (case for case in cases if isinstance(case.verdict, Ready)),
@@ -233,8 +243,10 @@ class Redrive:
         """Redrive cases by what an operator decided about each: corrected, or chosen.
 
         Raises:
+            ClockBehindError: a record arrived later than now.
             PutError: the stream did not accept an event; all records that are not settled stay.
         """
+        self._check_clock(one.case for one in settlements)
         began = self._clock.elapsed()
         self._save_records([one.case for one in settlements], fetched)
         put = indexed = objects = moved_meanwhile = 0
@@ -275,6 +287,20 @@ class Redrive:
         """The records of a failure document; none if another redrive has split it."""
         body = self._objects.read(document)
         return [] if body is None else self._records(document, body)
+
+    def _check_clock(self, cases: Iterable[Case]) -> None:
+        """Check that no record of the table's consumer arrived in the future of this machine.
+
+        Only the index's consumer could have written another arrival than the stream's.
+        """
+        newest = max((one.arrived_at for one in cases if not one.of_index_only), default=0)
+        arrived = dt.datetime.fromtimestamp(newest / 1000, dt.UTC)
+        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
+        if arrived - now > MOST_BEHIND:
+            raise ClockBehindError(
+                f"it is {now:%Y-%m-%dT%H:%M:%SZ} on this machine, but a record arrived at "
+                f"{arrived:%Y-%m-%dT%H:%M:%SZ}: correct the clock, then run the command again"
+            )
 
     def _save_records(
         self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]

@@ -8,7 +8,9 @@ A client's library is imported together with it, so that a command loads only wh
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from doors.clock import SYSTEM_CLOCK
 from lockstep.stack.stack import Stack
+from shared.clock import Clock
 
 if TYPE_CHECKING:
     import boto3
@@ -28,10 +30,15 @@ _ATTEMPTS = 3
 
 
 class Clients:
-    """A stack and its clients."""
+    """A stack, its clients, and the clock of the use case that they serve."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The only clock of a use case, which never goes back."""
+        return SYSTEM_CLOCK.steady()
 
     @cached_property
     def kinesis(self) -> "KinesisClient":

@@ -119,7 +119,7 @@ class Checkpoints:
         """
         self._uuid = uuid
         self._lock = threading.Lock()
-        now = time.time()
+        now = time.time()  # noqa: TID251 - of a process that runs for days
         self._seen_at = now
         try:
             self._database = _open(path)

@@ -265,7 +265,7 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
     found = find(objects, "", now=dt.datetime.now(dt.UTC))
     report = Redrive(
         objects,
-        lambda _: pytest.fail("the table would call it a duplicate, and stream nothing"),
+        lambda *_: pytest.fail("the table would call it a duplicate, and stream nothing"),
         "",
         clock=SYSTEM_CLOCK,
         index=DirectIndexing(

@@ -14,6 +14,7 @@ from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, correct, new_version
 from lockstep.simulation.components import INDEX, Components
 from shared.change import Change, Remove
+from shared.clock import Clock
 from shared.deliver import Delivery, deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import Event, decode
@@ -51,13 +52,14 @@ class MovesFirst(Redrive):
         self._really_put = put
         self._held: list[Event | Outgoing] = []
 
-    def _hold(self, events: Iterable[Event | Outgoing]) -> None:
+    def _hold(self, events: Iterable[Event | Outgoing], clock: Clock) -> None:
         self._held += events
+        self._clock = clock
 
     def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
         moved = super()._move(settlement, bodies)
         held, self._held = self._held, []
-        self._really_put(held)
+        self._really_put(held, self._clock)
         return moved
 
 
@@ -72,7 +74,9 @@ class PassesTheVersionCheck(Redrive):
     """Redrives under a new version, which is above all that came later."""
 
     def __init__(self, objects: Any, put: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(objects, lambda events: put(map(self._anew, events)), *args, **kwargs)
+        super().__init__(
+            objects, lambda events, clock: put(map(self._anew, events), clock), *args, **kwargs
+        )
 
     def _anew(self, one: Event | Outgoing) -> Event:
         event = decode(one.data) if isinstance(one, Outgoing) else one

@@ -12,7 +12,7 @@ from lockstep.producing.producer import PutError
 from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, Ready, TooOld
 from lockstep.quarantine.records import read_record
-from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
+from lockstep.quarantine.redrive import ClockBehindError, DirectIndexing, Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -25,7 +25,6 @@ from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
-from shared.clock import Clock
 from shared.quarantine import PREFIX, TABLE_CONSUMER, QuarantinedRecord
 from shared.sink import SinkError
 
@@ -40,8 +39,8 @@ _MEANWHILE_SECONDS = 0.3
 _KILLED_SHARE, _MEANWHILE_SHARE = 0.4, 0.3
 
 
-# A store or the stream does not answer.
-_UNANSWERED = (BotoCoreError, ClientError, PutError, SinkError)
+# A store or the stream does not answer, or the clock is behind.
+_UNANSWERED = (BotoCoreError, ClientError, ClockBehindError, PutError, SinkError)
 
 
 class Redrives:
@@ -53,6 +52,7 @@ class Redrives:
         self._consume = consume
         self._conditions, self._time = system.conditions, system.time
         self._is_running = False
+        self._clock = system.producers_clock()  # the operator's, too: it may be wrong
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
 
     # Reads have no faults: they change nothing, and an operator repeats a failed read. Most
@@ -73,10 +73,10 @@ class Redrives:
     def _settling(self) -> Settling:
         index = self._system.index.beside()
         stores = ContentReader(
-            table_lookup(self._items, TABLE, self._now),
-            index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._now),
+            table_lookup(self._items, TABLE, self._clock.now),
+            index_lookup(cast("opensearchpy.OpenSearch", index), INDEX, self._clock.now),
         )
-        return Settling(self._system, stores)
+        return Settling(self._system, stores, self._clock.now)
 
     def redrive(self) -> None:
         """Redrive some quarantined records, in any order, one at a time or together.
@@ -181,7 +181,7 @@ class Redrives:
         found = system.components.find(
             self._reader,
             TABLE_CONSUMER,  # the mappings here have the names of the functions
-            now=dt.datetime.fromtimestamp(self._time.now, dt.UTC),
+            now=dt.datetime.fromtimestamp(self._clock.now(), dt.UTC),
             readers=1,
         )
         return found.cases
@@ -190,8 +190,8 @@ class Redrives:
         system = self._system
         return system.components.redrive(
             self._objects,
-            lambda events: system.components.producer(
-                system.stream, STREAM, clock=system.producers_clock()
+            lambda events, clock: system.components.producer(
+                system.stream, STREAM, clock=clock
             ).put(events),
             TABLE_CONSUMER,
             index=DirectIndexing(
@@ -199,7 +199,7 @@ class Redrives:
                 Corrections(cast("opensearchpy.OpenSearch", system.index), INDEX),
                 TableReader(self._items, TABLE),
             ),
-            clock=Clock(self._now, self._now, self._time.advance, self._conditions.draw),
+            clock=self._clock,
         )
 
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:
@@ -250,6 +250,3 @@ class Redrives:
         if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
             return iter([cases])
         return ([case] for case in cases)
-
-    def _now(self) -> float:
-        return self._time.now

@@ -1,7 +1,7 @@
 """Decide about cases as an operator does, and check what the commands make of the decisions."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -28,9 +28,10 @@ _SECOND_US = 1_000_000
 class Settling:
     """The decisions of the operators of one system."""
 
-    def __init__(self, system: System, stores: ContentReader) -> None:
-        """`stores` reads what is stored, as the commands do."""
+    def __init__(self, system: System, stores: ContentReader, clock: Callable[[], float]) -> None:
+        """`stores` reads what is stored, as the commands do; `clock` is the operator's."""
         self._system = system
+        self._now = clock
         self._stores = stores
 
     def settle(self, case: Case, record: QuarantinedRecord) -> Settlement | None:
@@ -55,7 +56,7 @@ class Settling:
         what = self._system.conditions.chance.choice(_CHOICES)
         self._note_choice(what, case, record)
         settled = self._system.components.choose(
-            what, case, event_bytes(record), self._stores, now=self._system.time.now
+            what, case, event_bytes(record), self._stores, now=self._now()
         )
         self._check_version(settled)
         return settled
@@ -70,7 +71,7 @@ class Settling:
         self._note_correction(case, intent)
         event = Raw(msgspec.json.encode(intent))
         settled = self._system.components.correct(
-            case, event_bytes(record), event, self._stores, now=self._system.time.now
+            case, event_bytes(record), event, self._stores, now=self._now()
         )
         if named is not None and settled.event is not None:
             self._system.may_return.add((settled.event.image_id, settled.event.version))
@@ -121,7 +122,7 @@ class Settling:
         event = settled.event
         if event is None or event.version == named:
             return
-        now = int(self._system.time.now * _SECOND_US)
+        now = int(self._now() * _SECOND_US)
         known = max(settled.case.version or 0, named or 0, self._in_table(event.image_id))
         if event.version > max(now, known + 1 + _FREE_STAMPS):
             raise ViolationError(

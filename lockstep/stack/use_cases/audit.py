@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from doors.clock import SYSTEM_CLOCK
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
@@ -74,7 +73,7 @@ def sample(
 ) -> Audit:
     """Compare `count` images of each store, chosen at random."""
     stores = _stores(clients, options)
-    samples = [set(store.sample(count, SYSTEM_CLOCK.chance)) for store in stores]
+    samples = [set(store.sample(count, clients.clock.chance)) for store in stores]
     differing: set[str] = set()
 
     def on_each(found: Difference) -> None:
@@ -101,14 +100,14 @@ def repair(clients: Clients) -> Repair:
         index_reader(clients),
         index_sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
         corrections=Corrections(clients.opensearch, stack.index),
-        clock=SYSTEM_CLOCK,
+        clock=clients.clock,
     )
 
 
 def answers(clients: Clients, winner: Winner, kinds: frozenset[AheadKind]) -> Answers:
     """An operator's answer to the report of an audit, ready to run; see `Answers`."""
     stack = clients.stack
-    run = dt.datetime.fromtimestamp(SYSTEM_CLOCK.now(), dt.UTC)
+    run = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     return Answers(
         winner,
         kinds,
@@ -122,7 +121,7 @@ def answers(clients: Clients, winner: Winner, kinds: frozenset[AheadKind]) -> An
         explained=lambda: frozenset(
             image_id for consumer, image_id in _set_aside(clients) if consumer == TABLE_CONSUMER
         ),
-        clock=SYSTEM_CLOCK,
+        clock=clients.clock,
     )
 
 
@@ -132,7 +131,7 @@ def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) 
         index_reader(clients),
         table_reader(clients),
         Corrections(clients.opensearch, clients.stack.index),
-        now=SYSTEM_CLOCK.now(),
+        now=clients.clock.now(),
         apply=apply,
         on_progress=on_progress,
     )
@@ -168,13 +167,13 @@ def _audit(
     found = compare(
         *stores,
         quarantined_images=lambda: _set_aside(clients),
-        clock=SYSTEM_CLOCK,
+        clock=clients.clock,
         settled=lambda: settled_until(clients, options.watermark),
         watermark=options.watermark,
         budget=options.within,
         **more,
     )
-    stack, now = clients.stack, dt.datetime.now(dt.UTC)
+    stack, now = clients.stack, dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     counts = quarantine.count(BucketObjects(clients.s3, stack.bucket), stack.table_mapping, now)
     restore = restored(stores[0].description())
     warnings = retention_warnings(clients)

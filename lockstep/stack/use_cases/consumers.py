@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from doors.clock import SYSTEM_CLOCK
 from lockstep import quarantine
 from lockstep.stack.clients import Clients
 from lockstep.stack.late_events import deployed_late_events, local_late_events
@@ -48,8 +47,8 @@ def wait(clients: Clients, seconds: float) -> Status:
         lambda found: all(consumer.caught_up for consumer in found.values()),
         seconds=seconds,
         every=10 if clients.stack.state is None else 0.2,
-        elapsed=SYSTEM_CLOCK.elapsed,
-        sleep=SYSTEM_CLOCK.sleep,
+        elapsed=clients.clock.elapsed,
+        sleep=clients.clock.sleep,
     )
     found = _status(clients, seen)
     if found.caught_up and not found.wrong:
@@ -62,7 +61,7 @@ def settled_until(clients: Clients, watermark: float) -> float:
 
     Where the backlog is unknown, it is the time `watermark` seconds ago.
     """
-    now = SYSTEM_CLOCK.now()
+    now = clients.clock.now()
     try:
         seen = consumers(clients)
     except (UnknownBacklogError, CheckpointsError):
@@ -76,7 +75,7 @@ def written_until(clients: Clients) -> float:
 
     A consumer that does not read writes nothing. Where the backlog is unknown, it is never.
     """
-    now = SYSTEM_CLOCK.now()
+    now = clients.clock.now()
     try:
         seen = consumers(clients)
     except (UnknownBacklogError, CheckpointsError):
@@ -109,7 +108,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
             deployed_mappings(clients),
             stream=stack.stream,
             retention=image_stream(clients).retention,
-            now=dt.datetime.now(dt.UTC),
+            now=dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC),
         )
     state = Path(stack.state)
     read_local(state)  # raises if the stack has stopped: it would never catch up
@@ -120,13 +119,14 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
         except NoTableStreamError as error:
             raise UnknownBacklogError(str(error)) from error
         table = TableStream(clients.dynamodbstreams, arn)
-    return local_consumers(state, stack, now=SYSTEM_CLOCK.now(), table=table)
+    return local_consumers(state, stack, now=clients.clock.now(), table=table)
 
 
 def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     stack = clients.stack
     objects = BucketObjects(clients.s3, stack.bucket)
-    counts = quarantine.count(objects, stack.table_mapping, dt.datetime.now(dt.UTC))
+    now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
+    counts = quarantine.count(objects, stack.table_mapping, now)
     found = status_of(stack, seen, counts, unread(clients))
     try:
         wrong = wrong_in_index(clients)
@@ -141,7 +141,7 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
 
 
 def _late_events(clients: Clients) -> int:
-    state, now = clients.stack.state, SYSTEM_CLOCK.now()
+    state, now = clients.stack.state, clients.clock.now()
     if state is None:
         return deployed_late_events(clients.cloudwatch, now)
     return local_late_events(Path(state), now)

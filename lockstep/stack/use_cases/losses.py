@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from doors.clock import SYSTEM_CLOCK
 from lockstep.audit.acknowledgements import (
     AcknowledgementError,
     read_acknowledgements,
@@ -67,7 +66,7 @@ def acknowledge(clients: Clients, since: dt.datetime, reason: str) -> Acknowledg
             f"the stores may lack events since {typed(found.since)}, not since {typed(since)}: see "
             "`lockstep status`"
         )
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     made = Acknowledgement(since, reason, now, found.losses)
     write_acknowledgement(BucketObjects(clients.s3, clients.stack.bucket), made)
     return made
@@ -103,7 +102,7 @@ def image_stream(clients: Clients) -> StreamSummary:
 
 
 def _losses(clients: Clients) -> tuple[list[Loss], tuple[StoppedConsumer, ...]]:
-    stack, now = clients.stack, SYSTEM_CLOCK.now()
+    stack, now = clients.stack, clients.clock.now()
     if stack.state is not None:
         state = Path(stack.state)
         return local_losses(state, stack, now=now), stopped_consumers(state, stack, now=now)

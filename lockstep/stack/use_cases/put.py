@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from doors.clock import SYSTEM_CLOCK
 from lockstep.producing.backfill import Backfill, Backfilled, PastStamp, Point, RefusedLine
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Pause, Producer, PutProgress, PutReport, Stamp
 from lockstep.producing.sources import Converter
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.stores import table_reader
+from shared.clock import Clock
 from shared.event import Event
 
 
@@ -17,9 +17,23 @@ def put(
     clients: Clients,
     events: Iterable[Event | Outgoing | Pause],
     on_progress: Callable[[PutProgress], None] = lambda _: None,
+    *,
+    clock: Clock | None = None,
 ) -> PutReport:
-    """Put events onto the stream, in order per image; see `Producer.put`."""
-    producer = Producer(clients.kinesis, clients.stack.stream, on_progress=on_progress)
+    """Put events onto the stream, in order per image; see `Producer.put`.
+
+    Args:
+        clients: the stack's.
+        events: the events.
+        on_progress: called after each request.
+        clock: the clock that the caller has judged the events by; None: the clients' clock.
+    """
+    producer = Producer(
+        clients.kinesis,
+        clients.stack.stream,
+        clock=clients.clock if clock is None else clock,
+        on_progress=on_progress,
+    )
     return producer.put(events)
 
 
@@ -33,12 +47,13 @@ def backfill(
     on_step: Callable[[Point, Backfilled], None],
 ) -> Backfill:
     """The import of images that were never on the stream; see `Backfill`."""
-    producer = Producer(clients.kinesis, clients.stack.stream)
+    clock = clients.clock
+    producer = Producer(clients.kinesis, clients.stack.stream, clock=clock)
     return Backfill(
         table_reader(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),
-        stamp=Stamp() if replace else PastStamp(SYSTEM_CLOCK.now),
-        now=SYSTEM_CLOCK.now,
+        stamp=Stamp(clock.now) if replace else PastStamp(clock.now),
+        now=clock.now,
         mapping=mapping,
         replace=replace,
         on_refused=on_refused,

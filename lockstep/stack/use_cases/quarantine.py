@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.sink import ImageIndex
 from lockstep.console.errors import UserError
 from lockstep.quarantine.cases import Case, FoundCases, Wanted, find
@@ -35,21 +34,22 @@ class StackQuarantine:
         stack = clients.stack
         self.objects = BucketObjects(clients.s3, stack.bucket)
         self.stores = ContentReader(
-            table_lookup(clients.dynamodb, stack.table, SYSTEM_CLOCK.now),
-            index_lookup(clients.opensearch, stack.index, SYSTEM_CLOCK.now),
+            table_lookup(clients.dynamodb, stack.table, clients.clock.now),
+            index_lookup(clients.opensearch, stack.index, clients.clock.now),
         )
         self._clients = clients
+        self.clock = clients.clock
         self._consumers = {name: stack.functions.get(name, name) for name in CONSUMERS}
         self.redrive = Redrive(
             self.objects,
-            lambda events: put(clients, events),
+            lambda events, clock: put(clients, events, clock=clock),
             stack.table_mapping,
             index=DirectIndexing(
                 sink=ImageIndex(clients.opensearch, stack.index, longest_request=NO_LIMIT),
                 corrections=Corrections(clients.opensearch, stack.index),
                 table=table_reader(clients),
             ),
-            clock=SYSTEM_CLOCK,
+            clock=clients.clock,
             changes_stream=stack.changes_stream,
         )
 
@@ -69,7 +69,7 @@ class StackQuarantine:
             return find(
                 self.objects,
                 stack.table_mapping,
-                now=dt.datetime.now(dt.UTC),
+                now=dt.datetime.fromtimestamp(self.clock.now(), dt.UTC),
                 pointers=pointers,
                 fetch=self._fetch,
                 wanted=wanted,
@@ -121,4 +121,4 @@ class StackQuarantine:
     def _fetch(self, line: bytes) -> Fetched:
         stack = self._clients.stack
         stream = KinesisStream(self._clients.kinesis, stack.stream)
-        return fetch(line, self._consumers, stack.stream, stream.reader, SYSTEM_CLOCK.sleep)
+        return fetch(line, self._consumers, stack.stream, stream.reader, self.clock.sleep)

@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-from doors.clock import SYSTEM_CLOCK
 from functions.write_to_es.index import definition_sha256
 from functions.write_to_es.sink import ImageIndex
 from lockstep.rebuild.export import Export
@@ -44,7 +43,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
     stack = clients.stack
     options = AuditOptions(rate=rate)
     indices = Indices(clients.opensearch, stack.index)
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     table = TableReader(clients.dynamodb, stack.table, pace=pace(rate))
     items: ImageSource = (
         table if export is None else Export(clients.s3, export, stack.table, now=now)
@@ -58,7 +57,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
             sink=ImageIndex(clients.opensearch, indices.building, longest_request=NO_LIMIT),
             audit=lambda progress: audit(clients, progress, options=options),
             settled=lambda: written_until(clients),
-            clock=SYSTEM_CLOCK,
+            clock=clients.clock,
             worker=this_worker(),
             refusal=refusal(stack),
         )

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Callable
 
-from doors.clock import SYSTEM_CLOCK
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
@@ -52,7 +51,7 @@ class StackReplay:
                 ),
             ],
             files=self._files,
-            clock=SYSTEM_CLOCK,
+            clock=clients.clock,
             timeout=FUNCTION_TIMEOUT.total_seconds(),
             rate=rate,
             on_wait=on_wait,
@@ -62,7 +61,7 @@ class StackReplay:
         """A new replay, ready to plan or to apply, and its ID."""
         milliseconds = (since - _EPOCH) // dt.timedelta(milliseconds=1)
         progress = ReplayProgress(self._parts.name, since=milliseconds)
-        return self._files.new_id(SYSTEM_CLOCK.now()), Replay(self._parts, progress)
+        return self._files.new_id(self._parts.clock.now()), Replay(self._parts, progress)
 
     def resume(self, replay_id: str) -> Replay:
         """A replay that was interrupted, ready to plan or to apply the rest of it.

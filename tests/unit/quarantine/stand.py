@@ -16,6 +16,7 @@ from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
 from lockstep.stores.contents import Content, ContentReader, content_of
 from lockstep.stores.image_state import Intact, StoredImage
 from shared.change import Change, change_from
+from shared.clock import Clock
 from shared.envelope import Envelope
 from shared.event import Event, InvalidEventError, Reason, decode
 from shared.horizon import QUARANTINE_AGE
@@ -215,10 +216,10 @@ class Stand:
         found: dict[str, Any] = whole["redriven"]
         return found
 
-    def _put(self, events: Iterable[Event | Outgoing]) -> None:
+    def _put(self, events: Iterable[Event | Outgoing], clock: Clock) -> None:
         if self.refusal is not None:
             raise self.refusal
-        batch = [outgoing(event, self.now) for event in events]  # the producer's rules
+        batch = [outgoing(event, clock.now()) for event in events]  # the producer's rules
         self.sent += batch
         self.puts.append(len(batch))
 
