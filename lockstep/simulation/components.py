@@ -18,6 +18,8 @@ from lockstep.producing.sources import BadLine, read_events
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, choose, correct
+from lockstep.repair.answers import Answers, Replaced
+from lockstep.repair.repair import Repair, check_limit
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -85,6 +87,10 @@ class Components(msgspec.Struct, frozen=True):
     index_reader: Callable[..., IndexReader] = IndexReader
     corrections: Callable[..., Corrections] = Corrections
     audit: Callable[..., Audit] = audit
+    repair: Callable[..., Repair] = Repair
+    check_limit: Callable[..., None] = check_limit
+    answers: Callable[..., Answers] = Answers
+    replaced: Callable[..., Replaced] = Replaced
 
 
 REAL = Components()

@@ -88,6 +88,18 @@ Fault = Literal[
     "audited",
     "audited, and a difference found",
     "audited while a consumer lagged",
+    "harm by hand",
+    "repaired",
+    "repaired in several passes",
+    "repair broken off",
+    "stopped by the safety limit",
+    "two operators at once",
+    "index won",
+    "table won",
+    "answer broken off",
+    "table restored",
+    "index restored",
+    "guide followed to its end",
     PoisonKind,
 ]
 

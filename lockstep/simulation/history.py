@@ -79,8 +79,10 @@ class History:
             "days pass": self._let_days_pass,
             "redrive": self._redrives.redrive,
         }
+        self._operators: Operators | None = None
         if planned.operators:
-            self._steps.update(Operators(self.system, self._surroundings()).steps)
+            self._operators = Operators(self.system, self._surroundings())
+            self._steps.update(self._operators.steps)
         if not planned.honours_parameters:
             self._count("parameters in the URL ignored")
 
@@ -102,6 +104,8 @@ class History:
         for step in self._plan.steps:
             self._conditions.chance.seed(step.seed)
             self._conditions.fault_rate = self._plan.fault_rate
+            if self._operators is not None:
+                self._operators.remember()
             self._steps[step.kind]()
 
     def drain(self, function: Function) -> None:
@@ -125,6 +129,8 @@ class History:
             self._redrives.redrive()
         self.system.skew = 0.0
         self._drain_all()
+        if self._operators is not None:
+            self._operators.finish()
         if self._has_discards:
             self._redrives.redrive_all_discarded()
             self._drain_all()
@@ -137,6 +143,7 @@ class History:
             drain=self._drain_all,
             oldest_unread=self._oldest_unread,
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
+            replay=self._replay_everything,
         )
 
     def _work(self) -> None:
@@ -145,6 +152,13 @@ class History:
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._put_any()
         self._run_poller(chance.choice(self._pollers))
+
+    def _replay_everything(self) -> None:
+        if self._plan.discards:
+            return  # the mappings would discard the old records again
+        for poller in self._pollers:
+            poller.rewind_all()
+        self._drain_all()
 
     def _oldest_unread(self) -> float | None:
         arrivals = (poller.oldest_unsettled() for poller in self._pollers)

@@ -74,7 +74,12 @@ class Invocations:
             conditions.running = None
         if time.now > running.deadline:
             raise ViolationError("I6", f"{consumer.function} ran longer than its timeout")
-        self._check_checkpoint(consumer, batch, delivery, had_faults=running.hits > 0)
+        self._check_checkpoint(
+            consumer,
+            batch,
+            delivery,
+            had_faults=running.hits > 0 or self._is_harmed(consumer, batch),
+        )
         if conditions.hidden_effects == unknown:
             self._check_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
@@ -166,7 +171,9 @@ class Invocations:
                         "I6", f"{consumer.function} did not settle the batch: {why}"
                     )
                 return
-            if not self._system.is_durable(consumer, accepted):
+            if not self._system.is_durable(consumer, accepted) and not self._is_outdone(
+                consumer, accepted
+            ):
                 meaning = self._system.interpret(accepted)
                 said = f"{consumer.function} reported {meaning} as settled"
                 raise ViolationError("I8", said)
@@ -188,6 +195,39 @@ class Invocations:
             and document.source is None
             and self._system.time.now - document.at <= GC_DELETES_SECONDS
         )
+
+    def _is_outdone(self, consumer: Consumer, accepted: AcceptedRecord) -> bool:
+        """Whether a higher version of an image that was changed by hand is in quarantine.
+
+        A document whose `_version` was moved is in conflict with the highest version of a batch,
+        and with all below it. The highest goes to quarantine.
+        """
+        system = self._system
+        meaning = system.interpret(accepted)
+        if isinstance(meaning, Poison) or meaning.image_id not in system.touched[consumer.function]:
+            return False
+        for other in system.stream.accepted:
+            its = system.interpret(other)
+            if (
+                not isinstance(its, Poison)
+                and its.image_id == meaning.image_id
+                and its.version > meaning.version
+                and system.quarantine_key(consumer, other) in system.bucket.objects
+            ):
+                return True
+        return False
+
+    def _is_harmed(self, consumer: Consumer, batch: Sequence[AcceptedRecord]) -> bool:
+        """Whether somebody changed the entry of one of these images by hand.
+
+        For a minute, OpenSearch knows the version of a document that was deleted by hand: the sink
+        waits for the end of that minute.
+        """
+        touched = self._system.touched[consumer.function]
+        if not touched:
+            return False
+        meanings = map(self._system.interpret, batch)
+        return any(not isinstance(one, Poison) and one.image_id in touched for one in meanings)
 
     def _check_lowest(
         self,

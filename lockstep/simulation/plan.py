@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import msgspec
 
 # What operators do in one third of the histories (lockstep/simulation/operators/).
-OperatorStepKind = Literal["audit"]
+OperatorStepKind = Literal["audit", "harm", "repair", "answer", "restore"]
 
 StepKind = Literal[
     "put",
@@ -56,6 +56,10 @@ _PLAIN: dict[StepKind, float] = {
 }
 _OPERATORS: dict[OperatorStepKind, float] = {
     "audit": 1,
+    "harm": 1,
+    "repair": 3,
+    "answer": 3,
+    "restore": 1,
 }
 OPERATORS_SHARE = 1 / 3
 _MOST_OPERATORS_STEPS = 3
@@ -159,7 +163,7 @@ def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
     steps = list(planned.steps)
     for kind in kinds:
         step = Step(kind, chance.getrandbits(32))
-        steps.insert(chance.randint(1, len(steps)), step)
+        steps.insert(chance.randint((len(steps) + 1) // 2, len(steps)), step)
     return msgspec.structs.replace(planned, operators=True, steps=tuple(steps))
 
 

@@ -133,6 +133,11 @@ class System:
         }
         """The images whose entry in a store was changed by hand, by a restore or by an answer: how
         many writes were in the journal of that store then. I2 to I4 begin again there."""
+        self.first_touched: dict[Function, dict[str, int]] = {
+            "write_to_dynamodb": {},
+            "write_to_es": {},
+        }
+        """The same for the first time: from then on, an entry may be of no record."""
         self.ledger = Ledger()
         self._interpretations: dict[str, Interpretation] = {}  # by sequence number
 

@@ -22,7 +22,7 @@ def check_written(system: System, consumer: Consumer) -> None:
     """
     check = _check_item if consumer.function == TABLE_CONSUMER else _check_document
     records = _Records(system)
-    touched = system.touched[consumer.function]
+    touched = system.first_touched[consumer.function]
     last: dict[str, Any] = {}
     for at, written in enumerate(consumer.store.journal):
         if written.version is not None and at < touched.get(written.image_id, at + 1):

@@ -123,12 +123,12 @@ class Audits:
                 if one is not None:
                     raise ViolationError("O3", f"an audit names {one}, which is equal")
             elif one is None:
-                if unreadable or self._newest(before, image_id) > lags:
+                if unreadable or self._newest(before, image_id, whole=whole) > lags:
                     continue
                 raise ViolationError("O3", f"an audit does not name {image_id}: {verdict}")
             else:
                 self._check_one(one, verdict, faulty=faulty)
-                if self._newest(before, image_id) > self._settled() * 1000:
+                if self._newest(before, image_id, whole=whole) > self._settled() * 1000:
                     raise ViolationError("O3", f"an audit names {one}, which is in progress")
         self._check_totals(found, differences, before, after, unreadable=unreadable)
 
@@ -165,10 +165,10 @@ class Audits:
                 raise ViolationError("O3", f"an audit counts {counted} entries of {entries}")
 
     @staticmethod
-    def _newest(raw: Raw, image_id: str) -> float:
+    def _newest(raw: Raw, image_id: str, *, whole: bool) -> float:
         """The newest arrival that the entries of an image state, in milliseconds."""
-        item = said_by_item(raw.items.get(image_id), whole=False)
-        document = said_by_document(raw.documents.get(image_id), whole=False)
+        item = said_by_item(raw.items.get(image_id), whole=whole)
+        document = said_by_document(raw.documents.get(image_id), whole=whole)
         return max(
             0.0, *(one.arrived_at for one in (item, document) if one and not one.is_malformed), 0.0
         )

@@ -5,8 +5,13 @@ A new step is a class of its own module, a line here, and a name with a weight i
 
 from collections.abc import Callable, Mapping
 
+from lockstep.simulation.operators.answering import Answering
 from lockstep.simulation.operators.audits import Audits
+from lockstep.simulation.operators.guide import Guide
+from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.repairs import Repairs
+from lockstep.simulation.operators.restores import Restores
 from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.plan import StepKind
 from lockstep.simulation.system import System
@@ -20,6 +25,25 @@ class Operators:
         self.tools = Tools(system)
         self.promises = Promises(self.tools)
         audits = Audits(self.tools, self.promises, around)
+        harm = Harm(self.tools, self.promises)
+        repairs = Repairs(self.tools, self.promises, audits, harm, around)
+        answering = Answering(self.tools, self.promises, audits, repairs, harm, around)
+        self._guide = Guide(self.tools, self.promises, audits, repairs, answering, around)
+        restores = Restores(self.tools, self.promises, self._guide)
+        self.remember = restores.remember
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
+            "harm": harm.step,
+            "repair": repairs.step,
+            "answer": answering.step,
+            "restore": restores.step,
         }
+
+    def finish(self) -> None:
+        """Follow the guide at the end of the history, if an image was touched.
+
+        Raises:
+            ViolationError: O6 is broken.
+        """
+        if any(self.tools.system.touched.values()):
+            self._guide.follow()

@@ -96,6 +96,7 @@ class Promises:
         held = self._held(before.now) if "O1" in promises else {}
         table_writes = len(self._tools.own_in_table)
         self._tools.is_running = True
+        self._tools.commands += 1
         try:
             yield during
         finally:
@@ -122,6 +123,7 @@ class Promises:
         """The entry of this image in this function's store was changed outside the rules."""
         journal = self._system.consumers[function].store.journal
         self._system.touched[function][image_id] = len(journal)
+        self._system.first_touched[function].setdefault(image_id, len(journal))
 
     def event(self, accepted: AcceptedRecord) -> Event | None:
         """The event in a record; None if it is poison."""
@@ -139,9 +141,9 @@ class Promises:
             system.table.items.get(event.image_id),
             system.index.documents.get(event.image_id),
         )
-        if item is not None and _version_in_item(item) == event.version:
+        if item is not None and version_in_item(item) == event.version:
             return True
-        if document is not None and _version_in_document(document) == event.version:
+        if document is not None and version_in_document(document) == event.version:
             return True
         objects = system.bucket.objects
         for consumer in system.consumers.values():
@@ -190,8 +192,8 @@ class Promises:
         """Whether a store has a higher version, of whoever wrote it."""
         item = self._system.table.items.get(event.image_id)
         document = self._system.index.documents.get(event.image_id)
-        return (item is not None and _version_in_item(item) > event.version) or (
-            document is not None and _version_in_document(document) > event.version
+        return (item is not None and version_in_item(item) > event.version) or (
+            document is not None and version_in_document(document) > event.version
         )
 
     def _is_over(self, event: Event, then: Raw) -> bool:
@@ -201,9 +203,9 @@ class Promises:
         now = self._system.time.now
         item, document = then.items.get(event.image_id), then.documents.get(event.image_id)
         ends = []
-        if item is not None and _version_in_item(item) == event.version:
+        if item is not None and version_in_item(item) == event.version:
             ends.append(int(item["expires_at"]["N"]) if "expires_at" in item else now + 1)
-        if document is not None and _version_in_document(document) == event.version:
+        if document is not None and version_in_document(document) == event.version:
             ends.append(document.source.get("expires_at", now + 1))
         return all(end <= now for end in ends)
 
@@ -225,7 +227,7 @@ class Promises:
                 continue
             end = document.source.get("expires_at")
             if not (isinstance(end, int) and document.source.get("deleted") and end <= now):
-                lowest[image_id] = _version_in_document(document)
+                lowest[image_id] = version_in_document(document)
         for written in others_in(system.index.journal, self._tools.own_in_index, before):
             if written.version is not None and not written.deleted:
                 low = lowest.get(written.image_id, 0)
@@ -235,7 +237,7 @@ class Promises:
             gone = document is None or document.source is None
             if gone and during.is_broken_off and self._may_be_out(image_id, before, version):
                 continue
-            if gone or _version_in_document(document) < version:
+            if gone or version_in_document(document) < version:
                 raise ViolationError(
                     "O2", f"document {image_id} had version {version}, and is {document} now"
                 )
@@ -246,9 +248,9 @@ class Promises:
         item = self._system.table.items.get(image_id)
         return (
             was is not None
-            and was.version != _version_in_document(was)
+            and was.version != version_in_document(was)
             and item is not None
-            and _version_in_item(item) >= version
+            and version_in_item(item) >= version
         )
 
 
@@ -270,13 +272,13 @@ def _is_due(was: Any, found: Any, system: Any) -> bool:
     )
 
 
-def _version_in_item(item: Mapping[str, Any]) -> int:
+def version_in_item(item: Mapping[str, Any]) -> int:
     """The version that an item states; 0 if it states none."""
     number = item.get("version", {}).get("N", "")
     return int(number) if number.isdigit() else 0
 
 
-def _version_in_document(document: Any) -> int:
+def version_in_document(document: Any) -> int:
     """The version that a document states; 0 if it states none, or was removed."""
     version = (document.source or {}).get("version")
     return version if type(version) is int else 0

@@ -57,6 +57,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Stops the faults, and lets both consumers process everything."""
     oldest_unread: Callable[[], float | None]
     """The arrival of the oldest record that a consumer has not settled, in seconds; or none."""
+    replay: Callable[[], None]
+    """Delivers all that the stream still holds again, to both consumers, without faults."""
     put: Callable[[str], None]
     """Puts a new event of this image onto the stream, as its producer."""
 
@@ -68,7 +70,8 @@ class Tools:
         """Prepare tools for this system."""
         self.system = system
         self.is_running = False
-        """Whether a command runs: set by `Promises.kept`."""
+        self.commands = 0
+        """Whether a command runs, and how many ran: set by `Promises.kept`."""
         self._is_interleaved = False
         self._connections = {
             store: OperatorsConnection(store, system) for store in ("table", "index", "quarantine")
@@ -77,11 +80,11 @@ class Tools:
 
     def interleave(self, meanwhile: Callable[[], None], seconds: float) -> None:
         """Do this in the middle of the command that comes next, after at most so many seconds."""
-        conditions = self.system.conditions
+        conditions, command = self.system.conditions, self.commands + 1
 
         def begin() -> None:
             # Once, and not in the middle of itself: a producer puts one batch after the other.
-            if self.is_running and not self._is_interleaved:
+            if self.is_running and self.commands == command and not self._is_interleaved:
                 self._is_interleaved = True
                 conditions.interleave(meanwhile)
                 self._is_interleaved = False

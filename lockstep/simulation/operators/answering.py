@@ -1,0 +1,274 @@
+"""Answers: which store wins where the index is ahead, by the report of an audit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from lockstep.audit.ahead import AheadKind
+from lockstep.audit.audit import Difference
+from lockstep.audit.report import ReportLine, as_line
+from lockstep.repair.answers import Answered, Answers
+from lockstep.repair.repair import OverLimitError
+from lockstep.simulation.operators.audits import MEANWHILE_SECONDS, Audits
+from lockstep.simulation.operators.comparison import said_by_document, said_by_item
+from lockstep.simulation.operators.harm import Harm
+from lockstep.simulation.operators.promises import Promises, Raw, version_in_document
+from lockstep.simulation.operators.repairs import LIMITS, Repairs
+from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
+from lockstep.simulation.violation import ViolationError
+
+KINDS: frozenset[AheadKind] = frozenset(get_args(AheadKind))
+_KINDS_DRAWN: Sequence[frozenset[AheadKind]] = (
+    KINDS,
+    KINDS,
+    frozenset({"image"}),
+    frozenset({"removal", "malformed"}),
+)
+HARM_SHARE = 0.9
+_DAY = 86_400
+
+type _Winner = Literal["index", "table"]
+
+
+class Answering:
+    """Answers reports, and checks what the answers do."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        promises: Promises,
+        audits: Audits,
+        repairs: Repairs,
+        harm: Harm,
+        around: Surroundings,
+    ) -> None:
+        """Answer with these tools."""
+        self._tools = tools
+        self._system = tools.system
+        self._promises = promises
+        self._audits = audits
+        self._repairs = repairs
+        self._harm = harm
+        self._around = around
+
+    def step(self) -> None:
+        """Audit, and answer: sometimes later, with faults, or with others in the middle."""
+        tools, chance = self._tools, self._system.conditions.chance
+        self._repairs.settle_down()
+        if chance.random() < HARM_SHARE:
+            self._harm.step()
+        winner: _Winner = chance.choice(("index", "table"))
+        kinds, limit = chance.choice(_KINDS_DRAWN), chance.choice(LIMITS)
+        tools.begin(faulty=False)
+        differences = self._audits.audit(whole=True, faulty=False)
+        if not differences:
+            return
+        seen = self._promises.raw()
+        if chance.random() < 0.3:  # noqa: PLR2004 - then the report is out of date
+            chance.choice((self._harm.once, self._around.meanwhile))()
+        faulty = tools.begin()
+        if chance.random() < 0.3:  # noqa: PLR2004 - some
+            tools.interleave(self._around.meanwhile, MEANWHILE_SECONDS)
+        done = self.answer(winner, kinds, differences, seen, limit=limit, faulty=faulty)
+        if done is None or faulty:
+            return
+        tools.begin(faulty=False)
+        self._check_again(winner, kinds, differences)
+
+    def answer(
+        self,
+        winner: _Winner,
+        kinds: frozenset[AheadKind],
+        differences: Sequence[Difference],
+        seen: Raw,
+        *,
+        limit: float,
+        faulty: bool,
+    ) -> Answered | None:
+        """Answer a report within this limit, and check it; None if it was stopped or broke off.
+
+        Args:
+            winner: the store that wins.
+            kinds: the kinds to answer.
+            differences: what the audit found.
+            seen: both stores as the audit left them.
+            limit: the share of all images that may change, in percent.
+            faulty: whether requests have faults.
+
+        Raises:
+            ViolationError: O1 is broken, or the answer acted on what it must not.
+        """
+        system, tally = self._system, self._system.conditions.tally
+        lines = as_lines(differences)
+        answers = self.new(winner, kinds)
+        images = max(len(system.table.items), len(system.index.documents), 1)
+        before, others = self._promises.raw(), self._promises.others_wrote()
+        in_table, in_index = len(self._tools.own_in_table), len(self._tools.own_in_index)
+        try:
+            with self._promises.kept("O1"):
+                plan = answers.plan(lines, images=images)
+                system.components.check_limit(plan, limit)
+                done = answers.apply(lines)
+        except OverLimitError:
+            tally["stopped by the safety limit"] += 1
+            return None
+        except BREAKS_OFF:
+            if not faulty and not system.index.missing:
+                raise
+            tally["answer broken off"] += 1
+            return None
+        finally:
+            written = [
+                one.image_id
+                for one in (
+                    *self._tools.own_in_table[in_table:],
+                    *self._tools.own_in_index[in_index:],
+                )
+            ]
+            for image_id in written:
+                for function in system.touched:
+                    self._promises.touch(function, image_id)
+            self._check_kept(before, self._tools.own_in_index[in_index:])
+        tally["index won" if winner == "index" else "table won"] += bool(done.written)
+        if winner == "table" and len(self._tools.own_in_table) > in_table:
+            raise ViolationError("O2", f"--table-wins wrote the table: {written}")
+        if winner == "index" and len(self._tools.own_in_index) > in_index:
+            raise ViolationError("O2", f"--index-wins wrote the index: {written}")
+        self._check_versions(before)
+        if self._promises.others_wrote() > others:
+            return done
+        if len(set(written)) > plan.changes and not faulty:
+            raise ViolationError("O2", f"an answer of {plan.changes} images wrote {written}")
+        self._check_scope(kinds, differences, seen, before, written)
+        if not faulty:
+            self._check_done(winner, kinds, differences, seen, before)
+        return done
+
+    def new(self, winner: _Winner, kinds: frozenset[AheadKind]) -> Answers:
+        """An answer."""
+        tools = self._tools
+        return self._system.components.answers(
+            winner,
+            kinds,
+            table=tools.table_reader(),
+            index=tools.index_reader(),
+            table_sink=tools.table_sink,
+            table_corrections=tools.table_corrections,
+            corrections=tools.corrections,
+            repair=self._repairs.new(),
+            replaced=self._system.components.replaced(tools.bucket, tools.run_name()),
+            explained=tools.explained,
+            clock=tools.clock,
+        )
+
+    def _check_again(
+        self, winner: _Winner, kinds: frozenset[AheadKind], differences: Sequence[Difference]
+    ) -> None:
+        """O4: the same answer again writes nothing."""
+        promises, lines = self._promises, as_lines(differences)
+        if self._system.index.missing:
+            return
+        wrote, others = promises.wrote(), promises.others_wrote()
+        self.new(winner, kinds).apply(lines)
+        if promises.others_wrote() == others and promises.wrote() > wrote:
+            raise ViolationError("O4", f"the same answer again wrote: {winner} wins, {lines}")
+
+    def _check_kept(self, before: Raw, own: Sequence[Any]) -> None:
+        """Each document that was removed is in the bucket."""
+        removed = {one.image_id for one in own if one.version is None}
+        if not removed:
+            return
+        kept = self._promises.replaced()
+        others = b"".join(
+            body
+            for key, body in self._system.bucket.objects.items()
+            if key.startswith("replaced/") and "/documents-" in key
+        )
+        for image_id in removed:
+            was = before.documents.get(image_id)
+            if was is None or was.source is None:
+                continue
+            if (image_id, version_in_document(was)) in kept or image_id.encode() in others:
+                continue
+            raise ViolationError("O1", f"an answer removed {was}, and did not keep it")
+
+    def _check_versions(self, before: Raw) -> None:
+        """No item's version falls."""
+        for image_id, item in before.items.items():
+            was, found = said_by_item(item, whole=False), self._system.table.items.get(image_id)
+            now = said_by_item(found, whole=False)
+            if was is None or was.is_malformed or (was.deleted and now is None):
+                continue
+            if now is None or now.version < was.version:
+                raise ViolationError("O2", f"an answer changed the item {item} to {found}")
+
+    def _check_scope(
+        self,
+        kinds: frozenset[AheadKind],
+        differences: Sequence[Difference],
+        seen: Raw,
+        before: Raw,
+        written: Sequence[str],
+    ) -> None:
+        """An answer writes only what is of these kinds, and as the report says."""
+        by_image = {one.image_id: one for one in differences}
+        for image_id in written:
+            one = by_image.get(image_id)
+            if one is None or one.ahead not in kinds:
+                raise ViolationError("O2", f"an answer to {sorted(kinds)} wrote {one or image_id}")
+            if _is_other(seen.items, before.items, image_id) or _is_other(
+                seen.documents, before.documents, image_id
+            ):
+                raise ViolationError("O2", f"an answer wrote {image_id}, which changed meanwhile")
+
+    def _check_done(
+        self,
+        winner: _Winner,
+        kinds: frozenset[AheadKind],
+        differences: Sequence[Difference],
+        seen: Raw,
+        before: Raw,
+    ) -> None:
+        """What is of these kinds, and as the report says, is settled, if this winner can."""
+        now = self._system.time.now
+        left = self._audits.expected(
+            self._promises.raw(), whole=True, now=now, explained=self._tools.explained()
+        )
+        for one in differences:
+            image_id = one.image_id
+            if (
+                one.ahead not in kinds
+                or image_id not in left
+                or left[image_id].ahead not in kinds
+                or _is_other(seen.items, before.items, image_id)
+                or _is_other(seen.documents, before.documents, image_id)
+                or self._cannot(winner, before, image_id)
+            ):
+                continue
+            raise ViolationError("O6", f"{winner} wins left {image_id}: {left[image_id]}")
+
+    def _cannot(self, winner: _Winner, before: Raw, image_id: str) -> bool:
+        """Whether this winner has nothing that the other store could get."""
+        table = said_by_item(before.items.get(image_id), whole=True)
+        index = said_by_document(before.documents.get(image_id), whole=True)
+        if winner == "table":
+            return table is not None and table.is_malformed
+        return (
+            index is None
+            or index.is_malformed
+            or index.version > (self._system.time.now + _DAY) * 1_000_000
+            or (table is not None and table.version >= index.version)
+        )
+
+
+def as_lines(differences: Sequence[Difference]) -> list[ReportLine]:
+    """The lines of a report, as they are read from its file."""
+    return [
+        msgspec.json.decode(msgspec.json.encode(as_line(one)), type=ReportLine)
+        for one in differences
+    ]
+
+
+def _is_other(one: Mapping[str, Any], other: Mapping[str, Any], image_id: str) -> bool:
+    return one.get(image_id) is not other.get(image_id)

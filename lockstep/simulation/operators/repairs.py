@@ -1,0 +1,169 @@
+"""Plain repairs: from the table to the index, within the safety limit, alone or two at once."""
+
+from collections.abc import Sequence
+
+from lockstep.audit.audit import Difference
+from lockstep.repair.repair import DifferingImage, OverLimitError, Repair, Repaired
+from lockstep.simulation.operators.audits import MEANWHILE_SECONDS, Audits
+from lockstep.simulation.operators.harm import Harm
+from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
+from lockstep.simulation.violation import ViolationError
+
+# Percent of all images: with up to three images, each of these stops other repairs.
+LIMITS: Sequence[float] = (1.0, 34.0, 67.0, 100.0, 100.0, 100.0)
+HARM_SHARE = 0.7
+SETTLED_SHARE = 0.7
+
+
+class Repairs:
+    """Runs plain repairs, and checks what they do."""
+
+    def __init__(
+        self, tools: Tools, promises: Promises, audits: Audits, harm: Harm, around: Surroundings
+    ) -> None:
+        """Repair with these tools what these audits find."""
+        self._tools = tools
+        self._system = tools.system
+        self._promises = promises
+        self._audits = audits
+        self._harm = harm
+        self._around = around
+        self._seconds: set[str] = set()  # the images that a second operator wrote
+
+    def step(self) -> None:
+        """Audit and repair, sometimes with faults, others in the middle, or a second operator."""
+        tools, chance = self._tools, self._system.conditions.chance
+        self.settle_down()
+        if chance.random() < HARM_SHARE:
+            self._harm.step()
+        whole = chance.random() < 0.5  # noqa: PLR2004 - a coin
+        tools.begin(faulty=False)
+        differences = self._audits.audit(whole=whole, faulty=False)
+        if not differences:
+            return
+        faulty = tools.begin()
+        match chance.randrange(4):
+            case 0:
+                tools.interleave(self._around.meanwhile, MEANWHILE_SECONDS)
+            case 1:
+                tools.interleave(lambda: self._second(differences), MEANWHILE_SECONDS)
+            case _:
+                pass
+        limit = chance.choice(LIMITS)
+        done = self.repair(differences, limit=limit, faulty=faulty)
+        if done is not None and not faulty:
+            self._check_again(differences)
+
+    def settle_down(self) -> None:
+        """Mostly wait until both consumers have processed everything: then more can be proved."""
+        conditions = self._system.conditions
+        if conditions.chance.random() < SETTLED_SHARE:
+            rate = conditions.fault_rate
+            self._around.drain()
+            conditions.fault_rate = rate
+
+    def repair(
+        self, differences: Sequence[Difference], *, limit: float, faulty: bool
+    ) -> Repaired | None:
+        """Repair within this limit, and check it; None if it was stopped or broke off.
+
+        Raises:
+            ViolationError: O1, O2 or O4 is broken, or the repair left what it must repair.
+        """
+        system, tally = self._system, self._system.conditions.tally
+        repair, differing = self.new(), as_differing(differences)
+        images = max(len(system.table.items), len(system.index.documents), 1)
+        others, wrote = self._promises.others_wrote(), len(self._tools.own_in_index)
+        self._note_gifts(differing)
+        try:
+            with self._promises.kept("O1", "O2") as during:
+                try:
+                    plan = repair.plan(differing, images=images)
+                    system.components.check_limit(plan, limit)
+                    done = repair.apply(differing)
+                except (OverLimitError, *BREAKS_OFF):
+                    during.broken_off()
+                    raise
+        except OverLimitError:
+            tally["stopped by the safety limit"] += 1
+            return None
+        except BREAKS_OFF:
+            if not faulty and not system.index.missing:
+                raise
+            tally["repair broken off"] += 1
+            return None
+        finally:
+            self._note_gifts(differing)
+            for one in self._tools.own_in_index[wrote:]:
+                if one.version is None:  # its _version had moved
+                    self._promises.touch("write_to_es", one.image_id)
+        tally["repaired"] += bool(done.written)
+        tally["repaired in several passes"] += done.passes > 1
+        if self._promises.others_wrote() == others and not faulty:
+            written = {one.image_id for one in self._tools.own_in_index[wrote:]} - self._seconds
+            if len(written) > plan.changes or 100 * len(written) > limit * images:
+                said = f"{plan.changes} of {images} images, at most {limit} %"
+                raise ViolationError("O2", f"a repair of {said} wrote {sorted(written)}")
+            self._check_done(differing, done)
+        return done
+
+    def new(self) -> Repair:
+        """A repair."""
+        tools = self._tools
+        return self._system.components.repair(
+            tools.table_reader(),
+            tools.index_reader(),
+            index_sink=tools.index_sink,
+            corrections=tools.corrections,
+            clock=tools.clock,
+        )
+
+    def _second(self, differences: Sequence[Difference]) -> None:
+        """Another operator repairs the same, in the middle."""
+        self._system.conditions.tally["two operators at once"] += 1
+        wrote = len(self._tools.own_in_index)
+        try:
+            self.new().apply(as_differing(differences))
+        except BREAKS_OFF:
+            self._system.conditions.tally["repair broken off"] += 1
+        self._seconds.update(one.image_id for one in self._tools.own_in_index[wrote:])
+
+    def _check_again(self, differences: Sequence[Difference]) -> None:
+        """O4: the same repair again writes nothing, unless somebody else wrote meanwhile."""
+        promises, differing = self._promises, as_differing(differences)
+        tools = self._tools
+        tools.begin(faulty=False)
+        if self._system.index.missing:
+            return
+        others = promises.others_wrote()
+        self.new().apply(differing)
+        if promises.others_wrote() > others:
+            return
+        wrote = promises.wrote()
+        self.new().apply(differing)
+        if promises.wrote() > wrote and promises.others_wrote() == others:
+            raise ViolationError("O4", f"the same repair again wrote {tools.own_in_index[-1]}")
+
+    def _check_done(self, differing: Sequence[DifferingImage], done: Repaired) -> None:
+        """Nothing is left but what the index is ahead with, and what an operator must decide."""
+        now, explained = self._system.time.now, self._tools.explained()
+        left = self._audits.expected(self._promises.raw(), whole=True, now=now, explained=explained)
+        told = {one.image_id for one in (*done.told, *done.unfinished)}
+        for one in differing:
+            verdict = left.get(one.image_id)
+            if verdict is not None and verdict.ahead is None and one.image_id not in told:
+                raise ViolationError("O2", f"a repair left {one.image_id}: {verdict}")
+
+    def _note_gifts(self, differing: Sequence[DifferingImage]) -> None:
+        """What the index may have from now on: the table's content of these images."""
+        store = self._system.consumers["write_to_dynamodb"].store
+        for one in differing:
+            held = store.stored_version(one.image_id)
+            if held is not None:
+                self._system.given_index.add((one.image_id, held))
+
+
+def as_differing(differences: Sequence[Difference]) -> Sequence[DifferingImage]:
+    """What a repair needs of the differences."""
+    return [DifferingImage(one.image_id, one.kind, one.ahead) for one in differences]
