@@ -106,14 +106,7 @@ class Spill:
         self._count = 0
         self._store: Store = "table"
         self._files = {store: _PartitionFile() for store in _STORES}
-        # Without a name, it is SQLite's temporary database.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.executescript("""
-            PRAGMA journal_mode = OFF;
-            PRAGMA synchronous = OFF;
-            CREATE TABLE suspect
-                (image_id TEXT PRIMARY KEY, in_table INT, in_index INT, seen INT) WITHOUT ROWID;
-        """)
+        self._opened: sqlite3.Connection | None = None
 
     def add(self, store: Store, entries: Sequence[Entry]) -> None:
         """Add entries of a store."""
@@ -149,6 +142,8 @@ class Spill:
     def suspects(self, at_once: int) -> Iterator[Sequence[Suspect]]:
         """All suspects by image ID, in batches. The caller may clear a batch when it has it."""
         after = ""
+        if self._opened is None:
+            return
         while rows := self._database.execute(
             "SELECT * FROM suspect WHERE image_id > ? ORDER BY image_id LIMIT ?", (after, at_once)
         ).fetchall():
@@ -164,9 +159,23 @@ class Spill:
 
     def close(self) -> None:
         """Close the files."""
-        self._database.close()
+        if self._opened is not None:
+            self._opened.close()
         for file in self._files.values():
             file.close()
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        """The suspects, from the first one on. Without a name, it is a temporary database."""
+        if self._opened is None:
+            self._opened = sqlite3.connect("", isolation_level=None)
+            self._opened.executescript("""
+                PRAGMA journal_mode = OFF;
+                PRAGMA synchronous = OFF;
+                CREATE TABLE suspect
+                    (image_id TEXT PRIMARY KEY, in_table INT, in_index INT, seen INT) WITHOUT ROWID;
+            """)
+        return self._opened
 
     def _flush(self) -> None:
         """Write the entries in memory to disk."""

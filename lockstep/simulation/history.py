@@ -144,6 +144,7 @@ class History:
             oldest_unread=self._oldest_unread,
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
             replay=self._replay_everything,
+            replays=not self._plan.discards,
         )
 
     def _work(self) -> None:
@@ -154,8 +155,6 @@ class History:
         self._run_poller(chance.choice(self._pollers))
 
     def _replay_everything(self) -> None:
-        if self._plan.discards:
-            return  # the mappings would discard the old records again
         for poller in self._pollers:
             poller.rewind_all()
         self._drain_all()

@@ -58,11 +58,11 @@ _OPERATORS: dict[OperatorStepKind, float] = {
     "audit": 1,
     "harm": 1,
     "repair": 3,
-    "answer": 3,
+    "answer": 4,
     "restore": 1,
 }
 OPERATORS_SHARE = 1 / 3
-_MOST_OPERATORS_STEPS = 3
+_MOST_OPERATORS_STEPS = 2
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)

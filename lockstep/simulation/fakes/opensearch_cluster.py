@@ -110,12 +110,11 @@ class FakeIndex:
 
     def refresh(self) -> None:
         """Show all writes to searches."""
-        if self._written_at is not None:
-            self._written_at = None
-            self._searchable = {
-                one: its for one, its in self.documents.items() if its.source is not None
-            }
-            self._searchable_order = self._order.copy()
+        self._written_at = None
+        self._searchable = {
+            one: its for one, its in self.documents.items() if its.source is not None
+        }
+        self._searchable_order = self._order.copy()
 
     def searchable(self, now: float) -> Mapping[str, StoredDocument]:
         """The documents that a search sees."""

@@ -1,6 +1,6 @@
 """Answers: which store wins where the index is ahead, by the report of an audit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -8,10 +8,10 @@ import msgspec
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import Difference
 from lockstep.audit.report import ReportLine, as_line
-from lockstep.repair.answers import Answered, Answers
+from lockstep.repair.answers import Answered, AnswerPlan, Answers
 from lockstep.repair.repair import OverLimitError
 from lockstep.simulation.operators.audits import MEANWHILE_SECONDS, Audits
-from lockstep.simulation.operators.comparison import said_by_document, said_by_item
+from lockstep.simulation.operators.comparison import Said, said_by_document, said_by_item
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.promises import Promises, Raw, version_in_document
 from lockstep.simulation.operators.repairs import LIMITS, Repairs
@@ -34,7 +34,7 @@ type _Winner = Literal["index", "table"]
 class Answering:
     """Answers reports, and checks what the answers do."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what its steps need
         self,
         tools: Tools,
         promises: Promises,
@@ -58,7 +58,7 @@ class Answering:
         self._repairs.settle_down()
         if chance.random() < HARM_SHARE:
             self._harm.step()
-        winner: _Winner = chance.choice(("index", "table"))
+        winner: _Winner = chance.choice(("index", "table", "table"))
         kinds, limit = chance.choice(_KINDS_DRAWN), chance.choice(LIMITS)
         tools.begin(faulty=False)
         differences = self._audits.audit(whole=True, faulty=False)
@@ -99,43 +99,23 @@ class Answering:
         Raises:
             ViolationError: O1 is broken, or the answer acted on what it must not.
         """
-        system, tally = self._system, self._system.conditions.tally
-        lines = as_lines(differences)
-        answers = self.new(winner, kinds)
-        images = max(len(system.table.items), len(system.index.documents), 1)
         before, others = self._promises.raw(), self._promises.others_wrote()
         in_table, in_index = len(self._tools.own_in_table), len(self._tools.own_in_index)
-        try:
-            with self._promises.kept("O1"):
-                plan = answers.plan(lines, images=images)
-                system.components.check_limit(plan, limit)
-                done = answers.apply(lines)
-        except OverLimitError:
-            tally["stopped by the safety limit"] += 1
-            return None
-        except BREAKS_OFF:
-            if not faulty and not system.index.missing:
-                raise
-            tally["answer broken off"] += 1
-            return None
-        finally:
-            written = [
-                one.image_id
-                for one in (
-                    *self._tools.own_in_table[in_table:],
-                    *self._tools.own_in_index[in_index:],
-                )
-            ]
-            for image_id in written:
-                for function in system.touched:
-                    self._promises.touch(function, image_id)
-            self._check_kept(before, self._tools.own_in_index[in_index:])
-        tally["index won" if winner == "index" else "table won"] += bool(done.written)
-        if winner == "table" and len(self._tools.own_in_table) > in_table:
-            raise ViolationError("O2", f"--table-wins wrote the table: {written}")
-        if winner == "index" and len(self._tools.own_in_index) > in_index:
-            raise ViolationError("O2", f"--index-wins wrote the index: {written}")
+        made = self._make(self.new(winner, kinds), as_lines(differences), limit, faulty=faulty)
+        of_table = [one.image_id for one in self._tools.own_in_table[in_table:]]
+        of_index = [one.image_id for one in self._tools.own_in_index[in_index:]]
+        written = [*of_table, *of_index]
+        for image_id in written:
+            self._promises.touch(image_id, before)
+        self._check_kept(before, self._tools.own_in_index[in_index:])
+        if of_table if winner == "table" else of_index:
+            raise ViolationError("O2", f"the {winner} won, and was written: {written}")
         self._check_versions(before)
+        if made is None:
+            return None
+        plan, done = made
+        tally = self._system.conditions.tally
+        tally["index won" if winner == "index" else "table won"] += bool(done.written)
         if self._promises.others_wrote() > others:
             return done
         if len(set(written)) > plan.changes and not faulty:
@@ -144,6 +124,25 @@ class Answering:
         if not faulty:
             self._check_done(winner, kinds, differences, seen, before)
         return done
+
+    def _make(
+        self, answers: Answers, lines: Sequence[ReportLine], limit: float, *, faulty: bool
+    ) -> tuple[AnswerPlan, Answered] | None:
+        """Plan and apply an answer; None if it was stopped or broke off."""
+        system, tally = self._system, self._system.conditions.tally
+        images = max(len(system.table.items), len(system.index.documents), 1)
+        try:
+            with self._promises.kept("O1"):
+                plan = answers.plan(lines, images=images)
+                system.components.check_limit(plan, limit)
+                return plan, answers.apply(lines)
+        except OverLimitError:
+            tally["stopped by the safety limit"] += 1
+        except BREAKS_OFF:
+            if not faulty and not system.index.missing:
+                raise
+            tally["answer broken off"] += 1
+        return None
 
     def new(self, winner: _Winner, kinds: frozenset[AheadKind]) -> Answers:
         """An answer."""
@@ -217,9 +216,7 @@ class Answering:
             one = by_image.get(image_id)
             if one is None or one.ahead not in kinds:
                 raise ViolationError("O2", f"an answer to {sorted(kinds)} wrote {one or image_id}")
-            if _is_other(seen.items, before.items, image_id) or _is_other(
-                seen.documents, before.documents, image_id
-            ):
+            if _is_other(seen, before, image_id):
                 raise ViolationError("O2", f"an answer wrote {image_id}, which changed meanwhile")
 
     def _check_done(
@@ -241,8 +238,7 @@ class Answering:
                 one.ahead not in kinds
                 or image_id not in left
                 or left[image_id].ahead not in kinds
-                or _is_other(seen.items, before.items, image_id)
-                or _is_other(seen.documents, before.documents, image_id)
+                or _is_other(seen, before, image_id)
                 or self._cannot(winner, before, image_id)
             ):
                 continue
@@ -270,5 +266,13 @@ def as_lines(differences: Sequence[Difference]) -> list[ReportLine]:
     ]
 
 
-def _is_other(one: Mapping[str, Any], other: Mapping[str, Any], image_id: str) -> bool:
-    return one.get(image_id) is not other.get(image_id)
+def _is_other(one: Raw, other: Raw, image_id: str) -> bool:
+    """Whether an entry of this image changed, so that an audit sees it."""
+    return _said(one, image_id) != _said(other, image_id)
+
+
+def _said(raw: Raw, image_id: str) -> tuple[Said | None, Said | None]:
+    return (
+        said_by_item(raw.items.get(image_id), whole=True),
+        said_by_document(raw.documents.get(image_id), whole=True),
+    )

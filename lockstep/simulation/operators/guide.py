@@ -28,7 +28,7 @@ class _Held(msgspec.Struct, frozen=True, order=True):
 class Guide:
     """What an operator does, in order, until both stores are equal."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what its steps need
         self,
         tools: Tools,
         promises: Promises,
@@ -57,36 +57,44 @@ class Guide:
         system.stores_refuse = False
         around.drain()
         expected = self._held()
-        self._tools.begin(faulty=False)
-        around.replay()
-        put: set[str] = set()
-        for winner in ("index", "table"):
-            self._repair()
-            self._answer(winner)
-        for image_id in self._differing():
-            # The item is malformed, and nothing can replace it: put the image again.
-            put.add(image_id)
-            around.put(image_id)
-        if put:
-            around.drain()
-            self._tools.begin(faulty=False)
-            self._repair()
-        left = self._differing()
-        if left:
-            raise ViolationError("O6", f"at the end of the guide, {left} differ")
-        self._check(expected, put)
+        if self._differing() or self._lost(expected, frozenset()):
+            self._run(expected)
         system.conditions.fault_rate = rate
         system.conditions.tally["guide followed to its end"] += 1
 
-    def _repair(self) -> None:
-        differences = self._audits.audit(whole=True, faulty=False)
-        if differences:
-            self._repairs.repair(differences, limit=ALL, faulty=False)
+    def _run(self, expected: Mapping[str, set[_Held]]) -> None:
+        """Run the commands that are needed."""
+        around = self._around
+        self._tools.begin(faulty=False)
+        if around.replays:
+            around.replay()
+        self._repair_and_answer("index")
+        self._repair_and_answer("table")
+        # An item is malformed, and nothing can replace it: put the image again.
+        put = frozenset(self._differing())
+        if put:
+            for image_id in sorted(put):
+                around.put(image_id)
+            around.drain()
+            self._repair_and_answer("table")
+        left = self._differing()
+        if left:
+            raise ViolationError("O6", f"at the end of the guide, {left} differ")
+        lost = self._lost(expected, put)
+        if lost:
+            raise ViolationError("O6", lost)
 
-    def _answer(self, winner: Any) -> None:
+    def _repair_and_answer(self, winner: Any) -> None:
+        """Audit once, if anything differs; repair, and answer what is left with the same report."""
+        if not self._differing():
+            return
+        self._tools.begin(faulty=False)
         differences = self._audits.audit(whole=True, faulty=False)
-        if differences:
-            seen = self._promises.raw()
+        if not differences:
+            raise ViolationError("O6", f"without faults, an audit is unknown: {differences}")
+        seen = self._promises.raw()
+        self._repairs.repair(differences, limit=ALL, faulty=False)
+        if self._differing():
             self._answering.answer(winner, KINDS, differences, seen, limit=ALL, faulty=False)
 
     def _differing(self) -> list[str]:
@@ -108,7 +116,7 @@ class Guide:
             )
             found[image_id] = {_as_held(one) for one in entries if one and self._counts(one)}
         since = system.time.now - RETENTION.total_seconds()
-        for accepted in system.stream.accepted:
+        for accepted in system.stream.accepted if self._around.replays else ():
             meaning = system.interpret(accepted)
             if (
                 accepted.arrived_at >= since
@@ -124,24 +132,23 @@ class Guide:
         latest = (self._system.time.now + _DAY) * 1_000_000
         return not one.is_malformed and one.version <= latest
 
-    def _check(self, expected: Mapping[str, set[_Held]], put: set[str]) -> None:
-        """O6: each touched image is at the highest version that was held."""
+    def _lost(self, expected: Mapping[str, set[_Held]], put: frozenset[str]) -> str | None:
+        """O6: the first image that is not at the highest version that was held; None if all are."""
         system = self._system
+        now = system.time.now
         for image_id, held in expected.items():
             if not held or image_id in put:
                 continue
             highest = max(one.version for one in held)
             item = said_by_item(system.table.items.get(image_id), whole=True)
             index = said_by_document(system.index.documents.get(image_id), whole=True)
-            if item is None and index is None:
-                gone = any(one.version == highest and not one.content for one in held)
-                if gone:
-                    continue
-            now = item or index
-            if now is None or _as_held(now) not in held or now.version != highest:
-                raise ViolationError(
-                    "O6", f"{image_id} was held as {sorted(held)}, and ends as {now}"
-                )
+            gone = all(one is None or one.is_over(now) for one in (item, index))
+            if gone and any(one.version == highest and not one.content for one in held):
+                continue
+            there = item or index
+            if there is None or _as_held(there) not in held or there.version != highest:
+                return f"{image_id} was held as {sorted(held)}, and ends as {there}"
+        return None
 
 
 def _as_held(one: Said) -> _Held:

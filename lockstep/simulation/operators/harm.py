@@ -80,14 +80,14 @@ class Harm:
             other = self._in_index[int(which * len(self._in_index))](image_id, document)
             if other is document:
                 return
-            if other is None:
+            version = document.version if other is None else other.version
+            source = None if other is None else other.source
+            system.index.nodes.live.keep(image_id, version, source, system.time.now)
+            if other is None:  # so long ago that OpenSearch knows nothing of it
                 del documents[image_id]
-            else:
-                documents[image_id] = other
         system.conditions.tally["harm by hand"] += 1
         system.conditions.hidden_effects += 1
-        for function in system.touched:
-            self._promises.touch(function, image_id)
+        self._promises.touch(image_id)
 
     # The changes of an item. The same item: this change is none here.
 

@@ -12,8 +12,8 @@ A step runs inside one context, and says which promises hold for it:
   leaves but by a due purge, or by a removal after which it is written again.
 - O4: `promises.wrote()` counts the writes of operators. A command that is repeated at once, with
   nobody writing in between, must not change it.
-- O5: `promises.touch(function, image_id)`, for what was changed by hand, by a restore or an answer:
-  the rules of versions (I2 to I4) begin again for that image in that store.
+- O5: `promises.touch(image_id)`, for what was changed by hand, by a restore or an answer:
+  the rules of versions (I2 to I4) begin again for that image.
 
 O3 is checked by the step of the audit (audits.py), O6 at the end of a history (ending.py).
 """
@@ -30,7 +30,6 @@ from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.interpretation import RETENTION, Poison
 from lockstep.simulation.operators.clients import OwnJournal
 from lockstep.simulation.operators.tools import Tools
-from lockstep.simulation.system import Function
 from lockstep.simulation.violation import ViolationError
 
 type Promise = Literal["O1", "O2"]
@@ -119,11 +118,17 @@ class Promises:
         system = self._system
         return len(system.table.journal) + len(system.index.journal) - self.wrote()
 
-    def touch(self, function: Function, image_id: str) -> None:
-        """The entry of this image in this function's store was changed outside the rules."""
-        journal = self._system.consumers[function].store.journal
-        self._system.touched[function][image_id] = len(journal)
-        self._system.first_touched[function].setdefault(image_id, len(journal))
+    def touch(self, image_id: str, since: Raw | None = None) -> None:
+        """The entries of this image were changed outside the rules, now or since then."""
+        system = self._system
+        for function, consumer in system.consumers.items():
+            now = len(consumer.store.journal)
+            first = now
+            if since is not None:
+                of_table = function == "write_to_dynamodb"
+                first = since.table_journal if of_table else since.index_journal
+            system.touched[function][image_id] = now
+            system.first_touched[function].setdefault(image_id, first)
 
     def event(self, accepted: AcceptedRecord) -> Event | None:
         """The event in a record; None if it is poison."""
@@ -141,9 +146,17 @@ class Promises:
             system.table.items.get(event.image_id),
             system.index.documents.get(event.image_id),
         )
-        if item is not None and version_in_item(item) == event.version:
+        if (
+            item is not None
+            and version_in_item(item) == event.version
+            and item.get("digest", {}).get("S") == event.digest
+        ):
             return True
-        if document is not None and version_in_document(document) == event.version:
+        if (
+            document is not None
+            and version_in_document(document) == event.version
+            and (document.source or {}).get("digest") == event.digest
+        ):
             return True
         objects = system.bucket.objects
         for consumer in system.consumers.values():

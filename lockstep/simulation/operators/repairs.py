@@ -97,7 +97,7 @@ class Repairs:
             self._note_gifts(differing)
             for one in self._tools.own_in_index[wrote:]:
                 if one.version is None:  # its _version had moved
-                    self._promises.touch("write_to_es", one.image_id)
+                    self._promises.touch(one.image_id)
         tally["repaired"] += bool(done.written)
         tally["repaired in several passes"] += done.passes > 1
         if self._promises.others_wrote() == others and not faulty:

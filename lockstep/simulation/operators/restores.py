@@ -50,23 +50,20 @@ class Restores:
             return
         moment = chance.choice(moments)
         if of_table:
-            self._restore(self._system.table.items, moment.items)
+            items = self._system.table.items
+            self._touch_differing(items, moment.items)
+            items.clear()
+            items.update(moment.items)
         else:
-            self._restore(self._system.index.documents, moment.documents)
+            self._touch_differing(self._system.index.documents, moment.documents)
+            self._system.index.documents = dict(moment.documents)
+        self._system.conditions.hidden_effects += 1
         tally = self._system.conditions.tally
         tally["table restored" if of_table else "index restored"] += 1
         if follows:
             self._guide.follow()
 
-    def _restore(self, entries: dict[str, Any], to: Mapping[str, Any]) -> None:
-        differing = [
-            image_id
-            for image_id in sorted(entries.keys() | to.keys())
-            if entries.get(image_id) is not to.get(image_id)
-        ]
-        self._system.conditions.hidden_effects += 1
-        entries.clear()
-        entries.update(to)
-        for image_id in differing:
-            for function in self._system.touched:
-                self._promises.touch(function, image_id)
+    def _touch_differing(self, entries: Mapping[str, Any], to: Mapping[str, Any]) -> None:
+        for image_id in sorted(entries.keys() | to.keys()):
+            if entries.get(image_id) is not to.get(image_id):
+                self._promises.touch(image_id)

@@ -59,6 +59,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """The arrival of the oldest record that a consumer has not settled, in seconds; or none."""
     replay: Callable[[], None]
     """Delivers all that the stream still holds again, to both consumers, without faults."""
+    replays: bool
+    """Whether it does: mappings that discard old records would discard them again."""
     put: Callable[[str], None]
     """Puts a new event of this image onto the stream, as its producer."""
 
