@@ -52,10 +52,11 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `state` is the folder of a local stack, None for a deployed one. `index` is the alias for
     writing; readers use the alias `INDEX-live`, which hides tombstones. `functions` maps each
     consumer to its name in Lambda. `horizon_days` is how long its consumers keep
-    tombstones; 0 if their release does not say it. `changes_stream` is the Kinesis stream with the
-    table's changes, or empty. `table_mapping` is the UUID of the event source mapping of the
-    table's consumer, as it is in the keys of failure documents. `definition_sha256` is the SHA-256
-    of the index mapping of the consumers' release; None for a local stack, which runs this release.
+    tombstones; 0 if their release does not say it. `changes_stream` is the name of the Kinesis
+    stream with the table's changes, also if there is none now. `table_mapping` is the UUID of the
+    event source mapping of the table's consumer, as it is in the keys of failure documents.
+    `definition_sha256` is the SHA-256 of the index mapping of the consumers' release; None for a
+    local stack, which runs this release.
     """
 
     endpoints: Endpoints

@@ -24,6 +24,7 @@ type Template = Mapping[str, Any]
 
 ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/${OpenSearchDomainName}/"
 NO_VALUE = {"Ref": "AWS::NoValue"}
+CHANGES_STREAM_NAME = {"Fn::Sub": "${AWS::StackName}-table-changes"}
 TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
 
 
@@ -401,13 +402,18 @@ def test_the_tables_changes_are_told_whole_and_to_one_stream_more_where_it_is_re
     assert _chosen(table["KinesisStreamSpecification"], USUAL) == NO_VALUE
     changes = template["Resources"]["TableChangesStream"]
     assert changes["Condition"] == "FromChangesStream"
-    assert changes["Properties"] == _properties(template, "ImageStream")
+    name = {"Name": CHANGES_STREAM_NAME}
+    assert changes["Properties"] == _properties(template, "ImageStream") | name
 
 
 def test_the_index_knows_the_stream_of_changes_by_name(template: Template) -> None:
     named = _properties(template, "WriteToEs")["Environment"]["Variables"]["TABLE_CHANGES_STREAM"]
     assert _chosen(named, {"FromChangesStream"}) == {"Ref": "TableChangesStream"}
-    assert _chosen(named, USUAL) == ""
+    # The old mapping still delivers after the deployment that changes IndexFrom, and a redrive
+    # reads its failure documents later.
+    assert _chosen(named, USUAL) == CHANGES_STREAM_NAME
+    assert template["Outputs"]["TableChangesStreamName"]["Value"] == CHANGES_STREAM_NAME
+    assert "Condition" not in template["Outputs"]["TableChangesStreamName"]
 
 
 def test_no_record_reaches_the_index_before_the_index_is_there(template: Template) -> None:

@@ -207,7 +207,8 @@ def test_the_index_is_fed_from_where_the_stack_says(
     stack = msgspec.structs.replace(STACK, index_from=index_from, changes_stream="local-changes")
     mapping = function_mapping(PROJECT / "template.yaml", "write_to_es", stack)
     assert (mapping.stream_arn, mapping.settings.age_seconds) == (stream_arn, age)
-    named = "local-changes" if index_from == "KinesisDataStreamsForDynamoDB" else ""
+    from_changes = index_from == "KinesisDataStreamsForDynamoDB"
+    named = "local-changes" if from_changes else "lockstep-table-changes"
     assert mapping.function.environment["TABLE_CHANGES_STREAM"] == named
     other = function_mapping(PROJECT / "template.yaml", "write_to_dynamodb", stack)
     assert other.stream_arn == STREAM_ARN
