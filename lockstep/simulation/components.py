@@ -9,6 +9,7 @@ from opensearchpy import OpenSearch
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
+from functions.write_to_es.table_changes import envelope_of
 from lockstep.audit.audit import Audit, audit
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
@@ -25,6 +26,7 @@ from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from lockstep.stream.order import startable
 from shared.deliver import Delivery, deliver
+from shared.envelope import Envelope
 from shared.event import Event
 from shared.sink import Sink
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 # As in the handlers; the clients' timeouts and retries together take less.
 TABLE_SECONDS, INDEX_SECONDS, QUARANTINE_SECONDS = 5.0, 11.0, 11.0
 TABLE, INDEX, BUCKET, STREAM = "lockstep-images", "images", "lockstep-quarantine", "lockstep-images"
+CHANGES_STREAM = "lockstep-table-changes"
 STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
 
 
@@ -72,6 +75,7 @@ class Components(msgspec.Struct, frozen=True):
     index: Callable[[OpenSearch], Sink] = image_index
     quarantine: Callable[[Callable[..., Mapping[str, Any]]], BucketQuarantine] = bucket_quarantine
     deliver: Callable[..., Delivery] = deliver
+    envelope_of: Callable[..., Envelope] = envelope_of
     producer: Callable[..., Puts] = Producer
     read: Callable[[Iterable[bytes], Stamp], Iterable[Event | BadLine]] = read_events
     stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp

@@ -9,7 +9,7 @@ import msgspec
 from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import DestinationError, failure_document
 from lockstep.local.mapping.invocation import EventSource
-from lockstep.simulation.components import BUCKET, STREAM_ARN
+from lockstep.simulation.components import BUCKET, STREAM, STREAM_ARN
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.system import Function, System
 
@@ -41,7 +41,9 @@ class DiscardWriter:
             for entry, record in zip(step.entries, records, strict=True)
         )
         arn = f"arn:aws:lambda:us-east-1:000000000000:function:{CONSUMERS[self._function]}"
-        place = msgspec.structs.replace(_PLACE, shard_id=shard_id, function_arn=arn)
+        place = msgspec.structs.replace(
+            _PLACE, stream_arn=records[0].stream_arn, shard_id=shard_id, function_arn=arn
+        )
         shown = msgspec.structs.replace(step, entries=seen)
         document = failure_document(shown, place, at=at, new_id=self._new_id)
         discards = system.discards[self._function]
@@ -52,10 +54,12 @@ class DiscardWriter:
             system.conditions.tally["failure document not written"] += 1
             return False
         system.conditions.tally["batch given up"] += 1
+        if records[0].stream != STREAM:
+            system.conditions.tally["change of the table given up"] += 1
         system.conditions.hidden_effects += 1
         discards.confirmed.update(one.sequence_number for one in records)
         return True
 
 
 def _as_seen(record: AcceptedRecord) -> bytes:
-    return msgspec.json.encode(record.as_lambda_record(STREAM_ARN))
+    return msgspec.json.encode(record.as_lambda_record())

@@ -13,10 +13,29 @@ PoisonKind = Literal[
     "poison aggregated",
     "poison partition_key",
     "poison version_ahead",
+    "poison table_change",
     "poison conflict",
     "refused by the table",
     "condemned by the table",
     "refused by the index",
+]
+
+# What happens only if the index reads, or has read, the table's changes (routes.py).
+RouteFault = Literal[
+    "index from DynamoDBStreams",
+    "index from KinesisDataStreamsForDynamoDB",
+    "source of the index changed",
+    "old and new source at once",
+    "index repaired after a change of its source",
+    "change of the table out of order",
+    "change of the table copied twice",
+    "change of the table given up",
+    "item removed by hand",
+    "item of another program",
+    "malformed item by hand",
+    "tombstone that soon ends",
+    "purge in the table's stream",
+    "index down for a day",
 ]
 
 Fault = Literal[
@@ -101,6 +120,7 @@ Fault = Literal[
     "index restored",
     "guide followed to its end",
     PoisonKind,
+    RouteFault,
 ]
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -109,6 +129,8 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
     "poison too_large": 1,  # rare, to save time: 256 KiB each
+    "purge in the table's stream": 1,
+    "tombstone that soon ends": 1,
     "failure document not written": 1,  # rare: a discard while the bucket is down
     # Rare: few requests have many parts.
     "request of the table refused as a whole": 1,

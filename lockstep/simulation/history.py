@@ -1,9 +1,9 @@
 """A history: run the steps of a plan on the whole system in virtual time, then drain it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lockstep.local.mapping.settings import Settings
-from lockstep.simulation import invariants, poison
+from lockstep.simulation import invariants, poison, table_changes_check
 from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.discards import DiscardWriter
 from lockstep.simulation.faults import Fault, PoisonKind, Tally
@@ -15,13 +15,15 @@ from lockstep.simulation.operators.operators import Operators
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.tools import Surroundings
 from lockstep.simulation.oracle import Meaning
-from lockstep.simulation.plan import HistoryPlan, StepKind, seeded_random
+from lockstep.simulation.plan import HistoryPlan, Route, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
+from lockstep.simulation.routes import Routes, Source
 from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.uploader import Uploader
 from lockstep.simulation.violation import ViolationError
 from shared.event import EventType
 from shared.horizon import QUARANTINE_AGE
+from shared.quarantine import INDEX_CONSUMER
 
 IMAGES = 3
 MOST_EVENTS = 3
@@ -55,9 +57,17 @@ class History:
             mapped.append(planned.second_mapping)
             self._count("two mappings on one function")
         self._discard_writers = {
-            one: DiscardWriter(self.system, one) for one in mapped if planned.discards
+            one: DiscardWriter(self.system, one)
+            for one in mapped
+            if planned.discards or (one == INDEX_CONSUMER and planned.index_from is not None)
         }
-        self._pollers = [self._poller(function) for function in mapped]
+        image_stream = Source(self._stream)
+        self._pollers = [
+            self._poller(function, image_stream)
+            for function in mapped
+            if function != INDEX_CONSUMER or planned.index_from is None
+        ]
+        self._routes = self._index_from(planned.index_from, mapped.count("write_to_es"))
         self._steps: dict[StepKind, Callable[[], None]] = {
             "put": self._put_any,
             "poll": self._poll,
@@ -80,6 +90,8 @@ class History:
             "redrive": self._redrives.redrive,
         }
         self._operators: Operators | None = None
+        if self._routes is not None:
+            self._steps.update(self._steps_of(self._routes))
         if planned.operators:
             self._operators = Operators(self.system, self._surroundings())
             self._steps.update(self._operators.steps)
@@ -135,7 +147,11 @@ class History:
             self._redrives.redrive_all_discarded()
             self._drain_all()
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
+        if self._routes is not None:
+            self._routes.repair()
         invariants.check(self.system, self._uploader.made)
+        if self._routes is not None:
+            table_changes_check.check(self.system, self._routes)
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -284,7 +300,7 @@ class History:
             )
         else:
             first = self._pollers
-        for poller in first:
+        for poller in list(first):
             self._run_poller(poller)
 
     def _run_poller(self, poller: Poller) -> None:
@@ -343,20 +359,56 @@ class History:
             self._uploader.put([(image_id, "image.updated")])
         self._count("reshard storm")
 
-    def _poller(self, function: Function) -> Poller:
+    def _index_from(self, route: Route | None, mappings: int) -> Routes | None:
+        if route is None:
+            return None
+        return Routes(
+            self.system,
+            route,
+            shards=self._plan.shards,
+            mappings=mappings,
+            poller=self._poller,
+            pollers=self._pollers,
+        )
+
+    def _steps_of(self, routes: Routes) -> Mapping[StepKind, Callable[[], None]]:
+        return {
+            "change the source": lambda: self._change_source(routes),
+            "remove by hand": routes.remove_by_hand,
+            "put by hand": lambda: routes.put_by_hand(self._uploader.stamp()),
+            "index down for a day": lambda: self._stop_index_for_a_day(routes),
+        }
+
+    def _change_source(self, routes: Routes) -> None:
+        """Change the source of the index, as the guide says: after both consumers have caught up.
+
+        Or without that; then the index may miss changes, until a repair.
+        """
+        waits = self._conditions.chance.random() < 0.5  # noqa: PLR2004 - a coin
+        if waits:
+            self._drain_all()
+            self._conditions.fault_rate = self._plan.fault_rate
+        routes.change(waited=waits)
+
+    def _stop_index_for_a_day(self, routes: Routes) -> None:
+        self._put_any()
+        self._run_poller(self._pollers[0])
+        routes.stop_index_for_a_day()
+
+    def _poller(self, function: Function, source: Source) -> Poller:
         settings = Settings(
             batch_size=self._plan.batch_size,
             window_seconds=self._plan.window_seconds,
             parallelization_factor=self._plan.parallelization_factor,
             retries=self._plan.retries,
-            age_seconds=self._plan.age_seconds,
+            age_seconds=source.oldest_age(self._plan.age_seconds),
             bisect=self._plan.bisect,
             reports_item_failures=True,
         )
         consumer = self.system.consumers[function]
         return Poller(
             function,
-            stream=self._stream,
+            stream=source.stream,
             settings=settings,
             conditions=self._conditions,
             components=self.system.components,
@@ -376,5 +428,10 @@ class History:
         self._uploader.put([])
         if self._uploader.waits:
             raise ViolationError("I7", f"the producer still holds {self._uploader.waits} events")
-        for poller in self._pollers:
+        for poller in list(self._pollers):
             poller.drain()
+        if self._routes is not None:
+            # The table's changes that came meanwhile; some are copied late.
+            self._time.settle()
+            for poller in list(self._pollers):
+                poller.drain()

@@ -31,10 +31,14 @@ def check(system: System, made: Sequence[Meaning]) -> None:
     _check_producer(system, made)
     for consumer in system.consumers.values():
         purged = system.purged[consumer.function]
+        changes = system.changes if consumer.function == INDEX_CONSUMER else None
         given = system.given_index if consumer.function == INDEX_CONSUMER else set()
         replaced = {(image_id, held.version) for image_id, held in given}
         touched = system.touched[consumer.function]
-        _check_versions_rise(consumer, purged, replaced, touched, system.may_return)
+        ended = {} if changes is None else changes.ended(purged)
+        _check_versions_rise(consumer, purged, replaced, touched, system.may_return, ended=ended)
+        if changes is not None:  # its other checks: table_changes_check.py
+            continue
         in_bucket = list(quarantine_checks.check(system, consumer))
         quarantined = {number: meaning for number, meaning, _ in in_bucket}
         indexed = {number for number, _, is_indexed in in_bucket if is_indexed}
@@ -104,12 +108,16 @@ def _check_versions_rise(
     replaced: AbstractSet[tuple[str, int]],
     touched: Mapping[str, int],
     may_return: AbstractSet[tuple[str, int]],
+    *,
+    ended: Mapping[str, int],
 ) -> None:
     """I2, I4: each write of an image has a higher version than all writes before it.
 
     Only an expired tombstone may be removed, and no lower version may follow it but one that may
     return. Only what an operator gave the index may have the version that is stored. For a
-    `touched` image, all begins again at that position of the journal.
+    `touched` image, all begins again at that position of the journal. If the index reads the
+    table's changes, `ended` has the highest version of each image whose tombstone was purged: it
+    may come again, and is purged again.
     """
     function = consumer.function
     highest: dict[tuple[str, str], Written] = {}  # by the history of the shards, and the image
@@ -122,7 +130,7 @@ def _check_versions_rise(
                 before is not None
                 and before.deleted
                 and (before.image_id, before.version) in purged
-            ):
+            ) or (0 if before is None else before.version or 0) <= ended.get(written.image_id, -1):
                 continue
             if before is None and any(written.image_id == image_id for image_id, _ in purged):
                 continue  # purged after it was changed by hand
@@ -130,6 +138,8 @@ def _check_versions_rise(
                 "I4", f"{function}: {written.image_id} is deleted without a tombstone"
             )
         same = before is not None and written.version == before.version
+        if same and written.deleted and written.version == ended.get(written.image_id):
+            continue
         if same and (written.image_id, written.version) in replaced:
             continue
         if (written.image_id, written.version) in may_return and (

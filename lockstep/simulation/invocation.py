@@ -7,16 +7,18 @@ from typing import Any, Literal, Never
 import msgspec
 
 from lockstep.local.mapping.response import Errored, Returned
-from lockstep.simulation.components import STREAM_ARN
+from lockstep.simulation.components import CHANGES_STREAM
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.faulty_network import CrashedError, RunningInvocation, TimedOutError
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.oracle import outrun
 from lockstep.simulation.system import Consumer, Snapshot, System
+from lockstep.simulation.table_changes import Indexed
 from lockstep.simulation.violation import ViolationError
 from shared.clock import Clock
 from shared.deliver import Delivery
+from shared.envelope import IMAGE_EVENTS
 from shared.quarantine import INDEX_CONSUMER
 from shared.sink import MisconfiguredError
 
@@ -101,13 +103,18 @@ class Invocations:
 
         if crash is not None:
             clock, remaining = self._crashing(clock, remaining, crash)
+        records = [self._as_lambda_record(one) for one in batch]
+        envelope = IMAGE_EVENTS
+        if consumer.function == INDEX_CONSUMER:
+            envelope = system.components.envelope_of(records, CHANGES_STREAM)
         delivery = system.components.deliver(
-            [self._as_lambda_record(one) for one in batch],
+            records,
             to=consumer.sink,
             quarantine=system.quarantine,
             function=consumer.function,
             clock=clock,
             remaining=remaining,
+            envelope=envelope,
         )
         if crash == "crash before the answer":
             self._crash_now(crash)
@@ -174,7 +181,7 @@ class Invocations:
             if not self._system.is_durable(consumer, accepted) and not self._is_outdone(
                 consumer, accepted
             ):
-                meaning = self._system.interpret(accepted)
+                meaning = self._system.meaning(accepted)
                 said = f"{consumer.function} reported {meaning} as settled"
                 raise ViolationError("I8", said)
         if delivery.checkpoint is not None:
@@ -184,9 +191,9 @@ class Invocations:
         """Whether the index remembers the version of a document that an operator just deleted.
 
         So it takes a version up to that one a minute later. An operator may ask for such a version
-        when a tombstone has expired.
+        when a tombstone has expired. A tombstone may also come again after its purge.
         """
-        meaning = self._system.interpret(accepted)
+        meaning = self._system.meaning(accepted)
         if isinstance(meaning, Poison) or consumer.function != INDEX_CONSUMER:
             return False
         document = self._system.index.documents.get(meaning.image_id)
@@ -203,7 +210,7 @@ class Invocations:
         and with all below it. The highest goes to quarantine.
         """
         system = self._system
-        meaning = system.interpret(accepted)
+        meaning = system.meaning(accepted)
         if isinstance(meaning, Poison) or meaning.image_id not in system.touched[consumer.function]:
             return False
         for other in system.stream.accepted:
@@ -240,14 +247,14 @@ class Invocations:
         system = self._system
         for accepted in batch:
             reported = accepted.sequence_number == delivery.checkpoint
-            meaning = system.interpret(accepted)
+            meaning = system.meaning(accepted)
             if (
                 reported
                 and system.is_durable(consumer, accepted)
                 and not system.is_durable(consumer, accepted, before)
                 # What the stored change outran must be in quarantine: a higher version is no end.
                 and not (
-                    not isinstance(meaning, Poison)
+                    not isinstance(meaning, Poison | Indexed)
                     and outrun(
                         meaning, accepted.arrived_ms, consumer.store.holding(meaning.image_id)
                     )
@@ -259,6 +266,6 @@ class Invocations:
     def _as_lambda_record(self, accepted: AcceptedRecord) -> Mapping[str, Any]:
         record = self._records.get(accepted.sequence_number)
         if record is None:
-            record = accepted.as_lambda_record(STREAM_ARN)
+            record = accepted.as_lambda_record()
             self._records[accepted.sequence_number] = record
         return record

@@ -1,12 +1,21 @@
 """The plan of a history: its settings and its steps, drawn from its seed."""
 
 import random
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import msgspec
 
 # What operators do in one third of the histories (lockstep/simulation/operators/).
 OperatorStepKind = Literal["audit", "harm", "repair", "answer", "restore"]
+
+# What happens only if the index does not always read the image stream (routes.py).
+RouteStepKind = Literal[
+    "change the source",
+    "remove by hand",
+    "put by hand",
+    "index down for a day",
+]
 
 StepKind = Literal[
     "put",
@@ -29,7 +38,11 @@ StepKind = Literal[
     "days pass",
     "redrive",
     OperatorStepKind,
+    RouteStepKind,
 ]
+
+# The values of `IndexFrom` (docs/guides/index-from.md).
+Route = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
 
 # These weights and ranges, and the constants of history.py, find the most seeded bugs per second
 # (docs/decisions/2026-11-21-histories-are-short-and-dense.md).
@@ -54,15 +67,31 @@ _PLAIN: dict[StepKind, float] = {
     "days pass": 0.3,
     "redrive": 1,
 }
-_OPERATORS: dict[OperatorStepKind, float] = {
+_OPERATORS: dict[StepKind, float] = {
     "audit": 1,
     "harm": 1,
     "repair": 3,
     "answer": 4,
     "restore": 1,
 }
+_ROUTED: dict[StepKind, float] = {
+    "change the source": 2,
+    "remove by hand": 3,
+    "put by hand": 3,
+    "index down for a day": 1,
+    "days pass": 1,
+}
+# Of the histories without operators. Some begin with the image stream, and change the source later.
+_ROUTED_SHARE = 0.3
+_ROUTES: tuple[Route, ...] = (
+    "DynamoDBStreams",
+    "DynamoDBStreams",
+    "KinesisDataStreamsForDynamoDB",
+    "KinesisDataStreamsForDynamoDB",
+    "Kinesis",
+)
 OPERATORS_SHARE = 1 / 3
-_MOST_OPERATORS_STEPS = 2
+_MOST_OTHER_STEPS = 2
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
@@ -93,7 +122,8 @@ class Step(msgspec.Struct, frozen=True):
 class HistoryPlan(msgspec.Struct, frozen=True):
     """The rate of faults, the settings of the system, and the steps.
 
-    `operators`: some of the steps are operators' ones.
+    `operators`: some of the steps are operators' ones. `index_from`: what the index reads at first;
+    None if it always reads the image stream.
     """
 
     seed: int
@@ -111,6 +141,7 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     age_seconds: int | None = None
     index_shards: int = 1
     operators: bool = False
+    index_from: Route | None = None
 
     @property
     def discards(self) -> bool:
@@ -152,26 +183,45 @@ def plan(seed: int) -> HistoryPlan:
         age_seconds=age_seconds,
         index_shards=chance.choice(_INDEX_SHARDS),
     )
-    return _with_operators(planned, chance) if chance.random() < OPERATORS_SHARE else planned
+    if chance.random() < OPERATORS_SHARE:
+        return _with_operators(planned, chance)
+    return _with_routes(planned, chance) if chance.random() < _ROUTED_SHARE else planned
 
 
 def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
     """The same plan, with steps of operators in between."""
+    steps = _interspersed(planned, _OPERATORS, chance)
+    return msgspec.structs.replace(planned, operators=True, steps=steps)
+
+
+def _with_routes(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
+    """The same plan, with another source of the index, and what only that shows."""
+    route, steps = chance.choice(_ROUTES), _interspersed(planned, _ROUTED, chance)
+    return msgspec.structs.replace(planned, index_from=route, steps=steps)
+
+
+def _interspersed(
+    planned: HistoryPlan, weights: Mapping[StepKind, float], chance: random.Random
+) -> tuple[Step, ...]:
+    """The steps, with some of these in between."""
     kinds = chance.choices(
-        list(_OPERATORS), list(_OPERATORS.values()), k=chance.randint(1, _MOST_OPERATORS_STEPS)
+        list(weights), list(weights.values()), k=chance.randint(1, _MOST_OTHER_STEPS)
     )
     steps = list(planned.steps)
     for kind in kinds:
         step = Step(kind, chance.getrandbits(32))
         steps.insert(chance.randint((len(steps) + 1) // 2, len(steps)), step)
-    return msgspec.structs.replace(planned, operators=True, steps=tuple(steps))
+    return tuple(steps)
 
 
 def plain(whole: HistoryPlan) -> HistoryPlan:
-    """The plan without the steps of operators; the other steps stay the same."""
-    operators = get_args(OperatorStepKind)
-    steps = tuple(step for step in whole.steps if step.kind not in operators)
-    return msgspec.structs.replace(whole, operators=False, steps=steps)
+    """The plan without operators, and with the image stream as the source of the index.
+
+    The other steps stay the same.
+    """
+    others = {*get_args(OperatorStepKind), *get_args(RouteStepKind)}
+    steps = tuple(step for step in whole.steps if step.kind not in others)
+    return msgspec.structs.replace(whole, operators=False, index_from=None, steps=steps)
 
 
 def without(whole: HistoryPlan, at: int) -> HistoryPlan:

@@ -5,7 +5,10 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple, cast, get_args
 
+from lockstep.simulation import oracle
+from lockstep.simulation.components import TABLE
 from lockstep.simulation.events import as_json, draw_image
+from lockstep.simulation.fakes.table_stream import ItemChange
 from lockstep.simulation.faults import PoisonKind
 from lockstep.simulation.interpretation import (
     CONDEMNED_BY_TABLE,
@@ -73,10 +76,20 @@ def poison_record(
         return _written(
             Meaning(taken.image_id, taken.version, "image.updated", taken.occurred_at, image)
         )
+    if kind == "poison table_change":
+        return PoisonRecord(image_id, _forged_change(image_id, version), Poison("schema"))
     ahead = 2 * REFUSED_AHEAD_US if kind == "poison version_ahead" else 0
     image = draw_image(chance, _NAMES.get(kind, "poison"))
     record = _written(Meaning(image_id, version + ahead, "image.updated", time_of(version), image))
     return record if kind != "poison partition_key" else record._replace(key=f"{image_id}-not")
+
+
+def _forged_change(image_id: str, version: int) -> bytes:
+    """A change of the table, as only the streams of its changes carry it."""
+    meant = Meaning(image_id, version, "image.updated", time_of(version), {"name": "forged"})
+    item = oracle.item(meant, arrived_at=version // 1000, shard_id="s", sequence_number="1")
+    change = ItemChange(number=0, image_id=image_id, old=None, new=item, at=version / 1_000_000)
+    return change.copy_of(TABLE)[1]
 
 
 def _written(meant: Meaning) -> PoisonRecord:

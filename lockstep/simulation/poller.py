@@ -1,7 +1,9 @@
 """The poller: runs the real core of an event source mapping on the fake stream."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -18,10 +20,9 @@ from lockstep.local.mapping.core import (
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.simulation.components import Components
-from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis, StreamShard
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import Conditions
 from lockstep.simulation.violation import ViolationError
-from lockstep.stream import sequence
 from shared.event import AGGREGATED_MAGIC
 
 # Far more than any batch needs after the faults have stopped.
@@ -36,6 +37,57 @@ type Invocation = Callable[[Sequence[AcceptedRecord]], Returned | Errored]
 
 type WriteDiscarded = Callable[[Discard, Sequence[AcceptedRecord]], bool]
 """Writes the failure document of these records; returns whether the write is confirmed."""
+
+
+class PolledShard(Protocol):
+    """A shard of any stream: the image stream, the table's own, or that of the table's changes."""
+
+    @property
+    def shard_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def parents(self) -> AbstractSet[str]:
+        """The shards that it continues."""
+        ...
+
+    @property
+    def records(self) -> Sequence[AcceptedRecord]:
+        """Its records, in order."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether it accepts no more records."""
+        ...
+
+    @property
+    def trimmed(self) -> int:
+        """How many records were removed after the retention."""
+        ...
+
+    def position_of(self, sequence_number: str) -> int:
+        """How many records there are up to this one."""
+        ...
+
+
+class Polled(Protocol):
+    """A stream of any kind."""
+
+    @property
+    def shards(self) -> Mapping[str, PolledShard]:
+        """Its shards by id."""
+        ...
+
+    @property
+    def retention(self) -> float:
+        """How long it keeps a record, in seconds."""
+        ...
+
+    def trim(self, before: float) -> None:
+        """Remove the records that arrived before this time."""
+        ...
 
 
 class _Reader(msgspec.Struct):
@@ -56,7 +108,7 @@ class Poller:
         self,
         function: str,
         *,
-        stream: Kinesis,
+        stream: Polled,
         settings: Settings,
         conditions: Conditions,
         components: Components,
@@ -65,6 +117,7 @@ class Poller:
         write_discarded: WriteDiscarded | None = None,
     ) -> None:
         self.function = function
+        self.stopped = False
         self.checkpoints: dict[str, int] = {}
         self._stream = stream
         self._settings = settings
@@ -86,7 +139,7 @@ class Poller:
 
         Does nothing if it is already running.
         """
-        if self._is_running:
+        if self._is_running or self.stopped:
             return
         self._is_running = True
         for shard in self._startable():
@@ -103,11 +156,24 @@ class Poller:
             waiting = [
                 shard for shard in self._startable() if shard.closed or not self._settled(shard)
             ]
-            if not waiting:
+            if not waiting or self.stopped:
                 return
             for shard in waiting:
                 self._run_shard(shard, 1, self._time.now + self._stream.retention)
         raise ViolationError("I7", f"{self.function} never drains")
+
+    def settled(self) -> Iterator[AcceptedRecord]:
+        """All records that are settled and still on the stream."""
+        for shard in self._stream.shards.values():
+            yield from shard.records[shard.trimmed : self._checkpoint(shard)]
+
+    def reads(self, shard: PolledShard) -> bool:
+        """Whether this is a shard of its stream."""
+        return self._stream.shards.get(shard.shard_id) is shard
+
+    def stop(self) -> None:
+        """Delete the mapping: it reads and delivers nothing any more."""
+        self.stopped = True
 
     def restart(self) -> None:
         """Restart at the checkpoints: read records again that were read or in flight."""
@@ -139,7 +205,7 @@ class Poller:
     def _trim(self) -> None:
         self._stream.trim(self._time.now - self._stream.retention)
 
-    def _startable(self) -> list[StreamShard]:
+    def _startable(self) -> list[PolledShard]:
         shards = self._stream.shards
         parents = {shard_id: shard.parents for shard_id, shard in shards.items()}
         return [shards[one] for one in self._components.startable(parents, ended=self._ended)]
@@ -154,10 +220,12 @@ class Poller:
             self._readers[shard_id] = reader
         return reader
 
-    def _run_shard(self, shard: StreamShard, invocations: int, until: float) -> None:
+    def _run_shard(self, shard: PolledShard, invocations: int, until: float) -> None:
         """Run the core step by step. Finish an invocation when no other one can begin."""
         reader, time = self._reader(shard.shard_id), self._time
         for _ in range(MOST_STEPS):
+            if self.stopped:
+                return
             step = self._next(reader)
             match step:
                 case None:
@@ -202,7 +270,7 @@ class Poller:
 
     def _finish(self, reader: _Reader, one: Invoke) -> None:
         """Finish this invocation, while another one runs."""
-        if one in reader.in_flight:
+        if not self.stopped and one in reader.in_flight:
             reader.in_flight.remove(one)
             self._conditions.interleave(lambda: self._deliver(reader, one))
 
@@ -213,14 +281,14 @@ class Poller:
         reader.core.invocation_ended(answer, request_id="", now=self._time.now, lane=one.lane)
 
     def _apply(
-        self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: StreamShard
+        self, step: Read | Advance | Discard | Finished, reader: _Reader, shard: PolledShard
     ) -> bool:
         """Do a step that takes no time; return whether the shard has more to do."""
         match step:
             case Read(limit):
                 return self._read(reader, shard, limit)
             case Advance(number):
-                self.checkpoints[shard.shard_id] = sequence.position(number)
+                self.checkpoints[shard.shard_id] = shard.position_of(number)
                 reader.core.checkpoint_saved()
                 return True
             case Discard():
@@ -243,7 +311,7 @@ class Poller:
             raise ViolationError("I1", f"{self.function} discards a batch: {step.condition}")
         reader.core.discarded(lane=step.lane)
 
-    def _read(self, reader: _Reader, shard: StreamShard, limit: int) -> bool:
+    def _read(self, reader: _Reader, shard: PolledShard, limit: int) -> bool:
         there = shard.records[reader.position : reader.position + limit]
         reader.position += len(there)
         reader.records.update((one.sequence_number, one) for one in there)
@@ -273,8 +341,8 @@ class Poller:
                 raise ViolationError("I5", f"{self.function}: {record} was delivered too late")
             self._latest[key] = int(number)
 
-    def _settled(self, shard: StreamShard) -> bool:
+    def _settled(self, shard: PolledShard) -> bool:
         return self._checkpoint(shard) == len(shard.records)
 
-    def _checkpoint(self, shard: StreamShard) -> int:
+    def _checkpoint(self, shard: PolledShard) -> int:
         return max(self.checkpoints.get(shard.shard_id, 0), shard.trimmed)

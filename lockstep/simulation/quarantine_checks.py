@@ -132,7 +132,7 @@ def _check_object(  # noqa: PLR0917 - everything about one record
     elif reason == "given_up":
         rightly = accepted.sequence_number in system.discards[consumer.function].attempted
     else:
-        rightly = _may_be_refused(system, meaning, accepted, reason, consumer, contents)
+        rightly = may_be_refused(system, meaning, accepted, reason, consumer, contents)
     if not rightly:
         said = f"{reason}, {found['detail']}"
         raise ViolationError("I1", f"{consumer.function}: {meaning} is in quarantine: {said}")
@@ -162,7 +162,7 @@ def _data_on_stream(system: System, accepted: AcceptedRecord) -> bytes | None:
     return None if isinstance(meaning, Poison) else oracle.data(meaning)
 
 
-def _may_be_refused(  # noqa: PLR0917 - everything about one record
+def may_be_refused(  # noqa: PLR0917 - everything about one record
     system: System,
     meaning: Meaning,
     accepted: AcceptedRecord,
@@ -170,6 +170,7 @@ def _may_be_refused(  # noqa: PLR0917 - everything about one record
     consumer: Consumer,
     contents: Contents,
 ) -> bool:
+    """Whether the consumer may have quarantined this event, for a reason other than a discard."""
     match reason:
         case "conflict":
             # Both stores keep the first of two contents with one version. If that one was

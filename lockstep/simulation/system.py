@@ -30,6 +30,7 @@ from lockstep.simulation.ledger import Ledger
 from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.plan import HistoryPlan, seeded_random
 from lockstep.simulation.store_views import IndexView, StoredVersion, StoreView, TableView
+from lockstep.simulation.table_changes import Indexed, TableChanges
 from shared.clock import Clock
 from shared.quarantine import PREFIX
 from shared.sink import Sink
@@ -111,6 +112,8 @@ class System:
                 IndexView(self.index),
             ),
         }
+        self.changes: TableChanges | None = None
+        """The changes of the table, if the index may read them."""
         self.purged: dict[Function, set[tuple[str, int]]] = {
             "write_to_dynamodb": set(),
             "write_to_es": set(),
@@ -158,6 +161,11 @@ class System:
                 return None if isinstance(meaning, Poison) else meaning
         return None
 
+    def meaning(self, accepted: AcceptedRecord) -> Interpretation | Indexed:
+        """What a record means, of the image stream or of a stream of the table's changes."""
+        change = None if self.changes is None else self.changes.meaning(accepted)
+        return self.interpret(accepted) if change is None else change
+
     def snapshot(self, consumer: Consumer) -> Snapshot:
         """What is durable for this consumer now, for a later `is_durable`."""
         return Snapshot(consumer.store.entries(), self.bucket.objects.keys() | ())
@@ -169,12 +177,15 @@ class System:
 
         `then`: check the state at that time instead of the current one.
         """
-        meaning = self.interpret(accepted)
+        meaning = self.meaning(accepted)
         if not isinstance(meaning, Poison):
             held = consumer.store.stored_version(
                 meaning.image_id, None if then is None else then.entries
             )
-            if held is not None and (
+            if isinstance(meaning, Indexed):
+                if self.changes is not None and self.changes.is_in(meaning, held):
+                    return True
+            elif held is not None and (
                 held.version > meaning.version
                 or (held.version == meaning.version and held.digest == meaning.digest)
             ):
@@ -188,8 +199,7 @@ class System:
     @staticmethod
     def quarantine_key(consumer: Consumer, accepted: AcceptedRecord) -> str:
         """The key of a quarantined record (docs/internals/formats.md)."""
-        position = f"{STREAM}/{accepted.shard_id}/{accepted.sequence_number}"
-        return f"{PREFIX}{consumer.function}/{position}.json"
+        return f"{PREFIX}{consumer.function}/{accepted.position}.json"
 
     def producers_clock(self) -> Clock:
         """The clock of the producer."""

@@ -16,7 +16,6 @@ from lockstep.simulation.components import (
     INDEX,
     REAL,
     STREAM,
-    STREAM_ARN,
     TABLE,
     bucket_quarantine,
     image_index,
@@ -102,7 +101,7 @@ def consumed(store: Store, kind: Kind) -> Result:
     def invoke(batch: Sequence[AcceptedRecord]) -> Returned:
         batches.append([one.sequence_number for one in batch])
         delivery = deliver(
-            [one.as_lambda_record(STREAM_ARN) for one in batch],
+            [one.as_lambda_record() for one in batch],
             to=sink,
             quarantine=bucket_quarantine(bucket.put_object),
             function="f",

@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
@@ -65,11 +65,22 @@ class Written(msgspec.Struct, frozen=True):
     shards: str = ""
 
 
+class Observer(Protocol):
+    """Observes the changes of the items, as the streams of a table do."""
+
+    def observe(
+        self, image_id: str, old: Item | None, new: Item | None, *, by_time_to_live: bool
+    ) -> None:
+        """A write took effect; `old` and `new` are the item before and after it."""
+        ...
+
+
 class DynamoDB:
     """A client and its table.
 
     `items` are the stored items. `journal` has every write that took effect, in order. The table
     rejects an item if `refuses` says so, and the whole request if `condemns` says so for an item.
+    `observer` observes all changes, also those by hand.
     """
 
     def __init__(
@@ -83,6 +94,7 @@ class DynamoDB:
         self.items: dict[str, Item] = {}
         self.journal: list[Written] = []
         self.missing = False
+        self.observer: Observer | None = None
         self._table = table
         self._connection = connection
         self._refuses = refuses
@@ -197,8 +209,28 @@ class DynamoDB:
         expires_at = self.items.get(key, {}).get("expires_at")
         expired = expires_at is not None and int(expires_at["N"]) < now
         if expired:
-            del self.items[key]
+            self._tell(key, self.items.pop(key), None, by_time_to_live=True)
         return expired
+
+    def put_by_hand(self, key: str, item: Item) -> None:
+        """Write an item, as another program does."""
+        old = self.items.get(key)
+        self.items[key] = item
+        self._tell(key, old, item)
+
+    def remove_by_hand(self, key: str) -> bool:
+        """Delete an item, as another program does; return whether there was one."""
+        old = self.items.pop(key, None)
+        if old is not None:
+            self._tell(key, old, None)
+        return old is not None
+
+    def _tell(
+        self, key: str, old: Item | None, new: Item | None, *, by_time_to_live: bool = False
+    ) -> None:
+        # A write that changes nothing is no change.
+        if self.observer is not None and old != new:
+            self.observer.observe(key, old, new, by_time_to_live=by_time_to_live)
 
     def _send(self, operation: str, apply: Any) -> dict[str, Any]:
         """Send the request, and raise errors as boto3 does."""
@@ -268,7 +300,7 @@ class DynamoDB:
                 answer["Error"]["Item"] = there
             return answer
         if isinstance(statement, Delete):
-            del self.items[key]
+            self._tell(key, self.items.pop(key), None)
             self.journal.append(Written(key, None, deleted=True))
             return {"TableName": self._table}
         changed = {name: value for name, value in there.items() if name not in statement.removes}
@@ -277,11 +309,13 @@ class DynamoDB:
 
     def _keep(self, key: str, item: Item) -> dict[str, Any]:
         # The JSON text is longer than the item, and its length is known quickly.
-        if len(msgspec.json.encode(item)) > MAX_ITEM_BYTES and _size(item) > MAX_ITEM_BYTES:
+        if len(msgspec.json.encode(item)) > MAX_ITEM_BYTES and item_bytes(item) > MAX_ITEM_BYTES:
             return _failed("ValidationError", "Item size has exceeded the maximum allowed size")
         if self._refuses(item):
             return _failed("ValidationError", "One or more parameter values were invalid")
+        old = self.items.get(key)
         self.items[key] = item
+        self._tell(key, old, item)
         deleted = item.get("deleted") == {"BOOL": True}
         self.journal.append(Written(key, int(item["version"]["N"]), deleted, item))
         return {"TableName": self._table}
@@ -372,7 +406,7 @@ def _projected(item: Item, request: Mapping[str, Any]) -> Item:
     return {name: item[name] for name in names if name in item}
 
 
-def _size(item: Item) -> int:
+def item_bytes(item: Item) -> int:
     """The size of names and values in bytes, approximately."""
     return sum(len(name) + _value_size(value) for name, value in item.items())
 
@@ -383,7 +417,7 @@ def _value_size(value: Mapping[str, Any]) -> int:
         case "S":
             return len(inner) if inner.isascii() else len(inner.encode())
         case "M":
-            return _size(inner)
+            return item_bytes(inner)
         case "L":
             return sum(map(_value_size, inner))
         case _:

@@ -51,13 +51,24 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
     partition_key: str
     arrived_at: float
     data: bytes
+    stream: str = ""
 
     @property
     def arrived_ms(self) -> int:
         """The arrival in milliseconds since 1970."""
         return round(self.arrived_at * 1000)
 
-    def as_lambda_record(self, stream_arn: str) -> dict[str, Any]:
+    @property
+    def position(self) -> str:
+        """Stream, shard and sequence number, as in the key of a quarantine object."""
+        return f"{self.stream}/{self.shard_id}/{self.sequence_number}"
+
+    @property
+    def stream_arn(self) -> str:
+        """The ARN of its stream."""
+        return f"arn:aws:kinesis:us-east-1:{_ACCOUNT}:stream/{self.stream}"
+
+    def as_lambda_record(self) -> dict[str, Any]:
         """One entry of `Records` in a Kinesis event."""
         return {
             "kinesis": {
@@ -73,7 +84,7 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": "arn:aws:iam::000000000000:role/lockstep",
             "awsRegion": "us-east-1",
-            "eventSourceARN": stream_arn,
+            "eventSourceARN": self.stream_arn,
         }
 
 
@@ -81,7 +92,7 @@ class StreamShard:
     """A shard, with its records in order. A split or a merge closes it."""
 
     def __init__(
-        self, number: int, hashes: HashRange, created: int, parents: Sequence[str]
+        self, stream: str, number: int, hashes: HashRange, created: int, parents: Sequence[str]
     ) -> None:
         self.shard_id = shard_id(number)
         self.hashes = hashes
@@ -90,20 +101,30 @@ class StreamShard:
         self.closed = False
         self.trimmed = 0  # the number of records removed after the retention
         self.created = created
+        self.stream = stream
         self._prefix = sequence.prefix(created, number)
 
     def append(self, partition_key: str, data: bytes, now: float) -> AcceptedRecord:
         """Append a record, and return it."""
         number = str(sequence.at(self._prefix, len(self.records) + 1, int(now)))
-        record = AcceptedRecord(self.shard_id, number, partition_key, round(now, 3), data)
+        record = AcceptedRecord(
+            self.shard_id, number, partition_key, round(now, 3), data, self.stream
+        )
         self.records.append(record)
         return record
+
+    @staticmethod
+    def position_of(sequence_number: str) -> int:
+        """How many records of the shard there are up to this one."""
+        return sequence.position(sequence_number)
 
 
 class Kinesis:
     """A client and its stream.
 
     `accepted` has every record, in order of arrival. The stream keeps each for `retention` seconds.
+    `first_shard` is the number of its first shard: with different numbers, no sequence number
+    occurs in two streams.
     """
 
     def __init__(
@@ -111,15 +132,17 @@ class Kinesis:
         stream: str,
         *,
         shards: int = 1,
+        first_shard: int = 0,
         connection: Connection = PERFECT,
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.shards: dict[str, StreamShard] = {}
         self.accepted: list[AcceptedRecord] = []
         self.retention = RETENTION_SECONDS
-        self._stream = stream
+        self.stream = stream
         self._connection = connection
         self._now = now
+        self._first_shard = first_shard
         for hashes in uniform(shards):
             self._open(hashes, ())
 
@@ -169,14 +192,15 @@ class Kinesis:
     def _open(self, hashes: HashRange, parents: Sequence[str]) -> None:
         # A child is created a second later, so its sequence numbers are above its parents'.
         created = max([int(self._now()), *(self.shards[one].created + 1 for one in parents)])
-        shard = StreamShard(len(self.shards), hashes, created, parents)
+        number = self._first_shard + len(self.shards)
+        shard = StreamShard(self.stream, number, hashes, created, parents)
         self.shards[shard.shard_id] = shard
 
     def _put(
         self, stream: str, records: Sequence[Mapping[str, Any]], failures: Mapping[int, PartFailure]
     ) -> dict[str, Any]:
         _check_model(stream, records)
-        if stream != self._stream:
+        if stream != self.stream:
             message = f"Stream {stream} under account {_ACCOUNT} not found."
             raise AnswerError(400, f"ResourceNotFoundException: {message}")
         _check_sizes(records)

@@ -14,8 +14,9 @@ from lockstep.quarantine.cases import Case, Ready, TooOld
 from lockstep.quarantine.records import read_record
 from lockstep.quarantine.redrive import ClockBehindError, DirectIndexing, Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement
-from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE
+from lockstep.simulation.components import BUCKET, CHANGES_STREAM, INDEX, STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.operators.settling import Settling
@@ -164,6 +165,10 @@ class Redrives:
         """
         report = self._put_back(self._redriver(), self._discarded())
         self._conditions.tally["given up, and redriven"] += report.redriven
+        if report.kept.get("not_for_now"):
+            # OpenSearch keeps the version of a purged tombstone for a minute.
+            self._time.advance(2 * GC_DELETES_SECONDS)
+            report = self._put_back(self._redriver(), self._discarded())
         # The index may refuse a record for good, or hold other content at its version.
         may_stay = report.kept.get("refused_by_store", 0) + report.kept.get("conflict", 0)
         # An entry that was changed by hand may be in conflict with it.
@@ -188,6 +193,7 @@ class Redrives:
             TABLE_CONSUMER,  # the mappings here have the names of the functions
             now=dt.datetime.fromtimestamp(self._clock.now(), dt.UTC),
             readers=1,
+            changes_stream=CHANGES_STREAM,
         )
         return found.cases
 
@@ -205,6 +211,7 @@ class Redrives:
                 TableReader(self._items, TABLE),
             ),
             clock=self._clock,
+            changes_stream=CHANGES_STREAM,
         )
 
     def _redrive(self, redrive: Redrive, cases: Sequence[Case]) -> None:

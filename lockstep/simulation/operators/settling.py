@@ -82,7 +82,12 @@ class Settling:
     def _note_choice(
         self, what: Literal["this", "stored"], case: Case, record: QuarantinedRecord
     ) -> None:
-        """Note which content may become an event: that of the record, or of the table's item."""
+        """Note which content may become an event: that of the record, or of the table's item.
+
+        None of a case that only the index has: then the index gets the table's content.
+        """
+        if case.of_index_only:
+            return
         ledger = self._system.ledger
         if what == "this":
             ledger.note_chosen(ledger.meant_by(base64.b64decode(record.payload)))

@@ -19,7 +19,7 @@ from shared.deliver import deliver
 from shared.event import Event
 from shared.quarantine import QuarantinedRecord
 from shared.sink import Sink
-from tests.builders import STREAM_ARN, clock, decoded, image_event
+from tests.builders import clock, decoded, image_event
 from tests.unit.audit.stand import Stand
 
 STREAM = "images"
@@ -104,7 +104,7 @@ class Traffic:
             consumer.done : consumer.done + count
         ]
         delivery = deliver(
-            [one.as_lambda_record(STREAM_ARN) for one in some],
+            [one.as_lambda_record() for one in some],
             to=consumer.sink,
             quarantine=_NoQuarantine(),
             function="write_to_dynamodb",

@@ -1,0 +1,195 @@
+"""Check the index of a history in which it reads, or has read, the table's changes.
+
+Each record that was settled has its effect in the index, or is in quarantine for a right reason
+(I1). Each document is, field by field, that of a change that was told, or of an event while the
+index reads the image stream. And the index equals the table, whole, but where an image is in
+quarantine or was removed by hand (I3).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from lockstep.quarantine.bucket import REDRIVEN, redriven_key
+from lockstep.simulation import oracle
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.interpretation import REFUSED_BY_INDEX, Poison
+from lockstep.simulation.quarantine_checks import may_be_refused
+from lockstep.simulation.routes import Routes
+from lockstep.simulation.system import System
+from lockstep.simulation.table_changes import Indexed, TableChanges, document_of
+from lockstep.simulation.violation import ViolationError
+from shared.quarantine import INDEX_CONSUMER, PREFIX, QuarantinedRecord
+
+type Documents = Mapping[tuple[str, int], list[Mapping[str, Any]]]
+"""All documents that the index may have, by image id and version."""
+
+_decoder = msgspec.json.Decoder(QuarantinedRecord)
+
+
+def check(system: System, routes: Routes) -> None:
+    """Check the index of a drained system.
+
+    Raises:
+        ViolationError: the first violation found.
+    """
+    known = dict(_documents(system, routes))
+    explained = _check_quarantine(system, routes, known)
+    _check_settled(system, routes)
+    _check_documents(system, known)
+    _check_against_table(system, routes, explained)
+
+
+def _records(system: System, routes: Routes) -> Iterator[AcceptedRecord]:
+    """All records that the index's consumer may have read."""
+    if routes.read_events:
+        yield from system.stream.accepted
+    yield from routes.changes.records
+
+
+def _documents(system: System, routes: Routes) -> Documents:
+    known: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for record in _records(system, routes):
+        meaning = system.meaning(record)
+        if isinstance(meaning, Poison):
+            continue
+        if isinstance(meaning, Indexed):
+            document = meaning.document
+        else:
+            document = oracle.document(meaning, arrived_at=record.arrived_ms)
+        if document is not None:
+            known.setdefault((meaning.image_id, meaning.version), []).append(document)
+    return known
+
+
+def _check_quarantine(system: System, routes: Routes, known: Documents) -> set[str]:
+    """I1: each quarantined or redriven record is whole, and its reason is right.
+
+    Returns:
+        The images that a record in quarantine explains: of either consumer.
+    """
+    folders = (f"{PREFIX}{INDEX_CONSUMER}/", f"{REDRIVEN}{INDEX_CONSUMER}/")
+    objects = system.bucket.objects
+    bodies = {key: body for key, body in objects.items() if key.startswith(folders)}
+    consumer = system.consumers["write_to_es"]
+    explained: set[str] = set()
+    for record in _records(system, routes):
+        key = system.quarantine_key(consumer, record)
+        for body in (bodies.pop(key, None), bodies.pop(redriven_key(key), None)):
+            if body is not None:
+                held = _decoder.decode(body)
+                _check_payload(record, held)
+                _check_reason(system, record, held, known)
+                explained.add(_image_of(system, record))
+    if bodies:
+        raise ViolationError("I1", f"index: unknown objects in quarantine: {sorted(bodies)}")
+    table = system.consumers["write_to_dynamodb"]
+    for record in system.stream.accepted:
+        key = system.quarantine_key(table, record)
+        if key in objects or redriven_key(key) in objects:
+            explained.add(record.partition_key)
+    return explained
+
+
+def _image_of(system: System, record: AcceptedRecord) -> str:
+    changes = system.changes
+    change = None if changes is None else changes.told.get(record.sequence_number)
+    return record.partition_key if change is None else change.image_id
+
+
+def _check_payload(record: AcceptedRecord, held: QuarantinedRecord) -> None:
+    payload = msgspec.json.decode(f'"{held.payload}"', type=bytes)
+    if payload == record.data:
+        return
+    # Of a table's stream, the payload is the record as Lambda delivered it.
+    entry = record.as_lambda_record()
+    if entry["eventSource"] != "aws:dynamodb" or msgspec.json.decode(payload) != entry:
+        raise ViolationError("I1", f"index: the payload of {record} is incomplete")
+
+
+def _check_reason(
+    system: System, record: AcceptedRecord, held: QuarantinedRecord, known: Documents
+) -> None:
+    meaning = system.meaning(record)
+    attempted = system.discards["write_to_es"].attempted
+    if isinstance(meaning, Poison):
+        rightly = held.reason == meaning.reason
+    elif held.reason == "given_up":
+        rightly = record.sequence_number in attempted
+    elif held.reason == "conflict":
+        contents = {one.get("digest") for one in known[meaning.image_id, meaning.version]}
+        rightly = len(contents) > 1
+    elif not isinstance(meaning, Indexed):
+        consumer = system.consumers["write_to_es"]
+        rightly = may_be_refused(system, meaning, record, held.reason, consumer, {})
+    else:
+        name = (meaning.document or {}).get("name")
+        rightly = held.reason == "refused_by_store" and name == REFUSED_BY_INDEX
+    if not rightly:
+        said = f"{held.reason}, {held.detail}"
+        raise ViolationError("I1", f"index: {meaning} is in quarantine: {said}")
+
+
+def _check_settled(system: System, routes: Routes) -> None:
+    """I1: every record that a mapping of the index has settled has its effect."""
+    consumer = system.consumers["write_to_es"]
+    given = {(image_id, held.version) for image_id, held in system.given_index}
+    for poller in routes.all_ever:
+        for record in poller.settled():
+            if system.is_durable(consumer, record):
+                continue
+            meaning = system.meaning(record)
+            if not isinstance(meaning, Poison):
+                if (meaning.image_id, meaning.version) in given:
+                    continue
+                if _is_over(system, routes.changes, meaning.image_id, meaning.version):
+                    continue
+            raise ViolationError("I1", f"index: {meaning} is settled, and has no effect")
+
+
+def _is_over(system: System, changes: TableChanges, image_id: str, version: int) -> bool:
+    """Whether the image's tombstone of this or a higher version has been purged, or may be."""
+    if version <= changes.purged.get(image_id, 0):
+        return True
+    purged = (one for one in system.purged["write_to_es"] if one[0] == image_id)
+    return any(version <= highest for _, highest in purged)
+
+
+def _check_documents(system: System, known: Documents) -> None:
+    """I3: each document that the index ever had is that of a record, field by field."""
+    for written in system.index.journal:
+        if written.version is None:
+            continue
+        source = written.entry.source
+        if source not in known.get((written.image_id, written.version), ()):
+            raise ViolationError("I3", f"index: no record gives the document {source}")
+    for image_id, document in system.index.documents.items():
+        source = document.source
+        if source is None:
+            continue
+        if document.version != source.get("version"):
+            raise ViolationError(
+                "I3", f"index: {image_id} has _version {document.version}: {source}"
+            )
+        if source not in known.get((image_id, document.version), ()):
+            raise ViolationError("I3", f"index: no record gives the document {source}")
+
+
+def _check_against_table(system: System, routes: Routes, explained: set[str]) -> None:
+    """I3: index and table are equal, whole, but for what the guide names."""
+    items, documents = system.table.items, system.index.documents
+    removed = {image_id for image_id, _ in routes.changes.removed}
+    explained = explained | removed | routes.changes.foreign
+    for image_id in sorted(items.keys() | documents.keys()):
+        if image_id in explained:
+            continue
+        item, document = items.get(image_id), documents.get(image_id)
+        source = None if document is None else document.source
+        if source is not None and source.get("expires_at", system.time.now) < system.time.now:
+            source = None  # an expired tombstone counts as absent
+        must = None if item is None else document_of(item)
+        if must is not None and must.get("expires_at", system.time.now) < system.time.now:
+            must = None
+        if source != must:
+            raise ViolationError("I3", f"index: {image_id} is {source}, the table gives {must}")
