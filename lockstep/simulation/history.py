@@ -166,7 +166,7 @@ class History:
     def _work(self) -> None:
         """Let the producer put events, and a consumer process some of them."""
         chance = self._conditions.chance
-        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+        if chance.random() < 0.5 and not self._uploader.is_busy:  # noqa: PLR2004 - a coin
             self._put_any()
         self._run_poller(chance.choice(self._pollers))
 
@@ -389,6 +389,9 @@ class History:
             self._drain_all()
             self._conditions.fault_rate = self._plan.fault_rate
         routes.change(waited=waits)
+        if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - old and new mappings deliver
+            self._put_any()
+            self._poll()
 
     def _stop_index_for_a_day(self, routes: Routes) -> None:
         self._put_any()

@@ -173,26 +173,39 @@ class Routes:
     def _put_tombstone_that_soon_ends(self, version: int) -> None:
         """As an answer of an operator does, who gives the table an old tombstone of the index.
 
-        Its image has no other changes: they could come again after the purge.
+        The image has no other changes before: they could come again after the purge. Somebody may
+        upload it again afterwards.
         """
-        image_id = f"E{version}"
+        image_id, draw = f"E{version}", self._system.conditions.draw
         self._touch(image_id)
-        seconds = self._system.conditions.draw() ** 4 * HOUR
+        seconds = draw() ** 4 * HOUR
         ends = int(self._time.now + seconds)
         item = self._item(image_id, version, None)
         item["arrived_at"] = {"N": str((ends - oracle.HORIZON_SECONDS) * 1000)}
         item["expires_at"] = {"N": str(ends)}
         self._system.conditions.tally["tombstone that soon ends"] += 1
         self.changes.put_by_hand(image_id, item, is_ours=True)
-        self._purge_later(image_id, seconds)
+        purged_in = self._purge_later(image_id, seconds)
+        if draw() < 0.5:  # noqa: PLR2004 - a coin
+            self._time.later(
+                purged_in + draw() ** 4 * HOUR, lambda: self._upload(image_id, version)
+            )
 
-    def _purge_later(self, image_id: str, seconds: float) -> None:
-        more = self._system.conditions.draw() ** 4 * HOUR + 1.0
+    def _upload(self, image_id: str, version: int) -> None:
+        self._note_unseen()
+        # Not the next version: a removal by hand has that.
+        item = self._item(image_id, version + 2, {"name": "uploaded again"})
+        self.changes.put_by_hand(image_id, item, is_ours=True)
+
+    def _purge_later(self, image_id: str, seconds: float) -> float:
+        """Let the time to live remove the item, some time after so many seconds; return when."""
+        later = seconds + self._system.conditions.draw() ** 4 * HOUR + 1.0
 
         def purge() -> None:
             self._system.table.purge(image_id, self._time.now)
 
-        self._time.later(seconds + more, purge)
+        self._time.later(later, purge)
+        return later
 
     def _note_unseen(self) -> None:
         """While the index reads the image stream, it does not see what somebody else writes."""

@@ -34,7 +34,10 @@ class Stamps:
 
 
 class Uploader:
-    """One program; `made` has what its events mean, in order."""
+    """One program; `made` has what its events mean, in order.
+
+    It puts one batch after the other: while it `is_busy`, it cannot put.
+    """
 
     def __init__(self, system: System) -> None:
         """Put events onto the stream of this system."""
@@ -43,6 +46,7 @@ class Uploader:
         self._clock = system.producers_clock()
         self._stamps = Stamps(system.components.stamp(self._clock.now), self._clock.now)
         self._waiting: list[Event] = []  # not known to be on the stream
+        self.is_busy = False
 
     @property
     def waits(self) -> int:
@@ -55,6 +59,7 @@ class Uploader:
 
     def put(self, events: Sequence[tuple[str, "EventType"]]) -> None:
         """Put the events that failed before, then new ones: an image and a type for each."""
+        self.is_busy = True
         read = [self._read(image_id, kind) for image_id, kind in events]
         source = iter([*self._waiting, *read])
         self._waiting = []
@@ -63,6 +68,8 @@ class Uploader:
             producer.put(source)
         except PutError as error:
             self._waiting = [*error.not_put, *source]
+        finally:
+            self.is_busy = False
 
     def _read(self, image_id: str, kind: "EventType") -> "Event":
         """Make an event, and read its line as `lockstep put` does.

@@ -17,10 +17,12 @@ from tests.simulation import (
     wrong_quarantine,
     wrong_repair,
     wrong_table,
+    wrong_table_changes,
 )
 
 WRONG: Mapping[str, Components] = {
     **wrong_table.WRONG,
+    **wrong_table_changes.WRONG,
     **wrong_index.WRONG,
     **wrong_quarantine.WRONG,
     **wrong_delivery.WRONG,

@@ -1,0 +1,220 @@
+"""The streams of the table's changes in a history, and the check of an index that reads them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.simulation import oracle
+from lockstep.simulation.clock import START, VirtualTime
+from lockstep.simulation.components import CHANGES_STREAM, REAL, Components
+from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.fakes.table_stream import RETENTION_SECONDS, SHARD_SECONDS
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.history import History
+from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.plan import HistoryPlan, Route, Step, StepKind, plan
+from lockstep.simulation.run import broken_by
+from lockstep.simulation.table_changes import Indexed, TableChanges
+from tests.simulation.wrong_table_changes import WRONG
+
+DAY = 86_400
+
+
+def item(image_id: str, version: int, name: str | None = "n", **more: Any) -> dict[str, Any]:
+    image = None if name is None else {"name": name, "attributes": {"b": "1", "a": "2"}}
+    kind = "image.updated" if image else oracle.DELETED
+    meaning = oracle.Meaning(image_id, version, kind, "2026-11-21T08:00:00Z", image)
+    made = oracle.item(meaning, arrived_at=1_795_248_000_000, shard_id="s", sequence_number="1")
+    return {**made, **more}
+
+
+class Told:
+    """A table, its changes, and a stream of copies; `draws` are the random numbers in order."""
+
+    def __init__(self, *draws: float) -> None:
+        self.time, self.tally = VirtualTime(), Tally()
+        self.table = DynamoDB("images")
+        left = iter(draws)
+        self.changes = TableChanges(self.table, self.time, lambda: next(left, 0.99), self.tally)
+
+    def put(self, image_id: str, version: int, *, is_ours: bool = True) -> None:
+        self.changes.put_by_hand(image_id, item(image_id, version), is_ours=is_ours)
+
+    def meanings(self, records: Sequence[AcceptedRecord]) -> list[Indexed | Poison | None]:
+        return [self.changes.meaning(one) for one in records]
+
+
+def versions(meanings: list[Indexed | Poison | None]) -> list[int | str]:
+    return [one.version if isinstance(one, Indexed) else "poison" for one in meanings]
+
+
+def test_the_tables_own_stream_has_each_change_once_in_order() -> None:
+    told = Told()
+    for version in (1, 2, 3):
+        told.put("T1", version)
+    told.put("T1", 3)  # changes nothing
+    own = told.changes.own.accepted
+    assert versions(told.meanings(own)) == [1, 2, 3]
+    numbers = [int(one.sequence_number) for one in own]
+    assert numbers == sorted(set(numbers))
+    assert len({one.shard_id for one in own}) == 1
+
+
+def test_a_child_continues_a_shard_after_four_hours() -> None:
+    told = Told()
+    told.put("T1", 1)
+    told.time.advance(SHARD_SECONDS)
+    told.put("T1", 2)
+    first, second = (one.shard_id for one in told.changes.own.accepted)
+    shards = told.changes.own.shards
+    assert (shards[first].closed, shards[second].closed) == (True, False)
+    assert shards[second].parents == {first}
+
+
+def test_the_stream_forgets_after_a_day_what_nobody_needs() -> None:
+    told = Told()
+    told.put("T1", 1)
+    told.time.advance(RETENTION_SECONDS + 60)
+    told.put("T1", 2)
+    own = told.changes.own
+    own.needed = lambda _: 0
+    own.trim(told.time.now - RETENTION_SECONDS)
+    assert sum(shard.trimmed for shard in own.shards.values()) == 0
+    own.needed = lambda shard: len(shard.records)
+    own.trim(told.time.now - RETENTION_SECONDS)
+    assert sum(shard.trimmed for shard in own.shards.values()) == 1
+
+
+def test_copies_come_late_out_of_order_and_twice() -> None:
+    # Of the first change: whether it is late, how late, whether it comes twice, how late then.
+    told = Told(0.0, 0.5, 0.1, 0.9)
+    copies = told.changes.copy_into_a_new_stream(1)
+    told.put("T1", 1)
+    told.put("T1", 2)
+    told.time.settle()
+    assert versions(told.meanings(copies.accepted)) == [2, 1, 1]
+    assert told.tally["change of the table copied twice"] == 1
+    assert told.tally["change of the table out of order"] == 2
+    assert {one.stream for one in copies.accepted} == {CHANGES_STREAM}
+
+
+def test_a_new_stream_of_copies_begins_empty_and_repeats_no_number() -> None:
+    told = Told()
+    first = told.changes.copy_into_a_new_stream(1)
+    told.put("T1", 1)
+    second = told.changes.copy_into_a_new_stream(1)
+    assert not second.accepted
+    told.put("T1", 2)
+    numbers = [one.sequence_number for one in (*first.accepted, *second.accepted)]
+    assert len(set(numbers)) == len(numbers) == 2
+
+
+def test_a_removal_by_hand_is_a_tombstone_under_the_next_version_for_121_days() -> None:
+    told = Told()
+    told.put("T1", 7)
+    told.time.advance(0.75)
+    told.table.remove_by_hand("T1")
+    *_, removed = told.meanings(told.changes.own.accepted)
+    assert isinstance(removed, Indexed)
+    # Of the table's own stream, the time is known in whole seconds.
+    assert removed.document == {
+        "image_id": "T1",
+        "version": 8,
+        "deleted": True,
+        "event_type": "image.deleted",
+        "occurred_at": "2026-11-21T08:00:00Z",
+        "arrived_at": int(START) * 1000,
+        "expires_at": int(START) + 121 * DAY,
+    }
+
+
+def test_a_purge_has_no_document_and_malformed_items_are_poison() -> None:
+    told = Told()
+    tombstone = item("T1", 7, None)
+    told.changes.put_by_hand("T1", tombstone, is_ours=True)
+    assert told.table.purge("T1", START + 200 * DAY)
+    told.put("odd", 1, is_ours=False)
+    told.table.remove_by_hand("odd")
+    _, purged, put, removed = told.meanings(told.changes.own.accepted)
+    assert purged == Indexed("T1", 7, None)
+    assert (put, removed) == (Poison("malformed"), Poison("malformed"))
+    assert told.changes.purged == {"T1": 7}
+
+
+def history(route: Route, *kinds: StepKind, seed: int = 7) -> HistoryPlan:
+    """A history without faults, with these steps."""
+    steps = tuple(Step(kind, seed + at) for at, kind in enumerate(kinds))
+    return msgspec.structs.replace(
+        plan(seed),
+        fault_rate=0.0,
+        retries=None,
+        age_seconds=None,
+        second_mapping=None,
+        operators=False,
+        index_from=route,
+        steps=steps,
+    )
+
+
+ROUTES: tuple[Route, ...] = ("Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB")
+EVERYTHING: tuple[StepKind, ...] = (
+    "put",
+    "poll",
+    "put by hand",
+    "remove by hand",
+    "poll",
+    "change the source",
+    "put",
+    "poll",
+    "index down for a day",
+    "change the source",
+    "put",
+    "days pass",
+    "poison",
+)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_index_equals_the_table_on_each_route_and_after_changes_of_it(route: Route) -> None:
+    for seed in range(30):
+        assert broken_by(history(route, *EVERYTHING, seed=seed * 100)) is None
+
+
+@pytest.mark.parametrize("route", ROUTES[1:])
+def test_a_change_that_is_retried_for_longer_than_allowed_is_redriven(route: Route) -> None:
+    tally = Tally()
+    for seed in range(20):
+        planned = history(route, "put", "poll", "index down for a day", seed=seed * 100)
+        assert broken_by(planned, REAL, tally) is None
+    # A Kinesis stream keeps changes for days.
+    assert (tally["change of the table given up"] > 0) == (route == "DynamoDBStreams")
+
+
+def first_break(route: Route, wrong: Components, *kinds: StepKind) -> str | None:
+    found = (broken_by(history(route, *kinds, seed=seed * 100), wrong) for seed in range(40))
+    return next((one for one in found if one is not None), None)
+
+
+def test_what_the_old_mapping_delivers_after_a_change_of_the_source_is_still_a_change() -> None:
+    # Until the function knew the name of the stream on every route, it quarantined such records.
+    wrong = WRONG["table changes: the stream of changes is not known"]
+    kinds: Sequence[StepKind] = ("put", "poll", "change the source", "poll")
+    found = first_break("KinesisDataStreamsForDynamoDB", wrong, *kinds)
+    assert found is not None
+    assert "unknown field `awsRegion`" in found
+    assert first_break("KinesisDataStreamsForDynamoDB", REAL, *kinds) is None
+
+
+def test_an_index_that_differs_from_the_table_is_found() -> None:
+    run = History(history("DynamoDBStreams", "put", "poll"))
+    run.play()
+    run.drain("write_to_dynamodb")
+    run.drain("write_to_es")
+    image_id = next(iter(run.system.table.items))
+    lost = run.system.index.documents.pop(image_id)
+    assert lost.source is not None
+    with pytest.raises(BaseException, match=f"I[13]: index: .*{image_id}"):
+        run.finish()
