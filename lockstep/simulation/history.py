@@ -33,6 +33,7 @@ DAY = 24 * HOUR
 # More than twice the horizon.
 MOST_DAYS = 260
 MOST_REDRIVES = 3
+MOST_OF_AN_IMAGE = 4
 SLOW_STORES: Sequence[StoreName] = ("table", "index")
 TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
 
@@ -195,6 +196,12 @@ class History:
         connection = self.system.connections[self._conditions.chance.choice(STORES)]
         connection.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
 
+    def _stop_quarantine(self) -> None:
+        """Stop the quarantine for some seconds, in the middle of the records of a batch."""
+        if self._conditions.fault_rate:  # the system is not drained yet
+            connection = self.system.connections["quarantine"]
+            connection.down_until = self._time.now + self._conditions.chance.random() * 60.0
+
     def _slow_store(self) -> None:
         """For up to an hour, requests of a store take as long as they are large.
 
@@ -261,18 +268,31 @@ class History:
         kind = chance.choice(poison.KINDS)
         if kind == "poison too_large" and chance.random() < 0.9:  # noqa: PLR2004 - a big one costs time
             kind = "poison schema"
+        before = len(self._stream.accepted)
         self._put_poison(kind)
+        if len(self._stream.accepted) > before + 1 and chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._time.later(chance.random() * MEANWHILE_SECONDS, self._stop_quarantine)
+            self._poll()
 
     def _put_poison(self, kind: PoisonKind) -> str:
-        """Put a poison record without the producer; return the image id that it claims."""
+        """Put poison records without the producer; return the image id that they claim.
+
+        Several of one image may be in one batch: other versions, other contents of one version, or
+        the same record again.
+        """
         chance = self._conditions.chance
         taken = self._any_event() if kind == "poison conflict" else None
         image_id = f"T{chance.randrange(IMAGES)}"
-        version = self._uploader.stamp()
-        records = [
-            poison.poison_record(kind, chance, image_id=image_id, version=version, taken=taken)
-            for _ in range(chance.randint(1, 2) if kind == "poison conflict" else 1)
-        ]
+        records: list[poison.PoisonRecord] = []
+        most = MOST_OF_AN_IMAGE if kind in poison.REACHES_THE_STORE else 1
+        for _ in range(chance.randint(1, most)):
+            if records and chance.random() < 0.5:  # noqa: PLR2004 - a coin
+                records.append(records[-1])
+                continue
+            version = self._uploader.stamp()
+            records.append(
+                poison.poison_record(kind, chance, image_id=image_id, version=version, taken=taken)
+            )
         for key, data, meant in records:
             self._count(kind)
             self.system.ledger.note(data, meant)

@@ -44,6 +44,13 @@ REDRIVABLE: tuple[PoisonKind, ...] = (
     "condemned by the table",
     "refused by the index",
 )
+# Records of these kinds are valid events, which only a store can tell.
+REACHES_THE_STORE: tuple[PoisonKind, ...] = (
+    "poison conflict",
+    "refused by the table",
+    "condemned by the table",
+    "refused by the index",
+)
 
 
 class PoisonRecord(NamedTuple):

@@ -149,6 +149,39 @@ class QuarantinesFailures(_Batch):
         return super().report()
 
 
+class OneFailedQuarantineOfAnImageCounts(_Batch):
+    """Reports a failed quarantine of the first record of an image, and not of its others."""
+
+    def _quarantine_record(self, record: Record, *args: Any) -> None:
+        known = {one.partition_key for one in self._quarantined}
+        super()._quarantine_record(record, *args)
+        if record.partition_key in known:
+            self._fates.setdefault(record.sequence_number, "Quarantined")
+
+
+class OneFailedQuarantineOfEqualsCounts(_Batch):
+    """The first record of equal ones is in quarantine, so the others count as settled."""
+
+    def _quarantine_candidate(self, candidate: Candidate, *args: Any) -> None:
+        super()._quarantine_candidate(candidate, *args)
+        first, *again = candidate.records
+        if first.sequence_number in self._fates:
+            for record in again:
+                self._fates.setdefault(record.sequence_number, "Quarantined")
+
+
+class OneFailedQuarantineOfVersionsCounts(_Batch):
+    """A version of the image is in quarantine, so its other versions count as settled."""
+
+    def _quarantine_candidate(self, candidate: Candidate, *args: Any) -> None:
+        image_id = candidate.change.image_id
+        known = {one.image_id for one in self._quarantined}
+        super()._quarantine_candidate(candidate, *args)
+        if image_id in known:
+            for record in candidate.records:
+                self._fates.setdefault(record.sequence_number, "Quarantined")
+
+
 class PoisonIsDropped(_Batch):
     def quarantine_poison(self) -> None:
         for record, _ in self._poison:
@@ -207,6 +240,15 @@ WRONG: Mapping[str, Components] = {
     "delivery: transient failures are quarantined": ledger(QuarantinesFailures),
     "delivery: misconfiguration counts as success": Components(deliver=misconfiguration_is_success),
     "delivery: a poison record stops the batch": Components(deliver=poison_stops_the_batch),
+    "delivery: a failed quarantine of the second record of an image is acknowledged": ledger(
+        OneFailedQuarantineOfAnImageCounts
+    ),
+    "delivery: a failed quarantine of an equal record is acknowledged": ledger(
+        OneFailedQuarantineOfEqualsCounts
+    ),
+    "delivery: a failed quarantine of another version is acknowledged": ledger(
+        OneFailedQuarantineOfVersionsCounts
+    ),
     "delivery: poison records are dropped": ledger(PoisonIsDropped),
     "delivery: ignores the remaining time": ledger(IgnoresTheRemainingTime),
     "delivery: fold keeps the last record": Components(deliver=fold_keeps_the_last_position),
