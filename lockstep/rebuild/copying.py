@@ -132,7 +132,14 @@ class Copier:
                     self._fail(image_id, why)
                 case change:
                     changes.append(change)
-        self._write("index", changes)
+        refused = self._write("index", changes)
+        # The index's consumer has quarantined what the index refuses. What the old index has of
+        # that image stays what readers find.
+        details = {one.image_id: self.failed.get(one.image_id, "") for one in refused}
+        stays = [one.change for it in details if isinstance(one := old[it], Intact)]
+        self._write("index", [one for one in stays if one not in refused])
+        for image_id, detail in details.items():
+            self._fail(image_id, detail)
 
     def _copy_from_table(self, images: Iterable[tuple[str, StoredImage]]) -> None:
         changes = []
@@ -161,28 +168,25 @@ class Copier:
             read += len(some)
             on_progress(read)
 
-    def _write(self, origin: Origin, changes: Sequence[Change]) -> None:
-        """Write changes; retry those that fail for now.
+    def _write(self, origin: Origin, changes: Sequence[Change]) -> Sequence[Change]:
+        """Write changes; retry those that fail for now; return those that the index refuses.
 
         Raises:
             RequestFailedError: writes failed for too long.
             MisconfiguredError: no right to write, or no index.
         """
         since, pause = self._clock.elapsed(), FIRST_PAUSE_SECONDS
+        refused: list[Change] = []
         while changes:
             later, why = [], ""
             for change, outcome in self._sent(changes):
                 match outcome:
-                    case Applied():
-                        self.copied[origin] += 1
-                        self.failed.pop(change.image_id, None)
-                    case Duplicate() | Stale():
-                        self.failed.pop(change.image_id, None)
-                    case Conflict(detail) | Refused(detail):
-                        self._fail(change.image_id, detail)
                     case Failed(detail):
                         later.append(change)
                         why = detail
+                    case Refused():
+                        refused.append(change)
+                self._note(origin, change, outcome)
             if len(later) < len(changes):
                 since, pause = self._clock.elapsed(), FIRST_PAUSE_SECONDS
             elif self._clock.elapsed() - since >= PATIENCE_SECONDS:
@@ -191,9 +195,20 @@ class Copier:
             if changes:
                 self._clock.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return refused
 
     def _sent(self, changes: Sequence[Change]) -> Iterator[tuple[Change, object]]:
         return zip(changes, write_all(changes, self._sink), strict=True)
+
+    def _note(self, origin: Origin, change: Change, outcome: object) -> None:
+        match outcome:
+            case Applied():
+                self.copied[origin] += 1
+                self.failed.pop(change.image_id, None)
+            case Duplicate() | Stale():
+                self.failed.pop(change.image_id, None)
+            case Conflict(detail) | Refused(detail):
+                self._fail(change.image_id, detail)
 
     def _fail(self, image_id: str, why: str) -> None:
         if len(self.failed) < EXAMPLES:

@@ -5,12 +5,13 @@ progress of the other. OpenSearch has no locks, so a worker renews its lease in 
 new index.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
-from lockstep.rebuild.worker import RebuildWorker, state_of
+from lockstep.rebuild.worker import RebuildWorker, WorkerState, state_of
 from shared.clock import Clock
 
 # How often a worker renews its lease and saves its progress.
@@ -43,11 +44,17 @@ class Lease:
 
     @classmethod
     def take_over(
-        cls, indices: Indices, index: str, worker: RebuildWorker, clock: Clock
+        cls,
+        indices: Indices,
+        index: str,
+        worker: RebuildWorker,
+        clock: Clock,
+        state_of: Callable[[RebuildWorker], WorkerState] = state_of,
     ) -> "Lease":
         """Take over the lease of a rebuild that was interrupted.
 
         If its worker is on another machine, first wait for a renewal, for `WATCH_SECONDS`.
+        `state_of` says whether it still runs.
         """
         state = indices.state(index)
         match state_of(state.worker):

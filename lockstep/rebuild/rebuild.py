@@ -173,6 +173,8 @@ class RebuildParts(msgspec.Struct, frozen=True):
     """The time up to which both consumers have processed all arrivals, in seconds since 1970."""
     clock: Clock
     worker: RebuildWorker
+    state_of: Callable[[RebuildWorker], WorkerState] = state_of
+    """Whether a worker still runs."""
     refusal: str | None = None
     """Why this release must not build an index for the deployed consumers; None: it may."""
 
@@ -205,7 +207,7 @@ class Rebuild:
             documents=0 if view.live is None else self._parts.index(view.live).count(),
             refused=self._refusal(stage),
             worker=None if state is None else str(state.worker),
-            worker_is=None if state is None else state_of(state.worker),
+            worker_is=None if state is None else self._parts.state_of(state.worker),
         )
 
     def abandon(self, *, apply: bool) -> Sequence[str]:
@@ -217,7 +219,7 @@ class Rebuild:
         unfinished = self._indices.read().unfinished
         for index in unfinished if apply else ():
             parts = self._parts
-            Lease.take_over(self._indices, index, parts.worker, parts.clock)
+            Lease.take_over(self._indices, index, parts.worker, parts.clock, parts.state_of)
             self._indices.drop(index)
         return unfinished
 
@@ -321,7 +323,7 @@ class Rebuild:
         if stage == "begin":
             state = RebuildState(replaces=old, worker=parts.worker, source=parts.items.name)
             return Lease.create(self._indices, index, state, parts.clock)
-        lease = Lease.take_over(self._indices, index, parts.worker, parts.clock)
+        lease = Lease.take_over(self._indices, index, parts.worker, parts.clock, parts.state_of)
         self._indices.open(index)
         return lease
 

@@ -1,6 +1,6 @@
 """The components that a history runs: the real ones, or wrong ones (seeded bugs)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -8,6 +8,7 @@ from opensearchpy import OpenSearch
 
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
+from functions.write_to_es.index import index_problems
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import envelope_of
 from lockstep.audit.audit import Audit, audit
@@ -19,6 +20,8 @@ from lockstep.producing.sources import BadLine, read_events
 from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, choose, correct
+from lockstep.rebuild.indices import Indices
+from lockstep.rebuild.rebuild import Rebuild, RebuildParts
 from lockstep.repair.answers import Answers, Replaced
 from lockstep.repair.repair import Repair, check_limit
 from lockstep.stores.corrections import Corrections, Removal
@@ -95,6 +98,9 @@ class Components(msgspec.Struct, frozen=True):
     check_limit: Callable[..., None] = check_limit
     answers: Callable[..., Answers] = Answers
     replaced: Callable[..., Replaced] = Replaced
+    rebuild: Callable[[RebuildParts], Rebuild] = Rebuild
+    indices: Callable[[OpenSearch, str], Indices] = Indices
+    index_problems: Callable[[OpenSearch, str], Sequence[str]] = index_problems
 
 
 REAL = Components()

@@ -82,6 +82,7 @@ Fault = Literal[
     "request of the table refused as a whole",
     "request of the index refused as a whole",
     "parameters in the URL ignored",
+    "keys left unprocessed",
     "request slow by its size",
     "request timed out by its size",
     "crash before a request",
@@ -119,6 +120,15 @@ Fault = Literal[
     "table restored",
     "index restored",
     "guide followed to its end",
+    "rebuilt",
+    "rebuild killed",
+    "rebuild broken off",
+    "two rebuilds at once",
+    "bulk in progress at a switch",
+    "new index busy",
+    "index lost",
+    "alias moved",
+    "index of another release",
     PoisonKind,
     RouteFault,
 ]
@@ -132,6 +142,20 @@ FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     "purge in the table's stream": 1,
     "tombstone that soon ends": 1,
     "failure document not written": 1,  # rare: a discard while the bucket is down
+    # One history of twenty has a rebuild.
+    **dict.fromkeys(
+        (
+            "two rebuilds at once",
+            "bulk in progress at a switch",
+            "new index busy",
+            "index lost",
+            "alias moved",
+            "index of another release",
+            "keys left unprocessed",
+        ),
+        1,
+    ),
+    "rebuilt": 10,
     # Rare: few requests have many parts.
     "request of the table refused as a whole": 1,
     "request of the index refused as a whole": 1,

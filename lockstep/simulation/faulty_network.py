@@ -154,6 +154,16 @@ class Conditions:
         """A random number from 0 to 1, from the seed of the step."""
         return self.chance.random()
 
+    def kill_if_due(self, apply: Callable[[], object]) -> None:
+        """Kill the operator's process at this request, if it is the one: before or after it."""
+        self.kill_in = (self.kill_in or 0) - 1 or None
+        if self.kill_in is None:
+            if self.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+                self.hidden_effects += 1
+                with suppress(AnswerError):
+                    apply()
+            raise CrashedError
+
     def interleave(self, action: Callable[[], None]) -> None:
         """Run another action during the current invocation.
 
@@ -185,7 +195,7 @@ class FaultyConnection:
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
         """Choose random parts that fail."""
         if codes is UNPROCESSED:
-            return self._unprocessed(parts)
+            return self.unprocessed(parts, self._conditions.fault_rate)
         self._parts = parts
         conditions = self._conditions
         chance = conditions.chance
@@ -204,13 +214,15 @@ class FaultyConnection:
                 conditions.hidden_effects += applied
         return found
 
-    def _unprocessed(self, keys: int) -> Mapping[int, PartFailure]:
-        """Choose random keys that a read leaves. The first is always read, as in DynamoDB."""
+    def unprocessed(self, keys: int, rate: float) -> Mapping[int, PartFailure]:
+        """At this rate, choose keys that a read leaves. As in DynamoDB, one key is always read."""
         conditions = self._conditions
         chance = conditions.chance
-        if keys == 1 or not conditions.fault_rate or chance.random() >= conditions.fault_rate:
+        if keys == 1 or not rate or chance.random() >= rate:
             return {}
         left = [at for at in range(1, keys) if chance.random() < 0.5]  # noqa: PLR2004 - half of them
+        if left:
+            conditions.hit("keys left unprocessed")
         return dict.fromkeys(left, PartFailure(UNPROCESSED[0], applied=False))
 
     def slow_down(self, seconds: float, *, each: float) -> None:
@@ -230,7 +242,7 @@ class FaultyConnection:
         """Send the request, and return the answer unless a fault occurs."""
         conditions = self._conditions
         if conditions.kill_in is not None:
-            self._kill_if_due(apply)
+            conditions.kill_if_due(apply)
         parts, self._parts = self._parts, 0
         if conditions.time.now < self.down_until:
             conditions.hit(_DOWN[self.store])
@@ -246,17 +258,6 @@ class FaultyConnection:
             self._pass(conditions.chance.random() * LONGEST_ANSWER_SECONDS)
             return answer
         return self._with_fault(apply, parts)
-
-    def _kill_if_due(self, apply: Callable[[], object]) -> None:
-        """Kill the operator's process at this request, if it is the one: before or after it."""
-        conditions = self._conditions
-        conditions.kill_in = (conditions.kill_in or 0) - 1 or None
-        if conditions.kill_in is None:
-            if conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
-                conditions.hidden_effects += 1
-                with suppress(AnswerError):
-                    apply()
-            raise CrashedError
 
     def _work(self, apply: Callable[[], object], seconds: float) -> None:
         """Let the store work on a request; if it takes too long, the client gives up before."""

@@ -451,6 +451,8 @@ class History:
         self._uploader.put([])
         if self._uploader.waits:
             raise ViolationError("I7", f"the producer still holds {self._uploader.waits} events")
+        if self._operators is not None:
+            self._operators.rebuilds.mend()
         for poller in list(self._pollers):
             poller.drain()
         if self._routes is not None:
@@ -458,3 +460,5 @@ class History:
             self._time.settle()
             for poller in list(self._pollers):
                 poller.drain()
+        if self._operators is not None:
+            self._operators.rebuilds.finish()

@@ -12,6 +12,7 @@ from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.faulty_network import CrashedError, RunningInvocation, TimedOutError
 from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.operators.broken_index import trouble
 from lockstep.simulation.oracle import outrun
 from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.table_changes import Indexed
@@ -57,8 +58,8 @@ class Invocations:
         conditions.running = running
         unknown = conditions.hidden_effects
         before = system.snapshot(consumer)
-        if consumer.function == "write_to_es" and system.index.missing:
-            conditions.hit("alias missing")
+        if consumer.function == "write_to_es" and (wrong := trouble(system.index.nodes)):
+            conditions.hit(wrong)
         try:
             delivery = self._deliver(consumer, batch, running)
         except CrashedError:

@@ -7,7 +7,9 @@ from typing import Literal, get_args
 import msgspec
 
 # What operators do in one third of the histories (lockstep/simulation/operators/).
-OperatorStepKind = Literal["audit", "harm", "repair", "answer", "restore"]
+OperatorStepKind = Literal[
+    "audit", "harm", "repair", "answer", "restore", "rebuild", "harm the index"
+]
 
 # What happens only if the index does not always read the image stream (routes.py).
 RouteStepKind = Literal[
@@ -92,6 +94,9 @@ _ROUTES: tuple[Route, ...] = (
 )
 OPERATORS_SHARE = 1 / 3
 _MOST_OTHER_STEPS = 2
+# Of the histories with operators: 5 % of all.
+_REBUILD_SHARE = 0.15
+_REBUILDS: tuple[OperatorStepKind, ...] = ("rebuild", "harm the index")
 _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
@@ -191,6 +196,10 @@ def plan(seed: int) -> HistoryPlan:
 def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
     """The same plan, with steps of operators in between."""
     steps = _interspersed(planned, _OPERATORS, chance)
+    if chance.random() < _REBUILD_SHARE:
+        step = Step(chance.choice(_REBUILDS), chance.getrandbits(32))
+        at = chance.randint(1, len(steps))
+        steps = (*steps[:at], step, *steps[at:])
     return msgspec.structs.replace(planned, operators=True, steps=steps)
 
 

@@ -98,14 +98,14 @@ class IndexView:
         self, image_id: str, among: Mapping[str, Any] | None = None
     ) -> StoredVersion | None:
         """The stored version of the image, if any."""
-        document = (self._client.documents if among is None else among).get(image_id)
+        document = self._client.held(image_id) if among is None else among.get(image_id)
         if document is None or document.source is None or "version" not in document.source:
             return None
         return StoredVersion(document.source["version"], document.source.get("digest"))
 
     def holding(self, image_id: str) -> Holding | None:
         """What the index holds of the image, if anything."""
-        document = self._client.documents.get(image_id)
+        document = self._client.held(image_id)
         if document is None or document.source is None or "version" not in document.source:
             return None
         source = document.source
@@ -113,7 +113,7 @@ class IndexView:
 
     def entries(self) -> Mapping[str, Any]:
         """All documents."""
-        return self._client.documents.copy()
+        return self._client.held_documents()
 
     def versions(self, touched: AbstractSet[str] = frozenset()) -> Mapping[str, StoredVersion]:
         """The stored version of every image."""

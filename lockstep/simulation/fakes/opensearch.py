@@ -87,7 +87,7 @@ class OpenSearch(Searches):
         self._alias = alias
         self._connection = connection
         self._now = now
-        self._refuses = refuses
+        self.refuses = refuses
         self._honours_parameters = honours_parameters
 
     def beside(self, connection: Connection = PERFECT) -> "OpenSearch":
@@ -96,7 +96,7 @@ class OpenSearch(Searches):
             self._alias,
             connection=connection,
             now=self._now,
-            refuses=self._refuses,
+            refuses=self.refuses,
             honours_parameters=self._honours_parameters,
             cluster=self.nodes,
         )
@@ -109,6 +109,34 @@ class OpenSearch(Searches):
     @documents.setter
     def documents(self, documents: dict[str, StoredDocument]) -> None:
         self.nodes.live.restore(documents, self._now())
+
+    def held(self, image_id: str) -> StoredDocument | None:
+        """The document of an image: the newer one, if a rebuild still copies from an old index."""
+        live = self.nodes.live.documents.get(image_id)
+        if self.nodes.followed is None:
+            return live
+        old = self.nodes.followed.documents.get(image_id)
+        if old is None or old.source is None:
+            return live
+        if live is None or live.source is None:
+            return old
+        return old if _stated(old.source) > _stated(live.source) else live
+
+    def is_read(self, shards: str) -> bool:
+        """Whether `held` reads the index with this history of its shards."""
+        followed = self.nodes.followed
+        return shards == self.nodes.live.history or (
+            followed is not None and shards == followed.history
+        )
+
+    def held_documents(self) -> dict[str, StoredDocument]:
+        """A copy of all documents, as `held` returns them."""
+        there = self.nodes.live.documents.copy()
+        for image_id in () if self.nodes.followed is None else self.nodes.followed.documents:
+            held = self.held(image_id)
+            if held is not None:
+                there[image_id] = held
+        return there
 
     @property
     def journal(self) -> list[Written]:
@@ -270,7 +298,7 @@ class OpenSearch(Searches):
         """The index of a bulk, and the error for operations that cannot have it."""
         cluster = self.nodes
         if name == self._alias and cluster.is_writable:
-            return cluster.live, {}
+            return cluster.pinned or cluster.live, {}
         if name in cluster.indices:
             reason = (
                 f"no such index [{name}] and [require_alias] request flag is [true] and [{name}] "
@@ -301,7 +329,7 @@ class OpenSearch(Searches):
         refusal = None if verb == "delete" else refusal_of(source, index.mappings)
         if refusal is not None:
             return refusal
-        if verb != "delete" and self._refuses(source):
+        if verb != "delete" and self.refuses(source):
             return error_item(BAD_REQUEST, "mapper_parsing_exception", "failed to parse")
         there = index.documents.get(image_id)
         if there is not None and there.source is None and now - there.at >= index.gc_deletes:
@@ -321,10 +349,11 @@ class OpenSearch(Searches):
             )
             return error_item(CONFLICT, "version_conflict_engine_exception", reason)
         gone = verb == "delete"
-        self._keep(index, image_id, version, None if gone else source)
         was_there = there is not None and there.source is not None
-        if gone:
-            return {"status": _OK if was_there else NOT_FOUND}
+        if gone and not was_there:
+            index.keep(image_id, version, None, now)  # only the version is remembered
+            return {"status": NOT_FOUND}
+        self._keep(index, image_id, version, None if gone else source)
         return {"status": _OK if was_there else _CREATED}
 
     def _keep(
@@ -336,7 +365,8 @@ class OpenSearch(Searches):
         self, wanted: Sequence[tuple[str, Sequence[str] | None]], name: str
     ) -> list[dict[str, Any]]:
         """What an `_mget` answers. It sees every write."""
-        indices = self.nodes.read(name, unavailable=True)
+        pinned = self.nodes.pinned if name == self._alias else None
+        indices = self.nodes.read(name, unavailable=True) if pinned is None else [pinned]
         if len(indices) != 1:
             error = {"type": "index_not_found_exception", "reason": f"no such index [{name}]"}
             if indices:
@@ -355,6 +385,11 @@ def _looked(index: FakeIndex, image_id: str, source: Mapping[str, Any]) -> dict[
     if there is None or there.source is None:
         return error_item(NOT_FOUND, "document_missing_exception", f"[{image_id}] missing")
     return {"status": _OK}
+
+
+def _stated(source: Mapping[str, Any]) -> int:
+    version = source.get("version")
+    return version if isinstance(version, int) else 0
 
 
 def _document(index: FakeIndex, image_id: str, fields: Sequence[str] | None) -> dict[str, Any]:

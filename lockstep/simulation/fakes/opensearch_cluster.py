@@ -51,8 +51,9 @@ class StoredDocument(msgspec.Struct, frozen=True):
 class FakeIndex:
     """One index.
 
-    `documents` by id. `numbers` has the number of the last write to each shard. Until `busy_until`,
-    each write is rejected with 429.
+    `documents` by id. `numbers` has the number of the last write to each shard, and `looked_at`
+    what they were when somebody asked for the statistics last. Until `busy_until`, each write is
+    rejected with 429. `is_foreign`: another release made it.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class FakeIndex:
         self.shards = int(settings["number_of_shards"])
         self.numbers = [-1] * self.shards
         self.history = f"{name}-{born}"
+        self.looked_at = list(self.numbers)
         self.busy_until = 0.0
+        self.is_foreign = False
         self._written_at: float | None = None  # None: nothing since the last refresh
         self._searchable: Mapping[str, StoredDocument] = {}
         self._order: dict[str, int] = {}
@@ -101,6 +104,10 @@ class FakeIndex:
             return Written(image_id, None, deleted=True, entry=kept, shards=self.history)
         says, deleted = source.get("version"), bool(source.get("deleted"))
         return Written(image_id, says, deleted, kept, self.history)
+
+    def was_looked_at(self, image_id: str) -> bool:
+        """Whether the statistics have counted the last write of this document."""
+        return self._order.get(image_id, -1) <= self.looked_at[self.shard_of(image_id)]
 
     def restore(self, documents: dict[str, StoredDocument], now: float) -> None:
         """Replace everything, as a snapshot does that is restored: the shards begin anew."""
@@ -148,13 +155,18 @@ class Cluster:
 
     `live` is the index behind the alias for writing of the stack, or the last one that was.
     `is_writable` says whether the alias exists and names one index for writing. `journal` has every
-    write to any index that took effect, in order.
+    write to any index that took effect, in order. `moved` is called with the last index and the new
+    one when the alias has moved. `pinned` is the index of requests that began before that.
+    `followed` is an old index from which a rebuild still copies.
     """
 
     def __init__(self, alias: str, *, shards: int = 1) -> None:
         """Create the first index, by our definition and behind both aliases."""
         self.indices: dict[str, FakeIndex] = {}
         self.journal: list[Written] = []
+        self.moved: Callable[[FakeIndex, FakeIndex], None] = lambda _was, _is: None
+        self.pinned: FakeIndex | None = None
+        self.followed: FakeIndex | None = None
         self.opened = itertools.count()
         self.points: dict[str, Mapping[str, StoredDocument]] = {}
         self._alias = alias
@@ -181,8 +193,11 @@ class Cluster:
         with suppress(AnswerError):
             found = self.written(self._alias)
         self.is_writable = found is not None and self._alias in found.aliases
+        was = self.live
         if found is not None and self.is_writable:
             self.live = found
+            if found is not was:
+                self.moved(was, found)
         elif self.live.name not in self.indices:
             self.live = FakeIndex(self.live.name, {}, _DEFAULTS, born=next(self._born))
 

@@ -284,7 +284,7 @@ def _merged(there: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
 
 def _copies(index: FakeIndex, shard: int) -> list[dict[str, Any]]:
     """The copies of a shard in the statistics: a replica that is behind, and the primary."""
-    last = index.numbers[shard]
+    last = index.looked_at[shard] = index.numbers[shard]
     return [
         {
             "routing": {"primary": primary, "state": "STARTED"},

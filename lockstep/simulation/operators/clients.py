@@ -9,12 +9,15 @@ from typing import Any
 import opensearchpy
 
 from lockstep.simulation.components import INDEX, TABLE
-from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
+from lockstep.simulation.fakes.dynamodb import UNPROCESSED, DynamoDB, Written
 from lockstep.simulation.fakes.network import PERFECT, Connection, PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.simulation.fakes.opensearch_cluster import FakeIndex
 from lockstep.simulation.faulty_network import LONGEST_ANSWER_SECONDS, StoreName
 from lockstep.simulation.system import System
+
+# The share of an operator's reads of several items that the table answers in part.
+UNPROCESSED_SHARE = 0.3
 
 
 class OperatorsConnection:
@@ -32,13 +35,17 @@ class OperatorsConnection:
         """See `Connection.send`."""
         if self.faulty:
             return self._connection.send(apply)
+        if self._conditions.kill_in is not None:
+            self._conditions.kill_if_due(apply)
         answer = apply()
         time = self._conditions.time
         time.advance(self._conditions.chance.random() * LONGEST_ANSWER_SECONDS)
         return answer
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """See `Connection.part_failures`."""
+        """See `Connection.part_failures`. A read may leave keys at any time: it is no fault."""
+        if codes is UNPROCESSED:
+            return self._connection.unprocessed(parts, UNPROCESSED_SHARE)
         if self.faulty:
             return self._connection.part_failures(parts, codes)
         return PERFECT.part_failures(parts, codes)

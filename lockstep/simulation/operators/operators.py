@@ -10,6 +10,7 @@ from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.restores import Restores
 from lockstep.simulation.operators.tools import Surroundings, Tools
@@ -30,6 +31,7 @@ class Operators:
         answering = Answering(self.tools, self.promises, audits, repairs, harm, around)
         self._guide = Guide(self.tools, self.promises, audits, repairs, answering, around)
         restores = Restores(self.tools, self.promises, self._guide)
+        self.rebuilds = Rebuilds(self.tools, self.promises, around)
         self.remember = restores.remember
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
@@ -37,6 +39,8 @@ class Operators:
             "repair": repairs.step,
             "answer": answering.step,
             "restore": restores.step,
+            "rebuild": self.rebuilds.rebuild,
+            "harm the index": self.rebuilds.harm,
         }
 
     def finish(self) -> None:

@@ -144,7 +144,7 @@ class Promises:
             return True
         item, document = (
             system.table.items.get(event.image_id),
-            system.index.documents.get(event.image_id),
+            system.index.held(event.image_id),
         )
         if (
             item is not None
@@ -242,11 +242,13 @@ class Promises:
             if not (isinstance(end, int) and document.source.get("deleted") and end <= now):
                 lowest[image_id] = version_in_document(document)
         for written in others_in(system.index.journal, self._tools.own_in_index, before):
-            if written.version is not None and not written.deleted:
+            # A rebuild may fill an index that nobody reads yet.
+            seen = system.index.is_read(written.shards)
+            if seen and written.version is not None and not written.deleted:
                 low = lowest.get(written.image_id, 0)
                 lowest[written.image_id] = max(low, written.version)
         for image_id, version in lowest.items():
-            document = system.index.documents.get(image_id)
+            document = system.index.held(image_id)
             gone = document is None or document.source is None
             if gone and during.is_broken_off and self._may_be_out(image_id, before, version):
                 continue

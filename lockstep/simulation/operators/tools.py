@@ -16,6 +16,7 @@ from lockstep import quarantine
 from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.simulation.components import BUCKET, INDEX, TABLE
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.faulty_network import StoreName
 from lockstep.simulation.operators.clients import (
     OperatorsConnection,
     OwnJournal,
@@ -75,7 +76,7 @@ class Tools:
         self.commands = 0
         """Whether a command runs, and how many ran: set by `Promises.kept`."""
         self._is_interleaved = False
-        self._connections = {
+        self._connections: dict[StoreName, OperatorsConnection] = {
             store: OperatorsConnection(store, system) for store in ("table", "index", "quarantine")
         }
         self.clock = Clock(self._now, self._now, system.time.advance, self._draw)
@@ -101,6 +102,10 @@ class Tools:
         for one in self._connections.values():
             one.faulty = faulty
         return faulty
+
+    def connection(self, store: StoreName) -> OperatorsConnection:
+        """The operator's connection to a store."""
+        return self._connections[store]
 
     @cached_property
     def _table(self) -> Any:

@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -29,10 +29,11 @@ from lockstep.rebuild.shards import DOCUMENTS_PER_PAGE
 from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stores.table import WholePage
+from shared.change import Change
 from shared.horizon import HORIZON
 from shared.item import item_from
-from shared.outcome import Refused
-from shared.sink import MisconfiguredError, RequestFailedError
+from shared.outcome import Outcome, Refused
+from shared.sink import MisconfiguredError, RequestFailedError, Sink
 from tests.builders import change, image
 from tests.contract.rebuild.exports import put_export
 from tests.contract.rebuild.place import CrashError, Place, RealPlace, a_change
@@ -149,6 +150,33 @@ def test_a_malformed_document_that_only_the_old_index_has_is_reported_and_kept_t
     (told,) = done.told
     assert (told.image_id, done.audit.result) == ("bad", "equal")
     assert (done.exit_code, done.kept, done.dropped) == (1, (place.old,), ())
+
+
+class Refusing:
+    """A sink that refuses one version, as an index does whose limits an image exceeds."""
+
+    def __init__(self, sink: Sink, version: int) -> None:
+        self._sink = sink
+        self._version = version
+        self.longest_send = sink.longest_send
+        self.requests = sink.requests
+        self.check = sink.check
+
+    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
+        good = [one for one in changes if one.version != self._version]
+        outcomes = iter(self._sink.send(good, within) if good else ())
+        return [next(outcomes) if one in good else Refused("too long") for one in changes]
+
+
+def test_of_what_the_index_refuses_the_document_of_the_old_index_stays(place: Place) -> None:
+    """The simulation found it: readers lost an image whose newer version is in quarantine."""
+    place.write(a_change("T1", 1), a_change("T2", 1))
+    place.write(a_change("T1", 2), to=[place.table])
+    parts = place.parts()
+    done = place.run(msgspec.structs.replace(parts, sink=Refusing(parts.sink, 2)))
+    assert place.versions(place.new) == {"T1": 1, "T2": 1}
+    assert [(one.image_id, one.detail) for one in done.told] == [("T1", "too long")]
+    assert (done.audit.differences, done.exit_code) == ({"index_behind": 1}, 1)
 
 
 def test_an_index_that_was_restored_from_an_old_snapshot_gets_what_the_table_has(

@@ -127,7 +127,7 @@ def test_a_change_that_a_store_refuses_is_reported_and_does_not_affect_others() 
     stand.write(*images(20))
     kept = stand.opensearch.documents.copy()
     stand.opensearch.documents.clear()
-    stand.opensearch._refuses = lambda source: source["image_id"] == "i0007"  # noqa: SLF001 - the fake's door is its constructor, too early here
+    stand.opensearch.refuses = lambda source: source["image_id"] == "i0007"
     done = stand.mend()
     assert [one.image_id for one in done.told] == ["i0007"]
     assert "mapper_parsing" in done.told[0].detail

@@ -1,0 +1,411 @@
+"""Rebuilds of the index: killed, twice at once, while consumers write, and after what harms it."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import opensearchpy
+
+from functions.write_to_es.sink import ImageIndex
+from lockstep.console.errors import UserError
+from lockstep.quarantine.bucket import redriven_key
+from lockstep.rebuild.indices import AnotherRebuildError
+from lockstep.rebuild.rebuild import (
+    NotFinishedError,
+    Rebuild,
+    RebuildOptions,
+    RebuildParts,
+    Rebuilt,
+)
+from lockstep.rebuild.worker import RebuildWorker, WorkerState
+from lockstep.simulation.components import INDEX, INDEX_SECONDS
+from lockstep.simulation.faulty_network import CrashedError
+from lockstep.simulation.operators.broken_index import are_right, harm
+from lockstep.simulation.operators.clients import OperatorsIndex, OwnJournal
+from lockstep.simulation.operators.comparison import said_by_document
+from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
+from lockstep.simulation.violation import ViolationError
+from shared.sink import MisconfiguredError
+
+if TYPE_CHECKING:
+    from lockstep.audit.audit import Audit
+    from lockstep.simulation.fakes.opensearch_cluster import FakeIndex
+
+# The timeout of the functions: as long as a bulk that is in progress may take.
+SETTLE_SECONDS = 10.0
+# About as long as a rebuild takes, without what it waits for.
+WORKING_SECONDS = 5.0
+_KILLED_SHARE, _BUSY_SHARE, _TWICE_SHARE, _AGAIN_SHARE = 0.4, 0.3, 0.3, 0.2
+_MOST_REQUESTS = 80
+_MOST_ATTEMPTS = 3
+_MOST_MEANWHILE = 4
+_LONGEST_BUSY_SECONDS = 5.0
+_ENDS = (*BREAKS_OFF, UserError)
+
+
+class RebuildIndex(OperatorsIndex):
+    """The client of a rebuild.
+
+    What an index refuses, it refuses whoever writes it; but it takes what an operator got into it.
+    """
+
+    def __init__(self, tools: Tools, own: OwnJournal) -> None:
+        """Use the operator's connection, and note its writes."""
+        super().__init__(tools.system, tools.connection("index"))
+        self._system = tools.system
+        self.own = own
+        self.refuses = self._refuses_new
+
+    def _refuses_new(self, source: Mapping[str, Any]) -> bool:
+        index = self._system.index
+        if not index.refuses(source):
+            return False
+        held = index.held(source["image_id"])
+        return held is None or held.source != source
+
+
+class Rebuilds:
+    """Rebuilds the index of one system, and harms it before."""
+
+    def __init__(self, tools: Tools, promises: Promises, around: Surroundings) -> None:
+        """Rebuild with these tools."""
+        self._tools = tools
+        self._system = tools.system
+        self._conditions = tools.system.conditions
+        self._nodes = tools.system.index.nodes
+        self._nodes.moved = self._check_switch
+        self._promises = promises
+        self._around = around
+        self._own = OwnJournal(self._system.index.journal)
+        self._numbers = itertools.count(1)
+        self._at_work: set[RebuildWorker] = set()
+        self._are_elsewhere = False
+        self._is_concerned = False  # a rebuild has begun, or something is wrong
+        self._switched_at = 0.0
+        self._overtaken: set[RebuildWorker] = set()
+
+    def rebuild(self) -> None:
+        """Rebuild, with whatever may happen meanwhile; stop after some attempts."""
+        self._is_concerned = True
+        chance = self._conditions.chance
+        faulty = self._tools.begin()
+        self._are_elsewhere = chance.random() < 0.3  # noqa: PLR2004 - mostly on this machine
+        for _ in range(chance.randint(1, _MOST_ATTEMPTS)):
+            self._let_things_happen()
+            if chance.random() < _KILLED_SHARE:
+                self._conditions.kill_in = chance.randint(1, _MOST_REQUESTS)
+            done = self._attempt(self._options(chance.choice((0.0, 0.0, 120.0))))
+            self._conditions.kill_in = None
+            if done is not None:
+                self._check_done(done)
+                if done.kept and not faulty and chance.random() < _AGAIN_SHARE:
+                    self._check_again()
+                return
+
+    def harm(self) -> None:
+        """Lose the index, move an alias, or find an index of another release; often rebuild."""
+        self._is_concerned = True
+        chance = self._conditions.chance
+        if self._nodes.followed is not None or not self._is_whole:
+            return
+        harm(self._system, chance)
+        self._check_named()
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._around.meanwhile()
+        if chance.random() < 0.7:  # noqa: PLR2004 - mostly
+            self.rebuild()
+
+    @property
+    def _is_whole(self) -> bool:
+        return are_right(self._nodes) and not self._nodes.live.is_foreign
+
+    def mend(self) -> None:
+        """Before the consumers process everything: give them an index that they can write to.
+
+        Raises:
+            ViolationError: a promise is broken, or a rebuild does not end.
+        """
+        if self._is_concerned:
+            self._finish()
+
+    def finish(self) -> None:
+        """After that: finish what was begun, and check the new index.
+
+        Raises:
+            ViolationError: a promise is broken, or a rebuild does not end.
+        """
+        if not self._is_concerned:
+            return
+        if not self._finish():
+            raise ViolationError("O6", "a rebuild does not end, although nothing fails")
+        self._check_index_has_the_table()
+
+    def _finish(self) -> bool:
+        """Run rebuilds until nothing is left to do; false if a consumer must do something first."""
+        self._tools.begin(faulty=False)
+        self._at_work.clear()
+        self._are_elsewhere = False
+        for _ in range(_MOST_ATTEMPTS):
+            try:
+                if not self._is_wrong():
+                    return True
+                self._check_done(self._run(self._options(0.0, settle=0.0)))
+            except NotFinishedError:
+                return False
+            except MisconfiguredError as error:
+                if "--abandon" not in str(error):
+                    raise
+                self._rebuild(self._worker()).abandon(apply=True)
+        return not self._is_wrong()
+
+    def _is_wrong(self) -> bool:
+        states = [
+            one.mappings.get("_meta", {}).get("rebuild") for one in self._nodes.indices.values()
+        ]
+        return not self._is_whole or any(state and not state.get("done") for state in states)
+
+    def _let_things_happen(self) -> None:
+        """Choose what happens in the middle of the rebuild that comes next."""
+        chance, time = self._conditions.chance, self._system.time
+        for _ in range(chance.randint(0, _MOST_MEANWHILE)):
+            seconds = chance.choice((WORKING_SECONDS, WORKING_SECONDS + SETTLE_SECONDS))
+            self._tools.interleave(self._meanwhile, seconds)
+        if chance.random() < _TWICE_SHARE:
+            self._tools.interleave(self._second, WORKING_SECONDS)
+        if chance.random() < _BUSY_SHARE:
+            time.later(chance.random(), self._make_busy)
+
+    def _meanwhile(self) -> None:
+        """Consumers work; one may have begun its request before the switch."""
+        nodes, chance = self._nodes, self._conditions.chance
+        began_before = (
+            nodes.followed is not None
+            and self._system.time.now < self._switched_at + SETTLE_SECONDS
+            and chance.random() < 0.5  # noqa: PLR2004 - a coin
+        )
+        nodes.pinned = nodes.followed if began_before else None
+        if began_before:
+            self._conditions.tally["bulk in progress at a switch"] += 1
+        self._around.meanwhile()
+        nodes.pinned = None
+
+    def _make_busy(self) -> None:
+        """For seconds, each index that is not live rejects its writes."""
+        now, chance = self._system.time.now, self._conditions.chance
+        for one in self._nodes.indices.values():
+            if one is not self._nodes.live:
+                self._conditions.tally["new index busy"] += 1
+                one.busy_until = now + chance.random() * _LONGEST_BUSY_SECONDS
+
+    def _second(self) -> None:
+        """Another operator begins the same rebuild in the middle of the first one.
+
+        Raises:
+            ViolationError: O4: it runs beside the first.
+        """
+        held = [one for one in self._at_work if self._holds_lease(one)]
+        tally = self._conditions.tally
+        kill_in, self._conditions.kill_in = self._conditions.kill_in, None
+        try:
+            self._run(self._options(0.0))
+        except AnotherRebuildError:
+            tally["two rebuilds at once"] += 1
+        except _ENDS:
+            tally["rebuild broken off"] += 1
+        else:
+            if held and not self._are_elsewhere:
+                raise ViolationError("O4", "a second rebuild ran beside the first")
+            self._overtaken.update(held)
+        finally:
+            self._conditions.kill_in = kill_in
+
+    def _holds_lease(self, worker: RebuildWorker) -> bool:
+        """Whether an unfinished rebuild is this worker's, as the mapping says."""
+        for one in self._nodes.indices.values():
+            state = one.mappings.get("_meta", {}).get("rebuild", {})
+            if state.get("worker", {}).get("pid") == worker.pid and not state.get("done"):
+                return True
+        return False
+
+    def _attempt(self, options: RebuildOptions) -> Rebuilt | None:
+        """Run a rebuild; None if it ended before its end."""
+        tally = self._conditions.tally
+        try:
+            return self._run(options)
+        except CrashedError:
+            tally["rebuild killed"] += 1
+        except _ENDS:
+            tally["rebuild broken off"] += 1
+        return None
+
+    def _run(self, options: RebuildOptions) -> Rebuilt:
+        """Run a rebuild, and check the promises around it."""
+        worker = self._worker()
+        with self._promised(), self._working(worker):
+            done = self._rebuild(worker).run(options, lambda _step, _count, _total: None)
+            if worker in self._overtaken:
+                raise ViolationError("O4", "a rebuild ended, although another one took over")
+        self._nodes.followed = None
+        self._conditions.tally["rebuilt"] += 1
+        return done
+
+    @contextmanager
+    def _working(self, worker: RebuildWorker) -> Iterator[None]:
+        """Let this worker be at work."""
+        self._at_work.add(worker)
+        try:
+            yield
+        finally:
+            self._at_work.discard(worker)
+
+    @contextmanager
+    def _promised(self) -> Iterator[None]:
+        """O1, O2: checked around the outer one of two rebuilds."""
+        if self._tools.is_running:
+            yield
+            return
+        with self._promises.kept("O1", "O2"):
+            yield
+
+    def _check_switch(self, was: "FakeIndex", live: "FakeIndex") -> None:
+        """At the switch, the new index lacks only the last writes to the old one.
+
+        Raises:
+            ViolationError: O2: readers lose something that was written before the last look.
+        """
+        now = self._system.time.now
+        self._switched_at = now
+        live.busy_until = 0.0
+        if self._nodes.indices.get(was.name) is not was:
+            return
+        self._nodes.followed = was
+        for image_id, document in was.documents.items():
+            if not was.was_looked_at(image_id):
+                continue
+            said = said_by_document(document, whole=True)
+            if said is None or said.is_malformed or said.is_over(now):
+                continue
+            there = said_by_document(live.documents.get(image_id), whole=False)
+            if there is None or there.version < said.version:
+                raise ViolationError(
+                    "O2", f"readers lose version {said.version} of {image_id} at the switch"
+                )
+
+    def _check_done(self, done: Rebuilt) -> None:
+        """Both aliases are right, and the rebuild is known to have ended."""
+        if not are_right(self._nodes):
+            aliases = {one.name: one.aliases for one in self._nodes.indices.values()}
+            raise ViolationError(
+                "O6", f"after a rebuild to {done.index}, the aliases are {aliases}"
+            )
+
+    def _check_again(self) -> None:
+        """O4: the same rebuild again at once writes nothing."""
+        before, others = len(self._own), self._others_wrote()
+        try:
+            done = self._run(self._options(0.0))
+        except _ENDS:
+            return
+        if len(self._own) > before and self._others_wrote() == others:
+            raise ViolationError("O4", f"a second rebuild wrote again: {done.carried}")
+
+    def _others_wrote(self) -> int:
+        """How many writes others than rebuilds have made so far."""
+        system = self._system
+        return len(system.table.journal) + len(system.index.journal) - len(self._own)
+
+    def _check_named(self) -> None:
+        """The plan of a rebuild, audit and status name what is wrong, and only then."""
+        right = self._is_whole
+        client = cast("opensearchpy.OpenSearch", RebuildIndex(self._tools, self._own))
+        self._tools.begin(faulty=False)
+        named = [*self._system.components.index_problems(client, INDEX)]
+        if bool(named) == right:
+            raise ViolationError("O3", f"audit and status say of the index: {named or 'nothing'}")
+        try:
+            plan = self._rebuild(self._worker()).plan()
+        except MisconfiguredError:
+            return
+        if bool(plan.problems or plan.differences) == right:
+            raise ViolationError("O3", f"the plan of a rebuild says: {plan.problems or 'nothing'}")
+
+    def _check_index_has_the_table(self) -> None:
+        """O6: the index has each image of the table, in that version or a higher one."""
+        system, now = self._system, self._system.time.now
+        aside = self._set_aside()
+        for image_id, item in system.table.items.items():
+            version = int(item["version"]["N"]) if "version" in item else 0
+            document = system.index.documents.get(image_id)
+            over = "expires_at" in item and int(item["expires_at"]["N"]) <= now
+            if over or (document is not None and document.source and document.version >= version):
+                continue
+            if (image_id, version) in aside or image_id in system.touched["write_to_dynamodb"]:
+                continue
+            raise ViolationError(
+                "O6", f"the table has version {version} of {image_id}, the rebuilt index {document}"
+            )
+
+    def _set_aside(self) -> set[tuple[str, int]]:
+        """The image and version of each event that the index's consumer has set aside."""
+        system = self._system
+        consumer = system.consumers["write_to_es"]
+        found = set()
+        for accepted in system.stream.accepted:
+            event = self._promises.event(accepted)
+            key = system.quarantine_key(consumer, accepted)
+            objects = system.bucket.objects
+            number = accepted.sequence_number
+            if event is not None and (
+                key in objects
+                or redriven_key(key) in objects
+                or number in system.discards["write_to_es"].attempted
+            ):
+                found.add((event.image_id, event.version))
+        return found
+
+    def _worker(self) -> RebuildWorker:
+        return RebuildWorker("operators", next(self._numbers), 0.0)
+
+    def _state_of(self, worker: RebuildWorker) -> WorkerState:
+        if self._are_elsewhere:
+            return "unknown"
+        return "at_work" if worker in self._at_work else "gone"
+
+    def _options(self, patience: float, settle: float = SETTLE_SECONDS) -> RebuildOptions:
+        return RebuildOptions(at_most=100.0, settle=settle, patience=patience)
+
+    def _rebuild(self, worker: RebuildWorker) -> Rebuild:
+        tools, components = self._tools, self._system.components
+        client = cast("opensearchpy.OpenSearch", RebuildIndex(tools, self._own))
+        indices = components.indices(client, INDEX)
+        table = tools.table_reader()
+        return components.rebuild(
+            RebuildParts(
+                indices=indices,
+                items=table,
+                table=table,
+                index=lambda name: components.index_reader(client, name),
+                sink=ImageIndex(client, indices.building, longest_request=INDEX_SECONDS),
+                audit=lambda _: self._audit(),
+                settled=self._settled,
+                clock=tools.clock,
+                worker=worker,
+                state_of=self._state_of,
+            )
+        )
+
+    def _audit(self) -> "Audit":
+        return self._system.components.audit(
+            self._tools.table_reader(whole=True),
+            self._tools.index_reader(whole=True),
+            quarantined_images=self._tools.quarantined,
+            clock=self._tools.clock,
+            settled=self._settled,
+        )
+
+    def _settled(self) -> float:
+        """The time up to which both consumers have processed all arrivals."""
+        oldest = self._around.oldest_unread()
+        return float("inf") if oldest is None else oldest - 0.001
