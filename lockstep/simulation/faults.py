@@ -44,6 +44,13 @@ Fault = Literal[
     "full replay from TRIM_HORIZON",
     "late replay of a deletion",
     "two mappings on one function",
+    "second producer with another clock",
+    "source that counts",
+    "count goes back",
+    "settled as stale",
+    "settled as conflict",
+    "settled as outrun",
+    "batch of over 5 MiB for the index",
     "several batches of a shard in flight",
     "another invocation in the middle",
     "batch given up",
@@ -141,6 +148,7 @@ FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     "poison too_large": 1,  # rare, to save time: 256 KiB each
     "purge in the table's stream": 1,
     "tombstone that soon ends": 1,
+    "batch of over 5 MiB for the index": 1,  # one history of a thousand: it is slow
     "failure document not written": 1,  # rare: a discard while the bucket is down
     # One history of twenty has a rebuild.
     **dict.fromkeys(

@@ -19,7 +19,7 @@ from lockstep.simulation.plan import HistoryPlan, Route, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
 from lockstep.simulation.routes import Routes, Source
 from lockstep.simulation.system import STORES, Function, System
-from lockstep.simulation.uploader import Uploader
+from lockstep.simulation.uploader import CountingUploader, Uploader
 from lockstep.simulation.violation import ViolationError
 from shared.event import EventType
 from shared.horizon import QUARANTINE_AGE
@@ -35,6 +35,10 @@ MOST_DAYS = 260
 MOST_REDRIVES = 3
 MOST_OF_AN_IMAGE = 4
 SLOW_STORES: Sequence[StoreName] = ("table", "index")
+# The share of the puts of a source that counts that are about images of its own.
+OWN_SHARE = 0.8
+# Together over 5 MiB. The largest event has 256 KiB.
+LARGE_EVENTS, LARGE_TEXTS, LARGE_TEXT = 22, 61, 4_000
 TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
 
 
@@ -49,7 +53,12 @@ class History:
         self._plan = planned
         self._conditions, self._time = self.system.conditions, self.system.time
         self._stream = self.system.stream
-        self._uploader = Uploader(self.system)
+        self._uploader = Uploader(self.system, lambda: self.system.skew)
+        self._counting = CountingUploader(self.system, lambda: 0.0)
+        self.uploaders = [self._uploader, self._counting]
+        if (other := planned.other_skew) is not None:
+            self.uploaders.append(Uploader(self.system, lambda: other, "other "))
+            self._count("second producer with another clock", other != 0.0)
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         self._late_operations = LateOperations(self.system)
         self._redrives = Redrives(self.system, self._work)
@@ -89,6 +98,7 @@ class History:
             "wait": self._wait,
             "days pass": self._let_days_pass,
             "redrive": self._redrives.redrive,
+            "large batch": self._put_large_batch,
         }
         self._operators: Operators | None = None
         if self._routes is not None:
@@ -150,7 +160,7 @@ class History:
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
         if self._routes is not None:
             self._routes.repair()
-        invariants.check(self.system, self._uploader.made)
+        invariants.check(self.system, self.uploaders)
         if self._routes is not None:
             table_changes_check.check(self.system, self._routes)
 
@@ -167,7 +177,7 @@ class History:
     def _work(self) -> None:
         """Let the producer put events, and a consumer process some of them."""
         chance = self._conditions.chance
-        if chance.random() < 0.5 and not self._uploader.is_busy:  # noqa: PLR2004 - a coin
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._put_any()
         self._run_poller(chance.choice(self._pollers))
 
@@ -255,12 +265,30 @@ class History:
         self._conditions.tally[fault] += really
 
     def _put_any(self) -> None:
+        """Let a producer put some events.
+
+        The images of the source that counts are its own, except for a few.
+        """
         chance = self._conditions.chance
-        self._uploader.put(
+        uploader = chance.choice((self._uploader, *self.uploaders))
+        if uploader.is_busy:
+            return
+        counts = uploader is self._counting
+        self._count("source that counts", counts)
+        own = "C" if counts and chance.random() < OWN_SHARE else "T"
+        uploader.put(
             [
-                (f"T{chance.randrange(IMAGES)}", chance.choice(TYPES))
+                (f"{own}{chance.randrange(IMAGES)}", chance.choice(TYPES))
                 for _ in range(chance.randint(1, MOST_EVENTS))
             ]
+        )
+
+    def _put_large_batch(self) -> None:
+        """Put so much at once that the index's consumer needs more than one request for it."""
+        image = {"tags": ["x" * LARGE_TEXT] * LARGE_TEXTS}
+        kinds: EventType = "image.uploaded"
+        self._uploader.put_images(
+            [(f"L{at}", kinds, {"name": f"large {at}", **image}) for at in range(LARGE_EVENTS)]
         )
 
     def _put_any_poison(self) -> None:
@@ -448,9 +476,11 @@ class History:
         for connection in self.system.connections.values():
             connection.restore()
         self._time.settle()
-        self._uploader.put([])
-        if self._uploader.waits:
-            raise ViolationError("I7", f"the producer still holds {self._uploader.waits} events")
+        for uploader in self.uploaders:
+            if uploader.waits:
+                uploader.put([])
+            if uploader.waits:
+                raise ViolationError("I7", f"the producer still holds {uploader.waits} events")
         if self._operators is not None:
             self._operators.rebuilds.mend()
         for poller in list(self._pollers):

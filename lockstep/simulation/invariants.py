@@ -4,31 +4,41 @@ docs/internals/invariants.md defines them. invocation.py checks I6 and I8 on eac
 history that does not drain breaks I7.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from lockstep.simulation import quarantine_checks
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.interpretation import Interpretation, Poison
-from lockstep.simulation.oracle import Meaning, outrun
+from lockstep.simulation.oracle import FIRST_STAMP, Meaning, outrun
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Consumer, System
+from lockstep.simulation.uploader import Uploader
 from lockstep.simulation.violation import ViolationError
 from lockstep.simulation.written import check_written
 from shared.quarantine import INDEX_CONSUMER
 
+type Content = tuple[int, str | None]
+"""The version and the digest of an event."""
 
-def check(system: System, made: Sequence[Meaning]) -> None:
+type Arrivals = Mapping[tuple[str, int], int]
+"""When each version of each image arrived first, in milliseconds since 1970."""
+
+
+def check(system: System, uploaders: Iterable[Uploader]) -> None:
     """Check a drained system.
 
     Args:
         system: a system without pending requests.
-        made: the events of the producer, in order.
+        uploaders: all programs that put events.
 
     Raises:
         ViolationError: the first violation found.
     """
-    _check_producer(system, made)
+    for uploader in uploaders:
+        if uploader.made:
+            _check_producer(system, uploader)
+    first = _first_arrivals(system)
     for consumer in system.consumers.values():
         purged = system.purged[consumer.function]
         changes = system.changes if consumer.function == INDEX_CONSUMER else None
@@ -36,7 +46,7 @@ def check(system: System, made: Sequence[Meaning]) -> None:
         replaced = {(image_id, held.version) for image_id, held in given}
         touched = system.touched[consumer.function]
         ended = {} if changes is None else changes.ended(purged)
-        _check_versions_rise(consumer, purged, replaced, touched, system.may_return, ended=ended)
+        _check_versions_rise(system, consumer, replaced, first, ended=ended)
         if changes is not None:  # its other checks: table_changes_check.py
             continue
         in_bucket = list(quarantine_checks.check(system, consumer))
@@ -63,7 +73,8 @@ def check(system: System, made: Sequence[Meaning]) -> None:
             if (
                 must is not None
                 and (image_id, must.version) in purged
-                and _returned(held, image_id, system)
+                and held is not None
+                and _may_follow(system, first, image_id, held.version, must.version)
             ):
                 continue
             raise ViolationError(
@@ -73,41 +84,60 @@ def check(system: System, made: Sequence[Meaning]) -> None:
             )
 
 
-def _returned(held: StoredVersion | None, image_id: str, system: System) -> bool:
-    """Whether this may have come after the end of the tombstone above it."""
-    return held is not None and (image_id, held.version) in system.may_return
+def _first_arrivals(system: System) -> Arrivals:
+    """When each version of each image arrived first, in milliseconds since 1970."""
+    first: dict[tuple[str, int], int] = {}
+    for accepted in system.stream.accepted:
+        event = system.ledger.event_in(accepted)
+        if event is not None:
+            first.setdefault((event.image_id, event.version), accepted.arrived_ms)
+    return first
 
 
-def _check_producer(system: System, events: Sequence[Meaning]) -> None:
+def _may_follow(
+    system: System, first: Arrivals, image_id: str, version: int, tombstone: int
+) -> bool:
+    """Whether this version may come after the end of a tombstone above it.
+
+    A count may, if it arrived after the deletion: it does not tell when it was set.
+    """
+    if (image_id, version) in system.may_return:
+        return True
+    is_newer = first.get((image_id, version), 0) > first.get((image_id, tombstone), 0)
+    return version < FIRST_STAMP and is_newer
+
+
+def _check_producer(system: System, uploader: Uploader) -> None:
     """I1, I5: each event is on the stream; the first arrivals of an image are in order."""
-    made: dict[str, list[int]] = {}
-    for event in events:
-        made.setdefault(event.image_id, []).append(event.version)
-    own = {(event.image_id, event.version, event.digest) for event in events}
-    arrived: dict[str, dict[int, None]] = {}
+    made: dict[str, dict[Content, None]] = {}
+    for event in uploader.made:
+        made.setdefault(event.image_id, {})[event.version, event.digest] = None
+    arrived: dict[str, dict[Content, None]] = {}
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         if isinstance(meaning, Poison):
             continue
-        if (meaning.image_id, meaning.version, meaning.digest) in own:
-            arrived.setdefault(meaning.image_id, {})[meaning.version] = None
-    for image_id, versions in made.items():
-        if versions != sorted(set(versions)):
+        content = meaning.version, meaning.digest
+        if content in made.get(meaning.image_id, ()):
+            arrived.setdefault(meaning.image_id, {})[content] = None
+    for image_id, contents in made.items():
+        versions = [version for version, _ in contents]
+        if uploader.stamps and versions != sorted(set(versions)):
             raise ViolationError("I5", f"producer: {image_id} was stamped {versions}")
         there = list(arrived.get(image_id, ()))
-        if there != versions:
-            invariant = "I5" if sorted(there) == sorted(versions) else "I1"
+        if there != list(contents):
+            invariant = "I5" if set(there) == contents.keys() else "I1"
+            found = [version for version, _ in there]
             raise ViolationError(
-                invariant, f"stream: {image_id} was put as {versions}, arrived as {there}"
+                invariant, f"stream: {image_id} was put as {versions}, arrived as {found}"
             )
 
 
 def _check_versions_rise(
+    system: System,
     consumer: Consumer,
-    purged: AbstractSet[tuple[str, int]],
     replaced: AbstractSet[tuple[str, int]],
-    touched: Mapping[str, int],
-    may_return: AbstractSet[tuple[str, int]],
+    first: Arrivals,
     *,
     ended: Mapping[str, int],
 ) -> None:
@@ -120,6 +150,7 @@ def _check_versions_rise(
     may come again, and is purged again.
     """
     function = consumer.function
+    purged, touched = system.purged[function], system.touched[function]
     highest: dict[tuple[str, str], Written] = {}  # by the history of the shards, and the image
     for at, written in enumerate(consumer.store.journal):
         if at < touched.get(written.image_id, 0):
@@ -142,8 +173,11 @@ def _check_versions_rise(
             continue
         if same and (written.image_id, written.version) in replaced:
             continue
-        if (written.image_id, written.version) in may_return and (
-            before is not None and (before.image_id, before.version) in purged
+        if (
+            before is not None
+            and before.version is not None
+            and (before.image_id, before.version) in purged
+            and _may_follow(system, first, written.image_id, written.version, before.version)
         ):
             highest[written.shards, written.image_id] = written
             continue

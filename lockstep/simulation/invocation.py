@@ -6,6 +6,7 @@ from typing import Any, Literal, Never
 
 import msgspec
 
+from functions.write_to_es.bulk import MAX_REQUEST_BYTES
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.simulation.components import CHANGES_STREAM
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
@@ -33,6 +34,8 @@ _CRASHES: Sequence[Crash] = (
 # Multiplied by the rate of faults, the share of invocations that crash between requests. About as
 # many crash at a request (faulty_network.py).
 CRASHING_SHARE = 0.2
+# Fewer records have less than 5 MiB.
+FEWEST_LARGE = 20
 # Few invocations read the clock more often: those with a large batch.
 MOST_CLOCK_READS = 12
 
@@ -77,6 +80,7 @@ class Invocations:
             conditions.running = None
         if time.now > running.deadline:
             raise ViolationError("I6", f"{consumer.function} ran longer than its timeout")
+        self._count_outcomes(consumer, batch, delivery)
         self._check_checkpoint(
             consumer,
             batch,
@@ -86,6 +90,18 @@ class Invocations:
         if conditions.hidden_effects == unknown:
             self._check_lowest(consumer, batch, delivery, before)
         return Returned(msgspec.json.encode(delivery.response()))
+
+    def _count_outcomes(
+        self, consumer: Consumer, batch: Sequence[AcceptedRecord], delivery: Delivery
+    ) -> None:
+        tally = self._system.conditions.tally
+        tally["settled as stale"] += delivery.counts.get("Stale", 0)
+        for record in delivery.quarantined:
+            tally["settled as conflict"] += record.reason == "conflict"
+            tally["settled as outrun"] += record.reason == "outrun"
+        if consumer.function == INDEX_CONSUMER and len(batch) >= FEWEST_LARGE:
+            size = sum(len(one.data) for one in batch)
+            tally["batch of over 5 MiB for the index"] += size > MAX_REQUEST_BYTES
 
     def _deliver(
         self, consumer: Consumer, batch: Sequence[AcceptedRecord], running: RunningInvocation

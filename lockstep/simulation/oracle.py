@@ -171,6 +171,21 @@ def document(meaning: Meaning, *, arrived_at: int) -> RawDocument:
     return made
 
 
+def meaning_in(item: Mapping[str, Mapping[str, Any]]) -> Meaning | None:
+    """What an item says that somebody wrote by hand; None if it says nothing."""
+    plain = {name: _plain(value) for name, value in item.items()}
+    match plain:
+        case {
+            "image_id": str(image_id),
+            "version": int(version),
+            "event_type": str(event_type),
+            "occurred_at": str(occurred_at),
+        } if _TIME.fullmatch(occurred_at):
+            return Meaning(image_id, version, event_type, occurred_at, plain.get("image"))
+        case _:
+            return None
+
+
 def data(meaning: Meaning) -> bytes:
     """The data of the record that the producer writes of an event."""
     event: dict[str, Any] = {
@@ -241,6 +256,20 @@ def _stored(image: Mapping[str, Any]) -> Mapping[str, Any]:
     """The image with its time in canonical form."""
     taken_at = image.get("taken_at")
     return image if taken_at is None else {**image, "taken_at": time(taken_at)}
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    """A value without DynamoDB's types."""
+    ((kind, inner),) = value.items()
+    match kind:
+        case "N":
+            return int(inner)
+        case "L":
+            return [_plain(one) for one in inner]
+        case "M":
+            return {name: _plain(one) for name, one in inner.items()}
+        case _:
+            return inner
 
 
 def _typed(value: Any) -> dict[str, Any]:

@@ -39,6 +39,7 @@ StepKind = Literal[
     "wait",
     "days pass",
     "redrive",
+    "large batch",
     OperatorStepKind,
     RouteStepKind,
 ]
@@ -101,7 +102,13 @@ _SHORT, _LONG = (3, 6), (7, 14)
 _LONG_SHARE = 0.05
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
 # The timeouts of a function: one allows several requests, the other one just a single request.
-_FUNCTION_SECONDS = (120.0, 24.0)
+# The first one is that of template.yaml.
+_FUNCTION_SECONDS = (60.0, 24.0)
+# The errors of the clock of a second producer, in seconds: some of them are over five minutes.
+_SKEWS = (0.0, 0.001, 20.0, -20.0, 290.0, -290.0, 310.0, -310.0, 3_600.0, -3_600.0)
+# One of a thousand histories has a batch of 5 MiB. It takes as long as a hundred other histories.
+_LARGE_EVERY = 1_000
+_LARGE_BATCH_SIZE = 100
 # The limits of retries and age, after which a mapping discards a batch. Mostly there is no limit.
 _DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
     *[(None, None)] * 14,
@@ -128,7 +135,8 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     """The rate of faults, the settings of the system, and the steps.
 
     `operators`: some of the steps are operators' ones. `index_from`: what the index reads at first;
-    None if it always reads the image stream.
+    None if it always reads the image stream. `other_skew`: the error of the clock of a second
+    producer, in seconds; None if there is only one.
     """
 
     seed: int
@@ -147,6 +155,7 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     index_shards: int = 1
     operators: bool = False
     index_from: Route | None = None
+    other_skew: float | None = None
 
     @property
     def discards(self) -> bool:
@@ -187,10 +196,26 @@ def plan(seed: int) -> HistoryPlan:
         retries=retries,
         age_seconds=age_seconds,
         index_shards=chance.choice(_INDEX_SHARDS),
+        other_skew=chance.choice((None, chance.choice(_SKEWS))),
     )
+    if seed % _LARGE_EVERY == 0:
+        planned = _with_large_batch(planned, chance)
     if chance.random() < OPERATORS_SHARE:
         return _with_operators(planned, chance)
     return _with_routes(planned, chance) if chance.random() < _ROUTED_SHARE else planned
+
+
+def _with_large_batch(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
+    """The same plan, with a step that fills a batch of one shard."""
+    step = Step("large batch", chance.getrandbits(32))
+    return msgspec.structs.replace(
+        planned,
+        fault_rate=chance.choice((0.0, 0.05)),
+        shards=1,
+        batch_size=_LARGE_BATCH_SIZE,
+        parallelization_factor=1,
+        steps=(step, *planned.steps[:2]),
+    )
 
 
 def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:

@@ -1,13 +1,12 @@
 """Poison records: all kinds of records that no consumer may accept."""
 
-import json
 import random
-from collections.abc import Sequence
-from typing import NamedTuple, cast, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast, get_args
 
 from lockstep.simulation import oracle
 from lockstep.simulation.components import TABLE
-from lockstep.simulation.events import as_json, draw_image
+from lockstep.simulation.events import as_json, draw_change, draw_image, event_of
 from lockstep.simulation.fakes.table_stream import ItemChange
 from lockstep.simulation.faults import PoisonKind
 from lockstep.simulation.interpretation import (
@@ -79,15 +78,18 @@ def poison_record(
     if kind == "poison conflict":
         if taken is None:
             return PoisonRecord(image_id, b"{", Poison("not_json"))
-        image = draw_image(chance, chance.choice(_OTHER_CONTENTS))
+        image = _other_image(chance, taken)
         return _written(
-            Meaning(taken.image_id, taken.version, "image.updated", taken.occurred_at, image)
+            chance,
+            Meaning(taken.image_id, taken.version, "image.updated", taken.occurred_at, image),
         )
     if kind == "poison table_change":
         return PoisonRecord(image_id, _forged_change(image_id, version), Poison("schema"))
     ahead = 2 * REFUSED_AHEAD_US if kind == "poison version_ahead" else 0
     image = draw_image(chance, _NAMES.get(kind, "poison"))
-    record = _written(Meaning(image_id, version + ahead, "image.updated", time_of(version), image))
+    record = _written(
+        chance, Meaning(image_id, version + ahead, "image.updated", time_of(version), image)
+    )
     return record if kind != "poison partition_key" else record._replace(key=f"{image_id}-not")
 
 
@@ -99,6 +101,13 @@ def _forged_change(image_id: str, version: int) -> bytes:
     return change.copy_of(TABLE)[1]
 
 
-def _written(meant: Meaning) -> PoisonRecord:
+def _other_image(chance: random.Random, taken: Meaning) -> Mapping[str, Any]:
+    """Another content: another image, or the same with one field changed."""
+    if taken.image is not None and chance.random() < 0.5:  # noqa: PLR2004 - a coin
+        return draw_change(chance, taken.image)
+    return draw_image(chance, chance.choice(_OTHER_CONTENTS))
+
+
+def _written(chance: random.Random, meant: Meaning) -> PoisonRecord:
     """The record of an event, as another program writes it."""
-    return PoisonRecord(meant.image_id, json.dumps(as_json(meant)).encode(), meant)
+    return PoisonRecord(meant.image_id, as_json(chance, event_of(meant)), meant)

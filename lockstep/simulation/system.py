@@ -1,7 +1,7 @@
 """The simulated system: both consumers, their stores and the stream, in virtual time."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -9,6 +9,7 @@ import msgspec
 import opensearchpy
 
 from lockstep.quarantine.bucket import redriven_key
+from lockstep.simulation import oracle
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE, Components
 from lockstep.simulation.fakes.dynamodb import DynamoDB
@@ -153,7 +154,9 @@ class System:
         return found
 
     def meaning_of(self, item: Item) -> Meaning | None:
-        """What the record means that this item names; None if it is not on the stream."""
+        """What the record means that this item names, or what somebody wrote into it by hand."""
+        if item["image_id"]["S"] in self.touched["write_to_dynamodb"]:
+            return oracle.meaning_in(item)
         number = item["sequence_number"]["S"]
         for accepted in self.stream.accepted:
             if accepted.sequence_number == number:
@@ -201,10 +204,10 @@ class System:
         """The key of a quarantined record (docs/internals/formats.md)."""
         return f"{PREFIX}{consumer.function}/{accepted.position}.json"
 
-    def producers_clock(self) -> Clock:
-        """The clock of the producer."""
+    def producers_clock(self, skew: Callable[[], float] | None = None) -> Clock:
+        """The clock of a producer; `skew` is its error in seconds, by default the system's."""
         return Clock(
-            now=lambda: self.time.now + self.skew,
+            now=lambda: self.time.now + (self.skew if skew is None else skew()),
             elapsed=lambda: self.time.now,
             sleep=self.time.advance,
             chance=self.conditions.draw,

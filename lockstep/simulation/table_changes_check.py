@@ -200,6 +200,16 @@ def _compared(document: Mapping[str, Any] | None, routes: Routes) -> Mapping[str
     return {name: value for name, value in document.items() if name not in _OF_ARRIVAL}
 
 
+def _may_be_below(system: System, must: Mapping[str, Any], tombstone: Mapping[str, Any]) -> bool:
+    """Whether the table took this below an expired tombstone, which the index keeps until a purge.
+
+    An operator named the version, or it is a count.
+    """
+    version: int = must["version"]
+    named = (must["image_id"], version) in system.may_return
+    return version < tombstone["version"] and (named or version < oracle.FIRST_STAMP)
+
+
 def _check_against_table(system: System, routes: Routes, explained: set[str]) -> None:
     """I3: index and table are equal, whole, but for what the guide names."""
     items, documents = system.table.items, system.index.documents
@@ -210,9 +220,11 @@ def _check_against_table(system: System, routes: Routes, explained: set[str]) ->
             continue
         item, document = items.get(image_id), documents.get(image_id)
         source = None if document is None else document.source
-        if source is not None and source.get("expires_at", system.time.now) < system.time.now:
-            source = None  # an expired tombstone counts as absent
         must = None if item is None else document_of(item)
+        if source is not None and source.get("expires_at", system.time.now) < system.time.now:
+            if must is not None and _may_be_below(system, must, source):
+                continue
+            source = None  # an expired tombstone counts as absent
         if must is not None and must.get("expires_at", system.time.now) < system.time.now:
             must = None
         if _compared(source, routes) != _compared(must, routes):

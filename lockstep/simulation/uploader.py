@@ -1,14 +1,13 @@
 """A program that puts events: through the reader of `lockstep put`, and the producer."""
 
-import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lockstep.producing.producer import PutError
 from lockstep.producing.sources import BadLine
 from lockstep.simulation import oracle
 from lockstep.simulation.components import STREAM
-from lockstep.simulation.events import as_json, draw_image
+from lockstep.simulation.events import as_json, draw_image, draw_time, event_of
 from lockstep.simulation.oracle import DELETED, Meaning
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
@@ -16,6 +15,12 @@ from lockstep.simulation.violation import ViolationError
 if TYPE_CHECKING:
     from lockstep.producing.producer import Stamp
     from shared.event import Event, EventType
+
+# A source that counts begins at a number with 1 to 15 digits.
+MOST_DIGITS = 15
+# How often its numbers go back, as after a restore of its database.
+GOES_BACK_SHARE = 0.05
+_MOST_BACK = 3
 
 
 class Stamps:
@@ -34,19 +39,31 @@ class Stamps:
 
 
 class Uploader:
-    """One program; `made` has what its events mean, in order.
+    """A program that stamps its events; `made` has what they mean, in order.
 
     It puts one batch after the other: while it `is_busy`, it cannot put.
     """
 
-    def __init__(self, system: System) -> None:
-        """Put events onto the stream of this system."""
+    def __init__(self, system: System, skew: Callable[[], float], name: str = "") -> None:
+        """Put events onto the stream of this system.
+
+        Args:
+            system: the system.
+            skew: the error of its clock, in seconds.
+            name: begins the names of its images, so that no other program makes the same content.
+        """
         self.made: list[Meaning] = []
         self._system = system
-        self._clock = system.producers_clock()
+        self._name = name
+        self._clock = system.producers_clock(skew)
         self._stamps = Stamps(system.components.stamp(self._clock.now), self._clock.now)
         self._waiting: list[Event] = []  # not known to be on the stream
         self.is_busy = False
+
+    @property
+    def stamps(self) -> bool:
+        """Whether its versions must rise."""
+        return True
 
     @property
     def waits(self) -> int:
@@ -59,8 +76,24 @@ class Uploader:
 
     def put(self, events: Sequence[tuple[str, "EventType"]]) -> None:
         """Put the events that failed before, then new ones: an image and a type for each."""
+        chance = self._system.conditions.chance
+        self.put_images(
+            [
+                (
+                    image_id,
+                    kind,
+                    None
+                    if kind == DELETED
+                    else draw_image(chance, f"{self._name}{image_id} number {len(self.made) + at}"),
+                )
+                for at, (image_id, kind) in enumerate(events)
+            ]
+        )
+
+    def put_images(self, events: Sequence[tuple[str, "EventType", Any]]) -> None:
+        """Put the events that failed before, then new ones: image id, type and image for each."""
         self.is_busy = True
-        read = [self._read(image_id, kind) for image_id, kind in events]
+        read = [self._read(*event) for event in events]
         source = iter([*self._waiting, *read])
         self._waiting = []
         producer = self._system.components.producer(self._system.stream, STREAM, clock=self._clock)
@@ -71,26 +104,65 @@ class Uploader:
         finally:
             self.is_busy = False
 
-    def _read(self, image_id: str, kind: "EventType") -> "Event":
-        """Make an event, and read its line as `lockstep put` does.
-
-        Half of the lines leave version and time to the reader.
-        """
-        chance = self._system.conditions.chance
-        number = f"{image_id} number {len(self.made)}"
-        image = None if kind == DELETED else draw_image(chance, number)
-        stamped = chance.random() < 0.5  # noqa: PLR2004 - a coin
-        version = self._stamps() if stamped else 0
-        line = as_json(Meaning(image_id, version, kind, oracle.time_of(version), image))
-        if not stamped:
-            del line["version"], line["occurred_at"]
-        lines = [json.dumps(line).encode()]
+    def _read(self, image_id: str, kind: "EventType", image: Any) -> "Event":
+        """Make an event, and read its line as `lockstep put` does."""
+        version, occurred_at = self._version(image_id), self._occurred_at()
+        meant = Meaning(image_id, version or 0, kind, occurred_at or "", image)
+        line = event_of(meant)
+        if version is None:
+            del line["version"]
+        if occurred_at is None:
+            del line["occurred_at"]
+        lines = [as_json(self._system.conditions.chance, line)]
         (read,) = self._system.components.read(lines, cast("Stamp", self._stamps))
         if isinstance(read, BadLine):
             raise ViolationError("I1", f"`lockstep put` refuses a valid event: {read.detail}")
-        if not stamped:
-            version = self._stamps.last
-        meant = Meaning(image_id, version, kind, oracle.time_of(version), image)
+        # What the line lacks, the reader takes from the stamp of that moment.
+        stamp = self._stamps.last
+        meant = Meaning(
+            image_id,
+            stamp if version is None else version,
+            kind,
+            oracle.time_of(stamp) if occurred_at is None else occurred_at,
+            image,
+        )
         self.made.append(oracle.as_produced(meant))
         self._system.ledger.note_produced(self.made[-1])
         return read
+
+    def _version(self, _: str) -> int | None:
+        """The version of the next event of this image; None: the reader sets it."""
+        own = self._system.conditions.chance.random() < 0.5  # noqa: PLR2004 - a coin
+        return self._stamps() if own else None
+
+    def _occurred_at(self) -> str | None:
+        """The time of the next event; None: the reader sets it."""
+        chance = self._system.conditions.chance
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            return None
+        return draw_time(chance, self._stamps())
+
+
+class CountingUploader(Uploader):
+    """A program whose source numbers the revisions of each image."""
+
+    def __init__(self, system: System, skew: Callable[[], float]) -> None:
+        """Put events onto the stream of this system; `skew` as for an `Uploader`."""
+        super().__init__(system, skew, "counted ")
+        self._counts: dict[str, int] = {}
+
+    @property
+    def stamps(self) -> bool:
+        """Whether its versions must rise."""
+        return False
+
+    def _version(self, image_id: str) -> int | None:
+        chance = self._system.conditions.chance
+        count = self._counts.get(image_id)
+        if count is None:
+            count = 10 ** chance.randrange(MOST_DIGITS) - 1
+        elif chance.random() < GOES_BACK_SHARE:
+            count = max(0, count - chance.randint(1, _MOST_BACK))
+            self._system.conditions.tally["count goes back"] += 1
+        self._counts[image_id] = count + 1
+        return count + 1

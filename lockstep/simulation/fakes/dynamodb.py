@@ -47,7 +47,7 @@ UNPROCESSED = ("UnprocessedKeys",)
 
 KEY = "image_id"
 # Searched in the JSON text, which is faster; within a text, quotes are escaped.
-_EMPTY_NAME = re.compile(rb'[{,]"":')
+_EMPTY_TEXT, _EMPTY_NAME = b'"":', re.compile(rb'[{,]"":')
 _DUPLICATES = "Provided list of item keys contains duplicates"
 
 
@@ -361,7 +361,8 @@ def _parsed(one: Mapping[str, Any]) -> tuple[Insert | Update | Delete, str, Sequ
         raise _invalid(str(error)) from error
     if len(values) != statement.parameters:
         raise _invalid(f"{len(values)} parameters for {statement.parameters}")
-    if _EMPTY_NAME.search(msgspec.json.encode(values)):
+    encoded = msgspec.json.encode(values)
+    if _EMPTY_TEXT in encoded and _EMPTY_NAME.search(encoded):
         raise _invalid("Empty attribute name")
     if isinstance(statement, Insert):
         at = statement.names.index(KEY) if KEY in statement.names else None

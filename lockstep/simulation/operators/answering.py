@@ -238,7 +238,7 @@ class Answering:
                 one.ahead not in kinds
                 or image_id not in left
                 or left[image_id].ahead not in kinds
-                or _is_other(seen, before, image_id)
+                or _is_changed(seen, before, image_id)
                 or self._cannot(winner, before, image_id)
             ):
                 continue
@@ -264,6 +264,13 @@ def as_lines(differences: Sequence[Difference]) -> list[ReportLine]:
         msgspec.json.decode(msgspec.json.encode(as_line(one)), type=ReportLine)
         for one in differences
     ]
+
+
+def _is_changed(one: Raw, other: Raw, image_id: str) -> bool:
+    """Whether an entry of this image changed at all: then an answer may leave it."""
+    return one.items.get(image_id) != other.items.get(image_id) or one.documents.get(
+        image_id
+    ) != other.documents.get(image_id)
 
 
 def _is_other(one: Raw, other: Raw, image_id: str) -> bool:
