@@ -282,10 +282,11 @@ class Rebuilds:
             return
         self._nodes.followed = was
         for image_id, document in was.documents.items():
-            if not was.was_looked_at(image_id):
-                continue
             said = said_by_document(document, whole=True)
-            if said is None or said.is_malformed or said.is_over(now):
+            if said is not None and said.is_over(now):  # it counts as absent, and is not copied
+                self._system.purged["write_to_es"].add((image_id, said.version))
+                continue
+            if said is None or said.is_malformed or not was.was_looked_at(image_id):
                 continue
             there = said_by_document(live.documents.get(image_id), whole=False)
             if there is None or there.version < said.version:
