@@ -24,6 +24,7 @@ from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.rebuild import Rebuild, RebuildParts
 from lockstep.repair.answers import Answers, Replaced
 from lockstep.repair.repair import Repair, check_limit
+from lockstep.replay.replay import Replay
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -87,6 +88,7 @@ class Components(msgspec.Struct, frozen=True):
     destination: Callable[..., Destination] = BucketDestination
     find: Callable[..., FoundCases] = find
     redrive: Callable[..., Redrive] = Redrive
+    replay: Callable[..., Replay] = Replay
     choose: Callable[..., Settlement] = choose
     correct: Callable[..., Settlement] = correct
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone

@@ -25,6 +25,8 @@ from shared.event import EventType
 from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import INDEX_CONSUMER
 
+# The events of other images are old on purpose (operators/ages.py).
+IMAGE, COUNTED = "T", "C"
 IMAGES = 3
 MOST_EVENTS = 3
 MOST_INVOCATIONS = 4
@@ -172,7 +174,20 @@ class History:
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
             replay=self._replay_everything,
             replays=not self._plan.discards,
+            resume=self._resume,
+            purge=self._late_operations.purge,
+            redrive=self._redrives.redrive,
+            rewind=self._read_all_again,
         )
+
+    def _resume(self) -> None:
+        self._conditions.fault_rate = self._plan.fault_rate
+
+    def _read_all_again(self) -> None:
+        for poller in self._pollers:
+            poller.rewind_all()
+        self._count("full replay from TRIM_HORIZON", bool(self._stream.accepted))
+        self._poll()
 
     def _work(self) -> None:
         """Let the producer put events, and a consumer process some of them."""
@@ -221,7 +236,7 @@ class History:
         connection = self.system.connections[chance.choice(SLOW_STORES)]
         longest = TIMEOUT_SECONDS[connection.store]
         connection.slow_down(chance.random() * HOUR, each=chance.uniform(0.3, 0.9) * longest)
-        self._uploader.put([(f"T{one}", "image.updated") for one in range(IMAGES)])
+        self._uploader.put([(f"{IMAGE}{one}", "image.updated") for one in range(IMAGES)])
         self._poll()
 
     def _remove_alias(self) -> None:
@@ -275,7 +290,7 @@ class History:
             return
         counts = uploader is self._counting
         self._count("source that counts", counts)
-        own = "C" if counts and chance.random() < OWN_SHARE else "T"
+        own = COUNTED if counts and chance.random() < OWN_SHARE else IMAGE
         uploader.put(
             [
                 (f"{own}{chance.randrange(IMAGES)}", chance.choice(TYPES))
@@ -310,7 +325,7 @@ class History:
         """
         chance = self._conditions.chance
         taken = self._any_event() if kind == "poison conflict" else None
-        image_id = f"T{chance.randrange(IMAGES)}"
+        image_id = f"{IMAGE}{chance.randrange(IMAGES)}"
         records: list[poison.PoisonRecord] = []
         most = MOST_OF_AN_IMAGE if kind in poison.REACHES_THE_STORE else 1
         for _ in range(chance.randint(1, most)):
@@ -334,6 +349,7 @@ class History:
             meaning
             for accepted in self._stream.accepted
             if accepted.arrived_at > since
+            and accepted.partition_key.startswith((IMAGE, COUNTED))
             and not isinstance(meaning := self.system.interpret(accepted), Poison)
         ]
         return self._conditions.chance.choice(events) if events else None
@@ -373,7 +389,7 @@ class History:
 
     def _replay_after_deletion(self) -> None:
         """Delete an image, consume the deletion, and later replay everything."""
-        image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
+        image_id = f"{IMAGE}{self._conditions.chance.randrange(IMAGES)}"
         known = any(event.image_id == image_id for event in self._uploader.made)
         self._count("late replay of a deletion", known)
         self._uploader.put([(image_id, "image.deleted")])
@@ -402,7 +418,7 @@ class History:
         # Each round has its own seed, because a put uses more random numbers if it has faults.
         for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
             self._conditions.chance = seeded_random(seed)
-            image_id = f"T{self._conditions.chance.randrange(IMAGES)}"
+            image_id = f"{IMAGE}{self._conditions.chance.randrange(IMAGES)}"
             self._conditions.chance.choice((self._split, self._merge))()
             self._uploader.put([(image_id, "image.updated")])
         self._count("reshard storm")

@@ -65,16 +65,11 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             allowed.update(_tried(system))
         for image_id in sorted((expected.keys() | found.keys()) - touched.keys()):
             must, held = expected.get(image_id), found.get(image_id)
-            gone = held is None and must is not None and must.digest is None
-            if held == must or (gone and must is not None and (image_id, must.version) in purged):
+            if held == must or (image_id, held) in allowed:
                 continue
-            if (image_id, held) in allowed:
-                continue
-            if (
-                must is not None
-                and (image_id, must.version) in purged
-                and held is not None
-                and _may_follow(system, first, image_id, held.version, must.version)
+            if _was_purged(must, image_id, purged) and (
+                held is None
+                or (must and _may_follow(system, first, image_id, held.version, must.version))
             ):
                 continue
             raise ViolationError(
@@ -92,6 +87,18 @@ def _first_arrivals(system: System) -> Arrivals:
         if event is not None:
             first.setdefault((event.image_id, event.version), accepted.arrived_ms)
     return first
+
+
+def _was_purged(
+    must: StoredVersion | None, image_id: str, purged: AbstractSet[tuple[str, int]]
+) -> bool:
+    """Whether an expired tombstone of this version or of a higher one was removed.
+
+    That of a deletion which is in quarantine since may have the higher version.
+    """
+    return must is not None and any(
+        image_id == one and version >= must.version for one, version in purged
+    )
 
 
 def _may_follow(

@@ -205,10 +205,10 @@ class Invocations:
             raise ViolationError("I8", f"{delivery.checkpoint} is not in this batch")
 
     def _is_remembered(self, consumer: Consumer, accepted: AcceptedRecord) -> bool:
-        """Whether the index remembers the version of a document that an operator just deleted.
+        """Whether the index remembered the version of a document that an operator deleted.
 
-        So it takes a version up to that one a minute later. An operator may ask for such a version
-        when a tombstone has expired. A tombstone may also come again after its purge.
+        So it takes a version up to that one a minute later. Such a version may arrive when a
+        tombstone has expired: an operator asked for it, or it was stamped long ago.
         """
         meaning = self._system.meaning(accepted)
         if isinstance(meaning, Poison) or consumer.function != INDEX_CONSUMER:
@@ -217,7 +217,7 @@ class Invocations:
         return (
             document is not None
             and document.source is None
-            and self._system.time.now - document.at <= GC_DELETES_SECONDS
+            and self._system.time.now - document.at <= GC_DELETES_SECONDS + self._timeout
         )
 
     def _is_outdone(self, consumer: Consumer, accepted: AcceptedRecord) -> bool:

@@ -8,7 +8,15 @@ import msgspec
 
 # What operators do in one third of the histories (lockstep/simulation/operators/).
 OperatorStepKind = Literal[
-    "audit", "harm", "repair", "answer", "restore", "rebuild", "harm the index"
+    "audit",
+    "harm",
+    "repair",
+    "answer",
+    "restore",
+    "rebuild",
+    "harm the index",
+    "replay command",
+    "old events",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -76,6 +84,8 @@ _OPERATORS: dict[StepKind, float] = {
     "repair": 3,
     "answer": 4,
     "restore": 1,
+    "replay command": 1.2,
+    "old events": 1.5,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,
@@ -93,6 +103,7 @@ _ROUTES: tuple[Route, ...] = (
     "KinesisDataStreamsForDynamoDB",
     "Kinesis",
 )
+_HARMING: frozenset[StepKind] = frozenset({"harm", "repair", "answer", "restore", "harm the index"})
 OPERATORS_SHARE = 1 / 3
 _MOST_OTHER_STEPS = 2
 # Of the histories with operators: 5 % of all.
@@ -241,6 +252,9 @@ def _interspersed(
     kinds = chance.choices(
         list(weights), list(weights.values()), k=chance.randint(1, _MOST_OTHER_STEPS)
     )
+    if "old events" in kinds:
+        # Months later, a plain repair may be all that decides about what was harmed by hand.
+        kinds = [kind for kind in kinds if kind not in _HARMING]
     steps = list(planned.steps)
     for kind in kinds:
         step = Step(kind, chance.getrandbits(32))

@@ -175,12 +175,14 @@ def may_be_refused(  # noqa: PLR0917 - everything about one record
         case "conflict":
             # Both stores keep the first of two contents with one version. If that one was
             # refused or discarded, the other one may be stored when it arrives again. A redrive may
-            # have written other content to the index before.
+            # have written other content to the index before. A replay since a moment between the
+            # two delivers only the second.
             first = next(iter(contents[meaning.image_id, meaning.version]))
             return (
                 first != meaning.digest
                 or is_refused(meaning, consumer)
                 or _is_among(meaning, discarded(system, consumer))
+                or any(accepted.arrived_at < since for since in system.replayed_since)
                 or (consumer.function == INDEX_CONSUMER and _was_tried_otherwise(system, meaning))
             )
         case "refused_by_store":

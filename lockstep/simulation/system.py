@@ -88,14 +88,14 @@ class System:
         self.table = DynamoDB(
             TABLE,
             connection=self.connections["table"],
-            refuses=lambda item: self.stores_refuse and _name_in(item) == REFUSED_BY_TABLE,
-            condemns=lambda item: self.stores_refuse and _name_in(item) == CONDEMNED_BY_TABLE,
+            refuses=self.table_refuses,
+            condemns=self.table_condemns,
         )
         self.index = OpenSearch(
             INDEX,
             connection=self.connections["index"],
             now=lambda: self.time.now,
-            refuses=lambda source: self.stores_refuse and source.get("name") == REFUSED_BY_INDEX,
+            refuses=self.index_refuses,
             honours_parameters=planned.honours_parameters,
             shards=planned.index_shards,
         )
@@ -142,8 +142,22 @@ class System:
             "write_to_es": {},
         }
         """The same for the first time: from then on, an entry may be of no record."""
+        self.replayed_since: list[float] = []
+        """The moments since which operators have replayed."""
         self.ledger = Ledger()
         self._interpretations: dict[str, Interpretation] = {}  # by sequence number
+
+    def table_refuses(self, item: Item) -> bool:
+        """Whether the table refuses this item, whichever client sends it."""
+        return self.stores_refuse and _name_in(item) == REFUSED_BY_TABLE
+
+    def table_condemns(self, item: Item) -> bool:
+        """Whether the table refuses the whole request because of this item."""
+        return self.stores_refuse and _name_in(item) == CONDEMNED_BY_TABLE
+
+    def index_refuses(self, source: Mapping[str, Any]) -> bool:
+        """Whether the index refuses this document."""
+        return self.stores_refuse and source.get("name") == REFUSED_BY_INDEX
 
     def interpret(self, accepted: AcceptedRecord) -> Interpretation:
         """What a record on the stream means."""

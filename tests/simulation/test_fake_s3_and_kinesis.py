@@ -8,13 +8,23 @@ from doors.quarantine import BucketQuarantine
 from lockstep import quarantine
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.simulation.fakes.kinesis import Kinesis
+from lockstep.simulation.fakes.kinesis_reads import KinesisReads
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.stores.objects import BucketObjects
+from lockstep.stream.kinesis import KinesisStream, StreamSummary
+from lockstep.stream.stream import (
+    AfterSequenceNumber,
+    AtTimestamp,
+    Position,
+    ShardNotFoundError,
+    TrimHorizon,
+)
 from shared.event import decode
 from shared.quarantine import quarantined
 from tests.builders import decoded, image_event, record
 
 if TYPE_CHECKING:
+    from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
 
@@ -84,3 +94,32 @@ def test_sequence_numbers_rise_in_a_shard_and_from_parent_to_child() -> None:
             above = [int(one.sequence_number) for one in stream.shards[parent].records]
             assert max(above, default=0) < min(numbers, default=1 << 200)
     assert sum(len(one.records) for one in stream.shards.values()) == len(stream.accepted) == 60
+
+
+def test_the_real_reader_reads_the_fake_stream_from_each_position() -> None:
+    now = 1_000_000.0
+    stream = Kinesis("s", now=lambda: now)
+    stream.retention = 100.0
+    for number in range(5):
+        stream.accept("T1", b"%d" % number)
+        now += 40.0
+    stream.split(stream.open_shards[0], 1 << 127)
+    client = cast("KinesisClient", KinesisReads(stream, "arn", created_at=7.0))
+    real = KinesisStream(client, "s")
+    assert real.summary() == StreamSummary("arn", 7.0, 0.0)
+    shard_id, *children = [one.shard_id for one in real.shards()]
+    assert len(children) == 2
+
+    def read(position: Position) -> list[bytes]:
+        found = real.reader(shard_id, position).read(10)
+        assert found.ended
+        return [one.data for one in found.records]
+
+    # The first ones are older than the retention.
+    assert read(TrimHorizon()) == [b"3", b"4"]
+    assert read(AtTimestamp(now - 50)) == [b"4"]
+    assert read(AfterSequenceNumber(stream.accepted[3].sequence_number)) == [b"4"]
+    now += 100.0
+    assert [one.shard_id for one in real.shards()] == children
+    with pytest.raises(ShardNotFoundError):
+        read(TrimHorizon())

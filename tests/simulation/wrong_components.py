@@ -16,6 +16,7 @@ from tests.simulation import (
     wrong_producer,
     wrong_quarantine,
     wrong_repair,
+    wrong_replay,
     wrong_table,
     wrong_table_changes,
 )
@@ -29,6 +30,7 @@ WRONG: Mapping[str, Components] = {
     **wrong_mapping.WRONG,
     **wrong_producer.WRONG,
     **wrong_late_operations.WRONG,
+    **wrong_replay.WRONG,
     **wrong_discards.WRONG,
     **wrong_repair.WRONG,
 }

@@ -1,7 +1,7 @@
 """Seeded bugs of redrive, purge and the horizon."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +9,16 @@ from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import redriven_key
-from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, find, judge
+from lockstep.quarantine.cases import (
+    Case,
+    FoundCases,
+    Ready,
+    TooOld,
+    _Gathering,
+    _judge,
+    find,
+    judge,
+)
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, correct, new_version
 from lockstep.simulation.components import INDEX, Components
@@ -20,6 +29,7 @@ from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import Event, decode
 from shared.quarantine import QuarantinedRecord
 from shared.record import Record
+from tests.simulation.rewired import rewired
 
 
 def finds_without_age(*args: Any, **kwargs: Any) -> FoundCases:
@@ -124,16 +134,44 @@ def purges_any_version(client: OpenSearch, image_id: str, _: int) -> None:
     client.bulk(body=msgspec.json.encode({"delete": target}) + b"\n", index=INDEX)
 
 
-def _without_horizon(record: Record) -> Change:
-    change = IMAGE_EVENTS.change(record)
-    if isinstance(change, Remove):
-        return msgspec.structs.replace(change, expires_at=record.arrived_at // 1000)
-    return change
+def with_horizon(days: int) -> Callable[..., Delivery]:
+    """Tombstones stay for so many days."""
+
+    def change_in(record: Record) -> Change:
+        change = IMAGE_EVENTS.change(record)
+        if isinstance(change, Remove):
+            expires_at = record.arrived_at // 1000 + days * 86_400
+            return msgspec.structs.replace(change, expires_at=expires_at)
+        return change
+
+    envelope = Envelope(IMAGE_EVENTS.record, change_in)
+    return lambda *args, **kwargs: deliver(*args, **kwargs | {"envelope": envelope})
 
 
-def has_no_horizon(*args: Any, **kwargs: Any) -> Delivery:
-    envelope = Envelope(IMAGE_EVENTS.record, _without_horizon)
-    return deliver(*args, **kwargs | {"envelope": envelope})
+def never_late(*_: Any) -> bool:
+    return False
+
+
+judges_leniently = rewired(judge, _judge=rewired(_judge, is_late=never_late))
+
+
+class FindsLateEventsReady(_Gathering):
+    _case = rewired(_Gathering._case, judge=judges_leniently)  # noqa: SLF001 - replaced
+
+
+def finds_late_events_ready(*args: Any, **kwargs: Any) -> FoundCases:
+    return rewired(find, _Gathering=FindsLateEventsReady)(*args, **kwargs)
+
+
+class RedrivesLateEvents(Redrive):
+    _is_ready = rewired(Redrive._is_ready, judge=judges_leniently)  # noqa: SLF001 - replaced
+
+
+class NotesNoArrival(Redrive):
+    """The age of a record counts from its own arrival, not from that of its event."""
+
+    def _note_arrival(self, event: Event, arrived_at: int) -> None:
+        pass
 
 
 WRONG: Mapping[str, Components] = {
@@ -152,5 +190,13 @@ WRONG: Mapping[str, Components] = {
         correct=mends_above_all
     ),
     "purge: without a version check": Components(purge=purges_any_version),
-    "purge: tombstones without a horizon": Components(deliver=has_no_horizon),
+    "purge: tombstones without a horizon": Components(deliver=with_horizon(0)),
+    "purge: tombstones stay for 60 days": Components(deliver=with_horizon(60)),
+    "purge: tombstones stay for 90 days": Components(deliver=with_horizon(90)),
+    "redrive: a late event is not too old": Components(
+        find=finds_late_events_ready, redrive=RedrivesLateEvents
+    ),
+    "redrive: a record is judged by its own arrival, not by its event's first": Components(
+        redrive=NotesNoArrival
+    ),
 }

@@ -102,6 +102,7 @@ class StreamShard:
         self.trimmed = 0  # the number of records removed after the retention
         self.created = created
         self.stream = stream
+        self.starting_number = str(sequence.at(sequence.prefix(created, number), 0, created))
         self._prefix = sequence.prefix(created, number)
 
     def append(self, partition_key: str, data: bytes, now: float) -> AcceptedRecord:
@@ -188,6 +189,10 @@ class Kinesis:
             records = shard.records
             while shard.trimmed < len(records) and records[shard.trimmed].arrived_at < before:
                 shard.trimmed += 1
+
+    def trim_expired(self) -> None:
+        """Remove the records that are older than the retention."""
+        self.trim(self._now() - self.retention)
 
     def _open(self, hashes: HashRange, parents: Sequence[str]) -> None:
         # A child is created a second later, so its sequence numbers are above its parents'.

@@ -76,12 +76,13 @@ class OperatorsIndex(OpenSearch):
     this client, which are also in the journal of all.
     """
 
-    def __init__(self, system: System, connection: Connection) -> None:
-        """Connect to the index of this system."""
+    def __init__(self, system: System, connection: Connection, *, may_refuse: bool = False) -> None:
+        """Connect to the index of this system; `may_refuse`: as it refuses a consumer."""
         super().__init__(
             INDEX,
             connection=connection,
             now=lambda: system.time.now,
+            refuses=system.index_refuses if may_refuse else _takes_all,
             cluster=system.index.nodes,
         )
         self.own = OwnJournal(system.index.journal)
@@ -99,16 +100,29 @@ class OperatorsIndex(OpenSearch):
         self.own.append(index.keep(image_id, version, source, self._now()))
 
 
-def table_client(system: System, connection: OperatorsConnection) -> tuple[DynamoDB, OwnJournal]:
-    """A client of the table, and its own writes."""
-    client = DynamoDB(TABLE, connection=connection)
+def table_client(
+    system: System, connection: OperatorsConnection, *, may_refuse: bool
+) -> tuple[DynamoDB, OwnJournal]:
+    """A client of the table, and its own writes; `may_refuse`: as it refuses a consumer."""
+    client = DynamoDB(
+        TABLE,
+        connection=connection,
+        refuses=system.table_refuses if may_refuse else _takes_all,
+        condemns=system.table_condemns if may_refuse else _takes_all,
+    )
     client.items = system.table.items
     journal = OwnJournal(system.table.journal)
     client.journal = journal
     return client, journal
 
 
-def index_client(system: System, connection: Connection) -> tuple[OperatorsIndex, OwnJournal]:
-    """A client of the index, and its own writes."""
-    client = OperatorsIndex(system, connection)
+def index_client(
+    system: System, connection: Connection, *, may_refuse: bool
+) -> tuple[OperatorsIndex, OwnJournal]:
+    """A client of the index, and its own writes; `may_refuse`: as it refuses a consumer."""
+    client = OperatorsIndex(system, connection, may_refuse=may_refuse)
     return client, client.own
+
+
+def _takes_all(_: object) -> bool:
+    return False

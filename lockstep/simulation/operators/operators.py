@@ -5,6 +5,7 @@ A new step is a class of its own module, a line here, and a name with a weight i
 
 from collections.abc import Callable, Mapping
 
+from lockstep.simulation.operators.ages import OldEvents
 from lockstep.simulation.operators.answering import Answering
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.guide import Guide
@@ -12,6 +13,7 @@ from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.repairs import Repairs
+from lockstep.simulation.operators.replays import Replays
 from lockstep.simulation.operators.restores import Restores
 from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.plan import StepKind
@@ -33,6 +35,8 @@ class Operators:
         restores = Restores(self.tools, self.promises, self._guide)
         self.rebuilds = Rebuilds(self.tools, self.promises, around)
         self.remember = restores.remember
+        replays = Replays(self.tools, self.promises, around)
+        old_events = OldEvents(system, around, replays.replay_all)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -41,6 +45,8 @@ class Operators:
             "restore": restores.step,
             "rebuild": self.rebuilds.rebuild,
             "harm the index": self.rebuilds.harm,
+            "replay command": replays.step,
+            "old events": old_events.step,
         }
 
     def finish(self) -> None:

@@ -93,8 +93,11 @@ class Settling:
             ledger.note_chosen(ledger.meant_by(base64.b64decode(record.payload)))
             return
         item = self._system.table.items.get(case.image)
-        if item is not None:
-            ledger.note_chosen(self._system.meaning_of(item))
+        if item is None:
+            return
+        ledger.note_chosen(self._system.meaning_of(item))
+        if case.image in self._system.touched["write_to_dynamodb"]:
+            ledger.note_chosen(_stated(item))
 
     def _note_correction(self, case: Case, intent: Mapping[str, Any]) -> None:
         """Note the corrected event: without a time, it occurred when its record arrived."""
@@ -150,3 +153,32 @@ class Settling:
             raise ViolationError(
                 "O1", f"redrive: the correction of version {asked} is dropped, {held} is stored"
             )
+
+
+def _stated(item: Mapping[str, Any]) -> Meaning | None:
+    """What an item says that was changed by hand; None if it says nothing that an event can say."""
+    plain = {name: _plain(value) for name, value in item.items()}
+    try:
+        return Meaning(
+            plain["image_id"],
+            int(plain["version"]),
+            "image.updated",
+            plain["occurred_at"],
+            None if plain["deleted"] else plain["image"],
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    """A typed value of DynamoDB as JSON has it."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "M":
+            return {name: _plain(one) for name, one in content.items()}
+        case "L":
+            return [_plain(one) for one in content]
+        case "N":
+            return int(content)
+        case _:
+            return content

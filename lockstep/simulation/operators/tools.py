@@ -14,7 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep import quarantine
 from lockstep.quarantine.bucket import GIVEN_UP
-from lockstep.simulation.components import BUCKET, INDEX, TABLE
+from lockstep.simulation.clock import START
+from lockstep.simulation.components import BUCKET, INDEX, STREAM_ARN, TABLE
+from lockstep.simulation.fakes.kinesis_reads import KinesisReads
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faulty_network import StoreName
 from lockstep.simulation.operators.clients import (
@@ -23,7 +25,7 @@ from lockstep.simulation.operators.clients import (
     index_client,
     table_client,
 )
-from lockstep.simulation.system import System
+from lockstep.simulation.system import STORES, System
 from lockstep.stores.corrections import Corrections, TableCorrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
@@ -64,21 +66,31 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Whether it does: mappings that discard old records would discard them again."""
     put: Callable[[str], None]
     """Puts a new event of this image onto the stream, as its producer."""
+    resume: Callable[[], None]
+    """Makes faults possible again after `drain`."""
+    purge: Callable[[], None]
+    """Lets the stores and an operator remove expired tombstones."""
+    redrive: Callable[[], None]
+    """Lets an operator redrive."""
+    rewind: Callable[[], None]
+    """Makes the consumers read the whole stream again."""
 
 
 class Tools:
     """The tools of the operators of one system."""
 
-    def __init__(self, system: System) -> None:
-        """Prepare tools for this system."""
+    def __init__(self, system: System, *, may_refuse: bool = False) -> None:
+        """Prepare tools for this system.
+
+        `may_refuse`: the stores refuse what they refuse of a consumer, until the cause ends.
+        """
         self.system = system
+        self._may_refuse = may_refuse
         self.is_running = False
         self.commands = 0
         """Whether a command runs, and how many ran: set by `Promises.kept`."""
         self._is_interleaved = False
-        self._connections: dict[StoreName, OperatorsConnection] = {
-            store: OperatorsConnection(store, system) for store in ("table", "index", "quarantine")
-        }
+        self._connections = {store: OperatorsConnection(store, system) for store in STORES}
         self.clock = Clock(self._now, self._now, system.time.advance, self._draw)
 
     def interleave(self, meanwhile: Callable[[], None], seconds: float) -> None:
@@ -109,11 +121,11 @@ class Tools:
 
     @cached_property
     def _table(self) -> Any:
-        return table_client(self.system, self._connections["table"])
+        return table_client(self.system, self._connections["table"], may_refuse=self._may_refuse)
 
     @cached_property
     def _index(self) -> Any:
-        return index_client(self.system, self._connections["index"])
+        return index_client(self.system, self._connections["index"], may_refuse=self._may_refuse)
 
     @property
     def table_client(self) -> "DynamoDBClient":
@@ -168,9 +180,22 @@ class Tools:
     @cached_property
     def bucket(self) -> BucketObjects:
         """The bucket."""
+        return BucketObjects(self.bucket_client, BUCKET)
+
+    @cached_property
+    def bucket_client(self) -> "S3Client":
+        """The operator's client of the bucket."""
         client = S3(BUCKET, connection=self._connections["quarantine"])
         client.objects = self.system.bucket.objects
-        return BucketObjects(cast("S3Client", client), BUCKET)
+        client.overwritten = self.system.bucket.overwritten
+        return cast("S3Client", client)
+
+    @cached_property
+    def kinesis(self) -> KinesisReads:
+        """The operator's client of the stream, which only reads."""
+        return KinesisReads(
+            self.system.stream, STREAM_ARN, created_at=START, connection=self._connections["stream"]
+        )
 
     def quarantined(self) -> Iterator[tuple[str, str]]:
         """Which consumer has a record of which image in quarantine, as an audit reads it."""
