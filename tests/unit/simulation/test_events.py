@@ -23,7 +23,8 @@ from shared.event import (
 from tests.builders import image_event
 
 SCHEMA: dict[str, Any] = msgspec.json.schema_components([Image])[1]["Image"]
-DRAWN = [draw_image(random.Random(seed), f"name {seed}") for seed in range(5_000)]
+CHANCE = random.Random(2)
+DRAWN = [draw_image(CHANCE, f"name {number}") for number in range(30_000)]
 
 
 def drawn(field: str) -> list[Any]:
