@@ -27,9 +27,8 @@ INVARIANTS: Mapping[str, str] = {
     "I8": "honest checkpoint",
 }
 
-# Shorten findings: a change to its type and image id, a record to "a record", a digest to 8 digits.
+# Shorten findings: a record to "a record", a digest to 8 digits.
 _SHORTER: Mapping[str, str] = {
-    r"\b(Put|Remove)\(image_id='(\w+)'(?:[^()]|\([^()]*\))*\)": r"\1 \2",
     r"\bPoison\(reason='(\w+)'\)": r"Poison \1",
     r"\bAcceptedRecord\([^()]*\)": "a record",
     r"\b([0-9a-f]{8})[0-9a-f]{56}\b": r"\1",

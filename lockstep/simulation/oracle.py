@@ -48,6 +48,10 @@ class Meaning:
     occurred_at: str
     image: Mapping[str, Any] | None
 
+    def __str__(self) -> str:
+        """The event in a few words: an image may be long."""
+        return f"{self.event_type} {self.image_id} version {self.version}"
+
     @cached_property
     def digest(self) -> str | None:
         """The digest of the image; None for a deletion."""
@@ -184,6 +188,11 @@ def meaning_in(item: Mapping[str, Mapping[str, Any]]) -> Meaning | None:
             return Meaning(image_id, version, event_type, occurred_at, plain.get("image"))
         case _:
             return None
+
+
+def same(found: Mapping[str, Any], must: Mapping[str, Any]) -> bool:
+    """Whether two documents are the same JSON: in Python, `1.0`, `1` and `True` are equal."""
+    return found == must and all(type(found[name]) is type(must[name]) for name in must)
 
 
 def data(meaning: Meaning) -> bytes:

@@ -6,7 +6,7 @@ index reads the image stream. And the index equals the table, whole, but where a
 quarantine or was removed by hand (I3).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -170,13 +170,17 @@ def _is_over(system: System, changes: TableChanges, image_id: str, version: int)
     return any(version <= highest for _, highest in purged)
 
 
+def _is_among(source: Mapping[str, Any], documents: Iterable[Mapping[str, Any]]) -> bool:
+    return any(oracle.same(source, one) for one in documents)
+
+
 def _check_documents(system: System, known: Documents) -> None:
     """I3: each document that the index ever had is that of a record, field by field."""
     for written in system.index.journal:
         if written.version is None:
             continue
         source = written.entry.source
-        if source not in known.get((written.image_id, written.version), ()):
+        if not _is_among(source, known.get((written.image_id, written.version), ())):
             raise ViolationError("I3", f"index: no record gives the document {source}")
     for image_id, document in system.index.documents.items():
         source = document.source
@@ -186,7 +190,7 @@ def _check_documents(system: System, known: Documents) -> None:
             raise ViolationError(
                 "I3", f"index: {image_id} has _version {document.version}: {source}"
             )
-        if source not in known.get((image_id, document.version), ()):
+        if not _is_among(source, known.get((image_id, document.version), ())):
             raise ViolationError("I3", f"index: no record gives the document {source}")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lockstep.producing.producer import Stamp
     from shared.event import Event, EventType
 
-# A source that counts begins at a number with 1 to 15 digits.
+# A source that counts begins just below a power of ten, so the digits of its numbers grow.
 MOST_DIGITS = 15
 # How often its numbers go back, as after a restore of its database.
 GOES_BACK_SHARE = 0.05
@@ -160,7 +160,7 @@ class CountingUploader(Uploader):
         chance = self._system.conditions.chance
         count = self._counts.get(image_id)
         if count is None:
-            count = 10 ** chance.randrange(MOST_DIGITS) - 1
+            count = max(0, 10 ** chance.randrange(MOST_DIGITS) - chance.randint(1, 2))
         elif chance.random() < GOES_BACK_SHARE:
             count = max(0, count - chance.randint(1, _MOST_BACK))
             self._system.conditions.tally["count goes back"] += 1

@@ -73,7 +73,7 @@ def _check_document(image_id: str, document: Any, records: _Records) -> None:
     for accepted, event in records.by_version.get((image_id, document.version), ()):
         if accepted.arrived_ms == source.get("arrived_at"):
             must = oracle.document(event, arrived_at=accepted.arrived_ms)
-            if source == must:
+            if oracle.same(source, must):
                 return
             wrong = _differences(source, must)
     raise ViolationError("I3", f"document {image_id}: {wrong}")
@@ -84,5 +84,5 @@ def _differences(found: Mapping[str, Any], must: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name} is {found.get(name)!r}, must be {must.get(name)!r}"
         for name in sorted(found.keys() | must.keys())
-        if found.get(name) != must.get(name)
+        if (its := found.get(name)) != (right := must.get(name)) or type(its) is not type(right)
     )
