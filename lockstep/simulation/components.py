@@ -23,6 +23,8 @@ from lockstep.quarantine.settlement import Settlement, choose, correct
 from lockstep.rebuild.indices import Indices
 from lockstep.rebuild.rebuild import Rebuild, RebuildParts
 from lockstep.repair.answers import Answers, Replaced
+from lockstep.repair.purge import Purged
+from lockstep.repair.purge import purge as purge_index
 from lockstep.repair.repair import Repair, check_limit
 from lockstep.replay.replay import Replay
 from lockstep.stores.corrections import Corrections, Removal
@@ -92,6 +94,7 @@ class Components(msgspec.Struct, frozen=True):
     choose: Callable[..., Settlement] = choose
     correct: Callable[..., Settlement] = correct
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone
+    purge_all: Callable[..., Purged] = purge_index
     table_reader: Callable[..., TableReader] = TableReader
     index_reader: Callable[..., IndexReader] = IndexReader
     corrections: Callable[..., Corrections] = Corrections

@@ -10,8 +10,8 @@ from lockstep.simulation.faults import Fault, PoisonKind, Tally
 from lockstep.simulation.faulty_network import TIMEOUT_SECONDS, StoreName
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.invocation import Invocations
-from lockstep.simulation.late_operations import LateOperations
 from lockstep.simulation.operators.operators import Operators
+from lockstep.simulation.operators.purges import Expiry
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.tools import Surroundings
 from lockstep.simulation.oracle import Meaning
@@ -62,7 +62,7 @@ class History:
             self.uploaders.append(Uploader(self.system, lambda: other, "other "))
             self._count("second producer with another clock", other != 0.0)
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
-        self._late_operations = LateOperations(self.system)
+        self._expiry = Expiry(self.system)
         self._redrives = Redrives(self.system, self._work)
         mapped: list[Function] = ["write_to_dynamodb", "write_to_es"]
         if planned.second_mapping is not None:
@@ -172,10 +172,11 @@ class History:
             drain=self._drain_all,
             oldest_unread=self._oldest_unread,
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
+            delete=lambda image_id: self._uploader.put([(image_id, "image.deleted")]),
             replay=self._replay_everything,
             replays=not self._plan.discards,
             resume=self._resume,
-            purge=self._late_operations.purge,
+            purge=self._expiry.purge,
             redrive=self._redrives.redrive,
             rewind=self._read_all_again,
         )
@@ -189,12 +190,18 @@ class History:
         self._count("full replay from TRIM_HORIZON", bool(self._stream.accepted))
         self._poll()
 
-    def _work(self) -> None:
-        """Let the producer put events, and a consumer process some of them."""
+    def _work(self, image_id: str | None = None) -> None:
+        """Let the producer put events, mostly one of this image, and a consumer process some.
+
+        Mostly it is the index's: what it writes meanwhile is what a repair must not undo.
+        """
         chance = self._conditions.chance
-        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+        if image_id is not None and chance.random() < 0.7:  # noqa: PLR2004 - mostly
+            self._uploader.put([(image_id, chance.choice(TYPES))])
+        elif chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._put_any()
-        self._run_poller(chance.choice(self._pollers))
+        poller = chance.choice([self._pollers[1], *self._pollers])
+        poller.run(invocations=MOST_INVOCATIONS, seconds=60.0)
 
     def _replay_everything(self) -> None:
         for poller in self._pollers:
@@ -271,7 +278,7 @@ class History:
         self._drain_all()
         self._time.advance(chance.random() ** 2 * MOST_DAYS * DAY)
         self._conditions.fault_rate = self._plan.fault_rate
-        self._late_operations.purge()
+        self._expiry.purge()
         for _ in range(chance.randint(0, MOST_REDRIVES)):
             self._redrives.redrive()
 

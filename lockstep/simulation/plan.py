@@ -13,6 +13,7 @@ OperatorStepKind = Literal[
     "repair",
     "answer",
     "restore",
+    "purge",
     "rebuild",
     "harm the index",
     "replay command",
@@ -84,6 +85,7 @@ _OPERATORS: dict[StepKind, float] = {
     "repair": 3,
     "answer": 4,
     "restore": 1,
+    "purge": 2,
     "replay command": 1.2,
     "old events": 1.5,
 }

@@ -12,32 +12,37 @@ from lockstep.simulation.operators.comparison import (
     said_by_document,
     said_by_item,
 )
+from lockstep.simulation.operators.limits import Limits
 from lockstep.simulation.operators.promises import Promises, Raw
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.violation import ViolationError
 
-# About as long as the requests of an audit, and sometimes longer.
-MEANWHILE_SECONDS = 0.5
+# The share of steps that begin when an age is near its limit.
+AT_A_LIMIT_SHARE = 0.15
 EXPLAINED = "explained_by_quarantine"
 
 
 class Audits:
     """Runs audits, and checks what they say."""
 
-    def __init__(self, tools: Tools, promises: Promises, around: Surroundings) -> None:
+    def __init__(
+        self, tools: Tools, promises: Promises, limits: Limits, around: Surroundings
+    ) -> None:
         """Audit with these tools."""
         self._tools = tools
         self._system = tools.system
         self._promises = promises
+        self._limits = limits
         self._around = around
 
     def step(self) -> None:
         """Audit, sometimes with faults, and sometimes while others write."""
         tools = self._tools
+        self._limits.reach(AT_A_LIMIT_SHARE)
         faulty = tools.begin()
         chance = self._system.conditions.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            tools.interleave(self._around.meanwhile, MEANWHILE_SECONDS)
+            tools.before_request(self._around.meanwhile)
         self.audit(whole=chance.random() < 0.5, faulty=faulty)  # noqa: PLR2004 - a coin
 
     def audit(self, *, whole: bool, faulty: bool) -> Sequence[Difference] | None:

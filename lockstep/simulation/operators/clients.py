@@ -26,13 +26,16 @@ class OperatorsConnection:
     Time passes during a request in any case, so invocations can begin between two requests.
     """
 
-    def __init__(self, store: StoreName, system: System) -> None:
+    def __init__(self, store: StoreName, system: System, on_request: Callable[..., None]) -> None:
+        """Connect to this store; `on_request` is told before each request if it writes."""
         self.faulty = False
         self._conditions = system.conditions
         self._connection = system.connections[store]
+        self._on_request = on_request
 
     def send[T](self, apply: Callable[[], T]) -> T:
         """See `Connection.send`."""
+        self._on_request(writes=False)
         if self.faulty:
             return self._connection.send(apply)
         if self._conditions.kill_in is not None:
@@ -43,9 +46,13 @@ class OperatorsConnection:
         return answer
 
     def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
-        """See `Connection.part_failures`. A read may leave keys at any time: it is no fault."""
+        """See `Connection.part_failures`: asked before each write.
+
+        A read may leave keys at any time: it is no fault.
+        """
         if codes is UNPROCESSED:
             return self._connection.unprocessed(parts, UNPROCESSED_SHARE)
+        self._on_request(writes=True)
         if self.faulty:
             return self._connection.part_failures(parts, codes)
         return PERFECT.part_failures(parts, codes)

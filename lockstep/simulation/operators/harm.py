@@ -12,6 +12,8 @@ from lockstep.simulation.operators.tools import Tools
 
 HORIZON_SECONDS = 121 * 86_400
 MOST_VERSIONS_MOVED = 3
+# Not each change fits each entry.
+MOST_TRIES = 4
 # A foreign version: within the versions that one producer may stamp next, or far below.
 FOREIGN_STEPS: Sequence[int] = (-1_000, -1, 1, 1_000)
 
@@ -56,38 +58,49 @@ class Harm:
 
     def once(self) -> None:
         """Change one entry of one store, if there is any."""
-        system, chance = self._system, self._system.conditions.chance
-        # Each change is drawn before it is known what is stored, so that steps stay alike.
-        in_table, at, which = chance.random() < 0.5, chance.random(), chance.random()  # noqa: PLR2004 - a coin
-        if in_table and system.table.items:
-            ids = sorted(system.table.items)
-            image_id = ids[int(at * len(ids))]
-            item = system.table.items[image_id]
-            changed = self._in_table[int(which * len(self._in_table))](image_id, item)
-            if changed is None:
-                del system.table.items[image_id]
-            elif changed is not item:
-                system.table.items[image_id] = dict(changed)
-            else:
+        for _ in range(MOST_TRIES):
+            chance = self._system.conditions.chance
+            in_table = chance.random() < 0.5  # noqa: PLR2004 - a coin
+            image_id = self._change_item() if in_table else self._change_document()
+            if image_id is not None:
+                self._system.conditions.tally["harm by hand"] += 1
+                self._system.conditions.hidden_effects += 1
+                self._promises.touch(image_id)
                 return
+
+    def _change_item(self) -> str | None:
+        """Change an item; return its image, or None if the change drawn does not fit it."""
+        items, chance = self._system.table.items, self._system.conditions.chance
+        if not items:
+            return None
+        image_id = chance.choice(sorted(items))
+        changed = chance.choice(self._in_table)(image_id, items[image_id])
+        if changed is items[image_id]:
+            return None
+        if changed is None:
+            del items[image_id]
         else:
-            documents = system.index.documents
-            ids = sorted(one for one, document in documents.items() if document.source)
-            if not ids:
-                return
-            image_id = ids[int(at * len(ids))]
-            document = documents[image_id]
-            other = self._in_index[int(which * len(self._in_index))](image_id, document)
-            if other is document:
-                return
-            version = document.version if other is None else other.version
-            source = None if other is None else other.source
-            system.index.nodes.live.keep(image_id, version, source, system.time.now)
-            if other is None:  # so long ago that OpenSearch knows nothing of it
-                del documents[image_id]
-        system.conditions.tally["harm by hand"] += 1
-        system.conditions.hidden_effects += 1
-        self._promises.touch(image_id)
+            items[image_id] = dict(changed)
+        return image_id
+
+    def _change_document(self) -> str | None:
+        """Change a document; return its image, or None if the change drawn does not fit it."""
+        system, chance = self._system, self._system.conditions.chance
+        documents = system.index.documents
+        ids = sorted(one for one, document in documents.items() if document.source)
+        if not ids:
+            return None
+        image_id = chance.choice(ids)
+        document = documents[image_id]
+        changed = chance.choice(self._in_index)(image_id, document)
+        if changed is document:
+            return None
+        kept = document if changed is None else changed
+        source = None if changed is None else kept.source
+        system.index.nodes.live.keep(image_id, kept.version, source, system.time.now)
+        if changed is None:  # so long ago that OpenSearch knows nothing of it
+            del documents[image_id]
+        return image_id
 
     # The changes of an item. The same item: this change is none here.
 

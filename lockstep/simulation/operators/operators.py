@@ -10,7 +10,9 @@ from lockstep.simulation.operators.answering import Answering
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
+from lockstep.simulation.operators.limits import Limits
 from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.purges import Purges
 from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.replays import Replays
@@ -27,12 +29,14 @@ class Operators:
         """Operate on this system; `around` is what else happens in the history."""
         self.tools = Tools(system)
         self.promises = Promises(self.tools)
-        audits = Audits(self.tools, self.promises, around)
+        limits = Limits(system, around)
+        audits = Audits(self.tools, self.promises, limits, around)
         harm = Harm(self.tools, self.promises)
-        repairs = Repairs(self.tools, self.promises, audits, harm, around)
+        repairs = Repairs(self.tools, self.promises, audits, harm, limits, around)
         answering = Answering(self.tools, self.promises, audits, repairs, harm, around)
         self._guide = Guide(self.tools, self.promises, audits, repairs, answering, around)
-        restores = Restores(self.tools, self.promises, self._guide)
+        restores = Restores(self.tools, self.promises, limits, self._guide)
+        purges = Purges(self.tools, self.promises, audits, harm, limits, restores, around)
         self.rebuilds = Rebuilds(self.tools, self.promises, around)
         self.remember = restores.remember
         replays = Replays(self.tools, self.promises, around)
@@ -43,6 +47,7 @@ class Operators:
             "repair": repairs.step,
             "answer": answering.step,
             "restore": restores.step,
+            "purge": purges.step,
             "rebuild": self.rebuilds.rebuild,
             "harm the index": self.rebuilds.harm,
             "replay command": replays.step,

@@ -2,14 +2,17 @@
 
 A step runs inside one context, and says which promises hold for it:
 
-    with promises.kept("O1", "O2") as during:
+    with promises.kept("O1", "O2"):
         ...the command of the product, also with invocations in the middle...
-        during.broken_off()  # if the command failed: a repair may have removed, but not written
+
+A command that raises has broken off: then a repair may have removed what it has not written yet.
+The promises are checked all the same, before the exception goes on.
 
 - O1: the highest accepted event of each image that was held anywhere (stream, table, index, bucket)
   is held somewhere after.
 - O2: the command itself leaves the raw table unchanged. No document's version falls, and none
   leaves but by a due purge, or by a removal after which it is written again.
+- others: what others write to the index meanwhile stays; a part of O2.
 - O4: `promises.wrote()` counts the writes of operators. A command that is repeated at once, with
   nobody writing in between, must not change it.
 - O5: `promises.touch(image_id)`, for what was changed by hand, by a restore or an answer:
@@ -27,12 +30,13 @@ import msgspec
 
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
+from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.interpretation import RETENTION, Poison
 from lockstep.simulation.operators.clients import OwnJournal
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.violation import ViolationError
 
-type Promise = Literal["O1", "O2"]
+type Promise = Literal["O1", "O2", "others"]
 
 _REPLACED = "replaced/"
 
@@ -43,16 +47,6 @@ class Event(msgspec.Struct, frozen=True):
     image_id: str
     version: int
     digest: str | None
-
-
-class During(msgspec.Struct):
-    """What a step says about itself while it runs."""
-
-    is_broken_off: bool = False
-
-    def broken_off(self) -> None:
-        """The command failed before its end."""
-        self.is_broken_off = True
 
 
 class Raw(msgspec.Struct, frozen=True):
@@ -85,21 +79,24 @@ class Promises:
         )
 
     @contextmanager
-    def kept(self, *promises: Promise) -> Iterator[During]:
+    def kept(self, *promises: Promise) -> Iterator[None]:
         """Check these promises around the code inside.
 
         Raises:
             ViolationError: a promise is broken.
         """
-        before, during = self.raw(), During()
+        before = self.raw()
         held = self._held(before.now) if "O1" in promises else {}
         table_writes = len(self._tools.own_in_table)
         self._tools.is_running = True
         self._tools.commands += 1
+        error: BaseException | None = None
         try:
-            yield during
+            yield
+        except (Exception, CrashedError) as raised:  # noqa: BLE001 - goes on below
+            error = raised
         finally:
-            self._tools.is_running = False
+            self._tools.end()
         if "O1" in promises:
             self._check_held(held, before)
         if "O2" in promises:
@@ -107,7 +104,11 @@ class Promises:
                 written = self._tools.own_in_table[table_writes]
                 raise ViolationError("O2", f"the command wrote the table: {written}")
             self._check_table(before)
-            self._check_documents(before, during)
+            self._check_documents(before, is_broken_off=error is not None)
+        elif "others" in promises:
+            self._check_others(before)
+        if error is not None:
+            raise error
 
     def wrote(self) -> int:
         """How many writes operators have made so far."""
@@ -168,13 +169,18 @@ class Promises:
         return (event.image_id, event.version) in self.replaced()
 
     def replaced(self) -> set[tuple[str, int]]:
-        """The image and version of each event that an answer keeps in the bucket."""
-        return {
-            (event["image_id"], event["version"])
-            for key, body in self._system.bucket.objects.items()
-            if key.startswith(_REPLACED) and "/events-" in key
-            for event in map(json.loads, body.splitlines())
-        }
+        """The image and version of each event or document that an answer keeps in the bucket.
+
+        0 is the version of a document that states none.
+        """
+        found = set()
+        for key, body in self._system.bucket.objects.items():
+            if key.startswith(_REPLACED):
+                for kept in map(json.loads, body.splitlines()):
+                    # An event, or a document as OpenSearch returned it.
+                    source = kept.get("_source", kept)
+                    found.add((kept.get("_id", source.get("image_id")), source.get("version", 0)))
+        return found
 
     def _held(self, now: float) -> dict[str, Event]:
         """O1: the highest event of each image that is held somewhere."""
@@ -202,10 +208,14 @@ class Promises:
             raise ViolationError("O1", f"{event} was held, and {held} is all that is held now")
 
     def _is_superseded(self, event: Event) -> bool:
-        """Whether a store has a higher version, of whoever wrote it."""
+        """Whether a store has a higher version, of whoever wrote it, or the table this version.
+
+        Where both stores have other contents of one version, a plain repair takes the table's
+        (docs/guides/audit.md, Repair), also if somebody wrote it by hand.
+        """
         item = self._system.table.items.get(event.image_id)
         document = self._system.index.documents.get(event.image_id)
-        return (item is not None and version_in_item(item) > event.version) or (
+        return (item is not None and version_in_item(item) >= event.version) or (
             document is not None and version_in_document(document) > event.version
         )
 
@@ -231,7 +241,7 @@ class Promises:
             if was is not found and image_id not in others and not _is_due(was, found, system):
                 raise ViolationError("O2", f"the command changed the item {image_id}: {found}")
 
-    def _check_documents(self, before: Raw, during: During) -> None:
+    def _check_documents(self, before: Raw, *, is_broken_off: bool) -> None:
         """O2: no document's version falls, and none leaves."""
         system, now = self._system, self._system.time.now
         lowest: dict[str, int] = {}
@@ -241,20 +251,35 @@ class Promises:
             end = document.source.get("expires_at")
             if not (isinstance(end, int) and document.source.get("deleted") and end <= now):
                 lowest[image_id] = version_in_document(document)
-        for written in others_in(system.index.journal, self._tools.own_in_index, before):
-            # A rebuild may fill an index that nobody reads yet.
-            seen = system.index.is_read(written.shards)
-            if seen and written.version is not None and not written.deleted:
-                low = lowest.get(written.image_id, 0)
-                lowest[written.image_id] = max(low, written.version)
+        for image_id, version in self._by_others(before).items():
+            lowest[image_id] = max(lowest.get(image_id, 0), version)
         for image_id, version in lowest.items():
             document = system.index.held(image_id)
             gone = document is None or document.source is None
-            if gone and during.is_broken_off and self._may_be_out(image_id, before, version):
+            if gone and is_broken_off and self._may_be_out(image_id, before, version):
                 continue
             if gone or version_in_document(document) < version:
                 raise ViolationError(
                     "O2", f"document {image_id} had version {version}, and is {document} now"
+                )
+
+    def _by_others(self, before: Raw) -> dict[str, int]:
+        """The highest version of each document that others wrote since then."""
+        highest: dict[str, int] = {}
+        for written in others_in(self._system.index.journal, self._tools.own_in_index, before):
+            # A rebuild may fill an index that nobody reads yet.
+            seen = self._system.index.is_read(written.shards)
+            if seen and written.version is not None and not written.deleted:
+                known = highest.get(written.image_id, 0)
+                highest[written.image_id] = max(known, written.version)
+        return highest
+
+    def _check_others(self, before: Raw) -> None:
+        for image_id, version in self._by_others(before).items():
+            document = self._system.index.held(image_id)
+            if document is None or version_in_document(document) < version:
+                raise ViolationError(
+                    "O2", f"others wrote version {version} of {image_id}, and it is {document} now"
                 )
 
     def _may_be_out(self, image_id: str, before: Raw, version: int) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from lockstep.audit.audit import Difference
 from lockstep.repair.repair import DifferingImage, OverLimitError, Repair, Repaired
-from lockstep.simulation.operators.audits import MEANWHILE_SECONDS, Audits
+from lockstep.simulation.operators.audits import AT_A_LIMIT_SHARE, Audits
 from lockstep.simulation.operators.harm import Harm
-from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.promises import Promises, Raw
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.violation import ViolationError
 
@@ -19,8 +20,14 @@ SETTLED_SHARE = 0.7
 class Repairs:
     """Runs plain repairs, and checks what they do."""
 
-    def __init__(
-        self, tools: Tools, promises: Promises, audits: Audits, harm: Harm, around: Surroundings
+    def __init__(  # noqa: PLR0917 - what its steps need
+        self,
+        tools: Tools,
+        promises: Promises,
+        audits: Audits,
+        harm: Harm,
+        limits: Limits,
+        around: Surroundings,
     ) -> None:
         """Repair with these tools what these audits find."""
         self._tools = tools
@@ -28,6 +35,7 @@ class Repairs:
         self._promises = promises
         self._audits = audits
         self._harm = harm
+        self._limits = limits
         self._around = around
         self._seconds: set[str] = set()  # the images that a second operator wrote
 
@@ -44,13 +52,16 @@ class Repairs:
             return
         faulty = tools.begin()
         match chance.randrange(4):
-            case 0:
-                tools.interleave(self._around.meanwhile, MEANWHILE_SECONDS)
-            case 1:
-                tools.interleave(lambda: self._second(differences), MEANWHILE_SECONDS)
+            case 0 | 1:
+                one = chance.choice(differences).image_id
+                tools.before_request(lambda: self._around.meanwhile(one))
+            case 2:
+                tools.before_request(lambda: self._second(differences))
             case _:
                 pass
         limit = chance.choice(LIMITS)
+        if faulty:
+            tools.may_die()
         done = self.repair(differences, limit=limit, faulty=faulty)
         if done is not None and not faulty:
             self._check_again(differences)
@@ -58,6 +69,7 @@ class Repairs:
     def settle_down(self) -> None:
         """Mostly wait until both consumers have processed everything: then more can be proved."""
         conditions = self._system.conditions
+        self._limits.reach(AT_A_LIMIT_SHARE)
         if conditions.chance.random() < SETTLED_SHARE:
             rate = conditions.fault_rate
             self._around.drain()
@@ -75,16 +87,13 @@ class Repairs:
         repair, differing = self.new(), as_differing(differences)
         images = max(len(system.table.items), len(system.index.documents), 1)
         others, wrote = self._promises.others_wrote(), len(self._tools.own_in_index)
+        before = self._promises.raw()
         self._note_gifts(differing)
         try:
-            with self._promises.kept("O1", "O2") as during:
-                try:
-                    plan = repair.plan(differing, images=images)
-                    system.components.check_limit(plan, limit)
-                    done = repair.apply(differing)
-                except (OverLimitError, *BREAKS_OFF):
-                    during.broken_off()
-                    raise
+            with self._promises.kept("O1", "O2"):
+                plan = repair.plan(differing, images=images)
+                system.components.check_limit(plan, limit)
+                done = repair.apply(differing)
         except OverLimitError:
             tally["stopped by the safety limit"] += 1
             return None
@@ -105,6 +114,7 @@ class Repairs:
             if len(written) > plan.changes or 100 * len(written) > limit * images:
                 said = f"{plan.changes} of {images} images, at most {limit} %"
                 raise ViolationError("O2", f"a repair of {said} wrote {sorted(written)}")
+            self._check_left(before, {one.image_id for one in self._tools.own_in_index[wrote:]})
             self._check_done(differing, done)
         return done
 
@@ -144,6 +154,18 @@ class Repairs:
         self.new().apply(differing)
         if promises.wrote() > wrote and promises.others_wrote() == others:
             raise ViolationError("O4", f"the same repair again wrote {tools.own_in_index[-1]}")
+
+    def _check_left(self, before: Raw, written: set[str]) -> None:
+        """What the index is ahead with stays as it is."""
+        was = self._audits.expected(
+            before, whole=True, now=before.now, explained=self._tools.explained()
+        )
+        now = self._audits.expected(
+            before, whole=True, now=self._system.time.now, explained=self._tools.explained()
+        )
+        for image_id in sorted(written & was.keys() & now.keys()):
+            if was[image_id].ahead is not None and now[image_id].ahead is not None:
+                raise ViolationError("O2", f"a repair wrote {image_id}: {was[image_id]}")
 
     def _check_done(self, differing: Sequence[DifferingImage], done: Repaired) -> None:
         """Nothing is left but what the index is ahead with, and what an operator must decide."""

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from lockstep.simulation.operators.audits import AT_A_LIMIT_SHARE
 from lockstep.simulation.operators.guide import Guide
+from lockstep.simulation.operators.limits import Limits
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Tools
 
@@ -26,10 +28,11 @@ class _Moment(msgspec.Struct, frozen=True):
 class Restores:
     """Restores the stores of one system."""
 
-    def __init__(self, tools: Tools, promises: Promises, guide: Guide) -> None:
+    def __init__(self, tools: Tools, promises: Promises, limits: Limits, guide: Guide) -> None:
         """Restore with these tools; `guide` is what an operator does afterwards."""
         self._system = tools.system
         self._promises = promises
+        self._limits = limits
         self._guide = guide
         self._moments: deque[_Moment] = deque(maxlen=MOST_MOMENTS)
 
@@ -43,25 +46,30 @@ class Restores:
     def step(self) -> None:
         """Restore one store; sometimes follow the guide at once."""
         chance = self._system.conditions.chance
+        self._limits.reach(AT_A_LIMIT_SHARE)
         of_table, follows = chance.random() < 0.6, chance.random() < 0.5  # noqa: PLR2004 - mostly the table
-        since = self._system.time.now - RESTORABLE_SECONDS
+        if self.restore(of_table=of_table) and follows:
+            self._guide.follow()
+
+    def restore(self, *, of_table: bool) -> bool:
+        """Restore one store to one of the remembered moments; false if none is young enough."""
+        system = self._system
+        since = system.time.now - RESTORABLE_SECONDS
         moments = [one for one in self._moments if one.at >= since]
         if not moments:
-            return
-        moment = chance.choice(moments)
+            return False
+        moment = system.conditions.chance.choice(moments)
         if of_table:
-            items = self._system.table.items
+            items = system.table.items
             self._touch_differing(items, moment.items)
             items.clear()
             items.update(moment.items)
         else:
-            self._touch_differing(self._system.index.documents, moment.documents)
-            self._system.index.documents = dict(moment.documents)
-        self._system.conditions.hidden_effects += 1
-        tally = self._system.conditions.tally
-        tally["table restored" if of_table else "index restored"] += 1
-        if follows:
-            self._guide.follow()
+            self._touch_differing(system.index.documents, moment.documents)
+            system.index.documents = dict(moment.documents)
+        system.conditions.hidden_effects += 1
+        system.conditions.tally["table restored" if of_table else "index restored"] += 1
+        return True
 
     def _touch_differing(self, entries: Mapping[str, Any], to: Mapping[str, Any]) -> None:
         for image_id in sorted(entries.keys() | to.keys()):

@@ -18,7 +18,7 @@ from lockstep.simulation.clock import START
 from lockstep.simulation.components import BUCKET, INDEX, STREAM_ARN, TABLE
 from lockstep.simulation.fakes.kinesis_reads import KinesisReads
 from lockstep.simulation.fakes.s3 import S3
-from lockstep.simulation.faulty_network import StoreName
+from lockstep.simulation.faulty_network import CrashedError, StoreName
 from lockstep.simulation.operators.clients import (
     OperatorsConnection,
     OwnJournal,
@@ -40,9 +40,13 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 # The share of an operator's commands whose requests have faults, too.
-FAULTY_SHARE = 0.3
+FAULTY_SHARE = 0.4
+KILLED_SHARE = 0.4
+# Something else happens before one of so many requests of a command: about all of a small one.
+MOST_REQUESTS = 6
 # What ends a command before its end: the operator repeats it.
 BREAKS_OFF = (
+    CrashedError,
     BotoCoreError,
     ClientError,
     SinkError,
@@ -54,8 +58,8 @@ BREAKS_OFF = (
 class Surroundings(msgspec.Struct, frozen=True):
     """What a history lets an operator's step do with the rest of the system."""
 
-    meanwhile: Callable[[], None]
-    """Lets producers and consumers work for a moment: call it by `Conditions.interleave`."""
+    meanwhile: Callable[..., None]
+    """Lets a producer put events, mostly one of an image, and a consumer work for a moment."""
     drain: Callable[[], None]
     """Stops the faults, and lets both consumers process everything."""
     oldest_unread: Callable[[], float | None]
@@ -66,6 +70,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Whether it does: mappings that discard old records would discard them again."""
     put: Callable[[str], None]
     """Puts a new event of this image onto the stream, as its producer."""
+    delete: Callable[[str], None]
+    """Puts its deletion."""
     resume: Callable[[], None]
     """Makes faults possible again after `drain`."""
     purge: Callable[[], None]
@@ -90,7 +96,12 @@ class Tools:
         self.commands = 0
         """Whether a command runs, and how many ran: set by `Promises.kept`."""
         self._is_interleaved = False
-        self._connections = {store: OperatorsConnection(store, system) for store in STORES}
+        self._meanwhile: Callable[[], None] | None = None
+        self._requests_left, self._before_write = 0, False
+        self._may_die = False
+        self._connections: dict[StoreName, OperatorsConnection] = {
+            store: OperatorsConnection(store, system, self._on_request) for store in STORES
+        }
         self.clock = Clock(self._now, self._now, system.time.advance, self._draw)
 
     def interleave(self, meanwhile: Callable[[], None], seconds: float) -> None:
@@ -106,6 +117,16 @@ class Tools:
 
         conditions.time.later(conditions.chance.random() * seconds, begin)
 
+    def before_request(self, meanwhile: Callable[[], None]) -> None:
+        """Do this in the middle of the command that comes next: before one of its requests.
+
+        Half the time that is its first write, after what it read.
+        """
+        chance = self.system.conditions.chance
+        self._before_write = chance.random() < 0.5  # noqa: PLR2004 - a coin
+        self._requests_left = chance.randint(1, MOST_REQUESTS)
+        self._meanwhile = meanwhile
+
     def begin(self, *, faulty: bool | None = None) -> bool:
         """Begin a command; choose whether its requests have faults, and return that."""
         system = self.system
@@ -114,6 +135,31 @@ class Tools:
         for one in self._connections.values():
             one.faulty = faulty
         return faulty
+
+    def may_die(self) -> None:
+        """Sometimes kill the process of the command that comes next, at one of its requests."""
+        conditions = self.system.conditions
+        if conditions.chance.random() < KILLED_SHARE:
+            self._may_die = True
+            conditions.kill_in = conditions.chance.randint(1, MOST_REQUESTS)
+
+    def end(self) -> None:
+        """The command has ended."""
+        self.is_running = False
+        self._meanwhile = None
+        if self._may_die:
+            conditions, self._may_die = self.system.conditions, False
+            conditions.tally["operator killed"] += conditions.kill_in is None
+            conditions.kill_in = None
+
+    def _on_request(self, *, writes: bool) -> None:
+        """Before each request of an operator: something else may happen, once."""
+        if self._meanwhile is None or not self.is_running:
+            return
+        self._requests_left -= not writes
+        if writes if self._before_write else self._requests_left <= 0:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            self.system.conditions.interleave(meanwhile)
 
     def connection(self, store: StoreName) -> OperatorsConnection:
         """The operator's connection to a store."""

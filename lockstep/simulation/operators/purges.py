@@ -1,0 +1,193 @@
+"""Purges of expired tombstones: by the time to live of the table, and by an operator."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import cast
+
+import opensearchpy
+
+from lockstep.simulation.operators.audits import Audits
+from lockstep.simulation.operators.comparison import said_by_document, said_by_item
+from lockstep.simulation.operators.harm import Harm
+from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.promises import Promises, Raw
+from lockstep.simulation.operators.restores import Restores
+from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
+from lockstep.simulation.system import System
+from lockstep.simulation.violation import ViolationError
+from shared.sink import SinkError
+
+LONGEST_PURGE_SECONDS = 7_200.0
+# The share of expired tombstones that stay. DynamoDB may take days, and purging is optional.
+STAYING_SHARE = 0.2
+HARM_SHARE, DELETED_SHARE, RESTORED_SHARE = 0.3, 0.7, 0.4
+
+
+class Expiry:
+    """Removes expired tombstones, one by one, while the consumers work."""
+
+    def __init__(self, system: System) -> None:
+        """Purge in this system."""
+        self._system = system
+        self._conditions, self._time = system.conditions, system.time
+
+    def purge(self) -> None:
+        """Purge expired tombstones, now or within the hour, also during an invocation.
+
+        DynamoDB purges by time to live only. The purge of the index deletes a tombstone only if no
+        newer version is stored.
+        """
+        self.purge_table()
+        for image_id, document in self._system.index.documents.items():
+            if (document.source or {}).get("expires_at", self._time.now) < self._time.now:
+                self._soon(partial(self._purge_document, image_id, document.version))
+        self._time.advance(0.0)
+
+    def purge_table(self) -> None:
+        """Purge expired tombstones of the table only."""
+        for image_id, item in self._system.table.items.items():
+            if "expires_at" in item and int(item["expires_at"]["N"]) < self._time.now:
+                self._soon(partial(self._purge_item, image_id))
+
+    def _soon(self, purge: Callable[[], None]) -> None:
+        chance = self._conditions.chance
+        if chance.random() < STAYING_SHARE:
+            return
+        delay = max(0.0, chance.random() - 0.5) * LONGEST_PURGE_SECONDS
+        self._time.later(delay, purge)
+
+    def _purge_item(self, image_id: str) -> None:
+        held = self._system.consumers["write_to_dynamodb"].store.stored_version(image_id)
+        if not self._system.table.purge(image_id, self._time.now) or held is None:
+            return
+        self._conditions.hidden_effects += 1
+        if held.digest is None:
+            self._system.purged["write_to_dynamodb"].add((image_id, held.version))
+            self._conditions.tally["expired tombstone purged from the table"] += 1
+
+    def _purge_document(self, image_id: str, version: int) -> None:
+        system = self._system
+        system.purged["write_to_es"].add((image_id, version))
+
+        def purge() -> None:
+            # After an error the tombstone stays for the next purge.
+            with suppress(SinkError, opensearchpy.OpenSearchException):
+                system.components.purge(
+                    cast("opensearchpy.OpenSearch", system.index), image_id, version
+                )
+
+        self._conditions.interleave(purge)
+        if system.consumers["write_to_es"].store.stored_version(image_id) is None:
+            self._conditions.tally["expired tombstone purged from the index"] += 1
+
+
+class Purges:
+    """Runs `lockstep purge`, and checks what it removes."""
+
+    def __init__(  # noqa: PLR0917 - what its steps need
+        self,
+        tools: Tools,
+        promises: Promises,
+        audits: Audits,
+        harm: Harm,
+        limits: Limits,
+        restores: Restores,
+        around: Surroundings,
+    ) -> None:
+        """Purge with these tools."""
+        self._tools = tools
+        self._system = tools.system
+        self._promises = promises
+        self._audits = audits
+        self._harm = harm
+        self._limits = limits
+        self._restores = restores
+        self._around = around
+
+    def step(self) -> None:
+        """Wait for the end of a tombstone, or nearly; purge, also with others in the middle."""
+        chance, tools = self._system.conditions.chance, self._tools
+        self._drain()
+        images = sorted(self._system.table.items)
+        if images and chance.random() < DELETED_SHARE:
+            self._around.delete(chance.choice(images))
+            self._drain()
+            # The table may lose the deletion: then only the index has it.
+            if chance.random() < RESTORED_SHARE:
+                self._restores.restore(of_table=True)
+        if chance.random() < HARM_SHARE:
+            self._harm.once()
+        self._limits.reach(0.9, of_tombstones=True)
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            Expiry(self._system).purge_table()
+        faulty = tools.begin()
+        if chance.random() < 0.3:  # noqa: PLR2004 - some
+            tools.before_request(self._around.meanwhile)
+        if faulty:
+            tools.may_die()
+        self.purge(faulty=faulty)
+
+    def _drain(self) -> None:
+        rate = self._system.conditions.fault_rate
+        self._around.drain()
+        self._system.conditions.fault_rate = rate
+
+    def purge(self, *, faulty: bool) -> None:
+        """Purge the index, and check it.
+
+        Raises:
+            ViolationError: it removed what is no expired tombstone or is needed, it left one, or an
+                audit would say something else than before.
+        """
+        system, tools, promises = self._system, self._tools, self._promises
+        before, others = promises.raw(), promises.others_wrote()
+        wrote = len(tools.own_in_index)
+        is_whole = False
+        try:
+            with promises.kept("O1", "O2"):
+                self._apply()
+            is_whole = not faulty
+        except BREAKS_OFF:
+            if not faulty and not system.index.missing:
+                raise
+        for one in tools.own_in_index[wrote:]:
+            document = before.documents.get(one.image_id)
+            if one.version is not None or document is None or document.source is None:
+                raise ViolationError("O2", f"a purge wrote {one}")
+            system.purged["write_to_es"].add((one.image_id, document.version))
+            system.conditions.tally["purged by an operator"] += 1
+        if promises.others_wrote() > others:
+            return
+        self._check(before, is_whole=is_whole)
+        if is_whole:
+            wrote = promises.wrote()
+            self._apply()
+            if promises.wrote() > wrote and promises.others_wrote() == others:
+                raise ViolationError("O4", f"the same purge again wrote {tools.own_in_index[-1]}")
+
+    def _apply(self) -> None:
+        tools = self._tools
+        self._system.components.purge_all(
+            tools.index_reader(),
+            tools.table_reader(),
+            tools.corrections,
+            now=tools.clock.now(),
+            apply=True,
+        )
+
+    def _check(self, before: Raw, *, is_whole: bool) -> None:
+        now, after = self._system.time.now, self._promises.raw()
+        explained = self._tools.explained() if is_whole else frozenset()
+        was, found = (
+            self._audits.expected(raw, whole=True, now=now, explained=explained)
+            for raw in (before, after)
+        )
+        if len(before.items) == len(after.items) and was != found:
+            raise ViolationError("O2", f"an audit before a purge says {was}, after it {found}")
+        for image_id, document in after.documents.items() if is_whole else ():
+            index = said_by_document(document, whole=True)
+            table = said_by_item(after.items.get(image_id), whole=True)
+            due = index is not None and index.is_over(before.now)
+            if due and (table is None or table.is_over(before.now)):
+                raise ViolationError("O2", f"a purge left {document}, which nobody needs")
