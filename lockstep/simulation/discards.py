@@ -22,12 +22,12 @@ _PLACE = EventSource(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000
 class DiscardWriter:
     """Writes the failure documents of one function's mappings."""
 
-    def __init__(self, system: System, function: Function) -> None:
-        """Write to the bucket of this system, over its connection."""
+    def __init__(self, system: System, function: Function, *, name: str = "") -> None:
+        """Write to the bucket of this system, over its connection; `name` begins all names."""
         self._system = system
         self._function = function
         numbers = itertools.count()
-        self._new_id = lambda: f"{function}-{next(numbers)}"
+        self._new_id = lambda: f"{name}{function}-{next(numbers)}"
         self._destination = system.components.destination(
             system.bucket.put_object, BUCKET, mapping_uuid=function, new_id=self._new_id
         )

@@ -112,6 +112,7 @@ Fault = Literal[
     "too old to be redriven",
     "expired tombstone purged from the table",
     "expired tombstone purged from the index",
+    "many records of one image",
     "replayed by an operator",
     "replay killed",
     "replay broken off",
@@ -151,6 +152,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 # Far below the usual numbers. So a fault is below its floor only if it is no longer injected.
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
+    "many records of one image": 1,  # rare, to save time
     "poison too_large": 1,  # rare, to save time: 256 KiB each
     "purge in the table's stream": 1,
     "tombstone that soon ends": 1,

@@ -179,6 +179,7 @@ class History:
             purge=self._expiry.purge,
             redrive=self._redrives.redrive,
             rewind=self._read_all_again,
+            batch_size=self._plan.batch_size,
         )
 
     def _resume(self) -> None:

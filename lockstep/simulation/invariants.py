@@ -58,7 +58,9 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
         found = consumer.store.versions(touched.keys())
         # A refused change is applied if it is read again after the cause of the refusal ended. A
         # discarded change may be stored, although the mapping does not know it.
-        allowed = set() if system.stores_refuse else set(_refused(quarantined.values(), consumer))
+        allowed: set[tuple[str, StoredVersion]] = set()
+        if system.have_stores_accepted:
+            allowed.update(_refused(quarantined.values(), consumer))
         allowed.update(map(_as_stored, quarantine_checks.discarded(system, consumer)))
         allowed.update(given)
         if consumer.function == INDEX_CONSUMER:

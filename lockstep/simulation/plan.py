@@ -18,6 +18,7 @@ OperatorStepKind = Literal[
     "harm the index",
     "replay command",
     "old events",
+    "discard",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -88,6 +89,7 @@ _OPERATORS: dict[StepKind, float] = {
     "purge": 2,
     "replay command": 1.2,
     "old events": 1.5,
+    "discard": 1,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,

@@ -77,6 +77,7 @@ class System:
         self.time = VirtualTime()
         self.skew = 0.0  # of the producer's clock, and of Lambda's
         self.stores_refuse = True  # images with certain names, until the cause ends
+        self.have_stores_accepted = False  # since the cause of a refusal ended once
         self.conditions = Conditions(self.time, tally, seeded_random(planned.seed))
         self.connections = {store: FaultyConnection(store, self.conditions) for store in STORES}
         self.stream = Kinesis(
@@ -146,6 +147,11 @@ class System:
         """The moments since which operators have replayed."""
         self.ledger = Ledger()
         self._interpretations: dict[str, Interpretation] = {}  # by sequence number
+
+    def accept_all(self) -> None:
+        """End the cause of all refusals."""
+        self.stores_refuse = False
+        self.have_stores_accepted = True
 
     def table_refuses(self, item: Item) -> bool:
         """Whether the table refuses this item, whichever client sends it."""

@@ -1,6 +1,7 @@
 """Seeded bugs of discards: failure documents, and how redrive reads them."""
 
 import datetime as dt
+import itertools
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -80,6 +81,22 @@ class CountsAsTakenApart(Redrive):
         self._objects.delete(document)
 
 
+class EndsAtTheFirstThatWentBack(Redrive):
+    """Taking a document apart ends at the first record that went back before."""
+
+    def _records(self, document: str, body: bytes) -> Any:
+        records = super()._records(document, body)
+        went_back = (self._objects.read(redriven_key(one.key)) is not None for one in records)
+        return list(itertools.takewhile(lambda _: not next(went_back), records))
+
+
+class KeepsAHundred(BucketDestination):
+    def write(self, document: FailureDocument, at: dt.datetime) -> str:
+        whole = msgspec.json.decode(msgspec.json.encode(document.payload))
+        payload = msgspec.Raw(msgspec.json.encode({"Records": whole["Records"][:100]}))
+        return super().write(msgspec.structs.replace(document, payload=payload), at)
+
+
 WRONG: Mapping[str, Components] = {
     "discard: without a failure document": Components(shard=DiscardsWithoutDocument),
     "discard: errors of the bucket count as success": Components(destination=IgnoresErrors),
@@ -92,6 +109,10 @@ WRONG: Mapping[str, Components] = {
     "redrive: a document counts as taken apart when one object is written": Components(
         redrive=CountsAsTakenApart
     ),
+    "redrive: a document is taken apart up to the first record that went back": Components(
+        redrive=EndsAtTheFirstThatWentBack
+    ),
+    "discard: a document keeps 100 records at most": Components(destination=KeepsAHundred),
     "redrive: takes only the first record of a document": Components(
         redrive=TakesOnlyTheFirstRecord
     ),

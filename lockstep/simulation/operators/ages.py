@@ -61,11 +61,8 @@ class OldEvents:
     def _replayed_at_the_limit(self, image_id: str) -> None:
         """An event is redriven when it is 90 days old, and read again 30 days later."""
         event = self._event(image_id, counts=self._coin(), kind=self._poison())
-        self._put(event)
         first_arrival = self._time.now
-        self._time.advance(self._conditions.chance.random() * HOUR)
-        self._put(self._deletion(event))
-        self._around.drain()
+        self._put_and_delete(event)
         self._pass_until(first_arrival + QUARANTINE_AGE)
         self._redrive(refuses=False)
         self._around.drain()
@@ -74,11 +71,10 @@ class OldEvents:
 
     def _redriven_twice(self, image_id: str) -> None:
         """A redriven event is refused again, and redriven once more when its deletion is gone."""
-        event = self._event(image_id, counts=self._coin(), kind="refused")
-        self._put(event)
-        self._time.advance(self._conditions.chance.random() * HOUR)
-        self._put(self._deletion(event))
-        self._around.drain()
+        # The stamp of an event would tell its age, a count does not.
+        counts = self._conditions.chance.random() < 0.8  # noqa: PLR2004 - mostly
+        event = self._event(image_id, counts=counts, kind="refused")
+        self._put_and_delete(event)
         for refuses in (True, False):
             self._pass_until(self._time.now + (QUARANTINE_AGE + self._between(-20, 0) * DAY))
             self._redrive(refuses=refuses)
@@ -103,9 +99,7 @@ class OldEvents:
     def _at_random(self, image_id: str) -> None:
         """Two or three days far apart, each with a redrive or a second reading."""
         event = self._event(image_id, counts=self._coin(), kind=self._any_kind())
-        self._put(event)
-        self._put(self._deletion(event))
-        self._around.drain()
+        self._put_and_delete(event)
         for _ in range(self._conditions.chance.randint(2, 3)):
             self._pass_until(self._time.now + self._between(0, 130) * DAY)
             if self._coin():
@@ -117,6 +111,8 @@ class OldEvents:
     def _event(self, image_id: str, *, counts: bool, kind: Kind) -> Meaning:
         now_us = int(self._time.now * 1_000_000)
         self._key = f"{image_id}-not" if kind == "wrong key" else image_id
+        if kind == "refused":
+            self._system.stores_refuse = True
         name = self._conditions.chance.choice(_REFUSED) if kind == "refused" else "old"
         version = _COUNT if counts else now_us
         image = draw_image(self._conditions.chance, name)
@@ -130,6 +126,15 @@ class OldEvents:
             version = max(version, now_us)
         return Meaning(event.image_id, version, "image.deleted", time_of(now_us), None)
 
+    def _put_and_delete(self, event: Meaning) -> None:
+        """Put the event, and the deletion; mostly the consumers see the event first."""
+        self._put(event)
+        if self._conditions.chance.random() < 0.8:  # noqa: PLR2004 - mostly
+            self._around.drain()
+        self._time.advance(self._conditions.chance.random() * HOUR)
+        self._put(self._deletion(event))
+        self._around.drain()
+
     def _put(self, event: Meaning) -> None:
         """Put an event as another program does."""
         data = as_json(self._conditions.chance, event_of(event))
@@ -140,7 +145,10 @@ class OldEvents:
     def _redrive(self, *, refuses: bool) -> None:
         self._around.purge()
         self._around.resume()
-        self._system.stores_refuse = refuses
+        if refuses:
+            self._system.stores_refuse = True
+        else:
+            self._system.accept_all()
         self._around.redrive()
 
     def _read_again(self) -> None:

@@ -54,7 +54,7 @@ class Guide:
         """
         system, around = self._system, self._around
         rate = system.conditions.fault_rate
-        system.stores_refuse = False
+        system.accept_all()
         around.drain()
         expected = self._held()
         if self._differing() or self._lost(expected, frozenset()):

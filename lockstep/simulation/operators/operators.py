@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from lockstep.simulation.operators.ages import OldEvents
 from lockstep.simulation.operators.answering import Answering
 from lockstep.simulation.operators.audits import Audits
+from lockstep.simulation.operators.discarding import Discarding
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import Limits
@@ -41,6 +42,7 @@ class Operators:
         self.remember = restores.remember
         replays = Replays(self.tools, self.promises, around)
         old_events = OldEvents(system, around, replays.replay_all)
+        discarding = Discarding(system, around, batch_size=around.batch_size)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -52,6 +54,7 @@ class Operators:
             "harm the index": self.rebuilds.harm,
             "replay command": replays.step,
             "old events": old_events.step,
+            "discard": discarding.step,
         }
 
     def finish(self) -> None:

@@ -87,7 +87,7 @@ class Redrives:
         """
         chance = self._conditions.chance
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._system.stores_refuse = False
+            self._system.accept_all()
         found = self.found()
         if not found:
             return

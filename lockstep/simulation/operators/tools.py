@@ -80,6 +80,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Lets an operator redrive."""
     rewind: Callable[[], None]
     """Makes the consumers read the whole stream again."""
+    batch_size: int
+    """The size of the batches of the consumers."""
 
 
 class Tools:
