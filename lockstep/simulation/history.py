@@ -139,7 +139,7 @@ class History:
         Raises:
             ViolationError: as in `play`, or it does not end.
         """
-        for poller in self._pollers:
+        for poller in list(self._pollers):
             if poller.function == function:
                 poller.drain()
 
@@ -157,6 +157,7 @@ class History:
         if self._operators is not None:
             self._operators.finish()
         if self._has_discards:
+            self._time.settle()  # late copies: a redriven record must not wait for them
             self._redrives.redrive_all_discarded()
             self._drain_all()
         self._conditions.tally["bulk item 409"] += self.system.index.conflicts
@@ -174,7 +175,7 @@ class History:
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
             delete=lambda image_id: self._uploader.put([(image_id, "image.deleted")]),
             replay=self._replay_everything,
-            replays=not self._plan.discards,
+            replays=not self._plan.discards and self._routes is None,
             resume=self._resume,
             purge=self._expiry.purge,
             redrive=self._redrives.redrive,
@@ -439,6 +440,7 @@ class History:
             route,
             shards=self._plan.shards,
             mappings=mappings,
+            operators=self._plan.operators,
             poller=self._poller,
             pollers=self._pollers,
         )
@@ -507,12 +509,11 @@ class History:
                 raise ViolationError("I7", f"the producer still holds {uploader.waits} events")
         if self._operators is not None:
             self._operators.rebuilds.mend()
+        if self._routes is not None:
+            # First the table, because it tells its changes to the index; some are copied late.
+            self.drain("write_to_dynamodb")
+            self._time.settle()
         for poller in list(self._pollers):
             poller.drain()
-        if self._routes is not None:
-            # The table's changes that came meanwhile; some are copied late.
-            self._time.settle()
-            for poller in list(self._pollers):
-                poller.drain()
         if self._operators is not None:
             self._operators.rebuilds.finish()

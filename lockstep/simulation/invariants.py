@@ -45,7 +45,7 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
         given = system.given_index if consumer.function == INDEX_CONSUMER else set()
         replaced = {(image_id, held.version) for image_id, held in given}
         touched = system.touched[consumer.function]
-        ended = {} if changes is None else changes.ended(purged)
+        ended = {} if changes is None else changes.ended()
         _check_versions_rise(system, consumer, replaced, first, ended=ended)
         if changes is not None:  # its other checks: table_changes_check.py
             continue
@@ -142,6 +142,22 @@ def _check_producer(system: System, uploader: Uploader) -> None:
             )
 
 
+def _may_leave(
+    system: System,
+    consumer: Consumer,
+    image_id: str,
+    before: Written | None,
+    ended: Mapping[str, int],
+) -> bool:
+    """Whether a store may have removed this: an expired tombstone, or below one."""
+    purged = system.purged[consumer.function]
+    if before is None:  # purged after it was changed by hand, or before it was written
+        return image_id in ended or any(image_id == purged_id for purged_id, _ in purged)
+    if before.deleted and (image_id, before.version) in purged:
+        return True
+    return before.version is not None and before.version <= ended.get(image_id, -1)
+
+
 def _check_versions_rise(
     system: System,
     consumer: Consumer,
@@ -166,14 +182,11 @@ def _check_versions_rise(
             continue
         before = highest.get((written.shards, written.image_id))
         if written.version is None:
-            if (
-                before is not None
-                and before.deleted
-                and (before.image_id, before.version) in purged
-            ) or (0 if before is None else before.version or 0) <= ended.get(written.image_id, -1):
+            if _may_leave(system, consumer, written.image_id, before, ended):
+                if before is not None and (before.image_id, before.version) in system.may_return:
+                    # The purge is told again, and so is what came after it.
+                    del highest[written.shards, written.image_id]
                 continue
-            if before is None and any(written.image_id == image_id for image_id, _ in purged):
-                continue  # purged after it was changed by hand
             raise ViolationError(
                 "I4", f"{function}: {written.image_id} is deleted without a tombstone"
             )

@@ -196,7 +196,7 @@ class Invocations:
                     )
                 return
             if not self._system.is_durable(consumer, accepted) and not self._is_outdone(
-                consumer, accepted
+                consumer, accepted, batch
             ):
                 meaning = self._system.meaning(accepted)
                 said = f"{consumer.function} reported {meaning} as settled"
@@ -220,23 +220,28 @@ class Invocations:
             and self._system.time.now - document.at <= GC_DELETES_SECONDS + self._timeout
         )
 
-    def _is_outdone(self, consumer: Consumer, accepted: AcceptedRecord) -> bool:
+    def _is_outdone(
+        self, consumer: Consumer, accepted: AcceptedRecord, batch: Sequence[AcceptedRecord]
+    ) -> bool:
         """Whether a higher version of an image that was changed by hand is in quarantine.
 
         A document whose `_version` was moved is in conflict with the highest version of a batch,
-        and with all below it. The highest goes to quarantine.
+        and with all below it. The highest goes to quarantine, or waits for it.
         """
         system = self._system
         meaning = system.meaning(accepted)
         if isinstance(meaning, Poison) or meaning.image_id not in system.touched[consumer.function]:
             return False
-        for other in system.stream.accepted:
-            its = system.interpret(other)
+        for other in system.records():
+            its = system.meaning(other)
             if (
                 not isinstance(its, Poison)
                 and its.image_id == meaning.image_id
                 and its.version > meaning.version
-                and system.quarantine_key(consumer, other) in system.bucket.objects
+                and (
+                    other in batch
+                    or system.quarantine_key(consumer, other) in system.bucket.objects
+                )
             ):
                 return True
         return False
@@ -250,7 +255,7 @@ class Invocations:
         touched = self._system.touched[consumer.function]
         if not touched:
             return False
-        meanings = map(self._system.interpret, batch)
+        meanings = map(self._system.meaning, batch)
         return any(not isinstance(one, Poison) and one.image_id in touched for one in meanings)
 
     def _check_lowest(

@@ -98,8 +98,8 @@ _ROUTED: dict[StepKind, float] = {
     "index down for a day": 1,
     "days pass": 1,
 }
-# Of the histories without operators. Some begin with the image stream, and change the source later.
-_ROUTED_SHARE = 0.3
+# Also with operators. Some begin with the image stream, and change the source later.
+_ROUTED_SHARE = 0.2
 _ROUTES: tuple[Route, ...] = (
     "DynamoDBStreams",
     "DynamoDBStreams",
@@ -216,7 +216,7 @@ def plan(seed: int) -> HistoryPlan:
     if seed % _LARGE_EVERY == 0:
         planned = _with_large_batch(planned, chance)
     if chance.random() < OPERATORS_SHARE:
-        return _with_operators(planned, chance)
+        planned = _with_operators(planned, chance)
     return _with_routes(planned, chance) if chance.random() < _ROUTED_SHARE else planned
 
 

@@ -52,6 +52,7 @@ class Routes:
         *,
         shards: int,
         mappings: int,
+        operators: bool,
         poller: Callable[[Function, Source], Poller],
         pollers: list[Poller],
     ) -> None:
@@ -62,20 +63,26 @@ class Routes:
             route: the value of `IndexFrom`.
             shards: the shards of a stream of copies.
             mappings: how many mappings of the index's consumer there are.
+            operators: whether there are steps of operators.
             poller: makes a mapping.
             pollers: all mappings of the history; those of the index are kept in it.
         """
         self.route = route
-        self.read_events = False  # whether the index has ever read the image stream
         self._system, self._time = system, system.time
         self._shards, self._mappings = shards, mappings
         self._poller, self._pollers = poller, pollers
         self.changes = TableChanges(
-            system.table, system.time, system.conditions.draw, system.conditions.tally
+            system.table,
+            system.time,
+            system.conditions.draw,
+            system.conditions.tally,
+            purged=system.purged["write_to_es"],
+            may_return=system.may_return,
         )
+        # Whether the index has ever got events of the image stream; a replay writes them, too.
+        self.read_events = self.changes.has_operators = operators
         self.changes.own.needed = self._needed
         system.changes = self.changes
-        self.may_miss = False  # whether the index may have missed changes, until a repair
         self.all_ever: list[Poller] = []
         """The mappings of the index that there were, also the deleted ones."""
         self._open()
@@ -87,7 +94,7 @@ class Routes:
         time later.
         """
         chance, tally = self._system.conditions.chance, self._system.conditions.tally
-        self.may_miss = self.may_miss or not waited
+        self.changes.may_miss = self.changes.may_miss or not waited
         self.route = chance.choice([one for one in ROUTES if one != self.route])
         tally["source of the index changed"] += 1
         old = [one for one in self._pollers if one.function == INDEX]
@@ -113,9 +120,9 @@ class Routes:
 
     def repair(self) -> None:
         """Audit and repair the index: after a change of the source, the guide says so."""
-        if self.may_miss and repair_index(self._system):
+        if self.changes.may_miss and repair_index(self._system):
             self._system.conditions.tally["index repaired after a change of its source"] += 1
-        self.may_miss = False
+        self.changes.may_miss = False
 
     def put_by_hand(self, version: int) -> None:
         """Put an item as another program: as ours, malformed, or a tombstone that soon ends."""
@@ -209,7 +216,7 @@ class Routes:
 
     def _note_unseen(self) -> None:
         """While the index reads the image stream, it does not see what somebody else writes."""
-        self.may_miss = self.may_miss or self.route == "Kinesis"
+        self.changes.may_miss = self.changes.may_miss or self.route == "Kinesis"
 
     def _touch(self, image_id: str) -> None:
         system, now = self._system, len(self._system.table.journal)

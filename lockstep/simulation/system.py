@@ -1,7 +1,7 @@
 """The simulated system: both consumers, their stores and the stream, in virtual time."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -28,6 +28,7 @@ from lockstep.simulation.interpretation import (
     interpret,
 )
 from lockstep.simulation.ledger import Ledger
+from lockstep.simulation.operators.comparison import said_by_item
 from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.plan import HistoryPlan, seeded_random
 from lockstep.simulation.store_views import IndexView, StoredVersion, StoreView, TableView
@@ -188,6 +189,20 @@ class System:
         """What a record means, of the image stream or of a stream of the table's changes."""
         change = None if self.changes is None else self.changes.meaning(accepted)
         return self.interpret(accepted) if change is None else change
+
+    def records(self) -> Iterator[AcceptedRecord]:
+        """All records of all streams."""
+        yield from self.stream.accepted
+        if self.changes is not None:
+            yield from self.changes.records
+
+    def put_by_hand(self, image_id: str, item: Item) -> None:
+        """Write an item as somebody else; a stream of the table's changes may tell it."""
+        if self.changes is None:
+            self.table.put_by_hand(image_id, item)
+            return
+        said = said_by_item(item, whole=True)
+        self.changes.put_by_hand(image_id, item, is_ours=said is None or not said.is_malformed)
 
     def snapshot(self, consumer: Consumer) -> Snapshot:
         """What is durable for this consumer now, for a later `is_durable`."""

@@ -6,7 +6,7 @@ by the pages on formats and on the source of the index; nothing that is on a str
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.fakes.table_stream import ItemChange, TableStream
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.operators.comparison import said_by_item
 from lockstep.simulation.store_views import StoredVersion
 
 LABEL = f"{TABLE}/stream/2026-11-21T07:00:00.000"
@@ -53,9 +54,26 @@ class TableChanges:
     """
 
     def __init__(
-        self, table: DynamoDB, time: VirtualTime, draw: Callable[[], float], tally: Tally
+        self,
+        table: DynamoDB,
+        time: VirtualTime,
+        draw: Callable[[], float],
+        tally: Tally,
+        *,
+        purged: set[tuple[str, int]],
+        may_return: set[tuple[str, int]],
     ) -> None:
-        """Observe this table. `draw` gives random numbers from 0 to 1, `tally` counts faults."""
+        """Observe this table.
+
+        Args:
+            table: the table.
+            time: the time.
+            draw: gives random numbers from 0 to 1.
+            tally: counts faults.
+            purged: gets the expired tombstones that are purged from the index: image and version.
+            may_return: gets what may come after the end of the tombstone above it: of an item that
+                is removed by hand, the table forgets the version.
+        """
         self.own = TableStream(LABEL, now=lambda: time.now)
         self.copies: Kinesis | None = None
         self.told: dict[str, ItemChange] = {}
@@ -64,13 +82,19 @@ class TableChanges:
         """The highest version of each image whose tombstone the time to live has removed."""
         self.removed: set[tuple[str, int]] = set()
         """What was removed by hand: image id and version."""
-        self._table, self._time, self._draw, self._tally = table, time, draw, tally
+        self._table, self._time, self._draw = table, time, draw
+        self._tally, self._purged, self._may_return = tally, purged, may_return
+        self.may_miss = False
+        """Whether the index may have missed changes, until a repair."""
+        self.has_operators = False
+        """Whether operators rebuild the index, or somebody changes it by hand."""
         self.copied = False  # whether there ever was a stream of copies
         self._streams = 0
         self._changes = 0
         self.foreign: set[str] = set()
         """The images whose items no consumer has written."""
         self._next_is_ours = True
+        self._latest: dict[str, Item | None] = {}  # the items that were told last
         self._copied: dict[str, int] = {}  # by image id, the latest change that was copied
         self._meanings: dict[str, Indexed | Poison] = {}
         table.observer = self
@@ -85,7 +109,8 @@ class TableChanges:
         self, image_id: str, old: Item | None, new: Item | None, *, by_time_to_live: bool
     ) -> None:
         """See `Observer.observe`. What a consumer has written is ours again."""
-        old_is_ours = image_id not in self.foreign
+        old_is_ours = self._is_ours(image_id, old)
+        self._latest[image_id] = new
         if self._next_is_ours:
             self.foreign.discard(image_id)
         else:
@@ -94,9 +119,11 @@ class TableChanges:
             version = int(old["version"]["N"])
             if by_time_to_live:
                 self.purged[image_id] = max(version, self.purged.get(image_id, 0))
+                self._purged.add((image_id, version))
                 self._tally["purge in the table's stream"] += 1
             else:
                 self.removed.add((image_id, version))
+                self._may_return.add((image_id, version))
         change = ItemChange(
             number=self._changes,
             image_id=image_id,
@@ -115,30 +142,40 @@ class TableChanges:
     def is_in(self, meaning: Indexed, held: StoredVersion | None) -> bool:
         """Whether an index that holds this needs the change no more: it is there, or it is over."""
         if held is None:
-            over = meaning.version <= self.purged.get(meaning.image_id, -1)
-            return meaning.document is None or over
+            return meaning.document is None or self.is_over(meaning.image_id, meaning.version)
         if held.version != meaning.version:
             return held.version > meaning.version
-        # A tombstone that is copied again after its purge stays; it has expired.
-        is_purged = meaning.document is None
-        return self.copied if is_purged else held.digest == meaning.digest
+        if meaning.document is None:
+            # It may stay, because it is over: if it was copied late, if a rebuild carried it, or if
+            # somebody moved its `_version`.
+            return self.copied or self.has_operators
+        return held.digest == meaning.digest
 
-    def ended(self, purged_from_index: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    def ended(self) -> Mapping[str, int]:
         """The highest version of each image whose tombstone was purged, from either store.
 
         It may come again: a change is told twice, or somebody removes the same item once more.
         """
-        highest = dict(self.purged)
-        for image_id, version in purged_from_index:
+        highest: dict[str, int] = {}
+        for image_id, version in self._purged:
             highest[image_id] = max(version, highest.get(image_id, 0))
         return highest
 
     def is_purged(self, record: AcceptedRecord) -> bool:
         """Whether this is a tombstone that the time to live has removed from the table since."""
         meaning = self.meaning(record)
-        return isinstance(meaning, Indexed) and meaning.version <= self.purged.get(
-            meaning.image_id, -1
-        )
+        return isinstance(meaning, Indexed) and self.is_over(meaning.image_id, meaning.version)
+
+    def is_over(self, image_id: str, version: int) -> bool:
+        """Whether the time to live has removed the image's tombstone of this or a later version."""
+        return version <= self.purged.get(image_id, -1)
+
+    def _is_ours(self, image_id: str, item: Item | None) -> bool:
+        """Whether a consumer could have written this item; a restore may have put it there."""
+        if item is None or item is self._latest.get(image_id):
+            return image_id not in self.foreign
+        said = said_by_item(item, whole=True)
+        return said is None or not said.is_malformed
 
     def copy_into_a_new_stream(self, shards: int) -> Kinesis:
         """Begin to copy the changes into a new Kinesis stream, which is empty."""

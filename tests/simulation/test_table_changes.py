@@ -38,7 +38,14 @@ class Told:
         self.time, self.tally = VirtualTime(), Tally()
         self.table = DynamoDB("images")
         left = iter(draws)
-        self.changes = TableChanges(self.table, self.time, lambda: next(left, 0.99), self.tally)
+        self.changes = TableChanges(
+            self.table,
+            self.time,
+            lambda: next(left, 0.99),
+            self.tally,
+            purged=set(),
+            may_return=set(),
+        )
 
     def put(self, image_id: str, version: int, *, is_ours: bool = True) -> None:
         self.changes.put_by_hand(image_id, item(image_id, version), is_ours=is_ours)

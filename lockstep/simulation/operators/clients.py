@@ -117,7 +117,7 @@ def table_client(
         refuses=system.table_refuses if may_refuse else _takes_all,
         condemns=system.table_condemns if may_refuse else _takes_all,
     )
-    client.items = system.table.items
+    client.items, client.observer = system.table.items, system.table.observer
     journal = OwnJournal(system.table.journal)
     client.journal = journal
     return client, journal

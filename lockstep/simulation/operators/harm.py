@@ -78,9 +78,9 @@ class Harm:
         if changed is items[image_id]:
             return None
         if changed is None:
-            del items[image_id]
+            self._system.table.remove_by_hand(image_id)
         else:
-            items[image_id] = dict(changed)
+            self._system.put_by_hand(image_id, dict(changed))
         return image_id
 
     def _change_document(self) -> str | None:

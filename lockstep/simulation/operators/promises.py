@@ -258,6 +258,8 @@ class Promises:
             gone = document is None or document.source is None
             if gone and is_broken_off and self._may_be_out(image_id, before, version):
                 continue
+            if gone and system.changes is not None and system.changes.is_over(image_id, version):
+                continue
             if gone or version_in_document(document) < version:
                 raise ViolationError(
                     "O2", f"document {image_id} had version {version}, and is {document} now"

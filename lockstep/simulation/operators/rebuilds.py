@@ -21,6 +21,7 @@ from lockstep.rebuild.rebuild import (
 from lockstep.rebuild.worker import RebuildWorker, WorkerState
 from lockstep.simulation.components import INDEX, INDEX_SECONDS
 from lockstep.simulation.faulty_network import CrashedError
+from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.broken_index import are_right, harm
 from lockstep.simulation.operators.clients import OperatorsIndex, OwnJournal
 from lockstep.simulation.operators.comparison import said_by_document
@@ -335,6 +336,8 @@ class Rebuilds:
     def _check_index_has_the_table(self) -> None:
         """O6: the index has each image of the table, in that version or a higher one."""
         system, now = self._system, self._system.time.now
+        if system.changes is not None and system.changes.may_miss:
+            return  # only a repair gives the index what it missed between two sources
         aside = self._set_aside()
         for image_id, item in system.table.items.items():
             version = int(item["version"]["N"]) if "version" in item else 0
@@ -353,12 +356,12 @@ class Rebuilds:
         system = self._system
         consumer = system.consumers["write_to_es"]
         found = set()
-        for accepted in system.stream.accepted:
-            event = self._promises.event(accepted)
+        for accepted in system.records():
+            event = system.meaning(accepted)
             key = system.quarantine_key(consumer, accepted)
             objects = system.bucket.objects
             number = accepted.sequence_number
-            if event is not None and (
+            if not isinstance(event, Poison) and (
                 key in objects
                 or redriven_key(key) in objects
                 or number in system.discards["write_to_es"].attempted

@@ -95,7 +95,9 @@ class OnTheFake:
         self.name = TABLE
         self.client = DynamoDB(TABLE)
         self.time = VirtualTime()
-        self.changes = TableChanges(self.client, self.time, lambda: 0.9, Tally())
+        self.changes = TableChanges(
+            self.client, self.time, lambda: 0.9, Tally(), purged=set(), may_return=set()
+        )
 
     def put_by_hand(self, image_id: str, item: Mapping[str, Any]) -> None:
         self.changes.put_by_hand(image_id, {**item, KEY: {"S": image_id}}, is_ours=False)
