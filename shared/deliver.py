@@ -299,7 +299,9 @@ class _Batch:
         if candidates:
             now = winner.change
             its = its or held(now.version, now.arrived_at, now.occurred_at)
-            self._supersede(candidates, its)
+            outliving = [one for one in candidates if _outlives(one, winner)]
+            self._supersede([one for one in candidates if one not in outliving], its)
+            candidates[:] = outliving
 
     def _supersede(self, candidates: list[Candidate], its: Held | None) -> None:
         """Settle all candidates: the store holds `its`, a higher version.
@@ -389,6 +391,16 @@ def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:
             return False
         case Put() | Remove():
             return bool(candidates) and candidates[0].change.version == winner.change.version
+
+
+def _outlives(candidate: Candidate, winner: Candidate) -> bool:
+    """Whether the table took a lower version after it had purged the winner's tombstone."""
+    match winner.change:
+        case Put() | Remove():
+            return False
+        case Purge():
+            after = candidate.records[-1].position > winner.records[0].position
+            return after and candidate.change.version < winner.change.version
 
 
 def _differs(change: Change, stored: Change) -> str:

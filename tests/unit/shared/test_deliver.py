@@ -517,6 +517,20 @@ def test_an_image_that_came_back_in_the_same_batch_stays() -> None:
     assert delivery.counts == {"Applied": 1, "Stale": 1}
 
 
+def test_a_lower_version_that_the_table_took_after_the_purge_is_written() -> None:
+    # Nothing stops it there any more; the index must follow.
+    back = table_record(change("a", 2), position=31)
+    table_changes([purged(3), back], shelf := Shelf(), Box())
+    assert shelf.asked == [[("a", 3)], [("a", 2)]]
+
+
+def test_a_lower_version_from_before_the_purge_stays_superseded() -> None:
+    before = table_record(change("a", 2), position=1)
+    delivery = table_changes([before, purged(3)], shelf := Shelf(), Box())
+    assert shelf.asked == [[("a", 3)]]
+    assert delivery.counts == {"Applied": 1, "Stale": 1}
+
+
 def test_two_contents_at_a_purged_version_are_a_conflict_no_more() -> None:
     image_at_its_version = table_record(change("a", 3), position=1)
     delivery = table_changes([image_at_its_version, purged(3)], Shelf(), box := Box())
