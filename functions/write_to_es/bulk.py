@@ -18,7 +18,7 @@ MAX_REQUEST_BYTES = 5 * 1024 * 1024
 # The filter keeps one entry for each operation, so positions stay the same
 # (docs/internals/facts.md, OpenSearch). The managed service may ignore the filter, so the full
 # answer must work, too.
-_NEEDED: Mapping[str, Any] = {"filter_path": "errors,items.*.status,items.*.error"}
+_NEEDED: Mapping[str, Any] = {"filter_path": "errors,items.*.status,items.*.error,items.*._index"}
 _WRITTEN, _BAD_REQUEST, _NOT_FOUND = frozenset({200, 201}), 400, 404
 # This error has status 400, as for a bad document, but the deployment is the cause.
 _NO_WRITE_INDEX = "no write index is defined for alias"
@@ -74,10 +74,14 @@ class BulkError(msgspec.Struct, frozen=True):
 
 
 class BulkItem(msgspec.Struct, frozen=True):
-    """The result of an operation, as the answer contains it."""
+    """The result of an operation, as the answer contains it.
+
+    `index` is the one behind the alias that the operation went to.
+    """
 
     status: int
     error: BulkError | None = None
+    index: str = msgspec.field(name="_index", default="")
 
     @property
     def is_version_conflict(self) -> bool:

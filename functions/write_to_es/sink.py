@@ -17,7 +17,7 @@ from functions.write_to_es.connect import REQUEST_SECONDS, shortened, sink_error
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Stale, held
+from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale, held
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -103,6 +103,7 @@ class ImageIndex:
         self._longest_request = longest_request
         self._elapsed = elapsed
         self._room = bulk.MAX_REQUEST_BYTES
+        self._refused_by = ""  # the index that refused a document last
 
     @property
     def longest_send(self) -> float:
@@ -144,7 +145,8 @@ class ImageIndex:
         Raises:
             MisconfiguredError: the alias does not exist, or the index mapping, the analysis or a
                 setting that makes the index refuse documents is not ours.
-            RequestFailedError: the index could not be read this time.
+            RequestFailedError: the index could not be read this time, or it is another one than
+                that which refused a document: a rebuild switched the alias in between.
         """
         try:
             with sink_errors(self._alias):
@@ -159,6 +161,11 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} names {indices}, expected one index")
         ((index, its),) = found.items()
+        refused_by, self._refused_by = self._refused_by, ""
+        if refused_by not in {"", index}:
+            raise RequestFailedError(
+                f"alias {self._alias} moved from {refused_by}, which refused a document, to {index}"
+            )
         # For example, a refusal by an unknown ingest pipeline does not mean that the event is bad.
         for difference in chain(index_differences(its), foreign_settings(its)):
             raise MisconfiguredError(f"index {index} behind {self._alias}: {difference}")
@@ -183,7 +190,10 @@ class ImageIndex:
             case Purge() if item.found_nothing:
                 return Applied()
             case Put() | Remove() | Purge():
-                return bulk.outcome(item, self._alias)
+                outcome = bulk.outcome(item, self._alias)
+                if isinstance(outcome, Refused):
+                    self._refused_by = item.index
+                return outcome
 
     def _resolve(
         self,

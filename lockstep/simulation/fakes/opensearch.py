@@ -285,8 +285,10 @@ class OpenSearch(Searches):
             if fault is not None:
                 status, _, kind = fault.code.partition(" ")
                 item = error_item(int(status), kind)
-            full = {"_index": name, "_id": target["_id"], "_shards": {"failed": 0}}
-            items.append({verb: item if filtered else full | item})
+            item = {"_index": name if index is None else index.name, **item}
+            if not filtered:
+                item = {"_id": target["_id"], "_shards": {"failed": 0}, **item}
+            items.append({verb: item})
         errors = any("error" in item for entry in items for item in entry.values())
         return {"errors": errors, "items": items} | ({} if filtered else {"took": 1})
 

@@ -105,6 +105,10 @@ class FakeIndex:
         says, deleted = source.get("version"), bool(source.get("deleted"))
         return Written(image_id, says, deleted, kept, self.history)
 
+    def look(self) -> None:
+        """Note the numbers of all shards."""
+        self.looked_at = list(self.numbers)
+
     def was_looked_at(self, image_id: str) -> bool:
         """Whether the statistics have counted the last write of this document."""
         return self._order.get(image_id, -1) <= self.looked_at[self.shard_of(image_id)]

@@ -33,7 +33,7 @@ def trouble(nodes: Cluster) -> Fault | None:
     """Why a consumer may not be able to write; None if nothing is wrong for it."""
     if not nodes.is_writable:
         return "alias missing"
-    if nodes.live.is_foreign:
+    if (nodes.pinned or nodes.live).is_foreign:
         return "index of another release"
     if len(nodes.indices) > 1 and len([*nodes.behind(INDEX)]) > 1:
         return "alias moved"

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 # The timeout of the functions: as long as a bulk that is in progress may take.
 SETTLE_SECONDS = 10.0
-# About as long as a rebuild takes, without what it waits for.
-WORKING_SECONDS = 5.0
+# About as long as a rebuild takes until the switch.
+WORKING_SECONDS = 1.5
+_MEANWHILE_SECONDS = (WORKING_SECONDS, WORKING_SECONDS, WORKING_SECONDS + SETTLE_SECONDS)
 _KILLED_SHARE, _BUSY_SHARE, _TWICE_SHARE, _AGAIN_SHARE = 0.4, 0.3, 0.3, 0.2
 _MOST_REQUESTS = 80
 _MOST_ATTEMPTS = 3
@@ -104,6 +105,8 @@ class Rebuilds:
                 if done.kept and not faulty and chance.random() < _AGAIN_SHARE:
                     self._check_again()
                 return
+            if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+                self._around.meanwhile()
 
     def harm(self) -> None:
         """Lose the index, move an alias, or find an index of another release; often rebuild."""
@@ -171,7 +174,7 @@ class Rebuilds:
         """Choose what happens in the middle of the rebuild that comes next."""
         chance, time = self._conditions.chance, self._system.time
         for _ in range(chance.randint(0, _MOST_MEANWHILE)):
-            seconds = chance.choice((WORKING_SECONDS, WORKING_SECONDS + SETTLE_SECONDS))
+            seconds = chance.choice(_MEANWHILE_SECONDS)
             self._tools.interleave(self._meanwhile, seconds)
         if chance.random() < _TWICE_SHARE:
             self._tools.interleave(self._second, WORKING_SECONDS)
@@ -196,7 +199,7 @@ class Rebuilds:
         """For seconds, each index that is not live rejects its writes."""
         now, chance = self._system.time.now, self._conditions.chance
         for one in self._nodes.indices.values():
-            if one is not self._nodes.live:
+            if one is not self._nodes.live and one is not self._nodes.followed:
                 self._conditions.tally["new index busy"] += 1
                 one.busy_until = now + chance.random() * _LONGEST_BUSY_SECONDS
 
@@ -244,6 +247,8 @@ class Rebuilds:
     def _run(self, options: RebuildOptions) -> Rebuilt:
         """Run a rebuild, and check the promises around it."""
         worker = self._worker()
+        for one in self._nodes.indices.values():
+            one.look()
         with self._promised(), self._working(worker):
             done = self._rebuild(worker).run(options, lambda _step, _count, _total: None)
             if worker in self._overtaken:

@@ -834,6 +834,17 @@ class TestAnotherRelease:
         with pytest.raises(MisconfiguredError, match="checksum is missing"):
             place.index.check()
 
+    def test_the_refusal_of_the_old_index_is_not_judged_by_the_new_one(self, place: Place) -> None:
+        """The simulation found it: a valid event was quarantined, refused before the switch."""
+        with_checksum = change("T2", 1, image=image("a", checksum=f"sha256:{'0' * 64}"))
+        (outcome,) = place.index.send([with_checksum])
+        assert isinstance(outcome, Refused)
+        place.rebuild()
+        with pytest.raises(RequestFailedError, match=f"moved from {place.old}, which refused"):
+            place.index.check()
+        place.write(with_checksum)
+        place.index.check()
+
     def test_an_index_that_knows_more_fields_accepts_the_documents_of_an_older_consumer(
         self, place: Place
     ) -> None:

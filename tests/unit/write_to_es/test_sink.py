@@ -513,7 +513,9 @@ def test_the_look_has_at_least_the_usual_time(took: float) -> None:
 def test_a_bulk_asks_for_no_more_of_its_answer_than_is_read() -> None:
     requests: list[Sent] = []
     index_that_answers(bulk(CREATED), requests=requests).send([change("T0", 5)])
-    assert requests[0].parameters == {"filter_path": "errors,items.*.status,items.*.error"}
+    assert requests[0].parameters == {
+        "filter_path": "errors,items.*.status,items.*.error,items.*._index"
+    }
 
 
 def gone(image_id: str = "T1") -> Change:
