@@ -174,6 +174,7 @@ class History:
             oldest_unread=self._oldest_unread,
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
             delete=lambda image_id: self._uploader.put([(image_id, "image.deleted")]),
+            put_refused=lambda: self._put_poison("refused by the index"),
             replay=self._replay_everything,
             replays=not self._plan.discards and self._routes is None,
             resume=self._resume,

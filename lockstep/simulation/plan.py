@@ -132,8 +132,8 @@ _DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
 )
 
 
-# Mostly one, as by default.
-_INDEX_SHARDS = (1, 1, 1, 2, 5)
+# Often one, as by default. With two, all images of a history would share one.
+_INDEX_SHARDS = (1, 1, 3, 5)
 
 
 class Step(msgspec.Struct, frozen=True):

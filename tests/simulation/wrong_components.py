@@ -16,6 +16,7 @@ from tests.simulation import (
     wrong_meaning,
     wrong_producer,
     wrong_quarantine,
+    wrong_rebuild,
     wrong_repair,
     wrong_replay,
     wrong_table,
@@ -35,4 +36,5 @@ WRONG: Mapping[str, Components] = {
     **wrong_replay.WRONG,
     **wrong_discards.WRONG,
     **wrong_repair.WRONG,
+    **wrong_rebuild.WRONG,
 }

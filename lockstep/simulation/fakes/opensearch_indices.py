@@ -199,15 +199,18 @@ class IndicesClient:
         """The numbers of the writes to each shard; an index without a node is left out."""
         if params != {"level": "shards"}:
             raise NotImplementedError(params)
-        return self._client.send(
-            lambda: {
+
+        def found() -> Any:
+            self._cluster.looked()
+            return {
                 "indices": {
                     one.name: {"shards": {str(at): _copies(one, at) for at in range(one.shards)}}
                     for one in self._cluster.read(index)
                     if one.answers
                 }
             }
-        )
+
+        return self._client.send(found)
 
 
 class ClusterClient:

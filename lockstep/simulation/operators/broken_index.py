@@ -14,7 +14,7 @@ READING = f"{INDEX}-live"
 _LIVE_ONLY = {"filter": {"term": {"deleted": False}}}
 # Another program's or an older rebuild's.
 _OTHER = f"{INDEX}-000900"
-_FIELDS = ("checksum", "taken_at", "uploaded_by")
+_FIELDS = ("url", "content_type", "size_bytes", "width", "height", "checksum", "taken_at", "tags")
 
 
 def are_right(nodes: Cluster) -> bool:
@@ -31,9 +31,11 @@ def are_right(nodes: Cluster) -> bool:
 
 def trouble(nodes: Cluster) -> Fault | None:
     """Why a consumer may not be able to write; None if nothing is wrong for it."""
+    if nodes.pinned is not None:
+        return "bulk in progress at a switch"
     if not nodes.is_writable:
         return "alias missing"
-    if (nodes.pinned or nodes.live).is_foreign:
+    if nodes.live.is_foreign:
         return "index of another release"
     if len(nodes.indices) > 1 and len([*nodes.behind(INDEX)]) > 1:
         return "alias moved"
@@ -59,11 +61,12 @@ def harm(system: System, chance: random.Random) -> None:
 
 
 def _age(live: FakeIndex, chance: random.Random) -> None:
-    """Let the index be as another release made it: without a field, or with another analysis."""
+    """Let the index be as another release made it: without some fields, or analyzed otherwise."""
     live.is_foreign = True
     if chance.random() < 0.5:  # noqa: PLR2004 - a coin
-        lacks = chance.choice(_FIELDS)
-        fields = {name: its for name, its in live.mappings["properties"].items() if name != lacks}
+        lacks = chance.sample(_FIELDS, chance.randint(1, len(_FIELDS)))
+        ours = live.mappings["properties"]
+        fields = {name: its for name, its in ours.items() if name not in lacks}
         live.mappings = {**live.mappings, "properties": fields}
     else:
         analysis: Mapping[str, Any] = live.settings["analysis"]

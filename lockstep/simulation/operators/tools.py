@@ -82,6 +82,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Makes the consumers read the whole stream again."""
     batch_size: int
     """The size of the batches of the consumers."""
+    put_refused: Callable[[], object]
+    """Puts an event that the index refuses, and the table does not."""
 
 
 class Tools:
@@ -106,9 +108,14 @@ class Tools:
         }
         self.clock = Clock(self._now, self._now, system.time.advance, self._draw)
 
-    def interleave(self, meanwhile: Callable[[], None], seconds: float) -> None:
-        """Do this in the middle of the command that comes next, after at most so many seconds."""
-        conditions, command = self.system.conditions, self.commands + 1
+    def interleave(
+        self, meanwhile: Callable[[], None], seconds: float, *, is_running: bool = False
+    ) -> None:
+        """Do this in the middle of the command that comes next, after at most so many seconds.
+
+        `is_running`: in the middle of the command that runs now.
+        """
+        conditions, command = self.system.conditions, self.commands + (not is_running)
 
         def begin() -> None:
             # Once, and not in the middle of itself: a producer puts one batch after the other.
