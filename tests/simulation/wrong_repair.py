@@ -8,6 +8,7 @@ import msgspec
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es import bulk
 from functions.write_to_es.document import document_from
+from functions.write_to_es.sink import ImageIndex, _compare_with_document
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import Audit, audit
 from lockstep.repair.answers import (
@@ -21,7 +22,7 @@ from lockstep.repair.answers import (
 from lockstep.repair.decide import Ahead, Decision, RecreateDocument, decide
 from lockstep.repair.purge import purge, verdict
 from lockstep.repair.repair import DifferingImage, Repair, RepairPlan
-from lockstep.simulation.components import TABLE, Components
+from lockstep.simulation.components import INDEX, INDEX_SECONDS, TABLE, Components
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import Intact
@@ -29,9 +30,23 @@ from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 from shared.change import Change
 from shared.item import item_from
-from shared.outcome import Applied, Outcome
+from shared.outcome import Applied, Outcome, Stale, held
 from shared.sink import write_all
 from tests.simulation.rewired import rewired
+
+
+def compares_versions_only(change: Change, stored: Any) -> Outcome:
+    """A document whose `_version` was moved is taken for a newer one, whatever it holds."""
+    if stored.found and stored.version is not None and stored.version > change.version:
+        return Stale(held(stored.version, stored.source.arrived_at, stored.source.occurred_at))
+    return _compare_with_document(change, stored)
+
+
+class TrustsTheMovedVersion(ImageIndex):
+    _compared = rewired(
+        ImageIndex._compared,  # noqa: SLF001 - the same
+        _compare_with_document=compares_versions_only,
+    )
 
 
 class MissesTheLastItem(TableReader):
@@ -294,6 +309,9 @@ def purges_malformed_tombstones(*args: Any, **kwargs: Any) -> Any:
 
 
 WRONG: Mapping[str, Components] = {
+    "index: a moved `_version` is taken for a newer document": Components(
+        index=lambda client: TrustsTheMovedVersion(client, INDEX, longest_request=INDEX_SECONDS)
+    ),
     "audit: the last item of a scan is missed": Components(table_reader=MissesTheLastItem),
     "audit: the last document of a scan is missed": Components(index_reader=MissesTheLastDocument),
     "audit: an expired tombstone counts as present": Components(table_reader=KeepsTombstones),
@@ -304,6 +322,7 @@ WRONG: Mapping[str, Components] = {
     "repair: a removal takes whatever is there by then": Components(
         corrections=RemovesWhateverIsThere
     ),
+    "repair: overwrites a higher version": Components(corrections=OverwritesAnyVersion),
     "repair: a removed document is not written again": Components(repair=ForgetsToWriteAgain),
     "repair: the limit does not count what leaves the index": Components(repair=CountsNoRemovals),
     "repair: the limit is ignored": Components(check_limit=ignores_the_limit),
@@ -314,6 +333,7 @@ WRONG: Mapping[str, Components] = {
     "repair: goes from the index to the table": Components(repair=GoesToTheTable),
     "answer: a replaced document is not kept": Components(replaced=KeepsNothing),
     "answer: a malformed document is not kept": Components(replaced=KeepsOnlyEvents),
+    "answer: a document is kept after its removal": Components(answers=KeepsAfterwards),
     "answer: acts on kinds that nobody named": Components(answers=AnswersAllKinds),
     "answer: the index wins without version check": Components(answers=WritesWithoutVersionCheck),
     "answer: acts on what changed meanwhile": Components(answers=ActsOnWhatChanged),

@@ -5,6 +5,7 @@ A new step is a class of its own module, a line here, and a name with a weight i
 
 from collections.abc import Callable, Mapping
 
+from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.operators.ages import OldEvents
 from lockstep.simulation.operators.answering import Answering
 from lockstep.simulation.operators.audits import Audits
@@ -65,3 +66,5 @@ class Operators:
         """
         if any(self.tools.system.touched.values()):
             self._guide.follow()
+            # OpenSearch forgets the versions of the documents that were removed.
+            self.tools.system.time.advance(GC_DELETES_SECONDS + 1.0)

@@ -14,7 +14,7 @@ from lockstep.simulation.violation import ViolationError
 # Percent of all images: with up to three images, each of these stops other repairs.
 LIMITS: Sequence[float] = (1.0, 34.0, 67.0, 100.0, 100.0, 100.0)
 HARM_SHARE = 0.7
-SETTLED_SHARE = 0.7
+SETTLED_SHARE, AGAIN_SHARE = 0.7, 0.5
 
 
 class Repairs:
@@ -63,7 +63,7 @@ class Repairs:
         if faulty:
             tools.may_die()
         done = self.repair(differences, limit=limit, faulty=faulty)
-        if done is not None and not faulty:
+        if done is not None and not faulty and chance.random() < AGAIN_SHARE:
             self._check_again(differences)
 
     def settle_down(self) -> None:

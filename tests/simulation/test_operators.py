@@ -1,0 +1,128 @@
+"""Operators in the simulation: their share, what they do, and that broken promises are seen."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from lockstep.simulation.components import REAL
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.history import History
+from lockstep.simulation.operators.promises import Promise, Promises
+from lockstep.simulation.operators.tools import Tools
+from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
+from lockstep.simulation.violation import ViolationError
+
+
+def quiet(*kinds: Any, seed: int = 0) -> HistoryPlan:
+    """A plan of these steps, with operators and without faults."""
+    steps = tuple(Step(kind, seed + at) for at, kind in enumerate(kinds))
+    first = next(one for one in map(plan, range(1_000)) if one.operators and not one.discards)
+    return msgspec.structs.replace(first, fault_rate=0.0, second_mapping=None, steps=steps)
+
+
+def test_operators_work_in_a_third_of_the_histories_and_the_other_steps_stay() -> None:
+    plans = [*map(plan, range(1_000))]
+    assert 270 < sum(one.operators for one in plans) < 400
+    for one in plans:
+        assert not plain(one).operators
+        assert set(plain(one).steps) <= set(one.steps)
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted"),
+    [
+        ("repair", "repaired"),
+        ("answer", "index won"),
+        ("answer", "table won"),
+        ("restore", "table restored"),
+        ("purge", "purged by an operator"),
+    ],
+)
+def test_an_operator_does_it_and_the_guide_ends_with_equal_stores(kind: Any, counted: Any) -> None:
+    tally = Tally()
+    for seed in range(30):
+        history = History(quiet("put", "poll", "put", "poll", kind, seed=seed * 100), REAL, tally)
+        history.run()
+        if any(history.system.touched.values()):
+            assert history.system.table.items.keys() == {
+                image_id
+                for image_id, document in history.system.index.documents.items()
+                if document.source is not None
+            } | {
+                image_id
+                for image_id, item in history.system.table.items.items()
+                if "expires_at" in item
+            }
+    assert tally[counted]
+    assert tally["guide followed to its end"] or kind == "purge"
+
+
+def stocked() -> tuple[History, Tools, Promises]:
+    """A system whose stores hold the same images, and its operator's tools."""
+    history = History(quiet("put", "poll", "put", "poll", "put"))
+    history.play()
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    history.system.time.advance(8 * 86_400)  # the stream has forgotten all
+    tools = Tools(history.system)
+    tools.begin(faulty=False)
+    assert history.system.table.items
+    return history, tools, Promises(tools)
+
+
+def changes_an_item(history: History, _: Tools) -> None:
+    items = history.system.table.items
+    image_id = min(items)
+    items[image_id] = {**items[image_id]}
+
+
+def lowers_a_document(history: History, _: Tools) -> None:
+    documents = history.system.index.documents
+    image_id = min(documents)
+    source = documents[image_id].source or {}
+    lower = {**source, "version": source["version"] - 1}
+    documents[image_id] = msgspec.structs.replace(documents[image_id], source=lower)
+
+
+def removes_a_document(history: History, _: Tools) -> None:
+    del history.system.index.documents[min(history.system.index.documents)]
+
+
+def loses_everything(history: History, _: Tools) -> None:
+    image_id = min(history.system.table.items)
+    history.system.table.items.pop(image_id)
+    history.system.index.documents.pop(image_id)
+
+
+@pytest.mark.parametrize(
+    ("promise", "breaks"),
+    [
+        ("O2", changes_an_item),
+        ("O2", lowers_a_document),
+        ("O2", removes_a_document),
+        ("O1", loses_everything),
+    ],
+)
+def test_a_broken_promise_is_a_violation(
+    promise: Promise, breaks: Callable[[History, Tools], None]
+) -> None:
+    history, tools, promises = stocked()
+    with promises.kept(promise):
+        pass
+    with pytest.raises(ViolationError, match=promise), promises.kept(promise):
+        breaks(history, tools)
+
+
+def test_a_promise_is_checked_also_if_the_command_raises() -> None:
+    history, tools, promises = stocked()
+
+    def broken() -> None:
+        changes_an_item(history, tools)
+        raise ZeroDivisionError
+
+    with pytest.raises(ViolationError, match="O2"), promises.kept("O2"):
+        broken()
+    with pytest.raises(ZeroDivisionError), promises.kept("O2"):
+        raise ZeroDivisionError
