@@ -2,11 +2,13 @@
 
 import importlib
 import inspect
+import tomllib
 from typing import Any
 
 import pytest
 
-from tools.mutation import DOCUMENT, Mutant, mutants_in
+from tools import mutation
+from tools.mutation import COUNTED, DOCUMENT, Mutant, mutants_in
 
 EXPLAINED = list(mutants_in(DOCUMENT.read_text()))
 
@@ -45,3 +47,37 @@ def test_each_change_of_a_hunk_is_a_mutant_of_its_own() -> None:
         Mutant("a.module function", ("- one", "- two")),
         Mutant("a.module Class.method", ("- three", "+ four")),
     ]
+
+
+DECIDER = "lockstep.repair.decide.x_decide__mutmut_1"
+OTHER = "lockstep.repair.purge.x_verdict__mutmut_1"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code", "said"),
+    [
+        ({DECIDER: "killed", OTHER: "survived"}, 0, "not explained: 0, only counted: 1"),
+        ({DECIDER: "killed", OTHER: "no tests"}, 0, "not explained: 0, only counted: 0"),
+        ({DECIDER: "survived", OTHER: "killed"}, 1, "not explained: 1, only counted: 0"),
+        ({DECIDER: "no tests", OTHER: "killed"}, 1, f"{DECIDER} was not tried: no tests"),
+    ],
+)
+def test_a_survivor_of_a_decider_fails_the_run_and_others_are_counted(
+    statuses: dict[str, str],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(mutation, "_statuses", lambda: statuses)
+    monkeypatch.setattr(mutation, "_mutant", lambda name: Mutant(name, ("- a", "+ b")))
+    assert mutation.main() == code
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert "lockstep.repair.purge *" in printed
+
+
+def test_each_module_that_is_changed_fails_the_run_or_is_counted() -> None:
+    settings = tomllib.loads((mutation.ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    modules = {name.removesuffix(".py").replace("/", ".") for name in settings["only_mutate"]}
+    assert modules > COUNTED

@@ -11,7 +11,13 @@ from lockstep.audit.ahead import ahead
 from lockstep.audit.audit import Audit
 from lockstep.audit.restored import Restored, restored
 from lockstep.commands.audit import show_audit, show_ways_out
-from lockstep.stores.entry import from_document, from_item, from_whole_document, from_whole_item
+from lockstep.stores.entry import (
+    Entry,
+    from_document,
+    from_item,
+    from_whole_document,
+    from_whole_item,
+)
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 from tests.unit.audit.stand import NOW, OLD, STAMP, YOUNG, Stand, a_change, a_document, an_item
 
@@ -117,6 +123,12 @@ def test_a_document_that_states_no_version_claims_that_of_the_version_check(
         assert entry.version == STAMP + 6
         table = from_item(an_item(a_change(STAMP + 5)))
         assert ahead(table, entry, now=NOW, explained=False) == "image"
+
+
+@pytest.mark.parametrize(("arrived_at", "kind"), [(1, "outlived"), (0, "image"), (-1, "image")])
+def test_any_known_arrival_counts(arrived_at: int, kind: str) -> None:
+    entry = Entry("T1", 5, arrived_at=arrived_at)
+    assert ahead(None, entry, now=NOW, explained=False) == kind
 
 
 TO = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -110,6 +110,15 @@ def test_records_that_the_stream_no_longer_holds_are_reported_by_sequence_number
     assert "older than the stream's retention" in str(gone)
 
 
+def test_a_line_that_is_no_pointer_is_reported_and_the_next_one_is_followed() -> None:
+    found = Stand().find(pointers=[b"{}", LINE], fetch=Shard([5, 6, 7]).fetch)
+    (unreadable,) = found.unreadable
+    assert unreadable.where == "pointer in line 1"
+    assert "not a failure document" in unreadable.why
+    assert [one.records for one in found.gone] == [2]
+    assert [case.image_id for case in found.cases] == ["T5", "T6"]
+
+
 def test_when_nothing_is_left_the_whole_range_is_gone() -> None:
     gone = Shard([]).fetch(LINE).gone
     assert gone is not None

@@ -213,6 +213,7 @@ def test_a_conflict_that_only_the_index_sees_does_not_keep_a_record_from_the_str
         (Wanted(ids=("nowhere",)), set()),
         (Wanted(since=dt.datetime(2026, 11, 21, 7, tzinfo=dt.UTC)), {"T1", "T02680"}),
         (Wanted(since=dt.datetime(2026, 11, 21, 9, tzinfo=dt.UTC)), set()),
+        (Wanted(since=dt.datetime.fromtimestamp(ARRIVED_AT / 1000, dt.UTC)), {"T1", "T02680"}),
     ],
 )
 def test_only_cases_that_match_the_filter_are_found(wanted: Wanted, images: set[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lockstep.audit.compare import difference
-from lockstep.repair.decide import Agree, Ahead, Decision, NeedsOperator, decide
+from lockstep.repair.decide import Agree, Ahead, Decision, NeedsOperator, RecreateDocument, decide
 from lockstep.repair.repair import DifferingImage, action_of, in_words
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.image_state import Absent, state_of_document
@@ -82,6 +82,7 @@ VERSIONLESS = {name: value for name, value in put().items() if name != "version"
         (put(6), doc(5, None, arrived=OLD), "write_index"),
         (put(6), doc(5, moved=-3), "write_index"),
         (put(), doc(moved=-3), "write_index"),
+        (counted(1), counted_doc(1, checked_version=0), "write_index"),
         # The index is newer, or alone.
         (put(5), doc(6), "image"),
         (put(5), doc(6, None), "removal"),
@@ -166,6 +167,35 @@ def test_each_pair_of_stored_images_has_its_decision(
     decision = decided(table, index)
     found = decision.kind if isinstance(decision, Ahead) else action_of(decision)
     assert found == action, in_words(decision)
+
+
+def test_a_document_is_removed_only_as_it_was_read() -> None:
+    assert decided(put(), doc(moved=7)) == RecreateDocument("T1", STAMP + 12)
+
+
+NO_INTEGER = "version None (invalid literal for int() with base 10: '5.5')"
+FIVE, SIX = f"of version {STAMP + 5}", f"of version {STAMP + 6}"
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "said"),
+    [
+        (None, doc(), f"the index has an image {FIVE}, the table nothing"),
+        (put(), doc(6, None), f"the index has a tombstone {SIX}, the table an image {FIVE}"),
+        (gone(), doc(6), f"the index has an image {SIX}, the table a tombstone {FIVE}"),
+        (
+            put() | {"version": {"N": "5.5"}},
+            doc(),
+            f"the index has an image {FIVE}, the table a malformed entry of {NO_INTEGER}",
+        ),
+    ],
+)
+def test_what_the_index_is_ahead_with_is_said_in_words(
+    table: Item, index: StoredDocument, said: str
+) -> None:
+    decision = decided(table, index)
+    assert isinstance(decision, Ahead)
+    assert decision.why == said
 
 
 @pytest.mark.parametrize(
