@@ -12,45 +12,25 @@ from lockstep.producing.producer import Stamp
 from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld
 from lockstep.quarantine.settlement import (
     CannotSettleError,
-    Settlement,
-    choose,
-    correct,
     new_version,
     read_correction,
 )
 from lockstep.stores.contents import Content, MalformedContentError, content_of
 from shared.event import Image, decode, encode
 from tests.builders import ARRIVED_AT, image, image_event, largest
-from tests.unit.quarantine.stand import AGE, DAY, NOW, Crash, Stand, content
-
-STAMP = int(NOW * 1_000_000)
-OLD = ARRIVED_AT * 1000  # a stamp, from when the record arrived
-
-
-def conflict(version: int = OLD) -> Stand:
-    stand = Stand()
-    stand.set_aside(image_event("T1", version, image=image("this")), reason="conflict")
-    return stand
-
-
-def chosen(stand: Stand, what: Any) -> Settlement:
-    case = stand.only()
-    return choose(what, case, stand.payload_of(case), stand.stores, now=stand.now)
-
-
-def mended(stand: Stand, event: dict[str, Any]) -> Settlement:
-    case = stand.only()
-    raw = msgspec.Raw(msgspec.json.encode(event))
-    data = stand.payload_of(case)
-    return correct(case, data, raw, stand.stores, now=stand.now)
-
-
-def settle(stand: Stand, settlement: Settlement) -> None:
-    stand.redrive.settle([settlement], {})
-
-
-def without(event: dict[str, Any], *fields: str) -> dict[str, Any]:
-    return {name: value for name, value in event.items() if name not in fields}
+from tests.unit.quarantine.settling import (
+    AHEAD,
+    BAD,
+    OLD,
+    STAMP,
+    chosen,
+    conflict,
+    mended,
+    outrun,
+    settle,
+    without,
+)
+from tests.unit.quarantine.stand import AGE, DAY, Crash, Stand, content
 
 
 def test_choosing_this_puts_it_with_a_new_version_and_settles_both_consumers() -> None:
@@ -146,9 +126,6 @@ def test_what_can_be_redriven_is_not_settled_by_a_choice() -> None:
 def test_stored_cannot_be_chosen_if_nothing_is_stored() -> None:
     with pytest.raises(CannotSettleError, match="nothing is stored"):
         chosen(conflict(), "stored")
-
-
-BAD = image_event("T1", OLD, unknown="field")
 
 
 def test_a_corrected_event_keeps_its_version_if_it_is_free() -> None:
@@ -344,16 +321,6 @@ def test_a_correction_that_is_still_not_an_event_is_refused_with_the_reason() ->
 def test_a_line_that_is_not_a_correction_is_reported(line: bytes) -> None:
     with pytest.raises(CannotSettleError):
         read_correction(line)
-
-
-def outrun(version: int = OLD, **fields: Any) -> Stand:
-    """The event is outrun by what is stored, a stamp from a clock that was an hour ahead."""
-    stand = Stand()
-    stand.set_aside(image_event("T1", version, **fields), reason="outrun")
-    return stand
-
-
-AHEAD = OLD + 7_200_000_000
 
 
 def test_an_outrun_event_is_redriven_only_by_choice() -> None:
