@@ -113,6 +113,7 @@ Fault = Literal[
     "expired tombstone purged from the table",
     "expired tombstone purged from the index",
     "many records of one image",
+    "forged by the index's role",
     "replayed by an operator",
     "replay killed",
     "replay broken off",

@@ -181,6 +181,7 @@ class History:
             purge=self._expiry.purge,
             redrive=self._redrives.redrive,
             rewind=self._read_all_again,
+            forges=self._plan.index_from is None,
             batch_size=self._plan.batch_size,
         )
 

@@ -19,6 +19,7 @@ OperatorStepKind = Literal[
     "replay command",
     "old events",
     "discard",
+    "forge",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -90,6 +91,7 @@ _OPERATORS: dict[StepKind, float] = {
     "replay command": 1.2,
     "old events": 1.5,
     "discard": 1,
+    "forge": 1,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,

@@ -49,9 +49,15 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
         for key, body in system.bucket.objects.items()
         if key.startswith((f"{PREFIX}{consumer.function}/", f"{REDRIVEN}{consumer.function}/"))
     }
+    for key in system.forged:
+        bodies.pop(key, None)
+        bodies.pop(redriven_key(key), None)
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         key = system.quarantine_key(consumer, accepted)
+        if key in system.forged:
+            yield accepted.sequence_number, meaning, False
+            continue
         quarantined, redriven = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
         if quarantined is None and redriven is None:
             discarded = accepted.sequence_number in system.discards[consumer.function].confirmed

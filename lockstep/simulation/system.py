@@ -144,6 +144,8 @@ class System:
             "write_to_es": {},
         }
         """The same for the first time: from then on, an entry may be of no record."""
+        self.forged: set[str] = set()
+        """The keys in quarantine at which somebody has forged an object, or may get one."""
         self.replayed_since: list[float] = []
         """The moments since which operators have replayed."""
         self.ledger = Ledger()

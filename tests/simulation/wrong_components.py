@@ -10,6 +10,7 @@ from lockstep.simulation.components import Components
 from tests.simulation import (
     wrong_delivery,
     wrong_discards,
+    wrong_forged,
     wrong_index,
     wrong_late_operations,
     wrong_mapping,
@@ -35,6 +36,7 @@ WRONG: Mapping[str, Components] = {
     **wrong_late_operations.WRONG,
     **wrong_replay.WRONG,
     **wrong_discards.WRONG,
+    **wrong_forged.WRONG,
     **wrong_repair.WRONG,
     **wrong_rebuild.WRONG,
 }

@@ -10,6 +10,7 @@ from lockstep.simulation.operators.ages import OldEvents
 from lockstep.simulation.operators.answering import Answering
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.discarding import Discarding
+from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import Limits
@@ -44,6 +45,7 @@ class Operators:
         replays = Replays(self.tools, self.promises, around)
         old_events = OldEvents(system, around, replays.replay_all)
         discarding = Discarding(system, around, batch_size=around.batch_size)
+        forgeries = Forgeries(system, self.promises, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -56,6 +58,7 @@ class Operators:
             "replay command": replays.step,
             "old events": old_events.step,
             "discard": discarding.step,
+            "forge": forgeries.step,
         }
 
     def finish(self) -> None:

@@ -54,7 +54,8 @@ class Settling:
 
     def _chosen(self, case: Case, record: QuarantinedRecord) -> Settlement:
         what = self._system.conditions.chance.choice(_CHOICES)
-        self._note_choice(what, case, record)
+        if not case.of_index_only:
+            self._note_choice(what, case, record)
         settled = self._system.components.choose(
             what, case, event_bytes(record), self._stores, now=self._now()
         )
@@ -120,7 +121,7 @@ class Settling:
         if item is None:
             return 0
         expired = "expires_at" in item and int(item["expires_at"]["N"]) <= self._system.time.now
-        return 0 if expired else int(item["version"]["N"])
+        return 0 if expired else int(item.get("version", {}).get("N", "0"))
 
     def _check_version(self, settled: Settlement, named: int | None = None) -> None:
         """O5: a new version follows from the clock, the record and the table, not from the index.

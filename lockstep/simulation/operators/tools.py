@@ -80,6 +80,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Lets an operator redrive."""
     rewind: Callable[[], None]
     """Makes the consumers read the whole stream again."""
+    forges: bool
+    """Whether somebody may forge: only if the index reads the image stream."""
     batch_size: int
     """The size of the batches of the consumers."""
     put_refused: Callable[[], object]
