@@ -51,6 +51,7 @@ class Answering:
         self._repairs = repairs
         self._harm = harm
         self._around = around
+        self._has_second = False
 
     def step(self) -> None:
         """Audit, and answer: sometimes later, with faults, or with others in the middle."""
@@ -68,7 +69,9 @@ class Answering:
         if chance.random() < 0.3:  # noqa: PLR2004 - then the report is out of date
             chance.choice((self._harm.once, self._around.meanwhile))()
         faulty = tools.begin()
-        if chance.random() < 0.3:  # noqa: PLR2004 - some
+        if chance.random() < 0.2:  # noqa: PLR2004 - some
+            tools.before_request(lambda: self._second(winner, kinds, differences))
+        elif chance.random() < 0.3:  # noqa: PLR2004 - some
             one = chance.choice(differences).image_id
             tools.before_request(lambda: self._around.meanwhile(one))
         if faulty:
@@ -103,6 +106,7 @@ class Answering:
             ViolationError: O1 is broken, or the answer acted on what it must not.
         """
         before, others = self._promises.raw(), self._promises.others_wrote()
+        self._has_second = False
         in_table, in_index = len(self._tools.own_in_table), len(self._tools.own_in_index)
         made = self._make(self.new(winner, kinds), as_lines(differences), limit, faulty=faulty)
         of_table = [one.image_id for one in self._tools.own_in_table[in_table:]]
@@ -121,7 +125,8 @@ class Answering:
         tally["index won" if winner == "index" else "table won"] += bool(done.written)
         if self._promises.others_wrote() > others:
             return done
-        if len(set(written)) > plan.changes and not faulty:
+        # What a second operator changed meanwhile is no more in the plan.
+        if len(set(written)) > plan.changes and not faulty and not self._has_second:
             raise ViolationError("O2", f"an answer of {plan.changes} images wrote {written}")
         self._check_scope(winner, kinds, differences, seen, before, written)
         if not faulty:
@@ -146,6 +151,18 @@ class Answering:
                 raise
             tally["answer broken off"] += 1
         return None
+
+    def _second(
+        self, winner: _Winner, kinds: frozenset[AheadKind], differences: Sequence[Difference]
+    ) -> None:
+        """Another operator gives the same answer, in the middle."""
+        tally = self._system.conditions.tally
+        tally["two operators at once"] += 1
+        self._has_second = True
+        try:
+            self.new(winner, kinds).apply(as_lines(differences))
+        except BREAKS_OFF:
+            tally["answer broken off"] += 1
 
     def new(self, winner: _Winner, kinds: frozenset[AheadKind]) -> Answers:
         """An answer."""
