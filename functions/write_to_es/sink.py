@@ -161,10 +161,10 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} names {indices}, expected one index")
         ((index, its),) = found.items()
-        refused_by, self._refused_by = self._refused_by, ""
-        if refused_by not in {"", index}:
+        if self._refused_by not in {"", index}:
             raise RequestFailedError(
-                f"alias {self._alias} moved from {refused_by}, which refused a document, to {index}"
+                f"alias {self._alias} moved from {self._refused_by}, which refused a document, to "
+                f"{index}"
             )
         # For example, a refusal by an unknown ingest pipeline does not mean that the event is bad.
         for difference in chain(index_differences(its), foreign_settings(its)):

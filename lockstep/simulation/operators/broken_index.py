@@ -55,9 +55,21 @@ def harm(system: System, chance: random.Random) -> None:
             nodes.remove(nodes.live.name)
         case "alias moved":
             chance.choice(_MOVES)(nodes)
-            nodes.aliases_changed()
+            _change_aliases(system)
         case _:
             _age(nodes.live, chance)
+
+
+def _change_aliases(system: System) -> None:
+    """Let the aliases count. If another index is behind them now, the end says what must be."""
+    nodes = system.index.nodes
+    was, moved = nodes.live, nodes.moved
+    nodes.moved = lambda _was, _is: None  # no rebuild moves them
+    nodes.aliases_changed()
+    nodes.moved = moved
+    if nodes.live is not was:
+        for image_id in was.documents.keys() | nodes.live.documents.keys():
+            system.touched["write_to_es"][image_id] = len(nodes.journal)
 
 
 def _age(live: FakeIndex, chance: random.Random) -> None:
@@ -90,6 +102,10 @@ def _not_written(nodes: Cluster) -> None:
     del nodes.live.aliases[INDEX]
 
 
+def _written_elsewhere(nodes: Cluster) -> None:
+    _other(nodes).aliases[INDEX] = nodes.live.aliases.pop(INDEX)
+
+
 def _write_forbidden(nodes: Cluster) -> None:
     nodes.live.aliases[INDEX] = {"is_write_index": False}
 
@@ -112,6 +128,7 @@ _MOVES: Sequence[Callable[[Cluster], None]] = (
     _not_read,
     _read_elsewhere,
     _not_written,
+    _written_elsewhere,
     _write_forbidden,
     _written_twice,
 )

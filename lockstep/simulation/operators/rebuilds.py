@@ -1,10 +1,11 @@
 """Rebuilds of the index: killed, twice at once, while consumers write, and after what harms it."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+import msgspec
 import opensearchpy
 
 from functions.write_to_es.sink import ImageIndex
@@ -14,6 +15,7 @@ from lockstep.quarantine.bucket import redriven_key
 from lockstep.rebuild.indices import AnotherRebuildError
 from lockstep.rebuild.rebuild import (
     NotFinishedError,
+    OtherReleaseError,
     Rebuild,
     RebuildOptions,
     RebuildParts,
@@ -21,13 +23,13 @@ from lockstep.rebuild.rebuild import (
 )
 from lockstep.rebuild.worker import RebuildWorker, WorkerState
 from lockstep.simulation.components import INDEX, INDEX_SECONDS
-from lockstep.simulation.fakes.opensearch_indices import IndicesClient
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.broken_index import are_right, harm
-from lockstep.simulation.operators.clients import OperatorsIndex, OwnJournal
+from lockstep.simulation.operators.clients import OwnJournal
 from lockstep.simulation.operators.comparison import said_by_document
 from lockstep.simulation.operators.promises import Promises
+from lockstep.simulation.operators.rebuild_client import RebuildIndex
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.violation import ViolationError
 from shared.sink import MisconfiguredError
@@ -49,51 +51,6 @@ _MOST_ATTEMPTS = 3
 _MOST_MEANWHILE = 4
 _LONGEST_BUSY_SECONDS = 5.0
 _ENDS = (*BREAKS_OFF, UserError)
-
-
-class RebuildIndex(OperatorsIndex):
-    """The client of a rebuild.
-
-    What an index refuses, it refuses whoever writes it; but it takes what an operator got into it.
-    """
-
-    def __init__(self, tools: Tools, own: OwnJournal) -> None:
-        """Use the operator's connection, and note its writes."""
-        super().__init__(tools.system, tools.connection("index"))
-        self._system = tools.system
-        self.own = own
-        self.refuses = self._refuses_new
-        self.indices = _NotedIndices(self)
-        self.is_saving = False
-        """Whether it has read a lease, and not written it yet."""
-
-    def _refuses_new(self, source: Mapping[str, Any]) -> bool:
-        index = self._system.index
-        if not index.refuses(source):
-            return False
-        held = index.held(source["image_id"])
-        return held is None or held.source != source
-
-
-class _NotedIndices(IndicesClient):
-    """Notes when the lease of a rebuild is read and written."""
-
-    def __init__(self, client: RebuildIndex) -> None:
-        super().__init__(client)
-        self._noted = client
-
-    def get_mapping(self, *, index: str) -> Any:
-        """See `IndicesClient.get_mapping`."""
-        self._noted.is_saving = True
-        return super().get_mapping(index=index)
-
-    def put_mapping(
-        self, *, index: str, body: Mapping[str, Any], params: Mapping[str, Any] | None = None
-    ) -> Any:
-        """See `IndicesClient.put_mapping`."""
-        found = super().put_mapping(index=index, body=body, params=params)
-        self._noted.is_saving = False
-        return found
 
 
 class Rebuilds:
@@ -118,6 +75,9 @@ class Rebuilds:
         self._switched_at = 0.0
         self._works_after_look = False
         self._overtaken: set[RebuildWorker] = set()
+        self._refusal: str | None = None
+        self._is_unchecked = False  # a rebuild has ended since the last check
+        self._needs_repair = False  # the consumers wrote to another index
 
     def rebuild(self) -> None:
         """Rebuild, with whatever may happen meanwhile; stop after some attempts."""
@@ -151,8 +111,12 @@ class Rebuilds:
             return
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._work_twice()  # often, the index is ahead of the table then
+        was = self._nodes.live
         harm(self._system, chance)
+        self._needs_repair |= self._nodes.live is not was and self._nodes.is_writable
         self._check_named()
+        if self._nodes.live.is_foreign and chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._check_refused()
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._around.meanwhile()
         if chance.random() < 0.7:  # noqa: PLR2004 - mostly
@@ -181,7 +145,9 @@ class Rebuilds:
             return
         if not self._finish():
             raise ViolationError("O6", "a rebuild does not end, although nothing fails")
-        self._check_index_has_the_table()
+        if self._is_unchecked and not self._needs_repair:
+            self._check_index_has_the_table()
+        self._is_unchecked = False
 
     def _finish(self) -> bool:
         """Run rebuilds until nothing is left to do; false if a consumer must do something first."""
@@ -306,6 +272,7 @@ class Rebuilds:
             if worker in self._overtaken:
                 raise ViolationError("O4", "a rebuild ended, although another one took over")
         self._nodes.followed = None
+        self._is_unchecked = True
         self._conditions.tally["rebuilt"] += 1
         return done
 
@@ -375,6 +342,23 @@ class Rebuilds:
         system = self._system
         return len(system.table.journal) + len(system.index.journal) - len(self._own)
 
+    def _check_refused(self) -> None:
+        """Before another release is deployed, a rebuild needs to be told so; it changes nothing.
+
+        Raises:
+            ViolationError: O2: it ran nevertheless.
+        """
+        self._tools.begin(faulty=False)
+        before = [*self._nodes.indices]
+        self._refusal = "another release is deployed"
+        try:
+            options = msgspec.structs.replace(self._options(0.0), before_deploying=False)
+            self._rebuild(self._worker()).run(options, lambda _step, _count, _total: None)
+        except OtherReleaseError:
+            if [*self._nodes.indices] == before:
+                return
+        raise ViolationError("O2", "a rebuild ran, although another release is deployed")
+
     def _check_named(self) -> None:
         """The plan of a rebuild, audit and status name what is wrong, and only then."""
         right = self._is_whole
@@ -400,7 +384,7 @@ class Rebuilds:
             version = int(item["version"]["N"]) if "version" in item else 0
             document = system.index.documents.get(image_id)
             over = "expires_at" in item and int(item["expires_at"]["N"]) <= now
-            if over or (document is not None and document.source and document.version >= version):
+            if over or (document is not None and document.version >= version):
                 continue
             if (image_id, version) in aside or image_id in system.touched["write_to_dynamodb"]:
                 continue
@@ -435,7 +419,12 @@ class Rebuilds:
         return "at_work" if worker in self._at_work else "gone"
 
     def _options(self, patience: float, settle: float = SETTLE_SECONDS) -> RebuildOptions:
-        return RebuildOptions(at_most=100.0, settle=settle, patience=patience)
+        return RebuildOptions(
+            at_most=100.0,
+            settle=settle,
+            patience=patience,
+            before_deploying=self._refusal is not None,
+        )
 
     def _rebuild(self, worker: RebuildWorker) -> Rebuild:
         tools, components = self._tools, self._system.components
@@ -455,6 +444,7 @@ class Rebuilds:
                 clock=tools.clock,
                 worker=worker,
                 state_of=self._state_of,
+                refusal=self._refusal,
             )
         )
 

@@ -840,10 +840,10 @@ class TestAnotherRelease:
         (outcome,) = place.index.send([with_checksum])
         assert isinstance(outcome, Refused)
         place.rebuild()
-        with pytest.raises(RequestFailedError, match=f"moved from {place.old}, which refused"):
-            place.index.check()
+        for _ in range(2):  # for each refused event of a batch
+            with pytest.raises(RequestFailedError, match=f"moved from {place.old}, which refused"):
+                place.index.check()
         place.write(with_checksum)
-        place.index.check()
 
     def test_an_index_that_knows_more_fields_accepts_the_documents_of_an_older_consumer(
         self, place: Place
