@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from lockstep.simulation import quarantine_checks
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.interpretation import Interpretation, Poison
-from lockstep.simulation.oracle import FIRST_STAMP, Meaning, outrun
+from lockstep.simulation.oracle import FIRST_STAMP, Holding, Meaning, outrun
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.uploader import Uploader
@@ -35,10 +35,14 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
     Raises:
         ViolationError: the first violation found.
     """
+    arrived = [
+        (meaning.image_id, (meaning.version, meaning.digest))
+        for accepted in system.stream.accepted
+        if not isinstance(meaning := system.interpret(accepted), Poison)
+    ]
     for uploader in uploaders:
         if uploader.made:
-            _check_producer(system, uploader)
-    first = _first_arrivals(system)
+            _check_producer(uploader, arrived)
     for consumer in system.consumers.values():
         purged = system.purged[consumer.function]
         changes = system.changes if consumer.function == INDEX_CONSUMER else None
@@ -46,7 +50,7 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
         replaced = {(image_id, held.version) for image_id, held in given}
         touched = system.touched[consumer.function]
         ended = {} if changes is None else changes.ended()
-        _check_versions_rise(system, consumer, replaced, first, ended=ended)
+        _check_versions_rise(system, consumer, replaced, ended=ended)
         if changes is not None:  # its other checks: table_changes_check.py
             continue
         in_bucket = list(quarantine_checks.check(system, consumer))
@@ -70,8 +74,7 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             if held == must or (image_id, held) in allowed:
                 continue
             if _was_purged(must, image_id, purged) and (
-                held is None
-                or (must and _may_follow(system, first, image_id, held.version, must.version))
+                held is None or (must and _may_follow(system, image_id, held.version, must.version))
             ):
                 continue
             raise ViolationError(
@@ -103,32 +106,28 @@ def _was_purged(
     )
 
 
-def _may_follow(
-    system: System, first: Arrivals, image_id: str, version: int, tombstone: int
-) -> bool:
+def _may_follow(system: System, image_id: str, version: int, tombstone: int) -> bool:
     """Whether this version may come after the end of a tombstone above it.
 
     A count may, if it arrived after the deletion: it does not tell when it was set.
     """
     if (image_id, version) in system.may_return:
         return True
-    is_newer = first.get((image_id, version), 0) > first.get((image_id, tombstone), 0)
-    return version < FIRST_STAMP and is_newer
+    if version >= FIRST_STAMP:
+        return False
+    first = _first_arrivals(system)
+    return first.get((image_id, version), 0) > first.get((image_id, tombstone), 0)
 
 
-def _check_producer(system: System, uploader: Uploader) -> None:
+def _check_producer(uploader: Uploader, accepted: Iterable[tuple[str, Content]]) -> None:
     """I1, I5: each event is on the stream; the first arrivals of an image are in order."""
     made: dict[str, dict[Content, None]] = {}
     for event in uploader.made:
         made.setdefault(event.image_id, {})[event.version, event.digest] = None
     arrived: dict[str, dict[Content, None]] = {}
-    for accepted in system.stream.accepted:
-        meaning = system.interpret(accepted)
-        if isinstance(meaning, Poison):
-            continue
-        content = meaning.version, meaning.digest
-        if content in made.get(meaning.image_id, ()):
-            arrived.setdefault(meaning.image_id, {})[content] = None
+    for image_id, content in accepted:
+        if content in made.get(image_id, ()):
+            arrived.setdefault(image_id, {})[content] = None
     for image_id, contents in made.items():
         versions = [version for version, _ in contents]
         if uploader.stamps and versions != sorted(set(versions)):
@@ -162,7 +161,6 @@ def _check_versions_rise(
     system: System,
     consumer: Consumer,
     replaced: AbstractSet[tuple[str, int]],
-    first: Arrivals,
     *,
     ended: Mapping[str, int],
 ) -> None:
@@ -199,7 +197,7 @@ def _check_versions_rise(
             before is not None
             and before.version is not None
             and (before.image_id, before.version) in purged
-            and _may_follow(system, first, written.image_id, written.version, before.version)
+            and _may_follow(system, written.image_id, written.version, before.version)
         ):
             highest[written.shards, written.image_id] = written
             continue
@@ -238,14 +236,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
     repetition of an event that arrived before the stored one is not outrun: if both are in one
     batch, they are one candidate. A discarded change may arrive again when it is out of date.
     """
-    written = {(one.image_id, one.version) for one in consumer.store.journal}
     attempted = system.discards[consumer.function].attempted
-    redriven = {
-        (held.image_id, held.version, accepted.arrived_ms)
-        for accepted in system.stream.accepted
-        if accepted.sequence_number in quarantined
-        and (held := system.ledger.event_in(accepted)) is not None
-    }
     first: dict[tuple[str, int, str | None], int] = {}
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
@@ -256,17 +247,36 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
         its = consumer.store.holding(meaning.image_id)
         if (
             its is not None
-            and meaning.image_id not in system.touched[consumer.function]
-            and (meaning.image_id, its.version, its.arrived_at) not in redriven
             and arrived_at > its.arrived_at
             and outrun(meaning, accepted.arrived_ms, its)
-            and (meaning.image_id, meaning.version) not in written
             and accepted.sequence_number not in quarantined
             and accepted.sequence_number not in attempted
+            and meaning.image_id not in system.touched[consumer.function]
+            and not _was_written(consumer, meaning)
+            and not _is_redriven(system, meaning.image_id, its, quarantined)
         ):
             raise ViolationError(
                 "I1", f"{consumer.function}: {meaning} is outrun and not in quarantine"
             )
+
+
+def _was_written(consumer: Consumer, meaning: Meaning) -> bool:
+    """Whether this version was ever in the store."""
+    content = meaning.image_id, meaning.version
+    return any((one.image_id, one.version) == content for one in consumer.store.journal)
+
+
+def _is_redriven(
+    system: System, image_id: str, held: Holding, quarantined: AbstractSet[str]
+) -> bool:
+    """Whether what the store holds is of a record that was quarantined."""
+    return any(
+        (event.image_id, event.version, accepted.arrived_ms)
+        == (image_id, held.version, held.arrived_at)
+        for accepted in system.stream.accepted
+        if accepted.sequence_number in quarantined
+        and (event := system.ledger.event_in(accepted)) is not None
+    )
 
 
 def _fold(

@@ -29,9 +29,6 @@ _REFUSES = {
 # What is free in an object: words for people, and what a redrive did.
 _FREE = frozenset({"reason", "detail", "quarantined_at", "redriven"})
 
-# For each version of each image: its digests on the stream, in order of arrival.
-type Contents = Mapping[tuple[str, int], Mapping[str | None, None]]
-
 
 def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretation, bool]]:
     """I1: each quarantined or redriven record is complete, and its reason is right.
@@ -43,7 +40,6 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
     first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
     if first_reasons_lost:
         raise ViolationError("I1", f"quarantine: lost the first reason of {first_reasons_lost}")
-    contents = _accepted(system)
     bodies = {
         key: body
         for key, body in system.bucket.objects.items()
@@ -69,9 +65,9 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
             continue
         indexed = False
         if quarantined is not None:
-            _check_object(system, quarantined, accepted, meaning, consumer, contents)
+            _check_object(system, quarantined, accepted, meaning, consumer)
         if redriven is not None:
-            found = _check_object(system, redriven, accepted, meaning, consumer, contents)
+            found = _check_object(system, redriven, accepted, meaning, consumer)
             indexed = _is_indexed(system, found["redriven"], consumer)
         yield accepted.sequence_number, meaning, indexed
     if bodies:
@@ -94,24 +90,12 @@ def tried_on_index(system: System) -> Iterator[Meaning]:
                 yield event
 
 
-def _accepted(system: System) -> Contents:
-    """The versions and digests of all events on the stream."""
-    contents: dict[tuple[str, int], dict[str | None, None]] = {}
-    for accepted in system.stream.accepted:
-        meaning = system.interpret(accepted)
-        if not isinstance(meaning, Poison):
-            of = contents.setdefault((meaning.image_id, meaning.version), {})
-            of.setdefault(meaning.digest)
-    return contents
-
-
-def _check_object(  # noqa: PLR0917 - everything about one record
+def _check_object(
     system: System,
     body: bytes,
     accepted: AcceptedRecord,
     meaning: Interpretation,
     consumer: Consumer,
-    contents: Contents,
 ) -> Mapping[str, Any]:
     """Check an object of the bucket, and return its fields."""
     found: Mapping[str, Any] = msgspec.json.decode(body)
@@ -138,7 +122,7 @@ def _check_object(  # noqa: PLR0917 - everything about one record
     elif reason == "given_up":
         rightly = accepted.sequence_number in system.discards[consumer.function].attempted
     else:
-        rightly = may_be_refused(system, meaning, accepted, reason, consumer, contents)
+        rightly = may_be_refused(system, meaning, accepted, reason, consumer)
     if not rightly:
         said = f"{reason}, {found['detail']}"
         raise ViolationError("I1", f"{consumer.function}: {meaning} is in quarantine: {said}")
@@ -168,13 +152,12 @@ def _data_on_stream(system: System, accepted: AcceptedRecord) -> bytes | None:
     return None if isinstance(meaning, Poison) else oracle.data(meaning)
 
 
-def may_be_refused(  # noqa: PLR0917 - everything about one record
+def may_be_refused(
     system: System,
     meaning: Meaning,
     accepted: AcceptedRecord,
     reason: str,
     consumer: Consumer,
-    contents: Contents,
 ) -> bool:
     """Whether the consumer may have quarantined this event, for a reason other than a discard."""
     match reason:
@@ -183,9 +166,8 @@ def may_be_refused(  # noqa: PLR0917 - everything about one record
             # refused or discarded, the other one may be stored when it arrives again. A redrive may
             # have written other content to the index before. A replay since a moment between the
             # two delivers only the second.
-            first = next(iter(contents[meaning.image_id, meaning.version]))
             return (
-                first != meaning.digest
+                _first_content(system, meaning) != meaning.digest
                 or is_refused(meaning, consumer)
                 or _is_among(meaning, discarded(system, consumer))
                 or any(accepted.arrived_at < since for since in system.replayed_since)
@@ -200,6 +182,18 @@ def may_be_refused(  # noqa: PLR0917 - everything about one record
             )
         case _:
             return False
+
+
+def _first_content(system: System, meaning: Meaning) -> str | None:
+    """The digest of the first event on the stream that has this version of this image."""
+    for accepted in system.stream.accepted:
+        one = system.interpret(accepted)
+        if not isinstance(one, Poison) and (one.image_id, one.version) == (
+            meaning.image_id,
+            meaning.version,
+        ):
+            return one.digest
+    return meaning.digest
 
 
 def _ever_held(system: System, image_id: str) -> Iterator[Holding]:

@@ -136,7 +136,7 @@ def _check_reason(
         rightly = len(contents) > 1
     elif not isinstance(meaning, Indexed):
         consumer = system.consumers["write_to_es"]
-        rightly = may_be_refused(system, meaning, record, held.reason, consumer, {})
+        rightly = may_be_refused(system, meaning, record, held.reason, consumer)
     else:
         name = (meaning.document or {}).get("name")
         rightly = held.reason == "refused_by_store" and name == REFUSED_BY_INDEX

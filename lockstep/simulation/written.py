@@ -1,6 +1,7 @@
 """Check that each entry that a store ever had is, whole, the entry of a record on the stream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from lockstep.simulation import oracle
@@ -20,41 +21,53 @@ def check_written(system: System, consumer: Consumer) -> None:
     Raises:
         ViolationError: no record on the stream has this entry.
     """
-    check = _check_item if consumer.function == TABLE_CONSUMER else _check_document
-    records = _Records(system)
+    if consumer.function == TABLE_CONSUMER:
+        check = partial(_check_item, by_position=_by_position(system))
+    else:
+        check = partial(_check_document, by_version=_by_version(system))
     touched = system.first_touched[consumer.function]
     last: dict[str, Any] = {}
     for at, written in enumerate(consumer.store.journal):
         if written.version is not None and at < touched.get(written.image_id, at + 1):
-            check(written.image_id, written.entry, records)
+            check(written.image_id, written.entry)
         last[written.image_id] = written.entry
     for image_id, entry in consumer.store.entries().items():
         if entry is not last.get(image_id) and image_id not in touched:
-            check(image_id, entry, records)
+            check(image_id, entry)
 
 
-class _Records:
-    """The records on the stream: by position, and by image and version."""
-
-    def __init__(self, system: System) -> None:
-        self.by_position: dict[str, tuple[AcceptedRecord, Meaning]] = {}
-        self.by_version: dict[tuple[str, int], list[tuple[AcceptedRecord, Meaning]]] = {}
-        for accepted in system.stream.accepted:
-            event = system.ledger.event_in(accepted)
-            if event is None:
-                continue
-            if not isinstance(system.interpret(accepted), Poison):
-                self.by_position[accepted.sequence_number] = accepted, event
-            # An operator may write a record to the index that was poison for its key only.
-            self.by_version.setdefault((event.image_id, event.version), []).append(
-                (accepted, event)
-            )
+type _Event = tuple[AcceptedRecord, Meaning]
 
 
-def _check_item(image_id: str, item: Mapping[str, Any], records: _Records) -> None:
-    accepted, event = records.by_position.get(item["sequence_number"]["S"], (None, None))
-    if accepted is None or event is None:
+def _by_position(system: System) -> Mapping[str, _Event]:
+    """The valid events on the stream, by sequence number."""
+    return {
+        accepted.sequence_number: (accepted, meaning)
+        for accepted in system.stream.accepted
+        if not isinstance(meaning := system.interpret(accepted), Poison)
+    }
+
+
+def _by_version(system: System) -> Mapping[tuple[str, int], Sequence[_Event]]:
+    """The events on the stream, by image and version.
+
+    An operator may write a record to the index that was poison for its key only.
+    """
+    found: dict[tuple[str, int], list[_Event]] = {}
+    for accepted in system.stream.accepted:
+        event = system.ledger.event_in(accepted)
+        if event is not None:
+            found.setdefault((event.image_id, event.version), []).append((accepted, event))
+    return found
+
+
+def _check_item(
+    image_id: str, item: Mapping[str, Any], *, by_position: Mapping[str, _Event]
+) -> None:
+    found = by_position.get(item["sequence_number"]["S"])
+    if found is None:
         raise ViolationError("I3", f"item {image_id}: no such record on the stream: {item}")
+    accepted, event = found
     must = oracle.item(
         event,
         arrived_at=accepted.arrived_ms,
@@ -65,12 +78,14 @@ def _check_item(image_id: str, item: Mapping[str, Any], records: _Records) -> No
         raise ViolationError("I3", f"item {image_id}: {_differences(item, must)}")
 
 
-def _check_document(image_id: str, document: Any, records: _Records) -> None:
+def _check_document(
+    image_id: str, document: Any, *, by_version: Mapping[tuple[str, int], Sequence[_Event]]
+) -> None:
     source = document.source
     if source is None:
         return
     wrong = "no such record on the stream"
-    for accepted, event in records.by_version.get((image_id, document.version), ()):
+    for accepted, event in by_version.get((image_id, document.version), ()):
         if accepted.arrived_ms == source.get("arrived_at"):
             must = oracle.document(event, arrived_at=accepted.arrived_ms)
             if oracle.same(source, must):
