@@ -14,6 +14,7 @@ from functions.write_to_es.table_changes import envelope_of
 from lockstep.audit.audit import Audit, audit
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
+from lockstep.producing.backfill import Backfill, PastStamp
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.producing.sources import BadLine, read_events
@@ -91,6 +92,8 @@ class Components(msgspec.Struct, frozen=True):
     find: Callable[..., FoundCases] = find
     redrive: Callable[..., Redrive] = Redrive
     replay: Callable[..., Replay] = Replay
+    backfill: Callable[..., Backfill] = Backfill
+    past_stamp: Callable[[Callable[[], float]], Stamp] = PastStamp
     choose: Callable[..., Settlement] = choose
     correct: Callable[..., Settlement] = correct
     purge: Callable[[OpenSearch, str, int], None] = purge_tombstone

@@ -114,6 +114,8 @@ Fault = Literal[
     "expired tombstone purged from the index",
     "many records of one image",
     "forged by the index's role",
+    "imported",
+    "import broken off",
     "replayed by an operator",
     "replay killed",
     "replay broken off",
@@ -154,6 +156,7 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
     "many records of one image": 1,  # rare, to save time
+    "import broken off": 1,
     "poison too_large": 1,  # rare, to save time: 256 KiB each
     "purge in the table's stream": 1,
     "tombstone that soon ends": 1,

@@ -20,6 +20,7 @@ OperatorStepKind = Literal[
     "old events",
     "discard",
     "forge",
+    "import",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -92,6 +93,7 @@ _OPERATORS: dict[StepKind, float] = {
     "old events": 1.5,
     "discard": 1,
     "forge": 1,
+    "import": 0.7,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,
@@ -109,7 +111,9 @@ _ROUTES: tuple[Route, ...] = (
     "KinesisDataStreamsForDynamoDB",
     "Kinesis",
 )
-_HARMING: frozenset[StepKind] = frozenset({"harm", "repair", "answer", "restore", "harm the index"})
+_HARMING: frozenset[StepKind] = frozenset(
+    {"harm", "repair", "answer", "restore", "harm the index", "forge"}
+)
 OPERATORS_SHARE = 1 / 3
 _MOST_OTHER_STEPS = 2
 # Of the histories with operators: 5 % of all.

@@ -11,7 +11,7 @@ from botocore.exceptions import (
 )
 
 from lockstep.producing.outbox import Answer, Deferred, Outbox, Outgoing
-from lockstep.producing.producer import Producer, _Put
+from lockstep.producing.producer import Producer, Stamp, _Put
 from lockstep.simulation.components import Components
 from shared.clock import Clock
 from shared.event import Event, encode
@@ -159,4 +159,5 @@ WRONG: Mapping[str, Components] = {
     "producer: returns the events that were not put in the wrong order": one_put(ReturnsInReverse),
     "producer: stamps go back with the clock": Components(stamp=stamps_by_the_clock_alone),
     "producer: stamps repeat while the clock is behind": Components(stamp=stamps_that_stand_still),
+    "import: without stamps, it beats what is on the stream": Components(past_stamp=Stamp),
 }

@@ -13,6 +13,7 @@ from lockstep.simulation.operators.discarding import Discarding
 from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
+from lockstep.simulation.operators.imports import Imports
 from lockstep.simulation.operators.limits import Limits
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.purges import Purges
@@ -46,6 +47,7 @@ class Operators:
         old_events = OldEvents(system, around, replays.replay_all)
         discarding = Discarding(system, around, batch_size=around.batch_size)
         forgeries = Forgeries(system, self.promises, around)
+        imports = Imports(self.tools, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -59,6 +61,7 @@ class Operators:
             "old events": old_events.step,
             "discard": discarding.step,
             "forge": forgeries.step,
+            "import": imports.step,
         }
 
     def finish(self) -> None:

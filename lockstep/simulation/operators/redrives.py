@@ -248,7 +248,17 @@ class Redrives:
     def _put_back(self, redrive: Redrive, cases: Sequence[Case]) -> RedriveReport:
         tried = (case.sequence_number for case in cases if case.of_index_only)
         self._system.tried_on_index.update(tried)
-        return redrive.put_back(cases, {})
+        try:
+            return redrive.put_back(cases, {})
+        finally:
+            self._touch_forged(cases)
+
+    def _touch_forged(self, cases: Sequence[Case]) -> None:
+        """The index may have a forged version from now on: I2 to I4 begin again there."""
+        system = self._system
+        for case in cases:
+            if not system.forged.isdisjoint(case.keys):
+                system.touched["write_to_es"][case.image] = len(system.index.journal)
 
     def _note_gift(self, image_id: str | None) -> None:
         """Note what the index may have from now on: the table's content of this image."""
