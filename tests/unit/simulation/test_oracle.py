@@ -257,3 +257,25 @@ def test_between_counts_the_later_occurrence_is_outrun(occurred_at: str, *, expe
     meant = Meaning("T1", 1, "image.updated", occurred_at, {"name": "x"})
     stored = Holding(2, ARRIVED_AT, "2026-11-21T08:00:00Z")
     assert oracle.outrun(meant, ARRIVED_AT + 1, stored) is expected
+
+
+def test_documents_of_other_types_are_not_the_same() -> None:
+    assert oracle.same({"width": 1}, {"width": 1})
+    assert not oracle.same({"width": 1.0}, {"width": 1})
+    assert not oracle.same({"deleted": 0}, {"deleted": False})
+    assert not oracle.same({"width": 1}, {"width": 1, "height": 1})
+
+
+def test_what_somebody_wrote_by_hand_into_an_item_is_read() -> None:
+    item = oracle.item(UPLOAD, arrived_at=5, shard_id="shard", sequence_number="9")
+    read = oracle.meaning_in(item)
+    assert read is not None
+    assert read.digest == DIGEST
+    assert (read.image_id, read.version, read.time) == ("T1", 7, UPLOAD.time)
+    assert oracle.meaning_in({**item, "occurred_at": {"S": "yesterday"}}) is None
+    assert oracle.meaning_in({name: one for name, one in item.items() if name != "version"}) is None
+
+
+def test_the_time_of_a_stamp() -> None:
+    assert oracle.time_of(1_795_248_000_123_456) == "2026-11-21T08:00:00.123456Z"
+    assert oracle.time_of(1_795_248_000_000_000) == "2026-11-21T08:00:00Z"
