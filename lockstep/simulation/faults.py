@@ -114,6 +114,7 @@ Fault = Literal[
     "expired tombstone purged from the index",
     "many records of one image",
     "forged by the index's role",
+    "retention changed",
     "imported",
     "import broken off",
     "replayed by an operator",

@@ -1,15 +1,10 @@
 """The meaning of a record, independent of the product: what its author meant, or poison."""
 
-import datetime as dt
-
 import msgspec
 
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.oracle import Meaning, too_far_ahead
 from shared.event import Reason
-
-# The retention of the stream, as in template.yaml.
-RETENTION = dt.timedelta(days=7)
 
 # The fakes refuse images with these names.
 REFUSED_BY_TABLE = "refused by the table"

@@ -21,6 +21,7 @@ OperatorStepKind = Literal[
     "discard",
     "forge",
     "import",
+    "change the retention",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -94,6 +95,7 @@ _OPERATORS: dict[StepKind, float] = {
     "discard": 1,
     "forge": 1,
     "import": 0.7,
+    "change the retention": 0.5,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,

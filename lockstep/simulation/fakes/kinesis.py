@@ -140,6 +140,7 @@ class Kinesis:
         self.shards: dict[str, StreamShard] = {}
         self.accepted: list[AcceptedRecord] = []
         self.retention = RETENTION_SECONDS
+        self._trimmed_before = 0.0
         self.stream = stream
         self._connection = connection
         self._now = now
@@ -185,10 +186,16 @@ class Kinesis:
 
     def trim(self, before: float) -> None:
         """Remove the records that arrived before this time."""
+        self._trimmed_before = max(self._trimmed_before, before)
         for shard in self.shards.values():
             records = shard.records
             while shard.trimmed < len(records) and records[shard.trimmed].arrived_at < before:
                 shard.trimmed += 1
+
+    @property
+    def since(self) -> float:
+        """The stream holds what arrived since then, in seconds since 1970."""
+        return max(self._trimmed_before, self._now() - self.retention)
 
     def trim_expired(self) -> None:
         """Remove the records that are older than the retention."""

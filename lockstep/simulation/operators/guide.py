@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.simulation.interpretation import RETENTION, Poison
+from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.answering import KINDS, Answering
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.comparison import Said, said_by_document, said_by_item
@@ -131,7 +131,7 @@ class Guide:
                 said_by_document(system.index.documents.get(image_id), whole=True),
             )
             found[image_id] = {_as_held(one) for one in entries if one and self._counts(one)}
-        since = system.time.now - RETENTION.total_seconds()
+        since = system.stream.since
         for accepted in system.stream.accepted if self._around.replays else ():
             meaning = system.interpret(accepted)
             if (

@@ -21,6 +21,7 @@ from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.replays import Replays
 from lockstep.simulation.operators.restores import Restores
+from lockstep.simulation.operators.retentions import Retentions
 from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.plan import StepKind
 from lockstep.simulation.system import System
@@ -48,6 +49,7 @@ class Operators:
         discarding = Discarding(system, around, batch_size=around.batch_size)
         forgeries = Forgeries(system, self.promises, around)
         imports = Imports(self.tools, around)
+        retentions = Retentions(system, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -62,6 +64,7 @@ class Operators:
             "discard": discarding.step,
             "forge": forgeries.step,
             "import": imports.step,
+            "change the retention": retentions.step,
         }
 
     def finish(self) -> None:

@@ -31,7 +31,7 @@ import msgspec
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import CrashedError
-from lockstep.simulation.interpretation import RETENTION, Poison
+from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.clients import OwnJournal
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.violation import ViolationError
@@ -191,7 +191,7 @@ class Promises:
     def _held(self, now: float) -> dict[str, Event]:
         """O1: the highest event of each image that is held somewhere."""
         highest: dict[str, Event] = {}
-        since = now - RETENTION.total_seconds()
+        since = max(now - self._system.stream.retention, self._system.stream.since)
         for accepted in self._system.stream.accepted:
             event = self.event(accepted)
             if event is None:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lockstep.producing.producer import PutError
 from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, Ready, TooOld
-from lockstep.quarantine.records import read_record
+from lockstep.quarantine.records import ForeignObjectError, read_record
 from lockstep.quarantine.redrive import ClockBehindError, DirectIndexing, Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.components import BUCKET, CHANGES_STREAM, INDEX, STREAM, TABLE
@@ -238,7 +238,11 @@ class Redrives:
         """The record of a case; None if another redrive has settled it."""
         for key in case.keys:
             body = self._reader.read(key)
-            if body is not None and case.is_about(held := read_record(key, body)):
+            try:
+                held = None if body is None else read_record(key, body)
+            except ForeignObjectError:
+                return None  # forged: the command says so
+            if held is not None and case.is_about(held):
                 return held
         for document in case.documents:
             if self._reader.read(document) is not None:
