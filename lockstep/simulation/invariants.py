@@ -7,6 +7,8 @@ history that does not drain breaks I7.
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
+import msgspec
+
 from lockstep.simulation import quarantine_checks
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.interpretation import Interpretation, Poison
@@ -157,6 +159,13 @@ def _may_leave(
     return before.version is not None and before.version <= ended.get(image_id, -1)
 
 
+def _below_a_purge(removed: Written, purged: AbstractSet[tuple[str, int]]) -> Written:
+    """The tombstone whose purge was told again and removed this, which came back after it."""
+    version = removed.version or 0
+    above = [one for image_id, one in purged if image_id == removed.image_id and one >= version]
+    return msgspec.structs.replace(removed, version=min(above, default=version), deleted=True)
+
+
 def _check_versions_rise(
     system: System,
     consumer: Consumer,
@@ -181,9 +190,8 @@ def _check_versions_rise(
         before = highest.get((written.shards, written.image_id))
         if written.version is None:
             if _may_leave(system, consumer, written.image_id, before, ended):
-                if before is not None and (before.image_id, before.version) in system.may_return:
-                    # The purge is told again, and so is what came after it.
-                    del highest[written.shards, written.image_id]
+                if before is not None and (before.image_id, before.version) not in purged:
+                    highest[written.shards, written.image_id] = _below_a_purge(before, purged)
                 continue
             raise ViolationError(
                 "I4", f"{function}: {written.image_id} is deleted without a tombstone"

@@ -199,9 +199,14 @@ class Routes:
             )
 
     def _upload(self, image_id: str, version: int) -> None:
+        """Upload an image again: also with a lower version, if its changes are told in order."""
         self._note_unseen()
         # Not the next version: a removal by hand has that.
-        item = self._item(image_id, version + 2, {"name": "uploaded again"})
+        again = version + 2
+        if image_id not in self._system.table.items and self.changes.copies is None:
+            again = version - 1
+            self._system.may_return.add((image_id, again))
+        item = self._item(image_id, again, {"name": "uploaded again"})
         self.changes.put_by_hand(image_id, item, is_ours=True)
 
     def _purge_later(self, image_id: str, seconds: float) -> float:

@@ -11,7 +11,7 @@ from lockstep.quarantine.cases import FoundCases, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.components import INDEX, INDEX_SECONDS, Components
 from shared.change import Change, Purge, Put, Remove
-from shared.deliver import deliver
+from shared.deliver import _Batch, deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.fold import Candidate, fold
 from shared.record import Record
@@ -146,6 +146,12 @@ def tombstone_before_its_purge(candidate: Candidate) -> tuple[int, int]:
     return -candidate.change.version, isinstance(candidate.change, Purge)
 
 
+class PurgeHidesWhatFollows(_Batch):
+    """A lower version that the table took after the purge counts as superseded."""
+
+    _settle_all = rewired(_Batch._settle_all, _outlives=lambda *_: False)  # noqa: SLF001
+
+
 def finds_no_changes(*args: Any, **kwargs: Any) -> FoundCases:
     return find(*args, **kwargs | {"changes_stream": ""})
 
@@ -166,6 +172,9 @@ WRONG: Mapping[str, Components] = {
     ),
     "table changes: a purge comes after its tombstone": folds(
         rewired(fold, _first_to_write=tombstone_before_its_purge)
+    ),
+    "table changes: a purge hides the lower version that came back after it": Components(
+        deliver=rewired(deliver, _Batch=PurgeHidesWhatFollows)
     ),
     "table changes: the old image is taken for the new one": rewrites(take_the_old_image),
     "table changes: the arrival is that of the change": reads(arrival_of_the_change),

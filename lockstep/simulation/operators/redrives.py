@@ -150,9 +150,12 @@ class Redrives:
             return
         if len(system.stream.accepted) > before + len(there):
             raise ViolationError("O4", "the same redrive at once puts events again")
-        names = {one.id for one in cases}
+        # By key: meanwhile the other consumer may have quarantined the same record.
+        keys = {key for one in cases for key in one.keys}
         left = [
-            one.id for one in self.found() if one.id in names and isinstance(one.verdict, Ready)
+            one.id
+            for one in self.found()
+            if isinstance(one.verdict, Ready) and not keys.isdisjoint(one.keys)
         ]
         if len(left) > sum(kept.values()):
             raise ViolationError("O6", f"a redrive left {left}, which can be redriven")
