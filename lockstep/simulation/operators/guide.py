@@ -73,6 +73,7 @@ class Guide:
         # An item is malformed, and nothing can replace it: put the image again.
         put = frozenset(self._differing())
         if put:
+            self._system.time.settle()  # before an event is put that could grow too old meanwhile
             for image_id in sorted(put):
                 self._wait_for_a_higher_stamp(image_id)
                 around.put(image_id)

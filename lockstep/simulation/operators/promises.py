@@ -33,6 +33,7 @@ from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.clients import OwnJournal
+from lockstep.simulation.operators.comparison import said_by_document
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.violation import ViolationError
 
@@ -79,13 +80,17 @@ class Promises:
         )
 
     @contextmanager
-    def kept(self, *promises: Promise, resumes: bool = False) -> Iterator[None]:
+    def kept(
+        self, *promises: Promise, resumes: bool = False, of_intact: bool = False
+    ) -> Iterator[None]:
         """Check these promises around the code inside.
 
         Args:
             promises: what the command promises.
             resumes: a command that broke off has to be repeated, as a rebuild after its switch:
                 until then, the live index may lack documents.
+            of_intact: O2 holds for intact documents only. A rebuild leaves a malformed document in
+                the old index, and reports it.
 
         Raises:
             ViolationError: a promise is broken.
@@ -110,7 +115,7 @@ class Promises:
                 raise ViolationError("O2", f"the command wrote the table: {written}")
             self._check_table(before)
             if error is None or not resumes:
-                self._check_documents(before, is_broken_off=error is not None)
+                self._check_documents(before, is_broken_off=error is not None, of_intact=of_intact)
         elif "others" in promises:
             self._check_others(before)
         if error is not None:
@@ -247,12 +252,13 @@ class Promises:
             if was is not found and image_id not in others and not _is_due(was, found, system):
                 raise ViolationError("O2", f"the command changed the item {image_id}: {found}")
 
-    def _check_documents(self, before: Raw, *, is_broken_off: bool) -> None:
+    def _check_documents(self, before: Raw, *, is_broken_off: bool, of_intact: bool) -> None:
         """O2: no document's version falls, and none leaves."""
         system, now = self._system, self._system.time.now
         lowest: dict[str, int] = {}
         for image_id, document in before.documents.items():
-            if document.source is None:
+            said = said_by_document(document, whole=True) if of_intact else None
+            if document.source is None or (said is not None and said.is_malformed):
                 continue
             end = document.source.get("expires_at")
             if not (isinstance(end, int) and document.source.get("deleted") and end <= now):
