@@ -75,7 +75,7 @@ _PLAIN: dict[StepKind, float] = {
     "merge": 0.8,
     "reshard storm": 0.3,
     "store down": 2,
-    "store slow": 0.5,
+    "store slow": 0.3,
     "alias missing": 0.3,
     "restart OpenSearch": 0.3,
     "clock": 0.7,
@@ -84,15 +84,15 @@ _PLAIN: dict[StepKind, float] = {
     "redrive": 1,
 }
 _OPERATORS: dict[StepKind, float] = {
-    "audit": 1,
-    "harm": 1,
+    "audit": 2,
+    "harm": 2,
     "repair": 3,
-    "answer": 4,
-    "restore": 1,
+    "answer": 3,
+    "restore": 2,
     "purge": 2,
-    "replay command": 1.2,
-    "old events": 1.5,
-    "discard": 1,
+    "replay command": 0.7,
+    "old events": 0.8,
+    "discard": 0.5,
     "forge": 1,
     "import": 0.7,
     "change the retention": 0.5,
@@ -105,7 +105,7 @@ _ROUTED: dict[StepKind, float] = {
     "days pass": 1,
 }
 # Also with operators. Some begin with the image stream, and change the source later.
-_ROUTED_SHARE = 0.2
+_ROUTED_SHARE = 0.08
 _ROUTES: tuple[Route, ...] = (
     "DynamoDBStreams",
     "DynamoDBStreams",
@@ -121,8 +121,8 @@ _MOST_OTHER_STEPS = 2
 # Of the histories with operators: 5 % of all.
 _REBUILD_SHARE = 0.15
 _REBUILDS: tuple[OperatorStepKind, ...] = ("rebuild", "harm the index")
-_SHORT, _LONG = (3, 6), (7, 14)
-_LONG_SHARE = 0.05
+_SHORT, _LONG = (3, 6), (7, 12)
+_LONG_SHARE = 0.03
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
 # The timeouts of a function: one allows several requests, the other one just a single request.
 # The first one is that of template.yaml.
@@ -237,13 +237,15 @@ def _with_large_batch(planned: HistoryPlan, chance: random.Random) -> HistoryPla
         shards=1,
         batch_size=_LARGE_BATCH_SIZE,
         parallelization_factor=1,
-        steps=(step, *planned.steps[:2]),
+        second_mapping=None,
+        steps=(step,),
     )
 
 
 def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
     """The same plan, with steps of operators in between."""
-    steps = _interspersed(planned, _OPERATORS, chance)
+    fewer = msgspec.structs.replace(planned, steps=planned.steps[: chance.randint(2, 4)])
+    steps = _interspersed(fewer, _OPERATORS, chance)
     if chance.random() < _REBUILD_SHARE:
         step = Step(chance.choice(_REBUILDS), chance.getrandbits(32))
         at = chance.randint(1, len(steps))
@@ -262,7 +264,7 @@ def _interspersed(
 ) -> tuple[Step, ...]:
     """The steps, with some of these in between."""
     kinds = chance.choices(
-        list(weights), list(weights.values()), k=chance.randint(1, _MOST_OTHER_STEPS)
+        list(weights), list(weights.values()), k=chance.choice((1, 1, _MOST_OTHER_STEPS))
     )
     if "old events" in kinds:
         # Months later, a plain repair may be all that decides about what was harmed by hand.

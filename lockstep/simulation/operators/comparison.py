@@ -6,7 +6,7 @@ what the index is ahead with.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -76,18 +76,44 @@ class Verdict(msgspec.Struct, frozen=True):
     ahead: str | None
 
 
+class _Known:
+    """What entries say, read once for each: an entry in a store is replaced, never changed."""
+
+    MOST = 1_000
+
+    def __init__(self, read: Callable[..., Said]) -> None:
+        self._read = read
+        self._known: dict[tuple[int, bool], tuple[Any, Said]] = {}
+
+    def __call__(self, entry: Any, *, whole: bool) -> Said:
+        known = self._known.get((id(entry), whole))
+        if known is not None:
+            return known[1]
+        if len(self._known) >= self.MOST:
+            self._known.clear()
+        said = self._read(entry, whole=whole)
+        self._known[id(entry), whole] = entry, said  # the entry lives, so its id stays its own
+        return said
+
+
 def said_by_item(item: Mapping[str, Any] | None, *, whole: bool) -> Said | None:
     """What an item says; `whole`: as an audit of all values reads it."""
-    if item is None:
-        return None
-    fields = {name: _plain(value) for name, value in item.items() if name in _TYPES}
-    return _said(fields, None, whole=whole, ours=(*_HEAD, *_PROVENANCE))
+    return None if item is None else _items(item, whole=whole)
 
 
 def said_by_document(document: Any, *, whole: bool) -> Said | None:
     """What a document says: `document` has a `version` (OpenSearch's) and a `source`."""
     if document is None or document.source is None:
         return None
+    return _documents(document, whole=whole)
+
+
+def _by_item(item: Mapping[str, Any], *, whole: bool) -> Said:
+    fields = {name: _plain(value) for name, value in item.items() if name in _TYPES}
+    return _said(fields, None, whole=whole, ours=(*_HEAD, *_PROVENANCE))
+
+
+def _by_document(document: Any, *, whole: bool) -> Said:
     source = document.source
     fields = {name: source[name] for name in _TYPES if name in source}
     fields.pop("image", None)
@@ -97,6 +123,9 @@ def said_by_document(document: Any, *, whole: bool) -> Said | None:
     if image:
         fields["image"] = image
     return _said(fields, document.version, whole=whole, ours=_HEAD)
+
+
+_items, _documents = _Known(_by_item), _Known(_by_document)
 
 
 def compared(
