@@ -1,13 +1,16 @@
 """How the objects and failure documents of one record become one case."""
 
+import datetime as dt
 import hashlib
 
 import msgspec
+import pytest
 
-from lockstep.quarantine.cases import NeedsChoice
+from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld, Verdict, Waits, find
+from shared.event import MAX_VERSION
 from shared.quarantine import TABLE_CONSUMER
 from tests.builders import ARRIVED_AT, image_event, kinesis_record, sequence_number
-from tests.unit.quarantine.stand import TABLE_MAPPING, Stand, document
+from tests.unit.quarantine.stand import CONSUMERS, DAY, TABLE_MAPPING, Stand, document
 
 # The key of a failure document of the table's event source mapping.
 DOCUMENT = "aws/lambda/{}/shardId-000000000000/2026/11/21/2026-11-21T09.00.00-x"
@@ -75,3 +78,93 @@ def test_a_first_arrival_that_cannot_be_read_is_reported_with_the_reason() -> No
     (unreadable,) = stand.find().unreadable
     assert unreadable.where == where
     assert unreadable.why.startswith("not a first arrival: ")
+
+
+def test_any_number_of_readers_finds_the_same() -> None:
+    stand = Stand()
+    stand.set_aside(EVENT)
+    stand.set_aside(b"{", position=2)
+    now = dt.datetime.fromtimestamp(stand.now, dt.UTC)
+    assert find(stand.objects, TABLE_MAPPING, now=now, readers=1) == stand.find()
+
+
+def test_a_case_has_the_size_of_its_payload_and_the_first_arrival_of_its_event() -> None:
+    stand = Stand()
+    stand.set_aside(EVENT)
+    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b'{"arrived_at":%d}' % (ARRIVED_AT - 9)
+    case = stand.only()
+    assert case.bytes == len(msgspec.json.encode(EVENT))
+    assert case.arrived_at == ARRIVED_AT - 9
+
+
+def test_a_document_that_cannot_be_read_or_is_gone_hides_no_other() -> None:
+    stand = Stand()
+    where = with_document(stand)
+    bad, gone = f"{where[:-1]}a", f"{where[:-1]}b"
+    stand.objects.kept |= {bad: b"{", gone: b""}
+    read = stand.objects.read
+    stand.objects.read = lambda key: None if key == gone else read(key)  # type: ignore[method-assign]  # of this stand
+    found = stand.find()
+    assert [one.where for one in found.unreadable] == [bad]
+    assert [case.documents for case in found.cases] == [(where,)]
+
+
+OLD_EVENT = image_event("T1", 1_700_000_000_000_000, occurred_at="2023-11-14T22:13:20Z")
+
+
+@pytest.mark.parametrize(
+    ("event", "functions", "later", "verdict"),
+    [
+        (
+            EVENT,
+            ["write_to_es"],
+            0,
+            Ready("only the index's consumer has quarantined it: it is tried on the index"),
+        ),
+        (
+            EVENT,
+            CONSUMERS,
+            100 * DAY,
+            TooOld(
+                "it arrived 100 days ago, more than 90, so a tombstone that should stop it may be "
+                "purged"
+            ),
+        ),
+        (
+            OLD_EVENT,
+            CONSUMERS,
+            0,
+            TooOld(
+                "its version and its time are from 2023-11-14, more than 90 days ago, so a "
+                "tombstone that should stop it may be purged"
+            ),
+        ),
+        (
+            image_event("T1", MAX_VERSION),
+            CONSUMERS,
+            0,
+            Waits(
+                f"version {MAX_VERSION} is more than a day ahead, until "
+                "2255-06-04T23:47:34.741000+00:00",
+                "2255-06-04T23:47:34.741000+00:00",
+            ),
+        ),
+    ],
+)
+def test_each_verdict_says_why(
+    event: dict[str, object], functions: list[str], later: float, verdict: Verdict
+) -> None:
+    stand = Stand()
+    stand.set_aside(event, functions=functions)
+    stand.now += later
+    assert stand.only().verdict == verdict
+
+
+def test_a_case_whose_first_arrival_is_unknown_says_why_it_is_too_old() -> None:
+    stand = Stand()
+    stand.set_aside(EVENT)
+    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b"{"
+    assert stand.only().verdict == TooOld(
+        "its first arrival cannot be read from redriven/first-arrival/T1/7.json, so a tombstone "
+        "that should stop it may be purged"
+    )

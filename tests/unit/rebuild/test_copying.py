@@ -124,8 +124,9 @@ IMAGES = [(f"T{number}", sound(number)) for number in range(1, 9)]
 @pytest.mark.parametrize("seconds", [0.0, 1.0, math.inf])
 def test_a_rebuild_gives_up_on_a_store_that_takes_nothing_for_two_minutes(seconds: float) -> None:
     sink = Answering(seconds, lambda: Failed("429"))
-    with pytest.raises(RequestFailedError):
+    with pytest.raises(RequestFailedError) as error:
         sink.copier().copy_all(IMAGES)
+    assert str(error.value) in {"429", "hangs"}
     assert PATIENCE_SECONDS <= sink.now <= PATIENCE_SECONDS + 2 * REQUEST_SECONDS + PATIENT_SECONDS
 
 
@@ -154,6 +155,7 @@ class Kept:
         self.looked_up: list[int] = []
         self.reached: list[int] = []
         self.outcome: Outcome = Applied()
+        self.answer: Callable[[], Outcome] = lambda: self.outcome
 
     def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         self.looked_up.append(len(image_ids))
@@ -165,7 +167,7 @@ class Kept:
     def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         assert within is None
         self.written += changes
-        return [self.outcome for _ in changes]
+        return [self.answer() for _ in changes]
 
     def check(self) -> None:
         raise NotImplementedError
@@ -291,3 +293,13 @@ def test_only_so_many_reasons_are_kept() -> None:
     copier = Kept().copier()
     copier.copy_all((f"T{at}", BAD) for at in range(EXAMPLES + 1))
     assert len(copier.failed) == EXAMPLES
+
+
+def test_where_the_index_refuses_the_tables_version_that_of_the_old_index_stays() -> None:
+    stores = Kept(table={"a": of("a", 6)}, old={"a": of("a", 5)})
+    copier = stores.copier()
+    answers: Iterator[Outcome] = iter([Refused("too long"), Applied()])
+    stores.answer = lambda: next(answers)
+    copier.copy_newer_in_old(Whole(stores.old), stores.entries(stores.old))
+    assert stores.copied() == [("a", 6), ("a", 5)]
+    assert (copier.copied, copier.failed) == ({"index": 1}, {"a": "too long"})
