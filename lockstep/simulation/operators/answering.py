@@ -26,6 +26,8 @@ _KINDS_DRAWN: Sequence[frozenset[AheadKind]] = (
     frozenset({"removal", "malformed"}),
 )
 HARM_SHARE = 0.9
+# The requests of an answer that keeps and removes a document: it may be killed at each of them.
+ALL_REQUESTS = 10
 _DAY = 86_400
 
 type _Winner = Literal["index", "table"]
@@ -75,7 +77,7 @@ class Answering:
             one = chance.choice(differences).image_id
             tools.before_request(lambda: self._around.meanwhile(one))
         if faulty:
-            tools.may_die()
+            tools.may_die(ALL_REQUESTS)
         done = self.answer(winner, kinds, differences, seen, limit=limit, faulty=faulty)
         if done is None or faulty:
             return

@@ -14,6 +14,7 @@ from lockstep.simulation.violation import ViolationError
 # Percent of all images: with up to three images, each of these stops other repairs.
 LIMITS: Sequence[float] = (1.0, 34.0, 67.0, 100.0, 100.0, 100.0)
 HARM_SHARE = 0.7
+_WITHOUT_CHECK = ("conflict", "deleted_in_one", "malformed", "index_version_moved")
 SETTLED_SHARE, AGAIN_SHARE = 0.7, 0.5
 
 
@@ -53,7 +54,9 @@ class Repairs:
         faulty = tools.begin()
         match chance.randrange(4):
             case 0 | 1:
-                one = chance.choice(differences).image_id
+                # Mostly where the repair has no ordinary version check.
+                rare = [each for each in differences if each.kind in _WITHOUT_CHECK]
+                one = chance.choice(rare or differences).image_id
                 tools.before_request(lambda: self._around.meanwhile(one))
             case 2:
                 tools.before_request(lambda: self._second(differences))

@@ -147,12 +147,12 @@ class Tools:
             one.faulty = faulty
         return faulty
 
-    def may_die(self) -> None:
-        """Sometimes kill the process of the command that comes next, at one of its requests."""
+    def may_die(self, most: int = MOST_REQUESTS) -> None:
+        """Sometimes kill the process of the command that comes next, at one of `most` requests."""
         conditions = self.system.conditions
         if conditions.chance.random() < KILLED_SHARE:
             self._may_die = True
-            conditions.kill_in = conditions.chance.randint(1, MOST_REQUESTS)
+            conditions.kill_in = conditions.chance.randint(1, most)
 
     def end(self) -> None:
         """The command has ended."""
