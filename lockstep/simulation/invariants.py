@@ -23,8 +23,8 @@ from shared.quarantine import INDEX_CONSUMER
 type Content = tuple[int, str | None]
 """The version and the digest of an event."""
 
-type Arrivals = Mapping[tuple[str, int], int]
-"""When each version of each image arrived first, in milliseconds since 1970."""
+type Arrivals = Mapping[tuple[str, StoredVersion], int]
+"""When each content of each image arrived first, in milliseconds since 1970."""
 
 
 def check(system: System, uploaders: Iterable[Uploader]) -> None:
@@ -76,7 +76,7 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             if held == must or (image_id, held) in allowed:
                 continue
             if _was_purged(must, image_id, purged) and (
-                held is None or (must and _may_follow(system, image_id, held.version, must.version))
+                held is None or (must and _may_follow(system, image_id, held, must.version))
             ):
                 continue
             raise ViolationError(
@@ -87,12 +87,12 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
 
 
 def _first_arrivals(system: System) -> Arrivals:
-    """When each version of each image arrived first, in milliseconds since 1970."""
-    first: dict[tuple[str, int], int] = {}
+    """When each content of each image arrived first, in milliseconds since 1970."""
+    first: dict[tuple[str, StoredVersion], int] = {}
     for accepted in system.stream.accepted:
         event = system.ledger.event_in(accepted)
         if event is not None:
-            first.setdefault((event.image_id, event.version), accepted.arrived_ms)
+            first.setdefault(_as_stored(event), accepted.arrived_ms)
     return first
 
 
@@ -108,17 +108,27 @@ def _was_purged(
     )
 
 
-def _may_follow(system: System, image_id: str, version: int, tombstone: int) -> bool:
+def _held_by(written: Written) -> StoredVersion:
+    """What a write left in the store."""
+    entry = written.entry
+    digest = (
+        entry.get("digest", {}).get("S") if isinstance(entry, dict) else entry.source.get("digest")
+    )
+    return StoredVersion(written.version or 0, digest)
+
+
+def _may_follow(system: System, image_id: str, held: StoredVersion, tombstone: int) -> bool:
     """Whether this version may come after the end of a tombstone above it.
 
     A count may, if it arrived after the deletion: it does not tell when it was set.
     """
-    if (image_id, version) in system.may_return:
+    if (image_id, held.version) in system.may_return:
         return True
-    if version >= FIRST_STAMP:
+    if held.version >= FIRST_STAMP:
         return False
     first = _first_arrivals(system)
-    return first.get((image_id, version), 0) > first.get((image_id, tombstone), 0)
+    deletion = image_id, StoredVersion(tombstone, None)
+    return first.get((image_id, held), 0) > first.get(deletion, 0)
 
 
 def _check_producer(uploader: Uploader, accepted: Iterable[tuple[str, Content]]) -> None:
@@ -205,7 +215,7 @@ def _check_versions_rise(
             before is not None
             and before.version is not None
             and (before.image_id, before.version) in purged
-            and _may_follow(system, written.image_id, written.version, before.version)
+            and _may_follow(system, written.image_id, _held_by(written), before.version)
         ):
             highest[written.shards, written.image_id] = written
             continue

@@ -1,0 +1,40 @@
+"""What may follow an expired tombstone: a count that arrived after the deletion, nothing else."""
+
+import pytest
+
+from lockstep.simulation import oracle
+from lockstep.simulation.components import REAL
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.invariants import _may_follow
+from lockstep.simulation.oracle import DELETED, FIRST_STAMP, Meaning
+from lockstep.simulation.plan import plan
+from lockstep.simulation.store_views import StoredVersion
+from lockstep.simulation.system import System
+
+
+def upload(version: int) -> Meaning:
+    return Meaning("T1", version, "image.updated", "2026-11-21T08:00:00Z", {"name": "x"})
+
+
+@pytest.mark.parametrize(
+    ("version", "tombstone", "comes_after", "expected"),
+    [
+        (1, 2, True, True),
+        (2, 2, True, True),  # the source that counts went back: the same number again
+        (1, 2, False, False),  # held back since before the deletion
+        (1, FIRST_STAMP + 1, True, True),
+        (FIRST_STAMP, FIRST_STAMP + 1, True, False),
+    ],
+)
+def test_what_may_follow_an_expired_tombstone(
+    version: int, tombstone: int, *, comes_after: bool, expected: bool
+) -> None:
+    system = System(plan(1), REAL, Tally())
+    deletion = Meaning("T1", tombstone, DELETED, "2026-11-21T08:00:00Z", None)
+    meant = [deletion, upload(version)] if comes_after else [upload(version), deletion]
+    for one in meant:
+        system.ledger.note_produced(one)
+        system.stream.accept("T1", oracle.data(one))
+        system.time.advance(1.0)
+    held = StoredVersion(version, upload(version).digest)
+    assert _may_follow(system, "T1", held, tombstone) is expected
