@@ -104,7 +104,8 @@ class OpenSearch(Searches):
     @property
     def documents(self) -> dict[str, StoredDocument]:
         """The documents of the index behind the alias, by id."""
-        return self.nodes.live.documents
+        live = self.nodes.live
+        return {} if live.is_lost else live.documents
 
     @documents.setter
     def documents(self, documents: dict[str, StoredDocument]) -> None:
@@ -112,7 +113,7 @@ class OpenSearch(Searches):
 
     def held(self, image_id: str) -> StoredDocument | None:
         """The document of an image: the newer one, if a rebuild still copies from an old index."""
-        live = self.nodes.live.documents.get(image_id)
+        live = self.documents.get(image_id)
         if self.nodes.followed is None:
             return live
         old = self.nodes.followed.documents.get(image_id)
@@ -131,7 +132,7 @@ class OpenSearch(Searches):
 
     def held_documents(self) -> dict[str, StoredDocument]:
         """A copy of all documents, as `held` returns them."""
-        there = self.nodes.live.documents.copy()
+        there = self.documents.copy()
         for image_id in () if self.nodes.followed is None else self.nodes.followed.documents:
             held = self.held(image_id)
             if held is not None:

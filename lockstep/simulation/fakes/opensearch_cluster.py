@@ -52,7 +52,8 @@ class FakeIndex:
 
     `documents` by id. `numbers` has the number of the last write to each shard, and `looked_at`
     what they were when somebody asked for the statistics last. Until `busy_until`, each write is
-    rejected with 429. `is_foreign`: another release made it.
+    rejected with 429. `is_foreign`: another release made it. `is_lost`: it stands for one that was
+    deleted, and holds nothing.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class FakeIndex:
         self.looked_at = list(self.numbers)
         self.busy_until = 0.0
         self.is_foreign = False
+        self.is_lost = False
         self._written_at: float | None = None  # None: nothing since the last refresh
         self._searchable: Mapping[str, StoredDocument] = {}
         self._order: dict[str, int] = {}
@@ -205,6 +207,7 @@ class Cluster:
                 self.moved(was, found)
         elif self.live.name not in self.indices:
             self.live = FakeIndex(self.live.name, {}, _DEFAULTS, born=next(self._born))
+            self.live.is_lost = True
 
     def hide(self) -> None:
         """Remove the alias for writing, as a broken deployment does."""

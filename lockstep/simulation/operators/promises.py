@@ -80,15 +80,11 @@ class Promises:
         )
 
     @contextmanager
-    def kept(
-        self, *promises: Promise, resumes: bool = False, of_intact: bool = False
-    ) -> Iterator[None]:
+    def kept(self, *promises: Promise, of_intact: bool = False) -> Iterator[None]:
         """Check these promises around the code inside.
 
         Args:
             promises: what the command promises.
-            resumes: a command that broke off has to be repeated, as a rebuild after its switch:
-                until then, the live index may lack documents.
             of_intact: O2 holds for intact documents only. A rebuild leaves a malformed document in
                 the old index, and reports it.
 
@@ -114,8 +110,7 @@ class Promises:
                 written = self._tools.own_in_table[table_writes]
                 raise ViolationError("O2", f"the command wrote the table: {written}")
             self._check_table(before)
-            if error is None or not resumes:
-                self._check_documents(before, is_broken_off=error is not None, of_intact=of_intact)
+            self._check_documents(before, is_broken_off=error is not None, of_intact=of_intact)
         elif "others" in promises:
             self._check_others(before)
         if error is not None:

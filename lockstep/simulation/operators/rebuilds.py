@@ -291,7 +291,7 @@ class Rebuilds:
         if self._tools.is_running:
             yield
             return
-        with self._promises.kept("O1", "O2", resumes=True, of_intact=True):
+        with self._promises.kept("O1", "O2", of_intact=True):
             yield
 
     def _check_switch(self, was: "FakeIndex", live: "FakeIndex") -> None:
