@@ -160,6 +160,7 @@ FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     "import broken off": 1,
     "poison too_large": 1,  # rare, to save time: 256 KiB each
     "purge in the table's stream": 1,
+    "old and new source at once": 1,
     "tombstone that soon ends": 1,
     "batch of over 5 MiB for the index": 1,  # one history of a thousand: it is slow
     "failure document not written": 1,  # rare: a discard while the bucket is down

@@ -131,16 +131,16 @@ class Routes:
         image_id = f"F{chance.randrange(FOREIGN_IMAGES)}"
         image = {"name": f"{image_id} at {version}", "attributes": {"b": "1", "a": "2"}}
         kind = chance.randrange(6)
-        if kind == 2:  # noqa: PLR2004 - one of the kinds
+        if kind in {1, 2}:
             self._put_tombstone_that_soon_ends(version)
             return
         self._touch(image_id)
-        if kind in {0, 1}:
+        if kind == 0:
             item: dict[str, Any] = {**self._item(image_id, version, image), **_MORE}
             tally["item of another program"] += 1
             self.changes.put_by_hand(image_id, item, is_ours=True)
             return
-        if kind == 3:  # noqa: PLR2004
+        if kind == 3:  # noqa: PLR2004 - one of the kinds
             item = {"image_id": {"S": image_id}, **_MORE}
         elif kind == 4:  # noqa: PLR2004
             item = self._item(image_id, version, image)
