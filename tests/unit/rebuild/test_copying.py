@@ -303,3 +303,14 @@ def test_where_the_index_refuses_the_tables_version_that_of_the_old_index_stays(
     copier.copy_newer_in_old(Whole(stores.old), stores.entries(stores.old))
     assert stores.copied() == [("a", 6), ("a", 5)]
     assert (copier.copied, copier.failed) == ({"index": 1}, {"a": "too long"})
+
+
+@pytest.mark.parametrize("outcome", [Applied(), Duplicate(), Stale()])
+@pytest.mark.parametrize("failed", [{}, {"a": "before"}])
+def test_what_the_new_index_has_did_not_fail(outcome: Outcome, failed: dict[str, str]) -> None:
+    stores = Kept()
+    stores.outcome = outcome
+    copier = stores.copier()
+    copier.failed.update(failed)
+    copier.copy_all([("a", of("a", 5))])
+    assert copier.failed == {}
