@@ -13,7 +13,7 @@ from lockstep.simulation.system import Function, System
 
 _FUNCTIONS: Sequence[Function] = ("write_to_dynamodb", "write_to_es")
 # A document of Lambda holds as many records as a batch.
-_MANY_SHARE = 0.35
+_MANY_SHARE = 0.6
 _MANY = (101, 120)
 _MOST_DOCUMENTS = 3
 _MANY_SECONDS = 60.0
