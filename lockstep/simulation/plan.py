@@ -121,7 +121,7 @@ _MOST_OTHER_STEPS = 2
 # Of the histories with operators: 5 % of all.
 _REBUILD_SHARE = 0.15
 _REBUILDS: tuple[OperatorStepKind, ...] = ("rebuild", "harm the index")
-_SHORT, _LONG = (3, 6), (7, 12)
+_SHORT, _LONG = (3, 5), (7, 12)
 _LONG_SHARE = 0.03
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
 # The timeouts of a function: one allows several requests, the other one just a single request.
@@ -244,7 +244,7 @@ def _with_large_batch(planned: HistoryPlan, chance: random.Random) -> HistoryPla
 
 def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
     """The same plan, with steps of operators in between."""
-    fewer = msgspec.structs.replace(planned, steps=planned.steps[: chance.randint(2, 4)])
+    fewer = msgspec.structs.replace(planned, steps=planned.steps[: chance.randint(1, 3)])
     steps = _interspersed(fewer, _OPERATORS, chance)
     if chance.random() < _REBUILD_SHARE:
         step = Step(chance.choice(_REBUILDS), chance.getrandbits(32))
