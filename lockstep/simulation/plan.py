@@ -222,7 +222,7 @@ def plan(seed: int) -> HistoryPlan:
         other_skew=chance.choice((None, chance.choice(_SKEWS))),
     )
     if seed % _LARGE_EVERY == 0:
-        planned = _with_large_batch(planned, chance)
+        return _with_large_batch(planned, chance)
     if chance.random() < OPERATORS_SHARE:
         planned = _with_operators(planned, chance)
     return _with_routes(planned, chance) if chance.random() < _ROUTED_SHARE else planned
