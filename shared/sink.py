@@ -32,6 +32,10 @@ class RequestRefusedError(SinkError):
     """
 
 
+class RequestTooLargeError(RequestRefusedError):
+    """The request is too large as a whole. One change never is: then a limit is misconfigured."""
+
+
 class MisconfiguredError(SinkError):
     """The deployment is broken: missing permissions, no table, no alias or a wrong schema.
 
@@ -92,12 +96,18 @@ def outcomes_of[T](
         send: a sink's `send`, or a function that calls it.
 
     Raises:
-        MisconfiguredError: no request can succeed until the deployment is corrected.
+        MisconfiguredError: no request can succeed until the deployment is corrected, or one change
+            alone is too large for the store.
     """
     try:
         return send(request)
     except RequestRefusedError as error:
         if len(request) == 1:
+            if isinstance(error, RequestTooLargeError):
+                raise MisconfiguredError(
+                    f"{error}: one change alone is never too large: raise the limit of the store, "
+                    "or of a proxy before it"
+                ) from error
             return [Refused(str(error))]
         alone = 0
     except RequestTimedOutError as error:

@@ -27,6 +27,7 @@ from shared.sink import (
     RequestFailedError,
     RequestRefusedError,
     RequestTimedOutError,
+    RequestTooLargeError,
     SinkError,
 )
 
@@ -282,7 +283,9 @@ class ImageTable:
             return RequestFailedError(detail)
         if code in _MISCONFIGURED_CODES or status in _MISCONFIGURED_STATUSES:
             return MisconfiguredError(detail)
-        if code == "ValidationException" or status == _CONTENT_TOO_LARGE:
+        if status == _CONTENT_TOO_LARGE:
+            return RequestTooLargeError(detail)
+        if code == "ValidationException":
             return RequestRefusedError(detail)
         return RequestFailedError(detail)
 

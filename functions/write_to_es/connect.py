@@ -15,6 +15,7 @@ from shared.sink import (
     RequestFailedError,
     RequestRefusedError,
     RequestTimedOutError,
+    RequestTooLargeError,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def sink_errors(alias: str) -> Iterator[None]:
     Raises:
         RequestTimedOutError: no answer in time, or a proxy says so (408, 504).
         RequestFailedError: connection loss, 429, 5xx, invalid JSON or an unknown status.
-        RequestRefusedError: 400, 413.
+        RequestRefusedError: 400.
+        RequestTooLargeError: 413.
         MisconfiguredError: 401, 403, 404.
     """
     try:
@@ -53,8 +55,10 @@ def sink_errors(alias: str) -> Iterator[None]:
     except TransportError as error:
         detail = shortened(f"index {alias}: {error}")
         match error.status_code:
-            case 400 | 413:
+            case 400:
                 raise RequestRefusedError(detail) from error
+            case 413:
+                raise RequestTooLargeError(detail) from error
             case 401 | 403 | 404:
                 raise MisconfiguredError(detail) from error
             case 408 | 504:

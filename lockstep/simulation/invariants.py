@@ -23,9 +23,6 @@ from shared.quarantine import INDEX_CONSUMER
 type Content = tuple[int, str | None]
 """The version and the digest of an event."""
 
-type Arrivals = Mapping[tuple[str, StoredVersion], int]
-"""When each content of each image arrived first, in milliseconds since 1970."""
-
 
 def check(system: System, uploaders: Iterable[Uploader]) -> None:
     """Check a drained system.
@@ -76,7 +73,7 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             if held == must or (image_id, held) in allowed:
                 continue
             if _was_purged(must, image_id, purged) and (
-                held is None or (must and _may_follow(system, image_id, held, must.version))
+                held is None or (must and _may_follow(system, image_id, (held, None), (must, None)))
             ):
                 continue
             raise ViolationError(
@@ -86,14 +83,23 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             )
 
 
-def _first_arrivals(system: System) -> Arrivals:
-    """When each content of each image arrived first, in milliseconds since 1970."""
-    first: dict[tuple[str, StoredVersion], int] = {}
-    for accepted in system.stream.accepted:
-        event = system.ledger.event_in(accepted)
-        if event is not None:
-            first.setdefault(_as_stored(event), accepted.arrived_ms)
-    return first
+def _first_arrival(
+    system: System, image_id: str, content: StoredVersion, occurred_at: str | None
+) -> int:
+    """When an event with this content arrived first, in milliseconds since 1970; 0 if none did.
+
+    Two events that have a count and the content in common differ in `occurred_at`. None: of any.
+    """
+    return next(
+        (
+            accepted.arrived_ms
+            for accepted in system.stream.accepted
+            if (event := system.ledger.event_in(accepted)) is not None
+            and _as_stored(event) == (image_id, content)
+            and occurred_at in {None, event.occurred_at}
+        ),
+        0,
+    )
 
 
 def _was_purged(
@@ -108,27 +114,36 @@ def _was_purged(
     )
 
 
-def _held_by(written: Written) -> StoredVersion:
-    """What a write left in the store."""
-    entry = written.entry
-    digest = (
-        entry.get("digest", {}).get("S") if isinstance(entry, dict) else entry.source.get("digest")
-    )
-    return StoredVersion(written.version or 0, digest)
+def _held_by(written: Written) -> tuple[StoredVersion, str | None]:
+    """What a write left in the store, and when that occurred; None if it is not known."""
+    version, entry = written.version or 0, written.entry
+    if entry is None:
+        return StoredVersion(version, None), None
+    if isinstance(entry, dict):
+        values = {name: typed.get("S") for name, typed in entry.items()}
+    else:
+        values = entry.source
+    return StoredVersion(version, values.get("digest")), values.get("occurred_at")
 
 
-def _may_follow(system: System, image_id: str, held: StoredVersion, tombstone: int) -> bool:
-    """Whether this version may come after the end of a tombstone above it.
+def _may_follow(
+    system: System,
+    image_id: str,
+    held: tuple[StoredVersion, str | None],
+    tombstone: tuple[StoredVersion, str | None],
+) -> bool:
+    """Whether this may come after the end of a tombstone of its version or above it.
 
-    A count may, if it arrived after the deletion: it does not tell when it was set.
+    A count may, if it arrived after the deletion: it does not tell when it was set. So may another
+    deletion of the same count.
     """
-    if (image_id, held.version) in system.may_return:
+    version = held[0].version
+    if (image_id, version) in system.may_return:
         return True
-    if held.version >= FIRST_STAMP:
+    if version >= FIRST_STAMP:
         return False
-    first = _first_arrivals(system)
-    deletion = image_id, StoredVersion(tombstone, None)
-    return first.get((image_id, held), 0) > first.get(deletion, 0)
+    arrived_at, deleted_at = (_first_arrival(system, image_id, *one) for one in (held, tombstone))
+    return arrived_at > deleted_at
 
 
 def _check_producer(uploader: Uploader, accepted: Iterable[tuple[str, Content]]) -> None:
@@ -173,7 +188,9 @@ def _below_a_purge(removed: Written, purged: AbstractSet[tuple[str, int]]) -> Wr
     """The tombstone whose purge was told again and removed this, which came back after it."""
     version = removed.version or 0
     above = [one for image_id, one in purged if image_id == removed.image_id and one >= version]
-    return msgspec.structs.replace(removed, version=min(above, default=version), deleted=True)
+    lowest = min(above, default=version)
+    entry = removed.entry if lowest == version else None
+    return msgspec.structs.replace(removed, version=lowest, deleted=True, entry=entry)
 
 
 def _check_versions_rise(
@@ -215,7 +232,7 @@ def _check_versions_rise(
             before is not None
             and before.version is not None
             and (before.image_id, before.version) in purged
-            and _may_follow(system, written.image_id, _held_by(written), before.version)
+            and _may_follow(system, written.image_id, _held_by(written), _held_by(before))
         ):
             highest[written.shards, written.image_id] = written
             continue

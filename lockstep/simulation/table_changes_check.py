@@ -140,10 +140,8 @@ def _check_reason(
         consumer = system.consumers["write_to_es"]
         rightly = may_be_refused(system, meaning, record, held.reason, consumer)
     else:
-        # A purge is two operations, so the fake may refuse its request as too large (413).
-        is_purge = meaning.document is None
         name = (meaning.document or {}).get("name")
-        rightly = held.reason == "refused_by_store" and (is_purge or name == REFUSED_BY_INDEX)
+        rightly = held.reason == "refused_by_store" and name == REFUSED_BY_INDEX
     if not rightly and _image_of(system, record) not in system.touched["write_to_es"]:
         said = f"{held.reason}, {held.detail}"
         raise ViolationError("I1", f"index: {meaning} is in quarantine: {said}")

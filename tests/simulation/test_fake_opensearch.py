@@ -1,6 +1,6 @@
 """The fake of OpenSearch passes the contract tests of the real index."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -8,9 +8,11 @@ import opensearchpy
 import pytest
 
 from functions.write_to_es.sink import ImageIndex
+from lockstep.simulation.fakes.network import PartFailure
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS, OpenSearch
+from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
-from shared.outcome import Applied, Stale
+from shared.outcome import Applied, Failed, Stale
 from tests.builders import change
 from tests.contract.sinks import test_opensearch_sink
 from tests.contract.sinks.suite import (
@@ -130,3 +132,24 @@ def test_the_version_of_a_deleted_document_is_forgotten(
     else:
         index.client.now += GC_DELETES_SECONDS
     assert write_each(index.sink, change("T1", 5), change("T1", 4)) == [Applied(), Stale()]
+
+
+def test_a_removal_is_one_part_of_a_request_though_it_has_two_operations() -> None:
+    class SecondPartFails:
+        asked: Sequence[int] = ()
+
+        def send[T](self, apply: Callable[[], T]) -> T:
+            return apply()
+
+        def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
+            self.asked = [*self.asked, parts]
+            return {1: PartFailure(codes[0], applied=False)} if parts > 1 else {}
+
+    connection = SecondPartFails()
+    index = cast("opensearchpy.OpenSearch", OpenSearch("images", connection=connection))
+    corrections = Corrections(index, "images")
+    assert corrections.remove([Removal("T0", 1)]) == [Applied()]
+    first, second = corrections.remove([Removal("T0", 1), Removal("T1", 1)])
+    assert first == Applied()
+    assert isinstance(second, Failed)
+    assert connection.asked == [1, 2]

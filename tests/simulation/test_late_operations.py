@@ -10,7 +10,9 @@ from lockstep.simulation.components import INDEX
 from lockstep.simulation.fakes import opensearch as fakes
 from lockstep.simulation.fakes.network import CutOffError, PartFailure
 from lockstep.simulation.history import History
+from lockstep.simulation.operators.purges import Expiry
 from lockstep.simulation.plan import HistoryPlan, Step, plan
+from lockstep.simulation.uploader import CountingUploader
 from lockstep.stores.corrections import Corrections, Removal
 from shared.outcome import Failed
 
@@ -61,3 +63,26 @@ def test_expired_tombstones_are_purged_from_both_stores_and_the_image_may_return
             )
     assert purged
     assert 0 < came_back < purged
+
+
+class OneCount(CountingUploader):
+    """A source that gives every event the same count."""
+
+    def _version(self, _: str) -> int:
+        return 9_999_999
+
+
+def test_after_the_end_of_a_tombstone_the_same_count_may_delete_the_image_again() -> None:
+    history = History(quiet())
+    system = history.system
+    source = OneCount(system, lambda: 0.0)
+    for _ in range(2):
+        system.time.advance(130 * 86_400.0)
+        for _ in range(20):  # some expired tombstones stay
+            Expiry(system).purge()
+            system.time.settle()
+        source.put([("C0", "image.deleted")])
+        history.drain("write_to_dynamodb")
+        history.drain("write_to_es")
+    assert [one.version for one in system.table.journal] == [9_999_999] * 2
+    history.finish()

@@ -166,7 +166,10 @@ class OpenSearch(Searches):
     ) -> dict[str, Any]:
         """Run NDJSON operations. Each one succeeds or fails separately."""
         operations = list(operations_in(body))
-        failures = self._connection.part_failures(len(operations), PASSING_CODES)
+        # The update before a removal changes nothing: both are one part.
+        parts = [at for at, (verb, _, _) in enumerate(operations) if verb != "update"]
+        failed = self._connection.part_failures(len(parts), PASSING_CODES)
+        failures = {parts[part]: failure for part, failure in failed.items()}
         filtered = self._honours_parameters and "filter_path" in (params or {})
         answer: dict[str, Any] = self.send(
             lambda: self._bulk(operations, index, failures, filtered=filtered)

@@ -17,7 +17,13 @@ from shared.event import Image, digest
 from shared.item import item_from
 from shared.outcome import Failed, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
-from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
+from shared.sink import (
+    MisconfiguredError,
+    RequestFailedError,
+    RequestRefusedError,
+    RequestTooLargeError,
+    SinkError,
+)
 from tests.builders import (
     change,
     image,
@@ -298,6 +304,15 @@ def test_a_refused_request_is_cut_down_to_the_one_bad_change() -> None:
     assert sorted(shelf.versions) == ["a", "b", "c", "e", "f"]
     assert box.reasons == [(at(4), "refused_by_store")]
     assert delivery.checkpoint is None
+
+
+def test_one_change_is_never_too_large_so_the_limit_is_misconfigured() -> None:
+    shelf = MemorySink(always={"d": RequestTooLargeError("413")}, longest_send=5.0)
+    box = Box()
+    with pytest.raises(MisconfiguredError, match="413: one change alone is never too large"):
+        delivered(kinesis_records(*(image_event(name) for name in "abcdef")), shelf, box)
+    assert sorted(shelf.versions) == ["a", "b", "c"]
+    assert not box.reasons
 
 
 def test_misconfiguration_raises_whatever_else_went_well() -> None:

@@ -36,5 +36,5 @@ def test_what_may_follow_an_expired_tombstone(
         system.ledger.note_produced(one)
         system.stream.accept("T1", oracle.data(one))
         system.time.advance(1.0)
-    held = StoredVersion(version, upload(version).digest)
-    assert _may_follow(system, "T1", held, tombstone) is expected
+    held = StoredVersion(version, upload(version).digest), None
+    assert _may_follow(system, "T1", held, (StoredVersion(tombstone, None), None)) is expected

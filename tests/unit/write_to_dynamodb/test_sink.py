@@ -24,6 +24,7 @@ from shared.sink import (
     RequestFailedError,
     RequestRefusedError,
     RequestTimedOutError,
+    RequestTooLargeError,
     SinkError,
 )
 from tests.builders import change
@@ -136,8 +137,11 @@ def test_a_request_that_is_wrong_in_itself_is_refused(
     table: ImageTable, stub: Stubber, code: str, status: int
 ) -> None:
     error(stub, code, status)
-    with pytest.raises(RequestRefusedError, match=f"table images: .*{code}.*says DynamoDB"):
+    with pytest.raises(
+        RequestRefusedError, match=f"table images: .*{code}.*says DynamoDB"
+    ) as raised:
         table.send([change()])
+    assert isinstance(raised.value, RequestTooLargeError) == (status == 413)
 
 
 @pytest.mark.parametrize(

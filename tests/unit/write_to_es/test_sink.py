@@ -23,6 +23,7 @@ from shared.sink import (
     RequestFailedError,
     RequestRefusedError,
     RequestTimedOutError,
+    RequestTooLargeError,
     SinkError,
 )
 from tests.builders import ARRIVED_AT, change, image
@@ -224,7 +225,7 @@ class TestWholeRequest:
         ("status", "error"),
         [
             (400, RequestRefusedError),
-            (413, RequestRefusedError),
+            (413, RequestTooLargeError),
             (401, MisconfiguredError),
             (403, MisconfiguredError),
             (404, MisconfiguredError),
