@@ -200,7 +200,7 @@ class History:
         Mostly it is the index's: what it writes meanwhile is what a repair must not undo.
         """
         chance = self._conditions.chance
-        if image_id is not None and chance.random() < 0.7:  # noqa: PLR2004 - mostly
+        if image_id is not None and chance.random() < 0.9:  # noqa: PLR2004 - mostly
             self._uploader.put([(image_id, chance.choice(TYPES))])
         elif chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._put_any()
@@ -282,9 +282,23 @@ class History:
         self._drain_all()
         self._time.advance(chance.random() ** 2 * MOST_DAYS * DAY)
         self._conditions.fault_rate = self._plan.fault_rate
-        self._expiry.purge()
+        purged = self._expiry.purge()
+        if purged and chance.random() < 0.7:  # noqa: PLR2004 - mostly
+            self._upload_again(chance.choice(purged))
         for _ in range(chance.randint(0, MOST_REDRIVES)):
             self._redrives.redrive()
+
+    def _upload_again(self, image_id: str) -> None:
+        """Upload an image, and consume that, while its tombstone is purged.
+
+        Its purge may be told late, or again after the upload.
+        """
+        self._uploader.put([(image_id, "image.uploaded")])
+        self._poll()
+        if self._routes is not None:
+            for poller in self._pollers:
+                poller.rewind_all()
+            self._poll()
 
     def _count(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well
         """Count a fault that is not a fault of a request."""
@@ -451,7 +465,7 @@ class History:
         return {
             "change the source": lambda: self._change_source(routes),
             "remove by hand": routes.remove_by_hand,
-            "put by hand": lambda: routes.put_by_hand(self._uploader.stamp()),
+            "put by hand": lambda: self._put_by_hand(routes),
             "index down for a day": lambda: self._stop_index_for_a_day(routes),
         }
 
@@ -467,6 +481,14 @@ class History:
         routes.change(waited=waits)
         if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - old and new mappings deliver
             self._put_any()
+            self._poll()
+
+    def _put_by_hand(self, routes: Routes) -> None:
+        """Somebody puts an item; sometimes the consumers go on in the next hours."""
+        chance = self._conditions.chance
+        routes.put_by_hand(self._uploader.stamp())
+        for _ in range(chance.choice((0, 0, 3, 6))):
+            self._time.advance(chance.random() ** 2 * HOUR)
             self._poll()
 
     def _stop_index_for_a_day(self, routes: Routes) -> None:

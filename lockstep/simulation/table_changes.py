@@ -27,6 +27,7 @@ LABEL = f"{TABLE}/stream/2026-11-21T07:00:00.000"
 # DynamoDB says no longest time; a copy that comes after later ones of its item is out of order.
 LONGEST_COPY_SECONDS = 3_600.0
 LATE_SHARE, TWICE_SHARE = 0.5, 0.25
+PURGE_TWICE_SHARE = 0.7
 # The first shard numbers of the streams of copies, so that all sequence numbers are different.
 _FIRST_SHARD = 1_000
 
@@ -202,7 +203,8 @@ class TableChanges:
 
     def _copy_late_and_twice(self, change: ItemChange, into: Kinesis) -> None:
         self._copy_soon(change, into, delayed=self._draw() < LATE_SHARE)
-        if self._draw() < TWICE_SHARE:
+        # A purge that is told again may come after what was uploaded meanwhile.
+        if self._draw() < (PURGE_TWICE_SHARE if change.by_time_to_live else TWICE_SHARE):
             self._tally["change of the table copied twice"] += 1
             self._copy_soon(change, into, delayed=True)
 

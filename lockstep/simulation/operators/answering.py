@@ -1,7 +1,7 @@
 """Answers: which store wins where the index is ahead, by the report of an audit."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -10,6 +10,7 @@ from lockstep.audit.audit import Difference
 from lockstep.audit.report import ReportLine, as_line
 from lockstep.repair.answers import Answered, AnswerPlan, Answers
 from lockstep.repair.repair import OverLimitError
+from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.comparison import Said, said_by_document, said_by_item
 from lockstep.simulation.operators.harm import Harm
@@ -110,13 +111,16 @@ class Answering:
         before, others = self._promises.raw(), self._promises.others_wrote()
         self._has_second = False
         in_table, in_index = len(self._tools.own_in_table), len(self._tools.own_in_index)
-        made = self._make(self.new(winner, kinds), as_lines(differences), limit, faulty=faulty)
+        self._tools.own_in_index.watch = lambda one: self._check_kept(before, one)
+        try:
+            made = self._make(self.new(winner, kinds), as_lines(differences), limit, faulty=faulty)
+        finally:
+            self._tools.own_in_index.watch = None
         of_table = [one.image_id for one in self._tools.own_in_table[in_table:]]
         of_index = [one.image_id for one in self._tools.own_in_index[in_index:]]
         written = [*of_table, *of_index]
         for image_id in written:
             self._promises.touch(image_id, before)
-        self._check_kept(before, self._tools.own_in_index[in_index:])
         if of_table if winner == "table" else of_index:
             raise ViolationError("O2", f"the {winner} won, and was written: {written}")
         self._check_versions(before)
@@ -195,17 +199,13 @@ class Answering:
         if promises.others_wrote() == others and promises.wrote() > wrote:
             raise ViolationError("O4", f"the same answer again wrote: {winner} wins, {lines}")
 
-    def _check_kept(self, before: Raw, own: Sequence[Any]) -> None:
-        """Each document that was removed is in the bucket."""
-        removed = {one.image_id for one in own if one.version is None}
-        if not removed:
+    def _check_kept(self, before: Raw, own: Written) -> None:
+        """A document that is removed is in the bucket by then: the answer may be killed next."""
+        was = before.documents.get(own.image_id)
+        if own.version is not None or was is None or was.source is None:
             return
-        kept = self._promises.replaced()
-        for image_id in sorted(removed):
-            was = before.documents.get(image_id)
-            if was is None or was.source is None or (image_id, version_in_document(was)) in kept:
-                continue
-            raise ViolationError("O1", f"an answer removed {was}, and did not keep it")
+        if (own.image_id, version_in_document(was)) not in self._promises.replaced():
+            raise ViolationError("O1", f"an answer removed {was}, and has not kept it before")
 
     def _check_versions(self, before: Raw) -> None:
         """No item's version falls."""

@@ -61,12 +61,13 @@ class OperatorsConnection:
 class OwnJournal(list[Written]):
     """The writes of an operator in one store, which are also in the journal of the store.
 
-    `positions`: where they are there.
+    `positions`: where they are there. `watch`: called with each write, at that moment.
     """
 
     def __init__(self, whole: list[Written]) -> None:
         super().__init__()
         self.positions: list[int] = []
+        self.watch: Callable[[Written], None] | None = None
         self._whole = whole
 
     def append(self, one: Written) -> None:
@@ -74,6 +75,8 @@ class OwnJournal(list[Written]):
         super().append(one)
         self.positions.append(len(self._whole))
         self._whole.append(one)
+        if self.watch is not None:
+            self.watch(one)
 
 
 class OperatorsIndex(OpenSearch):

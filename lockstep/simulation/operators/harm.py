@@ -39,6 +39,11 @@ class Harm:
             self._item_with_a_foreign_attribute,
             self._item_deleted_or_not,
         )
+        # Other content under the same version: only a repair can decide then.
+        self._alike: Sequence[Callable[[str, _Item], _Item | None]] = (
+            self._item_with_other_content,
+            self._item_deleted_or_not,
+        )
         self._in_index: Sequence[Callable[[str, StoredDocument], StoredDocument | None]] = (
             self._no_document,
             self._document_with_other_content,
@@ -61,20 +66,29 @@ class Harm:
         for _ in range(MOST_TRIES):
             chance = self._system.conditions.chance
             in_table = chance.random() < 0.5  # noqa: PLR2004 - a coin
-            image_id = self._change_item() if in_table else self._change_document()
+            image_id = self._change_item(self._in_table) if in_table else self._change_document()
             if image_id is not None:
-                self._system.conditions.tally["harm by hand"] += 1
-                self._system.conditions.hidden_effects += 1
-                self._promises.touch(image_id)
+                self._note(image_id)
                 return
 
-    def _change_item(self) -> str | None:
+    def alike(self) -> None:
+        """Give an item other content under the same version, if there is any."""
+        image_id = self._change_item(self._alike)
+        if image_id is not None:
+            self._note(image_id)
+
+    def _note(self, image_id: str) -> None:
+        self._system.conditions.tally["harm by hand"] += 1
+        self._system.conditions.hidden_effects += 1
+        self._promises.touch(image_id)
+
+    def _change_item(self, ways: Sequence[Callable[[str, _Item], _Item | None]]) -> str | None:
         """Change an item; return its image, or None if the change drawn does not fit it."""
         items, chance = self._system.table.items, self._system.conditions.chance
         if not items:
             return None
         image_id = chance.choice(sorted(items))
-        changed = chance.choice(self._in_table)(image_id, items[image_id])
+        changed = chance.choice(ways)(image_id, items[image_id])
         if changed is items[image_id]:
             return None
         if changed is None:

@@ -1,6 +1,6 @@
 """Purges of expired tombstones: by the time to live of the table, and by an operator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -18,7 +18,7 @@ from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from shared.sink import SinkError
 
-LONGEST_PURGE_SECONDS = 7_200.0
+LONGEST_PURGE_SECONDS = 3_600.0
 # The share of expired tombstones that stay. DynamoDB may take days, and purging is optional.
 STAYING_SHARE = 0.2
 HARM_SHARE, DELETED_SHARE, RESTORED_SHARE = 0.3, 0.7, 0.4
@@ -32,17 +32,25 @@ class Expiry:
         self._system = system
         self._conditions, self._time = system.conditions, system.time
 
-    def purge(self) -> None:
+    def purge(self) -> Sequence[str]:
         """Purge expired tombstones, now or within the hour, also during an invocation.
 
         DynamoDB purges by time to live only. The purge of the index deletes a tombstone only if no
         newer version is stored.
+
+        Returns:
+            The images whose tombstones of the index have expired.
         """
         self.purge_table()
-        for image_id, document in self._system.index.documents.items():
-            if (document.source or {}).get("expires_at", self._time.now) < self._time.now:
-                self._soon(partial(self._purge_document, image_id, document.version))
+        expired = [
+            (image_id, document.version)
+            for image_id, document in self._system.index.documents.items()
+            if (document.source or {}).get("expires_at", self._time.now) < self._time.now
+        ]
+        for image_id, version in expired:
+            self._soon(partial(self._purge_document, image_id, version))
         self._time.advance(0.0)
+        return [image_id for image_id, _ in expired]
 
     def purge_table(self) -> None:
         """Purge expired tombstones of the table only."""
@@ -54,7 +62,7 @@ class Expiry:
         chance = self._conditions.chance
         if chance.random() < STAYING_SHARE:
             return
-        delay = max(0.0, chance.random() - 0.5) * LONGEST_PURGE_SECONDS
+        delay = max(0.0, 2 * chance.random() - 1.0) ** 4 * LONGEST_PURGE_SECONDS
         self._time.later(delay, purge)
 
     def _purge_item(self, image_id: str) -> None:
@@ -111,11 +119,12 @@ class Purges:
         self._drain()
         images = sorted(self._system.table.items)
         if images and chance.random() < DELETED_SHARE:
+            self._restores.remember()
             self._around.delete(chance.choice(images))
             self._drain()
             # The table may lose the deletion: then only the index has it.
             if chance.random() < RESTORED_SHARE:
-                self._restores.restore(of_table=True)
+                self._restores.restore(of_table=True, latest=True)
         if chance.random() < HARM_SHARE:
             self._harm.once()
         self._limits.reach(0.9, of_tombstones=True)

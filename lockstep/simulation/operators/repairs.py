@@ -46,23 +46,26 @@ class Repairs:
         self.settle_down()
         if chance.random() < HARM_SHARE:
             self._harm.step()
+        if chance.random() < HARM_SHARE:
+            self._harm.alike()
         whole = chance.random() < 0.5  # noqa: PLR2004 - a coin
         tools.begin(faulty=False)
         differences = self._audits.audit(whole=whole, faulty=False)
         if not differences:
             return
         faulty = tools.begin()
-        match chance.randrange(4):
-            case 0 | 1:
+        limit = chance.choice(LIMITS)
+        match chance.randrange(5):
+            case 0 | 1 | 2:
                 # Mostly where the repair has no ordinary version check.
                 rare = [each for each in differences if each.kind in _WITHOUT_CHECK]
                 one = chance.choice(rare or differences).image_id
                 tools.before_request(lambda: self._around.meanwhile(one))
-            case 2:
+                limit = 100.0 if rare else limit
+            case 3:
                 tools.before_request(lambda: self._second(differences))
             case _:
                 pass
-        limit = chance.choice(LIMITS)
         if faulty:
             tools.may_die()
         done = self.repair(differences, limit=limit, faulty=faulty)

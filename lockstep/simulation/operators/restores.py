@@ -51,14 +51,17 @@ class Restores:
         if self.restore(of_table=of_table) and follows:
             self._guide.follow()
 
-    def restore(self, *, of_table: bool) -> bool:
-        """Restore one store to one of the remembered moments; false if none is young enough."""
+    def restore(self, *, of_table: bool, latest: bool = False) -> bool:
+        """Restore one store to one of the remembered moments; false if none is young enough.
+
+        `latest`: to the latest one.
+        """
         system = self._system
         since = system.time.now - RESTORABLE_SECONDS
         moments = [one for one in self._moments if one.at >= since]
         if not moments:
             return False
-        moment = system.conditions.chance.choice(moments)
+        moment = moments[-1] if latest else system.conditions.chance.choice(moments)
         if of_table:
             items = system.table.items
             self._touch_differing(items, moment.items)
