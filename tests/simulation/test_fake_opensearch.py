@@ -8,6 +8,7 @@ import opensearchpy
 import pytest
 
 from functions.write_to_es.sink import ImageIndex
+from lockstep.simulation.components import INDEX
 from lockstep.simulation.fakes.network import PartFailure
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS, OpenSearch
 from lockstep.stores.corrections import Corrections, Removal
@@ -153,3 +154,17 @@ def test_a_removal_is_one_part_of_a_request_though_it_has_two_operations() -> No
     assert first == Applied()
     assert isinstance(second, Failed)
     assert connection.asked == [1, 2]
+
+
+def test_an_alias_of_several_indices_is_removed_from_all_and_comes_back_as_it_was() -> None:
+    nodes = OpenSearch(INDEX).nodes
+    first = nodes.live
+    first.aliases[INDEX] = {"is_write_index": True}
+    second = nodes.add("another", first.mappings, first.settings)
+    second.aliases[INDEX] = {}
+    nodes.aliases_changed()
+    nodes.hide()
+    assert (nodes.is_writable, nodes.live) == (False, first)
+    nodes.show()
+    assert (nodes.is_writable, nodes.live) == (True, first)
+    assert (first.aliases[INDEX], second.aliases[INDEX]) == ({"is_write_index": True}, {})

@@ -1,6 +1,7 @@
 """Operators in the simulation: their share, what they do, and that broken promises are seen."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -9,7 +10,12 @@ import pytest
 from lockstep.simulation.components import REAL
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
+from lockstep.simulation.operators.answering import KINDS, Answering
+from lockstep.simulation.operators.audits import Audits
+from lockstep.simulation.operators.harm import Harm
+from lockstep.simulation.operators.limits import Limits
 from lockstep.simulation.operators.promises import Promise, Promises
+from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
 from lockstep.simulation.violation import ViolationError
@@ -126,3 +132,49 @@ def test_a_promise_is_checked_also_if_the_command_raises() -> None:
         broken()
     with pytest.raises(ZeroDivisionError), promises.kept("O2"):
         raise ZeroDivisionError
+
+
+def commands(
+    history: History, tools: Tools, promises: Promises
+) -> tuple[Audits, Repairs, Answering]:
+    """The commands of an operator of this system, in which nothing else happens."""
+    around: Any = SimpleNamespace(oldest_unread=lambda: None)
+    limits, harm = Limits(history.system, around), Harm(tools, promises)
+    audits = Audits(tools, promises, limits, around)
+    repairs = Repairs(tools, promises, audits, harm, limits, around)
+    return audits, repairs, Answering(tools, promises, audits, repairs, harm, around)
+
+
+def test_an_answer_acts_where_the_line_of_a_malformed_entry_would_be_the_same() -> None:
+    history, tools, promises = stocked()
+    audits, _, answering = commands(history, tools, promises)
+    table = history.system.table
+    image_id = min(one for one, item in table.items.items() if "digest" in item)
+    whole = table.items[image_id]
+    malformed = {name: its for name, its in whole.items() if name != "version"}
+    table.put_by_hand(image_id, malformed)
+    differences = audits.audit(whole=True, faulty=False) or ()
+    assert [one.image_id for one in differences] == [image_id]
+    seen = promises.raw()
+    table.put_by_hand(image_id, {**malformed, "digest": {"S": "0" * 64}})
+    answering.answer("index", KINDS, differences, seen, limit=100.0, faulty=False)
+    assert table.items[image_id]["version"] == whole["version"]
+    assert table.items[image_id]["digest"] == whole["digest"]
+
+
+def test_a_second_repair_may_remove_what_the_first_one_left_to_an_operator() -> None:
+    history, tools, promises = stocked()
+    audits, repairs, _ = commands(history, tools, promises)
+    table, index = history.system.table, history.system.index
+    image_id = min(table.items)
+    item, document = table.items[image_id], index.documents[image_id]
+    table.remove_by_hand(image_id)
+    index.nodes.live.keep(image_id, document.version + 1, document.source, 0.0)
+    differences = audits.audit(whole=True, faulty=False) or ()
+    repairs.repair(differences, limit=100.0, faulty=False)
+    assert index.documents[image_id].version == document.version + 1
+    table.put_by_hand(image_id, item)
+    repairs._check_again(differences)  # noqa: SLF001 - as its step does
+    assert index.documents[image_id].version == document.version
+    # The rules of versions begin again after the removal.
+    assert history.system.touched["write_to_es"][image_id] == len(index.journal)

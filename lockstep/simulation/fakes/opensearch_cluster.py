@@ -178,7 +178,7 @@ class Cluster:
         self.points: dict[str, Mapping[str, StoredDocument]] = {}
         self._alias = alias
         self._born = itertools.count()
-        self._removed: tuple[FakeIndex, Mapping[str, Any]] | None = None
+        self._removed: list[tuple[FakeIndex, Mapping[str, Any]]] = []
         settings = _first_settings(shards)
         self.live = self.add(f"{alias}-000001", definition()["mappings"], settings)
         self.live.aliases = dict(alias_definitions(alias))
@@ -210,19 +210,22 @@ class Cluster:
             self.live.is_lost = True
 
     def hide(self) -> None:
-        """Remove the alias for writing, as a broken deployment does."""
+        """Remove the alias for writing from all indices, as a broken deployment does."""
         if self.is_writable:
-            self._removed = self.live, self.live.aliases.pop(self._alias)
+            behind = [*self.behind(self._alias)]
+            self._removed = [(one, one.aliases.pop(self._alias)) for one in behind]
             self.aliases_changed()
 
     def show(self) -> None:
-        """Set the removed alias again, unless another one was set meanwhile."""
-        if self._removed is not None:
-            index, its = self._removed
-            if self.indices.get(index.name) is index and not any(self.behind(self._alias)):
-                index.aliases[self._alias] = its
-            self._removed = None
-            self.aliases_changed()
+        """Set the removed alias again, unless another one was set, or an index deleted."""
+        removed, self._removed = self._removed, []
+        if not removed:
+            return
+        are_there = all(self.indices.get(one.name) is one for one, _ in removed)
+        if are_there and not any(self.behind(self._alias)):
+            for one, its in removed:
+                one.aliases[self._alias] = its
+        self.aliases_changed()
 
     def behind(self, alias: str) -> Iterator[FakeIndex]:
         """The indices behind an alias, in order."""

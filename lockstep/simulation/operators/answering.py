@@ -298,7 +298,15 @@ def _is_other(one: Raw, other: Raw, image_id: str) -> bool:
 
 
 def _said(raw: Raw, image_id: str) -> tuple[Said | None, Said | None]:
+    """What a line of a report has of both entries."""
     return (
-        said_by_item(raw.items.get(image_id), whole=True),
-        said_by_document(raw.documents.get(image_id), whole=True),
+        _in_report(said_by_item(raw.items.get(image_id), whole=True)),
+        _in_report(said_by_document(raw.documents.get(image_id), whole=True)),
     )
+
+
+def _in_report(said: Said | None) -> Said | None:
+    """A malformed entry has only what it claims there: its version, deletion and arrival."""
+    if said is None or not said.is_malformed:
+        return said
+    return msgspec.structs.replace(said, content=(), expires_at=None)
