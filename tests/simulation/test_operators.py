@@ -1,8 +1,9 @@
 """Operators in the simulation: their share, what they do, and that broken promises are seen."""
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
 from lockstep.simulation.operators.answering import KINDS, Answering
 from lockstep.simulation.operators.audits import Audits
+from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import Limits
 from lockstep.simulation.operators.promises import Promise, Promises
+from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
@@ -178,3 +181,18 @@ def test_a_second_repair_may_remove_what_the_first_one_left_to_an_operator() -> 
     assert index.documents[image_id].version == document.version
     # The rules of versions begin again after the removal.
     assert history.system.touched["write_to_es"][image_id] == len(index.journal)
+
+
+def test_a_case_forged_at_the_position_of_a_chosen_one_may_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for seed in range(12):
+        history, _, promises = stocked()
+        system = history.system
+        forgeries = Forgeries(system, promises, cast("Any", None))
+        monkeypatch.setattr(forgeries, "_position", partial(min, system.stream.accepted, key=str))
+        system.conditions.chance.seed(seed)
+        for _ in range(2):
+            forgeries._failure_document()  # noqa: SLF001 - as its step does
+        forgeries._object()  # noqa: SLF001 - the same
+        Redrives(system, lambda: None).redrive()

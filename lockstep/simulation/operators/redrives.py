@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -92,6 +93,7 @@ class Redrives:
         if not found:
             return
         cases: Sequence[Case] = chance.sample(found, chance.randint(1, len(found)))
+        others = {one.id for one in found} - {one.id for one in cases}
         self._is_running = True
         if chance.random() < _MEANWHILE_SHARE:
             self._also(cases)
@@ -99,11 +101,11 @@ class Redrives:
             self._conditions.kill_in = chance.randint(1, _MOST_REQUESTS)
             self._try(cases)
             self._conditions.kill_in = None
-            cases = self.found()
+            cases, others = self.found(), set()
         done = self._try(cases)
         self._is_running = False
         if done and not self._conditions.fault_rate:
-            self._check_done(cases)
+            self._check_done(cases, others)
 
     def _also(self, cases: Sequence[Case]) -> None:
         """In the middle of it, another operator redrives the same, or the consumers read."""
@@ -135,11 +137,12 @@ class Redrives:
             return True
         return False
 
-    def _check_done(self, cases: Sequence[Case]) -> None:
+    def _check_done(self, cases: Sequence[Case], others: AbstractSet[str]) -> None:
         """O4, O6: the same again at once puts nothing, and no record is left that may go back.
 
         An operator who has an old list does the same again. Only what was quarantined again
-        meanwhile may be put once more.
+        meanwhile may be put once more. `others`: the cases that the operator did not choose.
+        Somebody may have forged one at the position of a chosen one.
         """
         system = self._system
         there = [one for one in cases if any(key in system.bucket.objects for key in one.keys)]
@@ -155,7 +158,9 @@ class Redrives:
         left = [
             one.id
             for one in self.found()
-            if isinstance(one.verdict, Ready) and not keys.isdisjoint(one.keys)
+            if isinstance(one.verdict, Ready)
+            and not keys.isdisjoint(one.keys)
+            and one.id not in others
         ]
         if len(left) > sum(kept.values()):
             raise ViolationError("O6", f"a redrive left {left}, which can be redriven")
