@@ -157,11 +157,31 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(FAULTS, 2),
     "many records of one image": 1,  # rare, to save time
-    "import broken off": 1,
     "poison too_large": 1,  # rare, to save time: 256 KiB each
-    "purge in the table's stream": 1,
-    "old and new source at once": 1,
-    "tombstone that soon ends": 1,
+    # One history of twelve has another route.
+    **dict.fromkeys(
+        (
+            "purge in the table's stream",
+            "old and new source at once",
+            "tombstone that soon ends",
+            "change of the table out of order",
+        ),
+        1,
+    ),
+    # Rare: a fault, a second operator or a limit must come in the middle of one kind of command.
+    **dict.fromkeys(
+        (
+            "import broken off",
+            "repair broken off",
+            "answer broken off",
+            "operator killed",
+            "two operators at once",
+            "repaired in several passes",
+            "stopped by the safety limit",
+            "late replay of a deletion",
+        ),
+        1,
+    ),
     "batch of over 5 MiB for the index": 1,  # one history of a thousand: it is slow
     "failure document not written": 1,  # rare: a discard while the bucket is down
     # One history of twenty has a rebuild.

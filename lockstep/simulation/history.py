@@ -17,7 +17,7 @@ from lockstep.simulation.operators.tools import Surroundings
 from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.plan import HistoryPlan, Route, StepKind, seeded_random
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
-from lockstep.simulation.routes import Routes, Source
+from lockstep.simulation.routes import ReadStream, Routes
 from lockstep.simulation.system import STORES, Function, System
 from lockstep.simulation.uploader import CountingUploader, Uploader
 from lockstep.simulation.violation import ViolationError
@@ -73,7 +73,7 @@ class History:
             for one in mapped
             if planned.discards or (one == INDEX_CONSUMER and planned.index_from is not None)
         }
-        image_stream = Source(self._stream)
+        image_stream = ReadStream(self._stream)
         self._pollers = [
             self._poller(function, image_stream)
             for function in mapped
@@ -496,7 +496,7 @@ class History:
         self._run_poller(self._pollers[0])
         routes.stop_index_for_a_day()
 
-    def _poller(self, function: Function, source: Source) -> Poller:
+    def _poller(self, function: Function, source: ReadStream) -> Poller:
         settings = Settings(
             batch_size=self._plan.batch_size,
             window_seconds=self._plan.window_seconds,

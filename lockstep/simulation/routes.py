@@ -30,7 +30,7 @@ FOREIGN_IMAGES = 2
 _MORE: Item = {"note": {"S": "n"}, "sizes": {"NS": ["1", "-2.5"]}, "thumbnail": {"B": b"\x00\xff"}}
 
 
-class Source(msgspec.Struct, frozen=True):
+class ReadStream(msgspec.Struct, frozen=True):
     """What an event source mapping reads, and how old a record may be for it, in seconds."""
 
     stream: Polled
@@ -53,7 +53,7 @@ class Routes:
         shards: int,
         mappings: int,
         operators: bool,
-        poller: Callable[[Function, Source], Poller],
+        poller: Callable[[Function, ReadStream], Poller],
         pollers: list[Poller],
     ) -> None:
         """Begin with this route.
@@ -237,15 +237,15 @@ class Routes:
                 self.read_events = True
                 changes.copies = None
                 self._system.stream.trim(self._time.now - self._system.stream.retention)
-                source = Source(self._system.stream)
+                source = ReadStream(self._system.stream)
             case "DynamoDBStreams":
                 changes.copies = None
                 changes.own.trim(self._time.now - changes.own.retention)
                 tally["index from DynamoDBStreams"] += 1
-                source = Source(changes.own, OLDEST_CHANGE_SECONDS)
+                source = ReadStream(changes.own, OLDEST_CHANGE_SECONDS)
             case "KinesisDataStreamsForDynamoDB":
                 tally["index from KinesisDataStreamsForDynamoDB"] += 1
-                source = Source(changes.copy_into_a_new_stream(self._shards))
+                source = ReadStream(changes.copy_into_a_new_stream(self._shards))
         new = [self._poller(INDEX, source) for _ in range(self._mappings)]
         self._pollers += new
         self.all_ever += new

@@ -17,7 +17,7 @@ from lockstep.simulation.components import CHANGES_STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis
 from lockstep.simulation.fakes.partiql import Item
-from lockstep.simulation.fakes.table_stream import ItemChange, TableStream
+from lockstep.simulation.fakes.table_stream import FakeTableStream, ItemChange
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.comparison import said_by_item
@@ -75,7 +75,7 @@ class TableChanges:
             may_return: gets what may come after the end of the tombstone above it: of an item that
                 is removed by hand, the table forgets the version.
         """
-        self.own = TableStream(LABEL, now=lambda: time.now)
+        self.own = FakeTableStream(LABEL, now=lambda: time.now)
         self.copies: Kinesis | None = None
         self.told: dict[str, ItemChange] = {}
         self.records: list[AcceptedRecord] = []

@@ -1,7 +1,7 @@
 """Fakes of the two streams that carry a table's changes.
 
-`TableStream` is the table's own stream. For Kinesis Data Streams for DynamoDB, `copy_of` gives the
-record that DynamoDB puts into a Kinesis stream. Both have the form that Lambda delivers; the
+`FakeTableStream` is the table's own stream. For Kinesis Data Streams for DynamoDB, `copy_of` gives
+the record that DynamoDB puts into a Kinesis stream. Both have the form that Lambda delivers; the
 contract test `tests/contract/mapping/test_table_stream.py` compares them with DynamoDB Local.
 """
 
@@ -143,7 +143,7 @@ class TableStreamShard:
         return self._positions[sequence_number]
 
 
-class TableStream:
+class FakeTableStream:
     """The stream of a table. `accepted` has every record, in order."""
 
     def __init__(self, label: str, *, now: Callable[[], float]) -> None:

@@ -34,7 +34,7 @@ _DAY = 86_400
 type _Winner = Literal["index", "table"]
 
 
-class Answering:
+class AnswerSteps:
     """Answers reports, and checks what the answers do."""
 
     def __init__(  # noqa: PLR0917 - what its steps need

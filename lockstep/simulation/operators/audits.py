@@ -12,7 +12,7 @@ from lockstep.simulation.operators.comparison import (
     said_by_document,
     said_by_item,
 )
-from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promises, Raw
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.violation import ViolationError
@@ -26,7 +26,7 @@ class Audits:
     """Runs audits, and checks what they say."""
 
     def __init__(
-        self, tools: Tools, promises: Promises, limits: Limits, around: Surroundings
+        self, tools: Tools, promises: Promises, limits: AgeLimits, around: Surroundings
     ) -> None:
         """Audit with these tools."""
         self._tools = tools

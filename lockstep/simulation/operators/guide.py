@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from lockstep.simulation.interpretation import Poison
-from lockstep.simulation.operators.answering import KINDS, Answering
+from lockstep.simulation.operators.answering import KINDS, AnswerSteps
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.comparison import Said, said_by_document, said_by_item
 from lockstep.simulation.operators.promises import Promises
@@ -34,7 +34,7 @@ class Guide:
         promises: Promises,
         audits: Audits,
         repairs: Repairs,
-        answering: Answering,
+        answering: AnswerSteps,
         around: Surroundings,
     ) -> None:
         """Follow the guide with these steps."""

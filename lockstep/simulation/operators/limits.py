@@ -9,7 +9,7 @@ HORIZON_DAYS, RESTORABLE_DAYS = 121, 91
 MOST_DAYS = 260
 
 
-class Limits:
+class AgeLimits:
     """The limits of the ages of what is stored now."""
 
     def __init__(self, system: System, around: Surroundings) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.operators.ages import OldEvents
-from lockstep.simulation.operators.answering import Answering
+from lockstep.simulation.operators.answering import AnswerSteps
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.discarding import Discarding
 from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.imports import Imports
-from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.purges import Purges
 from lockstep.simulation.operators.rebuilds import Rebuilds
@@ -34,11 +34,11 @@ class Operators:
         """Operate on this system; `around` is what else happens in the history."""
         self.tools = Tools(system)
         self.promises = Promises(self.tools)
-        limits = Limits(system, around)
+        limits = AgeLimits(system, around)
         audits = Audits(self.tools, self.promises, limits, around)
         harm = Harm(self.tools, self.promises)
         repairs = Repairs(self.tools, self.promises, audits, harm, limits, around)
-        answering = Answering(self.tools, self.promises, audits, repairs, harm, around)
+        answering = AnswerSteps(self.tools, self.promises, audits, repairs, harm, around)
         self._guide = Guide(self.tools, self.promises, audits, repairs, answering, around)
         restores = Restores(self.tools, self.promises, limits, self._guide)
         purges = Purges(self.tools, self.promises, audits, harm, limits, restores, around)

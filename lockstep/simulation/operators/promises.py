@@ -42,7 +42,7 @@ type Promise = Literal["O1", "O2", "others"]
 _REPLACED = "replaced/"
 
 
-class Event(msgspec.Struct, frozen=True):
+class AcceptedEvent(msgspec.Struct, frozen=True):
     """An accepted event: its image, version and content."""
 
     image_id: str
@@ -137,14 +137,14 @@ class Promises:
             system.touched[function][image_id] = now
             system.first_touched[function].setdefault(image_id, first)
 
-    def event(self, accepted: AcceptedRecord) -> Event | None:
+    def event(self, accepted: AcceptedRecord) -> AcceptedEvent | None:
         """The event in a record; None if it is poison."""
         meaning = self._system.interpret(accepted)
         if isinstance(meaning, Poison):
             return None
-        return Event(meaning.image_id, meaning.version, meaning.digest)
+        return AcceptedEvent(meaning.image_id, meaning.version, meaning.digest)
 
-    def is_held(self, accepted: AcceptedRecord, event: Event, since: float) -> bool:
+    def is_held(self, accepted: AcceptedRecord, event: AcceptedEvent, since: float) -> bool:
         """Whether this event is in a store, in the bucket, or on the stream since that time."""
         system = self._system
         if accepted.arrived_at >= since:
@@ -188,9 +188,9 @@ class Promises:
                     found.add((kept.get("_id", source.get("image_id")), source.get("version", 0)))
         return found
 
-    def _held(self, now: float) -> dict[str, Event]:
+    def _held(self, now: float) -> dict[str, AcceptedEvent]:
         """O1: the highest event of each image that is held somewhere."""
-        highest: dict[str, Event] = {}
+        highest: dict[str, AcceptedEvent] = {}
         since = max(now - self._system.stream.retention, self._system.stream.since)
         for accepted in self._system.stream.accepted:
             event = self.event(accepted)
@@ -203,7 +203,7 @@ class Promises:
                 highest[event.image_id] = event
         return highest
 
-    def _check_held(self, before: Mapping[str, Event], then: Raw) -> None:
+    def _check_held(self, before: Mapping[str, AcceptedEvent], then: Raw) -> None:
         after = self._held(then.now)
         for image_id, event in before.items():
             held = after.get(image_id)
@@ -213,7 +213,7 @@ class Promises:
                 continue
             raise ViolationError("O1", f"{event} was held, and {held} is all that is held now")
 
-    def _is_superseded(self, event: Event) -> bool:
+    def _is_superseded(self, event: AcceptedEvent) -> bool:
         """Whether a store has a higher version, of whoever wrote it, or the table this version.
 
         Where both stores have other contents of one version, a plain repair takes the table's
@@ -225,7 +225,7 @@ class Promises:
             document is not None and version_in_document(document) > event.version
         )
 
-    def _is_over(self, event: Event, then: Raw) -> bool:
+    def _is_over(self, event: AcceptedEvent, then: Raw) -> bool:
         """Whether this was an expired tombstone wherever a store held it."""
         if event.digest is not None:
             return False

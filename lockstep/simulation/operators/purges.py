@@ -10,7 +10,7 @@ import opensearchpy
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.comparison import said_by_document, said_by_item
 from lockstep.simulation.operators.harm import Harm
-from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promises, Raw
 from lockstep.simulation.operators.restores import Restores
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
@@ -99,7 +99,7 @@ class Purges:
         promises: Promises,
         audits: Audits,
         harm: Harm,
-        limits: Limits,
+        limits: AgeLimits,
         restores: Restores,
         around: Surroundings,
     ) -> None:

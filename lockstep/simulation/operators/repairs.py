@@ -6,7 +6,7 @@ from lockstep.audit.audit import Difference
 from lockstep.repair.repair import DifferingImage, OverLimitError, Repair, Repaired
 from lockstep.simulation.operators.audits import AT_A_LIMIT_SHARE, Audits
 from lockstep.simulation.operators.harm import Harm
-from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promises, Raw
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.violation import ViolationError
@@ -27,7 +27,7 @@ class Repairs:
         promises: Promises,
         audits: Audits,
         harm: Harm,
-        limits: Limits,
+        limits: AgeLimits,
         around: Surroundings,
     ) -> None:
         """Repair with these tools what these audits find."""

@@ -8,7 +8,7 @@ import msgspec
 
 from lockstep.simulation.operators.audits import AT_A_LIMIT_SHARE
 from lockstep.simulation.operators.guide import Guide
-from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Tools
 
@@ -28,7 +28,7 @@ class _Moment(msgspec.Struct, frozen=True):
 class Restores:
     """Restores the stores of one system."""
 
-    def __init__(self, tools: Tools, promises: Promises, limits: Limits, guide: Guide) -> None:
+    def __init__(self, tools: Tools, promises: Promises, limits: AgeLimits, guide: Guide) -> None:
         """Restore with these tools; `guide` is what an operator does afterwards."""
         self._system = tools.system
         self._promises = promises
