@@ -126,8 +126,13 @@ def canonical(value: object) -> bytes:
 
 
 def digest(image: Mapping[str, Any]) -> str:
-    """The digest of an image."""
-    return hashlib.sha256(canonical(_stored(image))).hexdigest()
+    """The digest of an image, as an event has it."""
+    return stored_digest(_stored(image))
+
+
+def stored_digest(image: Any) -> str:
+    """The digest of an image, as a store has it: its time must be canonical."""
+    return hashlib.sha256(canonical(image)).hexdigest()
 
 
 def item(meaning: Meaning, *, arrived_at: int, shard_id: str, sequence_number: str) -> RawItem:

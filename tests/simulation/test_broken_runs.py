@@ -22,8 +22,8 @@ from tests.simulation.broken_runs import (
     SHORT_SECONDS,
     STRANGE,
     UNPICKLABLE,
-    WAITING,
 )
+from tests.simulation.waiting_run import LONGEST_SECONDS, WAITING
 
 HISTORIES = 4 * CHUNK
 
@@ -87,7 +87,7 @@ def test_a_worker_does_not_wait_for_ever() -> None:
     seed = failure_of(STRANGE).seed
     report = simulate(seed, 1, components=WAITING, processes=1)
     assert report.failure is not None
-    assert report.failure.violation == f"EndlessHistoryError: more than {4 * SHORT_SECONDS:g} s"
+    assert report.failure.violation == f"EndlessHistoryError: more than {LONGEST_SECONDS:g} s"
 
 
 def test_a_process_that_somebody_ends_is_reported_with_all_seeds_that_it_may_have_run() -> None:

@@ -4,12 +4,12 @@ It knows the page, and says what an audit must say of one image: whether and how
 what the index is ahead with.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+
+from lockstep.simulation.oracle import stored_digest
 
 _DAY = 86_400
 _HORIZON_DAYS = 121
@@ -141,12 +141,6 @@ def compared(
     return Verdict(kind, _ahead(table, index, now, explained=explained))
 
 
-def digest(image: Any) -> str:
-    """The digest of an image, as a plain dict."""
-    text = json.dumps(image, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _said(
     fields: Mapping[str, Any], checked: int | None, *, whole: bool, ours: tuple[str, ...]
 ) -> Said:
@@ -183,7 +177,7 @@ def _is_malformed(fields: Mapping[str, Any], *, whole: bool, ours: tuple[str, ..
     end = fields.get("arrived_at", 0) // 1000 + _HORIZON_DAYS * _DAY
     if deleted and expires_at is not None and expires_at < end:
         return True
-    return whole and not deleted and digest(fields["image"]) != fields["digest"]
+    return whole and not deleted and stored_digest(fields["image"]) != fields["digest"]
 
 
 # The fields that an audit without `--values` reads.

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from lockstep.simulation.fakes.opensearch import StoredDocument
-from lockstep.simulation.operators.comparison import digest
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Tools
+from lockstep.simulation.oracle import stored_digest
 
 HORIZON_SECONDS = 121 * 86_400
 MOST_VERSIONS_MOVED = 3
@@ -129,7 +129,7 @@ class Harm:
         return {
             **item,
             "image": {"M": {"name": {"S": name}}},
-            "digest": {"S": digest({"name": name})},
+            "digest": {"S": stored_digest({"name": name})},
         }
 
     def _item_of_another_version(self, image_id: str, item: _Item) -> _Item:
@@ -190,7 +190,7 @@ class Harm:
             return document
         name = f"{image_id} by hand {self._system.time.now}"
         head = {one: source[one] for one in _HEAD if one in source}
-        other = {**head, "name": name, "digest": digest({"name": name})}
+        other = {**head, "name": name, "digest": stored_digest({"name": name})}
         return msgspec.structs.replace(document, source=other)
 
     def _document_of_another_version(
