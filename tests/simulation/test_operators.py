@@ -11,11 +11,11 @@ import pytest
 from lockstep.simulation.components import REAL
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
-from lockstep.simulation.operators.answering import KINDS, Answering
+from lockstep.simulation.operators.answering import KINDS, AnswerSteps
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.harm import Harm
-from lockstep.simulation.operators.limits import Limits
+from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promise, Promises
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.repairs import Repairs
@@ -139,13 +139,13 @@ def test_a_promise_is_checked_also_if_the_command_raises() -> None:
 
 def commands(
     history: History, tools: Tools, promises: Promises
-) -> tuple[Audits, Repairs, Answering]:
+) -> tuple[Audits, Repairs, AnswerSteps]:
     """The commands of an operator of this system, in which nothing else happens."""
     around: Any = SimpleNamespace(oldest_unread=lambda: None)
-    limits, harm = Limits(history.system, around), Harm(tools, promises)
+    limits, harm = AgeLimits(history.system, around), Harm(tools, promises)
     audits = Audits(tools, promises, limits, around)
     repairs = Repairs(tools, promises, audits, harm, limits, around)
-    return audits, repairs, Answering(tools, promises, audits, repairs, harm, around)
+    return audits, repairs, AnswerSteps(tools, promises, audits, repairs, harm, around)
 
 
 def test_an_answer_acts_where_the_line_of_a_malformed_entry_would_be_the_same() -> None:

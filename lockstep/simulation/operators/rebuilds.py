@@ -11,7 +11,6 @@ import opensearchpy
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit
 from lockstep.console.errors import UserError
-from lockstep.quarantine.bucket import redriven_key
 from lockstep.rebuild.indices import AnotherRebuildError
 from lockstep.rebuild.rebuild import (
     NotFinishedError,
@@ -24,10 +23,9 @@ from lockstep.rebuild.rebuild import (
 from lockstep.rebuild.worker import RebuildWorker, WorkerState
 from lockstep.simulation.components import INDEX, INDEX_SECONDS
 from lockstep.simulation.faulty_network import CrashedError
-from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.broken_index import are_right, harm
 from lockstep.simulation.operators.clients import OwnJournal
-from lockstep.simulation.operators.comparison import said_by_document
+from lockstep.simulation.operators.new_index import NewIndexChecks
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.rebuild_client import RebuildIndex
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
@@ -62,7 +60,8 @@ class Rebuilds:
         self._system = tools.system
         self._conditions = tools.system.conditions
         self._nodes = tools.system.index.nodes
-        self._nodes.moved = self._check_switch
+        self._checks = NewIndexChecks(tools.system)
+        self._nodes.moved = self._note_switch
         self._nodes.looked = self._work_after_look
         self._promises = promises
         self._around = around
@@ -96,7 +95,7 @@ class Rebuilds:
             done = self._attempt(self._options(chance.choice((0.0, 0.0, 120.0))))
             self._conditions.kill_in = None
             if done is not None:
-                self._check_done(done)
+                self._checks.aliases(done)
                 if done.kept and not faulty and chance.random() < _AGAIN_SHARE:
                     self._check_again()
                 return
@@ -146,7 +145,7 @@ class Rebuilds:
         if not self._finish():
             raise ViolationError("O6", "a rebuild does not end, although nothing fails")
         if self._is_unchecked and not self._needs_repair:
-            self._check_index_has_the_table()
+            self._checks.has_the_table()
         self._is_unchecked = False
 
     def _finish(self) -> bool:
@@ -157,7 +156,7 @@ class Rebuilds:
             try:
                 if not self._is_wrong():
                     return True
-                self._check_done(self._run(self._options(0.0, settle=0.0)))
+                self._checks.aliases(self._run(self._options(0.0, settle=0.0)))
             except NotFinishedError:
                 return False
             except MisconfiguredError as error:
@@ -294,38 +293,18 @@ class Rebuilds:
         with self._promises.kept("O1", "O2", of_intact=True):
             yield
 
-    def _check_switch(self, was: "FakeIndex", live: "FakeIndex") -> None:
-        """At the switch, the new index lacks only the last writes to the old one.
+    def _note_switch(self, was: "FakeIndex", live: "FakeIndex") -> None:
+        """The aliases have moved: readers must lose nothing.
 
         Raises:
-            ViolationError: O2: readers lose something that was written before the last look.
+            ViolationError: O2.
         """
-        now = self._system.time.now
-        self._switched_at = now
+        self._switched_at = self._system.time.now
         live.busy_until = 0.0
         if self._nodes.indices.get(was.name) is not was:
             return
         self._nodes.followed = was
-        for image_id, document in was.documents.items():
-            said = said_by_document(document, whole=True)
-            if said is not None and said.is_over(now):  # it counts as absent, and is not copied
-                self._system.purged["write_to_es"].add((image_id, said.version))
-                continue
-            if said is None or said.is_malformed or not was.was_looked_at(image_id):
-                continue
-            there = said_by_document(live.documents.get(image_id), whole=False)
-            if there is None or there.version < said.version:
-                raise ViolationError(
-                    "O2", f"readers lose version {said.version} of {image_id} at the switch"
-                )
-
-    def _check_done(self, done: Rebuilt) -> None:
-        """Both aliases are right, and the rebuild is known to have ended."""
-        if not are_right(self._nodes):
-            aliases = {one.name: one.aliases for one in self._nodes.indices.values()}
-            raise ViolationError(
-                "O6", f"after a rebuild to {done.index}, the aliases are {aliases}"
-            )
+        self._checks.at_switch(was, live)
 
     def _check_again(self) -> None:
         """O4: the same rebuild again at once writes nothing."""
@@ -373,42 +352,6 @@ class Rebuilds:
             return
         if bool(plan.problems or plan.differences) == right:
             raise ViolationError("O3", f"the plan of a rebuild says: {plan.problems or 'nothing'}")
-
-    def _check_index_has_the_table(self) -> None:
-        """O6: the index has each image of the table, in that version or a higher one."""
-        system, now = self._system, self._system.time.now
-        if system.changes is not None and system.changes.may_miss:
-            return  # only a repair gives the index what it missed between two sources
-        aside = self._set_aside()
-        for image_id, item in system.table.items.items():
-            version = int(item["version"]["N"]) if "version" in item else 0
-            document = system.index.documents.get(image_id)
-            over = "expires_at" in item and int(item["expires_at"]["N"]) <= now
-            if over or (document is not None and document.version >= version):
-                continue
-            if (image_id, version) in aside or image_id in system.touched["write_to_dynamodb"]:
-                continue
-            raise ViolationError(
-                "O6", f"the table has version {version} of {image_id}, the rebuilt index {document}"
-            )
-
-    def _set_aside(self) -> set[tuple[str, int]]:
-        """The image and version of each event that the index's consumer has set aside."""
-        system = self._system
-        consumer = system.consumers["write_to_es"]
-        found = set()
-        for accepted in system.records():
-            event = system.meaning(accepted)
-            key = system.quarantine_key(consumer, accepted)
-            objects = system.bucket.objects
-            number = accepted.sequence_number
-            if not isinstance(event, Poison) and (
-                key in objects
-                or redriven_key(key) in objects
-                or number in system.discards["write_to_es"].attempted
-            ):
-                found.add((event.image_id, event.version))
-        return found
 
     def _worker(self) -> RebuildWorker:
         return RebuildWorker("operators", next(self._numbers), 0.0)
