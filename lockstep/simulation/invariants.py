@@ -96,7 +96,7 @@ def _first_arrival(
             for accepted in system.stream.accepted
             if (event := system.ledger.event_in(accepted)) is not None
             and _as_stored(event) == (image_id, content)
-            and occurred_at in {None, event.occurred_at}
+            and occurred_at in {None, event.time}
         ),
         0,
     )

@@ -120,6 +120,8 @@ class Routes:
 
     def repair(self) -> None:
         """Audit and repair the index: after a change of the source, the guide says so."""
+        if self.changes.may_miss:
+            self._system.accept_all()  # also what the old source would have put into quarantine
         if self.changes.may_miss and repair_index(self._system):
             self._system.conditions.tally["index repaired after a change of its source"] += 1
         self.changes.may_miss = False

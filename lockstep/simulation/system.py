@@ -225,6 +225,8 @@ class System:
             if isinstance(meaning, Indexed):
                 if self.changes is not None and self.changes.is_in(meaning, held):
                     return True
+                if then is None and self._is_purged_from_live(meaning):
+                    return True
             elif held is not None and (
                 held.version > meaning.version
                 or (held.version == meaning.version and held.digest == meaning.digest)
@@ -235,6 +237,14 @@ class System:
         objects = self.bucket.objects.keys() if then is None else then.objects
         key = self.quarantine_key(consumer, accepted)
         return key in objects or redriven_key(key) in objects
+
+    def _is_purged_from_live(self, meaning: Indexed) -> bool:
+        """Whether this is a purge, and the index behind the alias has nothing of its image.
+
+        A rebuild may still copy a lower version, which the table took after it.
+        """
+        live = self.index.documents.get(meaning.image_id)
+        return meaning.document is None and (live is None or live.source is None)
 
     @staticmethod
     def quarantine_key(consumer: Consumer, accepted: AcceptedRecord) -> str:

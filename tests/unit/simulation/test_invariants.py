@@ -13,7 +13,7 @@ from lockstep.simulation.system import System
 
 
 def upload(version: int) -> Meaning:
-    return Meaning("T1", version, "image.updated", "2026-11-21T08:00:00Z", {"name": "x"})
+    return Meaning("T1", version, "image.updated", "2026-11-21T08:00:00.5Z", {"name": "x"})
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,6 @@ def test_what_may_follow_an_expired_tombstone(
         system.ledger.note_produced(one)
         system.stream.accept("T1", oracle.data(one))
         system.time.advance(1.0)
-    held = StoredVersion(version, upload(version).digest), None
+    # A store has the time in its canonical form.
+    held = StoredVersion(version, upload(version).digest), upload(version).time
     assert _may_follow(system, "T1", held, (StoredVersion(tombstone, None), None)) is expected
