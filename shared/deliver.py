@@ -152,7 +152,6 @@ class _Batch:
         self._quarantine_error: str | None = None
         self._late: list[tuple[Change, Record]] = []
         self._oldest_applied = math.inf
-        self._schema_is_ours = False
         self._timed_out = False
 
     def decode(self, envelope: Envelope) -> Iterable[tuple[Change, Record]]:
@@ -177,8 +176,9 @@ class _Batch:
             outcome for request in self._sink.requests(changes) for outcome in self._send(request)
         ]
         fell_back = {}
-        for (image_id, candidates), outcome in zip(images.items(), outcomes, strict=True):
-            match self._check_refusal(outcome):
+        judged = self._check_refusals(outcomes)
+        for (image_id, candidates), outcome in zip(images.items(), judged, strict=True):
+            match outcome:
                 case Applied():
                     self._settle_all(candidates, "Applied", None)
                 case Duplicate(its):
@@ -262,18 +262,25 @@ class _Batch:
                 return self._send_in_time(request)
             raise
 
-    def _check_refusal(self, outcome: Outcome) -> Outcome:
-        """Accept a refusal only if the store has our schema. Otherwise the deployment is broken."""
-        if not isinstance(outcome, Refused) or self._schema_is_ours:
-            return outcome
+    def _check_refusals(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Accept refusals only if the store has our schema. Otherwise the deployment is broken.
+
+        A check is about the refusals before it: later ones may be those of another index.
+        """
+        if not any(isinstance(one, Refused) for one in outcomes):
+            return outcomes
         if not self.time_for(self._sink.longest_send):
-            return NO_TIME
+            return [NO_TIME if isinstance(one, Refused) else one for one in outcomes]
         try:
             self._sink.check()
         except RequestFailedError as error:
-            return Failed(f"refused ({outcome.detail}), and the schema could not be read: {error}")
-        self._schema_is_ours = True
-        return outcome
+            return [
+                Failed(f"refused ({one.detail}), and the schema could not be read: {error}")
+                if isinstance(one, Refused)
+                else one
+                for one in outcomes
+            ]
+        return outcomes
 
     def _settle_all(
         self,

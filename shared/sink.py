@@ -76,6 +76,8 @@ class Sink(Protocol):
     def check(self) -> None:
         """Compare the schema of the store with ours, to find out whether the deployment is broken.
 
+        Call it once after refusals: it is about all of them since the last call.
+
         Raises:
             MisconfiguredError: the schema of the store is not ours.
             RequestFailedError: the schema could not be read this time.

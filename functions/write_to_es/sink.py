@@ -103,7 +103,7 @@ class ImageIndex:
         self._longest_request = longest_request
         self._elapsed = elapsed
         self._room = bulk.MAX_REQUEST_BYTES
-        self._refused_by = ""  # the index that refused a document last
+        self._refused_by: set[str] = set()  # the indices that refused documents since `check`
 
     @property
     def longest_send(self) -> float:
@@ -145,9 +145,10 @@ class ImageIndex:
         Raises:
             MisconfiguredError: the alias does not exist, or the index mapping, the analysis or a
                 setting that makes the index refuse documents is not ours.
-            RequestFailedError: the index could not be read this time, or it is another one than
-                that which refused a document: a rebuild switched the alias in between.
+            RequestFailedError: the index could not be read this time, or another one has refused a
+                document since the last call: the alias moved in between.
         """
+        refused_by, self._refused_by = self._refused_by, set()
         try:
             with sink_errors(self._alias):
                 found = self._client.indices.get(index=self._alias)
@@ -161,10 +162,9 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} names {indices}, expected one index")
         ((index, its),) = found.items()
-        if self._refused_by not in {"", index}:
+        if others := ", ".join(sorted(refused_by - {index})):
             raise RequestFailedError(
-                f"alias {self._alias} moved from {self._refused_by}, which refused a document, to "
-                f"{index}"
+                f"alias {self._alias} moved from {others}, which refused a document, to {index}"
             )
         # For example, a refusal by an unknown ingest pipeline does not mean that the event is bad.
         for difference in chain(index_differences(its), foreign_settings(its)):
@@ -192,7 +192,7 @@ class ImageIndex:
             case Put() | Remove() | Purge():
                 outcome = bulk.outcome(item, self._alias)
                 if isinstance(outcome, Refused):
-                    self._refused_by = item.index
+                    self._refused_by.add(item.index)
                 return outcome
 
     def _resolve(

@@ -221,7 +221,7 @@ class JudgesByAnyIndex(ImageIndex):
     """As before the simulation found it: what an old index refuses is judged by the new one."""
 
     def check(self) -> None:
-        self._refused_by = ""
+        self._refused_by = set()
         super().check()
 
 

@@ -227,6 +227,30 @@ def test_the_schema_is_read_once_for_many_refusals_and_never_without_one() -> No
     assert shelf.checks == 1
 
 
+def test_a_later_refusal_is_checked_again_because_it_may_be_that_of_another_index() -> None:
+    shelf = MemorySink(
+        {"a": Refused("too odd"), "b": Failed("busy")},
+        {"b": Refused("strict")},
+        schema=[None, MisconfiguredError("url is missing")],
+    )
+    box = Box()
+    with pytest.raises(MisconfiguredError, match="url is missing"):
+        delivered(kinesis_records(image_event("a"), image_event("b")), shelf, box)
+    assert box.reasons == [(at(1), "refused_by_store")]
+
+
+def test_one_check_holds_back_all_refusals_before_it() -> None:
+    moved = RequestFailedError("the alias moved")
+    shelf = MemorySink({"a": Refused("1"), "b": Refused("2")}, schema=[moved])
+    box = Box()
+    assert (
+        delivered(kinesis_records(image_event("a"), image_event("b")), shelf, box).checkpoint
+        is None
+    )
+    assert not box.reasons
+    assert shelf.versions == {"a": 1, "b": 1}
+
+
 def test_a_refusal_with_an_unreadable_schema_is_not_settled() -> None:
     shelf = Shelf(refuses=[("a", 1)], schema_error=RequestFailedError("timeout"))
     box = Box()

@@ -326,6 +326,20 @@ class TestWholeRequest:
     def test_a_check_passes_other_settings(self, settings: Mapping[str, Any]) -> None:
         index_that_answers((200, _shown(settings))).check()
 
+    def test_a_check_is_about_every_index_that_refused_a_document_since_the_last_one(self) -> None:
+        refused = failed(400, "strict_dynamic_mapping_exception")
+        shown = 200, _shown({})
+        index = index_that_answers(
+            bulk({**refused, "_index": "i0"}), bulk({**refused, "_index": "i1"}), shown, shown
+        )
+        for _ in range(2):
+            index.send([change()])
+        with pytest.raises(
+            RequestFailedError, match="moved from i0, which refused a document, to i1"
+        ):
+            index.check()
+        index.check()
+
 
 def _shown(settings: Mapping[str, Any]) -> str:
     """The index as OpenSearch shows it, made from its definition, with these settings besides."""
