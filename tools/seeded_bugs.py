@@ -5,41 +5,35 @@
 
 import re
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from typing import Any
 
 import msgspec
 
+from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.plan import plan
 from lockstep.simulation.run import broken_by
 from tests.simulation.wrong_components import WRONG
 
 HISTORIES = 10_000
-LONGEST_FINDING = 110
-
-INVARIANTS: Mapping[str, str] = {
-    "I1": "conservation",
-    "I2": "monotonic",
-    "I3": "convergence",
-    "I4": "no resurrection",
-    "I5": "order",
-    "I6": "isolation",
-    "I7": "liveness",
-    "I8": "honest checkpoint",
-}
+LONGEST_FINDING = 80
 
 # Shorten findings: a record to "a record", a digest to 8 digits.
 _SHORTER: Mapping[str, str] = {
     r"\bPoison\(reason='(\w+)'\)": r"Poison \1",
     r"\bAcceptedRecord\([^()]*\)": "a record",
+    r"\bIndexed\(image_id='(\w+)', version=(\d+), .*\) as": r"\1 version \2 as",
+    r"\bStoredDocument\(.*": "a document",
     r"\b([0-9a-f]{8})[0-9a-f]{56}\b": r"\1",
 }
 
 
 class Catch(msgspec.Struct, frozen=True):
-    """The first history that catches a bug, the broken invariant, and the finding."""
+    """The first history that catches a bug, the broken promise or the exception, and how."""
 
     seed: int
-    invariant: str
+    promise: str
     finding: str
 
 
@@ -47,50 +41,118 @@ class Slipped(msgspec.Struct, frozen=True):
     """No history catches it."""
 
 
+class _Recorder:
+    """The real components; notes which of them a history uses."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.used.add(name)
+        return getattr(REAL, name)
+
+
+@cache
+def used(seed: int) -> frozenset[str]:
+    """The components that the history of this seed uses, with the real ones."""
+    recorder: Any = _Recorder()
+    broken_by(plan(seed), recorder)
+    return frozenset(recorder.used)
+
+
+def _replaced(wrong: Components) -> frozenset[str]:
+    names = Components.__struct_fields__
+    return frozenset(name for name in names if getattr(wrong, name) is not getattr(REAL, name))
+
+
 @cache
 def caught(name: str) -> Catch | Slipped:
-    """Run histories from seed 1 on, until one catches this seeded bug."""
+    """Run histories from seed 1 on, until one catches this seeded bug.
+
+    A history that uses none of the components that the bug replaces is the same with it and without
+    it, so it is not run again.
+    """
+    wrong = WRONG[name]
+    replaced = _replaced(wrong)
     for seed in range(1, HISTORIES + 1):
-        violation = broken_by(plan(seed), WRONG[name])
+        if replaced.isdisjoint(used(seed)):
+            continue
+        violation = broken_by(plan(seed), wrong)
         if violation is not None:
-            invariant, _, finding = violation.partition(": ")
-            return Catch(seed, invariant, _short(finding))
+            promise, _, finding = violation.partition(": ")
+            return Catch(seed, promise, _short(finding))
     return Slipped()
 
 
 def _short(finding: str) -> str:
     for long, short in _SHORTER.items():
         finding = re.sub(long, short, finding)
+    finding = " ".join(finding.split()).replace("|", "/")
     if len(finding) > LONGEST_FINDING:
         finding = finding[:LONGEST_FINDING].rpartition(" ")[0] + " ..."
     return finding
 
 
-def document() -> str:
-    """The text of docs/internals/seeded-bugs.md; a test compares the file with the code."""
-    rows = [_row(name) for name in WRONG]
+def catches() -> Mapping[str, Catch | Slipped]:
+    """How each seeded bug is caught; on all cores."""
+    with ProcessPoolExecutor() as processes:
+        return dict(zip(WRONG, processes.map(caught, WRONG), strict=True))
+
+
+def row(name: str, found: Catch | Slipped) -> str:
+    """The line of the document about one bug."""
+    _, _, what = name.partition(": ")
+    match found:
+        case Catch(seed, promise, finding):
+            return f"| {what} | {seed:,} | {promise} | {finding} |"
+        case Slipped():
+            return f"| {what} | **not caught** | | |"
+
+
+def document(found: Mapping[str, Catch | Slipped]) -> str:
+    """The text of docs/internals/seeded-bugs.md."""
     return f"""\
 # Seeded bugs
 
-{len(rows)} wrong variants of our code, each a small patch (`tests/simulation/wrong_*.py`). The
-simulation must catch each one within {HISTORIES:,} histories. Seeds count from 1, so the first seed
-is also the number of histories until the bug is caught. `make generated` writes this file. Seeds
+Each is a wrong variant of our code, made by a small patch (`tests/simulation/wrong_*.py`). The
+simulation must catch it within {HISTORIES:,} histories. Seeds count from 1, so the first seed is
+also the number of histories until the bug is caught. `make generated` writes this file. Seeds
 change whenever the simulation changes.
 
-| seeded bug | first seed | broken invariant | finding |
-| --- | ---: | --- | --- |
-{"\n".join(rows)}
+{_summary(found)}
+
+A bug breaks an invariant (I1 to I8; [what they say](invariants.md)), a promise of an
+operator's step (O1 to O6; [what they say](simulation.md)), or ends a history with an
+exception, which counts as well.
+
+{"\n\n".join(_section(subject, found) for subject in _subjects())}
 """
 
 
-def _row(name: str) -> str:
-    match caught(name):
-        case Catch(seed, invariant, finding):
-            broke = f"{invariant} {INVARIANTS.get(invariant, '')}".rstrip()
-            return f"| {name} | {seed:,} | {broke} | {finding.replace('|', '/')} |"
-        case Slipped():
-            return f"| {name} | **not caught** | | |"
+def _summary(found: Mapping[str, Catch | Slipped]) -> str:
+    seeds = sorted(one.seed for one in found.values() if isinstance(one, Catch))
+    within = ", ".join(
+        f"{sum(seed <= most for seed in seeds):,} within {most:,}"
+        for most in (10, 100, 1_000, HISTORIES)
+    )
+    return f"""\
+{len(found)} bugs: {within} histories.
+The last one is caught by seed {seeds[-1]:,}."""
+
+
+def _subjects() -> list[str]:
+    return list(dict.fromkeys(name.partition(": ")[0] for name in WRONG))
+
+
+def _section(subject: str, found: Mapping[str, Catch | Slipped]) -> str:
+    rows = [row(name, one) for name, one in found.items() if name.partition(": ")[0] == subject]
+    return f"""\
+## {subject[0].upper()}{subject[1:]}
+
+| seeded bug | first seed | broken | finding |
+| --- | ---: | --- | --- |
+{"\n".join(rows)}"""
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    print(document(catches()), end="")

@@ -65,6 +65,9 @@ class _SequenceNumberClient:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
     def batch_execute_statement(self, Statements: Sequence[Mapping[str, Any]]) -> Any:  # noqa: N803 - boto3's own name
         return self._client.batch_execute_statement(
             Statements=list(map(self._by_number, Statements))
