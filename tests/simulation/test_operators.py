@@ -8,7 +8,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from lockstep.rebuild.indices import AnotherRebuildError
+from lockstep.rebuild.worker import RebuildWorker
 from lockstep.simulation.components import REAL
+from lockstep.simulation.fakes.network import NoAnswerInTimeError
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
 from lockstep.simulation.operators.answering import KINDS, AnswerSteps
@@ -17,11 +20,14 @@ from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promise, Promises
+from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
 from lockstep.simulation.violation import ViolationError
+from lockstep.stores.corrections import Removal
+from shared.outcome import Failed
 
 
 def quiet(*kinds: Any, seed: int = 0) -> HistoryPlan:
@@ -179,8 +185,48 @@ def test_a_second_repair_may_remove_what_the_first_one_left_to_an_operator() -> 
     table.put_by_hand(image_id, item)
     repairs._check_again(differences)  # noqa: SLF001 - as its step does
     assert index.documents[image_id].version == document.version
-    # The rules of versions begin again after the removal.
+    # The rules of versions begin again after the removal, with what is written again.
+    assert history.system.touched["write_to_es"][image_id] == len(index.journal) - 1
+
+
+def test_a_removal_may_take_effect_after_its_answer_was_late() -> None:
+    history, tools, _ = stocked()
+    index = history.system.index
+    image_id = min(index.documents)
+    document = index.documents[image_id]
+    index.nodes.live.keep(image_id, document.version + 1, document.source, 0.0)
+    late: list[Callable[[], object]] = []
+
+    def send(apply: Callable[[], object]) -> object:
+        late.append(apply)
+        raise NoAnswerInTimeError
+
+    tools.connection("index").send = send  # type: ignore[assignment, method-assign]
+    (outcome,) = tools.corrections.remove([Removal(image_id, document.version + 1)])
+    assert isinstance(outcome, Failed)
+    assert image_id not in history.system.touched["write_to_es"]
+    removal = late[0]
+    removal()
+    assert index.documents[image_id].source is None
     assert history.system.touched["write_to_es"][image_id] == len(index.journal)
+
+
+def test_the_look_of_a_second_rebuild_is_not_one_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history, tools, promises = stocked()
+    rebuilds = Rebuilds(tools, promises, cast("Any", None))
+    live = history.system.index.nodes.live
+    live.look()
+    live.keep("T9", 1, {"version": 1}, 0.0)
+
+    def refuse(_: object) -> None:
+        raise AnotherRebuildError("a rebuild runs")
+
+    monkeypatch.setattr(rebuilds, "_rebuild", refuse)
+    with rebuilds._working(RebuildWorker("operators", 99, 0.0)):  # noqa: SLF001 - the first one
+        rebuilds._second()  # noqa: SLF001 - as its step does
+    assert not live.was_looked_at("T9")
 
 
 def test_a_case_forged_at_the_position_of_a_chosen_one_may_stay(

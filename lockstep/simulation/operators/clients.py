@@ -88,6 +88,7 @@ class OperatorsIndex(OpenSearch):
 
     def __init__(self, system: System, connection: Connection, *, may_refuse: bool = False) -> None:
         """Connect to the index of this system; `may_refuse`: as it refuses a consumer."""
+        self._touched = system.touched["write_to_es"]
         super().__init__(
             INDEX,
             connection=connection,
@@ -107,7 +108,12 @@ class OperatorsIndex(OpenSearch):
     def _keep(
         self, index: FakeIndex, image_id: str, version: int, source: Mapping[str, Any] | None
     ) -> None:
+        was = index.documents.get(image_id)
         self.own.append(index.keep(image_id, version, source, self._now()))
+        has_moved = was is not None and was.source and was.source.get("version") != was.version
+        if source is None and has_moved:
+            # Its `_version` had moved: a repair writes it again. The removal may come late.
+            self._touched[image_id] = len(self.nodes.journal)
 
 
 def table_client(

@@ -264,8 +264,8 @@ class Rebuilds:
     def _run(self, options: RebuildOptions) -> Rebuilt:
         """Run a rebuild, and check the promises around it."""
         worker = self._worker()
-        for one in self._nodes.indices.values():
-            one.look()
+        for one in self._nodes.indices.values() if not self._at_work else ():
+            one.look()  # the look of a second one would not be of the first
         with self._promised(), self._working(worker):
             done = self._rebuild(worker).run(options, lambda _step, _count, _total: None)
             if worker in self._overtaken:

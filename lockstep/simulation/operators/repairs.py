@@ -110,7 +110,6 @@ class Repairs:
             return None
         finally:
             self._note_gifts(differing)
-            self._note_removals(wrote)
         tally["repaired"] += bool(done.written)
         tally["repaired in several passes"] += done.passes > 1
         if self._promises.others_wrote() == others and not faulty:
@@ -150,23 +149,16 @@ class Repairs:
         tools.begin(faulty=False)
         if self._system.index.missing:
             return
-        others, first = promises.others_wrote(), len(tools.own_in_index)
+        others = promises.others_wrote()
         self._note_gifts(differing)
         self.new().apply(differing)  # what others wrote during the first repair may differ
         self._note_gifts(differing)
-        self._note_removals(first)
         if promises.others_wrote() > others:
             return
         wrote = promises.wrote()
         self.new().apply(differing)
         if promises.wrote() > wrote and promises.others_wrote() == others:
             raise ViolationError("O4", f"the same repair again wrote {tools.own_in_index[-1]}")
-
-    def _note_removals(self, first: int) -> None:
-        """What a repair removed since its write `first`, and wrote again: its `_version` moved."""
-        for one in self._tools.own_in_index[first:]:
-            if one.version is None:
-                self._promises.touch(one.image_id)
 
     def _check_left(self, before: Raw, written: set[str]) -> None:
         """What the index is ahead with stays as it is."""
