@@ -100,6 +100,7 @@ MIXED = kinesis_records(
     image_event("uploaded-again", 6),
     image_event("late", 4, UPDATED),
     image_event("claimed", 5, DELETED),
+    image_event("new", 4),
     image_event("new", 5),
     image_event("new", 5, image=image("other content in the same batch")),
     b"no event",
