@@ -189,7 +189,10 @@ def test_a_second_repair_may_remove_what_the_first_one_left_to_an_operator() -> 
     assert history.system.touched["write_to_es"][image_id] == len(index.journal) - 1
 
 
-def test_a_removal_may_take_effect_after_its_answer_was_late() -> None:
+@pytest.mark.parametrize("is_written_again", [False, True])
+def test_a_removal_may_take_effect_after_its_answer_was_late(
+    is_written_again: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     history, tools, _ = stocked()
     index = history.system.index
     image_id = min(index.documents)
@@ -205,6 +208,8 @@ def test_a_removal_may_take_effect_after_its_answer_was_late() -> None:
     (outcome,) = tools.corrections.remove([Removal(image_id, document.version + 1)])
     assert isinstance(outcome, Failed)
     assert image_id not in history.system.touched["write_to_es"]
+    if is_written_again:  # by another repair, which removed it first
+        index.nodes.live.keep(image_id, document.version, document.source, 0.0)
     removal = late[0]
     removal()
     assert index.documents[image_id].source is None
@@ -242,3 +247,18 @@ def test_a_case_forged_at_the_position_of_a_chosen_one_may_stay(
             forgeries._failure_document()  # noqa: SLF001 - as its step does
         forgeries._object()  # noqa: SLF001 - the same
         Redrives(system, lambda: None).redrive()
+
+
+def test_documents_may_come_while_all_of_them_are_put_again() -> None:
+    history, tools, promises = stocked()
+    live = history.system.index.nodes.live
+    put: list[str] = []
+
+    def put_while_others_write(image_id: str) -> None:
+        put.append(image_id)
+        live.keep(f"new {image_id}", 1, {"version": 1}, 0.0)
+
+    before = [*live.documents]
+    around: Any = SimpleNamespace(put=put_while_others_write, meanwhile=lambda: None)
+    Rebuilds(tools, promises, around)._work_twice()  # noqa: SLF001 - as its step does
+    assert put == before

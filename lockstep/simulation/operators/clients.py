@@ -12,7 +12,7 @@ from lockstep.simulation.components import INDEX, TABLE
 from lockstep.simulation.fakes.dynamodb import UNPROCESSED, DynamoDB, Written
 from lockstep.simulation.fakes.network import PERFECT, Connection, PartFailure
 from lockstep.simulation.fakes.opensearch import OpenSearch
-from lockstep.simulation.fakes.opensearch_cluster import FakeIndex
+from lockstep.simulation.fakes.opensearch_cluster import FakeIndex, StoredDocument
 from lockstep.simulation.faulty_network import LONGEST_ANSWER_SECONDS, StoreName
 from lockstep.simulation.system import System
 
@@ -110,10 +110,16 @@ class OperatorsIndex(OpenSearch):
     ) -> None:
         was = index.documents.get(image_id)
         self.own.append(index.keep(image_id, version, source, self._now()))
-        has_moved = was is not None and was.source and was.source.get("version") != was.version
-        if source is None and has_moved:
-            # Its `_version` had moved: a repair writes it again. The removal may come late.
+        if source is None and was is not None and was.source and version > _stated(was):
+            # Its `_version` had moved when a repair decided to write it again. The removal may come
+            # late, and take what was written again since.
             self._touched[image_id] = len(self.nodes.journal)
+
+
+def _stated(document: StoredDocument) -> int:
+    """The version that a document states; 0 if it states none."""
+    version = (document.source or {}).get("version")
+    return version if type(version) is int else 0
 
 
 def table_client(

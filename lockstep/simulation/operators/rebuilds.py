@@ -202,7 +202,7 @@ class Rebuilds:
             self._tools.interleave(self._work_twice, _BETWEEN_LOOKS_SECONDS, is_running=True)
 
     def _work_twice(self) -> None:
-        for image_id in self._nodes.live.documents:
+        for image_id in [*self._nodes.live.documents]:  # others write meanwhile
             self._around.put(image_id)
         self._around.meanwhile()
         self._around.meanwhile()
