@@ -162,7 +162,8 @@ class ImageIndex:
             indices = ", ".join(sorted(found))
             raise MisconfiguredError(f"alias {self._alias} names {indices}, expected one index")
         ((index, its),) = found.items()
-        if others := ", ".join(sorted(refused_by - {index})):
+        # A failed ingest pipeline answers with the name in the request: the alias.
+        if others := ", ".join(sorted(refused_by - {index, self._alias})):
             raise RequestFailedError(
                 f"alias {self._alias} moved from {others}, which refused a document, to {index}"
             )

@@ -340,6 +340,13 @@ class TestWholeRequest:
             index.check()
         index.check()
 
+    def test_a_pipeline_that_refuses_a_document_is_found_by_the_check(self) -> None:
+        refused = {**failed(400, "illegal_argument_exception"), "_index": "images"}
+        index = index_that_answers(bulk(refused), (200, _shown({"default_pipeline": "nowhere"})))
+        index.send([change()])
+        with pytest.raises(MisconfiguredError, match="default_pipeline is nowhere"):
+            index.check()
+
 
 def _shown(settings: Mapping[str, Any]) -> str:
     """The index as OpenSearch shows it, made from its definition, with these settings besides."""
