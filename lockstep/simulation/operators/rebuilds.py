@@ -69,6 +69,7 @@ class Rebuilds:
         self._numbers = itertools.count(1)
         self._at_work: list[RebuildWorker] = []
         self._clients: dict[RebuildWorker, RebuildIndex] = {}
+        self._settles = False
         self._are_elsewhere = False
         self._is_concerned = False  # a rebuild has begun, or something is wrong
         self._switched_at = 0.0
@@ -207,6 +208,21 @@ class Rebuilds:
         self._around.meanwhile()
         self._around.meanwhile()
 
+    def _write_to_the_old(self) -> None:
+        """Consumers work, with requests that began before the switch."""
+        left = self._switched_at + SETTLE_SECONDS - self._system.time.now
+        if left <= 0 or self._nodes.followed is None:
+            return
+        for image_id in self._nodes.live.documents:
+            self._around.put(image_id)
+        self._nodes.pinned = self._nodes.followed
+        self._system.time.later(left / 2, self._unpin)
+        self._around.meanwhile()
+        self._unpin()
+
+    def _unpin(self) -> None:
+        self._nodes.pinned = None
+
     def _make_busy(self) -> None:
         """For seconds, each index that is not live rejects its writes."""
         now, chance = self._system.time.now, self._conditions.chance
@@ -264,6 +280,7 @@ class Rebuilds:
     def _run(self, options: RebuildOptions) -> Rebuilt:
         """Run a rebuild, and check the promises around it."""
         worker = self._worker()
+        self._settles = options.settle > 0.0
         for one in self._nodes.indices.values() if not self._at_work else ():
             one.look()  # the look of a second one would not be of the first
         with self._promised(), self._working(worker):
@@ -305,6 +322,9 @@ class Rebuilds:
             return
         self._nodes.followed = was
         self._checks.at_switch(was, live)
+        if was.is_foreign and self._settles:
+            # What it refuses from now on must not be judged by the new index.
+            self._tools.interleave(self._write_to_the_old, WORKING_SECONDS, is_running=True)
 
     def _check_again(self) -> None:
         """O4: the same rebuild again at once writes nothing."""
