@@ -61,13 +61,13 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 
 # Four groups run at a time, the longest first, because groups on real engines often wait. Each
 # starts its own engines. The output of a group appears when it ends.
-test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 10 minutes after the first download.
+test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 20 minutes on two cores after the first download.
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  package nights crashes local-stack contract faults simulation search wire scenarios proofs
 
 # The fast part
 
-check: $(venv)/dev.done ## Run linters, type checker and unit tests, in under 30 seconds on two cores.
+check: $(venv)/dev.done ## Run linters, type checker and unit tests, in under a minute on two cores.
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit types layers lint
 
 lint: $(venv)/dev.done ## Check style and format.
