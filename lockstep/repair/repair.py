@@ -32,8 +32,8 @@ from lockstep.stores.image_state import Absent
 from lockstep.stores.readers import LOOKUP, WholeLookup
 from shared.change import Change
 from shared.clock import Clock
-from shared.outcome import Applied, Duplicate, Outcome, Refused
-from shared.sink import Sink, write_all
+from shared.outcome import Applied, Duplicate, Failed, Outcome, Refused
+from shared.sink import RequestFailedError, Sink, write_all
 
 EXAMPLES = 3
 # OpenSearch keeps the version of a deleted document for a minute or somewhat longer.
@@ -280,8 +280,24 @@ class Repair:
         return {
             **_by_image(write, write_all(write, self._index_sink)),
             **_by_image(overwrite, self._corrections.overwrite(overwrite)),
-            **_by_image(remove, self._corrections.remove(remove)),
+            **_by_image(remove, self._removed(remove)),
         }
+
+    def _removed(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
+        """Remove documents that are written again later.
+
+        An index of another release could refuse them then, and readers would lose the image.
+
+        Raises:
+            MisconfiguredError: the index mapping is not ours, and nothing is removed.
+        """
+        if not removals:
+            return []
+        try:
+            self._index_sink.check()
+        except RequestFailedError as error:
+            return [Failed(str(error))] * len(removals)
+        return self._corrections.remove(removals)
 
 
 class _Waiting:

@@ -1,6 +1,7 @@
 """The repair, on the real sinks over stores in memory."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lockstep.stores.corrections import Removal
 from lockstep.stores.image_state import StoredImage
 from shared.change import Change
 from shared.outcome import Applied, Outcome
-from shared.sink import RequestFailedError, RequestRefusedError
+from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError, SinkError
 from tests.unit.audit.stand import STAMP, Stand, a_change, a_document, an_item
 
 T1 = [DifferingImage("T1", "missing_in_index")]
@@ -154,7 +155,14 @@ class Troubled:
         return outcomes
 
     def check(self) -> None:
-        raise NotImplementedError
+        self._sink.check()
+
+
+class OfAnotherRelease(Troubled):
+    """The sink of an index whose mapping is not ours."""
+
+    def check(self) -> None:
+        raise self._error
 
 
 def troubled(stand: Stand, error: BaseException, times: int) -> Repair:
@@ -219,6 +227,23 @@ def test_a_crash_after_the_removal_of_a_moved_document_is_repaired_by_the_next_r
     assert stand.audit().differences == {"missing_in_index": 1}
     assert stand.mend().written == {"write_index": 1}
     assert stand.audit().result == "equal"
+
+
+@pytest.mark.parametrize("error", [MisconfiguredError("the mapping"), RequestFailedError("503")])
+def test_a_moved_document_stays_in_an_index_that_may_refuse_it_later(error: SinkError) -> None:
+    stand = Stand()
+    stand.hold(an_item(a_change(STAMP)), a_document(a_change(STAMP), STAMP + 1))
+    repair = Repair(
+        stand.table,
+        stand.index,
+        index_sink=OfAnotherRelease(stand.index_sink, error, 0),
+        corrections=stand.corrections,
+        clock=stand.clock,
+    )
+    with suppress(MisconfiguredError):
+        assert [one.detail for one in repair.apply(T1).unfinished] == ["503"]
+    assert stand.opensearch.documents["T1"].version == STAMP + 1
+    assert stand.opensearch.documents["T1"].source is not None
 
 
 def test_a_plan_counts_the_versions_that_have_moved_for_the_limit_names_the_rebuild() -> None:
