@@ -28,7 +28,7 @@ class Ledger:
 
     def note_produced(self, meant: Meaning) -> None:
         """Note an event whose record the producer writes."""
-        self._meant[oracle.data(meant)] = meant
+        self._meant[meant.data] = meant
 
     def note_settled(self, meant: Meaning) -> None:
         """Note an event that the product may put onto the stream with a version of its own."""
@@ -61,7 +61,7 @@ class Ledger:
         event = _event(data)
         for meant in self._settled.get(event["image_id"], ()):
             versioned = oracle.at_version(meant, event["version"])
-            if oracle.data(versioned) == data:
+            if versioned.data == data:
                 return oracle.as_produced(versioned)
         raise ViolationError("I1", f"nobody meant the record {data!r}")
 

@@ -60,6 +60,22 @@ class Meaning:
         return hashlib.sha256(self.canonical_image).hexdigest()
 
     @cached_property
+    def data(self) -> bytes:
+        """The data of the record that the producer writes of this event."""
+        head = canonical(
+            {
+                "image_id": self.image_id,
+                "occurred_at": self.time,
+                "type": self.event_type,
+                "version": self.version,
+            }
+        )
+        if self.image is None:
+            return head
+        # In the order of the keys, the image comes first.
+        return b'{"image":' + self.canonical_image + b"," + head[1:]
+
+    @cached_property
     def canonical_image(self) -> bytes:
         """The image in canonical JSON."""
         return canonical(self.stored_image)
@@ -189,15 +205,15 @@ def document(meaning: Meaning, *, arrived_at: int) -> RawDocument:
 
 def meaning_in(item: Mapping[str, Mapping[str, Any]]) -> Meaning | None:
     """What an item says that somebody wrote by hand; None if it says nothing."""
-    plain = {name: _plain(value) for name, value in item.items()}
-    match plain:
+    fields = {name: plain(value) for name, value in item.items()}
+    match fields:
         case {
             "image_id": str(image_id),
             "version": int(version),
             "event_type": str(event_type),
             "occurred_at": str(occurred_at),
         } if _TIME.fullmatch(occurred_at):
-            return Meaning(image_id, version, event_type, occurred_at, plain.get("image"))
+            return Meaning(image_id, version, event_type, occurred_at, fields.get("image"))
         case _:
             return None
 
@@ -205,22 +221,6 @@ def meaning_in(item: Mapping[str, Mapping[str, Any]]) -> Meaning | None:
 def same(found: Mapping[str, Any], must: Mapping[str, Any]) -> bool:
     """Whether two documents are the same JSON: in Python, `1.0`, `1` and `True` are equal."""
     return found == must and all(type(found[name]) is type(must[name]) for name in must)
-
-
-def data(meaning: Meaning) -> bytes:
-    """The data of the record that the producer writes of an event."""
-    head = canonical(
-        {
-            "image_id": meaning.image_id,
-            "occurred_at": meaning.time,
-            "type": meaning.event_type,
-            "version": meaning.version,
-        }
-    )
-    if meaning.image is None:
-        return head
-    # In the order of the keys, the image comes first.
-    return b'{"image":' + meaning.canonical_image + b"," + head[1:]
 
 
 def at_version(meaning: Meaning, version: int) -> Meaning:
@@ -282,16 +282,16 @@ def _stored(image: Mapping[str, Any]) -> Mapping[str, Any]:
     return image if taken_at is None else {**image, "taken_at": time(taken_at)}
 
 
-def _plain(value: Mapping[str, Any]) -> Any:
+def plain(value: Mapping[str, Any]) -> Any:
     """A value without DynamoDB's types."""
     ((kind, inner),) = value.items()
     match kind:
         case "N":
             return int(inner)
         case "L":
-            return [_plain(one) for one in inner]
+            return [plain(one) for one in inner]
         case "M":
-            return {name: _plain(one) for name, one in inner.items()}
+            return {name: plain(one) for name, one in inner.items()}
         case _:
             return inner
 

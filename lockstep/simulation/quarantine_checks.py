@@ -149,7 +149,7 @@ def _is_indexed(system: System, trace: Mapping[str, Any], consumer: Consumer) ->
 
 def _data_on_stream(system: System, accepted: AcceptedRecord) -> bytes | None:
     meaning = system.interpret(accepted)
-    return None if isinstance(meaning, Poison) else oracle.data(meaning)
+    return None if isinstance(meaning, Poison) else meaning.data
 
 
 def may_be_refused(

@@ -266,21 +266,8 @@ def document_of(item: Mapping[str, Any]) -> oracle.RawDocument:
     }
     if deleted:
         return {**document, "expires_at": int(item["expires_at"]["N"])}
-    image = _plain(item["image"])
+    image = oracle.plain(item["image"])
     if "attributes" in image:
         pairs = image["attributes"].items()
         image["attributes"] = [{"name": name, "value": value} for name, value in pairs]
     return {**document, "digest": item["digest"]["S"], **image}
-
-
-def _plain(value: Mapping[str, Any]) -> Any:
-    ((kind, inner),) = value.items()
-    match kind:
-        case "N":
-            return int(inner)
-        case "L":
-            return [_plain(one) for one in inner]
-        case "M":
-            return {name: _plain(one) for name, one in inner.items()}
-        case _:
-            return inner

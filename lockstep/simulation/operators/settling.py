@@ -158,7 +158,7 @@ class Settling:
 
 def _stated(item: Mapping[str, Any]) -> Meaning | None:
     """What an item says that was changed by hand; None if it says nothing that an event can say."""
-    plain = {name: _plain(value) for name, value in item.items()}
+    plain = {name: oracle.plain(value) for name, value in item.items()}
     try:
         return Meaning(
             plain["image_id"],
@@ -169,17 +169,3 @@ def _stated(item: Mapping[str, Any]) -> Meaning | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _plain(value: Mapping[str, Any]) -> Any:
-    """A typed value of DynamoDB as JSON has it."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "M":
-            return {name: _plain(one) for name, one in content.items()}
-        case "L":
-            return [_plain(one) for one in content]
-        case "N":
-            return int(content)
-        case _:
-            return content

@@ -2,7 +2,6 @@
 
 import pytest
 
-from lockstep.simulation import oracle
 from lockstep.simulation.components import REAL
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.invariants import _may_follow
@@ -34,7 +33,7 @@ def test_what_may_follow_an_expired_tombstone(
     meant = [deletion, upload(version)] if comes_after else [upload(version), deletion]
     for one in meant:
         system.ledger.note_produced(one)
-        system.stream.accept("T1", oracle.data(one))
+        system.stream.accept("T1", one.data)
         system.time.advance(1.0)
     # A store has the time in its canonical form.
     held = StoredVersion(version, upload(version).digest), upload(version).time

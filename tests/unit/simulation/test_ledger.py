@@ -27,8 +27,8 @@ def test_a_record_means_what_its_author_said() -> None:
     ledger = Ledger()
     ledger.note_produced(PRODUCED)
     ledger.note(b"{", Poison("not_json"))
-    assert ledger.meant_by(oracle.data(MEANT)) == PRODUCED
-    assert ledger.event_in(accepted(oracle.data(MEANT))) == PRODUCED
+    assert ledger.meant_by(MEANT.data) == PRODUCED
+    assert ledger.event_in(accepted(MEANT.data)) == PRODUCED
     assert ledger.meant_by(b"{") == Poison("not_json")
     assert ledger.event_in(accepted(b"{")) is None
 
@@ -46,7 +46,7 @@ def test_a_record_that_nobody_meant_is_a_violation(changed: Meaning) -> None:
     ledger = Ledger()
     ledger.note_produced(PRODUCED)
     with pytest.raises(ViolationError, match="nobody meant"):
-        ledger.meant_by(oracle.data(changed))
+        ledger.meant_by(changed.data)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"image_id":"T1"}', b'"T1"'])
@@ -58,7 +58,7 @@ def test_what_is_no_event_is_a_violation(data: bytes) -> None:
 def test_an_event_without_spaces_only_is_the_producers() -> None:
     ledger = Ledger()
     ledger.note_produced(PRODUCED)
-    spaced = json.dumps(json.loads(oracle.data(PRODUCED)), sort_keys=True).encode()
+    spaced = json.dumps(json.loads(PRODUCED.data), sort_keys=True).encode()
     with pytest.raises(ViolationError, match="nobody meant"):
         ledger.meant_by(spaced)
 
@@ -67,13 +67,13 @@ def test_of_a_settled_event_only_the_version_is_free() -> None:
     ledger = Ledger()
     ledger.note_chosen(MEANT)
     right = replace(PRODUCED, event_type="image.updated", version=7)
-    assert ledger.meant_by(oracle.data(right)) == right
+    assert ledger.meant_by(right.data) == right
     with pytest.raises(ViolationError, match="nobody meant"):
-        ledger.meant_by(oracle.data(replace(right, occurred_at="2026-11-21T08:00:00Z")))
+        ledger.meant_by(replace(right, occurred_at="2026-11-21T08:00:00Z").data)
 
 
 def test_key_and_arrival_may_make_an_event_poison() -> None:
-    data = oracle.data(MEANT)
+    data = MEANT.data
     assert interpret(MEANT, accepted(data)) is MEANT
     assert interpret(MEANT, accepted(data, key="T2")) == Poison("partition_key")
     day_before = (VERSION - oracle.REFUSED_AHEAD_US) / 1e6
