@@ -6,16 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from lockstep.simulation.fakes.cut_answers import boto3_document
+from lockstep.simulation.fakes.boto3_requests import answer_of
 from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
     Connection,
-    CutOffError,
-    NoAnswerError,
-    NoAnswerInTimeError,
     PartFailure,
 )
 from lockstep.simulation.fakes.partiql import (
@@ -233,18 +229,7 @@ class DynamoDB:
             self.observer.observe(key, old, new, by_time_to_live=by_time_to_live)
 
     def _send(self, operation: str, apply: Any) -> dict[str, Any]:
-        """Send the request, and raise errors as boto3 does."""
-        try:
-            answer: dict[str, Any] = self._connection.send(apply)
-        except NoAnswerInTimeError as error:
-            raise ReadTimeoutError(endpoint_url="dynamodb", error=error) from error
-        except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="dynamodb", error=error) from error
-        except CutOffError as cut:
-            return boto3_document(cut)
-        except AnswerError as error:
-            raise client_error(operation, error.status, error.code) from error
-        return answer
+        return answer_of(self._connection, "dynamodb", operation, apply)
 
     def _check_table(self, table: str) -> None:
         if self.missing or table != self._table:
@@ -332,24 +317,6 @@ class _ScanPages:
         keys = list(self._client.items)
         for at in range(0, max(1, len(keys)), PAGE):
             yield self._client.scanned(keys[at : at + PAGE], request)
-
-
-def client_error(operation: str, status: int, code: str) -> ClientError:
-    """The exception of boto3 for an error. `code` may contain a message after a colon."""
-    name, _, message = code.partition(": ")
-    return ClientError(
-        {
-            "Error": {"Code": name, "Message": message or name},
-            "ResponseMetadata": {
-                "HTTPStatusCode": status,
-                "RequestId": "",
-                "HostId": "",
-                "HTTPHeaders": {},
-                "RetryAttempts": 0,
-            },
-        },
-        operation,
-    )
 
 
 def _parsed(one: Mapping[str, Any]) -> tuple[Insert | Update | Delete, str, Sequence[Any]]:

@@ -5,19 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from botocore.exceptions import EndpointConnectionError, ParamValidationError, ReadTimeoutError
+from botocore.exceptions import ParamValidationError
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
-from lockstep.simulation.fakes.cut_answers import boto3_document
-from lockstep.simulation.fakes.dynamodb import client_error
+from lockstep.simulation.fakes.boto3_requests import answer_of
 from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
     Connection,
-    CutOffError,
-    NoAnswerError,
-    NoAnswerInTimeError,
     PartFailure,
 )
 from lockstep.stream import sequence
@@ -159,18 +155,12 @@ class Kinesis:
         records: Sequence[Mapping[str, Any]] = request["Records"]
         _check_lengths(records)
         failures = self._connection.part_failures(len(records), PASSING_CODES)
-        try:
-            return self._connection.send(
-                lambda: self._put(request["StreamName"], records, failures)
-            )
-        except NoAnswerInTimeError as error:
-            raise ReadTimeoutError(endpoint_url="kinesis", error=error) from error
-        except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="kinesis", error=error) from error
-        except CutOffError as cut:
-            return boto3_document(cut)
-        except AnswerError as error:
-            raise client_error("PutRecords", error.status, error.code) from error
+        return answer_of(
+            self._connection,
+            "kinesis",
+            "PutRecords",
+            lambda: self._put(request["StreamName"], records, failures),
+        )
 
     def split(self, shard: StreamShard, at: int) -> None:
         """Replace the shard by two; the second begins at this hash key."""

@@ -4,18 +4,12 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
-
-from lockstep.simulation.fakes.cut_answers import boto3_document
-from lockstep.simulation.fakes.dynamodb import client_error
+from lockstep.simulation.fakes.boto3_requests import answer_of
 from lockstep.simulation.fakes.kinesis import AcceptedRecord, Kinesis, StreamShard
 from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
     Connection,
-    CutOffError,
-    NoAnswerError,
-    NoAnswerInTimeError,
 )
 from lockstep.stream import sequence
 
@@ -106,16 +100,7 @@ class KinesisReads:
         return shard
 
     def _send(self, operation: str, apply: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        try:
-            return self._connection.send(apply)
-        except NoAnswerInTimeError as error:
-            raise ReadTimeoutError(endpoint_url="kinesis", error=error) from error
-        except NoAnswerError as error:
-            raise EndpointConnectionError(endpoint_url="kinesis", error=error) from error
-        except CutOffError as cut:
-            return boto3_document(cut)
-        except AnswerError as error:
-            raise client_error(operation, error.status, error.code) from error
+        return answer_of(self._connection, "kinesis", operation, apply)
 
 
 def _is_over(shard: StreamShard) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
+from lockstep.simulation.fakes.boto3_requests import client_error
 from lockstep.simulation.fakes.cut_answers import boto3_body, boto3_document, boto3_put
-from lockstep.simulation.fakes.dynamodb import client_error
 from lockstep.simulation.fakes.network import (
     PERFECT,
     AnswerError,
