@@ -112,7 +112,8 @@ def _check_object(
     }
     if {name: value for name, value in found.items() if name not in _FREE} != must:
         raise ViolationError(
-            "I1", f"{consumer.function}: the object of {accepted} is {found}, must be {must}"
+            "I1",
+            f"{consumer.function}: the quarantine object of {accepted} is {found}, must be {must}",
         )
     reason = found["reason"]
     if isinstance(meaning, Poison):

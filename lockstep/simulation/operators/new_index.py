@@ -39,7 +39,8 @@ class NewIndexChecks:
             there = said_by_document(live.documents.get(image_id), whole=False)
             if there is None or there.version < said.version:
                 raise ViolationError(
-                    "O2", f"readers lose version {said.version} of {image_id} at the switch"
+                    "O2",
+                    f"after the switch, readers do not find version {said.version} of {image_id}",
                 )
 
     def aliases(self, done: Rebuilt) -> None:
