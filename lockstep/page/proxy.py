@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from lockstep.console.errors import UserError
 from lockstep.console.text import printable
 from lockstep.web import server as web
-from lockstep.web.addresses import HOST
+from lockstep.web.local_names import LocalNamesOnly
 from lockstep.web.server import Answer, Request, message
 
 # API Gateway times out after at most 30 seconds.
@@ -202,4 +202,4 @@ def _cause(error: Exception) -> str:
 
 def application(api: SearchApi) -> ASGIApp:
     """The ASGI application of the page, for browsers on this machine only."""
-    return web.for_local_names(web.application(api.answer, at_once=AT_ONCE), HOST)
+    return LocalNamesOnly(web.application(api.answer, at_once=AT_ONCE))

@@ -11,7 +11,6 @@ import click
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -69,15 +68,6 @@ def application(answer: Callable[[Request], Answer], *, at_once: int) -> Starlet
         return _response(await loop.run_in_executor(workers, answer, request))
 
     return Starlette(routes=[Route("/{path:path}", pass_on, methods=_METHODS)])
-
-
-def for_local_names(app: ASGIApp, host: str) -> ASGIApp:
-    """The application, for requests to the host names `host` and localhost only.
-
-    This prevents DNS rebinding: a web page could use its own host name with the address 127.0.0.1
-    and read the answers in its readers' browsers.
-    """
-    return TrustedHostMiddleware(app, [host, "localhost"], www_redirect=False)
 
 
 def message(status: int, text: str) -> Answer:

@@ -139,7 +139,7 @@ def test_a_browser_s_own_headers_go_no_further(page: str, authorizer: Authorizer
 def test_it_answers_to_local_names_only(page: str, authorizer: Authorizer) -> None:
     before = len(authorizer.asked)
     for name in ("evil.example", "127.0.0.1.evil.example", ""):
-        assert urllib3.request("GET", page, headers={"Host": name}).status == 400
+        assert urllib3.request("GET", page, headers={"Host": name}).status == 421
     assert len(authorizer.asked) == before
     port = page.rpartition(":")[2]
     assert urllib3.request("HEAD", page, headers={"Host": f"localhost:{port}"}).status == 200

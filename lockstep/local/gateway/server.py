@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
 
 import msgspec
 from starlette.types import ASGIApp
@@ -16,6 +15,7 @@ from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.response import InvocationResult as Invoked
 from lockstep.web import server as web
 from lockstep.web.addresses import HOST
+from lockstep.web.local_names import LocalNamesOnly
 from lockstep.web.server import Answer, Request, message
 
 # Concurrent invocations; each has its own process.
@@ -31,11 +31,10 @@ def application(invoke: Invoke, host: str = HOST) -> ASGIApp:
 
     Args:
         invoke: invokes the function with an event and a request ID.
-        host: the address that it listens on. On a loopback address it accepts requests for local
-            host names only; on any other address, requests for all names.
+        host: the address that it listens on. It accepts requests for this address and for local
+            host names only.
     """
-    answers = web.application(partial(_answer, invoke), at_once=AT_ONCE)
-    return web.for_local_names(answers, host) if ip_address(host).is_loopback else answers
+    return LocalNamesOnly(web.application(partial(_answer, invoke), at_once=AT_ONCE), host)
 
 
 def _answer(invoke: Invoke, request: Request) -> Answer:

@@ -13,6 +13,7 @@ from lockstep.local.kinesis.server import application
 from lockstep.local.kinesis.store import Store
 from lockstep.stream.kinesis_file import UnusableDatabaseError
 from lockstep.web.addresses import HOST
+from lockstep.web.local_names import LocalNamesOnly
 from lockstep.web.server import listen, serve
 
 
@@ -40,7 +41,7 @@ def main(*, database: Path, host: str, port: int, limits: bool, region: str, acc
         endpoint = Endpoint(store, _now, PerShard() if limits else Unlimited(), region, account)
         at = f"http://{host}:{listener.getsockname()[1]}"
         serve(
-            application(endpoint),
+            LocalNamesOnly(application(endpoint), host),
             listener,
             lifespan="on",
             announcement=f"kinesis: listening on {at}",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.stream.backlog import backlog
 from tests.contract.kinesis.server import Server, client_of, running
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from types_boto3_kinesis import KinesisClient
 
 WRITERS = 4
@@ -151,6 +153,31 @@ def test_limits_throttle_records_and_reads(tmp_path: Path) -> None:
 def put_until_refused(client: "KinesisClient") -> None:
     for _ in range(100):
         client.put_record(StreamName="pictures", Data=b"x" * 1_000_000, PartitionKey="k")
+
+
+def test_it_answers_to_local_names_only(tmp_path: Path) -> None:
+    with running(tmp_path / "kinesis.db") as server:
+        port = server.url.rpartition(":")[2]
+        for name in ("evil.example", f"127.0.0.1.evil.example:{port}"):
+            answer = urllib3.request("GET", f"{server.url}/health", headers={"Host": name})
+            expected = f"the Host header names {name}: use localhost or 127.0.0.1\n"
+            assert (answer.status, answer.data.decode()) == (421, expected)
+        for name in ("127.0.0.1", f"localhost:{port}", f"kinesis.localhost:{port}", "[::1]:1"):
+            answer = urllib3.request("GET", f"{server.url}/health", headers={"Host": name})
+            assert answer.status == 200
+        with (
+            client_of(f"http://localhost:{port}") as client,
+            client_of(server.url) as renamed,
+        ):
+            client.create_stream(StreamName="pictures", ShardCount=1)
+            renamed.meta.events.register("before-send.kinesis", name_evil)
+            with pytest.raises(ClientError, match=r"\(421\).*names evil.example: use localhost"):
+                renamed.list_streams()
+            assert client.list_streams()["StreamNames"] == ["pictures"]
+
+
+def name_evil(request: "AWSPreparedRequest", **_other: object) -> None:
+    request.headers["Host"] = "evil.example"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
