@@ -397,7 +397,8 @@ class Answers:
         """Answer: write the winner's content to the other store, in batches.
 
         Raises:
-            MisconfiguredError: no right to write to a store, or it does not exist.
+            MisconfiguredError: no right to write to a store, or it does not exist; or the index
+                mapping is not ours, and no document is replaced.
         """
         done = _Done()
         for some in batched(self._selected(lines, Counter()), LOOKUP):
@@ -483,20 +484,19 @@ class Answers:
         """Write what is decided; returns the outcome of each image that was written."""
         write = [one.change for one in answers if isinstance(one, WriteItem)]
         overwrite = [one.correction for one in answers if isinstance(one, OverwriteItem)]
-        remove = [
-            Removal(one.document["_id"], one.document["_version"])
-            for one in answers
-            if isinstance(one, GiveUpDocument)
-        ]
+        given_up = [one for one in answers if isinstance(one, GiveUpDocument)]
+        replace = [_removal_of(one) for one in given_up if one.replaced]
+        remove = [_removal_of(one) for one in given_up if not one.replaced]
         outcomes = (
             *write_all(write, self._table_sink),
             *self._table_corrections.overwrite(overwrite),
+            *self._repair.remove_to_write_again(replace),
             *self._corrections.remove(remove),
         )
         images = (
             *(one.image_id for one in write),
             *(one.change.image_id for one in overwrite),
-            *(one.image_id for one in remove),
+            *(one.image_id for one in (*replace, *remove)),
         )
         return dict(zip(images, outcomes, strict=True))
 
@@ -511,6 +511,10 @@ class _Done:
         self.unfinished: list[Example] = []
         # By image: a report may name an image twice.
         self.to_index: dict[str, DifferingImage] = {}
+
+
+def _removal_of(answer: GiveUpDocument) -> Removal:
+    return Removal(answer.document["_id"], answer.document["_version"])
 
 
 def _action(found: Answer) -> AnswerAction | Literal["leave"]:

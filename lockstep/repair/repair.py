@@ -224,6 +224,22 @@ class Repair:
             unfinished=[Example(one.image_id, done.reasons.get(one.image_id, "")) for one in left],
         )
 
+    def remove_to_write_again(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
+        """Remove documents that are written again later.
+
+        An index of another release could refuse them then, and readers would lose the image.
+
+        Raises:
+            MisconfiguredError: the index mapping is not ours, and nothing is removed.
+        """
+        if not removals:
+            return []
+        try:
+            self._index_sink.check()
+        except RequestFailedError as error:
+            return [Failed(str(error))] * len(removals)
+        return self._corrections.remove(removals)
+
     def _decided(
         self, differing: Iterable[DifferingImage]
     ) -> Iterator[tuple[DifferingImage, Decision]]:
@@ -280,24 +296,8 @@ class Repair:
         return {
             **_by_image(write, write_all(write, self._index_sink)),
             **_by_image(overwrite, self._corrections.overwrite(overwrite)),
-            **_by_image(remove, self._removed(remove)),
+            **_by_image(remove, self.remove_to_write_again(remove)),
         }
-
-    def _removed(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
-        """Remove documents that are written again later.
-
-        An index of another release could refuse them then, and readers would lose the image.
-
-        Raises:
-            MisconfiguredError: the index mapping is not ours, and nothing is removed.
-        """
-        if not removals:
-            return []
-        try:
-            self._index_sink.check()
-        except RequestFailedError as error:
-            return [Failed(str(error))] * len(removals)
-        return self._corrections.remove(removals)
 
 
 class _Waiting:

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,16 +17,18 @@ from lockstep.audit.report import NotAReportError, ReportLine, as_line, report_l
 from lockstep.commands.answering import KINDS
 from lockstep.repair.answers import REPLACED, Answered, Answers, Replaced, Winner
 from lockstep.repair.decide import Agree, Ahead
-from lockstep.repair.repair import OverLimitError, check_limit
+from lockstep.repair.repair import OverLimitError, Repair, check_limit
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.corrections import ItemCorrection, Removal, TableCorrections
 from shared.change import Change
 from shared.event import MAX_VERSION, decode
 from shared.outcome import Applied, Outcome, Stale
 from shared.quarantine import TABLE_CONSUMER
+from shared.sink import MisconfiguredError, RequestFailedError, SinkError
 from tests.unit.audit.stand import OLD, STAMP, YOUNG, Stand, a_change, a_document, an_item
 from tests.unit.quarantine.stand import Crash, MemoryObjects
 from tests.unit.repair.test_decide import PAIRS, T1, decided
+from tests.unit.repair.test_repair import OfAnotherRelease
 
 ALL = frozenset(KINDS)
 IMAGE: frozenset[AheadKind] = frozenset({"image"})
@@ -117,6 +120,24 @@ def test_the_table_wins_over_what_it_lacks_by_removing_the_document() -> None:
     assert done.written == {"remove_document": 1}
     assert done.kept == f"{REPLACED}run-1/"
     assert (stand.audit().result, stand.audit().index) == ("equal", 0)
+
+
+@pytest.mark.parametrize("error", [MisconfiguredError("the mapping"), RequestFailedError("503")])
+def test_the_table_does_not_win_in_an_index_that_may_refuse_its_content(error: SinkError) -> None:
+    stand = Stand()
+    stand.hold(an_item(a_change(STAMP, "table")), a_document(a_change(STAMP + 1, "index")))
+    repair = Repair(
+        stand.table,
+        stand.index,
+        index_sink=OfAnotherRelease(stand.index_sink, error, 0),
+        corrections=stand.corrections,
+        clock=stand.clock,
+    )
+    desk, before = Desk(stand), stored(stand)
+    with suppress(MisconfiguredError):
+        done = desk.answers("table", repair=repair).apply(desk.lines)
+        assert [one.detail for one in done.unfinished] == ["503"]
+    assert stored(stand) == before
 
 
 def test_a_replaced_document_is_kept_as_an_event_that_brings_it_back() -> None:
