@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Literal
 
 import msgspec
@@ -189,6 +189,8 @@ class FaultyConnection:
         self._slow_until = 0.0
         self._seconds_each = 0.0
         self.store: StoreName = store
+        self.around_late: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Around each request that is applied when its sender does not wait any more."""
         self._conditions = conditions
         self._parts = 0  # changes of the next request
 
@@ -333,7 +335,8 @@ class FaultyConnection:
     def _landing(self, apply: Callable[[], object]) -> Callable[[], None]:
         def land() -> None:
             self._conditions.hidden_effects += 1
-            with suppress(AnswerError):  # the sender does not wait for the answer
+            # The sender does not wait for the answer.
+            with suppress(AnswerError), self.around_late():
                 apply()
 
         return land

@@ -203,8 +203,8 @@ class Routes:
     def _upload(self, image_id: str, version: int) -> None:
         """Upload an image again: also with a lower version, if its changes are told in order."""
         self._note_unseen()
-        # Not the next version: a removal by hand has that.
-        again = version + 2
+        # Not the next version: a removal by hand has that. An answer may have raised the version.
+        again = max(version, self.changes.highest(image_id)) + 2
         if image_id not in self._system.table.items and self.changes.copies is None:
             again = version - 1
             self._system.may_return.add((image_id, again))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -125,6 +126,10 @@ class System:
         self.may_return: set[tuple[str, int]] = set()
         """The events that may come after the end of the tombstone above them: an operator named the
         image, or the stamp was over 90 days old when the event arrived first."""
+        self.removed_late: set[str] = set()
+        """The images that a request removed from the index when its sender did not wait any more:
+        a purge may take what the table took after it."""
+        self.connections["index"].around_late = self._note_late_removals
         self.given_index: set[tuple[str, StoredVersion]] = set()
         """What an operator may have given the index: the table's content of an image."""
         self.tried_on_index: set[str] = set()
@@ -205,6 +210,15 @@ class System:
             return
         said = said_by_item(item, whole=True)
         self.changes.put_by_hand(image_id, item, is_ours=said is None or not said.is_malformed)
+
+    @contextmanager
+    def _note_late_removals(self) -> Iterator[None]:
+        before = len(self.index.journal)
+        try:
+            yield
+        finally:
+            written = self.index.journal[before:]
+            self.removed_late.update(one.image_id for one in written if one.version is None)
 
     def snapshot(self, consumer: Consumer) -> Snapshot:
         """What is durable for this consumer now, for a later `is_durable`."""

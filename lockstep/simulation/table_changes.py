@@ -162,6 +162,12 @@ class TableChanges:
             highest[image_id] = max(version, highest.get(image_id, 0))
         return highest
 
+    def highest(self, image_id: str) -> int:
+        """The highest version of this image that was ever in the table; 0 if none was."""
+        items = [one.new for one in self.told.values() if one.image_id == image_id]
+        said = [one for item in items if (one := said_by_item(item, whole=True)) is not None]
+        return max((one.version for one in said if not one.is_malformed), default=0)
+
     def is_purged(self, record: AcceptedRecord) -> bool:
         """Whether this is a tombstone that the time to live has removed from the table since."""
         meaning = self.meaning(record)

@@ -24,7 +24,9 @@ from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.tools import Tools
+from lockstep.simulation.oracle import DELETED, Meaning, item
 from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
+from lockstep.simulation.table_changes import TableChanges
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.corrections import Removal
 from shared.outcome import Failed
@@ -262,3 +264,26 @@ def test_documents_may_come_while_all_of_them_are_put_again() -> None:
     around: Any = SimpleNamespace(put=put_while_others_write, meanwhile=lambda: None)
     Rebuilds(tools, promises, around)._work_twice()  # noqa: SLF001 - as its step does
     assert put == before
+
+
+@pytest.mark.parametrize("is_above", [False, True])
+def test_what_the_index_alone_held_may_leave_by_the_purge_of_a_tombstone_of_its_version(
+    is_above: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history, _, promises = stocked()
+    system = history.system
+    changes = system.changes = TableChanges(
+        system.table, system.time, lambda: 0.9, Tally(), purged=set(), may_return=set()
+    )
+    image_id = min(one for one, its in system.table.items.items() if "digest" in its)
+    version = int(system.table.items[image_id]["version"]["N"]) - is_above
+    deletion = Meaning(image_id, version, DELETED, "2026-11-21T08:00:00Z", None)
+    ended = item(deletion, arrived_at=0, shard_id="by hand", sequence_number="1")
+    changes.put_by_hand(image_id, ended, is_ours=True)
+    assert system.table.purge(image_id, system.time.now)
+    if is_above:
+        with pytest.raises(ViolationError, match="O1"), promises.kept("O1"):
+            del system.index.documents[image_id]
+    else:
+        with promises.kept("O1"):
+            del system.index.documents[image_id]

@@ -18,9 +18,11 @@ from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.plan import HistoryPlan, Route, Step, StepKind, plan
 from lockstep.simulation.run import broken_by
 from lockstep.simulation.table_changes import Indexed, TableChanges
+from lockstep.simulation.violation import ViolationError
 from tests.simulation.wrong_table_changes import WRONG
 
 DAY = 86_400
+HOUR = 3_600.0
 
 
 def item(image_id: str, version: int, name: str | None = "n", **more: Any) -> dict[str, Any]:
@@ -52,6 +54,17 @@ class Told:
 
     def meanings(self, records: Sequence[AcceptedRecord]) -> list[Indexed | Poison | None]:
         return [self.changes.meaning(one) for one in records]
+
+
+def test_the_highest_version_of_an_image_is_known_after_its_item_has_gone() -> None:
+    told = Told()
+    assert told.changes.highest("T1") == 0
+    for version in (3, 9, 4):
+        told.put("T1", version)
+    told.changes.put_by_hand("T1", {"image_id": {"S": "T1"}, "version": {"N": "12"}}, is_ours=False)
+    told.put("T2", 11)
+    told.table.remove_by_hand("T1")
+    assert told.changes.highest("T1") == 9
 
 
 def versions(meanings: list[Indexed | Poison | None]) -> list[int | str]:
@@ -225,3 +238,59 @@ def test_an_index_that_differs_from_the_table_is_found() -> None:
     assert lost.source is not None
     with pytest.raises(BaseException, match=f"I[13]: index: .*{image_id}"):
         run.finish()
+
+
+def history_of_an_image_below_a_purged_tombstone(*, late: bool, is_named: bool) -> History:
+    """The table purges a tombstone, and takes a lower version; so does the index that reads it.
+
+    `late`: a request of the purge timed out, and is applied at the end.
+    """
+    run = History(history("DynamoDBStreams"))
+    system, time = run.system, run.system.time
+    assert system.changes is not None
+    system.first_touched["write_to_dynamodb"]["E1"] = 0  # somebody writes it by hand
+    system.touched["write_to_dynamodb"]["E1"] = 0
+    tombstone = item("E1", 10**15 + 9, None, arrived_at={"N": str(int(START - 122 * DAY) * 1000)})
+    ended = {**tombstone, "expires_at": {"N": str(int(START - DAY))}}
+    system.changes.put_by_hand("E1", ended, is_ours=True)
+    run.drain("write_to_es")
+    assert system.table.purge("E1", time.now)
+    if late:
+        system.connections["index"].slow_down(30.0, each=HOUR)
+    run.drain("write_to_es")
+    assert system.index.documents["E1"].source is None
+    time.advance(90.0)  # OpenSearch has forgotten the version of the tombstone
+    if is_named:
+        system.may_return.add(("E1", 10**15 + 8))
+    system.changes.put_by_hand("E1", item("E1", 10**15 + 8), is_ours=True)
+    run.drain("write_to_es")
+    assert system.index.documents["E1"].version == 10**15 + 8
+    time.settle()
+    return run
+
+
+def test_a_purge_that_comes_late_may_remove_what_the_table_took_after_it() -> None:
+    run = history_of_an_image_below_a_purged_tombstone(late=True, is_named=True)
+    assert run.system.index.documents["E1"].source is None
+    run.finish()
+
+
+@pytest.mark.parametrize(("late", "is_named"), [(True, False), (False, True)])
+def test_a_lower_version_is_not_gone_without_a_late_purge_or_if_nobody_named_it(
+    *, late: bool, is_named: bool
+) -> None:
+    run = history_of_an_image_below_a_purged_tombstone(late=late, is_named=is_named)
+    del run.system.index.documents["E1"]
+    with pytest.raises(ViolationError, match=r"I3: index: E1|I4: write_to_es: E1"):
+        run.finish()
+
+
+def test_an_image_is_uploaded_again_above_what_an_answer_made_of_its_tombstone() -> None:
+    run = History(history("KinesisDataStreamsForDynamoDB"))
+    routes, changes = run._routes, run.system.changes  # noqa: SLF001 - as its step does
+    assert routes is not None
+    assert changes is not None
+    changes.put_by_hand("E10", item("E10", 1_010, None), is_ours=True)
+    assert run.system.table.purge("E10", START + 200 * DAY)
+    routes._upload("E10", 10)  # noqa: SLF001 - the same
+    assert run.system.table.items["E10"]["version"] == {"N": "1012"}

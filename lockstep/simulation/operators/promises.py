@@ -217,8 +217,13 @@ class Promises:
         """Whether a store has a higher version, of whoever wrote it, or the table this version.
 
         Where both stores have other contents of one version, a plain repair takes the table's
-        (docs/guides/audit.md, Repair), also if somebody wrote it by hand.
+        (docs/guides/audit.md, Repair), also if somebody wrote it by hand. So does an index that
+        reads the table's changes: if the table had a tombstone of it, its purge removes what the
+        index has of this version.
         """
+        changes = self._system.changes
+        if changes is not None and changes.is_over(event.image_id, event.version):
+            return True
         item = self._system.table.items.get(event.image_id)
         document = self._system.index.documents.get(event.image_id)
         return (item is not None and version_in_item(item) >= event.version) or (
