@@ -9,7 +9,6 @@ type ErrorName = Literal[
     "InternalFailureException",
     "InvalidArgumentException",
     "LimitExceededException",
-    "MissingAuthenticationTokenException",
     "ProvisionedThroughputExceededException",
     "RequestEntityTooLargeException",
     "ResourceInUseException",

@@ -9,6 +9,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,11 @@ _VALUE_SHOWN = 100
 
 # In seconds since 1970: the range of times that SDKs support.
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
+
+# Bounds that the model does not contain, by the names of its shapes.
+_BOUNDS: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {"PositiveIntegerObject": {"max": 100_000}, "RetentionPeriodHours": {"max": 365 * 24}}
+)
 
 _WHOLE_NUMBERS = {"integer": range(-(1 << 31), 1 << 31), "long": range(-(1 << 63), 1 << 63)}
 
@@ -94,7 +100,8 @@ def encode(answer: Mapping[str, Any] | None) -> bytes:
 
 def encode_error(error: KinesisError) -> bytes:
     """The body of an error response, as SDKs read it."""
-    return msgspec.json.encode({"__type": error.name, "message": str(error)})
+    message = "Message" if error.name == "SerializationException" else "message"
+    return msgspec.json.encode({"__type": error.name, message: str(error)})
 
 
 def _check_of(shape: Shape | None) -> _Check:
@@ -213,6 +220,11 @@ def _blob(shape: Shape) -> _Check:
         except ValueError as error:  # also raised for text that is not ASCII
             message = f"a blob must be base64 text: {error}"
             raise KinesisError("SerializationException", message) from None
+        # The decoder ignores bits after the last byte; only the last characters can have any.
+        last = found[len(found) - len(found) % 3 :]
+        if last and not value.endswith(binascii.b2a_base64(last, newline=False).decode()):
+            message = "a blob must be base64 text: its last character has bits of no byte"
+            raise KinesisError("SerializationException", message)
         check_length(len(found), f"{len(found)} bytes", violations)
         return found
 
@@ -241,10 +253,12 @@ def _whole_number(shape: Shape) -> _Check:
     check_range = _bounds(shape, "have value")
 
     def check(value: Any, violations: list[_Violation]) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value not in possible:
+        if isinstance(value, bool) or not isinstance(value, int):
             raise _unexpected(value, f"a whole number ({shape.type_name})")
-        check_range(value, value, violations)
-        return value
+        # Kinesis takes a number that is too large or too small for its type as the nearest.
+        nearest = min(max(value, possible.start), possible.stop - 1)
+        check_range(nearest, nearest, violations)
+        return nearest
 
     return check
 
@@ -254,7 +268,8 @@ def _length(shape: Shape) -> Callable[[int, Any, list[_Violation]], None]:
 
 
 def _bounds(shape: Shape, have: str) -> Callable[[int, Any, list[_Violation]], None]:
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    bounds = {**shape.metadata, **_BOUNDS.get(shape.name, {})}
+    low, high = bounds.get("min"), bounds.get("max")
 
     def check(measure: int, value: Any, violations: list[_Violation]) -> None:
         if low is not None and measure < low:

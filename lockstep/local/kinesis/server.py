@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -29,6 +31,24 @@ _LARGE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 
 _TRIM_EVERY_SECONDS = 60
+
+# Kinesis answers any web page (`*`), because each request must be signed. This endpoint checks no
+# signature, so only pages of this machine may read the streams.
+_CORS = Middleware(
+    CORSMiddleware,
+    allow_origin_regex=r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?",
+    allow_methods=["GET", "POST"],
+    allow_headers=["*"],
+    expose_headers=[
+        "x-amzn-RequestId",
+        "x-amzn-ErrorType",
+        "x-amz-request-id",
+        "x-amz-id-2",
+        "x-amzn-ErrorMessage",
+        "Date",
+    ],
+    max_age=172_800,
+)
 
 _STATUS = {
     "InternalFailureException": 500,
@@ -60,7 +80,8 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
     """The ASGI application: every POST is an operation; GET /health succeeds while the server runs.
 
     Large requests run one at a time, so that memory is bounded for any number of clients. A client
-    that takes longer than `turn_seconds` for a large request is disconnected.
+    that takes longer than `turn_seconds` for a large request is disconnected. Web pages of this
+    machine may send requests (CORS).
     """
 
     async def health(_request: Request) -> Response:
@@ -82,6 +103,7 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
             Route("/health", health, methods=["GET"]),
             Route("/{path:path}", _Operations(endpoint, turn_seconds), methods=["POST"]),
         ],
+        middleware=[_CORS],
         exception_handlers={Exception: internal_failure},
         lifespan=trimming,
     )
@@ -138,7 +160,7 @@ def _operation(headers: Mapping[str, str]) -> str:
     target = headers.get("x-amz-target")
     if target is None:
         raise KinesisError(
-            "MissingAuthenticationTokenException",
+            "UnknownOperationException",
             f"the x-amz-target header is missing: it must be {_TARGET_PREFIX}OPERATION",
         )
     operation = target.removeprefix(_TARGET_PREFIX)

@@ -217,7 +217,7 @@ class Kinesis:
                 )
             else:
                 entries.append({"ErrorCode": fault.code, "ErrorMessage": "simulated error"})
-        return {"FailedRecordCount": len(failures), "Records": entries, "EncryptionType": "NONE"}
+        return {"FailedRecordCount": len(failures), "Records": entries}
 
     def accept(self, partition_key: str, data: bytes) -> AcceptedRecord:
         """Put one record into the shard of its key."""

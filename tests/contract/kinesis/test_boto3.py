@@ -57,11 +57,11 @@ def test_a_record_comes_back_as_it_was_put(client: "KinesisClient", stream: Make
     before = dt.datetime.now(dt.UTC)
     put = client.put_record(StreamName=name, Data=b"\x00\xff", PartitionKey="St. Catherine’s")
     [record] = read(client, iterator(client, name))
-    assert (put["ShardId"], put["EncryptionType"]) == (FIRST, "NONE")
+    assert put["ShardId"] == FIRST
+    assert put.keys() == {"ShardId", "SequenceNumber", "ResponseMetadata"}
     assert record["SequenceNumber"] == put["SequenceNumber"]
     assert record["Data"] == b"\x00\xff"
     assert record["PartitionKey"] == "St. Catherine’s"
-    assert record["EncryptionType"] == "NONE"
     slack = dt.timedelta(seconds=1)
     assert before - slack < record["ApproximateArrivalTimestamp"] < before + 30 * slack
 
@@ -238,7 +238,7 @@ REFUSALS: dict[str, Callable[["KinesisClient", str], object]] = {
     ),
     "InvalidArgumentException": lambda client, _: client.get_records(ShardIterator="none"),
     "LimitExceededException": lambda client, _: client.create_stream(
-        StreamName="huge", ShardCount=1_000_000
+        StreamName="huge", ShardCount=50_000
     ),
     "ValidationException": lambda client, _: client.delete_stream(StreamName="a b"),
     "DryRunOperationException": lambda client, name: client.put_record(
@@ -265,7 +265,7 @@ def test_a_refusal_has_the_name_that_aws_gives_it(
 @pytest.mark.parametrize(
     ("headers", "body", "status", "error"),
     [
-        ({}, b"{}", 400, "MissingAuthenticationTokenException"),
+        ({}, b"{}", 400, "UnknownOperationException"),
         ({"x-amz-target": "Kinesis_20131202.PutRecord"}, b"{", 400, "SerializationException"),
         (
             {"x-amz-target": "Kinesis_20131202.PutRecords"},

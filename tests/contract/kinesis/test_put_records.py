@@ -104,7 +104,6 @@ def test_each_record_is_answered_in_its_place_and_lies_in_the_shard_of_its_key(o
 
     assert {name: answer[name] for name in answer if name != "Records"} == {
         "FailedRecordCount": 0,
-        "EncryptionType": "NONE",
     }
     assert [set(one) for one in answer["Records"]] == [{"SequenceNumber", "ShardId"}] * 500
     assert [one["ShardId"] for one in answer["Records"]] == [shard_of(key) for key, _ in said]

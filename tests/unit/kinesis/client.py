@@ -1,6 +1,7 @@
 """A client without a network: requests and answers as bytes, a clock that stands still."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,12 @@ class Refusal(Exception):  # noqa: N818 (it is what the endpoint answers, not a 
     message: str
 
 
+def message_in(refusal: Mapping[str, str]) -> str:
+    """The message of a refusal, under the name that Kinesis gives it."""
+    serialization = refusal["__type"] == "SerializationException"
+    return refusal["Message" if serialization else "message"]
+
+
 @dataclass
 class Kinesis:
     """Calls the endpoint as a client would; `Refusal` is raised for what it refuses."""
@@ -38,7 +45,7 @@ class Kinesis:
         answer = self.post(f"Kinesis_20131202.{operation}", msgspec.json.encode(request))
         body = msgspec.json.decode(answer.body) if answer.body else {}
         if answer.status != 200:
-            raise Refusal(body["__type"], body["message"])
+            raise Refusal(body["__type"], message_in(body))
         return body
 
     def post(self, target: str, body: bytes) -> Reply:

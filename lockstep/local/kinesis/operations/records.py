@@ -51,11 +51,7 @@ def put_record(endpoint: Endpoint, request: Request) -> Answer:
             message = _rate_exceeded(endpoint, stream, outcome)
             raise KinesisError("ProvisionedThroughputExceededException", message)
         case Stored(shard, number):
-            return {
-                "ShardId": shard_id(shard),
-                "SequenceNumber": number,
-                "EncryptionType": "NONE",
-            }
+            return {"ShardId": shard_id(shard), "SequenceNumber": number}
 
 
 def put_records(endpoint: Endpoint, request: Request) -> Answer:
@@ -80,7 +76,7 @@ def put_records(endpoint: Endpoint, request: Request) -> Answer:
                         "ErrorMessage": _rate_exceeded(endpoint, stream, outcome),
                     }
                 )
-    return {"FailedRecordCount": failed, "Records": answers, "EncryptionType": "NONE"}
+    return {"FailedRecordCount": failed, "Records": answers}
 
 
 def get_shard_iterator(endpoint: Endpoint, request: Request) -> Answer:
@@ -95,8 +91,10 @@ def get_shard_iterator(endpoint: Endpoint, request: Request) -> Answer:
 def get_records(endpoint: Endpoint, request: Request) -> Answer:
     """GetRecords: at the end of a closed shard it returns ChildShards and no NextShardIterator."""
     now = endpoint.now()
+    # Kinesis accepts an iterator with the quotes that the AWS CLI prints around it.
+    token = request["ShardIterator"].strip('"')
     try:
-        iterator = unseal(endpoint.store.secret, request["ShardIterator"], ShardIterator, now)
+        iterator = unseal(endpoint.store.secret, token, ShardIterator, now)
     except InvalidTokenError:
         raise invalid("Invalid ShardIterator.") from None
     except ExpiredTokenError as error:
@@ -263,7 +261,6 @@ def _record_answer(record: StoredRecord) -> dict[str, Any]:
         "ApproximateArrivalTimestamp": record.arrived_at / 1000,
         "Data": record.data,
         "PartitionKey": record.partition_key,
-        "EncryptionType": "NONE",
     }
 
 

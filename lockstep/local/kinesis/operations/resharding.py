@@ -26,13 +26,12 @@ def split_shard(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def merge_shards(endpoint: Endpoint, request: Request) -> Answer:
-    """MergeShards: the order of the two shards does not matter."""
+    """MergeShards: the first shard has the lower hash keys."""
     stream = _provisioned(endpoint, request)
-    pair = [
-        _open_shard(endpoint, stream, request[name])
+    low, high = [
+        _open_shard(endpoint, stream, request[name]).range
         for name in ("ShardToMerge", "AdjacentShardToMerge")
     ]
-    low, high = sorted(shard.range for shard in pair)
     if low.end + 1 != high.start:
         raise invalid(
             f"Shards {request['ShardToMerge']} and {request['AdjacentShardToMerge']} in"

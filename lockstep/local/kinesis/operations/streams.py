@@ -1,5 +1,7 @@
 """Streams: creating, describing, listing, retaining, deleting, and their tags."""
 
+import unicodedata
+from collections.abc import Mapping
 from typing import Any, cast
 
 from lockstep.local.kinesis.endpoint import (
@@ -27,7 +29,10 @@ from lockstep.stream.shards import shard_number, uniform
 ON_DEMAND_SHARDS = 4
 MAX_SHARDS = 10_000
 MAX_STREAM_TAGS = 50
-RETENTION_HOURS = range(24, 365 * 24 + 1)
+LEAST_RETENTION_HOURS = 24
+# Besides letters, digits and white space. As recorded: the documentation allows `%` as well.
+_TAG_SIGNS = "_./=+-@"
+_RESERVED_TAG_PREFIX = "aws:"
 
 # Default and maximum sizes of responses, from the service model's documentation.
 _STREAMS_LISTED = 100
@@ -64,6 +69,7 @@ def create_stream(endpoint: Endpoint, request: Request) -> Answer:
         )
     if len(tags) > MAX_STREAM_TAGS:
         raise invalid(f"a stream cannot have more than {MAX_STREAM_TAGS} tags")
+    _check_tags(tags)
     if count is not None and count > MAX_SHARDS:
         message = f"a stream cannot have more than {MAX_SHARDS} shards; {count} were requested"
         raise KinesisError("LimitExceededException", message)
@@ -299,10 +305,10 @@ def _number_after(exclusive_start: str | None) -> int:
 
 def _retention_hours(request: Request) -> int:
     hours: int = request["RetentionPeriodHours"]
-    if hours not in RETENTION_HOURS:
+    if hours < LEAST_RETENTION_HOURS:
         raise invalid(
-            f"RetentionPeriodHours {hours} is not between {RETENTION_HOURS.start} and"
-            f" {RETENTION_HOURS.stop - 1}"
+            f"Minimum allowed retention period is {LEAST_RETENTION_HOURS} hours. Requested"
+            f" retention period ({hours} hours) is too short."
         )
     return hours
 
@@ -310,7 +316,25 @@ def _retention_hours(request: Request) -> int:
 def _add_tags(endpoint: Endpoint, stream: StoredStream, tags: dict[str, str]) -> None:
     if len(endpoint.store.tags(stream) | tags) > MAX_STREAM_TAGS:
         raise invalid(f"{endpoint.describe(stream)} cannot have more than {MAX_STREAM_TAGS} tags")
+    _check_tags(tags)
     endpoint.store.put_tags(stream, tags)
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        if key.lower().startswith(_RESERVED_TAG_PREFIX):
+            raise invalid(f"tag key {key!r} begins with {_RESERVED_TAG_PREFIX}, which is reserved")
+        for text in (key, value):
+            if not all(map(_may_be_in_tag, text)):
+                raise invalid(
+                    f"Some tags contain invalid characters: {text!r}. Valid characters: Unicode"
+                    f" letters, digits, white space, {' '.join(_TAG_SIGNS)}"
+                )
+
+
+def _may_be_in_tag(character: str) -> bool:
+    """Whether it is a letter, a digit, a space (no tab or newline), or one of the signs."""
+    return character in _TAG_SIGNS or unicodedata.category(character)[0] in "LNZ"
 
 
 def _stream_of(endpoint: Endpoint, page: ShardPage) -> StoredStream:
