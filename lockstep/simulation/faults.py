@@ -115,6 +115,7 @@ Fault = Literal[
     "many records of one image",
     "forged by the index's role",
     "retention changed",
+    "chosen while the source went on",
     "imported",
     "import broken off",
     "replayed by an operator",

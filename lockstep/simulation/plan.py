@@ -22,6 +22,7 @@ OperatorStepKind = Literal[
     "forge",
     "import",
     "change the retention",
+    "choose",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -96,6 +97,7 @@ _OPERATORS: dict[StepKind, float] = {
     "forge": 1,
     "import": 0.7,
     "change the retention": 0.5,
+    "choose": 0.5,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,

@@ -130,6 +130,8 @@ class System:
         """The images that a request removed from the index when its sender did not wait any more:
         a purge may take what the table took after it."""
         self.connections["index"].around_late = self._note_late_removals
+        self.chosen: set[tuple[str, int]] = set()
+        """The versions that a redrive took for a choice or a correction: no source may use one."""
         self.given_index: set[tuple[str, StoredVersion]] = set()
         """What an operator may have given the index: the table's content of an image."""
         self.tried_on_index: set[str] = set()

@@ -126,9 +126,24 @@ class Uploader:
             oracle.time_of(stamp) if occurred_at is None else occurred_at,
             image,
         )
+        self._check_free(image_id, meant.version)
         self.made.append(oracle.as_produced(meant))
         self._system.ledger.note_produced(self.made[-1])
         return read
+
+    def _check_free(self, image_id: str, version: int) -> None:
+        """Check that no redrive put an event with this version of its own choice before.
+
+        A choice that was killed before its put took no version.
+        """
+        if (image_id, version) not in self._system.chosen:
+            return
+        for accepted in self._system.stream.accepted:
+            event = self._system.ledger.event_in(accepted)
+            if event is not None and (event.image_id, event.version) == (image_id, version):
+                raise ViolationError(
+                    "I1", f"a redrive took version {version} of {image_id}, which its source uses"
+                )
 
     def _version(self, _: str) -> int | None:
         """The version of the next event of this image; None: the reader sets it."""

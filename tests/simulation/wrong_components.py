@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from lockstep.simulation.components import Components
 from tests.simulation import (
+    wrong_choices,
     wrong_delivery,
     wrong_discards,
     wrong_forged,
@@ -37,6 +38,7 @@ WRONG: Mapping[str, Components] = {
     **wrong_replay.WRONG,
     **wrong_discards.WRONG,
     **wrong_forged.WRONG,
+    **wrong_choices.WRONG,
     **wrong_repair.WRONG,
     **wrong_rebuild.WRONG,
 }

@@ -9,6 +9,7 @@ from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.operators.ages import OldEvents
 from lockstep.simulation.operators.answering import AnswerSteps
 from lockstep.simulation.operators.audits import Audits
+from lockstep.simulation.operators.choices import Choices
 from lockstep.simulation.operators.discarding import Discarding
 from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.guide import Guide
@@ -50,6 +51,7 @@ class Operators:
         forgeries = Forgeries(system, self.promises, around)
         imports = Imports(self.tools, around)
         retentions = Retentions(system, around)
+        choices = Choices(system, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -65,6 +67,7 @@ class Operators:
             "forge": forgeries.step,
             "import": imports.step,
             "change the retention": retentions.step,
+            "choose": choices.step,
         }
 
     def finish(self) -> None:

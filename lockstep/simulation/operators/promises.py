@@ -190,17 +190,19 @@ class Promises:
 
     def _held(self, now: float) -> dict[str, AcceptedEvent]:
         """O1: the highest event of each image that is held somewhere."""
-        highest: dict[str, AcceptedEvent] = {}
-        since = max(now - self._system.stream.retention, self._system.stream.since)
+        by_image: dict[str, list[tuple[AcceptedRecord, AcceptedEvent]]] = {}
         for accepted in self._system.stream.accepted:
             event = self.event(accepted)
-            if event is None:
-                continue
-            there = highest.get(event.image_id)
-            if (there is None or event.version > there.version) and self.is_held(
-                accepted, event, since
-            ):
-                highest[event.image_id] = event
+            if event is not None:
+                by_image.setdefault(event.image_id, []).append((accepted, event))
+        highest: dict[str, AcceptedEvent] = {}
+        since = max(now - self._system.stream.retention, self._system.stream.since)
+        for image_id, events in by_image.items():
+            events.sort(key=lambda one: -one[1].version)
+            for accepted, event in events:
+                if self.is_held(accepted, event, since):
+                    highest[image_id] = event
+                    break
         return highest
 
     def _check_held(self, before: Mapping[str, AcceptedEvent], then: Raw) -> None:

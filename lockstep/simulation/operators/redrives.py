@@ -20,7 +20,9 @@ from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faulty_network import CrashedError
+from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.settling import Settling
+from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
@@ -39,6 +41,8 @@ _MOST_REQUESTS = 12
 # A second operator, or a consumer, begins so soon after the first command.
 _MEANWHILE_SECONDS = 0.3
 _KILLED_SHARE, _MEANWHILE_SHARE = 0.4, 0.3
+# How often an operator decides about a case that cannot go back unchanged.
+_DECIDES_SHARE = 0.5
 
 
 # A store or the stream does not answer, or the clock is behind.
@@ -54,6 +58,7 @@ class Redrives:
         self._consume = consume
         self._conditions, self._time = system.conditions, system.time
         self._is_running = False
+        self._decides_share = _DECIDES_SHARE
         self._clock = system.producers_clock()  # the operator's, too: it may be wrong
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
 
@@ -70,6 +75,12 @@ class Redrives:
         table = DynamoDB(TABLE)
         table.items = self._system.table.items
         return cast("DynamoDBClient", table)
+
+    # What a redrive writes goes over the clients of the consumers, so these tools write nothing:
+    # O2 holds for all of it. The table changes through the stream only.
+    @cached_property
+    def _promises(self) -> Promises:
+        return Promises(Tools(self._system))
 
     @cached_property
     def _settling(self) -> Settling:
@@ -92,18 +103,30 @@ class Redrives:
         found = self.found()
         if not found:
             return
-        cases: Sequence[Case] = chance.sample(found, chance.randint(1, len(found)))
+        self._run(chance.sample(found, chance.randint(1, len(found))), found)
+
+    def choose(self, image_id: str) -> None:
+        """Decide about what is in quarantine of this image, as `redrive` does."""
+        found = self.found()
+        self._decides_share = 1.0
+        self._run([one for one in found if one.image == image_id], found)
+        self._decides_share = _DECIDES_SHARE
+
+    def _run(self, cases: Sequence[Case], found: Sequence[Case]) -> None:
+        """Redrive these of the cases found; a kill ends the first run, and the next takes all."""
+        chance = self._conditions.chance
         others = {one.id for one in found} - {one.id for one in cases}
-        self._is_running = True
-        if chance.random() < _MEANWHILE_SHARE:
-            self._also(cases)
-        if chance.random() < _KILLED_SHARE:
-            self._conditions.kill_in = chance.randint(1, _MOST_REQUESTS)
-            self._try(cases)
-            self._conditions.kill_in = None
-            cases, others = self.found(), set()
-        done = self._try(cases)
-        self._is_running = False
+        with self._promises.kept("O1", "O2"):
+            self._is_running = True
+            if chance.random() < _MEANWHILE_SHARE:
+                self._also(cases)
+            if chance.random() < _KILLED_SHARE:
+                self._conditions.kill_in = chance.randint(1, _MOST_REQUESTS)
+                self._try(cases)
+                self._conditions.kill_in = None
+                cases, others = self.found(), set()
+            done = self._try(cases)
+            self._is_running = False
         if done and not self._conditions.fault_rate:
             self._check_done(cases, others)
 
@@ -235,7 +258,7 @@ class Redrives:
     def _settled(self, redrive: Redrive, case: Case) -> Iterator[Settlement]:
         """The decision of an operator about a case that cannot be redriven unchanged; or none."""
         wanted = case.of_index_only or not isinstance(case.verdict, Ready)
-        if not wanted or self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+        if not wanted or self._conditions.chance.random() < 1.0 - self._decides_share:
             return
         record = self._record(redrive, case)
         settled = None if record is None else self._settling.settle(case, record)

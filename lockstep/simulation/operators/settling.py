@@ -131,6 +131,8 @@ class Settling:
         event = settled.event
         if event is None or event.version == named:
             return
+        if event.version != settled.case.version:
+            self._system.chosen.add((event.image_id, event.version))
         now = int(self._now() * _SECOND_US)
         known = max(settled.case.version or 0, named or 0, self._in_table(event.image_id))
         if event.version > max(now, known + 1 + _FREE_STAMPS):

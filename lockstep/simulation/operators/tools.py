@@ -26,6 +26,7 @@ from lockstep.simulation.operators.clients import (
     table_client,
 )
 from lockstep.simulation.system import STORES, System
+from lockstep.simulation.uploader import Uploader
 from lockstep.stores.corrections import Corrections, TableCorrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
@@ -80,6 +81,11 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Lets the stores and an operator remove expired tombstones."""
     redrive: Callable[[], None]
     """Lets an operator redrive."""
+    choose: Callable[[str], None]
+    """Lets an operator decide about what is in quarantine of this image."""
+    stamping: Uploader
+    counting: Uploader
+    """A source that stamps its events, and one that counts the revisions of each image."""
     rewind: Callable[[], None]
     """Makes the consumers read the whole stream again."""
     forges: bool
