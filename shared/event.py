@@ -123,7 +123,10 @@ class InvalidEventError(Exception):
 
 
 _decoder = msgspec.json.Decoder(Event)
-_any_decoder = msgspec.json.Decoder()
+# `_decoder` stops at the first number that is out of range and does not see what follows. These two
+# read on. Only the second one finds lone surrogates, but it stops at integers over 4,300 digits.
+_syntax_decoder = msgspec.json.Decoder(msgspec.Raw)
+_any_decoder = msgspec.json.Decoder(float_hook=str)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 # The first bytes of an aggregated record of the Kinesis Producer Library
@@ -213,8 +216,9 @@ def _why_not(data: bytes, error: Exception) -> InvalidEventError:
     if nests_too_deep(data):
         return InvalidEventError("schema", "too many levels: an event has three")
     try:
+        _syntax_decoder.decode(data)
         _any_decoder.decode(data)
-    except msgspec.ValidationError as bad:  # well-formed JSON with a number out of range
+    except msgspec.ValidationError as bad:  # well-formed JSON with an integer out of range
         return InvalidEventError("schema", str(bad))
     except msgspec.DecodeError as bad:
         if not data.strip():

@@ -126,6 +126,13 @@ def test_json_that_is_no_event_is_refused_with_the_place(event: dict[str, Any]) 
         (b"\xef\xbb\xbf" + msgspec.json.encode(image_event()), "not_json"),
         (msgspec.json.encode(image_event(version=raw("NaN"))), "not_json"),
         (msgspec.json.encode(image_event(image=image(raw(r'"\ud800"')))), "not_json"),
+        # Numbers that are out of range, and what follows is not JSON.
+        (b'{"version":1e999', "not_json"),
+        (b'{"version":1e999}garbage', "not_json"),
+        (b'{"version":-1e999 garbage}', "not_json"),
+        (b'{"version":' + b"9" * 5_000 + b"garbage}", "not_json"),
+        (rb'{"version":1e999,"image_id":"\ud800 and more"}', "not_json"),
+        (b'{"version":' + b"9" * 5_000 + b"}", "schema"),
         (b"null", "schema"),
         (b"[" * 100_000, "schema"),
         (b'{"a":' * 40_000, "schema"),
