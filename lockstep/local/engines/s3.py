@@ -3,7 +3,7 @@
 import string
 from pathlib import Path
 
-from lockstep.local.engines.java import java_service
+from lockstep.local.engines.java import LOCAL_NAMES, java_service
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
 
@@ -30,7 +30,8 @@ jclouds.filesystem.basedir={objects}
 def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
     """S3Proxy, run from `home`, with the objects in `state`/s3/objects.
 
-    It listens on `host`. This writes its configuration to the state folder.
+    It listens on `host`, and refuses requests for host names that are not local. This writes its
+    configuration to the state folder.
     """
     folder = state / "s3"
     objects = folder / "objects"
@@ -43,9 +44,9 @@ def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
         state,
         port,
         options=["-Xmx128m", "-Dlogback.configurationFile=logback.xml"],
-        classpath=f"{home / 'lib'}/*",
-        main="org.gaul.s3proxy.Main",
-        arguments=["--properties", "s3proxy.conf"],
+        classpath=f"{LOCAL_NAMES}:{home / 'lib'}/*",
+        main="lockstep.engines.S3",
+        arguments=["s3proxy.conf"],
         host=host,
     )
 

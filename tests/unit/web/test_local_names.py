@@ -1,4 +1,4 @@
-"""Which host names are local: those that no other computer can have."""
+"""Which host names are local: those that no web page of the internet can have."""
 
 import asyncio
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from starlette.responses import PlainTextResponse
 
-from lockstep.web.local_names import LocalNamesOnly, is_local
+from lockstep.web.local_names import LocalNamesOnly
 
 LISTENING = "172.17.0.1"
 
 
-def asked(*names: bytes) -> tuple[int, str]:
-    """Status and text of the answer to a request with these `Host` headers."""
+def asked(*hosts: str, origin: str | None = None, listening: str = LISTENING) -> tuple[int, str]:
+    """Status and text of the answer to a request with these headers."""
     got: list[Any] = []
 
     async def receive() -> Any:
@@ -21,8 +21,11 @@ def asked(*names: bytes) -> tuple[int, str]:
     async def send(message: Any) -> None:
         got.append(message)
 
-    scope = {"type": "http", "method": "GET", "headers": [(b"host", name) for name in names]}
-    asyncio.run(LocalNamesOnly(PlainTextResponse("done"), LISTENING)(scope, receive, send))
+    headers = [(b"host", host.encode()) for host in hosts]
+    if origin is not None:
+        headers.append((b"origin", origin.encode()))
+    scope = {"type": "http", "method": "GET", "headers": headers}
+    asyncio.run(LocalNamesOnly(PlainTextResponse("done"), listening)(scope, receive, send))
     start, *rest = got
     return start["status"], b"".join(part["body"] for part in rest).decode()
 
@@ -41,8 +44,9 @@ def asked(*names: bytes) -> tuple[int, str]:
     ],
 )
 def test_loopback_names_and_the_own_address_are_local(authority: str) -> None:
-    assert is_local(authority, LISTENING)
-    assert asked(authority.encode()) == (200, "done")
+    assert asked(authority) == (200, "done")
+    assert asked("localhost", origin=f"http://{authority}") == (200, "done")
+    assert asked("localhost", origin=f"https://{authority}") == (200, "done")
 
 
 @pytest.mark.parametrize(
@@ -68,29 +72,36 @@ def test_loopback_names_and_the_own_address_are_local(authority: str) -> None:
     ],
 )
 def test_all_other_names_are_refused_in_one_line(authority: str) -> None:
-    assert not is_local(authority, LISTENING)
-    status, text = asked(authority.encode())
-    named = authority or "nothing"
-    assert (status, text) == (
+    assert asked(authority) == (
         421,
-        f"the Host header names {named}: use localhost or 172.17.0.1\n",
+        f"the Host header names {authority or 'nothing'}: use localhost or 172.17.0.1\n",
+    )
+    assert asked("localhost", origin=f"http://{authority}") == (
+        403,
+        f"a web page of http://{authority} may not use this server of localhost\n",
     )
 
 
+@pytest.mark.parametrize("origin", ["null", "localhost", "chrome-extension://abc", "file://"])
+def test_what_is_no_page_of_a_local_server_is_refused(origin: str) -> None:
+    assert asked("localhost", origin=origin)[0] == 403
+
+
 def test_the_address_of_another_server_is_not_local() -> None:
-    assert not is_local(LISTENING)
+    assert asked(LISTENING, listening="127.0.0.1")[0] == 421
 
 
 def test_a_request_names_one_host() -> None:
     assert asked()[0] == 421
-    assert asked(b"localhost", b"evil.example") == (
+    assert asked("localhost", "evil.example") == (
         421,
         "the Host header names localhost and evil.example: use localhost or 172.17.0.1\n",
     )
 
 
 def test_a_long_name_or_one_with_control_characters_is_shortened_and_escaped() -> None:
-    status, text = asked(b"\x1b[2J" + b"x" * 100_000)
-    assert status == 421
-    assert text.startswith("the Host header names \\x1b[2Jxxx")
-    assert len(text) < 400
+    for hosts, origin in (("\x1b[2J" + "x" * 100_000, None), ("localhost", "\x1b" * 100_000)):
+        status, text = asked(hosts, origin=origin)
+        assert status in {421, 403}
+        assert "\\x1b" in text
+        assert len(text) < 1_200
