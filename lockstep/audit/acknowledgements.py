@@ -3,11 +3,13 @@
 No consumer may write there: a test of the template's policies checks it.
 """
 
+import datetime as dt
+
 import msgspec
 
 from lockstep.console.errors import UserError
 from lockstep.stores.objects import Objects
-from lockstep.stream.losses import Acknowledgement
+from lockstep.stream.losses import Acknowledgement, Unread, typed
 
 ACKNOWLEDGED = "acknowledged/"
 
@@ -36,6 +38,34 @@ def read_acknowledgements(bucket: Objects) -> list[Acknowledgement]:
             )
             raise AcknowledgementError(message) from None
     return found
+
+
+def acknowledgement_of(
+    found: Unread, since: dt.datetime, reason: str, *, now: dt.datetime
+) -> Acknowledgement:
+    """The acknowledgement of these losses.
+
+    Args:
+        found: why the stores may lack events.
+        since: the time that status and audit print. Another time is refused: then the operator has
+            not seen the present losses.
+        reason: what was done.
+        now: the current time.
+
+    Raises:
+        AcknowledgementError: there is no loss, or the stores may lack events since another time.
+    """
+    if not found.losses:
+        raise AcknowledgementError(
+            "there is no loss to acknowledge"
+            + "".join(f"; {one.consumer} is {one.state}: make it read" for one in found.stopped)
+        )
+    if found.since != since:
+        raise AcknowledgementError(
+            f"the stores may lack events since {typed(found.since)}, not since {typed(since)}: see "
+            "`lockstep status`"
+        )
+    return Acknowledgement(since, reason, now, found.losses)
 
 
 def write_acknowledgement(bucket: Objects, made: Acknowledgement) -> str:

@@ -11,7 +11,8 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.index import index_problems
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import envelope_of
-from lockstep.audit.audit import Audit, audit
+from lockstep.audit.acknowledgements import acknowledgement_of
+from lockstep.audit.audit import Audit, audit, with_unread
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.producing.backfill import Backfill, PastStamp
@@ -31,6 +32,8 @@ from lockstep.replay.replay import Replay
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
+from lockstep.stream.gaps import GapFinder, loss_of
+from lockstep.stream.losses import Acknowledgement, Loss, unacknowledged
 from lockstep.stream.order import startable
 from shared.deliver import Delivery, deliver
 from shared.envelope import Envelope
@@ -88,6 +91,11 @@ class Components(msgspec.Struct, frozen=True):
     stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable
+    gap_finder: Callable[..., GapFinder] = GapFinder
+    loss_of: Callable[..., Loss] = loss_of
+    unacknowledged: Callable[..., tuple[Loss, ...]] = unacknowledged
+    acknowledgement_of: Callable[..., Acknowledgement] = acknowledgement_of
+    with_unread: Callable[..., Audit] = with_unread
     destination: Callable[..., Destination] = BucketDestination
     find: Callable[..., FoundCases] = find
     redrive: Callable[..., Redrive] = Redrive

@@ -184,7 +184,8 @@ class History:
             stamping=self._uploader,
             counting=self._counting,
             rewind=self._read_all_again,
-            forges=self._plan.index_from is None,
+            reads_events=self._plan.index_from is None,
+            pollers=self._pollers,
             batch_size=self._plan.batch_size,
         )
 
@@ -521,6 +522,7 @@ class History:
             write_discarded=self._discard_writers[function].write
             if function in self._discard_writers
             else None,
+            losses=self.system.losses.notes_of(function) if source.stream is self._stream else None,
         )
 
     def _drain_all(self) -> None:
@@ -542,5 +544,5 @@ class History:
             self._time.settle()
         for poller in list(self._pollers):
             poller.drain()
-        if self._operators is not None:
+        if self._operators is not None and not self.system.losses.stopped:
             self._operators.rebuilds.finish()

@@ -66,6 +66,7 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             allowed.update(_refused(quarantined.values(), consumer))
         allowed.update(map(_as_stored, quarantine_checks.discarded(system, consumer)))
         allowed.update(given)
+        allowed.update(_stored_before_lost(system, consumer, expected))
         if consumer.function == INDEX_CONSUMER:
             allowed.update(_tried(system))
         for image_id in sorted((expected.keys() | found.keys()) - touched.keys()):
@@ -264,6 +265,21 @@ def _refused(
             yield _as_stored(one)
 
 
+def _stored_before_lost(
+    system: System, consumer: Consumer, expected: Mapping[str, StoredVersion]
+) -> Iterator[tuple[str, StoredVersion]]:
+    """What this consumer has lost, unless it is below what it has not lost.
+
+    It may have been stored: an invocation had not ended yet, or an operator repaired the store.
+    """
+    for one in system.losses.lost:
+        event = system.interpret(one.accepted)
+        if one.consumer == consumer.function and not isinstance(event, Poison):
+            must = expected.get(event.image_id)
+            if must is None or must.version <= event.version:
+                yield _as_stored(event)
+
+
 def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> None:
     """I1: a change that the stored one outran was applied before, or is in quarantine.
 
@@ -288,6 +304,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
             and accepted.sequence_number not in attempted
             and meaning.image_id not in system.touched[consumer.function]
             and not _was_written(consumer, meaning)
+            and not system.losses.is_lost(consumer.function, accepted)
             and not _is_redriven(system, meaning.image_id, its, quarantined)
         ):
             raise ViolationError(
@@ -317,11 +334,13 @@ def _is_redriven(
 def _fold(
     system: System, consumer: Consumer, quarantined: AbstractSet[str]
 ) -> Mapping[str, StoredVersion]:
-    """I1, I3: the highest version of each image, without the quarantined records."""
+    """I1, I3: the highest version of each image, without the quarantined and the lost records."""
     highest: dict[str, StoredVersion] = {}
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         if isinstance(meaning, Poison) or accepted.sequence_number in quarantined:
+            continue
+        if system.losses.is_lost(consumer.function, accepted):
             continue
         held = StoredVersion(meaning.version, meaning.digest)
         there = highest.get(meaning.image_id)

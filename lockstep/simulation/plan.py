@@ -23,6 +23,7 @@ OperatorStepKind = Literal[
     "import",
     "change the retention",
     "choose",
+    "lose records",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -98,6 +99,7 @@ _OPERATORS: dict[StepKind, float] = {
     "import": 0.7,
     "change the retention": 0.5,
     "choose": 0.5,
+    "lose records": 0.5,
 }
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,

@@ -23,6 +23,8 @@ from lockstep.simulation.components import Components
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import Conditions
 from lockstep.simulation.violation import ViolationError
+from lockstep.stream.checkpoints import Gap
+from lockstep.stream.gaps import GapFinder
 from shared.event import AGGREGATED_MAGIC
 
 # Far more than any batch needs after the faults have stopped.
@@ -90,6 +92,18 @@ class Polled(Protocol):
         ...
 
 
+class LossNotes(Protocol):
+    """Where a mapping notes what it cannot read any more."""
+
+    def finder(self, shard_id: str, after: str) -> GapFinder:
+        """Finds the gaps of a shard after the last record that was settled."""
+        ...
+
+    def note(self, gap: Gap) -> None:
+        """Store a gap; one with a known beginning gets a new end."""
+        ...
+
+
 class _Reader(msgspec.Struct):
     """The progress in one shard; `position` is the next record to read."""
 
@@ -97,6 +111,8 @@ class _Reader(msgspec.Struct):
     position: int
     records: dict[str, AcceptedRecord] = msgspec.field(default_factory=dict)
     """The records read, by sequence number."""
+    gaps: GapFinder | None = None
+    """Set if the stream has removed records after the last one that was settled."""
     in_flight: list[Invoke] = msgspec.field(default_factory=list)
     """The invocations that the core has begun, at most one for each lane."""
 
@@ -115,9 +131,11 @@ class Poller:
         invoke: Invocation,
         is_durable: Callable[[AcceptedRecord], bool],
         write_discarded: WriteDiscarded | None = None,
+        losses: LossNotes | None = None,
     ) -> None:
         self.function = function
         self.stopped = False
+        self.is_off = False
         self.checkpoints: dict[str, int] = {}
         self._stream = stream
         self._settings = settings
@@ -128,7 +146,9 @@ class Poller:
         self._invoke = invoke
         self._is_durable = is_durable
         self._write_discarded = write_discarded
+        self._losses = losses
         self._is_running = False
+        self._furthest: dict[str, int] = {}  # how many records of a shard were ever settled
         self._readers: dict[str, _Reader] = {}
         self._ended: set[str] = set()
         self._delivered: set[str] = set()
@@ -139,7 +159,7 @@ class Poller:
 
         Does nothing if it is already running.
         """
-        if self._is_running or self.stopped:
+        if self._is_running or self.stopped or self.is_off:
             return
         self._is_running = True
         for shard in self._startable():
@@ -156,7 +176,7 @@ class Poller:
             waiting = [
                 shard for shard in self._startable() if shard.closed or not self._settled(shard)
             ]
-            if not waiting or self.stopped:
+            if not waiting or self.stopped or self.is_off:
                 return
             for shard in waiting:
                 self._run_shard(shard, 1, self._time.now + self._stream.retention)
@@ -174,6 +194,32 @@ class Poller:
     def stop(self) -> None:
         """Delete the mapping: it reads and delivers nothing any more."""
         self.stopped = True
+
+    def turn_off(self) -> None:
+        """Disable the mapping: it forgets what is in flight, and keeps its checkpoints."""
+        self.is_off = True
+        self._readers.clear()
+
+    def turn_on(self) -> None:
+        """Enable the mapping again: it reads on after its checkpoints."""
+        self.is_off = False
+
+    def unread_and_gone(self) -> Iterator[AcceptedRecord]:
+        """What the stream removed after the last record of each shard that was settled."""
+        for shard in self._stream.shards.values():
+            yield from shard.records[self._furthest.get(shard.shard_id, 0) : shard.trimmed]
+
+    def note_gaps(self) -> None:
+        """Note what was removed in shards in which nothing follows it.
+
+        The file of the stream shows it before the mapping reads on (lockstep/stream/backlog.py).
+        """
+        for shard in self._stream.shards.values():
+            removed = shard.trimmed - self._furthest.get(shard.shard_id, 0)
+            if removed > 0 and self._losses is not None:
+                gaps = self._losses.finder(shard.shard_id, self._last_settled(shard))
+                found = gaps.unread(until=self._time.now)
+                self._losses.note(msgspec.structs.replace(found, records=removed))
 
     def restart(self) -> None:
         """Restart at the checkpoints: read records again that were read or in flight."""
@@ -216,9 +262,17 @@ class Poller:
             core = self._components.shard(
                 self._settings, retention=self._stream.retention, chance=self._conditions.draw
             )
-            reader = _Reader(core, self._checkpoint(self._stream.shards[shard_id]))
+            shard = self._stream.shards[shard_id]
+            reader = _Reader(core, self._checkpoint(shard))
+            if self._losses is not None and self._furthest.get(shard_id, 0) < shard.trimmed:
+                reader.gaps = self._losses.finder(shard_id, self._last_settled(shard))
             self._readers[shard_id] = reader
         return reader
+
+    def _last_settled(self, shard: PolledShard) -> str:
+        """The number of the last record that was ever settled; empty: none was."""
+        furthest = self._furthest.get(shard.shard_id, 0)
+        return shard.records[furthest - 1].sequence_number if furthest else ""
 
     def _run_shard(self, shard: PolledShard, invocations: int, until: float) -> None:
         """Run the core step by step. Finish an invocation when no other one can begin."""
@@ -288,7 +342,9 @@ class Poller:
             case Read(limit):
                 return self._read(reader, shard, limit)
             case Advance(number):
-                self.checkpoints[shard.shard_id] = shard.position_of(number)
+                settled = shard.position_of(number)
+                self.checkpoints[shard.shard_id] = settled
+                self._furthest[shard.shard_id] = max(settled, self._furthest.get(shard.shard_id, 0))
                 reader.core.checkpoint_saved()
                 return True
             case Discard():
@@ -313,6 +369,12 @@ class Poller:
 
     def _read(self, reader: _Reader, shard: PolledShard, limit: int) -> bool:
         there = shard.records[reader.position : reader.position + limit]
+        if there and reader.gaps is not None and self._losses is not None:
+            first, last = there[0], there[-1]
+            found = reader.gaps.read(first.sequence_number, first.arrived_at, last.sequence_number)
+            if found is not None:
+                self._losses.note(found)
+            reader.gaps = None
         reader.position += len(there)
         reader.records.update((one.sequence_number, one) for one in there)
         behind = reader.position < len(shard.records)

@@ -56,12 +56,7 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
             continue
         quarantined, redriven = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
         if quarantined is None and redriven is None:
-            discarded = accepted.sequence_number in system.discards[consumer.function].confirmed
-            if discarded or isinstance(meaning, Poison):
-                was = "was discarded and is" if discarded else "is"
-                raise ViolationError(
-                    "I1", f"{consumer.function}: {meaning} {was} not in quarantine"
-                )
+            _check_not_missing(system, consumer, accepted, meaning)
             continue
         indexed = False
         if quarantined is not None:
@@ -74,6 +69,17 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
         raise ViolationError(
             "I1", f"{consumer.function}: unknown objects in quarantine: {sorted(bodies)}"
         )
+
+
+def _check_not_missing(
+    system: System, consumer: Consumer, accepted: AcceptedRecord, meaning: Interpretation
+) -> None:
+    """I1: what was discarded is in quarantine, and so is poison that was not lost before."""
+    discarded = accepted.sequence_number in system.discards[consumer.function].confirmed
+    is_poison = isinstance(meaning, Poison)
+    if discarded or (is_poison and not system.losses.is_lost(consumer.function, accepted)):
+        was = "was discarded and is" if discarded else "is"
+        raise ViolationError("I1", f"{consumer.function}: {meaning} {was} not in quarantine")
 
 
 def is_refused(meaning: Meaning, consumer: Consumer) -> bool:

@@ -29,6 +29,7 @@ from lockstep.simulation.interpretation import (
     interpret,
 )
 from lockstep.simulation.ledger import Ledger
+from lockstep.simulation.losses import LossBook
 from lockstep.simulation.operators.comparison import said_by_item
 from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.plan import HistoryPlan, seeded_random
@@ -155,6 +156,7 @@ class System:
         """The keys in quarantine at which somebody has forged an object, or may get one."""
         self.replayed_since: list[float] = []
         """The moments since which operators have replayed."""
+        self.losses = LossBook(components, self.stream)
         self.ledger = Ledger()
         self._interpretations: dict[str, Interpretation] = {}  # by sequence number
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from lockstep.stack.stack import FORWARDER, STACK, Stack
 from lockstep.stream import backlog
 from lockstep.stream.checkpoints import Gap, MappingProgress, covered, read_mappings
+from lockstep.stream.gaps import loss_of
 from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 
@@ -31,7 +32,7 @@ def local_losses(state: Path, stack: Stack, *, now: float) -> list[Loss]:
     """
     mappings = read_mappings(state / "checkpoints.db")
     return [
-        _loss(mapping, gap)
+        loss_of(gap, consumer=mapping.function, stream=_stream_of(mapping))
         for mapping in mappings
         for gap in _gaps(state / "kinesis.db", mapping, mappings, stack, now)
     ]
@@ -100,22 +101,15 @@ def _gaps(
     yield from stored.values()
 
 
+def _stream_of(mapping: MappingProgress) -> str:
+    """The name of the Kinesis stream that a mapping reads, or the ARN of a table's stream."""
+    return _kinesis_stream(mapping) or mapping.stream_arn
+
+
 def _kinesis_stream(mapping: MappingProgress) -> str | None:
     """The name of the Kinesis stream that a mapping reads; None if it reads a table's stream."""
     is_kinesis = ":kinesis:" in mapping.stream_arn
     return mapping.stream_arn.rpartition("/")[2] if is_kinesis else None
-
-
-def _loss(mapping: MappingProgress, gap: Gap) -> Loss:
-    return Loss(
-        consumer=mapping.function,
-        since=_moment(gap.since),
-        until=_moment(max(gap.since, gap.until)),
-        records=gap.records,
-        stream=_kinesis_stream(mapping) or mapping.stream_arn,
-        shard_id=gap.shard_id,
-        after=gap.after,
-    )
 
 
 def _moment(seconds: float) -> dt.datetime:

@@ -14,13 +14,17 @@ from lockstep.audit.acknowledgements import read_acknowledgements, write_acknowl
 from lockstep.audit.audit import Audit, with_unread
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.process import Collaborators, Outage, ShardDriver
-from lockstep.simulation.components import STREAM, STREAM_ARN
+from lockstep.simulation import invariants
+from lockstep.simulation.components import REAL, STREAM, STREAM_ARN
+from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
+from lockstep.simulation.losses import LossBook
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.system import Function
-from lockstep.stack.local_losses import _loss
+from lockstep.simulation.violation import ViolationError
 from lockstep.stream.checkpoints import Checkpoints, read_mappings
+from lockstep.stream.gaps import loss_of
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.losses import Acknowledgement, Loss, Unread, unacknowledged
 from lockstep.stream.stream import AfterSequenceNumber, TrimHorizon
@@ -81,7 +85,11 @@ class Stopped:
     def losses(self) -> list[Loss]:
         """The losses that are noted."""
         mappings = read_mappings(self._folder / "checkpoints.db")
-        return [_loss(mapping, gap) for mapping in mappings for gap in mapping.gaps]
+        return [
+            loss_of(gap, consumer=mapping.function, stream=STREAM)
+            for mapping in mappings
+            for gap in mapping.gaps
+        ]
 
     def unread(self) -> Unread:
         """The losses that are not acknowledged."""
@@ -176,6 +184,34 @@ def test_what_one_consumer_lost_is_different_and_unknown_after_the_repair(tmp_pa
     assert (repaired.result, repaired.differences) == ("unknown", {})
     stopped.acknowledge()
     assert stopped.audit().result == "equal"
+
+
+def test_consumers_lose_records_in_random_histories_and_an_operator_acknowledges() -> None:
+    tally = Tally()
+    for seed in range(12):
+        kinds = ("put", "lose records", "put", "lose records")
+        history = History(quiet(*kinds, seed=seed), REAL, tally)
+        history.run()
+        losses = history.system.losses
+        assert losses.lost
+        assert all(losses.is_lost(one.consumer, one.accepted) for one in losses.lost)
+    for fault in ("table's", "index's"):
+        assert tally[cast("Any", f"records lost by the {fault} consumer")]
+    assert tally["losses acknowledged"] > 5
+
+
+def test_the_end_of_a_history_knows_what_a_consumer_may_lack() -> None:
+    found = set()
+    for seed in range(6):  # in some of them, a later event hides what was lost
+        history = History(quiet("put", "lose records", seed=seed))
+        history.run()
+        history.system.losses = LossBook(REAL, history.system.stream)
+        try:
+            invariants.check(history.system, history.uploaders)
+        except ViolationError as violation:
+            found.add(violation.invariant)
+    assert found <= {"I1", "I3"}
+    assert "I3" in found
 
 
 @pytest.mark.parametrize("off", [[], ["write_to_es"]])

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -48,7 +48,8 @@ from lockstep.local.mapping.response import Errored, InvocationResult
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.windows import windowed
 from lockstep.stream import sequence
-from lockstep.stream.checkpoints import Checkpoint, Checkpoints, Gap
+from lockstep.stream.checkpoints import Checkpoint, Checkpoints
+from lockstep.stream.gaps import GapFinder, RunTimes, gap_after
 from lockstep.stream.order import startable
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -223,7 +224,7 @@ class Process:
                     gap_after(
                         number,
                         shard_id,
-                        self._collaborators.checkpoints,
+                        _times(self._collaborators.checkpoints),
                         until=time.time() if created is None else created,
                     )
                 )
@@ -333,9 +334,12 @@ class ShardDriver:
         self._collaborators = collaborators
         self._starting_number = starting_number
         self._reader: ShardReader = collaborators.stream.reader(source.shard_id, start)
-        # The record before the next read; empty: it is the first of the shard.
-        self._after = start.sequence_number if isinstance(start, AfterSequenceNumber) else ""
-        self._lost: Gap | None = None  # begins at the checkpoint, and ends at the next read
+        self._gaps = GapFinder(
+            source.shard_id,
+            starting_number=starting_number,
+            after=start.sequence_number if isinstance(start, AfterSequenceNumber) else "",
+            times=_times(collaborators.checkpoints),
+        )
         self._again = again
         self._stopping = stopping
         self._outage = outage
@@ -389,9 +393,9 @@ class ShardDriver:
                     "%s: the shard has expired; records that were not read are lost",
                     self._source.shard_id,
                 )
-                if sequence.time_of(self._starting_number) is None:
+                if not self._gaps.tells_time:
                     # Otherwise the endpoint's file shows what was not read (stream/backlog.py).
-                    self._collaborators.checkpoints.lost(self._gap(until=time.time()))
+                    self._collaborators.checkpoints.lost(self._gaps.unread(until=time.time()))
                 self._shard.records_read([], behind=False, ended=True, now=time.time())
                 return
             self._outage.began(str(error))
@@ -403,30 +407,25 @@ class ShardDriver:
                 self._source.shard_id,
                 error,
             )
-            self._lost = self._gap(until=time.time())
-            self._collaborators.checkpoints.lost(self._lost)
+            self._collaborators.checkpoints.lost(self._gaps.position_lost(now=time.time()))
             self._reader = self._collaborators.stream.reader(self._source.shard_id, self._again)
             self._read_again_later()
             return
         self._outage.ended()
         self._failed_reads = 0
         if read.records:
-            # Before any of them is settled: the checkpoint would pass the gap.
-            self._note_gap(read.records[0])
-            self._after = read.records[-1].sequence_number
+            self._note_gap(read.records)
         entries = [self._collaborators.entry(record, self._source) for record in read.records]
         self._shard.records_read(entries, behind=read.behind, ended=read.ended, now=time.time())
 
-    def _note_gap(self, first: StreamRecord) -> None:
-        """Store, durably, which records the stream removed before this one was read."""
-        records = sequence.skipped(self._after, first.sequence_number)
-        if self._lost is None and not records:
-            return
-        found = self._gap(until=first.arrived_at / 1000)
-        found = msgspec.structs.replace(
-            found, before=first.sequence_number, records=None if self._lost else records
+    def _note_gap(self, records: Sequence[StreamRecord]) -> None:
+        """Store, durably, which records the stream removed before these were read."""
+        first, last = records[0], records[-1]
+        found = self._gaps.read(
+            first.sequence_number, first.arrived_at / 1000, last.sequence_number
         )
-        self._lost = None
+        if found is None:
+            return
         self._collaborators.checkpoints.lost(found)
         log.warning(
             "%s: the stream had removed %s records before they were read, from %r to %s",
@@ -435,15 +434,6 @@ class ShardDriver:
             found.after,
             found.before,
         )
-
-    def _gap(self, *, until: float) -> Gap:
-        """The gap after the last record that was read."""
-        checkpoints, shard_id = self._collaborators.checkpoints, self._source.shard_id
-        if self._after:
-            return gap_after(self._after, shard_id, checkpoints, until=until)
-        since = sequence.time_of(self._starting_number)
-        since = checkpoints.created_at() if since is None else since
-        return Gap(shard_id, "", "", min(since, until), until, None)
 
     def _read_again_later(self) -> None:
         self._shard.read_failed(again=time.time() + _pause_after(self._failed_reads))
@@ -570,11 +560,8 @@ class ShardDriver:
                 log.warning("%s: no retries left: %s", first, cause)
 
 
-def gap_after(number: str, shard_id: str, checkpoints: Checkpoints, *, until: float) -> Gap:
-    """A gap of unknown size after the record with this number."""
-    since = sequence.time_of(number)
-    since = checkpoints.stopped_at() if since is None else since
-    return Gap(shard_id, number, "", min(since, until), until, None)
+def _times(checkpoints: Checkpoints) -> RunTimes:
+    return RunTimes(checkpoints.created_at, checkpoints.stopped_at)
 
 
 def _pause_after(failures: int) -> float:

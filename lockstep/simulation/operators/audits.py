@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lockstep.audit.acknowledgements import read_acknowledgements
 from lockstep.audit.audit import Audit, Difference
 from lockstep.simulation.operators.broken_index import trouble
 from lockstep.simulation.operators.comparison import (
@@ -16,6 +17,7 @@ from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.promises import Promises, Raw
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.violation import ViolationError
+from lockstep.stream.losses import Unread
 
 # The share of steps that begin when an age is near its limit.
 AT_A_LIMIT_SHARE = 0.15
@@ -65,6 +67,7 @@ class Audits:
                     settled=self._settled,
                     on_difference=differences.append,
                 )
+                found = self._with_unread(found)
         except BREAKS_OFF:
             if not faulty:
                 raise
@@ -77,6 +80,18 @@ class Audits:
         tally["audited while a consumer lagged"] += found.under_way > 0
         self._check(found, differences, before, settled, whole=whole, faulty=faulty)
         return None if found.reason else differences
+
+    def _with_unread(self, found: Audit) -> Audit:
+        """The audit, knowing what the consumers have lost, and which are off."""
+        losses = self._system.losses
+        return self._system.components.with_unread(found, self.unread()) if losses else found
+
+    def unread(self) -> Unread:
+        """Why the stores may lack events, as the commands read it."""
+        losses, components = self._system.losses, self._system.components
+        acknowledged = read_acknowledgements(self._tools.bucket)
+        left = components.unacknowledged(losses.noted.values(), acknowledged)
+        return Unread(left, losses.stopped)
 
     def _settled(self) -> float:
         """The time up to which both consumers have processed all arrivals."""
@@ -159,9 +174,15 @@ class Audits:
         told = {kind: count for kind, count in found.differences.items() if kind != EXPLAINED}
         if told != dict(counts):
             raise ViolationError("O3", f"an audit counts {told}, and names {dict(counts)}")
-        result = "different" if differences else "equal"
+        losses = self._system.losses
+        unread = bool(losses.open or losses.stopped)
+        result = "different" if differences else "unknown" if unread else "equal"
         if found.result != ("unknown" if found.reason else result):
             raise ViolationError("O3", f"an audit says {found.result}: {found}")
+        if losses.since is not None and (
+            found.unknown_since is None or found.unknown_since.timestamp() > losses.since
+        ):
+            raise ViolationError("O3", f"lost since {losses.since}, an audit says {found}")
         quiet = after.table_journal == before.table_journal
         quiet = quiet and after.index_journal == before.index_journal
         if quiet and not unreadable and len(before.items) == len(after.items):

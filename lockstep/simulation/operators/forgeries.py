@@ -35,7 +35,7 @@ class Forgeries:
 
     def step(self) -> None:
         """Forge something, and let an operator redrive."""
-        if not self._around.forges:
+        if not self._around.reads_events:
             return
         chance = self._system.conditions.chance
         for _ in range(chance.randint(1, 3)):

@@ -122,10 +122,10 @@ class Guide:
         return sorted(found)
 
     def _held(self) -> Mapping[str, set[_Held]]:
-        """What is held of each touched image in a store, or on the stream."""
+        """What is held in a store, or on the stream, of each image that was touched or lost."""
         system = self._system
         found: dict[str, set[_Held]] = {}
-        touched = set().union(*system.touched.values())
+        touched = system.losses.images.union(*system.touched.values())
         for image_id in touched:
             entries = (
                 said_by_item(system.table.items.get(image_id), whole=True),

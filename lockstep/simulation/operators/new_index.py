@@ -78,7 +78,7 @@ class NewIndexChecks:
             )
 
     def _set_aside(self) -> set[tuple[str, int]]:
-        """The image and version of each event that the index's consumer has set aside."""
+        """The image and version of each event that the index's consumer has set aside, or lost."""
         system = self._system
         consumer = system.consumers["write_to_es"]
         found = set()
@@ -88,7 +88,8 @@ class NewIndexChecks:
             objects = system.bucket.objects
             number = accepted.sequence_number
             if not isinstance(event, Poison) and (
-                key in objects
+                system.losses.is_lost("write_to_es", accepted)
+                or key in objects
                 or redriven_key(key) in objects
                 or number in system.discards["write_to_es"].attempted
             ):

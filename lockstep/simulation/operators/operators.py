@@ -16,6 +16,7 @@ from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.imports import Imports
 from lockstep.simulation.operators.limits import AgeLimits
+from lockstep.simulation.operators.losses import Losses
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.purges import Purges
 from lockstep.simulation.operators.rebuilds import Rebuilds
@@ -52,6 +53,7 @@ class Operators:
         imports = Imports(self.tools, around)
         retentions = Retentions(system, around)
         choices = Choices(system, around)
+        losses = Losses(self.tools, audits, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -68,15 +70,17 @@ class Operators:
             "import": imports.step,
             "change the retention": retentions.step,
             "choose": choices.step,
+            "lose records": losses.step,
         }
 
     def finish(self) -> None:
-        """Follow the guide at the end of the history, if an image was touched.
+        """Follow the guide at the end of the history, if an image was touched, or an event lost.
 
         Raises:
             ViolationError: O6 is broken.
         """
-        if any(self.tools.system.touched.values()):
+        system = self.tools.system
+        if any(system.touched.values()) or system.losses.lost:
             self._guide.follow()
             # OpenSearch forgets the versions of the documents that were removed.
             self.tools.system.time.advance(GC_DELETES_SECONDS + 1.0)

@@ -4,7 +4,7 @@ All are created on demand, because most histories need few of them.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +25,7 @@ from lockstep.simulation.operators.clients import (
     index_client,
     table_client,
 )
+from lockstep.simulation.poller import Poller
 from lockstep.simulation.system import STORES, System
 from lockstep.simulation.uploader import Uploader
 from lockstep.stores.corrections import Corrections, TableCorrections
@@ -88,8 +89,11 @@ class Surroundings(msgspec.Struct, frozen=True):
     """A source that stamps its events, and one that counts the revisions of each image."""
     rewind: Callable[[], None]
     """Makes the consumers read the whole stream again."""
-    forges: bool
-    """Whether somebody may forge: only if the index reads the image stream."""
+    reads_events: bool
+    """Whether the index always reads the image stream: else it has no role of its own to forge
+    with, and no records of that stream to lose."""
+    pollers: Sequence[Poller]
+    """All event source mappings."""
     batch_size: int
     """The size of the batches of the consumers."""
     put_refused: Callable[[], object]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.audit.acknowledgements import (
-    AcknowledgementError,
+    acknowledgement_of,
     read_acknowledgements,
     write_acknowledgement,
 )
@@ -21,7 +21,6 @@ from lockstep.stream.losses import (
     Loss,
     StoppedConsumer,
     Unread,
-    typed,
     unacknowledged,
 )
 from lockstep.stream.stream import StreamUnavailableError
@@ -55,19 +54,8 @@ def acknowledge(clients: Clients, since: dt.datetime, reason: str) -> Acknowledg
     Raises:
         AcknowledgementError: there is no loss, or the stores may lack events since another time.
     """
-    found = unread(clients)
-    if not found.losses:
-        raise AcknowledgementError(
-            "there is no loss to acknowledge"
-            + "".join(f"; {one.consumer} is {one.state}: make it read" for one in found.stopped)
-        )
-    if found.since != since:
-        raise AcknowledgementError(
-            f"the stores may lack events since {typed(found.since)}, not since {typed(since)}: see "
-            "`lockstep status`"
-        )
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
-    made = Acknowledgement(since, reason, now, found.losses)
+    made = acknowledgement_of(unread(clients), since, reason, now=now)
     write_acknowledgement(BucketObjects(clients.s3, clients.stack.bucket), made)
     return made
 
