@@ -16,8 +16,8 @@ from lockstep.simulation.oracle import Meaning
 from shared.event import Image
 
 # Most images have few fields, because everything costs time for each of them.
-MOST_FIELDS = 4
-ALL_FIELDS_SHARE = 0.06
+MOST_FIELDS = 3
+ALL_FIELDS_SHARE = 0.05
 # The share of images with a text as long as it may be.
 LONG_SHARE = 0.001
 _POOL = 256

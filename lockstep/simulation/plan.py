@@ -95,7 +95,7 @@ _OPERATORS: dict[StepKind, float] = {
     "replay command": 0.7,
     "old events": 0.8,
     "discard": 0.5,
-    "forge": 1,
+    "forge": 0.8,
     "import": 0.7,
     "change the retention": 0.5,
     "choose": 0.5,
@@ -126,7 +126,7 @@ _MOST_OTHER_STEPS = 2
 _REBUILD_SHARE = 0.15
 _REBUILDS: tuple[OperatorStepKind, ...] = ("rebuild", "harm the index")
 _SHORT, _LONG = (3, 5), (7, 12)
-_LONG_SHARE = 0.03
+_LONG_SHARE = 0.02
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
 # The timeouts of a function: one allows several requests, the other one just a single request.
 # The first one is that of template.yaml.

@@ -228,6 +228,26 @@ def test_what_the_old_mapping_delivers_after_a_change_of_the_source_is_still_a_c
     assert first_break("KinesisDataStreamsForDynamoDB", REAL, *kinds) is None
 
 
+def test_a_removal_by_hand_may_outrun_the_events_that_the_index_reads_later() -> None:
+    ahead = msgspec.structs.replace(history("DynamoDBStreams"), other_skew=HOUR)
+    run = History(ahead)
+    system, routes = run.system, run._routes  # noqa: SLF001 - as its steps do
+    assert routes is not None
+    system.time.advance(0.2)  # the stream of the table tells a change by its second
+    run.uploaders[-1].put([("T0", "image.updated")])
+    run.drain("write_to_dynamodb")
+    routes.remove_by_hand()
+    run.drain("write_to_es")
+    while routes.route != "Kinesis":
+        routes.change(waited=True)
+    run.finish()
+    (event,) = map(system.interpret, system.stream.accepted)
+    assert not isinstance(event, Poison)
+    assert system.index.documents["T0"].version == event.version + 1
+    (body,) = system.bucket.objects.values()
+    assert b'"outrun"' in body
+
+
 def test_an_index_that_differs_from_the_table_is_found() -> None:
     run = History(history("DynamoDBStreams", "put", "poll"))
     run.play()

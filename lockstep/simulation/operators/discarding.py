@@ -14,8 +14,9 @@ from lockstep.simulation.system import Function, System
 _FUNCTIONS: Sequence[Function] = ("write_to_dynamodb", "write_to_es")
 # A document of Lambda holds as many records as a batch.
 _MANY_SHARE = 0.6
-_MANY = (101, 120)
-_MOST_DOCUMENTS = 3
+_MANY = (101, 105)
+# Each reading of a document with many records takes as long as a usual history.
+_MOST_DOCUMENTS, _MOST_OF_MANY = 3, 2
 _MANY_SECONDS = 60.0
 
 
@@ -43,7 +44,7 @@ class Discarding:
             return
         shard = max(shards, key=lambda one: len(one.records)) if many else chance.choice(shards)
         function = chance.choice(_FUNCTIONS)
-        for _ in range(chance.randint(1, _MOST_DOCUMENTS)):
+        for _ in range(chance.randint(1, _MOST_OF_MANY if many else _MOST_DOCUMENTS)):
             records = shard.records[-_MANY[1] :]
             first = 0 if many else chance.randrange(len(records))
             last = len(records) if many else chance.randint(first + 1, len(records))
