@@ -119,7 +119,7 @@ def table_record(
         "awsRegion": "us-east-1",
         "dynamodb": {
             # Whole seconds, as a table's stream has it.
-            "ApproximateCreationDateTime": arrived_at // 1000,
+            "ApproximateCreationDateTime": float(arrived_at // 1000),
             "Keys": keys,
             **images,
             "SequenceNumber": f"{7_000_000_000_000_000_000_000 + position}",

@@ -53,9 +53,11 @@ def latest_stream(client: "DynamoDBClient", table: str) -> str:
 class TableStream:
     """The stream of a table, read with a boto3 client of `dynamodbstreams`."""
 
-    def __init__(self, client: Any, arn: str) -> None:
+    def __init__(self, client: Any, arn: str, region: str) -> None:
+        """Read the stream with this ARN; `region` is the one that its records name."""
         self._client = client
         self._arn = arn
+        self._region = region
 
     def retention(self) -> float:
         """See `Stream.retention`: it is fixed."""
@@ -79,15 +81,18 @@ class TableStream:
 
     def reader(self, shard_id: str, position: Position) -> "TableShardReader":
         """See `Stream.reader`."""
-        return TableShardReader(self._client, self._arn, shard_id, position)
+        return TableShardReader(self._client, self._arn, self._region, shard_id, position)
 
 
 class TableShardReader:
     """Reads one shard of a table's stream; renews expired iterators."""
 
-    def __init__(self, client: Any, arn: str, shard_id: str, position: Position) -> None:
+    def __init__(
+        self, client: Any, arn: str, region: str, shard_id: str, position: Position
+    ) -> None:
         self._client = client
         self._arn = arn
+        self._region = region
         self._shard_id = shard_id
         self._position = position
         self._iterator: str | None = None
@@ -109,7 +114,7 @@ class TableShardReader:
                     case "TrimmedDataAccessException":
                         raise PositionLostError(str(error)) from error
                 raise
-            records = [_record(one) for one in answer["Records"]]
+            records = [_record(one, self._region) for one in answer["Records"]]
         if isinstance(self._position, AtTimestamp):  # which a table's stream does not support
             since = self._position.seconds * 1000
             wanted = [one for one in records if one.arrived_at >= since]
@@ -143,11 +148,20 @@ class TableShardReader:
             return iterator
 
 
-def _record(record: Mapping[str, Any]) -> StreamRecord:
-    """One change, with its data in Lambda's format: whole seconds, `principalId`, base64."""
+def _record(record: Mapping[str, Any], region: str) -> StreamRecord:
+    """One change, with its data in Lambda's format.
+
+    That is: whole seconds as a float, `principalId`, base64. For DynamoDB Local, also the region
+    and an event ID of hexadecimal digits: its own are `ddblocal` and a UUID.
+    """
     change = record["dynamodb"]
-    at = change["ApproximateCreationDateTime"].timestamp()
-    in_lambda = {**record, "dynamodb": {**change, "ApproximateCreationDateTime": int(at)}}
+    at = int(change["ApproximateCreationDateTime"].timestamp())
+    in_lambda = {
+        **record,
+        "eventID": record["eventID"].replace("-", ""),
+        "awsRegion": region,
+        "dynamodb": {**change, "ApproximateCreationDateTime": float(at)},
+    }
     if "userIdentity" in record:
         identity = record["userIdentity"]
         in_lambda["userIdentity"] = {
@@ -158,5 +172,5 @@ def _record(record: Mapping[str, Any]) -> StreamRecord:
         sequence_number=change["SequenceNumber"],
         partition_key=_encode(change["Keys"]).decode(),
         data=_encode(in_lambda),
-        arrived_at=int(at) * 1000,
+        arrived_at=at * 1000,
     )

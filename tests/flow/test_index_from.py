@@ -81,7 +81,7 @@ class Routes:
         clients.kinesis.create_stream(StreamName=name, ShardCount=2)
         clients.kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
         arn = latest_stream(clients.dynamodb, world.stack.table)
-        self.table = TableStream(clients.dynamodbstreams, arn)
+        self.table = TableStream(clients.dynamodbstreams, arn, clients.stack.region)
         self.direct = self._consumer(self.table, arn, f"{name}-direct")
         self.direct.entry = invocation.table_entry
         on_kinesis = f"arn:aws:kinesis:us-east-1:000000000000:stream/{name}"
@@ -193,7 +193,9 @@ def test_a_local_mapping_feeds_the_index_and_goes_on_where_it_was_killed(
 
 def behind(stack: Stack) -> Behind:
     clients = Clients(stack)
-    table = TableStream(clients.dynamodbstreams, latest_stream(clients.dynamodb, stack.table))
+    table = TableStream(
+        clients.dynamodbstreams, latest_stream(clients.dynamodb, stack.table), stack.region
+    )
     after = read_checkpoints(Path(stack.state or "") / "checkpoints.db").get("write_to_es", {})
     return behind_table(table, after, now=0.0)
 

@@ -142,7 +142,7 @@ def _process(
     }
     of_table = ":dynamodb:" in found.stream_arn
     collaborators = Collaborators(
-        stream=TableStream(clients.dynamodbstreams, found.stream_arn)
+        stream=TableStream(clients.dynamodbstreams, found.stream_arn, stack.region)
         if of_table
         else KinesisStream(clients.kinesis, found.stream_arn.rpartition("/")[2]),
         invoker=Pool(
@@ -162,7 +162,9 @@ def _process(
         entry=invocation.table_entry if of_table else invocation.entry,
     )
     source = EventSource(
-        stream_arn=found.stream_arn,
+        stream_arn=invocation.table_stream_arn(found.stream_arn, stack.region)
+        if of_table
+        else found.stream_arn,
         shard_id="",
         region=stack.region,
         function_arn=invocation.function_arn(function.deployed_name, stack.region),

@@ -15,6 +15,8 @@ from lockstep.local.mapping.core import Condition, Discard
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.settings import SnsTopic, SqsQueue
 
+type _Precision = Literal["seconds", "milliseconds"]
+
 
 class RequestContext(msgspec.Struct, frozen=True, rename="camel"):
     """The last invocation, and why the batch was discarded."""
@@ -201,26 +203,29 @@ def failure_document(
 ) -> FailureDocument:
     """The document about discarded records; `new_id` names an invocation that never ran."""
     first, last = discard.entries[0], discard.entries[-1]
-    kind = TableFailureDocument if ":dynamodb:" in source.stream_arn else FailureDocument
+    of_table = ":dynamodb:" in source.stream_arn
+    kind = TableFailureDocument if of_table else FailureDocument
+    precision: _Precision = "seconds" if of_table else "milliseconds"
     retries_exhausted = discard.condition == "RetryAttemptsExhausted"
     return kind(
         request_context=RequestContext(
             request_id=discard.request_id or new_id(),
             function_arn=source.function_arn,
             condition=discard.condition,
-            approximate_invoke_count=discard.invocations,
+            # Lambda counts the attempt that finds expired records, although it invokes nothing.
+            approximate_invoke_count=discard.invocations + (0 if retries_exhausted else 1),
         ),
         response_context=ResponseContext(200, "$LATEST", discard.function_error)
         if retries_exhausted
         else UNSET,
         version="1.0",
-        timestamp=_timestamp(at.timestamp()),
+        timestamp=_timestamp(at.timestamp(), "milliseconds"),
         batch=BatchInfo(
             shard_id=source.shard_id,
             start_sequence_number=first.sequence_number,
             end_sequence_number=last.sequence_number,
-            approximate_arrival_of_first_record=_timestamp(first.arrived_at),
-            approximate_arrival_of_last_record=_timestamp(last.arrived_at),
+            approximate_arrival_of_first_record=_timestamp(first.arrived_at, precision),
+            approximate_arrival_of_last_record=_timestamp(last.arrived_at, precision),
             batch_size=len(discard.entries),
             stream_arn=source.stream_arn,
         ),
@@ -228,6 +233,6 @@ def failure_document(
     )
 
 
-def _timestamp(seconds: float) -> str:
+def _timestamp(seconds: float, precision: _Precision) -> str:
     moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

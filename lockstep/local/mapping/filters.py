@@ -1,7 +1,8 @@
-"""Filter criteria: which records match a mapping's FilterCriteria, by their data.
+"""Filter criteria: which records match a mapping's FilterCriteria.
 
-https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html and, for Kinesis,
-https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html; for Kinesis
+https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html, for a table's stream
+https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html
 """
 
 import operator
@@ -33,15 +34,22 @@ class PatternError(Exception):
 
 
 class FilterCriteria(msgspec.Struct, frozen=True):
-    """The patterns of one mapping, one of which must match; made by `filters_from`."""
+    """The patterns of one mapping, one of which must match; made by `filters_from`.
+
+    `whole_record`: they match a record as the function gets it, and not its data.
+    """
 
     patterns: tuple[Mapping[str, Any], ...]
+    whole_record: bool = False
 
     def match(self, data: bytes) -> bool:
         """Whether a record with this data is sent to the function.
 
         Data that is not JSON matches nothing, so the record is skipped silently, as in Lambda.
         This includes aggregated records, and JSON that is nested too deeply for the parser.
+
+        Args:
+            data: of the record, or the record itself, see `whole_record`.
         """
         if nests_too_deep(data):
             return False
@@ -52,8 +60,12 @@ class FilterCriteria(msgspec.Struct, frozen=True):
         return any(_matches(pattern, value) for pattern in self.patterns)
 
 
-def filters_from(criteria: object) -> FilterCriteria | None:
+def filters_from(criteria: object, *, of_table: bool) -> FilterCriteria | None:
     """Read a FilterCriteria property; None if it has no filters.
+
+    Args:
+        criteria: the property.
+        of_table: the records are of a table's stream. Then patterns match the whole record.
 
     Raises:
         PatternError: it is not {Filters: [{Pattern: TEXT}]}, or a pattern is invalid.
@@ -63,10 +75,13 @@ def filters_from(criteria: object) -> FilterCriteria | None:
         raise PatternError("must be {Filters: [{Pattern: TEXT}, ...]}")
     if len(listed) > MOST_FILTERS:
         raise PatternError(f"has {len(listed)} filters, may have {MOST_FILTERS}")
-    return FilterCriteria(tuple(_pattern(one) for one in listed)) if listed else None
+    if not listed:
+        return None
+    patterns = tuple(_pattern(one, of_table=of_table) for one in listed)
+    return FilterCriteria(patterns, whole_record=of_table)
 
 
-def _pattern(value: object) -> Mapping[str, Any]:
+def _pattern(value: object, *, of_table: bool) -> Mapping[str, Any]:
     text = value.get("Pattern") if isinstance(value, dict) else None
     if not isinstance(text, str):
         raise PatternError(f"{value!r} has no Pattern, or its Pattern is not text")
@@ -76,6 +91,10 @@ def _pattern(value: object) -> Mapping[str, Any]:
         pattern = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise PatternError(f"pattern {text} is not JSON: {error}") from None
+    if of_table:
+        _check(pattern, "record", MOST_LEVELS)
+        whole: Mapping[str, Any] = pattern
+        return whole
     if not isinstance(pattern, dict) or set(pattern) != {"data"}:
         raise PatternError(f"pattern {text} must have exactly one key, `data`")
     _check(pattern["data"], "data", MOST_LEVELS)

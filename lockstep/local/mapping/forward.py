@@ -8,6 +8,7 @@ records. A record may be put twice after a failure, as in AWS. The forwarder is 
 import logging
 import signal
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +48,14 @@ def forwarded(change: bytes, table: str) -> "PutRecordsRequestEntryTypeDef":
     detail = record["dynamodb"]
     data = {
         "awsRegion": record["awsRegion"],
-        "eventID": record["eventID"],
+        "eventID": str(uuid.UUID(record["eventID"])),
         "eventName": record["eventName"],
         "userIdentity": record.get("userIdentity"),
         "recordFormat": "application/json",
         "tableName": table,
         "dynamodb": {name: detail[name] for name in _COPIED if name in detail}
         # In milliseconds; the table's stream has whole seconds.
-        | {"ApproximateCreationDateTime": detail["ApproximateCreationDateTime"] * 1000},
+        | {"ApproximateCreationDateTime": int(detail["ApproximateCreationDateTime"]) * 1000},
         "eventSource": record["eventSource"],
     }
     return {"Data": _encode(data), "PartitionKey": _encode(detail["Keys"]).decode()}
@@ -119,7 +120,7 @@ def main(state: Path) -> None:
     except (StackNotFoundError, NoTableStreamError, CheckpointsError) as error:
         sys.exit(f"forwarder: {error}")
     collaborators = Collaborators(
-        stream=TableStream(clients.dynamodbstreams, arn),
+        stream=TableStream(clients.dynamodbstreams, arn, stack.region),
         invoker=Forwarder(clients.kinesis, stack.changes_stream, stack.table),
         checkpoints=checkpoints,
         destination=None,

@@ -85,6 +85,12 @@ def stream_arn(name: str, region: str) -> str:
     return f"arn:aws:kinesis:{region}:{ACCOUNT}:stream/{name}"
 
 
+def table_stream_arn(arn: str, region: str) -> str:
+    """The ARN of a table's stream as AWS has it: that of DynamoDB Local names another region."""
+    prefix = arn.split(":", 3)[:3]
+    return ":".join([*prefix, region, ACCOUNT, arn.split(":", 5)[5]])
+
+
 def mapping_uuid(function: str, stream: str) -> str:
     """The mapping's UUID: always the same for this function and stream ARN."""
     return str(uuid.uuid5(_MAPPINGS, f"{function} {stream}"))

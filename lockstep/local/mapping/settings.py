@@ -12,6 +12,8 @@ from lockstep.local.mapping.filters import FilterCriteria, PatternError, filters
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
 _STARTING_POSITIONS: tuple[StartingPosition, ...] = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
+# https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+_OF_TABLE: tuple[StartingPosition, ...] = ("TRIM_HORIZON", "LATEST")
 _ENDLESS = -1
 _YOUNGEST_AGE_SECONDS = 60
 _DESTINATION = re.compile(
@@ -92,16 +94,18 @@ class Settings(msgspec.Struct, frozen=True):
 def settings_from(properties: Mapping[str, Any]) -> Settings:
     """Read the properties of an AWS::Lambda::EventSourceMapping, with intrinsics resolved.
 
-    Numbers and booleans may be text, because CloudFormation's parameters are.
+    If its `EventSourceArn` is that of a table's stream, the rules for such a stream hold. Numbers
+    and booleans may be text, because CloudFormation's parameters are.
 
     Raises:
         SettingsError: a property is out of range, unknown or not supported here.
     """
     for name in properties:
         if name not in _PROPERTIES:
-            raise SettingsError(f"{name}: not a property of a Kinesis event source mapping")
+            raise SettingsError(f"{name}: not a property of a stream's event source mapping")
+    of_table = ":dynamodb:" in str(properties.get("EventSourceArn"))
     retries = _number(properties, "MaximumRetryAttempts", _ENDLESS, _ENDLESS, 10_000)
-    position, timestamp = _start(properties)
+    position, timestamp = _start(properties, of_table=of_table)
     return Settings(
         starting_position=position,
         starting_timestamp=timestamp,
@@ -112,7 +116,7 @@ def settings_from(properties: Mapping[str, Any]) -> Settings:
         age_seconds=_age(properties),
         bisect=_flag(properties, "BisectBatchOnFunctionError", default=False),
         reports_item_failures=_reports(properties),
-        filters=_filters(properties),
+        filters=_filters(properties, of_table=of_table),
         tumbling_seconds=_tumbling(properties),
         on_failure=_on_failure(properties),
         enabled=_flag(properties, "Enabled", default=True),
@@ -127,13 +131,16 @@ def _tumbling(properties: Mapping[str, Any]) -> int:
     return seconds
 
 
-def _start(properties: Mapping[str, Any]) -> tuple[StartingPosition, float | None]:
+def _start(
+    properties: Mapping[str, Any], *, of_table: bool
+) -> tuple[StartingPosition, float | None]:
     value = properties.get("StartingPosition")
-    for position in _STARTING_POSITIONS:
+    positions = _OF_TABLE if of_table else _STARTING_POSITIONS
+    for position in positions:
         if value == position:
             break
     else:
-        allowed = ", ".join(_STARTING_POSITIONS)
+        allowed = ", ".join(positions)
         raise SettingsError(f"StartingPosition: is {value!r}, must be one of {allowed}")
     timestamp = properties.get("StartingPositionTimestamp")
     if (position == "AT_TIMESTAMP") != (timestamp is not None):
@@ -178,9 +185,9 @@ def _reports(properties: Mapping[str, Any]) -> bool:
     return bool(types)
 
 
-def _filters(properties: Mapping[str, Any]) -> FilterCriteria | None:
+def _filters(properties: Mapping[str, Any], *, of_table: bool) -> FilterCriteria | None:
     try:
-        return filters_from(properties.get("FilterCriteria") or {})
+        return filters_from(properties.get("FilterCriteria") or {}, of_table=of_table)
     except PatternError as error:
         raise SettingsError(f"FilterCriteria: {error}") from None
 

@@ -5,6 +5,7 @@ the record that DynamoDB puts into a Kinesis stream. Both have the form that Lam
 contract test `tests/contract/mapping/test_table_stream.py` compares them with DynamoDB Local.
 """
 
+import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -76,7 +77,7 @@ class ItemChange(msgspec.Struct, frozen=True):
             "eventSource": "aws:dynamodb",
             "awsRegion": _REGION,
             "dynamodb": {
-                "ApproximateCreationDateTime": int(self.at),
+                "ApproximateCreationDateTime": float(int(self.at)),
                 **self._images,
                 "SequenceNumber": number,
                 "StreamViewType": _VIEW,
@@ -89,7 +90,7 @@ class ItemChange(msgspec.Struct, frozen=True):
         images = self._images
         data = {
             "awsRegion": _REGION,
-            "eventID": f"{self.number:032x}",
+            "eventID": str(uuid.UUID(int=self.number)),
             "eventName": self.name,
             "userIdentity": self._identity,
             "recordFormat": "application/json",

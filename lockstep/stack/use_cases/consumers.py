@@ -118,7 +118,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
             arn = latest_stream(clients.dynamodb, stack.table)
         except NoTableStreamError as error:
             raise UnknownBacklogError(str(error)) from error
-        table = TableStream(clients.dynamodbstreams, arn)
+        table = TableStream(clients.dynamodbstreams, arn, stack.region)
     return local_consumers(state, stack, now=clients.clock.now(), table=table)
 
 

@@ -73,7 +73,7 @@ class OnTheEngine:
             aws_access_key_id="local",
             aws_secret_access_key="local",
         )
-        self._stream = TableStream(streams, self._arn)
+        self._stream = TableStream(streams, self._arn, "us-east-1")
 
     def put_by_hand(self, image_id: str, item: Mapping[str, Any]) -> None:
         self.client.put_item(TableName=self.name, Item={**item, KEY: {"S": image_id}})
@@ -214,9 +214,13 @@ def test_a_purge_has_the_shape_and_the_identity_of_the_sample() -> None:
 def test_a_copy_on_kinesis_is_what_the_forwarder_makes_of_the_same_change() -> None:
     fake = OnTheFake()
     written(fake)
-    records = [*fake.changes.own.accepted, *purged().changes.own.accepted]
-    copies = [fake.changes.told[one.sequence_number] for one in fake.changes.own.accepted]
-    copies += purged().changes.told.values()
+    fakes = (fake, purged())
+    records = [record for one in fakes for record in one.changes.own.accepted]
+    copies = [
+        one.changes.told[record.sequence_number]
+        for one in fakes
+        for record in one.changes.own.accepted
+    ]
     for record, told in zip(records, copies, strict=True):
         key, data = told.copy_of(TABLE)
         forward = forwarded(record.data, TABLE)

@@ -144,7 +144,7 @@ def test_it_writes_both_stores_from_the_image_stream_where_the_index_is_fed_from
     write_local(stage.stack, stage.state)
     arn = latest_stream(clients.dynamodb, stack.table)
     by_index = stage.consumers["write_to_es"]
-    by_index.stream = TableStream(clients.dynamodbstreams, arn)
+    by_index.stream = TableStream(clients.dynamodbstreams, arn, clients.stack.region)
     by_index.entry = invocation.table_entry
     by_index.place = msgspec.structs.replace(by_index.place, stream_arn=arn)
     since = lose(stage, "write_to_dynamodb")

@@ -128,6 +128,7 @@ def play(
     *,
     seconds: float | Callable[[Batch], float] = 0.0,
     retention: float = DAY,
+    chance: float = 0.5,
     steps: int = 10_000,
 ) -> History:
     """Run a closed shard through a function to its end, in no time.
@@ -138,11 +139,12 @@ def play(
         settings: the mapping's.
         seconds: how long an invocation takes, or that for its sequence numbers.
         retention: the stream's, in seconds.
+        chance: what decides the jitter of the pauses, from 0 to 1.
         steps: when to give up.
     """
     now = START
     history = History()
-    shard = Shard(settings, retention=retention, chance=lambda: 0.5)
+    shard = Shard(settings, retention=retention, chance=lambda: chance)
     arrivals = _arrivals(stream)
     running: list[_Running] = []
     for _ in range(steps):

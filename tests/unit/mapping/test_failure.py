@@ -68,10 +68,20 @@ def test_it_says_what_was_tried_and_keeps_the_payload() -> None:
     }
 
 
-def test_a_batch_of_a_tables_stream_has_another_name_and_is_told_the_same() -> None:
+def test_a_batch_of_a_tables_stream_has_another_name_and_times_in_seconds() -> None:
+    """Recorded by LocalStack: ..._mapping_with_on_failure_destination_config.
+
+    Rule: OnFailure, table.
+    Source: recorded from real AWS
+    """
     document = written(TRIED_OUT, msgspec.structs.replace(PLACE, stream_arn=TABLE_STREAM_ARN))
-    batch = written(TRIED_OUT)["KinesisBatchInfo"]
-    assert document["DDBStreamBatchInfo"] == {**batch, "streamArn": TABLE_STREAM_ARN}
+    assert document["DDBStreamBatchInfo"] == {
+        **written(TRIED_OUT)["KinesisBatchInfo"],
+        "streamArn": TABLE_STREAM_ARN,
+        "approximateArrivalOfFirstRecord": "2026-11-21T08:00:00Z",
+        "approximateArrivalOfLastRecord": "2026-11-21T08:00:00Z",
+    }
+    assert document["timestamp"] == "2026-11-21T08:00:01.250Z"
     assert document.keys() - written(TRIED_OUT).keys() == {"DDBStreamBatchInfo"}
     assert "KinesisBatchInfo" not in document
 
@@ -89,8 +99,21 @@ def test_records_that_grew_too_old_have_no_response() -> None:
         "requestId": "new-id",
         "functionArn": "arn:function",
         "condition": "RecordAgeExceeded",
-        "approximateInvokeCount": 0,
+        "approximateInvokeCount": 1,
     }
+
+
+@pytest.mark.parametrize(("invocations", "count"), [(0, 1), (7, 8)])
+def test_the_attempt_that_finds_expired_records_counts(invocations: int, count: int) -> None:
+    """Recorded by LocalStack, test_kinesis_maximum_record_age_exceeded: 1 for a record that expires
+    before it was tried, 8 for one that is retried. The 7 invocations are derived from both.
+
+    Rule: approximateInvokeCount.
+    Source: recorded from real AWS
+    """
+    expired = Discard(ENTRIES, "RecordAgeExceeded", invocations, None, None)
+
+    assert written(expired)["requestContext"]["approximateInvokeCount"] == count
 
 
 def test_an_exception_is_told_as_unhandled() -> None:

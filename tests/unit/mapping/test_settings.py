@@ -14,8 +14,9 @@ from lockstep.local.mapping.settings import (
     SqsQueue,
     settings_from,
 )
+from tests.builders import TABLE_STREAM_ARN
 
-REQUIRED = {"StartingPosition": "TRIM_HORIZON"}
+REQUIRED: dict[str, Any] = {"StartingPosition": "TRIM_HORIZON"}
 BUCKET = {"OnFailure": {"Destination": "arn:aws:s3:::set-aside"}}
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:given-up"
@@ -180,3 +181,33 @@ def test_a_starting_time_needs_a_zone() -> None:
 
     with pytest.raises(SettingsError, match="a time with a time zone"):
         settings_from(said)
+
+
+TABLE_STREAM = REQUIRED | {"EventSourceArn": TABLE_STREAM_ARN}
+
+
+@pytest.mark.parametrize("position", ["TRIM_HORIZON", "LATEST"])
+def test_a_tables_stream_has_two_starting_positions(position: str) -> None:
+    """Unlike a Kinesis stream, it does not have AT_TIMESTAMP.
+
+    Rule: StartingPosition, table.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+    """
+    said = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 1_795_248_000}
+    allowed = "StartingPosition: is 'AT_TIMESTAMP', must be one of TRIM_HORIZON, LATEST"
+
+    with pytest.raises(SettingsError, match=allowed):
+        settings_from(TABLE_STREAM | said)
+    found = settings_from(TABLE_STREAM | {"StartingPosition": position})
+    assert found.starting_position == position
+
+
+def test_only_patterns_of_a_tables_stream_may_name_other_fields_than_data() -> None:
+    patterns = {"FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}}
+
+    found = settings_from(TABLE_STREAM | patterns)
+
+    assert found.filters
+    assert found.filters.whole_record
+    with pytest.raises(SettingsError, match="exactly one key, `data`"):
+        settings_from(REQUIRED | patterns)

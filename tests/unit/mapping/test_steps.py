@@ -158,7 +158,7 @@ def test_a_windows_last_invocation_is_tried_as_long_as_its_end_is_not_too_old() 
     one.invocation_ended(RAISED, request_id="r", now=START + 60)
     assert isinstance(one.next(START + 120), Invoke)
     one.invocation_ended(RAISED, request_id="r", now=START + 120)
-    assert isinstance(one.next(START + 121), Discard)
+    assert isinstance(one.next(START + 122), Discard)
 
 
 def test_a_record_of_exactly_the_maximum_age_is_not_discarded() -> None:

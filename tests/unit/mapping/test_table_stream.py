@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lockstep.local.mapping.batch import payload
-from lockstep.local.mapping.invocation import EventSource
+from lockstep.local.mapping.invocation import EventSource, table_stream_arn
 from lockstep.local.mapping.invocation import table_entry as entry
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -33,7 +33,7 @@ class Client(Answering):
     """A client that answers, in order, what the test wrote down."""
 
     def reader(self, position: Position) -> TableShardReader:
-        return TableStream(self, TABLE_STREAM_ARN).reader("shard-1", position)
+        return TableStream(self, TABLE_STREAM_ARN, "us-east-1").reader("shard-1", position)
 
 
 def said(position: int, *, arrived_at: int = ARRIVED_AT, **fields: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_all_shards_are_listed_page_by_page_with_their_parents() -> None:
         {"StreamDescription": page("shard-1", "7") | {"LastEvaluatedShardId": "shard-1"}},
         {"StreamDescription": page("shard-2", "9", ParentShardId="shard-1")},
     )
-    assert TableStream(client, TABLE_STREAM_ARN).shards() == [
+    assert TableStream(client, TABLE_STREAM_ARN, "us-east-1").shards() == [
         ListedShard("shard-1", frozenset(), "7"),
         ListedShard("shard-2", frozenset({"shard-1"}), "9"),
     ]
@@ -74,6 +74,32 @@ def test_the_function_sees_what_lambda_would_show_it() -> None:
     (record,) = reader.read(10).records
     seen = msgspec.json.decode(payload([entry(record, PLACE)]))
     assert seen == {"Records": [table_record(change("T1", 4), position=7)]}
+
+
+def test_a_change_has_its_time_as_a_float_an_id_of_hexadecimal_digits_and_the_region() -> None:
+    """Recorded by LocalStack, test_dynamodb_event_filter and the comment at the top of its class.
+    DynamoDB Local has a UUID and the region `ddblocal`.
+
+    Rule: table record.
+    Source: recorded from real AWS
+    """
+    event_id = "ab0ed371-3569-f465-5f35-3e5ef61a88c4"
+    local = said(7, eventID=event_id, awsRegion="ddblocal")
+    reader = Client(iterator("i"), answer(local)).reader(TrimHorizon())
+    (record,) = reader.read(10).records
+    seen = entry(record, PLACE).json
+    found = msgspec.json.decode(seen)
+    assert b'"ApproximateCreationDateTime":1795248000.0' in seen
+    assert found["eventID"] == "ab0ed3713569f4655f353e5ef61a88c4"
+    assert found["awsRegion"] == "us-east-1"
+    assert found["eventSourceARN"] == TABLE_STREAM_ARN
+
+
+def test_the_arn_of_a_tables_stream_is_the_stacks() -> None:
+    label = "table/lockstep-images/stream/2026-11-21T07:00:00.000"
+    local = f"arn:aws:dynamodb:ddblocal:000000000000:{label}"
+    assert table_stream_arn(local, "us-east-1") == TABLE_STREAM_ARN
+    assert table_stream_arn(TABLE_STREAM_ARN, "us-east-1") == TABLE_STREAM_ARN
 
 
 def test_a_removal_by_time_to_live_is_spelled_as_lambda_does() -> None:

@@ -91,7 +91,7 @@ def test_a_source_record_may_hold_lists_up_to_the_limit() -> None:
 
 def test_a_filter_looks_into_a_record_up_to_the_limit() -> None:
     pattern = msgspec.json.encode({"data": {"a": [1]}}).decode()
-    filters = filters_from({"Filters": [{"Pattern": pattern}]})
+    filters = filters_from({"Filters": [{"Pattern": pattern}]}, of_table=False)
     assert filters is not None
 
     def passes(levels: int) -> bool:
