@@ -23,6 +23,7 @@ COUNTED = frozenset(
     {
         "functions.write_to_es.document",
         "lockstep.audit.audit",
+        "lockstep.quarantine.direct_indexing",
         "lockstep.quarantine.failure_documents",
         "lockstep.quarantine.records",
         "lockstep.quarantine.redrive",

@@ -7,30 +7,23 @@ must not reach the table.
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import batched
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from lockstep.quarantine.bucket import GIVEN_UP, REDRIVEN, consumer_of_document, redriven_key
-from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
+from lockstep.quarantine.bucket import REDRIVEN
+from lockstep.quarantine.failure_documents import Gone
 from lockstep.quarantine.records import (
-    ForeignObjectError,
-    check_record,
     event_in,
     parse_time,
     payload,
-    read_record,
 )
-from lockstep.stores.objects import Objects
 from shared.event import Event, InvalidEventError
 from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import (
     INDEX_CONSUMER,
-    PREFIX,
     TABLE_CONSUMER,
     QuarantinedRecord,
     QuarantineReason,
@@ -38,10 +31,6 @@ from shared.quarantine import (
 from shared.stamps import acceptable_from, is_late
 
 ID_LENGTH = 10
-# Each object takes one or two requests, in parallel within a client's ten connections. Few objects
-# are read ahead, so that large payloads do not fill the memory.
-READERS = 8
-READ_AHEAD = 64
 ONLY_STORED = (
     "only the index's consumer has quarantined it: `--choose stored` gives the index the table's "
     "content; other content comes in by `lockstep put`"
@@ -118,7 +107,7 @@ class Case(msgspec.Struct, frozen=True):
 
     def is_about(self, held: QuarantinedRecord) -> bool:
         """Whether this is a record of the same provenance, with the same payload."""
-        return _identity(held) == (
+        return identity_of(held) == (
             self.stream,
             self.shard_id,
             self.sequence_number,
@@ -165,10 +154,10 @@ class Wanted(msgspec.Struct, frozen=True):
         )
 
 
-type _Identity = tuple[str, str, str, str]
+type Identity = tuple[str, str, str, str]
 
 
-def _identity(held: QuarantinedRecord) -> _Identity:
+def identity_of(held: QuarantinedRecord) -> Identity:
     """What makes two objects one case: their provenance, and the SHA-256 of their payload.
 
     It alone is not sufficient: an object under the index's prefix may state any provenance.
@@ -177,7 +166,7 @@ def _identity(held: QuarantinedRecord) -> _Identity:
     return held.stream, held.shard_id, held.sequence_number, sha256
 
 
-def _case_id(identity: _Identity) -> str:
+def case_id(identity: Identity) -> str:
     """A short, stable ID, the same for both consumers."""
     return hashlib.sha256("/".join(identity).encode()).hexdigest()[:ID_LENGTH]
 
@@ -195,184 +184,6 @@ class FirstArrival(msgspec.Struct, frozen=True):
     """When an event first arrived, in milliseconds since 1970."""
 
     arrived_at: Annotated[int, Meta(ge=0)]
-
-
-def find(
-    objects: Objects,
-    table_mapping: str,
-    *,
-    now: dt.datetime,
-    pointers: Iterable[bytes] = (),
-    fetch: Callable[[bytes], Fetched] | None = None,
-    wanted: Wanted | None = None,
-    readers: int = READERS,
-    changes_stream: str = "",
-) -> FoundCases:
-    """All quarantined records: those of both consumers, and those of failure documents.
-
-    Reads every object once. Keeps no payloads in memory, except of records that only the stream
-    holds.
-
-    Args:
-        objects: the quarantine's bucket.
-        table_mapping: the UUID of the event source mapping of the table's consumer.
-        now: the current time.
-        pointers: failure documents without payload, one a line.
-        fetch: gets what such a line points at; see `failure_documents.fetch`.
-        wanted: which cases to return; None: all.
-        readers: the number of threads that read objects; 1: the caller's thread reads them.
-        changes_stream: the Kinesis stream that carries the table's changes, if there is one.
-    """
-    gathering = _Gathering(objects, now)
-    gathering.read_objects(readers)
-    gathering.read_documents(table_mapping, changes_stream)
-    if fetch is not None:
-        gathering.follow(pointers, fetch)
-    cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
-    return FoundCases(
-        cases=[case for case in cases if wanted is None or case in wanted],
-        unreadable=[*gathering.unreadable, *gathering.damaged_first_arrivals()],
-        gone=gathering.gone,
-        fetched=gathering.fetched,
-    )
-
-
-class _Gathering:
-    """The state of one `find`."""
-
-    def __init__(self, objects: Objects, now: dt.datetime) -> None:
-        self._objects = objects
-        self._now = now
-        self.cases: dict[_Identity, Case] = {}
-        self.unreadable: list[Unreadable] = []
-        self.gone: list[Gone] = []
-        self.fetched: dict[str, QuarantinedRecord] = {}
-        self._damaged: dict[
-            str, Unreadable
-        ] = {}  # by key: the records of both consumers have the same key
-
-    def damaged_first_arrivals(self) -> list[Unreadable]:
-        """The first arrivals that cannot be read, in the order of their keys."""
-        return [self._damaged[key] for key in sorted(self._damaged)]
-
-    def read_objects(self, readers: int) -> None:
-        """Read what the consumers quarantined."""
-        keys = self._objects.keys(PREFIX)
-        if readers == 1:
-            self._add_all(map(self._read_object, keys))
-            return
-        with ThreadPoolExecutor(readers) as pool:
-            for some in batched(keys, READ_AHEAD):
-                self._add_all(pool.map(self._read_object, some))
-
-    def _add_all(self, objects: Iterable[Case | Unreadable | None]) -> None:
-        for read in objects:
-            match read:
-                case Case():
-                    self._add(read)
-                case Unreadable():
-                    self.unreadable.append(read)
-                case None:  # redriven after it was listed
-                    pass
-
-    def _read_object(self, key: str) -> Case | Unreadable | None:
-        body = self._objects.read(key)
-        if body is None:
-            return None
-        try:
-            case = self._case(read_record(key, body))
-        except ForeignObjectError as error:
-            return Unreadable(key, str(error))
-        # The actual key, even if somebody moved the object: a settlement moves it from there.
-        return msgspec.structs.replace(case, keys=(key,))
-
-    def read_documents(self, table_mapping: str, changes_stream: str) -> None:
-        """Read failure documents that hold their records."""
-        for key in self._objects.keys(GIVEN_UP):
-            body = self._objects.read(key)
-            if body is None:
-                continue
-            consumer = consumer_of_document(key, table_mapping)
-            try:
-                held = records_of(body, consumer, changes_stream)
-                for one in held:
-                    check_record(one)
-            except (NotADocumentError, ForeignObjectError) as error:
-                self.unreadable.append(Unreadable(key, str(error)))
-                continue
-            for one in self._not_redriven(held):
-                self._add(self._case(one, documents=(key,)))
-
-    def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
-        """Read the records that failure documents point at."""
-        for number, line in enumerate(pointers, start=1):
-            if not line.strip():
-                continue
-            try:
-                fetched = fetch(line)
-            except NotADocumentError as error:
-                self.unreadable.append(Unreadable(f"pointer in line {number}", str(error)))
-                continue
-            if fetched.gone is not None:
-                self.gone.append(fetched.gone)
-            for one in self._not_redriven(fetched.records):
-                self._add(self._case(one))
-                self.fetched[one.key] = one
-
-    def _not_redriven(self, records: Iterable[QuarantinedRecord]) -> Iterator[QuarantinedRecord]:
-        """The records that were not redriven; a record that is still in quarantine was not."""
-        for one in records:
-            was_redriven = self._objects.read(redriven_key(one.key)) is not None
-            if not was_redriven or self._objects.read(one.key) is not None:
-                yield one
-
-    def _add(self, case: Case) -> None:
-        identity = (case.stream, case.shard_id, case.sequence_number, case.payload_sha256)
-        known = self.cases.get(identity)
-        self.cases[identity] = case if known is None else _merged(known, case)
-
-    def _case(self, held: QuarantinedRecord, documents: tuple[str, ...] = ()) -> Case:
-        identity = _identity(held)
-        first: int | None
-        try:
-            event = event_in(held)
-        except InvalidEventError:
-            first, image_id, version = held.arrived_at, held.image_id, held.version
-        else:
-            first = self._first_arrival(event, held.arrived_at)
-            image_id, version = event.image_id, event.version
-        return Case(
-            id=_case_id(identity),
-            stream=held.stream,
-            shard_id=held.shard_id,
-            sequence_number=held.sequence_number,
-            partition_key=held.partition_key,
-            arrived_at=held.arrived_at if first is None else first,
-            image_id=image_id,
-            version=version,
-            functions=(held.function,),
-            reasons=(held.reason,),
-            detail=held.detail,
-            quarantined_at=held.quarantined_at,
-            bytes=len(payload(held)),
-            payload_sha256=identity[-1],
-            verdict=judge(held, first, now=self._now),
-            keys=(held.key,),
-            documents=documents,
-        )
-
-    def _first_arrival(self, event: Event, arrived_at: int) -> int | None:
-        """The first arrival of the event of a record; None if it cannot be read."""
-        key = first_arrival_key(event)
-        noted = self._objects.read(key)
-        if noted is None:
-            return arrived_at
-        try:
-            first = msgspec.json.decode(noted, type=FirstArrival)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._damaged[key] = Unreadable(key, f"not a first arrival: {error}")
-            return None
-        return min(first.arrived_at, arrived_at)
 
 
 def judge(
@@ -438,32 +249,6 @@ def _judge(
             return NeedsCorrection(f"version {event.version} is not a valid timestamp")
         return Waits(f"version {event.version} is more than a day ahead, until {until}", until)
     return Ready()
-
-
-def _merged(one: Case, other: Case) -> Case:
-    """Merge two cases of one record: of both consumers, or of an object and a failure document."""
-    first, second = (other, one) if one.of_index_only and not other.of_index_only else (one, other)
-    merged = msgspec.structs.replace(
-        first,
-        functions=_union(first.functions, second.functions),
-        reasons=_union(first.reasons, second.reasons),
-        keys=_union(first.keys, second.keys),
-        documents=_union(first.documents, second.documents),
-    )
-    if first.of_index_only != second.of_index_only:
-        return merged  # what the index's consumer wrote changes nothing about it
-    # A choice settles all objects, so a choice is kept.
-    choice = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
-    return msgspec.structs.replace(
-        merged,
-        arrived_at=min(one.arrived_at, other.arrived_at),
-        detail=choice.detail,
-        verdict=choice.verdict,
-    )
-
-
-def _union[T](one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys((*one, *other)))
 
 
 def state_of(verdict: Verdict) -> str:

@@ -10,10 +10,13 @@ and nothing that it writes reaches the table by itself.
 """
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Executor
+from functools import partial
 from itertools import batched
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -21,27 +24,18 @@ from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import consumer_of_document, consumer_of_object, redriven_key
 from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
+from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import records_of
-from lockstep.quarantine.records import (
-    ForeignObjectError,
-    change_in,
-    event_bytes,
-    event_in,
-    read_record,
-)
+from lockstep.quarantine.finding import AT_ONCE, DOCUMENTS_AT_ONCE
+from lockstep.quarantine.records import ForeignObjectError, event_bytes, event_in, read_record
 from lockstep.quarantine.settlement import How, Settlement
-from lockstep.stores.image_state import Intact, Malformed
 from lockstep.stores.objects import Objects
-from lockstep.stores.readers import WholeLookup
-from shared.change import Change
 from shared.clock import Clock
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import TABLE_CONSUMER, QuarantinedRecord
-from shared.sink import Sink, write_all
 
-# So many records are put before their objects move. After a crash they are put a second time.
-AT_ONCE = 100
+type _Bodies = Mapping[str, bytes]
 # AWS refuses the requests of a machine whose clock is wrong by more.
 MOST_BEHIND = dt.timedelta(minutes=15)
 
@@ -78,60 +72,6 @@ class RedriveReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class IndexOverwriter(Protocol):
-    """See `lockstep.stores.corrections.Corrections`."""
-
-    def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """Write changes, also over documents of the same version."""
-        ...
-
-
-class DirectIndexing(msgspec.Struct, frozen=True):
-    """Writes to the index what only its consumer has quarantined.
-
-    `sink` is the index's, `corrections` overwrites documents of the index, `table` reads the table.
-    """
-
-    sink: Sink
-    corrections: IndexOverwriter
-    table: WholeLookup
-
-    def write(self, held: QuarantinedRecord) -> Outcome:
-        """Write the record's change, with the version check.
-
-        Raises:
-            MisconfiguredError: nothing can be written until the deployment is corrected.
-        """
-        (outcome,) = write_all([change_in(held)], self.sink)
-        return outcome
-
-    def write_tables_content(self, image_id: str, now: float) -> Outcome | None:
-        """Give the index what the table holds of an image, also over a document of that version.
-
-        Args:
-            image_id: the image.
-            now: in seconds since 1970; an expired tombstone counts as absent.
-
-        Returns:
-            The outcome. `Stale`: the index holds a higher version, which stays. None: the table has
-            nothing of the image, and the index stays as it is.
-
-        Raises:
-            MisconfiguredError: nothing can be written until the deployment is corrected.
-            StoreUnreadableError: the table cannot be read.
-        """
-        match self.table.lookup_whole([image_id]).get(image_id):
-            case Malformed(why):
-                return Refused(f"the item in the table is malformed: {why}")
-            case Intact(change) as stored if not stored.expired(now):
-                (outcome,) = write_all([change], self.sink)
-                if isinstance(outcome, Conflict):
-                    (outcome,) = self.corrections.overwrite([change])
-                return outcome
-            case _:
-                return None
-
-
 class Redrive:
     """Puts the events of cases onto the stream and moves their objects."""
 
@@ -143,6 +83,7 @@ class Redrive:
         *,
         index: DirectIndexing,
         clock: Clock,
+        executor: Executor,
         changes_stream: str = "",
     ) -> None:
         """Set up a redrive.
@@ -154,9 +95,11 @@ class Redrive:
             table_mapping: the UUID of the event source mapping of the table's consumer.
             index: writes to the index.
             clock: the clock.
+            executor: reads and writes objects, several at the same time.
             changes_stream: the Kinesis stream that carries the table's changes, if there is one.
         """
         self._index = index
+        self._executor = executor
         self._objects = objects
         self._table_mapping = table_mapping
         self._clock = own = clock.steady()
@@ -197,10 +140,8 @@ class Redrive:
         for chunk in batched(ready, at_once):
             if rate is not None:
                 self._wait_until(began + redriven / rate)
-            settling: list[tuple[Settlement, dict[str, bytes]]] = []
-            sending: list[Outgoing] = []
-            for case in chunk:
-                there = self._there(case)
+            present = []
+            for case, there in zip(chunk, self._executor.map(self._there, chunk), strict=True):
                 if there is None:
                     moved_meanwhile += 1
                     continue
@@ -208,25 +149,27 @@ class Redrive:
                 if held is None or not self._is_ready(held, case):
                     kept["changed_meanwhile"] += 1
                     continue
+                present.append((case, held, bodies))
+            refused = self._index_alone([(case, held) for case, held, _ in present])
+            kept.update(refused.values())
+            settling: list[tuple[Settlement, _Bodies]] = []
+            sending: list[Outgoing] = []
+            for at, (case, held, bodies) in enumerate(present):
+                if at in refused:
+                    continue
                 event = None
-                if case.of_index_only:
-                    refusal = _refusal(self._index.write(held))
-                    if refusal is not None:
-                        kept[refusal] += 1
-                        continue
-                else:
+                if not case.of_index_only:
                     event = event_in(held)
-                    self._note_arrival(event, case.arrived_at)
                     # The original bytes: after encoding again, the event could be too large.
                     sending.append(Outgoing(event.image_id, event_bytes(held)))
                 settling.append((Settlement(case, "as_it_was", event, ""), bodies))
             if sending:
+                self._note_arrivals(one for one, _ in settling)
                 self._put(sending)
                 put += len(sending)
-            for settlement, bodies in settling:
-                objects += self._move(settlement, bodies)
-                redriven += 1
-                on_progress(redriven)
+            objects += self._move(settling)
+            redriven += len(settling)
+            on_progress(redriven)
         return RedriveReport(
             redriven=redriven,
             put=put,
@@ -272,7 +215,7 @@ class Redrive:
                     self._note_arrival(one.event, one.first_arrival)
                 self._put([one.event])
                 put += 1
-            objects += self._move(one, bodies)
+            objects += self._move([(one, bodies)])
         return RedriveReport(
             redriven=len(settlements) - moved_meanwhile - kept.total(),
             put=put,
@@ -309,26 +252,38 @@ class Redrive:
 
         A failure document is split into the objects of all its records, and then moved.
         """
-        split: set[str] = set()
+        keys, documents = dict[str, None](), dict[str, None]()
         for case in cases:
-            for key in case.keys:
-                if key in fetched:
-                    self._objects.write_new(key, msgspec.json.encode(fetched[key]))
-            for document in case.documents:
-                if document not in split:
-                    split.add(document)
-                    self._split(document)
+            keys.update(dict.fromkeys(case.keys))
+            documents.update(dict.fromkeys(case.documents))
+        self._all(self._save, (fetched[key] for key in keys if key in fetched))
+        for some in batched(documents, DOCUMENTS_AT_ONCE):
+            self._split(some)
 
-    def _split(self, document: str) -> None:
-        body = self._objects.read(document)
-        if body is None:
-            return
-        for held in self._records(document, body):
-            was_redriven = self._objects.read(redriven_key(held.key)) is not None
-            if not was_redriven:
-                self._objects.write_new(held.key, msgspec.json.encode(held))
+    def _split(self, documents: Sequence[str]) -> None:
+        read = zip(documents, self._executor.map(self._objects.read, documents), strict=True)
+        bodies = {document: body for document, body in read if body is not None}
+        records: dict[str, QuarantinedRecord] = {}
+        for document, body in bodies.items():
+            for held in self._records(document, body):
+                records.setdefault(held.key, held)
+        for some in batched(records.values(), AT_ONCE):
+            absent = self._objects.absent({redriven_key(one.key) for one in some})
+            self._all(partial(self._save_unless_redriven, absent), some)
+        self._all(self._file_document, bodies.items())
+        self._objects.delete_all(list(bodies))
+
+    def _file_document(self, moving: tuple[str, bytes]) -> None:
+        document, body = moving
         self._objects.write(redriven_key(document), body)
-        self._objects.delete(document)
+
+    def _save_unless_redriven(self, absent: AbstractSet[str], held: QuarantinedRecord) -> None:
+        key = redriven_key(held.key)
+        if key in absent or self._objects.read(key) is None:
+            self._save(held)
+
+    def _save(self, held: QuarantinedRecord) -> None:
+        self._objects.write_new(held.key, msgspec.json.encode(held))
 
     def _records(self, document: str, body: bytes) -> list[QuarantinedRecord]:
         consumer = consumer_of_document(document, self._table_mapping)
@@ -364,20 +319,55 @@ class Redrive:
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
         return isinstance(judge(held, case.arrived_at, now=now), Ready)
 
+    def _index_alone(self, present: Sequence[tuple[Case, QuarantinedRecord]]) -> dict[int, str]:
+        """Try on the index what only its consumer has quarantined.
+
+        Returns:
+            Why the index does not hold a record, by its place; nothing about the others.
+        """
+        trying = {at: held for at, (case, held) in enumerate(present) if case.of_index_only}
+        outcomes = self._index.write(list(trying.values()))
+        tried = zip(trying, map(_refusal, outcomes), strict=True)
+        return {at: refusal for at, refusal in tried if refusal is not None}
+
+    def _note_arrivals(self, settlements: Iterable[Settlement]) -> None:
+        """Note the first arrivals of events that are put back as they were."""
+        first: dict[str, tuple[Event, int]] = {}
+        for one in settlements:
+            if one.event is not None:
+                # Two records of one event have one note.
+                key, arrived_at = first_arrival_key(one.event), one.case.arrived_at
+                known = first.get(key)
+                if known is None or arrived_at < known[1]:
+                    first[key] = (one.event, arrived_at)
+        self._all(lambda one: self._note_arrival(*one), first.values())
+
     def _note_arrival(self, event: Event, arrived_at: int) -> None:
         noted = msgspec.json.encode(FirstArrival(arrived_at))
         self._objects.write_new(first_arrival_key(event), noted)
 
-    def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
+    def _move(self, settling: Iterable[tuple[Settlement, _Bodies]]) -> int:
         """Copy the objects to `redriven/`, with a trace; then delete them from `quarantine/`."""
         at = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC).isoformat()
-        trace = Trace(at, settlement.how, settlement.event)
-        for key, body in bodies.items():
-            whole: dict[str, Any] = msgspec.json.decode(body)
-            whole["redriven"] = trace
-            self._objects.write(redriven_key(key), msgspec.json.encode(whole))
-            self._objects.delete(key)
-        return len(bodies)
+        moving = {
+            key: (body, Trace(at, settlement.how, settlement.event))
+            for settlement, bodies in settling
+            for key, body in bodies.items()
+        }
+        self._all(self._file, moving.items())
+        self._objects.delete_all(list(moving))
+        return len(moving)
+
+    def _file(self, moving: tuple[str, tuple[bytes, Trace]]) -> None:
+        key, (body, trace) = moving
+        whole: dict[str, Any] = msgspec.json.decode(body)
+        whole["redriven"] = trace
+        self._objects.write(redriven_key(key), msgspec.json.encode(whole))
+
+    def _all[T](self, act: Callable[[T], None], some: Iterable[T]) -> None:
+        """Do this to each of them, in any order; return when all is done."""
+        for chunk in batched(some, AT_ONCE):
+            deque(self._executor.map(act, chunk), maxlen=0)
 
     def _wait_until(self, moment: float) -> None:
         pause = moment - self._clock.elapsed()

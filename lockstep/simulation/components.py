@@ -19,7 +19,8 @@ from lockstep.producing.backfill import Backfill, PastStamp
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.producing.sources import BadLine, read_events
-from lockstep.quarantine.cases import FoundCases, find
+from lockstep.quarantine.cases import FoundCases
+from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, choose, correct
 from lockstep.rebuild.indices import Indices

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 # The local engines accept any credentials, but the SDK requires some.
 LOCAL_CREDENTIALS = "local"
 
+# A redrive reads and writes so many objects at the same time.
+S3_CONNECTIONS = 32
+
 # Few attempts: an operator waits for the result, or for the error.
 _ATTEMPTS = 3
+_CONNECTIONS = 10  # as botocore has by default
 
 
 class Clients:
@@ -69,7 +73,8 @@ class Clients:
         from doors.quarantine import disable_expect_header
 
         endpoint = self.stack.endpoints.s3
-        client = self.session.client("s3", endpoint_url=endpoint, config=_config())
+        config = _config(connections=S3_CONNECTIONS)
+        client = self.session.client("s3", endpoint_url=endpoint, config=config)
         disable_expect_header(client)
         return client
 
@@ -120,12 +125,13 @@ class Clients:
         )
 
 
-def _config(attempts: int = _ATTEMPTS) -> "Config":
+def _config(attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS) -> "Config":
     from botocore.config import Config
 
     return Config(
         connect_timeout=3,
         read_timeout=30,
+        max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": "path"},
     )

@@ -1,7 +1,9 @@
 """The objects of an S3 bucket. Reads are complete; an object is durable when a write returns."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import batched
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -9,6 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import ObjectTypeDef
+
+# As many as one DeleteObjects takes:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+DELETED_AT_ONCE = 1_000
 
 
 class Objects(Protocol):
@@ -32,6 +38,14 @@ class Objects(Protocol):
 
     def delete(self, key: str) -> None:
         """Delete the object; it need not exist."""
+        ...
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete the objects; they need not exist. After an error, some are deleted."""
+        ...
+
+    def absent(self, keys: Collection[str]) -> set[str]:
+        """Those of these keys that one listing shows not to exist. The others may exist."""
         ...
 
 
@@ -86,6 +100,40 @@ class BucketObjects:
         """See `Objects.delete`."""
         self._client.delete_object(Bucket=self._bucket, Key=key)
 
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """See `Objects.delete_all`."""
+        # The request is an XML document, which cannot hold each character that a key may have.
+        for key in keys:
+            if not key.isprintable():
+                self.delete(key)
+        for some in batched(filter(str.isprintable, keys), DELETED_AT_ONCE):
+            answer = self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in some]}
+            )
+            deleted = {one["Key"] for one in answer.get("Deleted", [])}
+            left = next((key for key in some if key not in deleted), None)
+            if left is not None:
+                errors = [f"{one['Code']}: {one['Message']}" for one in answer.get("Errors", [])]
+                why = errors[0] if errors else "the response was truncated"
+                raise UnfinishedDeleteError(place=f"s3://{self._bucket}/{left}", why=why)
+
+    def absent(self, keys: Collection[str]) -> set[str]:
+        """See `Objects.absent`."""
+        if not keys:
+            return set()
+        page = self._client.list_objects_v2(
+            Bucket=self._bucket,
+            Prefix=commonprefix(list(keys)),  # noqa: RUF071 - any text, not a path
+            StartAfter=min(keys)[:-1],  # before the first of them
+        )
+        # botocore returns a truncated response as an empty listing.
+        truncated: bool | None = page.get("IsTruncated")
+        if truncated is None:
+            return set()
+        listed = {one["Key"] for one in page.get("Contents", [])}
+        last = max(listed, default="") if truncated else max(keys)
+        return {key for key in keys if key <= last and key not in listed}
+
     def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> None:
         answer = self._client.put_object(
             Bucket=self._bucket,
@@ -110,3 +158,9 @@ class UnfinishedWriteError(BotoCoreError):
     """An object may not be durable. The caller must not delete what the object replaces."""
 
     fmt = "{place}: the response has no ETag, so the object may not exist: try again"
+
+
+class UnfinishedDeleteError(BotoCoreError):
+    """An object may still exist."""
+
+    fmt = "{place}: not deleted: {why}: try again"

@@ -21,8 +21,10 @@ from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.processes import start
 from lockstep.local.services import python_service
-from lockstep.quarantine.cases import find
-from lockstep.quarantine.redrive import DirectIndexing, Redrive
+from lockstep.quarantine.direct_indexing import DirectIndexing
+from lockstep.quarantine.finding import find
+from lockstep.quarantine.redrive import Redrive
+from lockstep.simulation.in_line import InLine
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack, write_local
 from lockstep.stack.status import Behind, behind_table
@@ -264,12 +266,13 @@ def test_a_change_that_was_set_aside_goes_straight_into_the_index(routes: Routes
     routes.direct.quarantine.put(held)
     clients = routes.world.clients
     objects = BucketObjects(clients.s3, routes.world.stack.bucket)
-    found = find(objects, "", now=dt.datetime.now(dt.UTC))
+    found = find(objects, "", now=dt.datetime.now(dt.UTC), executor=InLine())
     report = Redrive(
         objects,
         lambda *_: pytest.fail("the table would call it a duplicate, and stream nothing"),
         "",
         clock=SYSTEM_CLOCK,
+        executor=InLine(),
         index=DirectIndexing(
             routes.direct.sink,
             Corrections(clients.opensearch, routes.indices[1]),

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,8 @@ import msgspec
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
 from lockstep.quarantine.bucket import redriven_key
-from lockstep.quarantine.cases import FoundCases, _Gathering, find
+from lockstep.quarantine.cases import FoundCases
+from lockstep.quarantine.finding import _Gathering, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.components import Components
 from tests.simulation.rewired import rewired
@@ -54,12 +55,13 @@ class WithoutDocuments(_Gathering):
 class DeletesTheDocumentFirst(Redrive):
     """Before its records are written one by one: an error in between loses them."""
 
-    def _split(self, document: str) -> None:
-        body = self._objects.read(document)
-        if body is not None:
-            self._objects.delete(document)
-            for held in self._records(document, body):
-                self._objects.write_new(held.key, msgspec.json.encode(held))
+    def _split(self, documents: Sequence[str]) -> None:
+        for document in documents:
+            body = self._objects.read(document)
+            if body is not None:
+                self._objects.delete(document)
+                for held in self._records(document, body):
+                    self._save(held)
 
 
 class TakesOnlyTheFirstRecord(Redrive):
@@ -70,15 +72,16 @@ class TakesOnlyTheFirstRecord(Redrive):
 class CountsAsTakenApart(Redrive):
     """One object of a document's records says that all were written before."""
 
-    def _split(self, document: str) -> None:
-        body = self._objects.read(document)
-        if body is None:
-            return
-        if all(self._objects.read(one.key) is None for one in self._records(document, body)):
-            super()._split(document)
-            return
-        self._objects.write(redriven_key(document), body)
-        self._objects.delete(document)
+    def _split(self, documents: Sequence[str]) -> None:
+        for document in documents:
+            body = self._objects.read(document)
+            if body is None:
+                continue
+            if all(self._objects.read(one.key) is None for one in self._records(document, body)):
+                super()._split([document])
+                continue
+            self._objects.write(redriven_key(document), body)
+            self._objects.delete(document)
 
 
 class EndsAtTheFirstThatWentBack(Redrive):

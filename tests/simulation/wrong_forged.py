@@ -7,7 +7,8 @@ import msgspec
 
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import consumer_of_object
-from lockstep.quarantine.cases import Case, FoundCases, Ready, _Gathering, find
+from lockstep.quarantine.cases import Case, FoundCases, Ready
+from lockstep.quarantine.finding import _Gathering, find
 from lockstep.quarantine.records import event_bytes, event_in, read_record
 from lockstep.quarantine.redrive import Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement, correct

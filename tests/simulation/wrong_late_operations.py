@@ -9,16 +9,8 @@ from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import redriven_key
-from lockstep.quarantine.cases import (
-    Case,
-    FoundCases,
-    Ready,
-    TooOld,
-    _Gathering,
-    _judge,
-    find,
-    judge,
-)
+from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, _judge, judge
+from lockstep.quarantine.finding import _Gathering, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, correct, new_version
 from lockstep.simulation.components import INDEX, Components
@@ -66,18 +58,18 @@ class MovesFirst(Redrive):
         self._held += events
         self._clock = clock
 
-    def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:
-        moved = super()._move(settlement, bodies)
+    def _move(self, settling: Iterable[Any]) -> int:
+        moved = super()._move(settling)
         held, self._held = self._held, []
         self._really_put(held, self._clock)
         return moved
 
 
 class DeletesObjects(Redrive):
-    def _move(self, settlement: Settlement, bodies: Mapping[str, bytes]) -> int:  # noqa: ARG002 - that is the bug
-        for key in bodies:
-            self._objects.delete(key)
-        return len(bodies)
+    def _move(self, settling: Iterable[Any]) -> int:
+        keys = [key for _, bodies in settling for key in bodies]
+        self._objects.delete_all(keys)
+        return len(keys)
 
 
 class PassesTheVersionCheck(Redrive):

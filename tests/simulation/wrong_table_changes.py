@@ -7,7 +7,8 @@ import msgspec
 
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import _change_in, change_of, envelope_of
-from lockstep.quarantine.cases import FoundCases, find
+from lockstep.quarantine.cases import FoundCases
+from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.components import INDEX, INDEX_SECONDS, Components
 from shared.change import Change, Purge, Put, Remove

@@ -88,16 +88,30 @@ class S3:
 
         return self._send("DeleteObject", deleted)
 
+    def delete_objects(self, **request: Any) -> dict[str, Any]:
+        """Delete objects, as far as they exist."""
+        keys = [one["Key"] for one in request["Delete"]["Objects"]]
+
+        def deleted() -> dict[str, Any]:
+            self._check_bucket(request)
+            for key in keys:
+                self.objects.pop(key, None)
+            return {"Deleted": [{"Key": key} for key in keys]}
+
+        return self._send("DeleteObjects", deleted)
+
     def list_objects_v2(self, **request: Any) -> dict[str, Any]:
         """List the keys under a prefix, in order, a page at a time."""
 
         def listed() -> dict[str, Any]:
             self._check_bucket(request)
-            after = request.get("ContinuationToken", "")
+            after = request.get("ContinuationToken") or request.get("StartAfter", "")
             prefix = request.get("Prefix", "")
             keys = sorted(one for one in self.objects if one.startswith(prefix) and one > after)
             page = keys[:PAGE]
-            answer: dict[str, Any] = {"Contents": [{"Key": key} for key in page]} if page else {}
+            answer: dict[str, Any] = {"IsTruncated": len(keys) > PAGE}
+            if page:
+                answer["Contents"] = [{"Key": key} for key in page]
             if len(keys) > PAGE:
                 answer["NextContinuationToken"] = page[-1]
             return answer

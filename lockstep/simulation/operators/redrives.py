@@ -12,14 +12,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lockstep.producing.producer import PutError
 from lockstep.quarantine.bucket import GIVEN_UP
 from lockstep.quarantine.cases import Case, Ready, TooOld
+from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.records import ForeignObjectError, read_record
-from lockstep.quarantine.redrive import ClockBehindError, DirectIndexing, Redrive, RedriveReport
+from lockstep.quarantine.redrive import ClockBehindError, Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement
 from lockstep.simulation.components import BUCKET, CHANGES_STREAM, INDEX, STREAM, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faulty_network import CrashedError
+from lockstep.simulation.in_line import InLine
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.settling import Settling
 from lockstep.simulation.operators.tools import Tools
@@ -223,7 +225,7 @@ class Redrives:
             self._reader,
             TABLE_CONSUMER,  # the mappings here have the names of the functions
             now=dt.datetime.fromtimestamp(self._clock.now(), dt.UTC),
-            readers=1,
+            executor=InLine(),
             changes_stream=CHANGES_STREAM,
         )
         return found.cases
@@ -242,6 +244,7 @@ class Redrives:
                 TableReader(self._items, TABLE),
             ),
             clock=self._clock,
+            executor=InLine(),
             changes_stream=CHANGES_STREAM,
         )
 

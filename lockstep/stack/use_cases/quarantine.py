@@ -2,14 +2,17 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from functions.write_to_es.sink import ImageIndex
 from lockstep.console.errors import UserError
-from lockstep.quarantine.cases import Case, FoundCases, Wanted, find
+from lockstep.quarantine.cases import Case, FoundCases, Wanted
+from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import Fetched, fetch
+from lockstep.quarantine.finding import find
 from lockstep.quarantine.records import ForeignObjectError, read_record
-from lockstep.quarantine.redrive import DirectIndexing, Redrive
-from lockstep.stack.clients import Clients
+from lockstep.quarantine.redrive import Redrive
+from lockstep.stack.clients import S3_CONNECTIONS, Clients
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.stores import NO_LIMIT, table_reader
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
@@ -38,6 +41,7 @@ class StackQuarantine:
             index_lookup(clients.opensearch, stack.index, clients.clock.now),
         )
         self._clients = clients
+        self._executor = ThreadPoolExecutor(S3_CONNECTIONS)
         self.clock = clients.clock
         self._consumers = {name: stack.functions.get(name, name) for name in CONSUMERS}
         self.redrive = Redrive(
@@ -50,6 +54,7 @@ class StackQuarantine:
                 table=table_reader(clients),
             ),
             clock=clients.clock,
+            executor=self._executor,
             changes_stream=stack.changes_stream,
         )
 
@@ -70,6 +75,7 @@ class StackQuarantine:
                 self.objects,
                 stack.table_mapping,
                 now=dt.datetime.fromtimestamp(self.clock.now(), dt.UTC),
+                executor=self._executor,
                 pointers=pointers,
                 fetch=self._fetch,
                 wanted=wanted,

@@ -3,7 +3,9 @@ same rules.
 """
 
 import uuid
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -88,6 +90,34 @@ def test_more_keys_than_a_page_are_listed_each_once(objects: Objects) -> None:
         objects.write(key, b"")
     objects.write("redriven/1", b"")
     assert list(objects.keys("quarantine/")) == keys
+
+
+def test_one_listing_tells_which_of_some_keys_do_not_exist(objects: Objects) -> None:
+    for key in ("redriven/a/2.json", "redriven/a/3.json", "redriven/b"):
+        objects.write(key, b"{}")
+    keys = [f"redriven/a/{number}.json" for number in range(5)]
+    absent = {keys[0], keys[1], keys[4]}
+    assert objects.absent(keys) == objects.absent(set(keys)) == absent
+    assert objects.absent(keys[2:4]) == objects.absent([]) == set()
+    assert objects.absent(["redriven/a/2"]) == {"redriven/a/2"}
+    assert objects.absent(["redriven/c"]) == {"redriven/c"}
+    assert objects.absent(["redriven/b"]) == set()
+
+
+def test_keys_behind_the_page_of_a_listing_may_exist(client: "S3Client", bucket: str) -> None:
+    objects = BucketObjects(client, bucket)
+    with ThreadPoolExecutor(8) as pool:
+        deque(pool.map(lambda at: objects.write(f"k/{at:04}", b""), range(PAGE + 1)), maxlen=0)
+    assert objects.absent(["k/0000", "k/0001x", "k/1", "k/1001"]) == {"k/0001x"}
+
+
+def test_many_objects_are_deleted_at_once_whatever_their_keys(objects: Objects) -> None:
+    odd = ["q/\x01", "q/<&>'\"", "q/\r\n", "q/ä ö", "q/+%20", "q/\U0001f5bc"]
+    for key in [*odd, "q/stays"]:
+        objects.write(key, b"{}")
+    objects.delete_all([*odd, "q/never there", *(f"q/{number}" for number in range(PAGE))])
+    assert list(objects.keys("q/")) == ["q/stays"]
+    objects.delete_all([])
 
 
 def test_a_page_lists_the_existing_keys_and_may_be_empty(client: "S3Client", bucket: str) -> None:

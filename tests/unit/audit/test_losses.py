@@ -1,7 +1,7 @@
 """Losses: which are new, and what an acknowledgement covers."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 import pytest
@@ -144,6 +144,12 @@ class Bucket:
         self.objects.setdefault(key, body)
 
     def delete(self, key: str) -> None:
+        raise NotImplementedError
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def absent(self, keys: Collection[str]) -> set[str]:
         raise NotImplementedError
 
 

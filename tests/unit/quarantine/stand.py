@@ -1,7 +1,8 @@
 """What a redrive works on, in memory: a bucket, a stream, two stores, and a clock."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import msgspec
@@ -9,10 +10,13 @@ import msgspec
 from functions.write_to_es.table_changes import TABLE_STREAM
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import PutError, outgoing
-from lockstep.quarantine.cases import Case, FoundCases, Wanted, find
+from lockstep.quarantine.cases import Case, FoundCases, Wanted
+from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import Fetched
+from lockstep.quarantine.finding import find
 from lockstep.quarantine.records import event_bytes, read_record
-from lockstep.quarantine.redrive import DirectIndexing, Redrive, RedriveReport
+from lockstep.quarantine.redrive import Redrive, RedriveReport
+from lockstep.simulation.in_line import InLine
 from lockstep.stores.contents import Content, ContentReader, content_of
 from lockstep.stores.image_state import Intact, StoredImage
 from shared.change import Change, change_from
@@ -62,6 +66,13 @@ class MemoryObjects:
         self._step()
         self.kept.pop(key, None)
 
+    def delete_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.delete(key)
+
+    def absent(self, keys: Collection[str]) -> set[str]:
+        return {key for key in keys if key not in self.kept}
+
     def _step(self) -> None:
         if self.crash_after is not None:
             if self.crash_after == 0:
@@ -89,8 +100,15 @@ class MemoryCorrections:
 class Stand:
     """All of it, with short methods for tests."""
 
-    def __init__(self, *, sink: MemorySink | None = None) -> None:
-        self.objects = MemoryObjects()
+    def __init__(
+        self,
+        *,
+        sink: MemorySink | None = None,
+        objects: MemoryObjects | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self.objects = objects or MemoryObjects()
+        self.executor = executor or InLine()
         self.sink = sink or MemorySink()
         self.sent: list[Outgoing] = []
         self.puts: list[int] = []
@@ -106,6 +124,7 @@ class Stand:
             self._put,
             TABLE_MAPPING,
             clock=clock(now=lambda: self.now, elapsed=lambda: self.slept, sleep=self._sleep),
+            executor=self.executor,
             index=DirectIndexing(self.sink, MemoryCorrections(self.sink), self),
             changes_stream=CHANGES_STREAM,
         )
@@ -185,6 +204,7 @@ class Stand:
             self.objects,
             TABLE_MAPPING,
             now=dt.datetime.fromtimestamp(self.now, dt.UTC),
+            executor=self.executor,
             wanted=wanted,
             pointers=pointers,
             fetch=fetch,

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 
-from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld, Verdict, Waits, find
+from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld, Verdict, Waits
+from lockstep.quarantine.finding import find
 from shared.event import MAX_VERSION
 from shared.quarantine import TABLE_CONSUMER
 from tests.builders import ARRIVED_AT, image_event, kinesis_record, sequence_number
@@ -85,7 +87,8 @@ def test_any_number_of_readers_finds_the_same() -> None:
     stand.set_aside(EVENT)
     stand.set_aside(b"{", position=2)
     now = dt.datetime.fromtimestamp(stand.now, dt.UTC)
-    assert find(stand.objects, TABLE_MAPPING, now=now, readers=1) == stand.find()
+    with ThreadPoolExecutor(4) as pool:
+        assert find(stand.objects, TABLE_MAPPING, now=now, executor=pool) == stand.find()
 
 
 def test_a_case_has_the_size_of_its_payload_and_the_first_arrival_of_its_event() -> None:

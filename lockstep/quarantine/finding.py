@@ -1,0 +1,281 @@
+"""Finds the cases in the bucket: reads objects and failure documents, many at a time.
+
+What is read at a time is bounded, so that large payloads do not fill the memory.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from itertools import batched
+
+import msgspec
+
+from lockstep.quarantine.bucket import GIVEN_UP, consumer_of_document, redriven_key
+from lockstep.quarantine.cases import (
+    Case,
+    FirstArrival,
+    FoundCases,
+    Identity,
+    NeedsChoice,
+    Unreadable,
+    Wanted,
+    case_id,
+    first_arrival_key,
+    identity_of,
+    judge,
+)
+from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
+from lockstep.quarantine.records import (
+    ForeignObjectError,
+    check_record,
+    event_in,
+    payload,
+    read_record,
+)
+from lockstep.stores.objects import Objects
+from shared.event import Event, InvalidEventError
+from shared.quarantine import PREFIX, QuarantinedRecord
+
+# So many records are in memory at a time: an event has at most 400 KB.
+AT_ONCE = 100
+# A failure document has at most 6 MB, the size of an invocation.
+DOCUMENTS_AT_ONCE = 16
+
+
+class _Placed(msgspec.Struct, frozen=True):
+    """A record, the key of its object, and the failure document that it comes from."""
+
+    record: QuarantinedRecord
+    key: str
+    documents: tuple[str, ...] = ()
+
+
+def find(
+    objects: Objects,
+    table_mapping: str,
+    *,
+    now: dt.datetime,
+    executor: Executor,
+    pointers: Iterable[bytes] = (),
+    fetch: Callable[[bytes], Fetched] | None = None,
+    wanted: Wanted | None = None,
+    changes_stream: str = "",
+) -> FoundCases:
+    """All quarantined records: those of both consumers, and those of failure documents.
+
+    Reads every object once. Keeps no payloads in memory, except of records that only the stream
+    holds.
+
+    Args:
+        objects: the quarantine's bucket.
+        table_mapping: the UUID of the event source mapping of the table's consumer.
+        now: the current time.
+        executor: reads objects, several at the same time.
+        pointers: failure documents without payload, one a line.
+        fetch: gets what such a line points at; see `failure_documents.fetch`.
+        wanted: which cases to return; None: all.
+        changes_stream: the Kinesis stream that carries the table's changes, if there is one.
+    """
+    gathering = _Gathering(objects, now, executor)
+    gathering.read_objects()
+    gathering.read_documents(table_mapping, changes_stream)
+    if fetch is not None:
+        gathering.follow(pointers, fetch)
+    cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
+    return FoundCases(
+        cases=[case for case in cases if wanted is None or case in wanted],
+        unreadable=[*gathering.unreadable, *gathering.damaged_first_arrivals()],
+        gone=gathering.gone,
+        fetched=gathering.fetched,
+    )
+
+
+class _Gathering:
+    """The state of one `find`."""
+
+    def __init__(self, objects: Objects, now: dt.datetime, executor: Executor) -> None:
+        self._objects = objects
+        self._now = now
+        self._executor = executor
+        self.cases: dict[Identity, Case] = {}
+        self.unreadable: list[Unreadable] = []
+        self.gone: list[Gone] = []
+        self.fetched: dict[str, QuarantinedRecord] = {}
+        self._damaged: dict[
+            str, Unreadable
+        ] = {}  # by key: the records of both consumers have the same key
+
+    def damaged_first_arrivals(self) -> list[Unreadable]:
+        """The first arrivals that cannot be read, in the order of their keys."""
+        return [self._damaged[key] for key in sorted(self._damaged)]
+
+    def read_objects(self) -> None:
+        """Read what the consumers quarantined."""
+        for keys in batched(self._objects.keys(PREFIX), AT_ONCE):
+            there = []
+            for key, read in zip(keys, self._executor.map(self._read_object, keys), strict=True):
+                match read:
+                    case QuarantinedRecord():
+                        # The actual key, even if somebody moved the object: a settlement moves it
+                        # from there.
+                        there.append(_Placed(read, key))
+                    case Unreadable():
+                        self.unreadable.append(read)
+                    case None:  # redriven after it was listed
+                        pass
+            self._add_all(there)
+
+    def _read_object(self, key: str) -> QuarantinedRecord | Unreadable | None:
+        body = self._objects.read(key)
+        if body is None:
+            return None
+        try:
+            return read_record(key, body)
+        except ForeignObjectError as error:
+            return Unreadable(key, str(error))
+
+    def read_documents(self, table_mapping: str, changes_stream: str) -> None:
+        """Read failure documents that hold their records."""
+        for keys in batched(self._objects.keys(GIVEN_UP), DOCUMENTS_AT_ONCE):
+            there = []
+            bodies = self._executor.map(self._objects.read, keys)
+            for key, body in zip(keys, bodies, strict=True):
+                if body is None:
+                    continue
+                consumer = consumer_of_document(key, table_mapping)
+                try:
+                    held = records_of(body, consumer, changes_stream)
+                    for one in held:
+                        check_record(one)
+                except (NotADocumentError, ForeignObjectError) as error:
+                    self.unreadable.append(Unreadable(key, str(error)))
+                    continue
+                there += [_Placed(one, one.key, (key,)) for one in held]
+            self._add_if_not_redriven(there)
+
+    def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
+        """Read the records that failure documents point at."""
+        for number, line in enumerate(pointers, start=1):
+            if not line.strip():
+                continue
+            try:
+                fetched = fetch(line)
+            except NotADocumentError as error:
+                self.unreadable.append(Unreadable(f"pointer in line {number}", str(error)))
+                continue
+            if fetched.gone is not None:
+                self.gone.append(fetched.gone)
+            added = self._add_if_not_redriven([_Placed(one, one.key) for one in fetched.records])
+            self.fetched |= {one.key: one.record for one in added}
+
+    def _add_if_not_redriven(self, there: Sequence[_Placed]) -> list[_Placed]:
+        """Add the records that were not redriven; a record that is still in quarantine was not."""
+        added = []
+        for some in batched(there, AT_ONCE):
+            absent = self._objects.absent({redriven_key(one.key) for one in some})
+            uncertain = [one.key for one in some if redriven_key(one.key) not in absent]
+            were = zip(uncertain, self._executor.map(self._was_redriven, uncertain), strict=True)
+            redriven = {key for key, was in were if was}
+            left = [one for one in some if one.key not in redriven]
+            self._add_all(left)
+            added += left
+        return added
+
+    def _was_redriven(self, key: str) -> bool:
+        filed = self._objects.read(redriven_key(key))
+        return filed is not None and self._objects.read(key) is None
+
+    def _add_all(self, there: Iterable[_Placed]) -> None:
+        for some in batched(there, AT_ONCE):
+            noted = self._noted_arrivals(one.record for one in some)
+            for one in some:
+                self._add(self._case(one, noted))
+
+    def _noted_arrivals(self, records: Iterable[QuarantinedRecord]) -> Mapping[str, bytes | None]:
+        """What is noted about the first arrivals of these records, by key."""
+        keys = {first_arrival_key(event) for event in map(_event_of, records) if event is not None}
+        some = sorted(keys - self._objects.absent(keys))
+        return dict(zip(some, self._executor.map(self._objects.read, some), strict=True))
+
+    def _add(self, case: Case) -> None:
+        identity = (case.stream, case.shard_id, case.sequence_number, case.payload_sha256)
+        known = self.cases.get(identity)
+        self.cases[identity] = case if known is None else _merged(known, case)
+
+    def _case(self, one: _Placed, noted: Mapping[str, bytes | None]) -> Case:
+        held = one.record
+        identity = identity_of(held)
+        event = _event_of(held)
+        first: int | None
+        if event is None:
+            first, image_id, version = held.arrived_at, held.image_id, held.version
+        else:
+            first = self._first_arrival(event, held.arrived_at, noted)
+            image_id, version = event.image_id, event.version
+        return Case(
+            id=case_id(identity),
+            stream=held.stream,
+            shard_id=held.shard_id,
+            sequence_number=held.sequence_number,
+            partition_key=held.partition_key,
+            arrived_at=held.arrived_at if first is None else first,
+            image_id=image_id,
+            version=version,
+            functions=(held.function,),
+            reasons=(held.reason,),
+            detail=held.detail,
+            quarantined_at=held.quarantined_at,
+            bytes=len(payload(held)),
+            payload_sha256=identity[-1],
+            verdict=judge(held, first, now=self._now),
+            keys=(one.key,),
+            documents=one.documents,
+        )
+
+    def _first_arrival(
+        self, event: Event, arrived_at: int, noted: Mapping[str, bytes | None]
+    ) -> int | None:
+        """The first arrival of the event of a record; None if it cannot be read."""
+        key = first_arrival_key(event)
+        body = noted.get(key)
+        if body is None:
+            return arrived_at
+        try:
+            first = msgspec.json.decode(body, type=FirstArrival)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._damaged[key] = Unreadable(key, f"not a first arrival: {error}")
+            return None
+        return min(first.arrived_at, arrived_at)
+
+
+def _event_of(held: QuarantinedRecord) -> Event | None:
+    try:
+        return event_in(held)
+    except InvalidEventError:
+        return None
+
+
+def _merged(one: Case, other: Case) -> Case:
+    """Merge two cases of one record: of both consumers, or of an object and a failure document."""
+    first, second = (other, one) if one.of_index_only and not other.of_index_only else (one, other)
+    merged = msgspec.structs.replace(
+        first,
+        functions=_union(first.functions, second.functions),
+        reasons=_union(first.reasons, second.reasons),
+        keys=_union(first.keys, second.keys),
+        documents=_union(first.documents, second.documents),
+    )
+    if first.of_index_only != second.of_index_only:
+        return merged  # what the index's consumer wrote changes nothing about it
+    # A choice settles all objects, so a choice is kept.
+    choice = next((case for case in (one, other) if isinstance(case.verdict, NeedsChoice)), one)
+    return msgspec.structs.replace(
+        merged,
+        arrived_at=min(one.arrived_at, other.arrived_at),
+        detail=choice.detail,
+        verdict=choice.verdict,
+    )
+
+
+def _union[T](one: tuple[T, ...], other: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys((*one, *other)))

@@ -1,0 +1,199 @@
+"""Many records at a time: how many requests, how many at once, and still in order per image."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+
+from lockstep.quarantine.finding import AT_ONCE
+from tests.builders import ARRIVED_AT, image_event, kinesis_record
+from tests.memory_sink import MemorySink
+from tests.unit.quarantine.stand import MemoryObjects, Stand, document
+
+WORKERS = 8
+RECORDS, IMAGES = 2 * AT_ONCE, 7
+# Only a failing test waits so long.
+PATIENCE_SECONDS = 5.0
+
+
+class BusyObjects(MemoryObjects):
+    """A bucket whose requests wait until several run at once; counts them by their kind."""
+
+    def __init__(self, at_once: int = 1) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+        self.most = Counter[str]()
+        self._running = Counter[str]()
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self._met: dict[str, threading.Event] = {}
+        self._patience = PATIENCE_SECONDS
+
+    def read(self, key: str) -> bytes | None:
+        return self._busy("read", lambda: MemoryObjects.read(self, key))
+
+    def write(self, key: str, body: bytes) -> None:
+        self._busy("write", lambda: MemoryObjects.write(self, key, body))
+
+    def write_new(self, key: str, body: bytes) -> None:
+        self._busy("write_new", lambda: MemoryObjects.write_new(self, key, body))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        self.asked["delete_all"] += 1
+        super().delete_all(keys)
+
+    def absent(self, keys: Collection[str]) -> set[str]:
+        self.asked["absent"] += 1
+        return super().absent(keys)
+
+    def _busy[T](self, kind: str, ask: Callable[[], T]) -> T:
+        with self._lock:
+            self.asked[kind] += 1
+            self._running[kind] += 1
+            self.most[kind] = max(self.most[kind], self._running[kind])
+            met = self._met.setdefault(kind, threading.Event())
+            if self._running[kind] >= self._at_once:
+                met.set()
+        if not met.wait(self._patience):
+            self._patience = 0.0
+        try:
+            return ask()
+        finally:
+            with self._lock:
+                self._running[kind] -= 1
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield pool
+
+
+def set_many_aside(stand: Stand, functions: Sequence[str] = ("write_to_dynamodb",)) -> None:
+    """Quarantine records of few images, not in the order of their versions."""
+    for position in range(1, RECORDS + 1):
+        event = image_event(f"T{position % IMAGES}", 1 + (position * 37) % RECORDS)
+        stand.set_aside(event, functions=functions, position=position)
+
+
+def give_up(stand: Stand, documents: int, records: int) -> None:
+    """Discard batches of so many records each."""
+    for number in range(documents):
+        first = 1 + number * records
+        batch = [
+            kinesis_record(image_event(f"T{at}"), position=at)
+            for at in range(first, first + records)
+        ]
+        key = f"aws/lambda/uuid/shardId-000000000000/2026/11/21/{number:03}"
+        stand.objects.kept[key] = msgspec.json.encode(document(*batch))
+
+
+def test_objects_are_read_copied_and_noted_many_at_once(pool: ThreadPoolExecutor) -> None:
+    objects = BusyObjects(at_once=WORKERS)
+    stand = Stand(objects=objects, executor=pool)
+    set_many_aside(stand)
+    assert stand.apply().redriven == RECORDS
+    assert objects.most == {"read": WORKERS, "write": WORKERS, "write_new": WORKERS}
+    assert stand.under("quarantine/") == []
+
+
+def test_failure_documents_are_read_and_split_many_at_once(pool: ThreadPoolExecutor) -> None:
+    objects = BusyObjects(at_once=WORKERS)
+    stand = Stand(objects=objects, executor=pool)
+    give_up(stand, documents=2 * WORKERS, records=1)
+    assert stand.apply().redriven == 2 * WORKERS
+    assert objects.most == {"read": WORKERS, "write": WORKERS, "write_new": WORKERS}
+    assert (stand.under("aws/"), stand.under("quarantine/")) == ([], [])
+
+
+def test_the_events_of_an_image_go_back_in_the_order_of_their_versions(
+    pool: ThreadPoolExecutor,
+) -> None:
+    stand = Stand(executor=pool)
+    set_many_aside(stand)
+    stand.apply()
+    versions: dict[str, list[int]] = {}
+    for event in stand.stream:
+        versions.setdefault(event.image_id, []).append(event.version)
+    assert len(versions) == IMAGES
+    assert all(some == sorted(some) for some in versions.values())
+    assert stand.puts == [AT_ONCE] * (RECORDS // AT_ONCE)
+
+
+def test_the_changes_of_an_image_reach_the_index_in_the_order_of_their_versions(
+    pool: ThreadPoolExecutor,
+) -> None:
+    sink = MemorySink()
+    stand = Stand(sink=sink, executor=pool)
+    set_many_aside(stand, functions=["write_to_es"])
+    report = stand.apply()
+    assert (report.redriven, report.indexed, report.put) == (RECORDS, RECORDS, 0)
+    written = [(one.image_id, one.version) for request in sink.sent for one in request]
+    assert sorted(written, key=lambda one: one[0]) == sorted(written)
+    # A request has a change of each image.
+    assert len(sink.sent) < RECORDS // IMAGES * 2
+
+
+def test_a_record_costs_two_reads_and_two_writes() -> None:
+    objects = BusyObjects()
+    stand = Stand(objects=objects)
+    set_many_aside(stand)
+    stand.apply()
+    chunks = RECORDS // AT_ONCE
+    assert objects.asked == {
+        "read": 2 * RECORDS,
+        "write": RECORDS,
+        "write_new": RECORDS,
+        "absent": chunks,
+        "delete_all": chunks,
+    }
+
+
+def test_a_record_of_a_failure_document_costs_a_read_and_three_writes() -> None:
+    objects = BusyObjects()
+    stand = Stand(objects=objects)
+    give_up(stand, documents=2, records=AT_ONCE)
+    stand.apply()
+    assert objects.asked == {
+        "read": RECORDS + 2 * 2,  # and each document twice
+        "write": RECORDS + 2,
+        "write_new": 2 * RECORDS,
+        "absent": 3 * 2,  # of what was redriven, of first arrivals, and at the split
+        "delete_all": 2 + 1,
+    }
+
+
+def test_a_record_that_cannot_be_moved_stays_and_the_others_of_its_chunk_too(
+    pool: ThreadPoolExecutor,
+) -> None:
+    stand = Stand(executor=pool)
+    set_many_aside(stand)
+    refused = stand.under("quarantine/")[AT_ONCE // 2]
+    write = stand.objects.write
+
+    def refuse(key: str, body: bytes) -> None:
+        if key == refused.replace("quarantine/", "redriven/"):
+            raise OSError(key)
+        write(key, body)
+
+    stand.objects.write = refuse  # type: ignore[method-assign]  # of this stand only
+    with pytest.raises(OSError, match="redriven/"):
+        stand.apply()
+    assert refused in stand.under("quarantine/")
+    stand.objects.write = write  # type: ignore[method-assign]
+    stand.apply()
+    assert stand.under("quarantine/") == []
+    assert len({(one.image_id, one.version) for one in stand.stream}) == RECORDS
+
+
+def test_two_records_of_one_event_note_the_first_arrival_of_both() -> None:
+    stand = Stand()
+    event = image_event("T1", 7)
+    for position, later in ((1, 5_000), (2, 0), (3, 9_000)):
+        stand.set_aside(event, position=position, arrived_at=ARRIVED_AT + later)
+    assert stand.apply().put == 3
+    (noted,) = stand.under("redriven/first-arrival/")
+    assert msgspec.json.decode(stand.objects.kept[noted]) == {"arrived_at": ARRIVED_AT}
