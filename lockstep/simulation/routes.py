@@ -12,6 +12,7 @@ import msgspec
 from lockstep.simulation import oracle
 from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.fakes.table_stream import TableStreamShard
+from lockstep.simulation.faults import Fault
 from lockstep.simulation.index_repair import repair_index
 from lockstep.simulation.plan import Route
 from lockstep.simulation.poller import Polled, Poller
@@ -22,6 +23,11 @@ INDEX: Function = "write_to_es"
 # In template.yaml: a table's own stream keeps a change for 24 hours, its mapping retries for 20.
 OLDEST_CHANGE_SECONDS = 72_000
 HOUR = 3_600.0
+_CHANGED: Mapping[Route, Fault] = {
+    "Kinesis": "source changed to Kinesis",
+    "DynamoDBStreams": "source changed to DynamoDBStreams",
+    "KinesisDataStreamsForDynamoDB": "source changed to KinesisDataStreamsForDynamoDB",
+}
 # How long the old mapping may deliver beside the new one.
 LONGEST_OVERLAP_SECONDS = 600.0
 ROUTES: tuple[Route, ...] = ("Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB")
@@ -96,7 +102,7 @@ class Routes:
         chance, tally = self._system.conditions.chance, self._system.conditions.tally
         self.changes.may_miss = self.changes.may_miss or not waited
         self.route = chance.choice([one for one in ROUTES if one != self.route])
-        tally["source of the index changed"] += 1
+        tally[_CHANGED[self.route]] += 1
         old = [one for one in self._pollers if one.function == INDEX]
         before = [dict(one.checkpoints) for one in old]
 

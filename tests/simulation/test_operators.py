@@ -132,6 +132,29 @@ def test_a_broken_promise_is_a_violation(
         breaks(history, tools)
 
 
+@pytest.mark.parametrize(("days", "is_held"), [(1, False), (7, False), (30, True)])
+def test_the_stream_holds_by_its_present_retention(
+    days: int,
+    is_held: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history, tools, promises = stocked()  # eight days ago
+    history.system.stream.retention = days * 86_400.0
+    if is_held:
+        with promises.kept("O1"):
+            loses_everything(history, tools)
+        return
+    with pytest.raises(ViolationError, match="O1"), promises.kept("O1"):
+        loses_everything(history, tools)
+
+
+def test_what_expires_during_a_command_was_held_by_the_stream() -> None:
+    history, tools, promises = stocked()
+    history.system.stream.retention = 9 * 86_400.0
+    with promises.kept("O1"):
+        loses_everything(history, tools)
+        history.system.time.advance(86_400.0)
+
+
 def test_a_promise_is_checked_also_if_the_command_raises() -> None:
     history, tools, promises = stocked()
 

@@ -60,6 +60,7 @@ class OldEvents:
 
     def _replayed_at_the_limit(self, image_id: str) -> None:
         """An event is redriven when it is 90 days old, and read again 30 days later."""
+        self._conditions.tally["old event redriven, and read again"] += 1
         event = self._event(image_id, counts=self._coin(), kind=self._poison())
         first_arrival = self._time.now
         self._put_and_delete(event)
@@ -71,6 +72,7 @@ class OldEvents:
 
     def _redriven_twice(self, image_id: str) -> None:
         """A redriven event is refused again, and redriven once more when its deletion is gone."""
+        self._conditions.tally["old event redriven twice"] += 1
         # The stamp of an event would tell its age, a count does not.
         counts = self._conditions.chance.random() < 0.8  # noqa: PLR2004 - mostly
         event = self._event(image_id, counts=counts, kind="refused")
@@ -82,6 +84,7 @@ class OldEvents:
 
     def _held_back(self, image_id: str) -> None:
         """An event arrives long after its deletion, and is perhaps redriven after that."""
+        self._conditions.tally["old event held back by its producer"] += 1
         event = self._event(image_id, counts=False, kind=self._any_kind())
         self._time.advance(self._conditions.chance.random() * HOUR)
         self._put(self._deletion(event))
@@ -98,6 +101,7 @@ class OldEvents:
 
     def _at_random(self, image_id: str) -> None:
         """Two or three days far apart, each with a redrive or a second reading."""
+        self._conditions.tally["old event at random moments"] += 1
         event = self._event(image_id, counts=self._coin(), kind=self._any_kind())
         self._put_and_delete(event)
         for _ in range(self._conditions.chance.randint(2, 3)):

@@ -26,6 +26,7 @@ _KINDS_DRAWN: Sequence[frozenset[AheadKind]] = (
     frozenset({"image"}),
     frozenset({"removal", "malformed"}),
 )
+_IMAGES: Sequence[str] = ("T0", "T1")
 HARM_SHARE = 0.9
 # The requests of an answer that keeps and removes a document: it may be killed at each of them.
 ALL_REQUESTS = 10
@@ -59,9 +60,12 @@ class AnswerSteps:
     def step(self) -> None:
         """Audit, and answer: sometimes later, with faults, or with others in the middle."""
         tools, chance = self._tools, self._system.conditions.chance
+        if not self._system.table.items:  # nothing could differ
+            for image_id in _IMAGES:
+                self._around.put(image_id)
         self._repairs.settle_down()
         if chance.random() < HARM_SHARE:
-            self._harm.step()
+            chance.choice((self._harm.step, self._harm.ahead))()
         winner: _Winner = chance.choice(("index", "table", "table"))
         kinds, limit = chance.choice(_KINDS_DRAWN), chance.choice(LIMITS)
         tools.begin(faulty=False)

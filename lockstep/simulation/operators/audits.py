@@ -78,6 +78,9 @@ class Audits:
         tally["audited"] += 1
         tally["audited, and a difference found"] += found.result == "different"
         tally["audited while a consumer lagged"] += found.under_way > 0
+        tally["audited while a store was unreadable"] += bool(found.reason and not found.under_way)
+        tally["audited after a loss"] += bool(found.losses)
+        tally["audited while a consumer was off"] += bool(found.stopped)
         self._check(found, differences, before, settled, whole=whole, faulty=faulty)
         return None if found.reason else differences
 

@@ -31,6 +31,7 @@ class Forgeries:
         self._system = system
         self._promises = promises
         self._around = around
+        self._tally = system.conditions.tally
         self._count = 0
 
     def step(self) -> None:
@@ -40,7 +41,6 @@ class Forgeries:
         chance = self._system.conditions.chance
         for _ in range(chance.randint(1, 3)):
             chance.choice((self._object, self._object, self._failure_document, self._document))()
-            self._system.conditions.tally["forged by the index's role"] += 1
         self._around.redrive()
 
     def _event(self) -> Meaning:
@@ -64,6 +64,7 @@ class Forgeries:
         """An object under the prefix of the index's consumer, with any text."""
         chance = self._system.conditions.chance
         event, record = self._event(), self._position()
+        self._tally["forged object"] += 1
         body = self._quarantined(event, record)
         key = f"quarantine/{_INDEX}/{STREAM}/{body['shard_id']}/{body['sequence_number']}.json"
         self._claim(event, record, key)
@@ -90,6 +91,7 @@ class Forgeries:
     def _failure_document(self) -> None:
         """A failure document that names the function of the table."""
         system = self._system
+        self._tally["forged failure document"] += 1
         event, record = self._event(), self._position()
         number = str(self._count) if record is None else record.sequence_number
         shard_id = "shardId-000000000000" if record is None else record.shard_id
@@ -120,6 +122,7 @@ class Forgeries:
     def _document(self) -> None:
         """A document of the index, of a version that only the index has."""
         system, event = self._system, self._event()
+        self._tally["forged document of the index"] += 1
         source: Mapping[str, Any] = document(event, arrived_at=round(system.time.now * 1000))
         system.index.nodes.live.keep(event.image_id, event.version, source, system.time.now)
         self._promises.touch(event.image_id)

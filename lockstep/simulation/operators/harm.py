@@ -71,6 +71,12 @@ class Harm:
                 self._note(image_id)
                 return
 
+    def ahead(self) -> None:
+        """Remove an item, so that the index is ahead with its document, if there is any."""
+        image_id = self._change_item((self._no_item,))
+        if image_id is not None:
+            self._note(image_id)
+
     def alike(self) -> None:
         """Give an item other content under the same version, if there is any."""
         image_id = self._change_item(self._alike)
@@ -78,7 +84,6 @@ class Harm:
             self._note(image_id)
 
     def _note(self, image_id: str) -> None:
-        self._system.conditions.tally["harm by hand"] += 1
         self._system.conditions.hidden_effects += 1
         self._promises.touch(image_id)
 
@@ -95,6 +100,7 @@ class Harm:
             self._system.table.remove_by_hand(image_id)
         else:
             self._system.put_by_hand(image_id, dict(changed))
+        self._system.conditions.tally["item harmed by hand"] += 1
         return image_id
 
     def _change_document(self) -> str | None:
@@ -110,6 +116,10 @@ class Harm:
         if changed is document:
             return None
         kept = document if changed is None else changed
+        moved = changed is not None and changed.source is document.source
+        system.conditions.tally[
+            "version of a document moved by hand" if moved else "document harmed by hand"
+        ] += 1
         source = None if changed is None else kept.source
         system.index.nodes.live.keep(image_id, kept.version, source, system.time.now)
         if changed is None:  # so long ago that OpenSearch knows nothing of it

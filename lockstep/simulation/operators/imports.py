@@ -41,7 +41,6 @@ class Imports:
         self._tools.begin()
         lines = [self._line() for _ in range(chance.randint(1, _MOST_LINES))]
         before = len(system.stream.accepted)
-        system.conditions.tally["imported"] += 1
         self._run(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         self._check(before)
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
@@ -80,6 +79,9 @@ class Imports:
         }
         if chance.random() < 0.3:  # noqa: PLR2004 - most sources have no versions
             line["version"] = now_us - _HORIZON_US + self._count
+        system.conditions.tally[
+            "imported with a version" if "version" in line else "imported without a version"
+        ] += 1
         system.ledger.note_settled(meant)
         return line
 

@@ -39,7 +39,10 @@ class AgeLimits:
             ends += [at + days * DAY for at in arrivals for days in (HORIZON_DAYS, RESTORABLE_DAYS)]
         limits = sorted({at + off for at in ends if time.now < at + off < until})
         if limits:
-            conditions.tally["age at its limit"] += 1
+            before = off < 0
+            conditions.tally[
+                "age an hour before its limit" if before else "age an hour after its limit"
+            ] += 1
             time.advance(conditions.chance.choice(limits) - time.now)
 
     def _ends_and_arrivals(self) -> tuple[list[float], list[float]]:

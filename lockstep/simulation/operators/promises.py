@@ -51,9 +51,13 @@ class AcceptedEvent(msgspec.Struct, frozen=True):
 
 
 class Raw(msgspec.Struct, frozen=True):
-    """Both stores at one moment, and how long their journals were. Nothing is copied deeply."""
+    """Both stores at one moment, and how long their journals were. Nothing is copied deeply.
+
+    `stream_since`: the stream held what had arrived since then, by its retention at that moment.
+    """
 
     now: float
+    stream_since: float
     items: Mapping[str, Any]
     documents: Mapping[str, Any]
     table_journal: int
@@ -73,6 +77,7 @@ class Promises:
         system = self._system
         return Raw(
             system.time.now,
+            system.stream.since,
             system.table.items.copy(),
             system.index.documents.copy(),
             len(system.table.journal),
@@ -92,7 +97,7 @@ class Promises:
             ViolationError: a promise is broken.
         """
         before = self.raw()
-        held = self._held(before.now) if "O1" in promises else {}
+        held = self._held(before.stream_since) if "O1" in promises else {}
         table_writes = len(self._tools.own_in_table)
         self._tools.is_running = True
         self._tools.commands += 1
@@ -188,15 +193,18 @@ class Promises:
                     found.add((kept.get("_id", source.get("image_id")), source.get("version", 0)))
         return found
 
-    def _held(self, now: float) -> dict[str, AcceptedEvent]:
-        """O1: the highest event of each image that is held somewhere."""
+    def _held(self, since: float) -> dict[str, AcceptedEvent]:
+        """O1: the highest event of each image that is held somewhere.
+
+        `since`: what arrived since then counts as held by the stream. After a command, that is what
+        the stream held before it: what expires meanwhile is not the command's doing.
+        """
         by_image: dict[str, list[tuple[AcceptedRecord, AcceptedEvent]]] = {}
         for accepted in self._system.stream.accepted:
             event = self.event(accepted)
             if event is not None:
                 by_image.setdefault(event.image_id, []).append((accepted, event))
         highest: dict[str, AcceptedEvent] = {}
-        since = max(now - self._system.stream.retention, self._system.stream.since)
         for image_id, events in by_image.items():
             events.sort(key=lambda one: -one[1].version)
             for accepted, event in events:
@@ -206,7 +214,7 @@ class Promises:
         return highest
 
     def _check_held(self, before: Mapping[str, AcceptedEvent], then: Raw) -> None:
-        after = self._held(then.now)
+        after = self._held(then.stream_since)
         for image_id, event in before.items():
             held = after.get(image_id)
             if held is not None and held.version >= event.version:

@@ -20,6 +20,7 @@ from lockstep.simulation.components import BUCKET, CHANGES_STREAM, INDEX, STREAM
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.faults import Fault
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.in_line import InLine
 from lockstep.simulation.operators.promises import Promises
@@ -78,8 +79,11 @@ class Redrives:
         table.items = self._system.table.items
         return cast("DynamoDBClient", table)
 
-    # What a redrive writes goes over the clients of the consumers, so these tools write nothing:
-    # O2 holds for all of it. The table changes through the stream only.
+    # O1 and O2 hold around each redrive. It writes over the clients of the consumers, so these
+    # tools write nothing, and the table changes through the stream only. O4 cannot be counted by
+    # the writes of these tools: see `_check_done`. Two redrives at once may put an event twice, as
+    # a killed one may; both stores take one of them. O5 holds as for the consumers: I2 to I4 are
+    # checked for each write in the journals, and `settling.py` checks each decision before that.
     @cached_property
     def _promises(self) -> Promises:
         return Promises(Tools(self._system))
@@ -171,13 +175,15 @@ class Redrives:
         """
         system = self._system
         there = [one for one in cases if any(key in system.bucket.objects for key in one.keys)]
-        before = len(system.stream.accepted)
+        before, indexed = len(system.stream.accepted), len(system.index.journal)
         try:
             kept = self._redriver().put_back(cases, {}).kept
         except _UNANSWERED:
             return
         if len(system.stream.accepted) > before + len(there):
             raise ViolationError("O4", "the same redrive at once puts events again")
+        if len(system.index.journal) > indexed + len(there):
+            raise ViolationError("O4", "the same redrive at once writes to the index again")
         # By key: meanwhile the other consumer may have quarantined the same record.
         keys = {key for one in cases for key in one.keys}
         left = [
@@ -196,12 +202,13 @@ class Redrives:
         Raises:
             ViolationError: a record that can be redriven was not.
         """
-        report = self._put_back(self._redriver(), self._discarded())
-        self._conditions.tally["given up, and redriven"] += report.redriven
-        if report.kept.get("not_for_now"):
-            # OpenSearch keeps the version of a purged tombstone for a minute.
-            self._time.advance(2 * GC_DELETES_SECONDS)
+        with self._promises.kept("O1", "O2"):
             report = self._put_back(self._redriver(), self._discarded())
+            self._conditions.tally["given up, and redriven"] += report.redriven
+            if report.kept.get("not_for_now"):
+                # OpenSearch keeps the version of a purged tombstone for a minute.
+                self._time.advance(2 * GC_DELETES_SECONDS)
+                report = self._put_back(self._redriver(), self._discarded())
         # The index may refuse a record for good, or hold other content at its version.
         may_stay = report.kept.get("refused_by_store", 0) + report.kept.get("conflict", 0)
         # An entry that was changed by hand may be in conflict with it.
@@ -256,7 +263,10 @@ class Redrives:
         for one in settlements:
             self._note_gift(one.gives_index)
         done = redrive.settle(settlements, {}).redriven if settlements else 0
-        tally["mended or chosen days later"] += done
+        if done:
+            for one in settlements:
+                how: Fault = "corrected days later" if one.how == "mended" else "chosen days later"
+                tally[how] += 1
 
     def _settled(self, redrive: Redrive, case: Case) -> Iterator[Settlement]:
         """The decision of an operator about a case that cannot be redriven unchanged; or none."""

@@ -135,6 +135,7 @@ class Tools:
             # Once, and not in the middle of itself: a producer puts one batch after the other.
             if self.is_running and self.commands == command and not self._is_interleaved:
                 self._is_interleaved = True
+                conditions.tally["others at work during a command"] += 1
                 conditions.interleave(meanwhile)
                 self._is_interleaved = False
 
@@ -182,6 +183,7 @@ class Tools:
         self._requests_left -= not writes
         if writes if self._before_write else self._requests_left <= 0:
             meanwhile, self._meanwhile = self._meanwhile, None
+            self.system.conditions.tally["others at work during a command"] += 1
             self.system.conditions.interleave(meanwhile)
 
     def connection(self, store: StoreName) -> OperatorsConnection:
