@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from opensearchpy.exceptions import ConnectionTimeout
 
 from lockstep.rebuild.indices import AnotherRebuildError
 from lockstep.rebuild.worker import RebuildWorker
@@ -257,6 +258,45 @@ def test_the_look_of_a_second_rebuild_is_not_one_of_the_first(
     with rebuilds._working(RebuildWorker("operators", 99, 0.0)):  # noqa: SLF001 - the first one
         rebuilds._second()  # noqa: SLF001 - as its step does
     assert not live.was_looked_at("T9")
+
+
+@pytest.mark.parametrize("is_looked_at_before", [False, True])
+def test_a_switch_that_comes_late_is_judged_by_what_its_own_rebuild_had_seen(
+    is_looked_at_before: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history, tools, promises = stocked()
+    Rebuilds(tools, promises, cast("Any", None))
+    nodes = history.system.index.nodes
+    old = nodes.live
+    new = nodes.add("images-000002", old.mappings, old.settings)
+    new.documents = old.documents.copy()
+    source = next(one.source for one in old.documents.values() if one.source is not None)
+    if is_looked_at_before:
+        old.keep("T9", 1, {**source, "image_id": "T9", "version": 1}, 0.0)
+    old.look()
+    late: list[Callable[[], object]] = []
+
+    def send(apply: Callable[[], object]) -> object:
+        late.append(apply)
+        raise NoAnswerInTimeError
+
+    tools.connection("index").send = send  # type: ignore[assignment, method-assign]
+    actions = [
+        {"remove": {"index": old.name, "alias": "images"}},
+        {"add": {"index": new.name, "alias": "images", "is_write_index": True}},
+    ]
+    with pytest.raises(ConnectionTimeout):
+        tools.index_client.indices.update_aliases(body={"actions": actions})
+    if not is_looked_at_before:
+        old.keep("T9", 1, {**source, "image_id": "T9", "version": 1}, 0.0)
+        old.look()  # that of another rebuild
+    switch = late[0]
+    if is_looked_at_before:
+        with pytest.raises(ViolationError, match=r"O2: after the switch, .* of T9"):
+            switch()
+    else:
+        switch()
+    assert nodes.live is new
 
 
 def test_a_case_forged_at_the_position_of_a_chosen_one_may_stay(

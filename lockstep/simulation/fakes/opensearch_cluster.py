@@ -4,7 +4,7 @@ Several clients may use one cluster, each over a connection of its own.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -110,9 +110,13 @@ class FakeIndex:
         """Note the numbers of all shards."""
         self.looked_at = list(self.numbers)
 
-    def was_looked_at(self, image_id: str) -> bool:
-        """Whether the statistics have counted the last write of this document."""
-        return self._order.get(image_id, -1) <= self.looked_at[self.shard_of(image_id)]
+    def was_looked_at(self, image_id: str, looked_at: Sequence[int] | None = None) -> bool:
+        """Whether the statistics have counted the last write of this document.
+
+        `looked_at`: those of another moment than the last one.
+        """
+        numbers = self.looked_at if looked_at is None else looked_at
+        return self._order.get(image_id, -1) <= numbers[self.shard_of(image_id)]
 
     def restore(self, documents: dict[str, StoredDocument], now: float) -> None:
         """Replace everything, as a snapshot does that is restored: the shards begin anew."""
@@ -163,7 +167,8 @@ class Cluster:
     write to any index that took effect, in order. `moved` is called with the last index and the new
     one when the alias has moved. `pinned` is the index of requests that began before that.
     `followed` is an old index from which a rebuild still copies. `looked` is called when somebody
-    asks for the statistics.
+    asks for the statistics. `seen` has, by the history of an index, the numbers that the sender of
+    the present change of aliases knew when it sent it.
     """
 
     def __init__(self, alias: str, *, shards: int = 1) -> None:
@@ -174,6 +179,7 @@ class Cluster:
         self.looked: Callable[[], None] = lambda: None
         self.pinned: FakeIndex | None = None
         self.followed: FakeIndex | None = None
+        self.seen: Mapping[str, Sequence[int]] = {}
         self.opened = itertools.count()
         self.points: dict[str, Mapping[str, StoredDocument]] = {}
         self._alias = alias

@@ -130,9 +130,14 @@ class IndicesClient:
         params: Mapping[str, Any] | None = None,  # noqa: ARG002 - only timeouts
     ) -> Any:
         """Change aliases: all changes in one step, or none."""
+        seen = {one.history: list(one.looked_at) for one in self._cluster.indices.values()}
 
         def updated() -> Any:
-            _Changes(self._cluster).apply(body["actions"])
+            self._cluster.seen = seen
+            try:
+                _Changes(self._cluster).apply(body["actions"])
+            finally:
+                self._cluster.seen = {}
             return _ACKNOWLEDGED
 
         return self._client.send(updated)

@@ -25,16 +25,20 @@ class NewIndexChecks:
     def at_switch(self, was: "FakeIndex", live: "FakeIndex") -> None:
         """O2: at the switch, the new index lacks only the last writes to the old one.
 
+        A switch may come late, after another rebuild has looked at the old index again.
+
         Raises:
-            ViolationError: readers lose something that was written before the last look.
+            ViolationError: readers lose something that was written before the last look of the
+                rebuild that switched.
         """
         now = self._system.time.now
+        seen = self._nodes.seen.get(was.history)
         for image_id, document in was.documents.items():
             said = said_by_document(document, whole=True)
             if said is not None and said.is_over(now):  # it counts as absent, and is not copied
                 self._system.purged["write_to_es"].add((image_id, said.version))
                 continue
-            if said is None or said.is_malformed or not was.was_looked_at(image_id):
+            if said is None or said.is_malformed or not was.was_looked_at(image_id, seen):
                 continue
             there = said_by_document(live.documents.get(image_id), whole=False)
             if there is None or there.version < said.version:
