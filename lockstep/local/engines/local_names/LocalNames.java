@@ -5,7 +5,11 @@ import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The rules of lockstep/web/local_names.py, for the engines. */
+/**
+ * The rules of lockstep/web/local_names.py, for the engines. They also accept every IP address as
+ * Host, because functions in containers reach them by many addresses. A browser looks up no name for
+ * an address, so no web page can give it another one.
+ */
 final class LocalNames {
 
     /** The address that the engine listens on; an option of the virtual machine sets it. */
@@ -13,6 +17,7 @@ final class LocalNames {
 
     private static final Pattern AUTHORITY =
             Pattern.compile("(?<name>\\[[0-9A-Fa-f:.]+\\]|[^\\s:/\\[\\]]+)(:[0-9]*)?");
+    private static final Pattern ADDRESS = Pattern.compile("[0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[.*");
     private static final Pattern LOOPBACK = Pattern.compile("127(\\.(0|[1-9][0-9]{0,2})){3}");
     private static final int MOST_QUOTED = 253;
 
@@ -23,11 +28,11 @@ final class LocalNames {
 
     /** Why a request with these headers Host and Origin is refused; null if it is not. */
     static Refusal refusal(List<String> hosts, List<String> origins) {
-        if (hosts.size() != 1 || !isLocal(hosts.get(0))) {
+        if (hosts.size() != 1 || !isServed(nameIn(hosts.get(0)))) {
             String text = "the Host header names %s: use localhost or %s\n";
             return new Refusal(421, text.formatted(quoted(hosts), LISTENING));
         }
-        if (!origins.stream().allMatch(origin -> isLocal(afterScheme(origin)))) {
+        if (!origins.stream().allMatch(origin -> isLocal(nameIn(afterScheme(origin))))) {
             String text = "a web page of %s may not use this server of localhost\n";
             return new Refusal(403, text.formatted(quoted(origins)));
         }
@@ -39,12 +44,17 @@ final class LocalNames {
         return end < 0 ? "" : origin.substring(end + 3);
     }
 
-    private static boolean isLocal(String authority) {
+    /** The host name in a name with or without a port; empty if there is none. */
+    private static String nameIn(String authority) {
         Matcher found = AUTHORITY.matcher(authority);
-        if (!found.matches()) {
-            return false;
-        }
-        String name = found.group("name").toLowerCase(Locale.ROOT);
+        return found.matches() ? found.group("name").toLowerCase(Locale.ROOT) : "";
+    }
+
+    private static boolean isServed(String name) {
+        return isLocal(name) || ADDRESS.matcher(name).matches();
+    }
+
+    private static boolean isLocal(String name) {
         return switch (name) {
             // The name of the machine in the containers of Docker Desktop. The internet has no
             // domain "internal", so no web page can have it.
