@@ -10,9 +10,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
+from lockstep.producing.backfill import Backfill, Fate
 from lockstep.producing.outbox import Answer, Deferred, Outbox, Outgoing
 from lockstep.producing.producer import Producer, Stamp, _Put
 from lockstep.simulation.components import Components
+from lockstep.stores.entry import Entry
 from shared.clock import Clock
 from shared.event import Event, encode
 from tests.simulation.rewired import rewired
@@ -148,6 +150,14 @@ def stamps_that_stand_still(unix: Callable[[], float]) -> Callable[[], int]:
     return stamp
 
 
+class ImportsWhatIsThere(Backfill):
+    """It puts images that the table has, with lower versions: no store shows it."""
+
+    def _fate(self, event: Event, stored: Entry | None) -> Fate:
+        fate = super()._fate(event, stored)
+        return "new" if fate == "there" else fate
+
+
 WRONG: Mapping[str, Components] = {
     "producer: resends only the failed records": Components(producer=ResendsWhatFailed),
     "producer: resends all records after a failure": Components(producer=ResendsTheTail),
@@ -160,4 +170,5 @@ WRONG: Mapping[str, Components] = {
     "producer: stamps go back with the clock": Components(stamp=stamps_by_the_clock_alone),
     "producer: stamps repeat while the clock is behind": Components(stamp=stamps_that_stand_still),
     "import: without stamps, it beats what is on the stream": Components(past_stamp=Stamp),
+    "import: puts images that the table has": Components(backfill=ImportsWhatIsThere),
 }

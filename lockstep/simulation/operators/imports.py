@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,6 +12,7 @@ from lockstep.producing.producer import PutError
 from lockstep.simulation.components import STREAM
 from lockstep.simulation.events import draw_image
 from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.oracle import FIRST_STAMP, Meaning, time_of
 from lockstep.simulation.violation import ViolationError
@@ -19,6 +20,7 @@ from lockstep.stores.readers import StoreUnreadableError
 
 _NAME = "imported"
 _MOST_LINES = 4
+_AGAIN_SHARE = 0.3
 _IMAGES = 3
 _HORIZON_US = 121 * 86_400 * 1_000_000
 # The stamps of a host may be ahead of the clock of another one.
@@ -32,6 +34,7 @@ class Imports:
         """Import with own tools, so that no write counts as another command's."""
         self._system = tools.system
         self._tools = Tools(tools.system)
+        self._promises = Promises(self._tools)
         self._around = around
         self._count = 0
 
@@ -41,12 +44,36 @@ class Imports:
         self._tools.begin()
         lines = [self._line() for _ in range(chance.randint(1, _MOST_LINES))]
         before = len(system.stream.accepted)
-        self._run(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        self._run(lines)
         self._check(before)
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._around.meanwhile()
+        if chance.random() < _AGAIN_SHARE:
+            self._check_again(lines)
 
-    def _run(self, body: bytes) -> None:
+    def _check_again(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """O4: when the table has the images, the same import again puts none of them."""
+        system = self._system
+        self._around.drain()
+        self._tools.begin(faulty=False)
+        now, before = system.time.now, len(system.stream.accepted)
+        there = {
+            image_id
+            for image_id, item in system.table.items.items()
+            if "expires_at" not in item or int(item["expires_at"]["N"]) > now
+        }
+        self._run(lines)
+        again = [one for one in system.stream.accepted[before:] if one.partition_key in there]
+        if again:
+            raise ViolationError("O4", f"the same import again puts {again}")
+        self._around.resume()
+
+    def _run(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Import these lines: O1 and O2 hold, because it writes the stream only."""
+        with self._promises.kept("O1", "O2"):
+            self._put(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+    def _put(self, body: bytes) -> None:
         system = self._system
         clock = self._tools.clock
         backfill = system.components.backfill(

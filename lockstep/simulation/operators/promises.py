@@ -18,7 +18,7 @@ The promises are checked all the same, before the exception goes on.
 - O5: `promises.touch(image_id)`, for what was changed by hand, by a restore or an answer:
   the rules of versions (I2 to I4) begin again for that image.
 
-O3 is checked by the step of the audit (audits.py), O6 at the end of a history (ending.py).
+O3 is checked by the step of the audit (audits.py), O6 at the end of a history (guide.py).
 """
 
 import json
