@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth, Urllib3HttpConnection
+from opensearchpy import OpenSearch, Transport, Urllib3AWSV4SignerAuth, Urllib3HttpConnection
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 from urllib3 import Timeout
 
@@ -12,13 +12,20 @@ from shared.sink import MisconfiguredError
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
+# A collection of OpenSearch Serverless has no aliases, no versions of documents and no `GET /`.
+_SERVERLESS = ".aoss.amazonaws.com"
 # Hosts of AWS accept only signed requests.
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
 _SERVICE = "es"
 
 
 def client(
-    endpoint: str, region: str | None, credentials: "Credentials | None", *, timeout: Timeout
+    endpoint: str,
+    region: str | None,
+    credentials: "Credentials | None",
+    *,
+    timeout: Timeout,
+    transport: type[Transport] = Transport,
 ) -> OpenSearch:
     """A client that does not retry.
 
@@ -27,13 +34,21 @@ def client(
         region: the AWS region of the domain, if it is on AWS.
         credentials: sign the requests to a domain on AWS; botocore refreshes them.
         timeout: the timeout of a request.
+        transport: what the client sends its requests through.
 
     Raises:
-        MisconfiguredError: the host is on AWS, but credentials or region are missing.
+        MisconfiguredError: the host is on AWS, but credentials or region are missing; or it is a
+            collection of OpenSearch Serverless.
     """
     url = endpoint if "://" in endpoint else f"https://{endpoint}"
+    host = urlsplit(url).hostname or ""
     signer = None
-    if (urlsplit(url).hostname or "").endswith(_AWS_HOSTS):
+    if host.endswith(_SERVERLESS):
+        raise MisconfiguredError(
+            f"{url} is a collection of OpenSearch Serverless, which Lockstep cannot use: use a "
+            "domain of OpenSearch Service"
+        )
+    if host.endswith(_AWS_HOSTS):
         if credentials is None or region is None:
             raise MisconfiguredError(
                 f"{url} accepts only signed requests: set AWS credentials and a region"
@@ -41,6 +56,7 @@ def client(
         signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
     return OpenSearch(
         [url],
+        transport_class=transport,
         connection_class=_WholeAnswers,
         http_auth=signer,
         timeout=timeout,

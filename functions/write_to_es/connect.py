@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, Transport
 from opensearchpy.exceptions import ConnectionTimeout, SerializationError, TransportError
 from urllib3 import Timeout
 
@@ -29,14 +29,20 @@ REQUEST_SECONDS = CONNECT_SECONDS + READ_SECONDS
 LONGEST_DETAIL = 600
 
 
-def connect(endpoint: str, region: str | None, credentials: "Credentials | None") -> OpenSearch:
+def connect(
+    endpoint: str,
+    region: str | None,
+    credentials: "Credentials | None",
+    *,
+    transport: type[Transport] = Transport,
+) -> OpenSearch:
     """A client that does not retry and times out after `REQUEST_SECONDS`; see `doors.opensearch`.
 
     Raises:
-        MisconfiguredError: the host is on AWS, but credentials or region are missing.
+        MisconfiguredError: see `doors.opensearch.client`.
     """
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, total=REQUEST_SECONDS)
-    return opensearch.client(endpoint, region, credentials, timeout=timeout)
+    return opensearch.client(endpoint, region, credentials, timeout=timeout, transport=transport)
 
 
 @contextmanager

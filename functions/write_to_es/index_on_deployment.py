@@ -12,7 +12,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
-from functions.write_to_es.connect import connect
+from functions.write_to_es.connect import connect, sink_errors
+from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.roles import ensure_roles
 from shared.sink import RequestFailedError
@@ -75,8 +76,13 @@ def _done(request_type: str, properties: Mapping[str, Any]) -> str:
 
 
 def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
-    """Create or complete the index. `Roles`, if set, has the members of each role."""
+    """Create or complete the index. `Roles`, if set, has the members of each role.
+
+    An engine that Lockstep cannot use gets no index, so the deployment fails.
+    """
     alias = os.environ["INDEX_ALIAS"]
+    with sink_errors(alias):
+        check_engine(client.transport)
     index = str(ensure_index(client, alias, properties.get("RefreshInterval")))
     if "Roles" not in properties:
         return index

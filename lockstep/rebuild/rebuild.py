@@ -11,6 +11,7 @@ set, and nothing is filled.
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Literal, Protocol, get_args
 
 import msgspec
@@ -26,7 +27,7 @@ from lockstep.stores.entry import FIELDS, from_document
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader, WholePage
 from shared.clock import Clock
-from shared.sink import MisconfiguredError, Sink
+from shared.sink import MisconfiguredError, Sink, SinkError
 
 # A pass copies what is new in the old index. The aliases are switched when a pass takes less than
 # CLOSE_SECONDS, or more than STEADY times as long as the pass before, and at most FAR_SECONDS.
@@ -226,6 +227,8 @@ class Rebuild:
     def run(self, options: RebuildOptions, progress: RebuildProgress) -> Rebuilt:
         """Run a rebuild to its end, or resume one. It can be killed and run again at any time.
 
+        If it fails before it has copied anything, the index that it created is deleted.
+
         Raises:
             AnotherRebuildError: another worker runs this rebuild.
             OtherReleaseError: the deployed consumers have another index mapping, and it is not
@@ -241,15 +244,17 @@ class Rebuild:
         stage, index, old = self._stage(view)
         if (refused := self._refusal(stage)) is not None and not options.before_deploying:
             raise OtherReleaseError(refused)
-        lease = None if stage == "aliases" else self._lease(stage, index, old)
-        if view.problems and view.live is not None:
-            self._set_aliases(view.live, options.at_most, fills=stage in _BUILDING)
-        if lease is None:
-            done, audit = _Copied(), self._parts.audit(_audit_progress(progress))
+        done = _Copied()
+        if stage == "aliases":
+            self._correct_aliases(view, stage, options)
+            audit = self._parts.audit(_audit_progress(progress))
         else:
-            run = _Run(self._parts, lease, progress)
-            if stage in _BUILDING:
-                run.build(options)
+            with self._nothing_left(stage, index) as copying:
+                lease = self._lease(stage, index, old)
+                self._correct_aliases(view, stage, options)
+                run = _Run(self._parts, lease, progress, copying)
+                if stage in _BUILDING:
+                    run.build(options)
             if stage != "repeat":
                 run.follow_after_switch(options)
             run.check_again()
@@ -270,11 +275,31 @@ class Rebuild:
             seconds=round(self._parts.clock.elapsed() - started, 1),
         )
 
-    def _set_aliases(self, live: str, at_most: float, *, fills: bool) -> None:
+    @contextmanager
+    def _nothing_left(self, stage: Stage, index: str) -> Iterator["_Copying"]:
+        """Delete the index that this run creates, if it fails before it copies anything.
+
+        A failure of the deletion itself is not reported: `--abandon` deletes the index, too.
+        """
+        copying = _Copying()
+        try:
+            yield copying
+        except Exception:
+            if stage == "begin" and not copying.has_begun:
+                with suppress(UserError, SinkError):
+                    # Another worker may have created the index, or taken it over.
+                    if self._indices.state(index).worker == self._parts.worker:
+                        self._indices.drop(index)
+            raise
+
+    def _correct_aliases(self, view: StackIndices, stage: Stage, options: RebuildOptions) -> None:
         """Set both aliases to the live index, unless readers would find too few images in it.
 
         A new index is switched to later in any case, so its rebuild goes on then.
         """
+        if not view.problems or view.live is None:
+            return
+        live, at_most, fills = view.live, options.at_most, stage in _BUILDING
         old, new = self._indices.shown_now(), self._indices.shown(live)
         missing = _missing(old, new)
         if missing <= at_most:
@@ -328,6 +353,12 @@ class Rebuild:
         return lease
 
 
+class _Copying(msgspec.Struct):
+    """Whether a run has begun to copy images into the new index."""
+
+    has_begun: bool = False
+
+
 class _Copied(msgspec.Struct, frozen=True):
     """What a run copied; see `Rebuilt`."""
 
@@ -341,8 +372,11 @@ class _Copied(msgspec.Struct, frozen=True):
 class _Run:
     """One run of one rebuild: its steps."""
 
-    def __init__(self, parts: RebuildParts, lease: Lease, progress: RebuildProgress) -> None:
+    def __init__(
+        self, parts: RebuildParts, lease: Lease, progress: RebuildProgress, copying: _Copying
+    ) -> None:
         self._parts = parts
+        self._copying = copying
         self._indices = parts.indices
         self._clock = parts.clock
         self._lease = lease
@@ -397,10 +431,12 @@ class _Run:
             return
         count, total = 0, items.count()
         for page in items.pages(self._lease.state.position):
+            self._copying.has_begun = True
             self._copier.copy_all(page.images)
             count += len(page.images)
             self._report(f"filling {self._new_name} from the {items.name}", count, total)
             self._lease.renew(position=page.position)
+        self._copying.has_begun = True  # also if there was no page
         self._lease.save(filled=True, position=None)
 
     def _make_ready(self) -> None:

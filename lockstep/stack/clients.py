@@ -15,7 +15,7 @@ from shared.clock import Clock
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
-    from opensearchpy import OpenSearch
+    from opensearchpy import OpenSearch, Transport
     from opensearchpy.serializer import Deserializer
     from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_dynamodb import DynamoDBClient
@@ -94,7 +94,10 @@ class Clients:
 
     @cached_property
     def opensearch(self) -> "OpenSearch":
-        """The client of the index."""
+        """The client of the index.
+
+        Its first request raises EngineRefusedError if Lockstep cannot use the engine.
+        """
         return self.new_opensearch()
 
     def new_opensearch(self, deserializer: "Deserializer | None" = None) -> "OpenSearch":
@@ -102,11 +105,20 @@ class Clients:
         from functions.write_to_es.connect import connect
 
         client = connect(
-            self.stack.endpoints.opensearch, self.stack.region, self.session.get_credentials()
+            self.stack.endpoints.opensearch,
+            self.stack.region,
+            self.session.get_credentials(),
+            transport=self._checking_transport,
         )
         if deserializer is not None:
             client.transport.deserializer = deserializer
         return client
+
+    @cached_property
+    def _checking_transport(self) -> "type[Transport]":
+        from lockstep.stack.engine import checking_transport
+
+        return checking_transport()
 
     @cached_property
     def session(self) -> "boto3.Session":

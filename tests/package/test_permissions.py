@@ -10,9 +10,10 @@ import pytest
 
 from functions.search_images.search import SearchRequest, page
 from functions.search_images.suggest import suggest
+from functions.write_to_es.connect import connect
+from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
-from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack
 from tests.builders import change, image
 
@@ -60,10 +61,11 @@ def _logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_deployment_asks_only_for_what_its_role_allows(
     template: Mapping[str, Any], stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Clients(stack).opensearch
+    client = connect(stack.endpoints.opensearch, None, None)
     alias = "permissions"
     allowed = _allowed(template, "IndexOnDeploymentRole", alias)
     caplog.clear()
+    check_engine(client.transport)
     ensure_index(client, alias, "1s")
     assert _refused(_asked(caplog), allowed) == set()
     ensure_index(client, alias, "2s")
@@ -92,7 +94,7 @@ def test_the_deployment_asks_only_for_what_its_role_allows(
 def test_the_search_asks_only_for_what_its_role_allows(
     template: Mapping[str, Any], stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Clients(stack).opensearch
+    client = connect(stack.endpoints.opensearch, None, None)
     index = ImageIndex(client, stack.index, longest_request=5)
     index.send([change(f"S{at}", 1, image=image("Searched")) for at in range(3)])
     client.indices.refresh(index=stack.index)
@@ -106,7 +108,9 @@ def test_the_search_asks_only_for_what_its_role_allows(
 def test_the_indexs_consumer_asks_only_for_what_its_role_allows(
     template: Mapping[str, Any], stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    index = ImageIndex(Clients(stack).opensearch, stack.index, longest_request=5)
+    index = ImageIndex(
+        connect(stack.endpoints.opensearch, None, None), stack.index, longest_request=5
+    )
     put = change("T1", 1)
     caplog.clear()
     index.send([put])

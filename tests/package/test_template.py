@@ -259,6 +259,7 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
     template: Template,
 ) -> None:
     assert _permissions(template, "IndexOnDeployment") == TRACE | {
+        ("es:ESHttpGet", "domain:"),
         ("es:ESHttpGet", "domain:${IndexAlias},${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
         ("es:ESHttpPut", "domain:${IndexAlias}-*/_mapping"),

@@ -40,8 +40,8 @@ def a_change(
     return change_from(decoded(event), record(event, arrived_at=int(at * 1000)))
 
 
-class CrashError(Exception):
-    """The rebuild ends here, as if it had been killed."""
+class CrashError(BaseException):
+    """The rebuild ends here, as if it had been killed: our code cannot catch it."""
 
 
 class Place:

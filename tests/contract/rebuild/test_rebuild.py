@@ -42,15 +42,6 @@ DAY = 86_400.0
 ELSEWHERE = RebuildWorker("elsewhere", 1, 0.0)
 
 
-@pytest.fixture
-def place(
-    dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str
-) -> Iterator[RealPlace]:
-    made = RealPlace(dynamodb_endpoint, opensearch_endpoint, s3_endpoint)
-    yield made
-    made.client.indices.delete(index=f"{made.alias}-0*")
-
-
 def test_readers_and_writers_are_switched_to_an_equal_index(place: Place) -> None:
     place.write(*(a_change(f"T{n}", n) for n in range(1, 701)), a_change("gone", 5, None))
     before = place.versions(place.old)

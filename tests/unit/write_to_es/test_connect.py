@@ -43,6 +43,11 @@ def test_a_domain_of_aws_without_credentials_is_a_misconfiguration() -> None:
         connection(DOMAIN, None)
 
 
+def test_a_collection_of_opensearch_serverless_is_a_misconfiguration() -> None:
+    with pytest.raises(MisconfiguredError, match="use a domain of OpenSearch Service"):
+        connection("https://abc.us-east-1.aoss.amazonaws.com")
+
+
 def test_a_request_is_tried_once_and_not_for_long() -> None:
     client = connect("http://127.0.0.1:9200", None, None)
     made: Any = client.transport.get_connection()
