@@ -82,8 +82,10 @@ def consume(
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
             envelope=envelope,
         )
-    except MisconfiguredError:
-        logger.exception("misconfigured: no record of this batch is acknowledged")
+    except MisconfiguredError as error:
+        logger.error(  # noqa: TRY400 - the traceback would repeat what the store has answered
+            "misconfigured: no record of this batch is acknowledged", extra={"cause": str(error)}
+        )
         raise
     report(delivery)
     return delivery.response()

@@ -22,6 +22,7 @@ from shared.outcome import Applied, Conflict, Duplicate, Failed, Held, Outcome, 
 from shared.outrun import outrun
 from shared.quarantine import Quarantine, QuarantinedRecord, QuarantineError, quarantined
 from shared.record import Record
+from shared.shortened import shortened
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -375,7 +376,7 @@ class _Batch:
 
     def _hold_back(self, records: Iterable[Record], why: str) -> None:
         for record in records:
-            self._causes[record.sequence_number] = why
+            self._causes[record.sequence_number] = shortened(why)
 
     def _lag_ms(self) -> int | None:
         if self._oldest_applied == math.inf:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.nesting import nests_too_deep
+from shared.shortened import shortened
 
 MAX_EVENT_BYTES = 256 * 1024
 MAX_VERSION = 2**53 - 1  # the largest integer that every JSON parser reads exactly
@@ -111,12 +112,15 @@ Reason = Literal[
 
 
 class InvalidEventError(Exception):
-    """A record does not contain a valid event or item; `detail` says what is wrong, and where."""
+    """A record does not contain a valid event or item; `detail` says what is wrong, and where.
+
+    `detail` is short, whatever the record contains.
+    """
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason: Reason = reason
-        self.detail = detail
+        self.detail = shortened(detail)
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from shared.change import Change, Put, Remove, StoredChange, digest_of
+from shared.shortened import BriefError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ ATTRIBUTE_TYPES: "Mapping[str, str]" = {
 OUR_ATTRIBUTES = frozenset(ATTRIBUTE_TYPES)
 
 
-class MalformedItemError(Exception):
+class MalformedItemError(BriefError):
     """No change makes such an item, so another program wrote it; says what is wrong."""
 
 

@@ -8,6 +8,7 @@ import msgspec
 from shared.change import Change
 from shared.event import Reason
 from shared.record import Holds, Record
+from shared.shortened import BriefError, shortened
 
 PREFIX = "quarantine/"
 # The consumers: their folders under functions/, and their prefixes in quarantine.
@@ -66,14 +67,14 @@ def quarantined(
         image_id=None if change is None else change.image_id,
         version=None if change is None else change.version,
         reason=reason,
-        detail=detail,
+        detail=shortened(detail),
         quarantined_at=at,
         payload=base64.b64encode(record.data).decode(),
         holds=record.holds,
     )
 
 
-class QuarantineError(Exception):
+class QuarantineError(BriefError):
     """The quarantine could not be written. The record must not be acknowledged."""
 
 

@@ -5,12 +5,13 @@ from typing import Protocol
 
 from shared.change import Change
 from shared.outcome import Failed, Outcome, Refused
+from shared.shortened import BriefError
 
 # How long a program without a deadline waits for the answer to one change.
 PATIENCE_SECONDS = 60.0
 
 
-class SinkError(Exception):
+class SinkError(BriefError):
     """A whole request failed. The message names the cause."""
 
 

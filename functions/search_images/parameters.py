@@ -13,6 +13,7 @@ from functions.search_images.filters import Filters, instant
 from functions.search_images.problem import InvalidParametersError, ParameterProblem
 from functions.search_images.search import SearchRequest, Sort
 from shared.event import ATTRIBUTE_NAME_PATTERN
+from shared.shortened import shortened
 
 # The prefix of a parameter that filters by an attribute.
 ATTRIBUTE_PREFIX = "attr."
@@ -20,7 +21,7 @@ ATTRIBUTE_PREFIX = "attr."
 MOST_VALUES = 8
 
 # An error repeats at most this many characters of an invalid value.
-MOST_REPEATED = 30
+MOST_REPEATED = 80
 
 
 def _expecting(words: str) -> dict[str, str]:
@@ -201,8 +202,7 @@ def _expected(kind: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= MOST_REPEATED else f"{text[:MOST_REPEATED]}…"
+    return shortened(" ".join(text.split()), MOST_REPEATED)
 
 
 def _several(values: list[str]) -> list[str]:

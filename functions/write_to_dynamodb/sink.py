@@ -22,6 +22,7 @@ from shared.item import (
     item_from,
 )
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Held, Outcome, Refused, Stale, held
+from shared.shortened import shortened
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -260,7 +261,7 @@ class ImageTable:
         if error is None:
             return Applied()
         code = error.get("Code")
-        detail = f"table {self._table}: {code}: {error.get('Message', 'no message')}"
+        detail = shortened(f"table {self._table}: {code}: {error.get('Message', 'no message')}")
         match code:
             case "DuplicateItem":
                 return "UPDATE"

@@ -8,8 +8,9 @@ import msgspec
 from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
-from functions.write_to_es.connect import shortened, sink_errors
+from functions.write_to_es.connect import sink_errors
 from shared.outcome import Applied, Failed, Refused
+from shared.shortened import shortened
 from shared.sink import MisconfiguredError, RequestFailedError
 
 # Half the limit of the smallest managed instances, so that a request is answered in time.

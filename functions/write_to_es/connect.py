@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS = 1, 10
 REQUEST_SECONDS = CONNECT_SECONDS + READ_SECONDS
 
-# OpenSearch repeats whole values in error reasons, but a detail must fit in a log line.
-LONGEST_DETAIL = 600
-
 
 def connect(
     endpoint: str,
@@ -59,7 +56,7 @@ def sink_errors(alias: str) -> Iterator[None]:
     try:
         yield
     except TransportError as error:
-        detail = shortened(f"index {alias}: {error}")
+        detail = f"index {alias}: {error}"
         match error.status_code:
             case 400:
                 raise RequestRefusedError(detail) from error
@@ -74,10 +71,5 @@ def sink_errors(alias: str) -> Iterator[None]:
             case _:
                 raise RequestFailedError(detail) from error
     except SerializationError as error:
-        detail = shortened(f"index {alias}: the answer is not JSON, or truncated: {error}")
+        detail = f"index {alias}: the answer is not JSON, or truncated: {error}"
         raise RequestFailedError(detail) from error
-
-
-def shortened(text: str) -> str:
-    """The text, cut so that it fits in a log line."""
-    return text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}…"

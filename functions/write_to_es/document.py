@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from shared.change import Change, Purge, Put, Remove, StoredChange
 from shared.event import EventType, Image
+from shared.shortened import BriefError
 
 # The index does not store the provenance of a change. A change that is read from a document has
 # these values instead.
@@ -65,7 +66,7 @@ def document_from(change: Change) -> dict[str, Any]:
             return head | {"digest": change.digest} | fields
 
 
-class MalformedDocumentError(Exception):
+class MalformedDocumentError(BriefError):
     """No change makes such a document, so another program wrote it; says what is wrong."""
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from traceback import format_exception
 from typing import Any
 
 import boto3
@@ -16,6 +17,7 @@ from functions.write_to_es.connect import connect, sink_errors
 from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.roles import ensure_roles
+from shared.shortened import shortened
 from shared.sink import RequestFailedError
 
 logger = Logger()
@@ -25,6 +27,7 @@ ATTEMPTS = 6
 PAUSE_SECONDS = 5
 # CloudFormation accepts an answer of at most 4 KiB.
 LONGEST_REASON = 1000
+LONGEST_TRACEBACK = 10_000
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
@@ -34,14 +37,19 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     """
     try:
         status, reason = "SUCCESS", _done(event["RequestType"], event["ResourceProperties"])
-    except Exception as error:
-        logger.exception("the index could not be brought up to date")
+    except Exception as error:  # noqa: BLE001 - CloudFormation is told of every one
+        traceback = "".join(format_exception(error))
+        logger.error(  # noqa: TRY400 - `exception` writes the traceback whole
+            "the index could not be brought up to date",
+            extra={"traceback": shortened(traceback, LONGEST_TRACEBACK)},
+        )
         status = "FAILED"
         reason = f"{type(error).__name__}: {error} (log: {context.log_group_name})"
+    reason = shortened(reason, LONGEST_REASON)
     logger.info(reason)
     answer = {
         "Status": status,
-        "Reason": reason[:LONGEST_REASON],
+        "Reason": reason,
         # Constant: if it changed, CloudFormation would delete the old resource.
         "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
         "StackId": event["StackId"],

@@ -13,11 +13,12 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_es import bulk
 from functions.write_to_es.bulk import BulkError, BulkItem, Operation
-from functions.write_to_es.connect import REQUEST_SECONDS, shortened, sink_errors
+from functions.write_to_es.connect import REQUEST_SECONDS, sink_errors
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import foreign_settings, index_differences
 from shared.change import Change, Purge, Put, Remove, describe_change, describe_content
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale, held
+from shared.shortened import shortened
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,

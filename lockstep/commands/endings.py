@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lockstep.console.text import printable
+from shared.shortened import shortened
 
 # 1 means no: not caught up, different, lines refused. 2 means unknown, or a wrong call.
 NO, NOT_KNOWN = 1, 2
@@ -21,7 +22,7 @@ class Refusal(click.ClickException):
     exit_code = NOT_KNOWN
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(printable(shortened(message)))
 
 
 class OneLine(click.Group):
@@ -45,7 +46,11 @@ class OneLine(click.Group):
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
+    except click.ClickException as error:
+        # click repeats what was typed. For mypy, the attribute is final.
+        vars(error)["message"] = shortened(error.message)
+        raise
+    except (click.exceptions.Exit, click.Abort):
         raise
     except Exception as error:
         from lockstep.console.failures import message_of  # noqa: PLC0415 - not for `--help`

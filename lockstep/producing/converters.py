@@ -186,7 +186,7 @@ def _source(line: bytes) -> dict[str, Raw]:
 def _flat(fields: Mapping[str, Raw], prefix: str, depth: int) -> Iterator[tuple[str, Raw]]:
     """The fields; those inside an object have dotted names."""
     if not depth:
-        detail = f"field `{prefix[:40]}` is nested deeper than {MAX_DEPTH}: flatten the record"
+        detail = f"field `{prefix}` is nested deeper than {MAX_DEPTH}: flatten the record"
         raise InvalidEventError("schema", detail)
     for name, value in fields.items():
         if bytes(value).startswith(b"{"):

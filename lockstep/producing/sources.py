@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 from lockstep.producing.producer import PAUSE, Pause, Stamp, outgoing
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
+from shared.shortened import shortened
 from shared.stamps import time_of
 
 # Enough for an event of 256 KiB, and for the source fields that a mapping file ignores.
@@ -86,7 +87,8 @@ def read_events(
         except InvalidEventError as invalid:
             origin = None if converter is None else converter.origin(invalid.detail)
             named = "" if origin is None else f" (field `{origin}` of the record)"
-            yield BadLine(number, invalid.reason, _with_correction(invalid) + named)
+            detail = shortened(_with_correction(invalid) + named)
+            yield BadLine(number, invalid.reason, detail)
         else:
             yield read
 

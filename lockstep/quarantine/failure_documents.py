@@ -22,6 +22,7 @@ from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError
 from shared.quarantine import INDEX_CONSUMER, QuarantinedRecord, quarantined
 from shared.record import Record
+from shared.shortened import BriefError
 
 # A message of SQS may hold one of SNS, which holds the document.
 _MOST_WRAPPINGS = 3
@@ -86,7 +87,7 @@ class ParsedDocument(
         )
 
 
-class NotADocumentError(Exception):
+class NotADocumentError(BriefError):
     """These bytes are not a failure document of this stack; the message says why."""
 
 

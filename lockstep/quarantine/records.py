@@ -12,12 +12,13 @@ from shared.change import Change, Purge, Put, Remove, change_from
 from shared.event import Event, Image, InvalidEventError, Time, decode, encode
 from shared.quarantine import INDEX_CONSUMER, PREFIX, TABLE_CONSUMER, QuarantinedRecord
 from shared.record import Record
+from shared.shortened import BriefError
 
 # S3 allows so many bytes. The key under `redriven/` is shorter than that under `quarantine/`.
 LONGEST_KEY = 1024
 
 
-class ForeignObjectError(Exception):
+class ForeignObjectError(BriefError):
     """An object under `quarantine/` that no consumer wrote; the message says why."""
 
 

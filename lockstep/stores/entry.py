@@ -10,6 +10,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from lockstep.stores.image_state import Intact, Malformed, state_of_document, state_of_item
 from shared.change import digest_of, expiry_of, flaw_in_tombstone
 from shared.event import MAX_VERSION
+from shared.shortened import shortened
 
 # What a reader requests of each store, unless it reads whole entries.
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
@@ -82,9 +83,9 @@ def _entry(image_id: str, fields: Mapping[str, Any], checked_version: int | None
     try:
         found = msgspec.convert(fields, _Fields)
     except msgspec.ValidationError as error:
-        return malformed(image_id, str(error), fields, checked_version)
+        return malformed(image_id, shortened(str(error)), fields, checked_version)
     if found.image_id != image_id:
-        why = f"image_id is {found.image_id!r}"
+        why = shortened(f"image_id is {found.image_id!r}")
         return malformed(image_id, why, fields, checked_version)
     return checked(
         image_id,

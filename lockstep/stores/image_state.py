@@ -12,6 +12,7 @@ import msgspec
 from functions.write_to_es.document import MalformedDocumentError, change_in_document
 from shared.change import Change, digest_of, expiry_of, flaw_in
 from shared.item import KEY, MalformedItemError, change_in_item
+from shared.shortened import shortened
 
 
 class Absent(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ def state_of_document(hit: Mapping[str, Any]) -> StoredImage:
 def _checked(change: Change, image_id: str, checked_version: int) -> StoredImage:
     why = flaw_in(change)
     if change.image_id != image_id:
-        why = f"image_id is {change.image_id!r}"
+        why = shortened(f"image_id is {change.image_id!r}")
     return (
         Intact(change, checked_version)
         if why is None

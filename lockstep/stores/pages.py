@@ -13,6 +13,7 @@ from msgspec import Raw, UnsetType
 from opensearchpy.serializer import JSONSerializer
 
 from lockstep.stores.entry import Entry, Moment, Number, checked, malformed
+from shared.shortened import shortened
 
 
 class _StringValue(msgspec.Struct, gc=False):
@@ -173,7 +174,7 @@ def _of_item(item: _Item) -> Entry:
 
 def _of_hit(hit: SearchHit, source: _HitSource) -> Entry:
     if source.image_id != hit.image_id:
-        why = f"image_id is {source.image_id!r}"
+        why = shortened(f"image_id is {source.image_id!r}")
         return malformed(hit.image_id, why, msgspec.structs.asdict(source), hit.checked_version)
     return checked(
         hit.image_id,

@@ -21,6 +21,7 @@ from typing import Literal, Self
 from lockstep.stream import sequence
 from lockstep.stream.sequence import SequenceNumber
 from lockstep.stream.shards import HashRange
+from shared.shortened import BriefError
 
 type Mode = Literal["PROVISIONED", "ON_DEMAND"]
 
@@ -85,7 +86,7 @@ _SHARDS = (
 )
 
 
-class UnusableDatabaseError(Exception):
+class UnusableDatabaseError(BriefError):
     """The file cannot be used as the endpoint's database; the message says why."""
 
 

@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from shared.shortened import BriefError
+
 # AWS refuses requests from a clock that differs by more (docs/internals/facts.md). So a record that
 # arrived this long after a moment of ours certainly arrived after it.
 SKEW: Final = dt.timedelta(minutes=15)
@@ -62,7 +64,7 @@ class Records(msgspec.Struct, frozen=True):
     ended: bool
 
 
-class StreamUnavailableError(Exception):
+class StreamUnavailableError(BriefError):
     """The stream is unavailable or throttles; a retry may succeed."""
 
 
@@ -74,7 +76,7 @@ class ShardNotFoundError(StreamUnavailableError):
     """The stream does not exist, or has no such shard."""
 
 
-class PositionLostError(Exception):
+class PositionLostError(BriefError):
     """The stream does not have this position: it was created again, or is an older copy."""
 
 

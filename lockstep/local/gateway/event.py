@@ -15,11 +15,12 @@ import msgspec
 
 from lockstep.local.mapping.invocation import ACCOUNT
 from lockstep.web.server import Answer, Request
+from shared.shortened import BriefError
 
 _STAGE = "$default"
 
 
-class MalformedAnswerError(Exception):
+class MalformedAnswerError(BriefError):
     """The function's response is not valid for API Gateway; the message says why."""
 
 

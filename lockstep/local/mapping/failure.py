@@ -14,6 +14,7 @@ from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.core import Condition, Discard
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.settings import SnsTopic, SqsQueue
+from shared.shortened import BriefError
 
 type _Precision = Literal["seconds", "milliseconds"]
 
@@ -78,7 +79,7 @@ class TableFailureDocument(FailureDocument, frozen=True, rename={"batch": "DDBSt
     batch: BatchInfo
 
 
-class DestinationError(Exception):
+class DestinationError(BriefError):
     """The failure document is not known to be durable: the checkpoint must not move."""
 
 

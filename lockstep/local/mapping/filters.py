@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from shared.nesting import nests_too_deep
+from shared.shortened import BriefError
 
 # The highest quota that AWS grants.
 MOST_FILTERS = 10
@@ -29,7 +30,7 @@ _TEXT_RULES = ("prefix", "suffix", "equals-ignore-case")
 _OR = "$or"
 
 
-class PatternError(Exception):
+class PatternError(BriefError):
     """A pattern is invalid for Lambda; the message says where and why."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.invocation import ACCOUNT
 from lockstep.stack.stack import Stack
+from shared.shortened import BriefError
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _CHANGES_STREAM = "TableChangesStream"
@@ -16,7 +17,7 @@ _LATEST = "latest"
 _HANDLER = re.compile(r"functions\.(\w+)\.handler\.handle")
 
 
-class TemplateError(Exception):
+class TemplateError(BriefError):
     """The template cannot be used here; the message says where and why."""
 
 

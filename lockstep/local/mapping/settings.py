@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from lockstep.local.mapping.filters import FilterCriteria, PatternError, filters_from
+from shared.shortened import BriefError
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 
@@ -41,7 +42,7 @@ _PROPERTIES = _OTHER_PROPERTIES | {
 }
 
 
-class SettingsError(Exception):
+class SettingsError(BriefError):
     """A property is invalid for Lambda, or not supported here; the message names it."""
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from functions.write_to_es.connect import connect
 from functions.write_to_es.engine import UnsuitableEngineError, check_engine
+from functions.write_to_es.index_on_deployment import LONGEST_REASON
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
 from lockstep.stack.engine import EngineRefusedError
@@ -112,3 +113,14 @@ def test_a_deployment_fails_with_that_line_and_creates_no_index(
     assert answer["Status"] == "FAILED"
     assert f"{old_engine.url}: {TOO_OLD}" in answer["Reason"]
     assert old_engine.asked == ["GET /"]
+
+
+def test_the_reason_of_a_failed_deployment_is_short(
+    cloudformation: CloudFormation, old_engine: OldEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_engine.root = {"version": {"number": "9" * 100_000}}
+    monkeypatch.setenv("OPENSEARCH_ENDPOINT", old_engine.url)
+    monkeypatch.setenv("INDEX_ALIAS", "images")
+    reason = cloudformation.ask("Create")["Reason"]
+    assert len(reason) <= LONGEST_REASON
+    assert " characters] …" in reason

@@ -16,9 +16,11 @@ from opensearchpy import exceptions as opensearch
 
 from functions.search_images.api import Api, Stores
 from functions.search_images.filters import NOT_DELETED
+from functions.search_images.parameters import MOST_REPEATED
 from lockstep.local.gateway.event import event
 from lockstep.web.server import Request
 from shared.item import item_from
+from shared.shortened import shortened
 from tests.builders import change, image
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC).timestamp()
@@ -132,7 +134,10 @@ def test_each_mistake_is_named(query: str, wrong: list[str]) -> None:
         (f"/images?tag={'x' * 1001}", "tag: expected at most 1,000 characters"),
         (
             f"/images?attr.a={'x' * 1001}",
-            f"attr.a: expected at most 1,000 characters, got {'x' * 30}…",
+            (
+                "attr.a: expected at most 1,000 characters, got "
+                f"{shortened('x' * 1001, MOST_REPEATED)}"
+            ),
         ),
         ("/images?sort=newest&sort=newest", "sort: given 2 times, allowed once"),
     ],

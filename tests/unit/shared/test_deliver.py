@@ -17,6 +17,7 @@ from shared.event import Image, digest
 from shared.item import item_from
 from shared.outcome import Failed, Outcome, Refused
 from shared.quarantine import QuarantinedRecord, QuarantineError
+from shared.shortened import shortened
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -133,6 +134,18 @@ def test_all_settled_is_an_empty_response() -> None:
     assert delivery.response() == {"batchItemFailures": []}
     assert delivery.counts == {"Applied": 2}
     assert shelf.versions == {"a": 1, "b": 1}
+
+
+def test_what_a_store_says_is_short_in_the_quarantine_and_as_a_cause() -> None:
+    class Wordy(Shelf):
+        def write(self, change: Change) -> Outcome:
+            long = "x" * 100_000
+            return Refused(long) if change.image_id == "a" else Failed(long)
+
+    delivery = delivered(kinesis_records(image_event("a"), image_event("b")), Wordy())
+    (entry,) = delivery.quarantined
+    (cause,) = delivery.failures
+    assert entry.detail == cause == shortened("x" * 100_000)
 
 
 def test_an_empty_batch_is_settled_without_a_request() -> None:

@@ -19,6 +19,7 @@ from urllib3.exceptions import ProtocolError
 
 from functions.write_to_dynamodb.sink import CHANGES_PER_REQUEST, ROUNDS, ImageTable
 from shared.outcome import Applied, Conflict, Failed, Refused, Stale
+from shared.shortened import shortened
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -205,6 +206,14 @@ def test_a_statement_that_can_never_work_is_refused_alone(
     assert (applied, also) == (Applied(), Applied())
     assert isinstance(refused, Refused)
     assert refused.detail == f"table images: {code}: says DynamoDB"
+
+
+def test_what_dynamodb_says_is_repeated_in_short(table: ImageTable, stub: Stubber) -> None:
+    error = {"Code": "ValidationError", "Message": "x" * 10_000}
+    answers(stub, {"Error": error})
+    (refused,) = table.send([change("T1")])
+    assert isinstance(refused, Refused)
+    assert refused.detail == shortened(f"table images: ValidationError: {'x' * 10_000}")
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ResourceNotFound"])

@@ -13,11 +13,11 @@ from opensearchpy.exceptions import ConnectionTimeout
 from urllib3.exceptions import ConnectTimeoutError, ProtocolError
 
 from functions.write_to_es.bulk import MAX_REQUEST_BYTES
-from functions.write_to_es.connect import LONGEST_DETAIL
 from functions.write_to_es.index import definition
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Purge
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.shortened import MOST
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -175,7 +175,7 @@ class TestItems:
         assert refused.detail.endswith("because (number_format_exception: For input string: x)")
         (refused,) = sent(bulk(failed(400, "mapper_parsing_exception", "x" * 10_000)))
         assert isinstance(refused, Refused)
-        assert len(refused.detail) <= LONGEST_DETAIL + 1
+        assert len(refused.detail) <= MOST
 
     @pytest.mark.parametrize(
         ("status", "kind", "reason"),
