@@ -9,6 +9,7 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
 import msgspec
@@ -221,7 +222,7 @@ class _Batch:
             if unsettled
             else None,
             quarantined=self._quarantined,
-            failures=Counter(self._causes[one.sequence_number] for one in unsettled),
+            failures=Counter([self._causes[one.sequence_number] for one in unsettled]),
             late=[change for change, record in self._late if record.sequence_number in self._fates],
             unsettled=[one.sequence_number for one in unsettled],
         )
@@ -384,6 +385,7 @@ class _Batch:
         return round((self._clock.now() - self._oldest_applied) * 1000)
 
 
+@lru_cache(maxsize=1024)  # an event's time is needed when it is read, and when it is applied
 def _time(text: str) -> dt.datetime:
     # Use msgspec: Python's own parser rejects some forms of RFC 3339, such as `z`.
     return msgspec.convert(text, Time)

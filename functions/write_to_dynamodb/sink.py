@@ -5,6 +5,7 @@ Rules: docs/internals/invariants.md.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -83,6 +84,7 @@ class _Statements(msgspec.Struct, frozen=True):
         }
 
 
+@cache
 def _statements(table: str, names: tuple[str, ...]) -> _Statements:
     fields = ", ".join(f"'{name}': ?" for name in (KEY, *names))
     # Set or remove each of our attributes: an image after a tombstone must not keep `expires_at`.

@@ -131,7 +131,7 @@ def differences(
             there = found.get(key, {}).get(name)
             if there is None:
                 yield Missing(f"{path}.{name}")
-            else:
+            elif there != definition_of:
                 yield from differences(there, definition_of, f"{path}.{name}")
 
 

@@ -203,8 +203,31 @@ def judge(
         first_arrival: in milliseconds since 1970; None if unknown, which counts as too long ago.
         now: the current time.
     """
+    return judge_event(held, event_or_flaw(held), first_arrival, now=now)
+
+
+def event_or_flaw(held: QuarantinedRecord) -> Event | InvalidEventError:
+    """The event in a record, or why there is none."""
+    try:
+        return event_in(held)
+    except InvalidEventError as invalid:
+        return invalid
+
+
+def judge_event(
+    held: QuarantinedRecord,
+    event: Event | InvalidEventError,
+    first_arrival: int | None,
+    *,
+    now: dt.datetime,
+) -> Verdict:
+    """As `judge`, of a record that is decoded already."""
     of_index = held.function == INDEX_CONSUMER
-    verdict = _judge(held, first_arrival, now, conflicts=not of_index)
+    verdict: Verdict
+    if isinstance(event, InvalidEventError):
+        verdict = NeedsCorrection(f"{event.reason}: {event.detail}")
+    else:
+        verdict = _judge(held, event, first_arrival, now, conflicts=not of_index)
     match verdict:
         case Ready() if of_index:
             return Ready("only the index's consumer has quarantined it: it is tried on the index")
@@ -215,12 +238,13 @@ def judge(
 
 
 def _judge(
-    held: QuarantinedRecord, first_arrival: int | None, now: dt.datetime, *, conflicts: bool
+    held: QuarantinedRecord,
+    event: Event,
+    first_arrival: int | None,
+    now: dt.datetime,
+    *,
+    conflicts: bool,
 ) -> Verdict:
-    try:
-        event = event_in(held)
-    except InvalidEventError as invalid:
-        return NeedsCorrection(f"{invalid.reason}: {invalid.detail}")
     if first_arrival is None:
         return TooOld(
             f"its first arrival cannot be read from {first_arrival_key(event)}, so a tombstone "

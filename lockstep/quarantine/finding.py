@@ -20,20 +20,20 @@ from lockstep.quarantine.cases import (
     Unreadable,
     Wanted,
     case_id,
+    event_or_flaw,
     first_arrival_key,
     identity_of,
-    judge,
+    judge_event,
 )
 from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
 from lockstep.quarantine.records import (
     ForeignObjectError,
     check_record,
-    event_in,
     payload,
     read_record,
 )
 from lockstep.stores.objects import Objects
-from shared.event import Event, InvalidEventError
+from shared.event import Event
 from shared.quarantine import PREFIX, QuarantinedRecord
 
 # So many records are in memory at a time: an event has at most 400 KB.
@@ -193,7 +193,8 @@ class _Gathering:
 
     def _noted_arrivals(self, records: Iterable[QuarantinedRecord]) -> Mapping[str, bytes | None]:
         """What is noted about the first arrivals of these records, by key."""
-        keys = {first_arrival_key(event) for event in map(_event_of, records) if event is not None}
+        events = map(event_or_flaw, records)
+        keys = {first_arrival_key(event) for event in events if isinstance(event, Event)}
         some = sorted(keys - self._objects.absent(keys))
         return dict(zip(some, self._executor.map(self._objects.read, some), strict=True))
 
@@ -205,13 +206,15 @@ class _Gathering:
     def _case(self, one: _Placed, noted: Mapping[str, bytes | None]) -> Case:
         held = one.record
         identity = identity_of(held)
-        event = _event_of(held)
+        event = event_or_flaw(held)
         first: int | None
-        if event is None:
-            first, image_id, version = held.arrived_at, held.image_id, held.version
-        else:
+        image_id: str | None
+        version: int | None
+        if isinstance(event, Event):
             first = self._first_arrival(event, held.arrived_at, noted)
             image_id, version = event.image_id, event.version
+        else:
+            first, image_id, version = held.arrived_at, held.image_id, held.version
         return Case(
             id=case_id(identity),
             stream=held.stream,
@@ -227,7 +230,7 @@ class _Gathering:
             quarantined_at=held.quarantined_at,
             bytes=len(payload(held)),
             payload_sha256=identity[-1],
-            verdict=judge(held, first, now=self._now),
+            verdict=judge_event(held, event, first, now=self._now),
             keys=(one.key,),
             documents=one.documents,
         )
@@ -246,13 +249,6 @@ class _Gathering:
             self._damaged[key] = Unreadable(key, f"not a first arrival: {error}")
             return None
         return min(first.arrived_at, arrived_at)
-
-
-def _event_of(held: QuarantinedRecord) -> Event | None:
-    try:
-        return event_in(held)
-    except InvalidEventError:
-        return None
 
 
 def _merged(one: Case, other: Case) -> Case:

@@ -149,6 +149,7 @@ class Poller:
         self._losses = losses
         self._is_running = False
         self._furthest: dict[str, int] = {}  # how many records of a shard were ever settled
+        self._parents: dict[str, AbstractSet[str]] = {}  # of each shard
         self._readers: dict[str, _Reader] = {}
         self._ended: set[str] = set()
         self._delivered: set[str] = set()
@@ -253,8 +254,10 @@ class Poller:
 
     def _startable(self) -> list[PolledShard]:
         shards = self._stream.shards
-        parents = {shard_id: shard.parents for shard_id, shard in shards.items()}
-        return [shards[one] for one in self._components.startable(parents, ended=self._ended)]
+        if len(shards) > len(self._parents):  # a stream forgets no shard
+            self._parents = {shard_id: shard.parents for shard_id, shard in shards.items()}
+        startable = self._components.startable(self._parents, ended=self._ended)
+        return [shards[one] for one in startable]
 
     def _reader(self, shard_id: str) -> _Reader:
         reader = self._readers.get(shard_id)

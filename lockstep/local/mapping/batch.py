@@ -38,35 +38,32 @@ def payload(entries: Iterable[BatchRecord]) -> bytes:
 
 
 class Buffer:
-    """Records that were read and are not in a batch yet, in the shard's order."""
+    """`entries` are records that were read and are not in a batch yet, in the shard's order."""
 
     def __init__(self, settings: Settings) -> None:
         self._batch_size = settings.batch_size
         self._room = _ROOM - (WINDOW_BYTES if settings.tumbling_seconds else 0)
-        self._entries: list[BatchRecord] = []
+        self.entries: list[BatchRecord] = []
         self._bytes = 0  # of all records, each with its comma or bracket
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def add(self, entries: Sequence[BatchRecord]) -> None:
         """Append records."""
-        self._entries += entries
+        self.entries += entries
         self._bytes += sum(len(entry.json) + len(_COMMA) for entry in entries)
 
     @property
     def full(self) -> bool:
         """Whether the next batch is full."""
-        return len(self._entries) >= self._batch_size or self._bytes >= self._room
+        return len(self.entries) >= self._batch_size or self._bytes >= self._room
 
     @property
     def first(self) -> BatchRecord:
         """The first record."""
-        return self._entries[0]
+        return self.entries[0]
 
     def reaches(self, moment: float) -> bool:
         """Whether a record arrived at this time or later."""
-        return any(entry.arrived_at >= moment for entry in self._entries)
+        return any(entry.arrived_at >= moment for entry in self.entries)
 
     def cut(self, *, before: float = math.inf) -> tuple[BatchRecord, ...]:
         """Remove and return the next batch: the first records that fit, at least one.
@@ -74,13 +71,13 @@ class Buffer:
         All except the first record arrived before `before`.
         """
         count, size = 0, 0
-        for entry in self._entries[: self._batch_size]:
+        for entry in self.entries[: self._batch_size]:
             size += len(entry.json) + len(_COMMA)
             if (size > self._room or entry.arrived_at >= before) and count:
                 size -= len(entry.json) + len(_COMMA)
                 break
             count += 1
-        batch = tuple(self._entries[:count])
-        del self._entries[:count]
+        batch = tuple(self.entries[:count])
+        del self.entries[:count]
         self._bytes -= size
         return batch

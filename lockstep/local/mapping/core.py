@@ -185,7 +185,7 @@ class _Lane:
     @property
     def empty(self) -> bool:
         """Whether it has neither a batch nor records nor an open window."""
-        return self.idle and not self._buffer and not self.holds_back
+        return self.idle and not self._buffer.entries and not self.holds_back
 
     @property
     def holds_back(self) -> bool:
@@ -207,7 +207,7 @@ class _Lane:
         if not self._pieces:
             self._begin_batch(now, tail)
             if not self._pieces:
-                waits = self._buffer and not tail.more
+                waits = self._buffer.entries and not tail.more
                 return Wait(self._window_ends) if waits else _BUSY
         if self._running:
             return _BUSY
@@ -303,14 +303,14 @@ class _Lane:
             if due:
                 self._pieces.append(_Piece(self._buffer.cut()))
             return
-        if self._buffer:
+        if self._buffer.entries:
             windows.begin(self._buffer.first.arrived_at)
             window_ended = self._buffer.first.arrived_at >= windows.end
         else:
             window_ended = windows.open and (tail.ended or tail.caught_up_at >= windows.end)
         if window_ended:
             self._pieces.append(_Piece((), final=True))
-        elif self._buffer and (self._buffer.reaches(windows.end) or due):
+        elif self._buffer.entries and (self._buffer.reaches(windows.end) or due):
             self._pieces.append(_Piece(self._buffer.cut(before=windows.end)))
 
     def _count(self, cause: str, piece: _Piece, function_error: str | None, now: float) -> Turn:
@@ -359,7 +359,7 @@ class _Lane:
 
     def _due(self, now: float, tail: _Tail) -> bool:
         """Whether to cut a batch: it is full, or its batching window has ended."""
-        empty = not self._buffer
+        empty = not self._buffer.entries
         if self._window_opened is None or (empty and now >= self._window_ends):
             self._window_opened = now
         if empty:
@@ -421,6 +421,7 @@ class Shard:
     ) -> None:
         self.retention = retention
         self._settings = settings
+        self._read_records = max(settings.batch_size, READ_RECORDS)
         self._lanes = [
             _Lane(number, settings, chance) for number in range(settings.parallelization_factor)
         ]
@@ -449,7 +450,7 @@ class Shard:
             return Finished() if all(lane.empty for lane in self._lanes) else Wait(until)
         if self._may_read and any(lane.idle for lane in self._lanes):
             if now >= self._read_at:
-                return Read(max(self._settings.batch_size, READ_RECORDS))
+                return Read(self._read_records)
             until = min(until, self._read_at)
         return Wait(until)
 
@@ -527,9 +528,10 @@ class Shard:
 
         It also limits how far other lanes get ahead of a lane that is stuck.
         """
-        records = len(self._lanes) * max(self._settings.batch_size, READ_RECORDS)
-        size = len(self._lanes) * PAYLOAD_BYTES
-        return len(self._unsettled) < records and self._unsettled.bytes < size
+        lanes, unsettled = len(self._lanes), self._unsettled
+        return (
+            len(unsettled) < lanes * self._read_records and unsettled.bytes < lanes * PAYLOAD_BYTES
+        )
 
     @property
     def _lifetime(self) -> float:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,10 +34,16 @@ class Imports:
     def __init__(self, tools: Tools, around: Surroundings) -> None:
         """Import with own tools, so that no write counts as another command's."""
         self._system = tools.system
-        self._tools = Tools(tools.system)
-        self._promises = Promises(self._tools)
         self._around = around
         self._count = 0
+
+    @cached_property
+    def _tools(self) -> Tools:
+        return Tools(self._system)
+
+    @cached_property
+    def _promises(self) -> Promises:
+        return Promises(self._tools)
 
     def step(self) -> None:
         """Import some images, over a connection with or without faults; mostly read them after."""

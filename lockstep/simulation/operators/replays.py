@@ -47,9 +47,12 @@ class Replays:
         """
         self._others = tools
         self._system = tools.system
-        self._tools = Tools(tools.system, may_refuse=True)
         self._promises = promises
         self._around = around
+
+    @cached_property
+    def _tools(self) -> Tools:
+        return Tools(self._system, may_refuse=True)
 
     def step(self) -> None:
         """Replay since a random moment, sometimes with faults, and while others work."""

@@ -39,7 +39,7 @@ def test_a_batch_takes_the_first_records_in_order() -> None:
         fullness.append(buffer.full)
         assert numbers(buffer.cut()) == expected
     assert fullness == [True, False]
-    assert len(buffer) == 0
+    assert not buffer.entries
 
 
 def test_six_megabytes_to_the_byte_fit() -> None:
@@ -104,7 +104,7 @@ def test_cutting_loses_nothing_and_never_cuts_too_early(sizes: list[int], batch_
     found = [entry(str(at), size=size) for at, size in enumerate(sizes)]
     buffer = buffer_of(*found, batch_size=batch_size)
     batches = []
-    while len(buffer):
+    while buffer.entries:
         batches.append(buffer.cut())
 
     assert [one for batch in batches for one in batch] == found
