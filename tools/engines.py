@@ -8,12 +8,9 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 from rich.console import Console
 
+from lockstep.local.engines.class_archives import archive_classes, engine_on_free_ports
 from lockstep.local.engines.download import install, progress_on
-from lockstep.local.engines.dynamodb import dynamodb
-from lockstep.local.engines.opensearch import opensearch
 from lockstep.local.engines.pins import EngineName, kits
-from lockstep.local.engines.s3 import s3
-from lockstep.local.ports import free_ports
 from lockstep.local.processes import Child, Service, start, stop, wait_until_ready
 from lockstep.web.addresses import HOST
 
@@ -26,21 +23,15 @@ def cache() -> Path:
 
 
 def engine_home(name: EngineName) -> Path:
-    """The folder of an engine, downloaded and verified."""
-    return install([kits()[name]], cache(), progress_on(Console(stderr=True)))[name]
+    """The folder of an engine: downloaded and verified, with an archive of its classes."""
+    homes = install([kits()[name]], cache(), progress_on(Console(stderr=True)))
+    archive_classes(homes)
+    return homes[name]
 
 
 def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> Service:
     """An engine on free ports. Its data is under `state`; that of DynamoDB may be in memory."""
-    home = engine_home(name)
-    ports = free_ports(("http", "transport"), {})
-    match name:
-        case "opensearch":
-            return opensearch(home, state, ports["http"], ports["transport"])
-        case "dynamodb":
-            return dynamodb(home, state, ports["http"], in_memory=in_memory)
-        case "s3":
-            return s3(home, state, ports["http"])
+    return engine_on_free_ports(name, engine_home(name), state, in_memory=in_memory)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockstep.local.engines.class_archives import archive_classes
 from lockstep.local.engines.download import Report, install
 from lockstep.local.engines.dynamodb import dynamodb
 from lockstep.local.engines.opensearch import opensearch
@@ -48,6 +49,7 @@ def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = Fal
 
     def services(state: Path) -> Sequence[Service]:
         homes = install(kits().values(), cache, report)
+        archive_classes(homes)
         names = ("opensearch", "dynamodb", "s3", "kinesis")
         ports = _ports(state, [*names, "opensearch-transport"], dict.fromkeys(names, host))
         transport = ports["opensearch-transport"]

@@ -17,7 +17,8 @@ import pytest
 from jgo.maven import MavenContext
 from opensearchpy import OpenSearch
 
-from lockstep.local.engines.opensearch import DESCRIPTOR, opensearch
+from lockstep.local.engines.opensearch import opensearch
+from lockstep.local.engines.pins import kits
 from lockstep.local.ports import free_ports
 from lockstep.local.processes import Service, start, stop, wait_until_ready
 from lockstep.web.addresses import HOST
@@ -108,8 +109,10 @@ def _secured(home: Path, state: Path, ports: Mapping[str, int]) -> Service:
     """The node with the plugin's configuration, and users as IAM would name them."""
     service = opensearch(home, state, ports["http"], ports["transport"])
     # The engine's own version is another.
-    descriptor = home / "modules" / "analysis-common" / "plugin-descriptor.properties"
-    descriptor.write_text(DESCRIPTOR.format(version=VERSION), "utf-8")
+    ours = kits()["opensearch"].version
+    for name in ("analysis-common", "local-names"):
+        descriptor = home / "modules" / name / "plugin-descriptor.properties"
+        descriptor.write_text(descriptor.read_text("utf-8").replace(ours, VERSION), "utf-8")
     config = state / "opensearch" / "config"
     shutil.copytree(home / "plugins" / "opensearch-security" / "config", config / SECURITY)
     users = {"_meta": {"type": "internalusers", "config_version": 2}}

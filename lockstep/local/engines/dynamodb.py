@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-from lockstep.local.engines.java import LOCAL_NAMES, java_service
+from lockstep.local.engines.java import base_archive, java_service, local_names
 from lockstep.local.processes import LocalStackError, Service
 from lockstep.web.addresses import HOST
 
@@ -42,7 +42,9 @@ def dynamodb(
         state,
         port,
         options=["-Xmx512m", "--enable-native-access=ALL-UNNAMED"],
-        classpath=f"{LOCAL_NAMES}:{home / 'lib'}/*",
+        classpath=f"{local_names(home)}:{home / 'lib'}/*",
+        # Java cannot archive its own classes: the manifest of a jar names a folder.
+        classes=base_archive(home.parent),
         main="lockstep.engines.DynamoDb",
         arguments=["-sharedDb", "-disableTelemetry", *storage, "-port", str(port)],
         host=host,

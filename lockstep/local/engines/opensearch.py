@@ -1,11 +1,10 @@
 """OpenSearch as one node, started without its shell scripts; writes are durable."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from lockstep.local.engines.java import LOCAL_NAMES, java_service
+from lockstep.local.engines.java import LOCAL_NAMES, archive, java_service, provide
 from lockstep.local.engines.pins import kits
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
@@ -51,10 +50,10 @@ def opensearch(
     analyzers = "org.opensearch.analysis.common.CommonAnalysisModulePlugin"
     _describe(home, "analysis-common", analyzers, "Adds the analyzers that the index uses")
     names = home / "modules" / "local-names" / LOCAL_NAMES.name
-    _write(names, LOCAL_NAMES.read_bytes())
+    provide(names, LOCAL_NAMES.read_bytes())
     checks = "lockstep.engines.OpenSearchModule"
     _describe(home, "local-names", checks, "Refuses requests for host names that are not local")
-    _write(config / "log4j2.properties", LOGGING.encode())
+    provide(config / "log4j2.properties", LOGGING.encode())
     settings = {
         "cluster.name": "lockstep",
         "discovery.type": "single-node",
@@ -71,8 +70,9 @@ def opensearch(
         "cluster.routing.allocation.disk.threshold_enabled": False,
     }
     # JSON is YAML, and quotes every path correctly.
-    _write(config / "opensearch.yml", msgspec.json.encode(settings))
+    provide(config / "opensearch.yml", msgspec.json.encode(settings))
     icu = [str(home / pin.path) for pin in kits()["opensearch"].pins if pin.path.startswith("icu/")]
+    agent_classes = (home / "agent").glob("opensearch-agent-bootstrap-*.jar")
     return java_service(
         "opensearch",
         state,
@@ -81,8 +81,9 @@ def opensearch(
             f"-Xms{heap}",
             f"-Xmx{heap}",
             "--enable-native-access=ALL-UNNAMED",
-            # The node does not start without its security agent.
-            f"-javaagent:{home / 'agent' / 'opensearch-agent.jar'}",
+            # The node needs a class of its security agent. It does not need the agent, which limits
+            # what plugins may do, examines every class, and so rules out an archive of classes.
+            *(f"-Xbootclasspath/a:{jar}" for jar in agent_classes),
             # Without JNA the node cannot detect that it runs as root; otherwise it would not start.
             "-Djna.nosys=true",
             "-Djna.nounpack=true",
@@ -94,6 +95,7 @@ def opensearch(
         ],
         # ICU first: analysis-common needs Thai word breaks, which this Java does not have.
         classpath=":".join([*icu, f"{home / 'lib'}/*"]),
+        classes=archive(home),
         main="org.opensearch.bootstrap.OpenSearch",
         host=host,
         # After a restart, an index accepts writes when its shard has been recovered.
@@ -104,14 +106,4 @@ def opensearch(
 def _describe(home: Path, name: str, main: str, description: str) -> None:
     version = kits()["opensearch"].version
     content = DESCRIPTOR.format(name=name, main=main, description=description, version=version)
-    _write(home / "modules" / name / "plugin-descriptor.properties", content.encode())
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Replace a file atomically, unless it has this content: other stacks may read it."""
-    if file.is_file() and file.read_bytes() == content:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(file)
+    provide(home / "modules" / name / "plugin-descriptor.properties", content.encode())

@@ -3,7 +3,7 @@
 import string
 from pathlib import Path
 
-from lockstep.local.engines.java import LOCAL_NAMES, java_service
+from lockstep.local.engines.java import archive, java_service, local_names
 from lockstep.local.processes import Service
 from lockstep.web.addresses import HOST
 
@@ -44,7 +44,8 @@ def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
         state,
         port,
         options=["-Xmx128m", "-Dlogback.configurationFile=logback.xml"],
-        classpath=f"{LOCAL_NAMES}:{home / 'lib'}/*",
+        classpath=f"{local_names(home)}:{home / 'lib'}/*",
+        classes=archive(home),
         main="lockstep.engines.S3",
         arguments=["s3proxy.conf"],
         host=host,
