@@ -13,6 +13,7 @@ from doors import stream
 from shared.clock import Clock
 from shared.deliver import BatchResponse
 from shared.outcome import Failed
+from shared.shortened import shortened
 from shared.sink import MisconfiguredError, Sink
 from shared.stamps import LATE_EVENT
 from tests.builders import ARRIVED_AT, image_event, kinesis_records, sequence_number
@@ -30,8 +31,8 @@ class Log:
     def warning(self, message: str, *, extra: dict[str, Any]) -> None:
         self.lines.append((message, extra))
 
-    def exception(self, message: str) -> None:
-        self.lines.append((message, {}))
+    def error(self, message: str, *, extra: dict[str, Any]) -> None:
+        self.lines.append((message, extra))
 
     def add_metric(self, name: str, unit: str, value: float) -> None:
         self.metrics[name] = (unit, value)
@@ -116,7 +117,20 @@ def test_a_misconfiguration_found_while_a_client_is_made_is_logged_and_raised() 
 
     with pytest.raises(MisconfiguredError, match="set AWS credentials"):
         consumed(kinesis_records(image_event("a")), unsigned, log)
-    assert [message.partition(":")[0] for message, _ in log.lines] == ["misconfigured"]
+    ((message, extra),) = log.lines
+    assert message.startswith("misconfigured: ")
+    assert extra == {"cause": "set AWS credentials"}
+
+
+def test_the_cause_of_a_misconfiguration_is_logged_in_short() -> None:
+    log = Log()
+
+    def unsigned() -> Sink:
+        raise MisconfiguredError("x" * 100_000)
+
+    with pytest.raises(MisconfiguredError):
+        consumed(kinesis_records(image_event("a")), unsigned, log)
+    assert [extra["cause"] for _, extra in log.lines] == [shortened("x" * 100_000)]
 
 
 @pytest.mark.parametrize("function", ["write_to_dynamodb", "write_to_es", "search_images"])
