@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import redriven_key
-from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, _judge, judge
+from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, _judge, judge, judge_event
 from lockstep.quarantine.finding import _Gathering, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, correct, new_version
@@ -144,11 +144,12 @@ def never_late(*_: Any) -> bool:
     return False
 
 
-judges_leniently = rewired(judge, _judge=rewired(_judge, is_late=never_late))
+judges_event_leniently = rewired(judge_event, _judge=rewired(_judge, is_late=never_late))
+judges_leniently = rewired(judge, judge_event=judges_event_leniently)
 
 
 class FindsLateEventsReady(_Gathering):
-    _case = rewired(_Gathering._case, judge=judges_leniently)  # noqa: SLF001 - replaced
+    _case = rewired(_Gathering._case, judge_event=judges_event_leniently)  # noqa: SLF001 - replaced
 
 
 def finds_late_events_ready(*args: Any, **kwargs: Any) -> FoundCases:
