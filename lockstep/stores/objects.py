@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # As many as one DeleteObjects takes:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 DELETED_AT_ONCE = 1_000
+# If two write a new object at the same moment, S3 refuses one of them (409): it tries again.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+CONFLICTS = 5
 
 
 class Objects(Protocol):
@@ -90,11 +93,18 @@ class BucketObjects:
 
     def write_new(self, key: str, body: bytes) -> None:
         """See `Objects.write_new`."""
-        try:
-            self._put(key, body, {"IfNoneMatch": "*"})
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "PreconditionFailed":
-                raise
+        for attempt in range(1, CONFLICTS + 1):
+            try:
+                self._put(key, body, {"IfNoneMatch": "*"})
+            except ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "PreconditionFailed":
+                        return
+                    case "ConditionalRequestConflict" if attempt < CONFLICTS:
+                        continue
+                    case _:
+                        raise
+            return
 
     def delete(self, key: str) -> None:
         """See `Objects.delete`."""
@@ -125,6 +135,7 @@ class BucketObjects:
             Bucket=self._bucket,
             Prefix=commonprefix(list(keys)),  # noqa: RUF071 - any text, not a path
             StartAfter=min(keys)[:-1],  # before the first of them
+            MaxKeys=len(keys) + 1,  # a larger page costs more than it may save
         )
         # botocore returns a truncated response as an empty listing.
         truncated: bool | None = page.get("IsTruncated")

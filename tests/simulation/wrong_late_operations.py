@@ -72,6 +72,15 @@ class DeletesObjects(Redrive):
         return len(keys)
 
 
+class DeletesBeforeItCopies(Redrive):
+    """Deletes the objects of all records before it copies them: an error in between loses them."""
+
+    def _move(self, settling: Iterable[Any]) -> int:
+        settling = list(settling)
+        self._objects.delete_all([key for _, bodies in settling for key in bodies])
+        return super()._move(settling)
+
+
 class PassesTheVersionCheck(Redrive):
     """Redrives under a new version, which is above all that came later."""
 
@@ -173,6 +182,7 @@ WRONG: Mapping[str, Components] = {
     ),
     "redrive: puts nothing": Components(redrive=PutsNothing),
     "redrive: moves before it puts": Components(redrive=MovesFirst),
+    "redrive: deletes objects before it copies them": Components(redrive=DeletesBeforeItCopies),
     "redrive: deletes the object instead of moving it": Components(redrive=DeletesObjects),
     "redrive: under a new version, which passes the version check": Components(
         redrive=PassesTheVersionCheck

@@ -108,11 +108,12 @@ class S3:
             after = request.get("ContinuationToken") or request.get("StartAfter", "")
             prefix = request.get("Prefix", "")
             keys = sorted(one for one in self.objects if one.startswith(prefix) and one > after)
-            page = keys[:PAGE]
-            answer: dict[str, Any] = {"IsTruncated": len(keys) > PAGE}
+            most = min(PAGE, request.get("MaxKeys", PAGE))
+            page = keys[:most]
+            answer: dict[str, Any] = {"IsTruncated": len(keys) > most}
             if page:
                 answer["Contents"] = [{"Key": key} for key in page]
-            if len(keys) > PAGE:
+            if len(keys) > most:
                 answer["NextContinuationToken"] = page[-1]
             return answer
 
