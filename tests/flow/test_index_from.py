@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from functions.write_to_es.table_changes import TABLE_STREAM
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.forward import forwarded
 from lockstep.local.mapping.settings import Settings
-from lockstep.local.processes import start
+from lockstep.local.processes import Service, start
 from lockstep.local.services import python_service
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.finding import find
@@ -162,15 +163,7 @@ def test_all_three_routes_end_in_the_same_index_for_the_same_events(routes: Rout
 def test_a_local_mapping_feeds_the_index_and_goes_on_where_it_was_killed(
     routes: Routes, tmp_path: Path
 ) -> None:
-    stack = msgspec.structs.replace(
-        routes.world.stack,
-        index=f"{routes.changes}-direct",
-        state=str(tmp_path),
-        index_from="DynamoDBStreams",
-    )
-    write_local(stack, tmp_path)
-    module = ["lockstep.local.mapping", "--state", str(tmp_path), "--function", "write_to_es"]
-    service = python_service("mapping", tmp_path, module)
+    stack, service = mapping_of_table(routes, tmp_path)
     table = routes.world.consumers["write_to_dynamodb"].sink
     for version in (1, 2):
         table.send([change("T1", version), fresh_tombstone(f"T{version + 1}", 1)])
@@ -191,6 +184,39 @@ def test_a_local_mapping_feeds_the_index_and_goes_on_where_it_was_killed(
     assert '"Applied"' in told
     assert '"Duplicate"' not in told
     assert '"Stale"' not in told
+
+
+def test_a_local_mapping_names_the_region_of_the_stack(routes: Routes, tmp_path: Path) -> None:
+    """DynamoDB Local names the region `ddblocal`, in the ARN of the stream and in each record."""
+    stack, service = mapping_of_table(routes, tmp_path)
+    routes.world.clients.dynamodb.put_item(TableName=stack.table, Item={KEY: {"S": "odd"}})
+    mapping = start(service)
+    try:
+        wait_for(lambda: behind(stack).caught_up)
+    finally:
+        mapping.process.kill()
+        mapping.process.wait()
+    s3, bucket = routes.world.clients.s3, stack.bucket
+    (listed,) = s3.list_objects_v2(Bucket=bucket, Prefix="quarantine/write_to_es/")["Contents"]
+    kept = msgspec.json.decode(s3.get_object(Bucket=bucket, Key=listed["Key"])["Body"].read())
+    record = msgspec.json.decode(base64.b64decode(kept["payload"]))
+    arn = f"arn:aws:dynamodb:{stack.region}:000000000000:table/{stack.table}/stream/"
+    assert record["awsRegion"] == stack.region
+    assert record["eventSourceARN"].startswith(arn)
+    assert re.fullmatch("[0-9a-f]{32}", record["eventID"])
+
+
+def mapping_of_table(routes: Routes, state: Path) -> tuple[Stack, Service]:
+    """A stack whose index is fed by the table's stream, and the process of that mapping."""
+    stack = msgspec.structs.replace(
+        routes.world.stack,
+        index=f"{routes.changes}-direct",
+        state=str(state),
+        index_from="DynamoDBStreams",
+    )
+    write_local(stack, state)
+    module = ["lockstep.local.mapping", "--state", str(state), "--function", "write_to_es"]
+    return stack, python_service("mapping", state, module)
 
 
 def behind(stack: Stack) -> Behind:
