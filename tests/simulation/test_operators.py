@@ -12,6 +12,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 from lockstep.rebuild.indices import AnotherRebuildError
 from lockstep.rebuild.worker import RebuildWorker
 from lockstep.simulation.components import REAL
+from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.fakes.network import NoAnswerInTimeError
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
@@ -258,6 +259,33 @@ def test_the_look_of_a_second_rebuild_is_not_one_of_the_first(
     with rebuilds._working(RebuildWorker("operators", 99, 0.0)):  # noqa: SLF001 - the first one
         rebuilds._second()  # noqa: SLF001 - as its step does
     assert not live.was_looked_at("T9")
+
+
+def after_a_rebuild() -> tuple[History, Rebuilds]:
+    history, tools, promises = stocked()
+    around: Any = SimpleNamespace(oldest_unread=lambda: None)
+    rebuilds = Rebuilds(tools, promises, around)
+    rebuilds._run(rebuilds._options(0.0))  # noqa: SLF001 - as its step does
+    return history, rebuilds
+
+
+def test_a_second_rebuild_may_write_what_the_table_took_after_the_first_one_read_it() -> None:
+    history, rebuilds = after_a_rebuild()
+    table = history.system.table
+    writes = len(table.journal)
+    rebuilds._check_again(writes)  # noqa: SLF001 - as its step does
+    image_id = min(table.items)
+    table.journal.append(Written(image_id, 1, deleted=False, entry=table.items[image_id]))
+    del history.system.index.documents[image_id]
+    rebuilds._check_again(writes)  # noqa: SLF001 - the same
+    assert image_id in history.system.index.documents
+
+
+def test_a_second_rebuild_writes_nothing_else_again() -> None:
+    history, rebuilds = after_a_rebuild()
+    del history.system.index.documents[min(history.system.table.items)]
+    with pytest.raises(ViolationError, match="O4: a second rebuild wrote again"):
+        rebuilds._check_again(len(history.system.table.journal))  # noqa: SLF001 - as its step does
 
 
 @pytest.mark.parametrize("is_looked_at_before", [False, True])
