@@ -41,6 +41,18 @@ def test_a_tag_has_no_semicolon_tab_newline_comma_or_percent_sign(
     assert kinesis("ListTagsForStream", StreamName=name)["Tags"] == []
 
 
+@pytest.mark.parametrize("wrong", ["a;b", "a\tb", "a\nb", "a,b", "a%b", "aws:x"])
+def test_a_tag_that_cannot_exist_is_not_removed(kinesis: Kinesis, wrong: str) -> None:
+    """Source: KINESALITE removeTagsFromStream.js."""
+    name = kinesis.stream()
+    arn = kinesis.endpoint.arn(name)
+
+    by_name = kinesis.refusal("RemoveTagsFromStream", StreamName=name, TagKeys=[wrong])
+    by_arn = kinesis.refusal("UntagResource", ResourceARN=arn, TagKeys=[wrong])
+
+    assert by_name.name == by_arn.name == "InvalidArgumentException"
+
+
 def test_a_tag_has_letters_digits_spaces_and_these_signs(kinesis: Kinesis) -> None:
     """Source: KINESALITE addTagsToStream.js."""
     name = kinesis.stream()

@@ -1,7 +1,7 @@
 """Streams: creating, describing, listing, retaining, deleting, and their tags."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from lockstep.local.kinesis.endpoint import (
@@ -204,7 +204,7 @@ def add_tags_to_stream(endpoint: Endpoint, request: Request) -> Answer:
 
 def remove_tags_from_stream(endpoint: Endpoint, request: Request) -> Answer:
     """RemoveTagsFromStream."""
-    endpoint.store.remove_tags(endpoint.stream(request), request["TagKeys"])
+    _remove_tags(endpoint, endpoint.stream(request), request["TagKeys"])
     return None
 
 
@@ -225,8 +225,7 @@ def tag_resource(endpoint: Endpoint, request: Request) -> Answer:
 
 def untag_resource(endpoint: Endpoint, request: Request) -> Answer:
     """UntagResource, for a stream."""
-    stream = endpoint.stream_of_arn(request["ResourceARN"])
-    endpoint.store.remove_tags(stream, request["TagKeys"])
+    _remove_tags(endpoint, endpoint.stream_of_arn(request["ResourceARN"]), request["TagKeys"])
     return None
 
 
@@ -320,16 +319,30 @@ def _add_tags(endpoint: Endpoint, stream: StoredStream, tags: dict[str, str]) ->
     endpoint.store.put_tags(stream, tags)
 
 
+def _remove_tags(endpoint: Endpoint, stream: StoredStream, keys: Sequence[str]) -> None:
+    _check_tag_keys(keys)
+    endpoint.store.remove_tags(stream, keys)
+
+
 def _check_tags(tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
+    _check_tag_keys(tags)
+    for value in tags.values():
+        _check_tag_characters(value)
+
+
+def _check_tag_keys(keys: Iterable[str]) -> None:
+    for key in keys:
         if key.lower().startswith(_RESERVED_TAG_PREFIX):
             raise invalid(f"tag key {key!r} begins with {_RESERVED_TAG_PREFIX}, which is reserved")
-        for text in (key, value):
-            if not all(map(_may_be_in_tag, text)):
-                raise invalid(
-                    f"Some tags contain invalid characters: {text!r}. Valid characters: Unicode"
-                    f" letters, digits, white space, {' '.join(_TAG_SIGNS)}"
-                )
+        _check_tag_characters(key)
+
+
+def _check_tag_characters(text: str) -> None:
+    if not all(map(_may_be_in_tag, text)):
+        raise invalid(
+            f"Some tags contain invalid characters: {text!r}. Valid characters: Unicode letters,"
+            f" digits, white space, {' '.join(_TAG_SIGNS)}"
+        )
 
 
 def _may_be_in_tag(character: str) -> bool:
