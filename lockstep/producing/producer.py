@@ -8,19 +8,18 @@ Use as a library:
 The client must not retry by itself: the producer resends failed records, in the right order.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
-from msgspec import UNSET
 
 from doors.aws_timeouts import timed_out
 from doors.clock import SYSTEM_CLOCK
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
+from lockstep.producing.times import with_written_times
 from shared import event
 from shared.clock import Clock
 from shared.event import Event, InvalidEventError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from types_boto3_kinesis.type_defs import PutRecordsRequestEntryTypeDef
 
 PATIENCE_SECONDS = 60.0
-_MINUTE = dt.timedelta(minutes=1)
 
 # Client errors (4xx) that are transient: a retry after any other client error fails again.
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
@@ -350,40 +348,9 @@ def outgoing(one: Event | Outgoing, unix: float) -> Outgoing:
 
 def _encoded(one: Event) -> bytes:
     try:
-        return event.encode(_with_written_times(one))
+        return event.encode(with_written_times(one))
     except UnicodeEncodeError as error:
         detail = f"a lone surrogate is not valid text: {error.reason}"
-        raise InvalidEventError("schema", detail) from None
-
-
-def _with_written_times(one: Event) -> Event:
-    """The event with times that RFC 3339 can write: its offsets are whole minutes.
-
-    The encoder would round another offset, such as +00:19:32 (Amsterdam until 1937), and so move
-    the time. Such a time becomes the same time in UTC.
-
-    Raises:
-        InvalidEventError: UTC has no such time: its year would be 0 or 10000.
-    """
-    occurred_at = _written_time("$.occurred_at", one.occurred_at)
-    if occurred_at is not one.occurred_at:
-        one = msgspec.structs.replace(one, occurred_at=occurred_at)
-    if one.image is UNSET or one.image.taken_at is UNSET:
-        return one
-    taken_at = _written_time("$.image.taken_at", one.image.taken_at)
-    if taken_at is one.image.taken_at:
-        return one
-    return msgspec.structs.replace(one, image=msgspec.structs.replace(one.image, taken_at=taken_at))
-
-
-def _written_time(where: str, time: dt.datetime) -> dt.datetime:
-    offset = time.utcoffset()
-    if offset is None or not offset % _MINUTE:
-        return time
-    try:
-        return time.astimezone(dt.UTC)
-    except OverflowError:
-        detail = f"{where}: the offset {offset} has seconds, and UTC has no such time: correct it"
         raise InvalidEventError("schema", detail) from None
 
 

@@ -31,10 +31,10 @@ def event(at: dt.datetime, image: Image) -> Event:
 
 
 def instant(time: dt.datetime) -> dt.timedelta:
-    """The time since the year 1 in UTC. (Python takes a repeated hour as equal to no other time.)"""
+    """The time in UTC. (Python takes a time in a repeated hour as equal to no other time.)"""
     offset = time.utcoffset()
     assert offset is not None
-    return time.replace(tzinfo=None) - dt.datetime.min - offset
+    return time.replace(tzinfo=dt.UTC) - dt.datetime.min.replace(tzinfo=dt.UTC) - offset
 
 
 def record(data: bytes) -> Record:
