@@ -82,6 +82,12 @@ KEPT = STATES | {
     help='Put the corrected events in FILE, one per line: {"id": "ID", "event": {...}}.',
 )
 @click.option(
+    "--stamp",
+    is_flag=True,
+    help="With --mend: an event gets a stamp as its version if its old version cannot be read and "
+    "nothing is stored of its image. Only for sources that do not count versions.",
+)
+@click.option(
     "--choose",
     "chosen",
     type=click.Choice(["this", "stored"]),
@@ -100,6 +106,7 @@ def redrive_command(
     since: dt.datetime | None,
     pointers: BinaryIO | None,
     mending: BinaryIO | None,
+    stamp: bool,
     chosen: Literal["this", "stored"] | None,
     applies: bool,
     as_json: bool,
@@ -116,6 +123,8 @@ def redrive_command(
         raise click.UsageError("--choose requires the IDs of the records")
     if chosen and mending:
         raise click.UsageError("use --choose or --mend, not both")
+    if stamp and not mending:
+        raise click.UsageError("--stamp requires --mend")
     clients = connected(name, state)
     clients.stack.check_horizon()
     quarantine = StackQuarantine(clients)
@@ -124,7 +133,7 @@ def redrive_command(
     for case_id in ids:
         quarantine.one(case_id, found)
     if chosen or mending:
-        settlements, problems = _settlements(quarantine, found, ids, chosen, mending)
+        settlements, problems = _settlements(quarantine, found, ids, chosen, mending, stamp=stamp)
         report = quarantine.redrive.settle(settlements, found.fetched) if applies else None
         if as_json:
             print_json({"settled": settlements, "problems": problems, "report": report})
@@ -162,10 +171,12 @@ def _settlements(
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
     mending: BinaryIO | None,
+    *,
+    stamp: bool,
 ) -> tuple[list[Settlement], list[str]]:
     """The settlement of each choice or corrected event, and the problems of the others."""
     settlements, problems = [], []
-    for where, settle in _orders(quarantine, found, ids, chosen, mending):
+    for where, settle in _orders(quarantine, found, ids, chosen, mending, stamp=stamp):
         try:
             settlements.append(settle())
         except (CannotSettleError, MalformedContentError, CaseError) as error:
@@ -179,6 +190,8 @@ def _orders(
     ids: Sequence[str],
     chosen: Literal["this", "stored"] | None,
     mending: BinaryIO | None,
+    *,
+    stamp: bool,
 ) -> Iterator[tuple[str, Callable[[], Settlement]]]:
     if chosen is not None:
         what = chosen
@@ -204,6 +217,7 @@ def _orders(
                 said.event,
                 quarantine.stores,
                 now=quarantine.clock.now(),
+                stamp=stamp,
             )
 
         yield f"line {number}: ", settle_line

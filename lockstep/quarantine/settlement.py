@@ -5,6 +5,7 @@ the same version checks as all others, or no event.
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -23,6 +24,13 @@ from shared.stamps import FIRST_STAMP, is_stamp, stamp_at, too_far_ahead
 
 # So many stamps above the stored one are left to its producer.
 _FREE_STAMPS = 1_000
+# A version as many producers write it by mistake: `"1"`, `"007"`, `"1.0"`.
+_VERSION_AS_TEXT = re.compile(r"\s*0*([1-9][0-9]{0,15})(?:\.0+)?\s*", re.ASCII)
+
+_UNKNOWN_VERSION = (
+    "its version cannot be read, and nothing is stored of its image: write the `version` of the "
+    "source into the event, or use `--stamp` if the source does not count versions"
+)
 
 How = Literal["as_it_was", "mended", "chose_this", "chose_stored"]
 
@@ -235,12 +243,13 @@ def correct(
     stores: ContentReader,
     *,
     now: float,
+    stamp: bool = False,
 ) -> Settlement:
     """Settle a case by the corrected event.
 
-    A missing `version` is the old one, a missing `occurred_at` the record's arrival. The version
-    is new if the old one is unknown, is taken by other content, is too far ahead, or is too old to
-    be safe (docs/internals/invariants.md).
+    A missing `version` is the old one, also if the record has it as text or as `1.0`. A missing
+    `occurred_at` is the record's arrival. The version is new if the old one is unknown, is taken by
+    other content, is too far ahead, or is too old to be safe (docs/internals/invariants.md).
 
     Args:
         case: what is corrected.
@@ -248,10 +257,12 @@ def correct(
         event: the corrected event.
         stores: says which versions are taken.
         now: in seconds since 1970.
+        stamp: if the old version is unknown and nothing is stored, the version is a stamp.
 
     Raises:
         CannotSettleError: it is still not a valid event, it is of another image, the index is ahead
-            of the table, or only the index's consumer has quarantined the record.
+            of the table, only the index's consumer has quarantined the record, or its source may
+            count versions and none is known.
     """
     if case.of_index_only:
         raise CannotSettleError(f"{case.id}: {ONLY_STORED}")
@@ -277,6 +288,9 @@ def correct(
         ahead = too_far_ahead(corrected.version, now)
         is_new = corrected.version > (old or corrected.version)
         if not asked and old is None:
+            if not stored and not stamp:
+                # All later events of a source that counts would be lower than a stamp.
+                raise CannotSettleError(f"{case.id}: {_UNKNOWN_VERSION}")
             why = "its version is unknown"
         elif any(one.version == corrected.version and not one.same_as(this) for one in stored):
             why = f"version {corrected.version} has other content"
@@ -344,10 +358,15 @@ def _old_version(case: Case, record: bytes) -> int | None:
     match _readable_fields(record).get("version"):
         case bool():
             return None
-        case int(version) if 1 <= version <= MAX_VERSION:
-            return version
+        case int(version):
+            pass
+        case float(number) if number.is_integer():
+            version = int(number)
+        case str(text) if whole := _VERSION_AS_TEXT.fullmatch(text):
+            version = int(whole[1])
         case _:
             return None
+    return version if 1 <= version <= MAX_VERSION else None
 
 
 def _readable_fields(record: bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lockstep.commands.quarantine import quarantine_group
         (["redrive", "--since", "999999d"], "7d, 12h"),
         (["redrive", "--choose", "this"], "requires the IDs"),
         (["redrive", "--choose", "this", "x", "--mend", __file__], "not both"),
+        (["redrive", "--stamp"], "--stamp requires --mend"),
         (["redrive", "--rate", "0"], "--rate"),
         (["redrive", "--mend", "nowhere.ndjson"], "nowhere.ndjson"),
         (["redrive"], "lockstep up"),

@@ -223,7 +223,9 @@ def test_a_correction_with_a_higher_version_is_a_new_event() -> None:
 )
 def test_an_unusable_version_is_replaced(version: object, note: str) -> None:
     stand = bad(version)
-    assert mended(stand, UNVERSIONED) == expected(stand, STAMP, f"as version {STAMP}: {note}")
+    assert mended(stand, UNVERSIONED, stamp=True) == expected(
+        stand, STAMP, f"as version {STAMP}: {note}"
+    )
 
 
 def test_the_lowest_version_is_kept() -> None:

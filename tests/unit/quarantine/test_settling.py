@@ -202,7 +202,7 @@ def test_a_corrected_event_without_version_gets_one_above_the_stored_one() -> No
     stand = Stand()
     stand.set_aside(b"\xff")
     event = without(image_event("T02680"), "version", "occurred_at")
-    settlement = mended(stand, event)
+    settlement = mended(stand, event, stamp=True)
     assert settlement.event is not None
     assert settlement.event.version == STAMP
     assert round(settlement.event.occurred_at.timestamp() * 1000) == ARRIVED_AT
@@ -273,13 +273,68 @@ def test_the_age_of_an_event_with_a_new_version_counts_from_its_correction(asked
     assert isinstance(stand.only().verdict, Ready)
 
 
-@pytest.mark.parametrize("version", [True, 1.5, -1, 2**80, "7", None])
+@pytest.mark.parametrize(
+    "version",
+    [True, 1.5, -1, 0, 2**80, 1e300, None, "", "-1", "0", "1.5", "x1", "1 2", "٣", "9" * 5000],
+)
 def test_an_invalid_old_version_is_not_kept(version: Any) -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", version))
+    event = without(image_event("T1"), "version")
+    with pytest.raises(CannotSettleError, match=r"write the `version` .* or use `--stamp`"):
+        mended(stand, event)
+    settlement = mended(stand, event, stamp=True)
+    assert settlement.event is not None
+    assert settlement.event.version == STAMP
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, " 1", "001", "1.0", "1\n"])
+@pytest.mark.parametrize("stamp", [True, False])
+def test_a_version_that_can_be_read_is_kept(version: Any, *, stamp: bool) -> None:
+    """The source goes on with 2: a stamp would make that stale for ever."""
+    stand = Stand()
+    stand.set_aside(image_event("T1", version))
+    settle(stand, mended(stand, without(image_event("T1"), "version"), stamp=stamp))
+    assert [event.version for event in stand.stream] == [1]
+
+
+def test_a_readable_version_below_what_is_stored_puts_nothing() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", "1"))
+    stand.table["T1"] = stand.index["T1"] = content("T1", 3)
+    settlement = mended(stand, without(image_event("T1"), "version"), stamp=True)
+    assert settlement.event is None
+    assert "version 3 is stored" in settlement.note
+
+
+def test_without_any_known_version_the_two_options_are_named() -> None:
+    stand = Stand()
+    stand.set_aside(b"\xff", partition_key="T1")
+    with pytest.raises(CannotSettleError) as caught:
+        mended(stand, without(image_event("T1"), "version"))
+    assert str(caught.value) == (
+        f"{stand.only().id}: its version cannot be read, and nothing is stored of its image: write "
+        "the `version` of the source into the event, or use `--stamp` if the source does not count "
+        "versions"
+    )
+    assert mended(stand, image_event("T1", 1)).event is not None
+
+
+def test_a_stored_stamp_shows_that_the_source_does_not_count() -> None:
+    stand = Stand()
+    stand.set_aside(b"\xff", partition_key="T1")
+    stand.table["T1"] = content("T1", OLD)
     settlement = mended(stand, without(image_event("T1"), "version"))
     assert settlement.event is not None
     assert settlement.event.version == STAMP
+
+
+def test_a_stamp_is_refused_where_the_stored_version_is_a_count() -> None:
+    stand = Stand()
+    stand.set_aside(b"\xff", partition_key="T1")
+    stand.table["T1"] = content("T1", 3)
+    with pytest.raises(CannotSettleError, match="counts versions"):
+        mended(stand, without(image_event("T1"), "version"), stamp=True)
 
 
 def test_a_version_too_far_ahead_is_replaced_by_a_current_one() -> None:
