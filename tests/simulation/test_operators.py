@@ -31,7 +31,8 @@ from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
 from lockstep.simulation.table_changes import TableChanges
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.corrections import Removal
-from shared.outcome import Failed
+from shared.outcome import Applied, Conflict, Failed
+from tests.unit.audit.stand import STAMP, a_change
 
 
 def quiet(*kinds: Any, seed: int = 0) -> HistoryPlan:
@@ -286,6 +287,22 @@ def test_a_second_rebuild_writes_nothing_else_again() -> None:
     del history.system.index.documents[min(history.system.table.items)]
     with pytest.raises(ViolationError, match="O4: a second rebuild wrote again"):
         rebuilds._check_again(len(history.system.table.journal))  # noqa: SLF001 - as its step does
+
+
+def test_a_request_from_before_a_switch_holds_no_record_after_one_in_the_new_index() -> None:
+    history, *_ = stocked()
+    nodes, sink = history.system.index.nodes, history.system.consumers["write_to_es"].sink
+    old = nodes.live
+    new = nodes.add("images-000002", old.mappings, old.settings)
+    old.aliases, new.aliases = {}, old.aliases
+    nodes.aliases_changed()
+    assert sink.send([a_change(STAMP, "a", image_id="T9")]) == [Applied()]
+    nodes.pinned = old
+    assert sink.send([a_change(STAMP + 1, "b", image_id="T8")]) == [Applied()]
+    assert "T8" in old.documents
+    (outcome,) = sink.send([a_change(STAMP, "other", image_id="T9")])
+    assert isinstance(outcome, Conflict)
+    assert "T9" not in old.documents
 
 
 @pytest.mark.parametrize("is_looked_at_before", [False, True])

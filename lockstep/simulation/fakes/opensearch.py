@@ -304,6 +304,9 @@ class OpenSearch(Searches):
         """The index of a bulk, and the error for operations that cannot have it."""
         cluster = self.nodes
         if name == self._alias and cluster.is_writable:
+            cluster.unpin_after(
+                [(target["_id"], target.get("version")) for _, target, _ in operations]
+            )
             return cluster.pinned or cluster.live, {}
         if name in cluster.indices:
             reason = (

@@ -4,7 +4,7 @@ Several clients may use one cluster, each over a connection of its own.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -214,6 +214,16 @@ class Cluster:
         elif self.live.name not in self.indices:
             self.live = FakeIndex(self.live.name, {}, _DEFAULTS, born=next(self._born))
             self.live.is_lost = True
+
+    def unpin_after(self, written: Iterable[tuple[str, int | None]]) -> None:
+        """End `pinned` if the live index has one of these versions of an image already.
+
+        A consumer writes the records of an image in order: a request that began before the alias
+        moved holds no record after one that went to the new index.
+        """
+        there = self.live.documents
+        if any(one in there and there[one].version == version for one, version in written):
+            self.pinned = None
 
     def hide(self) -> None:
         """Remove the alias for writing from all indices, as a broken deployment does."""
