@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LOCAL_CREDENTIALS = "local"
 
 # A redrive reads and writes so many objects at the same time.
-S3_CONNECTIONS = 32
+S3_CONNECTIONS = 64
 
 # Few attempts: an operator waits for the result, or for the error.
 _ATTEMPTS = 3
