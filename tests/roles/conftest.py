@@ -110,9 +110,10 @@ def _secured(home: Path, state: Path, ports: Mapping[str, int]) -> Service:
     service = opensearch(home, state, ports["http"], ports["transport"])
     # The engine's own version is another.
     ours = kits()["opensearch"].version
-    for name in ("analysis-common", "local-names"):
-        descriptor = home / "modules" / name / "plugin-descriptor.properties"
-        descriptor.write_text(descriptor.read_text("utf-8").replace(ours, VERSION), "utf-8")
+    descriptor = home / "modules" / "analysis-common" / "plugin-descriptor.properties"
+    descriptor.write_text(descriptor.read_text("utf-8").replace(ours, VERSION), "utf-8")
+    # A node has one plugin at most that looks at each request.
+    shutil.rmtree(home / "modules" / "local-names")
     config = state / "opensearch" / "config"
     shutil.copytree(home / "plugins" / "opensearch-security" / "config", config / SECURITY)
     users = {"_meta": {"type": "internalusers", "config_version": 2}}
