@@ -63,7 +63,7 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # starts its own engines. The output of a group appears when it ends.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 20 minutes on two cores after the first download.
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  package nights crashes local-stack contract faults simulation search wire scenarios proofs
+	  nights contract package simulation faults local-stack crashes search wire scenarios proofs
 
 # The fast part
 
@@ -132,7 +132,8 @@ nightly: ## Run all tests that take hours; commit the line that the run adds to 
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
 	  nightly-search audit-at-scale roles pythons
 
-nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records.
+nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records; search all seeded bugs.
+	$(bin)/python -m tools.seeded_bugs | diff docs/internals/seeded-bugs.md -
 	$(bin)/lockstep simulate --histories 1000000 --record docs/internals/simulation-record.md
 	$(pytest) -rP --timeout 7200 tests/under_fire --records 1000000
 

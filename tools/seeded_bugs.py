@@ -4,9 +4,10 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from lockstep.simulation.plan import plan
 from lockstep.simulation.run import broken_by
 from tests.simulation.wrong_components import WRONG
 
+DOCUMENT = Path(__file__).parents[1] / "docs" / "internals" / "seeded-bugs.md"
 HISTORIES = 10_000
 LONGEST_FINDING = 80
 
@@ -77,11 +79,37 @@ def caught(name: str) -> Catch | Slipped:
     for seed in range(1, HISTORIES + 1):
         if replaced.isdisjoint(used(seed)):
             continue
-        violation = broken_by(plan(seed), wrong)
-        if violation is not None:
-            promise, _, finding = violation.partition(": ")
-            return Catch(seed, promise, _short(finding))
+        if (catch := _caught_by(seed, wrong)) is not None:
+            return catch
     return Slipped()
+
+
+def caught_again(name: str) -> Catch | Slipped:
+    """Run only the history that the document names; search if that does not catch the bug."""
+    seed = documented_seeds().get(name)
+    catch = None if seed is None else _caught_by(seed, WRONG[name])
+    return catch or caught(name)
+
+
+@cache
+def documented_seeds() -> Mapping[str, int]:
+    """The seed of each caught bug in the document."""
+    seeds: dict[str, int] = {}
+    subject = ""
+    for line in DOCUMENT.read_text("utf-8").splitlines():
+        if line.startswith("## "):
+            subject = line.removeprefix("## ")
+        elif found := re.match(r"\| (.*?) \| ([\d,]+) \|", line):
+            seeds[f"{subject}: {found[1]}".casefold()] = int(found[2].replace(",", ""))
+    return {name: seeds[name.casefold()] for name in WRONG if name.casefold() in seeds}
+
+
+def _caught_by(seed: int, wrong: Components) -> Catch | None:
+    violation = broken_by(plan(seed), wrong)
+    if violation is None:
+        return None
+    promise, _, finding = violation.partition(": ")
+    return Catch(seed, promise, _short(finding))
 
 
 def _short(finding: str) -> str:
@@ -93,10 +121,12 @@ def _short(finding: str) -> str:
     return finding
 
 
-def catches() -> Mapping[str, Catch | Slipped]:
+def catches(
+    search: Callable[[str], Catch | Slipped] = caught,
+) -> Mapping[str, Catch | Slipped]:
     """How each seeded bug is caught; on all cores."""
     with ProcessPoolExecutor() as processes:
-        return dict(zip(WRONG, processes.map(caught, WRONG), strict=True))
+        return dict(zip(WRONG, processes.map(search, WRONG), strict=True))
 
 
 def row(name: str, found: Catch | Slipped) -> str:
