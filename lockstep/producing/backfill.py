@@ -309,9 +309,9 @@ class _Completing:
         at = dt.datetime.fromtimestamp(self._now(), dt.UTC)
         return filled(whole, type=b'"image.uploaded"', occurred_at=msgspec.json.encode(at))
 
-    def origin(self, finding: str) -> str | None:
+    def origin(self, finding: str, line: bytes) -> str | None:
         """See `Converter.origin`."""
-        return None if self._mapping is None else self._mapping.origin(finding)
+        return None if self._mapping is None else self._mapping.origin(finding, line)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ is converted unless the mapping file says otherwise.
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +16,18 @@ import msgspec
 from msgspec import Raw
 
 from lockstep.console.errors import UserError
-from shared import event
-from shared.event import MAX_TAGS, Event, Image, InvalidEventError
-from shared.nesting import nests_too_deep
+from lockstep.producing.mapped_values import SEPARATOR, number, text, texts
+from lockstep.producing.source_fields import SourceFields, is_in, source_fields
+from shared.event import (
+    ATTRIBUTE_NAME_PATTERN,
+    MAX_TAGS,
+    MAX_VALUE_BYTES,
+    Event,
+    Image,
+    InvalidEventError,
+)
 
 _BUILT_IN = resources.files("lockstep.producing") / "mappings"
-
-MAX_DEPTH = 16
-SEPARATOR = "; "  # between the items of an array that becomes one string
 
 _ATTRIBUTE = "attributes."
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
@@ -37,24 +41,36 @@ _NUMBERS = frozenset(
 # The field in a message of the validator: `$.image.tags[3]`, `$.image.attributes.artist`.
 _PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
-_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+_ATTRIBUTE_NAME = re.compile(ATTRIBUTE_NAME_PATTERN)
+_ATTRIBUTE_NAME_RULE = "first a Latin letter, then letters, digits, `_` and `-`, at most 64 in all"
 
 
 class MappingError(UserError):
     """A mapping file is invalid or missing; the message says where, why and what to do."""
 
 
+class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to one source field."""
+
+    to: str
+    """The event field that gets its value."""
+    split: str | None = None
+    """A separator: the text becomes several tags."""
+
+
 class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping file: which event field gets the value of each source field."""
 
-    fields: dict[str, str]
-    """Source field to event field. A field inside an object has a dotted name: `exif.width`.
-    Event fields are those of the event and of its image, by name alone (`image_id`, `name`, `url`,
-    ...), and `attributes.NAME`."""
+    fields: dict[str, str | FieldRule]
+    """Source field to event field. A field inside an object has a dotted name: `exif.width`; a
+    field of the objects in a list has `[]`: `people[].name`. Event fields are those of the event
+    and of its image, by name alone (`image_id`, `name`, `url`, ...), and `attributes.NAME`."""
     defaults: dict[str, str | int | list[str]] = {}
     """Event field to value, for records that have no value for it; also for constants."""
+    ignore: list[str] = []
+    """Source fields to drop, also with all that is inside them."""
     rest: Literal["refuse", "attributes", "ignore"] = "refuse"
-    """What to do with source fields that `fields` does not name."""
+    """What to do with source fields that neither `fields` nor `ignore` names."""
     more_tags: str | None = None
     """The attribute for the tags that an image has no room for; without it, a record with too many
     tags is refused."""
@@ -65,43 +81,131 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             InvalidEventError: the record cannot be converted.
         """
-        source = _source(line)
-        found: dict[str, Any] = {}
-        for name, target in self.fields.items():
-            _set_field(found, target, name, source.get(name))
-        if self.rest != "ignore":
-            self._set_rest(found, source)
+        values = self._found(line).values
         for target, value in self.defaults.items():
-            found.setdefault(target, value)
+            values.setdefault(target, value)
+        for target, value in values.items():
+            if target.startswith(_ATTRIBUTE) and isinstance(value, str):
+                _check_size(target, value)
+        return msgspec.json.encode(_event(values))
+
+    def origin(self, finding: str, line: bytes) -> str | None:
+        """The source field of a record that a message of the validator is about, if there is one.
+
+        Args:
+            finding: the message.
+            line: the record, as it was converted.
+        """
+        place = _MISSING.search(finding) or _PLACE.search(finding)
+        if place is None:
+            return None
+        try:
+            names = self._found(line).names
+        except InvalidEventError:
+            names = {}
+        if place[1] in names:
+            return names[place[1]]
+        return next((name for name, to in self._targets() if to == place[1]), None)
+
+    def _targets(self) -> list[tuple[str, str]]:
+        return [(name, _rule(said).to) for name, said in self.fields.items()]
+
+    def _found(self, line: bytes) -> "_Found":
+        source = source_fields(line)
+        self._check_repeated(source)
+        found = _Found()
+        for name, said in self.fields.items():
+            if (raw := source.values.get(name)) is not None:
+                found.set(_rule(said), name, raw)
+        if self.rest == "ignore":
+            self._check_objects(source)
+        else:
+            self._set_rest(found, source)
         self._cut_tags(found)
-        return msgspec.json.encode(_event(found))
+        return found
 
-    def origin(self, finding: str) -> str | None:
-        """The source field that a message of the validator is about; None if there is none."""
-        if place := _MISSING.search(finding) or _PLACE.search(finding):
-            for name, target in self.fields.items():
-                if target == place[1]:
-                    return name
-        return None
+    def _check_objects(self, source: SourceFields) -> None:
+        """Check that no mapped field is an object, or a list of objects, that would be dropped."""
+        for name in self.fields:
+            if name in source.values:
+                continue
+            inner = [one for one in source.values if is_in(one, name)]
+            if inner and not any(one in self.fields or self._is_ignored(one) for one in inner):
+                detail = f"field `{name}` holds objects: map a field inside it, as `{inner[0]}`"
+                raise InvalidEventError("schema", detail)
 
-    def _set_rest(self, found: dict[str, Any], source: Mapping[str, Raw]) -> None:
-        for name in source:
-            if name in self.fields:
+    def _check_repeated(self, source: SourceFields) -> None:
+        for name in sorted(source.repeated):
+            mapped = any(is_in(one, name) for one in self.fields)
+            if mapped or (self.rest != "ignore" and not self._is_ignored(name)):
+                detail = (
+                    f"field `{name}` is in the record twice, and only one value can be kept: "
+                    "rename one of them"
+                )
+                raise InvalidEventError("schema", detail)
+
+    def _is_ignored(self, name: str) -> bool:
+        return any(is_in(name, ignored) for ignored in self.ignore)
+
+    def _set_rest(self, found: "_Found", source: SourceFields) -> None:
+        for name, raw in source.values.items():
+            if name in self.fields or self._is_ignored(name) or self._has_nothing(name, raw):
                 continue
             if self.rest == "refuse":
                 detail = (
-                    f"field `{name}` is not in the mapping file: add it under [fields], or set "
-                    '`rest` to "attributes" or "ignore"'
+                    f"field `{name}` is not in the mapping file: add it under [fields] or to "
+                    '`ignore`, or set `rest` to "attributes" or "ignore"'
                 )
                 raise InvalidEventError("schema", detail)
-            _set_field(found, _ATTRIBUTE + name.replace(".", "_"), name, source[name])
+            attribute = name.replace("[]", "").replace(".", "_")
+            if not _ATTRIBUTE_NAME.match(attribute):
+                detail = (
+                    f"field `{name}` cannot be the name of an attribute ({_ATTRIBUTE_NAME_RULE}): "
+                    "add the field under [fields] or to `ignore`"
+                )
+                raise InvalidEventError("schema", detail)
+            found.set(_rule(_ATTRIBUTE + attribute), name, raw)
 
-    def _cut_tags(self, found: dict[str, Any]) -> None:
-        tags = found.get("tags")
+    def _has_nothing(self, name: str, raw: Raw) -> bool:
+        """Whether it is null, or a list without the objects whose fields are mapped."""
+        written = bytes(raw)
+        return written == b"null" or (
+            written == b"[]" and any(is_in(one, name) for one in self.fields)
+        )
+
+    def _cut_tags(self, found: "_Found") -> None:
+        tags = found.values.get("tags")
         if self.more_tags is not None and isinstance(tags, list) and len(tags) > MAX_TAGS:
-            beyond = SEPARATOR.join(tags[MAX_TAGS:])
-            _set_field(found, _ATTRIBUTE + self.more_tags, "tags", Raw(msgspec.json.encode(beyond)))
-            found["tags"] = tags[:MAX_TAGS]
+            beyond = Raw(msgspec.json.encode(SEPARATOR.join(tags[MAX_TAGS:])))
+            found.set(_rule(_ATTRIBUTE + self.more_tags), found.names["tags"], beyond)
+            found.values["tags"] = tags[:MAX_TAGS]
+
+
+class _Found:
+    """The event fields of one record, and the source field of each."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.names: dict[str, str] = {}
+
+    def set(self, rule: FieldRule, name: str, raw: Raw) -> None:
+        """Set an event field from a source field, unless that is null."""
+        if bytes(raw) == b"null":
+            return
+        target = rule.to
+        if target in self.values:
+            detail = (
+                f"fields `{self.names[target]}` and `{name}` are both mapped to `{target}`: "
+                "change one of them under [fields], or add it to `ignore`"
+            )
+            raise InvalidEventError("schema", detail)
+        self.names[target] = name
+        if target == "tags":
+            self.values[target] = texts(name, raw, rule.split)
+        elif target in _NUMBERS:
+            self.values[target] = number(raw)
+        else:
+            self.values[target] = text(name, raw)
 
 
 def load_mapping(name: str) -> FieldMapping:
@@ -140,6 +244,7 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
     """
     try:
         tree = msgspec.json.decode(data) if is_json else tomllib.loads(data.decode())
+        _check_quotes(tree, name)
         mapping = msgspec.convert(tree, FieldMapping)
     except (
         msgspec.MsgspecError,
@@ -149,13 +254,31 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
     ) as error:
         message = f"mapping {name}: {error} (docs/guides/producing.md shows an example)"
         raise MappingError(message) from None
-    targets = [*mapping.fields.values(), *mapping.defaults]
-    for target in targets:
-        if target not in _EVENT_FIELDS | _IMAGE_FIELDS and not target.startswith(_ATTRIBUTE):
-            known = ", ".join(sorted(_EVENT_FIELDS | _IMAGE_FIELDS))
-            message = f"mapping {name}: no event field `{target}`; use {known}, attributes.NAME"
+    _check_mapping(mapping, name)
+    return mapping
+
+
+def _check_quotes(tree: Any, name: str) -> None:
+    """Check that no name with a dot lacks its quotes, which TOML reads as an object."""
+    fields = tree.get("fields") if isinstance(tree, dict) else None
+    for field, said in fields.items() if isinstance(fields, dict) else ():
+        if isinstance(said, dict) and "to" not in said:
+            inner = next(iter(said), "NAME")
+            message = (
+                f"mapping {name}: field `{field}` lacks `to`; for a field inside an object, "
+                f'write its name in quotes: "{field}.{inner}" = ...'
+            )
             raise MappingError(message)
-    for target, count in Counter(mapping.fields.values()).items():
+
+
+def _check_mapping(mapping: FieldMapping, name: str) -> None:
+    mapped = [target for _, target in mapping._targets()]  # noqa: SLF001 - the same module
+    targets = [*mapped, *mapping.defaults]
+    for target in targets:
+        _check_target(target, name)
+    if mapping.more_tags is not None:
+        _check_target(_ATTRIBUTE + mapping.more_tags, name)
+    for target, count in Counter(mapped).items():
         if count > 1:
             message = f"mapping {name}: {count} fields are mapped to `{target}`: keep one of them"
             raise MappingError(message)
@@ -163,85 +286,48 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
         if target not in targets:
             message = f'mapping {name}: nothing sets `{target}`: add FIELD = "{target}"'
             raise MappingError(message)
-    return mapping
+    for field, said in mapping.fields.items():
+        rule = _rule(said)
+        if field in mapping.ignore:
+            message = f"mapping {name}: field `{field}` is under [fields] and in `ignore`"
+            raise MappingError(f"{message}: keep one of them")
+        if rule.split is not None and (rule.to != "tags" or not rule.split):
+            message = f"mapping {name}: field `{field}`: `split` is a separator, only for `tags`"
+            raise MappingError(message)
 
 
-_sources = msgspec.json.Decoder(dict[str, Raw])
-_items = msgspec.json.Decoder(list[Raw])
+def _check_target(target: str, name: str) -> None:
+    if target.startswith(_ATTRIBUTE):
+        attribute = target.removeprefix(_ATTRIBUTE)
+        if not _ATTRIBUTE_NAME.match(attribute):
+            raise MappingError(
+                f"mapping {name}: `{attribute}` cannot be the name of an attribute: write "
+                f"{_ATTRIBUTE_NAME_RULE}"
+            )
+    elif target not in _EVENT_FIELDS | _IMAGE_FIELDS:
+        known = ", ".join(sorted(_EVENT_FIELDS | _IMAGE_FIELDS))
+        message = f"mapping {name}: no event field `{target}`; use {known}, attributes.NAME"
+        raise MappingError(message)
 
 
-def _source(line: bytes) -> dict[str, Raw]:
-    """The fields of a source record, values unchanged; of a repeated field, the last one."""
-    try:
-        line.decode()
-        if nests_too_deep(line):
-            raise InvalidEventError("schema", "too many levels: make the record flatter")
-        fields = _sources.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        event.decode(line)  # raises: neither UTF-8, nor JSON, nor an object
-        raise
-    return dict(_flat(fields, "", MAX_DEPTH))
+def _rule(said: str | FieldRule) -> FieldRule:
+    return _plain_rule(said) if isinstance(said, str) else said
 
 
-def _flat(fields: Mapping[str, Raw], prefix: str, depth: int) -> Iterator[tuple[str, Raw]]:
-    """The fields; those inside an object have dotted names."""
-    if not depth:
-        detail = f"field `{prefix}` is nested deeper than {MAX_DEPTH}: flatten the record"
+@cache
+def _plain_rule(target: str) -> FieldRule:
+    return FieldRule(target)
+
+
+def _check_size(target: str, value: str) -> None:
+    """Check the size of an attribute: the decoder does not say which one is too long."""
+    size = len(value.encode())
+    if size > MAX_VALUE_BYTES:
+        detail = f"$.image.{target}: {size} bytes of UTF-8, at most {MAX_VALUE_BYTES}"
         raise InvalidEventError("schema", detail)
-    for name, value in fields.items():
-        if bytes(value).startswith(b"{"):
-            yield from _flat(_sources.decode(value), f"{prefix}{name}.", depth - 1)
-        else:
-            yield prefix + name, value
 
 
-def _set_field(found: dict[str, Any], target: str, name: str, raw: Raw | None) -> None:
-    """Set an event field from a source field, unless that is absent or null."""
-    if raw is None or bytes(raw) == b"null":
-        return
-    if target in found:
-        detail = (
-            f"field `{name}` and another field are both mapped to `{target}`: change one of them"
-        )
-        raise InvalidEventError("schema", detail)
-    if target == "tags":
-        found[target] = _texts(name, raw)
-    elif target in _NUMBERS:
-        found[target] = _number(raw)
-    else:
-        found[target] = _text(name, raw)
-
-
-def _texts(name: str, raw: Raw) -> list[str]:
-    """The items of an array as strings, without nulls; a single value is an array of one."""
-    if not bytes(raw).startswith(b"["):
-        return [_text(name, raw)]
-    return [_text(name, item) for item in _items.decode(raw) if bytes(item) != b"null"]
-
-
-def _text(name: str, raw: Raw) -> str:
-    """A value as a string: numbers and booleans unchanged, arrays joined."""
-    written = bytes(raw)
-    if written.startswith(b'"'):
-        return msgspec.json.decode(raw, type=str)
-    if written.startswith(b"["):
-        return SEPARATOR.join(_texts(name, raw))
-    if written.startswith(b"{"):
-        detail = f"field `{name}` is an array of objects: an event can hold an array of strings"
-        raise InvalidEventError("schema", detail)
-    return written.decode()
-
-
-def _number(raw: Raw) -> Raw:
-    """An integer, also one in a string; the validator judges every other value."""
-    if bytes(raw).startswith(b'"'):
-        text = msgspec.json.decode(raw, type=str)
-        if _WHOLE_NUMBER.fullmatch(text):
-            return Raw(text.encode())
-    return raw
-
-
-def _event(found: Mapping[str, Any]) -> dict[str, Any]:
+def _event(found: dict[str, Any]) -> dict[str, Any]:
     """Build the event from its fields by name."""
     whole: dict[str, Any] = {"type": "image.uploaded"}
     image: dict[str, Any] = {}

@@ -47,8 +47,13 @@ class Converter(Protocol):
         """
         ...
 
-    def origin(self, finding: str) -> str | None:
-        """The source field that a message of the validator is about; None if there is none."""
+    def origin(self, finding: str, line: bytes) -> str | None:
+        """The source field of a record that a message of the validator is about, if there is one.
+
+        Args:
+            finding: the message.
+            line: the record, as it was converted.
+        """
         ...
 
 
@@ -76,16 +81,16 @@ def read_events(
     for number, line in enumerate(numbered, start=1):
         if not line.strip():
             continue
+        text = line.rstrip(b"\r\n")
         try:
             if len(line) > MAX_LINE_BYTES:
                 detail = f"more than {MAX_LINE_BYTES} bytes in one line: write one event per line"
                 raise InvalidEventError("too_large", detail)  # noqa: TRY301 - one place reports bad lines
-            text = line.rstrip(b"\r\n")
             whole = text if converter is None else converter.convert(text)
             read = event.decode(_stamped(whole, stamp))
             outgoing(read, stamp.unix())
         except InvalidEventError as invalid:
-            origin = None if converter is None else converter.origin(invalid.detail)
+            origin = None if converter is None else converter.origin(invalid.detail, text)
             named = "" if origin is None else f" (field `{origin}` of the record)"
             detail = shortened(_with_correction(invalid) + named)
             yield BadLine(number, invalid.reason, detail)

@@ -1,0 +1,61 @@
+"""The values of a source record as those of an event: texts, tags, numbers."""
+
+import re
+
+import msgspec
+from msgspec import Raw
+
+from lockstep.producing.source_fields import items
+from shared.event import InvalidEventError
+
+SEPARATOR = "; "  # between the items of an array that becomes one string
+
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+
+
+def text(name: str, raw: Raw) -> str:
+    """A value as a string: numbers and booleans unchanged, arrays joined.
+
+    Raises:
+        InvalidEventError: it holds an object; `name` is the source field, for the message.
+    """
+    written = bytes(raw)
+    if written.startswith(b'"'):
+        return msgspec.json.decode(raw, type=str)
+    if written.startswith(b"["):
+        return SEPARATOR.join(texts(name, raw))
+    if written.startswith(b"{"):
+        detail = f"field `{name}` has objects in a list of lists: make it a list of objects"
+        raise InvalidEventError("schema", detail)
+    return written.decode()
+
+
+def texts(name: str, raw: Raw, split: str | None = None) -> list[str]:
+    """The items of an array as strings, without nulls; a single value is an array of one.
+
+    Args:
+        name: the source field, for messages.
+        raw: its value.
+        split: a separator: each string becomes its parts, without white space around them and
+            without empty parts.
+
+    Raises:
+        InvalidEventError: it holds an object.
+    """
+    if bytes(raw).startswith(b"["):
+        found = [text(name, item) for item in items(raw) if bytes(item) != b"null"]
+    else:
+        found = [text(name, raw)]
+    if split is None:
+        return found
+    parts = (part.strip() for one in found for part in one.split(split))
+    return [part for part in parts if part]
+
+
+def number(raw: Raw) -> Raw:
+    """An integer, also one in a string; the validator judges every other value."""
+    if bytes(raw).startswith(b'"'):
+        written = msgspec.json.decode(raw, type=str)
+        if _WHOLE_NUMBER.fullmatch(written):
+            return Raw(written.encode())
+    return raw

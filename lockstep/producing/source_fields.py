@@ -1,0 +1,123 @@
+"""The fields of a source record, flat: a field inside objects and lists gets one name.
+
+`{"camera": {"maker": "Z"}}` has the field `camera.maker`. `{"people": [{"name": "A"}]}` has the
+field `people[].name`, a list of what the objects have, in their order.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from msgspec import Raw
+
+from shared import event
+from shared.event import InvalidEventError
+from shared.nesting import nests_too_deep
+
+MAX_DEPTH = 16
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+
+
+class SourceFields(msgspec.Struct, frozen=True):
+    """The fields of one record: each value is JSON as it was written.
+
+    `repeated`: names that the record has more than once. Only one of their values is in `values`.
+    """
+
+    values: Mapping[str, Raw]
+    repeated: frozenset[str]
+
+
+def source_fields(line: bytes) -> SourceFields:
+    """Decode a source record.
+
+    Raises:
+        InvalidEventError: it is not a JSON object, or it is nested too deep.
+    """
+    try:
+        line.decode()
+        if nests_too_deep(line):
+            raise InvalidEventError("schema", "too many levels: make the record flatter")
+        _fields.decode(line)
+        whole = Raw(msgspec.json.format(line, indent=-1))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        event.decode(line)  # raises: neither UTF-8, nor JSON, nor an object
+        raise
+    repeated = set[str]()
+    values: dict[str, Raw] = {}
+    for name, value in _flat_object("", whole, MAX_DEPTH, repeated):
+        if name in values:
+            repeated.add(name)
+        values[name] = value
+    return SourceFields(values, frozenset(repeated))
+
+
+def is_in(name: str, outer: str) -> bool:
+    """Whether a field is this outer field, or inside it."""
+    return name == outer or name.startswith((f"{outer}.", f"{outer}[]"))
+
+
+def items(raw: Raw) -> list[Raw]:
+    """The items of a JSON array."""
+    return _items.decode(raw)
+
+
+def _flat_object(
+    prefix: str, raw: Raw, depth: int, repeated: set[str]
+) -> Iterator[tuple[str, Raw]]:
+    fields = _fields.decode(raw)
+    for name in _repeated_names(raw, fields):
+        repeated.add(prefix + name)
+    if not depth:
+        detail = f"field `{prefix}` is nested deeper than {MAX_DEPTH}: flatten the record"
+        raise InvalidEventError("schema", detail)
+    for name, value in fields.items():
+        yield from _flat_value(prefix + name, value, depth, repeated)
+
+
+def _flat_value(name: str, value: Raw, depth: int, repeated: set[str]) -> Iterator[tuple[str, Raw]]:
+    written = bytes(value)
+    if written.startswith(b"{"):
+        yield from _flat_object(f"{name}.", value, depth - 1, repeated)
+    elif written.startswith(b"[") and b"{" in written:
+        yield from _flat_list(name, value, depth, repeated)
+    else:
+        yield name, value
+
+
+def _flat_list(name: str, value: Raw, depth: int, repeated: set[str]) -> Iterator[tuple[str, Raw]]:
+    """The items that are no objects under the name of the list; of objects, each field."""
+    others: list[Raw] = []
+    found: dict[str, list[Raw]] = {}
+    for item in _items.decode(value):
+        if not bytes(item).startswith(b"{"):
+            others.append(item)
+            continue
+        seen = set[str]()
+        for inner, held in _flat_object(f"{name}[].", item, depth - 1, repeated):
+            if inner in seen:
+                repeated.add(inner)
+            seen.add(inner)
+            values = _items.decode(held) if bytes(held).startswith(b"[") else [held]
+            found.setdefault(inner, []).extend(values)
+    if others or not found:
+        yield name, Raw(msgspec.json.encode(others))
+    for inner, values in found.items():
+        yield inner, Raw(msgspec.json.encode(values))
+
+
+def _repeated_names(raw: Raw, fields: Mapping[str, Raw]) -> list[str]:
+    """The names that a JSON object without white space has more than once."""
+    names = len(msgspec.json.encode(list(fields)))
+    if len(bytes(raw)) == names + len(fields) + sum(len(bytes(one)) for one in fields.values()):
+        return []  # exactly the text of these fields
+    pairs: list[tuple[str, object]] = []
+
+    def keep(of_object: list[tuple[str, object]]) -> None:
+        pairs[:] = of_object  # the outermost object comes last
+
+    json.loads(bytes(raw), object_pairs_hook=keep, parse_int=str, parse_float=str)
+    count = [name for name, _ in pairs]
+    return [name for name in fields if count.count(name) > 1]
