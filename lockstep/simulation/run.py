@@ -209,7 +209,15 @@ def broken_by(
     Any exception is a failure, also one that no code may catch, and a history without an end. Only
     Ctrl-C passes.
     """
-    return _broken(lambda: History(planned, components, tally).run())
+
+    def run() -> None:
+        history = History(planned, components, tally)
+        try:
+            history.run()
+        finally:
+            history.forget()
+
+    return _broken(run)
 
 
 def _broken(run: Callable[[], None]) -> str | None:
