@@ -6,8 +6,8 @@ is converted unless the mapping file says otherwise.
 
 import re
 import tomllib
+import unicodedata
 from collections import Counter
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,9 @@ import msgspec
 from msgspec import Raw
 
 from lockstep.console.errors import UserError
+from lockstep.producing.field_rules import TIMES, FieldRule, check_rule, rule_of
+from lockstep.producing.mapped_ids import id_of
+from lockstep.producing.mapped_times import ISO, read_time
 from lockstep.producing.mapped_values import SEPARATOR, number, text, texts
 from lockstep.producing.source_fields import SourceFields, is_in, source_fields
 from shared.event import (
@@ -42,20 +45,12 @@ _NUMBERS = frozenset(
 _PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _ATTRIBUTE_NAME = re.compile(ATTRIBUTE_NAME_PATTERN)
+_NO_LETTERS = re.compile(r"[^A-Za-z0-9_-]+")
 _ATTRIBUTE_NAME_RULE = "first a Latin letter, then letters, digits, `_` and `-`, at most 64 in all"
 
 
 class MappingError(UserError):
     """A mapping file is invalid or missing; the message says where, why and what to do."""
-
-
-class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to one source field."""
-
-    to: str
-    """The event field that gets its value."""
-    split: str | None = None
-    """A separator: the text becomes several tags."""
 
 
 class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +66,8 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Source fields to drop, also with all that is inside them."""
     rest: Literal["refuse", "attributes", "ignore"] = "refuse"
     """What to do with source fields that neither `fields` nor `ignore` names."""
+    normalize_names: bool = False
+    """Whether a field of the rest gets a valid attribute name: `Height (cm)` is `Height_cm`."""
     more_tags: str | None = None
     """The attribute for the tags that an image has no room for; without it, a record with too many
     tags is refused."""
@@ -108,7 +105,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next((name for name, to in self._targets() if to == place[1]), None)
 
     def _targets(self) -> list[tuple[str, str]]:
-        return [(name, _rule(said).to) for name, said in self.fields.items()]
+        return [(name, to) for name, said in self.fields.items() for to in rule_of(said).targets]
 
     def _found(self, line: bytes) -> "_Found":
         source = source_fields(line)
@@ -116,7 +113,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found = _Found()
         for name, said in self.fields.items():
             if (raw := source.values.get(name)) is not None:
-                found.set(_rule(said), name, raw)
+                found.set(rule_of(said), name, raw)
         if self.rest == "ignore":
             self._check_objects(source)
         else:
@@ -158,13 +155,16 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
                 raise InvalidEventError("schema", detail)
             attribute = name.replace("[]", "").replace(".", "_")
+            if self.normalize_names:
+                attribute = _normalized(attribute)
             if not _ATTRIBUTE_NAME.match(attribute):
+                or_so = "" if self.normalize_names else ", or set `normalize_names = true`"
                 detail = (
                     f"field `{name}` cannot be the name of an attribute ({_ATTRIBUTE_NAME_RULE}): "
-                    "add the field under [fields] or to `ignore`"
+                    f"add the field under [fields] or to `ignore`{or_so}"
                 )
                 raise InvalidEventError("schema", detail)
-            found.set(_rule(_ATTRIBUTE + attribute), name, raw)
+            found.set(rule_of(_ATTRIBUTE + attribute), name, raw)
 
     def _has_nothing(self, name: str, raw: Raw) -> bool:
         """Whether it is null, or a list without the objects whose fields are mapped."""
@@ -177,7 +177,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tags = found.values.get("tags")
         if self.more_tags is not None and isinstance(tags, list) and len(tags) > MAX_TAGS:
             beyond = Raw(msgspec.json.encode(SEPARATOR.join(tags[MAX_TAGS:])))
-            found.set(_rule(_ATTRIBUTE + self.more_tags), found.names["tags"], beyond)
+            found.set(rule_of(_ATTRIBUTE + self.more_tags), found.names["tags"], beyond)
             found.values["tags"] = tags[:MAX_TAGS]
 
 
@@ -192,7 +192,10 @@ class _Found:
         """Set an event field from a source field, unless that is null."""
         if bytes(raw) == b"null":
             return
-        target = rule.to
+        for target in rule.targets:
+            self._set(target, rule, name, raw)
+
+    def _set(self, target: str, rule: FieldRule, name: str, raw: Raw) -> None:
         if target in self.values:
             detail = (
                 f"fields `{self.names[target]}` and `{name}` are both mapped to `{target}`: "
@@ -204,6 +207,12 @@ class _Found:
             self.values[target] = texts(name, raw, rule.split)
         elif target in _NUMBERS:
             self.values[target] = number(raw)
+        elif target in TIMES and (rule.formats or rule.zone):
+            self.values[target] = read_time(
+                name, text(name, raw), rule.formats or (ISO,), rule.zone
+            )
+        elif target == "image_id" and rule.id:
+            self.values[target] = id_of(text(name, raw), rule.id)
         else:
             self.values[target] = text(name, raw)
 
@@ -287,13 +296,14 @@ def _check_mapping(mapping: FieldMapping, name: str) -> None:
             message = f'mapping {name}: nothing sets `{target}`: add FIELD = "{target}"'
             raise MappingError(message)
     for field, said in mapping.fields.items():
-        rule = _rule(said)
+        rule = rule_of(said)
         if field in mapping.ignore:
             message = f"mapping {name}: field `{field}` is under [fields] and in `ignore`"
             raise MappingError(f"{message}: keep one of them")
-        if rule.split is not None and (rule.to != "tags" or not rule.split):
-            message = f"mapping {name}: field `{field}`: `split` is a separator, only for `tags`"
-            raise MappingError(message)
+        try:
+            check_rule(rule)
+        except ValueError as error:
+            raise MappingError(f"mapping {name}: field `{field}`: {error}") from None
 
 
 def _check_target(target: str, name: str) -> None:
@@ -310,17 +320,21 @@ def _check_target(target: str, name: str) -> None:
         raise MappingError(message)
 
 
-def _rule(said: str | FieldRule) -> FieldRule:
-    return _plain_rule(said) if isinstance(said, str) else said
-
-
-@cache
-def _plain_rule(target: str) -> FieldRule:
-    return FieldRule(target)
+def _normalized(name: str) -> str:
+    """A name with Latin letters and digits only: without accents, and `_` for all else."""
+    plain = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", name)
+        if not unicodedata.category(letter).startswith("M")
+    )
+    short = _NO_LETTERS.sub("_", plain).strip("_-")
+    return f"x_{short}" if short[:1].isdigit() else short
 
 
 def _check_size(target: str, value: str) -> None:
     """Check the size of an attribute: the decoder does not say which one is too long."""
+    if len(value) <= MAX_VALUE_BYTES // 4:
+        return
     size = len(value.encode())
     if size > MAX_VALUE_BYTES:
         detail = f"$.image.{target}: {size} bytes of UTF-8, at most {MAX_VALUE_BYTES}"
