@@ -216,6 +216,36 @@ def test_an_undecodable_record_stays_until_it_is_corrected(stage: Stage) -> None
     assert trace["payload"]
 
 
+@pytest.mark.parametrize("written", ["1", 1.0])
+def test_the_next_versions_of_a_source_win_over_a_correction(stage: Stage, written: Any) -> None:
+    stage.put_raw(image_event("T1", written), "T1")
+    stage.drain()
+    event = {"type": "image.uploaded", "image_id": "T1", "image": image("mended")}
+    line = msgspec.json.encode({"id": case_of(stage, "T1"), "event": event})
+    assert mend(stage, line, "--apply").exit_code == 0
+    stage.drain()
+    assert stage.names("T1") == {"mended"}
+    for version in (2, 3):
+        stage.put_raw(image_event("T1", version), "T1")
+    stage.drain()
+    assert stage.names("T1") == {"T1 at version 3"}
+    assert stage.keys("quarantine/") == []
+    assert stage.answer("audit")["result"] == "equal"
+
+
+def test_a_correction_of_an_unknown_version_needs_the_version_or_stamp(stage: Stage) -> None:
+    stage.put_raw(b"{", "T1")
+    stage.drain()
+    event = {"type": "image.uploaded", "image_id": "T1", "image": image("mended")}
+    line = msgspec.json.encode({"id": case_of(stage, "T1"), "event": event})
+    refused = mend(stage, line, "--apply")
+    assert refused.exit_code == 1
+    assert "write the `version` of the source into the event, or use `--stamp`" in refused.stderr
+    assert mend(stage, line, "--apply", "--stamp").exit_code == 0
+    stage.drain()
+    assert (stage.names("T1"), stage.keys("quarantine/")) == ({"mended"}, [])
+
+
 def test_a_wrong_line_of_a_correction_file_is_named_and_does_not_affect_others(
     stage: Stage,
 ) -> None:
