@@ -170,15 +170,15 @@ def may_be_refused(
     match reason:
         case "conflict":
             # Both stores keep the first of two contents with one version. If that one was
-            # refused or discarded, the other one may be stored when it arrives again. A redrive may
-            # have written other content to the index before. A replay since a moment between the
-            # two delivers only the second.
+            # refused or discarded, the other one may be stored when it arrives again. An operator
+            # may have written other content to the index before: by a redrive, or what the table
+            # holds. A replay since a moment between the two delivers only the second.
             return (
                 _first_content(system, meaning) != meaning.digest
                 or is_refused(meaning, consumer)
                 or _is_among(meaning, discarded(system, consumer))
                 or any(accepted.arrived_at < since for since in system.replayed_since)
-                or (consumer.function == INDEX_CONSUMER and _was_tried_otherwise(system, meaning))
+                or (consumer.function == INDEX_CONSUMER and _was_written_otherwise(system, meaning))
             )
         case "refused_by_store":
             return is_refused(meaning, consumer)
@@ -223,12 +223,16 @@ def discarded(system: System, consumer: Consumer) -> Iterator[Meaning]:
             yield meaning
 
 
-def _was_tried_otherwise(system: System, meaning: Meaning) -> bool:
-    """Whether an operator has tried other content of this version on the index."""
+def _was_written_otherwise(system: System, meaning: Meaning) -> bool:
+    """Whether an operator may have written other content of this version to the index.
+
+    By a redrive, or by a repair, which gives the index what the table holds.
+    """
+    written = {(one.image_id, one.version, one.digest) for one in tried_on_index(system)}
+    written |= {(image_id, held.version, held.digest) for image_id, held in system.given_index}
     return any(
-        (tried.image_id, tried.version) == (meaning.image_id, meaning.version)
-        and tried.digest != meaning.digest
-        for tried in tried_on_index(system)
+        (image_id, version) == (meaning.image_id, meaning.version) and digest != meaning.digest
+        for image_id, version, digest in written
     )
 
 
