@@ -20,7 +20,7 @@ from lockstep.producing.field_rules import TIMES, FieldRule, check_rule, rule_of
 from lockstep.producing.mapped_ids import id_of
 from lockstep.producing.mapped_times import ISO, read_time
 from lockstep.producing.mapped_values import SEPARATOR, number, text, texts
-from lockstep.producing.source_fields import SourceFields, is_in, source_fields
+from lockstep.producing.source_fields import SourceFields, is_in, repeated_names, source_fields
 from shared.event import (
     ATTRIBUTE_NAME_PATTERN,
     MAX_TAGS,
@@ -252,7 +252,7 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
         MappingError: it is invalid.
     """
     try:
-        tree = msgspec.json.decode(data) if is_json else tomllib.loads(data.decode())
+        tree = _json(data, name) if is_json else tomllib.loads(data.decode())
         _check_quotes(tree, name)
         mapping = msgspec.convert(tree, FieldMapping)
     except (
@@ -265,6 +265,16 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
         raise MappingError(message) from None
     _check_mapping(mapping, name)
     return mapping
+
+
+def _json(data: bytes, name: str) -> Any:
+    """Decode JSON, in which no name may be there twice, as in TOML."""
+    tree = msgspec.json.decode(data)
+    parts = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(tree, dict) else {}
+    for part in (data, *map(bytes, parts.values())):
+        for repeated in repeated_names(part):
+            raise MappingError(f"mapping {name}: `{repeated}` is there twice: keep one of them")
+    return tree
 
 
 def _check_quotes(tree: Any, name: str) -> None:

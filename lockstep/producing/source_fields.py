@@ -5,6 +5,7 @@ field `people[].name`, a list of what the objects have, in their order.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -110,14 +111,18 @@ def _flat_list(name: str, value: Raw, depth: int, repeated: set[str]) -> Iterato
 
 def _repeated_names(raw: Raw, fields: Mapping[str, Raw]) -> list[str]:
     """The names that a JSON object without white space has more than once."""
-    names = len(msgspec.json.encode(list(fields)))
-    if len(bytes(raw)) == names + len(fields) + sum(len(bytes(one)) for one in fields.values()):
-        return []  # exactly the text of these fields
+    if len(bytes(raw)) == len(msgspec.json.encode(fields)):
+        return []
+    return repeated_names(bytes(raw))
+
+
+def repeated_names(data: bytes) -> list[str]:
+    """The names that the outermost object of this JSON has more than once."""
     pairs: list[tuple[str, object]] = []
 
     def keep(of_object: list[tuple[str, object]]) -> None:
         pairs[:] = of_object  # the outermost object comes last
 
-    json.loads(bytes(raw), object_pairs_hook=keep, parse_int=str, parse_float=str)
-    count = [name for name, _ in pairs]
-    return [name for name in fields if count.count(name) > 1]
+    json.loads(data, object_pairs_hook=keep, parse_int=str, parse_float=str)
+    count = Counter(name for name, _ in pairs)
+    return [name for name, times in count.items() if times > 1]

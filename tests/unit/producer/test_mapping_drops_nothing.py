@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lockstep.producing.converters import FieldMapping
+from lockstep.producing.converters import FieldMapping, MappingError, parse_mapping
 from shared.event import Event
 from tests.unit.producer.test_converters import converted, image_of, mapping, refusal
 
@@ -171,3 +173,51 @@ def test_lists_of_objects_have_the_same_limit_of_depth() -> None:
         deep = [{"x": deep}]
     said = refusal(REST, msgspec.json.encode({"id": "A", "title": "T", "x": deep}))
     assert "nested deeper than 16" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"fields": {"id": "image_id", "t": "name", "t": "url"}}',
+        b'{"fields": {}, "fields": {"id": "image_id", "t": "name"}}',
+        b'{"fields": {"id": "image_id", "t": "name"}, "defaults": {"t": "a", "t": "b"}}',
+    ],
+)
+def test_a_mapping_file_in_json_says_nothing_twice(text: bytes) -> None:
+    with pytest.raises(MappingError, match=r"mapping mine: `(t|fields)` is there twice"):
+        parse_mapping(text, "mine", is_json=True)
+
+
+NAMES = st.sampled_from(["a", "b", "a.b", "a_b", "a[]", "a[].b", "Ä", "a b", "高", "id", "title"])
+TEXTS = st.integers(1000, 9999).map(str) | st.integers(1000, 9999) | st.none()
+OBJECTS = st.recursive(
+    st.dictionaries(NAMES, TEXTS | st.lists(TEXTS), max_size=3),
+    lambda inner: st.dictionaries(NAMES, TEXTS | inner | st.lists(inner | TEXTS), max_size=3),
+    max_leaves=8,
+)
+
+
+@given(given_=OBJECTS, normalizes=st.booleans())
+def test_every_value_of_a_record_is_kept_or_the_record_is_refused_by_a_field(
+    given_: dict[str, Any], *, normalizes: bool
+) -> None:
+    by = mapping({"a.b": "tags"}, rest="attributes", normalize_names=normalizes)
+    found = converted(by, {"id": "I", "title": "T"} | given_)
+    if isinstance(found, Event):
+        kept = str(msgspec.json.encode(found))
+        assert [value for value in values_of(given_) if value not in kept] == []
+    else:
+        assert "field" in found.detail
+
+
+def values_of(tree: Any) -> list[str]:
+    """The numbers and texts in a tree."""
+    match tree:
+        case None:
+            return []
+        case dict():
+            return [value for inner in tree.values() for value in values_of(inner)]
+        case list():
+            return [value for inner in tree for value in values_of(inner)]
+        case _:
+            return [str(tree)]
