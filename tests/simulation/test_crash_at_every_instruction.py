@@ -218,6 +218,10 @@ class Stage:
 
     def invoke(self, records: Records) -> BatchResponse:
         """Run the handler in a fresh process: without any object of an earlier one."""
+        for module in (*RULES, self.its_sink):
+            for cached in vars(module).values():
+                if hasattr(cached, "cache_clear"):
+                    cached.cache_clear()
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
         environment = SimpleNamespace(environ={})
         silent = {
