@@ -1,6 +1,7 @@
 """Seeded bugs of the choice between two contents of one version."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from lockstep.quarantine.settlement import (
@@ -51,5 +52,8 @@ WRONG: Mapping[str, Components] = {
     "redrive: a choice takes the stamp that the source uses next": choosing(next_stamp),
     "redrive: a correction takes the number that the source uses next": correcting(
         next_number_of_a_count
+    ),
+    "redrive: a correction takes a stamp where nothing is known": Components(
+        correct=partial(correct, stamp=True)
     ),
 }

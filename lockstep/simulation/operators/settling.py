@@ -71,12 +71,15 @@ class Settling:
             intent["version"] = named
         self._note_correction(case, intent)
         event = Raw(msgspec.json.encode(intent))
+        stored = case.image in self._system.table.items
         settled = self._system.components.correct(
             case, event_bytes(record), event, self._stores, now=self._now()
         )
         if named is not None and settled.event is not None:
             self._system.may_return.add((settled.event.image_id, settled.event.version))
         self._check_version(settled, named)
+        if named is None and not stored:
+            self._check_known(settled, record)
         self._check_undoes_nothing(settled, named)
         return settled
 
@@ -138,6 +141,19 @@ class Settling:
         if event.version > max(now, known + 1 + _FREE_STAMPS):
             raise ViolationError(
                 "O5", f"redrive: version {event.version} of {event.image_id} is only the index's"
+            )
+
+    def _check_known(self, settled: Settlement, record: QuarantinedRecord) -> None:
+        """O5: if nothing shows how the source numbers versions, a correction makes none up.
+
+        All later events of a source that counts would be lower than a stamp.
+        """
+        event = settled.event
+        if event is None or event.image_id in self._system.table.items:
+            return
+        if b'"version"' not in base64.b64decode(record.payload):
+            raise ViolationError(
+                "O5", f"redrive: version {event.version} of {event.image_id} may outrun its source"
             )
 
     def _check_undoes_nothing(self, settled: Settlement, named: int | None) -> None:
