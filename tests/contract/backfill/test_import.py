@@ -9,6 +9,7 @@ from lockstep.commands.options import APPLY_HINT
 from lockstep.producing.producer import Producer, Stamp
 from tests.builders import decoded, image, image_event
 from tests.contract.redrive.conftest import Stage
+from tests.troubled_collection import MAPPING, records
 
 
 def line(image_id: str, name: str) -> bytes:
@@ -109,3 +110,20 @@ def test_a_packed_file_that_is_cut_off_is_told_with_how_much_of_it_is_put(
     file.write_bytes(packed)
     again = stage.answer("import", file, "--apply")
     assert (again["new"], again["left"]) == (1000, {"there": 1000})
+
+
+def test_a_collection_with_the_troubles_of_real_ones_goes_in_by_a_mapping_file(
+    stage: Stage, tmp_path: Path
+) -> None:
+    mapping, file = tmp_path / "museum.toml", tmp_path / "records.ndjson"
+    mapping.write_bytes(MAPPING)
+    file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in records(3000)))
+    done = stage.answer("import", "--from", mapping, file, "--apply")
+    assert (done["new"], done["refused"]) == (3000, [])
+    stage.drain()
+    assert stage.keys("quarantine/") == []
+    assert stage.names("1982:2F0") == {"Low tide, \u201cNorth Sea\u201d 0"}
+    audit = stage.lockstep("audit", "--values", "--watermark", "1", "--json")
+    assert audit.exit_code == 0, audit.output
+    told = msgspec.json.decode(audit.stdout)
+    assert (told["result"], told["table"]) == ("equal", 3000)
