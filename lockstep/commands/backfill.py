@@ -21,8 +21,9 @@ from lockstep.commands.options import (
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.machine.files import write_json
-from lockstep.producing.backfill import Backfilled, Point, RefusedLine, SourceError, sources
+from lockstep.producing.backfill import Backfilled, Point, RefusedLine, sources
 from lockstep.producing.converters import load_mapping
+from lockstep.producing.text import SourceError
 from lockstep.stack.use_cases.put import backfill as prepare
 
 _WORDS = {
@@ -52,7 +53,7 @@ _AGAIN = (
     "--from",
     "mapping",
     metavar="MAPPING",
-    help="Convert each line with this mapping file (.toml or .json), or with `tate`.",
+    help="Convert each record with this mapping file (.toml or .json), or with `tate`.",
 )
 @click.option(
     "--replace", is_flag=True, help="Also put images that are in the table or that were deleted."
@@ -62,7 +63,7 @@ _AGAIN = (
     "refused_file",
     type=WRITTEN,
     metavar="FILE",
-    help="Write each rejected line to FILE, unchanged.",
+    help="Write each rejected record to FILE, as a line.",
 )
 @click.option(
     "--resume",
@@ -86,10 +87,10 @@ def import_command(
     """Put images that were never on the stream onto it.
 
     SOURCE is a file, `-` for standard input, s3://BUCKET/KEY, or s3://BUCKET/FOLDER/ for all files
-    in it. A file has one image per line (NDJSON), plain or compressed with gzip. The import skips
-    images that are in the table.
+    in it. A file has one image per line (NDJSON), or is a JSON array, CSV or TSV. It may be
+    compressed (gzip, zstd, bzip2, xz). The import skips images that are in the table.
 
-    Exit code 1: some lines were rejected; all others are put.
+    Exit code 1: some images were rejected; all others are put.
     """
     _keep_apart(refused_file, (source, mapping, resume))
     converter = load_mapping(mapping) if mapping else None

@@ -20,7 +20,8 @@ from lockstep.console.terminal import answers, notes, print_json
 from lockstep.local.up import down
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import lines, read_events
+from lockstep.producing.records import lines
+from lockstep.producing.sources import read_events
 from lockstep.stack import demo
 from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import SAMPLE_DATA, shipped

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.progress import TimeElapsedColumn
 
-from lockstep.commands.endings import INTERRUPTED, NO, Refusal
+from lockstep.commands.endings import INTERRUPTED, NO
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
@@ -17,13 +17,13 @@ from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Pause, PutProgress, Stamp
-from lockstep.producing.sources import BadLine, lines, read_ahead, read_events
+from lockstep.producing.records import records
+from lockstep.producing.sources import BadLine, read_ahead, read_events
+from lockstep.producing.tables import event_columns
 from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
 from shared.horizon import QUARANTINE_AGE
 from shared.stamps import is_late
-
-_GZIP = b"\x1f\x8b"
 
 
 def open_source(context: click.Context, _: click.Parameter, name: str) -> BufferedReader:
@@ -45,7 +45,7 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
     epilog=examples(
         "lockstep put events.ndjson",
         "lockstep put --from tate data/tate-2000.ndjson",
-        "zcat events.ndjson.gz | lockstep put -",
+        "lockstep put --from mapping.toml works.csv.gz",
     ),
 )
 @click.argument("file", callback=open_source)
@@ -55,32 +55,34 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
     "--from",
     "mapping",
     metavar="MAPPING",
-    help="Convert each line with this mapping file (.toml or .json), or with `tate`.",
+    help="Convert each record with this mapping file (.toml or .json), or with `tate`.",
 )
 def put_command(
     file: BufferedReader, name: str | None, state: Path, mapping: str | None, *, as_json: bool
 ) -> None:
     """Put events from a file onto the stream.
 
-    FILE has one JSON event per line; `-` is standard input. The events of each image arrive in
-    order. If `version` or `occurred_at` is missing, Lockstep adds it from the clock.
+    FILE has one JSON event per line, or is a JSON array, CSV or TSV; `-` is standard input. It may
+    be compressed (gzip, zstd, bzip2, xz). The events of each image arrive in order. If `version` or
+    `occurred_at` is missing, Lockstep adds it from the clock.
 
-    Exit code 1: some lines were rejected; all others are put.
+    Exit code 1: some events were rejected; all others are put.
     """
     converter = load_mapping(mapping) if mapping else None
     clients = connected(name, state)
-    if file.peek(len(_GZIP)).startswith(_GZIP):
-        packed = "standard input" if file.name == 0 else file.name
-        raise Refusal(f"{packed} is compressed with gzip: use zcat FILE | lockstep put -")
+    source = "standard input" if file.name == 0 else str(file.name)
+    found = records(file, source)
+    if found.columns and converter is None:
+        converter = event_columns(found.columns, source)
     refused = Refusals[BadLine](lists=as_json)
     late = _LateEvents(clients.clock.now)
     images = False
 
     def events() -> Iterator[Event | Pause]:
         nonlocal images
-        for read in read_ahead(read_events(lines(file), Stamp(clients.clock.now), converter)):
+        for read in read_ahead(read_events(found.found, Stamp(clients.clock.now), converter)):
             if isinstance(read, BadLine):
-                refused.add(f"line {read.line}", read)
+                refused.add(f"{found.unit} {read.line}", read)
                 images |= "required field `type`" in read.detail
                 continue
             late.note(read)

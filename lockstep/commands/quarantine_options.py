@@ -7,7 +7,7 @@ import click
 
 from lockstep.commands.options import since_option
 from lockstep.console.terminal import notes
-from lockstep.producing.sources import lines
+from lockstep.producing.records import lines
 from lockstep.quarantine.cases import FoundCases, Wanted
 from lockstep.stack.use_cases.quarantine import NO_ID, StackQuarantine
 from shared.event import Reason

@@ -26,7 +26,7 @@ from lockstep.commands.quarantine_options import (
 )
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
-from lockstep.producing.sources import lines
+from lockstep.producing.records import lines
 from lockstep.quarantine.cases import FoundCases, Ready, Wanted
 from lockstep.quarantine.records import event_bytes
 from lockstep.quarantine.redrive import RedriveReport

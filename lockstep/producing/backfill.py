@@ -5,23 +5,23 @@ be on the stream: an imported image gets a version that is lower than that of ev
 """
 
 import datetime as dt
-import gzip
 import io
 import re
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import batched, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lockstep.console.errors import UserError
 from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import BadLine, Converter, filled, lines, read_events
+from lockstep.producing.records import records
+from lockstep.producing.sources import BadLine, Converter, filled, read_events
+from lockstep.producing.tables import event_columns
+from lockstep.producing.text import SourceError
+from lockstep.producing.unreadable import UnreadableRecord
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP, EntryLookup
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 # After this many lines, everything that was read is on the stream: an import can resume there.
 LINES_A_STEP = 1_000
 
-_GZIP = b"\x1f\x8b"
 _S3 = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
@@ -46,12 +45,11 @@ Fate = Literal["new", "replaced", "there", "deleted", "newer_there", "counted"]
 _SKIPPED: Sequence[Fate] = ("there", "deleted", "newer_there")
 
 
-class SourceError(UserError):
-    """A source cannot be read; the message says where and why."""
-
-
 class Point(msgspec.Struct, frozen=True):
-    """A point to resume from: every line up to this one is put, skipped or rejected."""
+    """A point to resume from: every line up to this one is put, skipped or rejected.
+
+    In a file whose records have no lines of their own, `line` is the number of a record.
+    """
 
     source: str
     line: int
@@ -83,7 +81,7 @@ class Backfilled(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A file or an object that holds lines; `open` opens it."""
+    """A file or an object that holds records; `open` opens it."""
 
     name: str
     open: Callable[[], io.BufferedReader]
@@ -166,6 +164,7 @@ class Backfill:
         self._put = put
         self._stamp = stamp
         self._now = now
+        self._mapping = mapping
         self._converter = _Completing(mapping, now)
         self._replace = replace
         self._on_refused = on_refused
@@ -200,18 +199,24 @@ class Backfill:
         return Backfilled(fates["new"], fates["replaced"], left, self._refused)
 
     def _run(self, source: Source, after: int) -> None:
-        with _reading(source) as file:
-            numbered = _Numbered(lines(file))
+        with source.open() as file:
+            found = records(file, source.name)
+            converter = self._converter
+            if found.columns and self._mapping is None:
+                converter = _Completing(event_columns(found.columns, source.name), self._now)
+            numbered = _Numbered(found.found)
             deque(islice(numbered, after), maxlen=0)
-            read = self._images(source, numbered)
+            read = self._images(source, numbered, converter)
             for step in batched(read, LINES_A_STEP):
                 some = batched(step, LOOKUP)
                 self._put(one for images in some for one in self._chosen(source, images))
                 self._on_step(Point(source.name, numbered.line), self.so_far)
 
-    def _images(self, source: Source, numbered: "_Numbered") -> Iterator["_Read"]:
+    def _images(
+        self, source: Source, numbered: "_Numbered", converter: Converter
+    ) -> Iterator["_Read"]:
         """Yield the images; report every other line."""
-        for read in read_events(numbered, self._stamp, self._converter):
+        for read in read_events(numbered, self._stamp, converter):
             if isinstance(read, BadLine):
                 self._refuse(source, numbered.line, numbered.text, read.reason, read.detail)
             elif read.type == "image.deleted":
@@ -280,20 +285,21 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 class _Numbered:
-    """Lines; remembers the one that was read last."""
+    """Lines or records; remembers the one that was read last."""
 
-    def __init__(self, read: Iterator[bytes]) -> None:
+    def __init__(self, read: Iterator[bytes | UnreadableRecord]) -> None:
         self._read = read
         self.line = 0
         self.text = b""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | UnreadableRecord]:
         return self
 
-    def __next__(self) -> bytes:
-        self.text = next(self._read)
+    def __next__(self) -> bytes | UnreadableRecord:
+        read = next(self._read)
+        self.text = read.text if isinstance(read, UnreadableRecord) else read
         self.line += 1
-        return self.text
+        return read
 
 
 class _Completing:
@@ -312,14 +318,3 @@ class _Completing:
     def origin(self, finding: str, line: bytes) -> str | None:
         """See `Converter.origin`."""
         return None if self._mapping is None else self._mapping.origin(finding, line)
-
-
-@contextmanager
-def _reading(source: Source) -> Iterator[BinaryIO]:
-    """Open a source, and decompress it if it is compressed with gzip."""
-    with source.open() as file:
-        packed = file.peek(len(_GZIP)).startswith(_GZIP)
-        try:
-            yield io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise SourceError(f"{source.name}: damaged or incomplete: {error}") from error

@@ -1,22 +1,20 @@
-"""Read events from lines of NDJSON: stamp and validate each line, report each bad line."""
+"""Read events from records in JSON: stamp and validate each one, report each bad one."""
 
 import contextlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from lockstep.producing.producer import PAUSE, Pause, Stamp, outgoing
+from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
 from shared.shortened import shortened
 from shared.stamps import time_of
-
-# Enough for an event of 256 KiB, and for the source fields that a mapping file ignores.
-MAX_LINE_BYTES = 1024 * 1024
 
 # How long a live source may delay the events before it: less than a person notices.
 PAUSE_AFTER_SECONDS = 0.1
@@ -26,7 +24,7 @@ class BadLine(msgspec.Struct, frozen=True):
     """A line that is not a valid event.
 
     Attributes:
-        line: its number, from 1.
+        line: its number, from 1; of a record that has no line of its own, the record's number.
         reason: what is wrong, as in the quarantine.
         detail: what is wrong, and how to correct it.
     """
@@ -57,16 +55,8 @@ class Converter(Protocol):
         ...
 
 
-def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file, in bounded memory: a line over MAX_LINE_BYTES is truncated."""
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        yield line
-        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-            line = file.readline(MAX_LINE_BYTES + 1)
-
-
 def read_events(
-    numbered: Iterable[bytes], stamp: Stamp, converter: Converter | None = None
+    numbered: Iterable[bytes | UnreadableRecord], stamp: Stamp, converter: Converter | None = None
 ) -> Iterator[Event | BadLine]:
     """Yield the event in each line, or why the line is not valid. Blank lines are skipped.
 
@@ -74,11 +64,14 @@ def read_events(
     is sent.
 
     Args:
-        numbered: the lines, starting with line 1.
+        numbered: the lines, starting with line 1; or records, each on one line.
         stamp: gives versions and, with its clock, the time that versions are compared with.
         converter: converts lines of another shape; None if the lines are events.
     """
     for number, line in enumerate(numbered, start=1):
+        if isinstance(line, UnreadableRecord):
+            yield BadLine(number, line.reason, shortened(line.detail))
+            continue
         if not line.strip():
             continue
         text = line.rstrip(b"\r\n")

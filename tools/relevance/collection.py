@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import BadLine, lines, read_events
+from lockstep.producing.records import lines
+from lockstep.producing.sources import BadLine, read_events
 from shared.event import Event, Image
 
 RECORDS = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"

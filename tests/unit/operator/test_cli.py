@@ -90,12 +90,30 @@ def test_of_very_many_bad_lines_a_person_reads_the_first_ones_and_a_program_all(
     assert len(report["refused"]) == 642
 
 
-def test_a_packed_file_of_events_is_one_line_that_says_how_to_unpack_it(state: Path) -> None:
+def test_a_packed_file_of_events_is_read(state: Path) -> None:
     file = state / "events.gz"
     file.write_bytes(gzip.compress(b"a\n" * 1000))
     result = lockstep("put", file, "--state", state)
-    assert_one_line(result, "events.gz", "zcat FILE | lockstep put -")
+    assert "line 1000: not_json" not in result.stderr
+    assert "line 1: not_json" in result.stderr
+    assert "0 put, 1,000 rejected" in result.stdout
+
+
+def test_a_picture_is_one_line_that_says_what_it_is(state: Path) -> None:
+    file = state / "photo.json"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\xff\n" * 1000)
+    result = lockstep("put", file, "--state", state)
+    assert_one_line(result, "photo.json is a picture (PNG)", "give a JSON or CSV file")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_bad_row_of_a_table_is_named_by_its_number(state: Path) -> None:
+    file = state / "events.csv"
+    file.write_bytes(b'image_id,name\n"a\nb",x\n,y\n')
+    result = lockstep("put", file, "--state", state)
+    assert "record 1: schema: " in result.stderr
+    assert "record 2: schema: Object missing required field `image_id`" in result.stderr
+    assert "(field `image_id` of the record)" in result.stderr
 
 
 def test_who_puts_images_is_told_of_import(state: Path) -> None:

@@ -13,7 +13,8 @@ from lockstep.producing.converters import (
     parse_mapping,
 )
 from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import BadLine, lines, read_events
+from lockstep.producing.records import lines
+from lockstep.producing.sources import BadLine, read_events
 from shared.event import MAX_TAGS, Event
 from tests.unit.producer.scripted_stream import NOON
 
