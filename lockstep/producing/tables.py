@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lockstep.producing.converters import FieldMapping
+from lockstep.producing.field_rules import FieldRule, rule_of
 from lockstep.producing.text import SourceError
 from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared.event import Event, Image, InvalidEventError
@@ -133,7 +134,7 @@ def event_columns(columns: tuple[str, ...], name: str) -> FieldMapping:
     Raises:
         SourceError: a column has another name.
     """
-    fields: dict[str, str] = {}
+    fields: dict[str, str | FieldRule] = {}
     for column in columns:
         target = column.removeprefix("image.")
         is_known = target in _IMAGE_FIELDS or target.startswith("attributes.")
@@ -143,9 +144,9 @@ def event_columns(columns: tuple[str, ...], name: str) -> FieldMapping:
                 "names such as image_id, name, tags, attributes.artist"
             )
             raise SourceError(message)
-        if target in fields.values():
+        if any(target in rule_of(said).targets for said in fields.values()):
             raise SourceError(f"{name}: two columns are `{target}`: rename one of them")
-        fields[column] = target
+        fields[column] = FieldRule(target, split=";") if target == "tags" else target
     return FieldMapping(fields=fields)
 
 
