@@ -8,6 +8,8 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +55,7 @@ class MappingError(UserError):
     """A mapping file is invalid or missing; the message says where, why and what to do."""
 
 
-class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A mapping file: which event field gets the value of each source field."""
 
     fields: dict[str, str | FieldRule]
@@ -104,16 +106,20 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return names[place[1]]
         return next((name for name, to in self._targets() if to == place[1]), None)
 
+    @cached_property
+    def _rules(self) -> Sequence[tuple[str, FieldRule]]:
+        return [(name, rule_of(said)) for name, said in self.fields.items()]
+
     def _targets(self) -> list[tuple[str, str]]:
-        return [(name, to) for name, said in self.fields.items() for to in rule_of(said).targets]
+        return [(name, to) for name, rule in self._rules for to in rule.targets]
 
     def _found(self, line: bytes) -> "_Found":
         source = source_fields(line)
         self._check_repeated(source)
         found = _Found()
-        for name, said in self.fields.items():
+        for name, rule in self._rules:
             if (raw := source.values.get(name)) is not None:
-                found.set(rule_of(said), name, raw)
+                found.set(rule, name, raw)
         if self.rest == "ignore":
             self._check_objects(source)
         else:
@@ -193,28 +199,27 @@ class _Found:
         if bytes(raw) == b"null":
             return
         for target in rule.targets:
-            self._set(target, rule, name, raw)
+            if target in self.values:
+                detail = (
+                    f"fields `{self.names[target]}` and `{name}` are both mapped to `{target}`: "
+                    "change one of them under [fields], or add it to `ignore`"
+                )
+                raise InvalidEventError("schema", detail)
+            self.names[target] = name
+            self.values[target] = _value(target, rule, name, raw)
 
-    def _set(self, target: str, rule: FieldRule, name: str, raw: Raw) -> None:
-        if target in self.values:
-            detail = (
-                f"fields `{self.names[target]}` and `{name}` are both mapped to `{target}`: "
-                "change one of them under [fields], or add it to `ignore`"
-            )
-            raise InvalidEventError("schema", detail)
-        self.names[target] = name
-        if target == "tags":
-            self.values[target] = texts(name, raw, rule.split)
-        elif target in _NUMBERS:
-            self.values[target] = number(raw)
-        elif target in TIMES and (rule.formats or rule.zone):
-            self.values[target] = read_time(
-                name, text(name, raw), rule.formats or (ISO,), rule.zone
-            )
-        elif target == "image_id" and rule.id:
-            self.values[target] = id_of(text(name, raw), rule.id)
-        else:
-            self.values[target] = text(name, raw)
+
+def _value(target: str, rule: FieldRule, name: str, raw: Raw) -> Any:
+    """The value of a source field, as this event field has it."""
+    if target == "tags":
+        return texts(name, raw, rule.split)
+    if target in _NUMBERS:
+        return number(raw)
+    if target in TIMES and (rule.formats or rule.zone):
+        return read_time(name, text(name, raw), rule.formats or (ISO,), rule.zone)
+    if target == "image_id" and rule.id:
+        return id_of(text(name, raw), rule.id)
+    return text(name, raw)
 
 
 def load_mapping(name: str) -> FieldMapping:

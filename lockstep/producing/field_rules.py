@@ -1,6 +1,6 @@
 """What a mapping file says about one source field."""
 
-from functools import cache
+from functools import cached_property
 
 import msgspec
 
@@ -10,7 +10,7 @@ from lockstep.producing.mapped_times import check_format, zone_of
 TIMES = frozenset({"occurred_at", "taken_at"})
 
 
-class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What happens to one source field."""
 
     to: str | list[str]
@@ -24,7 +24,7 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Rule | None = None
     """How the text becomes an image ID."""
 
-    @property
+    @cached_property
     def targets(self) -> list[str]:
         """The event fields."""
         return [self.to] if isinstance(self.to, str) else self.to
@@ -32,12 +32,7 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def rule_of(said: str | FieldRule) -> FieldRule:
     """The rule of a field; an event field alone is a rule, too."""
-    return _plain_rule(said) if isinstance(said, str) else said
-
-
-@cache
-def _plain_rule(target: str) -> FieldRule:
-    return FieldRule(target)
+    return FieldRule(said) if isinstance(said, str) else said
 
 
 def check_rule(rule: FieldRule) -> None:
