@@ -3,6 +3,8 @@
 Each record is as a museum exports it. `MAPPING` has at most 20 lines.
 """
 
+import csv
+import io
 from typing import Any
 
 MAPPING = b"""\
@@ -49,6 +51,30 @@ NUMBERS = ("1982/{}", "RP-P-{}", "/{}", "Ölbild {} (a)", "oai:museum:{}", "IMG_
 def records(count: int) -> list[dict[str, Any]]:
     """So many records, each with an ID of its own."""
     return [_record(at) for at in range(count)]
+
+
+TABLE_MAPPING = MAPPING.replace(b"people[].name", b"Makers")
+
+
+def table(count: int) -> bytes:
+    """The same records as a spreadsheet saves them: UTF-16, semicolons, values with line breaks."""
+    file = io.StringIO(newline="")
+    rows = [_row(one) for one in records(count)]
+    writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode("utf-16")
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    makers = "; ".join(person["name"] for person in record.pop("people"))
+    provenance, export = record.pop("provenance"), record.pop("export")
+    return record | {
+        "Makers": makers,
+        "provenance.from": provenance["from"],
+        "wd:id": provenance["place"]["wd:id"],
+        "export.host": export["host"],
+    }
 
 
 def _record(at: int) -> dict[str, Any]:

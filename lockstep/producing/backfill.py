@@ -200,10 +200,11 @@ class Backfill:
 
     def _run(self, source: Source, after: int) -> None:
         with source.open() as file:
-            found = records(file, source.name)
+            named = "standard input" if source.name == "-" else source.name
+            found = records(file, named)
             converter = self._converter
             if found.columns and self._mapping is None:
-                converter = _Completing(event_columns(found.columns, source.name), self._now)
+                converter = _Completing(event_columns(found.columns, named), self._now)
             numbered = _Numbered(found.found)
             deque(islice(numbered, after), maxlen=0)
             read = self._images(source, numbered, converter)

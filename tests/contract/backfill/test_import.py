@@ -1,15 +1,17 @@
 """`lockstep import` on the real engines: images in, and nothing overruled."""
 
+import bz2
 import gzip
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from lockstep.commands.options import APPLY_HINT
 from lockstep.producing.producer import Producer, Stamp
 from tests.builders import decoded, image, image_event
 from tests.contract.redrive.conftest import Stage
-from tests.troubled_collection import MAPPING, records
+from tests.troubled_collection import MAPPING, TABLE_MAPPING, records, table
 
 
 def line(image_id: str, name: str) -> bytes:
@@ -112,12 +114,17 @@ def test_a_packed_file_that_is_cut_off_is_told_with_how_much_of_it_is_put(
     assert (again["new"], again["left"]) == (1000, {"there": 1000})
 
 
+@pytest.mark.parametrize("form", ["NDJSON", "CSV, as a spreadsheet saves it"])
 def test_a_collection_with_the_troubles_of_real_ones_goes_in_by_a_mapping_file(
-    stage: Stage, tmp_path: Path
+    stage: Stage, tmp_path: Path, form: str
 ) -> None:
-    mapping, file = tmp_path / "museum.toml", tmp_path / "records.ndjson"
-    mapping.write_bytes(MAPPING)
-    file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in records(3000)))
+    mapping, file = tmp_path / "museum.toml", tmp_path / "records"
+    if form == "NDJSON":
+        mapping.write_bytes(MAPPING)
+        file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in records(3000)))
+    else:
+        mapping.write_bytes(TABLE_MAPPING)
+        file.write_bytes(bz2.compress(table(3000)))
     done = stage.answer("import", "--from", mapping, file, "--apply")
     assert (done["new"], done["refused"]) == (3000, [])
     stage.drain()

@@ -1,7 +1,9 @@
 """The import: which images are put, with which version, and which are skipped."""
 
+import bz2
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +19,7 @@ from lockstep.producing.backfill import (
     RefusedLine,
     sources,
 )
-from lockstep.producing.converters import load_mapping
+from lockstep.producing.converters import FieldMapping, load_mapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.text import SourceError
 from lockstep.simulation.fakes.s3 import S3
@@ -236,6 +238,48 @@ def test_an_incomplete_compressed_file_is_reported_and_the_images_before_are_put
     with pytest.raises(SourceError, match=f"{file}: damaged or incomplete"):
         run.file(file, packed[:cut])
     assert len(run.put) == (0 if cut > 0 else 3 * LINES_A_STEP)
+
+
+IMAGES = [{"image_id": f"i{n}", "image": {"name": f"Tide\n{n}"}} for n in range(7)]
+ROWS = "image_id,name\n" + "".join(f'i{n},"Tide\n{n}"\n' for n in range(7))
+AS = {
+    "lines": "\n".join(map(json.dumps, IMAGES)),
+    "array": json.dumps(IMAGES),
+    "pretty array": json.dumps(IMAGES, indent=2),
+    "pretty": "\n".join(json.dumps(one, indent=2) for one in IMAGES),
+    "csv": ROWS,
+    "tsv": ROWS.replace(",", "\t"),
+}
+
+
+@pytest.mark.parametrize("text", AS.values(), ids=AS)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_every_format_is_resumed_after_the_same_record(
+    file: Path, text: str, pack: Callable[[bytes], bytes]
+) -> None:
+    for after in range(8):
+        run = Run()
+        data = pack(text.encode("utf-16"))
+        done = run.file(file, data, after=Point(str(file), after) if after else None)
+        assert [one.image_id for one in run.put] == [f"i{n}" for n in range(after, 7)]
+        assert (done.new, done.refused) == (7 - after, 0)
+        assert [point.line for point in run.steps] == ([7] if after < 7 else [])
+
+
+@pytest.mark.parametrize("text", AS.values(), ids=AS)
+def test_a_rejected_record_of_every_format_is_kept_as_a_line_that_can_be_imported(
+    file: Path, text: str
+) -> None:
+    run = Run()
+    run.file(file, text.replace("i3", "i 3").encode())
+    assert [one.line for one in run.refused] == [4]
+    (kept,) = run.kept
+    assert b"\n" not in kept.rstrip(b"\n")
+    is_row = b'"image"' not in kept
+    mapping = FieldMapping({"image_id": "image_id", "name": "name"}) if is_row else None
+    again = Run(mapping=mapping)
+    again.file(file, kept.replace(b"i 3", b"i3") + b"\n")
+    assert [one.image_id for one in again.put] == ["i3"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
