@@ -67,7 +67,7 @@ def records(file: BinaryIO, name: str) -> SourceRecords:
     whole = joined(b"".join(begun), text)
     if is_values:
         return SourceRecords(json_values(whole, name), "record")
-    if delimiter := _delimiter(first, name):
+    if not first.startswith(b"{") and (delimiter := _delimiter(first, name)):
         table = CsvTable(lines(whole), delimiter, name)
         return SourceRecords(table.rows(), "record", table.columns)
     return SourceRecords((line.removeprefix(_BYTE_ORDER_MARK) for line in lines(whole)), "line")

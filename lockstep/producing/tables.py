@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from lockstep.console.text import counted
 from lockstep.producing.converters import FieldMapping
 from lockstep.producing.field_rules import FieldRule, rule_of
 from lockstep.producing.text import SourceError
@@ -52,8 +53,8 @@ class CsvTable:
                 continue
             if len(row) < len(self.columns) or any(row[len(self.columns) :]):
                 detail = (
-                    f"{len(row)} values, but the header has {len(self.columns)} names: put "
-                    "quotation marks around a value with a separator or a line break"
+                    f"{counted(len(row), 'value')}, but the header has {len(self.columns)} names: "
+                    "put quotation marks around a value with a separator or a line break"
                 )
                 yield UnreadableRecord(text, "schema", detail)
                 continue

@@ -354,6 +354,11 @@ def test_the_header_of_a_table_has_the_names_of_event_fields(
     assert third.image_id == "4713"
 
 
+@pytest.mark.parametrize("text", [LINES, ARRAY, PRETTY])
+def test_json_with_the_name_of_a_table_is_json(text: str) -> None:
+    assert names(read(text.encode(), "works.csv")) == NAMES
+
+
 def test_columns_may_be_numbers_and_attributes() -> None:
     data = b"image_id,version,image.name,width,attributes.artist\n7,3,x,1024,Turner\n"
     (found,) = read(data)
@@ -386,7 +391,7 @@ def test_a_header_that_cannot_be_read_is_one_line(header: bytes, says: str) -> N
 
 
 BAD_ROWS = [
-    (b"2", "schema", "1 values, but the header has 2 names"),
+    (b"2", "schema", "1 value, but the header has 2 names"),
     (b"2,a,b", "schema", "3 values, but the header has 2 names"),
     (b"2,caf\xe9", "not_utf8", "encode the JSON as UTF-8"),
     (b'2,"a"b', "schema", "line 3: ',' expected after '\"': check the quotation marks"),

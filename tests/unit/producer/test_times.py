@@ -1,6 +1,9 @@
 """Every field on its way: from the library, a file and the stream to both stores and back."""
 
+import csv
 import datetime as dt
+import io
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -10,7 +13,9 @@ from hypothesis import strategies as st
 
 from functions.write_to_es.document import change_in_document, document_from
 from lockstep.producing.producer import Stamp, outgoing
-from lockstep.producing.sources import read_events
+from lockstep.producing.records import records
+from lockstep.producing.sources import BadLine, read_events
+from lockstep.producing.tables import event_columns
 from shared.change import Put, change_from
 from shared.event import Event, Image, InvalidEventError, digest, encode
 from shared.item import change_in_item, item_from
@@ -124,3 +129,35 @@ def test_every_field_from_a_file_reaches_both_stores_as_from_the_stream(
     for put in from_file:
         assert put.image == msgspec.convert(fields, Image)
         assert put.occurred_at == "1826-05-01T10:00:00.000001+01:15"
+
+
+def test_a_time_in_a_file_whose_offset_has_seconds_is_rejected_and_not_rounded() -> None:
+    line = {"type": "image.deleted", "image_id": "A", "occurred_at": "1930-05-06T12:00:00+00:19:32"}
+    (found,) = read_events([msgspec.json.encode(line)], Stamp(lambda: NOON))
+    assert isinstance(found, BadLine)
+    assert "`$.occurred_at`: write a time: 2026-11-21T08:00:00Z" in found.detail
+
+
+# What a cell can hold: an empty cell is no value, and a semicolon separates tags.
+CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t")
+CELLS = st.text(CHARACTERS, min_size=1, max_size=20)
+TAGS = CELLS.map(lambda text: text.replace(";", " ").strip()).filter(bool)
+
+
+@given(images(CELLS), st.lists(TAGS, min_size=1, max_size=8), st.sampled_from([",", ";", "\t"]))
+def test_every_field_from_a_table_reaches_both_stores(
+    fields: dict[str, Any], tags: list[str], delimiter: str
+) -> None:
+    attributes = {name: value for name, value in fields.pop("attributes", {}).items() if value}
+    row = {"image_id": "T02680", "version": "7", **fields, "tags": "; ".join(tags)}
+    row |= {f"attributes.{name}": value for name, value in attributes.items()}
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerows([row.keys(), row.values()])
+    found = records(io.BytesIO(file.getvalue().encode("utf-16")), "works.csv")
+    (read,) = read_events(
+        found.found, Stamp(lambda: NOON), event_columns(found.columns, "works.csv")
+    )
+    assert isinstance(read, Event), read
+    expected = fields | {"tags": tags} | ({"attributes": attributes} if attributes else {})
+    for put in stored(outgoing(read, NOON).data):
+        assert put.image == msgspec.convert(expected, Image)
