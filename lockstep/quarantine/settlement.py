@@ -5,6 +5,7 @@ the same version checks as all others, or no event.
 """
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -370,10 +371,16 @@ def _old_version(case: Case, record: bytes) -> int | None:
 
 
 def _readable_fields(record: bytes) -> dict[str, Any]:
-    """The JSON fields of a record that is not a valid event; none if it is not a JSON object."""
-    if nests_too_deep(record):
+    """The JSON fields of a record that is not a valid event; none if it is not a JSON object.
+
+    More is read than an event may have: other encodings of Unicode, bytes that are not UTF-8 (each
+    one becomes U+FFFD), and lone surrogates.
+    """
+    text = record.decode(json.detect_encoding(record), errors="replace")
+    if nests_too_deep(text.encode(errors="replace")):
         return {}
     try:
-        return msgspec.json.decode(record, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        fields = json.loads(text)
+    except ValueError:
         return {}
+    return fields if isinstance(fields, dict) else {}

@@ -298,6 +298,43 @@ def test_a_version_that_can_be_read_is_kept(version: Any, *, stamp: bool) -> Non
     assert [event.version for event in stand.stream] == [1]
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"image_id":"T1","version":7,"image":{"name":"Café"}}'.encode("latin-1"),
+        '{"image_id":"T1","version":"7","image":{"name":"Café"}}'.encode("utf-8-sig"),
+        '{"image_id":"T1","version":7,"image":{"name":"Café"}}'.encode("utf-16"),
+        b'{"image_id":"T1","version":7,"image":{"name":"\\ud800"}}',
+        b'{"image_id":"T1","version":7,"image":{"width":NaN}}',
+    ],
+)
+def test_the_version_of_a_record_is_read_whatever_its_encoding(record: bytes) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key="other")
+    settle(stand, mended(stand, without(image_event("T1"), "version")))
+    assert [event.version for event in stand.stream] == [7]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"\xff",
+        b"\xff\xfe{",
+        b"[7]",
+        b'{"version":7',
+        b'{"version":7}{"version":8}',
+        b'{"version":' + b"9" * 5000 + b"}",
+        b'{"version":7,"image":' + b"[" * 2000 + b"]" * 2000 + b"}",
+    ],
+)
+def test_the_version_of_a_record_that_is_not_one_object_is_unknown(record: bytes) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key="T1")
+    with pytest.raises(CannotSettleError, match="use `--stamp`"):
+        mended(stand, without(image_event("T1"), "version"))
+
+
 def test_a_readable_version_below_what_is_stored_puts_nothing() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", "1"))
