@@ -6,20 +6,22 @@ the validator says what is wrong with a value. After a broken value, the next on
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedReader
 
 from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
 
 _CHUNK_BYTES = 64 * 1024
-# A string, or the beginning of one: no JSON string has a line break. Possessive quantifiers (`*+`)
-# keep the time linear.
-_TOKEN = re.compile(rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+(?P<end>"|\\?\Z|)|[][{}]')
+# What is neither a bracket nor a broken string. No JSON string has a line break. Possessive
+# quantifiers (`*+`) keep the time linear.
+_STRING_BEGIN = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
+_PLAIN = re.compile(rb'(?:[^]["{}]++|%b")*+' % _STRING_BEGIN)
+_BROKEN_STRING = re.compile(_STRING_BEGIN + rb"\\?")
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 _BLANK = b" \t\r\n,"
 _IN_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # outside strings, one blank is as good as another
 
 
-def json_values(file: BinaryIO, name: str) -> Iterator[bytes | UnreadableRecord]:
+def json_values(file: BufferedReader, name: str) -> Iterator[bytes | UnreadableRecord]:
     """Yield each value of a file, on one line; of an array, each element.
 
     Args:
@@ -28,7 +30,7 @@ def json_values(file: BinaryIO, name: str) -> Iterator[bytes | UnreadableRecord]
     """
     values = _Values()
     held = b""
-    while chunk := file.readline(_CHUNK_BYTES):
+    while chunk := file.read1(_CHUNK_BYTES):
         held += chunk
         used = values.parts_of(held, is_end=len(held) > MAX_LINE_BYTES)
         yield from values.taken()
@@ -36,6 +38,12 @@ def json_values(file: BinaryIO, name: str) -> Iterator[bytes | UnreadableRecord]
     values.parts_of(held, is_end=True)
     yield from values.taken()
     yield from values.end(name)
+
+
+def _end_of(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+    """The end of what matches here; `at` if nothing does."""
+    found = pattern.match(text, at)
+    return found.end() if found else at
 
 
 class _Values:
@@ -59,15 +67,17 @@ class _Values:
             text: the part. What is not used must be the beginning of the next part.
             is_end: a string that is open at the end of the part is broken.
         """
-        begin = 0
-        for token in _TOKEN.finditer(text):
-            at = token.start()
+        begin = at = 0
+        while (at := _end_of(_PLAIN, text, at)) < len(text):
             sign = text[at]
             if sign == ord('"'):
-                if token["end"] != b'"' and token.end() == len(text) and not is_end:
+                end = _end_of(_BROKEN_STRING, text, at)
+                if end == len(text) and not is_end:
                     self._keep(text[begin:at])
                     return at
-            elif self._open:
+                at = end
+                continue
+            if self._open:
                 if self._closes(sign):
                     self._keep(text[begin : at + 1], whole=True)
                     begin = at + 1
@@ -83,8 +93,12 @@ class _Values:
                 self._keep(text[begin:at])
                 self._in_array = False
                 begin = at + 1
-        self._keep(text[begin:])
-        return len(text)
+            at += 1
+        used = len(text)
+        if not self._open and not is_end:  # the last thing between two values may go on
+            used = text.rfind(b",", begin) + 1 or begin
+        self._keep(text[begin:used])
+        return used
 
     def end(self, name: str) -> Iterator[bytes | UnreadableRecord]:
         """Yield what is open at the end of the file."""

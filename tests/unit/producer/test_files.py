@@ -201,6 +201,29 @@ def test_each_value_keeps_its_bytes_and_a_broken_one_does_not_hide_the_next(
     assert list(found_in(data).found) == expected
 
 
+class OneByOne(io.RawIOBase):
+    """A live source that gives one byte at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._data.readinto(memoryview(buffer)[:1])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"), [*ARRAYS, (b'["a, b", 17 , {}', [b'"a', b'b"', b"17", b"{}"])]
+)
+def test_a_value_is_the_same_wherever_the_parts_of_a_live_source_end(
+    data: bytes, expected: list[bytes]
+) -> None:
+    found = records(io.BufferedReader(OneByOne(data)), "standard input").found
+    assert [one for one in found if isinstance(one, bytes)] == expected
+
+
 @pytest.mark.parametrize("cut", [ARRAY[:-1], ARRAY[:-2], PRETTY[:-1], PRETTY_ARRAY[:-2]])
 def test_an_array_or_an_object_that_does_not_end_is_said(cut: str) -> None:
     found = read(cut.encode())
