@@ -13,7 +13,7 @@ from lockstep.simulation import quarantine_checks
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.interpretation import Interpretation, Poison
 from lockstep.simulation.oracle import FIRST_STAMP, Holding, Meaning, outrun
-from lockstep.simulation.store_views import StoredVersion
+from lockstep.simulation.store_views import StoredVersion, held_by
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.uploader import Uploader
 from lockstep.simulation.violation import ViolationError
@@ -113,18 +113,6 @@ def _was_purged(
     return must is not None and any(
         image_id == one and version >= must.version for one, version in purged
     )
-
-
-def _held_by(written: Written) -> tuple[StoredVersion, str | None]:
-    """What a write left in the store, and when that occurred; None if it is not known."""
-    version, entry = written.version or 0, written.entry
-    if entry is None:
-        return StoredVersion(version, None), None
-    if isinstance(entry, dict):
-        values = {name: typed.get("S") for name, typed in entry.items()}
-    else:
-        values = entry.source
-    return StoredVersion(version, values.get("digest")), values.get("occurred_at")
 
 
 def _may_follow(
@@ -233,7 +221,7 @@ def _check_versions_rise(
             before is not None
             and before.version is not None
             and (before.image_id, before.version) in purged
-            and _may_follow(system, written.image_id, _held_by(written), _held_by(before))
+            and _may_follow(system, written.image_id, held_by(written), held_by(before))
         ):
             highest[written.shards, written.image_id] = written
             continue

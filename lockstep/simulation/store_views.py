@@ -18,6 +18,18 @@ class StoredVersion(msgspec.Struct, frozen=True):
     digest: str | None
 
 
+def held_by(written: Written) -> tuple[StoredVersion, str | None]:
+    """What a write left in the store, and when that occurred; None if it is not known."""
+    version, entry = written.version or 0, written.entry
+    if entry is None:
+        return StoredVersion(version, None), None
+    if isinstance(entry, dict):
+        values = {name: typed.get("S") for name, typed in entry.items()}
+    else:
+        values = entry.source
+    return StoredVersion(version, values.get("digest")), values.get("occurred_at")
+
+
 class StoreView(Protocol):
     """Direct access to what a store holds, without its sink."""
 

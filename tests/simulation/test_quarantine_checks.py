@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from lockstep.simulation.history import History
-from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.interpretation import REFUSED_BY_TABLE, Poison
 from lockstep.simulation.quarantine_checks import may_be_refused
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Function
+from lockstep.simulation.violation import ViolationError
 from tests.simulation.test_operators import quiet
 
 
@@ -32,3 +35,54 @@ def test_a_repair_with_the_tables_content_excuses_a_conflict_in_the_index_only()
     system.given_index.add(("T0", StoredVersion(first.version, other.digest)))
     assert is_right("write_to_es")
     assert not is_right("write_to_dynamodb")
+
+
+def rebuilt(*, lags: bool, history: History) -> None:
+    """The table refuses one content of a version, and takes another; the index is rebuilt.
+
+    `lags`: the index's consumer reads both contents after the rebuild only, else before it.
+    """
+    system, operators = history.system, history._operators  # noqa: SLF001 - as steps do
+    assert operators is not None
+    history.uploaders[0].put([("T0", "image.updated")])
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    seen = system.interpret(system.stream.accepted[0])
+    assert not isinstance(seen, Poison)
+    stamp = history.uploaders[0].stamp()
+    for name in (REFUSED_BY_TABLE, "other content"):
+        event = replace(seen, image_id="T1", version=stamp, image={"name": name})
+        system.ledger.note(event.data, event)
+        system.stream.accept("T1", event.data)
+    history.drain("write_to_dynamodb")
+    if not lags:
+        history.drain("write_to_es")
+    operators.tools.begin(faulty=False)
+    rebuilds = operators.rebuilds
+    rebuilds._is_concerned = True  # noqa: SLF001 - as in a step: one that broke off is finished
+    rebuilds._attempt(rebuilds._options(0.0, settle=0.0))  # noqa: SLF001 - the same
+    source = system.index.documents["T1"].source
+    assert source is not None
+    assert source["name"] == "other content"
+    history.drain("write_to_es")
+
+
+@pytest.mark.parametrize("lags", [False, True])
+def test_a_rebuild_with_the_tables_content_excuses_a_conflict_in_the_index(
+    lags: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history = History(quiet())
+    rebuilt(lags=lags, history=history)
+    system, redrives = history.system, history._redrives  # noqa: SLF001 - as a step does
+    system.accept_all()
+    redrives._put_back(redrives._redriver(), redrives.found())  # noqa: SLF001 - the same
+    history.finish()
+    assert len([key for key in system.bucket.objects if "/write_to_es/" in key]) == 2
+
+
+def test_without_the_rebuilds_gift_the_conflict_is_a_violation() -> None:
+    history = History(quiet())
+    rebuilt(lags=True, history=history)
+    history.system.given_index.clear()
+    with pytest.raises(ViolationError, match=r"I1: write_to_es: .* in quarantine: conflict"):
+        history.finish()

@@ -22,6 +22,7 @@ from lockstep.rebuild.rebuild import (
 )
 from lockstep.rebuild.worker import RebuildWorker, WorkerState
 from lockstep.simulation.components import INDEX, INDEX_SECONDS
+from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.operators.broken_index import are_right, harm
 from lockstep.simulation.operators.clients import OwnJournal
@@ -29,6 +30,7 @@ from lockstep.simulation.operators.new_index import NewIndexChecks
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.rebuild_client import RebuildIndex
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
+from lockstep.simulation.store_views import held_by
 from lockstep.simulation.violation import ViolationError
 from shared.sink import MisconfiguredError
 
@@ -66,6 +68,7 @@ class Rebuilds:
         self._promises = promises
         self._around = around
         self._own = OwnJournal(self._system.index.journal)
+        self._own.watch = self._note_gift
         self._numbers = itertools.count(1)
         self._at_work: list[RebuildWorker] = []
         self._clients: dict[RebuildWorker, RebuildIndex] = {}
@@ -326,6 +329,15 @@ class Rebuilds:
         if was.is_foreign and self._settles:
             # What it refuses from now on must not be judged by the new index.
             self._tools.interleave(self._write_to_the_old, WORKING_SECONDS, is_running=True)
+
+    def _note_gift(self, written: Written) -> None:
+        """Note what the index may have from now on: the table's content of this image."""
+        held, _ = held_by(written)
+        if written.version is not None and any(
+            one.image_id == written.image_id and held_by(one)[0] == held
+            for one in self._system.table.journal
+        ):
+            self._system.given_index.add((written.image_id, held))
 
     def _check_again(self, table_writes: int) -> None:
         """O4: the same rebuild again at once writes nothing.
