@@ -4,6 +4,7 @@ A mapping file is TOML or JSON; docs/guides/producing.md shows one. Every field 
 is converted unless the mapping file says otherwise.
 """
 
+import io
 import re
 import tomllib
 import unicodedata
@@ -23,6 +24,7 @@ from lockstep.producing.mapped_ids import id_of
 from lockstep.producing.mapped_times import ISO, read_time
 from lockstep.producing.mapped_values import SEPARATOR, number, text, texts
 from lockstep.producing.source_fields import SourceFields, is_in, repeated_names, source_fields
+from lockstep.producing.text import utf8
 from shared.event import (
     ATTRIBUTE_NAME_PATTERN,
     MAX_TAGS,
@@ -230,6 +232,7 @@ def load_mapping(name: str) -> FieldMapping:
 
     Raises:
         MappingError: there is no such mapping file, or it is invalid.
+        SourceError: it is not text.
     """
     built_in = {file.name.removesuffix(".toml"): file for file in _BUILT_IN.iterdir()}
     is_file = Path(name).suffix in {".toml", ".json"}
@@ -242,7 +245,8 @@ def load_mapping(name: str) -> FieldMapping:
     except OSError as error:
         message = f"mapping {name}: {error.strerror}: use the path of a .toml or .json file"
         raise MappingError(message) from None
-    return parse_mapping(data, name, is_json=name.endswith(".json"))
+    text = utf8(io.BytesIO(data), f"mapping {name}").read()
+    return parse_mapping(text, name, is_json=name.endswith(".json"))
 
 
 def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:

@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.producing.converters import FieldMapping
+from lockstep.producing.converters import FieldMapping, load_mapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.records import SourceRecords, records
 from lockstep.producing.sources import BadLine, Converter, read_events
@@ -472,3 +473,24 @@ def test_a_live_source_is_read_line_by_line() -> None:
 
     found = records(io.BufferedReader(Live()), "standard input").found
     assert len(list(islice(found, 1))) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_a_mapping_file_is_read_in_each_encoding(
+    tmp_path: Path, encoding: str, ending: str
+) -> None:
+    said = {
+        "toml": '[fields]\nNr = "image_id"\n"Τίτλος" = "name"\n',
+        "json": '{"fields": {"Nr": "image_id", "Τίτλος": "name"}}',
+    }
+    path = tmp_path / f"museum.{ending}"
+    path.write_bytes(said[ending].encode(encoding))
+    assert load_mapping(str(path)).fields == {"Nr": "image_id", "Τίτλος": "name"}
+
+
+def test_a_mapping_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "museum.toml"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(SourceError, match=r"^mapping .*museum\.toml is a picture \(PNG\)"):
+        load_mapping(str(path))
