@@ -19,7 +19,6 @@ from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Pause, PutProgress, Stamp
 from lockstep.producing.records import records
 from lockstep.producing.sources import BadLine, read_ahead, read_events
-from lockstep.producing.tables import event_columns
 from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
 from shared.horizon import QUARANTINE_AGE
@@ -71,9 +70,7 @@ def put_command(
     converter = load_mapping(mapping) if mapping else None
     clients = connected(name, state)
     source = "standard input" if file.name == 0 else str(file.name)
-    found = records(file, source)
-    if found.columns and converter is None:
-        converter = event_columns(found.columns, source)
+    found = records(file, source, are_events=converter is None)
     refused = Refusals[BadLine](lists=as_json)
     late = _LateEvents(clients.clock.now)
     images = False

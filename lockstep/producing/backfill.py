@@ -19,7 +19,6 @@ import msgspec
 from lockstep.producing.producer import Stamp
 from lockstep.producing.records import records
 from lockstep.producing.sources import BadLine, Converter, filled, read_events
-from lockstep.producing.tables import event_columns
 from lockstep.producing.text import SourceError
 from lockstep.producing.unreadable import UnreadableRecord
 from lockstep.stores.entry import Entry
@@ -164,7 +163,7 @@ class Backfill:
         self._put = put
         self._stamp = stamp
         self._now = now
-        self._mapping = mapping
+        self._is_mapped = mapping is not None
         self._converter = _Completing(mapping, now)
         self._replace = replace
         self._on_refused = on_refused
@@ -201,23 +200,18 @@ class Backfill:
     def _run(self, source: Source, after: int) -> None:
         with source.open() as file:
             named = "standard input" if source.name == "-" else source.name
-            found = records(file, named)
-            converter = self._converter
-            if found.columns and self._mapping is None:
-                converter = _Completing(event_columns(found.columns, named), self._now)
+            found = records(file, named, are_events=not self._is_mapped)
             numbered = _Numbered(found.found)
             deque(islice(numbered, after), maxlen=0)
-            read = self._images(source, numbered, converter)
+            read = self._images(source, numbered)
             for step in batched(read, LINES_A_STEP):
                 some = batched(step, LOOKUP)
                 self._put(one for images in some for one in self._chosen(source, images))
                 self._on_step(Point(source.name, numbered.line), self.so_far)
 
-    def _images(
-        self, source: Source, numbered: "_Numbered", converter: Converter
-    ) -> Iterator["_Read"]:
+    def _images(self, source: Source, numbered: "_Numbered") -> Iterator["_Read"]:
         """Yield the images; report every other line."""
-        for read in read_events(numbered, self._stamp, converter):
+        for read in read_events(numbered, self._stamp, self._converter):
             if isinstance(read, BadLine):
                 self._refuse(source, numbered.line, numbered.text, read.reason, read.detail)
             elif read.type == "image.deleted":

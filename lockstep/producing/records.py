@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from lockstep.producing.json_values import json_values
-from lockstep.producing.tables import CsvTable
+from lockstep.producing.tables import CsvTable, events_of_rows
 from lockstep.producing.text import joined, utf8
 from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
 
@@ -28,12 +28,10 @@ class SourceRecords(msgspec.Struct, frozen=True):
         found: each record as JSON on one line, or why it cannot be read.
         unit: what is counted, from 1: lines, or records. In an array, in pretty-printed JSON and
             in a table, a record has no line of its own.
-        columns: the names of a table's columns; empty if the file is JSON.
     """
 
     found: Iterator[bytes | UnreadableRecord]
     unit: Unit
-    columns: tuple[str, ...] = ()
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
@@ -44,16 +42,18 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
             line = file.readline(MAX_LINE_BYTES + 1)
 
 
-def records(file: BinaryIO, name: str) -> SourceRecords:
+def records(file: BinaryIO, name: str, *, are_events: bool = False) -> SourceRecords:
     """The records of a file, in bounded memory. Waits until its first line can be read.
 
     Args:
         file: the file, compressed or not, in any Unicode encoding.
         name: its name: for messages, and its ending (.csv, .tsv) for its format.
+        are_events: the records are events, not converted by a mapping file: the columns of a table
+            have the names of event fields.
 
     Raises:
-        SourceError: the file is not text, or a table without a header. While the records are read:
-            the file is damaged or incomplete.
+        SourceError: the file is not text, or the header of a table is not valid. While the records
+            are read: the file is damaged or incomplete.
     """
     text = utf8(file, name)
     begun: list[bytes] = []
@@ -69,7 +69,10 @@ def records(file: BinaryIO, name: str) -> SourceRecords:
         return SourceRecords(json_values(whole, name), "record")
     if not first.startswith(b"{") and (delimiter := _delimiter(first, name)):
         table = CsvTable(lines(whole), delimiter, name)
-        return SourceRecords(table.rows(), "record", table.columns)
+        rows = table.rows()
+        return SourceRecords(
+            events_of_rows(rows, table.columns, name) if are_events else rows, "record"
+        )
     return SourceRecords((line.removeprefix(_BYTE_ORDER_MARK) for line in lines(whole)), "line")
 
 

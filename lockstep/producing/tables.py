@@ -125,7 +125,33 @@ class _Lines:
         return text
 
 
-def event_columns(columns: tuple[str, ...], name: str) -> FieldMapping:
+def events_of_rows(
+    rows: Iterator[bytes | UnreadableRecord], columns: tuple[str, ...], name: str
+) -> Iterator[bytes | UnreadableRecord]:
+    """Convert the rows of a table whose columns have the names of event fields.
+
+    Args:
+        rows: its rows.
+        columns: the names of its columns.
+        name: the name of the file, for messages.
+
+    Raises:
+        SourceError: a column has another name.
+    """
+    mapping = _event_mapping(columns, name)
+    return (_event(row, mapping) for row in rows)
+
+
+def _event(row: bytes | UnreadableRecord, mapping: FieldMapping) -> bytes | UnreadableRecord:
+    if isinstance(row, UnreadableRecord):
+        return row
+    try:
+        return mapping.convert(row)
+    except InvalidEventError as invalid:
+        return UnreadableRecord(row, invalid.reason, invalid.detail)
+
+
+def _event_mapping(columns: tuple[str, ...], name: str) -> FieldMapping:
     """The mapping of a table without a mapping file: its columns have the names of event fields.
 
     Args:

@@ -22,7 +22,6 @@ from lockstep.producing.converters import FieldMapping, load_mapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.records import SourceRecords, records
 from lockstep.producing.sources import BadLine, Converter, read_events
-from lockstep.producing.tables import event_columns
 from lockstep.producing.text import SourceError
 from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared.event import Event
@@ -61,9 +60,7 @@ def found_in(data: bytes, name: str = "standard input") -> SourceRecords:
 def read(
     data: bytes, name: str = "standard input", converter: Converter | None = None
 ) -> list[Event | BadLine]:
-    found = found_in(data, name)
-    if found.columns and converter is None:
-        converter = event_columns(found.columns, name)
+    found = records(io.BytesIO(data), name, are_events=converter is None)
     return list(read_events(found.found, Stamp(lambda: NOON), converter))
 
 

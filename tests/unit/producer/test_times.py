@@ -15,7 +15,6 @@ from functions.write_to_es.document import change_in_document, document_from
 from lockstep.producing.producer import Stamp, outgoing
 from lockstep.producing.records import records
 from lockstep.producing.sources import BadLine, read_events
-from lockstep.producing.tables import event_columns
 from shared.change import Put, change_from
 from shared.event import Event, Image, InvalidEventError, digest, encode
 from shared.item import change_in_item, item_from
@@ -153,10 +152,8 @@ def test_every_field_from_a_table_reaches_both_stores(
     row |= {f"attributes.{name}": value for name, value in attributes.items()}
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=delimiter).writerows([row.keys(), row.values()])
-    found = records(io.BytesIO(file.getvalue().encode("utf-16")), "works.csv")
-    (read,) = read_events(
-        found.found, Stamp(lambda: NOON), event_columns(found.columns, "works.csv")
-    )
+    found = records(io.BytesIO(file.getvalue().encode("utf-16")), "works.csv", are_events=True)
+    (read,) = read_events(found.found, Stamp(lambda: NOON))
     assert isinstance(read, Event), read
     expected = fields | {"tags": tags} | ({"attributes": attributes} if attributes else {})
     for put in stored(outgoing(read, NOON).data):
