@@ -1,11 +1,15 @@
 """Choices between two contents of one version, and the promises of a redrive."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from lockstep.simulation.components import REAL
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
 from lockstep.simulation.operators.redrives import Redrives
+from lockstep.simulation.operators.settling import Settling
 from lockstep.simulation.run import broken_by
 from lockstep.simulation.violation import ViolationError
 from tests.simulation.test_operators import quiet
@@ -33,6 +37,20 @@ def test_the_source_goes_on_after_a_choice_and_nothing_is_lost() -> None:
 def test_a_number_that_the_source_uses_next_is_seen(name: str) -> None:
     found = {broken_by(quiet("choose", seed=seed), WRONG[name]) for seed in range(100)}
     assert any("which its source uses" in (one or "") for one in found)
+
+
+@pytest.mark.parametrize(("below_the_clock", "is_noted"), [(0, False), (1, True), (1_000, True)])
+def test_only_a_stamp_of_this_microsecond_may_be_that_of_another_program_too(
+    below_the_clock: int,
+    is_noted: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    system = History(quiet()).system
+    version = int(system.time.now * 1_000_000) - below_the_clock
+    event = SimpleNamespace(image_id="T0", version=version)
+    stores: Any = None
+    settled: Any = SimpleNamespace(event=event, case=SimpleNamespace(image="T0", version=5))
+    Settling(system, stores, lambda: system.time.now)._check_version(settled)  # noqa: SLF001 - as its steps do
+    assert system.chosen == ({("T0", version)} if is_noted else set())
 
 
 @pytest.mark.parametrize("promise", ["O1", "O2"])

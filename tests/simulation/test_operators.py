@@ -1,5 +1,7 @@
 """Operators in the simulation: their share, what they do, and that broken promises are seen."""
 
+import itertools
+import math
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -197,6 +199,26 @@ def test_an_answer_acts_where_the_line_of_a_malformed_entry_would_be_the_same() 
     answering.answer("index", KINDS, differences, seen, limit=100.0, faulty=False)
     assert table.items[image_id]["version"] == whole["version"]
     assert table.items[image_id]["digest"] == whole["digest"]
+
+
+@pytest.mark.parametrize("is_of_the_same_millisecond", [True, False])
+def test_an_event_put_during_an_audit_may_be_one_that_the_index_has_already(
+    is_of_the_same_millisecond: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history, tools, promises = stocked()
+    audits, *_ = commands(history, tools, promises)
+    system = history.system
+    system.time.advance(math.ceil(system.time.now) - system.time.now)
+    image_id = min(one for one, item in system.table.items.items() if "digest" in item)
+    system.table.remove_by_hand(image_id)
+    document, now = system.index.documents[image_id], system.time.now
+    source = {**(document.source or {}), "arrived_at": int(now * 1000)}
+    system.index.nodes.live.keep(image_id, document.version, source, now)
+    arrived_at = now if is_of_the_same_millisecond else now + 1.0
+    arrivals = itertools.chain([None], itertools.repeat(arrived_at))
+    audits._around = cast("Any", SimpleNamespace(oldest_unread=lambda: next(arrivals)))  # noqa: SLF001 - others put meanwhile
+    named = audits.audit(whole=True, faulty=False)
+    assert (named is None) == is_of_the_same_millisecond
 
 
 def test_a_second_repair_may_remove_what_the_first_one_left_to_an_operator() -> None:

@@ -54,7 +54,12 @@ class Audits:
             ViolationError: O1, O2 or O3 is broken.
         """
         system, tools = self._system, self._tools
-        before, settled = self._promises.raw(), self._settled()
+        before, settled = self._promises.raw(), [self._settled()]
+
+        def ask() -> float:
+            settled.append(self._settled())  # others may put events during the audit
+            return settled[-1]
+
         differences: list[Difference] = []
         wrote = self._promises.wrote()
         try:
@@ -64,7 +69,7 @@ class Audits:
                     tools.index_reader(whole=whole),
                     quarantined_images=tools.quarantined,
                     clock=tools.clock,
-                    settled=self._settled,
+                    settled=ask,
                     on_difference=differences.append,
                 )
                 found = self._with_unread(found)
@@ -81,7 +86,7 @@ class Audits:
         tally["audited while a store was unreadable"] += bool(found.reason and not found.under_way)
         tally["audited after a loss"] += bool(found.losses)
         tally["audited while a consumer was off"] += bool(found.stopped)
-        self._check(found, differences, before, settled, whole=whole, faulty=faulty)
+        self._check(found, differences, before, min(settled), whole=whole, faulty=faulty)
         return None if found.reason else differences
 
     def _with_unread(self, found: Audit) -> Audit:

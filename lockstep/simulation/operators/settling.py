@@ -134,9 +134,10 @@ class Settling:
         event = settled.event
         if event is None or event.version == named:
             return
-        if event.version != settled.case.version:
-            self._system.chosen.add((event.image_id, event.version))
         now = int(self._now() * _SECOND_US)
+        # Two programs may stamp an image in the same microsecond: a conflict, which is no rule's.
+        if event.version not in {settled.case.version, now}:
+            self._system.chosen.add((event.image_id, event.version))
         known = max(settled.case.version or 0, named or 0, self._in_table(event.image_id))
         if event.version > max(now, known + 1 + _FREE_STAMPS):
             raise ViolationError(
