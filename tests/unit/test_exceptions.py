@@ -19,7 +19,11 @@ from lockstep.producing.producer import GaveUpError, PutError, PutReport, Stream
 from lockstep.simulation.fakes.network import AnswerError, CutOffError
 from lockstep.simulation.fakes.s3 import _NoSuchKeyError
 from lockstep.simulation.violation import ViolationError
-from lockstep.stores.objects import UnfinishedReadError, UnfinishedWriteError
+from lockstep.stores.objects import (
+    UnfinishedDeleteError,
+    UnfinishedReadError,
+    UnfinishedWriteError,
+)
 from shared.event import Event, InvalidEventError
 from shared.stamps import time_of
 
@@ -43,6 +47,7 @@ ARGUMENTS: dict[type[BaseException], tuple[Any, ...]] = {
     _NoSuchKeyError: ({"Error": {"Code": "NoSuchKey", "Message": "no such key"}}, "GetObject"),
 }
 KEYWORDS: dict[type[BaseException], dict[str, str]] = {
+    UnfinishedDeleteError: {"place": "s3://b/k", "why": "no rights"},
     UnfinishedReadError: {"place": "s3://b/k"},
     UnfinishedWriteError: {"place": "s3://b/k"},
 }
