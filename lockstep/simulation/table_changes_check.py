@@ -239,6 +239,25 @@ def _may_be_below(system: System, must: Mapping[str, Any], tombstone: Mapping[st
     return version < tombstone["version"] and (named or version < oracle.FIRST_STAMP)
 
 
+def _may_be_alone(
+    system: System,
+    routes: Routes,
+    source: Mapping[str, Any],
+    tombstone: Mapping[str, Any] | None,
+) -> bool:
+    """Whether the index took this event, and the table did not: it still had the tombstone.
+
+    The tombstone had expired, and the index's was purged already. Only an index that reads the
+    image stream takes what the table does not. `tombstone`: the table's, if it is there still.
+    """
+    image_id, version = source["image_id"], source["version"]
+    ended = {highest for one, highest in system.purged["write_to_dynamodb"] if one == image_id}
+    if tombstone is not None:
+        ended.add(tombstone["version"])
+    named = (image_id, version) in system.may_return or version < oracle.FIRST_STAMP
+    return routes.read_events and named and version < max(ended, default=0)
+
+
 def _may_be_gone(system: System, routes: Routes, must: Mapping[str, Any]) -> bool:
     """Whether a purge that came late removed from the index what the table took after it.
 
@@ -269,12 +288,15 @@ def _check_against_table(system: System, routes: Routes, explained: set[str]) ->
         item, document = items.get(image_id), documents.get(image_id)
         source = None if document is None else document.source
         must = None if item is None else document_of(item)
+        tombstone: Mapping[str, Any] | None = None
         if source is not None and source.get("expires_at", system.time.now) < system.time.now:
             if must is not None and _may_be_below(system, must, source):
                 continue
             source = None  # an expired tombstone counts as absent
         if must is not None and must.get("expires_at", system.time.now) < system.time.now:
-            must = None
+            tombstone, must = must, None
+        if source is not None and must is None and _may_be_alone(system, routes, source, tombstone):
+            continue
         is_gone = document is None or document.source is None
         if is_gone and must is not None and _may_be_gone(system, routes, must):
             continue

@@ -18,6 +18,7 @@ from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.plan import HistoryPlan, Route, Step, StepKind, plan
 from lockstep.simulation.run import broken_by
 from lockstep.simulation.table_changes import Indexed, TableChanges
+from lockstep.simulation.table_changes_check import _check_against_table
 from lockstep.simulation.violation import ViolationError
 from tests.simulation.wrong_table_changes import WRONG
 
@@ -303,6 +304,40 @@ def test_a_lower_version_is_not_gone_without_a_late_purge_or_if_nobody_named_it(
     del run.system.index.documents["E1"]
     with pytest.raises(ViolationError, match=r"I3: index: E1|I4: write_to_es: E1"):
         run.finish()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize(
+    ("route", "above", "is_named", "is_right"),
+    [
+        ("Kinesis", 1, True, True),
+        ("Kinesis", 0, True, False),
+        ("Kinesis", 1, False, False),
+        ("DynamoDBStreams", 1, True, False),
+    ],
+)
+def test_the_index_may_take_below_an_expired_tombstone_what_the_table_does_not(
+    *, is_there: bool, route: Route, above: int, is_named: bool, is_right: bool
+) -> None:
+    run = History(history(route))
+    system, routes = run.system, run._routes  # noqa: SLF001 - as `finish` does
+    assert routes is not None
+    now, version = system.time.now, 10**15
+    if is_there:
+        ended = {"expires_at": {"N": str(int(now - DAY))}}
+        system.table.items["A1"] = item("A1", version + above, None, **ended)
+    else:
+        system.purged["write_to_dynamodb"].add(("A1", version + above))
+    if is_named:
+        system.may_return.add(("A1", version))
+    event = oracle.Meaning("A1", version, "image.updated", "2026-11-21T08:00:00Z", {"name": "n"})
+    source = oracle.document(event, arrived_at=int(now * 1000))
+    system.index.nodes.live.keep("A1", version, source, now)
+    if is_right:
+        _check_against_table(system, routes, set())
+    else:
+        with pytest.raises(ViolationError, match="I3: index: A1"):
+            _check_against_table(system, routes, set())
 
 
 def test_an_image_is_uploaded_again_above_what_an_answer_made_of_its_tombstone() -> None:
