@@ -94,6 +94,23 @@ def stocked() -> tuple[History, Tools, Promises]:
     return history, tools, Promises(tools)
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_another_program_may_write_an_item_while_a_command_runs(
+    is_removed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history, tools, promises = stocked()
+    table = history.system.table
+    image_id = min(table.items)
+    with promises.kept("O2"):
+        if is_removed:
+            table.remove_by_hand(image_id)
+        else:
+            table.put_by_hand(image_id, {**table.items[image_id]})
+    with pytest.raises(ViolationError, match="O2"), promises.kept("O2"):
+        table.items[image_id] = {"image_id": {"S": image_id}}
+    assert not tools.own_in_table
+
+
 def changes_an_item(history: History, _: Tools) -> None:
     items = history.system.table.items
     image_id = min(items)

@@ -74,9 +74,10 @@ class Observer(Protocol):
 class DynamoDB:
     """A client and its table.
 
-    `items` are the stored items. `journal` has every write that took effect, in order. The table
-    rejects an item if `refuses` says so, and the whole request if `condemns` says so for an item.
-    `observer` observes all changes, also those by hand.
+    `items` are the stored items. `journal` has every write that took effect, in order, but
+    those by hand: `by_hand` has their keys. The table rejects an item if `refuses` says so, and the
+    whole request if `condemns` says so for an item. `observer` observes all changes, also those by
+    hand.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class DynamoDB:
     ) -> None:
         self.items: dict[str, Item] = {}
         self.journal: list[Written] = []
+        self.by_hand: list[str] = []
         self.missing = False
         self.observer: Observer | None = None
         self._table = table
@@ -210,12 +212,14 @@ class DynamoDB:
 
     def put_by_hand(self, key: str, item: Item) -> None:
         """Write an item, as another program does."""
+        self.by_hand.append(key)
         old = self.items.get(key)
         self.items[key] = item
         self._tell(key, old, item)
 
     def remove_by_hand(self, key: str) -> bool:
         """Delete an item, as another program does; return whether there was one."""
+        self.by_hand.append(key)
         old = self.items.pop(key, None)
         if old is not None:
             self._tell(key, old, None)

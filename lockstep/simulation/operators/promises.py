@@ -61,6 +61,7 @@ class Raw(msgspec.Struct, frozen=True):
     items: Mapping[str, Any]
     documents: Mapping[str, Any]
     table_journal: int
+    table_by_hand: int
     index_journal: int
 
 
@@ -81,6 +82,7 @@ class Promises:
             system.table.items.copy(),
             system.index.documents.copy(),
             len(system.table.journal),
+            len(system.table.by_hand),
             len(system.index.journal),
         )
 
@@ -257,6 +259,7 @@ class Promises:
         """O2: items differ only where others wrote them."""
         system = self._system
         others = {one.image_id for one in system.table.journal[before.table_journal :]}
+        others.update(system.table.by_hand[before.table_by_hand :])
         for image_id in before.items.keys() | system.table.items.keys():
             was, found = before.items.get(image_id), system.table.items.get(image_id)
             if was is not found and image_id not in others and not _is_due(was, found, system):
