@@ -88,13 +88,13 @@ _PLAIN: dict[StepKind, float] = {
 _OPERATORS: dict[StepKind, float] = {
     "audit": 2,
     "harm": 2,
-    "repair": 3,
-    "answer": 3,
+    "repair": 2.5,
+    "answer": 2.5,
     "restore": 2,
     "purge": 2,
-    "replay command": 0.7,
+    "replay command": 1.5,
     "old events": 0.8,
-    "discard": 0.5,
+    "discard": 0.3,
     "forge": 0.8,
     "import": 0.7,
     "change the retention": 0.5,
@@ -125,7 +125,7 @@ _MOST_OTHER_STEPS = 2
 # Of the histories with operators: 5 % of all.
 _REBUILD_SHARE = 0.15
 _REBUILDS: tuple[OperatorStepKind, ...] = ("rebuild", "harm the index")
-_SHORT, _LONG = (3, 5), (7, 12)
+_SHORT, _LONG = (2, 4), (7, 12)
 _LONG_SHARE = 0.02
 _FAULT_RATES = (0.0, 0.05, 0.2, 0.5)
 # The timeouts of a function: one allows several requests, the other one just a single request.
@@ -248,12 +248,13 @@ def _with_large_batch(planned: HistoryPlan, chance: random.Random) -> HistoryPla
 
 def _with_operators(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
     """The same plan, with steps of operators in between."""
-    fewer = msgspec.structs.replace(planned, steps=planned.steps[: chance.randint(1, 3)])
-    steps = _interspersed(fewer, _OPERATORS, chance)
-    if chance.random() < _REBUILD_SHARE:
+    fewer = msgspec.structs.replace(planned, steps=planned.steps[: chance.randint(1, 2)])
+    if chance.random() < _REBUILD_SHARE:  # it takes as long as several other steps
         step = Step(chance.choice(_REBUILDS), chance.getrandbits(32))
-        at = chance.randint(1, len(steps))
-        steps = (*steps[:at], step, *steps[at:])
+        at = chance.randint(1, len(fewer.steps))
+        steps = (*fewer.steps[:at], step, *fewer.steps[at:])
+    else:
+        steps = _interspersed(fewer, _OPERATORS, chance)
     return msgspec.structs.replace(planned, operators=True, steps=steps)
 
 

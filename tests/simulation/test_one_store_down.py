@@ -99,5 +99,5 @@ def test_the_other_store_ends_as_without_the_outage(down: StoreName) -> None:
         faulty.finish()
         assert state(faulty, out) == state(healthy, out), f"seed {seed}, {down} up again"
         assert state(faulty, other) == state(healthy, other), f"seed {seed}, {down} up again"
-    # In the other histories, which have three steps or fewer, mostly nothing is put.
-    assert missed > SEEDS * 0.7
+    # In the other histories, which have two steps or fewer, mostly nothing is put.
+    assert missed > SEEDS * 0.6

@@ -39,9 +39,25 @@ from tests.unit.audit.stand import STAMP, a_change
 
 def quiet(*kinds: Any, seed: int = 0) -> HistoryPlan:
     """A plan of these steps, with operators and without faults."""
-    steps = tuple(Step(kind, seed + at) for at, kind in enumerate(kinds))
-    first = next(one for one in map(plan, range(1_000)) if one.operators and not one.discards)
-    return msgspec.structs.replace(first, fault_rate=0.0, second_mapping=None, steps=steps)
+    return HistoryPlan(
+        seed=1,
+        fault_rate=0.0,
+        shards=1,
+        batch_size=1,
+        window_seconds=0,
+        function_seconds=60.0,
+        bisect=False,
+        honours_parameters=True,
+        parallelization_factor=2,
+        second_mapping=None,
+        steps=tuple(Step(kind, seed + at) for at, kind in enumerate(kinds)),
+        retries=None,
+        age_seconds=None,
+        index_shards=3,
+        operators=True,
+        index_from=None,
+        other_skew=None,
+    )
 
 
 def test_operators_work_in_a_third_of_the_histories_and_the_other_steps_stay() -> None:
@@ -195,7 +211,7 @@ def commands(
 ) -> tuple[Audits, Repairs, AnswerSteps]:
     """The commands of an operator of this system, in which nothing else happens."""
     around: Any = SimpleNamespace(oldest_unread=lambda: None)
-    limits, harm = AgeLimits(history.system, around), Harm(tools, promises)
+    limits, harm = AgeLimits(history.system, around), Harm(tools, promises, around)
     audits = Audits(tools, promises, limits, around)
     repairs = Repairs(tools, promises, audits, harm, limits, around)
     return audits, repairs, AnswerSteps(tools, promises, audits, repairs, harm, around)

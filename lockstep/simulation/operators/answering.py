@@ -65,7 +65,7 @@ class AnswerSteps:
                 self._around.put(image_id)
         self._repairs.settle_down()
         if chance.random() < HARM_SHARE:
-            chance.choice((self._harm.step, self._harm.ahead))()
+            chance.choice((self._harm.some, self._harm.ahead))()
         winner: _Winner = chance.choice(("index", "table", "table"))
         kinds, limit = chance.choice(_KINDS_DRAWN), chance.choice(LIMITS)
         tools.begin(faulty=False)

@@ -7,11 +7,12 @@ import msgspec
 
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.simulation.operators.promises import Promises
-from lockstep.simulation.operators.tools import Tools
+from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.oracle import stored_digest
 
 HORIZON_SECONDS = 121 * 86_400
-MOST_VERSIONS_MOVED = 3
+# OpenSearch counts on by one; a second and an hour of stamps.
+VERSIONS_MOVED = (1, 3, 1_000_000, 3_600_000_000)
 # Not each change fits each entry.
 MOST_TRIES = 4
 # A foreign version: within the versions that one producer may stamp next, or far below.
@@ -24,9 +25,10 @@ type _Source = Mapping[str, Any]
 class Harm:
     """Changes entries by hand."""
 
-    def __init__(self, tools: Tools, promises: Promises) -> None:
+    def __init__(self, tools: Tools, promises: Promises, around: Surroundings) -> None:
         """Change the stores of this system."""
         self._system = tools.system
+        self._around = around
         self._promises = promises
         self._in_table: Sequence[Callable[[str, _Item], _Item | None]] = (
             self._no_item,
@@ -57,19 +59,27 @@ class Harm:
         )
 
     def step(self) -> None:
-        """Change one to three entries."""
-        for _ in range(self._system.conditions.chance.choice((1, 1, 2, 3))):
-            self.once()
+        """Change one to three entries; half of their images are then uploaded again."""
+        for image_id in self.some():
+            if self._system.conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
+                self._around.put(image_id)
 
-    def once(self) -> None:
-        """Change one entry of one store, if there is any."""
+    def some(self) -> list[str]:
+        """Change one to three entries, and return their images."""
+        times = self._system.conditions.chance.choice((1, 1, 2, 3))
+        changed = [self.once() for _ in range(times)]
+        return [image_id for image_id in changed if image_id is not None]
+
+    def once(self) -> str | None:
+        """Change one entry of one store, and return its image; None if no change was possible."""
         for _ in range(MOST_TRIES):
             chance = self._system.conditions.chance
             in_table = chance.random() < 0.5  # noqa: PLR2004 - a coin
             image_id = self._change_item(self._in_table) if in_table else self._change_document()
             if image_id is not None:
                 self._note(image_id)
-                return
+                return image_id
+        return None
 
     def ahead(self) -> None:
         """Remove an item, so that the index is ahead with its document, if there is any."""
@@ -216,8 +226,8 @@ class Harm:
         return self._document_with_other_content(image_id, other)
 
     def _document_whose_version_moved(self, _: str, document: StoredDocument) -> StoredDocument:
-        """Written without a version: OpenSearch counts on from its own."""
-        more = self._system.conditions.chance.choice((1, MOST_VERSIONS_MOVED, 1_000_000))
+        """Written without a version, or with one of a clock that is ahead."""
+        more = self._system.conditions.chance.choice(VERSIONS_MOVED)
         return msgspec.structs.replace(document, version=document.version + more)
 
     @staticmethod

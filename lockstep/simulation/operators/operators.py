@@ -38,7 +38,7 @@ class Operators:
         self.promises = Promises(self.tools)
         limits = AgeLimits(system, around)
         audits = Audits(self.tools, self.promises, limits, around)
-        harm = Harm(self.tools, self.promises)
+        harm = Harm(self.tools, self.promises, around)
         repairs = Repairs(self.tools, self.promises, audits, harm, limits, around)
         answering = AnswerSteps(self.tools, self.promises, audits, repairs, harm, around)
         self._guide = Guide(self.tools, self.promises, audits, repairs, answering, around)

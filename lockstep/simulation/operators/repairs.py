@@ -45,7 +45,7 @@ class Repairs:
         tools, chance = self._tools, self._system.conditions.chance
         self.settle_down()
         if chance.random() < HARM_SHARE:
-            self._harm.step()
+            self._harm.some()
         if chance.random() < HARM_SHARE:
             self._harm.alike()
         whole = chance.random() < 0.5  # noqa: PLR2004 - a coin

@@ -114,7 +114,7 @@ def test_a_changed_image_differs() -> None:
 
 def test_versions_have_from_1_digit_to_16_and_producers_meet() -> None:
     digits, both = set(), 0
-    for seed in range(1, 250):
+    for seed in range(1, 400):
         history = History(plan(seed))
         history.run()
         system = history.system
