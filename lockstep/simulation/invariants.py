@@ -194,8 +194,8 @@ def _check_versions_rise(
     Only an expired tombstone may be removed, and no lower version may follow it but one that may
     return. Only what an operator gave the index may have the version that is stored. For a
     `touched` image, all begins again at that position of the journal. If the index reads the
-    table's changes, `ended` has the highest version of each image whose tombstone was purged: it
-    may come again, and is purged again.
+    table's changes, `ended` has the images whose tombstones were purged, and the highest version of
+    each. Each of these tombstones may come again, and is purged again.
     """
     function = consumer.function
     purged, touched = system.purged[function], system.touched[function]
@@ -213,7 +213,8 @@ def _check_versions_rise(
                 "I4", f"{function}: {written.image_id} is deleted without a tombstone"
             )
         same = before is not None and written.version == before.version
-        if same and written.deleted and written.version == ended.get(written.image_id):
+        is_purged = (written.image_id, written.version) in purged
+        if same and written.deleted and is_purged and written.image_id in ended:
             continue
         if same and (written.image_id, written.version) in replaced:
             continue

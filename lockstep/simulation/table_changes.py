@@ -155,7 +155,8 @@ class TableChanges:
     def ended(self) -> Mapping[str, int]:
         """The highest version of each image whose tombstone was purged, from either store.
 
-        It may come again: a change is told twice, or somebody removes the same item once more.
+        Each of them may come again: a change is told twice, or somebody removes the same item once
+        more.
         """
         highest: dict[str, int] = {}
         for image_id, version in self._purged:

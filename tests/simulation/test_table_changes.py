@@ -9,12 +9,13 @@ import pytest
 from lockstep.simulation import oracle
 from lockstep.simulation.clock import START, VirtualTime
 from lockstep.simulation.components import CHANGES_STREAM, REAL, Components
-from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.dynamodb import DynamoDB, Written
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.table_stream import RETENTION_SECONDS, SHARD_SECONDS
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
 from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.invariants import check
 from lockstep.simulation.plan import HistoryPlan, Route, Step, StepKind, plan
 from lockstep.simulation.run import broken_by
 from lockstep.simulation.table_changes import Indexed, TableChanges
@@ -304,6 +305,34 @@ def test_a_lower_version_is_not_gone_without_a_late_purge_or_if_nobody_named_it(
     del run.system.index.documents["E1"]
     with pytest.raises(ViolationError, match=r"I3: index: E1|I4: write_to_es: E1"):
         run.finish()
+
+
+@pytest.mark.parametrize(
+    ("route", "is_purged", "is_deleted", "violation"),
+    [
+        ("DynamoDBStreams", True, True, None),
+        ("DynamoDBStreams", False, True, "I2"),
+        ("DynamoDBStreams", True, False, "I4"),
+        (None, True, True, "I2"),
+    ],
+)
+def test_a_purged_tombstone_may_come_again_also_if_a_later_one_is_purged(
+    *, route: Route | None, is_purged: bool, is_deleted: bool, violation: str | None
+) -> None:
+    system = History(msgspec.structs.replace(history("DynamoDBStreams"), index_from=route)).system
+    ended, later = 10**15, 10**15 + 9
+    gone = Written("A1", None, deleted=True)
+    # A second mapping tells the first tombstone and its purge again; then comes another deletion.
+    first, last = (Written("A1", version, deleted=True) for version in (ended, later))
+    again = Written("A1", ended, deleted=is_deleted)
+    system.index.journal.extend([first, gone, again, gone, last, gone])
+    purged = {("A1", ended), ("A1", later)} if is_purged else {("A1", later)}
+    system.purged["write_to_es"].update(purged)
+    if violation is None:
+        check(system, [])
+    else:
+        with pytest.raises(ViolationError, match=f"{violation}: write_to_es: A1 went"):
+            check(system, [])
 
 
 @pytest.mark.parametrize("is_there", [False, True])
