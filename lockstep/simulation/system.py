@@ -177,6 +177,11 @@ class System:
         """Whether the index refuses this document."""
         return self.stores_refuse and source.get("name") == REFUSED_BY_INDEX
 
+    @staticmethod
+    def index_ever_refuses(item: Item) -> bool:
+        """Whether the index refuses the content of this item as long as stores refuse anything."""
+        return _name_in(item) == REFUSED_BY_INDEX
+
     def interpret(self, accepted: AcceptedRecord) -> Interpretation:
         """What a record on the stream means."""
         found = self._interpretations.get(accepted.sequence_number)

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,11 +19,13 @@ from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.fakes.network import NoAnswerInTimeError
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
+from lockstep.simulation.interpretation import REFUSED_BY_INDEX
 from lockstep.simulation.operators.answering import KINDS, AnswerSteps
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import AgeLimits
+from lockstep.simulation.operators.new_index import NewIndexChecks
 from lockstep.simulation.operators.promises import Promise, Promises
 from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.redrives import Redrives
@@ -450,3 +453,19 @@ def test_what_the_index_alone_held_may_leave_by_the_purge_of_a_tombstone_of_its_
     else:
         with promises.kept("O1"):
             del system.index.documents[image_id]
+
+
+@pytest.mark.parametrize(("name", "is_seen"), [(REFUSED_BY_INDEX, False), ("another", True)])
+def test_a_new_index_may_lack_only_what_it_refuses(
+    name: str,
+    is_seen: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    system = History(quiet()).system
+    system.table.items["T0"] = {
+        "image_id": {"S": "T0"},
+        "version": {"N": "1"},
+        "image": {"M": {"name": {"S": name}}},
+    }
+    expected = pytest.raises(ViolationError, match="T0") if is_seen else nullcontext()
+    with expected:
+        NewIndexChecks(system).has_the_table()
