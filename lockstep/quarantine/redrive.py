@@ -256,7 +256,7 @@ class Redrive:
         for case in cases:
             keys.update(dict.fromkeys(case.keys))
             documents.update(dict.fromkeys(case.documents))
-        self._all(self._save, (fetched[key] for key in keys if key in fetched))
+        self._save_all(fetched[key] for key in keys if key in fetched)
         for some in batched(documents, DOCUMENTS_AT_ONCE):
             self._split(some)
 
@@ -267,9 +267,7 @@ class Redrive:
         for document, body in bodies.items():
             for held in self._records(document, body):
                 records.setdefault(held.key, held)
-        for some in batched(records.values(), AT_ONCE):
-            absent = self._objects.absent({redriven_key(one.key) for one in some})
-            self._all(partial(self._save_unless_redriven, absent), some)
+        self._save_all(records.values())
         self._all(self._file_document, bodies.items())
         self._objects.delete_all(list(bodies))
 
@@ -277,10 +275,25 @@ class Redrive:
         document, body = moving
         self._objects.write(redriven_key(document), body)
 
-    def _save_unless_redriven(self, absent: AbstractSet[str], held: QuarantinedRecord) -> None:
+    def _save_all(self, records: Iterable[QuarantinedRecord]) -> None:
+        """Write the objects of the records that were not redriven, also not meanwhile."""
+        for some in batched(records, AT_ONCE):
+            saved = self._not_redriven(some)
+            self._all(self._save, saved)
+            # Another redrive may have moved a record just before its object was written again.
+            left = {one.key for one in self._not_redriven(saved)}
+            moved = [one.key for one in saved if one.key not in left]
+            if moved:
+                self._objects.delete_all(moved)
+
+    def _not_redriven(self, some: Sequence[QuarantinedRecord]) -> list[QuarantinedRecord]:
+        absent = self._objects.absent({redriven_key(one.key) for one in some})
+        are_new = self._executor.map(partial(self._is_not_redriven, absent), some)
+        return [one for one, is_new in zip(some, are_new, strict=True) if is_new]
+
+    def _is_not_redriven(self, absent: AbstractSet[str], held: QuarantinedRecord) -> bool:
         key = redriven_key(held.key)
-        if key in absent or self._objects.read(key) is None:
-            self._save(held)
+        return key in absent or self._objects.read(key) is None
 
     def _save(self, held: QuarantinedRecord) -> None:
         self._objects.write_new(held.key, msgspec.json.encode(held))

@@ -83,6 +83,15 @@ def test_fetched_records_are_redriven_once() -> None:
     assert again.cases == []
 
 
+def test_fetched_records_that_another_redrive_settled_meanwhile_are_not_put() -> None:
+    stand = Stand()
+    found = stand.find(pointers=[LINE], fetch=Shard(range(1, 12)).fetch)
+    put = stand.apply(found).put
+    report = stand.apply(found)
+    assert (report.redriven, report.moved_meanwhile, len(stand.stream)) == (0, put, put)
+    assert stand.under("quarantine/") == []
+
+
 def test_a_document_with_its_records_needs_no_stream() -> None:
     shard = Shard([])
     assert len(shard.fetch(msgspec.json.encode(document(*RECORDS))).records) == 4

@@ -91,6 +91,31 @@ def test_a_record_that_another_redrive_settled_meanwhile_is_not_put() -> None:
     assert (report.redriven, report.moved_meanwhile, len(stand.stream)) == (0, 1, 1)
 
 
+@pytest.mark.parametrize("before", range(1, 4))
+def test_a_split_document_that_another_redrive_settles_meanwhile_leaves_no_object(
+    before: int,
+) -> None:
+    stand = Stand()
+    records = [kinesis_record(image_event(f"T{at}"), position=at) for at in range(1, 4)]
+    stand.objects.kept[DOCUMENT] = msgspec.json.encode(document(*records))
+    found = stand.find()
+    write_new = stand.objects.write_new
+    written: list[str] = []
+
+    def settled_meanwhile(key: str, body: bytes) -> None:
+        written.append(key)
+        if len(written) == before:
+            stand.objects.write_new = write_new  # type: ignore[method-assign]
+            assert stand.apply(found).redriven == 3
+            stand.objects.write_new = settled_meanwhile  # type: ignore[method-assign]
+        write_new(key, body)
+
+    stand.objects.write_new = settled_meanwhile  # type: ignore[method-assign]  # of this stand only
+    report = stand.apply(found)
+    assert (report.redriven, report.moved_meanwhile) == (0, 3)
+    assert (stand.under("quarantine/"), len(stand.stream)) == ([], 3)
+
+
 def test_if_the_stream_accepts_nothing_all_objects_stay() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7))
