@@ -63,8 +63,8 @@ def _name(process: psutil.Process) -> str | None:
         "--function write_to_es": "write_to_es",
         "lockstep.local.kinesis": "kinesis",
         "org.opensearch.bootstrap": "opensearch",
-        "com.amazonaws.services.dynamodbv2": "dynamodb",
-        "org.gaul.s3proxy": "s3",
+        "lockstep.engines.DynamoDb": "dynamodb",
+        "lockstep.engines.S3": "s3",
     }
     return next((name for part, name in kinds.items() if part in line), None)
 
