@@ -272,8 +272,10 @@ def _stored_before_lost(
 def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[str]) -> None:
     """I1: a change that the stored one outran was applied before, or is in quarantine.
 
-    Not if the stored one was quarantined, because it may be younger than its arrival says. A
-    repetition of an event that arrived before the stored one is not outrun: if both are in one
+    Not if the stored one was quarantined, because it may be younger than its arrival says. Nor if
+    the consumer had lost it: a replay or a repair gave it to the store later.
+
+    A repetition of an event that arrived before the stored one is not outrun: if both are in one
     batch, they are one candidate. A discarded change may arrive again when it is out of date.
     """
     attempted = system.discards[consumer.function].attempted
@@ -294,7 +296,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
             and meaning.image_id not in system.touched[consumer.function]
             and not _was_written(consumer, meaning)
             and not system.losses.is_lost(consumer.function, accepted)
-            and not _is_redriven(system, meaning.image_id, its, quarantined)
+            and not _came_late(system, consumer, meaning.image_id, its, quarantined)
         ):
             raise ViolationError(
                 "I1", f"{consumer.function}: {meaning} is outrun and not in quarantine"
@@ -307,16 +309,21 @@ def _was_written(consumer: Consumer, meaning: Meaning) -> bool:
     return any((one.image_id, one.version) == content for one in consumer.store.journal)
 
 
-def _is_redriven(
-    system: System, image_id: str, held: Holding, quarantined: AbstractSet[str]
+def _came_late(
+    system: System,
+    consumer: Consumer,
+    image_id: str,
+    held: Holding,
+    quarantined: AbstractSet[str],
 ) -> bool:
-    """Whether what the store holds is of a record that was quarantined."""
+    """Whether what the store holds is of a record that was quarantined, or that it lost before."""
     return any(
         (event.image_id, event.version, accepted.arrived_ms)
         == (image_id, held.version, held.arrived_at)
         for accepted in system.stream.accepted
         if accepted.sequence_number in quarantined
-        and (event := system.ledger.event_in(accepted)) is not None
+        or system.losses.is_lost(consumer.function, accepted)
+        if (event := system.ledger.event_in(accepted)) is not None
     )
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -222,3 +223,22 @@ def test_without_a_removed_record_nothing_is_lost(off: Sequence[Function], tmp_p
     stopped.read_on()
     assert stopped.losses() == []
     assert stopped.audit().result == "equal"
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_no_event_is_outrun_by_one_that_the_consumer_had_lost(
+    is_lost: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    history = History(quiet())
+    system = history.system
+    stamping, counting, *_ = history.uploaders
+    stamping.put([("T0", "image.updated")])
+    history.drain("write_to_es")
+    (stamped,) = system.stream.accepted
+    system.time.advance(_HOUR)
+    counting.put([("T0", "image.updated")])  # nobody reads it
+    if is_lost:  # and a repair wrote it to the index after the other one
+        system.losses.lose("write_to_es", stamped, "T0")
+    expected = nullcontext() if is_lost else pytest.raises(ViolationError, match="is outrun")
+    with expected:
+        invariants._check_outrun(system, system.consumers["write_to_es"], set())  # noqa: SLF001 - one rule of them
