@@ -27,6 +27,7 @@ from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.new_index import NewIndexChecks
 from lockstep.simulation.operators.promises import Promise, Promises
+from lockstep.simulation.operators.purges import Purges
 from lockstep.simulation.operators.rebuilds import Rebuilds
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.repairs import Repairs
@@ -469,3 +470,26 @@ def test_a_new_index_may_lack_only_what_it_refuses(
     expected = pytest.raises(ViolationError, match="T0") if is_seen else nullcontext()
     with expected:
         NewIndexChecks(system).has_the_table()
+
+
+@pytest.mark.parametrize("expires_meanwhile", [False, True])
+def test_a_second_purge_writes_only_if_the_table_has_lost_an_item_meanwhile(
+    expires_meanwhile: bool,  # noqa: FBT001 - a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history, tools, promises = stocked()
+    unused: Any = None
+    purges = Purges(tools, promises, commands(history, tools, promises)[0], *[unused] * 4)
+    applied = iter((False, True))
+
+    def apply() -> None:
+        if next(applied):
+            image_id = min(one for one, it in history.system.index.documents.items() if it.source)
+            tools.own_in_index.append(Written(image_id, None, deleted=True))
+            if expires_meanwhile:
+                history.system.table.items.popitem()
+
+    monkeypatch.setattr(purges, "_apply", apply)
+    expected = nullcontext() if expires_meanwhile else pytest.raises(ViolationError, match="O4")
+    with expected:
+        purges.purge(faulty=False)
