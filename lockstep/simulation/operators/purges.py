@@ -174,7 +174,15 @@ class Purges:
                 raise ViolationError("O4", f"the same purge again wrote {tools.own_in_index[-1]}")
 
     def _note(self, before: Raw, wrote: int) -> None:
-        """Note what a purge has removed, after so many writes of operators."""
+        """Note what a purge has removed.
+
+        Args:
+            before: the stores before the purge.
+            wrote: how many writes to the index operators had made before the purge.
+
+        Raises:
+            ViolationError: O2: it wrote something else than the removal of a document.
+        """
         for one in self._tools.own_in_index[wrote:]:
             document = before.documents.get(one.image_id)
             if one.version is not None or document is None or document.source is None:
