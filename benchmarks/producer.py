@@ -25,9 +25,9 @@ from botocore.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Producer, PutRecordsClient, Stamp
 from lockstep.producing.sources import read_events
+from lockstep.source_files.converters import load_mapping
 from shared.event import Event, encode
 
 if TYPE_CHECKING:

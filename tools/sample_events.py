@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from lockstep.local.gateway.event import event as gateway_event
-from lockstep.producing.converters import load_mapping
+from lockstep.source_files.converters import load_mapping
 from lockstep.web.server import Request
 from shared.change import Change, change_from
 from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Reason

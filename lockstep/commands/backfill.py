@@ -22,8 +22,8 @@ from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.machine.files import write_json
 from lockstep.producing.backfill import Backfilled, Point, RefusedLine, sources
-from lockstep.producing.converters import load_mapping
-from lockstep.producing.text import SourceError
+from lockstep.source_files.converters import load_mapping
+from lockstep.source_files.text import SourceError
 from lockstep.stack.use_cases.put import backfill as prepare
 
 _WORDS = {

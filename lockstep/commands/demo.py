@@ -18,10 +18,10 @@ from lockstep.commands.search import show_search
 from lockstep.commands.up import index_from_option, start_in_background
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.local.up import down
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
-from lockstep.producing.records import lines
 from lockstep.producing.sources import read_events
+from lockstep.source_files.converters import load_mapping
+from lockstep.source_files.records import lines
 from lockstep.stack import demo
 from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import SAMPLE_DATA, shipped

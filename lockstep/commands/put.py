@@ -15,10 +15,10 @@ from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Pause, PutProgress, Stamp
-from lockstep.producing.records import records
 from lockstep.producing.sources import BadLine, read_ahead, read_events
+from lockstep.source_files.converters import load_mapping
+from lockstep.source_files.records import records
 from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
 from shared.horizon import QUARANTINE_AGE

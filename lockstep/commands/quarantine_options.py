@@ -7,8 +7,8 @@ import click
 
 from lockstep.commands.options import since_option
 from lockstep.console.terminal import notes
-from lockstep.producing.records import lines
 from lockstep.quarantine.cases import FoundCases, Wanted
+from lockstep.source_files.records import lines
 from lockstep.stack.use_cases.quarantine import NO_ID, StackQuarantine
 from shared.event import Reason
 

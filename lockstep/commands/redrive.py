@@ -26,7 +26,6 @@ from lockstep.commands.quarantine_options import (
 )
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
-from lockstep.producing.records import lines
 from lockstep.quarantine.cases import FoundCases, Ready, Wanted
 from lockstep.quarantine.records import event_bytes
 from lockstep.quarantine.redrive import RedriveReport
@@ -37,6 +36,7 @@ from lockstep.quarantine.settlement import (
     correct,
     read_correction,
 )
+from lockstep.source_files.records import lines
 from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import MalformedContentError
 

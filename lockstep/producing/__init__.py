@@ -1,1 +1,1 @@
-"""Put events onto the stream, in order for each image; import images from files."""
+"""Put events onto the stream, in order for each image; import images."""

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from lockstep.producing.producer import Stamp
-from lockstep.producing.records import records
 from lockstep.producing.sources import BadLine, Converter, filled, read_events
-from lockstep.producing.text import SourceError
-from lockstep.producing.unreadable import UnreadableRecord
+from lockstep.source_files.records import records
+from lockstep.source_files.text import SourceError
+from lockstep.source_files.unreadable import UnreadableRecord
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP, EntryLookup

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from lockstep.producing.producer import PAUSE, Pause, Stamp, outgoing
-from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
+from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
 from shared.shortened import shortened

@@ -17,9 +17,9 @@ from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import read_events
+from lockstep.source_files.converters import load_mapping
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.change import Change, change_from

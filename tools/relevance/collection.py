@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
-from lockstep.producing.records import lines
 from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.converters import load_mapping
+from lockstep.source_files.records import lines
 from shared.event import Event, Image
 
 RECORDS = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"

@@ -19,9 +19,9 @@ import pytest
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.compare import DifferenceKind
 from lockstep.commands.options import APPLY_HINT
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.converters import load_mapping
 from shared.change import Change, Put
 from shared.event import Event
 from tests.audit_toll import toll

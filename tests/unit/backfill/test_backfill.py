@@ -19,10 +19,10 @@ from lockstep.producing.backfill import (
     RefusedLine,
     sources,
 )
-from lockstep.producing.converters import load_mapping
 from lockstep.producing.producer import Stamp
-from lockstep.producing.text import SourceError
 from lockstep.simulation.fakes.s3 import S3
+from lockstep.source_files.converters import load_mapping
+from lockstep.source_files.text import SourceError
 from lockstep.stores.entry import Entry
 from shared.event import Event
 from shared.horizon import HORIZON

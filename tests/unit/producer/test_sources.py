@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.producing.producer import PAUSE, Pause, Stamp
-from lockstep.producing.records import lines
 from lockstep.producing.sources import BadLine, read_ahead, read_events
-from lockstep.producing.unreadable import MAX_LINE_BYTES
+from lockstep.source_files.records import lines
+from lockstep.source_files.unreadable import MAX_LINE_BYTES
 from shared.event import MAX_EVENT_BYTES, Event, InvalidEventError, decode, encode
 from tests.builders import image, image_event
 from tests.unit.producer.scripted_stream import NOON

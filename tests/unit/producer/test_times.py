@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from functions.write_to_es.document import change_in_document, document_from
 from lockstep.producing.producer import Stamp, outgoing
-from lockstep.producing.records import records
 from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.records import records
 from shared.change import Put, change_from
 from shared.event import Event, Image, InvalidEventError, digest, encode
 from shared.item import change_in_item, item_from

@@ -12,7 +12,7 @@ from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
 from lockstep.local.mapping.filters import filters_from
 from lockstep.local.mapping.windows import returned_state
-from lockstep.producing.converters import parse_mapping
+from lockstep.source_files.converters import parse_mapping
 from shared.event import InvalidEventError, decode
 from shared.nesting import MAX_NESTING, nests_too_deep
 

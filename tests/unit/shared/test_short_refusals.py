@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.write_to_es.table_changes import change_of
-from lockstep.producing.converters import FieldMapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.converters import FieldMapping
 from shared.event import InvalidEventError
 from shared.item import MalformedItemError, change_in_item, item_from
 from shared.quarantine import quarantined

@@ -19,12 +19,12 @@ import msgspec
 from msgspec import Raw
 
 from lockstep.console.errors import UserError
-from lockstep.producing.field_rules import TIMES, FieldRule, check_rule, rule_of
-from lockstep.producing.mapped_ids import id_of
-from lockstep.producing.mapped_times import ISO, read_time
-from lockstep.producing.mapped_values import SEPARATOR, number, text, texts
-from lockstep.producing.source_fields import SourceFields, is_in, repeated_names, source_fields
-from lockstep.producing.text import utf8
+from lockstep.source_files.field_rules import TIMES, FieldRule, check_rule, rule_of
+from lockstep.source_files.mapped_ids import id_of
+from lockstep.source_files.mapped_times import ISO, read_time
+from lockstep.source_files.mapped_values import SEPARATOR, number, text, texts
+from lockstep.source_files.source_fields import SourceFields, is_in, repeated_names, source_fields
+from lockstep.source_files.text import utf8
 from shared.event import (
     ATTRIBUTE_NAME_PATTERN,
     MAX_TAGS,
@@ -34,7 +34,7 @@ from shared.event import (
     InvalidEventError,
 )
 
-_BUILT_IN = resources.files("lockstep.producing") / "mappings"
+_BUILT_IN = resources.files("lockstep.source_files") / "mappings"
 
 _ATTRIBUTE = "attributes."
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.producing.converters import FieldMapping, MappingError, parse_mapping
+from lockstep.source_files.converters import FieldMapping, MappingError, parse_mapping
 from shared.event import Event
-from tests.unit.producer.test_converters import converted, image_of, mapping, refusal
+from tests.unit.source_files.test_converters import converted, image_of, mapping, refusal
 
 
 def of(by: FieldMapping, rest: bytes) -> Event:

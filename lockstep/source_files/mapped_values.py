@@ -5,7 +5,7 @@ import re
 import msgspec
 from msgspec import Raw
 
-from lockstep.producing.source_fields import items
+from lockstep.source_files.source_fields import items
 from shared.event import InvalidEventError
 
 SEPARATOR = "; "  # between the items of an array that becomes one string

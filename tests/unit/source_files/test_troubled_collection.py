@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.producing.converters import parse_mapping
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.converters import parse_mapping
 from shared.event import Event
 from tests.troubled_collection import MAPPING, records
 from tests.unit.producer.scripted_stream import NOON
-from tests.unit.producer.test_mapping_drops_nothing import values_of
+from tests.unit.source_files.test_mapping_drops_nothing import values_of
 
 BY = parse_mapping(MAPPING, "mine.toml", is_json=False)
 # These become a number, an ID or several tags; their whole text is looked for apart from them.

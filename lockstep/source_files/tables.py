@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from lockstep.console.text import counted
-from lockstep.producing.converters import FieldMapping
-from lockstep.producing.field_rules import FieldRule, rule_of
-from lockstep.producing.text import SourceError
-from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
+from lockstep.source_files.converters import FieldMapping
+from lockstep.source_files.field_rules import FieldRule, rule_of
+from lockstep.source_files.text import SourceError
+from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared.event import Event, Image, InvalidEventError
 
 # The names that a column may have without a mapping file.

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.producing.converters import FieldMapping, load_mapping
 from lockstep.producing.producer import Stamp
-from lockstep.producing.records import SourceRecords, records
 from lockstep.producing.sources import BadLine, Converter, read_events
-from lockstep.producing.text import SourceError
-from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
+from lockstep.source_files.converters import FieldMapping, load_mapping
+from lockstep.source_files.records import SourceRecords, records
+from lockstep.source_files.text import SourceError
+from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared.event import Event
 from tests.builders import image_event
 from tests.unit.producer.scripted_stream import NOON

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from io import BufferedReader
 
-from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
+from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 
 _CHUNK_BYTES = 64 * 1024
 # What is neither a bracket nor a broken string. No JSON string has a line break. Possessive

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.producing.converters import FieldMapping, MappingError
-from lockstep.producing.mapped_ids import id_of
+from lockstep.source_files.converters import FieldMapping, MappingError
+from lockstep.source_files.mapped_ids import id_of
 from shared.event import MAX_OFFSET, Event
-from tests.unit.producer.test_converters import converted, image_of, mapping, refusal
+from tests.unit.source_files.test_converters import converted, image_of, mapping, refusal
 
 AMSTERDAM = "Europe/Amsterdam"
 

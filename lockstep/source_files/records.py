@@ -8,10 +8,10 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from lockstep.producing.json_values import json_values
-from lockstep.producing.tables import CsvTable, events_of_rows
-from lockstep.producing.text import joined, utf8
-from lockstep.producing.unreadable import MAX_LINE_BYTES, UnreadableRecord
+from lockstep.source_files.json_values import json_values
+from lockstep.source_files.tables import CsvTable, events_of_rows
+from lockstep.source_files.text import joined, utf8
+from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?')

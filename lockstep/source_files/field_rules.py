@@ -4,8 +4,8 @@ from functools import cached_property
 
 import msgspec
 
-from lockstep.producing.mapped_ids import Rule
-from lockstep.producing.mapped_times import check_format, zone_of
+from lockstep.source_files.mapped_ids import Rule
+from lockstep.source_files.mapped_times import check_format, zone_of
 
 TIMES = frozenset({"occurred_at", "taken_at"})
 

@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.producing.converters import (
+from lockstep.producing.producer import Stamp
+from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.converters import (
     FieldMapping,
     MappingError,
     load_mapping,
     parse_mapping,
 )
-from lockstep.producing.producer import Stamp
-from lockstep.producing.records import lines
-from lockstep.producing.sources import BadLine, read_events
+from lockstep.source_files.records import lines
 from shared.event import MAX_TAGS, Event
 from tests.unit.producer.scripted_stream import NOON
 

@@ -1,0 +1,1 @@
+"""Read files as people have them: encoding, format, records, and mapping files."""
