@@ -369,6 +369,41 @@ def test_the_index_may_take_below_an_expired_tombstone_what_the_table_does_not(
             _check_against_table(system, routes, set())
 
 
+@pytest.mark.parametrize(
+    ("route", "above", "is_named", "is_event", "is_right"),
+    [
+        ("Kinesis", 1, True, True, True),
+        ("Kinesis", 0, True, True, False),
+        ("Kinesis", 1, False, True, False),
+        ("Kinesis", 1, True, False, False),
+        ("DynamoDBStreams", 1, True, True, False),
+    ],
+)
+def test_the_table_may_take_below_an_expired_tombstone_what_the_index_does_not(
+    *, route: Route, above: int, is_named: bool, is_event: bool, is_right: bool
+) -> None:
+    run = History(history(route))
+    system, routes = run.system, run._routes  # noqa: SLF001 - as `finish` does
+    assert routes is not None
+    version = 10**15
+    # The index still had the tombstone when it read the event; then the tombstone was purged.
+    system.purged["write_to_es"].add(("A1", version + above))
+    system.table.items["A1"] = item("A1", version)
+    if is_named:
+        system.may_return.add(("A1", version))
+    if is_event:
+        event = oracle.Meaning(
+            "A1", version, "image.updated", "2026-11-21T08:00:00Z", {"name": "n"}
+        )
+        system.ledger.note(b"an event", event)
+        system.stream.accept("A1", b"an event")
+    if is_right:
+        _check_against_table(system, routes, set())
+    else:
+        with pytest.raises(ViolationError, match="I3: index: A1"):
+            _check_against_table(system, routes, set())
+
+
 def test_an_image_is_uploaded_again_above_what_an_answer_made_of_its_tombstone() -> None:
     run = History(history("KinesisDataStreamsForDynamoDB"))
     routes, changes = run._routes, run.system.changes  # noqa: SLF001 - as its step does
