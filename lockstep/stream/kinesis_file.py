@@ -78,6 +78,35 @@ CREATE TABLE records (
 );
 """
 
+# Tables that a file of release 0.1.0 does not have; that release ignores them. A row of
+# `encryption` holds from its time on; `key_id` is NULL while the stream is not encrypted.
+_ADDED_SCHEMA = """
+CREATE TABLE IF NOT EXISTS consumers (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    deregistered_at INTEGER,
+    UNIQUE (stream, name)
+);
+CREATE TABLE IF NOT EXISTS consumer_tags (
+    consumer INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (consumer, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS encryption (
+    stream INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    key_id TEXT,
+    PRIMARY KEY (stream, since)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mode_changes (
+    stream INTEGER NOT NULL,
+    at INTEGER NOT NULL
+);
+"""
+
 # The fields of StoredStream and StoredShard in their order; a condition follows.
 _STREAMS = "SELECT key, name, created_at, mode, retention_hours, max_record_kib FROM streams WHERE "
 _SHARDS = (
@@ -358,5 +387,7 @@ def _prepare(connection: sqlite3.Connection, *, writable: bool) -> bytes:
             f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA application_id = {_APPLICATION_ID};"
             f"PRAGMA user_version = {_LAYOUT};COMMIT;"
         )
+    if writable:
+        connection.executescript(f"BEGIN IMMEDIATE;{_ADDED_SCHEMA}COMMIT;")
     (secret,) = connection.execute("SELECT value FROM secret").fetchone()
     return bytes(secret)

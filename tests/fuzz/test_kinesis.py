@@ -17,6 +17,7 @@ from botocore.parsers import create_parser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockstep.local.kinesis.consumers import CHANGE_MS
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import ErrorName
 from lockstep.local.kinesis.limits import PerShard, Unlimited
@@ -25,7 +26,7 @@ from lockstep.local.kinesis.server import Reply, reply
 from lockstep.local.kinesis.store import Store
 from tests.contract.kinesis.server import running
 from tests.fuzz.test_decode import anything
-from tests.unit.kinesis.client import Clock, Kinesis, message_in
+from tests.unit.kinesis.client import SECOND, START, Clock, Kinesis, message_in
 
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/kinesis").iterdir())
 SERVICE = ServiceModel(Loader().load_service_model("kinesis", "service-2"), "kinesis")
@@ -99,7 +100,8 @@ class Stage:
     """An endpoint with a stream to use, and one that must not change."""
 
     def __init__(self, store: Store, *, limited: bool = False) -> None:
-        clock = Clock()
+        # A minute after the stage before: its consumers are not CREATING any more.
+        clock = Clock(START + next(_numbers) * 60 * SECOND)
         limits = PerShard() if limited else Unlimited()
         self.kinesis = Kinesis(Endpoint(store, clock, limits, "us-east-1", "000000000000"), clock)
         self.kept = self.kinesis.stream(f"kept-{next(_numbers)}")
@@ -117,10 +119,15 @@ class Stage:
         numbers = [one["SequenceNumberRange"]["StartingSequenceNumber"] for one in shards]
         numbers += kinesis.put(b"c", stream=stream)
         ids = [one["ShardId"] for one in shards]
+        consumers = [register(kinesis, arn, name) for name in ("a", "b")]
+        kinesis.clock.now += CHANGE_MS
         iterators = [kinesis.iterator("TRIM_HORIZON", stream=stream), records["NextShardIterator"]]
         return {
             **{name: [stream] for name in ("StreamName", "ExclusiveStartStreamName")},
-            **{name: [arn] for name in ("StreamARN", "ResourceARN")},
+            "StreamARN": [arn],
+            "ResourceARN": [arn, *consumers],
+            "ConsumerARN": consumers,
+            "ConsumerName": ["a", "c"],
             **dict.fromkeys(("ShardId", "ShardToSplit", "ShardToMerge"), ids),
             **dict.fromkeys(("AdjacentShardToMerge", "ExclusiveStartShardId"), ids),
             **dict.fromkeys(("StartingSequenceNumber", "SequenceNumberForOrdering"), numbers),
@@ -135,10 +142,19 @@ class Stage:
         }
 
     def holds(self) -> None:
-        """Check that the other stream has not changed."""
+        """Check that the other stream has not changed; delete all, because accounts have quotas."""
         kinesis = self.kinesis
         kinesis.clock.now += 1_000  # nothing is throttled any more
         assert kinesis.data(kinesis.iterator("TRIM_HORIZON", stream=self.kept)) == [b"before"]
+        for name in kinesis("ListStreams")["StreamNames"]:
+            kinesis("DeleteStream", StreamName=name, EnforceConsumerDeletion=True)
+
+
+def register(kinesis: Kinesis, stream_arn: str, name: str) -> str:
+    """Register a consumer; its ARN."""
+    request = {"StreamARN": stream_arn, "ConsumerName": name}
+    found: str = kinesis("RegisterStreamConsumer", **request)["Consumer"]["ConsumerARN"]
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,30 @@
 """What every operation uses: the store, and how a request names its stream."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep.local.kinesis.consumers import RegisteredConsumer
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.limits import Limits
 from lockstep.local.kinesis.store import Store
+from lockstep.local.kinesis.tokens import (
+    ConsumerPage,
+    ExpiredTokenError,
+    InvalidTokenError,
+    ShardPage,
+    StreamPage,
+    unseal,
+)
 from lockstep.stream.kinesis_file import StoredShard, StoredStream
 from lockstep.stream.shards import shard_id, shard_number
 
 type Request = Mapping[str, Any]
 type Answer = dict[str, Any] | None
+
+# The second is that of the registration, so a consumer that is registered again has another ARN.
+_CONSUMER_ARN = re.compile(r"(?P<stream>.+)/consumer/(?P<name>[^/:]+):(?P<second>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,78 @@ class Endpoint:
             raise not_found(f"{named} under account {self.account} not found.")
         return found
 
+    def consumer_arn(self, stream: StoredStream, consumer: RegisteredConsumer) -> str:
+        """The Amazon resource name of a registered consumer."""
+        return f"{self.arn(stream.name)}/consumer/{consumer.name}:{consumer.created_at // 1000}"
+
+    def consumer(self, request: Request) -> tuple[StoredStream, RegisteredConsumer]:
+        """The consumer that a request names, and its stream.
+
+        It is named by `ConsumerARN`, by `StreamARN` and `ConsumerName`, or by all three.
+
+        Raises:
+            KinesisError: InvalidArgumentException if it names no consumer or two,
+                ResourceNotFoundException if the consumer or its stream does not exist.
+        """
+        match request:
+            case {"ConsumerARN": arn}:
+                stream, consumer = self.consumer_of_arn(arn)
+                named = (self.arn(stream.name), consumer.name)
+                if named != (
+                    request.get("StreamARN", named[0]),
+                    request.get("ConsumerName", named[1]),
+                ):
+                    raise invalid(f"ConsumerARN {arn} is not of this StreamARN and ConsumerName")
+                return stream, consumer
+            case {"StreamARN": stream_arn, "ConsumerName": name}:
+                stream = self.stream_of_arn(stream_arn)
+                found = self.store.consumers.find(stream, name, self.now())
+                if found is None:
+                    raise not_found(f"Consumer {name} of {self.describe(stream)} not found.")
+                return stream, found
+            case _:
+                raise invalid("give ConsumerARN, or StreamARN and ConsumerName")
+
+    def consumer_of_arn(self, arn: str) -> tuple[StoredStream, RegisteredConsumer]:
+        """The consumer with this resource name, and its stream.
+
+        Raises:
+            KinesisError: ResourceNotFoundException.
+        """
+        parts = _CONSUMER_ARN.fullmatch(arn)
+        if parts is None:
+            raise not_found(f"{arn} is not the ARN of a consumer.")
+        stream = self.stream_of_arn(parts["stream"])
+        found = self.store.consumers.find(stream, parts["name"], self.now())
+        if found is None or arn != self.consumer_arn(stream, found):
+            raise not_found(f"Consumer {arn} not found.")
+        return stream, found
+
+    def key_id(self, stream: StoredStream) -> str | None:
+        """The key that encrypts new records of the stream; None if they are not encrypted."""
+        history = self.store.settings.encryption(stream)
+        return history[0].key_id if history else None
+
+    def encryption_answer(self, stream: StoredStream) -> dict[str, str]:
+        """The encryption of a stream in a description."""
+        key_id = self.key_id(stream)
+        if key_id is None:
+            return {"EncryptionType": "NONE"}
+        return {"EncryptionType": "KMS", "KeyId": key_id}
+
+    def page[T: (ConsumerPage, ShardPage, StreamPage)](self, token: str, kind: type[T]) -> T:
+        """The page that a `NextToken` asks for.
+
+        Raises:
+            KinesisError: InvalidArgumentException, ExpiredNextTokenException.
+        """
+        try:
+            return unseal(self.store.secret, token, kind, self.now())
+        except InvalidTokenError:
+            raise invalid("Invalid NextToken.") from None
+        except ExpiredTokenError as error:
+            raise KinesisError("ExpiredNextTokenException", f"NextToken expired: {error}") from None
+
     def shard(self, stream: StoredStream, identifier: str) -> StoredShard:
         """The stream's shard with this ID, open or closed, but not expired.
 
@@ -100,6 +185,17 @@ def hash_range_answer(shard: StoredShard) -> dict[str, str]:
     }
 
 
+def check_created(endpoint: Endpoint, stream: StoredStream, request: Request) -> None:
+    """Check that a stream was created at the request's `StreamCreationTimestamp`, if it has one.
+
+    Raises:
+        KinesisError: ResourceNotFoundException.
+    """
+    created = request.get("StreamCreationTimestamp")
+    if created is not None and milliseconds(created) != stream.created_at:
+        raise not_found(f"{endpoint.describe(stream)} was not created at {created}")
+
+
 def milliseconds(timestamp: float) -> int:
     """A timestamp of a request in milliseconds since 1970."""
     return round(timestamp * 1000)
@@ -113,3 +209,21 @@ def invalid(message: str) -> KinesisError:
 def not_found(message: str) -> KinesisError:
     """A ResourceNotFoundException."""
     return KinesisError("ResourceNotFoundException", message)
+
+
+def rate_exceeded(endpoint: Endpoint, stream: StoredStream, shard: int) -> str:
+    """The message for a shard that is over its limit."""
+    return f"Rate exceeded for shard {shard_id(shard)} in {endpoint.describe(stream)}."
+
+
+def stop_dry_run(request: Request) -> None:
+    """End a valid request that must not be performed.
+
+    Raises:
+        KinesisError: DryRunOperationException.
+    """
+    if request.get("DryRun", False):
+        raise KinesisError(
+            "DryRunOperationException",
+            "the request is valid; it was not performed because of DryRun",
+        )

@@ -8,13 +8,16 @@ memory between calls.
 The caller passes all times, in milliseconds since 1970.
 """
 
+import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from lockstep.local.kinesis.consumers import Consumers
+from lockstep.local.kinesis.settings import Settings
+from lockstep.local.kinesis.transactions import transaction
 from lockstep.stream import sequence
 from lockstep.stream.kinesis_file import KinesisFile, Mode, StoredShard, StoredStream, first_place
 from lockstep.stream.shards import HashRange, Merge, Split, Step, hash_bytes, parts, union
@@ -57,6 +60,11 @@ class ThroughputExceeded:
 class Store(KinesisFile):
     """The file, opened for writing with `open`; use it as a context manager, or `close` it."""
 
+    def __init__(self, connection: sqlite3.Connection, secret: bytes) -> None:
+        super().__init__(connection, secret)
+        self.consumers = Consumers(connection)
+        self.settings = Settings(connection)
+
     @classmethod
     def open(cls, database: Path) -> Self:
         """Open the file; create it if it does not exist.
@@ -80,7 +88,7 @@ class Store(KinesisFile):
 
         The caller must ensure that no stream has this name.
         """
-        with self._transaction():
+        with transaction(self._sql):
             stream = self._sql.execute(
                 "INSERT INTO streams (name, created_at, mode, retention_hours, max_record_kib)"
                 " VALUES (?, ?, ?, 24, ?) RETURNING key",
@@ -92,13 +100,30 @@ class Store(KinesisFile):
 
     def delete_stream(self, stream: StoredStream) -> None:
         """Delete a stream at once; `trim` deletes its records."""
-        with self._transaction():
+        with transaction(self._sql):
             self._sql.execute("DELETE FROM streams WHERE key = ?", (stream.key,))
             self._sql.execute("DELETE FROM tags WHERE stream = ?", (stream.key,))
+            self.consumers.delete_of(stream)
+            self.settings.delete_of(stream)
+
+    def open_shard_count(self) -> int:
+        """The number of open shards of all streams."""
+        found: int = self._sql.execute(
+            "SELECT count(*) FROM shards WHERE closed_at IS NULL"
+            " AND stream IN (SELECT key FROM streams)"
+        ).fetchone()[0]
+        return found
+
+    def on_demand_stream_count(self) -> int:
+        """The number of streams in on-demand mode."""
+        found: int = self._sql.execute(
+            "SELECT count(*) FROM streams WHERE mode = 'ON_DEMAND'"
+        ).fetchone()[0]
+        return found
 
     def set_retention(self, stream: StoredStream, hours: int, now: int) -> None:
         """Change the retention. Records that have already expired stay expired."""
-        with self._transaction():
+        with transaction(self._sql):
             for shard in self.shards(stream):
                 self._raise_horizon(shard, stream.horizon(now))
             self._sql.execute(
@@ -107,12 +132,12 @@ class Store(KinesisFile):
 
     def put_tags(self, stream: StoredStream, tags: Mapping[str, str]) -> None:
         """Add tags, or replace their values."""
-        with self._transaction():
+        with transaction(self._sql):
             self._put_tags(stream.key, tags)
 
     def remove_tags(self, stream: StoredStream, names: Sequence[str]) -> None:
         """Remove tags; a name without a tag is not an error."""
-        with self._transaction():
+        with transaction(self._sql):
             self._sql.executemany(
                 "DELETE FROM tags WHERE stream = ? AND name = ?",
                 [(stream.key, name) for name in names],
@@ -131,7 +156,7 @@ class Store(KinesisFile):
         Raises:
             ValueError: no open shard has the range that a step names, or the step is invalid.
         """
-        with self._transaction():
+        with transaction(self._sql):
             open_shards = {shard.range: shard for shard in self.open_shards(stream)}
             for step in steps:
                 match step:
@@ -192,7 +217,7 @@ class Store(KinesisFile):
             UnissuedSequenceNumberError: a record's `above` is not below its sequence number;
                 nothing was stored.
         """
-        with self._transaction():
+        with transaction(self._sql):
             shards = self.open_shards(stream)
             starts = [shard.hash_start for shard in shards]
             prefixes = [sequence.prefix(shard.created, shard.number) for shard in shards]
@@ -232,10 +257,10 @@ class Store(KinesisFile):
         """
         keys = [key for (key,) in self._sql.execute("SELECT key FROM shards").fetchall()]
         for key in keys:
-            with self._transaction():
+            with transaction(self._sql):
                 past = self._trimmed_to(key, now)
             while True:
-                with self._transaction():
+                with transaction(self._sql):
                     deleted = self._sql.execute(
                         "DELETE FROM records WHERE place IN (SELECT place FROM records"
                         " WHERE place >= ? AND place < ? LIMIT ?)",
@@ -262,13 +287,3 @@ class Store(KinesisFile):
         if first > shard.first:
             self._sql.execute("UPDATE shards SET first = ? WHERE key = ?", (first, shard.key))
         return first
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._sql.execute("COMMIT")
-        finally:
-            if self._sql.in_transaction:
-                self._sql.execute("ROLLBACK")

@@ -36,6 +36,14 @@ class ShardPage(msgspec.Struct, frozen=True, tag=True, array_like=True):
     issued_at: int
 
 
+class ConsumerPage(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """The next page of ListStreamConsumers: the consumers with names above `after`."""
+
+    stream: int
+    after: str
+    issued_at: int
+
+
 class StreamPage(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """The next page of ListStreams: the streams with names above `after`."""
 
@@ -51,13 +59,13 @@ class ExpiredTokenError(ValueError):
     """The token is older than its lifetime."""
 
 
-def seal(secret: bytes, content: ShardIterator | ShardPage | StreamPage) -> str:
+def seal(secret: bytes, content: ConsumerPage | ShardIterator | ShardPage | StreamPage) -> str:
     """Encode and sign a token's content."""
     packed = msgspec.msgpack.encode(content)
     return base64.b64encode(_signature(secret, packed) + packed).decode()
 
 
-def unseal[T: (ShardIterator, ShardPage, StreamPage)](
+def unseal[T: (ConsumerPage, ShardIterator, ShardPage, StreamPage)](
     secret: bytes, token: str, kind: type[T], now: int
 ) -> T:
     """Verify a token and decode its content.

@@ -135,6 +135,24 @@ def test_an_iterator_is_good_after_a_restart(tmp_path: Path) -> None:
         assert len(client.get_records(ShardIterator=position)["Records"]) == 1
 
 
+def test_consumers_and_settings_survive_a_kill(tmp_path: Path) -> None:
+    database = tmp_path / "kinesis.db"
+    arn = "arn:aws:kinesis:us-east-1:000000000000:stream/pictures"
+    with running(database) as server, client_of(server.url) as client:
+        client.create_stream(StreamName="pictures", ShardCount=1)
+        client.register_stream_consumer(StreamARN=arn, ConsumerName="reader")
+        client.start_stream_encryption(StreamName="pictures", EncryptionType="KMS", KeyId="k")
+        client.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+        server.end(signal.SIGKILL)
+    with running(database) as server, client_of(server.url) as client:
+        [consumer] = client.list_stream_consumers(StreamARN=arn)["Consumers"]
+        assert consumer["ConsumerName"] == "reader"
+        summary = client.describe_stream_summary(StreamARN=arn)["StreamDescriptionSummary"]
+        assert (summary["EncryptionType"], summary["KeyId"]) == ("KMS", "k")
+        assert summary["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+        assert summary["ConsumerCount"] == 1
+
+
 def test_limits_throttle_records_and_reads(tmp_path: Path) -> None:
     with running(tmp_path / "kinesis.db", "--limits") as server, client_of(server.url) as client:
         client.create_stream(StreamName="pictures", ShardCount=1)

@@ -30,6 +30,27 @@ def test_streams_records_and_iterators_survive_a_restart(
         assert int(numbers[1]) > int(numbers[0])
 
 
+def test_a_file_of_release_0_1_0_is_used_further(
+    kinesis: Kinesis, store: Store, database: Path
+) -> None:
+    kinesis.stream()
+    kinesis.put(b"one")
+    store.close()
+    with closing(sqlite3.connect(database)) as older, older:
+        for table in ("consumers", "consumer_tags", "encryption", "mode_changes"):
+            older.execute(f"DROP TABLE {table}")
+    with Store.open(database) as again:
+        endpoint = kinesis.endpoint
+        restarted = Kinesis(
+            Endpoint(again, endpoint.now, endpoint.limits, endpoint.region, endpoint.account)
+        )
+        assert restarted.data(restarted.iterator("TRIM_HORIZON")) == [b"one"]
+        arn = endpoint.arn("pictures")
+        restarted("RegisterStreamConsumer", StreamARN=arn, ConsumerName="reader")
+        listed = restarted("ListStreamConsumers", StreamARN=arn)["Consumers"]
+        assert [each["ConsumerName"] for each in listed] == ["reader"]
+
+
 def test_what_was_put_is_synced_before_it_counts(store: Store, database: Path) -> None:
     del store
     # SQLite's own words: 1 is NORMAL, which syncs a write-ahead log at checkpoints only.

@@ -2,6 +2,7 @@
 
 from lockstep.local.kinesis.endpoint import Answer, Endpoint, Request, invalid
 from lockstep.local.kinesis.errors import KinesisError
+from lockstep.local.kinesis.operations.account import check_account_shards
 from lockstep.local.kinesis.operations.streams import MAX_SHARDS
 from lockstep.stream.kinesis_file import StoredShard, StoredStream
 from lockstep.stream.shards import Merge, Split, uniform_scaling
@@ -20,7 +21,7 @@ def split_shard(endpoint: Endpoint, request: Request) -> Answer:
             f" StartingHashKey {shard.range.start} and less than its EndingHashKey"
             f" {shard.range.end}."
         )
-    _check_count(len(endpoint.store.open_shards(stream)) + 1)
+    _check_count(endpoint, len(endpoint.store.open_shards(stream)), 1)
     endpoint.store.reshard(stream, [Split(shard.range, at)], endpoint.now())
     return None
 
@@ -57,7 +58,7 @@ def update_shard_count(endpoint: Endpoint, request: Request) -> Answer:
             "UpdateShardCount cannot scale down below half your current open shard count."
             f" Current open shard count: {current} Target shard count: {target}"
         )
-    _check_count(target)
+    _check_count(endpoint, current, target - current)
     endpoint.store.reshard(stream, list(uniform_scaling(ranges, target)), endpoint.now())
     return {
         "StreamName": stream.name,
@@ -82,7 +83,8 @@ def _open_shard(endpoint: Endpoint, stream: StoredStream, identifier: str) -> St
     return shard
 
 
-def _check_count(count: int) -> None:
-    if count > MAX_SHARDS:
+def _check_count(endpoint: Endpoint, current: int, more: int) -> None:
+    if current + more > MAX_SHARDS:
         message = f"a stream cannot have more than {MAX_SHARDS} shards"
         raise KinesisError("LimitExceededException", message)
+    check_account_shards(endpoint, more)

@@ -1,44 +1,33 @@
-"""Streams: creating, describing, listing, retaining, deleting, and their tags."""
+"""Streams: creating, describing, listing, retaining and deleting."""
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from lockstep.local.kinesis.endpoint import (
     Answer,
     Endpoint,
     Request,
+    check_created,
     invalid,
     milliseconds,
     not_found,
     shard_answer,
 )
 from lockstep.local.kinesis.errors import KinesisError
-from lockstep.local.kinesis.tokens import (
-    ExpiredTokenError,
-    InvalidTokenError,
-    ShardPage,
-    StreamPage,
-    seal,
-    unseal,
-)
+from lockstep.local.kinesis.operations.account import check_account_shards, check_on_demand_streams
+from lockstep.local.kinesis.operations.tags import check_new_tags
+from lockstep.local.kinesis.tokens import ShardPage, StreamPage, seal
 from lockstep.stream.kinesis_file import Mode, StoredShard, StoredStream
 from lockstep.stream.shards import shard_number, uniform
 
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 ON_DEMAND_SHARDS = 4
 MAX_SHARDS = 10_000
-MAX_STREAM_TAGS = 50
 LEAST_RETENTION_HOURS = 24
-# Besides letters, digits and white space. As recorded: the documentation allows `%` as well.
-_TAG_SIGNS = "_./=+-@"
-_RESERVED_TAG_PREFIX = "aws:"
 
 # Default and maximum sizes of responses, from the service model's documentation.
 _STREAMS_LISTED = 100
 _SHARDS_DESCRIBED = 100
 _SHARDS_LISTED = 1_000
-_TAGS_LISTED = 50
 
 _DEFAULT_RECORD_KIB = 1024
 
@@ -67,12 +56,13 @@ def create_stream(endpoint: Endpoint, request: Request) -> Answer:
         raise invalid(
             "this endpoint supports only the RecordDistributionStrategy USER_PARTITION_KEY"
         )
-    if len(tags) > MAX_STREAM_TAGS:
-        raise invalid(f"a stream cannot have more than {MAX_STREAM_TAGS} tags")
-    _check_tags(tags)
+    check_new_tags("a stream", tags)
     if count is not None and count > MAX_SHARDS:
         message = f"a stream cannot have more than {MAX_SHARDS} shards; {count} were requested"
         raise KinesisError("LimitExceededException", message)
+    check_account_shards(endpoint, count or ON_DEMAND_SHARDS)
+    if mode == "ON_DEMAND":
+        check_on_demand_streams(endpoint)
     if endpoint.store.find_stream(name) is not None:
         message = f"Stream {name} under account {endpoint.account} already exists."
         raise KinesisError("ResourceInUseException", message)
@@ -88,8 +78,16 @@ def create_stream(endpoint: Endpoint, request: Request) -> Answer:
 
 
 def delete_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """DeleteStream: the stream is deleted when this returns."""
-    endpoint.store.delete_stream(endpoint.stream(request))
+    """DeleteStream: the stream is deleted when this returns, and its consumers with it."""
+    stream = endpoint.stream(request)
+    consumers = endpoint.store.consumers.of_stream(stream, endpoint.now())
+    if consumers and not request.get("EnforceConsumerDeletion", False):
+        message = (
+            f"{endpoint.describe(stream)} has {len(consumers)} registered consumers: deregister"
+            " them, or use EnforceConsumerDeletion"
+        )
+        raise KinesisError("ResourceInUseException", message)
+    endpoint.store.delete_stream(stream)
     return None
 
 
@@ -115,7 +113,7 @@ def describe_stream_summary(endpoint: Endpoint, request: Request) -> Answer:
         "StreamDescriptionSummary": {
             **_description(endpoint, stream),
             "OpenShardCount": len(endpoint.store.open_shards(stream)),
-            "ConsumerCount": 0,
+            "ConsumerCount": len(endpoint.store.consumers.of_stream(stream, endpoint.now())),
             "MaxRecordSizeInKiB": stream.max_record_kib,
         }
     }
@@ -126,7 +124,7 @@ def list_streams(endpoint: Endpoint, request: Request) -> Answer:
     limit = min(request.get("Limit", _STREAMS_LISTED), _STREAMS_LISTED)
     after = request.get("ExclusiveStartStreamName", "")
     if "NextToken" in request:
-        after = _page(endpoint, request["NextToken"], StreamPage).after
+        after = endpoint.page(request["NextToken"], StreamPage).after
     found = endpoint.store.list_streams(after=after, limit=limit + 1)
     listed = found[:limit]
     answer: dict[str, Any] = {
@@ -147,14 +145,12 @@ def list_shards(endpoint: Endpoint, request: Request) -> Answer:
         for named in _NAMED_BY_TOKEN:
             if named in request:
                 raise invalid(f"NextToken and {named} cannot be provided together.")
-        page = _page(endpoint, request["NextToken"], ShardPage)
+        page = endpoint.page(request["NextToken"], ShardPage)
         stream, after, shard_filter = _stream_of(endpoint, page), page.after, page.filter
     else:
         stream, shard_filter = endpoint.stream(request), request.get("ShardFilter")
         after = _number_after(request.get("ExclusiveStartShardId"))
-        created = request.get("StreamCreationTimestamp")
-        if created is not None and milliseconds(created) != stream.created_at:
-            raise not_found(f"{endpoint.describe(stream)} was not created at {created}")
+        check_created(endpoint, stream, request)
     found = [
         each for each in _filtered(endpoint, stream, shard_filter or {}) if each.number > after
     ]
@@ -196,45 +192,6 @@ def decrease_stream_retention_period(endpoint: Endpoint, request: Request) -> An
     return None
 
 
-def add_tags_to_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """AddTagsToStream."""
-    _add_tags(endpoint, endpoint.stream(request), request["Tags"])
-    return None
-
-
-def remove_tags_from_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """RemoveTagsFromStream."""
-    _remove_tags(endpoint, endpoint.stream(request), request["TagKeys"])
-    return None
-
-
-def list_tags_for_stream(endpoint: Endpoint, request: Request) -> Answer:
-    """ListTagsForStream: sorted by key."""
-    limit = request.get("Limit", _TAGS_LISTED)
-    after = request.get("ExclusiveStartTagKey", "")
-    tags = endpoint.store.tags(endpoint.stream(request))
-    found = [{"Key": key, "Value": value} for key, value in tags.items() if key > after]
-    return {"Tags": found[:limit], "HasMoreTags": len(found) > limit}
-
-
-def tag_resource(endpoint: Endpoint, request: Request) -> Answer:
-    """TagResource, for a stream."""
-    _add_tags(endpoint, endpoint.stream_of_arn(request["ResourceARN"]), request["Tags"])
-    return None
-
-
-def untag_resource(endpoint: Endpoint, request: Request) -> Answer:
-    """UntagResource, for a stream."""
-    _remove_tags(endpoint, endpoint.stream_of_arn(request["ResourceARN"]), request["TagKeys"])
-    return None
-
-
-def list_tags_for_resource(endpoint: Endpoint, request: Request) -> Answer:
-    """ListTagsForResource, for a stream."""
-    tags = endpoint.store.tags(endpoint.stream_of_arn(request["ResourceARN"]))
-    return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-
-
 def _identity(endpoint: Endpoint, stream: StoredStream) -> dict[str, Any]:
     return {
         "StreamName": stream.name,
@@ -250,7 +207,7 @@ def _description(endpoint: Endpoint, stream: StoredStream) -> dict[str, Any]:
         **_identity(endpoint, stream),
         "RetentionPeriodHours": stream.retention_hours,
         "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
-        "EncryptionType": "NONE",
+        **endpoint.encryption_answer(stream),
     }
 
 
@@ -312,55 +269,8 @@ def _retention_hours(request: Request) -> int:
     return hours
 
 
-def _add_tags(endpoint: Endpoint, stream: StoredStream, tags: dict[str, str]) -> None:
-    if len(endpoint.store.tags(stream) | tags) > MAX_STREAM_TAGS:
-        raise invalid(f"{endpoint.describe(stream)} cannot have more than {MAX_STREAM_TAGS} tags")
-    _check_tags(tags)
-    endpoint.store.put_tags(stream, tags)
-
-
-def _remove_tags(endpoint: Endpoint, stream: StoredStream, keys: Sequence[str]) -> None:
-    _check_tag_keys(keys)
-    endpoint.store.remove_tags(stream, keys)
-
-
-def _check_tags(tags: Mapping[str, str]) -> None:
-    _check_tag_keys(tags)
-    for value in tags.values():
-        _check_tag_characters(value)
-
-
-def _check_tag_keys(keys: Iterable[str]) -> None:
-    for key in keys:
-        if key.lower().startswith(_RESERVED_TAG_PREFIX):
-            raise invalid(f"tag key {key!r} begins with {_RESERVED_TAG_PREFIX}, which is reserved")
-        _check_tag_characters(key)
-
-
-def _check_tag_characters(text: str) -> None:
-    if not all(map(_may_be_in_tag, text)):
-        raise invalid(
-            f"Some tags contain invalid characters: {text!r}. Valid characters: Unicode letters,"
-            f" digits, white space, {' '.join(_TAG_SIGNS)}"
-        )
-
-
-def _may_be_in_tag(character: str) -> bool:
-    """Whether it is a letter, a digit, a space (no tab or newline), or one of the signs."""
-    return character in _TAG_SIGNS or unicodedata.category(character)[0] in "LNZ"
-
-
 def _stream_of(endpoint: Endpoint, page: ShardPage) -> StoredStream:
     stream = endpoint.store.find_stream_of_key(page.stream)
     if stream is None:
         raise not_found("the stream of this NextToken was deleted")
     return stream
-
-
-def _page[T: (ShardPage, StreamPage)](endpoint: Endpoint, token: str, kind: type[T]) -> T:
-    try:
-        return unseal(endpoint.store.secret, token, kind, endpoint.now())
-    except InvalidTokenError:
-        raise invalid("Invalid NextToken.") from None
-    except ExpiredTokenError as error:
-        raise KinesisError("ExpiredNextTokenException", f"NextToken expired: {error}") from None
