@@ -182,8 +182,8 @@ mutation: $(venv)/dev.done ## Check that a test fails for each small change to t
 bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history that catches it.
 	$(bin)/python -m tools.seeded_bugs
 
-relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures.
-	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept)
+relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures; NAMES=yes: only made-up names.
+	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept) $(if $(filter yes,$(NAMES)),--names)
 
 screenshots: $(venv)/dev.done ## Take the screenshots of the search page for the documentation.
 	$(bin)/python -m tools.screenshots

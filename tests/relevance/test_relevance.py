@@ -5,29 +5,23 @@ from collections import Counter
 import pytest
 from opensearchpy import OpenSearch
 
-from functions.search_images.search import search
-from functions.write_to_es.aliases import live_alias
+from tools.relevance.collection import events
 from tools.relevance.figures import (
     Figures,
     Measured,
     accepted_figures,
     figures_of,
-    measure,
     table,
     wrong,
 )
 from tools.relevance.generated import Judged
-from tools.relevance.index import indexed
+from tools.relevance.index import measured_in
 from tools.relevance.judged import judged
 
 
 def test_what_must_be_found_is_found_as_well_as_it_was(opensearch_endpoint: str) -> None:
     client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
-    with indexed(client) as alias:
-        live = live_alias(alias)
-        measured = measure(
-            judged(), lambda text: [hit.image_id for hit in search(client, live, text).hits]
-        )
+    measured = measured_in(client, events(), judged())
     print("\n".join(table(measured)))  # noqa: T201 - shown by `make contract` when this fails
     assert wrong(measured, accepted_figures()) == []
 

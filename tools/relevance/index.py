@@ -1,18 +1,21 @@
-"""A separate index with the real records, written as the function `write_to_es` does."""
+"""A separate index with the images of a collection, written as the function `write_to_es` does."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from opensearchpy import OpenSearch
 
+from functions.search_images.search import search
+from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, change_from
 from shared.event import Event
 from shared.outcome import Applied
 from shared.record import Record
-from tools.relevance.collection import events
+from tools.relevance.figures import Measured, measure
+from tools.relevance.generated import Judged
 
 # No tombstone among these changes expires.
 ARRIVED_AT = 1_795_248_000_500  # 2026-11-21T08:00:00.5Z, in milliseconds since 1970
@@ -44,13 +47,24 @@ def write(client: OpenSearch, alias: str, changes: Sequence[Change]) -> None:
 
 
 @contextmanager
-def indexed(client: OpenSearch) -> Iterator[str]:
-    """Yield the alias of an index of all records; delete the index at the end."""
+def indexed(client: OpenSearch, collection: Iterable[Event]) -> Iterator[str]:
+    """Yield the alias of an index of these images; delete the index at the end."""
     alias = f"images-{uuid.uuid4()}"
     ensure_index(client, alias)
-    write(client, alias, [change_for(event) for event in events()])
+    write(client, alias, [change_for(event) for event in collection])
     client.indices.refresh(index=alias)
     try:
         yield alias
     finally:
         client.indices.delete(index=f"{alias}-000001")
+
+
+def measured_in(
+    client: OpenSearch, collection: Iterable[Event], queries: Iterable[Judged]
+) -> list[Measured]:
+    """The queries with their figures, in an index of these images."""
+    with indexed(client, collection) as alias:
+        live = live_alias(alias)
+        return measure(
+            queries, lambda text: [one.image_id for one in search(client, live, text).hits]
+        )
