@@ -21,6 +21,7 @@ from lockstep.stack.status import (
 )
 from lockstep.stack.use_cases.aliases import wrong_in_index
 from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
+from lockstep.stack.use_cases.protection import protection_warnings
 from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import UnknownBacklogError
@@ -134,7 +135,7 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
         wrong = [f"the aliases of the index could not be read: {error}"]
     return msgspec.structs.replace(
         found,
-        warnings=retention_warnings(clients),
+        warnings=[*retention_warnings(clients), *protection_warnings(clients)],
         wrong=wrong,
         late_events=_late_events(clients),
     )

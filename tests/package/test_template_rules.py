@@ -1,0 +1,79 @@
+"""The rules of the template: contradicting parameters are refused before anything is created.
+
+CloudFormation evaluates them. Nothing here can, so a few lines do, for the functions that the rules
+use: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference-rules.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+type Template = Mapping[str, Any]
+
+
+def _value(said: Any, parameters: Mapping[str, str]) -> Any:
+    match said:
+        case {"Ref": str(name)}:
+            return parameters[name]
+        case {"Fn::Equals": [first, second]}:
+            return _value(first, parameters) == _value(second, parameters)
+        case {"Fn::Not": [condition]}:
+            return not _value(condition, parameters)
+        case {"Fn::Contains": [values, one]}:
+            return _value(one, parameters) in values
+        case str():
+            return said
+        case _:
+            raise NotImplementedError(said)
+
+
+def refusals(template: Template, **chosen: str) -> list[str]:
+    """What CloudFormation answers to these parameters; the others have their defaults."""
+    defaults = {name: str(its["Default"]) for name, its in template["Parameters"].items()}
+    parameters = defaults | chosen
+    return [
+        assertion["AssertDescription"]
+        for rule in template["Rules"].values()
+        if _value(rule["RuleCondition"], parameters)
+        for assertion in rule["Assertions"]
+        if not _value(assertion["Assert"], parameters)
+    ]
+
+
+def test_the_defaults_are_accepted(template: Template) -> None:
+    assert refusals(template) == []
+
+
+def test_tokens_need_an_issuer_and_an_audience(template: Template) -> None:
+    issuer, audience = "https://issuer.example", "client-1,client-2"
+    assert refusals(template, SearchAuth="JWT", SearchIssuer=issuer, SearchAudience=audience) == []
+    (missing,) = refusals(template, SearchAuth="JWT", SearchIssuer=issuer)
+    assert "SearchAudience" in missing
+    (missing,) = refusals(template, SearchAuth="JWT", SearchAudience=audience)
+    assert "SearchIssuer" in missing
+
+
+@pytest.mark.parametrize(
+    ("instance", "gib", "is_accepted"),
+    [
+        ("t3.small.search", "100", True),
+        ("t3.small.search", "150", False),
+        ("t3.small.search", "1000", False),
+        ("t3.medium.search", "200", True),
+        ("t3.medium.search", "300", False),
+        ("r6g.large.search", "1000", True),
+    ],
+)
+def test_a_disk_is_not_larger_than_its_instance_allows(
+    template: Template, *, instance: str, gib: str, is_accepted: bool
+) -> None:
+    allowed = template["Parameters"]["OpenSearchVolumeGiB"]["AllowedValues"]
+    assert gib in map(str, allowed)
+    found = refusals(template, OpenSearchInstanceType=instance, OpenSearchVolumeGiB=gib)
+    assert (found == []) == is_accepted
+
+
+def test_dashboards_need_the_domain_of_the_stack(template: Template) -> None:
+    assert refusals(template, Dashboards="yes") == []
+    assert refusals(template, Dashboards="yes", OpenSearchEndpoint="https://d.example") != []
