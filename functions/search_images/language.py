@@ -26,6 +26,13 @@ _TOKEN = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]+|[^\w\s\x00-\u1fff]")
 _IDEOGRAPHS = "\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[^\W_]|[{_IDEOGRAPHS}]")
 
+# Characters that show nothing: soft hyphen, zero-width characters, direction marks, fillers,
+# variation selectors. The index removes them, too (`plain` in characters.json).
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0100-\U000e01ef]"
+)
+
 # A quote ends a phrase only if no word character follows. The name of a field is a valid name of an
 # attribute. In text like "http://x" there is no field.
 _QUOTES = '"“”„'  # keyboards produce all of these
@@ -54,8 +61,8 @@ class Term(msgspec.Struct, frozen=True):
 class Query(msgspec.Struct, frozen=True):
     """The query in a text.
 
-    `text` is the whole text. A hit has most of the `words`, in any form, all `required` terms and
-    no `excluded` term.
+    `text` is the whole text, without invisible characters. A hit has most of the `words`, in any
+    form, all `required` terms and no `excluded` term.
     """
 
     text: str
@@ -70,9 +77,12 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def parse_query(text: str) -> Query:
-    """Find the query in any text. Words beyond `MAX_TOKENS` are ignored."""
+    """Find the query in any text.
+
+    Words beyond `MAX_TOKENS` and invisible characters are ignored.
+    """
     # Replace lone surrogates: a request to OpenSearch cannot contain them.
-    text = text[:MAX_TEXT_LENGTH].encode(errors="replace").decode()
+    text = INVISIBLE.sub("", text[:MAX_TEXT_LENGTH].encode(errors="replace").decode())
     words: list[str] = []
     required: list[Term] = []
     excluded: list[Term] = []

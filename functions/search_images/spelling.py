@@ -129,7 +129,7 @@ def corrected_text(
             word: other
             for word, others in alternatives.items()
             for other in reversed(others)
-            if there.issuperset(re.findall(r"[\w']+", other))
+            if there.issuperset(map(_folded, re.findall(r"[\w']+", other)))
         }
         if better:
             return _replaced(text, better)
@@ -145,6 +145,6 @@ def _replaced(text: str, better: Mapping[str, str]) -> str:
 
 
 def _folded(word: str) -> str:
-    """The word in lower case without accents, as the index compares words."""
+    """The word in lower case without accents, to compare it with a word of the index."""
     decomposed = unicodedata.normalize("NFKD", word.casefold().replace("’", "'"))  # noqa: RUF001 - a common apostrophe
     return "".join(char for char in decomposed if not unicodedata.combining(char))

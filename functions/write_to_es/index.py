@@ -89,26 +89,45 @@ class Differs(msgspec.Struct, frozen=True):
     expected: Any
 
     def __str__(self) -> str:
-        found, expected = (msgspec.json.encode(one).decode() for one in (self.found, self.expected))
+        found, expected = (_shown(one) for one in (self.found, self.expected))
         return f"{self.path} is {found}, expected {expected}"
+
+
+# The rules of a character filter have hundreds of kilobytes.
+_MOST_SHOWN = 1_000
+
+
+def _shown(definition: Any) -> str:
+    text = msgspec.json.encode(definition).decode()
+    if len(text) <= _MOST_SHOWN:
+        return text
+    return f"{text[:_MOST_SHOWN]}... ({len(text):,} characters)"
 
 
 type MappingDifference = Missing | Differs
 
 
-_DEFINITION = Path(__file__).with_name("mapping.json")
+_MAPPING = Path(__file__).with_name("mapping.json")
+# The rules of its character filters: `python -m tools.character_rules`.
+_CHARACTERS = Path(__file__).with_name("characters.json")
 
 
 @cache
 def definition() -> Mapping[str, Any]:
-    """The body that creates an index (`mapping.json`), in the form that OpenSearch returns."""
-    mapping: Mapping[str, Any] = msgspec.json.decode(_DEFINITION.read_bytes())
-    return mapping
+    """The body that creates an index, in the form that OpenSearch returns.
+
+    It is `mapping.json` with the rules in `characters.json`.
+    """
+    body: Mapping[str, Any] = msgspec.json.decode(_MAPPING.read_bytes())
+    char_filters = body["settings"]["analysis"]["char_filter"]
+    for name, rules in msgspec.json.decode(_CHARACTERS.read_bytes()).items():
+        char_filters[name]["mappings"] = rules
+    return body
 
 
 def definition_sha256() -> str:
-    """The SHA-256 of `mapping.json`. A deployed stack tells that of its consumers' release."""
-    return hashlib.sha256(_DEFINITION.read_bytes()).hexdigest()
+    """The SHA-256 of the definition's files. A deployed stack tells that of its consumers."""
+    return hashlib.sha256(_MAPPING.read_bytes() + _CHARACTERS.read_bytes()).hexdigest()
 
 
 def differences(

@@ -452,11 +452,12 @@ def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
     assert template["Parameters"]["RefreshInterval"]["Default"] == REFRESH_INTERVAL
 
 
-def test_a_changed_mapping_json_makes_the_deployment_call_again(template: Template) -> None:
-    mapping = (ROOT / "functions/write_to_es/mapping.json").read_bytes()
+def test_a_changed_definition_makes_the_deployment_call_again(template: Template) -> None:
+    files = [ROOT / "functions/write_to_es" / name for name in ("mapping.json", "characters.json")]
     said = _properties(template, "ImageIndex")["MappingSha256"]
     assert template["Outputs"]["MappingSha256"]["Value"] == said
-    assert said == hashlib.sha256(mapping).hexdigest(), "put it into template.yaml, MappingSha256"
+    sha256 = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    assert said == sha256, "put it into template.yaml, MappingSha256"
 
 
 @pytest.mark.parametrize(
