@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+import cbor2
 import msgspec
 import pytest
 from botocore.loaders import Loader
@@ -24,6 +25,7 @@ from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.operations import OPERATIONS
 from lockstep.local.kinesis.server import Reply, reply
 from lockstep.local.kinesis.store import Store
+from lockstep.local.kinesis.wire import CBOR
 from tests.contract.kinesis.server import running
 from tests.fuzz.test_decode import anything
 from tests.unit.kinesis.client import SECOND, START, Clock, Kinesis, message_in
@@ -183,6 +185,14 @@ def written(request: Any) -> bytes:
         return str(request).encode(errors="replace")
 
 
+def packed(request: Any) -> bytes:
+    """CBOR, also of what CBOR cannot say."""
+    try:
+        return cbor2.dumps(request)
+    except (cbor2.CBOREncodeError, UnicodeEncodeError):
+        return str(request).encode(errors="replace")
+
+
 @given(
     st.sampled_from(sorted(OPERATIONS)),
     st.binary(max_size=60) | anything.map(written) | st.sampled_from([b"[" * 9_000, b"1e999"]),
@@ -191,6 +201,23 @@ def test_any_body(store: Store, operation: str, body: bytes) -> None:
     endpoint = Endpoint(store, Clock(), Unlimited(), "us-east-1", "000000000000")
     headers = {"x-amz-target": f"{TARGET}{operation}", "content-type": CONTENT_TYPE}
     checked(operation, reply(endpoint, headers, body))
+
+
+@given(
+    st.sampled_from(sorted(OPERATIONS)),
+    st.binary(max_size=60)
+    | anything.map(packed)
+    | st.builds(
+        lambda tag, rest: bytes([tag]) + rest, st.integers(0xC0, 0xDF), st.binary(max_size=9)
+    )
+    | st.just(b"\x81" * 9_000),
+)
+def test_any_body_in_cbor(store: Store, operation: str, body: bytes) -> None:
+    endpoint = Endpoint(store, Clock(), Unlimited(), "us-east-1", "000000000000")
+    headers = {"x-amz-target": f"{TARGET}{operation}", "content-type": CBOR.content_type}
+    answer = reply(endpoint, headers, body)
+    assert answer.content_type == CBOR.content_type
+    assert answer.status == 200 or cbor2.loads(answer.body)["__type"] in REFUSALS
 
 
 type Exchange = Callable[[bytes], bytes]

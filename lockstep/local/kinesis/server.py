@@ -20,6 +20,7 @@ from lockstep.local.kinesis import protocol
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations import OPERATIONS
+from lockstep.local.kinesis.wire import JSON, WIRES, Wire
 
 _TARGET_PREFIX = "Kinesis_20131202."
 
@@ -64,16 +65,19 @@ class Reply:
 
     status: int
     body: bytes
+    content_type: str
 
 
 def reply(endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearray) -> Reply:
-    """Answer one request. `headers` has lowercase names."""
+    """Answer one request, in its own form. `headers` has lowercase names."""
+    wire = _wire(headers) or JSON
     try:
         operation = _operation(headers)
-        request = protocol.kinesis_requests().decode(operation, body)
-        return Reply(200, protocol.encode(OPERATIONS[operation](endpoint, request)))
+        request = protocol.kinesis_requests(wire).decode(operation, body)
+        answer = OPERATIONS[operation](endpoint, request)
     except KinesisError as error:
-        return _refusal(error)
+        return _refusal(error, wire)
+    return Reply(200, b"" if answer is None else wire.dump(answer), wire.content_type)
 
 
 def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
@@ -90,7 +94,8 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
     async def internal_failure(_request: Request, _error: Exception) -> Response:
         # Starlette raises the error again after this response, so it is logged with its traceback.
         failure = KinesisError("InternalFailureException", "see the endpoint's log")
-        return Response(protocol.encode_error(failure), 500, _answer_headers())
+        answer = _refusal(failure, JSON)
+        return Response(answer.body, answer.status, _answer_headers(answer))
 
     @contextlib.asynccontextmanager
     async def trimming(_app: Starlette) -> AsyncIterator[None]:
@@ -139,8 +144,8 @@ class _Operations:
         try:
             answer = reply(self._endpoint, request.headers, await _receive(request))
         except KinesisError as error:
-            answer = _refusal(error)
-        headers = _answer_headers() | {"content-length": str(len(answer.body))}
+            answer = _refusal(error, _wire(request.headers) or JSON)
+        headers = _answer_headers(answer) | {"content-length": str(len(answer.body))}
         # In chunks, because the server waits for a slow client only between chunks.
         response = StreamingResponse(_chunks(answer.body), answer.status, headers)
         await response(request.scope, request.receive, send)
@@ -166,14 +171,18 @@ def _operation(headers: Mapping[str, str]) -> str:
     operation = target.removeprefix(_TARGET_PREFIX)
     if operation == target or operation not in OPERATIONS:
         raise KinesisError("UnknownOperationException", f"{target} is not supported")
-    content_type = headers.get("content-type", "").partition(";")[0].strip()
-    if content_type != protocol.CONTENT_TYPE:
+    if _wire(headers) is None:
         raise KinesisError(
             "SerializationException",
-            f"the Content-Type must be {protocol.CONTENT_TYPE}, not {content_type or 'missing'}"
-            " (with an SDK for Java, set AWS_CBOR_DISABLE=true)",
+            f"the Content-Type must be {' or '.join(WIRES)}, not"
+            f" {headers.get('content-type', 'missing')}",
         )
     return operation
+
+
+def _wire(headers: Mapping[str, str]) -> Wire | None:
+    """The form of a request; None if its Content-Type names none."""
+    return WIRES.get(headers.get("content-type", "").partition(";")[0].strip())
 
 
 async def _receive(request: Request) -> bytearray:
@@ -196,9 +205,10 @@ async def _trim_forever(endpoint: Endpoint) -> None:
         await asyncio.sleep(_TRIM_EVERY_SECONDS)
 
 
-def _refusal(error: KinesisError) -> Reply:
-    return Reply(_STATUS.get(error.name, 400), protocol.encode_error(error))
+def _refusal(error: KinesisError, wire: Wire) -> Reply:
+    body = wire.dump(protocol.error_answer(error))
+    return Reply(_STATUS.get(error.name, 400), body, wire.content_type)
 
 
-def _answer_headers() -> dict[str, str]:
-    return {"content-type": protocol.CONTENT_TYPE, "x-amzn-requestid": str(uuid.uuid4())}
+def _answer_headers(answer: Reply) -> dict[str, str]:
+    return {"content-type": answer.content_type, "x-amzn-requestid": str(uuid.uuid4())}

@@ -21,7 +21,7 @@ class Encryption:
     key_id: str | None
 
 
-class Settings:
+class StreamSettings:
     """The settings of streams in an open file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from lockstep.local.kinesis.consumers import Consumers
-from lockstep.local.kinesis.settings import Settings
+from lockstep.local.kinesis.settings import StreamSettings
 from lockstep.local.kinesis.transactions import transaction
 from lockstep.stream import sequence
 from lockstep.stream.kinesis_file import KinesisFile, Mode, StoredShard, StoredStream, first_place
@@ -63,7 +63,7 @@ class Store(KinesisFile):
     def __init__(self, connection: sqlite3.Connection, secret: bytes) -> None:
         super().__init__(connection, secret)
         self.consumers = Consumers(connection)
-        self.settings = Settings(connection)
+        self.settings = StreamSettings(connection)
 
     @classmethod
     def open(cls, database: Path) -> Self:

@@ -6,18 +6,19 @@ from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations import OPERATIONS
 from lockstep.local.kinesis.protocol import kinesis_requests
 from lockstep.local.kinesis.server import reply
+from lockstep.local.kinesis.wire import JSON
 from tests.unit.kinesis.client import Kinesis
 
 
 def refusal(operation: str, body: bytes) -> KinesisError:
     with pytest.raises(KinesisError) as caught:
-        kinesis_requests().decode(operation, body)
+        kinesis_requests(JSON).decode(operation, body)
     return caught.value
 
 
 def test_blobs_come_as_bytes_and_nulls_and_unknown_members_are_left_out() -> None:
     body = b'{"StreamName": "s", "Data": "/zE=", "PartitionKey": "k", "StreamARN": null, "New": 1}'
-    assert kinesis_requests().decode("PutRecord", body) == {
+    assert kinesis_requests(JSON).decode("PutRecord", body) == {
         "StreamName": "s",
         "Data": b"\xff1",
         "PartitionKey": "k",
@@ -121,7 +122,7 @@ def test_501_records_are_too_many() -> None:
 def test_every_operation_has_a_request_in_the_model() -> None:
     for operation in OPERATIONS:
         try:
-            kinesis_requests().decode(operation, b"{}")
+            kinesis_requests(JSON).decode(operation, b"{}")
         except KinesisError as error:
             assert error.name == "ValidationException"  # noqa: PT017 (or it is valid)
 
@@ -136,7 +137,7 @@ def test_every_operation_has_a_request_in_the_model() -> None:
         (
             {
                 "x-amz-target": "Kinesis_20131202.ListStreams",
-                "content-type": "application/x-amz-cbor-1.1",
+                "content-type": "application/json",
             },
             "SerializationException",
         ),

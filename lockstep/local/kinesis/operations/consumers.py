@@ -7,6 +7,7 @@ from lockstep.local.kinesis.endpoint import Answer, Endpoint, Request, check_cre
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations.tags import check_new_tags
 from lockstep.local.kinesis.tokens import ConsumerPage, seal
+from lockstep.local.kinesis.wire import Moment
 from lockstep.stream.kinesis_file import StoredStream
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_RegisterStreamConsumer.html
@@ -88,5 +89,5 @@ def _consumer_answer(
         "ConsumerName": consumer.name,
         "ConsumerARN": endpoint.consumer_arn(stream, consumer),
         "ConsumerStatus": consumer.status(endpoint.now()),
-        "ConsumerCreationTimestamp": consumer.created_at / 1000,
+        "ConsumerCreationTimestamp": Moment(consumer.created_at),
     }

@@ -23,6 +23,7 @@ from lockstep.local.kinesis.tokens import (
     seal,
     unseal,
 )
+from lockstep.local.kinesis.wire import Moment
 from lockstep.stream import sequence
 from lockstep.stream.kinesis_file import RecordPage, StoredRecord, StoredShard, StoredStream
 from lockstep.stream.shards import shard_id
@@ -204,7 +205,7 @@ def _iterator(endpoint: Endpoint, stream: StoredStream, shard: StoredShard, posi
 def _record_answer(record: StoredRecord, history: Sequence[Encryption]) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "SequenceNumber": record.number,
-        "ApproximateArrivalTimestamp": record.arrived_at / 1000,
+        "ApproximateArrivalTimestamp": Moment(record.arrived_at),
         "Data": record.data,
         "PartitionKey": record.partition_key,
     }

@@ -16,6 +16,7 @@ from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations.account import check_account_shards, check_on_demand_streams
 from lockstep.local.kinesis.operations.tags import check_new_tags
 from lockstep.local.kinesis.tokens import ShardPage, StreamPage, seal
+from lockstep.local.kinesis.wire import Moment
 from lockstep.stream.kinesis_file import Mode, StoredShard, StoredStream
 from lockstep.stream.shards import shard_number, uniform
 
@@ -198,7 +199,7 @@ def _identity(endpoint: Endpoint, stream: StoredStream) -> dict[str, Any]:
         "StreamARN": endpoint.arn(stream.name),
         "StreamStatus": "ACTIVE",
         "StreamModeDetails": {"StreamMode": stream.mode},
-        "StreamCreationTimestamp": stream.created_at / 1000,
+        "StreamCreationTimestamp": Moment(stream.created_at),
     }
 
 
