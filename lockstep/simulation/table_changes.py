@@ -124,6 +124,9 @@ class TableChanges:
                 self._tally["purge in the table's stream"] += 1
             else:
                 self.removed.add((image_id, version))
+                if (image_id, version) in self._may_return:
+                    # So may its tombstone in the index, if the index missed what was removed.
+                    self._may_return.add((image_id, version + 1))
                 self._may_return.add((image_id, version))
         change = ItemChange(
             number=self._changes,

@@ -41,6 +41,7 @@ class Told:
     def __init__(self, *draws: float) -> None:
         self.time, self.tally = VirtualTime(), Tally()
         self.table = DynamoDB("images")
+        self.may_return: set[tuple[str, int]] = set()
         left = iter(draws)
         self.changes = TableChanges(
             self.table,
@@ -48,7 +49,7 @@ class Told:
             lambda: next(left, 0.99),
             self.tally,
             purged=set(),
-            may_return=set(),
+            may_return=self.may_return,
         )
 
     def put(self, image_id: str, version: int, *, is_ours: bool = True) -> None:
@@ -151,6 +152,19 @@ def test_a_removal_by_hand_is_a_tombstone_under_the_next_version_for_121_days() 
         "arrived_at": int(START) * 1000,
         "expires_at": int(START) + 121 * DAY,
     }
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_tombstone_of_a_removal_by_hand_may_follow_where_what_was_removed_may(
+    *, is_named: bool
+) -> None:
+    told = Told()
+    told.put("T1", 10**15 + 9)
+    if is_named:
+        told.may_return.add(("T1", 10**15 + 9))
+    told.table.remove_by_hand("T1")
+    named = {("T1", 10**15 + 9)} | ({("T1", 10**15 + 10)} if is_named else set())
+    assert told.may_return == named
 
 
 def test_a_purge_has_no_document_and_malformed_items_are_poison() -> None:
