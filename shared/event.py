@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.nesting import nests_too_deep
 from shared.shortened import shortened
 
 MAX_EVENT_BYTES = 256 * 1024
 MAX_VERSION = 2**53 - 1  # the largest integer that every JSON parser reads exactly
+MAX_IMAGE_ID = 256  # characters
 MAX_TAGS = MAX_ATTRIBUTES = 64
 # The limit of a keyword in the index. Of a description, each single word must fit.
 MAX_VALUE_BYTES = 8 * 1024
@@ -22,7 +22,7 @@ MAX_OFFSET = timedelta(hours=18)
 
 # In Python, `$` also matches before a final newline. JSON Schema has no `\Z`.
 _END = r"$(?![\s\S])"
-IMAGE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,255}" + _END
+IMAGE_ID_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_IMAGE_ID - 1}}}" + _END
 ATTRIBUTE_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}" + _END
 _OFFSET_PATTERN = r"([Zz]|[+-](0[0-9]|1[0-7]):[0-5][0-9]|[+-]18:00)" + _END
 
@@ -96,10 +96,20 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: Image | UnsetType = UNSET
 
 
+# Operators filter by these codes, and objects in quarantine keep them: never rename one.
+# docs/guides/quarantine.md explains each.
 Reason = Literal[
     "not_utf8",
+    "utf_16",
     "not_json",
+    "base64",
+    "compressed",
     "schema",
+    "null",
+    "number_as_text",
+    "decimal_point",
+    "id_too_long",
+    "id_characters",
     "too_large",
     "aggregated",
     "partition_key",
@@ -127,16 +137,11 @@ class InvalidEventError(Exception):
 
 
 _decoder = msgspec.json.Decoder(Event)
-# `_decoder` stops at the first number that is out of range and does not see what follows. These two
-# read on. Only the second one finds lone surrogates, but it stops at integers over 4,300 digits.
-_syntax_decoder = msgspec.json.Decoder(msgspec.Raw)
-_any_decoder = msgspec.json.Decoder(float_hook=str)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 # The first bytes of an aggregated record of the Kinesis Producer Library
 # (docs/internals/facts.md).
 AGGREGATED_MAGIC = b"\xf3\x89\x9a\xc2"
-_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def decode(data: bytes) -> Event:
@@ -146,15 +151,11 @@ def decode(data: bytes) -> Event:
         InvalidEventError: the data is not a valid event. No other exception is raised.
     """
     if len(data) > MAX_EVENT_BYTES:
-        detail = f"{len(data)} bytes, at most {MAX_EVENT_BYTES}: shorten the description"
-        raise InvalidEventError("too_large", detail)
-    if data.startswith(AGGREGATED_MAGIC):
-        detail = "a KPL-aggregated record: turn aggregation off in the producer"
-        raise InvalidEventError("aggregated", detail)
+        raise _why_refused(data, None)
     try:
         event = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _why_not(data, error) from None
+        raise _why_refused(data, error) from None
     _check_offset("$.occurred_at", event.occurred_at)
     if event.type == "image.deleted":
         if event.image is not UNSET:
@@ -203,30 +204,17 @@ def _check_lengths(image: Image) -> None:
 
 
 def _check_length(where: str, text: str, limit: int) -> None:
-    size = len(text.encode())
-    if size > limit:
-        raise InvalidEventError("schema", f"{where}: {size} bytes of UTF-8, at most {limit}")
+    if len(text.encode()) > limit:
+        raise too_long(where, text, limit)
 
 
-def _why_not(data: bytes, error: Exception) -> InvalidEventError:
-    """Find why decoding failed: the data is not UTF-8, not JSON, or JSON that is not an event."""
-    if data.startswith(_BYTE_ORDER_MARKS):
-        return InvalidEventError("not_json", "starts with a byte order mark: send UTF-8 without it")
-    try:
-        data.decode()
-    except UnicodeDecodeError as bad:
-        detail = f"byte {bad.start} is not UTF-8 ({bad.reason}): encode the JSON as UTF-8"
-        return InvalidEventError("not_utf8", detail)
-    if nests_too_deep(data):
-        return InvalidEventError("schema", "too many levels: an event has three")
-    try:
-        _syntax_decoder.decode(data)
-        _any_decoder.decode(data)
-    except msgspec.ValidationError as bad:  # well-formed JSON with an integer out of range
-        return InvalidEventError("schema", str(bad))
-    except msgspec.DecodeError as bad:
-        if not data.strip():
-            return InvalidEventError("not_json", "empty: send one JSON object per record")
-        detail = f"{bad}: send one JSON object per record, without lone surrogates"
-        return InvalidEventError("not_json", detail)
-    return InvalidEventError("schema", str(error))
+def too_long(where: str, text: str, limit: int) -> InvalidEventError:
+    """The refusal of a text of more than `limit` bytes of UTF-8."""
+    detail = f"{where}: {len(text.encode())} bytes of UTF-8, at most {limit}: shorten it"
+    return InvalidEventError("schema", detail)
+
+
+def _why_refused(data: bytes, error: Exception | None) -> InvalidEventError:
+    from shared.refusal import why_refused  # noqa: PLC0415 - imports this module; rarely needed
+
+    return why_refused(data, error)

@@ -50,6 +50,10 @@ def artworks() -> Sequence[tuple[str, dict[str, Any]]]:
     return [(ID_PREFIX + event["image_id"], event["image"]) for event in events]
 
 
+# A literal, because each version of zlib may compress in another way.
+GZIP = bytes.fromhex("1f8b08000000000002ffabae050043bfa6a302000000")
+
+
 class Poison(msgspec.Struct, frozen=True):
     """A record that can never be applied, and the reason for its quarantine."""
 
@@ -77,6 +81,9 @@ def poison() -> Mapping[str, Poison]:
     image_id = good["image_id"]
     kinds: dict[str, tuple[Reason, bytes]] = {
         "not-utf8": ("not_utf8", text.replace(b'"name":"', b'"name":"\xe9\xff')),
+        "utf-16": ("utf_16", text.decode().encode("utf-16-le")),
+        "base64-twice": ("base64", base64.b64encode(text)),
+        "gzip": ("compressed", GZIP),
         "byte-order-mark": ("not_json", b"\xef\xbb\xbf" + text),
         "cut-off": ("not_json", text[:-20]),
         "empty": ("not_json", b""),
@@ -86,12 +93,15 @@ def poison() -> Mapping[str, Poison]:
         "unknown-type": ("schema", msgspec.json.encode(good | {"type": "image.moved"})),
         "unknown-field": ("schema", msgspec.json.encode(good | {"colour": "blue"})),
         "version-true": ("schema", msgspec.json.encode(good | {"version": True})),
-        "version-float": ("schema", msgspec.json.encode(good | {"version": 1.0})),
+        "version-float": ("decimal_point", msgspec.json.encode(good | {"version": 1.0})),
+        "version-text": ("number_as_text", msgspec.json.encode(good | {"version": "1"})),
         "version-zero": ("schema", msgspec.json.encode(good | {"version": 0})),
         "huge-number": ("schema", _with(good, b'"width":1' + b"0" * 400)),
         "no-name": ("schema", msgspec.json.encode(good | {"image": {"width": 1}})),
-        "no-image": ("schema", msgspec.json.encode(image_event(image_id) | {"image": None})),
-        "bad-id": ("schema", msgspec.json.encode(good | {"image_id": "../etc"})),
+        "no-image": ("null", msgspec.json.encode(image_event(image_id) | {"image": None})),
+        "bad-id": ("id_characters", msgspec.json.encode(good | {"image_id": "../etc"})),
+        "long-id": ("id_too_long", msgspec.json.encode(good | {"image_id": "a" * 257})),
+        "null-width": ("null", _with(good, b'"width":null')),
         "no-zone": ("schema", msgspec.json.encode(good | {"occurred_at": "2026-11-21T08:00:00"})),
         "runaway-nesting": ("schema", b"[" * 3000 + b"]" * 3000),
         "too-large": ("too_large", text + b" " * (MAX_EVENT_BYTES + 1 - len(text))),

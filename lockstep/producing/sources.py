@@ -85,7 +85,7 @@ def read_events(
         except InvalidEventError as invalid:
             origin = None if converter is None else converter.origin(invalid.detail, text)
             named = "" if origin is None else f" (field `{origin}` of the record)"
-            detail = shortened(_with_correction(invalid) + named)
+            detail = shortened(invalid.detail + named)
             yield BadLine(number, invalid.reason, detail)
         else:
             yield read
@@ -174,31 +174,3 @@ def filled(line: bytes, **values: bytes) -> bytes:
 def _stamped(line: bytes, stamp: Stamp) -> bytes:
     version = stamp()
     return filled(line, version=b"%d" % version, occurred_at=msgspec.json.encode(time_of(version)))
-
-
-# How to correct the most frequent errors, by a part of the validator's message.
-_CORRECTIONS = (
-    ("unknown field", "remove it, or make it a string in image.attributes"),
-    ("missing required field", "add it"),
-    ("Invalid enum value", "use image.uploaded, image.updated or image.deleted"),
-    ("timezone", "write a time with a time zone: 2026-11-21T08:00:00Z"),
-    ("datetime", "write a time: 2026-11-21T08:00:00Z"),
-    ("matching regex", "use only the characters that this pattern allows"),
-    ("of length >=", "it must not be empty"),
-    ("of length <=", "shorten it"),
-    ("bytes of UTF-8", "shorten it"),
-    ("Expected `int`, got", "write an integer, without quotes or decimal point"),
-    ("Expected `int`", "use a number in this range"),
-    ("Expected `str`", "write a string, in quotes"),
-    ("Expected `array`", "write an array, in brackets"),
-    ("Expected `object`", "write an object, in braces"),
-)
-
-
-def _with_correction(invalid: InvalidEventError) -> str:
-    """The message, with a correction. Messages other than those of the schema already have one."""
-    if invalid.reason == "schema":
-        for finding, correction in _CORRECTIONS:
-            if finding in invalid.detail:
-                return f"{invalid.detail}: {correction}"
-    return invalid.detail

@@ -1,8 +1,9 @@
 """Poison records: all kinds of records that no consumer may accept."""
 
+import base64
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, get_args
 
 from lockstep.simulation import oracle
 from lockstep.simulation.components import TABLE
@@ -20,12 +21,41 @@ from lockstep.simulation.oracle import REFUSED_AHEAD_US, Meaning, time_of
 from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, Reason
 
 _TOO_LARGE = b" " * (MAX_EVENT_BYTES + 1)
-_ALWAYS_POISON: dict[PoisonKind, Sequence[bytes]] = {
-    "poison not_utf8": (b'{"type":"image.upl\xffaded"}', b"\xff"),
-    "poison not_json": (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
-    "poison schema": (b"null", b"{}", b"[]", b"[" * 50 + b"]" * 50, b'{"version":1e999}'),
-    "poison too_large": (_TOO_LARGE,),
-    "poison aggregated": (AGGREGATED_MAGIC + b" and so on",),
+_GZIP = bytes.fromhex("1f8b08000000000002ffabae050043bfa6a302000000")  # `{}`
+_UTF_16 = '{"type":"image.deleted"}'.encode("utf-16-le")
+
+
+class _Variants(NamedTuple):
+    """Data that is never an event, each with its reason."""
+
+    data: Sequence[bytes]
+    reason: Reason
+    frequent: Sequence[tuple[bytes, Reason]] = ()
+    """Frequent mistakes: each takes the place of the first ones of `data` at even versions."""
+
+
+_ALWAYS_POISON: dict[PoisonKind, _Variants] = {
+    "poison not_utf8": _Variants(
+        (b'{"type":"image.upl\xffaded"}', b"\xff"), "not_utf8", ((_UTF_16, "utf_16"),)
+    ),
+    "poison not_json": _Variants(
+        (b"", b"{", b"\xef\xbb\xbf{}", b'{"a":"\\ud800"}', b"[1,]", b"NaN"),
+        "not_json",
+        ((base64.b64encode(b'{"type":"image.deleted"}'), "base64"), (_GZIP, "compressed")),
+    ),
+    "poison schema": _Variants(
+        (b"null", b"{}", b"[]", b"[" * 50 + b"]" * 50, b'{"version":1e999}'),
+        "schema",
+        (
+            (b'{"image":null}', "null"),
+            (b'{"image":{"width":"640"}}', "number_as_text"),
+            (b'{"image":{"height":1024.0}}', "decimal_point"),
+            (b'{"image_id":"a/b"}', "id_characters"),
+            (b'{"image_id":"' + b"a" * 257 + b'"}', "id_too_long"),
+        ),
+    ),
+    "poison too_large": _Variants((_TOO_LARGE,), "too_large"),
+    "poison aggregated": _Variants((AGGREGATED_MAGIC + b" and so on",), "aggregated"),
 }
 _NAMES: dict[PoisonKind, str] = {
     "refused by the table": REFUSED_BY_TABLE,
@@ -73,8 +103,12 @@ def poison_record(
         taken: an event whose version a conflict claims; without one, the data is not JSON.
     """
     if kind in _ALWAYS_POISON:
-        reason = cast("Reason", kind.removeprefix("poison "))
-        return PoisonRecord(image_id, chance.choice(_ALWAYS_POISON[kind]), Poison(reason))
+        variants = _ALWAYS_POISON[kind]
+        number = chance.randrange(len(variants.data))
+        data, reason = variants.data[number], variants.reason
+        if version % 2 == 0 and number < len(variants.frequent):
+            data, reason = variants.frequent[number]
+        return PoisonRecord(image_id, data, Poison(reason))
     if kind == "poison conflict":
         if taken is None:
             return PoisonRecord(image_id, b"{", Poison("not_json"))

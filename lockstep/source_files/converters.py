@@ -28,7 +28,6 @@ from lockstep.source_files.text import utf8
 from shared.event import (
     ATTRIBUTE_NAME_PATTERN,
     MAX_TAGS,
-    MAX_VALUE_BYTES,
     Event,
     Image,
     InvalidEventError,
@@ -85,9 +84,6 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
         values = self._found(line).values
         for target, value in self.defaults.items():
             values.setdefault(target, value)
-        for target, value in values.items():
-            if target.startswith(_ATTRIBUTE) and isinstance(value, str):
-                _check_size(target, value)
         return msgspec.json.encode(_event(values))
 
     def origin(self, finding: str, line: bytes) -> str | None:
@@ -348,16 +344,6 @@ def _normalized(name: str) -> str:
     )
     short = _NO_LETTERS.sub("_", plain).strip("_-")
     return f"x_{short}" if short[:1].isdigit() else short
-
-
-def _check_size(target: str, value: str) -> None:
-    """Check the size of an attribute: the decoder does not say which one is too long."""
-    if len(value) <= MAX_VALUE_BYTES // 4:
-        return
-    size = len(value.encode())
-    if size > MAX_VALUE_BYTES:
-        detail = f"$.image.{target}: {size} bytes of UTF-8, at most {MAX_VALUE_BYTES}"
-        raise InvalidEventError("schema", detail)
 
 
 def _event(found: dict[str, Any]) -> dict[str, Any]:

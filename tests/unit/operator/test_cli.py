@@ -111,8 +111,8 @@ def test_a_bad_row_of_a_table_is_named_by_its_number(state: Path) -> None:
     file = state / "events.csv"
     file.write_bytes(b'image_id,name\n"a\nb",x\n,y\n')
     result = lockstep("put", file, "--state", state)
-    assert "record 1: schema: " in result.stderr
-    assert "record 2: schema: Object missing required field `image_id`" in result.stderr
+    assert "record 1: id_characters: " in result.stderr
+    assert "record 2: schema: missing required field `image_id`" in result.stderr
 
 
 def test_who_puts_images_is_told_of_import(state: Path) -> None:

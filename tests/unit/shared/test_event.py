@@ -109,7 +109,13 @@ def test_a_valid_event_is_accepted_and_survives_encoding(event: dict[str, Any]) 
 @pytest.mark.parametrize("event", NO_EVENT.values(), ids=NO_EVENT)
 def test_json_that_is_no_event_is_refused_with_the_place(event: dict[str, Any]) -> None:
     found = refusal(event)
-    assert found.reason == "schema"
+    assert found.reason in {
+        "schema",
+        "null",
+        "number_as_text",
+        "id_too_long",
+        "id_characters",
+    }
     assert found.detail
 
 
@@ -136,8 +142,8 @@ def test_json_that_is_no_event_is_refused_with_the_place(event: dict[str, Any]) 
         (b"null", "schema"),
         (b"[" * 100_000, "schema"),
         (b'{"a":' * 40_000, "schema"),
-        (msgspec.json.encode(image_event(version=raw("1.0"))), "schema"),
-        (msgspec.json.encode(image_event(version=raw("1e3"))), "schema"),
+        (msgspec.json.encode(image_event(version=raw("1.0"))), "decimal_point"),
+        (msgspec.json.encode(image_event(version=raw("1e3"))), "decimal_point"),
         (msgspec.json.encode(image_event(version=raw("1e999"))), "schema"),
         (msgspec.json.encode(image_event(version=raw("9" * 500))), "schema"),
         (b'"\xff"', "not_utf8"),
