@@ -28,6 +28,8 @@ LOCAL_CREDENTIALS = "local"
 # A redrive reads and writes so many objects at the same time.
 S3_CONNECTIONS = 64
 
+CONNECT_SECONDS = 3
+READ_SECONDS = 30
 # Few attempts: an operator waits for the result, or for the error.
 _ATTEMPTS = 3
 _CONNECTIONS = 10  # as botocore has by default
@@ -141,8 +143,8 @@ def _config(attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS) -> "Conf
     from botocore.config import Config
 
     return Config(
-        connect_timeout=3,
-        read_timeout=30,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": "path"},

@@ -12,12 +12,12 @@ from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.records import ForeignObjectError, read_record
 from lockstep.quarantine.redrive import Redrive
-from lockstep.stack.clients import S3_CONNECTIONS, Clients
+from lockstep.stack.clients import CONNECT_SECONDS, READ_SECONDS, S3_CONNECTIONS, Clients
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.stores import NO_LIMIT, table_reader
 from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.corrections import Corrections
-from lockstep.stores.objects import BucketObjects
+from lockstep.stores.quick_objects import QuickObjects
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import StreamUnavailableError
 from shared.quarantine import CONSUMERS, QuarantinedRecord
@@ -35,7 +35,13 @@ class StackQuarantine:
     def __init__(self, clients: Clients) -> None:
         """Set up what the stack's clients can do."""
         stack = clients.stack
-        self.objects = BucketObjects(clients.s3, stack.bucket)
+        self.objects = QuickObjects(
+            clients.s3,
+            stack.bucket,
+            clients.session,
+            connections=S3_CONNECTIONS,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )
         self.stores = ContentReader(
             table_lookup(clients.dynamodb, stack.table, clients.clock.now),
             index_lookup(clients.opensearch, stack.index, clients.clock.now),

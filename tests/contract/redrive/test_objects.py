@@ -14,6 +14,7 @@ from lockstep.simulation.fakes.s3 import S3
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.stores.objects import BucketObjects, Objects
+from lockstep.stores.quick_objects import QuickObjects
 from tests.unit.quarantine.stand import MemoryObjects
 
 if TYPE_CHECKING:
@@ -28,14 +29,25 @@ def bucket() -> str:
     return f"objects-{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture
-def real(bucket: str, engine: Callable[[EngineName], str]) -> "S3Client":
+def clients_of(endpoint: str) -> Clients:
     nowhere = "http://127.0.0.1:9"
-    endpoints = Endpoints(nowhere, nowhere, nowhere, engine("s3"))
-    stack = Stack(endpoints, "s", "t", "i", "b", LOCAL_REGION, {}, state="none")
-    client = Clients(stack).s3
-    client.create_bucket(Bucket=bucket)
-    return client
+    endpoints = Endpoints(nowhere, nowhere, nowhere, endpoint)
+    return Clients(Stack(endpoints, "s", "t", "i", "b", LOCAL_REGION, {}, state="none"))
+
+
+@pytest.fixture
+def clients(engine: Callable[[EngineName], str]) -> Clients:
+    return clients_of(engine("s3"))
+
+
+@pytest.fixture
+def real(bucket: str, clients: Clients) -> "S3Client":
+    clients.s3.create_bucket(Bucket=bucket)
+    return clients.s3
+
+
+def quick_objects(clients: Clients, bucket: str) -> QuickObjects:
+    return QuickObjects(clients.s3, bucket, clients.session, connections=1, timeout=(1, 5))
 
 
 @pytest.fixture(params=["fake", "s3"])
@@ -46,13 +58,16 @@ def client(request: pytest.FixtureRequest, bucket: str) -> "S3Client":
     return made
 
 
-@pytest.fixture(params=["memory", "fake", "s3"])
+@pytest.fixture(params=["memory", "fake", "s3", "quick"])
 def objects(request: pytest.FixtureRequest, bucket: str) -> Objects:
     match request.param:
         case "memory":
             return MemoryObjects()
         case "fake":
             return BucketObjects(cast("S3Client", S3(bucket)), bucket)
+        case "quick":
+            request.getfixturevalue("real")
+            return quick_objects(request.getfixturevalue("clients"), bucket)
         case _:
             return BucketObjects(request.getfixturevalue("real"), bucket)
 

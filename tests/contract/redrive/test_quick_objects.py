@@ -1,0 +1,118 @@
+"""What is not a complete success, the boto3 client asks again: it knows what to do about it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lockstep.stores.objects import Objects
+from tests.contract.redrive.test_objects import clients_of, quick_objects
+
+BODY = b"as it was written"
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Gives the next of `answers` to each request; the last one to all further requests."""
+
+    protocol_version = "HTTP/1.1"
+    answers: list[bytes]
+    agents: list[str]
+
+    def do_GET(self) -> None:
+        self.agents.append(self.headers.get("User-Agent", ""))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.wfile.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+        self.close_connection = True
+
+    do_PUT = do_GET  # noqa: N815 - a name of http.server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def answer(status: str, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Content-Length: {len(body) if length is None else length}",
+        "Connection: close",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@contextmanager
+def served(*answers: bytes) -> Iterator[tuple[Objects, list[str]]]:
+    """The objects of a bucket that gives these answers, and who asked: boto3 has a name."""
+    agents: list[str] = []
+    handler = type("Handler", (Answering,), {"answers": list(answers), "agents": agents})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        clients = clients_of(f"http://127.0.0.1:{server.server_port}")
+        yield quick_objects(clients, "b"), agents
+        server.shutdown()
+
+
+def error(status: str, code: str) -> bytes:
+    return answer(status, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode())
+
+
+WHOLE = answer("200 OK", BODY)
+WRITTEN = answer("200 OK", b"", 'ETag: "1"')
+NOT_WHOLE = [
+    answer("200 OK", BODY[:3], length=len(BODY)),
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + BODY[:3],
+    error("503 Slow Down", "SlowDown"),
+    error("404 Not Found", "Unclear"),
+    b"",
+    b"HTTP/1.1 200",
+]
+
+
+def asked_by(agents: list[str]) -> list[bool]:
+    """Whether boto3 sent a request, for each."""
+    return [agent.startswith("Boto3") for agent in agents]
+
+
+def test_a_complete_answer_needs_no_boto3() -> None:
+    with served(WHOLE) as (objects, agents):
+        assert objects.read("k") == BODY
+    with served(WRITTEN) as (objects, more):
+        objects.write("k", BODY)
+        objects.write_new("k", BODY)
+    with served(error("404 Not Found", "NoSuchKey")) as (objects, none):
+        assert objects.read("k") is None
+    assert asked_by(agents + more + none) == [False] * 4
+
+
+@pytest.mark.parametrize("bad", NOT_WHOLE)
+def test_an_answer_that_is_not_whole_is_asked_for_again_by_boto3(bad: bytes) -> None:
+    with served(bad, WHOLE) as (objects, agents):
+        assert objects.read("k") == BODY
+    assert asked_by(agents) == [False, True]
+
+
+@pytest.mark.parametrize("bad", [*NOT_WHOLE, answer("200 OK")])
+@pytest.mark.parametrize("write", [lambda o: o.write("k", BODY), lambda o: o.write_new("k", BODY)])
+def test_a_write_without_an_answer_is_written_again_by_boto3(
+    bad: bytes, write: Callable[[Objects], None]
+) -> None:
+    with served(bad, WRITTEN) as (objects, agents):
+        write(objects)
+    assert asked_by(agents) == [False, True]
+
+
+def test_a_refusal_is_the_error_of_boto3() -> None:
+    with served(error("403 Forbidden", "AccessDenied")) as (objects, _):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            objects.read("k")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            objects.write("k", BODY)
+
+
+def test_what_never_answers_is_not_asked_twice() -> None:
+    with served(b"", WHOLE) as (objects, agents):
+        assert [objects.read("k") for _ in range(3)] == [BODY] * 3
+    assert asked_by(agents) == [False, True, True, True]
