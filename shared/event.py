@@ -24,7 +24,18 @@ MAX_OFFSET = timedelta(hours=18)
 _END = r"$(?![\s\S])"
 IMAGE_ID_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._:-]{{0,{MAX_IMAGE_ID - 1}}}" + _END
 ATTRIBUTE_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}" + _END
-_OFFSET_PATTERN = r"([Zz]|[+-](0[0-9]|1[0-7]):[0-5][0-9]|[+-]18:00)" + _END
+# The times that the decoder accepts: more than RFC 3339 has (`+0100`, a space for the `T`), and no
+# leap second. It rounds to microseconds; the last one of the year 9999 cannot be rounded up.
+_DAY = (
+    r"(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    r"|02-(0[1-9]|1[0-9]|2[0-8]))"
+    r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+)
+TIME_PATTERN = (
+    rf"^(?!9999-12-31[Tt ]23:59:59\.999999[5-9]){_DAY}"
+    r"[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+    r"([Zz]|[+-](0[0-9]|1[0-7]):?[0-5][0-9]|[+-]18:?00)"
+) + _END
 
 ImageId = Annotated[str, Meta(pattern=IMAGE_ID_PATTERN, description="Also the partition key.")]
 Version = Annotated[int, Meta(ge=1, le=MAX_VERSION, description="The highest version wins.")]
@@ -59,7 +70,7 @@ Time = Annotated[
     Meta(
         tz=True,
         description="RFC 3339, with a zone, at most 18 hours from UTC.",
-        extra_json_schema={"pattern": _OFFSET_PATTERN},
+        extra_json_schema={"pattern": TIME_PATTERN, "examples": ["2026-11-21T08:00:00Z"]},
     ),
 ]
 AttributeName = Annotated[str, Meta(pattern=ATTRIBUTE_NAME_PATTERN)]
