@@ -42,6 +42,10 @@ def connect(
     return opensearch.client(endpoint, region, credentials, timeout=timeout, transport=transport)
 
 
+class AccessDeniedError(MisconfiguredError):
+    """OpenSearch does not know the caller, or the caller may not do this (401, 403)."""
+
+
 @contextmanager
 def sink_errors(alias: str) -> Iterator[None]:
     """Translate the client's exceptions to a `SinkError` that names the alias and the cause.
@@ -51,7 +55,8 @@ def sink_errors(alias: str) -> Iterator[None]:
         RequestFailedError: connection loss, 429, 5xx, invalid JSON or an unknown status.
         RequestRefusedError: 400.
         RequestTooLargeError: 413.
-        MisconfiguredError: 401, 403, 404.
+        AccessDeniedError: 401, 403.
+        MisconfiguredError: 404.
     """
     try:
         yield
@@ -62,7 +67,9 @@ def sink_errors(alias: str) -> Iterator[None]:
                 raise RequestRefusedError(detail) from error
             case 413:
                 raise RequestTooLargeError(detail) from error
-            case 401 | 403 | 404:
+            case 401 | 403:
+                raise AccessDeniedError(detail) from error
+            case 404:
                 raise MisconfiguredError(detail) from error
             case 408 | 504:
                 raise RequestTimedOutError(detail) from error

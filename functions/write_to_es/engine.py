@@ -14,12 +14,17 @@ OLDEST = (3, 3)
 NEEDED = "Lockstep needs OpenSearch {}.{} or later".format(*OLDEST)
 
 _OPENSEARCH = "opensearch"
+_DENIED = (401, 403)
 # In compatibility mode OpenSearch reports version 7.10.2 and no distribution, but its own tagline.
 _TAGLINE = "The OpenSearch Project"
 
 
 class UnsuitableEngineError(MisconfiguredError):
     """The engine is not OpenSearch, it is too old, or it does not tell its version."""
+
+
+class VersionDeniedError(UnsuitableEngineError):
+    """The engine does not tell its version to this caller (401, 403)."""
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -38,6 +43,7 @@ def check_engine(transport: Transport) -> None:
     """Check the engine that a client talks to, with one request (`GET /`).
 
     Raises:
+        VersionDeniedError: the caller may not read its version.
         UnsuitableEngineError: Lockstep cannot use it; says what to do.
         TransportError: it did not answer.
     """
@@ -47,7 +53,9 @@ def check_engine(transport: Transport) -> None:
     except TransportError as error:
         if (flaw := _flaw_in_refusal(error.status_code)) is None:
             raise
-        raise UnsuitableEngineError(f"{connection.host}: {flaw}") from error
+        denied = error.status_code in _DENIED
+        raised = VersionDeniedError if denied else UnsuitableEngineError
+        raise raised(f"{connection.host}: {flaw}") from error
     if (flaw := flaw_in_engine(body)) is not None:
         raise UnsuitableEngineError(f"{connection.host}: {flaw}")
 

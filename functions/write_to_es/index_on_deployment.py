@@ -13,21 +13,32 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
-from functions.write_to_es.connect import connect, sink_errors
-from functions.write_to_es.engine import check_engine
-from functions.write_to_es.index import ensure_index
+from functions.write_to_es.connect import AccessDeniedError, connect, sink_errors
+from functions.write_to_es.engine import VersionDeniedError, check_engine
+from functions.write_to_es.index import Created, ensure_index
 from functions.write_to_es.roles import ensure_roles
 from shared.shortened import shortened
 from shared.sink import RequestFailedError
 
 logger = Logger()
 
-# The DNS name of a new domain may not exist yet.
-ATTEMPTS = 6
+# The DNS name of a new domain may not exist yet, and new policies and roles take a while.
 PAUSE_SECONDS = 5
-# CloudFormation accepts an answer of at most 4 KiB.
-LONGEST_REASON = 1000
+# An attempt begins only while this much time is left: it makes a few requests, and CloudFormation
+# must still get its answer.
+ATTEMPT_SECONDS = 90
+# CloudFormation accepts an answer of at most this size.
+MOST_BYTES = 4096
+LONGEST_REASON, SHORTEST_REASON = 1000, 100
 LONGEST_TRACEBACK = 10_000
+_EMPTY = (
+    "it is empty, and its consumer goes on where it was: run `lockstep rebuild --apply`, which "
+    "fills it from the table"
+)
+# Of the answer's request: CloudFormation waits for it.
+_RETRIES = urllib3.Retry(
+    total=5, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods={"PUT"}
+)
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
@@ -36,7 +47,8 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
     """
     try:
-        status, reason = "SUCCESS", _done(event["RequestType"], event["ResourceProperties"])
+        status = "SUCCESS"
+        reason = _done(event["RequestType"], event["ResourceProperties"], context)
     except Exception as error:  # noqa: BLE001 - CloudFormation is told of every one
         traceback = "".join(format_exception(error))
         logger.error(  # noqa: TRY400 - `exception` writes the traceback whole
@@ -47,6 +59,19 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
         reason = f"{type(error).__name__}: {error} (log: {context.log_group_name})"
     reason = shortened(reason, LONGEST_REASON)
     logger.info(reason)
+    # The URL is signed for a request without a content type.
+    urllib3.request(
+        "PUT",
+        event["ResponseURL"],
+        body=_answer(event, status, reason),
+        headers={"Content-Type": ""},
+        timeout=5,
+        retries=_RETRIES,
+    )
+
+
+def _answer(event: Mapping[str, Any], status: str, reason: str) -> bytes:
+    """The answer to a request of CloudFormation, with as much of the reason as it accepts."""
     answer = {
         "Status": status,
         "Reason": reason,
@@ -56,34 +81,37 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
         "RequestId": event["RequestId"],
         "LogicalResourceId": event["LogicalResourceId"],
     }
-    # The URL is signed for a request without a content type.
-    urllib3.request(
-        "PUT",
-        event["ResponseURL"],
-        body=msgspec.json.encode(answer),
-        headers={"Content-Type": ""},
-        timeout=10,
-    )
+    body = msgspec.json.encode(answer)
+    if len(body) <= MOST_BYTES or len(reason) <= SHORTEST_REASON:
+        return body
+    return _answer(event, status, shortened(reason, max(SHORTEST_REASON, len(reason) // 2)))
 
 
-def _done(request_type: str, properties: Mapping[str, Any]) -> str:
-    """Do what CloudFormation asks; return a message that says what was done."""
+def _done(request_type: str, properties: Mapping[str, Any], context: LambdaContext) -> str:
+    """Do what CloudFormation asks; return a message that says what was done.
+
+    Tries again while there is time, if the index does not answer or does not accept the caller.
+    """
     if request_type == "Delete":
         return "the index is kept: a deployment never deletes data"
     session = boto3.Session()
     client = connect(
         os.environ["OPENSEARCH_ENDPOINT"], session.region_name, session.get_credentials()
     )
-    for _ in range(ATTEMPTS - 1):
+    while True:
         try:
-            return _ensured(client, properties)
-        except RequestFailedError as error:
+            done = _ensured(client, request_type, properties)
+        except (RequestFailedError, AccessDeniedError, VersionDeniedError) as error:
+            left = context.get_remaining_time_in_millis() / 1000 - PAUSE_SECONDS
+            if left < ATTEMPT_SECONDS:
+                raise
             logger.info("the index does not answer yet", extra={"cause": str(error)})
             time.sleep(PAUSE_SECONDS)
-    return _ensured(client, properties)
+        else:
+            return done
 
 
-def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
+def _ensured(client: OpenSearch, request_type: str, properties: Mapping[str, Any]) -> str:
     """Create or complete the index. `Roles`, if set, has the members of each role.
 
     An engine that Lockstep cannot use gets no index, so the deployment fails.
@@ -91,7 +119,10 @@ def _ensured(client: OpenSearch, properties: Mapping[str, Any]) -> str:
     alias = os.environ["INDEX_ALIAS"]
     with sink_errors(alias):
         check_engine(client.transport)
-    index = str(ensure_index(client, alias, properties.get("RefreshInterval")))
-    if "Roles" not in properties:
-        return index
-    return f"{index}; roles: {', '.join(ensure_roles(client, alias, properties['Roles']))}"
+    ensured = ensure_index(client, alias, properties.get("RefreshInterval"))
+    done = [str(ensured)]
+    if isinstance(ensured, Created) and request_type == "Update":
+        done.append(_EMPTY)
+    if "Roles" in properties:
+        done.append(f"roles: {', '.join(ensure_roles(client, alias, properties['Roles']))}")
+    return "; ".join(done)

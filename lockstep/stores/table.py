@@ -89,6 +89,18 @@ class TableReader:
         except _UNREADABLE as error:
             raise self._unreadable(error) from error
 
+    def some(self, count: int) -> Sequence[Entry]:
+        """At most this many items, by one request: whether there are any, and which, for example.
+
+        The read is eventually consistent.
+        """
+        request: dict[str, Any] = {"TableName": self._table, "Limit": count}
+        try:
+            answer = self._client.scan(**request, **self._projection(FIELDS))
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from error
+        return [from_item(item) for item in answer["Items"]]
+
     def pages(self, position: str | None) -> Iterator[WholePage]:
         """All items, whole, in pages from this position on; None: from the first.
 

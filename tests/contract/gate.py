@@ -55,11 +55,12 @@ class Gate:
         with ExitStack() as open_gates:
             for service in ("dynamodb", "kinesis", "opensearch", "s3"):
                 engine = getattr(stack.endpoints, service)
-                urls[service] = open_gates.enter_context(self._server(service, engine))
+                urls[service] = open_gates.enter_context(self.before_one(service, engine))
             yield msgspec.structs.replace(stack, endpoints=Endpoints(**urls))
 
     @contextmanager
-    def _server(self, service: str, engine: str) -> Iterator[str]:
+    def before_one(self, service: str, engine: str) -> Iterator[str]:
+        """The URL of one engine, behind this gate."""
         server = ThreadingHTTPServer((HOST, 0), _handler(service, engine, self))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -504,7 +504,7 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
     assert timeouts == {
         "WriteToDynamodb": 60,
         "WriteToEs": 60,
-        "IndexOnDeployment": 180,
+        "IndexOnDeployment": 300,
         "SearchImages": 15,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 
 from functions.write_to_es.index import index_problems
 from lockstep.stack.clients import Clients
+from lockstep.stack.use_cases.stores import index_reader, table_reader
+
+# So many images of the table are looked up in an index that seems to be empty.
+_LOOKED_UP = 100
 
 
 def wrong_in_index(clients: Clients) -> Sequence[str]:
@@ -16,3 +20,22 @@ def wrong_in_index(clients: Clients) -> Sequence[str]:
         SinkError: the aliases could not be read.
     """
     return index_problems(clients.opensearch, clients.stack.index)
+
+
+def empty_index(clients: Clients) -> Sequence[str]:
+    """A line if the index is empty and the table is not; else none.
+
+    A new domain has an empty index, and its consumer goes on where it was. Looks up documents
+    before it says so, because a search does not find what was written a moment ago.
+
+    Raises:
+        StoreUnreadableError: a store could not be read.
+    """
+    index, table = index_reader(clients), table_reader(clients)
+    if index.count():
+        return []
+    now = clients.clock.now()
+    there = [one.image_id for one in table.some(_LOOKED_UP) if not one.expired(now)]
+    if not there or index.lookup(there):
+        return []
+    return [f"index {clients.stack.index} is empty, and table {clients.stack.table} is not"]

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,11 +19,12 @@ from lockstep.stack.status import (
     status_of,
     wait_until,
 )
-from lockstep.stack.use_cases.aliases import wrong_in_index
+from lockstep.stack.use_cases.aliases import empty_index, wrong_in_index
 from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
 from lockstep.stack.use_cases.protection import protection_warnings
 from lockstep.stack.use_cases.retention import retention_warnings
 from lockstep.stores.objects import BucketObjects
+from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.checkpoints import CheckpointsError
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
@@ -129,16 +130,26 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     counts = quarantine.count(objects, stack.table_mapping, now)
     found = status_of(stack, seen, counts, unread(clients))
-    try:
-        wrong = wrong_in_index(clients)
-    except SinkError as error:
-        wrong = [f"the aliases of the index could not be read: {error}"]
     return msgspec.structs.replace(
         found,
         warnings=[*retention_warnings(clients), *protection_warnings(clients)],
-        wrong=wrong,
+        wrong=_wrong(clients, caught_up=found.caught_up),
         late_events=_late_events(clients),
     )
+
+
+def _wrong(clients: Clients, *, caught_up: bool) -> Sequence[str]:
+    """What is wrong with the aliases and the index behind them, one line each."""
+    try:
+        wrong = wrong_in_index(clients)
+    except SinkError as error:
+        return [f"the aliases of the index could not be read: {error}"]
+    if wrong or not caught_up:
+        return wrong
+    try:
+        return empty_index(clients)
+    except StoreUnreadableError as error:
+        return [f"a store could not be read: {error}"]
 
 
 def _late_events(clients: Clients) -> int:

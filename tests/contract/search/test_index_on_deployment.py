@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -12,12 +12,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
 from functions.write_to_es.index_on_deployment import handle
+from tests.contract.gate import Call, Gate
 
 
 class Context(LambdaContext):
-    """What the door reads of it."""
+    """What the door reads of it. Each look at the time left takes a minute of it."""
 
     _log_group_name = "/aws/lambda/index-on-deployment"
+
+    def __init__(self, *, minutes: int = 5, then: Callable[[], None] = lambda: None) -> None:
+        self._minutes, self._then = minutes, then
+
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]  # static there
+        self._minutes -= 1
+        self._then()
+        return self._minutes * 60_000
 
 
 class CloudFormation:
@@ -27,8 +36,12 @@ class CloudFormation:
         self.url = f"http://127.0.0.1:{port}/answer?Signature=x%2By"
         self.answers: list[dict[str, Any]] = []
         self.content_types: list[str | None] = []
+        self.failures: list[int] = []  # statuses before it takes an answer
+        self.sizes: list[int] = []
 
-    def ask(self, request_type: str, **more: Any) -> dict[str, Any]:
+    def ask(
+        self, request_type: str, context: LambdaContext | None = None, **more: Any
+    ) -> dict[str, Any]:
         event = {
             "RequestType": request_type,
             "ResponseURL": self.url,
@@ -37,7 +50,7 @@ class CloudFormation:
             "LogicalResourceId": "Index",
             "ResourceProperties": {},
         }
-        handle(event | more, Context())
+        handle(event | more, context or Context())
         return self.answers[-1]
 
 
@@ -46,6 +59,13 @@ def cloudformation() -> Iterator[CloudFormation]:
     class Door(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             size = int(self.headers["Content-Length"])
+            if waiting.failures:
+                self.rfile.read(size)
+                self.send_response(waiting.failures.pop())
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            waiting.sizes.append(size)
             waiting.answers.append(msgspec.json.decode(self.rfile.read(size)))
             waiting.content_types.append(self.headers["Content-Type"])
             self.send_response(200)
@@ -89,6 +109,66 @@ def test_a_deployment_makes_the_index_and_the_next_one_leaves_it(
     assert again["Reason"] == f"index {alias}-000001 is up to date"
     assert again["PhysicalResourceId"] == answer["PhysicalResourceId"]
     assert cloudformation.content_types == ["", ""]
+
+
+@pytest.fixture
+def gate(opensearch_endpoint: str, monkeypatch: pytest.MonkeyPatch, alias: str) -> Iterator[Gate]:
+    """What stands before the engine, and refuses everything with 403 at first."""
+    monkeypatch.setattr("functions.write_to_es.index_on_deployment.PAUSE_SECONDS", 0)
+    assert alias
+    gate = Gate([])
+    with gate.before_one("opensearch", opensearch_endpoint) as url:
+        monkeypatch.setenv("OPENSEARCH_ENDPOINT", url)
+        yield gate
+
+
+def test_a_permission_that_takes_a_while_is_waited_for(
+    cloudformation: CloudFormation, gate: Gate, alias: str
+) -> None:
+    def let_through() -> None:
+        """First the version, then also the index."""
+        gate.lets = [*gate.lets, Call("es:ESHttpGet", "*" if gate.lets else "*/")]
+        if len(gate.lets) > 1:
+            gate.lets = [*gate.lets, Call("es:ESHttpPut", "*")]
+
+    answer = cloudformation.ask("Create", Context(then=let_through))
+    assert (answer["Status"], gate.refused != set()) == ("SUCCESS", True)
+    assert answer["Reason"] == f"created index {alias}-000001 behind {alias} and {alias}-live"
+
+
+def test_a_permission_that_does_not_come_is_told_in_time(
+    cloudformation: CloudFormation, gate: Gate
+) -> None:
+    context = Context()
+    answer = cloudformation.ask("Create", context)
+    assert answer["Status"] == "FAILED"
+    assert answer["Reason"].startswith("VersionDeniedError: ")
+    assert gate.refused
+    # One minute is left, which is not enough for another attempt.
+    assert context.get_remaining_time_in_millis() == 0
+
+
+def test_a_new_domain_of_an_existing_stack_is_told_to_be_empty(
+    cloudformation: CloudFormation, alias: str
+) -> None:
+    answer = cloudformation.ask("Update", PhysicalResourceId="Index")
+    assert answer["Status"] == "SUCCESS"
+    assert answer["Reason"] == (
+        f"created index {alias}-000001 behind {alias} and {alias}-live; it is empty, and its "
+        "consumer goes on where it was: run `lockstep rebuild --apply`, which fills it from the "
+        "table"
+    )
+
+
+@pytest.mark.usefixtures("alias")
+def test_an_answer_is_repeated_and_never_larger_than_cloudformation_accepts(
+    cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloudformation.failures = [500, 503]
+    monkeypatch.setenv("INDEX_ALIAS", "\N{PILE OF POO}" * 2000)  # four bytes each, escaped more
+    answer = cloudformation.ask("Create")
+    assert answer["Status"] == "FAILED"
+    assert max(cloudformation.sizes) <= 4096
 
 
 def test_deleting_the_stack_leaves_the_data(
