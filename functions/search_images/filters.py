@@ -9,10 +9,13 @@ from typing import Annotated, Any
 import msgspec
 
 from functions.search_images.fields import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES
+from shared.event import MAX_OFFSET
 
 # Times are as strict as those of an event.
 _Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-_PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+# An event has times of the years 1 to 9999, each in its own zone. In UTC, the first of them are in
+# the year 0, and the last ones in the year 10000.
+_PERIOD = re.compile(r"(\d{4}|10000)(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
 
 # The alias for reading hides tombstones, too. This holds whatever somebody did to the alias.
@@ -65,18 +68,45 @@ def instant(text: str, *, last: bool) -> str:
     """
     try:
         if (period := _PERIOD.fullmatch(text)) is None:
-            return msgspec.convert(text, _Time).astimezone(dt.UTC).isoformat()
-        year, month, day = period.groups()
-        date = dt.date(int(year), int(month or (12 if last else 1)), int(day or 1))
-        if day is None and last:
-            date = date.replace(day=calendar.monthrange(date.year, date.month)[1])
-        time = "23:59:59.999Z" if last else "00:00:00Z"
-        return f"{date.isoformat()}T{time}"
+            return _moment(msgspec.convert(text, _Time))
+        year, *rest = period.groups()
+        month, day = (None if part is None else int(part) for part in rest)
+        return _end(int(year), month, day, last=last)
     except (ValueError, OverflowError, msgspec.ValidationError):
         raise ValueError(
             "expected a year, a month, a day or a time with a zone: 1979, 1979-05, 1979-05-31, "
             "1979-05-31T12:00:00Z"
         ) from None
+
+
+def _moment(time: dt.datetime) -> str:
+    """The time in UTC, or with its offset if Python has no such year in UTC.
+
+    Raises:
+        OverflowError: neither Python nor the index can convert it to UTC.
+    """
+    try:
+        return time.astimezone(dt.UTC).isoformat()
+    except OverflowError:
+        if abs(time.utcoffset() or dt.timedelta()) > MAX_OFFSET:
+            raise
+        return time.isoformat()
+
+
+def _end(year: int, month: int | None, day: int | None, *, last: bool) -> str:
+    """The first or the last instant of a year, a month or a day.
+
+    Raises:
+        ValueError: no calendar has this month or this day.
+    """
+    month = month if month is not None else 12 if last else 1
+    _, days = calendar.monthrange(year, month)
+    day = day if day is not None else days if last else 1
+    if not 1 <= day <= days:
+        raise ValueError(day)
+    written = f"{year:04}" if year <= dt.MAXYEAR else f"+{year}"  # as ISO 8601 writes it
+    time = "23:59:59.999Z" if last else "00:00:00Z"
+    return f"{written}-{month:02}-{day:02}T{time}"
 
 
 def _attribute(name: str, value: str) -> dict[str, Any]:

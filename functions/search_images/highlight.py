@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable
 
 # Unicode reserves these for internal use, so normal text does not contain them. If a text does, its
 # highlights are wrong, but the HTML is still safe.
@@ -21,6 +22,22 @@ def safe_html(marked: str) -> str:
         f"<em>{html.escape(part)}</em>" if position % 2 else html.escape(unmarked(part))
         for position, part in enumerate(parts)
     )
+
+
+def whole(text: str, pieces: Iterable[str]) -> str:
+    """The whole text with the marks of its pieces.
+
+    OpenSearch splits a value at U+0000 and drops pieces without a match, also if it is to return
+    the whole value.
+    """
+    found, end = "", 0
+    for piece in pieces:
+        plain = unmarked(piece)
+        begin = text.find(plain, end)
+        if begin >= 0:
+            found += text[end:begin] + piece
+            end = begin + len(plain)
+    return found + text[end:]
 
 
 def unmarked(marked: str) -> str:

@@ -10,10 +10,13 @@ from typing import Literal
 
 import msgspec
 
+from functions.search_images.fields import Keyword, field_named
 from functions.search_images.ranking import MAX_TOKENS
 
 # The analyzer splits longer words.
 MAX_WORD_LENGTH = 255
+# The longest image ID. A value of a keyword field is compared as a whole, as one token.
+MAX_KEYWORD_LENGTH = 256
 # Longer than any name.
 MAX_TEXT_LENGTH = 8 * 1024
 
@@ -129,7 +132,10 @@ def _fitting(term: Term, room: int) -> Term | None:
 
     The first term of a query is cut instead: a letter makes at most one token.
     """
-    cut = " ".join(word[:MAX_WORD_LENGTH] for word in term.text.split())
+    if _is_keyword(term):
+        cut = term.text[:MAX_KEYWORD_LENGTH]
+    else:
+        cut = " ".join(word[:MAX_WORD_LENGTH] for word in term.text.split())
     term = msgspec.structs.replace(term, text=cut)
     if _token_count(term) <= room:
         return term
@@ -140,4 +146,8 @@ def _fitting(term: Term, room: int) -> Term | None:
 
 def _token_count(term: Term) -> int:
     """The number of tokens that the term makes, at least one."""
-    return max(1, len(_TOKEN.findall(term.text)))
+    return 1 if _is_keyword(term) else max(1, len(_TOKEN.findall(term.text)))
+
+
+def _is_keyword(term: Term) -> bool:
+    return term.field is not None and isinstance(field_named(term.field), Keyword)

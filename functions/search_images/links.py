@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
-from functions.search_images.parameters import ATTRIBUTE_PREFIX, MOST_VALUES, ImagesParameters
+from functions.search_images.parameters import (
+    ATTRIBUTE_PREFIX,
+    MOST_VALUES,
+    ImagesParameters,
+    given,
+)
 from functions.search_images.search import FacetValue, SearchResult
+from functions.search_images.visible import shown
 
 # A request's parameters: names and values, in order.
 type Pairs = Sequence[tuple[str, str]]
@@ -29,8 +35,15 @@ LABELS: Mapping[str, str] = {
 YEAR = ("taken_from", "taken_to")
 NOT_FILTERS = {TEXT, SORT, CURSOR, IMAGE, "size"}
 _KNOWN = {*ImagesParameters.__struct_fields__, IMAGE}
-# Longer values get no link: two images rarely have them, and they may not fit into a URL.
+# The filters of a form, encoded as a query string: a form changes line breaks, HTML drops U+0000.
+PACKED = "filters"
+_CHANGED_BY_A_FORM = re.compile(r"[\r\n\0]")
+# Longer values get no link: two images rarely have them.
 LONGEST_CHOICE = 200
+# A longer search gets no further filter. A cursor and an image ID must still fit: API Gateway
+# accepts 10,240 bytes of address and headers
+# (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html).
+LONGEST_QUERY = 6_000
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -42,6 +55,14 @@ class Link(msgspec.Struct, frozen=True):
     current: bool = False
 
 
+class Chip(msgspec.Struct, frozen=True):
+    """A filter in use, with a link that removes it."""
+
+    label: str
+    text: str
+    href: str
+
+
 class Facet(msgspec.Struct, frozen=True):
     """The most frequent values of a field; each adds a filter or removes it."""
 
@@ -50,15 +71,23 @@ class Facet(msgspec.Struct, frozen=True):
 
 
 def pairs_in(query: str) -> Pairs:
-    """The parameters of the page in a query string, without blank ones: a form sends all fields.
+    """The parameters of the page in a query string, without blank ones (`parameters.given`).
 
     Unknown parameters, for example those that track clicks, are ignored.
     """
     return [
         (name, value)
-        for name, value in parse_qsl(query)
-        if value.strip() and (name in _KNOWN or name.startswith(ATTRIBUTE_PREFIX))
+        for outer in given(query)
+        for name, value in (given(outer[1]) if outer[0] == PACKED else [outer])
+        if name in _KNOWN or name.startswith(ATTRIBUTE_PREFIX)
     ]
+
+
+def form_fields(pairs: Pairs) -> Pairs:
+    """Hidden fields of a form that sends these parameters unchanged; `pairs_in` unpacks them."""
+    if any(_CHANGED_BY_A_FORM.search(value) for _, value in pairs):
+        return [(PACKED, query_of(pairs))]
+    return pairs
 
 
 def value_of(pairs: Pairs, parameter: str) -> str | None:
@@ -104,16 +133,16 @@ def facets(pairs: Pairs, found: SearchResult) -> Iterator[Facet]:
             yield Facet(label, links)
 
 
-def chips(pairs: Pairs) -> Iterator[Link]:
-    """The active filters, each with a link that removes it."""
+def chips(pairs: Pairs) -> Iterator[Chip]:
+    """The active filters."""
     filters = without(pairs, *NOT_FILTERS)
     within = [pair for pair in filters if pair[0] in YEAR]
     if [name for name, _ in within] == [*YEAR] and within[0][1] == within[1][1]:
-        yield Link(f"Year: {within[0][1]}", href(without(pairs, *YEAR)))
+        yield Chip("Year", within[0][1], href(without(pairs, *YEAR)))
         filters = without(filters, *YEAR)
     for name, value in filters:
         label = LABELS.get(name) or readable(name.removeprefix(ATTRIBUTE_PREFIX))
-        yield Link(f"{label}: {value}", href(pair for pair in pairs if pair != (name, value)))
+        yield Chip(label, shown(value), href(pair for pair in pairs if pair != (name, value)))
 
 
 def sorts(pairs: Pairs) -> list[Link]:
@@ -132,20 +161,23 @@ def readable(name: str) -> str:
 
 
 def _can_be_chosen(value: str) -> bool:
-    return bool(value.strip()) and len(value) <= LONGEST_CHOICE
+    return 0 < len(value) <= LONGEST_CHOICE
 
 
 def _choice(pairs: Pairs, names: Sequence[str], one: FacetValue) -> Link | None:
     """A link that adds the filter for this value, or removes it if it is active.
 
-    None if no more values are allowed.
+    None if no more values are allowed, or if the address would be too long.
     """
     these = [(name, one.value) for name in names]
     if all(this in pairs for this in these):
         back = href(pair for pair in pairs if pair not in these)
-        return Link(one.value, back, one.count, current=True)
+        return Link(shown(one.value), back, one.count, current=True)
     # A search may have several tags, but only one year.
     others = without(pairs, *names) if names == YEAR else pairs
     if sum(name in names for name, _ in others) >= MOST_VALUES:
         return None
-    return Link(one.value, href([*others, *these]), one.count)
+    narrower = href([*others, *these])
+    if len(narrower) > LONGEST_QUERY:
+        return None
+    return Link(shown(one.value), narrower, one.count)

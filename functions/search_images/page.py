@@ -33,6 +33,7 @@ from functions.search_images.links import (
     Pairs,
     chips,
     facets,
+    form_fields,
     href,
     href_with,
     readable,
@@ -45,6 +46,7 @@ from functions.search_images.parameters import ATTRIBUTE_PREFIX
 from functions.search_images.problem import ParameterProblem
 from functions.search_images.record import ImageRecord
 from functions.search_images.search import Hit, SearchResult
+from functions.search_images.visible import shown
 from shared.event import Image, Time
 
 # The maximum number of rows below the name of a hit.
@@ -66,13 +68,15 @@ _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {
 _TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
 # The separators between the pieces of a highlight. Tags are whole values, other pieces fragments.
 _BETWEEN: Mapping[str, str] = {"tags": " · "}
+# A piece has its own direction of writing, whatever is around it.
+_PIECE = Markup("<bdi>{}</bdi>")
 
 
 class Row(msgspec.Struct, frozen=True):
     """A field of a hit."""
 
     label: str
-    text: str
+    text: Markup
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -124,7 +128,7 @@ def results_page(pairs: Pairs, found: SearchResult) -> str:
     text = _query_text(pairs)
     here = without(pairs, CURSOR)
     meant = found.did_you_mean
-    named = f"{text} · Find images" if text else "Find images"
+    named = _title(text) if text else "Find images"
     return _render(
         "found",
         pairs,
@@ -149,10 +153,11 @@ def record_page(pairs: Pairs, record: ImageRecord) -> str:
     return _render(
         "record",
         pairs,
-        title=f"{image.name} · Find images",
+        title=_title(shown(image.name)),
+        name=shown(image.name),
         record=record,
         back=href(before) if before else None,
-        tags=[Fact("Tag", tag, same_value_href("tag", tag)) for tag in dict.fromkeys(tags)],
+        tags=[Fact("Tag", shown(tag), same_value_href("tag", tag)) for tag in dict.fromkeys(tags)],
         sections=[section for section in _sections(record) if section.facts],
     )
 
@@ -222,9 +227,14 @@ def _render(view: Literal["found", "record", "problem"], pairs: Pairs, **shown: 
         pairs=pairs,
         text=_query_text(pairs),
         # The form keeps the filters for a new search.
-        kept=without(pairs, TEXT, CURSOR, IMAGE),
+        kept=form_fields(without(pairs, TEXT, CURSOR, IMAGE)),
         **shown,
     )
+
+
+def _title(text: str) -> str:
+    """The title of a page: the text is isolated, because it may be written from right to left."""
+    return f"\u2068{text}\u2069 · Find images"
 
 
 def _query_text(pairs: Pairs) -> str:
@@ -236,7 +246,7 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
     return Card(
         image_id=hit.image_id,
         href=href_with(pairs, IMAGE, hit.image_id),
-        name=highlighted(hit.name_html),
+        name=highlighted(hit.name_html) if shown(hit.name) == hit.name else escape(shown(hit.name)),
         url=hit.url,
         rows=_rows(hit),
         foot=[part for part in (hit.image_id, size, _year(hit)) if part],
@@ -246,15 +256,24 @@ def _card(pairs: Pairs, hit: Hit) -> Card:
 def _year(hit: Hit) -> str:
     """The year in UTC, as in filters and facets. The page of the record shows the original zone."""
     try:
-        return f"{msgspec.convert(hit.taken_at, Time).astimezone(dt.UTC).year:04}"
-    except (msgspec.ValidationError, OverflowError):
+        taken_at = msgspec.convert(hit.taken_at, Time)
+    except msgspec.ValidationError:
         return ""
+    try:
+        return f"{taken_at.astimezone(dt.UTC).year:04}"
+    except OverflowError:  # Python has no such year
+        return "0000" if taken_at.year == dt.MINYEAR else "10000"
 
 
 def _rows(hit: Hit) -> list[Row]:
     """The highlighted fields except the name, then other fields, in total up to `ROWS`."""
     rows = [
-        Row(_label(field), escape(_BETWEEN.get(field, " … ")).join(map(highlighted, pieces)))
+        Row(
+            _label(field),
+            escape(_BETWEEN.get(field, " … ")).join(
+                _PIECE.format(highlighted(one)) for one in pieces
+            ),
+        )
         for field, pieces in hit.highlights.items()
         if field != "name"
     ][:ROWS_OF_HIGHLIGHTS]
@@ -263,7 +282,7 @@ def _rows(hit: Hit) -> list[Row]:
     for field, value in others.items():
         if value and field not in hit.highlights and len(rows) < ROWS:
             cut = value if len(value) <= LONGEST_ROW else f"{value[:LONGEST_ROW]}…"
-            rows.append(Row(_label(field), cut))
+            rows.append(Row(_label(field), _PIECE.format(shown(cut))))
     return rows
 
 
@@ -277,7 +296,7 @@ def _sections(record: ImageRecord) -> Iterable[Section]:
     yield Section(
         "Details",
         [
-            Fact(readable(name), value, same_value_href(f"{ATTRIBUTE_PREFIX}{name}", value))
+            Fact(readable(name), shown(value), same_value_href(f"{ATTRIBUTE_PREFIX}{name}", value))
             for name, value in sorted(attributes.items())
         ],
     )
@@ -299,7 +318,7 @@ def _picture(image: Image) -> Iterable[Fact]:
         yield Fact("Taken", image.taken_at.isoformat(" ", "seconds"))
     for name, value in (("uploaded_by", image.uploaded_by), ("content_type", image.content_type)):
         if value:
-            yield Fact(LABELS[name], value, same_value_href(name, value))
+            yield Fact(LABELS[name], shown(value), same_value_href(name, value))
     if image.width and image.height:
         yield Fact("Pixels", f"{image.width:,} × {image.height:,}")  # noqa: RUF001  # multiplication sign
     if image.size_bytes is not UNSET:

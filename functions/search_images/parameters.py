@@ -77,6 +77,10 @@ class ImagesParameters(msgspec.Struct, frozen=True):
     ) = UNSET
 
 
+# Filters by exact values, which may be blanks.
+_EXACT = {field.name for field in msgspec.structs.fields(ImagesParameters) if field.default == ()}
+
+
 class SuggestParameters(msgspec.Struct, frozen=True):
     """The parameters of `GET /images/suggest`."""
 
@@ -107,13 +111,13 @@ class _Mistakes:
 
 
 def parameters[T: msgspec.Struct](kind: type[T], query: str) -> T:
-    """Read the parameters in a query string. A form sends all fields, so blank ones are ignored.
+    """Read the parameters in a query string, except blank ones (`given`).
 
     Raises:
         InvalidParametersError: lists all errors.
     """
     mistakes = _Mistakes()
-    found = _values_of(kind, _given(query), mistakes)
+    found = _values_of(kind, _by_name(query), mistakes)
     mistakes.tell()
     return kind(**found)
 
@@ -125,11 +129,11 @@ def images_request(query: str) -> tuple[SearchRequest, ImagesParameters]:
         InvalidParametersError: lists all errors.
     """
     mistakes = _Mistakes()
-    given = _given(query)
+    by_name = _by_name(query)
     attributes = {
-        name: values for name, values in given.items() if name.startswith(ATTRIBUTE_PREFIX)
+        name: values for name, values in by_name.items() if name.startswith(ATTRIBUTE_PREFIX)
     }
-    others = {name: values for name, values in given.items() if name not in attributes}
+    others = {name: values for name, values in by_name.items() if name not in attributes}
     found = ImagesParameters(**_values_of(ImagesParameters, others, mistakes))
     periods: dict[str, str] = {}
     for name, text, last in (
@@ -157,20 +161,30 @@ def images_request(query: str) -> tuple[SearchRequest, ImagesParameters]:
     return SearchRequest(text=typed, filters=filters, sort=sort), found
 
 
-def _given(query: str) -> Mapping[str, list[str]]:
-    given: dict[str, list[str]] = {}
+def given(query: str) -> Iterator[tuple[str, str]]:
+    """The parameters in a query string: names and values, without blank ones.
+
+    A form sends all its fields, so an empty value is no value. The same holds for a value of blanks
+    only, except in a filter that matches exactly.
+    """
     for name, value in parse_qsl(query):
-        if value.strip():
-            given.setdefault(name, []).append(value)
-    return given
+        if value.strip() or name in _EXACT or name.startswith(ATTRIBUTE_PREFIX):
+            yield name, value
+
+
+def _by_name(query: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in given(query):
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def _values_of(
-    kind: type[msgspec.Struct], given: Mapping[str, list[str]], mistakes: _Mistakes
+    kind: type[msgspec.Struct], by_name: Mapping[str, list[str]], mistakes: _Mistakes
 ) -> dict[str, Any]:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     found: dict[str, Any] = {}
-    for name, values in given.items():
+    for name, values in by_name.items():
         with mistakes.of(name):
             if name not in fields:
                 raise ValueError(f"unknown parameter, expected {', '.join(fields) or 'none'}")
@@ -217,9 +231,11 @@ def _single(values: list[str]) -> str:
     return values[0]
 
 
-def _attributes(given: Mapping[str, list[str]], mistakes: _Mistakes) -> tuple[tuple[str, str], ...]:
+def _attributes(
+    by_name: Mapping[str, list[str]], mistakes: _Mistakes
+) -> tuple[tuple[str, str], ...]:
     found = []
-    for parameter, values in sorted(given.items()):
+    for parameter, values in sorted(by_name.items()):
         with mistakes.of(parameter):
             name = parameter.removeprefix(ATTRIBUTE_PREFIX)
             if re.match(ATTRIBUTE_NAME_PATTERN, name) is None:

@@ -21,6 +21,9 @@ Sort = Literal["relevance", "newest"]
 # The time limit of a query. After that time, the index answers with a partial result.
 SECONDS = 2
 FACET_VALUES = 10
+# API Gateway accepts 10,240 bytes of address and headers, and in an address each of these bytes may
+# be three (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html).
+LONGEST_FACET_BYTES = 1000
 # The response of a function has at most 6 MB, and each quote of our JSON is escaped again in it.
 # One image has at most 256 KiB, and its highlights as HTML may have the same size.
 MOST_BYTES = 2 * 1024 * 1024
@@ -33,15 +36,26 @@ _BY: Mapping[Sort, dict[str, str]] = {
     "relevance": {"_score": "desc"},
     "newest": {"arrived_at": "desc"},
 }
+
+
+def _most_frequent(path: str) -> Mapping[str, Any]:
+    """The most frequent values: twice as many as are shown, because `_counts` drops long ones.
+
+    The empty text is no value: a form sends it for a field that nobody filled in.
+    """
+    return {"terms": {"field": path, "size": 2 * FACET_VALUES, "exclude": [""]}}
+
+
 _FACETS: Mapping[str, Mapping[str, Any]] = {
-    "tags": {"terms": {"field": "tags.keyword", "size": FACET_VALUES}},
-    "content_type": {"terms": {"field": "content_type", "size": FACET_VALUES}},
-    "uploaded_by": {"terms": {"field": "uploaded_by", "size": FACET_VALUES}},
+    "tags": _most_frequent("tags.keyword"),
+    "content_type": _most_frequent("content_type"),
+    "uploaded_by": _most_frequent("uploaded_by"),
     "year": {
         "date_histogram": {
             "field": "taken_at",
             "calendar_interval": "year",
-            "format": "yyyy",
+            # The year in UTC, from 0 to 10000. With `yyyy`, both 0 and 1 would be `0001`.
+            "format": "uuuu",
             "min_doc_count": 1,
         }
     },
@@ -86,7 +100,10 @@ class FacetValue(msgspec.Struct, frozen=True):
 
 
 class Facets(msgspec.Struct, frozen=True):
-    """The most frequent values of all hits, most frequent first."""
+    """The most frequent values of all hits, most frequent first. A search takes each as a filter.
+
+    So the empty text and texts of more than `LONGEST_FACET_BYTES` are left out.
+    """
 
     tags: list[FacetValue]
     content_type: list[FacetValue]
@@ -290,8 +307,20 @@ def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:
 
 
 def _counts(buckets: Iterable[Mapping[str, Any]]) -> list[FacetValue]:
-    counts = [FacetValue(one.get("key_as_string", one["key"]), one["doc_count"]) for one in buckets]
+    values = ((_facet_value(one), one["doc_count"]) for one in buckets)
+    counts = [
+        FacetValue(value, count)
+        for value, count in values
+        if len(value.encode()) <= LONGEST_FACET_BYTES
+    ]
     return sorted(counts, key=lambda one: (-one.count, one.value))[:FACET_VALUES]
+
+
+def _facet_value(bucket: Mapping[str, Any]) -> str:
+    if "key_as_string" not in bucket:
+        return str(bucket["key"])
+    # The year 10000 comes as `+10000`. In an address, a plus sign is a blank.
+    return str(bucket["key_as_string"]).removeprefix("+")
 
 
 def _marked_words(hit: Mapping[str, Any]) -> Iterable[str]:
@@ -324,7 +353,7 @@ def _hit(hit: Mapping[str, Any]) -> Hit | None:
     except msgspec.ValidationError:
         return None
     marked = dict(hit.get("highlight", {}))
-    (name,) = marked.pop("name", [plain.name])
+    name = highlight.whole(plain.name, marked.pop("name", ()))
     for one in marked.pop(ATTRIBUTE_VALUE, ()):
         for own, value in attributes.items():
             if highlight.unmarked(one) == highlight.unmarked(value):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -16,16 +17,27 @@ from functions.search_images.ranking import (
     misspelled,
 )
 from functions.search_images.search import run_query
+from functions.search_images.visible import shown
 
 NAME = "name"
 
 
+# A longer text is no query: it may not fit into an address.
+LONGEST_TEXT = 3_000
+
+
 class Suggestion(msgspec.Struct, frozen=True):
-    """The name of an image. `name_html` is safe HTML, with the typed words in `<em>`."""
+    """The name of an image. `name_html` is safe HTML, with the typed words in `<em>`.
+
+    For a name that shows nothing, `name_html` is a label.
+    `text` is a query that finds the image: its name, or `id:ID` if a search box would change the
+    name, or if the name means something else in the query language.
+    """
 
     image_id: str
     name: str
     name_html: str
+    text: str
 
 
 class Suggestions(msgspec.Struct, frozen=True):
@@ -97,5 +109,15 @@ def _name_word(word: str, alternatives: Alternatives) -> dict[str, Any]:
 
 def _suggestion(hit: dict[str, Any]) -> Suggestion:
     name = hit["_source"]["name"]
-    (marked,) = hit.get("highlight", {}).get("name", [name])
-    return Suggestion(hit["_id"], name, highlight.safe_html(marked))
+    marked = highlight.whole(name, hit.get("highlight", {}).get(NAME, ()))
+    seen = highlight.safe_html(marked) if shown(name) == name else shown(name)
+    return Suggestion(hit["_id"], name, seen, _query_for(hit["_id"], name))
+
+
+def _query_for(image_id: str, name: str) -> str:
+    text = " ".join(name.split())
+    query = parse_query(text)
+    only_words = not (query.required or query.excluded)
+    if (only_words or text == name) and len(quote(text)) <= LONGEST_TEXT:
+        return text
+    return f"id:{image_id}"

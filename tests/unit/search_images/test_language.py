@@ -128,6 +128,13 @@ def test_no_more_words_than_an_index_takes_are_asked_for() -> None:
     assert len(query.words) + len(query.required) + len(query.excluded) == MAX_TOKENS
 
 
+@pytest.mark.parametrize("image_id", ["x" * 256, "1" + ".a" * 127, "a:b" * 85])
+def test_the_longest_image_id_is_asked_for_whole(image_id: str) -> None:
+    query = parse_query(f"id:{image_id} -id:{image_id} {'w ' * MAX_TOKENS}")
+    assert [one.text for one in (*query.required, *query.excluded)] == [image_id, image_id]
+    assert len(query.words) == MAX_TOKENS - 2
+
+
 def test_a_first_phrase_that_is_too_long_is_cut() -> None:
     (phrase,) = parse_query('"' + "东" * 500 + '"').required
     assert phrase.text == "东" * MAX_TOKENS

@@ -145,11 +145,25 @@ class TestWays:
         assert sorted(page.leads("richmond")) == [("q", "richmond"), ("tag", "a")]
 
     def test_a_value_that_no_address_has_room_for_is_no_choice(self) -> None:
-        facets = Facets(
-            [FacetValue("t" * 201, 3), FacetValue(" ", 2), FacetValue("river", 1)], [], [], []
-        )
+        facets = Facets([FacetValue("t" * 201, 3), FacetValue("river", 1)], [], [], [])
         assert shown([], hit(), facets=facets).leads("river 1") == [("tag", "river")]
         assert "t" * 201 not in shown([], hit(), facets=facets).text
+
+    def test_what_shows_nothing_has_a_label_to_click_on(self) -> None:
+        facets = Facets([FacetValue(" ", 2), FacetValue("\u200b", 1)], [], [], [])
+        page = shown([], hit("i-1", " "), hit("i-2", "\u0301" * 4), facets=facets)
+        assert page.leads("(blank: U+0020) 2") == [("tag", " ")]
+        assert page.leads("(blank: U+200B) 1") == [("tag", "\u200b")]
+        assert page.leads("(blank: U+0020)") == [("image", "i-1")]
+        assert page.leads("(blank: U+0301 U+0301 U+0301 …)") == [("image", "i-2")]
+        chip = shown([("tag", " ")], hit()).links
+        assert chip["Remove the filter Tag: (blank: U+0020) ×"] == "?"
+        kept = record_page(
+            [("image", "i-1")], record(name=" ", tags=["\u3000"], attributes={"a": ""})
+        )
+        assert '<h1 dir="auto">(blank: U+0020)</h1>' in kept
+        assert Parsed(kept).leads("(blank: U+3000)") == [("tag", "\u3000")]
+        assert "<dt>A</dt><dd><bdi>(blank)</bdi></dd>" in kept
 
     def test_a_record_leads_back_to_where_it_was_found(self) -> None:
         place = [("q", "x"), ("cursor", "c")]
@@ -191,8 +205,9 @@ class TestWords:
     def test_where_words_were_found_stands_under_the_name(self) -> None:
         highlights = {"tags": ["River <em>Thames</em>", "<em>a</em>"], "attributes.place": ["&lt;"]}
         html = results_page([], found(hit(highlights=highlights)))
-        assert "<dt>Tags</dt><dd>River <mark>Thames</mark> · <mark>a</mark></dd>" in html
-        assert "<dt>Place</dt><dd>&lt;</dd>" in html
+        tags = "<bdi>River <mark>Thames</mark></bdi> · <bdi><mark>a</mark></bdi>"
+        assert f"<dt>Tags</dt><dd>{tags}</dd>" in html
+        assert "<dt>Place</dt><dd><bdi>&lt;</bdi></dd>" in html
 
     def test_what_else_there_is_fills_up_and_repeats_nothing(self) -> None:
         own = {"artist": "Daniell", "date": "1979", "medium": "Oil"}
@@ -213,7 +228,9 @@ class TestWords:
             ("1979-12-31T23:30:00-05:00", "T02680 · 1980"),
             ("1980-01-01T00:30:00+01:00", "T02680 · 1979"),
             ("0850-01-02T00:00:00Z", "T02680 · 0850"),
-            ("0001-01-01T00:00:00+18:00", "T02680"),
+            ("0001-01-01T00:00:00+18:00", "T02680 · 0000"),
+            ("9999-12-31T23:59:59-12:00", "T02680 · 10000"),
+            ("no time", "T02680"),
         ],
     )
     def test_the_year_under_an_image_is_the_one_that_the_filter_has_it_in(

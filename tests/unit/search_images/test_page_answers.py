@@ -41,7 +41,7 @@ def test_an_image_is_the_tables_and_the_index_is_not_asked() -> None:
     table = Table(item_from(change("T1", 7, image=image("Café <b>", tags=["a"]))))
     index = Index(NOTHING)
     page = said(ask("/?q=caf&image=T1", table=table, index=index), 200)
-    assert "<h1>Café &lt;b&gt;</h1>" in page
+    assert '<h1 dir="auto">Café &lt;b&gt;</h1>' in page
     assert index.asked == []
 
 
