@@ -122,5 +122,6 @@ def _wide_encoding(data: bytes) -> str | None:
     _, width, *unmarked = encoding.split("-")
     if width not in {"16", "32"}:
         return None
-    begins = data[:_HEAD].decode(encoding, errors="replace").lstrip()
-    return width if not unmarked or begins[:1] in {"{", "[", '"'} else None
+    begins = data[:_HEAD].decode(encoding, errors="replace")
+    is_json = begins[:2].isascii() and begins.lstrip()[:1] in {"{", "[", '"'}
+    return width if is_json or not unmarked else None

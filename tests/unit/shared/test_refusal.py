@@ -227,7 +227,10 @@ def test_utf_16_is_found_also_if_it_is_cut_off_or_too_large(encoding: str, cut: 
         assert refusal(data[: len(data) - cut]).reason == "utf_16"
 
 
-@pytest.mark.parametrize("data", [b"\0abc", b"a\0\0\0", b"\0\0\0\0", b"x\0", JSON + b"\0\0\0\0"])
+@pytest.mark.parametrize(
+    "data",
+    [b"\0abc", b"a\0\0\0", b"\0\0\0\0", b"x\0", b"{\0" + JSON[1:], JSON + b"\0\0\0\0"],
+)
 def test_bytes_with_nul_are_not_taken_for_utf_16(data: bytes) -> None:
     assert refusal(data).reason == "not_json"
 
