@@ -106,7 +106,7 @@ class OverwriteItem(msgspec.Struct, frozen=True):
     correction: ItemCorrection
 
 
-class GiveUpDocument(msgspec.Struct, frozen=True):
+class RemoveDocument(msgspec.Struct, frozen=True):
     """Keep the document and remove it; then write what the table has, if it has anything."""
 
     document: Mapping[str, Any]
@@ -127,7 +127,7 @@ class AlreadyEqual(msgspec.Struct, frozen=True):
     """Both stores are equal: there is nothing to answer."""
 
 
-type Answer = WriteItem | OverwriteItem | GiveUpDocument | WriteDocument | Leave | AlreadyEqual
+type Answer = WriteItem | OverwriteItem | RemoveDocument | WriteDocument | Leave | AlreadyEqual
 
 
 def answer(
@@ -197,7 +197,7 @@ def _table_wins(held: BothEntries, now: float) -> Answer:
     if held.document is None:
         return AlreadyEqual()
     has_content = isinstance(table, Intact) and not table.expired(now)
-    return GiveUpDocument(held.document, replaced=has_content)
+    return RemoveDocument(held.document, replaced=has_content)
 
 
 def event_in(change: Change) -> bytes:
@@ -469,13 +469,13 @@ class Answers:
                     done.unfinished.append(Example(image_id, detail))
                     continue
             if isinstance(found, WriteDocument) or (
-                isinstance(found, GiveUpDocument) and found.replaced
+                isinstance(found, RemoveDocument) and found.replaced
             ):
                 done.to_index[image_id] = DifferingImage(image_id, line.kind)
 
     def _keep_documents(self, answers: Sequence[Answer], done: "_Done") -> None:
         """Keep the documents that will be removed. If this fails, nothing is removed."""
-        documents = [one.document for one in answers if isinstance(one, GiveUpDocument)]
+        documents = [one.document for one in answers if isinstance(one, RemoveDocument)]
         if documents:
             self._replaced.keep(documents)
             done.kept = True
@@ -484,9 +484,9 @@ class Answers:
         """Write what is decided; returns the outcome of each image that was written."""
         write = [one.change for one in answers if isinstance(one, WriteItem)]
         overwrite = [one.correction for one in answers if isinstance(one, OverwriteItem)]
-        given_up = [one for one in answers if isinstance(one, GiveUpDocument)]
-        replace = [_removal_of(one) for one in given_up if one.replaced]
-        remove = [_removal_of(one) for one in given_up if not one.replaced]
+        removals = [one for one in answers if isinstance(one, RemoveDocument)]
+        replace = [_removal_of(one) for one in removals if one.replaced]
+        remove = [_removal_of(one) for one in removals if not one.replaced]
         outcomes = (
             *write_all(write, self._table_sink),
             *self._table_corrections.overwrite(overwrite),
@@ -513,7 +513,7 @@ class _Done:
         self.to_index: dict[str, DifferingImage] = {}
 
 
-def _removal_of(answer: GiveUpDocument) -> Removal:
+def _removal_of(answer: RemoveDocument) -> Removal:
     return Removal(answer.document["_id"], answer.document["_version"])
 
 
@@ -524,9 +524,9 @@ def _action(found: Answer) -> AnswerAction | Literal["leave"]:
             return "write_table"
         case OverwriteItem():
             return "overwrite_table"
-        case GiveUpDocument(replaced=True):
+        case RemoveDocument(replaced=True):
             return "replace_document"
-        case GiveUpDocument():
+        case RemoveDocument():
             return "remove_document"
         case WriteDocument():
             return "write_index"
@@ -543,9 +543,9 @@ def in_words(found: Answer) -> str:
             return f"write version {change.version} of the index to the table"
         case OverwriteItem(correction):
             return f"overwrite the malformed item with version {correction.change.version}"
-        case GiveUpDocument(document, replaced=True):
+        case RemoveDocument(document, replaced=True):
             return f"replace version {document['_version']} of the index by the table's content"
-        case GiveUpDocument(document):
+        case RemoveDocument(document):
             return f"remove version {document['_version']} from the index: the table lacks it"
         case WriteDocument():
             return "write the table's content to the index, where a document was removed before"

@@ -15,7 +15,7 @@ from lockstep.repair.answers import (
     Answer,
     Answers,
     BothEntries,
-    GiveUpDocument,
+    RemoveDocument,
     Replaced,
     WriteItem,
 )
@@ -253,7 +253,7 @@ class KeepsAfterwards(Answers):
 
     def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
         written = super()._written(answers)
-        documents = [one.document for one in answers if isinstance(one, GiveUpDocument)]
+        documents = [one.document for one in answers if isinstance(one, RemoveDocument)]
         if documents:
             self._replaced.keep(documents)
         return written
@@ -292,8 +292,8 @@ class RemovesWithoutReplacing(Answers):
 
     def _answered(self, some: Iterable[Any]) -> Iterator[tuple[Any, Answer]]:
         for line, found in super()._answered(some):
-            if isinstance(found, GiveUpDocument):
-                yield line, GiveUpDocument(found.document, replaced=False)
+            if isinstance(found, RemoveDocument):
+                yield line, RemoveDocument(found.document, replaced=False)
             else:
                 yield line, found
 
