@@ -11,7 +11,7 @@ from lockstep.commands.options import APPLY_HINT
 from lockstep.producing.producer import Producer, Stamp
 from tests.builders import decoded, image, image_event
 from tests.contract.redrive.conftest import Stage
-from tests.troubled_collection import MAPPING, TABLE_MAPPING, records, table
+from tests.troubled_collection import MAPPING, QUERIES, TABLE_MAPPING, records, table, titled
 
 
 def line(image_id: str, name: str) -> bytes:
@@ -134,3 +134,5 @@ def test_a_collection_with_the_troubles_of_real_ones_goes_in_by_a_mapping_file(
     assert audit.exit_code == 0, audit.output
     told = msgspec.json.decode(audit.stdout)
     assert (told["result"], told["table"]) == ("equal", 3000)
+    found = {query: stage.answer("search", query)["total"] for query in QUERIES}
+    assert found == {query: titled(3000, place) for query, place in QUERIES.items()}
