@@ -15,9 +15,6 @@ from shared.stamps import LATE_EVENT
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
 
-# Namespace and dimension as POWERTOOLS_METRICS_NAMESPACE and POWERTOOLS_SERVICE_NAME in
-# template.yaml. Stacks in one account and region share them.
-_METRIC = Metric("Lockstep", "Late", "service", TABLE_CONSUMER, "Sum")
 _HOUR, _DAY = 3_600, 86_400
 # The log of the function, in the folder of a local stack.
 _LOG = Path("logs") / f"{TABLE_CONSUMER}.log"
@@ -28,10 +25,18 @@ class _LogLine(msgspec.Struct, frozen=True):
     timestamp: str
 
 
-def deployed_late_events(cloudwatch: "CloudWatchClient", now: float) -> int:
-    """The number of late events by the consumer's metric; `now` is in seconds since 1970."""
+def deployed_late_events(cloudwatch: "CloudWatchClient", namespace: str, now: float) -> int:
+    """The number of late events by the consumer's metric.
+
+    Args:
+        cloudwatch: the client.
+        namespace: of the functions' metrics.
+        now: in seconds since 1970.
+    """
+    # The dimension is as POWERTOOLS_SERVICE_NAME in template.yaml.
+    metric = Metric(namespace, "Late", "service", TABLE_CONSUMER, "Sum")
     window = Window(now // _HOUR * _HOUR - _DAY, now, _HOUR)
-    return round(sum(read_series(cloudwatch, [_METRIC], window)[_METRIC].values()))
+    return round(sum(read_series(cloudwatch, [metric], window)[metric].values()))
 
 
 def local_late_events(state: Path, now: float) -> int:

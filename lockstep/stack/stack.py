@@ -56,7 +56,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream with the table's changes, also if there is none now. `table_mapping` is the UUID of the
     event source mapping of the table's consumer, as it is in the keys of failure documents.
     `definition_sha256` is the SHA-256 of the index mapping of the consumers' release; None for a
-    local stack, which runs this release.
+    local stack, which runs this release. `metrics_namespace` is the CloudWatch namespace of the
+    functions' metrics; None for a local stack, whose functions write metrics into their logs only.
     """
 
     endpoints: Endpoints
@@ -72,6 +73,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changes_stream: str = ""
     table_mapping: str = ""
     definition_sha256: str | None = None
+    metrics_namespace: str | None = None
 
     @property
     def live(self) -> str:
@@ -177,6 +179,8 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
             changes_stream=outputs.get("TableChangesStreamName", ""),
             table_mapping=outputs["TableMappingId"],
             definition_sha256=outputs["MappingSha256"],
+            # Before there was this output, all stacks of an account and region shared one.
+            metrics_namespace=outputs.get("MetricsNamespace", "Lockstep"),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

@@ -481,6 +481,16 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
     assert endpoints == [{"Ref": "AWS::NoValue"}] * len(endpoints)
 
 
+@pytest.mark.parametrize("function", ["WriteToDynamodb", "WriteToEs"])
+def test_stacks_of_one_account_and_region_do_not_share_metrics(
+    template: Template, function: str
+) -> None:
+    variables = _properties(template, function)["Environment"]["Variables"]
+    namespace = {"Fn::Sub": "Lockstep/${AWS::StackName}"}
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == namespace
+    assert template["Outputs"]["MetricsNamespace"]["Value"] == namespace
+
+
 def test_every_function_has_the_same_runtime_and_its_own_log(template: Template) -> None:
     functions = _of_type(template, "AWS::Lambda::Function")
     assert functions.keys() == {
@@ -678,7 +688,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     found = read_deployed(CloudFormation(), "lockstep", "eu-west-1")  # type: ignore[arg-type]  # the one call that it makes
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
-    named |= {found.table_mapping, str(found.definition_sha256)}
+    named |= {found.table_mapping, str(found.definition_sha256), str(found.metrics_namespace)}
     assert (found.horizon_days, found.index_from) == (121, "DynamoDBStreams")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()

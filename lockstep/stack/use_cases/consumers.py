@@ -153,7 +153,7 @@ def _wrong(clients: Clients, *, caught_up: bool) -> Sequence[str]:
 
 
 def _late_events(clients: Clients) -> int:
-    state, now = clients.stack.state, clients.clock.now()
-    if state is None:
-        return deployed_late_events(clients.cloudwatch, now)
-    return local_late_events(Path(state), now)
+    stack, now = clients.stack, clients.clock.now()
+    if stack.metrics_namespace is not None:
+        return deployed_late_events(clients.cloudwatch, stack.metrics_namespace, now)
+    return 0 if stack.state is None else local_late_events(Path(stack.state), now)

@@ -32,6 +32,7 @@ OUTPUTS = {
     "TableChangesStreamName": "the-changes",
     "TableMappingId": "the-uuid",
     "MappingSha256": "ab12",
+    "MetricsNamespace": "Lockstep/the-stack",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -71,6 +72,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         changes_stream="the-changes",
         table_mapping="the-uuid",
         definition_sha256="ab12",
+        metrics_namespace="Lockstep/the-stack",
     )
     assert found.live == "images-live"
 

@@ -275,7 +275,7 @@ def test_late_events_of_a_deployed_stack_are_the_sum_of_the_metric_of_a_day() ->
         "Id": "m0",
         "MetricStat": {
             "Metric": {
-                "Namespace": "Lockstep",
+                "Namespace": "Lockstep/s",
                 "MetricName": "Late",
                 "Dimensions": [{"Name": "service", "Value": "write_to_dynamodb"}],
             },
@@ -293,12 +293,11 @@ def test_late_events_of_a_deployed_stack_are_the_sum_of_the_metric_of_a_day() ->
     answer = {"MetricDataResults": [{"Id": "m0", "Timestamps": times, "Values": [2.0, 3.0]}]}
     with Stubber(client) as stub:
         stub.add_response("get_metric_data", answer, asked)
-        assert deployed_late_events(client, NOW.timestamp()) == 5
+        assert deployed_late_events(client, "Lockstep/s", NOW.timestamp()) == 5
 
 
-def test_the_metric_has_the_namespace_and_the_service_of_the_template() -> None:
+def test_the_metric_has_the_service_of_the_template() -> None:
     template = (Path(__file__).parents[3] / "template.yaml").read_text()
-    assert "POWERTOOLS_METRICS_NAMESPACE: Lockstep\n" in template
     assert "POWERTOOLS_SERVICE_NAME: write_to_dynamodb\n" in template
 
 
