@@ -3,8 +3,8 @@
 import gc
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import CodeType, FunctionType, ModuleType
 
 TOOL_IDS = range(6)  # as many as sys.monitoring has
@@ -32,8 +32,9 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 class Instructions:
     """The instructions that the watched code executes, in order."""
 
-    def __init__(self, tool: int) -> None:
+    def __init__(self, tool: int, codes: Iterable[CodeType]) -> None:
         self._tool = tool
+        self._codes = tuple(codes)
 
     def count(self, run: Callable[[], object]) -> Counter[CodeType]:
         """The number of instructions that a run executes, by code object."""
@@ -42,14 +43,19 @@ class Instructions:
         def executed(code: CodeType, _offset: int) -> None:
             counted[code] += 1
 
-        with self._calling(executed):
+        with self._watching(self._codes), self._calling(executed):
             run()
         return counted
 
-    def crash(self, run: Callable[[], object], *, at: int, then: Callable[[], None]) -> None:
-        """Run up to this instruction, counted from 1; there, call `then` and crash.
+    def of(self, code: CodeType) -> AbstractContextManager[None]:
+        """Watch only this code during the block; all other code runs at its usual speed."""
+        return self._watching([code])
 
-        Python unwinds the stack after the crash: `then` must ensure that this has no effect.
+    def crash(self, run: Callable[[], object], *, at: int, then: Callable[[], None]) -> None:
+        """Run up to this instruction of the code of `of`, counted from 1; call `then` and crash.
+
+        Python unwinds the stack after the crash: `then` must ensure that this
+        has no effect.
 
         Raises:
             ProcessGoneError: at that instruction, unless the run ended before.
@@ -67,6 +73,16 @@ class Instructions:
             run()
 
     @contextmanager
+    def _watching(self, codes: Collection[CodeType]) -> Iterator[None]:
+        try:
+            for code in codes:
+                sys.monitoring.set_local_events(self._tool, code, sys.monitoring.events.INSTRUCTION)
+            yield
+        finally:
+            for code in codes:
+                sys.monitoring.set_local_events(self._tool, code, sys.monitoring.events.NO_EVENTS)
+
+    @contextmanager
     def _calling(self, executed: Callable[[CodeType, int], None]) -> Iterator[None]:
         event = sys.monitoring.events.INSTRUCTION
         sys.monitoring.register_callback(self._tool, event, executed)
@@ -81,12 +97,7 @@ def watched(codes: Iterable[CodeType]) -> Iterator[Instructions]:
     """Watch this code during the block."""
     tool = next(one for one in TOOL_IDS if sys.monitoring.get_tool(one) is None)
     sys.monitoring.use_tool_id(tool, "crashes")
-    codes = tuple(codes)
     try:
-        for code in codes:
-            sys.monitoring.set_local_events(tool, code, sys.monitoring.events.INSTRUCTION)
-        yield Instructions(tool)
+        yield Instructions(tool, codes)
     finally:
-        for code in codes:
-            sys.monitoring.set_local_events(tool, code, sys.monitoring.events.NO_EVENTS)
         sys.monitoring.free_tool_id(tool)

@@ -9,7 +9,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -143,6 +143,12 @@ NEVER_RUN = {
 }
 
 
+@cache
+def caches_of(modules: Sequence[ModuleType]) -> Sequence[Any]:
+    """All functions of these modules that remember their results."""
+    return [one for its in modules for one in vars(its).values() if hasattr(one, "cache_clear")]
+
+
 class Network:
     """Sends the requests of a live process; after a crash, none.
 
@@ -218,10 +224,8 @@ class Stage:
 
     def invoke(self, records: Records) -> BatchResponse:
         """Run the handler in a fresh process: without any object of an earlier one."""
-        for module in (*RULES, self.its_sink):
-            for cached in vars(module).values():
-                if hasattr(cached, "cache_clear"):
-                    cached.cache_clear()
+        for cached in caches_of((*RULES, self.its_sink)):
+            cached.cache_clear()
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
         environment = SimpleNamespace(environ={})
         silent = {
@@ -325,17 +329,19 @@ def crashed_everywhere(stage: type[Stage], batch: Records, *, faulty: bool = Fal
     with watched(code_of((*RULES, stage.handler, stage.its_sink, *stage.beside))) as instructions:
         to_the_end = stage(faulty=faulty).after(before)
         counted = instructions.count(partial(to_the_end.invoke, batch))
-        for at in range(1, counted.total() + 1):
-            one = stage(faulty=faulty).after(before)
-            with pytest.raises(ProcessGoneError):  # no answer, so nothing is acknowledged
-                instructions.crash(partial(one.invoke, batch), at=at, then=one.die)
-            # A fresh process depends on this state alone, so each state is tried once.
-            if (state := one.state()) not in recovered:
-                nothing_is_half_done(one, before, right)
-                again = stage().after(one)
-                assert again.invoke(batch) == ALL_SETTLED
-                assert same(again, right)
-                recovered.add(state)
+        for code, executed in counted.items():
+            with instructions.of(code):
+                for at in range(1, executed + 1):
+                    one = stage(faulty=faulty).after(before)
+                    with pytest.raises(ProcessGoneError):  # no answer, so nothing is acknowledged
+                        instructions.crash(partial(one.invoke, batch), at=at, then=one.die)
+                    # A fresh process depends on this state alone, so each state is tried once.
+                    if (state := one.state()) not in recovered:
+                        nothing_is_half_done(one, before, right)
+                        again = stage().after(one)
+                        assert again.invoke(batch) == ALL_SETTLED
+                        assert same(again, right)
+                        recovered.add(state)
     return Crashes(counted, len(recovered))
 
 
