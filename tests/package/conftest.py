@@ -9,7 +9,7 @@ import pytest
 
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
-from lockstep.local.mapping.template import translated
+from lockstep.local.mapping.translation import translated
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.quarantine import CONSUMERS

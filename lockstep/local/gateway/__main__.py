@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import click
+from platformdirs import user_cache_path
 
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.intrinsics import TemplateError
@@ -37,9 +38,10 @@ def main(*, state: Path, name: str, host: str, port: int, template: Path) -> Non
     # It would warn about usage metrics.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     template, state = template.resolve(), state.resolve()
+    cache = user_cache_path("lockstep") / "templates"
     try:
         stack = read_local(state)
-        function = function_named(template, name, stack)
+        function = function_named(template, name, stack, cache=cache)
     except (StackNotFoundError, TemplateError) as error:
         sys.exit(f"gateway: {error}")
     environment = lambda_environment(

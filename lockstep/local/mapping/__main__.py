@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from platformdirs import user_cache_path
 
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.failure import (
@@ -62,9 +63,10 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
     # It would warn about usage metrics.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     template = template.resolve()
+    cache = user_cache_path("lockstep") / "templates"
     try:
         stack = read_local(state)
-        found = function_mapping(template, name, stack)
+        found = function_mapping(template, name, stack, cache=cache)
     except (StackNotFoundError, TemplateError) as error:
         sys.exit(f"mapping: {error}")
     if not found.settings.enabled:

@@ -1,6 +1,6 @@
 """The functions and event source mappings of template.yaml, resolved for a local stack.
 
-SAM's translator turns the template into CloudFormation, as a deployment does. Only the properties
+`translation.py` turns the template into CloudFormation, as a deployment does. Only the properties
 of a function and of its event source mapping are then resolved.
 """
 
@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
-from boto3.session import Session
-from samtranslator.model.exceptions import InvalidDocumentException
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
 from lockstep.local.mapping.intrinsics import Resolver, TemplateError, function_of, text
 from lockstep.local.mapping.invocation import ACCOUNT, Function
 from lockstep.local.mapping.settings import Settings, SettingsError, settings_from
+from lockstep.local.mapping.translation import translated
 from lockstep.stack.stack import Stack
 
-# The code runs from its folder; the translator only requires an address of packaged code.
-_PACKAGED_CODE = "s3://local/code"
 _FUNCTION = "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
 _STREAMS = re.compile(":(kinesis|dynamodb):")
@@ -40,14 +33,16 @@ class FunctionMapping(msgspec.Struct, frozen=True):
     stream_arn: str
 
 
-def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping:
+def function_mapping(
+    template: Path, name: str, stack: Stack, *, cache: Path | None = None
+) -> FunctionMapping:
     """The function with this name (see `function_named`) and its event source mapping.
 
     Raises:
         TemplateError: the template cannot be read or translated, has no such function, the function
             does not have exactly one stream, or a property of the mapping is invalid.
     """
-    resolver, logical_id, function = _found(template, name, stack)
+    resolver, logical_id, function = _found(template, name, stack, cache)
     mappings = [
         (f"{template}: {mapping_id}", mapping)
         for mapping_id, raw in resolver.resources_of(_MAPPING)
@@ -65,65 +60,28 @@ def function_mapping(template: Path, name: str, stack: Stack) -> FunctionMapping
     return FunctionMapping(function, settings, str(mapping["EventSourceArn"]))
 
 
-def function_named(template: Path, name: str, stack: Stack) -> Function:
+def function_named(
+    template: Path, name: str, stack: Stack, *, cache: Path | None = None
+) -> Function:
     """The function with the handler `functions.NAME.handler.handle`, resolved for this stack.
+
+    `cache` is a folder for translated templates (see `translated`).
 
     Raises:
         TemplateError: the template cannot be read or translated, or has no such function.
     """
-    return _found(template, name, stack)[2]
+    return _found(template, name, stack, cache)[2]
 
 
-def translated(template: Path, region: str) -> Mapping[str, Any]:
-    """The template as CloudFormation; sends no requests.
-
-    Raises:
-        TemplateError: it is not valid YAML, or not a valid SAM template.
-    """
-    try:
-        document = yaml_parse(template.read_text())
-    except OSError as error:
-        message = f"{template}: cannot be read: {error.strerror}: use another file with --template"
-        raise TemplateError(message) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        # A YAML error has several lines.
-        raise TemplateError(f"{template}: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
-        raise TemplateError(f"{template}: not a template: it has no Resources")
-    _replace_code(document)
-    session = Session(region_name=region)
-    translator = Translator(None, Parser(), boto_session=session)
-    try:
-        result: Mapping[str, Any] = translator.translate(
-            document, parameter_values={}, get_managed_policy_map=dict
-        )
-    except InvalidDocumentException as error:
-        causes = "; ".join(str(cause.message) for cause in error.causes)
-        raise TemplateError(f"{template}: {causes or error}") from None
-    return result
-
-
-def _found(template: Path, name: str, stack: Stack) -> tuple[Resolver, str, Function]:
-    resolver = Resolver(translated(template, stack.region), stack)
+def _found(
+    template: Path, name: str, stack: Stack, cache: Path | None
+) -> tuple[Resolver, str, Function]:
+    resolver = Resolver(translated(template, stack.region, cache), stack)
     for logical_id, properties in resolver.resources_of(_FUNCTION):
         handler = resolver.value(properties.get("Handler", ""), f"{logical_id}.Handler")
         if function_of(handler) == name:
             return resolver, logical_id, _function(resolver, logical_id, properties, name)
     raise TemplateError(f"{template}: no function has the Handler functions.{name}.handler.handle")
-
-
-def _replace_code(document: dict[str, Any]) -> None:
-    """Replace paths of local code, because the translator accepts packaged code only."""
-    sections = [document.get("Globals", {}).get("Function", {})]
-    sections += [
-        resource.get("Properties", {})
-        for resource in document["Resources"].values()
-        if isinstance(resource, dict)
-    ]
-    for section in sections:
-        for where in ("CodeUri", "ContentUri"):
-            if isinstance(section.get(where), str):
-                section[where] = _PACKAGED_CODE
 
 
 def _function(

@@ -9,7 +9,7 @@ import pytest
 
 from doors.quarantine import BucketQuarantine
 from lockstep.local.mapping.invocation import stream_arn
-from lockstep.local.mapping.template import translated
+from lockstep.local.mapping.translation import translated
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local, write_local
 from lockstep.stack.use_cases.audit import sizes
