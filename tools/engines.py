@@ -1,5 +1,7 @@
 """The real engines for tests and development programs. Each starts at its first use."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,9 @@ from lockstep.local.processes import Child, Service, start, stop, wait_until_rea
 from lockstep.web.addresses import HOST
 
 READY_SECONDS = 120
+# A file system in memory, which many kinds of Linux have, and how much must be free there.
+MEMORY = Path("/dev/shm")  # noqa: S108 - each use makes a folder of its own in it
+MEMORY_BYTES = 4_000_000_000
 
 
 def cache() -> Path:
@@ -34,19 +39,38 @@ def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> 
     return engine_on_free_ports(name, engine_home(name), state, in_memory=in_memory)
 
 
+def quick_folder() -> Path | None:
+    """Where data that no test needs after a crash of the machine is written fastest.
+
+    In memory, because OpenSearch syncs several files to the disk for each new index and for each
+    change of an alias. None, the default, if there is no such place or too little room.
+    """
+    fits = (
+        MEMORY.is_dir()
+        and os.access(MEMORY, os.W_OK)
+        and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    )
+    return MEMORY if fits else None
+
+
 @contextmanager
 def engines_for_tests() -> Iterator[Callable[[EngineName], str]]:
     """Yield a function that starts an engine and returns its endpoint; stop all at the end.
 
-    Data is in a temporary folder, except that of DynamoDB, which is in memory. Use it in the main
-    thread.
+    Data is in temporary folders; that of DynamoDB is in memory, and that of OpenSearch, too, if
+    possible. Use it in the main thread.
     """
     children: dict[EngineName, Child] = {}
-    with tempfile.TemporaryDirectory(prefix="lockstep-tests-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="lockstep-tests-") as folder,
+        tempfile.TemporaryDirectory(prefix="lockstep-tests-", dir=quick_folder()) as quick,
+    ):
 
         def endpoint(name: EngineName) -> str:
             if name not in children:
-                children[name] = start(engine_service(name, Path(folder)))
+                # S3Proxy needs extended attributes, which a file system in memory may lack.
+                state = Path(quick if name == "opensearch" else folder)
+                children[name] = start(engine_service(name, state))
                 wait_until_ready([children[name]], seconds=READY_SECONDS)
             return f"http://{HOST}:{children[name].service.port}"
 
