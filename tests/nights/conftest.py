@@ -1,7 +1,6 @@
-"""A local stack for each night, in a folder where a person types commands."""
+"""One local stack for all nights, in a folder where a person types commands."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,27 +8,53 @@ import pytest
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
 from tests.flow.shell import Shell, first_lines
+from tests.nights.first_state import FirstState
 from tests.nights.happenings import Night
 
 IMAGES = 2_000
 
 
+class Stage:
+    """A stack that runs, and what both of its stores held at first: the same 2,000 images."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.shell = Shell(folder / ".lockstep")
+        self.shell.run("up", "--detach", "--shards", "1")
+        self.shell.run("put", "-", "--from", "tate", stdin=first_lines(IMAGES))
+        self.shell.run("status", "--wait", "120")
+        self._clients = Clients(read_local(self.shell.state))
+        self._first = FirstState(self._clients)
+        self.night = Night(folder, self.shell, self._clients)
+
+    def begin(self) -> None:
+        """Begin another night: nothing remains of the last one but the records on the stream."""
+        for file in self._folder.glob("*.ndjson"):
+            file.unlink()
+        self._first.restore()
+        self.night = Night(self._folder, self.shell, self._clients)
+
+
 @pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of a stopped stack with 2,000 real images, equal in both stores."""
-    shell = Shell(tmp_path_factory.mktemp("stored") / ".lockstep")
-    shell.run("up", "--detach", "--shards", "1")
-    shell.run("put", "-", "--from", "tate", stdin=first_lines(IMAGES))
-    shell.run("status", "--wait", "120")
-    shell.run("down")
-    return shell.state
+def next_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Night]]:
+    """Begins a night. It has a new stack if the night before did not end as the guide says."""
+    stages: list[Stage] = []
+
+    def begin() -> Night:
+        if stages and stages[-1].night.is_over:
+            stages[-1].begin()
+        else:
+            for failed in stages[-1:]:
+                failed.shell.run("down")
+            stages.append(Stage(tmp_path_factory.mktemp("stack")))
+        return stages[-1].night
+
+    yield begin
+    for last in stages[-1:]:
+        last.shell.run("down")
 
 
 @pytest.fixture
-def night(stored: Path, tmp_path: Path) -> Iterator[Night]:
-    """A running stack with a copy of that state."""
-    shell = Shell(shutil.copytree(stored, tmp_path / ".lockstep"))
-    shell.run("up", "--detach")
-    shell.run("status", "--wait", "120")
-    yield Night(tmp_path, shell, Clients(read_local(shell.state)))
-    shell.run("down")
+def night(next_night: Callable[[], Night]) -> Night:
+    """A running stack with 2,000 images, equal in both stores."""
+    return next_night()

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from itertools import batched
 from pathlib import Path
@@ -24,6 +24,7 @@ from shared.record import Record
 from shared.sink import Sink, outcomes_of
 from tests.builders import decoded, image_event, record
 from tests.flow.shell import Shell
+from tests.nights.first_state import Items, items_now, restore_items
 
 DAY = 24 * 3600
 LOST = 200
@@ -38,7 +39,9 @@ class Night:
         self.shell = shell
         self.clients = clients
         self.stack = clients.stack
-        self._backup: Sequence[Mapping[str, Any]] = ()
+        self.is_over = False
+        """Whether it ended as the guide says."""
+        self._backup: Items = {}
 
     @property
     def happenings(self) -> Mapping[str, Callable[[], None]]:
@@ -56,7 +59,7 @@ class Night:
 
     def table_is_backed_up(self) -> None:
         """A backup holds what the table holds now."""
-        self._backup = list(self._items())
+        self._backup = items_now(self.clients)
 
     def a_day_of_changes(self) -> None:
         """Of the images, 50 are changed, 5 are removed and 5 are new."""
@@ -70,10 +73,7 @@ class Night:
 
     def table_is_restored(self) -> None:
         """The table is as in its backup."""
-        self._delete_items([item[KEY]["S"] for item in self._items()])
-        for some in batched(self._backup, 25):
-            puts: list[Any] = [{"PutRequest": {"Item": dict(item)}} for item in some]
-            self.clients.dynamodb.batch_write_item(RequestItems={self.stack.table: puts})
+        restore_items(self.clients, self._backup)
 
     def a_month_of_changes(self) -> None:
         """Of the images, 600 are changed, 200 are removed, and 200 are new."""
@@ -223,15 +223,8 @@ class Night:
 
     def _some_ids(self, count: int) -> list[str]:
         """The IDs of the images that were put first, in that order."""
-        items = sorted(self._items(), key=lambda item: int(item["version"]["N"]))
-        return [item[KEY]["S"] for item in items[:count]]
-
-    def _items(self) -> Iterator[Mapping[str, Any]]:
-        pages = self.clients.dynamodb.get_paginator("scan").paginate(
-            TableName=self.stack.table, ConsistentRead=True
-        )
-        for page in pages:
-            yield from page["Items"]
+        items = items_now(self.clients)
+        return sorted(items, key=lambda one: int(items[one]["version"]["N"]))[:count]
 
     def _delete_items(self, image_ids: Iterable[str]) -> None:
         for some in batched(image_ids, 25):

@@ -28,3 +28,4 @@ def test_a_night_goes_as_the_guide_says(
     player.play(read_guide(GUIDE)[title])
     if accepts:
         rewrite(GUIDE, player.printed)
+    night.is_over = True
