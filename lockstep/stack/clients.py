@@ -5,7 +5,8 @@ A client's library is imported together with it, so that a command loads only wh
 
 # ruff: noqa: PLC0415
 
-from functools import cached_property
+from functools import cache, cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from doors.clock import SYSTEM_CLOCK
@@ -34,6 +35,9 @@ READ_SECONDS = 30
 _ATTEMPTS = 3
 _CONNECTIONS = 10  # as botocore has by default
 
+# A session makes one client at a time, and the local stacks of a process share theirs.
+_MAKING_CLIENTS = Lock()
+
 
 class Clients:
     """A stack, its clients, and the clock of the use case that they serve."""
@@ -50,7 +54,8 @@ class Clients:
     def kinesis(self) -> "KinesisClient":
         """The client of the stream. It does not retry: the producer and the readers do."""
         endpoint = self.stack.endpoints.kinesis
-        return self.session.client("kinesis", endpoint_url=endpoint, config=_config(attempts=1))
+        with _MAKING_CLIENTS:
+            return self.session.client("kinesis", endpoint_url=endpoint, config=_config(attempts=1))
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
@@ -60,14 +65,16 @@ class Clients:
     def new_dynamodb(self) -> "DynamoDBClient":
         """Another client of the table, for a caller that changes how answers are decoded."""
         endpoint = self.stack.endpoints.dynamodb
-        return self.session.client("dynamodb", endpoint_url=endpoint, config=_config())
+        with _MAKING_CLIENTS:
+            return self.session.client("dynamodb", endpoint_url=endpoint, config=_config())
 
     @cached_property
     def dynamodbstreams(self) -> Any:
         """The client of the table's stream. It does not retry: the readers do."""
         endpoint = self.stack.endpoints.dynamodb
         config = _config(attempts=1)
-        return self.session.client("dynamodbstreams", endpoint_url=endpoint, config=config)
+        with _MAKING_CLIENTS:
+            return self.session.client("dynamodbstreams", endpoint_url=endpoint, config=config)
 
     @cached_property
     def s3(self) -> "S3Client":
@@ -76,23 +83,27 @@ class Clients:
 
         endpoint = self.stack.endpoints.s3
         config = _config(connections=S3_CONNECTIONS)
-        client = self.session.client("s3", endpoint_url=endpoint, config=config)
+        with _MAKING_CLIENTS:
+            client = self.session.client("s3", endpoint_url=endpoint, config=config)
         disable_expect_header(client)
         return client
 
     @cached_property
     def cloudwatch(self) -> "CloudWatchClient":
         """The client of a deployed stack's metrics; a local stack has none."""
-        return self.session.client("cloudwatch", config=_config())
+        with _MAKING_CLIENTS:
+            return self.session.client("cloudwatch", config=_config())
 
     @cached_property
     def lambda_(self) -> Any:
         """The client of a deployed stack's functions; a local stack has none."""
-        return self.session.client("lambda", config=_config())
+        with _MAKING_CLIENTS:
+            return self.session.client("lambda", config=_config())
 
     def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
         """A client of SQS or SNS at this endpoint: a stack has no queue or topic of its own."""
-        return self.session.client(service, endpoint_url=endpoint, config=_config())
+        with _MAKING_CLIENTS:
+            return self.session.client(service, endpoint_url=endpoint, config=_config())
 
     @cached_property
     def opensearch(self) -> "OpenSearch":
@@ -125,18 +136,26 @@ class Clients:
     @cached_property
     def session(self) -> "boto3.Session":
         """The session of all clients. A local stack ignores the user's AWS profile."""
+        if self.stack.state is not None:
+            return _local_session(self.stack.region)
         import boto3
-        import botocore.session
 
-        if self.stack.state is None:
-            return boto3.Session(region_name=self.stack.region)
-        no_profile: Any = {"profile": (None, None, None, None)}
-        return boto3.Session(
-            region_name=self.stack.region,
-            aws_access_key_id=LOCAL_CREDENTIALS,
-            aws_secret_access_key=LOCAL_CREDENTIALS,
-            botocore_session=botocore.session.Session(session_vars=no_profile),
-        )
+        return boto3.Session(region_name=self.stack.region)
+
+
+@cache
+def _local_session(region: str) -> "boto3.Session":
+    """One session for all local stacks of a process: a new one reads large descriptions again."""
+    import boto3
+    import botocore.session
+
+    no_profile: Any = {"profile": (None, None, None, None)}
+    return boto3.Session(
+        region_name=region,
+        aws_access_key_id=LOCAL_CREDENTIALS,
+        aws_secret_access_key=LOCAL_CREDENTIALS,
+        botocore_session=botocore.session.Session(session_vars=no_profile),
+    )
 
 
 def _config(attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS) -> "Config":
