@@ -1,8 +1,8 @@
 # Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
 # the targets.
 .DEFAULT_GOAL := test
-.PHONY: help demo test nightly check lint types layers unit simulation proofs contract wire faults \
-  search flow crashes local-stack scenarios nights package lambda-image roles pythons \
+.PHONY: help demo test nightly check lint types layers unit simulation proofs contract rebuild wire \
+  faults search flow crashes local-stack scenarios nights package lambda-image roles pythons \
   nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale model bugs \
   fuzz mutation relevance screenshots generated format pins clean
 
@@ -13,9 +13,10 @@ proofs := tests/model tests/fuzz tests/under_fire
 search := tests/contract/search tests/relevance tests/page
 wire := $(addprefix tests/contract/, clients kinesis mapping producer)
 faults := $(addprefix tests/contract/, engines toxics)
-contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults))
+rebuild := tests/contract/rebuild
+contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults) $(rebuild))
 crashes := tests/flow/test_crashes.py
-local-stack := tests/flow/test_local_stack.py
+local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py)
 scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
 nights := tests/nights
 package := tests/package
@@ -50,8 +51,11 @@ export UV_SYSTEM_CERTS := true
 uv := $(shell uv --system-certs --version >/dev/null 2>&1 && echo uv || echo $(tools)/uv/bin/uv)
 uv_from_pypi := $(filter $(tools)/%,$(uv))
 sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
-# PYTEST=... adds options.
-pytest = $(bin)/pytest $(PYTEST)
+# PYTEST=... adds options. Only the tests of search use the plugin of schemathesis, which each process
+# would import.
+pytest = $(bin)/pytest $(plugins) $(PYTEST)
+plugins = -p no:schemathesis
+search: plugins =
 
 help: ## Print all targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,7 +67,7 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # starts its own engines. The output of a group appears when it ends.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 20 minutes on two cores after the first download.
 	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  nights contract package simulation faults local-stack crashes search wire scenarios proofs
+	  nights contract package simulation rebuild faults local-stack crashes search wire scenarios proofs
 
 # The fast part
 
@@ -81,9 +85,8 @@ layers: $(venv)/dev.done ## Check the imports between packages, and that pyproje
 	$(bin)/lint-imports
 	$(bin)/deptry .
 
-# No unit test uses the plugin of schemathesis, which each process would import.
 unit: $(venv)/dev.done ## Run the unit tests on all cores.
-	$(pytest) --numprocesses logical --dist worksteal -p no:schemathesis $(unit)
+	$(pytest) --numprocesses logical --dist worksteal $(unit)
 
 # The other groups
 
@@ -94,8 +97,11 @@ simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual t
 proofs: $(venv)/dev.done ## Check all states of the model, arbitrary bytes, and the producer against a faulty stream.
 	$(pytest) $(proofs)
 
-contract: $(venv)/dev.done ## Test on real engines what is written, compared, repaired and rebuilt.
+contract: $(venv)/dev.done ## Test on real engines what is written, compared and repaired.
 	$(pytest) $(contract)
+
+rebuild: $(venv)/dev.done ## Test on real engines how an index is rebuilt.
+	$(pytest) $(rebuild)
 
 wire: $(venv)/dev.done $(tools)/awscli.done ## Test the clients, the local Kinesis endpoint and the local event source mapping.
 	$(pytest) $(wire)

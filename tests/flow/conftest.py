@@ -117,9 +117,9 @@ def world(
     return World(Endpoints(kinesis_endpoint, dynamodb_endpoint, opensearch_endpoint, s3_endpoint))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """The command on a stack of this module alone, which runs."""
+    """The command on one running stack. Tests that need it empty are the first of their group."""
     made = Shell(tmp_path_factory.mktemp("stack") / "state")
     made.up()
     yield made
