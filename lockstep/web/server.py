@@ -15,6 +15,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # API Gateway accepts ten times as much, but no request to these servers needs a body.
 MOST_BYTES = 1024 * 1024
@@ -94,11 +95,23 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: ASGIApp, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
-    """A server for an application, without an access log and without a Server header."""
+def server(
+    app: ASGIApp,
+    *,
+    lifespan: Literal["on", "off"] = "off",
+    http: type[asyncio.Protocol] = H11Protocol,
+) -> uvicorn.Server:
+    """A server for an application, without an access log and without a Server header.
+
+    Args:
+        app: the application.
+        lifespan: whether the application handles its startup and shutdown.
+        http: speaks HTTP on one connection; uvicorn creates it as its own class.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=http,
             access_log=False,
             log_level="warning",
             lifespan=lifespan,
@@ -114,7 +127,9 @@ def serve(
     listener: socket.socket,
     *,
     lifespan: Literal["on", "off"] = "off",
+    http: type[asyncio.Protocol] = H11Protocol,
     announcement: str | None = None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then return.
 
@@ -122,11 +137,14 @@ def serve(
         app: the application.
         listener: the socket for connections.
         lifespan: whether the application handles its startup and shutdown.
+        http: speaks HTTP on one connection.
         announcement: a line for standard output. Signals are handled before it is printed.
+        stopping: called at the signal, before open connections are waited for.
     """
-    serving = server(app, lifespan=lifespan)
+    serving = server(app, lifespan=lifespan, http=http)
 
     def stop(_signal: int, _frame: object) -> None:
+        stopping()
         # uvicorn raises the signal again once it has shut down.
         serving.should_exit = True
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lockstep.local.kinesis.endpoint import Endpoint
+from lockstep.local.kinesis.http2 import Http1Or2
 from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.server import application
 from lockstep.local.kinesis.store import Store
@@ -44,7 +45,9 @@ def main(*, database: Path, host: str, port: int, limits: bool, region: str, acc
             LocalNamesOnly(application(endpoint), host),
             listener,
             lifespan="on",
+            http=Http1Or2,
             announcement=f"kinesis: listening on {at}",
+            stopping=endpoint.subscriptions.stop,
         )
 
 

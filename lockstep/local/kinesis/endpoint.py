@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lockstep.local.kinesis.consumers import RegisteredConsumer
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.limits import Limits
 from lockstep.local.kinesis.store import Store
+from lockstep.local.kinesis.subscriptions import Subscriptions
 from lockstep.local.kinesis.tokens import (
     ConsumerPage,
     ExpiredTokenError,
@@ -36,6 +37,7 @@ class Endpoint:
     limits: Limits
     region: str
     account: str
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
 
     def arn(self, stream_name: str) -> str:
         """The Amazon resource name of a stream."""

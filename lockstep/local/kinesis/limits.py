@@ -62,6 +62,10 @@ class Limits(Protocol):
         """Count the bytes that an admitted read returned."""
         ...
 
+    def subscription_bucket(self, now: int) -> TokenBucket | None:
+        """The bytes that a new subscription may receive; None if there is no limit."""
+        ...
+
 
 class Unlimited(Limits):
     """No limits: admits every write and every read."""
@@ -76,6 +80,10 @@ class Unlimited(Limits):
 
     def count_read(self, shard: int, size: int) -> None:
         """Do nothing."""
+
+    def subscription_bucket(self, now: int) -> TokenBucket | None:  # noqa: ARG002 (the interface)
+        """No limit."""
+        return None
 
 
 class PerShard(Limits):
@@ -107,6 +115,10 @@ class PerShard(Limits):
     def count_read(self, shard: int, size: int) -> None:
         """Count the bytes of a read; a large read blocks the reads of the next seconds."""
         self._shards[shard].bytes_out.spend(size)
+
+    def subscription_bucket(self, now: int) -> TokenBucket | None:
+        """2 MiB per second for each subscription, which other reads do not share."""
+        return TokenBucket(BYTES_OUT, now)
 
     def _buckets(self, shard: int, now: int) -> _ShardBuckets:
         if shard not in self._shards:

@@ -16,10 +16,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from lockstep.local.kinesis import protocol
+from lockstep.local.kinesis import event_stream, protocol
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import KinesisError
-from lockstep.local.kinesis.operations import OPERATIONS
+from lockstep.local.kinesis.operations import OPERATIONS, SUBSCRIBE
+from lockstep.local.kinesis.operations.subscribing import Subscription, subscribe_to_shard
 from lockstep.local.kinesis.wire import JSON, WIRES, Wire
 
 _TARGET_PREFIX = "Kinesis_20131202."
@@ -68,12 +69,16 @@ class Reply:
     content_type: str
 
 
-def reply(endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearray) -> Reply:
+def reply(
+    endpoint: Endpoint, headers: Mapping[str, str], body: bytes | bytearray
+) -> Reply | Subscription:
     """Answer one request, in its own form. `headers` has lowercase names."""
     wire = _wire(headers) or JSON
     try:
         operation = _operation(headers)
         request = protocol.kinesis_requests(wire).decode(operation, body)
+        if operation == SUBSCRIBE:
+            return subscribe_to_shard(endpoint, request, wire)
         answer = OPERATIONS[operation](endpoint, request)
     except KinesisError as error:
         return _refusal(error, wire)
@@ -95,7 +100,7 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
         # Starlette raises the error again after this response, so it is logged with its traceback.
         failure = KinesisError("InternalFailureException", "see the endpoint's log")
         answer = _refusal(failure, JSON)
-        return Response(answer.body, answer.status, _answer_headers(answer))
+        return Response(answer.body, answer.status, _answer_headers(answer.content_type))
 
     @contextlib.asynccontextmanager
     async def trimming(_app: Starlette) -> AsyncIterator[None]:
@@ -142,18 +147,33 @@ class _Operations:
 
     async def _exchange(self, request: Request, send: Send) -> None:
         try:
-            answer = reply(self._endpoint, request.headers, await _receive(request))
+            answer: Reply | Subscription = reply(
+                self._endpoint, request.headers, await _receive(request)
+            )
         except KinesisError as error:
             answer = _refusal(error, _wire(request.headers) or JSON)
-        headers = _answer_headers(answer) | {"content-length": str(len(answer.body))}
+        if isinstance(answer, Subscription):
+            await _push(answer, request, send)
+            return
+        headers = _answer_headers(answer.content_type) | {"content-length": str(len(answer.body))}
         # In chunks, because the server waits for a slow client only between chunks.
         response = StreamingResponse(_chunks(answer.body), answer.status, headers)
         await response(request.scope, request.receive, send)
 
 
 def _may_be_large(request: Request) -> bool:
+    target = request.headers.get("x-amz-target", "")
+    if target.endswith(SUBSCRIBE):  # takes minutes, in small parts
+        return False
     length = int(request.headers.get("content-length", _LARGE_BYTES))
-    return length >= _LARGE_BYTES or request.headers.get("x-amz-target", "").endswith("GetRecords")
+    return length >= _LARGE_BYTES or target.endswith("GetRecords")
+
+
+async def _push(subscription: Subscription, request: Request, send: Send) -> None:
+    """Send events until the subscription ends or the client disconnects."""
+    async with contextlib.aclosing(subscription.events()) as events:
+        response = StreamingResponse(events, 200, _answer_headers(event_stream.CONTENT_TYPE))
+        await response(request.scope, request.receive, send)
 
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -169,7 +189,7 @@ def _operation(headers: Mapping[str, str]) -> str:
             f"the x-amz-target header is missing: it must be {_TARGET_PREFIX}OPERATION",
         )
     operation = target.removeprefix(_TARGET_PREFIX)
-    if operation == target or operation not in OPERATIONS:
+    if operation == target or operation not in {*OPERATIONS, SUBSCRIBE}:
         raise KinesisError("UnknownOperationException", f"{target} is not supported")
     if _wire(headers) is None:
         raise KinesisError(
@@ -210,5 +230,5 @@ def _refusal(error: KinesisError, wire: Wire) -> Reply:
     return Reply(_STATUS.get(error.name, 400), body, wire.content_type)
 
 
-def _answer_headers(answer: Reply) -> dict[str, str]:
-    return {"content-type": answer.content_type, "x-amzn-requestid": str(uuid.uuid4())}
+def _answer_headers(content_type: str) -> dict[str, str]:
+    return {"content-type": content_type, "x-amzn-requestid": str(uuid.uuid4())}

@@ -316,3 +316,40 @@ def test_a_small_request_is_answered_without_delay(
             client.describe_stream_summary(StreamName=name)
             seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.03
+
+
+def test_a_consumer_gets_records_pushed_to_the_end_of_the_shard(
+    client: "KinesisClient", stream: MakeStream
+) -> None:
+    name = stream(1)
+    arn = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+    answer = client.register_stream_consumer(StreamARN=arn, ConsumerName="reader")
+    consumer = answer["Consumer"]["ConsumerARN"]
+    client.put_record(StreamName=name, Data=b"one", PartitionKey="k")
+    with pytest.raises(client.exceptions.ResourceInUseException, match="CREATING"):
+        subscribe(client, consumer)
+    described = client.describe_stream_consumer(ConsumerARN=consumer)
+    while described["ConsumerDescription"]["ConsumerStatus"] != "ACTIVE":
+        described = client.describe_stream_consumer(ConsumerARN=consumer)
+    events = iter(subscribe(client, consumer))
+    with pytest.raises(client.exceptions.ResourceInUseException, match="5 seconds"):
+        subscribe(client, consumer)
+    found = [record["Data"] for record in next(events)["SubscribeToShardEvent"]["Records"]]
+    client.put_record(StreamName=name, Data=b"two", PartitionKey="k")
+    client.split_shard(StreamName=name, ShardToSplit=FIRST, NewStartingHashKey="1000")
+    for event in events:
+        found += [record["Data"] for record in event["SubscribeToShardEvent"]["Records"]]
+        children = event["SubscribeToShardEvent"].get("ChildShards")
+    assert found == [b"one", b"two"]
+    assert children is not None
+    assert [child["ParentShards"] for child in children] == [[FIRST], [FIRST]]
+    client.deregister_stream_consumer(ConsumerARN=consumer)
+    with pytest.raises(client.exceptions.ResourceInUseException):
+        client.delete_stream(StreamName=name)
+    client.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
+
+
+def subscribe(client: "KinesisClient", consumer: str) -> Any:
+    return client.subscribe_to_shard(
+        ConsumerARN=consumer, ShardId=FIRST, StartingPosition={"Type": "TRIM_HORIZON"}
+    )["EventStream"]

@@ -34,6 +34,13 @@ def message_in(refusal: Mapping[str, str]) -> str:
     return refusal["Message" if serialization else "message"]
 
 
+def answer_of(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> Reply:
+    """The answer to an operation that has one: not SubscribeToShard."""
+    answer = reply(endpoint, headers, body)
+    assert isinstance(answer, Reply)
+    return answer
+
+
 @dataclass
 class Kinesis:
     """Calls the endpoint as a client would; `Refusal` is raised for what it refuses."""
@@ -50,7 +57,7 @@ class Kinesis:
 
     def post(self, target: str, body: bytes) -> Reply:
         headers = {"x-amz-target": target, "content-type": "application/x-amz-json-1.1"}
-        return reply(self.endpoint, headers, body)
+        return answer_of(self.endpoint, headers, body)
 
     def refusal(self, operation: str, **request: Any) -> Refusal:
         try:

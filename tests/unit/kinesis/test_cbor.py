@@ -12,9 +12,9 @@ import cbor2
 import msgspec
 import pytest
 
-from lockstep.local.kinesis.server import Reply, reply
+from lockstep.local.kinesis.server import Reply
 from lockstep.local.kinesis.wire import CBOR
-from tests.unit.kinesis.client import START, Kinesis
+from tests.unit.kinesis.client import START, Kinesis, answer_of
 
 TYPE = "application/x-amz-cbor-1.1"
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/pictures"
@@ -22,7 +22,7 @@ ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/pictures"
 
 def post(kinesis: Kinesis, operation: str, body: bytes) -> Reply:
     headers = {"x-amz-target": f"Kinesis_20131202.{operation}", "content-type": TYPE}
-    return reply(kinesis.endpoint, headers, body)
+    return answer_of(kinesis.endpoint, headers, body)
 
 
 def ask(kinesis: Kinesis, operation: str, **request: Any) -> Any:

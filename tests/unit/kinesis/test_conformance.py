@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.local.kinesis.server import application, reply
-from tests.unit.kinesis.client import Kinesis
+from lockstep.local.kinesis.server import application
+from tests.unit.kinesis.client import Kinesis, answer_of
 
 _LIMIT = "Member must have value less than or equal to"
 
@@ -176,7 +176,7 @@ def test_an_iterator_may_be_in_quotes(kinesis: Kinesis) -> None:
 
 def test_a_request_without_a_target_names_an_unknown_operation(kinesis: Kinesis) -> None:
     """Source: KINESALITE connection.js."""
-    answer = reply(kinesis.endpoint, {"content-type": "application/x-amz-json-1.1"}, b"{}")
+    answer = answer_of(kinesis.endpoint, {"content-type": "application/x-amz-json-1.1"}, b"{}")
 
     assert answer.status == 400
     assert msgspec.json.decode(answer.body)["__type"] == "UnknownOperationException"

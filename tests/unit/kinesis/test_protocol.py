@@ -5,9 +5,8 @@ import pytest
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations import OPERATIONS
 from lockstep.local.kinesis.protocol import kinesis_requests
-from lockstep.local.kinesis.server import reply
 from lockstep.local.kinesis.wire import JSON
-from tests.unit.kinesis.client import Kinesis
+from tests.unit.kinesis.client import Kinesis, answer_of
 
 
 def refusal(operation: str, body: bytes) -> KinesisError:
@@ -133,7 +132,7 @@ def test_every_operation_has_a_request_in_the_model() -> None:
         ({}, "UnknownOperationException"),
         ({"x-amz-target": "DynamoDB_20120810.ListTables"}, "UnknownOperationException"),
         ({"x-amz-target": "Kinesis_20131202.Drain"}, "UnknownOperationException"),
-        ({"x-amz-target": "Kinesis_20131202.SubscribeToShard"}, "UnknownOperationException"),
+        ({"x-amz-target": "Kinesis_20131202.CreateQueue"}, "UnknownOperationException"),
         (
             {
                 "x-amz-target": "Kinesis_20131202.ListStreams",
@@ -146,6 +145,6 @@ def test_every_operation_has_a_request_in_the_model() -> None:
 def test_what_names_no_operation_of_ours_is_refused(
     kinesis: Kinesis, headers: dict[str, str], name: str
 ) -> None:
-    answer = reply(kinesis.endpoint, headers, b"{}")
+    answer = answer_of(kinesis.endpoint, headers, b"{}")
     assert answer.status == 400
     assert f'"__type":"{name}"'.encode() in answer.body

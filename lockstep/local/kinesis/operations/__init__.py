@@ -48,4 +48,7 @@ OPERATIONS: Mapping[str, Callable[[Endpoint, Request], Answer]] = MappingProxyTy
         "UpdateStreamMode": settings.update_stream_mode,
     }
 )
-"""The supported operations; each raises KinesisError if it refuses a request."""
+"""The operations with one answer; each raises KinesisError if it refuses a request."""
+
+SUBSCRIBE = "SubscribeToShard"
+"""The operation that answers with events: `operations.subscribing`."""
