@@ -1,6 +1,7 @@
 """The links of the page. Each link contains the whole search, so the page needs no session."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
@@ -160,6 +161,11 @@ def readable(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def _composed(pair: tuple[str, str]) -> tuple[str, str]:
+    """A filter as the index has it, which composes accents. An image has them as they came."""
+    return pair[0], unicodedata.normalize("NFC", pair[1])
+
+
 def _can_be_chosen(value: str) -> bool:
     return 0 < len(value) <= LONGEST_CHOICE
 
@@ -170,8 +176,9 @@ def _choice(pairs: Pairs, names: Sequence[str], one: FacetValue) -> Link | None:
     None if no more values are allowed, or if the address would be too long.
     """
     these = [(name, one.value) for name in names]
-    if all(this in pairs for this in these):
-        back = href(pair for pair in pairs if pair not in these)
+    composed = {_composed(this) for this in these}
+    if composed <= {_composed(pair) for pair in pairs}:
+        back = href(pair for pair in pairs if _composed(pair) not in composed)
         return Link(shown(one.value), back, one.count, current=True)
     # A search may have several tags, but only one year.
     others = without(pairs, *names) if names == YEAR else pairs

@@ -103,6 +103,11 @@ class TestWays:
         assert page.leads("river 3") == [("q", "thames")]
         assert {"href": "?q=thames", "aria-current": "true"} in page.named("a")
 
+    def test_a_tag_in_use_is_the_one_of_the_facet_however_its_accents_are_encoded(self) -> None:
+        facets = Facets([FacetValue("Café", 3)], [], [], [])
+        page = shown([("q", "x"), ("tag", "Cafe\u0301")], hit(), facets=facets)
+        assert page.leads("Café 3") == [("q", "x")]
+
     def test_a_year_is_taken_from_its_first_day_to_its_last(self) -> None:
         facets = Facets([], [], [], [FacetValue("1979", 1), FacetValue("1980", 2)])
         one_year = [("taken_from", "1979"), ("taken_to", "1979")]
