@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from lockstep.console.terminal import answers, notes, print_table
-from lockstep.console.text import printable
+from lockstep.console.terminal import answers, cut, notes, print_table
+from lockstep.console.text import printable, told_apart
 from lockstep.quarantine.cases import Case, FoundCases, state_of
 from lockstep.stores.contents import Content
 
@@ -92,7 +92,7 @@ def show_side_by_side(contents: Mapping[str, Content | None]) -> None:
     names = dict.fromkeys(field for one in fields.values() for field in one)
     rows = []
     for field in names:
-        values = [_text(one.get(field)) for one in fields.values()]
+        values = told_apart([_text(one.get(field)) for one in fields.values()])
         differs = "" if len(set(values)) == 1 else "*"
         rows.append([differs, printable(field), *(cut(one, SHOWN_OF_A_FIELD) for one in values)])
     print_table(["", "field", *contents], rows)
@@ -108,9 +108,3 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def cut(text: str, most: int) -> str:
-    """Text from outside, printable, cut to `most` characters."""
-    shown = printable(text[: most + 1])
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

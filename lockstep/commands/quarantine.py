@@ -10,7 +10,6 @@ import click
 from lockstep.commands.cases import (
     SHOWN,
     STATES,
-    cut,
     for_programs,
     show_case,
     show_cases,
@@ -24,7 +23,7 @@ from lockstep.commands.quarantine_options import (
     pointers_option,
     wanted_options,
 )
-from lockstep.console.terminal import answers, print_json, print_table
+from lockstep.console.terminal import answers, cut, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.quarantine.cases import Wanted, state_of
 from lockstep.quarantine.records import event_in, payload

@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 
 import click
 
-from lockstep.commands.cases import STATES, cut, for_programs, show_cases, show_rest
+from lockstep.commands.cases import STATES, for_programs, show_cases, show_rest
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -24,7 +24,7 @@ from lockstep.commands.quarantine_options import (
     pointers_option,
     wanted_options,
 )
-from lockstep.console.terminal import answers, notes, print_json
+from lockstep.console.terminal import answers, cut, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.quarantine.cases import FoundCases, Ready, Wanted
 from lockstep.quarantine.records import event_bytes

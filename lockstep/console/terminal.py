@@ -13,19 +13,30 @@ from rich.table import Table
 from rich.text import Text
 
 from functions.search_images.highlight import EMPHASIS
-from lockstep.console.text import printable
+from functions.search_images.visible import shown
+from lockstep.console.text import CONTROLS, printable
 
 # No markup and no emoji codes: text from outside may look like them.
 answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
+def cut(text: str, most: int) -> str:
+    """Text from outside, printable, cut to `most` columns of the terminal."""
+    made = Text(printable(text))
+    made.truncate(most, overflow="ellipsis")
+    return made.plain
+
+
 def highlighted(fragment: str) -> Text:
-    """A search highlight as text: bold between `<em>` and `</em>`, its only markup."""
+    """A search highlight as text: bold between `<em>` and `</em>`, its only markup.
+
+    A text that shows nothing becomes a label.
+    """
     text = Text()
     for position, part in enumerate(EMPHASIS.split(fragment)):
         text.append(printable(html.unescape(part)), style="bold yellow" if position % 2 else "")
-    return text
+    return text if shown(text.plain) == text.plain else Text(shown(text.plain))
 
 
 def print_json(answer: object) -> None:
@@ -34,14 +45,12 @@ def print_json(answer: object) -> None:
     Characters that could control a terminal are escaped; the JSON value stays the same.
     """
     text = msgspec.json.encode(answer).decode()
-    escapes = {ord(char): _escaped(char) for char in set(text) if not char.isprintable()}
-    click.echo(text.translate(escapes).encode())
+    click.echo(CONTROLS.sub(lambda found: _escaped(found[0]), text).encode())
 
 
 def _escaped(char: str) -> str:
-    r"""A character as `\uXXXX` in a JSON string; beyond 16 bits, as two of them."""
-    units = char.encode("utf-16-be").hex(" ", 2)
-    return "".join(f"\\u{unit}" for unit in units.split())
+    r"""A character of 16 bits as `\uXXXX` in a JSON string."""
+    return f"\\u{ord(char):04x}"
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
