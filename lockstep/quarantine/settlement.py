@@ -5,8 +5,6 @@ the same version checks as all others, or no event.
 """
 
 import datetime as dt
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -17,16 +15,14 @@ from msgspec import Raw
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
 from lockstep.quarantine.cases import ONLY_STORED, Case, NeedsChoice, TooOld
+from lockstep.quarantine.readable import readable_fields, version_in
 from lockstep.stores.contents import Content, ContentReader, content_of
 from shared.event import MAX_VERSION, Event, ImageId, InvalidEventError, decode
 from shared.horizon import QUARANTINE_AGE
-from shared.nesting import nests_too_deep
 from shared.stamps import FIRST_STAMP, is_stamp, stamp_at, too_far_ahead
 
 # So many stamps above the stored one are left to its producer.
 _FREE_STAMPS = 1_000
-# A version as many producers write it by mistake: `"1"`, `"007"`, `"1.0"`.
-_VERSION_AS_TEXT = re.compile(r"\s*0*([1-9][0-9]{0,15})(?:\.0+)?\s*", re.ASCII)
 
 _UNKNOWN_VERSION = (
     "its version cannot be read, and nothing is stored of its image: write the `version` of the "
@@ -187,9 +183,8 @@ def _is_superseded(case: Case, version: int, stored: Iterable[Content]) -> bool:
 
 def _from_table(case: Case, stores: ContentReader) -> Settlement:
     """The index gets the table's content of the image; a higher version in the index stays."""
-    try:
-        image_id = msgspec.convert(case.image, ImageId)
-    except msgspec.ValidationError:
+    image_id = case.image
+    if not _is_valid(image_id):
         note = "its image is unknown: nothing is written, and the object is filed"
         return Settlement(case, "chose_stored", None, note)
     found = stores.table(image_id)
@@ -343,44 +338,27 @@ def _plain(event: Raw) -> dict[str, Any]:
 
 
 def _check_image(case: Case, record: bytes, image_id: object) -> None:
-    """Check that the image ID is the record's: a typing error must not change another image."""
-    known = [case.image_id, case.partition_key, _readable_fields(record).get("image_id")]
-    if image_id not in known:
+    """Check that the image ID is the record's: a typing error must not change another image.
+
+    If the record has another text as its ID, the operator says which image it is.
+    """
+    said = readable_fields(record).get("image_id")
+    known = [case.image_id, case.partition_key, said]
+    if image_id not in known and not (isinstance(said, str) and not _is_valid(said)):
         names = " or ".join(sorted({repr(one) for one in known if one is not None}))
         raise CannotSettleError(
             f"{case.id}: image_id is {image_id!r}, but the record is about {names}"
         )
 
 
+def _is_valid(image_id: object) -> bool:
+    try:
+        msgspec.convert(image_id, ImageId)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def _old_version(case: Case, record: bytes) -> int | None:
     """The version of the record, also if the record is not a valid event; None if unknown."""
-    if case.version is not None:
-        return case.version
-    match _readable_fields(record).get("version"):
-        case bool():
-            return None
-        case int(version):
-            pass
-        case float(number) if number.is_integer():
-            version = int(number)
-        case str(text) if whole := _VERSION_AS_TEXT.fullmatch(text):
-            version = int(whole[1])
-        case _:
-            return None
-    return version if 1 <= version <= MAX_VERSION else None
-
-
-def _readable_fields(record: bytes) -> dict[str, Any]:
-    """The JSON fields of a record that is not a valid event; none if it is not a JSON object.
-
-    More is read than an event may have: other encodings of Unicode, bytes that are not UTF-8 (each
-    one becomes U+FFFD), and lone surrogates.
-    """
-    text = record.decode(json.detect_encoding(record), errors="replace")
-    if nests_too_deep(text.encode(errors="replace")):
-        return {}
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    return version_in(readable_fields(record)) if case.version is None else case.version

@@ -1,6 +1,13 @@
 """Choices and corrections: the winner gets a free version, and a trace is stored."""
 
+import base64
+import bz2
 import datetime as dt
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +23,7 @@ from lockstep.quarantine.settlement import (
     read_correction,
 )
 from lockstep.stores.contents import Content, MalformedContentError, content_of
-from shared.event import Image, decode, encode
+from shared.event import MAX_EVENT_BYTES, Image, decode, encode
 from tests.builders import ARRIVED_AT, image, image_event, largest
 from tests.unit.quarantine.settling import (
     AHEAD,
@@ -298,6 +305,18 @@ def test_a_version_that_can_be_read_is_kept(version: Any, *, stamp: bool) -> Non
     assert [event.version for event in stand.stream] == [1]
 
 
+SEVEN = b'{"image_id":"T1","version":7,"image":{"name":"x?>~"}}'
+PACKED: tuple[Callable[[bytes], bytes], ...] = (
+    base64.b64encode,
+    base64.urlsafe_b64encode,
+    base64.encodebytes,
+    partial(gzip.compress, mtime=0),
+    zlib.compress,
+    bz2.compress,
+    lzma.compress,
+)
+
+
 @pytest.mark.parametrize(
     "record",
     [
@@ -306,6 +325,9 @@ def test_a_version_that_can_be_read_is_kept(version: Any, *, stamp: bool) -> Non
         '{"image_id":"T1","version":7,"image":{"name":"Café"}}'.encode("utf-16"),
         b'{"image_id":"T1","version":7,"image":{"name":"\\ud800"}}',
         b'{"image_id":"T1","version":7,"image":{"width":NaN}}',
+        *(pack(SEVEN) for pack in PACKED),
+        base64.b64encode(gzip.compress(base64.b64encode(SEVEN), mtime=0)),
+        b'"' + base64.b64encode(SEVEN).rstrip(b"=") + b'"\n',
     ],
 )
 def test_the_version_of_a_record_is_read_whatever_its_encoding(record: bytes) -> None:
@@ -322,6 +344,9 @@ def test_the_version_of_a_record_is_read_whatever_its_encoding(record: bytes) ->
         b"\xff",
         b"\xff\xfe{",
         b"[7]",
+        base64.b64encode(b"[7]"),
+        base64.b64encode(b"hello"),
+        gzip.compress(b'{"version":7,"image":"' + bytes(100 * MAX_EVENT_BYTES), mtime=0),
         b'{"version":7',
         b'{"version":7}{"version":8}',
         b'{"version":' + b"9" * 5000 + b"}",
@@ -400,6 +425,16 @@ def test_an_invalid_image_id_of_the_record_does_not_match(image_id: Any) -> None
     with pytest.raises(CannotSettleError):
         mended(stand, {"image_id": image_id})
     assert mended(stand, image_event("T1", OLD)).event is not None
+
+
+@pytest.mark.parametrize("key", ["1982/12", "T9"])
+def test_a_record_whose_image_id_is_not_valid_gets_the_id_that_the_operator_names(key: str) -> None:
+    stand = Stand()
+    stand.set_aside(image_event("1982/12", 7), partition_key=key)
+    with pytest.raises(CannotSettleError, match="id_characters"):
+        mended(stand, image_event("1982/12", 7))
+    settle(stand, mended(stand, without(image_event("1982:2F12"), "version")))
+    assert [(event.image_id, event.version) for event in stand.stream] == [("1982:2F12", 7)]
 
 
 def test_a_correction_that_is_still_not_an_event_is_refused_with_the_reason() -> None:
