@@ -22,7 +22,10 @@ from functions.search_images.ranking import (
     CATCH_ALL,
     NO_ALTERNATIVES,
     Alternatives,
+    beginnings,
     highlight_clause,
+    in_running_text,
+    last_word_begins,
     ranking_clause,
     word_clauses,
 )
@@ -115,9 +118,8 @@ def _in_text(within: Text, term: Term, alternatives: Alternatives) -> Clause:
             return {"match_phrase": {path: {"query": text}}}
         case "prefix":
             indexed = within in (ANYWHERE, NAME) and len(text) <= LONGEST_INDEXED_PREFIX
-            if indexed:
-                return {"match": {f"{path}.prefix": {"query": text, "operator": "and"}}}
-            return {"match_bool_prefix": {path: {"query": text, "operator": "and"}}}
+            begin = beginnings(path, text) if indexed else last_word_begins(path, text)
+            return {"dis_max": {"queries": [*begin, *in_running_text(path, text)]}}
         case "word":
             return {"dis_max": {"queries": word_clauses(path, text, alternatives)}}
 

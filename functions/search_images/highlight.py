@@ -17,7 +17,7 @@ _EITHER = re.compile(f"[{BEGIN}{END}]")
 
 def safe_html(marked: str) -> str:
     """Convert a marked text to HTML: escape all text, and put text between marks into `<em>`."""
-    parts = _MARKED.split(marked)
+    parts = _MARKED.split(_joined(marked))
     return "".join(
         f"<em>{html.escape(part)}</em>" if position % 2 else html.escape(unmarked(part))
         for position, part in enumerate(parts)
@@ -47,4 +47,9 @@ def unmarked(marked: str) -> str:
 
 def words_in(marked: str) -> list[str]:
     """The words between marks."""
-    return _MARKED.findall(marked)
+    return _MARKED.findall(_joined(marked))
+
+
+def _joined(marked: str) -> str:
+    """The text with one mark for adjacent words, in a script without spaces between words."""
+    return marked.replace(f"{END}{BEGIN}", "")

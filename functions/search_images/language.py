@@ -4,6 +4,7 @@ Every text is a valid query: all that is not a form of the language counts as wo
 tokens limits the cost of a query.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -12,6 +13,7 @@ import msgspec
 
 from functions.search_images.fields import Keyword, field_named
 from functions.search_images.ranking import MAX_TOKENS
+from functions.search_images.scripts import IDEOGRAPHS, UNSPACED, is_unspaced
 
 # The analyzer splits longer words.
 MAX_WORD_LENGTH = 255
@@ -20,14 +22,13 @@ MAX_KEYWORD_LENGTH = 256
 # Longer than any name.
 MAX_TEXT_LENGTH = 8 * 1024
 
-# Matches at least as often as the standard tokenizer makes a token: each letter of a script without
-# spaces, other runs of letters and digits, each symbol.
-_WIDE = "\u2e80-\u2fdf\u3041-\u3096\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_TOKEN = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]+|[^\w\s\x00-\u1fff]")
-# A letter or a digit. Each Unicode version adds ideographs in these planes, so all of both planes
-# count, whatever Python knows.
-_IDEOGRAPHS = "\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[^\W_]|[{_IDEOGRAPHS}]")
+# Matches at least as often as the analyzer `exact_query` makes a token: each letter of a script
+# without spaces, other runs of letters and digits, each symbol.
+_TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s\x00-\u1fff]")
+# So many letters of a script without spaces cost as much as one other word: they are one phrase.
+_LETTERS_A_TOKEN = 8
+# A letter or a digit.
+_WORD = re.compile(rf"[^\W_]|[{IDEOGRAPHS}]")
 
 # Characters that show nothing: soft hyphen, zero-width characters, direction marks, fillers,
 # variation selectors. The index removes them, too (`plain` in characters.json).
@@ -43,7 +44,7 @@ _ITEM = re.compile(
     rf"""(?<!\S)
     (?P<minus>-)?
     (?:(?P<field>[A-Za-z][A-Za-z0-9_-]{{0,63}}):(?![\s/]))?
-    (?:[{_QUOTES}](?P<phrase>[^{_QUOTES}]*)[{_QUOTES}](?![\w{_IDEOGRAPHS}])|(?P<bare>\S+))""",
+    (?:[{_QUOTES}](?P<phrase>[^{_QUOTES}]*)[{_QUOTES}](?![\w{IDEOGRAPHS}])|(?P<bare>\S+))""",
     re.VERBOSE,
 )
 
@@ -145,9 +146,15 @@ def _fitting(term: Term, room: int) -> Term | None:
 
 
 def _token_count(term: Term) -> int:
-    """The number of tokens that the term makes, at least one."""
-    return 1 if _is_keyword(term) else max(1, len(_TOKEN.findall(term.text)))
+    """The number of tokens that the term costs, at least one."""
+    return 1 if _is_keyword(term) else max(1, sum(map(_tokens_in, term.text.split())))
 
 
 def _is_keyword(term: Term) -> bool:
     return term.field is not None and isinstance(field_named(term.field), Keyword)
+
+
+def _tokens_in(word: str) -> int:
+    if is_unspaced(word):
+        return math.ceil(len(word) / _LETTERS_A_TOKEN)
+    return len(_TOKEN.findall(word))

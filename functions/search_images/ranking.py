@@ -8,11 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from functions.search_images.scripts import is_one_token, is_pairs, subfields
+
 # OpenSearch refuses queries of more than 1,024 clauses. This many words make fewer clauses, even if
 # each word has all forms and alternatives in two fields.
 MAX_TOKENS = 32
 # If a query has one or two words, each must match. With more words, a quarter may be missing.
 MOST_WORDS = "2<-25%"
+
+# Of this many words that begin as the last part of a typed word, the index looks for phrases. A part
+# of one letter may have more.
+MOST_ENDINGS = 1_000
 
 CATCH_ALL = "everything"
 
@@ -30,7 +36,7 @@ def ranking_clause(
     found_somewhere = [
         _words(CATCH_ALL, words, alternatives),
         # Only the file name of a URL matches by words. The rest is the same for many images.
-        {"match": {"url.file": {"query": together, "operator": "and"}}},
+        {"bool": {"must": [_phrase("url.file", word) for word in words]}},
         {"term": {"url": text}},
     ]
     closer = [
@@ -45,8 +51,46 @@ def ranking_clause(
 def word_clauses(
     field: str, word: str, alternatives: Alternatives = NO_ALTERNATIVES
 ) -> list[dict[str, Any]]:
-    """The clauses for one word: exact, in another form, misspelled."""
-    return [_exact(field, word), _stemmed(field, word), *misspelled(field, word, alternatives)]
+    """The clauses for one word: exact, in another form, as a part of a text, misspelled.
+
+    If the analyzer splits the word ("1982-1705", "東京の桜"), its parts match only as a phrase.
+    """
+    return [
+        _phrase(field, word, boost=2),
+        _phrase(f"{field}.stem", word),
+        *in_running_text(field, word),
+        *misspelled(field, word, alternatives),
+    ]
+
+
+def beginnings(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
+    """The clauses for words that begin with this one, in a field with a subfield `prefix`."""
+    if is_one_token(word):
+        return [{"match": {f"{field}.prefix": {"query": word, "boost": boost}}}]
+    return last_word_begins(field, word, boost)
+
+
+def last_word_begins(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
+    """The clauses for a phrase of the parts of this word, of which the last one may go on.
+
+    Pairs of characters ("東京") need none, because they match within any text.
+    """
+    if is_pairs(word):
+        return [_phrase(field, word, boost)]
+    if is_one_token(word):
+        return [{"match_bool_prefix": {field: {"query": word, "boost": boost}}}]
+    how = {"query": word, "boost": boost, "max_expansions": MOST_ENDINGS}
+    return [{"match_phrase_prefix": {field: how}}]
+
+
+def in_running_text(field: str, word: str) -> list[dict[str, Any]]:
+    """The clauses for a word in a script that puts no spaces between words."""
+    return [_phrase(f"{field}.{part}", word) for part in subfields(word)]
+
+
+def matched_fields(field: str, text: str) -> list[str]:
+    """The field and its subfields in which the words of a text may match, for highlights."""
+    return [field, f"{field}.stem", *(f"{field}.{part}" for part in subfields(text))]
 
 
 def highlight_clause(
@@ -57,8 +101,9 @@ def highlight_clause(
         clause
         for word in words
         for clause in (
-            _stemmed(field, word),
-            {"match_bool_prefix": {field: {"query": word, "operator": "and"}}},
+            _phrase(f"{field}.stem", word),
+            *last_word_begins(field, word),
+            *in_running_text(field, word),
             *misspelled(field, word, alternatives),
         )
     ]
@@ -75,21 +120,14 @@ def _words(
 
 def _word(field: str, word: str, alternatives: Alternatives) -> dict[str, Any]:
     """The clause for one word: exact, in another form, as a prefix, misspelled. The best counts."""
-    prefix = {"match": {f"{field}.prefix": {"query": word, "operator": "and", "boost": 0.5}}}
-    return {"dis_max": {"queries": [*word_clauses(field, word, alternatives), prefix]}}
+    clauses = [*word_clauses(field, word, alternatives), *beginnings(field, word, boost=0.5)]
+    return {"dis_max": {"queries": clauses}}
 
 
-def _exact(field: str, word: str) -> dict[str, Any]:
-    return {"match": {field: {"query": word, "operator": "and", "boost": 2}}}
-
-
-def _stemmed(field: str, word: str) -> dict[str, Any]:
-    return {"match": {f"{field}.stem": {"query": word, "operator": "and"}}}
+def _phrase(field: str, word: str, boost: float = 1) -> dict[str, Any]:
+    return {"match_phrase": {field: {"query": word, "boost": boost}}}
 
 
 def misspelled(field: str, word: str, alternatives: Alternatives) -> list[dict[str, Any]]:
     """The clauses for the alternatives of a word. They rank lower than the typed word."""
-    return [
-        {"match": {field: {"query": other, "operator": "and", "boost": 0.4}}}
-        for other in alternatives.get(word, ())
-    ]
+    return [_phrase(field, other, boost=0.4) for other in alternatives.get(word, ())]

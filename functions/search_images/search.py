@@ -14,7 +14,7 @@ from functions.search_images.cursor import HitPosition
 from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES
 from functions.search_images.filters import Filters
 from functions.search_images.language import Query, parse_query
-from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives
+from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives, matched_fields
 
 Sort = Literal["relevance", "newest"]
 
@@ -254,7 +254,7 @@ def _highlight(query: Query | None, alternatives: Alternatives) -> dict[str, Any
         if query and (what := highlight_query(path, query, alternatives)):
             fields[path] = {
                 "number_of_fragments": _FRAGMENTS.get(path, 3),
-                "matched_fields": [path, f"{path}.stem"],
+                "matched_fields": matched_fields(path, query.text),
                 "highlight_query": what,
             }
     return {"pre_tags": [highlight.BEGIN], "post_tags": [highlight.END], "fields": fields}

@@ -13,7 +13,10 @@ from functions.search_images.language import parse_query
 from functions.search_images.ranking import (
     NO_ALTERNATIVES,
     Alternatives,
+    beginnings,
     highlight_clause,
+    in_running_text,
+    matched_fields,
     misspelled,
 )
 from functions.search_images.search import run_query
@@ -79,7 +82,7 @@ def _names_query(
                 "must": [_name_word(word, alternatives) for word in words],
                 "filter": [NOT_DELETED],
                 "should": [
-                    {"match": {NAME: {"query": " ".join(words)}}},
+                    *({"match_phrase": {NAME: word}} for word in words),
                     {"prefix": {"name.keyword": {"value": text, "boost": 5}}},
                 ],
             }
@@ -93,7 +96,7 @@ def _names_query(
             "fields": {
                 NAME: {
                     "number_of_fragments": 0,
-                    "matched_fields": ["name", "name.stem"],
+                    "matched_fields": matched_fields(NAME, text),
                     "highlight_query": highlight_clause(NAME, words, alternatives),
                 }
             },
@@ -103,8 +106,12 @@ def _names_query(
 
 def _name_word(word: str, alternatives: Alternatives) -> dict[str, Any]:
     """The clause for a word in a name: as a prefix or misspelled. The best match counts."""
-    prefix = {"match": {"name.prefix": {"query": word, "operator": "and"}}}
-    return {"dis_max": {"queries": [prefix, *misspelled(NAME, word, alternatives)]}}
+    clauses = [
+        *beginnings(NAME, word),
+        *in_running_text(NAME, word),
+        *misspelled(NAME, word, alternatives),
+    ]
+    return {"dis_max": {"queries": clauses}}
 
 
 def _suggestion(hit: dict[str, Any]) -> Suggestion:

@@ -1,0 +1,59 @@
+"""Scripts: in which of them the analyzers split a typed word, and how.
+
+The ranges are those of the tokenizers and character filters in mapping.json.
+"""
+
+import re
+import unicodedata
+
+# The planes 2 and 3. Each Unicode version adds ideographs there, so all of both planes count,
+# whatever Python knows.
+IDEOGRAPHS = "\U00020000-\U0003ffff"
+# Chinese, Japanese and Korean: the index has each character and each pair of characters.
+_PAIRED = (
+    "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff"
+    f"\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc{IDEOGRAPHS}"
+)
+# The index has the words of Thai (`FIELD.thai`), and the letters of Lao, Burmese, Khmer and related
+# scripts, each with its marks (`FIELD.letters`).
+_THAI = "\u0e00-\u0e7f"
+_LETTERS = (
+    "\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u19e0-\u19ff\u1a20-\u1aaf"
+    "\ua9e0-\ua9ff\uaa60-\uaadf"
+)
+# All characters of scripts that put no spaces between words.
+UNSPACED = f"{_PAIRED}{_THAI}{_LETTERS}"
+
+_HAS_PAIRS, _IS_PAIRS = re.compile(f"[{_PAIRED}]"), re.compile(f"[{_PAIRED}]+")
+_IS_UNSPACED = re.compile(f"[{UNSPACED}]+")
+_SUBFIELDS = {"thai": re.compile(f"[{_THAI}]"), "letters": re.compile(f"[{_LETTERS}]")}
+
+
+def subfields(text: str) -> list[str]:
+    """The subfields that have the words or letters of the scripts in this text."""
+    return [name for name, letter in _SUBFIELDS.items() if letter.search(text)]
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether all of the word is in scripts that put no spaces between words."""
+    return _IS_UNSPACED.fullmatch(word) is not None
+
+
+def is_pairs(word: str) -> bool:
+    """Whether the index has this word only as characters and pairs of characters."""
+    return _IS_PAIRS.fullmatch(word) is not None
+
+
+def is_one_token(word: str) -> bool:
+    """Whether the analyzer `exact_query` surely makes one token of the word.
+
+    Punctuation around it does not count.
+    """
+    inner = word.strip("".join({char for char in word if not _is_of_word(char)}))
+    return not _HAS_PAIRS.search(inner) and all(
+        _is_of_word(char) or char in "'\u2019" for char in inner
+    )
+
+
+def _is_of_word(char: str) -> bool:
+    return char == "_" or unicodedata.category(char)[0] in "LMN"
