@@ -16,8 +16,7 @@ MAX_TOKENS = 32
 # If a query has one or two words, each must match. With more words, a quarter may be missing.
 MOST_WORDS = "2<-25%"
 
-# Of this many words that begin as the last part of a typed word, the index looks for phrases. A part
-# of one letter may have more.
+# If the last part of a typed word may go on ("1982-17"), the index tries this many words.
 MOST_ENDINGS = 1_000
 
 CATCH_ALL = "everything"

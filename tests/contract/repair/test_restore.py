@@ -1,5 +1,6 @@
 """Histories in which the index is ahead of the table, on the real engines, to their end."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ def test_a_table_restored_to_20_days_ago_gets_back_what_only_the_index_has(
     # The same again: both stores are equal by now.
     again = ran(stage, *answer, "--kind", "image,removal", code=0)
     assert (again["plan"]["settled"], again["plan"]["changes"]) == (15, 0)
+
+
+def test_an_emptied_table_gets_decomposed_names_back_byte_for_byte(
+    stage: Stage, report: Path
+) -> None:
+    """The search composes characters in the index's analysis, never in the image."""
+    hand = Hand(stage)
+    written = (
+        "경복궁의 봄",
+        "Nguyễn ở Đà Nẵng",
+        "がくぶち",
+        "Café\u200b zum\u00ad Löwen",
+        "ﻛﺘﺎﺏ ١٩٨٢",
+    )
+    names = [unicodedata.normalize(form, name) for name in written for form in ("NFC", "NFD")]
+    hand.write_both(*(a_change(f"i{n}", stamp(DAY), name) for n, name in enumerate(names)))
+    assert ran(stage, "--values", code=0)["result"] == "equal"
+    items = items_of(hand)
+    assert {item["image"]["M"]["name"]["S"] for item in items} == {*names}
+
+    restore(hand, [])
+    ran(stage, "--values", "--report", report, code=1)
+    answer = ("--repair", "--index-wins", report, "--apply", "--at-most", "100")
+    assert ran(stage, *answer, code=0)["answered"]["written"] == {"write_table": len(names)}
+    assert ran(stage, "--values", code=0)["result"] == "equal"
+    back = items_of(hand)
+    for one in ("image", "digest", "version", "occurred_at", "arrived_at"):
+        assert [item[one] for item in back] == [item[one] for item in items]
 
 
 def test_a_table_that_was_emptied_and_refilled_while_it_feeds_the_index_keeps_every_image(
