@@ -19,7 +19,7 @@ import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 from pathlib import Path
@@ -188,11 +188,6 @@ class SlowBucket:
         time.sleep(self._seconds)
         for key in keys:
             self._kept.pop(key, None)
-
-    def absent(self, keys: Collection[str]) -> set[str]:
-        """See `Objects.absent`."""
-        time.sleep(self._seconds)
-        return {key for key in keys if key not in self._kept}
 
 
 def measure_slow(stack: Stack, seconds: float, name: str, written: Written) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Where Lambda writes failure documents (docs/internals/facts.md, Failure document).
 GIVEN_UP = "aws/lambda/"
 REDRIVEN = "redriven/"
+# So many records are in memory at a time: an event has at most 400 KB.
+AT_ONCE = 100
 # A record can be put back until it is 90 days old. An operator needs time before that.
 OLD = dt.timedelta(days=60)
 

@@ -8,13 +8,11 @@ must not reach the table.
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
-from lockstep.quarantine.bucket import REDRIVEN
 from lockstep.quarantine.failure_documents import Gone
+from lockstep.quarantine.notes import NOTES
 from lockstep.quarantine.records import (
     event_in,
     parse_time,
@@ -171,21 +169,6 @@ def case_id(identity: Identity) -> str:
     return hashlib.sha256("/".join(identity).encode()).hexdigest()[:ID_LENGTH]
 
 
-def first_arrival_key(event: Event) -> str:
-    """The key of the object that says when an event first arrived.
-
-    A redriven record that is quarantined again has a new arrival time. But its age counts from the
-    first arrival, because that decides whether the tombstones that should stop it still exist.
-    """
-    return f"{REDRIVEN}first-arrival/{event.image_id}/{event.version}.json"
-
-
-class FirstArrival(msgspec.Struct, frozen=True):
-    """When an event first arrived, in milliseconds since 1970."""
-
-    arrived_at: Annotated[int, Meta(ge=0)]
-
-
 def judge(
     held: QuarantinedRecord,
     first_arrival: int | None,
@@ -247,8 +230,8 @@ def _judge(
 ) -> Verdict:
     if first_arrival is None:
         return TooOld(
-            f"its first arrival cannot be read from {first_arrival_key(event)}, so a tombstone "
-            "that should stop it may be purged"
+            f"its first arrival is unknown, because a note under {NOTES} cannot be read, so a "
+            "tombstone that should stop it may be purged"
         )
     if conflicts and held.reason in {"conflict", "outrun"}:
         return NeedsChoice(held.detail)

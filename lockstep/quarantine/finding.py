@@ -4,16 +4,15 @@ What is read at a time is bounded, so that large payloads do not fill the memory
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from itertools import batched
 
 import msgspec
 
-from lockstep.quarantine.bucket import GIVEN_UP, consumer_of_document, redriven_key
+from lockstep.quarantine.bucket import AT_ONCE, GIVEN_UP, consumer_of_document, redriven_key
 from lockstep.quarantine.cases import (
     Case,
-    FirstArrival,
     FoundCases,
     Identity,
     NeedsChoice,
@@ -21,11 +20,11 @@ from lockstep.quarantine.cases import (
     Wanted,
     case_id,
     event_or_flaw,
-    first_arrival_key,
     identity_of,
     judge_event,
 )
 from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
+from lockstep.quarantine.notes import Notes
 from lockstep.quarantine.records import (
     ForeignObjectError,
     check_record,
@@ -36,8 +35,6 @@ from lockstep.stores.objects import Objects
 from shared.event import Event
 from shared.quarantine import PREFIX, QuarantinedRecord
 
-# So many records are in memory at a time: an event has at most 400 KB.
-AT_ONCE = 100
 # A failure document has at most 6 MB, the size of an invocation.
 DOCUMENTS_AT_ONCE = 16
 
@@ -84,7 +81,7 @@ def find(
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
     return FoundCases(
         cases=[case for case in cases if wanted is None or case in wanted],
-        unreadable=[*gathering.unreadable, *gathering.damaged_first_arrivals()],
+        unreadable=[*gathering.unreadable, *gathering.damaged_notes()],
         gone=gathering.gone,
         fetched=gathering.fetched,
     )
@@ -101,13 +98,11 @@ class _Gathering:
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
-        self._damaged: dict[
-            str, Unreadable
-        ] = {}  # by key: the records of both consumers have the same key
+        self._notes = Notes(objects, executor)
 
-    def damaged_first_arrivals(self) -> list[Unreadable]:
-        """The first arrivals that cannot be read, in the order of their keys."""
-        return [self._damaged[key] for key in sorted(self._damaged)]
+    def damaged_notes(self) -> list[Unreadable]:
+        """The notes of redrives that cannot be read."""
+        return [Unreadable(one.key, one.why) for one in self._notes.damaged]
 
     def read_objects(self) -> None:
         """Read what the consumers quarantined."""
@@ -172,8 +167,8 @@ class _Gathering:
         """Add the records that were not redriven; a record that is still in quarantine was not."""
         added = []
         for some in batched(there, AT_ONCE):
-            absent = self._objects.absent({redriven_key(one.key) for one in some})
-            uncertain = [one.key for one in some if redriven_key(one.key) not in absent]
+            self._notes.refresh()
+            uncertain = [one.key for one in some if self._notes.may_be_moved(one.key)]
             were = zip(uncertain, self._executor.map(self._was_redriven, uncertain), strict=True)
             redriven = {key for key, was in were if was}
             left = [one for one in some if one.key not in redriven]
@@ -187,23 +182,16 @@ class _Gathering:
 
     def _add_all(self, there: Iterable[_Placed]) -> None:
         for some in batched(there, AT_ONCE):
-            noted = self._noted_arrivals(one.record for one in some)
+            self._notes.refresh()
             for one in some:
-                self._add(self._case(one, noted))
-
-    def _noted_arrivals(self, records: Iterable[QuarantinedRecord]) -> Mapping[str, bytes | None]:
-        """What is noted about the first arrivals of these records, by key."""
-        events = map(event_or_flaw, records)
-        keys = {first_arrival_key(event) for event in events if isinstance(event, Event)}
-        some = sorted(keys - self._objects.absent(keys))
-        return dict(zip(some, self._executor.map(self._objects.read, some), strict=True))
+                self._add(self._case(one))
 
     def _add(self, case: Case) -> None:
         identity = (case.stream, case.shard_id, case.sequence_number, case.payload_sha256)
         known = self.cases.get(identity)
         self.cases[identity] = case if known is None else _merged(known, case)
 
-    def _case(self, one: _Placed, noted: Mapping[str, bytes | None]) -> Case:
+    def _case(self, one: _Placed) -> Case:
         held = one.record
         identity = identity_of(held)
         event = event_or_flaw(held)
@@ -211,7 +199,7 @@ class _Gathering:
         image_id: str | None
         version: int | None
         if isinstance(event, Event):
-            first = self._first_arrival(event, held.arrived_at, noted)
+            first = self._notes.first_arrival(event, held.arrived_at)
             image_id, version = event.image_id, event.version
         else:
             first, image_id, version = held.arrived_at, held.image_id, held.version
@@ -234,21 +222,6 @@ class _Gathering:
             keys=(one.key,),
             documents=one.documents,
         )
-
-    def _first_arrival(
-        self, event: Event, arrived_at: int, noted: Mapping[str, bytes | None]
-    ) -> int | None:
-        """The first arrival of the event of a record; None if it cannot be read."""
-        key = first_arrival_key(event)
-        body = noted.get(key)
-        if body is None:
-            return arrived_at
-        try:
-            first = msgspec.json.decode(body, type=FirstArrival)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._damaged[key] = Unreadable(key, f"not a first arrival: {error}")
-            return None
-        return min(first.arrived_at, arrived_at)
 
 
 def _merged(one: Case, other: Case) -> Case:

@@ -1,8 +1,8 @@
 """The redrive: puts quarantined records back onto the stream, where version checks apply as always.
 
-For each record, in this order: put its event onto the stream, copy its objects to `redriven/`,
-delete them from `quarantine/`. So an object always exists. After a crash in between, the record is
-redriven again, with the same version, and both sinks count it as a duplicate.
+For each record, in this order: note it, put its event onto the stream, copy its objects to
+`redriven/`, delete them from `quarantine/`. So an object always exists. After a crash in between,
+the record is redriven again, with the same version, and both sinks count it as a duplicate.
 
 A record that only the index's consumer has quarantined never goes onto the stream: it is tried on
 the index, with its version check. The role of that consumer may write any object under its prefix,
@@ -11,10 +11,8 @@ and nothing that it writes reaches the table by itself.
 
 import datetime as dt
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from itertools import batched
 from typing import Any
 
@@ -22,11 +20,17 @@ import msgspec
 
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import consumer_of_document, consumer_of_object, redriven_key
-from lockstep.quarantine.cases import Case, FirstArrival, Ready, first_arrival_key, judge, state_of
+from lockstep.quarantine.bucket import (
+    AT_ONCE,
+    consumer_of_document,
+    consumer_of_object,
+    redriven_key,
+)
+from lockstep.quarantine.cases import Case, Ready, judge, state_of
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import records_of
-from lockstep.quarantine.finding import AT_ONCE, DOCUMENTS_AT_ONCE
+from lockstep.quarantine.finding import DOCUMENTS_AT_ONCE
+from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
 from lockstep.quarantine.records import ForeignObjectError, event_bytes, event_in, read_record
 from lockstep.quarantine.settlement import How, Settlement
 from lockstep.stores.objects import Objects
@@ -101,6 +105,7 @@ class Redrive:
         self._index = index
         self._executor = executor
         self._objects = objects
+        self._notes = Notes(objects, executor)
         self._table_mapping = table_mapping
         self._clock = own = clock.steady()
         self._put: Callable[[Iterable[Event | Outgoing]], object] = lambda some: put(some, own)
@@ -162,9 +167,10 @@ class Redrive:
                     event = event_in(held)
                     # The original bytes: after encoding again, the event could be too large.
                     sending.append(Outgoing(event.image_id, event_bytes(held)))
-                settling.append((Settlement(case, "as_it_was", event, ""), bodies))
+                settlement = Settlement(case, "as_it_was", event, "", case.arrived_at)
+                settling.append((settlement, bodies))
+            self._note(settling)
             if sending:
-                self._note_arrivals(one for one, _ in settling)
                 self._put(sending)
                 put += len(sending)
             objects += self._move(settling)
@@ -210,9 +216,8 @@ class Redrive:
                     kept[refusal] += 1
                     continue
                 indexed += isinstance(outcome, Applied)
+            self._note([(one, bodies)])
             if one.event is not None:
-                if one.first_arrival is not None:
-                    self._note_arrival(one.event, one.first_arrival)
                 self._put([one.event])
                 put += 1
             objects += self._move([(one, bodies)])
@@ -256,7 +261,7 @@ class Redrive:
         for case in cases:
             keys.update(dict.fromkeys(case.keys))
             documents.update(dict.fromkeys(case.documents))
-        self._save_all(fetched[key] for key in keys if key in fetched)
+        self._save_all([fetched[key] for key in keys if key in fetched])
         for some in batched(documents, DOCUMENTS_AT_ONCE):
             self._split(some)
 
@@ -275,25 +280,29 @@ class Redrive:
         document, body = moving
         self._objects.write(redriven_key(document), body)
 
-    def _save_all(self, records: Iterable[QuarantinedRecord]) -> None:
+    def _save_all(self, records: Collection[QuarantinedRecord]) -> None:
         """Write the objects of the records that were not redriven, also not meanwhile."""
-        for some in batched(records, AT_ONCE):
-            saved = self._not_redriven(some)
-            self._all(self._save, saved)
-            # Another redrive may have moved a record just before its object was written again.
-            left = {one.key for one in self._not_redriven(saved)}
-            moved = [one.key for one in saved if one.key not in left]
-            if moved:
-                self._objects.delete_all(moved)
+        if not records:
+            return
+        saved = self._not_redriven(records)
+        self._all(self._save, saved)
+        # Another redrive may have moved a record just before its object was written again.
+        left = {one.key for one in self._not_redriven(saved)}
+        moved = [one.key for one in saved if one.key not in left]
+        if moved:
+            self._objects.delete_all(moved)
 
-    def _not_redriven(self, some: Sequence[QuarantinedRecord]) -> list[QuarantinedRecord]:
-        absent = self._objects.absent({redriven_key(one.key) for one in some})
-        are_new = self._executor.map(partial(self._is_not_redriven, absent), some)
-        return [one for one, is_new in zip(some, are_new, strict=True) if is_new]
+    def _not_redriven(self, some: Iterable[QuarantinedRecord]) -> list[QuarantinedRecord]:
+        self._notes.refresh()
+        left = []
+        for chunk in batched(some, AT_ONCE):
+            moved = self._executor.map(self._is_redriven, chunk)
+            left += [one for one, is_moved in zip(chunk, moved, strict=True) if not is_moved]
+        return left
 
-    def _is_not_redriven(self, absent: AbstractSet[str], held: QuarantinedRecord) -> bool:
-        key = redriven_key(held.key)
-        return key in absent or self._objects.read(key) is None
+    def _is_redriven(self, held: QuarantinedRecord) -> bool:
+        may_be = self._notes.may_be_moved(held.key)
+        return may_be and self._objects.read(redriven_key(held.key)) is not None
 
     def _save(self, held: QuarantinedRecord) -> None:
         self._objects.write_new(held.key, msgspec.json.encode(held))
@@ -343,21 +352,10 @@ class Redrive:
         tried = zip(trying, map(_refusal, outcomes), strict=True)
         return {at: refusal for at, refusal in tried if refusal is not None}
 
-    def _note_arrivals(self, settlements: Iterable[Settlement]) -> None:
-        """Note the first arrivals of events that are put back as they were."""
-        first: dict[str, tuple[Event, int]] = {}
-        for one in settlements:
-            if one.event is not None:
-                # Two records of one event have one note.
-                key, arrived_at = first_arrival_key(one.event), one.case.arrived_at
-                known = first.get(key)
-                if known is None or arrived_at < known[1]:
-                    first[key] = (one.event, arrived_at)
-        self._all(lambda one: self._note_arrival(*one), first.values())
-
-    def _note_arrival(self, event: Event, arrived_at: int) -> None:
-        noted = msgspec.json.encode(FirstArrival(arrived_at))
-        self._objects.write_new(first_arrival_key(event), noted)
+    def _note(self, settling: Sequence[tuple[Settlement, _Bodies]]) -> None:
+        """Note what will be put and moved. Call this before."""
+        if settling:
+            self._notes.write(_noted(one, tuple(bodies)) for one, bodies in settling)
 
     def _move(self, settling: Iterable[tuple[Settlement, _Bodies]]) -> int:
         """Copy the objects to `redriven/`, with a trace; then delete them from `quarantine/`."""
@@ -386,6 +384,13 @@ class Redrive:
         pause = moment - self._clock.elapsed()
         if pause > 0:
             self._clock.sleep(pause)
+
+
+def _noted(settlement: Settlement, keys: tuple[str, ...]) -> NotedRecord:
+    event, first = settlement.event, settlement.first_arrival
+    if event is None or first is None:
+        return NotedRecord(keys, None)
+    return NotedRecord(keys, NotedEvent(event.image_id, event.version, first))
 
 
 def _refusal(outcome: Outcome) -> str | None:

@@ -1,9 +1,8 @@
 """The objects of an S3 bucket. Reads are complete; an object is durable when a write returns."""
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import batched
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -47,10 +46,6 @@ class Objects(Protocol):
         """Delete the objects; they need not exist. After an error, some are deleted."""
         ...
 
-    def absent(self, keys: Collection[str]) -> set[str]:
-        """Those of these keys that one listing shows not to exist. The others may exist."""
-        ...
-
 
 class BucketObjects:
     """The objects of an S3 bucket. Raises what boto3 raises."""
@@ -72,6 +67,9 @@ class BucketObjects:
     def _listed(self, prefix: str) -> Iterator["ObjectTypeDef"]:
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+            # botocore returns a truncated response as an empty listing.
+            if "IsTruncated" not in page:
+                raise UnfinishedReadError(place=f"s3://{self._bucket}/{prefix}")
             yield from page.get("Contents", [])
 
     def read(self, key: str) -> bytes | None:
@@ -127,24 +125,6 @@ class BucketObjects:
                 why = errors[0] if errors else "the response was truncated"
                 raise UnfinishedDeleteError(place=f"s3://{self._bucket}/{left}", why=why)
 
-    def absent(self, keys: Collection[str]) -> set[str]:
-        """See `Objects.absent`."""
-        if not keys:
-            return set()
-        page = self._client.list_objects_v2(
-            Bucket=self._bucket,
-            Prefix=commonprefix(list(keys)),  # noqa: RUF071 - any text, not a path
-            StartAfter=min(keys)[:-1],  # before the first of them
-            MaxKeys=len(keys) + 1,  # a larger page costs more than it may save
-        )
-        # botocore returns a truncated response as an empty listing.
-        truncated: bool | None = page.get("IsTruncated")
-        if truncated is None:
-            return set()
-        listed = {one["Key"] for one in page.get("Contents", [])}
-        last = max(listed, default="") if truncated else max(keys)
-        return {key for key in keys if key <= last and key not in listed}
-
     def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> None:
         answer = self._client.put_object(
             Bucket=self._bucket,
@@ -160,7 +140,7 @@ class BucketObjects:
 
 
 class UnfinishedReadError(BotoCoreError):
-    """An object was not read completely."""
+    """An object or a listing was not read completely."""
 
     fmt = "{place}: the response was truncated: try again"
 

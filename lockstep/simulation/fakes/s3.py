@@ -105,15 +105,14 @@ class S3:
 
         def listed() -> dict[str, Any]:
             self._check_bucket(request)
-            after = request.get("ContinuationToken") or request.get("StartAfter", "")
+            after = request.get("ContinuationToken", "")
             prefix = request.get("Prefix", "")
             keys = sorted(one for one in self.objects if one.startswith(prefix) and one > after)
-            most = min(PAGE, request.get("MaxKeys", PAGE))
-            page = keys[:most]
-            answer: dict[str, Any] = {"IsTruncated": len(keys) > most}
+            page = keys[:PAGE]
+            answer: dict[str, Any] = {"IsTruncated": len(keys) > PAGE}
             if page:
                 answer["Contents"] = [{"Key": key} for key in page]
-            if len(keys) > most:
+            if len(keys) > PAGE:
                 answer["NextContinuationToken"] = page[-1]
             return answer
 

@@ -91,10 +91,10 @@ def test_a_new_object_never_replaces_one(objects: Objects) -> None:
 
 
 def test_keys_are_listed_under_their_prefix_in_order(objects: Objects) -> None:
-    for key in ("quarantine/b/1.json", "quarantine/a/2.json", "redriven/first-arrival/a:b/1.json"):
+    for key in ("quarantine/b/1.json", "quarantine/a/2.json", "redriven/a:b/1.json"):
         objects.write(key, b"{}")
     assert list(objects.keys("quarantine/")) == ["quarantine/a/2.json", "quarantine/b/1.json"]
-    assert objects.read("redriven/first-arrival/a:b/1.json") == b"{}"
+    assert objects.read("redriven/a:b/1.json") == b"{}"
 
 
 def test_more_keys_than_a_page_are_listed_each_once(objects: Objects) -> None:
@@ -103,27 +103,6 @@ def test_more_keys_than_a_page_are_listed_each_once(objects: Objects) -> None:
         objects.write(key, b"")
     objects.write("redriven/1", b"")
     assert list(objects.keys("quarantine/")) == keys
-
-
-def test_one_listing_tells_which_of_some_keys_do_not_exist(objects: Objects) -> None:
-    for key in ("redriven/a/2.json", "redriven/a/3.json", "redriven/b"):
-        objects.write(key, b"{}")
-    keys = [f"redriven/a/{number}.json" for number in range(5)]
-    absent = {keys[0], keys[1], keys[4]}
-    assert objects.absent(keys) == objects.absent(set(keys)) == absent
-    assert objects.absent(keys[2:4]) == objects.absent([]) == set()
-    assert objects.absent(["redriven/a/2"]) == {"redriven/a/2"}
-    assert objects.absent(["redriven/c"]) == {"redriven/c"}
-    assert objects.absent(["redriven/b"]) == set()
-
-
-def test_keys_behind_the_page_of_a_listing_may_exist(client: "S3Client", bucket: str) -> None:
-    objects = BucketObjects(client, bucket)
-    for key in ("k/1", "k/2", "k/3", "k/4", "k/5"):
-        objects.write(key, b"")
-    # The page has one key more than it is asked for.
-    assert objects.absent(["k/1", "k/1x", "k/3x", "k/4x"]) == {"k/1x", "k/3x", "k/4x"}
-    assert objects.absent(["k/1", "k/2x", "k/6"]) == {"k/2x"}
 
 
 def test_many_objects_are_deleted_at_once_whatever_their_keys(objects: Objects) -> None:

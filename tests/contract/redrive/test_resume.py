@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from lockstep.quarantine.finding import AT_ONCE
+from lockstep.quarantine.bucket import AT_ONCE
 from lockstep.stream.stream import TrimHorizon
 from shared.envelope import IMAGE_EVENTS
 from shared.event import decode

@@ -1,7 +1,7 @@
 """Losses: which are new, and what an acknowledgement covers."""
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import pytest
@@ -147,9 +147,6 @@ class Bucket:
         raise NotImplementedError
 
     def delete_all(self, keys: Sequence[str]) -> None:
-        raise NotImplementedError
-
-    def absent(self, keys: Collection[str]) -> set[str]:
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
 """What a redrive works on, in memory: a bucket, a stream, two stores, and a clock."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -32,6 +32,7 @@ from tests.memory_sink import MemorySink
 
 CONSUMERS = {"write_to_dynamodb": "Table-1", "write_to_es": "Index-1"}
 TABLE_MAPPING = "uuid"
+NOTE = "redriven/notes/1.json"
 AGE = QUARANTINE_AGE
 NOW = ARRIVED_AT / 1000 + 3600.0
 DAY = 86_400.0
@@ -69,9 +70,6 @@ class MemoryObjects:
     def delete_all(self, keys: Sequence[str]) -> None:
         for key in keys:
             self.delete(key)
-
-    def absent(self, keys: Collection[str]) -> set[str]:
-        return {key for key in keys if key not in self.kept}
 
     def _step(self) -> None:
         if self.crash_after is not None:

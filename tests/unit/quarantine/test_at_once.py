@@ -2,19 +2,21 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 
-from lockstep.quarantine.finding import AT_ONCE
+from lockstep.quarantine.bucket import AT_ONCE
+from lockstep.quarantine.notes import NOTES
 from tests.builders import ARRIVED_AT, image_event, kinesis_record
 from tests.memory_sink import MemorySink
 from tests.unit.quarantine.stand import MemoryObjects, Stand, document
 
 WORKERS = 8
 RECORDS, IMAGES = 2 * AT_ONCE, 7
+FUNCTIONS = ("write_to_dynamodb",)
 # Only a failing test waits so long.
 PATIENCE_SECONDS = 5.0
 
@@ -36,6 +38,10 @@ class BusyObjects(MemoryObjects):
         return self._busy("read", lambda: MemoryObjects.read(self, key))
 
     def write(self, key: str, body: bytes) -> None:
+        if key.startswith(NOTES):  # one for many records
+            self.asked["note"] += 1
+            super().write(key, body)
+            return
         self._busy("write", lambda: MemoryObjects.write(self, key, body))
 
     def write_new(self, key: str, body: bytes) -> None:
@@ -45,9 +51,9 @@ class BusyObjects(MemoryObjects):
         self.asked["delete_all"] += 1
         super().delete_all(keys)
 
-    def absent(self, keys: Collection[str]) -> set[str]:
-        self.asked["absent"] += 1
-        return super().absent(keys)
+    def keys(self, prefix: str) -> Iterator[str]:
+        self.asked[f"listing of {prefix}"] += 1
+        return super().keys(prefix)
 
     def _busy[T](self, kind: str, ask: Callable[[], T]) -> T:
         with self._lock:
@@ -72,7 +78,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def set_many_aside(stand: Stand, functions: Sequence[str] = ("write_to_dynamodb",)) -> None:
+def set_many_aside(stand: Stand, functions: Sequence[str] = FUNCTIONS) -> None:
     """Quarantine records of few images, not in the order of their versions."""
     for position in range(1, RECORDS + 1):
         event = image_event(f"T{position % IMAGES}", 1 + (position * 37) % RECORDS)
@@ -96,7 +102,7 @@ def test_objects_are_read_copied_and_noted_many_at_once(pool: ThreadPoolExecutor
     stand = Stand(objects=objects, executor=pool)
     set_many_aside(stand)
     assert stand.apply().redriven == RECORDS
-    assert objects.most == {"read": WORKERS, "write": WORKERS, "write_new": WORKERS}
+    assert objects.most == {"read": WORKERS, "write": WORKERS}
     assert stand.under("quarantine/") == []
 
 
@@ -137,7 +143,7 @@ def test_the_changes_of_an_image_reach_the_index_in_the_order_of_their_versions(
     assert len(sink.sent) < RECORDS // IMAGES * 2
 
 
-def test_a_record_costs_two_reads_and_two_writes() -> None:
+def test_a_record_costs_two_reads_and_a_write() -> None:
     objects = BusyObjects()
     stand = Stand(objects=objects)
     set_many_aside(stand)
@@ -146,23 +152,28 @@ def test_a_record_costs_two_reads_and_two_writes() -> None:
     assert objects.asked == {
         "read": 2 * RECORDS,
         "write": RECORDS,
-        "write_new": RECORDS,
-        "absent": chunks,
+        "note": chunks,
         "delete_all": chunks,
+        "listing of quarantine/": 1,
+        "listing of aws/lambda/": 1,
+        "listing of redriven/notes/": chunks,
     }
 
 
-def test_a_record_of_a_failure_document_costs_a_read_and_three_writes() -> None:
+def test_a_record_of_a_failure_document_costs_a_read_and_two_writes() -> None:
     objects = BusyObjects()
     stand = Stand(objects=objects)
     give_up(stand, documents=2, records=AT_ONCE)
     stand.apply()
     assert objects.asked == {
         "read": RECORDS + 2 * 2,  # and each document twice
-        "write": RECORDS + 2,
-        "write_new": 2 * RECORDS,
-        "absent": 4 * 2,  # of what was redriven, of first arrivals, and twice at the split
+        "write": RECORDS + 2,  # and each document
+        "note": 2,
+        "write_new": RECORDS,
         "delete_all": 2 + 1,
+        "listing of quarantine/": 1,
+        "listing of aws/lambda/": 1,
+        "listing of redriven/notes/": 2 * 2 + 2,  # and before and after the split
     }
 
 
@@ -189,11 +200,24 @@ def test_a_record_that_cannot_be_moved_stays_and_the_others_of_its_chunk_too(
     assert len({(one.image_id, one.version) for one in stand.stream}) == RECORDS
 
 
-def test_two_records_of_one_event_note_the_first_arrival_of_both() -> None:
+def test_what_was_redriven_before_costs_no_request_for_a_record() -> None:
+    stand = Stand()
+    set_many_aside(stand)
+    stand.apply()
+    objects = BusyObjects()
+    objects.kept = stand.objects.kept
+    later = Stand(objects=objects)
+    for position in range(1, AT_ONCE + 1):
+        later.set_aside(image_event(f"U{position}"), functions=FUNCTIONS, position=position + 9_000)
+    later.find()
+    assert objects.asked["read"] == AT_ONCE + RECORDS // AT_ONCE
+
+
+def test_the_first_arrival_of_two_records_of_one_event_is_that_of_the_first() -> None:
     stand = Stand()
     event = image_event("T1", 7)
     for position, later in ((1, 5_000), (2, 0), (3, 9_000)):
         stand.set_aside(event, position=position, arrived_at=ARRIVED_AT + later)
     assert stand.apply().put == 3
-    (noted,) = stand.under("redriven/first-arrival/")
-    assert msgspec.json.decode(stand.objects.kept[noted]) == {"arrived_at": ARRIVED_AT}
+    stand.set_aside(event, position=4, arrived_at=ARRIVED_AT + 20_000)
+    assert stand.only().arrived_at == ARRIVED_AT

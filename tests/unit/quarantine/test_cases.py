@@ -9,10 +9,11 @@ import pytest
 
 from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld, Verdict, Waits
 from lockstep.quarantine.finding import find
+from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
 from shared.event import MAX_VERSION
 from shared.quarantine import TABLE_CONSUMER
 from tests.builders import ARRIVED_AT, image_event, kinesis_record, sequence_number
-from tests.unit.quarantine.stand import CONSUMERS, DAY, TABLE_MAPPING, Stand, document
+from tests.unit.quarantine.stand import CONSUMERS, DAY, NOTE, TABLE_MAPPING, Stand, document
 
 # The key of a failure document of the table's event source mapping.
 DOCUMENT = "aws/lambda/{}/shardId-000000000000/2026/11/21/2026-11-21T09.00.00-x"
@@ -47,6 +48,7 @@ def test_a_record_that_was_redriven_and_is_in_quarantine_again_is_still_in_its_d
     stand = Stand()
     (key,) = stand.set_aside(EVENT, functions=[TABLE_CONSUMER])
     stand.objects.kept[key.replace("quarantine/", "redriven/")] = b"{}"
+    Notes(stand.objects, stand.executor).write([NotedRecord((key,), None)])
     where = with_document(stand)
     assert stand.only().documents == (where,)
     del stand.objects.kept[key]
@@ -75,11 +77,10 @@ def test_of_two_objects_of_a_record_a_choice_and_the_first_arrival_are_kept() ->
 def test_a_first_arrival_that_cannot_be_read_is_reported_with_the_reason() -> None:
     stand = Stand()
     stand.set_aside(EVENT)
-    where = "redriven/first-arrival/T1/7.json"
-    stand.objects.kept[where] = b"{"
+    stand.objects.kept[NOTE] = b"{"
     (unreadable,) = stand.find().unreadable
-    assert unreadable.where == where
-    assert unreadable.why.startswith("not a first arrival: ")
+    assert unreadable.where == NOTE
+    assert unreadable.why.startswith("not a note of a redrive: ")
 
 
 def test_any_number_of_readers_finds_the_same() -> None:
@@ -94,7 +95,8 @@ def test_any_number_of_readers_finds_the_same() -> None:
 def test_a_case_has_the_size_of_its_payload_and_the_first_arrival_of_its_event() -> None:
     stand = Stand()
     stand.set_aside(EVENT)
-    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b'{"arrived_at":%d}' % (ARRIVED_AT - 9)
+    noted = NotedRecord((), NotedEvent("T1", 7, ARRIVED_AT - 9))
+    Notes(stand.objects, stand.executor).write([noted])
     case = stand.only()
     assert case.bytes == len(msgspec.json.encode(EVENT))
     assert case.arrived_at == ARRIVED_AT - 9
@@ -166,8 +168,8 @@ def test_each_verdict_says_why(
 def test_a_case_whose_first_arrival_is_unknown_says_why_it_is_too_old() -> None:
     stand = Stand()
     stand.set_aside(EVENT)
-    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b"{"
+    stand.objects.kept[NOTE] = b"{"
     assert stand.only().verdict == TooOld(
-        "its first arrival cannot be read from redriven/first-arrival/T1/7.json, so a tombstone "
-        "that should stop it may be purged"
+        "its first arrival is unknown, because a note under redriven/notes/ cannot be read, so a "
+        "tombstone that should stop it may be purged"
     )

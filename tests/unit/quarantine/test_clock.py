@@ -16,13 +16,13 @@ AHEAD = int(NOW * 1_000_000) + MAX_AHEAD_US
 
 def set_back_at_the_next_write(stand: Stand, seconds: float) -> None:
     """The clock is set back when the first arrival is noted: after a case is judged."""
-    write = stand.objects.write_new
+    write = stand.objects.write
 
-    def write_new(key: str, body: bytes) -> None:
+    def set_back(key: str, body: bytes) -> None:
         stand.now -= seconds
         write(key, body)
 
-    stand.objects.write_new = write_new  # type: ignore[method-assign]  # of this stand only
+    stand.objects.write = set_back  # type: ignore[method-assign]  # of this stand only
 
 
 def test_a_clock_that_is_set_back_in_the_middle_of_a_redrive_changes_nothing() -> None:

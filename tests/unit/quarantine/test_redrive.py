@@ -14,6 +14,7 @@ from tests.builders import ARRIVED_AT, image_event, kinesis_record, largest
 from tests.unit.quarantine.stand import (
     AGE,
     DAY,
+    NOTE,
     NOW,
     Crash,
     Stand,
@@ -189,27 +190,47 @@ def test_the_age_of_a_redriven_record_counts_from_its_first_arrival() -> None:
     assert states(stand.find()) == {"T1": "TooOld"}
 
 
-@pytest.mark.parametrize("noted", [b"", b"\xff", b"{}", b'{"arrived_at":-1}', b"[" * 5000])
-def test_an_event_whose_first_arrival_cannot_be_read_stays_and_others_are_redriven(
-    noted: bytes,
-) -> None:
+NEGATIVE = b'{"records":[{"keys":[],"event":{"image_id":"T1","version":7,"arrived_at":-1}}]}'
+
+
+@pytest.mark.parametrize("noted", [b"", b"\xff", b"{}", NEGATIVE, b"[" * 5000])
+def test_while_a_note_cannot_be_read_no_event_is_redriven(noted: bytes) -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7), position=1)
-    stand.set_aside(image_event("T2"), position=2)
-    key = "redriven/first-arrival/T1/7.json"
-    stand.objects.kept[key] = noted
+    stand.set_aside(b"{", position=2)
+    stand.objects.kept[NOTE] = noted
     found = stand.find()
-    assert [one.where for one in found.unreadable] == [key]
-    assert states(found) == {"T1": "TooOld", "T2": "Ready"}
-    assert stand.apply(found).redriven == 1
-    assert [event.image_id for event in stand.stream] == ["T2"]
-    assert stand.objects.kept[key] == noted
+    assert [one.where for one in found.unreadable] == [NOTE]
+    assert states(found) == {"T1": "TooOld", "T02680": "NeedsCorrection"}
+    assert (stand.apply(found).redriven, stand.stream) == (0, [])
+    assert stand.objects.kept[NOTE] == noted
+
+
+def test_a_note_is_deleted_after_it_was_listed_and_is_not_missed() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7))
+    read = stand.objects.read
+    stand.objects.kept[NOTE] = b""
+    stand.objects.read = lambda key: None if key == NOTE else read(key)  # type: ignore[method-assign]  # of this stand
+    assert states(stand.find()) == {"T1": "Ready"}
+
+
+def test_a_redrive_that_was_interrupted_writes_the_same_note_again() -> None:
+    stand = Stand()
+    stand.set_aside(image_event("T1", 7))
+    stand.refusal = StreamRefusedError("no such stream", PutReport(0, 0, 0.0), ())
+    for _ in range(2):
+        with pytest.raises(StreamRefusedError):
+            stand.apply()
+    stand.refusal = None
+    assert stand.apply().redriven == 1
+    assert len(stand.under("redriven/notes/")) == 1
 
 
 def test_a_conflict_whose_first_arrival_is_unknown_is_too_old_for_a_choice() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", 7), reason="conflict")
-    stand.objects.kept["redriven/first-arrival/T1/7.json"] = b""
+    stand.objects.kept[NOTE] = b""
     assert states(stand.find()) == {"T1": "TooOld"}
 
 

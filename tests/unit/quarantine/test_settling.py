@@ -37,7 +37,7 @@ from tests.unit.quarantine.settling import (
     settle,
     without,
 )
-from tests.unit.quarantine.stand import AGE, DAY, Crash, Stand, content
+from tests.unit.quarantine.stand import AGE, DAY, NOTE, Crash, Stand, content
 
 
 def test_choosing_this_puts_it_with_a_new_version_and_settles_both_consumers() -> None:
@@ -101,7 +101,7 @@ def test_choosing_this_does_not_overwrite_a_newer_version() -> None:
 def test_choosing_this_again_after_a_crash_puts_nothing_twice() -> None:
     stand = conflict()
     stand.table["T1"] = stand.index["T1"] = content("T1", OLD)
-    stand.objects.crash_after = 0
+    stand.objects.crash_after = 1  # after the note
     with pytest.raises(Crash):
         settle(stand, chosen(stand, "this"))
     stand.objects.crash_after = None
@@ -245,7 +245,7 @@ def test_a_record_that_is_too_old_gets_a_new_version_also_if_it_was_not_an_event
 def test_a_record_of_unknown_age_gets_a_new_version() -> None:
     stand = Stand()
     stand.set_aside(image_event("T1", OLD))
-    stand.objects.kept[f"redriven/first-arrival/T1/{OLD}.json"] = b""
+    stand.objects.kept[NOTE] = b""
     settlement = mended(stand, image_event("T1", OLD))
     assert "too old" in settlement.note
     assert settlement.event is not None
