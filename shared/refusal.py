@@ -48,9 +48,29 @@ def why_refused(data: bytes, error: Exception | None) -> InvalidEventError:
     except msgspec.DecodeError as bad:
         if not data.strip():
             return InvalidEventError("not_json", "empty: send one JSON object per record")
-        detail = f"{bad}: send one JSON object per record, without lone surrogates"
-        return InvalidEventError("not_json", detail)
+        if _has_lone_surrogate(data):
+            return lone_surrogate()
+        return InvalidEventError("not_json", f"{bad}: send one JSON object per record")
     return not_an_event(data, str(error))
+
+
+def lone_surrogate() -> InvalidEventError:
+    """The refusal of a text that is not valid Unicode."""
+    detail = "a text has a lone surrogate (half of a character): remove it"
+    return InvalidEventError("not_json", detail)
+
+
+def _has_lone_surrogate(data: bytes) -> bool:
+    """Whether lone surrogates are all that is wrong. The decoder may call such data truncated."""
+    try:
+        json.loads(data, parse_constant=_refuse)  # takes lone surrogates
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)  # NaN, Infinity
 
 
 _COMPRESSED = (

@@ -22,8 +22,9 @@ from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox
 from lockstep.producing.times import with_written_times
 from shared import event
 from shared.clock import Clock
-from shared.event import Event, InvalidEventError
+from shared.event import Event
 from shared.record import Record, event_in
+from shared.refusal import lone_surrogate
 from shared.stamps import stamp_at
 
 if TYPE_CHECKING:
@@ -349,9 +350,8 @@ def outgoing(one: Event | Outgoing, unix: float) -> Outgoing:
 def _encoded(one: Event) -> bytes:
     try:
         return event.encode(with_written_times(one))
-    except UnicodeEncodeError as error:
-        detail = f"a lone surrogate is not valid text: {error.reason}"
-        raise InvalidEventError("schema", detail) from None
+    except UnicodeEncodeError:
+        raise lone_surrogate() from None
 
 
 class _RecordResult(msgspec.Struct, rename="pascal"):

@@ -388,7 +388,7 @@ def test_events_before_an_error_of_the_source_are_put_before_it_is_raised() -> N
     [
         (Event("image.uploaded", "A", 1, event().occurred_at), "schema"),
         (Event("image.deleted", "", 1, event().occurred_at), "schema"),
-        (Event("image.deleted", "\ud800", 1, event().occurred_at), "schema"),
+        (Event("image.deleted", "\ud800", 1, event().occurred_at), "not_json"),
         (Event("image.deleted", "A", int(NOON + 100_000) * 1_000_000, event().occurred_at),
          "version_ahead"),
     ],
@@ -526,8 +526,8 @@ def test_a_lone_surrogate_is_refused_with_a_reason() -> None:
     bad = msgspec.structs.replace(event("A"), image=Image("\ud800"))
     with pytest.raises(InvalidEventError) as caught:
         Producer(ScriptedStream(), STREAM, clock=VirtualTime().clock).put([bad])
-    assert caught.value.reason == "schema"
-    assert caught.value.detail == "a lone surrogate is not valid text: surrogates not allowed"
+    assert caught.value.reason == "not_json"
+    assert caught.value.detail == "a text has a lone surrogate (half of a character): remove it"
 
 
 def test_a_response_with_too_few_results_is_no_result_for_any_record() -> None:

@@ -20,7 +20,12 @@ from tests.unit.quarantine.stand import Stand
 from tests.unit.shared.test_refusal import MISTAKES, Mistake
 
 NOW = 1_795_248_000.0
-JSON_MISTAKES = {name: one for name, one in MISTAKES.items() if one.data.startswith(b'{"type"')}
+# Those that a line of a file and a correction can have.
+JSON_MISTAKES = {
+    name: one
+    for name, one in MISTAKES.items()
+    if one.data.startswith(b'{"type"') and one.reason != "not_json"
+}
 AT = msgspec.convert(image_event()["occurred_at"], Time)
 
 
@@ -93,6 +98,7 @@ LIBRARY: dict[str, Event] = {
     "a decimal point": Event("image.deleted", "T1", cast("Any", 1024.0), AT),
     "an id that is too long": Event("image.deleted", "a/" + "b" * 255, 1, AT),
     "an id with a slash": Event("image.deleted", "1982/12", 1, AT),
+    "a lone surrogate at the end": Event("image.deleted", "\ud800", 1, AT),
     "a long attribute": Event(
         "image.uploaded", "T1", 1, AT, Image("n", attributes={"a": "x", "note": "x" * 8193})
     ),

@@ -84,8 +84,16 @@ ODD = [
     (line(version=b"").replace(b'""', b"NaN"), "not_json", "malformed"),
     (b"\xef\xbb\xbf" + line(), "not_json", "byte order mark: send UTF-8 without it"),
     (line().replace(b"version 1", b"\xff"), "not_utf8", "encode the JSON as UTF-8"),
-    (line().replace(b"version 1", rb"\ud800"), "not_json", "without lone surrogates"),
-    (line(version=None).replace(b"at version", rb"\ud800"), "not_json", "lone surrogates"),
+    (
+        line().replace(b"version 1", rb"\ud800"),
+        "not_json",
+        "a lone surrogate (half of a character): remove it",
+    ),
+    (
+        line(version=None).replace(b"at version", rb"\ud800"),
+        "not_json",
+        "a text has a lone surrogate (half",
+    ),
     (line(version=1.0), "decimal_point", "$.version: the number is not written as an integer: w"),
     (line(version=True), "schema", "$.version: expected an integer, got true or false: write"),
     (line(version="1"), "number_as_text", "$.version: the number is in quotes: write 1 instead"),

@@ -113,6 +113,14 @@ MISTAKES = {
         "schema",
         "the record is a string with JSON in it: encode the event once, not twice",
     ),
+    "a lone surrogate at the end": Mistake(
+        rb'{"type":"\ud800"}',
+        "not_json",
+        "a text has a lone surrogate (half of a character): remove it",
+    ),
+    "cut off": Mistake(
+        JSON[:-1], "not_json", "Input data was truncated: send one JSON object per record"
+    ),
     "several events": Mistake(
         b"[" + JSON + b"]", "schema", "the record is an array: send one JSON object per record"
     ),
