@@ -8,6 +8,7 @@ import msgspec
 from shared.change import Put, Remove
 from shared.event import EventType, Image
 from shared.item import change_in_item
+from shared.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -52,7 +53,7 @@ def _record_of(found: Put) -> ImageRecord:
         version=found.version,
         event_type=found.event_type,
         occurred_at=found.occurred_at,
-        arrived_at=f"{arrived_at:%Y-%m-%dT%H:%M:%S}.{arrived_at.microsecond // 1000:03}Z",
+        arrived_at=rfc3339(arrived_at, "milliseconds"),
         digest=found.digest,
         image=found.image,
     )

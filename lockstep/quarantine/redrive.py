@@ -38,6 +38,7 @@ from shared.clock import Clock
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.quarantine import TABLE_CONSUMER, QuarantinedRecord
+from shared.rfc3339 import rfc3339
 
 type _Bodies = Mapping[str, bytes]
 # AWS refuses the requests of a machine whose clock is wrong by more.
@@ -246,8 +247,8 @@ class Redrive:
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
         if arrived - now > MOST_BEHIND:
             raise ClockBehindError(
-                f"it is {now:%Y-%m-%dT%H:%M:%SZ} on this machine, but a record arrived at "
-                f"{arrived:%Y-%m-%dT%H:%M:%SZ}: correct the clock, then run the command again"
+                f"it is {rfc3339(now, 'seconds')} on this machine, but a record arrived at "
+                f"{rfc3339(arrived, 'seconds')}: correct the clock, then run the command again"
             )
 
     def _save_records(

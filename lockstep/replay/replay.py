@@ -27,6 +27,7 @@ from lockstep.stream.stream import Stream, StreamRecord, StreamUnavailableError
 from shared.clock import Clock
 from shared.deliver import Delivery, deliver
 from shared.horizon import LONGEST_RETENTION
+from shared.rfc3339 import rfc3339
 from shared.sink import Sink
 
 DEFAULT_RATE = 200
@@ -396,5 +397,4 @@ class Replay:
 
 def moment(milliseconds: int) -> str:
     """A time in milliseconds since 1970, in RFC 3339."""
-    at = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC), "milliseconds")

@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.rfc3339 import rfc3339
+
 # The state of a stopped consumer of a local stack.
 NOT_RUNNING = "not running"
 
@@ -87,9 +89,7 @@ def unacknowledged(
 
 def typed(moment: dt.datetime | None) -> str:
     """A time as people type it."""
-    return (
-        "an unknown time" if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-    )
+    return "an unknown time" if moment is None else rfc3339(moment, "seconds")
 
 
 def covers(known: Loss, loss: Loss) -> bool:

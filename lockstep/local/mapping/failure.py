@@ -14,9 +14,8 @@ from lockstep.local.mapping.batch import payload
 from lockstep.local.mapping.core import Condition, Discard
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.settings import SnsTopic, SqsQueue
+from shared.rfc3339 import Precision, rfc3339
 from shared.shortened import BriefError
-
-type _Precision = Literal["seconds", "milliseconds"]
 
 
 class RequestContext(msgspec.Struct, frozen=True, rename="camel"):
@@ -206,7 +205,7 @@ def failure_document(
     first, last = discard.entries[0], discard.entries[-1]
     of_table = ":dynamodb:" in source.stream_arn
     kind = TableFailureDocument if of_table else FailureDocument
-    precision: _Precision = "seconds" if of_table else "milliseconds"
+    precision: Precision = "seconds" if of_table else "milliseconds"
     retries_exhausted = discard.condition == "RetryAttemptsExhausted"
     return kind(
         request_context=RequestContext(
@@ -234,6 +233,5 @@ def failure_document(
     )
 
 
-def _timestamp(seconds: float, precision: _Precision) -> str:
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+def _timestamp(seconds: float, precision: Precision) -> str:
+    return rfc3339(dt.datetime.fromtimestamp(seconds, dt.UTC), precision)

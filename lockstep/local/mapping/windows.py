@@ -10,6 +10,7 @@ import msgspec
 
 from lockstep.local.mapping.batch import STATE_BYTES, BatchRecord, payload
 from shared.nesting import nests_too_deep
+from shared.rfc3339 import rfc3339
 
 _EMPTY = b"{}"
 
@@ -131,4 +132,4 @@ class _WindowFields(
 
 
 def _timestamp(seconds: int) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat().replace("+00:00", "Z")
+    return rfc3339(dt.datetime.fromtimestamp(seconds, dt.UTC))
