@@ -9,6 +9,7 @@ from botocore.exceptions import ParamValidationError
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
+from lockstep.local.kinesis.wire import JSON
 from lockstep.simulation.fakes.boto3_requests import answer_of
 from lockstep.simulation.fakes.network import (
     PERFECT,
@@ -249,7 +250,7 @@ def _check_model(stream: str, records: Sequence[Mapping[str, Any]]) -> None:
         return
     body = msgspec.json.encode({"StreamName": stream, "Records": records})
     try:
-        kinesis_requests().decode("PutRecords", body)
+        kinesis_requests(JSON).decode("PutRecords", body)
     except KinesisError as error:
         raise AnswerError(400, f"{error.name}: {error}") from error
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.protocol import kinesis_requests
+from lockstep.local.kinesis.wire import JSON
 from lockstep.local.mapping.filters import filters_from
 from lockstep.local.mapping.windows import returned_state
 from lockstep.source_files.converters import parse_mapping
@@ -113,7 +114,7 @@ def test_a_windows_state_may_nest_up_to_the_limit() -> None:
 def test_a_kinesis_request_may_nest_up_to_the_limit() -> None:
     def decoded(levels: int) -> object:
         body = b'{"Data":"","PartitionKey":"k","StreamName":"s","More":' + lists(levels) + b"}"
-        return kinesis_requests().decode("PutRecord", body)
+        return kinesis_requests(JSON).decode("PutRecord", body)
 
     assert decoded(MAX_NESTING - 1)
     for levels in TOO_DEEP:
