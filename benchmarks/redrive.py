@@ -32,7 +32,7 @@ from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import failure_document
 from lockstep.local.mapping.invocation import EventSource, entry, function_arn, stream_arn
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import GIVEN_UP
+from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
@@ -101,7 +101,7 @@ def documents(stack: Stack, count: int, batch: int) -> Written:
         discard = Discard(entries, "RecordAgeExceeded", 1, None, None)
         now = dt.datetime.now(dt.UTC)
         document = failure_document(discard, source, at=now, new_id=lambda: str(uuid.uuid4()))
-        folder = f"{GIVEN_UP}{stack.table_mapping}/{SHARD}/{now:%Y/%m/%d}"
+        folder = f"{FAILURE_DOCUMENTS}{stack.table_mapping}/{SHARD}/{now:%Y/%m/%d}"
         key = f"{folder}/{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
         yield key, msgspec.json.encode(document)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 # Where Lambda writes failure documents (docs/internals/facts.md, Failure document).
-GIVEN_UP = "aws/lambda/"
+FAILURE_DOCUMENTS = "aws/lambda/"
 REDRIVEN = "redriven/"
 # So many records are in memory at a time: an event has at most 400 KB.
 AT_ONCE = 100
@@ -56,7 +56,7 @@ def consumer_of_document(key: str, table_mapping: str) -> str:
         table_mapping: the UUID of the event source mapping of the table's consumer.
     """
     # With the slash: the template denies the index's role `aws/lambda/UUID/*`, and nothing else.
-    of_table = bool(table_mapping) and key.startswith(f"{GIVEN_UP}{table_mapping}/")
+    of_table = bool(table_mapping) and key.startswith(f"{FAILURE_DOCUMENTS}{table_mapping}/")
     return TABLE_CONSUMER if of_table else INDEX_CONSUMER
 
 
@@ -83,7 +83,7 @@ def images(
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         yield consumer, record.image_id or record.partition_key
-    for key in objects.keys(GIVEN_UP):
+    for key in objects.keys(FAILURE_DOCUMENTS):
         consumer = consumer_of_document(key, table_mapping)
         body = objects.read(key)
         if body is None:
@@ -113,7 +113,7 @@ class QuarantineCounts(msgspec.Struct, frozen=True):
 def count(objects: BucketObjects, table_mapping: str, now: dt.datetime) -> QuarantineCounts:
     """Count what is quarantined. Lists the bucket and reads no object."""
     quarantined = list(objects.listed(PREFIX))
-    documents = list(objects.listed(GIVEN_UP))
+    documents = list(objects.listed(FAILURE_DOCUMENTS))
     by_consumer = Counter(consumer_of_document(key, table_mapping) for key, _ in documents)
     # After the consumer's name comes the provenance of the record.
     records = {key.removeprefix(PREFIX).partition("/")[2] for key, _ in quarantined}

@@ -10,7 +10,12 @@ from itertools import batched
 
 import msgspec
 
-from lockstep.quarantine.bucket import AT_ONCE, GIVEN_UP, consumer_of_document, redriven_key
+from lockstep.quarantine.bucket import (
+    AT_ONCE,
+    FAILURE_DOCUMENTS,
+    consumer_of_document,
+    redriven_key,
+)
 from lockstep.quarantine.cases import (
     Case,
     FoundCases,
@@ -131,7 +136,7 @@ class _Gathering:
 
     def read_documents(self, table_mapping: str, changes_stream: str) -> None:
         """Read failure documents that hold their records."""
-        for keys in batched(self._objects.keys(GIVEN_UP), DOCUMENTS_AT_ONCE):
+        for keys in batched(self._objects.keys(FAILURE_DOCUMENTS), DOCUMENTS_AT_ONCE):
             there = []
             bodies = self._executor.map(self._objects.read, keys)
             for key, body in zip(keys, bodies, strict=True):

@@ -10,7 +10,7 @@ import opensearchpy
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.producing.producer import PutError
-from lockstep.quarantine.bucket import GIVEN_UP
+from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.quarantine.cases import Case, Ready, TooOld
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.records import ForeignObjectError, read_record
@@ -226,7 +226,7 @@ class Redrives:
     def found(self) -> Sequence[Case]:
         """All cases in quarantine."""
         system = self._system
-        if not any(key.startswith((PREFIX, GIVEN_UP)) for key in system.bucket.objects):
+        if not any(key.startswith((PREFIX, FAILURE_DOCUMENTS)) for key in system.bucket.objects):
             return []
         found = system.components.find(
             self._reader,

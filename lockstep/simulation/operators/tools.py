@@ -13,7 +13,7 @@ import opensearchpy
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep import quarantine
-from lockstep.quarantine.bucket import GIVEN_UP
+from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.simulation.clock import START
 from lockstep.simulation.components import BUCKET, INDEX, STREAM_ARN, TABLE
 from lockstep.simulation.fakes.kinesis_reads import KinesisReads
@@ -281,7 +281,7 @@ class Tools:
     @property
     def has_failure_documents(self) -> bool:
         """Whether a mapping has discarded a batch."""
-        return any(key.startswith(GIVEN_UP) for key in self.system.bucket.objects)
+        return any(key.startswith(FAILURE_DOCUMENTS) for key in self.system.bucket.objects)
 
     def run_name(self) -> str:
         """A name for a run of an answer, which no other run has."""
