@@ -147,19 +147,9 @@ def read_series(
 
 
 def recent(retention: float, now: float) -> Window:
-    """The window in which a silent consumer's last invocation is searched: the retention."""
+    """The window in which the last invocation of a consumer is searched: the retention."""
     period = 60 if retention < _MINUTES_KEPT_SECONDS else 300
     return Window((now - retention) // period * period, now, period)
-
-
-def waiting_since(ages: Series, incoming: Series) -> int | None:
-    """Since when records wait for a consumer that was not invoked of late, in seconds since 1970.
-
-    None: nothing came after its last invocation, so it has processed everything. What came in the
-    same minute as the last invocation counts as processed.
-    """
-    last = max(ages, default=-math.inf)
-    return min((at for at, count in incoming.items() if count and at > last), default=None)
 
 
 def history(created: float, now: float) -> Window:

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockstep.stack.deployed import (
-    DeployedMapping,
-    incoming_records,
-    iterator_age,
-    read_series,
-    recent,
-    waiting_since,
-)
+from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.local_losses import feeding
+from lockstep.stack.progress import Progress
 from lockstep.stack.stack import FORWARDER, Endpoints, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
 from lockstep.stream.checkpoints import read_mappings
@@ -30,12 +24,7 @@ from lockstep.stream.stream import (
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 
 if TYPE_CHECKING:
-    from types_boto3_cloudwatch import CloudWatchClient
-
     from lockstep.quarantine.bucket import QuarantineCounts
-
-# Milliseconds: a deployed consumer with a lower iterator age, twice in a row, has caught up.
-CAUGHT_UP_UNDER = 1000
 
 
 class Behind(msgspec.Struct, frozen=True):
@@ -43,13 +32,15 @@ class Behind(msgspec.Struct, frozen=True):
 
     `behind_records` is None for a deployed stack and for a reader of a table's stream, where
     records cannot be counted. `behind_ms` is None when the age is unknown. `reads` is false if the
-    event source mapping of a deployed consumer is disabled or missing.
+    event source mapping of a deployed consumer is disabled or missing. Of a deployed consumer that
+    reads, `processed_until` says that it has processed all that arrived before.
     """
 
     behind_records: int | None
     behind_ms: int | None
     caught_up: bool
     reads: bool = True
+    processed_until: dt.datetime | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -194,69 +185,25 @@ def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
 
 
 def deployed_consumers(
-    cloudwatch: "CloudWatchClient",
-    mappings: Mapping[str, DeployedMapping],
-    *,
-    stream: str,
-    retention: float,
-    now: dt.datetime,
+    mappings: Mapping[str, DeployedMapping], found: Mapping[str, Progress]
 ) -> dict[str, Behind]:
-    """The deployed consumers, by the iterator age that Lambda reported in the last minutes.
-
-    Without invocations there is no age. Then a consumer has caught up if its event source mapping
-    reads, and nothing came after its last invocation. If its mapping does not read, it has not.
+    """The deployed consumers. One whose event source mapping does not read has not caught up.
 
     Args:
-        cloudwatch: the client.
         mappings: the event source mapping of each consumer.
-        stream: the name of the image stream.
-        retention: of that stream, in seconds.
-        now: the time.
+        found: the progress of those that read.
     """
     return {
-        name: _by_iterator_age(cloudwatch, mapping.function, now)
-        or _by_incoming(cloudwatch, mapping.function, stream, retention, now)
+        name: Behind(
+            None,
+            found[name].age,
+            caught_up=found[name].caught_up,
+            processed_until=dt.datetime.fromtimestamp(found[name].processed_until, dt.UTC),
+        )
         if mapping.reads
         else Behind(None, None, caught_up=False, reads=False)
         for name, mapping in mappings.items()
     }
-
-
-def _by_iterator_age(
-    cloudwatch: "CloudWatchClient", function: str, now: dt.datetime
-) -> Behind | None:
-    """The backlog by the ages of the last five minutes; None if there are none."""
-    answer = cloudwatch.get_metric_statistics(
-        Namespace="AWS/Lambda",
-        MetricName="IteratorAge",
-        Dimensions=[{"Name": "FunctionName", "Value": function}],
-        StartTime=now - dt.timedelta(minutes=5),
-        EndTime=now,
-        Period=60,
-        Statistics=["Maximum"],
-    )
-    points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
-    ages = [point["Maximum"] for point in points]
-    if not ages:
-        return None
-    return Behind(
-        behind_records=None,
-        behind_ms=round(ages[-1]),
-        caught_up=len(ages) > 1 and max(ages[-2:]) < CAUGHT_UP_UNDER,
-    )
-
-
-def _by_incoming(
-    cloudwatch: "CloudWatchClient", function: str, stream: str, retention: float, now: dt.datetime
-) -> Behind:
-    """The backlog of a consumer that was not invoked of late: what came since."""
-    age, incoming = iterator_age(function), incoming_records(stream)
-    window = recent(retention, now.timestamp())
-    series = read_series(cloudwatch, [age, incoming], window)
-    waiting = waiting_since(series[age], series[incoming])
-    if waiting is None:
-        return Behind(None, 0, caught_up=True)
-    return Behind(None, _age(waiting * 1000, now.timestamp()), caught_up=False)
 
 
 def wait_until[S](

@@ -9,8 +9,10 @@ import msgspec
 
 from lockstep import quarantine
 from lockstep.stack.clients import Clients
+from lockstep.stack.deployed import DeployedMapping, Metric, incoming_records, polled_events
 from lockstep.stack.late_events import deployed_late_events, local_late_events
-from lockstep.stack.stack import read_local
+from lockstep.stack.progress import deployed_progress
+from lockstep.stack.stack import Stack, read_local
 from lockstep.stack.status import (
     Behind,
     Status,
@@ -28,10 +30,8 @@ from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.checkpoints import CheckpointsError
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
+from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 from shared.sink import SinkError
-
-# CloudWatch shows the iterator age of a minute after the minute has ended.
-METRIC_SECONDS = 120.0
 
 
 def status(clients: Clients) -> Status:
@@ -42,11 +42,13 @@ def status(clients: Clients) -> Status:
 def wait(clients: Clients, seconds: float) -> Status:
     """The status when both consumers have caught up, or after this number of seconds.
 
-    When they have caught up, a search finds everything that was put before.
+    When they have caught up, a search finds everything that was put before the call. AWS shows
+    that some minutes later (`METRICS_DELAY`).
     """
+    started = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     seen = wait_until(
         lambda: consumers(clients),
-        lambda found: all(consumer.caught_up for consumer in found.values()),
+        lambda found: all(_has_processed(one, started) for one in found.values()),
         seconds=seconds,
         every=10 if clients.stack.state is None else 0.2,
         elapsed=clients.clock.elapsed,
@@ -56,6 +58,12 @@ def wait(clients: Clients, seconds: float) -> Status:
     if found.caught_up and not found.wrong:
         clients.opensearch.indices.refresh(index=clients.stack.index)
     return found
+
+
+def _has_processed(consumer: Behind, started: dt.datetime) -> bool:
+    """Whether it has caught up with all that arrived before this time."""
+    until = consumer.processed_until
+    return consumer.caught_up and (until is None or until >= started)
 
 
 def settled_until(clients: Clients, watermark: float) -> float:
@@ -88,12 +96,15 @@ def written_until(clients: Clients) -> float:
 
 def _settled(clients: Clients, seen: Collection[Behind], now: float) -> float | None:
     """The time up to which these consumers have processed all arrivals; None if it is unknown."""
+    if clients.stack.state is None:
+        until = [one.processed_until for one in seen]
+        known = [one.timestamp() for one in until if one is not None]
+        return min(known, default=now) if len(known) == len(until) else None
     ages = [one.behind_ms / 1000 for one in seen if one.behind_ms is not None]
     if len(ages) < len(seen):
         return None
-    # Other records of the same millisecond may be unprocessed, too. CloudWatch metrics are late.
-    slack = 0.001 if clients.stack.state is not None else METRIC_SECONDS
-    return now - max(ages, default=0.0) - slack
+    # Other records of the same millisecond may be unprocessed, too.
+    return now - max(ages, default=0.0) - 0.001
 
 
 def consumers(clients: Clients) -> Mapping[str, Behind]:
@@ -105,13 +116,15 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
     """
     stack = clients.stack
     if stack.state is None:
-        return deployed_consumers(
+        mappings = deployed_mappings(clients)
+        found = deployed_progress(
             clients.cloudwatch,
-            deployed_mappings(clients),
-            stream=stack.stream,
+            mappings,
+            _arrivals(stack, mappings),
             retention=image_stream(clients).retention,
             now=dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC),
         )
+        return deployed_consumers(mappings, found)
     state = Path(stack.state)
     read_local(state)  # raises if the stack has stopped: it would never catch up
     table = None
@@ -122,6 +135,20 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
             raise UnknownBacklogError(str(error)) from error
         table = TableStream(clients.dynamodbstreams, arn, stack.region)
     return local_consumers(state, stack, now=clients.clock.now(), table=table)
+
+
+def _arrivals(stack: Stack, mappings: Mapping[str, DeployedMapping]) -> Mapping[str, Metric]:
+    """How many records arrived for each deployed consumer."""
+    images = incoming_records(stack.stream)
+    match stack.index_from:
+        case "Kinesis":
+            by_index = images
+        case "KinesisDataStreamsForDynamoDB":
+            by_index = incoming_records(stack.changes_stream)
+        case "DynamoDBStreams":
+            # A table's stream has no such metric; the mapping tells what it has read.
+            by_index = polled_events(mappings[INDEX_CONSUMER].uuid or "")
+    return {TABLE_CONSUMER: images, INDEX_CONSUMER: by_index}
 
 
 def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:

@@ -26,7 +26,6 @@ from tests.package.tools import TEMPLATE
 OF_A_DEPLOYED_STACK = {
     "cloudformation:DescribeStacks",
     "cloudwatch:GetMetricData",
-    "cloudwatch:GetMetricStatistics",
     "kms:Decrypt",
     "lambda:ListEventSourceMappings",
 }

@@ -24,7 +24,6 @@ from lockstep.stack.deployed import (
     read_series,
     recent,
     stopped,
-    waiting_since,
 )
 from lockstep.stream.losses import Loss, StoppedConsumer
 
@@ -158,13 +157,6 @@ def test_a_window_begins_with_the_stream_and_at_most_455_days_ago() -> None:
     assert recent(RETENTION, now) == ((now - RETENTION) // 60 * 60, now, 60)
     # CloudWatch keeps minutes for 15 days.
     assert recent(30 * DAY, now).period == 300
-
-
-def test_what_came_after_the_last_invocation_waits() -> None:
-    assert waiting_since({}, {}) is None
-    assert waiting_since({60: 1.0}, {0: 2.0, 60: 1.0, 120: 0.0}) is None
-    assert waiting_since({60: 1.0}, {60: 1.0, 180: 1.0, 120: 3.0}) == 120
-    assert waiting_since({}, {60: 1.0}) == 60
 
 
 def hours(begin: int, end: int, value: float) -> dict[int, float]:

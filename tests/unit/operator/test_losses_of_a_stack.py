@@ -19,6 +19,7 @@ from botocore.stub import ANY, Stubber
 from lockstep.audit.acknowledgements import AcknowledgementError
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import HOUR
+from lockstep.stack.progress import METRICS_DELAY
 from lockstep.stack.stack import Endpoints, IndexFrom, Stack
 from lockstep.stack.use_cases.consumers import consumers, settled_until, written_until
 from lockstep.stack.use_cases.losses import acknowledge, unread
@@ -115,7 +116,7 @@ class Account:
         keys = [f"acknowledged/{at}.json" for at in range(len(acknowledged))]
         self.stubs["s3"].add_response(
             "list_objects_v2",
-            {"Contents": [{"Key": key} for key in keys]},
+            {"IsTruncated": False, "Contents": [{"Key": key} for key in keys]},
             {"Bucket": "b", "Prefix": "acknowledged/"},
         )
         for key, one in zip(keys, acknowledged, strict=True):
@@ -236,15 +237,14 @@ def test_a_mapping_that_does_not_read_holds_up_no_rebuild_and_settles_nothing(
     for _ in range(3):
         account.mappings(index="Disabled")
         account.stream()
-        ages = [{"Timestamp": NOW, "Maximum": 0.0}] * 2
-        account.stubs["cloudwatch"].add_response("get_metric_statistics", {"Datapoints": ages})
+        account.stubs["cloudwatch"].add_response("get_metric_data", {"MetricDataResults": []})
     seen = consumers(account.clients)
     assert {name: one.caught_up for name, one in seen.items()} == {
         "write_to_dynamodb": True,
         "write_to_es": False,
     }
     now = time.time()
-    assert written_until(account.clients) == pytest.approx(now - 120.0, abs=30.0)
+    assert written_until(account.clients) == pytest.approx(now - METRICS_DELAY - 30.0, abs=31.0)
     assert settled_until(account.clients, 3600.0) == pytest.approx(now - 3600.0, abs=30.0)
 
 

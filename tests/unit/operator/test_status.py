@@ -2,7 +2,6 @@
 
 import datetime as dt
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import boto3
@@ -15,6 +14,7 @@ from lockstep.commands.status import show_status
 from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.late_events import deployed_late_events, local_late_events
+from lockstep.stack.progress import Progress
 from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
@@ -41,81 +41,25 @@ STACK = Stack(
 )
 
 
-READS = DeployedMapping("f", "uuid", "Enabled", NOW)
 NOTHING = QuarantineCounts(0, 0, {}, over_60_days=0)
 AS_TYPED = "`lockstep {}`".format
 
 
-def deployed(
-    *ages: float,
-    last_age_at: dt.datetime | None = None,
-    incoming: Sequence[dt.datetime] = (),
-    mapping: DeployedMapping = READS,
-) -> Behind:
-    """What is said of a deployed consumer.
-
-    Args:
-        ages: iterator ages of the last minutes, minute by minute.
-        last_age_at: without any: when the last one before was.
-        incoming: when records came.
-        mapping: its event source mapping.
-    """
-    client = boto3.client(
-        "cloudwatch", "eu-central-1", aws_access_key_id="local", aws_secret_access_key="local"
-    )
-    points = [
-        {"Timestamp": NOW - dt.timedelta(minutes=len(ages) - at), "Maximum": age}
-        for at, age in enumerate(ages)
-    ]
-    before = [last_age_at] if last_age_at else []
-    with Stubber(client) as stub:
-        if mapping.reads:
-            stub.add_response("get_metric_statistics", {"Datapoints": points[::-1]})
-        if mapping.reads and not ages:
-            results = [
-                {"Id": "m0", "Timestamps": before, "Values": [9e6] * len(before)},
-                {"Id": "m1", "Timestamps": list(incoming), "Values": [1.0] * len(incoming)},
-            ]
-            stub.add_response("get_metric_data", {"MetricDataResults": results})
-        found = deployed_consumers(
-            client, {"write_to_es": mapping}, stream="s", retention=604_800.0, now=NOW
-        )
-        stub.assert_no_pending_responses()
-    return found["write_to_es"]
-
-
-@pytest.mark.parametrize(
-    ("ages", "behind_ms", "caught_up"),
-    [
-        ([5000, 900, 0], 0, True),
-        ([900, 5000, 0], 0, False),
-        ([0, 0, 1000], 1000, False),
-        ([0], 0, False),
-    ],
-)
-def test_a_deployed_consumer_has_caught_up_after_two_young_minutes(
-    ages: Sequence[float], behind_ms: int | None, *, caught_up: bool
-) -> None:
-    assert deployed(*ages) == Behind(None, behind_ms, caught_up=caught_up)
-
-
-def test_a_consumer_without_an_age_has_caught_up_if_nothing_came_since() -> None:
-    """Lambda reports no iterator age while it does not invoke the function."""
-    caught_up = Behind(None, 0, caught_up=True)
-    hour, minute = dt.timedelta(hours=1), dt.timedelta(minutes=1)
-    assert deployed() == caught_up
-    assert deployed(last_age_at=NOW - hour, incoming=[NOW - 2 * hour, NOW - hour]) == caught_up
-    came = [NOW - 2 * hour, NOW - hour + minute]
-    assert deployed(last_age_at=NOW - hour, incoming=came) == Behind(
-        None, 59 * 60 * 1000, caught_up=False
-    )
-    assert deployed(incoming=came) == Behind(None, 120 * 60 * 1000, caught_up=False)
+def test_a_deployed_consumer_that_reads_tells_how_far_it_is() -> None:
+    mapping = DeployedMapping("f", "uuid", "Enabled", NOW)
+    progress = Progress(NOW.timestamp() - 200, 1400, caught_up=True)
+    until = NOW - dt.timedelta(seconds=200)
+    assert deployed_consumers({"write_to_es": mapping}, {"write_to_es": progress}) == {
+        "write_to_es": Behind(None, 1400, caught_up=True, processed_until=until)
+    }
 
 
 @pytest.mark.parametrize("state", ["Disabled", "Disabling", "Deleting", "missing"])
 def test_a_consumer_whose_mapping_does_not_read_has_not_caught_up(state: str) -> None:
     mapping = DeployedMapping("f", None, state, None)
-    assert deployed(mapping=mapping) == Behind(None, None, caught_up=False, reads=False)
+    assert deployed_consumers({"write_to_es": mapping}, {}) == {
+        "write_to_es": Behind(None, None, caught_up=False, reads=False)
+    }
 
 
 class Shards:
