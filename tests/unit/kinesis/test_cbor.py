@@ -3,7 +3,7 @@
 The SDK's own code is the source of its form: `SdkCborGenerator` writes a time as milliseconds with
 tag 1, and `AwsCborProtocolFactory` reads times as milliseconds
 (https://github.com/aws/aws-sdk-java-v2, core/protocols/aws-cbor-protocol). That the SDK reads the
-answers is shown in `tests/contract/clients/test_java.py`.
+answers is shown in `tests/contract/kinesis/test_languages.py`.
 """
 
 from typing import Any
