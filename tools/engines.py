@@ -39,18 +39,16 @@ def engine_service(name: EngineName, state: Path, *, in_memory: bool = True) -> 
     return engine_on_free_ports(name, engine_home(name), state, in_memory=in_memory)
 
 
-def quick_folder() -> Path | None:
+def quick_folder(memory: Path = MEMORY, least: int = MEMORY_BYTES) -> Path | None:
     """Where data that no test needs after a crash of the machine is written fastest.
 
     In memory, because OpenSearch syncs several files to the disk for each new index and for each
     change of an alias. None, the default, if there is no such place or too little room.
     """
     fits = (
-        MEMORY.is_dir()
-        and os.access(MEMORY, os.W_OK)
-        and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+        memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least
     )
-    return MEMORY if fits else None
+    return memory if fits else None
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_th
         found = requests.get(address, {"q": "zwieback"}, timeout=30)
         kept = requests.get(address, {"q": "zwieback", "image": "page-1"}, timeout=30)
         assert found.status_code == 200
-        (heading,) = re.findall("<h1>(.*?)</h1>", kept.text)
+        (heading,) = re.findall("<h1[^>]*>(.*?)</h1>", kept.text)
         listed = re.sub("</?mark>", "", found.text)
         assert (f">{heading}</a></h2>" in listed) is (kept.status_code == 200)
         return heading, kept.status_code

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.engines import quick_folder
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -70,3 +72,9 @@ def test_a_tool_with_options_has_a_help(name: str) -> None:
     command = [sys.executable, "-m", f"tools.{name}", "--help"]
     helped = subprocess.check_output(command, text=True, cwd=ROOT)
     assert helped.startswith(f"usage: python -m tools.{name} ")
+
+
+def test_engines_use_a_file_system_in_memory_only_if_it_has_room(tmp_path: Path) -> None:
+    assert quick_folder(tmp_path, least=1) == tmp_path
+    assert quick_folder(tmp_path, least=2**62) is None
+    assert quick_folder(tmp_path / "none", least=1) is None

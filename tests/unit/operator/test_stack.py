@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import boto3
+import msgspec
 import pytest
 from moto import mock_aws
 
+from lockstep.stack.clients import Clients
 from lockstep.stack.sam import env_vars
 from lockstep.stack.stack import (
     Endpoints,
@@ -119,3 +121,9 @@ def test_the_environment_for_sam_names_each_function_as_the_template_does() -> N
     made = env_vars(LOCAL)
     assert made["WriteToDynamodb"]["TABLE_NAME"] == "t"
     assert made["WriteToEs"]["OPENSEARCH_ENDPOINT"] == "http://o"
+
+
+def test_local_stacks_share_a_session_and_deployed_ones_do_not() -> None:
+    assert Clients(LOCAL).session is Clients(LOCAL).session
+    deployed = msgspec.structs.replace(LOCAL, state=None)
+    assert Clients(deployed).session is not Clients(deployed).session
