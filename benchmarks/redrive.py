@@ -28,9 +28,9 @@ from typing import Any
 import msgspec
 
 from doors.clock import SYSTEM_CLOCK
-from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import failure_document
 from lockstep.local.mapping.invocation import EventSource, entry, function_arn, stream_arn
+from lockstep.local.mapping.steps import Discard
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.quarantine.direct_indexing import DirectIndexing

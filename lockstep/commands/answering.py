@@ -13,7 +13,8 @@ from lockstep.audit.report import report_lines
 from lockstep.commands.options import APPLY_HINT
 from lockstep.console.terminal import answers, notes, print_table
 from lockstep.console.text import counted, printable
-from lockstep.repair.answers import Answered, AnswerPlan, Winner
+from lockstep.repair.answers import Answered, AnswerPlan
+from lockstep.repair.decide_answer import Winner
 from lockstep.repair.repair import Example, check_limit
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases import audit as use_case

@@ -20,7 +20,8 @@ from lockstep.commands.options import (
 from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
-from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildPlan, Rebuilt
+from lockstep.rebuild.parts import RebuildOptions
+from lockstep.rebuild.rebuild import Rebuild, RebuildPlan, Rebuilt
 from lockstep.stack.stack import FUNCTION_TIMEOUT, command_for
 from lockstep.stack.use_cases.rebuild import rebuild as prepare
 

@@ -9,46 +9,34 @@ Before it replaces or removes a document, it keeps the document in the bucket, s
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
-from typing import Any, Literal, Protocol, assert_never, cast
+from typing import Literal, Protocol, cast
 
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.report import ReportLine, entry_fields
-from lockstep.repair.decide import Agree, Ahead, WriteIndex, decide
+from lockstep.audit.report import ReportLine
+from lockstep.repair.decide_answer import (
+    AlreadyEqual,
+    Answer,
+    AnswerAction,
+    BothEntries,
+    Leave,
+    OverwriteItem,
+    RemoveDocument,
+    Winner,
+    WriteDocument,
+    WriteItem,
+    action_of,
+    answer,
+    in_words,
+)
 from lockstep.repair.repair import EXAMPLES, DifferingImage, Example, IndexCorrections, Repair
+from lockstep.repair.replaced import Replaced
 from lockstep.stores.corrections import ItemCorrection, Removal
-from lockstep.stores.entry import (
-    Entry,
-    from_document,
-    from_item,
-    from_whole_document,
-    from_whole_item,
-)
-from lockstep.stores.image_state import (
-    Absent,
-    ImageState,
-    Intact,
-    Malformed,
-    state_of_document,
-    state_of_item,
-)
-from lockstep.stores.objects import Objects
 from lockstep.stores.readers import LOOKUP, RawLookup
-from shared.change import Change, Put
 from shared.clock import Clock
-from shared.event import MAX_VERSION, InvalidEventError, decode
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import Sink, write_all
-from shared.stamps import too_far_ahead
-
-# Where replaced documents are kept. No consumer may write there (template.yaml).
-REPLACED = "replaced/"
-
-Winner = Literal["index", "table"]
-AnswerAction = Literal[
-    "write_table", "overwrite_table", "replace_document", "remove_document", "write_index"
-]
 
 
 class TableOverwriter(Protocol):
@@ -57,213 +45,6 @@ class TableOverwriter(Protocol):
     def overwrite(self, items: Sequence[ItemCorrection]) -> Sequence[Outcome]:
         """Write over malformed items."""
         ...
-
-
-class BothEntries(msgspec.Struct, frozen=True):
-    """What both stores hold of an image, as they return it; None: nothing."""
-
-    item: Mapping[str, Any] | None
-    document: Mapping[str, Any] | None
-
-    @property
-    def table(self) -> ImageState:
-        """What the table holds."""
-        return Absent() if self.item is None else state_of_item(self.item)
-
-    @property
-    def index(self) -> ImageState:
-        """What the index holds."""
-        return Absent() if self.document is None else state_of_document(self.document)
-
-    def is_as(self, line: ReportLine) -> bool:
-        """Whether both entries still are as the line says; an audit reads some or all fields."""
-        said = line.table, line.index
-        return said in (
-            self._entries(from_item, from_document),
-            self._entries(from_whole_item, from_whole_document),
-        )
-
-    def _entries(
-        self,
-        of_item: Callable[[Mapping[str, Any]], Entry],
-        of_document: Callable[[Mapping[str, Any]], Entry],
-    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        return (
-            None if self.item is None else entry_fields(of_item(self.item)),
-            None if self.document is None else entry_fields(of_document(self.document)),
-        )
-
-
-class WriteItem(msgspec.Struct, frozen=True):
-    """Write the index's change to the table, with the version check."""
-
-    change: Change
-
-
-class OverwriteItem(msgspec.Struct, frozen=True):
-    """Write the index's change over the malformed item, whose version is as it was read."""
-
-    correction: ItemCorrection
-
-
-class RemoveDocument(msgspec.Struct, frozen=True):
-    """Keep the document and remove it; then write what the table has, if it has anything."""
-
-    document: Mapping[str, Any]
-    replaced: bool
-
-
-class WriteDocument(msgspec.Struct, frozen=True):
-    """An earlier run removed the document: write the table's content to the index."""
-
-
-class Leave(msgspec.Struct, frozen=True):
-    """Change nothing; `why` says what hinders the answer."""
-
-    why: str
-
-
-class AlreadyEqual(msgspec.Struct, frozen=True):
-    """Both stores are equal: there is nothing to answer."""
-
-
-type Answer = WriteItem | OverwriteItem | RemoveDocument | WriteDocument | Leave | AlreadyEqual
-
-
-def answer(
-    winner: Winner,
-    line: ReportLine,
-    held: BothEntries,
-    *,
-    now: float,
-    kinds: frozenset[AheadKind],
-    explained: bool = False,
-) -> Answer:
-    """What this answer does about one image of a report.
-
-    Args:
-        winner: which store wins.
-        line: the image's line in the report; its kind is one of `kinds`.
-        held: what both stores hold of the image now.
-        now: seconds since 1970.
-        kinds: the kinds that the operator answers.
-        explained: whether the table's consumer has a record of the image in quarantine.
-    """
-    decision = decide(held.table, held.index, now=now, explained=explained)
-    if isinstance(decision, Agree):
-        return AlreadyEqual()
-    if not held.is_as(line):
-        removed = msgspec.structs.replace(line, index=None)
-        if winner == "table" and isinstance(decision, WriteIndex) and held.is_as(removed):
-            return WriteDocument()
-        return Leave("it is not as the report says: audit again, also with --values")
-    if not isinstance(decision, Ahead):
-        return Leave("the index is not ahead: repair it, without an answer")
-    if decision.kind not in kinds:
-        return Leave(f"it is {decision.kind} by now: audit again, or add --kind {decision.kind}")
-    return _index_wins(held, now) if winner == "index" else _table_wins(held, now)
-
-
-def _index_wins(held: BothEntries, now: float) -> Answer:
-    """The table gets what the index has, if a producer can have sent it."""
-    table, index = held.table, held.index
-    if not isinstance(index, Intact):
-        return Leave("the document is malformed: only --table-wins can answer")
-    change = index.change
-    if too_far_ahead(change.version, now):
-        return Leave(f"version {change.version} is more than a day ahead: no consumer accepts it")
-    try:
-        event_in(change)
-    except InvalidEventError as error:
-        return Leave(f"the document is not a valid event: {error.detail}")
-    if isinstance(table, Intact) and table.version >= change.version:
-        return Leave(f"the table has an expired tombstone of version {table.version}")
-    if not isinstance(table, Malformed):
-        return WriteItem(change)
-    if table.version is not None and change.version < table.version <= MAX_VERSION:
-        return Leave(
-            f"the malformed item has version {table.version}, above the document's "
-            f"{change.version}: put the image again"
-        )
-    version = None if held.item is None else held.item.get("version")
-    return OverwriteItem(ItemCorrection(change, version))
-
-
-def _table_wins(held: BothEntries, now: float) -> Answer:
-    """The index gets what the table has, or loses what the table lacks."""
-    table = held.table
-    if isinstance(table, Malformed):
-        return Leave("the item is malformed: only --index-wins can answer, or put the image again")
-    if held.document is None:
-        return AlreadyEqual()
-    has_content = isinstance(table, Intact) and not table.expired(now)
-    return RemoveDocument(held.document, replaced=has_content)
-
-
-def event_in(change: Change) -> bytes:
-    """The event with this effect, encoded: a line that `lockstep put` accepts.
-
-    Raises:
-        InvalidEventError: there is none.
-    """
-    fields: dict[str, Any] = {
-        "type": change.event_type,
-        "image_id": change.image_id,
-        "version": change.version,
-        "occurred_at": change.occurred_at,
-    }
-    if isinstance(change, Put):
-        fields["image"] = msgspec.to_builtins(change.image)
-    line = msgspec.json.encode(fields)
-    decode(line)
-    return line
-
-
-def _event_of(document: Mapping[str, Any]) -> bytes | None:
-    """The event that brings a document back; None if there is none."""
-    stored = state_of_document(document)
-    if isinstance(stored, Malformed):
-        return None
-    try:
-        return event_in(stored.change)
-    except InvalidEventError:
-        return None
-
-
-class Replaced:
-    """Keeps replaced documents in the bucket, under one prefix for each run."""
-
-    def __init__(self, objects: Objects, run: str) -> None:
-        """Set up the keeping.
-
-        Args:
-            objects: the bucket.
-            run: a name that no other run has.
-        """
-        self.prefix = f"{REPLACED}{run}/"
-        self._objects = objects
-        self._count = 0
-
-    def keep(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Keep documents. Once this returns, they are durable.
-
-        Those that are valid events go to `events-N.ndjson`, one event a line. The others go to
-        `documents-N.ndjson` as OpenSearch returned them: no event can bring them back.
-
-        Raises whatever the bucket's client raises.
-        """
-        events, others = [], []
-        for document in documents:
-            event = _event_of(document)
-            if event is None:
-                others.append(msgspec.json.encode(document))
-            else:
-                events.append(event)
-        self._count += 1
-        for name, lines in (("events", events), ("documents", others)):
-            if lines:
-                key = f"{self.prefix}{name}-{self._count:06}.ndjson"
-                self._objects.write(key, b"".join(line + b"\n" for line in lines))
 
 
 class PlannedAnswer(msgspec.Struct, frozen=True):
@@ -373,7 +154,7 @@ class Answers:
                 if isinstance(found, AlreadyEqual):
                     settled += 1
                     continue
-                row = cast("AheadKind", line.ahead), _action(found)
+                row = cast("AheadKind", line.ahead), action_of(found)
                 counts[row] += 1
                 if counts[row] <= EXAMPLES:
                     text = in_words(found)
@@ -461,7 +242,7 @@ class Answers:
                 continue
             match outcomes.get(image_id, Applied()):
                 case Applied() | Duplicate():
-                    done.written[_action(found)] += 1
+                    done.written[action_of(found)] += 1
                 case Stale():
                     done.unfinished.append(Example(image_id, "it was written meanwhile"))
                     continue
@@ -515,43 +296,3 @@ class _Done:
 
 def _removal_of(answer: RemoveDocument) -> Removal:
     return Removal(answer.document["_id"], answer.document["_version"])
-
-
-def _action(found: Answer) -> AnswerAction | Literal["leave"]:
-    """The answer's name in a plan."""
-    match found:
-        case WriteItem():
-            return "write_table"
-        case OverwriteItem():
-            return "overwrite_table"
-        case RemoveDocument(replaced=True):
-            return "replace_document"
-        case RemoveDocument():
-            return "remove_document"
-        case WriteDocument():
-            return "write_index"
-        case Leave() | AlreadyEqual():
-            return "leave"
-        case _:
-            assert_never(found)
-
-
-def in_words(found: Answer) -> str:
-    """The answer about one image, for an operator."""
-    match found:
-        case WriteItem(change):
-            return f"write version {change.version} of the index to the table"
-        case OverwriteItem(correction):
-            return f"overwrite the malformed item with version {correction.change.version}"
-        case RemoveDocument(document, replaced=True):
-            return f"replace version {document['_version']} of the index by the table's content"
-        case RemoveDocument(document):
-            return f"remove version {document['_version']} from the index: the table lacks it"
-        case WriteDocument():
-            return "write the table's content to the index, where a document was removed before"
-        case Leave(why):
-            return why
-        case AlreadyEqual():
-            return "both stores are equal"
-        case _:
-            assert_never(found)

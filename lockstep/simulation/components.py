@@ -24,11 +24,13 @@ from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, choose, correct
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.rebuild import Rebuild, RebuildParts
-from lockstep.repair.answers import Answers, Replaced
+from lockstep.rebuild.parts import RebuildParts
+from lockstep.rebuild.rebuild import Rebuild
+from lockstep.repair.answers import Answers
 from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_index
 from lockstep.repair.repair import Repair, check_limit
+from lockstep.repair.replaced import Replaced
 from lockstep.replay.replay import Replay
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader

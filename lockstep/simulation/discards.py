@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import DestinationError, failure_document
 from lockstep.local.mapping.invocation import EventSource
+from lockstep.local.mapping.steps import Discard
 from lockstep.simulation.components import BUCKET, STREAM, STREAM_ARN
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.system import Function, System

@@ -8,17 +8,10 @@ from typing import Protocol
 import msgspec
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import (
-    Advance,
-    Discard,
-    Finished,
-    Invoke,
-    Read,
-    Shard,
-    Wait,
-)
+from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Discard, Finished, Invoke, Read, Wait
 from lockstep.simulation.components import Components
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import Conditions

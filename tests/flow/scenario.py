@@ -16,10 +16,11 @@ from types_boto3_kinesis import KinesisClient
 
 from functions.write_to_es.table_changes import envelope_of
 from lockstep.local.mapping.batch import BatchRecord, payload
-from lockstep.local.mapping.core import Advance, Discard, Finished, Invoke, Read, Shard, Wait
+from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.invocation import EventSource, entry
 from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Discard, Finished, Invoke, Read, Wait
 from lockstep.producing.producer import Producer
 from lockstep.stream.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
 from shared.change import Change

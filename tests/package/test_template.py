@@ -14,7 +14,7 @@ import pytest
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from lockstep.local.prepare import REFRESH_INTERVAL
-from lockstep.repair.answers import REPLACED
+from lockstep.repair.replaced import REPLACED
 from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
 from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
 from shared.item import STREAM_VIEW

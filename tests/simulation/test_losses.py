@@ -13,8 +13,8 @@ import pytest
 
 from lockstep.audit.acknowledgements import read_acknowledgements, write_acknowledgement
 from lockstep.audit.audit import Audit, with_unread
+from lockstep.local.mapping.driver import Collaborators, Outage, ShardDriver
 from lockstep.local.mapping.invocation import EventSource
-from lockstep.local.mapping.process import Collaborators, Outage, ShardDriver
 from lockstep.simulation import invariants
 from lockstep.simulation.components import REAL, STREAM, STREAM_ARN
 from lockstep.simulation.faults import Tally

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import Finished, Shard, Step, _Lane, _Unsettled
+from lockstep.local.mapping.core import Shard, _Unsettled
+from lockstep.local.mapping.lane import Lane
 from lockstep.local.mapping.response import (
     CompleteSuccess,
     Errored,
@@ -18,13 +19,14 @@ from lockstep.local.mapping.response import (
     judge,
 )
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Finished, Step
 from lockstep.simulation.components import Components
 from tests.simulation.rewired import rewired
 
 
-def lane(other: type[_Lane]) -> Components:
+def lane(other: type[Lane]) -> Components:
     class OtherLanes(Shard):
-        __init__ = rewired(Shard.__init__, _Lane=other)
+        __init__ = rewired(Shard.__init__, Lane=other)
 
     return Components(shard=OtherLanes)
 
@@ -49,18 +51,18 @@ def judge_one_further(answer: Any, batch: Sequence[BatchRecord], *, reports: boo
     return CompleteSuccess() if after == len(batch) else PartialFailure(after, found.cause)
 
 
-class ContinuesAfterTheReported(_Lane):
-    invocation_ended = rewired(_Lane.invocation_ended, judge=judge_one_further)
+class ContinuesAfterTheReported(Lane):
+    invocation_ended = rewired(Lane.invocation_ended, judge=judge_one_further)
 
 
-class LosesTheSecondHalf(_Lane):
+class LosesTheSecondHalf(Lane):
     def _halve(self, *args: Any) -> Any:
         turn = super()._halve(*args)
         del self._pieces[1]
         return turn
 
 
-class NeverRetries(_Lane):
+class NeverRetries(Lane):
     def _retry(self, *args: Any) -> Any:
         turn = super()._retry(*args)
         self._not_before = math.inf

@@ -11,11 +11,13 @@ from opensearchpy import OpenSearch
 
 from functions.write_to_es.aliases import alias_definitions
 from functions.write_to_es.sink import ImageIndex
-from lockstep.rebuild import copying, rebuild
+from lockstep.rebuild import copying
 from lockstep.rebuild.copying import Copier
 from lockstep.rebuild.indices import Indices, StackIndices
 from lockstep.rebuild.lease import Lease
-from lockstep.rebuild.rebuild import Rebuild, RebuildParts
+from lockstep.rebuild.parts import RebuildParts
+from lockstep.rebuild.rebuild import Rebuild
+from lockstep.rebuild.run import RebuildRun
 from lockstep.rebuild.shards import Shards, _Look
 from lockstep.repair.decide import Ahead, NeedsOperator, decide
 from lockstep.simulation.components import INDEX_SECONDS, Components
@@ -57,56 +59,56 @@ class CopiesNothingThatIsAhead(Copier):
     )
 
 
-class OfNoTombstones(rebuild._Run):
-    __init__ = rewired(rebuild._Run.__init__, Copier=CarriesNoTombstones)
+class OfNoTombstones(RebuildRun):
+    __init__ = rewired(RebuildRun.__init__, Copier=CarriesNoTombstones)
 
 
-class OfNoPatience(rebuild._Run):
-    __init__ = rewired(rebuild._Run.__init__, Copier=DropsWhatFailsAtFirst)
+class OfNoPatience(RebuildRun):
+    __init__ = rewired(RebuildRun.__init__, Copier=DropsWhatFailsAtFirst)
 
 
-class OfNoFallback(rebuild._Run):
-    __init__ = rewired(rebuild._Run.__init__, Copier=DropsWhatIsRefused)
+class OfNoFallback(RebuildRun):
+    __init__ = rewired(RebuildRun.__init__, Copier=DropsWhatIsRefused)
 
 
-class OfTheTableAlone(rebuild._Run):
-    __init__ = rewired(rebuild._Run.__init__, Copier=CopiesNothingThatIsAhead)
+class OfTheTableAlone(RebuildRun):
+    __init__ = rewired(RebuildRun.__init__, Copier=CopiesNothingThatIsAhead)
 
 
-class ReadsTheTableOnce(rebuild._Run):
+class ReadsTheTableOnce(RebuildRun):
     def check_again(self) -> None:
         if self._indices.exists(name := self._old_name):
             self._copy_all_newer(self._parts.index(name), "")
         self._indices.refresh(self._new_name)
 
 
-class SwitchesWithoutFollowing(rebuild._Run):
+class SwitchesWithoutFollowing(RebuildRun):
     def _catch_up(self) -> None:
         pass
 
 
 class CarryingNoTombstones(Rebuild):
-    run = rewired(Rebuild.run, _Run=OfNoTombstones)
+    run = rewired(Rebuild.run, RebuildRun=OfNoTombstones)
 
 
 class WithoutPatience(Rebuild):
-    run = rewired(Rebuild.run, _Run=OfNoPatience)
+    run = rewired(Rebuild.run, RebuildRun=OfNoPatience)
 
 
 class WithoutFallback(Rebuild):
-    run = rewired(Rebuild.run, _Run=OfNoFallback)
+    run = rewired(Rebuild.run, RebuildRun=OfNoFallback)
 
 
 class FromTheTableAlone(Rebuild):
-    run = rewired(Rebuild.run, _Run=OfTheTableAlone)
+    run = rewired(Rebuild.run, RebuildRun=OfTheTableAlone)
 
 
 class WithoutTheLastLookAtTheTable(Rebuild):
-    run = rewired(Rebuild.run, _Run=ReadsTheTableOnce)
+    run = rewired(Rebuild.run, RebuildRun=ReadsTheTableOnce)
 
 
 class WithoutFollowing(Rebuild):
-    run = rewired(Rebuild.run, _Run=SwitchesWithoutFollowing)
+    run = rewired(Rebuild.run, RebuildRun=SwitchesWithoutFollowing)
 
 
 class AnybodysLease(Lease):

@@ -11,17 +11,12 @@ from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex, _compare_with_document
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import Audit, audit
-from lockstep.repair.answers import (
-    Answer,
-    Answers,
-    BothEntries,
-    RemoveDocument,
-    Replaced,
-    WriteItem,
-)
+from lockstep.repair.answers import Answers
 from lockstep.repair.decide import Ahead, Decision, RecreateDocument, decide
+from lockstep.repair.decide_answer import Answer, BothEntries, RemoveDocument, WriteItem
 from lockstep.repair.purge import purge, verdict
 from lockstep.repair.repair import DifferingImage, Repair, RepairPlan
+from lockstep.repair.replaced import Replaced
 from lockstep.simulation.components import INDEX, INDEX_SECONDS, TABLE, Components
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.entry import Entry

@@ -11,6 +11,7 @@ import msgspec
 from platformdirs import user_cache_path
 
 from lockstep.local.mapping import invocation
+from lockstep.local.mapping.driver import Collaborators
 from lockstep.local.mapping.failure import (
     BucketDestination,
     Destination,
@@ -20,7 +21,7 @@ from lockstep.local.mapping.failure import (
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.pool import Pool, lambda_environment
-from lockstep.local.mapping.process import Collaborators, Process
+from lockstep.local.mapping.process import Process
 from lockstep.local.mapping.settings import OnFailure, S3Bucket, SnsTopic, SqsQueue
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.stack.clients import Clients

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lockstep.local.mapping.batch import payload
-from lockstep.local.mapping.core import Condition, Discard
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.settings import SnsTopic, SqsQueue
+from lockstep.local.mapping.steps import Condition, Discard
 from shared.rfc3339 import Precision, rfc3339
 from shared.shortened import BriefError
 

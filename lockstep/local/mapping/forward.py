@@ -17,8 +17,9 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.local.mapping.batch import BatchRecord
+from lockstep.local.mapping.driver import Collaborators
 from lockstep.local.mapping.invocation import EventSource, mapping_uuid
-from lockstep.local.mapping.process import Collaborators, Process
+from lockstep.local.mapping.process import Process
 from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.stack.clients import Clients

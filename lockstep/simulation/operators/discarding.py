@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import Discard
+from lockstep.local.mapping.steps import Discard
 from lockstep.simulation.discards import DiscardWriter
 from lockstep.simulation.events import as_json, event_of
 from lockstep.simulation.fakes.kinesis import AcceptedRecord

@@ -12,14 +12,8 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit
 from lockstep.console.errors import UserError
 from lockstep.rebuild.indices import AnotherRebuildError
-from lockstep.rebuild.rebuild import (
-    NotFinishedError,
-    OtherReleaseError,
-    Rebuild,
-    RebuildOptions,
-    RebuildParts,
-    Rebuilt,
-)
+from lockstep.rebuild.parts import NotFinishedError, OtherReleaseError, RebuildOptions, RebuildParts
+from lockstep.rebuild.rebuild import Rebuild, Rebuilt
 from lockstep.rebuild.worker import RebuildWorker, WorkerState
 from lockstep.simulation.components import INDEX, INDEX_SECONDS
 from lockstep.simulation.fakes.dynamodb import Written

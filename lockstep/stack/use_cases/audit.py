@@ -15,10 +15,12 @@ from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample, with_unre
 from lockstep.audit.audit import audit as compare
 from lockstep.audit.restored import restored
 from lockstep.audit.sample import CONFIDENCE, share_at_most
-from lockstep.repair.answers import Answers, Replaced, Winner
+from lockstep.repair.answers import Answers
+from lockstep.repair.decide_answer import Winner
 from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
+from lockstep.repair.replaced import Replaced
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.aliases import wrong_in_index
 from lockstep.stack.use_cases.consumers import settled_until

@@ -6,7 +6,8 @@ from functions.write_to_es.index import definition_sha256
 from functions.write_to_es.sink import ImageIndex
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.rebuild import ImageSource, Rebuild, RebuildParts
+from lockstep.rebuild.parts import ImageSource, RebuildParts
+from lockstep.rebuild.rebuild import Rebuild
 from lockstep.rebuild.worker import this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack

@@ -16,7 +16,8 @@ from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
 from lockstep.rebuild.indices import Indices
-from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildParts, Rebuilt
+from lockstep.rebuild.parts import RebuildOptions, RebuildParts
+from lockstep.rebuild.rebuild import Rebuild, Rebuilt
 from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack

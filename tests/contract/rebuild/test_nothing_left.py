@@ -9,7 +9,8 @@ from opensearchpy import OpenSearch, Transport
 from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 
 from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
-from lockstep.rebuild.rebuild import ImageSource, Rebuild
+from lockstep.rebuild.parts import ImageSource
+from lockstep.rebuild.rebuild import Rebuild
 from lockstep.rebuild.worker import RebuildWorker
 from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stores.table import WholePage

@@ -18,13 +18,13 @@ from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
 from lockstep.rebuild.lease import Lease
-from lockstep.rebuild.rebuild import (
+from lockstep.rebuild.parts import (
     ImageSource,
     NotFinishedError,
     NotSwitchedError,
     OtherReleaseError,
-    Rebuild,
 )
+from lockstep.rebuild.rebuild import Rebuild
 from lockstep.rebuild.shards import DOCUMENTS_PER_PAGE
 from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients

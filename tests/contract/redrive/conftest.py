@@ -16,7 +16,6 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.cli import main
 from lockstep.local.engines.pins import EngineName
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import BucketDestination, failure_document
 from lockstep.local.mapping.invocation import (
     EventSource,
@@ -26,6 +25,7 @@ from lockstep.local.mapping.invocation import (
     stream_arn,
 )
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Discard
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, IndexFrom, Stack, write_local

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.repair.answers import REPLACED
+from lockstep.repair.replaced import REPLACED
 from shared.change import Change
 from tests.builders import image_event
 from tests.contract.redrive.conftest import Stage

@@ -17,8 +17,10 @@ from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import Audit, Difference, audit
 from lockstep.audit.compare import DifferenceKind
 from lockstep.audit.report import ReportLine, as_line
-from lockstep.repair.answers import Answers, Replaced, Winner
+from lockstep.repair.answers import Answers
+from lockstep.repair.decide_answer import Winner
 from lockstep.repair.repair import DifferingImage, Repair
+from lockstep.repair.replaced import Replaced
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.plan import seeded_random

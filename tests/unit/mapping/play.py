@@ -8,17 +8,10 @@ import msgspec
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import (
-    Advance,
-    Discard,
-    Finished,
-    Invoke,
-    Read,
-    Shard,
-    Wait,
-)
+from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import Errored, Returned, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Discard, Finished, Invoke, Read, Wait
 from lockstep.local.mapping.windows import WindowView
 
 DAY = 24 * 60 * 60.0

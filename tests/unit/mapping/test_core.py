@@ -7,10 +7,16 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, BatchRecord
-from lockstep.local.mapping.core import (
+from lockstep.local.mapping.core import Shard
+from lockstep.local.mapping.lane import (
     FIRST_PAUSE_SECONDS,
     JITTER,
     LONGEST_PAUSE_SECONDS,
+    pause_after,
+)
+from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import (
     Advance,
     Discard,
     Halved,
@@ -20,12 +26,8 @@ from lockstep.local.mapping.core import (
     RetriesExhausted,
     Retrying,
     Settled,
-    Shard,
     Wait,
-    pause_after,
 )
-from lockstep.local.mapping.response import Errored, Returned, Throttled
-from lockstep.local.mapping.settings import Settings
 from lockstep.stream.order import startable
 from tests.unit.mapping.play import (
     DONE,

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import Discard
 from lockstep.local.mapping.failure import (
     BucketDestination,
     Destination,
@@ -18,6 +17,7 @@ from lockstep.local.mapping.failure import (
 )
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.settings import SnsTopic, SqsQueue
+from lockstep.local.mapping.steps import Discard
 from tests.builders import STREAM_ARN, TABLE_STREAM_ARN
 
 AT = dt.datetime(2026, 11, 21, 8, 0, 1, 250_000, tzinfo=dt.UTC)

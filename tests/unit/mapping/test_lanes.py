@@ -9,16 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import (
-    READ_RECORDS,
-    Advance,
-    Discard,
-    Invoke,
-    Read,
-    Shard,
-    Wait,
-)
+from lockstep.local.mapping.core import READ_RECORDS, Shard
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Discard, Invoke, Read, Wait
 from shared.event import AGGREGATED_MAGIC
 from tests.unit.mapping.play import (
     DONE,

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES
+from lockstep.local.mapping.driver import Collaborators
 from lockstep.local.mapping.failure import DestinationError, FailureDocument
 from lockstep.local.mapping.invocation import EventSource
-from lockstep.local.mapping.process import Collaborators, Process
+from lockstep.local.mapping.process import Process
 from lockstep.local.mapping.response import Errored, InvocationResult, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.stream.checkpoints import Checkpoint, Checkpoints, Gap, read_mappings

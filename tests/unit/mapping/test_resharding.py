@@ -7,17 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import BatchRecord
-from lockstep.local.mapping.core import (
-    Advance,
-    Discard,
-    Finished,
-    Invoke,
-    Read,
-    Shard,
-    Wait,
-)
+from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import InvocationResult, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Discard, Finished, Invoke, Read, Wait
 from lockstep.stream.order import startable
 from tests.unit.mapping.play import DONE, RAISED, START, entry, report
 

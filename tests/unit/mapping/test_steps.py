@@ -5,19 +5,11 @@ from typing import Any
 import msgspec
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, STATE_BYTES
-from lockstep.local.mapping.core import (
-    FIRST_PAUSE_SECONDS,
-    GAP_READ_SECONDS,
-    Advance,
-    Discard,
-    Invoke,
-    Read,
-    Retrying,
-    Shard,
-    Wait,
-)
+from lockstep.local.mapping.core import GAP_READ_SECONDS, Shard
+from lockstep.local.mapping.lane import FIRST_PAUSE_SECONDS
 from lockstep.local.mapping.response import Returned, Throttled
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Discard, Invoke, Read, Retrying, Wait
 from shared.event import AGGREGATED_MAGIC
 from tests.unit.mapping.play import DONE, RAISED, START, entries, entry, report
 

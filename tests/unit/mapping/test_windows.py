@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, STATE_BYTES, BatchRecord
-from lockstep.local.mapping.core import Advance, Invoke, Read, Shard
+from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
+from lockstep.local.mapping.steps import Advance, Invoke, Read
 from lockstep.local.mapping.windows import WindowView, windowed
 from tests.unit.mapping.play import RAISED, START, Batch, entries, entry, play
 

@@ -7,7 +7,8 @@ import pytest
 
 from lockstep.commands.options import APPLY_HINT
 from lockstep.commands.rebuild import rebuilt, show_plan
-from lockstep.rebuild.rebuild import Rebuild, RebuildOptions, RebuildPlan
+from lockstep.rebuild.parts import RebuildOptions
+from lockstep.rebuild.rebuild import Rebuild, RebuildPlan
 
 PLAN = RebuildPlan(
     stage="begin",

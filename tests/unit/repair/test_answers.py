@@ -15,9 +15,11 @@ from lockstep.audit.audit import Difference
 from lockstep.audit.compare import difference
 from lockstep.audit.report import NotAReportError, ReportLine, as_line, report_lines
 from lockstep.commands.answering import KINDS
-from lockstep.repair.answers import REPLACED, Answered, Answers, Replaced, Winner
+from lockstep.repair.answers import Answered, Answers
 from lockstep.repair.decide import Agree, Ahead
+from lockstep.repair.decide_answer import Winner
 from lockstep.repair.repair import OverLimitError, Repair, check_limit
+from lockstep.repair.replaced import REPLACED, Replaced
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.stores.corrections import ItemCorrection, Removal, TableCorrections
 from shared.change import Change

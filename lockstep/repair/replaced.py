@@ -1,0 +1,83 @@
+"""Keeps replaced documents in the bucket, so that `lockstep put` can bring them back."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from lockstep.stores.image_state import (
+    Malformed,
+    state_of_document,
+)
+from lockstep.stores.objects import Objects
+from shared.change import Change, Put
+from shared.event import InvalidEventError, decode
+
+# Where replaced documents are kept. No consumer may write there (template.yaml).
+REPLACED = "replaced/"
+
+
+def event_in(change: Change) -> bytes:
+    """The event with this effect, encoded: a line that `lockstep put` accepts.
+
+    Raises:
+        InvalidEventError: there is none.
+    """
+    fields: dict[str, Any] = {
+        "type": change.event_type,
+        "image_id": change.image_id,
+        "version": change.version,
+        "occurred_at": change.occurred_at,
+    }
+    if isinstance(change, Put):
+        fields["image"] = msgspec.to_builtins(change.image)
+    line = msgspec.json.encode(fields)
+    decode(line)
+    return line
+
+
+def _event_of(document: Mapping[str, Any]) -> bytes | None:
+    """The event that brings a document back; None if there is none."""
+    stored = state_of_document(document)
+    if isinstance(stored, Malformed):
+        return None
+    try:
+        return event_in(stored.change)
+    except InvalidEventError:
+        return None
+
+
+class Replaced:
+    """Keeps replaced documents in the bucket, under one prefix for each run."""
+
+    def __init__(self, objects: Objects, run: str) -> None:
+        """Set up the keeping.
+
+        Args:
+            objects: the bucket.
+            run: a name that no other run has.
+        """
+        self.prefix = f"{REPLACED}{run}/"
+        self._objects = objects
+        self._count = 0
+
+    def keep(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Keep documents. Once this returns, they are durable.
+
+        Those that are valid events go to `events-N.ndjson`, one event a line. The others go to
+        `documents-N.ndjson` as OpenSearch returned them: no event can bring them back.
+
+        Raises whatever the bucket's client raises.
+        """
+        events, others = [], []
+        for document in documents:
+            event = _event_of(document)
+            if event is None:
+                others.append(msgspec.json.encode(document))
+            else:
+                events.append(event)
+        self._count += 1
+        for name, lines in (("events", events), ("documents", others)):
+            if lines:
+                key = f"{self.prefix}{name}-{self._count:06}.ndjson"
+                self._objects.write(key, b"".join(line + b"\n" for line in lines))
