@@ -180,7 +180,10 @@ def _begin() -> None:
     """Ignore Ctrl-C, which the parent handles, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.freeze()  # the garbage collector need not examine imported modules
+    # Imported modules stay, and a history frees its memory itself: looking for garbage is rarely
+    # of use. With the default threshold it takes a twelfth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 def _end_with_parent() -> None:
