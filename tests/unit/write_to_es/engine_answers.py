@@ -47,16 +47,23 @@ COMPATIBLE_2_19: dict[str, Any] = OPENSEARCH_2_19 | {
         "number": "7.10.2",
     }
 }
-# The example in Elasticsearch's reference, version 7.10, "Cluster info API".
+# Recorded from org.elasticsearch.distribution.integ-test-zip:elasticsearch, started on one machine.
+# Version 8 has the same fields, and `"build_flavor": "default"` as downloads of 7.10 have:
+# https://www.elastic.co/guide/en/elasticsearch/reference/8.19/rest-api-root.html
 ELASTICSEARCH: dict[str, Any] = {
-    "name": "instance-0000000000",
-    "cluster_name": "elasticsearch",
-    "cluster_uuid": "5QaxoN0pRZuOmWSxstBBwQ",
+    "name": "",
+    "cluster_name": "old",
+    "cluster_uuid": "hw3BglxYT1yN7OTMoNNRPA",
     "version": {
         "number": "7.10.2",
-        "build_flavor": "default",
-        "build_type": "docker",
+        "build_flavor": "oss",
+        "build_type": "zip",
+        "build_hash": "747e1cc71def077253878a59143c1f785afa92b9",
+        "build_date": "2021-01-13T00:42:12.435326Z",
+        "build_snapshot": False,
         "lucene_version": "8.7.0",
+        "minimum_wire_compatibility_version": "6.8.0",
+        "minimum_index_compatibility_version": "6.0.0-beta1",
     },
     "tagline": "You Know, for Search",
 }
