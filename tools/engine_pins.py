@@ -20,8 +20,9 @@ ICU = "77.1"
 DYNAMODB = "2.6.1"
 S3PROXY = "4.1.0"
 
-# The parts of OpenSearch's distribution that we use. We need no shell scripts and no gRPC.
-OPENSEARCH_PARTS = ("lib/", "agent/", "modules/transport-netty4/")
+# The parts of OpenSearch's distribution that we use. We need no shell scripts and no gRPC, and of
+# the security agent only a class that the node needs.
+OPENSEARCH_PARTS = ("lib/", "agent/opensearch-agent-bootstrap-", "modules/transport-netty4/")
 OPENSEARCH_LEFT_OUT = ("lib/tools/",)
 # Clients of other object stores, and the export of metrics. Our S3 stores its objects in a folder.
 S3_LEFT_OUT = (
