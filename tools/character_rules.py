@@ -93,6 +93,13 @@ _VARIANTS: Rules = {
     **dict.fromkeys("\u05f3\u055a\u02b9\u02bb\u02bc\u02bd\u02be\u02bf", "'"),
 }
 
+# Hindi writes a nasal consonant before another one of its class also as a dot (हिन्दी, हिंदी).
+_NASALS: Rules = {
+    f"{nasal}\u094d{stop}": f"\u0902{stop}"
+    for nasal, stops in (("ङ", "कखगघ"), ("ञ", "चछजझ"), ("ण", "टठडढ"), ("न", "तथदध"), ("म", "पफबभ"))
+    for stop in stops
+}
+
 
 def every_character() -> Iterator[str]:
     """All characters but surrogates."""
@@ -175,7 +182,7 @@ def folded() -> Rules:
     Latin letters keep what is composed with them: the filter `asciifolding` knows them all.
     """
     optional = {chr(code) for several in _OPTIONAL_MARKS for code in several} | {*_NUKTAS}
-    rules = {**dict.fromkeys(optional, ""), **_VARIANTS}
+    rules = {**dict.fromkeys(optional, ""), **_VARIANTS, **_NASALS}
     for char in every_character():
         apart = unicodedata.normalize("NFD", char)
         is_latin = apart[0].isascii() or unicodedata.name(apart[0], "").startswith("LATIN")

@@ -22,11 +22,11 @@ MAX_KEYWORD_LENGTH = 256
 # Longer than any name.
 MAX_TEXT_LENGTH = 8 * 1024
 
-# Matches at least as often as the analyzer `exact_query` makes a token: each letter of a script
+# Matches at least as often as the analyzer `exact` makes a token: each letter of a script
 # without spaces, other runs of letters and digits, each symbol.
 _TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s\x00-\u1fff]")
 # So many letters of a script without spaces cost as much as one other word: they are one phrase.
-_LETTERS_A_TOKEN = 8
+_LETTERS_A_TOKEN = 4
 # A letter or a digit.
 _WORD = re.compile(rf"[^\W_]|[{IDEOGRAPHS}]")
 

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from functions.search_images.scripts import is_one_token, is_pairs, subfields
+from functions.search_images.scripts import (
+    is_one_token,
+    is_pairs,
+    is_single,
+    is_syllable,
+    subfields,
+)
 
 # OpenSearch refuses queries of more than 1,024 clauses. This many words make fewer clauses, even if
 # each word has all forms and alternatives in two fields.
@@ -40,11 +46,19 @@ def ranking_clause(
     ]
     closer = [
         _words("name", words, alternatives, boost=3),
-        {"match_phrase": {"name": {"query": together, "slop": 2, "boost": 4}}},
+        {"match_phrase": {"name": {"query": together, "slop": _slop(words), "boost": 4}}},
         {"term": {"name.keyword": {"value": text, "boost": 100}}},
         {"term": {"image_id": {"value": text, "boost": 100}}},
     ]
     return {"bool": {"must": {"bool": {"should": found_somewhere}}, "should": closer}}
+
+
+def _slop(words: Iterable[str]) -> int:
+    """How far apart adjacent words may be.
+
+    A phrase of many equal pairs of characters would take OpenSearch minutes if they may be apart.
+    """
+    return 2 if all(map(is_one_token, words)) else 0
 
 
 def word_clauses(
@@ -64,7 +78,7 @@ def word_clauses(
 
 def beginnings(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
     """The clauses for words that begin with this one, in a field with a subfield `prefix`."""
-    if is_one_token(word):
+    if is_one_token(word) or is_single(word):
         return [{"match": {f"{field}.prefix": {"query": word, "boost": boost}}}]
     return last_word_begins(field, word, boost)
 
@@ -72,12 +86,15 @@ def beginnings(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
 def last_word_begins(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
     """The clauses for a phrase of the parts of this word, of which the last one may go on.
 
-    Pairs of characters ("東京") need none, because they match within any text.
+    Pairs of characters ("東京") match within any text. Single ones are in the subfield `stem`, but
+    not those of Korean, which begin a pair.
     """
+    if is_one_token(word) or is_syllable(word):
+        return [{"match_bool_prefix": {field: {"query": word, "boost": boost}}}]
+    if is_single(word):
+        return [_phrase(f"{field}.stem", word, boost)]
     if is_pairs(word):
         return [_phrase(field, word, boost)]
-    if is_one_token(word):
-        return [{"match_bool_prefix": {field: {"query": word, "boost": boost}}}]
     how = {"query": word, "boost": boost, "max_expansions": MOST_ENDINGS}
     return [{"match_phrase_prefix": {field: how}}]
 

@@ -9,7 +9,7 @@ import unicodedata
 # The planes 2 and 3. Each Unicode version adds ideographs there, so all of both planes count,
 # whatever Python knows.
 IDEOGRAPHS = "\U00020000-\U0003ffff"
-# Chinese, Japanese and Korean: the index has each character and each pair of characters.
+# Chinese, Japanese and Korean: the index has each pair of characters.
 _PAIRED = (
     "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff"
     f"\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc{IDEOGRAPHS}"
@@ -25,6 +25,7 @@ _LETTERS = (
 UNSPACED = f"{_PAIRED}{_THAI}{_LETTERS}"
 
 _HAS_PAIRS, _IS_PAIRS = re.compile(f"[{_PAIRED}]"), re.compile(f"[{_PAIRED}]+")
+_SYLLABLE = re.compile("[\uac00-\ud7a3]")
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]+")
 _SUBFIELDS = {"thai": re.compile(f"[{_THAI}]"), "letters": re.compile(f"[{_LETTERS}]")}
 
@@ -40,12 +41,22 @@ def is_unspaced(word: str) -> bool:
 
 
 def is_pairs(word: str) -> bool:
-    """Whether the index has this word only as characters and pairs of characters."""
+    """Whether the index has this word only as pairs of characters."""
     return _IS_PAIRS.fullmatch(word) is not None
 
 
+def is_single(word: str) -> bool:
+    """Whether the word is one Chinese, Japanese or Korean character, so that it is no pair."""
+    return is_pairs(word) and len(unicodedata.normalize("NFC", word)) == 1
+
+
+def is_syllable(word: str) -> bool:
+    """Whether the word is one Korean syllable."""
+    return _SYLLABLE.fullmatch(unicodedata.normalize("NFC", word)) is not None
+
+
 def is_one_token(word: str) -> bool:
-    """Whether the analyzer `exact_query` surely makes one token of the word.
+    """Whether the analyzer `exact` surely makes one token of the word.
 
     Punctuation around it does not count.
     """

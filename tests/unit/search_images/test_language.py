@@ -11,7 +11,6 @@ from functions.search_images.clauses import highlight_query, matching
 from functions.search_images.fields import BY_NAME, Attribute, Field, Keyword, Text, field_named
 from functions.search_images.language import (
     MAX_TEXT_LENGTH,
-    MAX_WORD_LENGTH,
     Query,
     Term,
     parse_query,
@@ -143,7 +142,7 @@ def test_the_longest_image_id_is_asked_for_whole(image_id: str) -> None:
 
 def test_a_first_phrase_that_is_too_long_is_cut() -> None:
     (phrase,) = parse_query('"' + "东" * 500 + '"').required
-    assert phrase.text == "东" * MAX_WORD_LENGTH
+    assert phrase.text == "东" * MAX_TOKENS
     (phrase,) = parse_query('"' + "a." * 500 + '"').required
     assert phrase.text == "a." * (MAX_TOKENS // 2)
 
