@@ -1,7 +1,8 @@
-"""One index of real images for all tests of the search."""
+"""One index of real images for all tests of the search, and an empty one for a module."""
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import batched
 
 import pytest
@@ -13,11 +14,24 @@ from tests.contract.search.museum import OURS, Images, changes
 
 @pytest.fixture(scope="session")
 def images(opensearch_endpoint: str) -> Iterator[Images]:
-    client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
+    with _empty_index(opensearch_endpoint) as these:
+        for several in batched(changes(), 500):
+            these.put(*several)
+        these.put(*OURS)
+        yield these
+
+
+@pytest.fixture(scope="module")
+def own_images(opensearch_endpoint: str) -> Iterator[Images]:
+    """An index without images."""
+    with _empty_index(opensearch_endpoint) as these:
+        yield these
+
+
+@contextmanager
+def _empty_index(endpoint: str) -> Iterator[Images]:
+    client = OpenSearch([endpoint], timeout=30, max_retries=0)
     these = Images(client, f"images-{uuid.uuid4()}")
     ensure_index(client, these.alias)
-    for several in batched(changes(), 500):
-        these.put(*several)
-    these.put(*OURS)
     yield these
     client.indices.delete(index=f"{these.alias}-000001")

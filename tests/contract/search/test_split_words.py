@@ -29,8 +29,8 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def split(images: Images) -> Images:
-    images.put(
+def split(own_images: Images) -> Images:
+    own_images.put(
         *(
             change(
                 f"split-{key}",
@@ -40,7 +40,7 @@ def split(images: Images) -> Images:
             for key, name in NAMES.items()
         )
     )
-    return images
+    return own_images
 
 
 def found(images: Images, text: str) -> set[str]:
@@ -155,12 +155,14 @@ def test_a_part_suggests_the_name(split: Images, typed: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("letter", ["東", "タ", "한", "ก", "ກ", "ក", "က"])
-def test_the_longest_text_in_any_script_is_stored_and_found(images: Images, letter: str) -> None:
+def test_the_longest_text_in_any_script_is_stored_and_found(
+    own_images: Images, letter: str
+) -> None:
     name = letter * (8_192 // len(letter.encode()))
     image_id = f"longest-{ord(letter)}"
     fields = {"name": name, "description": letter * 10_922, "tags": [name]}
-    images.put(change(image_id, 1, image=fields))
-    assert image_id in images.ids(letter * 100, 50)
+    own_images.put(change(image_id, 1, image=fields))
+    assert image_id in own_images.ids(letter * 100, 50)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +173,8 @@ def test_the_longest_text_in_any_script_is_stored_and_found(images: Images, lett
     ],
     ids=lambda word: word[-3:],
 )
-def test_many_long_words_are_no_bad_query(images: Images, word: str) -> None:
+def test_many_long_words_are_no_bad_query(own_images: Images, word: str) -> None:
     text = " ".join(f"{word}{number}" for number in range(32)) + f" {word}" * 32
     for typed in (text, f" {word}" * 32, f'"{text}"', f" name:{word}" * 32, f" -{word}" * 32):
-        images.found(typed)
-        suggest(images.client, live_alias(images.alias), typed)
+        own_images.found(typed)
+        suggest(own_images.client, live_alias(own_images.alias), typed)
