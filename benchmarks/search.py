@@ -124,6 +124,7 @@ def megabytes(client: OpenSearch) -> float:
     """The size of the index, merged to one segment."""
     client.indices.forcemerge(index=ALIAS, params={"max_num_segments": "1", "timeout": 600})
     client.indices.flush(index=ALIAS)
+    client.indices.refresh(index=ALIAS)  # removes the files of the merged segments
     stats = client.indices.stats(index=ALIAS, metric="store")
     size: int = stats["_all"]["primaries"]["store"]["size_in_bytes"]
     return size / 1_000_000
