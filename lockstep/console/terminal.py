@@ -5,6 +5,7 @@ Text from outside is printed only through `printable`.
 
 import html
 from collections.abc import Iterable
+from typing import Literal
 
 import click
 import msgspec
@@ -64,7 +65,9 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) ->
     headings = [*columns]
     table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(headings))
     for column in headings:
-        table.add_column(column.strip(), justify="right" if column.startswith(" ") else "left")
+        justify: Literal["left", "right"] = "right" if column.startswith(" ") else "left"
+        # Fold a long word: by default, rich would cut it, and so all text without blanks.
+        table.add_column(column.strip(), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*row)
     for line in answers.render_lines(table, pad=False):

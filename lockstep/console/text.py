@@ -18,9 +18,9 @@ def printable(text: str) -> str:
 
 
 def told_apart(values: Sequence[str]) -> Sequence[str]:
-    """The values, with all but ASCII escaped if different ones look the same."""
+    """The values; if different ones look the same, in quotes and with all but ASCII escaped."""
     looks = {_look(value) for value in values}
-    return values if len(looks) == len(set(values)) else [_escaped(value) for value in values]
+    return values if len(looks) == len(set(values)) else [ascii(value) for value in values]
 
 
 def _look(text: str) -> str:

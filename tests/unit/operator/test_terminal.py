@@ -159,9 +159,19 @@ def test_columns_of_a_table_stand_under_each_other_in_every_script(
 def test_different_values_that_look_the_same_are_told_apart() -> None:
     assert told_apart(["Café", "Caf", ""]) == ["Café", "Caf", ""]
     assert told_apart(["Café", "Café"]) == ["Café", "Café"]
-    assert told_apart(["Café", "Cafe\u0301"]) == [r"Caf\xe9", r"Cafe\u0301"]
-    assert told_apart(["ab", "a\u200bb", "c"]) == ["ab", r"a\u200bb", "c"]
-    assert told_apart(["", " "]) == ["", " "]
+    assert told_apart(["Café", "Cafe\u0301"]) == [r"'Caf\xe9'", r"'Cafe\u0301'"]
+    assert told_apart(["ab", "a\u200bb", "c"]) == ["'ab'", r"'a\u200bb'", "'c'"]
+    assert told_apart(["", " "]) == ["''", "' '"]
+
+
+def test_a_table_folds_a_text_without_blanks_and_loses_nothing_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = "東京タワーの夜景" * 20 + "end"
+    print_table(["field", "table"], [["name", long]])
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert "".join(row.removeprefix("name").strip() for row in rows) == long
+    assert all(_columns(row) <= 80 for row in rows)
 
 
 def test_a_search_shows_each_name_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
