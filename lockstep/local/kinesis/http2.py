@@ -289,7 +289,7 @@ class _Stream:
         # The library refuses a request whose Host header and authority differ.
         if b":authority" in pseudo and not any(name == b"host" for name, _ in headers):
             headers.insert(0, (b"host", pseudo[b":authority"]))
-        path, _, query = pseudo[b":path"].partition(b"?")
+        path, _, query = pseudo.get(b":path", b"").partition(b"?")
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},

@@ -244,7 +244,7 @@ REFUSALS: dict[str, Callable[["KinesisClient", str], object]] = {
     "DryRunOperationException": lambda client, name: client.put_record(
         StreamName=name, Data=b"", PartitionKey="k", DryRun=True
     ),
-    "UnknownOperationException": lambda client, _: client.describe_limits(),
+    "UnknownOperationException": lambda client, _: client.describe_account_settings(),
 }
 
 

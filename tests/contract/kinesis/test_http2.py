@@ -12,6 +12,7 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
+from h2.exceptions import StreamClosedError
 
 from lockstep.local.kinesis.http2 import PREFACE
 
@@ -88,7 +89,9 @@ class Line:
                 case h2.events.DataReceived(stream_id=int(number), data=bytes(part)):
                     self.bodies[number] = self.bodies.get(number, b"") + part
                     if acknowledge:
-                        self.h2.acknowledge_received_data(event.flow_controlled_length, number)
+                        # Behind this part, the stream may have been reset already.
+                        with suppress(StreamClosedError):
+                            self.h2.acknowledge_received_data(event.flow_controlled_length, number)
                 case h2.events.StreamEnded(stream_id=int(number)):
                     self.ended.append(number)
                 case h2.events.StreamReset(stream_id=int(number)):
