@@ -29,10 +29,10 @@ class Stage:
 
     def begin(self) -> None:
         """Begin another night: nothing remains of the last one but the records on the stream."""
+        self.night = Night(self._folder, self.shell, self._clients)
         for file in self._folder.glob("*.ndjson"):
             file.unlink()
         self._first.restore()
-        self.night = Night(self._folder, self.shell, self._clients)
 
 
 @pytest.fixture(scope="session")

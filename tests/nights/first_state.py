@@ -9,7 +9,9 @@ from lockstep.stack.clients import Clients
 from shared.item import KEY
 
 WRITES = 25  # in a request to the table
-DOCUMENTS = 500  # in a request to the index
+DOCUMENTS = 200  # in a request to the index
+# On a busy machine, the first request to a new index takes long.
+PATIENCE = {"request_timeout": 120}
 
 
 type Items = Mapping[str, Any]
@@ -66,12 +68,12 @@ class FirstState:
 
     def _restore_documents(self) -> None:
         client, index = self._clients.opensearch, self._stack.index
-        client.indices.delete(index=f"{index}-*")
+        client.indices.delete(index=f"{index}-*", params=PATIENCE)
         prepare(self._stack, self._clients, shards=1)
         for some in batched(self._documents, DOCUMENTS):
             lines: list[Any] = []
             for one in some:
                 version = {"version": one["_version"], "version_type": "external"}
                 lines += [{"index": {"_id": one["_id"], **version}}, one["_source"]]
-            assert not client.bulk(body=lines, index=index)["errors"]
-        client.indices.refresh(index=index)
+            assert not client.bulk(body=lines, index=index, params=PATIENCE)["errors"]
+        client.indices.refresh(index=index, params=PATIENCE)
