@@ -206,13 +206,18 @@ def _wire(headers: Mapping[str, str]) -> Wire | None:
 
 
 async def _receive(request: Request) -> bytearray:
+    _check_size(int(request.headers.get("content-length", 0)))
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            message = f"the request is larger than {_MAX_BODY_BYTES} bytes"
-            raise KinesisError("RequestEntityTooLargeException", message)
+        _check_size(len(body))
     return body
+
+
+def _check_size(size: int) -> None:
+    if size > _MAX_BODY_BYTES:
+        message = f"the request is larger than {_MAX_BODY_BYTES} bytes"
+        raise KinesisError("RequestEntityTooLargeException", message)
 
 
 async def _trim_forever(endpoint: Endpoint) -> None:
