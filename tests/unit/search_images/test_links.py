@@ -17,7 +17,7 @@ from functions.search_images.search import Facets, FacetValue, Hit, SearchResult
 from shared.event import Image
 
 VALUES = st.text(min_size=1, max_size=8) | st.sampled_from(
-    [" ", "\r", "a\nb", "a\r\nb", "\0", "+", "a&b=c", "%", "\u200b", "é" * 200, "😀" * 200]
+    [" ", "\r", "a\nb", "a\r\nb", "\0", "+", "a&b=c", "%", "\u200b", "é" * 40, "😀" * 20]
 )
 YEARS = st.integers(0, 10_000).map(lambda year: f"{year:04}")
 PAIRS = st.lists(
