@@ -1,85 +1,216 @@
-"""Measure what a small request costs each local engine: its processor time, and requests a second.
+"""Measure what the check of `Host` and `Origin` costs each local engine for a small request.
 
-    python -m benchmarks.engines [SECONDS]
+    python -m benchmarks.engines [--starts 6] [--pairs 40] [--block 300] [--only ENGINE] (Linux)
 
-Each engine gets the smallest useful request again and again, after a warm-up, over one connection:
-GetItem, a search without hits, and HeadObject. So a cost for each request shows most. The processor
-time of the engine hardly depends on other load.
+Each engine gets the smallest useful request again and again over one connection: GetItem, a search
+without hits, and HeadObject. So a cost for each request shows most.
+
+For each start, two processes of the engine run: one with the check, one without. After a warm-up,
+they get blocks of requests in turn, in the order A B B A, so that other load of the machine changes
+both alike. Only processor time counts, which the kernel measures in nanoseconds; that of the client
+is apart. The ratio of a start is the median of the ratios of its pairs of blocks. As a control,
+starts of two processes without the check show how much two equal processes differ: by more than the
+blocks of one start, so it takes several starts.
+
+The last results are in docs/decisions/2026-11-29-servers-refuse-web-pages.md.
 """
 
-import sys
+import argparse
+import os
+import shutil
+import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import boto3
-import psutil
 from botocore.config import Config
 from opensearchpy import OpenSearch
 
+from lockstep.local.engines.class_archives import engine_on_free_ports
 from lockstep.local.engines.pins import EngineName
-from lockstep.local.processes import start, stop, wait_until_ready
+from lockstep.local.processes import Child, start, stop, wait_until_ready
 from lockstep.stack.clients import LOCAL_CREDENTIALS
-from tools.engines import READY_SECONDS, engine_service
+from tools.engines import READY_SECONDS, engine_home
 
-SECONDS = 20.0
-WARM_UP_SECONDS = 15.0
 NAMES: tuple[EngineName, ...] = ("dynamodb", "opensearch", "s3")
+WARM_UP_BLOCKS = 20
+MOST_PERCENT = 5
+# The command of an engine without the check: its own start class, and its arguments.
+PLAIN = {
+    "lockstep.engines.DynamoDb": ["com.amazonaws.services.dynamodbv2.local.main.ServerRunner"],
+    "lockstep.engines.S3": ["org.gaul.s3proxy.Main", "--properties"],
+}
 
 
-def request_of(name: EngineName, endpoint: str) -> Callable[[], object]:
-    """A function that sends one small request to the engine at this endpoint."""
+def request_of(name: EngineName, endpoint: str) -> tuple[str, str, dict[str, str], bytes]:
+    """A small request that this engine can answer: its method, path, headers and body."""
     session = boto3.Session(LOCAL_CREDENTIALS, LOCAL_CREDENTIALS, region_name="us-east-1")
     match name:
         case "opensearch":
-            opensearch = OpenSearch(endpoint)
-            opensearch.indices.create(index="things")
-            return lambda: opensearch.search(index="things", body={"size": 0})
+            OpenSearch(endpoint).indices.create(index="things")
+            return "GET", "/things/_search?size=0", {}, b""
         case "dynamodb":
-            dynamodb = session.client("dynamodb", endpoint_url=endpoint)
-            dynamodb.create_table(
+            session.client("dynamodb", endpoint_url=endpoint).create_table(
                 TableName="things",
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
                 BillingMode="PAY_PER_REQUEST",
             )
-            return lambda: dynamodb.get_item(TableName="things", Key={"id": {"S": "1"}})
+            # DynamoDB Local reads a signature, and accepts each one.
+            scope = f"{LOCAL_CREDENTIALS}/20261129/us-east-1/dynamodb/aws4_request"
+            headers = {
+                "X-Amz-Target": "DynamoDB_20120810.GetItem",
+                "Content-Type": "application/x-amz-json-1.0",
+                "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, "
+                "Signature=0",
+            }
+            return "POST", "/", headers, b'{"TableName": "things", "Key": {"id": {"S": "1"}}}'
         case "s3":
             paths = Config(s3={"addressing_style": "path"})
             s3 = session.client("s3", endpoint_url=endpoint, config=paths)
             s3.create_bucket(Bucket="things")
             s3.put_object(Bucket="things", Key="1", Body=b"1")
-            return lambda: s3.head_object(Bucket="things", Key="1")
+            return "HEAD", "/things/1", {}, b""
 
 
-def repeat(send: Callable[[], object], seconds: float) -> int:
-    """Send requests for this time; return how many."""
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        send()
-        count += 1
-    return count
+class Engine:
+    """A running engine, and the processor time of its requests."""
+
+    def __init__(self, name: EngineName, folder: Path, *, checks: bool) -> None:
+        """Start it, with the check or without."""
+        home = engine_home(name)
+        if name == "opensearch":
+            # Its check is a file in its folder. Both variants get a copy, so neither has an archive
+            # of classes.
+            copy = folder / "home"
+            shutil.copytree(home, copy, copy_function=os.link)
+            home = copy
+        service = engine_on_free_ports(name, home, folder / "state")
+        if not checks:
+            shutil.rmtree(home / "modules" / "local-names", ignore_errors=True)
+            command: list[str] = []
+            for word in service.command:
+                command += PLAIN.get(word, [word])
+            service = replace(service, command=command)
+        self.child: Child = start(service)
+        wait_until_ready([self.child], seconds=READY_SECONDS)
+        self._request = request_of(name, f"http://{service.host}:{service.port}")
+        # The client of the standard library: boto3 takes several times as long as the engine.
+        self._connection = HTTPConnection(service.host, service.port)
+        # The clock of a process, as clock_getcpuclockid(3) gives it.
+        self._clock = (~self.child.process.pid << 3) | 2
+
+    def microseconds(self, requests: int) -> tuple[float, float]:
+        """The processor time of the engine and of the client for a request, in microseconds.
+
+        Raises:
+            RuntimeError: the engine refuses the request.
+        """
+        method, path, headers, body = self._request
+        engine, client = time.clock_gettime_ns(self._clock), time.process_time_ns()
+        for _ in range(requests):
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
+            answer.read()
+            if answer.status != HTTPStatus.OK:
+                raise RuntimeError(str(answer.status))
+        spent = time.clock_gettime_ns(self._clock) - engine, time.process_time_ns() - client
+        return spent[0] / requests / 1000, spent[1] / requests / 1000
+
+
+def ratio_of_start(
+    name: EngineName, *, checks: bool, first: bool, pairs: int, block: int
+) -> tuple[float, float, float]:
+    """Start two processes and compare them.
+
+    Args:
+        name: of the engine.
+        checks: whether one of them has the check; the other one never has it.
+        first: whether that one starts first.
+        pairs: of blocks.
+        block: requests of a block.
+
+    Returns:
+        The ratio; the median of the engine without the check, and of the client, in microseconds
+        for a request.
+    """
+    with ExitStack() as running:
+        engines: dict[bool, Engine] = {}
+        for is_tried in (first, not first):
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="engines-")))
+            engines[is_tried] = Engine(name, folder, checks=is_tried and checks)
+            running.callback(stop, [engines[is_tried].child])
+        ratios, plain, client = [], [], []
+        for number in range(WARM_UP_BLOCKS + pairs):
+            spent = {}
+            for is_tried in (True, False) if number % 2 else (False, True):
+                spent[is_tried], own = engines[is_tried].microseconds(block)
+                client.append(own)
+            if number >= WARM_UP_BLOCKS:
+                ratios.append(spent[True] / spent[False])
+                plain.append(spent[False])
+    return statistics.median(ratios), statistics.median(plain), statistics.median(client)
+
+
+def percent(ratios: Sequence[float]) -> str:
+    """The median of the starts, and the lowest and highest one, in percent above 1."""
+    middle, lowest, highest = (
+        f"{(one - 1) * 100:+.1f}" for one in (statistics.median(ratios), min(ratios), max(ratios))
+    )
+    return f"{middle} % ({lowest} to {highest})"
+
+
+def verdict(ratios: Sequence[float]) -> str:
+    """Whether the check costs at most MOST_PERCENT.
+
+    With 6 starts, the true median is between the lowest and the highest one with a probability of
+    97 %, whatever the distribution: it is outside only if all are on one side, 2 * (1/2)^6.
+    """
+    limit = 1 + MOST_PERCENT / 100
+    if max(ratios) <= limit:
+        return "yes"
+    return "no" if min(ratios) > limit else "open"
 
 
 def main() -> None:
-    """Measure each engine, and print a line for each."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
-    for name in NAMES:
-        with tempfile.TemporaryDirectory(prefix="lockstep-engines-") as folder:
-            child = start(engine_service(name, Path(folder)))
-            try:
-                wait_until_ready([child], seconds=READY_SECONDS)
-                send = request_of(name, f"http://{child.service.host}:{child.service.port}")
-                repeat(send, WARM_UP_SECONDS)
-                process = psutil.Process(child.process.pid)
-                before = process.cpu_times()
-                count = repeat(send, seconds)
-                after = process.cpu_times()
-                spent = after.user + after.system - before.user - before.system
-                print(f"{name:<11} {spent * 1e6 / count:7.0f} µs {count / seconds:7.0f} /s")
-            finally:
-                stop([child])
+    """Measure each engine, and print a line of a table for each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
+    parser.add_argument("--starts", type=int, default=6, help="starts with the check, and control")
+    parser.add_argument("--pairs", type=int, default=40, help="pairs of blocks of a start")
+    parser.add_argument("--block", type=int, default=300, help="requests of a block")
+    parser.add_argument("--only", choices=NAMES, help="only this engine")
+    options = parser.parse_args()
+    print("| engine | µs of the engine | µs of the client | the check | control | at most 5 % |")
+    print("| --- | ---: | ---: | ---: | ---: | --- |", flush=True)
+    for name in NAMES if options.only is None else (options.only,):
+        found: dict[bool, list[float]] = {True: [], False: []}
+        engine, client = [], []
+        for number in range(options.starts):
+            for checks, ratios in found.items():
+                ratio, plain, own = ratio_of_start(
+                    name,
+                    checks=checks,
+                    first=number % 2 == 0,
+                    pairs=options.pairs,
+                    block=options.block,
+                )
+                ratios.append(ratio)
+                engine.append(plain)
+                client.append(own)
+        cells = [
+            f"{statistics.median(engine):.0f}",
+            f"{statistics.median(client):.0f}",
+            percent(found[True]),
+            percent(found[False]),
+            verdict(found[True]),
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
