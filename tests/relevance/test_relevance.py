@@ -11,19 +11,24 @@ from tools.relevance.figures import (
     Measured,
     accepted_figures,
     figures_of,
+    own_words_unmet,
     table,
     wrong,
 )
 from tools.relevance.generated import Judged
 from tools.relevance.index import measured_in
 from tools.relevance.judged import judged
+from tools.relevance.made_up import UNREACHED, judged_names, made_up_events, own_words
 
 
 def test_what_must_be_found_is_found_as_well_as_it_was(opensearch_endpoint: str) -> None:
-    client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
-    measured = measured_in(client, events(), judged())
-    print("\n".join(table(measured)))  # noqa: T201 - shown by `make contract` when this fails
-    assert wrong(measured, accepted_figures()) == []
+    client = OpenSearch([opensearch_endpoint], timeout=120, max_retries=0)
+    real = measured_in(client, events(), judged())
+    names = measured_in(client, made_up_events(), judged_names())
+    # Shown by `make contract` when this fails.
+    print("\n".join([*table(real), *table(names)]))  # noqa: T201
+    assert wrong(real, accepted_figures()) == []
+    assert own_words_unmet(names, own_words() - UNREACHED) == []
 
 
 def test_each_class_asks_enough_to_be_told_from_chance() -> None:

@@ -111,19 +111,36 @@ def missed(measured: Iterable[Measured]) -> Iterator[str]:
             yield f"  {judged.kind}: {judged.query!r} ({judged.because})"
 
 
-def own_words_summary(measured: Sequence[Measured], kinds: Collection[str]) -> Iterator[str]:
-    """A line with the figures of all queries of these classes, and a line for each unmet need."""
+def own_words_summary(measured: Iterable[Measured], kinds: Collection[str]) -> str:
+    """The figures of all queries of these classes, as a line."""
+    mean = _mean([one for one in measured if one.judged.kind in kinds])
+    return f"queries by words of names: recall {mean.recall:.4f}, precision {mean.precision:.4f}"
+
+
+def own_words_unmet(measured: Iterable[Measured], kinds: Collection[str]) -> list[str]:
+    """What the queries of these classes do not reach, as lines."""
     own = [one for one in measured if one.judged.kind in kinds]
-    recall = fmean(one.figures.recall for one in own)
-    precision = fmean(one.figures.precision for one in own)
-    yield f"{len(own)} queries by words of names: recall {recall:.4f}, precision {precision:.4f}"
-    if recall < OWN_WORDS_RECALL:
-        yield f"  recall must be at least {OWN_WORDS_RECALL}"
-    if precision < OWN_WORDS_PRECISION:
-        yield f"  precision must be at least {OWN_WORDS_PRECISION}"
-    for kind, count in sorted(Counter(one.judged.kind for one in own if not one.found).items()):
-        if count > OWN_WORDS_MISSED:
-            yield f"  {kind}: {count} are missed, must be at most {OWN_WORDS_MISSED}"
+    mean = _mean(own)
+    lines = [
+        f"queries by words of names: {name} is {is_now:.4f}, must be at least {least}"
+        for name, is_now, least in (
+            ("recall", mean.recall, OWN_WORDS_RECALL),
+            ("precision", mean.precision, OWN_WORDS_PRECISION),
+        )
+        if is_now < least
+    ]
+    counts = Counter(one.judged.kind for one in own if not one.found)
+    return lines + [
+        f"{kind}: {count} queries are missed, must be at most {OWN_WORDS_MISSED}"
+        for kind, count in sorted(counts.items())
+        if count > OWN_WORDS_MISSED
+    ]
+
+
+def _mean(measured: Sequence[Measured]) -> Figures:
+    return Figures(
+        **{name: fmean(getattr(one.figures, name) for one in measured) for name in NAMES}
+    )
 
 
 def wrong(measured: Sequence[Measured], accepted: Mapping[Key, Figures]) -> list[str]:
