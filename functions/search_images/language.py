@@ -24,7 +24,7 @@ MAX_TEXT_LENGTH = 8 * 1024
 
 # Matches at least as often as the analyzer `exact` makes a token: each letter of a script
 # without spaces, other runs of letters and digits, each symbol.
-_TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s\x00-\u1fff]")
+_TOKEN = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+|[^\w\s\x00-\u1fff]")
 # So many letters of a script without spaces cost as much as one other word: they are one phrase.
 _LETTERS_A_TOKEN = 4
 # A letter or a digit.

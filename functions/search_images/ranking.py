@@ -10,6 +10,7 @@ from typing import Any
 
 from functions.search_images.scripts import (
     is_one_token,
+    is_one_token_joined,
     is_pairs,
     is_single,
     is_syllable,
@@ -41,7 +42,7 @@ def ranking_clause(
     found_somewhere = [
         _words(CATCH_ALL, words, alternatives),
         # Only the file name of a URL matches by words. The rest is the same for many images.
-        {"bool": {"must": [_phrase("url.file", word) for word in words]}},
+        _in_file_name(words),
         {"term": {"url": text}},
     ]
     closer = [
@@ -77,10 +78,30 @@ def word_clauses(
 
 
 def beginnings(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
-    """The clauses for words that begin with this one, in a field with a subfield `prefix`."""
-    if is_one_token(word) or is_single(word):
-        return [{"match": {f"{field}.prefix": {"query": word, "boost": boost}}}]
-    return last_word_begins(field, word, boost)
+    """The clauses for words that begin with this one, in a field with a subfield `prefix`.
+
+    The subfield also has the beginnings of a file name without its separators. A word with
+    separators ("law-br") may also stand for several words ("Law Breakers").
+    """
+    begins: list[dict[str, Any]] = []
+    if is_one_token_joined(word) or is_single(word):
+        begins.append({"match": {f"{field}.prefix": {"query": word, "boost": boost}}})
+    if not (is_one_token(word) or is_single(word)):
+        begins += last_word_begins(field, word, boost)
+    return begins
+
+
+def _in_file_name(words: Sequence[str]) -> dict[str, Any]:
+    """The clause for words in the file name of a URL. The last one may be the beginning of a word.
+
+    The beginning of a number would match the names of too many cameras and catalogues.
+    """
+    field = "url.file"
+    clauses = [_phrase(field, word) for word in words]
+    last = words[-1] if words else ""
+    if last and is_one_token_joined(last) and not any(char.isdigit() for char in last):
+        clauses[-1:] = last_word_begins(field, last)
+    return {"bool": {"must": clauses}}
 
 
 def last_word_begins(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:

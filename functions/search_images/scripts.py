@@ -27,6 +27,8 @@ UNSPACED = f"{_PAIRED}{_THAI}{_LETTERS}"
 _HAS_PAIRS, _IS_PAIRS = re.compile(f"[{_PAIRED}]"), re.compile(f"[{_PAIRED}]+")
 _SYLLABLE = re.compile("[\uac00-\ud7a3]")
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]+")
+# What separates the parts of a file name (`escapes` and `separators` in mapping.json).
+_SEPARATOR = re.compile(r"%[2-7][0-9A-Fa-f]|[-_.+\u2010\u2011\uff0b\uff0d\uff0e\ufe63]")
 _SUBFIELDS = {"thai": re.compile(f"[{_THAI}]"), "letters": re.compile(f"[{_LETTERS}]")}
 
 
@@ -66,5 +68,10 @@ def is_one_token(word: str) -> bool:
     )
 
 
+def is_one_token_joined(word: str) -> bool:
+    """Whether the analyzer `prefix_query`, which joins parts, makes one token of the word."""
+    return is_one_token(_SEPARATOR.sub("", word))
+
+
 def _is_of_word(char: str) -> bool:
-    return char == "_" or unicodedata.category(char)[0] in "LMN"
+    return unicodedata.category(char)[0] in "LMN"

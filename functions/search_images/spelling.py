@@ -7,6 +7,7 @@ skips words that are in the index. A fuzzy query for each word would take severa
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 from functions.search_images.ranking import CATCH_ALL, Alternatives
@@ -124,12 +125,12 @@ def corrected_text(
         marked_of_hits: the highlighted words of each hit, best hit first.
     """
     for marked in marked_of_hits:
-        there = {_folded(word) for word in marked}
+        there = {_folded(part) for word in marked for part in _parts(word)}
         better = {
             word: other
             for word, others in alternatives.items()
             for other in reversed(others)
-            if there.issuperset(map(_folded, re.findall(r"[\w']+", other)))
+            if there.issuperset(map(_folded, _words(other)))
         }
         if better:
             return _replaced(text, better)
@@ -142,6 +143,33 @@ def _replaced(text: str, better: Mapping[str, str]) -> str:
         return better.get(found[0]) or f"{field}{better.get(word, word)}"
 
     return re.sub(r"(?<!\S)(?P<field>[A-Za-z][\w-]*:|)(?P<word>\S+)", written, text)
+
+
+def _parts(marked: str) -> Iterator[str]:
+    """A marked word, and the words in it: "NightSky2019" is marked as a whole for "sky"."""
+    for word in _words(marked):
+        yield word
+        begins = [0, *(at for at in range(1, len(word)) if _is_boundary(word, at)), len(word)]
+        yield from (word[start:end] for start, end in pairwise(begins))
+
+
+def _words(text: str) -> Iterator[str]:
+    """The runs of letters and digits, with their marks and apostrophes."""
+    for is_word, run in groupby(text, key=_is_of_word):
+        if is_word:
+            yield "".join(run)
+
+
+def _is_of_word(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LMN" or char in "'’"  # noqa: RUF001 - a common apostrophe
+
+
+def _is_boundary(word: str, at: int) -> bool:
+    """Whether a word begins inside of this one, as `inner_words` in mapping.json finds it."""
+    before, here, after = word[at - 1], word[at], word[at + 1 : at + 2]
+    if before.isdigit() or here.isdigit():
+        return before.isdigit() != here.isdigit()
+    return here.isupper() and (before.islower() or after.islower())
 
 
 def _folded(word: str) -> str:
