@@ -18,7 +18,6 @@ import urllib3
 from lockstep.stack.stack import Endpoints, Stack
 from lockstep.web.addresses import HOST
 
-_PARTITION = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/"
 _HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 
 
@@ -102,9 +101,9 @@ def _resource(resource: Any, stack: Stack) -> str:
         case {"Fn::GetAtt": [str(name), "Arn"]}:
             return names[name]
         case {"Fn::Sub": str(text)}:
-            path = text.removeprefix(_PARTITION + "${OpenSearchDomainName}/")
-            path = path.replace("${IndexAlias}", stack.index)
-            return path.replace("${QuarantineBucket.Arn}", stack.bucket)
+            return text.replace("${QuarantineBucket.Arn}", stack.bucket)
+        case {"Fn::Sub": [str(text), {"Domain": _}]}:
+            return text.removeprefix("${Domain}/").replace("${IndexAlias}", stack.index)
         case {"Ref": str(name)}:
             return name
         case _:

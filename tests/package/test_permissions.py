@@ -32,7 +32,7 @@ def _allowed(template: Mapping[str, Any], role: str, alias: str) -> Requests:
         method = statement["Action"].removeprefix("es:ESHttp").upper()
         resources = statement["Resource"]
         for resource in resources if isinstance(resources, list) else [resources]:
-            path = resource["Fn::Sub"].partition("${OpenSearchDomainName}")[2]
+            path = resource["Fn::Sub"][0].removeprefix("${Domain}")
             found.add((method, path.replace("${IndexAlias}", alias)))
     return found
 

@@ -22,7 +22,26 @@ from tests.package.tools import ROOT, sam
 
 type Template = Mapping[str, Any]
 
-ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/${OpenSearchDomainName}/"
+_ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/"
+DOMAIN = {
+    "Domain": {
+        "Fn::If": [
+            "HasDomainName",
+            {"Fn::Sub": _ARN + "${OpenSearchDomainName}"},
+            {"Fn::Sub": _ARN + "${AWS::StackName}-images"},
+        ]
+    }
+}
+# The properties that set the name of a resource of its account and region, or of all of AWS.
+PHYSICAL_NAMES = {"BucketName", "Domain", "DomainName", "FunctionName", "GroupName", "LogGroupName"}
+PHYSICAL_NAMES |= {"IdentityPoolName", "ManagedPolicyName", "Name", "RoleName", "StreamName"}
+PHYSICAL_NAMES |= {"TableName", "UserPoolName"}
+# They name another resource, or are a part of one.
+NAMED_INSIDE_ANOTHER = {
+    "AWS::ApiGatewayV2::Authorizer",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Permission",
+}
 NO_VALUE = {"Ref": "AWS::NoValue"}
 CHANGES_STREAM_NAME = {"Fn::Sub": "${AWS::StackName}-table-changes"}
 TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
@@ -46,7 +65,10 @@ def _plain(resource: Any) -> str:
         case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return f"{name}.{attribute}"
         case {"Fn::Sub": str(text)}:
-            return text.replace(ARN, "domain:")
+            return text
+        case {"Fn::Sub": [str(text), names]}:
+            assert names == DOMAIN
+            return text.replace("${Domain}/", "domain:")
         case {"Ref": str(name)}:
             return name
         case _:
@@ -701,3 +723,29 @@ def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) 
 def test_the_build_is_never_cached() -> None:
     # The cache's key is the function's folder: a change in shared/ would not be deployed.
     assert "cached = false" in (ROOT / "samconfig.toml").read_text()
+
+
+def test_stacks_of_one_account_and_region_do_not_share_a_name(template: Template) -> None:
+    """CloudFormation makes a name that is unique, or the template's name contains the stack's."""
+    names = {
+        f"{logical_id}.{key}": value
+        for logical_id, resource in template["Resources"].items()
+        for key, value in resource.get("Properties", {}).items()
+        if key in PHYSICAL_NAMES and resource["Type"] not in NAMED_INSIDE_ANOTHER
+    }
+    assert _chosen(names.pop("ImageDomain.DomainName"), set()) == {
+        "Fn::Sub": "${AWS::StackName}-images"
+    }
+    assert names.pop("TableChangesStream.Name") == CHANGES_STREAM_NAME
+    assert names.pop("SearchApi.Name") == {"Fn::Sub": "${AWS::StackName}-search"}
+    assert "AWS::StackId" in str(names.pop("DashboardsSignIn.Domain"))
+    assert names == {}
+    assert template["Parameters"]["OpenSearchDomainName"]["Default"] == ""
+
+
+def test_the_domain_has_the_name_that_the_policies_say(template: Template) -> None:
+    name = _properties(template, "ImageDomain")["DomainName"]
+    stacks = {"Fn::Sub": "${AWS::StackName}-images"}
+    assert name == {"Fn::If": ["HasDomainName", {"Ref": "OpenSearchDomainName"}, stacks]}
+    (closed,) = _properties(template, "ImageDomain")["AccessPolicies"]["Statement"]
+    assert _plain(closed["Resource"]) == "domain:*"

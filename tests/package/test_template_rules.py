@@ -76,4 +76,14 @@ def test_a_disk_is_not_larger_than_its_instance_allows(
 
 def test_dashboards_need_the_domain_of_the_stack(template: Template) -> None:
     assert refusals(template, Dashboards="yes") == []
-    assert refusals(template, Dashboards="yes", OpenSearchEndpoint="https://d.example") != []
+    own = {"OpenSearchEndpoint": "https://d.example", "OpenSearchDomainName": "own"}
+    (refused,) = refusals(template, Dashboards="yes", **own)
+    assert "Dashboards" in refused
+
+
+def test_an_existing_domain_has_a_name(template: Template) -> None:
+    """The policies name it: the name of a new domain would let nobody reach the existing one."""
+    endpoint = "https://d.example"
+    (refused,) = refusals(template, OpenSearchEndpoint=endpoint)
+    assert "OpenSearchDomainName" in refused
+    assert refusals(template, OpenSearchEndpoint=endpoint, OpenSearchDomainName="own") == []
