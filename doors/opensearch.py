@@ -1,4 +1,4 @@
-"""The client of the index. It signs requests to AWS, and does not retry."""
+"""The client of the index. It signs requests if a setting says so, and does not retry."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,13 +10,36 @@ from urllib3 import Timeout
 from shared.sink import MisconfiguredError
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from botocore.credentials import Credentials
 
 # A collection of OpenSearch Serverless has no aliases, no versions of documents and no `GET /`.
 _SERVERLESS = ".aoss.amazonaws.com"
-# Hosts of AWS accept only signed requests.
-_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".on.aws")
 _SERVICE = "es"
+
+
+def signing_credentials(session: "Session", signing: str) -> "Credentials | None":
+    """The credentials that sign requests to the index; None if requests are not signed.
+
+    The name of a host does not tell: a domain may have an endpoint of any name.
+
+    Args:
+        session: finds the credentials.
+        signing: `yes` or `no`, the parameter OpenSearchSigning of template.yaml.
+
+    Raises:
+        MisconfiguredError: another value; or there are no credentials or no region.
+    """
+    if signing not in ("yes", "no"):
+        raise MisconfiguredError(f"OPENSEARCH_SIGNING is {signing!r}: set it to yes or no")
+    if signing == "no":
+        return None
+    credentials = session.get_credentials()
+    if credentials is None or session.region_name is None:
+        raise MisconfiguredError(
+            "requests to the index must be signed: set AWS credentials and a region"
+        )
+    return credentials
 
 
 def client(
@@ -31,14 +54,14 @@ def client(
 
     Args:
         endpoint: a URL, or a host name as in the outputs of CloudFormation, which means https.
-        region: the AWS region of the domain, if it is on AWS.
-        credentials: sign the requests to a domain on AWS; botocore refreshes them.
+        region: the AWS region of the domain, for the signatures.
+        credentials: sign the requests; botocore refreshes them. None: the requests are not signed.
         timeout: the timeout of a request.
         transport: what the client sends its requests through.
 
     Raises:
-        MisconfiguredError: the host is on AWS, but credentials or region are missing; or it is a
-            collection of OpenSearch Serverless.
+        MisconfiguredError: there are credentials, but no region; or the endpoint is a collection
+            of OpenSearch Serverless.
     """
     url = endpoint if "://" in endpoint else f"https://{endpoint}"
     host = urlsplit(url).hostname or ""
@@ -48,11 +71,9 @@ def client(
             f"{url} is a collection of OpenSearch Serverless, which Lockstep cannot use: use a "
             "domain of OpenSearch Service"
         )
-    if host.endswith(_AWS_HOSTS):
-        if credentials is None or region is None:
-            raise MisconfiguredError(
-                f"{url} accepts only signed requests: set AWS credentials and a region"
-            )
+    if credentials is not None:
+        if region is None:
+            raise MisconfiguredError(f"requests to {url} must be signed: set an AWS region")
         signer = Urllib3AWSV4SignerAuth(credentials, region, _SERVICE)
     return OpenSearch(
         [url],

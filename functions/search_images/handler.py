@@ -28,7 +28,7 @@ def stores() -> Stores:
     index = opensearch.client(
         os.environ["OPENSEARCH_ENDPOINT"],
         session.region_name,
-        session.get_credentials(),
+        opensearch.signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
         timeout=timeout,
     )
     config = Config(

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from doors.opensearch import signing_credentials
 from doors.stream import consume
 from functions.write_to_es.connect import REQUEST_SECONDS, connect
 from functions.write_to_es.sink import ImageIndex
@@ -19,7 +20,9 @@ def index() -> ImageIndex:
     """The sink of the index, with the alias that the environment names."""
     session = boto3.Session()
     client = connect(
-        os.environ["OPENSEARCH_ENDPOINT"], session.region_name, session.get_credentials()
+        os.environ["OPENSEARCH_ENDPOINT"],
+        session.region_name,
+        signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
     )
     return ImageIndex(client, os.environ["INDEX_ALIAS"], longest_request=REQUEST_SECONDS)
 

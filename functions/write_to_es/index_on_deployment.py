@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
+from doors.opensearch import signing_credentials
 from functions.write_to_es.connect import AccessDeniedError, connect, sink_errors
 from functions.write_to_es.engine import VersionDeniedError, check_engine
 from functions.write_to_es.index import Created, ensure_index
@@ -96,7 +97,9 @@ def _done(request_type: str, properties: Mapping[str, Any], context: LambdaConte
         return "the index is kept: a deployment never deletes data"
     session = boto3.Session()
     client = connect(
-        os.environ["OPENSEARCH_ENDPOINT"], session.region_name, session.get_credentials()
+        os.environ["OPENSEARCH_ENDPOINT"],
+        session.region_name,
+        signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
     )
     while True:
         try:

@@ -115,12 +115,13 @@ class Clients:
 
     def new_opensearch(self, deserializer: "Deserializer | None" = None) -> "OpenSearch":
         """Another client of the index, which decodes answers by this deserializer."""
+        from doors.opensearch import signing_credentials
         from functions.write_to_es.connect import connect
 
         client = connect(
             self.stack.endpoints.opensearch,
             self.stack.region,
-            self.session.get_credentials(),
+            signing_credentials(self.session, self.stack.opensearch_signing),
             transport=self._checking_transport,
         )
         if deserializer is not None:

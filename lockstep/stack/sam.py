@@ -13,6 +13,7 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "TABLE_NAME": stack.table,
         "QUARANTINE_BUCKET": stack.bucket,
         "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
+        "OPENSEARCH_SIGNING": stack.opensearch_signing,
         "INDEX_ALIAS": stack.index,
         "TABLE_CHANGES_STREAM": stack.changes_stream or None,
         "LIVE_ALIAS": stack.live,
@@ -28,6 +29,7 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
 _NEEDED = {
     "SearchImages": (
         "OPENSEARCH_ENDPOINT",
+        "OPENSEARCH_SIGNING",
         "LIVE_ALIAS",
         "TABLE_NAME",
         "AWS_ENDPOINT_URL_DYNAMODB",
@@ -40,6 +42,7 @@ _NEEDED = {
     ),
     "WriteToEs": (
         "OPENSEARCH_ENDPOINT",
+        "OPENSEARCH_SIGNING",
         "INDEX_ALIAS",
         "TABLE_CHANGES_STREAM",
         "QUARANTINE_BUCKET",

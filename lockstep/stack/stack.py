@@ -23,6 +23,8 @@ FORWARDER = "forwarder"
 
 # The source of the index, as template.yaml names it (docs/guides/index-from.md).
 IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
+# Whether requests to the index are signed, as template.yaml says it.
+Signing = Literal["yes", "no"]
 
 # The default folder of a local stack.
 STATE = Path(".lockstep")
@@ -58,6 +60,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `definition_sha256` is the SHA-256 of the index mapping of the consumers' release; None for a
     local stack, which runs this release. `metrics_namespace` is the CloudWatch namespace of the
     functions' metrics; None for a local stack, whose functions write metrics into their logs only.
+    `opensearch_signing` tells whether requests to the index are signed.
     """
 
     endpoints: Endpoints
@@ -74,6 +77,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     table_mapping: str = ""
     definition_sha256: str | None = None
     metrics_namespace: str | None = None
+    opensearch_signing: Signing = "no"
 
     @property
     def live(self) -> str:
@@ -181,6 +185,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
             definition_sha256=outputs["MappingSha256"],
             # Before there was this output, all stacks of an account and region shared one.
             metrics_namespace=outputs.get("MetricsNamespace", "Lockstep"),
+            opensearch_signing=msgspec.convert(outputs.get("OpenSearchSigning", "yes"), Signing),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

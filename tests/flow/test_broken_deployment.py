@@ -39,6 +39,7 @@ class Doors:
         environment = {
             "TABLE_NAME": stack.table,
             "OPENSEARCH_ENDPOINT": stack.endpoints.opensearch,
+            "OPENSEARCH_SIGNING": "no",
             "INDEX_ALIAS": stack.index,
             "QUARANTINE_BUCKET": stack.bucket,
             "POWERTOOLS_SERVICE_NAME": name,

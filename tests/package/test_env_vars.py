@@ -48,6 +48,7 @@ def test_a_local_stacks_functions_meet_its_engines() -> None:
         },
         "WriteToEs": {
             "OPENSEARCH_ENDPOINT": "http://127.0.0.1:3",
+            "OPENSEARCH_SIGNING": "no",
             "INDEX_ALIAS": "an-alias",
             "TABLE_CHANGES_STREAM": "some-changes",
             "QUARANTINE_BUCKET": "a-bucket",
@@ -55,6 +56,7 @@ def test_a_local_stacks_functions_meet_its_engines() -> None:
         },
         "SearchImages": {
             "OPENSEARCH_ENDPOINT": "http://127.0.0.1:3",
+            "OPENSEARCH_SIGNING": "no",
             "LIVE_ALIAS": "an-alias-live",
             "TABLE_NAME": "a-table",
             "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:2",
@@ -68,6 +70,7 @@ def test_a_deployed_stacks_services_are_left_to_the_sdk() -> None:
         "TABLE_NAME",
         "QUARANTINE_BUCKET",
         "OPENSEARCH_ENDPOINT",
+        "OPENSEARCH_SIGNING",
         "INDEX_ALIAS",
         "LIVE_ALIAS",
     }

@@ -42,6 +42,8 @@ NAMED_INSIDE_ANOTHER = {
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
 }
+# What each function that uses the index needs.
+INDEX = {"OPENSEARCH_ENDPOINT", "OPENSEARCH_SIGNING"}
 NO_VALUE = {"Ref": "AWS::NoValue"}
 CHANGES_STREAM_NAME = {"Fn::Sub": "${AWS::StackName}-table-changes"}
 TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
@@ -486,7 +488,7 @@ def test_a_changed_definition_makes_the_deployment_call_again(template: Template
     ("function", "own"),
     [
         ("WriteToDynamodb", {"TABLE_NAME", "AWS_ENDPOINT_URL_DYNAMODB"}),
-        ("WriteToEs", {"OPENSEARCH_ENDPOINT", "INDEX_ALIAS", "TABLE_CHANGES_STREAM"}),
+        ("WriteToEs", {*INDEX, "INDEX_ALIAS", "TABLE_CHANGES_STREAM"}),
     ],
 )
 def test_a_function_sees_what_it_needs(template: Template, function: str, own: set[str]) -> None:
@@ -501,6 +503,21 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
     # Named for `sam local invoke` alone.
     endpoints = [value for name, value in variables.items() if name.startswith("AWS_")]
     assert endpoints == [{"Ref": "AWS::NoValue"}] * len(endpoints)
+
+
+def test_functions_and_commands_sign_requests_to_the_index_as_the_parameter_says(
+    template: Template,
+) -> None:
+    signing = {"Ref": "OpenSearchSigning"}
+    variables = {
+        name: properties["Environment"]["Variables"]
+        for name, properties in _of_type(template, "AWS::Lambda::Function").items()
+    }
+    users = {name for name, said in variables.items() if "OPENSEARCH_ENDPOINT" in said}
+    assert users == {"WriteToEs", "IndexOnDeployment", "SearchImages"}
+    assert [variables[name]["OPENSEARCH_SIGNING"] for name in users] == [signing] * 3
+    assert template["Outputs"]["OpenSearchSigning"]["Value"] == signing
+    assert template["Parameters"]["OpenSearchSigning"]["Default"] == "yes"
 
 
 @pytest.mark.parametrize("function", ["WriteToDynamodb", "WriteToEs"])
@@ -699,7 +716,7 @@ def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -
 
 
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
-    told = {"HorizonDays": "121", "IndexFrom": "DynamoDBStreams"}
+    told = {"HorizonDays": "121", "IndexFrom": "DynamoDBStreams", "OpenSearchSigning": "yes"}
 
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Mapping[str, Any]:
@@ -711,7 +728,8 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
     named |= {found.table_mapping, str(found.definition_sha256), str(found.metrics_namespace)}
-    assert (found.horizon_days, found.index_from) == (121, "DynamoDBStreams")
+    read = (found.horizon_days, found.index_from, found.opensearch_signing)
+    assert read == (121, "DynamoDBStreams", "yes")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()
 

@@ -81,6 +81,13 @@ def test_dashboards_need_the_domain_of_the_stack(template: Template) -> None:
     assert "Dashboards" in refused
 
 
+def test_only_an_engine_of_your_own_may_take_unsigned_requests(template: Template) -> None:
+    (refused,) = refusals(template, OpenSearchSigning="no")
+    assert "OpenSearchEndpoint" in refused
+    own = {"OpenSearchEndpoint": "https://d.example", "OpenSearchDomainName": "own"}
+    assert refusals(template, OpenSearchSigning="no", **own) == []
+
+
 def test_an_existing_domain_has_a_name(template: Template) -> None:
     """The policies name it: the name of a new domain would let nobody reach the existing one."""
     endpoint = "https://d.example"

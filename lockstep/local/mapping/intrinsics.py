@@ -41,7 +41,8 @@ class Resolver:
 
     Resources are identified by their types: every Kinesis stream is the stack's stream, except
     `TableChangesStream`, which carries the table's changes. The parameters `OpenSearchEndpoint`,
-    `IndexAlias` and `IndexFrom` are the stack's; all others have their defaults.
+    `OpenSearchSigning`, `IndexAlias` and `IndexFrom` are the stack's; all others have their
+    defaults.
     """
 
     def __init__(self, template: Mapping[str, Any], stack: Stack) -> None:
@@ -51,6 +52,7 @@ class Resolver:
         self._stack = stack
         overrides = {
             "OpenSearchEndpoint": stack.endpoints.opensearch,
+            "OpenSearchSigning": stack.opensearch_signing,
             "IndexAlias": stack.index,
             "IndexFrom": stack.index_from,
         }

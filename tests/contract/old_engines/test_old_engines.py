@@ -108,6 +108,7 @@ def test_a_deployment_fails_with_that_line_and_creates_no_index(
     cloudformation: CloudFormation, old_engine: OldEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENSEARCH_ENDPOINT", old_engine.url)
+    monkeypatch.setenv("OPENSEARCH_SIGNING", "no")
     monkeypatch.setenv("INDEX_ALIAS", "images")
     answer = cloudformation.ask("Create")
     assert answer["Status"] == "FAILED"
@@ -120,6 +121,7 @@ def test_the_reason_of_a_failed_deployment_is_short(
 ) -> None:
     old_engine.root = {"version": {"number": "9" * 100_000}}
     monkeypatch.setenv("OPENSEARCH_ENDPOINT", old_engine.url)
+    monkeypatch.setenv("OPENSEARCH_SIGNING", "no")
     monkeypatch.setenv("INDEX_ALIAS", "images")
     reason = cloudformation.ask("Create")["Reason"]
     assert len(reason) <= LONGEST_REASON

@@ -87,6 +87,7 @@ def cloudformation() -> Iterator[CloudFormation]:
 def alias(opensearch_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"images-{uuid.uuid4()}"
     monkeypatch.setenv("OPENSEARCH_ENDPOINT", opensearch_endpoint)
+    monkeypatch.setenv("OPENSEARCH_SIGNING", "no")
     monkeypatch.setenv("INDEX_ALIAS", name)
     yield name
     OpenSearch([opensearch_endpoint]).indices.delete(index=f"{name}*")

@@ -75,6 +75,8 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         table_mapping="the-uuid",
         definition_sha256="ab12",
         metrics_namespace="Lockstep/the-stack",
+        # A release without this output signed requests to each domain.
+        opensearch_signing="yes",
     )
     assert found.live == "images-live"
 

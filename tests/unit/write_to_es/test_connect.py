@@ -1,4 +1,4 @@
-"""The index's client: signed where it must be, impatient everywhere."""
+"""The index's client: signed if the setting says so, impatient everywhere."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 from botocore.credentials import Credentials
 from opensearchpy import Urllib3AWSV4SignerAuth
 
+from doors.opensearch import signing_credentials
 from functions.write_to_es.connect import CONNECT_SECONDS, READ_SECONDS, connect
 from shared.sink import MisconfiguredError
 
@@ -13,15 +14,36 @@ SOMEBODY = Credentials("access", "secret", "token")
 DOMAIN = "search-images-abc.us-east-1.es.amazonaws.com"
 
 
-def connection(endpoint: str, credentials: Credentials | None = SOMEBODY) -> Any:
-    return connect(endpoint, "us-east-1", credentials).transport.get_connection()
+class Session:
+    """What `signing_credentials` asks of a session of boto3."""
+
+    def __init__(
+        self, credentials: Credentials | None = SOMEBODY, region: str | None = "us-east-1"
+    ) -> None:
+        self.region_name = region
+        self.get_credentials = lambda: credentials
+
+
+def connection(endpoint: str, signing: str, session: Any = None) -> Any:
+    session = session or Session()
+    credentials = signing_credentials(session, signing)
+    return connect(endpoint, session.region_name, credentials).transport.get_connection()
 
 
 @pytest.mark.parametrize(
-    "endpoint", [DOMAIN, f"https://{DOMAIN}", "https://images.us-east-1.on.aws"]
+    "endpoint",
+    [
+        DOMAIN,
+        f"https://{DOMAIN}",
+        # From a VPC, of a VPC endpoint, and a custom endpoint:
+        # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/customendpoint.html
+        "https://vpc-images-abc.us-east-1.es.amazonaws.com",
+        "https://images.us-east-1.on.aws",
+        "https://search.example.com",
+    ],
 )
-def test_requests_to_a_domain_of_aws_are_signed(endpoint: str) -> None:
-    made = connection(endpoint)
+def test_requests_to_an_endpoint_of_any_name_are_signed(endpoint: str) -> None:
+    made = connection(endpoint, "yes")
     assert made.host.startswith("https://")
     assert isinstance(made.http_auth, Urllib3AWSV4SignerAuth)
     headers = made.http_auth("POST", f"{made.host}/images/_bulk", b"{}\n")
@@ -29,23 +51,30 @@ def test_requests_to_a_domain_of_aws_are_signed(endpoint: str) -> None:
     assert headers["X-Amz-Security-Token"] == "token"
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["http://127.0.0.1:9200", "https://amazonaws.com.example:9200"]
-)
-def test_nothing_is_signed_for_other_hosts(endpoint: str) -> None:
-    made = connection(endpoint)
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9200", f"https://{DOMAIN}"])
+def test_nothing_is_signed_if_the_setting_says_so(endpoint: str) -> None:
+    made = connection(endpoint, "no")
     assert made.http_auth is None
-    assert made.host == endpoint
+    assert made.host.startswith(endpoint)
 
 
-def test_a_domain_of_aws_without_credentials_is_a_misconfiguration() -> None:
-    with pytest.raises(MisconfiguredError, match=f"{DOMAIN} accepts only signed requests"):
-        connection(DOMAIN, None)
+@pytest.mark.parametrize("session", [Session(credentials=None), Session(region=None)])
+def test_signatures_need_credentials_and_a_region(session: Session) -> None:
+    with pytest.raises(MisconfiguredError, match="set AWS credentials and a region"):
+        connection(DOMAIN, "yes", session)
+    with pytest.raises(MisconfiguredError, match=f"{DOMAIN} must be signed: set an AWS region"):
+        connect(DOMAIN, None, SOMEBODY)
+
+
+@pytest.mark.parametrize("signing", ["", "true", "No"])
+def test_another_setting_is_a_misconfiguration(signing: str) -> None:
+    with pytest.raises(MisconfiguredError, match="set it to yes or no"):
+        connection(DOMAIN, signing)
 
 
 def test_a_collection_of_opensearch_serverless_is_a_misconfiguration() -> None:
     with pytest.raises(MisconfiguredError, match="use a domain of OpenSearch Service"):
-        connection("https://abc.us-east-1.aoss.amazonaws.com")
+        connection("https://abc.us-east-1.aoss.amazonaws.com", "yes")
 
 
 def test_a_request_is_tried_once_and_not_for_long() -> None:
