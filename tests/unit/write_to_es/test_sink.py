@@ -13,6 +13,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 from urllib3.exceptions import ConnectTimeoutError, ProtocolError
 
 from functions.write_to_es.bulk import MAX_REQUEST_BYTES
+from functions.write_to_es.connect import AccessDeniedError
 from functions.write_to_es.index import definition
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, Purge
@@ -226,8 +227,8 @@ class TestWholeRequest:
         [
             (400, RequestRefusedError),
             (413, RequestTooLargeError),
-            (401, MisconfiguredError),
-            (403, MisconfiguredError),
+            (401, AccessDeniedError),
+            (403, AccessDeniedError),
             (404, MisconfiguredError),
             (302, RequestFailedError),
             (405, RequestFailedError),
