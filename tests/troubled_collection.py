@@ -57,6 +57,8 @@ QUERIES = {
     "الازهر": 12,
     "8855": 12,
     "sunflower": 13,
+    "dusk": 14,
+    "harbouratdusk": 14,
 }
 TIMES = (
     "2022-07-05 14:37:41-04",

@@ -21,7 +21,7 @@ from tests.contract.rebuild.place import Place
 RELEASE = Path(__file__).with_name("release_0_1_0")
 REFUSAL = "another release is deployed"
 # A query that finds nothing in 0.1.0's index, and queries that do: each for the image of a number.
-FOUND_NOW = {"경복궁": 0}
+FOUND_NOW = {"경복궁": 0, "dusk": 3}
 FOUND_ALWAYS = {"ΑΚΡΟΠΟΛΗ": 1, "da nang": 2, "الازهر": 4, "life's illusions": 7, "bowl": 10}
 
 
