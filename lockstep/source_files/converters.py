@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -23,6 +23,7 @@ from lockstep.source_files.field_rules import TIMES, FieldRule, check_rule, rule
 from lockstep.source_files.mapped_ids import id_of
 from lockstep.source_files.mapped_times import ISO, read_time
 from lockstep.source_files.mapped_values import SEPARATOR, number, text, texts
+from lockstep.source_files.mapping_shape import Rest, check_shape
 from lockstep.source_files.source_fields import SourceFields, is_in, repeated_names, source_fields
 from lockstep.source_files.text import utf8
 from shared.event import (
@@ -67,7 +68,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
     """Event field to value, for records that have no value for it; also for constants."""
     ignore: list[str] = []
     """Source fields to drop, also with all that is inside them."""
-    rest: Literal["refuse", "attributes", "ignore"] = "refuse"
+    rest: Rest = "refuse"
     """What to do with source fields that neither `fields` nor `ignore` names."""
     normalize_names: bool = False
     """Whether a field of the rest gets a valid attribute name: `Height (cm)` is `Height_cm`."""
@@ -234,7 +235,7 @@ def load_mapping(name: str) -> FieldMapping:
     is_file = Path(name).suffix in {".toml", ".json"}
     if not is_file and name not in built_in:
         known = ", ".join(sorted(built_in))
-        message = f"no mapping `{name}`: use one of {known}, or the path of a .toml or .json file"
+        message = f"no mapping `{name}`: use {known}, or the path of a .toml or .json file"
         raise MappingError(message)
     try:
         data = Path(name).read_bytes() if is_file else built_in[name].read_bytes()
@@ -258,7 +259,8 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
     """
     try:
         tree = _json(data, name) if is_json else tomllib.loads(data.decode())
-        _check_quotes(tree, name)
+        if isinstance(tree, dict):
+            check_shape(tree, FieldMapping.__struct_fields__)
         mapping = msgspec.convert(tree, FieldMapping)
     except (
         msgspec.MsgspecError,
@@ -268,6 +270,8 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
     ) as error:
         message = f"mapping {name}: {error} (docs/guides/producing.md shows an example)"
         raise MappingError(message) from None
+    except ValueError as error:
+        raise MappingError(f"mapping {name}: {error}") from None
     _check_mapping(mapping, name)
     return mapping
 
@@ -282,26 +286,10 @@ def _json(data: bytes, name: str) -> Any:
     return tree
 
 
-def _check_quotes(tree: Any, name: str) -> None:
-    """Check that no name with a dot lacks its quotes, which TOML reads as an object."""
-    fields = tree.get("fields") if isinstance(tree, dict) else None
-    for field, said in fields.items() if isinstance(fields, dict) else ():
-        if isinstance(said, dict) and "to" not in said:
-            inner = next(iter(said), "NAME")
-            message = (
-                f"mapping {name}: field `{field}` lacks `to`; for a field inside an object, "
-                f'write its name in quotes: "{field}.{inner}" = ...'
-            )
-            raise MappingError(message)
-
-
 def _check_mapping(mapping: FieldMapping, name: str) -> None:
     mapped = [target for _, target in mapping._targets()]  # noqa: SLF001 - the same module
     targets = [*mapped, *mapping.defaults]
-    for target in targets:
-        _check_target(target, name)
-    if mapping.more_tags is not None:
-        _check_target(_ATTRIBUTE + mapping.more_tags, name)
+    _check_targets(mapping, name)
     for target, count in Counter(mapped).items():
         if count > 1:
             message = f"mapping {name}: {count} fields are mapped to `{target}`: keep one of them"
@@ -321,17 +309,26 @@ def _check_mapping(mapping: FieldMapping, name: str) -> None:
             raise MappingError(f"mapping {name}: field `{field}`: {error}") from None
 
 
-def _check_target(target: str, name: str) -> None:
+def _check_targets(mapping: FieldMapping, name: str) -> None:
+    for field, target in mapping._targets():  # noqa: SLF001 - the same module
+        _check_target(target, f"mapping {name}: field `{field}`")
+    for target in mapping.defaults:
+        _check_target(target, f"mapping {name}: [defaults]")
+    if mapping.more_tags is not None:
+        _check_target(_ATTRIBUTE + mapping.more_tags, f"mapping {name}: `more_tags`")
+
+
+def _check_target(target: str, where: str) -> None:
     if target.startswith(_ATTRIBUTE):
         attribute = target.removeprefix(_ATTRIBUTE)
         if not _ATTRIBUTE_NAME.match(attribute):
             raise MappingError(
-                f"mapping {name}: `{attribute}` cannot be the name of an attribute: write "
+                f"{where}: `{attribute}` cannot be the name of an attribute: write "
                 f"{_ATTRIBUTE_NAME_RULE}"
             )
     elif target not in _EVENT_FIELDS | _IMAGE_FIELDS:
         known = ", ".join(sorted(_EVENT_FIELDS | _IMAGE_FIELDS))
-        message = f"mapping {name}: no event field `{target}`; use {known}, attributes.NAME"
+        message = f"{where}: no event field `{target}`; use {known}, attributes.NAME"
         raise MappingError(message)
 
 
