@@ -118,6 +118,13 @@ def _permissions(
     return _permissions_of(template, role, conditions)
 
 
+def _attached(role: Mapping[str, Any], conditions: AbstractSet[str]) -> list[Any]:
+    """The managed policies of a role."""
+    listed = _chosen(role.get("ManagedPolicyArns", []), conditions)
+    chosen = [] if listed == NO_VALUE else [_chosen(one, conditions) for one in listed]
+    return [one for one in chosen if one != NO_VALUE]
+
+
 def _permissions_of(
     template: Template, role_name: str, conditions: AbstractSet[str] = USUAL
 ) -> set[tuple[str, str]]:
@@ -126,7 +133,7 @@ def _permissions_of(
     documents = [policy["PolicyDocument"] for policy in role["Policies"]]
     documents += [
         _properties(template, managed["Ref"])["PolicyDocument"]
-        for managed in role.get("ManagedPolicyArns", [])
+        for managed in _attached(role, conditions)
     ]
     return {permission for document in documents for permission in _allowed(document, conditions)}
 
@@ -150,7 +157,7 @@ def test_sam_finds_nothing_in_the_template() -> None:
 def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
     assert "AWSLambdaKinesisExecutionRole" not in json.dumps(template)
     attached = {
-        role: role_properties.get("ManagedPolicyArns", [])
+        role: _attached(role_properties, USUAL)
         for role, role_properties in _of_type(template, "AWS::IAM::Role").items()
     }
     assert attached == {
@@ -161,6 +168,40 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
     }
+
+
+IN_VPC = frozenset({"WriteToEs", "IndexOnDeployment", "SearchImages"})
+
+
+def test_in_a_vpc_are_the_functions_that_use_the_index_and_no_others(template: Template) -> None:
+    chosen = {"InVpc", "FromKinesis"}
+    for name, properties in _of_type(template, "AWS::Lambda::Function").items():
+        network = _chosen(properties.get("VpcConfig", NO_VALUE), chosen)
+        role = _properties(template, f"{name}Role")
+        reaches = {"Ref": "NetworkPolicy"} in _attached(role, chosen)
+        assert reaches == (name in IN_VPC) == (network != NO_VALUE)
+        if network != NO_VALUE:
+            assert network == {
+                "SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]},
+                "SecurityGroupIds": {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]},
+            }
+            assert _chosen(properties["VpcConfig"], USUAL) == NO_VALUE
+
+
+def test_the_code_of_a_function_may_not_change_the_network(template: Template) -> None:
+    """As https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html advises."""
+    (statement,) = _properties(template, "NetworkPolicy")["PolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}
+    # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaVPCAccessExecutionRole.html
+    assert {action.removeprefix("ec2:") for action in statement["Action"]} == {
+        "AssignPrivateIpAddresses",
+        "CreateNetworkInterface",
+        "DeleteNetworkInterface",
+        "DescribeNetworkInterfaces",
+        "DescribeSubnets",
+        "UnassignPrivateIpAddresses",
+    }
+    assert template["Resources"]["NetworkPolicy"]["Condition"] == "InVpc"
 
 
 READ_KINESIS = (

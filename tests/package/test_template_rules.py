@@ -18,6 +18,8 @@ def _value(said: Any, parameters: Mapping[str, str]) -> Any:
             return parameters[name]
         case {"Fn::Equals": [first, second]}:
             return _value(first, parameters) == _value(second, parameters)
+        case {"Fn::And": conditions}:
+            return all(_value(one, parameters) for one in conditions)
         case {"Fn::Not": [condition]}:
             return not _value(condition, parameters)
         case {"Fn::Contains": [values, one]}:
@@ -86,6 +88,19 @@ def test_only_an_engine_of_your_own_may_take_unsigned_requests(template: Templat
     assert "OpenSearchEndpoint" in refused
     own = {"OpenSearchEndpoint": "https://d.example", "OpenSearchDomainName": "own"}
     assert refusals(template, OpenSearchSigning="no", **own) == []
+
+
+def test_a_network_is_whole_and_of_an_existing_domain(template: Template) -> None:
+    """Functions in private subnets would not reach the domain that a stack makes."""
+    network = {"SubnetIds": "subnet-0a,subnet-0b", "SecurityGroupIds": "sg-0c"}
+    own = {"OpenSearchEndpoint": "https://d.example", "OpenSearchDomainName": "own"}
+    assert refusals(template, **network, **own) == []
+    (refused,) = refusals(template, **network)
+    assert "existing domain" in refused
+    for missing in network:
+        given = {name: value for name, value in network.items() if name != missing}
+        (refused,) = refusals(template, **given, **own)
+        assert refused.endswith(f"set {missing}.")
 
 
 def test_an_existing_domain_has_a_name(template: Template) -> None:
