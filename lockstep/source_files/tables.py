@@ -17,6 +17,17 @@ from shared.event import Event, Image, InvalidEventError
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
 _IMAGE_FIELDS = frozenset(Image.__struct_fields__) - {"attributes"}
 
+# Part of the error of `csv` (Modules/_csv.c of Python), and what the user reads instead.
+_CSV_ERRORS = {
+    "unexpected end": "a value begins with a quotation mark and has no other one: add it",
+    "expected after": "text follows the quotation mark at the end of a value: write a quotation "
+    "mark inside a value twice",
+    "field limit": f"a value has more than {csv.field_size_limit()} characters: "
+    "check its quotation marks",
+    "new-line character": "a line ends with CR alone: save the file with the line breaks LF or "
+    "CR LF",
+}
+
 
 class CsvTable:
     """A table that is read row by row."""
@@ -52,10 +63,13 @@ class CsvTable:
             if not row:
                 continue
             if len(row) < len(self.columns) or any(row[len(self.columns) :]):
-                detail = (
-                    f"{counted(len(row), 'value')}, but the header has {len(self.columns)} names: "
-                    "put quotation marks around a value with a separator or a line break"
+                to_do = (
+                    "write a separator for each empty value, too"
+                    if len(row) < len(self.columns)
+                    else "put quotation marks around a value with a separator or a line break"
                 )
+                names = counted(len(self.columns), "name")
+                detail = f"{counted(len(row), 'value')}, but the header has {names}: {to_do}"
                 yield UnreadableRecord(text, "schema", detail)
                 continue
             yield _json(
@@ -77,7 +91,7 @@ class CsvTable:
                 if first == self._lines.number
                 else (f"lines {first} to {self._lines.number}")
             )
-            detail = f"{read}: {error}: check the quotation marks"
+            detail = f"{read}: {_plain(str(error))}"
             raise InvalidEventError("schema", detail) from None
 
     def _header(self) -> tuple[str, ...]:
@@ -167,14 +181,19 @@ def _event_mapping(columns: tuple[str, ...], name: str) -> FieldMapping:
         is_known = target in _IMAGE_FIELDS or target.startswith("attributes.")
         if not is_known and column not in _EVENT_FIELDS:
             message = (
-                f"{name}: column `{column}` is not an event field: use a mapping file (--from), or "
-                "names such as image_id, name, tags, attributes.artist"
+                f"{name}: column `{column}` is not an event field: write such names in the first "
+                "row (image_id, name, tags, attributes.artist), or use a mapping file (--from)"
             )
             raise SourceError(message)
         if any(target in rule_of(said).targets for said in fields.values()):
             raise SourceError(f"{name}: two columns are `{target}`: rename one of them")
         fields[column] = FieldRule(target, split=";") if target == "tags" else target
     return FieldMapping(fields=fields)
+
+
+def _plain(error: str) -> str:
+    """What is wrong and what to do, for an error of `csv`."""
+    return next((words for part, words in _CSV_ERRORS.items() if part in error), error)
 
 
 def _is_text(name: str) -> bool:

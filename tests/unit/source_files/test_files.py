@@ -399,11 +399,13 @@ def test_a_table_is_converted_by_a_mapping_file() -> None:
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        (b"image_id,Titel", "column `Titel` is not an event field: use a mapping file"),
+        (b"image_id,Titel", "column `Titel` is not an event field: write such names in"),
+        (b"7,Ebbe", "column `7` is not an event field: write such names in the first row "),
+        (b"image_id,name\r1,x\r2,y", "header: line 1: a line ends with CR alone: save the file"),
         (b"image_id,name,name", "the header has `name` twice: rename one"),
         (b"image_id,name,image.name", "two columns are `name`: rename one"),
         (b"image_id,n\xe4me", "the header is not UTF-8: save the file as UTF-8"),
-        (b'image_id,"name', "header: line 1: unexpected end of data: check the quotation marks"),
+        (b'image_id,"name', "header: line 1: a value begins with a quotation mark and has no "),
     ],
 )
 def test_a_header_that_cannot_be_read_is_one_line(header: bytes, says: str) -> None:
@@ -412,12 +414,12 @@ def test_a_header_that_cannot_be_read_is_one_line(header: bytes, says: str) -> N
 
 
 BAD_ROWS = [
-    (b"2", "schema", "1 value, but the header has 2 names"),
-    (b"2,a,b", "schema", "3 values, but the header has 2 names"),
+    (b"2", "schema", "1 value, but the header has 2 names: write a separator for each empty"),
+    (b"2,a,b", "schema", "3 values, but the header has 2 names: put quotation marks around"),
     (b"2,caf\xe9", "not_utf8", "encode the JSON as UTF-8"),
-    (b'2,"a"b', "schema", "line 3: ',' expected after '\"': check the quotation marks"),
-    (b'2,"a\n3,"b"', "schema", "lines 3 to 4: ',' expected"),
-    (b'2,"' + b"x" * 200_000 + b'"', "schema", "line 3: field larger than field limit"),
+    (b'2,"a"b', "schema", "line 3: text follows the quotation mark at the end of a value"),
+    (b'2,"a\n3,"b"', "schema", "lines 3 to 4: text follows the quotation mark"),
+    (b'2,"' + b"x" * 200_000 + b'"', "schema", "line 3: a value has more than 131072 characters"),
     (b"2," + b"x" * MAX_LINE_BYTES, "too_large", "more than 1048576 bytes in one row"),
 ]
 
