@@ -187,7 +187,10 @@ class Backfill:
             self._run(source, after.line if after else 0)
             after = None
         if after is not None:
-            raise SourceError(f"{after.source}: cannot resume there: the source is missing")
+            raise SourceError(
+                f"the progress is about {after.source}, which is not in this source: import the "
+                "same source as before, or name another file with --resume"
+            )
         return self.so_far
 
     @property

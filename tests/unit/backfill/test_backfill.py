@@ -181,7 +181,7 @@ def test_a_resumed_import_continues_and_counts_lines_from_the_start_of_the_file(
     assert [one.image_id for one in again.put] == [f"i{2 * LINES_A_STEP + n}" for n in range(9)]
     assert again.refused == run.refused
     assert again.refused[0].line == len(lines)
-    with pytest.raises(SourceError, match="elsewhere: cannot resume there"):
+    with pytest.raises(SourceError, match="about elsewhere, which is not in this source"):
         run.backfill.run(sources(str(file), no_s3), Point("elsewhere", 1))
 
 
