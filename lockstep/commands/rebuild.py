@@ -24,8 +24,11 @@ from lockstep.rebuild.parts import RebuildOptions
 from lockstep.rebuild.rebuild import Rebuild, RebuildPlan, Rebuilt
 from lockstep.stack.stack import FUNCTION_TIMEOUT, command_for
 from lockstep.stack.use_cases.rebuild import rebuild as prepare
+from shared.shortened import shortened
 
 PATIENCE_SECONDS = 600.0
+# Most characters of a difference: a setting can be a long pattern. `--json` has it whole.
+_DIFFERENCE = 160
 
 
 @click.command(
@@ -156,7 +159,7 @@ def show_plan(plan: RebuildPlan, *, drops: bool) -> None:
     for problem in plan.problems:
         answers.print(printable(f"wrong: {problem}"))
     for difference in plan.differences[:ROWS]:
-        answers.print(printable(f"index mapping differs: {difference}"))
+        answers.print(printable(f"index mapping differs: {shortened(difference, _DIFFERENCE)}"))
     if len(plan.differences) > ROWS:
         answers.print(f"index mapping differs: {len(plan.differences) - ROWS:,} more")
     for index in plan.ignored:

@@ -50,6 +50,16 @@ def test_who_is_at_a_rebuild_is_named(capsys: pytest.CaptureFixture[str]) -> Non
     assert gone.endswith(f"{APPLY_HINT}\n")
 
 
+def test_a_long_difference_of_the_mapping_does_not_fill_the_screen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pattern = f"settings.analysis.char_filter.file is null, expected {'x' * 5_000}"
+    said = shown(msgspec.structs.replace(PLAN, differences=(pattern,)), capsys)
+    (line,) = [one for one in said.splitlines() if "differs" in one]
+    assert line.startswith("index mapping differs: settings.analysis.char_filter.file is null, ")
+    assert len(line) < 200
+
+
 def test_what_is_wrong_or_refused_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     plan = msgspec.structs.replace(
         PLAN, problems=("alias a is wrong",), refused="another release", replaces=None, live=None
