@@ -11,6 +11,7 @@ from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld, _judge, judge, judge_event
 from lockstep.quarantine.finding import _Gathering, find
+from lockstep.quarantine.notes import NotedRecord
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, correct, new_version
 from lockstep.simulation.components import INDEX, Components
@@ -169,11 +170,15 @@ class RedrivesLateEvents(Redrive):
     _is_ready = rewired(Redrive._is_ready, judge=judges_leniently)  # noqa: SLF001 - replaced
 
 
-class NotesNoArrival(Redrive):
+def notes_no_arrival(_settlement: Settlement, keys: tuple[str, ...]) -> NotedRecord:
     """The age of a record counts from its own arrival, not from that of its event."""
+    return NotedRecord(keys, None)
 
-    def _note_arrival(self, event: Event, arrived_at: int) -> None:
-        pass
+
+class NotesNoArrival(Redrive):
+    """Its notes name no first arrival."""
+
+    _note = rewired(Redrive._note, _noted=notes_no_arrival)  # noqa: SLF001 - replaced
 
 
 WRONG: Mapping[str, Components] = {
