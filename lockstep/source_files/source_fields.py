@@ -17,6 +17,9 @@ from shared.nesting import nests_too_deep
 
 MAX_DEPTH = 16
 
+# An empty object has no field that could name it, so it is taken as an empty list.
+_EMPTY_OBJECT, _EMPTY_LIST = b"{}", Raw(b"[]")
+
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 
@@ -80,7 +83,9 @@ def _flat_object(
 
 def _flat_value(name: str, value: Raw, depth: int, repeated: set[str]) -> Iterator[tuple[str, Raw]]:
     written = bytes(value)
-    if written.startswith(b"{"):
+    if written == _EMPTY_OBJECT:
+        yield name, _EMPTY_LIST
+    elif written.startswith(b"{"):
         yield from _flat_object(f"{name}.", value, depth - 1, repeated)
     elif written.startswith(b"[") and b"{" in written:
         yield from _flat_list(name, value, depth, repeated)

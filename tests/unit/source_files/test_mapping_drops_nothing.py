@@ -151,6 +151,16 @@ def test_a_list_without_objects_lacks_their_fields(people: Any) -> None:
     assert image_of(mapping({"people[].name": "tags"}), people=people) == {"name": "Thames"}
 
 
+@pytest.mark.parametrize(("given", "name"), [({"a": {}}, "a"), ({"a": {"b": {}}}, "a.b")])
+def test_an_empty_object_is_not_dropped(given: Any, name: str) -> None:
+    attributes = {name.replace(".", "_"): ""}
+    assert image_of(REST, **given)["attributes"] == attributes
+    refused = refusal(mapping(), {"id": "A", "title": "T"} | given)
+    assert f"field `{name}` is not in the mapping file" in refused
+    # It has no value of a field that is mapped.
+    assert image_of(mapping({f"{name}.c": "tags"}), **given) == {"name": "Thames"}
+
+
 @pytest.mark.parametrize("held", [{"name": "A"}, [{"name": "A"}, {"name": "B"}]])
 def test_objects_are_not_dropped_where_a_text_is_mapped(held: Any) -> None:
     given = {"id": "A", "title": "T", "people": held}
