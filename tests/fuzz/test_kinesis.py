@@ -20,6 +20,7 @@ from h2.connection import H2Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockstep.local.kinesis.cbor import CBOR
 from lockstep.local.kinesis.consumers import CHANGE_MS
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import ErrorName
@@ -29,7 +30,6 @@ from lockstep.local.kinesis.operations import OPERATIONS, SUBSCRIBE
 from lockstep.local.kinesis.operations.subscribing import Subscription
 from lockstep.local.kinesis.server import Reply, reply
 from lockstep.local.kinesis.store import Store
-from lockstep.local.kinesis.wire import CBOR
 from tests.contract.kinesis.server import running
 from tests.fuzz.test_decode import anything
 from tests.unit.kinesis.client import SECOND, START, Clock, Kinesis, answer_of, message_in

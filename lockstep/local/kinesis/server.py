@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,13 +18,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from lockstep.local.kinesis import event_stream, protocol
+from lockstep.local.kinesis.cbor import CBOR
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.operations import OPERATIONS, SUBSCRIBE
 from lockstep.local.kinesis.operations.subscribing import Subscription, subscribe_to_shard
-from lockstep.local.kinesis.wire import JSON, WIRES, Wire
+from lockstep.local.kinesis.wire import JSON, Wire
 
 _TARGET_PREFIX = "Kinesis_20131202."
+
+_WIRES: Mapping[str, Wire] = MappingProxyType({each.content_type: each for each in (JSON, CBOR)})
 
 # 10 MiB of data in base64, and room for 500 partition keys and the JSON around them.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -194,7 +198,7 @@ def _operation(headers: Mapping[str, str]) -> str:
     if _wire(headers) is None:
         raise KinesisError(
             "SerializationException",
-            f"the Content-Type must be {' or '.join(WIRES)}, not"
+            f"the Content-Type must be {' or '.join(_WIRES)}, not"
             f" {headers.get('content-type', 'missing')}",
         )
     return operation
@@ -202,7 +206,7 @@ def _operation(headers: Mapping[str, str]) -> str:
 
 def _wire(headers: Mapping[str, str]) -> Wire | None:
     """The form of a request; None if its Content-Type names none."""
-    return WIRES.get(headers.get("content-type", "").partition(";")[0].strip())
+    return _WIRES.get(headers.get("content-type", "").partition(";")[0].strip())
 
 
 async def _receive(request: Request) -> bytearray:

@@ -479,7 +479,7 @@ class TestDeployment:
         store.client.indices.create(
             index=f"{store.alias}-000001", body=body | {"aliases": {store.alias: {}}}
         )
-        expected = r'analyzer.stem is .*\["lowercase"\].* expected .*"possessive","english"'
+        expected = r'analyzer.stem is .*\["lowercase"\].* expected .*"runs_of_parts","lowercase"'
         with pytest.raises(MisconfiguredError, match=expected):
             store.sink.check()
         store.client.indices.delete(index=f"{store.alias}-000001")

@@ -12,8 +12,8 @@ import cbor2
 import msgspec
 import pytest
 
+from lockstep.local.kinesis.cbor import CBOR
 from lockstep.local.kinesis.server import Reply
-from lockstep.local.kinesis.wire import CBOR
 from tests.unit.kinesis.client import START, Kinesis, answer_of
 
 TYPE = "application/x-amz-cbor-1.1"
