@@ -199,7 +199,8 @@ def index_problems(client: OpenSearch, alias: str) -> tuple[str, ...]:
     problems = [*check.problems]
     if check.written is not None and (its := aliased.get(check.written)):
         first, *others = [*map(str, index_differences(its))] or [""]
-        more = f" and {len(others):,} more differences" if others else ""
+        noun = "difference" if len(others) == 1 else "differences"
+        more = f" and {len(others):,} more {noun}" if others else ""
         if first:
             problems.append(f"index {check.written} is not of this release: {first}{more}")
     return tuple(problems)

@@ -91,7 +91,7 @@ def test_an_index_of_another_release_is_named(stage: Stage) -> None:
     assert shown.exit_code == 1
     assert (
         f"wrong: index {index} is not of this release: mappings.properties.width is missing and "
-        "1 more\n"
+        "1 more difference\n"
     ) in shown.stdout
 
 
