@@ -74,7 +74,11 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
             if held == must or (image_id, held) in allowed:
                 continue
             if _was_purged(must, image_id, purged) and (
-                held is None or (must and _may_follow(system, image_id, (held, None), (must, None)))
+                held is None
+                or (
+                    must
+                    and _may_follow(system, image_id, _held(consumer, image_id, held), (must, None))
+                )
             ):
                 continue
             raise ViolationError(
@@ -82,6 +86,16 @@ def check(system: System, uploaders: Iterable[Uploader]) -> None:
                 f"{consumer.function}: {image_id} is {held}, but the events that are accepted and "
                 f"not quarantined give {must}",
             )
+
+
+def _held(
+    consumer: Consumer, image_id: str, held: StoredVersion
+) -> tuple[StoredVersion, str | None]:
+    """What a store holds of an image, and when that occurred, by the last write of its version."""
+    for written in reversed(consumer.store.journal):
+        if (written.image_id, written.version) == (image_id, held.version):
+            return held_by(written)
+    return held, None
 
 
 def _first_arrival(

@@ -87,3 +87,25 @@ def test_after_the_end_of_a_tombstone_the_same_count_may_delete_the_image_again(
         history.drain("write_to_es")
     assert [one.version for one in system.table.journal] == [9_999_999] * 2
     history.finish()
+
+
+def test_a_count_that_deletes_again_after_a_stamp_is_told_from_its_first_event() -> None:
+    """Its first event arrived before the deletion with a stamp, whose tombstone has ended."""
+    history = History(quiet())
+    system = history.system
+    counts = OneCount(system, lambda: 0.0)
+    stamps = history.uploaders[0]
+    for source in (counts, stamps, counts):
+        source.put([("C0", "image.deleted")])
+        history.drain("write_to_dynamodb")
+        history.drain("write_to_es")
+        if source is stamps:
+            system.time.advance(130 * 86_400.0)
+            for _ in range(20):  # some expired tombstones stay
+                Expiry(system).purge()
+                system.time.settle()
+    first, stamped, last = (one.version for one in system.table.journal)
+    assert (first, last) == (9_999_999, 9_999_999)
+    assert stamped is not None
+    assert stamped > 10**15
+    history.finish()
