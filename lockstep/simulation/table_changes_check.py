@@ -229,14 +229,15 @@ def _compared(document: Mapping[str, Any] | None, routes: Routes) -> Mapping[str
     return {name: value for name, value in document.items() if name not in _OF_ARRIVAL}
 
 
-def _may_be_below(system: System, must: Mapping[str, Any], tombstone: Mapping[str, Any]) -> bool:
-    """Whether the table took this below an expired tombstone, which the index keeps until a purge.
+def _may_return(system: System, document: Mapping[str, Any]) -> bool:
+    """Whether this may come after the end of a tombstone above it: it was named, or is a count."""
+    image_id, version = document["image_id"], document["version"]
+    return (image_id, version) in system.may_return or version < oracle.FIRST_STAMP
 
-    An operator named the version, or it is a count.
-    """
-    version: int = must["version"]
-    named = (must["image_id"], version) in system.may_return
-    return version < tombstone["version"] and (named or version < oracle.FIRST_STAMP)
+
+def _may_be_below(system: System, must: Mapping[str, Any], tombstone: Mapping[str, Any]) -> bool:
+    """Whether the table took this below an expired tombstone that the index keeps until a purge."""
+    return must["version"] < tombstone["version"] and _may_return(system, must)
 
 
 def _may_be_alone(
@@ -254,8 +255,8 @@ def _may_be_alone(
     ended = {highest for one, highest in system.purged["write_to_dynamodb"] if one == image_id}
     if tombstone is not None:
         ended.add(tombstone["version"])
-    named = (image_id, version) in system.may_return or version < oracle.FIRST_STAMP
-    return routes.read_events and named and version < max(ended, default=0)
+    may_return = _may_return(system, source)
+    return routes.read_events and may_return and version < max(ended, default=0)
 
 
 def _may_be_missing(system: System, routes: Routes, must: Mapping[str, Any]) -> bool:
@@ -269,8 +270,7 @@ def _may_be_missing(system: System, routes: Routes, must: Mapping[str, Any]) -> 
     """
     image_id, version = must["image_id"], must["version"]
     changes = routes.changes
-    named = (image_id, version) in system.may_return or version < oracle.FIRST_STAMP
-    if not named or not _is_over(system, changes, image_id, version):
+    if not _may_return(system, must) or not _is_over(system, changes, image_id, version):
         return False
     comes_late = image_id in system.removed_late or changes.copied or len(routes.all_ever) > 1
     was_there = any(
