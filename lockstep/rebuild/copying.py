@@ -62,8 +62,9 @@ def content_for_new_index(
 class Copier:
     """Copies images into the new index, and counts them.
 
-    `copied` counts images by origin. `failed` has the reason for each image that could not be
-    copied.
+    `copied` counts images by origin; also those that the new index had by then in the same version,
+    because a request that timed out, and was sent again, may have written them. `failed` has the
+    reason for each image that could not be copied.
     """
 
     def __init__(
@@ -202,10 +203,10 @@ class Copier:
 
     def _note(self, origin: Origin, change: Change, outcome: object) -> None:
         match outcome:
-            case Applied():
+            case Applied() | Duplicate():
                 self.copied[origin] += 1
                 self.failed.pop(change.image_id, None)
-            case Duplicate() | Stale():
+            case Stale():
                 self.failed.pop(change.image_id, None)
             case Conflict(detail) | Refused(detail):
                 self._fail(change.image_id, detail)

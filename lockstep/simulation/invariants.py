@@ -13,7 +13,7 @@ from lockstep.simulation import quarantine_checks
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.interpretation import Interpretation, Poison
 from lockstep.simulation.oracle import FIRST_STAMP, Holding, Meaning, outrun
-from lockstep.simulation.store_views import StoredVersion, held_by
+from lockstep.simulation.store_views import StoredVersion, held_by, holding_in
 from lockstep.simulation.system import Consumer, System
 from lockstep.simulation.uploader import Uploader
 from lockstep.simulation.violation import ViolationError
@@ -308,7 +308,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
             and accepted.sequence_number not in quarantined
             and accepted.sequence_number not in attempted
             and meaning.image_id not in system.touched[consumer.function]
-            and not _was_written(consumer, meaning)
+            and not _was_applied(consumer, meaning, arrived_at)
             and not system.losses.is_lost(consumer.function, accepted)
             and not _came_late(system, consumer, meaning.image_id, its, quarantined)
         ):
@@ -317,10 +317,21 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
             )
 
 
-def _was_written(consumer: Consumer, meaning: Meaning) -> bool:
-    """Whether this version was ever in the store."""
-    content = meaning.image_id, meaning.version
-    return any((one.image_id, one.version) == content for one in consumer.store.journal)
+def _was_applied(consumer: Consumer, meaning: Meaning, arrived_at: int) -> bool:
+    """Whether this version was ever in the store, or a higher one that arrived later.
+
+    If both are in one batch, only the higher one is written.
+    """
+    return any(
+        written.version == meaning.version
+        or (
+            (held := holding_in(written.entry)) is not None
+            and held.version > meaning.version
+            and held.arrived_at > arrived_at
+        )
+        for written in consumer.store.journal
+        if written.image_id == meaning.image_id
+    )
 
 
 def _came_late(

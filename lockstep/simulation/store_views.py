@@ -30,6 +30,19 @@ def held_by(written: Written) -> tuple[StoredVersion, str | None]:
     return StoredVersion(version, values.get("digest")), values.get("occurred_at")
 
 
+def holding_in(entry: Any) -> Holding | None:
+    """What an item or a document holds of its image, if anything, to find out what is outrun."""
+    if entry is None:
+        return None
+    if isinstance(entry, dict):
+        values = {name: next(iter(typed.values())) for name, typed in entry.items()}
+    else:
+        values = entry.source or {}
+    if not {"version", "arrived_at", "occurred_at"} <= values.keys():
+        return None
+    return Holding(int(values["version"]), int(values["arrived_at"]), values["occurred_at"])
+
+
 class StoreView(Protocol):
     """Direct access to what a store holds, without its sink."""
 
@@ -80,11 +93,7 @@ class TableView:
 
     def holding(self, image_id: str) -> Holding | None:
         """What the table holds of the image, if anything."""
-        item = self._client.items.get(image_id)
-        if item is None or "version" not in item:
-            return None
-        version, arrived_at = int(item["version"]["N"]), int(item["arrived_at"]["N"])
-        return Holding(version, arrived_at, item["occurred_at"]["S"])
+        return holding_in(self._client.items.get(image_id))
 
     def entries(self) -> Mapping[str, Any]:
         """All items."""
@@ -117,11 +126,7 @@ class IndexView:
 
     def holding(self, image_id: str) -> Holding | None:
         """What the index holds of the image, if anything."""
-        document = self._client.held(image_id)
-        if document is None or document.source is None or "version" not in document.source:
-            return None
-        source = document.source
-        return Holding(source["version"], source["arrived_at"], source["occurred_at"])
+        return holding_in(self._client.held(image_id))
 
     def entries(self) -> Mapping[str, Any]:
         """All documents."""

@@ -1,10 +1,12 @@
-"""What may follow an expired tombstone: a count that arrived after the deletion, nothing else."""
+"""What may follow an expired tombstone, and what counts as applied."""
 
 import pytest
 
 from lockstep.simulation.components import REAL
+from lockstep.simulation.fakes.dynamodb import Written
+from lockstep.simulation.fakes.opensearch_cluster import StoredDocument
 from lockstep.simulation.faults import Tally
-from lockstep.simulation.invariants import _may_follow
+from lockstep.simulation.invariants import _may_follow, _was_applied
 from lockstep.simulation.oracle import DELETED, FIRST_STAMP, Meaning
 from lockstep.simulation.plan import plan
 from lockstep.simulation.store_views import StoredVersion
@@ -38,3 +40,21 @@ def test_what_may_follow_an_expired_tombstone(
     # A store has the time in its canonical form.
     held = StoredVersion(version, upload(version).digest), upload(version).time
     assert _may_follow(system, "T1", held, (StoredVersion(tombstone, None), None)) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "arrived_at", "expected"),
+    [
+        (5, 9_000, True),
+        (4, 6_000, True),  # both in one batch: only version 5 was written
+        (4, 8_000, False),
+        (6, 6_000, False),
+    ],
+)
+def test_a_lower_version_of_the_same_batch_counts_as_applied(
+    version: int, arrived_at: int, *, expected: bool
+) -> None:
+    system = System(plan(1), REAL, Tally())
+    source = {"version": 5, "arrived_at": 7_000, "occurred_at": "2026-11-21T08:00:00Z"}
+    system.index.journal.append(Written("T1", 5, deleted=False, entry=StoredDocument(5, source, 0)))
+    assert _was_applied(system.consumers["write_to_es"], upload(version), arrived_at) is expected
