@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from doors.on_deployment import LONGEST_REASON
 from functions.write_to_es.connect import connect
 from functions.write_to_es.engine import UnsuitableEngineError, check_engine
-from functions.write_to_es.index_on_deployment import LONGEST_REASON
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
 from lockstep.stack.engine import EngineRefusedError

@@ -1,0 +1,75 @@
+"""How the handlers of custom resources answer CloudFormation: always, with one line.
+
+Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
+"""
+
+from collections.abc import Callable, Mapping
+from traceback import format_exception
+from typing import Any
+
+import msgspec
+import urllib3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.shortened import shortened
+
+# CloudFormation accepts an answer of at most this size.
+MOST_BYTES = 4096
+LONGEST_REASON, SHORTEST_REASON = 1000, 100
+LONGEST_TRACEBACK = 10_000
+# Of the answer's request: CloudFormation waits for it.
+_RETRIES = urllib3.Retry(
+    total=5, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods={"PUT"}
+)
+
+
+def answer(
+    event: Mapping[str, Any], context: LambdaContext, done: Callable[[], str], logger: Logger
+) -> None:
+    """Do what CloudFormation asks, and answer whatever happens: otherwise it waits an hour.
+
+    Args:
+        event: the request of CloudFormation.
+        context: the invocation's.
+        done: does it; returns what was done. Any exception is answered as a failure.
+        logger: gets the reason, and the traceback of a failure.
+    """
+    try:
+        status, reason = "SUCCESS", done()
+    except Exception as error:  # noqa: BLE001 - CloudFormation is told of every one
+        traceback = "".join(format_exception(error))
+        logger.error(  # noqa: TRY400 - `exception` writes the traceback whole
+            "the deployment's request failed",
+            extra={"traceback": shortened(traceback, LONGEST_TRACEBACK)},
+        )
+        status = "FAILED"
+        reason = f"{type(error).__name__}: {error} (log: {context.log_group_name})"
+    reason = shortened(reason, LONGEST_REASON)
+    logger.info(reason)
+    # The URL is signed for a request without a content type.
+    urllib3.request(
+        "PUT",
+        event["ResponseURL"],
+        body=_body(event, status, reason),
+        headers={"Content-Type": ""},
+        timeout=5,
+        retries=_RETRIES,
+    )
+
+
+def _body(event: Mapping[str, Any], status: str, reason: str) -> bytes:
+    """The answer to a request of CloudFormation, with as much of the reason as it accepts."""
+    said = {
+        "Status": status,
+        "Reason": reason,
+        # Constant: if it changed, CloudFormation would delete the old resource.
+        "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+    }
+    body = msgspec.json.encode(said)
+    if len(body) <= MOST_BYTES or len(reason) <= SHORTEST_REASON:
+        return body
+    return _body(event, status, shortened(reason, max(SHORTEST_REASON, len(reason) // 2)))
