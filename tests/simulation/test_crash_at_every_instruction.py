@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from types import CodeType, ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, override
 
 import msgspec
 import opensearchpy
@@ -272,12 +272,15 @@ class TableStage(Stage):
         self.store = TableView(self.table)
         self.stored = self.table.items
 
+    @override
     def sink(self) -> Sink:
         return image_table(cast("DynamoDBClient", self.table))
 
+    @override
     def raw(self, stored: Any) -> object:
         return stored
 
+    @override
     def entry(self, meant: Meaning, record: AcceptedRecord) -> object:
         return oracle.item(
             meant,
@@ -301,12 +304,15 @@ class IndexStage(Stage):
         self.store = IndexView(self.index)
         self.stored = self.index.documents
 
+    @override
     def sink(self) -> Sink:
         return image_index(cast("opensearchpy.OpenSearch", self.index))
 
+    @override
     def raw(self, stored: Any) -> object:
         return stored.version, stored.source
 
+    @override
     def entry(self, meant: Meaning, record: AcceptedRecord) -> object:
         return meant.version, oracle.document(meant, arrived_at=record.arrived_ms)
 
@@ -451,6 +457,7 @@ class InTwoSteps:
 
 
 class TableStageInTwoSteps(TableStage):
+    @override
     def sink(self) -> Sink:
         return InTwoSteps(super().sink(), self.stored)
 

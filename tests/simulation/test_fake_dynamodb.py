@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, override
 
 import pytest
 
@@ -29,6 +29,7 @@ class Listened(DynamoDB):
         register = SimpleNamespace(register=lambda _, hook: self._hooks.append(hook))
         self.meta = SimpleNamespace(events=register)
 
+    @override
     def batch_execute_statement(self, **request: Any) -> dict[str, Any]:
         for hook in self._hooks:
             hook(request, SimpleNamespace(name="BatchExecuteStatement"))
@@ -63,6 +64,7 @@ def table() -> FakeTableStore:
 
 class TestImageTable(SinkContract):
     @pytest.fixture
+    @override
     def store(self, table: FakeTableStore) -> Store:
         return table
 

@@ -1,7 +1,7 @@
 """The fake of OpenSearch passes the contract tests of the real index."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, override
 
 import msgspec
 import opensearchpy
@@ -36,10 +36,12 @@ class Recording(OpenSearch):
         self.now = 0.0
         super().__init__(alias, now=lambda: self.now, honours_parameters=honours_parameters)
 
+    @override
     def bulk(self, *, body: bytes, index: str, params: Any = None) -> dict[str, Any]:
         self.requests.append(("POST", f"/{index}/_bulk", body))
         return super().bulk(body=body, index=index, params=params)
 
+    @override
     def mget(self, *, body: Any, index: str, params: Any = None) -> dict[str, Any]:
         self.requests.append(("POST", f"/{index}/_mget", msgspec.json.encode(body)))
         return super().mget(body=body, index=index, params=params)
@@ -80,6 +82,7 @@ def index(request: pytest.FixtureRequest) -> FakeIndexStore:
 
 class TestImageIndex(SinkContract):
     @pytest.fixture
+    @override
     def store(self, index: FakeIndexStore) -> Store:
         return index
 

@@ -1,6 +1,6 @@
 """The fakes of OpenSearch and DynamoDB pass the contract tests of the rebuild."""
 
-from typing import Any, cast
+from typing import Any, cast, override
 
 import opensearchpy
 import pytest
@@ -29,6 +29,7 @@ class Reading(OpenSearch):
 
     read: list[str]
 
+    @override
     def send(self, apply: Any) -> Any:
         answer = super().send(apply)
         for one in answer.get("responses", [answer]):
@@ -63,11 +64,13 @@ class FakePlace(Place):
         self.fake = OpenSearch(ALIAS)
         super().__init__(ALIAS, DynamoDB(ALIAS), cast("opensearchpy.OpenSearch", self.fake))
 
+    @override
     def reading(self, read: list[str]) -> opensearchpy.OpenSearch:
         client = Reading(ALIAS, cluster=self.fake.nodes)
         client.read = read
         return cast("opensearchpy.OpenSearch", client)
 
+    @override
     def mortal(self, changes: int) -> opensearchpy.OpenSearch:
         return cast("opensearchpy.OpenSearch", self.fake.beside(Mortal(changes, self._state)))
 

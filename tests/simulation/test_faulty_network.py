@@ -3,6 +3,7 @@
 import random
 from contextlib import suppress
 from functools import partial
+from typing import override
 
 import pytest
 
@@ -55,6 +56,7 @@ class Always(random.Random):
         super().__init__(0)
         self._fault = fault
 
+    @override
     def choice(self, seq: object) -> str:  # type: ignore[override]  # only faults are chosen here
         assert isinstance(seq, tuple)
         assert self._fault in seq

@@ -1,7 +1,7 @@
 """Late operations: redrives and purges obey the invariants."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, override
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -69,6 +69,7 @@ def test_expired_tombstones_are_purged_from_both_stores_and_the_image_may_return
 class OneCount(CountingUploader):
     """A source that gives every event the same count."""
 
+    @override
     def _version(self, _: str) -> int:
         return 9_999_999
 

@@ -1,6 +1,7 @@
 """The poller: several batches of a shard in flight, each key in order, one checkpoint."""
 
 from collections.abc import Sequence
+from typing import override
 
 import msgspec
 
@@ -99,6 +100,7 @@ def test_every_parallelization_factor_that_lambda_allows_is_drawn() -> None:
 
 def test_lanes_that_split_the_records_of_a_key_are_found() -> None:
     class AnyLane(Shard):
+        @override
         def _lane_of(self, entry: BatchRecord) -> int:
             return int(entry.sequence_number) % len(self._lanes)
 
@@ -109,6 +111,7 @@ def test_lanes_that_split_the_records_of_a_key_are_found() -> None:
 
 def test_a_checkpoint_of_only_one_lane_is_found() -> None:
     class OneLaneCounts(Shard):
+        @override
         def _settle(self, entries: tuple[BatchRecord, ...]) -> None:
             if entries:
                 self._checkpoint = entries[-1].sequence_number

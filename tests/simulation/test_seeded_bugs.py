@@ -62,8 +62,3 @@ def test_a_rewired_function_does_not_change_its_module() -> None:
     same_random = rewired(plan, seeded_random=lambda _: seeded_random(7))
     assert same_random(3).steps == plan(7).steps
     assert plan(3).steps != plan(7).steps
-
-
-def test_a_name_that_the_module_does_not_have_is_an_error() -> None:
-    with pytest.raises(KeyError, match="no_such_name"):
-        rewired(plan, no_such_name=None)

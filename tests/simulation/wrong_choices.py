@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from lockstep.quarantine.settlement import (
-    Settlement,
     _choose_stored,
     _choose_this,
     choose,
@@ -34,11 +32,7 @@ def next_stamp(above: int | None, now: float) -> int | None:
 
 def choosing(wrong: NewVersion) -> Components:
     this, stored = (rewired(one, new_version=wrong) for one in (_choose_this, _choose_stored))
-
-    def chosen(*args: Any, **kwargs: Any) -> Settlement:
-        return rewired(choose, _choose_this=this, _choose_stored=stored)(*args, **kwargs)
-
-    return Components(choose=chosen)
+    return Components(choose=rewired(choose, _choose_this=this, _choose_stored=stored))
 
 
 def correcting(wrong: NewVersion) -> Components:

@@ -1,7 +1,7 @@
 """Seeded bugs of the delivery: fold, settlement and checkpoint."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -65,6 +65,7 @@ def poison_stops_the_batch(records: Sequence[Mapping[str, Any]], **kwargs: Any) 
 
 
 class CheckpointAtTheHighest(_Batch):
+    @override
     def report(self) -> Delivery:
         delivery = super().report()
         unsettled = [one for one in self._records if one.sequence_number not in self._fates]
@@ -73,6 +74,7 @@ class CheckpointAtTheHighest(_Batch):
 
 
 class OnlyTheFirstOfEqualsIsSettled(_Batch):
+    @override
     def _settle_all(self, candidates: list[Candidate], stored: Any, its: Any) -> None:
         winner = candidates[0]
         candidates[0] = Candidate(winner.change, winner.records[:1])
@@ -83,6 +85,7 @@ class OnlyTheFirstOfEqualsIsSettled(_Batch):
 class OtherContentIsSuperseded(_Batch):
     """Other content of the stored version counts as superseded."""
 
+    @override
     def _settle_all(self, candidates: list[Candidate], stored: Any, its: Any) -> None:
         winner, *others = candidates
         candidates[:] = [winner]
@@ -91,6 +94,7 @@ class OtherContentIsSuperseded(_Batch):
 
 
 class OneConflictSettlesTheVersion(_Batch):
+    @override
     def _fall_back(self, candidates: list[Candidate], reason: Any, *said: Any) -> None:
         super()._fall_back(candidates, reason, *said)
         if reason == "conflict":
@@ -98,6 +102,7 @@ class OneConflictSettlesTheVersion(_Batch):
 
 
 class ARefusedWinnerSettlesItsImage(_Batch):
+    @override
     def _fall_back(self, candidates: list[Candidate], reason: Any, *said: Any) -> None:
         super()._fall_back(candidates, reason, *said)
         if reason == "refused_by_store":
@@ -107,6 +112,7 @@ class ARefusedWinnerSettlesItsImage(_Batch):
 class AFailedWinnerSupersedes(_Batch):
     """Reports only the failed record, not the lower versions that it would replace."""
 
+    @override
     def write(self, images: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
         fell_back = super().write(images)
         for image_id, candidates in images.items():
@@ -116,6 +122,7 @@ class AFailedWinnerSupersedes(_Batch):
 
 
 class RefusedTogether(_Batch):
+    @override
     def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
         try:
             return self._sink.send(request)
@@ -126,6 +133,7 @@ class RefusedTogether(_Batch):
 
 
 class LosesTheOtherHalf(_Batch):
+    @override
     def _send(self, request: Sequence[Change]) -> Sequence[Outcome]:
         try:
             return self._sink.send(request)
@@ -141,6 +149,7 @@ class LosesTheOtherHalf(_Batch):
 class QuarantinesFailures(_Batch):
     """Quarantines what still fails at the end."""
 
+    @override
     def report(self) -> Delivery:
         for record in self._records:
             why = self._causes.get(record.sequence_number)
@@ -152,6 +161,7 @@ class QuarantinesFailures(_Batch):
 class OneFailedQuarantineOfAnImageCounts(_Batch):
     """Reports a failed quarantine of the first record of an image, and not of its others."""
 
+    @override
     def _quarantine_record(self, record: Record, *args: Any) -> None:
         known = {one.partition_key for one in self._quarantined}
         super()._quarantine_record(record, *args)
@@ -162,6 +172,7 @@ class OneFailedQuarantineOfAnImageCounts(_Batch):
 class OneFailedQuarantineOfEqualsCounts(_Batch):
     """The first record of equal ones is in quarantine, so the others count as settled."""
 
+    @override
     def _quarantine_candidate(self, candidate: Candidate, *args: Any) -> None:
         super()._quarantine_candidate(candidate, *args)
         first, *again = candidate.records
@@ -173,6 +184,7 @@ class OneFailedQuarantineOfEqualsCounts(_Batch):
 class OneFailedQuarantineOfVersionsCounts(_Batch):
     """A version of the image is in quarantine, so its other versions count as settled."""
 
+    @override
     def _quarantine_candidate(self, candidate: Candidate, *args: Any) -> None:
         image_id = candidate.change.image_id
         known = {one.image_id for one in self._quarantined}
@@ -183,13 +195,15 @@ class OneFailedQuarantineOfVersionsCounts(_Batch):
 
 
 class PoisonIsDropped(_Batch):
+    @override
     def quarantine_poison(self) -> None:
         for record, _ in self._poison:
             self._fates[record.sequence_number] = "Quarantined"
 
 
 class IgnoresTheRemainingTime(_Batch):
-    def time_for(self, seconds: float) -> bool:  # noqa: ARG002 - that is the bug
+    @override
+    def time_for(self, seconds: float) -> bool:
         return True
 
 

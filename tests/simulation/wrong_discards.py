@@ -4,14 +4,13 @@ import datetime as dt
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
 from lockstep.quarantine.bucket import redriven_key
-from lockstep.quarantine.cases import FoundCases
 from lockstep.quarantine.finding import _Gathering, find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.simulation.components import Components
@@ -19,12 +18,14 @@ from tests.simulation.rewired import rewired
 
 
 class DiscardsWithoutDocument(Shard):
+    @override
     def discard_failed(self, *, again: float, lane: int) -> None:
         super().discard_failed(again=again, lane=lane)
         self.discarded(lane=lane)
 
 
 class IgnoresErrors(BucketDestination):
+    @override
     def write(self, document: FailureDocument, at: dt.datetime) -> str:
         with suppress(DestinationError):
             super().write(document, at)
@@ -37,17 +38,15 @@ class OneDocumentPerSecond(BucketDestination):
 
 
 class LeavesOutTheLast(BucketDestination):
+    @override
     def write(self, document: FailureDocument, at: dt.datetime) -> str:
         whole = msgspec.json.decode(msgspec.json.encode(document.payload))
         payload = msgspec.Raw(msgspec.json.encode({"Records": whole["Records"][:-1]}))
         return super().write(msgspec.structs.replace(document, payload=payload), at)
 
 
-def finds_no_documents(*args: Any, **kwargs: Any) -> FoundCases:
-    return rewired(find, _Gathering=WithoutDocuments)(*args, **kwargs)
-
-
 class WithoutDocuments(_Gathering):
+    @override
     def read_documents(self, *_: Any) -> None:
         pass
 
@@ -55,6 +54,7 @@ class WithoutDocuments(_Gathering):
 class DeletesTheDocumentFirst(Redrive):
     """Before its records are written one by one: an error in between loses them."""
 
+    @override
     def _split(self, documents: Sequence[str]) -> None:
         for document in documents:
             body = self._objects.read(document)
@@ -65,6 +65,7 @@ class DeletesTheDocumentFirst(Redrive):
 
 
 class TakesOnlyTheFirstRecord(Redrive):
+    @override
     def _records(self, document: str, body: bytes) -> Any:
         return super()._records(document, body)[:1]
 
@@ -72,6 +73,7 @@ class TakesOnlyTheFirstRecord(Redrive):
 class CountsAsTakenApart(Redrive):
     """One object of a document's records says that all were written before."""
 
+    @override
     def _split(self, documents: Sequence[str]) -> None:
         for document in documents:
             body = self._objects.read(document)
@@ -87,6 +89,7 @@ class CountsAsTakenApart(Redrive):
 class EndsAtTheFirstThatWentBack(Redrive):
     """Taking a document apart ends at the first record that went back before."""
 
+    @override
     def _records(self, document: str, body: bytes) -> Any:
         records = super()._records(document, body)
         went_back = (self._objects.read(redriven_key(one.key)) is not None for one in records)
@@ -94,6 +97,7 @@ class EndsAtTheFirstThatWentBack(Redrive):
 
 
 class KeepsAHundred(BucketDestination):
+    @override
     def write(self, document: FailureDocument, at: dt.datetime) -> str:
         whole = msgspec.json.decode(msgspec.json.encode(document.payload))
         payload = msgspec.Raw(msgspec.json.encode({"Records": whole["Records"][:100]}))
@@ -105,7 +109,9 @@ WRONG: Mapping[str, Components] = {
     "discard: errors of the bucket count as success": Components(destination=IgnoresErrors),
     "discard: one document per second": Components(destination=OneDocumentPerSecond),
     "discard: the last record is not in the document": Components(destination=LeavesOutTheLast),
-    "redrive: finds no failure documents": Components(find=finds_no_documents),
+    "redrive: finds no failure documents": Components(
+        find=rewired(find, _Gathering=WithoutDocuments)
+    ),
     "redrive: deletes a document before its records are written": Components(
         redrive=DeletesTheDocumentFirst
     ),

@@ -1,17 +1,17 @@
 """Seeded bugs of what the role of the index's consumer may write."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import consumer_of_object
-from lockstep.quarantine.cases import Case, FoundCases, Ready
+from lockstep.quarantine.cases import Case, Ready
 from lockstep.quarantine.finding import _Gathering, find
 from lockstep.quarantine.records import event_bytes, event_in, read_record
 from lockstep.quarantine.redrive import Redrive, RedriveReport
-from lockstep.quarantine.settlement import Settlement, correct
+from lockstep.quarantine.settlement import correct
 from lockstep.simulation.components import Components
 from lockstep.simulation.discards import CONSUMERS
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER, QuarantinedRecord
@@ -28,10 +28,6 @@ class BelievesContents(_Gathering):
     _read_object = rewired(_Gathering._read_object, read_record=read_as_it_says)  # noqa: SLF001
 
 
-def finds_by_content(*args: Any, **kwargs: Any) -> FoundCases:
-    return rewired(find, _Gathering=BelievesContents)(*args, **kwargs)
-
-
 class MovesByContent(Redrive):
     _there = rewired(
         Redrive._there,  # noqa: SLF001
@@ -46,6 +42,7 @@ def consumer_in_document(body: bytes) -> str:
 
 
 class BelievesDocuments(_Gathering):
+    @override
     def read_documents(self, table_mapping: str, changes_stream: str) -> None:
         read = rewired(
             _Gathering.read_documents,
@@ -56,11 +53,8 @@ class BelievesDocuments(_Gathering):
         read(self, table_mapping, changes_stream)
 
 
-def finds_by_documents(*args: Any, **kwargs: Any) -> FoundCases:
-    return rewired(find, _Gathering=BelievesDocuments)(*args, **kwargs)
-
-
 class SplitsByContent(Redrive):
+    @override
     def _records(self, document: str, body: bytes) -> list[QuarantinedRecord]:
         consumer = consumer_in_document(body)
         return [
@@ -72,6 +66,7 @@ class SplitsByContent(Redrive):
 class PutsIndexOnlyCases(Redrive):
     """What only the index's consumer has quarantined goes onto the stream, too."""
 
+    @override
     def put_back(self, cases: Sequence[Case], *args: Any, **kwargs: Any) -> RedriveReport:
         for case in cases:
             if case.of_index_only and isinstance(case.verdict, Ready):
@@ -84,6 +79,7 @@ class PutsIndexOnlyCases(Redrive):
 class TakesTheOtherPayload(Redrive):
     """An object at the same position is taken for the record, whatever its payload."""
 
+    @override
     def _there(self, case: Case) -> Any:
         found = super()._there(case)
         if found is None or found[0] is None or case.of_index_only:
@@ -95,16 +91,12 @@ class TakesTheOtherPayload(Redrive):
         return (held if body is None else read_as_it_says(key, body)), bodies
 
 
-def follows_the_index(*args: Any, **kwargs: Any) -> Settlement:
-    return rewired(correct, _check_not_ahead=lambda *_: None)(*args, **kwargs)
-
-
 WRONG: Mapping[str, Components] = {
     "redrive: the content of an object says who quarantined it": Components(
-        find=finds_by_content, redrive=MovesByContent
+        find=rewired(find, _Gathering=BelievesContents), redrive=MovesByContent
     ),
     "redrive: a failure document says whose it is": Components(
-        find=finds_by_documents, redrive=SplitsByContent
+        find=rewired(find, _Gathering=BelievesDocuments), redrive=SplitsByContent
     ),
     "redrive: puts what only the index's consumer has quarantined": Components(
         redrive=PutsIndexOnlyCases
@@ -113,6 +105,6 @@ WRONG: Mapping[str, Components] = {
         redrive=TakesTheOtherPayload
     ),
     "redrive: a correction follows a version that only the index has": Components(
-        correct=follows_the_index
+        correct=rewired(correct, _check_not_ahead=lambda *_: None)
     ),
 }

@@ -1,7 +1,7 @@
 """Seeded bugs of the index's sink."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -24,6 +24,7 @@ class OtherBulk(ImageIndex):
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         raise NotImplementedError
 
+    @override
     def _bulk(self, operations: Sequence[Operation], within: float | None) -> Sequence[BulkItem]:
         return super()._bulk([self._changed(one) for one in operations], within)
 
@@ -35,12 +36,14 @@ class OtherBulk(ImageIndex):
 
 class WithoutVersionCheck(OtherBulk):
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         return [{"index": {"_id": target["_id"], "require_alias": True}}, source]
 
 
 class TombstonesWithoutVersionCheck(OtherBulk):
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         if source["deleted"]:
             target = {"_id": target["_id"], "require_alias": True}
@@ -49,24 +52,28 @@ class TombstonesWithoutVersionCheck(OtherBulk):
 
 class EqualVersionsAreIndexedAgain(OtherBulk):
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         return [{"index": target | {"version_type": "external_gte"}}, source]
 
 
 class ChecksTheArrival(OtherBulk):
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         return [{"index": target | {"version": source["arrived_at"]}}, source]
 
 
 class DeletesDocuments(OtherBulk):
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         return [{"delete": target}] if source["deleted"] else [{"index": target}, source]
 
 
 class TombstonesStayForever(OtherBulk):
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         source.pop("expires_at", None)
         return [{"index": target}, source]
@@ -76,6 +83,7 @@ class AnyIndexWillDo(OtherBulk):
     """Without an alias, OpenSearch creates an index with a guessed mapping."""
 
     @staticmethod
+    @override
     def changed(target: dict[str, Any], source: dict[str, Any]) -> list[Any]:
         del target["require_alias"]
         return [{"index": target}, source]
@@ -84,31 +92,37 @@ class AnyIndexWillDo(OtherBulk):
 class ErrorsLoseTheirPositions(ImageIndex):
     """As an answer with `filter_path=items.*.error` alone."""
 
+    @override
     def _bulk(self, operations: Sequence[Operation], within: float | None) -> Sequence[BulkItem]:
         return sorted(super()._bulk(operations, within), key=lambda item: item.error is None)
 
 
 class ItemErrorsAreIgnored(ImageIndex):
-    def _read(self, item: Any, change: Change) -> Any:  # noqa: ARG002 - that is the bug
+    @override
+    def _read(self, item: Any, change: Change) -> Any:
         return Applied()
 
 
 class ConflictsOfVersionsAreFailures(ImageIndex):
+    @override
     def _compared(self, changes: Sequence[Change], _within: float | None) -> Sequence[Outcome]:
         return [Failed("409")] * len(changes)
 
 
 class ConflictsOfVersionsAreAllStale(ImageIndex):
+    @override
     def _compared(self, changes: Sequence[Change], _within: float | None) -> Sequence[Outcome]:
         return [Stale()] * len(changes)
 
 
 class ComparesTheWrongDocument(ImageIndex):
+    @override
     def _compared(self, changes: Sequence[Change], within: float | None) -> Sequence[Outcome]:
         return super()._compared([*changes[1:], changes[0]], within)
 
 
 class ServerErrorsArePermanent(ImageIndex):
+    @override
     def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         return [
             Refused(one.detail) if isinstance(one, Failed) else one

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -36,6 +36,7 @@ def _ageless(case: Case) -> Case:
 
 
 class IgnoresTheAge(Redrive):
+    @override
     def _is_ready(self, held: QuarantinedRecord, case: Case) -> bool:
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
         return isinstance(judge(held, case.arrived_at, now=now), Ready | TooOld)
@@ -59,6 +60,7 @@ class MovesFirst(Redrive):
         self._held += events
         self._clock = clock
 
+    @override
     def _move(self, settling: Iterable[Any]) -> int:
         moved = super()._move(settling)
         held, self._held = self._held, []
@@ -67,6 +69,7 @@ class MovesFirst(Redrive):
 
 
 class DeletesObjects(Redrive):
+    @override
     def _move(self, settling: Iterable[Any]) -> int:
         keys = [key for _, bodies in settling for key in bodies]
         self._objects.delete_all(keys)
@@ -76,6 +79,7 @@ class DeletesObjects(Redrive):
 class DeletesBeforeItCopies(Redrive):
     """Deletes the objects of all records before it copies them: an error in between loses them."""
 
+    @override
     def _move(self, settling: Iterable[Any]) -> int:
         settling = list(settling)
         self._objects.delete_all([key for _, bodies in settling for key in bodies])
@@ -96,6 +100,7 @@ class PassesTheVersionCheck(Redrive):
 
 
 class CorrectsUnderTheOldVersion(Redrive):
+    @override
     def settle(self, settlements: Sequence[Settlement], *args: Any) -> Any:
         return super().settle([_under_the_old_version(one) for one in settlements], *args)
 
@@ -111,6 +116,7 @@ def _under_the_old_version(settlement: Settlement) -> Settlement:
 class HalfMovedCountsAsMoved(Redrive):
     """A killed redrive has copied an object, and not deleted it: it stays for ever."""
 
+    @override
     def _there(self, case: Case) -> Any:
         moved = any(self._objects.read(redriven_key(key)) is not None for key in case.keys)
         return None if moved else super()._there(case)
@@ -162,8 +168,7 @@ class FindsLateEventsReady(_Gathering):
     _case = rewired(_Gathering._case, judge_event=judges_event_leniently)  # noqa: SLF001 - replaced
 
 
-def finds_late_events_ready(*args: Any, **kwargs: Any) -> FoundCases:
-    return rewired(find, _Gathering=FindsLateEventsReady)(*args, **kwargs)
+finds_late_events_ready = rewired(find, _Gathering=FindsLateEventsReady)
 
 
 class RedrivesLateEvents(Redrive):

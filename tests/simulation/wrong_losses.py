@@ -1,7 +1,7 @@
 """Seeded bugs of losses: how they are noted, acknowledged and reported."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -14,12 +14,14 @@ from lockstep.stream.losses import Acknowledgement, Loss, Unread, unacknowledged
 class SeesNoFirstGap(GapFinder):
     """What is missing at the beginning of a shard is taken for a shard that begins there."""
 
+    @override
     def read(self, first: str, arrived_at: float, last: str) -> Any:
         if not self._after:
             self._after = last
             return None
         return super().read(first, arrived_at, last)
 
+    @override
     def unread(self, *, until: float) -> Any:
         found = super().unread(until=until)
         return found if self._after else msgspec.structs.replace(found, since=until)
@@ -28,6 +30,7 @@ class SeesNoFirstGap(GapFinder):
 class CountsOneLess(GapFinder):
     """The first record after the gap counts as read before."""
 
+    @override
     def read(self, first: str, arrived_at: float, last: str) -> Any:
         found = super().read(first, arrived_at, last)
         if found is None or not found.records:

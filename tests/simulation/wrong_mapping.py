@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -32,12 +32,14 @@ def lane(other: type[Lane]) -> Components:
 
 
 class ErrorsAreSuccess(Shard):
+    @override
     def invocation_ended(self, answer: Any, **kwargs: Any) -> Any:
         done = Returned(b"") if isinstance(answer, Errored) else answer
         return super().invocation_ended(done, **kwargs)
 
 
 class ReportsAreIgnored(Shard):
+    @override
     def invocation_ended(self, answer: Any, **kwargs: Any) -> Any:
         done = Returned(b"") if isinstance(answer, Returned) else answer
         return super().invocation_ended(done, **kwargs)
@@ -56,6 +58,7 @@ class ContinuesAfterTheReported(Lane):
 
 
 class LosesTheSecondHalf(Lane):
+    @override
     def _halve(self, *args: Any) -> Any:
         turn = super()._halve(*args)
         del self._pieces[1]
@@ -63,6 +66,7 @@ class LosesTheSecondHalf(Lane):
 
 
 class NeverRetries(Lane):
+    @override
     def _retry(self, *args: Any) -> Any:
         turn = super()._retry(*args)
         self._not_before = math.inf
@@ -78,22 +82,26 @@ class DiscardsWithoutDocument(Shard):
 
 
 class ReadIsSettled(Shard):
+    @override
     def records_read(self, entries: Any, **kwargs: Any) -> None:
         super().records_read(entries, **kwargs)
         self._settle(tuple(entries))
 
 
 class ReadToTheEndIsFinished(Shard):
+    @override
     def next(self, now: float) -> Step:
         return Finished() if self._ended else super().next(now)
 
 
 class LanesBySequenceNumber(Shard):
+    @override
     def _lane_of(self, entry: BatchRecord) -> int:
         return zlib.crc32(entry.sequence_number.encode()) % len(self._lanes)
 
 
 class UpToTheFastest(_Unsettled):
+    @override
     def settle(self, entries: tuple[BatchRecord, ...]) -> str | None:
         super().settle(entries)
         return entries[-1].sequence_number if entries else None

@@ -9,7 +9,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, override
 
 import msgspec
 from msgspec import UNSET
@@ -286,6 +286,7 @@ def outgoing_without_zone(one: Event | Outgoing, unix: float) -> Outgoing:
 class PutsWithoutZone(_Put):
     _read = rewired(_Put._read, outgoing=outgoing_without_zone)  # noqa: SLF001 - a wrong variant
 
+    @override
     def _not_put(self) -> tuple[Event, ...]:
         return tuple(decode(zoned(one.data)) for one in self._outbox.unsettled())
 

@@ -1,7 +1,7 @@
 """Seeded bugs of the producer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -74,6 +74,7 @@ class ResendsWhatFailed(Resends):
     """The loop of the AWS documentation: events of an image overtake each other."""
 
     @staticmethod
+    @override
     def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
         return [one for one, goes in zip(records, failed, strict=True) if goes]
 
@@ -82,6 +83,7 @@ class ResendsTheTail(Resends):
     """All from the first failed record on: later ones are already on the stream, before it."""
 
     @staticmethod
+    @override
     def again(records: Sequence[Any], failed: Sequence[bool]) -> Sequence[Any]:
         return records[failed.index(True) :] if any(failed) else ()
 
@@ -107,6 +109,7 @@ class ErrorCodesAreIgnored:
 
 
 class DropsWaitingEvents(Outbox):
+    @override
     def _remove_accepted(self, record: Outgoing) -> None:
         queue = self._images[record.image_id]
         while len(queue) > 1:
@@ -117,6 +120,7 @@ class DropsWaitingEvents(Outbox):
 
 
 class DeferredGoesToTheEnd(Outbox):
+    @override
     def settle(self, request: Sequence[Outgoing], answers: Sequence[Answer], now: float) -> None:
         for record, answer in zip(request, answers, strict=True):
             if isinstance(answer, Deferred):
@@ -125,11 +129,13 @@ class DeferredGoesToTheEnd(Outbox):
 
 
 class ReturnsNothing(_Put):
+    @override
     def _not_put(self) -> tuple[Event, ...]:
         return ()
 
 
 class ReturnsInReverse(_Put):
+    @override
     def _not_put(self) -> tuple[Event, ...]:
         return super()._not_put()[::-1]
 
@@ -153,6 +159,7 @@ def stamps_that_stand_still(unix: Callable[[], float]) -> Callable[[], int]:
 class ImportsWhatIsThere(Backfill):
     """It puts images that the table has, with lower versions: no store shows it."""
 
+    @override
     def _fate(self, event: Event, stored: Entry | None) -> Fate:
         fate = super()._fate(event, stored)
         return "new" if fate == "there" else fate

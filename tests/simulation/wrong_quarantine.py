@@ -1,7 +1,7 @@
 """Seeded bugs of the quarantine."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -17,6 +17,7 @@ def using(quarantine: Callable[..., BucketQuarantine]) -> Components:
 
 
 class IgnoresFailedWrites(BucketQuarantine):
+    @override
     def put(self, record: QuarantinedRecord) -> None:
         try:
             super().put(record)
@@ -33,6 +34,7 @@ class ReplacesTheReason(BucketQuarantine):
 
 
 class DropsThePayload(BucketQuarantine):
+    @override
     def put(self, record: QuarantinedRecord) -> None:
         super().put(msgspec.structs.replace(record, payload=""))
 
@@ -40,11 +42,13 @@ class DropsThePayload(BucketQuarantine):
 class IgnoresTheFunction(BucketQuarantine):
     """Both consumers use the same key: the second finds an object there."""
 
+    @override
     def put(self, record: QuarantinedRecord) -> None:
         super().put(msgspec.structs.replace(record, function="write"))
 
 
 class IgnoresTheShard(BucketQuarantine):
+    @override
     def put(self, record: QuarantinedRecord) -> None:
         super().put(msgspec.structs.replace(record, shard_id="shardId-000000000000"))
 

@@ -4,7 +4,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 from opensearchpy import OpenSearch
@@ -28,11 +28,13 @@ from tests.simulation.wrong_index import WithoutVersionCheck, index
 
 
 class CarriesNoTombstones(Copier):
+    @override
     def _write(self, origin: Any, changes: Sequence[Change]) -> Sequence[Change]:
         return super()._write(origin, [one for one in changes if not isinstance(one, Remove)])
 
 
 class DropsWhatFailsAtFirst(Copier):
+    @override
     def _write(self, origin: Any, changes: Sequence[Change]) -> Sequence[Change]:
         for change, outcome in self._sent(changes):
             self._note(origin, change, outcome)
@@ -42,6 +44,7 @@ class DropsWhatFailsAtFirst(Copier):
 class DropsWhatIsRefused(Copier):
     """As before the simulation found it: readers lose an image whose newer version is refused."""
 
+    @override
     def _write(self, origin: Any, changes: Sequence[Change]) -> Sequence[Change]:
         super()._write(origin, changes)
         return []
@@ -76,6 +79,7 @@ class OfTheTableAlone(RebuildRun):
 
 
 class ReadsTheTableOnce(RebuildRun):
+    @override
     def check_again(self) -> None:
         if self._indices.exists(name := self._old_name):
             self._copy_all_newer(self._parts.index(name), "")
@@ -83,6 +87,7 @@ class ReadsTheTableOnce(RebuildRun):
 
 
 class SwitchesWithoutFollowing(RebuildRun):
+    @override
     def _catch_up(self) -> None:
         pass
 
@@ -113,11 +118,13 @@ class WithoutFollowing(Rebuild):
 
 class AnybodysLease(Lease):
     @classmethod
+    @override
     def take_over(cls, indices: Any, index: str, worker: Any, clock: Any, *_: Any) -> "Lease":
         state = msgspec.structs.replace(indices.state(index), worker=worker, done=False)
         indices.save_state(index, state)
         return cls(indices, index, state, clock)
 
+    @override
     def _check(self) -> None:
         pass
 
@@ -125,6 +132,7 @@ class AnybodysLease(Lease):
 class UncheckedLease(Lease):
     """A worker that another one has overtaken goes on."""
 
+    @override
     def _check(self) -> None:
         pass
 
@@ -150,6 +158,7 @@ class CopiesWithoutVersionCheck(Rebuild):
 
 
 class FurthestShard(Shards):
+    @override
     def written_since(
         self, marks: Mapping[str, Any], look: _Look
     ) -> Iterator[Mapping[str, Any]] | None:
@@ -161,26 +170,31 @@ class FurthestShard(Shards):
 
 
 class UnrefreshedShards(Shards):
+    @override
     def _refresh(self) -> None:
         pass
 
 
 class FurthestShardCounts(Indices):
+    @override
     def shards(self, index: str) -> Shards:
         return FurthestShard(self._client, index)
 
 
 class ShardsAreNotRefreshed(Indices):
+    @override
     def shards(self, index: str) -> Shards:
         return UnrefreshedShards(self._client, index)
 
 
 class AnyAliasWillDo(Indices):
+    @override
     def read(self) -> StackIndices:
         return msgspec.structs.replace(super().read(), problems=())
 
 
 class AnyMappingWillDo(Indices):
+    @override
     def read(self) -> StackIndices:
         return msgspec.structs.replace(super().read(), differences=())
 
@@ -194,6 +208,7 @@ class ReadersSeeTombstones(Indices):
 
 
 class MovesOneAliasAfterTheOther(Indices):
+    @override
     def switch(self, to: str) -> None:
         for name, definition in alias_definitions(self._alias).items():
             for one in self._client.indices.get(index=f"{self._alias}-0*"):
@@ -207,10 +222,11 @@ def finds_no_problem(_: OpenSearch, __: str) -> Sequence[str]:
 
 
 class ThrottledLooksAbsent(TableReader):
+    @override
     def _items(
         self,
         image_ids: Sequence[str],
-        fields: Sequence[str],  # noqa: ARG002 - all of them
+        fields: Sequence[str],
     ) -> Iterator[Mapping[str, Any]]:
         wanted: dict[str, Any] = {
             self._table: {"Keys": [{"image_id": {"S": image_id}} for image_id in image_ids]}
@@ -222,6 +238,7 @@ class ThrottledLooksAbsent(TableReader):
 class JudgesByAnyIndex(ImageIndex):
     """As before the simulation found it: what an old index refuses is judged by the new one."""
 
+    @override
     def check(self) -> None:
         self._refused_by = set()
         super().check()

@@ -1,7 +1,7 @@
 """Seeded bugs of audit, repair, answers and purge."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -14,7 +14,7 @@ from lockstep.audit.audit import Audit, audit
 from lockstep.repair.answers import Answers
 from lockstep.repair.decide import Ahead, Decision, RecreateDocument, decide
 from lockstep.repair.decide_answer import Answer, BothEntries, RemoveDocument, WriteItem
-from lockstep.repair.purge import purge, verdict
+from lockstep.repair.purge import Verdict, purge, verdict
 from lockstep.repair.repair import DifferingImage, Repair, RepairPlan
 from lockstep.repair.replaced import Replaced
 from lockstep.simulation.components import INDEX, INDEX_SECONDS, TABLE, Components
@@ -46,11 +46,13 @@ class TrustsTheMovedVersion(ImageIndex):
 
 
 class MissesTheLastItem(TableReader):
+    @override
     def scan(self) -> Iterator[Entry]:
         yield from list(super().scan())[:-1]
 
 
 class MissesTheLastDocument(IndexReader):
+    @override
     def scan(self) -> Iterator[Entry]:
         yield from list(super().scan())[:-1]
 
@@ -58,9 +60,11 @@ class MissesTheLastDocument(IndexReader):
 class KeepsTombstones(TableReader):
     """An expired tombstone counts as present: as if it had no end."""
 
+    @override
     def scan(self) -> Iterator[Entry]:
         return map(_endless, super().scan())
 
+    @override
     def lookup(self, image_ids: Any) -> Mapping[str, Entry]:
         return {one: _endless(entry) for one, entry in super().lookup(image_ids).items()}
 
@@ -72,9 +76,11 @@ def _endless(entry: Entry) -> Entry:
 class TrustsTheStatedVersion(IndexReader):
     """`_version` counts as what the document states."""
 
+    @override
     def scan(self) -> Iterator[Entry]:
         return map(_as_stated, super().scan())
 
+    @override
     def lookup(self, image_ids: Any) -> Mapping[str, Entry]:
         return {one: _as_stated(entry) for one, entry in super().lookup(image_ids).items()}
 
@@ -119,6 +125,7 @@ class RepairsByAClockAhead(Repair):
 class RemovesWhateverIsThere(Corrections):
     """A removal takes what is there by then, also a newer document."""
 
+    @override
     def remove(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
         now = self._there([one.image_id for one in removals])
         return super().remove(
@@ -133,9 +140,11 @@ class RemovesWhateverIsThere(Corrections):
 class OverwritesAnyVersion(RemovesWhateverIsThere):
     """Overwrites whatever version is there by then."""
 
+    @override
     def remove(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
         return Corrections.remove(self, removals)
 
+    @override
     def overwrite(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         now = self._there([one.image_id for one in changes])
         return self._outcomes(
@@ -152,6 +161,7 @@ class OverwritesAnyVersion(RemovesWhateverIsThere):
 class ForgetsToWriteAgain(Repair):
     """What was removed to be written again is done."""
 
+    @override
     def _repair(self, some: Sequence[DifferingImage], done: Any) -> None:
         super()._repair(some, done)
         done.left = [one for one in done.left if one.kind != "index_version_moved"]
@@ -160,6 +170,7 @@ class ForgetsToWriteAgain(Repair):
 class CountsNoRemovals(Repair):
     """The brake does not count what leaves the index."""
 
+    @override
     def plan(self, differing: Iterable[DifferingImage], images: int) -> RepairPlan:
         plan = super().plan(differing, images)
         return msgspec.structs.replace(plan, changes=plan.changes - plan.moved)
@@ -174,6 +185,7 @@ class RemovesWhatIsAhead(Repair):
 
     kind: AheadKind = "image"
 
+    @override
     def _decided(
         self, differing: Iterable[DifferingImage]
     ) -> Iterator[tuple[DifferingImage, Decision]]:
@@ -212,6 +224,7 @@ def _client_of(reader: Any) -> Any:
 class GoesToTheTable(Repair):
     """The old behaviour: what only the index has goes to the table."""
 
+    @override
     def _repair(self, some: Sequence[DifferingImage], done: Any) -> None:
         super()._repair(some, done)
         sink = ImageTable(_client_of(self._table), TABLE, longest_request=1.0)
@@ -229,6 +242,7 @@ class GoesToTheTable(Repair):
 class KeepsNothing(Replaced):
     """A replaced document is not kept."""
 
+    @override
     def keep(self, documents: Iterable[Mapping[str, Any]]) -> None:
         list(documents)
 
@@ -236,6 +250,7 @@ class KeepsNothing(Replaced):
 class KeepsOnlyEvents(Replaced):
     """A document that is no valid event is not kept."""
 
+    @override
     def keep(self, documents: Iterable[Mapping[str, Any]]) -> None:
         super().keep(one for one in documents if one["_source"].get("digest", "") != "0" * 64)
 
@@ -243,9 +258,11 @@ class KeepsOnlyEvents(Replaced):
 class KeepsAfterwards(Answers):
     """Keeps the documents once they are removed: a failure in between loses them."""
 
+    @override
     def _keep_documents(self, answers: Sequence[Answer], done: Any) -> None:
         pass
 
+    @override
     def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
         written = super()._written(answers)
         documents = [one.document for one in answers if isinstance(one, RemoveDocument)]
@@ -255,7 +272,8 @@ class KeepsAfterwards(Answers):
 
 
 class AnswersAllKinds(Answers):
-    def _selected(self, lines: Iterable[Any], others: Any) -> Iterator[Any]:  # noqa: ARG002 - that is the bug
+    @override
+    def _selected(self, lines: Iterable[Any], others: Any) -> Iterator[Any]:
         self._kinds = frozenset(("image", "removal", "outlived", "malformed", "explained"))
         return (line for line in lines if line.ahead is not None)
 
@@ -263,6 +281,7 @@ class AnswersAllKinds(Answers):
 class WritesWithoutVersionCheck(Answers):
     """`--index-wins` writes over whatever the table has by then."""
 
+    @override
     def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
         write = [one.change for one in answers if isinstance(one, WriteItem)]
         for change in write:
@@ -272,6 +291,7 @@ class WritesWithoutVersionCheck(Answers):
 
 
 class AsReported(BothEntries, frozen=True):
+    @override
     def is_as(self, _: Any) -> bool:
         return True
 
@@ -285,6 +305,7 @@ class ActsOnWhatChanged(Answers):
 class RemovesWithoutReplacing(Answers):
     """`--table-wins` removes the document and does not write what the table has."""
 
+    @override
     def _answered(self, some: Iterable[Any]) -> Iterator[tuple[Any, Answer]]:
         for line, found in super()._answered(some):
             if isinstance(found, RemoveDocument):
@@ -293,29 +314,19 @@ class RemovesWithoutReplacing(Answers):
                 yield line, found
 
 
-def purges_what_only_the_index_has(*args: Any, **kwargs: Any) -> Any:
-    """A deletion that the table never got is purged: the table's image stays."""
+def purging_also(other: Verdict) -> Components:
+    """What the purge should leave for this reason is purged."""
 
-    def wrong(index: Any, table: Any, *, now: float) -> str:
+    def wrong(index: Any, table: Any, *, now: float) -> Verdict:
         found = verdict(index, table, now=now)
-        return "purge" if found == "removal_missing_in_table" else found
+        return "purge" if found == other else found
 
-    return rewired(purge, verdict=wrong)(*args, **kwargs)
+    return Components(purge_all=rewired(purge, verdict=wrong))
 
 
 def purges_early(*args: Any, now: float, **kwargs: Any) -> Any:
     """Tombstones are purged two hours before their end."""
     return purge(*args, now=now + 7_200.0, **kwargs)
-
-
-def purges_malformed_tombstones(*args: Any, **kwargs: Any) -> Any:
-    """A tombstone that was shortened by hand is purged at the end that it states."""
-
-    def wrong(index: Any, table: Any, *, now: float) -> str:
-        found = verdict(index, table, now=now)
-        return "purge" if found == "malformed" else found
-
-    return rewired(purge, verdict=wrong)(*args, **kwargs)
 
 
 WRONG: Mapping[str, Components] = {
@@ -350,9 +361,7 @@ WRONG: Mapping[str, Components] = {
     "answer: the index wins without version check": Components(answers=WritesWithoutVersionCheck),
     "answer: acts on what changed meanwhile": Components(answers=ActsOnWhatChanged),
     "answer: what the table has is not written": Components(answers=RemovesWithoutReplacing),
-    "purge: a deletion that only the index has": Components(
-        purge_all=purges_what_only_the_index_has
-    ),
+    "purge: a deletion that only the index has": purging_also("removal_missing_in_table"),
     "purge: two hours too early": Components(purge_all=purges_early),
-    "purge: a malformed tombstone": Components(purge_all=purges_malformed_tombstones),
+    "purge: a malformed tombstone": purging_also("malformed"),
 }

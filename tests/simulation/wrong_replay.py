@@ -1,7 +1,7 @@
 """Seeded bugs of the replay."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -13,6 +13,7 @@ from lockstep.stream.stream import StreamRecord
 class SkipsTheLastRecord(Replay):
     """The last record of a page is taken for one that a later page has again."""
 
+    @override
     def _settle(self, shard_id: str, batch: Sequence[StreamRecord], stream_arn: str) -> None:
         super()._settle(shard_id, batch[:-1] if len(batch) > 1 else batch, stream_arn)
 
@@ -20,6 +21,7 @@ class SkipsTheLastRecord(Replay):
 class ReadsOldRecords(Replay):
     """It reads all that the stream holds."""
 
+    @override
     def _too_old(self) -> int:
         return 0
 
@@ -27,6 +29,7 @@ class ReadsOldRecords(Replay):
 class ResumesTooFar(Replay):
     """It saves its progress before the records are settled."""
 
+    @override
     def _settle(self, shard_id: str, batch: Sequence[StreamRecord], stream_arn: str) -> None:
         self._now_reading.advance(shard_id, batch[-1])
         super()._settle(shard_id, batch, stream_arn)
@@ -35,6 +38,7 @@ class ResumesTooFar(Replay):
 class LeavesTheUnsettled(Replay):
     """A record that is not settled counts as settled."""
 
+    @override
     def _deliver(self, *args: Any) -> Any:
         return msgspec.structs.replace(super()._deliver(*args), unsettled=())
 

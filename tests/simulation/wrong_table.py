@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, override
 
 import msgspec
 
@@ -12,6 +12,7 @@ from shared.change import Change, Remove
 from shared.item import IMAGE_ATTRIBUTES
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import Sink
+from tests.simulation.rewired import BlindBugError
 
 VERSION_CHECK = '("version" < ? OR "version" IS MISSING)'
 
@@ -30,31 +31,41 @@ class OtherUpdate(ImageTable):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._image, self._tombstone = (
-            msgspec.structs.replace(one, update=self.changed(one.update))
+            msgspec.structs.replace(one, update=self._changed(one.update))
             for one in (self._image, self._tombstone)
         )
+
+    def _changed(self, text: str) -> str:
+        changed = self.changed(text)
+        if changed == text:
+            raise BlindBugError(f"nothing to change in {text}")
+        return changed
 
 
 class WithoutVersionCheck(OtherUpdate):
     @staticmethod
+    @override
     def changed(text: str) -> str:
         return text.replace(VERSION_CHECK, VERSION_CHECK.replace("<", "<>"))
 
 
 class EqualVersionsPass(OtherUpdate):
     @staticmethod
+    @override
     def changed(text: str) -> str:
         return text.replace(VERSION_CHECK, VERSION_CHECK.replace("<", "<="))
 
 
 class LowerVersionsPass(OtherUpdate):
     @staticmethod
+    @override
     def changed(text: str) -> str:
         return text.replace(VERSION_CHECK, VERSION_CHECK.replace("<", ">"))
 
 
 class AttributesStay(OtherUpdate):
     @staticmethod
+    @override
     def changed(text: str) -> str:
         return re.sub(r'REMOVE "\w+"', "", text)
 
@@ -78,7 +89,10 @@ class _SequenceNumberClient:
         if request["Statement"].startswith("INSERT"):
             return request
         *values, _ = request["Parameters"]
-        text = request["Statement"].replace('"version" <', '"sequence_number" <')
+        before, checks, after = request["Statement"].partition('"version" <')
+        if not checks:
+            raise BlindBugError(f"no check of the version in {before}")
+        text = f'{before}"sequence_number" <{after}'
         number = values[IMAGE_ATTRIBUTES.index("sequence_number")]
         return {**request, "Statement": text, "Parameters": [*values, number]}
 
@@ -89,6 +103,7 @@ class ChecksTheSequenceNumber(ImageTable):
 
 
 class DeletesItems(ImageTable):
+    @override
     def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         outcomes = super().send(changes, within)
         for change, outcome in zip(changes, outcomes, strict=True):
@@ -102,6 +117,7 @@ class DeletesItems(ImageTable):
 
 
 class StatementErrorsAreIgnored(ImageTable):
+    @override
     def _read(self, answer: Any, change: Change) -> Any:
         outcome = super()._read(answer, change)
         return Applied() if isinstance(outcome, Failed) else outcome
@@ -110,6 +126,7 @@ class StatementErrorsAreIgnored(ImageTable):
 class DuplicateItemIsADuplicate(ImageTable):
     """`DuplicateItem` is about the key, not about the version."""
 
+    @override
     def _read(self, answer: Any, change: Change) -> Any:
         verdict = super()._read(answer, change)
         return Duplicate() if verdict == "UPDATE" else verdict
@@ -118,12 +135,14 @@ class DuplicateItemIsADuplicate(ImageTable):
 class AMissingItemIsNewer(ImageTable):
     """A failed condition without an item means that there is no item."""
 
+    @override
     def _read(self, answer: Any, change: Change) -> Any:
         verdict = super()._read(answer, change)
         return Stale() if verdict == "INSERT" else verdict
 
 
 class SecondRoundIsIgnored(ImageTable):
+    @override
     def _execute(self, client: Any, statements: Any) -> Any:
         answers = super()._execute(client, statements)
         expected = [
@@ -135,6 +154,7 @@ class SecondRoundIsIgnored(ImageTable):
 
 
 class RefusalsAreRetriedForever(ImageTable):
+    @override
     def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         return [
             Failed(one.detail) if isinstance(one, Refused) else one
@@ -143,6 +163,7 @@ class RefusalsAreRetriedForever(ImageTable):
 
 
 class ConflictsAreDuplicates(ImageTable):
+    @override
     def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
         return [
             Duplicate() if isinstance(one, Conflict) else one

@@ -1,7 +1,7 @@
 """Seeded bugs of the index's consumer when it reads the table's changes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, override
 
 import msgspec
 
@@ -91,6 +91,7 @@ def without_the_name(records: Sequence[Mapping[str, Any]], _: str | None) -> Env
 class PurgesAnything(ImageIndex):
     """A purge removes whatever the index holds of the image."""
 
+    @override
     def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
         return super().requests(
             [
