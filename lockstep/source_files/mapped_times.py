@@ -4,13 +4,21 @@ import datetime as dt
 import re
 import zoneinfo
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 
 from shared.event import InvalidEventError
 
 ISO = "iso"
-"""The form of `datetime.fromisoformat`: `2022-07-05 14:37:41-04`, `2022-07-05`."""
+"""A time of ISO 8601, or as databases write it: `2022-07-05 14:37:41-04`, `2022-07-05`."""
 
+# A number of these units since 1970-01-01T00:00:00Z, and how many of them are a second.
+_UNITS = {"unix": 1, "unix_ms": 1_000}
+
+# Python's `fromisoformat` takes any character between date and time, also a digit: it would read
+# 1657031861000, milliseconds since 1970, as a time of the year 1657.
+_ISO_BEGINS = re.compile(r"\d{4}-?(?:\d{2}-?\d{2}|W\d{2}(?:-?\d)?)(?:[Tt ]|\Z)", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _OFFSET = re.compile(r"([+-])([01][0-9]):([0-5][0-9])")
 _HOURS_ONLY = re.compile(r"[+-][0-9]{2}\Z")
 _YEARS = ("%Y", "%y", "%G")
@@ -20,9 +28,9 @@ def check_format(form: str) -> None:
     """Check a form of times.
 
     Raises:
-        ValueError: it is no form, it lacks the year, or it has a zone by name.
+        ValueError: it is not a form of `strptime`, has no year, or has the name of a zone.
     """
-    if form == ISO:
+    if form == ISO or form in _UNITS:
         return
     if "%Z" in form:
         # `strptime` takes the name, and drops it.
@@ -56,8 +64,8 @@ def zone_of(name: str) -> dt.tzinfo:
 def read_time(name: str, written: str, forms: Sequence[str], zone: str | None) -> str:
     """A time as an event has it, at the same instant.
 
-    An offset with seconds, as zones had them before 1940, becomes UTC. Of an hour that a zone has
-    twice in autumn, the first one is meant.
+    An offset with seconds, as zones had before 1940 or so, becomes UTC. When clocks are set back in
+    autumn, an hour comes twice: this is the first one.
 
     Args:
         name: the source field, for messages.
@@ -91,13 +99,29 @@ def _parsed(name: str, written: str, forms: Sequence[str]) -> dt.datetime:
     for form in forms:
         try:
             if form == ISO:
-                return dt.datetime.fromisoformat(written.strip())
+                return _iso(written.strip())
+            if form in _UNITS:
+                return _since_1970(written.strip(), _UNITS[form])
             return dt.datetime.strptime(_with_minutes(written.strip(), form), form)  # noqa: DTZ007 - `read_time` gives the zone
         except (ValueError, OverflowError):
             continue
     expected = " or ".join(f"`{form}`" for form in forms)
     detail = f"field `{name}`: the time `{written}` does not have the form {expected}"
     raise InvalidEventError("schema", detail)
+
+
+def _iso(written: str) -> dt.datetime:
+    if not _ISO_BEGINS.match(written):
+        raise ValueError(written)
+    return dt.datetime.fromisoformat(written)
+
+
+def _since_1970(written: str, per_second: int) -> dt.datetime:
+    """The time that is so many units after 1970 began, to the microsecond."""
+    if not _NUMBER.fullmatch(written):
+        raise ValueError(written)
+    microseconds = int(Decimal(written) * 1_000_000 / per_second)
+    return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=microseconds)
 
 
 def _with_minutes(written: str, form: str) -> str:

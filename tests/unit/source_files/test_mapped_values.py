@@ -38,6 +38,12 @@ def timed(*formats: str, **rule: Any) -> FieldMapping:
         ("1930-05-06 12:00", [], "Africa/Monrovia", "1930-05-06T12:44:30Z"),
         ("1930-05-06 12:00:00+00:19:32", ["iso"], None, "1930-05-06T11:40:28Z"),
         ("2022-10-30 02:30", [], AMSTERDAM, "2022-10-30T02:30:00+02:00"),
+        ("20220705T143741Z", ["iso"], None, "2022-07-05T14:37:41Z"),
+        ("2022-W27-2", [], "UTC", "2022-07-05T00:00:00Z"),
+        (1657031861, ["iso", "unix"], None, "2022-07-05T14:37:41Z"),
+        ("1657031861.5", ["unix"], "Asia/Tokyo", "2022-07-05T14:37:41.500000Z"),
+        (-1251459540, ["unix"], None, "1930-05-06T12:21:00Z"),
+        (1657031861123, ["iso", "unix_ms"], None, "2022-07-05T14:37:41.123000Z"),
     ],
 )
 def test_a_time_is_read_by_the_given_formats(
@@ -59,12 +65,22 @@ def test_a_time_is_read_by_the_given_formats(
         ("5.7.2022", "has no zone"),
         (["2022-07-05", "2023-01-01"], "does not have the form"),
         ("9999-12-31T23:59:59-01:00", "after 9999 in UTC"),
+        # Python's `fromisoformat` reads these as times of the year 1657, and of 2022.
+        (1657031861000, "the time `1657031861000` does not have the form"),
+        ("16570318612", "does not have the form"),
+        ("2022-07-05x14:37Z", "does not have the form"),
     ],
 )
 def test_a_time_that_cannot_be_read_is_refused_by_its_field(written: Any, says: str) -> None:
     said = refusal(timed("iso", "%d.%m.%Y"), {"id": "A", "title": "T", "at": written})
     assert said.startswith("schema: field `at`: ")
     assert says in said
+
+
+@pytest.mark.parametrize("written", ["", "now", "1e9", "1,657", "9" * 16, "300000000000", "NaN"])
+def test_a_number_since_1970_that_is_none_is_refused_by_its_field(written: str) -> None:
+    said = refusal(timed("unix"), {"id": "A", "title": "T", "at": written})
+    assert said == f"schema: field `at`: the time `{written}` does not have the form `unix`"
 
 
 def test_a_time_that_a_zone_skips_is_refused() -> None:
