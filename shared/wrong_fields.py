@@ -28,6 +28,10 @@ _MOST = re.compile(r"Expected `(\w+)` of length <= (\d+)")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _SOME_ATTRIBUTE = "[...]"
 
+_OF_EVENT, _OF_IMAGE = (
+    frozenset(field.name for field in msgspec.structs.fields(kind)) for kind in (Event, Image)
+)
+_NO_LETTER = re.compile(r"[^a-z0-9]")
 _REQUIRED = frozenset(
     f"{place}.{field.name}"
     for place, kind in (("$", Event), ("$.image", Image))
@@ -82,6 +86,13 @@ def not_an_event(data: bytes, said: str) -> InvalidEventError:
         # The decoder met one value, and this module another one, which came later.
         detail = f"{place}: {finding}: a field must not be there twice"
         return InvalidEventError("schema", detail)
+
+
+def meant_name(name: str) -> str | None:
+    """The field of an event or an image that a name means: `imageId`, `Image ID` for `image_id`."""
+    letters = _NO_LETTER.sub("", name.lower())
+    known = sorted(_OF_EVENT | _OF_IMAGE)
+    return next((one for one in known if _NO_LETTER.sub("", one) == letters), None)
 
 
 def _refusal(data: bytes, place: str | None, finding: str) -> InvalidEventError:

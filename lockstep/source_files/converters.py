@@ -9,7 +9,7 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -85,7 +85,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
         values = self._found(line).values
         for target, value in self.defaults.items():
             values.setdefault(target, value)
-        return msgspec.json.encode(_event(values))
+        return msgspec.json.encode(event_of(values))
 
     def origin(self, finding: str, line: bytes) -> str | None:
         """The source field of a record that a message of the validator is about, if there is one.
@@ -213,7 +213,7 @@ def _value(target: str, rule: FieldRule, name: str, raw: Raw) -> Any:
     if target == "tags":
         return texts(name, raw, rule.split)
     if target in _NUMBERS:
-        return number(raw)
+        return number(name, raw)
     if target in TIMES and (rule.formats or rule.zone):
         return read_time(name, text(name, raw), rule.formats or (ISO,), rule.zone)
     if target == "image_id" and rule.id:
@@ -343,8 +343,8 @@ def _normalized(name: str) -> str:
     return f"x_{short}" if short[:1].isdigit() else short
 
 
-def _event(found: dict[str, Any]) -> dict[str, Any]:
-    """Build the event from its fields by name."""
+def event_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Build an event from its fields by name: those of the event and of its image."""
     whole: dict[str, Any] = {"type": "image.uploaded"}
     image: dict[str, Any] = {}
     attributes: dict[str, Any] = {}

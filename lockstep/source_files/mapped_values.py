@@ -10,7 +10,9 @@ from shared.event import InvalidEventError
 
 SEPARATOR = "; "  # between the items of an array that becomes one string
 
-_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+# `640`, ` 640`, `0640`. Also `640.0` and `640.00`, as some programs write integers if a cell of the
+# column is empty. Not `1.000`: in some countries, that is a thousand.
+_WHOLE_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})(?:\.0{1,2})?\s*")
 
 
 def text(name: str, raw: Raw) -> str:
@@ -52,10 +54,19 @@ def texts(name: str, raw: Raw, split: str | None = None) -> list[str]:
     return [part for part in parts if part]
 
 
-def number(raw: Raw) -> Raw:
-    """An integer, also one in a string; the validator judges every other value."""
-    if bytes(raw).startswith(b'"'):
-        written = msgspec.json.decode(raw, type=str)
-        if _WHOLE_NUMBER.fullmatch(written):
-            return Raw(written.encode())
-    return raw
+def number(name: str, raw: Raw) -> Raw:
+    """An integer, also one in a string; the validator judges every value that is not a string.
+
+    Raises:
+        InvalidEventError: a string holds no integer; `name` is the source field, for the message.
+    """
+    if not bytes(raw).startswith(b'"'):
+        return raw
+    written = msgspec.json.decode(raw, type=str)
+    if (found := _WHOLE_NUMBER.fullmatch(written)) is None:
+        detail = (
+            f"field `{name}`: `{written}` is not a whole number: write only its digits, without "
+            "separators, unit or fraction, or no value at all"
+        )
+        raise InvalidEventError("schema", detail)
+    return Raw(str(int(found[1])).encode())

@@ -15,7 +15,9 @@ from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?')
-_DELIMITERS = b"\t,;"  # in this order, if a header has as many of two
+_DELIMITERS = b"\t,;|"  # in this order, if a header has as many of two
+# The first row of some files for Excel: `sep=;`, also in quotation marks. A tab is stripped here.
+_SAYS_SEPARATOR = re.compile(rb'"?sep=([^\w\s"]?)"?', re.IGNORECASE)
 _MOST_BLANK_LINES = 1_000  # before the first record
 
 Unit = Literal["line", "record"]
@@ -69,10 +71,7 @@ def records(file: BinaryIO, name: str, *, are_events: bool = False) -> SourceRec
         return SourceRecords(json_values(whole, name), "record")
     if not first.startswith(b"{") and (delimiter := _delimiter(first, name)):
         table = CsvTable(lines(whole), delimiter, name)
-        rows = table.rows()
-        return SourceRecords(
-            events_of_rows(rows, table.columns, name) if are_events else rows, "record"
-        )
+        return SourceRecords(events_of_rows(table) if are_events else table.rows(), "record")
     return SourceRecords((line.removeprefix(_BYTE_ORDER_MARK) for line in lines(whole)), "line")
 
 
@@ -93,6 +92,8 @@ def _is_open(line: bytes) -> bool:
 
 def _delimiter(header: bytes, name: str) -> str | None:
     """What separates the columns of a table; None if the file is no table."""
+    if said := _SAYS_SEPARATOR.fullmatch(header):
+        return said[1].decode() or "\t"
     endings = [ending.lower() for ending in PurePath(name).suffixes]
     if ".tsv" in endings or ".tab" in endings:
         return "\t"

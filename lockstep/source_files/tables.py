@@ -1,17 +1,17 @@
 """CSV and TSV: each row becomes a JSON object, with the names in the header as field names."""
 
 import csv
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from lockstep.console.text import counted
-from lockstep.source_files.converters import FieldMapping
+from lockstep.source_files.converters import FieldMapping, event_of
 from lockstep.source_files.field_rules import FieldRule, rule_of
 from lockstep.source_files.text import SourceError
 from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared.event import Event, Image, InvalidEventError
+from shared.wrong_fields import meant_name
 
 # The names that a column may have without a mapping file.
 _EVENT_FIELDS = frozenset(Event.__struct_fields__) - {"image"}
@@ -27,6 +27,7 @@ _CSV_ERRORS = {
     "new-line character": "a line ends with CR alone: save the file with the line breaks LF or "
     "CR LF",
 }
+_NOT_UTF_8 = 'is not UTF-8: save the file as UTF-8 (in Excel: "CSV UTF-8")'
 
 
 class CsvTable:
@@ -46,8 +47,12 @@ class CsvTable:
         self._lines = _Lines(lines)
         # Strict: a quotation mark in the wrong place is an error and moves no value.
         self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
-        self._name = name
-        self.columns = self._header()
+        self._delimiter = delimiter
+        self.name = name
+        names = self._header()
+        self.columns = tuple(found or _unnamed(at) for at, found in enumerate(names, start=1))
+        self.unnamed = [_unnamed(at) for at, found in enumerate(names, start=1) if not found]
+        self._check_columns()
 
     def rows(self) -> Iterator[bytes | UnreadableRecord]:
         """Yield each row that is not blank as a JSON object of strings. No value: no field."""
@@ -66,15 +71,18 @@ class CsvTable:
                 to_do = (
                     "write a separator for each empty value, too"
                     if len(row) < len(self.columns)
-                    else "put quotation marks around a value with a separator or a line break"
+                    else 'put quotation marks (") around a value with a separator or a line break'
                 )
                 names = counted(len(self.columns), "name")
                 detail = f"{counted(len(row), 'value')}, but the header has {names}: {to_do}"
                 yield UnreadableRecord(text, "schema", detail)
                 continue
-            yield _json(
-                {name: value for name, value in zip(self.columns, row, strict=False) if value}
-            )
+            found = {name: value for name, value in zip(self.columns, row, strict=False) if value}
+            try:
+                yield msgspec.json.encode(found)
+            except UnicodeEncodeError:
+                column = next(name for name, value in found.items() if not _is_text(value))
+                yield UnreadableRecord(text, "not_utf8", f"column `{column}` {_NOT_UTF_8}")
 
     def _next(self) -> list[str] | None:
         """The next row; None at the end of the table.
@@ -94,21 +102,32 @@ class CsvTable:
             detail = f"{read}: {_plain(str(error))}"
             raise InvalidEventError("schema", detail) from None
 
-    def _header(self) -> tuple[str, ...]:
+    def _header(self) -> list[str]:
+        """The names of the columns, without blanks around them; "" for a column without a name.
+
+        Rows without a value before the header are skipped, and the row `sep=;` that Excel writes.
+        """
         try:
-            names = self._next() or []
+            while (row := self._next()) is not None:
+                self._lines.taken()
+                names = [name.strip() for name in row]
+                if any(names) and not self._says_separator(names):
+                    return names
         except InvalidEventError as invalid:
-            raise SourceError(f"{self._name}: header: {invalid.detail}") from None
-        self._lines.taken()
-        columns = tuple(name or f"column {number}" for number, name in enumerate(names, start=1))
-        for position, name in enumerate(columns):
-            if not _is_text(name):
-                message = "the header is not UTF-8: save the file as UTF-8"
-                raise SourceError(f"{self._name}: {message}")
-            if name in columns[:position]:
-                message = f"the header has `{name}` twice: rename one of the columns"
-                raise SourceError(f"{self._name}: {message}")
-        return columns
+            raise SourceError(f"{self.name}: header: {invalid.detail}") from None
+        return []
+
+    def _says_separator(self, names: list[str]) -> bool:
+        first, *others = names
+        return first in {"sep=", f"sep={self._delimiter}"} and not any(others)
+
+    def _check_columns(self) -> None:
+        for position, column in enumerate(self.columns):
+            if not _is_text(column):
+                raise SourceError(f"{self.name}: the header {_NOT_UTF_8}")
+            if column in self.columns[:position]:
+                message = f"the header has `{column}` twice: rename one of the columns"
+                raise SourceError(f"{self.name}: {message}")
 
 
 class _Lines:
@@ -129,7 +148,7 @@ class _Lines:
         if len(self._row) > MAX_LINE_BYTES:
             detail = f"more than {MAX_LINE_BYTES} bytes in one row: check the quotation marks"
             raise InvalidEventError("too_large", detail)
-        # Bytes that are not UTF-8 stay as they are: the validator rejects them.
+        # Bytes that are not UTF-8 become lone surrogates, so that only their row is rejected.
         return line.decode(errors="surrogateescape")
 
     def taken(self) -> bytes:
@@ -139,56 +158,74 @@ class _Lines:
         return text
 
 
-def events_of_rows(
-    rows: Iterator[bytes | UnreadableRecord], columns: tuple[str, ...], name: str
-) -> Iterator[bytes | UnreadableRecord]:
+def events_of_rows(table: CsvTable) -> Iterator[bytes | UnreadableRecord]:
     """Convert the rows of a table whose columns have the names of event fields.
 
-    Args:
-        rows: its rows.
-        columns: the names of its columns.
-        name: the name of the file, for messages.
+    A row that cannot be converted keeps the text of its cells, in the form of an event.
 
     Raises:
         SourceError: a column has another name.
     """
-    mapping = _event_mapping(columns, name)
-    return (_event(row, mapping) for row in rows)
+    mapping = _event_mapping(table)
+    return (_event(row, mapping, table.unnamed) for row in table.rows())
 
 
-def _event(row: bytes | UnreadableRecord, mapping: FieldMapping) -> bytes | UnreadableRecord:
+def _event(
+    row: bytes | UnreadableRecord, mapping: FieldMapping, unnamed: Sequence[str]
+) -> bytes | UnreadableRecord:
     if isinstance(row, UnreadableRecord):
         return row
     try:
+        if unnamed:
+            _check_unnamed(row, unnamed)
         return mapping.convert(row)
     except InvalidEventError as invalid:
-        return UnreadableRecord(row, invalid.reason, invalid.detail)
+        cells = msgspec.json.decode(row, type=dict[str, str])
+        targets = {name: rule_of(said).targets[0] for name, said in mapping.fields.items()}
+        event = event_of({targets.get(name, name): text for name, text in cells.items()})
+        return UnreadableRecord(msgspec.json.encode(event), invalid.reason, invalid.detail)
 
 
-def _event_mapping(columns: tuple[str, ...], name: str) -> FieldMapping:
+def _check_unnamed(row: bytes, unnamed: Sequence[str]) -> None:
+    cells = msgspec.json.decode(row)
+    for column in unnamed:
+        if column in cells:
+            detail = f"{column} has a value, but no name: write the name of its field in the header"
+            raise InvalidEventError("schema", detail)
+
+
+def _event_mapping(table: CsvTable) -> FieldMapping:
     """The mapping of a table without a mapping file: its columns have the names of event fields.
-
-    Args:
-        columns: the names of its columns, such as `image_id`, `name`, `attributes.artist`.
-        name: the name of the file, for messages.
 
     Raises:
         SourceError: a column has another name.
     """
     fields: dict[str, str | FieldRule] = {}
-    for column in columns:
+    for column in table.columns:
+        if column in table.unnamed:
+            continue
         target = column.removeprefix("image.")
         is_known = target in _IMAGE_FIELDS or target.startswith("attributes.")
         if not is_known and column not in _EVENT_FIELDS:
-            message = (
-                f"{name}: column `{column}` is not an event field: write such names in the first "
-                "row (image_id, name, tags, attributes.artist), or use a mapping file (--from)"
+            known = meant_name(column)
+            to_do = (
+                "write such names in the first row (image_id, name, tags, attributes.artist)"
+                if known is None
+                else f"write `{known}`"
             )
-            raise SourceError(message)
+            raise SourceError(
+                f"{table.name}: column `{column}` is not an event field: {to_do}, or use a mapping "
+                "file (--from)"
+            )
         if any(target in rule_of(said).targets for said in fields.values()):
-            raise SourceError(f"{name}: two columns are `{target}`: rename one of them")
+            raise SourceError(f"{table.name}: two columns are `{target}`: rename one of them")
         fields[column] = FieldRule(target, split=";") if target == "tags" else target
     return FieldMapping(fields=fields)
+
+
+def _unnamed(number: int) -> str:
+    """What messages and mapping files call a column without a name."""
+    return f"column {number}"
 
 
 def _plain(error: str) -> str:
@@ -196,17 +233,9 @@ def _plain(error: str) -> str:
     return next((words for part, words in _CSV_ERRORS.items() if part in error), error)
 
 
-def _is_text(name: str) -> bool:
+def _is_text(value: str) -> bool:
     try:
-        name.encode()
+        value.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _json(row: dict[str, str]) -> bytes:
-    """A row as JSON; bytes that are not UTF-8 stay as they are."""
-    try:
-        return msgspec.json.encode(row)
-    except UnicodeEncodeError:
-        return json.dumps(row, ensure_ascii=False).encode(errors="surrogateescape")

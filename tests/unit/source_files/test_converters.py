@@ -123,16 +123,41 @@ def test_values_become_strings_unchanged() -> None:
     assert tree["attributes"] == {"a": "123456789012345678901234567890", "b": "true", "c": "1; x"}
 
 
-def test_a_number_may_be_a_string() -> None:
-    by = mapping({"w": "width", "revision": "version"})
-    found = converted(by, {"id": "A", "title": "T", "w": "640", "revision": 7})
+SIZED = mapping({"w": "width", "revision": "version"})
+
+
+@pytest.mark.parametrize(
+    ("written", "width"),
+    [("640", 640), ("\u00a0640\n", 640), ("0640", 640), ("640.0", 640), ("640.00", 640), ("+7", 7)],
+)
+def test_a_number_may_be_a_string(written: str, width: int) -> None:
+    found = converted(SIZED, {"id": "A", "title": "T", "w": written, "revision": "7"})
     assert isinstance(found, Event)
     assert found.version == 7
-    assert msgspec.to_builtins(found)["image"]["width"] == 640
-    wide = refusal(by, {"id": "A", "title": "T", "w": "wide"})
-    assert wide.startswith("schema: $.image.width: expected an integer, got a string: write")
-    decimal = refusal(by, {"id": "A", "title": "T", "w": 1.0})
+    assert msgspec.to_builtins(found)["image"]["width"] == width
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("1,024", "1.024", "1.000", "1 024", "1\u202f024", "1'024", "640 px", "640.5", "640,0"),
+        *("1e3", "NULL", "\\N", "#N/A", "-", "", " ", "٣", "9" * 5000, "wide"),
+    ],
+)
+def test_a_string_that_is_no_whole_number_is_refused_by_its_field(written: str) -> None:
+    said = refusal(SIZED, {"id": "A", "title": "T", "w": written})
+    assert said.startswith(f"schema: field `w`: `{written[:20]}")
+    assert said.endswith(
+        "is not a whole number: write only its digits, without separators, unit or fraction, or no "
+        "value at all"
+    )
+
+
+def test_a_number_that_is_no_whole_number_is_refused_by_the_validator() -> None:
+    decimal = refusal(SIZED, {"id": "A", "title": "T", "w": 1.0})
     assert decimal.startswith("decimal_point: $.image.width: the number is not written as an")
+    negative = refusal(SIZED, {"id": "A", "title": "T", "w": "-3"})
+    assert "$.image.width: -3 is out of range: write at least 0" in negative
 
 
 def test_an_absent_field_and_null_take_the_default() -> None:

@@ -388,6 +388,74 @@ def test_columns_may_be_numbers_and_attributes() -> None:
     assert whole["image"] == {"name": "x", "width": 1024, "attributes": {"artist": "Turner"}}
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"sep=;\r\n",
+        b'"sep=;"\r\n',
+        b"SEP=;\n",
+        b"\r\n\r\n",
+        b";;\r\n",
+        b"\r\nsep=;\r\n;\r\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_excel_writes_before_the_header_is_no_header(begin: bytes, encoding: str) -> None:
+    data = begin.lower() + b'image_id;name\r\n7;"Low tide, at dusk"\r\n8;High tide;x\r\n'
+    found = read(data.decode().encode(encoding), "works.csv")
+    assert names(found[:1]) == ["Low tide, at dusk"]
+    (line,) = bad(found)
+    assert line.line == 2
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_the_row_sep_says_what_separates_the_columns(sign: str) -> None:
+    text = f"sep={sign}\r\nimage_id{sign}name\r\n7{sign}Low tide\r\n"
+    assert names(read(text.encode(), "works.csv")) == ["Low tide"]
+    assert names(read(text.partition("\n")[2].encode())) == ["Low tide"]
+
+
+def test_the_line_of_an_error_counts_what_is_before_the_header() -> None:
+    (line,) = read(b'sep=,\n\nimage_id,name\n7,"a"b\n', "works.csv")
+    assert isinstance(line, BadLine)
+    assert line.detail.startswith("line 4: ")
+
+
+def test_names_in_a_header_may_have_blanks_around_them() -> None:
+    assert names(read(b"image_id , name\n7,Low tide\n", "works.csv")) == ["Low tide"]
+
+
+def test_a_column_without_a_name_may_be_empty() -> None:
+    good, wrong, *_ = read(b"image_id,,name,,\n7,,Low tide,,\n8,x,High tide,,\n", "works.csv")
+    assert names([good]) == ["Low tide"]
+    assert isinstance(wrong, BadLine)
+    assert wrong.detail == (
+        "column 2 has a value, but no name: write the name of its field in the header"
+    )
+    by = FieldMapping(fields={"No.": "image_id", "Titel": "name", "column 3": "attributes.place"})
+    (found,) = read(b"No.;Titel;\n7;Ebbe;Kiel\n", "werke.csv", by)
+    assert msgspec.to_builtins(found)["image"]["attributes"] == {"place": "Kiel"}
+
+
+def test_a_rejected_row_is_an_image_that_can_be_corrected_and_imported() -> None:
+    """As docs/guides/producing.md says of `--refused`: it is one line of JSON."""
+    data = b"image_id,name,width,tags,attributes.by\n7,Tide,1.000,sea;sand,Ann\n"
+    (one,) = records(io.BytesIO(data), "works.csv", are_events=True).found
+    assert isinstance(one, UnreadableRecord)
+    assert one.detail.startswith("field `width`: `1.000` is not a whole number")
+    tree = msgspec.json.decode(one.text)
+    assert tree.pop("type") == "image.uploaded"
+    assert tree == {
+        "image_id": "7",
+        "image": {
+            "name": "Tide",
+            "width": "1.000",
+            "tags": "sea;sand",
+            "attributes": {"by": "Ann"},
+        },
+    }
+
+
 def test_a_table_is_converted_by_a_mapping_file() -> None:
     mapping = FieldMapping(fields={"No.": "image_id", "Titel": "name"}, rest="attributes")
     (found,) = read(b"No.;Titel;Ort\n7;Ebbe;Kiel\n", "werke.csv", mapping)
@@ -404,7 +472,9 @@ def test_a_table_is_converted_by_a_mapping_file() -> None:
         (b"image_id,name\r1,x\r2,y", "header: line 1: a line ends with CR alone: save the file"),
         (b"image_id,name,name", "the header has `name` twice: rename one"),
         (b"image_id,name,image.name", "two columns are `name`: rename one"),
-        (b"image_id,n\xe4me", "the header is not UTF-8: save the file as UTF-8"),
+        (b"image_id,n\xe4me", r"the header is not UTF-8: save the file as UTF-8 \(in Excel: "),
+        (b"Image ID,name", "column `Image ID` is not an event field: write `image_id`, or use a"),
+        (b"image_id,name,takenAt", "column `takenAt` is not an event field: write `taken_at`"),
         (b'image_id,"name', "header: line 1: a value begins with a quotation mark and has no "),
     ],
 )
@@ -415,8 +485,12 @@ def test_a_header_that_cannot_be_read_is_one_line(header: bytes, says: str) -> N
 
 BAD_ROWS = [
     (b"2", "schema", "1 value, but the header has 2 names: write a separator for each empty"),
-    (b"2,a,b", "schema", "3 values, but the header has 2 names: put quotation marks around"),
-    (b"2,caf\xe9", "not_utf8", "encode the JSON as UTF-8"),
+    (b"2,a,b", "schema", '3 values, but the header has 2 names: put quotation marks (") around'),
+    (
+        b"2,caf\xe9",
+        "not_utf8",
+        'column `name` is not UTF-8: save the file as UTF-8 (in Excel: "CSV',
+    ),
     (b'2,"a"b', "schema", "line 3: text follows the quotation mark at the end of a value"),
     (b'2,"a\n3,"b"', "schema", "lines 3 to 4: text follows the quotation mark"),
     (b'2,"' + b"x" * 200_000 + b'"', "schema", "line 3: a value has more than 131072 characters"),
