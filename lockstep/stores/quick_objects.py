@@ -6,6 +6,7 @@ at a time. So it, and not the bucket, limits who reads and writes many small obj
 
 import base64
 import re
+import socket
 import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # Keys that are the same in a URL.
 _PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _OK, _NOT_FOUND = 200, 404
+# As botocore's clients do. urllib3 sends the body of a request after the headers; without this, the
+# body waits until the server acknowledges the headers, which it delays by 40 ms.
+_AT_ONCE = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class QuickObjects(BucketObjects):
@@ -62,6 +66,7 @@ class QuickObjects(BucketObjects):
             proxies=get_environ_proxies(self._place),
             timeout=timeout,  # type: ignore[arg-type]  # the stub does not know this form
             max_pool_connections=connections,
+            socket_options=[_AT_ONCE],  # type: ignore[list-item]  # nor this one
         )
         self._is_usable = True
         self._was_answered = False

@@ -2,6 +2,7 @@
 same rules.
 """
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # As many keys as a listing shows at once.
 PAGE = 1_000
+# Linux delays an acknowledgement by 40 ms (TCP_DELACK_MIN in include/net/tcp.h), but not the first
+# ones of a connection (TCP_MAX_QUICKACKS, 16).
+ACKNOWLEDGED_SECONDS, FIRST = 0.04, 20
 
 
 @pytest.fixture
@@ -112,6 +116,19 @@ def test_many_objects_are_deleted_at_once_whatever_their_keys(objects: Objects) 
     objects.delete_all([*odd, "q/never there", *(f"q/{number}" for number in range(PAGE))])
     assert list(objects.keys("q/")) == ["q/stays"]
     objects.delete_all([])
+
+
+def test_a_write_does_not_wait_for_a_delayed_acknowledgement(
+    clients: Clients, real: "S3Client", bucket: str
+) -> None:
+    objects = quick_objects(clients, bucket)
+    seconds = []
+    for _ in range(2 * FIRST):
+        began = time.monotonic()
+        objects.write("k", b"x" * 1_000)
+        seconds.append(time.monotonic() - began)
+    assert min(seconds[FIRST:]) < ACKNOWLEDGED_SECONDS / 2
+    assert real.get_object(Bucket=bucket, Key="k")["ContentLength"] == len(b"x" * 1_000)
 
 
 def test_a_page_lists_the_existing_keys_and_may_be_empty(client: "S3Client", bucket: str) -> None:
