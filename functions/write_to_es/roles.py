@@ -1,8 +1,8 @@
 """The roles of the index for a domain with fine-grained access control.
 
-OpenSearch Dashboards names indices in the bodies of its requests, so the paths in IAM policies do
-not restrict it (docs/guides/dashboards.md). These roles do. A role covers all indices behind one
-alias.
+The paths in IAM policies do not restrict a request that names indices in its body: one of
+OpenSearch Dashboards (docs/guides/dashboards.md), or a search (docs/guides/shared-domain.md). These
+roles do. A role covers all indices behind one alias.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from opensearchpy import OpenSearch
 from functions.write_to_es.connect import sink_errors
 
 # writers: the consumer that writes the index. readers: search without tombstones. dashboards: may
-# also store charts. operators: audit, repair, rebuild.
-type RoleName = Literal["writers", "readers", "dashboards", "operators"]
+# also store charts. auditors: read everything. operators: audit, repair, rebuild.
+type RoleName = Literal["writers", "readers", "dashboards", "auditors", "operators"]
 ROLE_NAMES: tuple[RoleName, ...] = get_args(RoleName.__value__)
 
 _API = "/_plugins/_security/api"
@@ -35,6 +35,11 @@ _READING = (
     "indices:admin/mappings/get",
     "indices:admin/resolve/index",
 )
+_AUDITING = (
+    "read",
+    "indices:admin/get",
+    "indices:admin/refresh*",  # `status --wait`
+)
 # The indices in which old and new versions of Dashboards store charts.
 _CHARTS = (".kibana*", ".opensearch_dashboards*")
 
@@ -54,6 +59,9 @@ def role(alias: str, name: RoleName) -> Mapping[str, Any]:
             cluster = ["cluster_composite_ops"]
             charts = ["read", "delete", "index", "manage"]
             permitted = [{"index_patterns": list(_CHARTS), "allowed_actions": charts}]
+        case "auditors":
+            cluster = ["cluster_composite_ops_ro", "cluster_monitor", "manage_point_in_time"]
+            permitted = [{**images, "allowed_actions": list(_AUDITING)}]
         case "operators":
             cluster = ["cluster_composite_ops", "cluster_monitor", "manage_point_in_time"]
             permitted = [{**images, "allowed_actions": ["indices_all"]}]

@@ -215,7 +215,6 @@ READ_TABLE_STREAM = (
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
     "dynamodb:GetShardIterator",
-    "dynamodb:ListStreams",
 )
 READ_IMAGE_STREAM = {(action, "ImageStream.Arn") for action in READ_KINESIS}
 
@@ -242,7 +241,11 @@ def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template)
     ("condition", "reads"),
     [
         ("FromKinesis", READ_IMAGE_STREAM),
-        ("FromTableStream", {(one, "${ImageTable.Arn}/stream/*") for one in READ_TABLE_STREAM}),
+        (
+            "FromTableStream",
+            {("dynamodb:ListStreams", "*")}
+            | {(one, "${ImageTable.Arn}/stream/*") for one in READ_TABLE_STREAM},
+        ),
         ("FromChangesStream", {(one, "TableChangesStream.Arn") for one in READ_KINESIS}),
     ],
 )
@@ -741,8 +744,9 @@ def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -
     assert {resource for action, resource in allowed if action.startswith("cognito-idp:")} == {
         "DashboardsUsers.Arn"
     }
-    (pool,) = {resource for action, resource in allowed if action.startswith("cognito-identity:")}
-    assert pool.endswith(":identitypool/${DashboardsIdentities}")
+    all_pools = ("cognito-identity:SetIdentityPoolRoles", "*")
+    pools = {one for one in allowed if one[0].startswith("cognito-identity:")} - {all_pools}
+    assert all(pool.endswith(":identitypool/${DashboardsIdentities}") for _, pool in pools)
     assert ("iam:PassRole", "DashboardsReaderRole.Arn") in allowed
     # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cognito-auth.html
     actions = {action.partition(":")[2] for action, _ in allowed if "identity:" in action}

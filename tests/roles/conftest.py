@@ -44,6 +44,7 @@ USERS: Mapping[str, Sequence[str]] = {
     MASTER: ["admin"],
     "writer": ["arn:aws:iam::000000000000:role/writer"],
     "reader": ["arn:aws:iam::000000000000:role/reader"],
+    "auditor": ["arn:aws:iam::000000000000:role/auditor"],
     "operator": ["arn:aws:iam::000000000000:role/operator"],
     "nobody": ["arn:aws:iam::000000000000:role/nobody"],
 }

@@ -8,6 +8,7 @@ import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, NotFoundError
 
+from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import ensure_index, index_problems
 from functions.write_to_es.roles import RoleName, ensure_roles
 from functions.write_to_es.sink import ImageIndex
@@ -22,6 +23,9 @@ from tests.roles.conftest import MASTER, USERS
 
 ALIAS = "images"
 LIVE = "images-live"
+# An index of somebody else in the same domain.
+OTHER = "other"
+LOOKUP: Any = {"index": OTHER, "id": "1", "path": "secret"}
 ALL: Any = {"query": {"match_all": {}}}
 
 type ClientOf = Callable[[str], OpenSearch]
@@ -36,6 +40,7 @@ def secured(client_of: ClientOf) -> ClientOf:
         "writers": USERS["writer"],
         "readers": USERS["reader"],
         "dashboards": USERS["reader"],
+        "auditors": USERS["auditor"],
         "operators": USERS["operator"],
     }
     for _ in range(2):
@@ -43,10 +48,12 @@ def secured(client_of: ClientOf) -> ClientOf:
             "images_writers",
             "images_readers",
             "images_dashboards",
+            "images_auditors",
             "images_operators",
         ]
     outcomes = send(client_of("writer"), change("there", 1), change("gone", 2, "image.deleted"))
     assert outcomes == [Applied(), Applied()]
+    master.index(index=OTHER, id="1", body={"secret": "hidden"}, params={"refresh": "true"})
     master.indices.refresh(index=ALIAS)
     return client_of
 
@@ -136,6 +143,56 @@ def test_a_reader_changes_nothing(
 def test_an_operator_reads_all_that_there_is(secured: ClientOf) -> None:
     entries = list(IndexReader(secured("operator"), ALIAS).scan())
     assert {one.image_id for one in entries} == {"there", "gone"}
+
+
+def test_an_auditor_reads_all_that_there_is(secured: ClientOf) -> None:
+    auditor = secured("auditor")
+    check_engine(auditor.transport)
+    assert index_problems(auditor, ALIAS) == ()
+    auditor.indices.refresh(index=ALIAS)
+    reader = IndexReader(auditor, ALIAS)
+    both = {"there", "gone"}
+    assert {one.image_id for one in reader.scan()} == both
+    assert set(reader.sample(10, lambda: 0.5)) == both
+    assert reader.lookup(["there", "gone"]).keys() == both
+    assert reader.count() == len(both)
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda client: client.index(index="images-000001", id="mine", body={"image_id": "mine"}),
+        lambda client: client.delete(index="images-000001", id="there"),
+        lambda client: client.indices.put_alias(index="images-000001", name="mine"),
+        lambda client: client.indices.delete(index="images-000001"),
+    ],
+)
+def test_an_auditor_changes_nothing(
+    secured: ClientOf, forbidden: Callable[[OpenSearch], object]
+) -> None:
+    with pytest.raises(AuthorizationException):
+        forbidden(secured("auditor"))
+
+
+@pytest.mark.parametrize("user", ["reader", "auditor", "operator"])
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda client, _: client.search(),
+        lambda client, _: client.search(index=OTHER),
+        lambda client, _: client.create_pit(index=OTHER, params={"keep_alive": "1m"}),
+        lambda client, pit: client.search(body={"pit": {"id": pit}}),
+        lambda client, _: client.search(
+            index=ALIAS, body={"query": {"terms": {"image_id": LOOKUP}}}
+        ),
+    ],
+)
+def test_nobody_reads_an_index_of_somebody_else(
+    secured: ClientOf, user: str, forbidden: Callable[[OpenSearch, str], object]
+) -> None:
+    others: Any = secured(MASTER).create_pit(index=OTHER, params={"keep_alive": "1m"})
+    with pytest.raises(AuthorizationException):
+        forbidden(secured(user), others["pit_id"])
 
 
 def test_an_operator_makes_an_index_and_switches_to_it(secured: ClientOf) -> None:
