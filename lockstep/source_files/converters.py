@@ -32,6 +32,7 @@ from shared.event import (
     Event,
     Image,
     InvalidEventError,
+    decode,
 )
 
 _BUILT_IN = resources.files("lockstep.source_files") / "mappings"
@@ -45,6 +46,8 @@ _NUMBERS = frozenset(
     for name, field in kind["properties"].items()
     if field.get("type") == "integer"
 )
+# An event that is valid, so that a fault of it with other values is a fault of these.
+_VALID = {"image_id": "1", "version": 1, "occurred_at": "2026-11-21T08:00:00Z", "name": "x"}
 # The field in a message of the validator: `$.image.tags[3]`, `$.image.attributes.artist`.
 _PLACE = re.compile(r"\$\.(?:image\.)?((?:attributes\.)?[\w-]+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -65,7 +68,8 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
     field of the objects in a list has `[]`: `people[].name`. Event fields are those of the event
     and of its image, by name alone (`image_id`, `name`, `url`, ...), and `attributes.NAME`."""
     defaults: dict[str, str | int | list[str]] = {}
-    """Event field to value, for records that have no value for it; also for constants."""
+    """Event field to value, for records that have no value for it; also for constants. The values
+    are those of a valid event."""
     ignore: list[str] = []
     """Source fields to drop, also with all that is inside them."""
     rest: Rest = "refuse"
@@ -307,6 +311,10 @@ def _check_mapping(mapping: FieldMapping, name: str) -> None:
             check_rule(rule)
         except ValueError as error:
             raise MappingError(f"mapping {name}: field `{field}`: {error}") from None
+    try:
+        decode(msgspec.json.encode(event_of(_VALID | mapping.defaults)))
+    except InvalidEventError as invalid:
+        raise MappingError(f"mapping {name}: [defaults]: {invalid.detail}") from None
 
 
 def _check_targets(mapping: FieldMapping, name: str) -> None:

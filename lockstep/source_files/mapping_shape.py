@@ -23,11 +23,25 @@ def check_shape(tree: dict[str, Any], settings: tuple[str, ...]) -> None:
             raise ValueError(f"there is no setting `{name}`: use {', '.join(settings)}")
     if "rest" in tree and tree["rest"] not in get_args(Rest):
         raise ValueError(f"`rest` is {tree['rest']!r}: use {_either(get_args(Rest))}")
+    defaults = tree.get("defaults")
+    for target, value in defaults.items() if isinstance(defaults, dict) else ():
+        _check_default(target, value)
     fields = tree.get("fields")
     for field, said in fields.items() if isinstance(fields, dict) else ():
         if _is_setting(field, said, settings):
             raise ValueError(f"`{field}` is under [fields]: write it above [fields]")
         _check_field(field, said)
+
+
+def _check_default(target: str, value: Any) -> None:
+    items = value if isinstance(value, list) else [value]
+    if not isinstance(value, list) and isinstance(value, int) and not isinstance(value, bool):
+        return
+    if not all(isinstance(item, str) for item in items):
+        raise ValueError(
+            f"[defaults]: the value of `{target}` must be a text in quotes, an integer, or a list "
+            "of texts"
+        )
 
 
 def _is_setting(field: str, said: Any, settings: tuple[str, ...]) -> bool:

@@ -64,9 +64,7 @@ def test_an_error_names_the_field_of_the_record(record: dict[str, Any], field: s
 
 
 def test_an_error_names_no_field_where_none_is_wrong() -> None:
-    constant = mapping(defaults={"uploaded_by": "é" * 5000})
     rest = mapping(rest="attributes")
-    assert "field" not in refusal(constant, {"id": "A", "title": "T"})
     assert refusal(rest, b"[]").endswith("send one JSON object per record")
 
 
@@ -252,6 +250,36 @@ def test_the_error_says_in_one_line_why_a_mapping_file_is_invalid(text: bytes, s
         parse_mapping(text, "mine.toml", is_json=False)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("default", "says"),
+    [
+        ('width = "x"', "$.image.width: expected an integer, got a string: write an integer"),
+        ('width = "7"', '$.image.width: the number is in quotes: write 7 instead of "7"'),
+        ("height = -1", "$.image.height: -1 is out of range: write at least 0"),
+        ("version = 0", "$.version: 0 is out of range: write at least 1"),
+        ('taken_at = "2022-07-05"', '$.image.taken_at: "2022-07-05" is not a time: write a time'),
+        ('tags = "sea"', "$.image.tags: expected an array, got a string: write an array"),
+        ("name = 7", "$.image.name: expected a string, got an integer: write a string"),
+        ('image_id = "a b"', '$.image_id: "a b" has " ": use only Latin letters'),
+        ('type = "image.new"', '$.type: "image.new" is unknown: use image.uploaded'),
+        ('"attributes.note" = 3', "$.image.attributes.note: expected a string, got an integer"),
+        ('uploaded_by = ["a"]', "$.image.uploaded_by: expected a string, got an array"),
+        ("width = 1.5", "the value of `width` must be a text in quotes, an integer, or a list of"),
+        ("width = true", "the value of `width` must be a text in quotes, an integer, or a list of"),
+        ("tags = [1]", "the value of `tags` must be a text in quotes, an integer, or a list of te"),
+        ("taken_at = 2022-07-05T00:00:00Z", "the value of `taken_at` must be a text in quotes"),
+    ],
+)
+def test_a_default_that_no_event_can_have_is_refused_with_the_mapping_file(
+    default: str, says: str
+) -> None:
+    """Before, each record was refused, without a word about [defaults]."""
+    text = f'[fields]\nid = "image_id"\nt = "name"\n[defaults]\n{default}\n'
+    with pytest.raises(MappingError, match=r"^mapping mine\.toml: \[defaults\]: ") as caught:
+        parse_mapping(text.encode(), "mine.toml", is_json=False)
+    assert says in str(caught.value)
 
 
 def test_a_mapping_file_is_built_in_or_a_path(tmp_path: Path) -> None:
