@@ -14,6 +14,7 @@ import msgspec
 from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, InvalidEventError
 from shared.nesting import nests_too_deep
 from shared.wrong_fields import not_an_event
+from shared.wrong_json import not_json
 
 # `decode` stops at the first number that is out of range and does not see what follows. These two
 # read on. Only the second one finds lone surrogates, but it stops at integers over 4,300 digits.
@@ -50,7 +51,7 @@ def why_refused(data: bytes, error: Exception | None) -> InvalidEventError:
             return InvalidEventError("not_json", "empty: send one JSON object per record")
         if _has_lone_surrogate(data):
             return lone_surrogate()
-        return InvalidEventError("not_json", f"{bad}: send one JSON object per record")
+        return not_json(data, str(bad))
     return not_an_event(data, str(error))
 
 

@@ -42,7 +42,9 @@ _SET_BY_PUT = frozenset({"$.version", "$.occurred_at"})
 _NUMBER_IN_TEXT = re.compile(r"\s*([+-]?[0-9]{1,16})(?:\.0*)?\s*")
 _OUTSIDE_AN_ID = re.compile(r"[^A-Za-z0-9._:-]")
 _ATTRIBUTE_NAME = re.compile(ATTRIBUTE_NAME_PATTERN)
-_WRITE_A_TIME = "write a time with a time zone: 2026-11-21T08:00:00Z"
+_WRITE_A_TIME = (
+    "write a time with a time zone: 2026-11-21T08:00:00Z (in a mapping file: formats, zone)"
+)
 _WRITE = {
     "int": "write an integer, without quotes or decimal point",
     "str": "write a string, in quotes",
@@ -81,6 +83,8 @@ def not_an_event(data: bytes, said: str) -> InvalidEventError:
     parts = _SAID.fullmatch(said)
     finding, place = (said, None) if parts is None else parts.groups()
     try:
+        if (inside := _images_inside(data)) is not None:
+            return InvalidEventError("schema", inside)
         return _refusal(data, place, finding)
     except (msgspec.MsgspecError, LookupError, ValueError):
         # The decoder met one value, and this module another one, which came later.
@@ -99,7 +103,7 @@ def _refusal(data: bytes, place: str | None, finding: str) -> InvalidEventError:
     at = "" if place is None else f"{place}: "
     if unknown := _UNKNOWN.fullmatch(finding):
         name = shortened(unknown[1], _LONGEST_QUOTE)
-        detail = f"{at}unknown field `{name}`: remove it, or make it a string in image.attributes"
+        detail = f"{at}unknown field `{name}`: {_instead_of_field(place, unknown[1])}"
         return InvalidEventError("schema", detail)
     if missing := _MISSING.fullmatch(finding):
         return InvalidEventError("schema", f"{at}missing required field `{missing[1]}`: add it")
@@ -108,6 +112,40 @@ def _refusal(data: bytes, place: str | None, finding: str) -> InvalidEventError:
     if place is None:
         return InvalidEventError("schema", finding)
     return _other_value(data, place, finding)
+
+
+def _images_inside(data: bytes) -> str | None:
+    """The refusal of an object around an array of images, as many web services answer."""
+    if not data.lstrip().startswith(b"{"):
+        return None
+    members = _members(data)
+    if "image_id" in members or "image" in members:
+        return None
+    for name, value in members.items():
+        if bytes(value).startswith(b"[") and any(bytes(item)[:1] == b"{" for item in _items(value)):
+            return objects_inside(name)
+    return None
+
+
+def objects_inside(name: str) -> str:
+    """The refusal of a record whose field of this name is an array of the records."""
+    name = shortened(name, _LONGEST_QUOTE)
+    return (
+        f"the record has no image itself, but an array of objects in `{name}`: send each object as "
+        "a record; a file may also have the array alone"
+    )
+
+
+def _instead_of_field(place: str | None, name: str) -> str:
+    """What to do with a field that is not known here."""
+    if place is None and name in _OF_IMAGE:
+        return f'write it inside `image`: {{"image": {{"{name}": ...}}}}'
+    if place == "$.image" and name in _OF_EVENT:
+        return "write it beside `image`, not inside"
+    here = _OF_IMAGE if place == "$.image" else _OF_EVENT
+    if (known := meant_name(name)) in here:
+        return f"write `{known}`"
+    return "remove it, or make it a string in image.attributes (a mapping file does this)"
 
 
 def _other_type(data: bytes, place: str | None, expected: str, got: str) -> InvalidEventError:

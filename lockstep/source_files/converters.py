@@ -34,6 +34,7 @@ from shared.event import (
     InvalidEventError,
     decode,
 )
+from shared.wrong_fields import objects_inside
 
 _BUILT_IN = resources.files("lockstep.source_files") / "mappings"
 
@@ -119,6 +120,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
     def _found(self, line: bytes) -> "_Found":
         source = source_fields(line)
         self._check_repeated(source)
+        self._check_mapped(source)
         found = _Found()
         for name, rule in self._rules:
             if (raw := source.values.get(name)) is not None:
@@ -129,6 +131,15 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
             self._set_rest(found, source)
         self._cut_tags(found)
         return found
+
+    def _check_mapped(self, source: SourceFields) -> None:
+        """Check that the record is not an object around an array of records."""
+        if "image_id" in self.defaults or any(name in source.values for name in self.fields):
+            return
+        for name in source.values:
+            around, is_list, _ = name.partition("[].")
+            if is_list:
+                raise InvalidEventError("schema", objects_inside(around))
 
     def _check_objects(self, source: SourceFields) -> None:
         """Check that no mapped field is an object, or a list of objects, that would be dropped."""

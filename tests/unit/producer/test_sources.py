@@ -79,9 +79,9 @@ ODD = [
     (b"{}", "schema", "missing required field `type`: add it"),
     (b"[]", "schema", "the record is an array: send one JSON object per record"),
     (b"what", "not_json", "send one JSON object"),
-    (line()[:-1], "not_json", "truncated"),
-    (line() + line(), "not_json", "trailing characters"),
-    (line(version=b"").replace(b'""', b"NaN"), "not_json", "malformed"),
+    (line()[:-1], "not_json", "the JSON ends too early"),
+    (line() + line(), "not_json", "something follows the JSON"),
+    (line(version=b"").replace(b'""', b"NaN"), "not_json", "this is not a value of JSON"),
     (b"\xef\xbb\xbf" + line(), "not_json", "byte order mark: send UTF-8 without it"),
     (line().replace(b"version 1", b"\xff"), "not_utf8", "encode the JSON as UTF-8"),
     (

@@ -119,7 +119,10 @@ MISTAKES = {
         "a text has a lone surrogate (half of a character): remove it",
     ),
     "cut off": Mistake(
-        JSON[:-1], "not_json", "Input data was truncated: send one JSON object per record"
+        JSON[:-1],
+        "not_json",
+        f"the JSON ends too early (byte {len(JSON) - 1}, near `{JSON[-17:-1].decode()}`): send one "
+        "whole JSON object per record",
     ),
     "several events": Mistake(
         b"[" + JSON + b"]", "schema", "the record is an array: send one JSON object per record"
@@ -167,6 +170,31 @@ MISTAKES = {
         "schema",
         "$.version: 1e999 is out of range: write an integer, without quotes or decimal point",
     ),
+    "a field of the image": of_event(
+        "schema",
+        'unknown field `name`: write it inside `image`: {"image": {"name": ...}}',
+        name="Low tide",
+    ),
+    "a field of the event": of_image(
+        "schema",
+        "$.image: unknown field `image_id`: write it beside `image`, not inside",
+        image_id="T1",
+    ),
+    "a field in another writing": of_image(
+        "schema", "$.image: unknown field `takenAt`: write `taken_at`", takenAt="x"
+    ),
+    "a field that no event has": of_event(
+        "schema",
+        "unknown field `artist`: remove it, or make it a string in image.attributes (a mapping "
+        "file does this)",
+        artist="Turner",
+    ),
+    "an object around the events": Mistake(
+        b'{"total":1,"images":[' + JSON + b"]}",
+        "schema",
+        "the record has no image itself, but an array of objects in `images`: send each object as "
+        "a record; a file may also have the array alone",
+    ),
     "an empty id": of_event("schema", "$.image_id: empty: write the ID of the image", image_id=""),
 }
 
@@ -181,6 +209,65 @@ def refusal(data: bytes) -> InvalidEventError:
 def test_each_mistake_has_its_reason_and_its_words(mistake: Mistake) -> None:
     found = refusal(mistake.data)
     assert (found.reason, found.detail) == (mistake.reason, mistake.detail)
+
+
+_ONE = "send one JSON object per record"
+NOT_JSON = [
+    (b"{", f"the JSON ends too early (byte 1, near `{{`): {_ONE.replace('one', 'one whole')}"),
+    (
+        b'{"a":1},',
+        f'something follows the JSON (byte 8, near `{{"a":1}},`): {_ONE}, and nothing af',
+    ),
+    (b'{"a":1}{"b":2}', "something follows the JSON"),
+    (b'{"a":1} // note', "something follows the JSON"),
+    (b'{"a":1,}', 'a comma has nothing after it (byte 7, near `{"a":1,}`): remove it'),
+    (b'{"a":[1,]}', "a comma has nothing after it"),
+    (b"{'a':1}", "a name is not in double quotes (byte 1, near `{'a':1}`): write \"name\""),
+    ("{“a”:1}".encode(), "a name is not in double quotes (byte 1, near `{“a”:1}`)"),
+    (b"{a:1}", "a name is not in double quotes"),
+    (b'{"a" 1}', "a name has no colon after it (byte 5, near"),
+    (b'{"a":1 "b":2}', "a comma or a closing bracket is missing (byte 7, near"),
+    (b'["a";"b"]', "a comma or a closing bracket is missing"),
+    (rb'{"a":"C:\works"}', r"a backslash begins nothing that JSON knows (byte 9, near"),
+    (rb'{"a":"\u12g4"}', "a backslash begins nothing that JSON knows"),
+    (b'{"a":01}', "JSON does not write numbers so (byte 6, near"),
+    (b'{"a":1.}', "JSON does not write numbers so"),
+    (b'{"a":"x\ty"}', r"a string has a control character (byte 7, near `{"),
+    (b'{"a":NaN}', 'this is not a value of JSON (byte 5, near `{"a":NaN}`): write a string in d'),
+    (b'{"a":True}', "this is not a value of JSON"),
+    ('{"a":“x”}'.encode(), "this is not a value of JSON"),
+    (b"hello", f"the record is not JSON, it begins with `hello`: {_ONE}"),
+    (
+        b"\n- image_id: 7\n  name: x",
+        "the record is not JSON, it begins with `- image_id: 7 name: x`",
+    ),
+    (b"None", "the record is not JSON, it begins with `None`"),
+    (b"// comment", "the record is not JSON, it begins with `// comment`"),
+    ("€".encode() * 99, f"the record is not JSON, it begins with `{'€' * 10}`"),
+]
+
+
+@pytest.mark.parametrize(("data", "says"), NOT_JSON, ids=[says[:40] for _, says in NOT_JSON])
+def test_data_that_is_not_json_is_refused_in_our_words(data: bytes, says: str) -> None:
+    found = refusal(data)
+    assert found.reason == "not_json"
+    assert found.detail.startswith(says)
+
+
+@given(st.binary(max_size=40), st.sampled_from([b"", b"{", b'{"a":', b'{"a":"', b"[1,"]))
+def test_no_refusal_has_the_words_of_the_decoder(noise: bytes, begin: bytes) -> None:
+    detail = ""
+    try:
+        decode(begin + noise)
+    except InvalidEventError as invalid:
+        detail = invalid.detail
+    assert "JSON is malformed" not in detail
+    assert "Input data" not in detail
+
+
+def test_an_object_around_the_images_is_named_whatever_else_is_wrong() -> None:
+    geo = b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":{}}]}'
+    assert "but an array of objects in `features`: " in refusal(geo).detail
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,18 @@ def test_a_number_that_is_no_whole_number_is_refused_by_the_validator() -> None:
     assert "$.image.width: -3 is out of range: write at least 0" in negative
 
 
+@pytest.mark.parametrize("rest", ["refuse", "attributes", "ignore"])
+def test_an_object_around_the_records_is_named(rest: str) -> None:
+    whole = {"total": 1, "data": {"images": [{"id": "A", "title": "T"}]}}
+    said = refusal(mapping(rest=rest), whole)
+    assert said == (
+        "schema: the record has no image itself, but an array of objects in `data.images`: send "
+        "each object as a record; a file may also have the array alone"
+    )
+    constant = mapping(rest="ignore", defaults={"image_id": "A", "name": "T"})
+    assert isinstance(converted(constant, whole), Event)
+
+
 def test_an_absent_field_and_null_take_the_default() -> None:
     by = mapping({"by": "uploaded_by"}, defaults={"uploaded_by": "nobody", "width": 3})
     assert image_of(by)["uploaded_by"] == "nobody"
