@@ -20,6 +20,7 @@ from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.producing.sources import BadLine, read_events
 from lockstep.quarantine.cases import FoundCases
+from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, choose, correct
@@ -101,6 +102,7 @@ class Components(msgspec.Struct, frozen=True):
     with_unread: Callable[..., Audit] = with_unread
     destination: Callable[..., Destination] = BucketDestination
     find: Callable[..., FoundCases] = find
+    fetch: Callable[..., Fetched] = fetch
     redrive: Callable[..., Redrive] = Redrive
     replay: Callable[..., Replay] = Replay
     backfill: Callable[..., Backfill] = Backfill

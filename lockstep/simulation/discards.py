@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from lockstep.local.mapping.failure import DestinationError, failure_document
+from lockstep.local.mapping.failure import DestinationError, FailureDocument, failure_document
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.steps import Discard
 from lockstep.simulation.components import BUCKET, STREAM, STREAM_ARN
@@ -34,20 +34,9 @@ class DiscardWriter:
 
     def write(self, step: Discard, records: Sequence[AcceptedRecord]) -> bool:
         """Write the failure document of these records; return whether the write is confirmed."""
-        system, shard_id = self._system, records[0].shard_id
+        system = self._system
         at = dt.datetime.fromtimestamp(system.time.now, dt.UTC)
-        seen = tuple(
-            msgspec.structs.replace(entry, json=_as_seen(record))
-            for entry, record in zip(step.entries, records, strict=True)
-        )
-        arn = f"arn:aws:lambda:us-east-1:000000000000:function:{CONSUMERS[self._function]}"
-        place = msgspec.structs.replace(
-            _PLACE, stream_arn=records[0].stream_arn, shard_id=shard_id, function_arn=arn
-        )
-        shown = msgspec.structs.replace(step, entries=seen)
-        document = failure_document(shown, place, at=at, new_id=self._new_id)
-        discards = system.discards[self._function]
-        discards.attempted.update((one.sequence_number, one) for one in records)
+        document = self.document(step, records, at)
         try:
             self._destination.write(document, at)
         except DestinationError:
@@ -57,8 +46,27 @@ class DiscardWriter:
         if records[0].stream != STREAM:
             system.conditions.tally["change of the table given up"] += 1
         system.conditions.hidden_effects += 1
-        discards.confirmed.update(one.sequence_number for one in records)
+        confirmed = system.discards[self._function].confirmed
+        confirmed.update(one.sequence_number for one in records)
         return True
+
+    def document(
+        self, step: Discard, records: Sequence[AcceptedRecord], at: dt.datetime
+    ) -> FailureDocument:
+        """The failure document of these records; an operator may redrive them from now on."""
+        shard_id = records[0].shard_id
+        seen = tuple(
+            msgspec.structs.replace(entry, json=_as_seen(record))
+            for entry, record in zip(step.entries, records, strict=True)
+        )
+        arn = f"arn:aws:lambda:us-east-1:000000000000:function:{CONSUMERS[self._function]}"
+        place = msgspec.structs.replace(
+            _PLACE, stream_arn=records[0].stream_arn, shard_id=shard_id, function_arn=arn
+        )
+        shown = msgspec.structs.replace(step, entries=seen)
+        attempted = self._system.discards[self._function].attempted
+        attempted.update((one.sequence_number, one) for one in records)
+        return failure_document(shown, place, at=at, new_id=self._new_id)
 
 
 def _as_seen(record: AcceptedRecord) -> bytes:

@@ -115,6 +115,8 @@ Fault = Literal[
     "too old to be redriven",
     "expired tombstone purged from the table",
     "expired tombstone purged from the index",
+    "redriven from the stream",
+    "pointed at records that are gone",
     "many records of one image",
     "forged object",
     "forged failure document",
@@ -127,6 +129,8 @@ Fault = Literal[
     "imported with a version",
     "imported without a version",
     "import broken off",
+    "import killed",
+    "import resumed",
     "replayed by an operator",
     "replay killed",
     "replay broken off",
@@ -159,6 +163,7 @@ Fault = Literal[
     "old event held back by its producer",
     "old event at random moments",
     "purged by an operator",
+    "two purges at once",
     "rebuilt",
     "rebuild killed",
     "rebuild broken off",
@@ -196,6 +201,7 @@ FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
     **dict.fromkeys(
         (
             "import broken off",
+            "two purges at once",
             "repair broken off",
             "answer broken off",
             "operator killed",

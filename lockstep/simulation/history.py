@@ -189,6 +189,7 @@ class History:
             resume=self._resume,
             purge=self._expiry.purge,
             redrive=self._redrives.redrive,
+            redrive_pointers=self._redrives.redrive_pointers,
             choose=self._redrives.choose,
             stamping=self._uploader,
             counting=self._counting,

@@ -24,6 +24,9 @@ OperatorStepKind = Literal[
     "change the retention",
     "choose",
     "lose records",
+    "interrupted import",
+    "two purges",
+    "redrive pointers",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -101,6 +104,10 @@ _OPERATORS: dict[StepKind, float] = {
     "choose": 0.5,
     "lose records": 0.5,
 }
+# The last step of some of the histories with operators. It is drawn after all else, so that the
+# other histories stay the same.
+_LAST: tuple[OperatorStepKind, ...] = ("interrupted import", "two purges", "redrive pointers")
+_LAST_SHARE = 0.15
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,
     "remove by hand": 3,
@@ -229,7 +236,12 @@ def plan(seed: int) -> HistoryPlan:
         return _with_large_batch(planned, chance)
     if chance.random() < OPERATORS_SHARE:
         planned = _with_operators(planned, chance)
-    return _with_routes(planned, chance) if chance.random() < _ROUTED_SHARE else planned
+    if chance.random() < _ROUTED_SHARE:
+        planned = _with_routes(planned, chance)
+    if planned.operators and chance.random() < _LAST_SHARE:
+        step = Step(chance.choice(_LAST), chance.getrandbits(32))
+        planned = msgspec.structs.replace(planned, steps=(*planned.steps, step))
+    return planned
 
 
 def _with_large_batch(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:

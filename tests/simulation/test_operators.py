@@ -14,6 +14,7 @@ from opensearchpy.exceptions import ConnectionTimeout
 
 from lockstep.rebuild.indices import AnotherRebuildError
 from lockstep.rebuild.worker import RebuildWorker
+from lockstep.repair.purge import Purged
 from lockstep.simulation.components import REAL
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.fakes.network import NoAnswerInTimeError
@@ -482,12 +483,13 @@ def test_a_second_purge_writes_only_if_the_table_has_lost_an_item_meanwhile(
     purges = Purges(tools, promises, commands(history, tools, promises)[0], *[unused] * 4)
     applied = iter((False, True))
 
-    def apply() -> None:
+    def apply() -> Purged:
         if next(applied):
             image_id = min(one for one, it in history.system.index.documents.items() if it.source)
             tools.own_in_index.append(Written(image_id, None, deleted=True))
             if expires_meanwhile:
                 history.system.table.items.popitem()
+        return Purged(0, 0, {}, [])
 
     monkeypatch.setattr(purges, "_apply", apply)
     expected = nullcontext() if expires_meanwhile else pytest.raises(ViolationError, match="O4")

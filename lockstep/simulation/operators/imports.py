@@ -1,28 +1,36 @@
-"""The import as a step: images with versions of their own, and without."""
+"""The import as a step: images with versions of their own, and without; killed and resumed."""
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.producing.backfill import Source
+from lockstep.producing.backfill import Backfill, Backfilled, Point, Source
 from lockstep.producing.producer import PutError
 from lockstep.simulation.components import STREAM
 from lockstep.simulation.events import draw_image
+from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.oracle import FIRST_STAMP, Meaning, time_of
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.readers import StoreUnreadableError
+from shared.event import Event, Image
 
 _NAME = "imported"
 _MOST_LINES = 4
 _AGAIN_SHARE = 0.3
 _IMAGES = 3
+# An interrupted import: its files, and the requests of its process before it is killed.
+_FILES, _LINES_OF_A_FILE = (2, 3), (1, 2)
+_KILLED_SHARE, _MOST_REQUESTS, _MOST_RUNS = 0.7, 5, 6
+_MEANWHILE_SHARE, _MEANWHILE_SECONDS = 0.3, 0.5
+_BREAKS_OFF = (PutError, StoreUnreadableError, BotoCoreError, ClientError)
 _HORIZON_US = 121 * 86_400 * 1_000_000
 # The stamps of a host may be ahead of the clock of another one.
 _HOUR_US = 3_600_000_000
@@ -78,23 +86,106 @@ class Imports:
     def _run(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Import these lines: O1 and O2 hold, because it writes the stream only."""
         with self._promises.kept("O1", "O2"):
-            self._put(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+            self._put(_in_lines(lines))
 
     def _put(self, body: bytes) -> None:
-        system = self._system
-        clock = self._tools.clock
-        backfill = system.components.backfill(
+        try:
+            self._backfill().run([_source("images", body)])
+        except _BREAKS_OFF:
+            self._system.conditions.tally["import broken off"] += 1
+
+    def _backfill(self, progress: "_Progress | None" = None) -> Backfill:
+        """An import, as a new process."""
+        system, clock = self._system, self._tools.clock
+        told = _Progress() if progress is None else progress
+
+        def put(events: Iterable[Event]) -> object:
+            producer = system.components.producer(system.stream, STREAM, clock=clock)
+            return producer.put(told.put(events))
+
+        return system.components.backfill(
             self._tools.table_reader(),
-            lambda events: system.components.producer(system.stream, STREAM, clock=clock).put(
-                events
-            ),
+            put,
             stamp=system.components.past_stamp(clock.now),
             now=clock.now,
+            on_step=told.step,
         )
-        try:
-            backfill.run([Source("images", lambda: io.BufferedReader(io.BytesIO(body)))])
-        except (PutError, StoreUnreadableError, BotoCoreError, ClientError):
-            system.conditions.tally["import broken off"] += 1
+
+    def interrupted(self) -> None:
+        """Import several files; the process is killed, and an operator resumes it.
+
+        Raises:
+            ViolationError: O6: the import has ended, and an image is neither on the stream nor in
+                the table. O4: it puts again what it had put before the point to resume from.
+        """
+        system, chance = self._system, self._system.conditions.chance
+        self._tools.begin()
+        files = {
+            f"file {at}": [self._line() for _ in range(chance.randint(*_LINES_OF_A_FILE))]
+            for at in range(chance.randint(*_FILES))
+        }
+        before, there = len(system.stream.accepted), set(system.table.items)
+        written = len(system.table.journal)
+        if chance.random() < _MEANWHILE_SHARE:
+            self._tools.interleave(self._around.meanwhile, _MEANWHILE_SECONDS)
+        with self._promises.kept("O1", "O2"):
+            ended = self._run_and_resume(files)
+        self._check(before)
+        if ended:
+            there.update(one.image_id for one in system.table.journal[written:])
+            self._check_whole(files, before, there)
+
+    def _run_and_resume(self, files: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
+        """Run the import to its end; return whether it could."""
+        conditions = self._system.conditions
+        progress = _Progress()
+        for _ in range(_MOST_RUNS):
+            if conditions.chance.random() < _KILLED_SHARE:
+                conditions.kill_in = conditions.chance.randint(1, _MOST_REQUESTS)
+            after = progress.point
+            conditions.tally["import resumed"] += after is not None
+            progress.given.clear()
+            sources = [_source(name, _in_lines(lines)) for name, lines in files.items()]
+            try:
+                self._backfill(progress).run(sources, after)
+            except CrashedError:
+                conditions.tally["import killed"] += 1
+            except _BREAKS_OFF:
+                conditions.tally["import broken off"] += 1
+            else:
+                return True
+            finally:
+                conditions.kill_in = None
+                self._check_resumed(files, after, progress.given)
+        return False
+
+    @staticmethod
+    def _check_resumed(
+        files: Mapping[str, Sequence[Mapping[str, Any]]], after: Point | None, given: Sequence[str]
+    ) -> None:
+        """O4: what was put up to the point to resume from is not put again."""
+        if after is None:
+            return
+        names = list(files)
+        done = [line for name in names[: names.index(after.source)] for line in files[name]]
+        done += files[after.source][: after.line]
+        again = {line["image"]["name"] for line in done} & set(given)
+        if again:
+            raise ViolationError("O4", f"an import that goes on after {after} puts {again} again")
+
+    def _check_whole(
+        self,
+        files: Mapping[str, Sequence[Mapping[str, Any]]],
+        before: int,
+        there: AbstractSet[str],
+    ) -> None:
+        """O6: each image is on the stream, or was in the table at some moment of the import."""
+        system = self._system
+        events = _meanings(system, range(before, len(system.stream.accepted)))
+        put = {one.image["name"] for one in events if one.image is not None}
+        for line in (one for lines in files.values() for one in lines):
+            if line["image"]["name"] not in put and line["image_id"] not in there:
+                raise ViolationError("O6", f"the import has ended, and did not put {line}")
 
     def _line(self) -> dict[str, Any]:
         """A line of an import, and what its event means."""
@@ -137,6 +228,32 @@ class Imports:
                     and other.version <= one.version
                 ):
                     raise ViolationError("O5", f"the import of {one} beats {other}")
+
+
+class _Progress:
+    """The progress of an import: `point` to resume from; `given` names what a run puts."""
+
+    def __init__(self) -> None:
+        self.point: Point | None = None
+        self.given: list[str] = []
+
+    def step(self, point: Point, _: Backfilled) -> None:
+        """Save this point."""
+        self.point = point
+
+    def put(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Note the names of the images."""
+        for one in events:
+            self.given.append(str(one.image.name) if isinstance(one.image, Image) else "")
+            yield one
+
+
+def _source(name: str, body: bytes) -> Source:
+    return Source(name, lambda: io.BufferedReader(io.BytesIO(body)))
+
+
+def _in_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
 def _meanings(system: Any, positions: range) -> Sequence[Meaning]:

@@ -17,6 +17,7 @@ from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.imports import Imports
 from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.losses import Losses
+from lockstep.simulation.operators.pointers import Pointers
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.purges import Purges
 from lockstep.simulation.operators.rebuilds import Rebuilds
@@ -54,6 +55,7 @@ class Operators:
         retentions = Retentions(system, around)
         choices = Choices(system, around)
         losses = Losses(self.tools, audits, around)
+        pointers = Pointers(system, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -71,6 +73,9 @@ class Operators:
             "change the retention": retentions.step,
             "choose": choices.step,
             "lose records": losses.step,
+            "interrupted import": imports.interrupted,
+            "two purges": purges.together,
+            "redrive pointers": pointers.step,
         }
 
     def finish(self) -> None:

@@ -1,12 +1,13 @@
 """Purges of expired tombstones: by the time to live of the table, and by an operator."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import cast
 
 import opensearchpy
 
+from lockstep.repair.purge import Purged
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.comparison import said_by_document, said_by_item
 from lockstep.simulation.operators.harm import Harm
@@ -137,6 +138,30 @@ class Purges:
             tools.may_die()
         self.purge(faulty=faulty)
 
+    def together(self) -> None:
+        """Two operators purge at once, after a tombstone has ended."""
+        chance, tools = self._system.conditions.chance, self._tools
+        self._drain()
+        images = sorted(self._system.table.items)
+        if not images:
+            return
+        self._around.delete(chance.choice(images))
+        self._drain()
+        self._limits.reach(1.0, of_tombstones=True)
+        if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+            Expiry(self._system).purge_table()
+        faulty = tools.begin()
+
+        def another() -> None:
+            self._system.conditions.tally["two purges at once"] += 1
+            with suppress(*BREAKS_OFF) if faulty else nullcontext():
+                self._apply()
+
+        tools.before_request(another)
+        if faulty:
+            tools.may_die()
+        self.purge(faulty=faulty)
+
     def _drain(self) -> None:
         rate = self._system.conditions.fault_rate
         self._around.drain()
@@ -155,7 +180,7 @@ class Purges:
         is_whole = False
         try:
             with promises.kept("O1", "O2"):
-                self._apply()
+                done = self._apply()
             is_whole = not faulty
         except BREAKS_OFF:
             if not faulty and not system.index.missing:
@@ -165,6 +190,8 @@ class Purges:
             return
         self._check(before, is_whole=is_whole)
         if is_whole:
+            if done.failed:
+                raise ViolationError("O4", f"a purge without faults says {done}")
             wrote = len(tools.own_in_index)
             self._apply()
             self._note(before, wrote)
@@ -190,9 +217,9 @@ class Purges:
             self._system.purged["write_to_es"].add((one.image_id, document.version))
             self._system.conditions.tally["purged by an operator"] += 1
 
-    def _apply(self) -> None:
+    def _apply(self) -> Purged:
         tools = self._tools
-        self._system.components.purge_all(
+        return self._system.components.purge_all(
             tools.index_reader(),
             tools.table_reader(),
             tools.corrections,

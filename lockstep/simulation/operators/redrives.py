@@ -1,7 +1,7 @@
 """Operators redrive, correct and choose quarantined records, in any order and at any time."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -11,13 +11,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.producing.producer import PutError
 from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
-from lockstep.quarantine.cases import Case, Ready, TooOld
+from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld
 from lockstep.quarantine.direct_indexing import DirectIndexing
+from lockstep.quarantine.failure_documents import Fetched
 from lockstep.quarantine.records import ForeignObjectError, read_record
 from lockstep.quarantine.redrive import ClockBehindError, Redrive, RedriveReport
 from lockstep.quarantine.settlement import Settlement
-from lockstep.simulation.components import BUCKET, CHANGES_STREAM, INDEX, STREAM, TABLE
+from lockstep.simulation.clock import START
+from lockstep.simulation.components import (
+    BUCKET,
+    CHANGES_STREAM,
+    INDEX,
+    STREAM,
+    STREAM_ARN,
+    TABLE,
+)
+from lockstep.simulation.discards import CONSUMERS
 from lockstep.simulation.fakes.dynamodb import DynamoDB
+from lockstep.simulation.fakes.kinesis_reads import KinesisReads
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.simulation.faults import Fault
@@ -32,11 +43,13 @@ from lockstep.stores.contents import ContentReader, index_lookup, table_lookup
 from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
+from lockstep.stream.kinesis import KinesisStream
 from shared.quarantine import PREFIX, TABLE_CONSUMER, QuarantinedRecord
 from shared.sink import SinkError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
 # The requests of a redrive that are killed, at most: those of a few records.
@@ -62,6 +75,8 @@ class Redrives:
         self._conditions, self._time = system.conditions, system.time
         self._is_running = False
         self._decides_share = _DECIDES_SHARE
+        self._pointers: Sequence[bytes] = ()
+        self._fetched: Mapping[str, QuarantinedRecord] = {}
         self._clock = system.producers_clock()  # the operator's, too: it may be wrong
         self._objects = BucketObjects(cast("S3Client", system.bucket), BUCKET)
 
@@ -84,6 +99,11 @@ class Redrives:
     # the writes of these tools: see `_check_done`. Two redrives at once may put an event twice, as
     # a killed one may; both stores take one of them. O5 holds as for the consumers: I2 to I4 are
     # checked for each write in the journals, and `settling.py` checks each decision before that.
+    @cached_property
+    def _stream(self) -> KinesisStream:
+        reads = KinesisReads(self._system.stream, STREAM_ARN, created_at=START)
+        return KinesisStream(cast("KinesisClient", reads), STREAM)
+
     @cached_property
     def _promises(self) -> Promises:
         return Promises(Tools(self._system))
@@ -117,6 +137,19 @@ class Redrives:
         self._decides_share = 1.0
         self._run([one for one in found if one.image == image_id], found)
         self._decides_share = _DECIDES_SHARE
+
+    def redrive_pointers(self, pointers: Sequence[bytes]) -> FoundCases:
+        """Redrive what these failure documents point at, as with `--pointers`.
+
+        Returns:
+            What was found first.
+        """
+        self._pointers = pointers
+        first = self._find()
+        if first.cases:
+            self._run(first.cases, first.cases)
+        self._pointers, self._fetched = (), {}
+        return first
 
     def _run(self, cases: Sequence[Case], found: Sequence[Case]) -> None:
         """Redrive these of the cases found; a kill ends the first run, and the next takes all."""
@@ -177,7 +210,7 @@ class Redrives:
         there = [one for one in cases if any(key in system.bucket.objects for key in one.keys)]
         before, indexed = len(system.stream.accepted), len(system.index.journal)
         try:
-            kept = self._redriver().put_back(cases, {}).kept
+            kept = self._redriver().put_back(cases, self._fetched).kept
         except _UNANSWERED:
             return
         if len(system.stream.accepted) > before + len(there):
@@ -224,18 +257,30 @@ class Redrives:
         return [case for case in self.found() if case.documents or "given_up" in case.reasons]
 
     def found(self) -> Sequence[Case]:
-        """All cases in quarantine."""
-        system = self._system
-        if not any(key.startswith((PREFIX, FAILURE_DOCUMENTS)) for key in system.bucket.objects):
+        """All cases in quarantine, and what the pointers of this redrive point at."""
+        objects = self._system.bucket.objects
+        if not self._pointers and not any(map(_is_quarantined, objects)):
             return []
+        return self._find().cases
+
+    def _find(self) -> FoundCases:
+        system = self._system
         found = system.components.find(
             self._reader,
             TABLE_CONSUMER,  # the mappings here have the names of the functions
             now=dt.datetime.fromtimestamp(self._clock.now(), dt.UTC),
             executor=InLine(),
+            pointers=self._pointers,
+            fetch=self._fetch,
             changes_stream=CHANGES_STREAM,
         )
-        return found.cases
+        self._fetched = found.fetched
+        return found
+
+    def _fetch(self, pointer: bytes) -> Fetched:
+        return self._system.components.fetch(
+            pointer, CONSUMERS, STREAM, self._stream.reader, self._time.advance
+        )
 
     def _redriver(self) -> Redrive:
         system = self._system
@@ -262,7 +307,7 @@ class Redrives:
         settlements = [one for case in cases for one in self._settled(redrive, case)]
         for one in settlements:
             self._note_gift(one.gives_index)
-        done = redrive.settle(settlements, {}).redriven if settlements else 0
+        done = redrive.settle(settlements, self._fetched).redriven if settlements else 0
         if done:
             for one in settlements:
                 how: Fault = "corrected days later" if one.how == "mended" else "chosen days later"
@@ -281,6 +326,8 @@ class Redrives:
     def _record(self, redrive: Redrive, case: Case) -> QuarantinedRecord | None:
         """The record of a case; None if another redrive has settled it."""
         for key in case.keys:
+            if key in self._fetched:
+                return self._fetched[key]
             body = self._reader.read(key)
             try:
                 held = None if body is None else read_record(key, body)
@@ -297,7 +344,7 @@ class Redrives:
         tried = (case.sequence_number for case in cases if case.of_index_only)
         self._system.tried_on_index.update(tried)
         try:
-            return redrive.put_back(cases, {})
+            return redrive.put_back(cases, self._fetched)
         finally:
             self._touch_forged(cases)
 
@@ -320,3 +367,7 @@ class Redrives:
         if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - a coin
             return iter([cases])
         return ([case] for case in cases)
+
+
+def _is_quarantined(key: str) -> bool:
+    return key.startswith((PREFIX, FAILURE_DOCUMENTS))

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep import quarantine
 from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
+from lockstep.quarantine.cases import FoundCases
 from lockstep.simulation.clock import START
 from lockstep.simulation.components import BUCKET, INDEX, STREAM_ARN, TABLE
 from lockstep.simulation.fakes.kinesis_reads import KinesisReads
@@ -82,6 +83,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Lets the stores and an operator remove expired tombstones."""
     redrive: Callable[[], None]
     """Lets an operator redrive."""
+    redrive_pointers: Callable[[Sequence[bytes]], FoundCases]
+    """Lets an operator redrive what these failure documents without records point at."""
     choose: Callable[[str], None]
     """Lets an operator decide about what is in quarantine of this image."""
     stamping: Uploader

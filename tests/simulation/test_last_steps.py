@@ -1,0 +1,100 @@
+"""An import that is killed and resumed, two purges at once, a redrive from the stream."""
+
+from collections import Counter
+
+import pytest
+
+from lockstep.producing.backfill import Point
+from lockstep.simulation.components import REAL
+from lockstep.simulation.faults import Tally
+from lockstep.simulation.history import History
+from lockstep.simulation.operators.imports import Imports
+from lockstep.simulation.plan import StepKind, plan
+from lockstep.simulation.run import broken_by
+from lockstep.simulation.violation import ViolationError
+from tests.simulation.test_operators import quiet
+from tests.simulation.wrong_components import WRONG
+
+LAST: tuple[StepKind, ...] = ("interrupted import", "two purges", "redrive pointers")
+FILES = {
+    "a": [{"image": {"name": "one"}}, {"image": {"name": "two"}}],
+    "b": [{"image": {"name": "three"}}, {"image": {"name": "four"}}],
+}
+
+
+def tally_of(*kinds: StepKind, seeds: int) -> Tally:
+    tally = Tally()
+    for seed in range(seeds):
+        History(quiet(*kinds, seed=100 * seed), REAL, tally).run()
+    return tally
+
+
+def test_one_of_twenty_histories_ends_with_one_of_these_steps() -> None:
+    kinds = Counter(step.kind for seed in range(1, 3_000) for step in plan(seed).steps[-1:])
+    for kind in LAST:
+        assert 30 < kinds[kind] < 80
+    assert not any(step.kind in LAST for seed in range(1, 3_000) for step in plan(seed).steps[:-1])
+
+
+def test_an_import_is_killed_and_resumed_until_it_has_put_all_images() -> None:
+    tally = tally_of("put", "poll", "interrupted import", seeds=20)
+    assert tally["import killed"] > 15
+    assert tally["import resumed"] > 10
+
+
+def test_two_operators_purge_at_once_and_each_tombstone_goes() -> None:
+    tally = tally_of("put", "poll", "two purges", seeds=40)
+    assert tally["two purges at once"] > 5
+    assert tally["purged by an operator"] > 10
+
+
+def test_a_redrive_reads_what_a_document_names_from_the_stream_and_says_what_is_gone() -> None:
+    tally = tally_of("put", "poll", "redrive pointers", seeds=20)
+    assert tally["redriven from the stream"] > 20
+    assert tally["pointed at records that are gone"] > 5
+    assert tally["redrive killed"] > 2
+    assert tally["two redrives at once"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("import: the progress is saved before the images are put", LAST[0], "did not put"),
+        ("import: an import that is resumed begins again", LAST[0], "again"),
+        ("import: an import that is resumed leaves out a file", LAST[0], "did not put"),
+        ("purge: what another purge has removed counts as failed", LAST[1], "failed=1"),
+        ("pointers: the last record of a batch is left out", LAST[2], "the redrive found"),
+        ("pointers: the first records of a batch are left out", LAST[2], "the redrive found"),
+        ("pointers: what is gone is not named", LAST[2], "are gone: the redrive says []"),
+        ("pointers: records are not in the bucket before they go back", LAST[2], "a redrive left"),
+        ("pointers: a record that went back is found again", LAST[2], "a redrive left"),
+        ("pointers: a record that went back goes back again", LAST[2], "puts events again"),
+    ],
+)
+def test_a_seeded_bug_of_these_steps_is_seen_by_them(name: str, kind: StepKind, said: str) -> None:
+    plans = [quiet("put", "poll", kind, seed=100 * seed) for seed in range(100)]
+    assert any(said in (broken_by(one, WRONG[name]) or "") for one in plans)
+
+
+@pytest.mark.parametrize(
+    ("after", "given", "is_seen"),
+    [
+        (None, ["one"], False),
+        (Point("a", 1), ["two", "three"], False),
+        (Point("a", 1), ["one"], True),
+        (Point("b", 1), ["four"], False),
+        (Point("b", 1), ["two"], True),
+        (Point("b", 1), ["three"], True),
+    ],
+)
+def test_what_was_put_before_the_point_to_resume_from_must_not_be_put_again(
+    after: Point | None,
+    given: list[str],
+    is_seen: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    found = ""
+    try:
+        Imports._check_resumed(FILES, after, given)  # noqa: SLF001 - as its step does
+    except ViolationError as error:
+        found = str(error)
+    assert is_seen == ("again" in found)
