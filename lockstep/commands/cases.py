@@ -65,14 +65,19 @@ def show_rest(found: FoundCases) -> None:
         notes.print(printable(f"gone: {gone}"))
 
 
-def show_case(case: Case) -> None:
-    """Print where a record came from and why it is quarantined."""
+def show_case(case: Case, readable: int | None) -> None:
+    """Print where a record came from and why it is quarantined.
+
+    Args:
+        case: the record.
+        readable: its version as `redrive --mend` reads it, if the record is not a valid event.
+    """
     arrived = dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC)
     said = {
         "id": case.id,
         "image": case.image,
         "partition key": case.partition_key,
-        "version": "unknown" if case.version is None else str(case.version),
+        "version": _version(case.version, readable),
         "quarantined by": ", ".join(case.functions),
         "reason": ", ".join(case.reasons),
         "detail": case.detail,
@@ -96,6 +101,12 @@ def show_side_by_side(contents: Mapping[str, Content | None]) -> None:
         differs = "" if len(set(values)) == 1 else "*"
         rows.append([differs, printable(field), *(cut(one, SHOWN_OF_A_FIELD) for one in values)])
     print_table(["", "field", *contents], rows)
+
+
+def _version(known: int | None, readable: int | None) -> str:
+    if known is not None:
+        return str(known)
+    return "unknown" if readable is None else f"{readable}, as `redrive --mend` reads it"
 
 
 def _age(seconds: float) -> str:

@@ -26,6 +26,7 @@ from lockstep.commands.quarantine_options import (
 from lockstep.console.terminal import answers, cut, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.quarantine.cases import Wanted, state_of
+from lockstep.quarantine.readable import readable_fields, version_in
 from lockstep.quarantine.records import event_in, payload
 from lockstep.stack.use_cases.quarantine import StackQuarantine
 from lockstep.stores.contents import Content, content_of
@@ -135,7 +136,7 @@ def show_command(
     if as_json:  # the payload in base64
         print_json({"case": case, "payload": data, "contents": contents})
         return
-    show_case(case)
+    show_case(case, version_in(readable_fields(data)))
     if this is None:
         answers.print(f"payload: {cut(data.decode(errors='backslashreplace'), SHOWN)}")
     else:

@@ -19,6 +19,7 @@ from lockstep.quarantine.readable import readable_fields, version_in
 from lockstep.stores.contents import Content, ContentReader, content_of
 from shared.event import MAX_VERSION, Event, ImageId, InvalidEventError, decode
 from shared.horizon import QUARANTINE_AGE
+from shared.refusal import why_refused
 from shared.stamps import FIRST_STAMP, is_stamp, stamp_at, too_far_ahead
 
 # So many stamps above the stored one are left to its producer.
@@ -227,9 +228,8 @@ def read_correction(line: bytes) -> Correction:
     try:
         return msgspec.json.decode(line, type=Correction)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CannotSettleError(
-            f'{error}: write one {{"id": "...", "event": {{...}}}} a line'
-        ) from None
+        other = 'not a correction: write one {"id": "...", "event": {...}} a line'
+        raise CannotSettleError(_why(line, error, other)) from None
 
 
 def correct(
@@ -334,7 +334,13 @@ def _plain(event: Raw) -> dict[str, Any]:
     try:
         return msgspec.json.decode(event, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CannotSettleError(f"the event is not a JSON object: {error}") from None
+        other = "the event is not a JSON object: write {...}"
+        raise CannotSettleError(_why(bytes(event), error, other)) from None
+
+
+def _why(data: bytes, error: Exception, other: str) -> str:
+    """What is wrong with data that cannot be decoded; `other` if it is JSON."""
+    return other if isinstance(error, msgspec.ValidationError) else why_refused(data, error).detail
 
 
 def _check_image(case: Case, record: bytes, image_id: object) -> None:

@@ -192,6 +192,20 @@ def mend(stage: Stage, line: bytes, *words: str) -> Result:
     return stage.lockstep("redrive", "--mend", file, *words)
 
 
+def test_the_version_that_a_correction_will_have_is_shown(stage: Stage) -> None:
+    """`show` said "unknown" where `redrive --mend` read the version 1."""
+    stage.put_raw(image_event("T1", "1"), "T1")
+    stage.put_raw(b"hello", "T2")
+    stage.drain()
+    case_id = case_of(stage, "T1")
+    shown = stage.lockstep("quarantine", "show", case_id)
+    assert "1, as `redrive --mend` reads it" in shown.stdout
+    event = {"type": "image.uploaded", "image_id": "T1", "image": image("mended")}
+    result = mend(stage, msgspec.json.encode({"id": case_id, "event": event}))
+    assert "as version 1" in result.stdout
+    assert "unknown" in stage.lockstep("quarantine", "show", case_of(stage, "T2")).stdout
+
+
 def test_an_undecodable_record_stays_until_it_is_corrected(stage: Stage) -> None:
     stage.put_raw(b"\xff\x1b[2J", "T1")
     stage.put_raw(image_event("T1", 3), "T1")

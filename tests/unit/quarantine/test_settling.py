@@ -4,6 +4,7 @@ import base64
 import bz2
 import datetime as dt
 import gzip
+import json
 import lzma
 import zlib
 from collections.abc import Callable
@@ -328,6 +329,18 @@ PACKED: tuple[Callable[[bytes], bytes], ...] = (
         *(pack(SEVEN) for pack in PACKED),
         base64.b64encode(gzip.compress(base64.b64encode(SEVEN), mtime=0)),
         b'"' + base64.b64encode(SEVEN).rstrip(b"=") + b'"\n',
+        json.dumps(SEVEN.decode()).encode(),
+        json.dumps(json.dumps(SEVEN.decode())).encode("utf-16"),
+        base64.b64encode(gzip.compress(json.dumps(SEVEN.decode()).encode(), mtime=0)),
+        SEVEN[:-1],
+        SEVEN[:-15],
+        json.dumps(SEVEN[:-9].decode()).encode(),
+        json.dumps(SEVEN.decode()).encode()[:-8],
+        base64.b64encode(SEVEN)[:-8],
+        gzip.compress(SEVEN, mtime=0)[:-9],
+        gzip.compress(SEVEN[:-16] + b" " * 9 * MAX_EVENT_BYTES + SEVEN[-16:], mtime=0),
+        b'{"image_id":"T1","version":7,"image":{"name":"x",}}',
+        b'{ "image_id" : "T1" , "version" : 7 , name: "x" }',
     ],
 )
 def test_the_version_of_a_record_is_read_whatever_its_encoding(record: bytes) -> None:
@@ -346,8 +359,13 @@ def test_the_version_of_a_record_is_read_whatever_its_encoding(record: bytes) ->
         b"[7]",
         base64.b64encode(b"[7]"),
         base64.b64encode(b"hello"),
-        gzip.compress(b'{"version":7,"image":"' + bytes(100 * MAX_EVENT_BYTES), mtime=0),
+        gzip.compress(b'{"image":"' + b" " * 100 * MAX_EVENT_BYTES + b'","version":7}', mtime=0),
         b'{"version":7',
+        json.dumps('{"version":7').encode(),
+        b'"\\',
+        b'{"version":7 "image":{}}',
+        b'{"version" 7,"image":{}}',
+        b'{7:7,"version":"x","image',
         b'{"version":7}{"version":8}',
         b'{"version":' + b"9" * 5000 + b"}",
         b'{"version":7,"image":' + b"[" * 2000 + b"]" * 2000 + b"}",
@@ -444,10 +462,23 @@ def test_a_correction_that_is_still_not_an_event_is_refused_with_the_reason() ->
         mended(stand, BAD)
 
 
-@pytest.mark.parametrize("line", [b"", b"\xff", b"{}", b'{"id": 1, "event": {}}', b"[" * 5000])
-def test_a_line_that_is_not_a_correction_is_reported(line: bytes) -> None:
-    with pytest.raises(CannotSettleError):
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"", "empty: send one JSON object per record"),
+        (b"\xff", "byte 0 is not UTF-8"),
+        (b'{"id": "ab", "event": {"x": 1,}}', "a comma has nothing after it (byte 30, near"),
+        (b'{"id": "ab", "event": {}', "the JSON ends too early"),
+        (b"[" * 5000, "not a correction: write one"),
+        (b"{}", 'not a correction: write one {"id": "...", "event": {...}} a line'),
+        (b'{"id": 1, "event": {}}', "not a correction: write one"),
+        (b'{"id": "ab", "image_id": "T1"}', "not a correction: write one"),
+    ],
+)
+def test_a_line_that_is_not_a_correction_is_reported_in_our_words(line: bytes, says: str) -> None:
+    with pytest.raises(CannotSettleError) as caught:
         read_correction(line)
+    assert str(caught.value).startswith(says)
 
 
 def test_an_outrun_event_is_redriven_only_by_choice() -> None:
