@@ -147,8 +147,9 @@ nightly-simulation: $(venv)/dev.done ## Run a million histories, and the produce
 nightly-crashes: $(venv)/dev.done kills rebuilds ## Kill a thousand processes, and cut connections at every byte.
 	$(pytest) --timeout 7200 tests/contract/toxics --cut-every 1
 
-nightly-search: $(venv)/dev.done ## Search for ten thousand random texts.
+nightly-search: $(venv)/dev.done ## Search for ten thousand random texts; test the search on five shards.
 	$(pytest) -rP --timeout 7200 tests/contract/search/test_any_query.py --queries 10000
+	$(bin)/pytest $(PYTEST) tests/contract/search --index-shards 5
 
 KILLS = 1000
 KILLS_SEED := $(shell date +%s)
@@ -192,8 +193,8 @@ mutation: $(venv)/dev.done ## Check that a test fails for each small change to t
 bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history that catches it.
 	$(bin)/python -m tools.seeded_bugs
 
-relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures; NAMES=yes: only made-up names.
-	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept) $(if $(filter yes,$(NAMES)),--names)
+relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures; NAMES=yes: only made-up names; SHARDS=N: shards of the index.
+	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept) $(if $(filter yes,$(NAMES)),--names) $(if $(SHARDS),--shards $(SHARDS))
 
 screenshots: $(venv)/dev.done ## Take the screenshots of the search page for the documentation.
 	$(bin)/python -m tools.screenshots

@@ -49,6 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--queries", type=int, default=100, help="how many texts by chance to search for"
     )
+    parser.addoption(
+        "--index-shards", type=int, default=1, help="how many shards the searched index has"
+    )
     parser.addoption("--kills-seed", type=int, default=1, help="chooses which processes, and when")
     parser.addoption(
         "--rebuilds", type=int, default=1, help="how many rebuilds of the index to kill, twice each"

@@ -39,7 +39,7 @@ class InvalidCursorError(Exception):
 
 def encode_cursor(place: HitPosition, asked: Any) -> str:
     """The cursor of a position in the sort order of this search."""
-    text = msgspec.json.encode(_Cursor(_digest(asked), place))
+    text = msgspec.json.encode(_Cursor(digest(asked), place))
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
@@ -59,7 +59,7 @@ def decode_cursor(cursor: str, asked: Any) -> HitPosition:
         or not math.isfinite(found.place.sort_value)
         or encode_cursor(found.place, asked) != cursor
     ):
-        if found is not None and found.asked != _digest(asked):
+        if found is not None and found.asked != digest(asked):
             raise InvalidCursorError(
                 "a cursor of another search: keep all other parameters unchanged"
             )
@@ -67,6 +67,6 @@ def decode_cursor(cursor: str, asked: Any) -> HitPosition:
     return found.place
 
 
-def _digest(asked: Any) -> str:
-    """A short digest of the search that a cursor belongs to."""
+def digest(asked: Any) -> str:
+    """A short digest of a search. It is in the cursors that belong to the search."""
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -15,12 +16,16 @@ from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES
 from functions.search_images.filters import Filters
 from functions.search_images.language import Query, parse_query
 from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives, matched_fields
+from functions.search_images.spelling import Ask
 
 Sort = Literal["relevance", "newest"]
 
 # The time limit of a query. After that time, the index answers with a partial result.
 SECONDS = 2
 FACET_VALUES = 10
+# So many values of a facet come from each shard. With as few as are shown, a value that is not
+# frequent in every shard would be missing, or counted too low.
+FACET_VALUES_OF_A_SHARD = 1000
 # API Gateway accepts 10,240 bytes of address and headers, and in an address each of these bytes may
 # be three (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html).
 LONGEST_FACET_BYTES = 1000
@@ -43,7 +48,8 @@ def _most_frequent(path: str) -> Mapping[str, Any]:
 
     The empty text is no value: a form sends it for a field that nobody filled in.
     """
-    return {"terms": {"field": path, "size": 2 * FACET_VALUES, "exclude": [""]}}
+    how = {"size": 2 * FACET_VALUES, "shard_size": FACET_VALUES_OF_A_SHARD, "exclude": [""]}
+    return {"terms": {"field": path, **how}}
 
 
 _FACETS: Mapping[str, Mapping[str, Any]] = {
@@ -177,46 +183,62 @@ def page(
     words = correctable_words(query) if query else ()
     dictionary = spelling.dictionary_query(words)
     alternatives = NO_ALTERNATIVES
+    # All pages of a search come from the same copies of the shards: the scores of others differ a
+    # little.
+    ask = partial(run_query, client, alias_live, copies=cursor.digest(request))
     if place is None:
-        answer = run_query(
-            client, alias_live, _page_query(request, query, alternatives, size) | dictionary
-        )
+        answer = ask(_page_query(request, query, alternatives, size) | dictionary)
         if query and answer["hits"]["total"]["value"] < spelling.ENOUGH_HITS:
-            alternatives = spelling.alternatives(words, answer)
+            alternatives = spelling.alternatives(words, answer, ask)
         if alternatives:
-            answer = run_query(client, alias_live, _page_query(request, query, alternatives, size))
+            answer = ask(_page_query(request, query, alternatives, size))
         return _result(answer, request, query, alternatives, size)
     if query and place.corrected:
-        body = _query(request, query, alternatives, 0) | dictionary
-        alternatives = spelling.alternatives(words, run_query(client, alias_live, body))
+        answer = ask(_query(request, query, alternatives, 0) | dictionary)
+        alternatives = spelling.alternatives(words, answer, ask)
     if request.sort == "relevance":
-        place = _position_now(client, alias_live, _query(request, query, alternatives, 1), place)
+        place = _position_now(ask, _query(request, query, alternatives, 1), place)
     body = _page_query(request, query, alternatives, size) | {
         "search_after": [place.sort_value, place.image_id]
     }
-    return _result(run_query(client, alias_live, body), request, query, alternatives, size)
+    return _result(ask(body), request, query, alternatives, size)
 
 
-def run_query(client: OpenSearch, alias_live: str, body: dict[str, Any]) -> dict[str, Any]:
+def run_query(
+    client: OpenSearch, alias_live: str, body: Mapping[str, Any], *, copies: str | None = None
+) -> dict[str, Any]:
     """Send a request with the time limit; return the complete answer.
+
+    Hits rank as if the index had a single shard: first all shards count the words. With one shard,
+    OpenSearch leaves that step out.
+
+    Args:
+        client: the client of the index.
+        alias_live: the alias that hides tombstones.
+        body: the request.
+        copies: requests with the same text are answered by the same copies of the shards. With
+            None, any copy answers.
 
     Raises:
         TooSlowError: the answer is partial.
         OpenSearchException: there is no answer.
     """
-    found: dict[str, Any] = client.search(index=alias_live, body=body | {"timeout": f"{SECONDS}s"})
+    params = {"search_type": "dfs_query_then_fetch"}
+    if copies is not None:
+        params["preference"] = copies
+    found: dict[str, Any] = client.search(
+        index=alias_live, body={**body, "timeout": f"{SECONDS}s"}, params=params
+    )
     if found["timed_out"]:
         raise TooSlowError(f"no result within {SECONDS} s: simplify the search, or retry later")
     return found
 
 
-def _position_now(
-    client: OpenSearch, alias_live: str, request: Mapping[str, Any], place: HitPosition
-) -> HitPosition:
+def _position_now(ask: Ask, request: Mapping[str, Any], place: HitPosition) -> HitPosition:
     """Find the current position of that hit, because each write changes all scores a little."""
     body = {**request, "_source": False}
     body["query"]["bool"]["filter"].append({"ids": {"values": [place.image_id]}})
-    hits = run_query(client, alias_live, body)["hits"]["hits"]
+    hits = ask(body)["hits"]["hits"]
     return msgspec.structs.replace(place, sort_value=hits[0]["sort"][0]) if hits else place
 
 

@@ -6,7 +6,7 @@ skips words that are in the index. A fuzzy query for each word would take severa
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -19,13 +19,16 @@ MOST_ALTERNATIVES = 6
 SHORTEST, LONG = 3, 6
 # Limits, because the cost grows: the length of a word, and the letters of all words together.
 LONGEST, MOST_LETTERS = 30, 240
-# The number of candidates that OpenSearch inspects, in multiples of MOST_ALTERNATIVES.
-_LOOKED_AT = 10
+# The number of candidates that each shard inspects. The best of all shards are the answer.
+_LOOKED_AT = 60
 # The minimum score. The suggester's score is 1 - errors / length of the shorter word.
 _LEAST_LIKE = 0.49
 # If two letters are wrong, the suggester requires a correct first letter. So a second field with
 # reversed words finds words with a wrong first letter.
 _FORWARDS, _BACKWARDS = CATCH_ALL, f"{CATCH_ALL}.backwards"
+
+type Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Sends a request to the index, and returns its answer."""
 
 
 def dictionary_query(words: Sequence[str]) -> dict[str, Any]:
@@ -36,11 +39,12 @@ def dictionary_query(words: Sequence[str]) -> dict[str, Any]:
     like = {
         "suggest_mode": "missing",
         "size": MOST_ALTERNATIVES,
+        "shard_size": _LOOKED_AT,
         "max_edits": 2,
         "prefix_length": 0,
         "min_word_length": SHORTEST,
         "accuracy": _LEAST_LIKE,
-        "max_inspections": _LOOKED_AT,
+        "max_inspections": 1,
     }
     both = {field: {"term": {"field": field, **like}} for field in (_FORWARDS, _BACKWARDS)}
     return {"suggest": {"text": " ".join(asked), **both}}
@@ -58,18 +62,33 @@ def _asked(words: Sequence[str]) -> Sequence[str]:
     return asked
 
 
-def alternatives(words: Sequence[str], answer: Mapping[str, Any]) -> Alternatives:
+def alternatives(words: Sequence[str], answer: Mapping[str, Any], ask: Ask) -> Alternatives:
     """The alternatives of each word that is not in the index.
+
+    Each shard answers by its own words. So with several shards, one more request finds the words
+    that another shard has.
 
     Args:
         words: the words of `dictionary_query`.
         answer: the answer of the index to the request.
+        ask: sends another request.
+
+    Raises:
+        TooSlowError, OpenSearchException: the index did not answer that request.
     """
     asked = _asked(words)
     if not asked:
         return {}
     said = answer["suggest"]
     entries = list(zip(said[_FORWARDS], said[_BACKWARDS], strict=True))
+    if answer["_shards"]["total"] > 1:
+        doubtful = {
+            entry["text"]
+            for entry, backwards in entries
+            if entry["options"] or backwards["options"]
+        }
+        there = _there(sorted(doubtful), ask)
+        entries = [both for both in entries if both[0]["text"] not in there]
     found: dict[str, Sequence[str]] = {}
     begins = 0
     for word in asked:
@@ -85,6 +104,16 @@ def alternatives(words: Sequence[str], answer: Mapping[str, Any]) -> Alternative
             found[word] = tuple(_replacements(raw, wrong))
         begins = ends + 1
     return found
+
+
+def _there(words: Sequence[str], ask: Ask) -> Collection[str]:
+    """Those of these words that are in the index."""
+    if not words:
+        return ()
+    each = {str(at): {"filter": {"term": {_FORWARDS: word}}} for at, word in enumerate(words)}
+    query = {"terms": {_FORWARDS: list(words)}}
+    found = ask({"size": 0, "query": query, "aggs": each})["aggregations"]
+    return {word for at, word in enumerate(words) if found[str(at)]["doc_count"]}
 
 
 def _others(entry: Mapping[str, Any], backwards: Mapping[str, Any]) -> Sequence[str]:

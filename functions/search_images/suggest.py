@@ -1,6 +1,7 @@
 """Suggestions: finds names of images while somebody types."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -62,12 +63,13 @@ def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> S
         return Suggestions([])
     text = query.text
     body = _names_query(text, words, NO_ALTERNATIVES, size) | spelling.dictionary_query(words)
-    answer = run_query(client, alias_live, body)
+    ask = partial(run_query, client, alias_live)
+    answer = ask(body)
     alternatives = (
-        NO_ALTERNATIVES if answer["hits"]["hits"] else spelling.alternatives(words, answer)
+        NO_ALTERNATIVES if answer["hits"]["hits"] else spelling.alternatives(words, answer, ask)
     )
     if alternatives:
-        answer = run_query(client, alias_live, _names_query(text, words, alternatives, size))
+        answer = ask(_names_query(text, words, alternatives, size))
     return Suggestions([_suggestion(hit) for hit in answer["hits"]["hits"]])
 
 

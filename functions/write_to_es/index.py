@@ -19,6 +19,7 @@ from functions.write_to_es.aliases import (
     read_aliased,
 )
 from functions.write_to_es.connect import sink_errors
+from functions.write_to_es.settings import IndexSettings
 from shared.event import MAX_ATTRIBUTES
 from shared.sink import MisconfiguredError
 
@@ -27,6 +28,7 @@ PATIENCE = {"request_timeout": 30}
 _NO_PIPELINE = "_none"
 _REBUILD = "this needs a new index: run `lockstep rebuild` (docs/guides/rebuild.md)"
 _SET_ALIASES = "run `lockstep rebuild --apply`, then deploy again"
+REBUILD_FOR_SHARDS = "run `lockstep rebuild --apply`, which builds a new index"
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -43,22 +45,29 @@ class Added(msgspec.Struct, frozen=True):
     """Missing fields (`mappings...`), the reading alias or a setting were added to the index.
 
     Images that were written before have no value in a new field until they are written again.
+    `other_shards` says how the number of shards differs, which only a new index can get.
     """
 
     index: str
     added: tuple[str, ...]
+    other_shards: str | None = None
 
     def __str__(self) -> str:
-        return f"added to index {self.index}: {', '.join(self.added)}"
+        return f"added to index {self.index}: {', '.join(self.added)}{_hint(self.other_shards)}"
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """The index is up to date."""
+    """The index is up to date. `other_shards` says how its number of shards differs."""
 
     index: str
+    other_shards: str | None = None
 
     def __str__(self) -> str:
-        return f"index {self.index} is up to date"
+        return f"index {self.index} is up to date{_hint(self.other_shards)}"
+
+
+def _hint(other_shards: str | None) -> str:
+    return "" if other_shards is None else f"; {other_shards}: {REBUILD_FOR_SHARDS}"
 
 
 class OutdatedIndexError(MisconfiguredError):
@@ -184,11 +193,28 @@ def foreign_settings(its: Mapping[str, Any]) -> Iterator[str]:
         yield f"mapping.nested_objects.limit is {limit}, expected at least {MAX_ATTRIBUTES}"
 
 
-def index_problems(client: OpenSearch, alias: str) -> tuple[str, ...]:
-    """What is wrong with both aliases and the index behind them, one line each.
+class IndexCheck(msgspec.Struct, frozen=True):
+    """What a check of both aliases and the index behind them found, one line each.
 
-    `lockstep rebuild` shows how to correct it. Empty if both aliases name one index, which fits
-    this release.
+    `problems`: what is wrong; `lockstep rebuild` shows how to correct it. Empty if both aliases
+    name one index, which fits this release. `warnings`: what the stack wants otherwise.
+    """
+
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def check_index(
+    client: OpenSearch,
+    alias: str,
+    settings: IndexSettings = IndexSettings(),  # noqa: B008 - frozen
+) -> IndexCheck:
+    """Check both aliases and the index behind them.
+
+    Args:
+        client: the client of the index.
+        alias: the alias for writing.
+        settings: what the stack chooses for its index.
 
     Raises:
         SinkError: they could not be read.
@@ -197,17 +223,22 @@ def index_problems(client: OpenSearch, alias: str) -> tuple[str, ...]:
         aliased = read_aliased(client, alias)
     check = check_aliases(alias, aliased)
     problems = [*check.problems]
+    warnings = []
     if check.written is not None and (its := aliased.get(check.written)):
         first, *others = [*map(str, index_differences(its))] or [""]
         noun = "difference" if len(others) == 1 else "differences"
         more = f" and {len(others):,} more {noun}" if others else ""
         if first:
             problems.append(f"index {check.written} is not of this release: {first}{more}")
-    return tuple(problems)
+        if (other := settings.other_shards(its)) is not None:
+            warnings.append(f"index {check.written}: {other}: {REBUILD_FOR_SHARDS}")
+    return IndexCheck(tuple(problems), tuple(warnings))
 
 
 def ensure_index(
-    client: OpenSearch, alias: str = "images", refresh_interval: str | None = None
+    client: OpenSearch,
+    alias: str = "images",
+    settings: IndexSettings = IndexSettings(),  # noqa: B008 - frozen
 ) -> Ensured:
     """Create the index and its two aliases, or add what is missing.
 
@@ -216,8 +247,7 @@ def ensure_index(
     Args:
         client: the client of the index.
         alias: the alias for writing.
-        refresh_interval: how often the index is refreshed, for example `1s`. With None, OpenSearch
-            decides; it may wait for the first search.
+        settings: what the stack chooses for its index.
 
     Raises:
         OutdatedIndexError: the index needs a rebuild; nothing is changed.
@@ -229,24 +259,23 @@ def ensure_index(
         there = read_aliased(client, alias)
         if not there:
             try:
-                return _create(client, alias, refresh_interval)
+                return _create(client, alias, settings)
             except RequestError as error:
                 if error.error != "resource_already_exists_exception":
                     raise _cannot_create(alias, error) from error
             # Another process created the index and its aliases in between.
             there = read_aliased(client, alias)
-        return _complete(client, alias, there, refresh_interval)
+        return _complete(client, alias, there, settings)
 
 
 def _first(alias: str) -> str:
     return f"{alias}-000001"
 
 
-def _create(client: OpenSearch, alias: str, refresh_interval: str | None) -> Created:
+def _create(client: OpenSearch, alias: str, settings: IndexSettings) -> Created:
     index, its_aliases = _first(alias), alias_definitions(alias)
     body = {**definition(), "aliases": its_aliases}
-    if refresh_interval is not None:
-        body["settings"] = body["settings"] | {"refresh_interval": refresh_interval}
+    body["settings"] = body["settings"] | settings.of_new_index()
     client.indices.create(index=index, body=body, params=PATIENCE)
     return Created(index, tuple(its_aliases))
 
@@ -258,7 +287,7 @@ def _cannot_create(alias: str, error: RequestError) -> MisconfiguredError:
 
 
 def _complete(
-    client: OpenSearch, alias: str, there: Mapping[str, Any], refresh_interval: str | None
+    client: OpenSearch, alias: str, there: Mapping[str, Any], settings: IndexSettings
 ) -> Added | Unchanged:
     """Add what is missing in the index behind the alias."""
     if not there:
@@ -287,12 +316,11 @@ def _complete(
     if lacks_live:
         client.indices.put_alias(index=index, name=live, body={"filter": LIVE_FILTER})
         lacks.append(f"alias {live}")
-    refreshed = there[index]["settings"]["index"].get("refresh_interval")
-    if refresh_interval not in (None, refreshed):
-        body = {"index": {"refresh_interval": refresh_interval}}
-        client.indices.put_settings(index=index, body=body)
-        lacks.append(f"refresh_interval {refresh_interval}")
-    return Added(index, tuple(lacks)) if lacks else Unchanged(index)
+    if changes := settings.changes(there[index]):
+        client.indices.put_settings(index=index, body={"index": changes})
+        lacks += [f"{name} {value}" for name, value in changes.items()]
+    other = settings.other_shards(there[index])
+    return Added(index, tuple(lacks), other) if lacks else Unchanged(index, other)
 
 
 def _sound(check: AliasesCheck, *, lacks_live: bool) -> str:

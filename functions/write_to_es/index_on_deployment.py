@@ -16,6 +16,7 @@ from functions.write_to_es.connect import AccessDeniedError, connect, sink_error
 from functions.write_to_es.engine import VersionDeniedError, check_engine
 from functions.write_to_es.index import Created, ensure_index
 from functions.write_to_es.roles import ensure_roles
+from functions.write_to_es.settings import IndexSettings
 from shared.sink import RequestFailedError
 
 logger = Logger()
@@ -67,6 +68,16 @@ def _done(request_type: str, properties: Mapping[str, Any], context: LambdaConte
             return done
 
 
+def _settings(properties: Mapping[str, Any]) -> IndexSettings:
+    """What the stack chooses for its index. CloudFormation makes a text of each number."""
+    shards = properties.get("Shards")
+    return IndexSettings(
+        None if shards is None else int(shards),
+        properties.get("Replicas"),
+        properties.get("RefreshInterval"),
+    )
+
+
 def _ensured(client: OpenSearch, request_type: str, properties: Mapping[str, Any]) -> str:
     """Create or complete the index. `Roles`, if set, has the members of each role.
 
@@ -75,7 +86,7 @@ def _ensured(client: OpenSearch, request_type: str, properties: Mapping[str, Any
     alias = os.environ["INDEX_ALIAS"]
     with sink_errors(alias):
         check_engine(client.transport)
-    ensured = ensure_index(client, alias, properties.get("RefreshInterval"))
+    ensured = ensure_index(client, alias, _settings(properties))
     done = [str(ensured)]
     if isinstance(ensured, Created) and request_type == "Update":
         done.append(_EMPTY)

@@ -159,9 +159,9 @@ def show_plan(plan: RebuildPlan, *, drops: bool) -> None:
     for problem in plan.problems:
         answers.print(printable(f"wrong: {problem}"))
     for difference in plan.differences[:ROWS]:
-        answers.print(printable(f"index mapping differs: {shortened(difference, _DIFFERENCE)}"))
+        answers.print(printable(f"index differs: {shortened(difference, _DIFFERENCE)}"))
     if len(plan.differences) > ROWS:
-        answers.print(f"index mapping differs: {len(plan.differences) - ROWS:,} more")
+        answers.print(f"index differs: {len(plan.differences) - ROWS:,} more")
     for index in plan.ignored:
         answers.print(f"{index} is behind no alias: nothing would be copied from it")
     told = _STAGES if plan.replaces is not None else _STAGES_WITHOUT_OLD

@@ -35,6 +35,14 @@ ROUTES: Mapping[str, IndexFrom] = {
     "kinesis-for-dynamodb": "KinesisDataStreamsForDynamoDB",
 }
 
+index_shards_option = click.option(
+    "--index-shards",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Number of shards of the index. `lockstep rebuild` brings another number to an index.",
+)
 index_from_option = click.option(
     "--index-from",
     type=click.Choice(list(ROUTES)),
@@ -69,6 +77,7 @@ index_from_option = click.option(
     show_default=True,
     help="Address to listen on. Everyone who can connect to it can read and change all data.",
 )
+@index_shards_option
 @index_from_option
 @click.option(
     "--limits",
@@ -79,6 +88,7 @@ def up_command(
     state: Path,
     shards: int,
     host: str,
+    index_shards: int,
     index_from: str,
     *,
     fresh: bool,
@@ -93,6 +103,7 @@ def up_command(
     shipped(TEMPLATE)  # without it no function starts: say so before anything is started
     if detach:
         words = ["--listen", host, "--shards", str(shards), "--index-from", index_from]
+        words += ["--index-shards", str(index_shards)]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
         start_in_background(state, words, console=answers)
         return
@@ -110,7 +121,7 @@ def up_command(
         consumers=lambda folder: [*mappings(folder), *search_api(host)(folder)],
         console=answers,
         fresh=fresh,
-        names=ResourceNames(index_from=route),
+        names=ResourceNames(index_from=route, index_shards=index_shards),
     )
 
 

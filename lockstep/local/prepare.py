@@ -5,7 +5,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_es.index import OutdatedIndexError, WrongAliasesError, ensure_index
+from functions.write_to_es.index import (
+    Created,
+    OutdatedIndexError,
+    WrongAliasesError,
+    ensure_index,
+)
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -15,7 +20,6 @@ if TYPE_CHECKING:
 
 # As in template.yaml. The mappings discard older records, too.
 RETENTION_HOURS = 7 * 24
-REFRESH_INTERVAL = "500ms"
 
 
 def prepare(
@@ -27,17 +31,20 @@ def prepare(
 ) -> None:
     """Create missing resources; leave existing ones unchanged.
 
-    `tell` gets a message if the index was created by another release, or if an alias is wrong; to
-    rebuild it, the stack must run.
+    `tell` gets a message if the index was created by another release or has another number of
+    shards, or if an alias is wrong; to rebuild it, the stack must run.
     """
     _ensure_stream(clients.kinesis, stack.stream, shards)
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
         _ensure_stream(clients.kinesis, stack.changes_stream, shards)
     ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
     try:
-        ensure_index(clients.opensearch, stack.index, REFRESH_INTERVAL)
+        done = ensure_index(clients.opensearch, stack.index, stack.index_settings)
     except (OutdatedIndexError, WrongAliasesError) as error:
         tell(str(error))
+    else:
+        if not isinstance(done, Created) and done.other_shards is not None:
+            tell(str(done))
     with suppress(
         clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
     ):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.write_to_es.settings import AS_MANY_AS_FIT, IndexSettings
 from lockstep.local.engines.class_archives import archive_classes
 from lockstep.local.engines.download import Report, install
 from lockstep.local.engines.dynamodb import dynamodb
@@ -21,6 +22,8 @@ from lockstep.web.addresses import HOST
 from shared.quarantine import CONSUMERS, TABLE_CONSUMER
 
 PORTS = "ports.json"
+# As in template.yaml.
+REFRESH_INTERVAL = "500ms"
 GATEWAY = f"gateway-{SEARCH}"
 
 # Gets the state folder.
@@ -29,7 +32,7 @@ type Services = Callable[[Path], Sequence[Service]]
 
 @dataclass(frozen=True, slots=True)
 class ResourceNames:
-    """The names of a local stack's resources, and what feeds its index."""
+    """The names of a local stack's resources, what feeds its index, and its number of shards."""
 
     stream: str = "lockstep-images"
     table: str = "lockstep-images"
@@ -38,6 +41,7 @@ class ResourceNames:
     changes_stream: str = "lockstep-table-changes"
     region: str = LOCAL_REGION
     index_from: IndexFrom = "Kinesis"
+    index_shards: int = 1
 
 
 def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = False) -> Services:
@@ -140,6 +144,7 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         index_from=names.index_from,
         changes_stream=names.changes_stream,
         table_mapping=mapping_uuid(TABLE_CONSUMER, stream_arn(names.stream, names.region)),
+        index_settings=IndexSettings(names.index_shards, AS_MANY_AS_FIT, REFRESH_INTERVAL),
     )
 
 

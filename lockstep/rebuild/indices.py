@@ -22,6 +22,7 @@ from functions.write_to_es.aliases import (
 )
 from functions.write_to_es.connect import sink_errors
 from functions.write_to_es.index import PATIENCE, definition, index_differences
+from functions.write_to_es.settings import IndexSettings
 from lockstep.console.errors import UserError
 from lockstep.rebuild.shards import ShardMark, Shards
 from lockstep.rebuild.worker import RebuildWorker
@@ -35,6 +36,7 @@ _OPERATOR_SETTINGS = (
     "refresh_interval",
     "gc_deletes",
 )
+_ONLY_BY_REBUILD = frozenset({"number_of_shards"})
 # With these settings, an index that has no readers is filled twice as fast.
 _WHILE_FILLING = {"refresh_interval": "-1", "number_of_replicas": "0"}
 _RESTORED_AFTER_FILLING = ("refresh_interval", "number_of_replicas", "auto_expand_replicas")
@@ -69,7 +71,7 @@ class StackIndices(msgspec.Struct, frozen=True):
     with the aliases. `numbered`: all indices that are named by alias and number, each with the
     state of its rebuild, if it has one. `next`: the name of the next one. `kept`: the existing
     indices that the live one has replaced, the latest first. `differences`: how the live index
-    differs from this release's definition.
+    differs from this release's definition, and from what the stack wants.
     """
 
     live: str | None
@@ -105,9 +107,22 @@ class AnotherRebuildError(UserError):
 class Indices:
     """The indices behind a stack's aliases."""
 
-    def __init__(self, client: OpenSearch, alias: str) -> None:
+    def __init__(
+        self,
+        client: OpenSearch,
+        alias: str,
+        settings: IndexSettings = IndexSettings(),  # noqa: B008 - frozen
+    ) -> None:
+        """Make it.
+
+        Args:
+            client: the client of the index.
+            alias: the alias for writing.
+            settings: what the stack chooses for its index.
+        """
         self._client = client
         self._alias = alias
+        self._settings = settings
 
     @property
     def building(self) -> str:
@@ -132,14 +147,14 @@ class Indices:
         states = {name: _state_in(name, found[name]) for name in sorted(numbers)}
         live = check.written
         its_state = None if live is None else _state_in(live, aliased[live])
-        differences = () if live is None else index_differences(aliased[live])
+        differences = () if live is None else self._differences(aliased[live])
         return StackIndices(
             live=live,
             problems=check.problems,
             numbered=states,
             next=f"{self._alias}-{max(numbers.values(), default=0) + 1:06d}",
             kept=tuple(self._replaced(its_state, states)),
-            differences=tuple(str(one) for one in differences),
+            differences=tuple(differences),
         )
 
     def exists(self, index: str | None) -> TypeGuard[str]:
@@ -192,10 +207,10 @@ class Indices:
             self._client.indices.put_mapping(index=index, body=_as_meta(state), params=PATIENCE)
 
     def differences(self, index: str) -> tuple[str, ...]:
-        """How an index differs from this release's definition."""
+        """How an index differs from this release's definition, and from what the stack wants."""
         with sink_errors(self._alias):
             found = self._client.indices.get(index=index)
-        return tuple(str(one) for one in index_differences(found[index]))
+        return tuple(self._differences(found[index]))
 
     def refresh(self, index: str) -> None:
         """Make all writes visible to searches."""
@@ -290,12 +305,22 @@ class Indices:
             state = states.get(replaced)
 
     def _operator_settings(self, old: str | None) -> Mapping[str, Any]:
-        """The operator's settings of the old index, if there is one."""
+        """The operator's settings of the old index; without one, what the stack wants.
+
+        The number of shards is always the stack's: a rebuild is the only way to change it.
+        """
+        wanted = self._settings.of_new_index()
         if not self.exists(old):
-            return {}
+            return wanted
         with sink_errors(self._alias):
             settings = self._client.indices.get_settings(index=old)[old]["settings"]["index"]
-        return {name: settings[name] for name in _OPERATOR_SETTINGS if name in settings}
+        there = {name: settings[name] for name in _OPERATOR_SETTINGS if name in settings}
+        return there | {name: wanted[name] for name in _ONLY_BY_REBUILD & wanted.keys()}
+
+    def _differences(self, its: Mapping[str, Any]) -> Iterator[str]:
+        yield from map(str, index_differences(its))
+        if (shards := self._settings.other_shards(its)) is not None:
+            yield shards
 
 
 def _as_meta(state: RebuildState) -> Mapping[str, Any]:

@@ -46,7 +46,8 @@ class RebuildPlan(msgspec.Struct, frozen=True):
     if the live index is of this release and the old one still exists. `live`: the index that the
     consumers write to; None if there is none, and `replaces` likewise. `problems`: what is wrong
     with the aliases. `ignored`: indices from which nothing is copied, because no alias says that
-    they hold the images. `differences`: how the live index differs from this release's definition.
+    they hold the images. `differences`: how the live index differs from this release's definition,
+    and from what the stack wants.
     `refused`: why the index cannot be built without `before_deploying`. `worker` began a rebuild
     that has not ended, and `worker_is` says whether it still runs.
     """
@@ -239,7 +240,8 @@ class Rebuild:
                 )
             for difference in self._indices.differences(index):
                 raise MisconfiguredError(
-                    f"{index} was created by another release ({difference}): {ABANDON}"
+                    f"{index} was created by another release or for other settings "
+                    f"({difference}): {ABANDON}"
                 )
             return "go_on", index, view.live if view.live is not None else old
         if view.live is None:

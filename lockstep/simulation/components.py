@@ -1,6 +1,6 @@
 """The components that a history runs: the real ones, or wrong ones (seeded bugs)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -8,7 +8,7 @@ from opensearchpy import OpenSearch
 
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
-from functions.write_to_es.index import index_problems
+from functions.write_to_es.index import IndexCheck, check_index
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import envelope_of
 from lockstep.audit.acknowledgements import acknowledgement_of
@@ -121,7 +121,7 @@ class Components(msgspec.Struct, frozen=True):
     replaced: Callable[..., Replaced] = Replaced
     rebuild: Callable[[RebuildParts], Rebuild] = Rebuild
     indices: Callable[[OpenSearch, str], Indices] = Indices
-    index_problems: Callable[[OpenSearch, str], Sequence[str]] = index_problems
+    check_index: Callable[[OpenSearch, str], IndexCheck] = check_index
 
 
 REAL = Components()

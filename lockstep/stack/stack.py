@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from functions.write_to_es.aliases import live_alias
+from functions.write_to_es.settings import IndexSettings
 from lockstep.console.errors import UserError
 from lockstep.machine.files import write_json
 from shared.horizon import HORIZON
@@ -60,7 +61,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `definition_sha256` is the SHA-256 of the index mapping of the consumers' release; None for a
     local stack, which runs this release. `metrics_namespace` is the CloudWatch namespace of the
     functions' metrics; None for a local stack, whose functions write metrics into their logs only.
-    `opensearch_signing` tells whether requests to the index are signed.
+    `opensearch_signing` tells whether requests to the index are signed. `index_settings` is what
+    the stack chooses for its index; stacks of earlier releases do not say it.
     """
 
     endpoints: Endpoints
@@ -78,6 +80,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     definition_sha256: str | None = None
     metrics_namespace: str | None = None
     opensearch_signing: Signing = "no"
+    index_settings: IndexSettings = IndexSettings()
 
     @property
     def live(self) -> str:
@@ -186,6 +189,11 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
             # Before there was this output, all stacks of an account and region shared one.
             metrics_namespace=outputs.get("MetricsNamespace", "Lockstep"),
             opensearch_signing=msgspec.convert(outputs.get("OpenSearchSigning", "yes"), Signing),
+            index_settings=IndexSettings(
+                shards=int(outputs["IndexShards"]) if "IndexShards" in outputs else None,
+                replicas=outputs.get("IndexReplicas"),
+                refresh_interval=outputs.get("RefreshInterval"),
+            ),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

@@ -15,7 +15,7 @@ import urllib3
 
 from functions.search_images.search import search
 from functions.write_to_es.aliases import live_alias
-from lockstep.local.prepare import REFRESH_INTERVAL
+from lockstep.local.services import REFRESH_INTERVAL
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
 from tests.builders import image, image_event

@@ -13,6 +13,7 @@ from functions.search_images.suggest import suggest
 from functions.write_to_es.connect import connect
 from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import ensure_index
+from functions.write_to_es.settings import IndexSettings
 from functions.write_to_es.sink import ImageIndex
 from lockstep.stack.stack import Stack
 from tests.builders import change, image
@@ -66,9 +67,9 @@ def test_the_deployment_asks_only_for_what_its_role_allows(
     allowed = _allowed(template, "IndexOnDeploymentRole", alias)
     caplog.clear()
     check_engine(client.transport)
-    ensure_index(client, alias, "1s")
+    ensure_index(client, alias, IndexSettings(1, "auto", "1s"))
     assert _refused(_asked(caplog), allowed) == set()
-    ensure_index(client, alias, "2s")
+    ensure_index(client, alias, IndexSettings(5, "1", "2s"))
     assert _refused(_asked(caplog), allowed) == set()
 
     # An index of an earlier mapping.json, without the reading alias.

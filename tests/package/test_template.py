@@ -13,7 +13,13 @@ import pytest
 
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
-from lockstep.local.prepare import REFRESH_INTERVAL
+from functions.write_to_es.settings import IndexSettings
+from lockstep.local.services import (
+    REFRESH_INTERVAL,
+    ResourceNames,
+    python_service,
+    stack_of,
+)
 from lockstep.repair.replaced import REPLACED
 from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
 from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
@@ -520,6 +526,21 @@ def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
     assert template["Parameters"]["RefreshInterval"]["Default"] == REFRESH_INTERVAL
 
 
+def test_shards_and_replicas_are_parameters_and_the_same_as_on_one_machine(
+    template: Template, tmp_path: Path
+) -> None:
+    index = _properties(template, "ImageIndex")
+    assert (index["Shards"], index["Replicas"]) == (
+        {"Ref": "IndexShards"},
+        {"Ref": "IndexReplicas"},
+    )
+    defaults = {name: its["Default"] for name, its in template["Parameters"].items()}
+    names = ("kinesis", "dynamodb", "opensearch", "s3")
+    services = {name: python_service(name, tmp_path, [], port=1) for name in names}
+    local = stack_of(tmp_path, ResourceNames(), services).index_settings
+    assert (local.shards, local.replicas) == (defaults["IndexShards"], defaults["IndexReplicas"])
+
+
 def test_a_changed_definition_makes_the_deployment_call_again(template: Template) -> None:
     files = [ROOT / "functions/write_to_es" / name for name in ("mapping.json", "characters.json")]
     said = _properties(template, "ImageIndex")["MappingSha256"]
@@ -762,6 +783,7 @@ def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -
 
 def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     told = {"HorizonDays": "121", "IndexFrom": "DynamoDBStreams", "OpenSearchSigning": "yes"}
+    told |= {"IndexShards": "5", "IndexReplicas": "auto", "RefreshInterval": "1s"}
 
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Mapping[str, Any]:
@@ -775,6 +797,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named |= {found.table_mapping, str(found.definition_sha256), str(found.metrics_namespace)}
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
+    assert found.index_settings == IndexSettings(5, "auto", "1s")
     for_people = {"AuditPolicyArn", "DashboardsUrl"}
     assert named | told.keys() | for_people == template["Outputs"].keys()
 

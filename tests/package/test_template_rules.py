@@ -103,6 +103,29 @@ def test_a_network_is_whole_and_of_an_existing_domain(template: Template) -> Non
         assert refused.endswith(f"set {missing}.")
 
 
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "is_accepted"),
+    [
+        ("1", "auto", True),
+        ("1", "0", True),
+        ("1", "1", False),
+        ("1", "2", False),
+        ("2", "1", True),
+        ("2", "2", False),
+        ("3", "2", True),
+    ],
+)
+def test_each_copy_of_a_shard_has_a_node(
+    template: Template, *, nodes: str, replicas: str, is_accepted: bool
+) -> None:
+    found = refusals(template, OpenSearchInstanceCount=nodes, IndexReplicas=replicas)
+    assert (found == []) == is_accepted
+    # Nobody knows how many nodes an existing domain has.
+    own = {"OpenSearchEndpoint": "https://d.example", "OpenSearchDomainName": "own"}
+    chosen = {"OpenSearchInstanceCount": nodes, "IndexReplicas": replicas}
+    assert refusals(template, **chosen, **own) == []
+
+
 def test_an_existing_domain_has_a_name(template: Template) -> None:
     """The policies name it: the name of a new domain would let nobody reach the existing one."""
     endpoint = "https://d.example"

@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import AuthorizationException, NotFoundError
 
 from functions.write_to_es.engine import check_engine
-from functions.write_to_es.index import ensure_index, index_problems
+from functions.write_to_es.index import check_index, ensure_index
 from functions.write_to_es.roles import RoleName, ensure_roles
 from functions.write_to_es.sink import ImageIndex
 from lockstep.rebuild.indices import Indices
@@ -148,7 +148,7 @@ def test_an_operator_reads_all_that_there_is(secured: ClientOf) -> None:
 def test_an_auditor_reads_all_that_there_is(secured: ClientOf) -> None:
     auditor = secured("auditor")
     check_engine(auditor.transport)
-    assert index_problems(auditor, ALIAS) == ()
+    assert check_index(auditor, ALIAS).problems == ()
     auditor.indices.refresh(index=ALIAS)
     reader = IndexReader(auditor, ALIAS)
     both = {"there", "gone"}
@@ -205,7 +205,7 @@ def test_an_operator_makes_an_index_and_switches_to_it(secured: ClientOf) -> Non
 
 def test_an_operator_checks_the_aliases_and_follows_each_shard(secured: ClientOf) -> None:
     operator = secured("operator")
-    assert index_problems(operator, ALIAS) == ()
+    assert check_index(operator, ALIAS).problems == ()
     indices = Indices(operator, ALIAS)
     live = indices.read().live
     assert live is not None
@@ -216,7 +216,7 @@ def test_an_operator_checks_the_aliases_and_follows_each_shard(secured: ClientOf
     assert written is not None
     assert {hit["_id"] for hit in written} == {"there", "gone"}
     indices.switch(live)
-    assert index_problems(operator, ALIAS) == ()
+    assert check_index(operator, ALIAS).problems == ()
 
 
 def test_whoever_has_no_role_stops_the_stream(secured: ClientOf) -> None:

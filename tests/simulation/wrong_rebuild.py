@@ -10,6 +10,7 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.write_to_es.aliases import alias_definitions
+from functions.write_to_es.index import IndexCheck
 from functions.write_to_es.sink import ImageIndex
 from lockstep.rebuild import copying
 from lockstep.rebuild.copying import Copier
@@ -217,8 +218,8 @@ class MovesOneAliasAfterTheOther(Indices):
             self._client.indices.put_alias(index=to, name=name, body=definition)
 
 
-def finds_no_problem(_: OpenSearch, __: str) -> Sequence[str]:
-    return ()
+def finds_no_problem(_: OpenSearch, __: str) -> IndexCheck:
+    return IndexCheck(())
 
 
 class ThrottledLooksAbsent(TableReader):
@@ -266,6 +267,6 @@ WRONG: Mapping[str, Components] = {
     "rebuild: the alias for reading has no filter": Components(indices=ReadersSeeTombstones),
     "rebuild: one alias moves after the other": Components(indices=MovesOneAliasAfterTheOther),
     "index: a refusal is judged by the next index": index(JudgesByAnyIndex),
-    "audit: aliases are not checked": Components(index_problems=finds_no_problem),
+    "audit: aliases are not checked": Components(check_index=finds_no_problem),
     "readers: a throttled item looks absent": Components(table_reader=ThrottledLooksAbsent),
 }

@@ -1,4 +1,4 @@
-"""Measure the relevance of the search: `python -m tools.relevance [--accept] [--names]`.
+"""Measure the relevance of the search: `python -m tools.relevance`; `--help` shows the options.
 
 Starts its own OpenSearch, and prints the figures of each class of queries: first those over the
 real records, then those over the made-up names in many scripts. The exit code is 1 if a figure is
@@ -36,14 +36,17 @@ def main() -> int:
     parser.add_argument(
         "--names", action="store_true", help="measure only the made-up names, compare nothing"
     )
+    parser.add_argument(
+        "--shards", type=int, default=1, help="the number of shards of the index (default: 1)"
+    )
     asked = parser.parse_args()
     real: list[Measured] = []
     with engines_for_tests() as endpoint:
         client = OpenSearch([endpoint("opensearch")], timeout=120, max_retries=0)
         if not asked.names:
-            real = measured_in(client, events(), judged())
+            real = measured_in(client, events(), judged(), shards=asked.shards)
             _show(real)
-        names = measured_in(client, made_up_events(), judged_names())
+        names = measured_in(client, made_up_events(), judged_names(), shards=asked.shards)
         _show(names)
     findings = own_words_unmet(names, own_words())
     if not asked.names:

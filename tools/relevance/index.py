@@ -9,6 +9,7 @@ from opensearchpy import OpenSearch
 from functions.search_images.search import search
 from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.index import ensure_index
+from functions.write_to_es.settings import IndexSettings
 from functions.write_to_es.sink import ImageIndex
 from shared.change import Change, change_from
 from shared.event import Event
@@ -47,10 +48,10 @@ def write(client: OpenSearch, alias: str, changes: Sequence[Change]) -> None:
 
 
 @contextmanager
-def indexed(client: OpenSearch, collection: Iterable[Event]) -> Iterator[str]:
+def indexed(client: OpenSearch, collection: Iterable[Event], *, shards: int = 1) -> Iterator[str]:
     """Yield the alias of an index of these images; delete the index at the end."""
     alias = f"images-{uuid.uuid4()}"
-    ensure_index(client, alias)
+    ensure_index(client, alias, IndexSettings(shards=shards))
     write(client, alias, [change_for(event) for event in collection])
     client.indices.refresh(index=alias)
     try:
@@ -60,10 +61,10 @@ def indexed(client: OpenSearch, collection: Iterable[Event]) -> Iterator[str]:
 
 
 def measured_in(
-    client: OpenSearch, collection: Iterable[Event], queries: Iterable[Judged]
+    client: OpenSearch, collection: Iterable[Event], queries: Iterable[Judged], *, shards: int = 1
 ) -> list[Measured]:
-    """The queries with their figures, in an index of these images."""
-    with indexed(client, collection) as alias:
+    """The queries with their figures, in an index of these images with this number of shards."""
+    with indexed(client, collection, shards=shards) as alias:
         live = live_alias(alias)
         return measure(
             queries, lambda text: [one.image_id for one in search(client, live, text).hits]

@@ -381,7 +381,7 @@ class Rebuilds:
         right = self._is_whole
         client = cast("opensearchpy.OpenSearch", RebuildIndex(self._tools, self._own))
         self._tools.begin(faulty=False)
-        named = [*self._system.components.index_problems(client, INDEX)]
+        named = self._system.components.check_index(client, INDEX).problems
         if bool(named) == right:
             raise ViolationError("O3", f"audit and status say of the index: {named or 'nothing'}")
         try:

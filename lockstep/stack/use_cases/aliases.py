@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from functions.write_to_es.index import index_problems
+from functions.write_to_es.index import IndexCheck, check_index
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 
@@ -10,8 +10,8 @@ from lockstep.stack.use_cases.stores import index_reader, table_reader
 _LOOKED_UP = 100
 
 
-def wrong_in_index(clients: Clients) -> Sequence[str]:
-    """What is wrong, one line each; empty if all is right.
+def checked_index(clients: Clients) -> IndexCheck:
+    """What is wrong, and what the stack wants otherwise.
 
     A wrong alias makes searches miss new images or show deleted ones, or stops the consumer. An
     audit does not see that in the entries, because it reads through the alias for writing.
@@ -19,7 +19,7 @@ def wrong_in_index(clients: Clients) -> Sequence[str]:
     Raises:
         SinkError: the aliases could not be read.
     """
-    return index_problems(clients.opensearch, clients.stack.index)
+    return check_index(clients.opensearch, clients.stack.index, clients.stack.index_settings)
 
 
 def empty_index(clients: Clients) -> Sequence[str]:

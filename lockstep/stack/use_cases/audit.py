@@ -22,7 +22,7 @@ from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
 from lockstep.repair.replaced import Replaced
 from lockstep.stack.clients import Clients
-from lockstep.stack.use_cases.aliases import wrong_in_index
+from lockstep.stack.use_cases.aliases import checked_index
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.losses import unread
 from lockstep.stack.use_cases.retention import retention_warnings
@@ -182,7 +182,7 @@ def _audit(
     if restore is not None and restore.too_late:
         warnings = [*warnings, restore.warning]
     try:
-        wrong = wrong_in_index(clients)
+        wrong = checked_index(clients).problems
     except SinkError as error:
         wrong = ()
         if found.result == "equal":

@@ -2,11 +2,12 @@
 
 import datetime as dt
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
 
+from functions.write_to_es.index import IndexCheck
 from lockstep import quarantine
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import DeployedMapping, Metric, incoming_records, polled_events
@@ -21,7 +22,7 @@ from lockstep.stack.status import (
     status_of,
     wait_until,
 )
-from lockstep.stack.use_cases.aliases import empty_index, wrong_in_index
+from lockstep.stack.use_cases.aliases import checked_index, empty_index
 from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
 from lockstep.stack.use_cases.protection import protection_warnings
 from lockstep.stack.use_cases.retention import retention_warnings
@@ -157,26 +158,28 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     counts = quarantine.count(objects, stack.table_mapping, now)
     found = status_of(stack, seen, counts, unread(clients))
+    index = _checked_index(clients, caught_up=found.caught_up)
     return msgspec.structs.replace(
         found,
-        warnings=[*retention_warnings(clients), *protection_warnings(clients)],
-        wrong=_wrong(clients, caught_up=found.caught_up),
+        warnings=[*retention_warnings(clients), *protection_warnings(clients), *index.warnings],
+        wrong=index.problems,
         late_events=_late_events(clients),
     )
 
 
-def _wrong(clients: Clients, *, caught_up: bool) -> Sequence[str]:
+def _checked_index(clients: Clients, *, caught_up: bool) -> IndexCheck:
     """What is wrong with the aliases and the index behind them, one line each."""
     try:
-        wrong = wrong_in_index(clients)
+        found = checked_index(clients)
     except SinkError as error:
-        return [f"the aliases of the index could not be read: {error}"]
-    if wrong or not caught_up:
-        return wrong
+        return IndexCheck((f"the aliases of the index could not be read: {error}",))
+    if found.problems or not caught_up:
+        return found
     try:
-        return empty_index(clients)
+        empty = empty_index(clients)
     except StoreUnreadableError as error:
-        return [f"a store could not be read: {error}"]
+        empty = [f"a store could not be read: {error}"]
+    return msgspec.structs.replace(found, problems=tuple(empty))
 
 
 def _late_events(clients: Clients) -> int:

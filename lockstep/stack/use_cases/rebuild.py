@@ -43,7 +43,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
     """
     stack = clients.stack
     options = AuditOptions(rate=rate)
-    indices = Indices(clients.opensearch, stack.index)
+    indices = Indices(clients.opensearch, stack.index, stack.index_settings)
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     table = TableReader(clients.dynamodb, stack.table, pace=pace(rate))
     items: ImageSource = (

@@ -16,7 +16,7 @@ from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
 from lockstep.stack.engine import EngineRefusedError
 from lockstep.stack.stack import write_local
-from lockstep.stack.use_cases.aliases import wrong_in_index
+from lockstep.stack.use_cases.aliases import checked_index
 from tests.builders import image, image_event
 from tests.contract.old_engines.conftest import OldEngine
 from tests.contract.redrive.conftest import Stage
@@ -93,7 +93,7 @@ def test_each_command_refuses_it_in_one_line_after_one_request(
 def test_a_status_refuses_it(stage: Stage, old_engine: OldEngine) -> None:
     elsewhere = msgspec.structs.replace(stage.stack.endpoints, opensearch=old_engine.url)
     with pytest.raises(EngineRefusedError, match=r"2\.19\.4 is too old"):
-        wrong_in_index(Clients(msgspec.structs.replace(stage.stack, endpoints=elsewhere)))
+        checked_index(Clients(msgspec.structs.replace(stage.stack, endpoints=elsewhere)))
 
 
 def test_up_refuses_it_before_it_creates_an_index(stage: Stage, old_engine: OldEngine) -> None:

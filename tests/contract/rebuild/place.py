@@ -13,6 +13,7 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import ensure_index
+from functions.write_to_es.settings import IndexSettings
 from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
 from lockstep.rebuild.indices import Indices
@@ -79,6 +80,7 @@ class Place:
         settled: Callable[[], float] = lambda: math.inf,
         sleep: Callable[[float], None] = lambda _: None,
         worker: RebuildWorker | None = None,
+        settings: IndexSettings = IndexSettings(),  # noqa: B008 - frozen
     ) -> RebuildParts:
         client = self.client if client is None else client
         waited = 0.0
@@ -89,7 +91,7 @@ class Place:
             sleep(seconds)
 
         here = clock(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
-        indices = Indices(client, self.alias)
+        indices = Indices(client, self.alias, settings)
         return RebuildParts(
             indices=indices,
             items=TableReader(self.dynamodb, self.alias),

@@ -14,6 +14,7 @@ import pytest
 from functions.write_to_es.aliases import LIVE_FILTER
 from functions.write_to_es.document import document_from
 from functions.write_to_es.index import Added, Unchanged, definition, ensure_index
+from functions.write_to_es.settings import IndexSettings
 from lockstep.local.prepare import prepare
 from lockstep.rebuild.export import Export
 from lockstep.rebuild.indices import AnotherRebuildError, Indices, RebuildState
@@ -242,6 +243,49 @@ def test_a_bulk_that_reaches_the_old_index_after_the_switch_is_copied(place: Pla
     place.into(place.old, late)
     assert place.rebuild().index == place.new
     assert place.versions(place.new)["T2"] == 7
+
+
+class TestAnotherNumberOfShards:
+    FIVE = IndexSettings(shards=5, replicas="auto", refresh_interval="700ms")
+
+    def _settings(self, place: Place, index: str) -> Mapping[str, str]:
+        its: Mapping[str, str] = place.client.indices.get(index=index)[index]["settings"]["index"]
+        return its
+
+    def test_a_rebuild_names_it_and_brings_it(self, place: Place) -> None:
+        place.write(*(a_change(f"T{n}", n) for n in range(1, 301)), a_change("gone", 5, None))
+        parts = place.parts(settings=self.FIVE)
+        plan = Rebuild(parts).plan()
+        assert plan.differences == ("it has 1 shard, and the stack wants 5",)
+        assert plan.stage == "begin"
+        done = place.run(parts)
+        assert (done.audit.result, place.shown()) == ("equal", 300)
+        its = self._settings(place, place.new)
+        assert its["number_of_shards"] == "5"
+        # The deployment keeps the other settings of the live index as the stack wants them.
+        assert "auto_expand_replicas" not in its
+        assert Rebuild(parts).plan().differences == ()
+
+    def test_a_kept_index_does_not_hide_it(self, place: Place) -> None:
+        """Otherwise the next rebuild would repeat the check of the kept one, and build nothing."""
+        place.write(a_change("T1", 1))
+        place.rebuild()
+        assert place.run(place.parts(settings=self.FIVE)).index == f"{place.alias}-000003"
+        assert self._settings(place, f"{place.alias}-000003")["number_of_shards"] == "5"
+
+    def test_an_unfinished_index_of_another_number_is_not_completed(self, place: Place) -> None:
+        note = RebuildState(replaces=place.old, worker=this_worker(), source="x")
+        Indices(place.client, place.alias).create(place.new, note)
+        with pytest.raises(MisconfiguredError, match=r"1 shard, and the stack wants 5.*--abandon"):
+            Rebuild(place.parts(settings=self.FIVE)).plan()
+
+    def test_a_lost_index_comes_back_as_the_stack_wants_it(self, place: Place) -> None:
+        place.write(a_change("T1", 1))
+        place.client.indices.delete(index=place.old)
+        done = place.run(place.parts(settings=self.FIVE))
+        its = self._settings(place, done.index)
+        chosen = ("number_of_shards", "auto_expand_replicas", "refresh_interval")
+        assert [its[name] for name in chosen] == ["5", "0-1", "700ms"]
 
 
 class TestSeveralShards:

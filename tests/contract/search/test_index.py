@@ -15,10 +15,12 @@ from functions.write_to_es.index import (
     Created,
     Unchanged,
     WrongAliasesError,
+    check_index,
     definition,
     ensure_index,
     index_differences,
 )
+from functions.write_to_es.settings import IndexSettings
 from shared.sink import MisconfiguredError
 
 
@@ -103,10 +105,12 @@ class TestRefreshing:
     def test_what_is_written_is_found_as_soon_as_was_asked_for(
         self, client: OpenSearch, alias: str
     ) -> None:
-        ensure_index(client, alias, "700ms")
+        ensure_index(client, alias, IndexSettings(refresh_interval="700ms"))
         assert refreshed(client, alias) == "700ms"
-        assert ensure_index(client, alias, "700ms") == Unchanged(f"{alias}-000001")
-        done = ensure_index(client, alias, "300ms")
+        assert ensure_index(client, alias, IndexSettings(refresh_interval="700ms")) == Unchanged(
+            f"{alias}-000001"
+        )
+        done = ensure_index(client, alias, IndexSettings(refresh_interval="300ms"))
         assert done == Added(f"{alias}-000001", ("refresh_interval 300ms",))
         assert refreshed(client, alias) == "300ms"
 
@@ -118,6 +122,60 @@ class TestRefreshing:
         client.indices.put_settings(index=alias, body={"index": {"refresh_interval": "9s"}})
         assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
         assert refreshed(client, alias) == "9s"
+
+
+def settings_of(client: OpenSearch, alias: str) -> Mapping[str, str]:
+    ((_, its),) = client.indices.get_settings(index=alias).items()
+    settings: Mapping[str, str] = its["settings"]["index"]
+    return settings
+
+
+class TestShardsAndReplicas:
+    def test_a_new_index_has_as_many_as_the_stack_wants(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        wanted = IndexSettings(shards=5, replicas="auto")
+        ensure_index(client, alias, wanted)
+        its = settings_of(client, alias)
+        assert its["number_of_shards"] == "5"
+        # One node has no room for replicas: an index that wants some would never be green.
+        assert its["number_of_replicas"] == "0"
+        health = client.cluster.health(index=alias, params={"wait_for_status": "green"})
+        assert health["status"] == "green"
+        assert ensure_index(client, alias, wanted) == Unchanged(f"{alias}-000001")
+
+    def test_an_existing_index_gets_its_replicas(self, client: OpenSearch, alias: str) -> None:
+        ensure_index(client, alias)
+        by_itself = settings_of(client, alias)
+        assert by_itself["number_of_replicas"] == "1"  # the default of OpenSearch
+        done = ensure_index(client, alias, IndexSettings(replicas="auto"))
+        assert done == Added(f"{alias}-000001", ("auto_expand_replicas 0-1",))
+        done = ensure_index(client, alias, IndexSettings(replicas="2"))
+        added = ("auto_expand_replicas false", "number_of_replicas 2")
+        assert done == Added(f"{alias}-000001", added)
+        assert settings_of(client, alias)["number_of_replicas"] == "2"
+        again = ensure_index(client, alias, IndexSettings(replicas="2"))
+        assert again == Unchanged(f"{alias}-000001")
+        assert ensure_index(client, alias) == Unchanged(f"{alias}-000001")
+
+    def test_another_number_of_shards_is_told_with_the_command_that_brings_it(
+        self, client: OpenSearch, alias: str
+    ) -> None:
+        ensure_index(client, alias)
+        wanted = IndexSettings(shards=5)
+        done = ensure_index(client, alias, wanted)
+        assert str(done) == (
+            f"index {alias}-000001 is up to date; it has 1 shard, and the stack wants 5: run "
+            "`lockstep rebuild --apply`, which builds a new index"
+        )
+        both = ensure_index(client, alias, IndexSettings(shards=5, refresh_interval="2s"))
+        assert str(both).endswith(
+            "refresh_interval 2s" + str(done).removeprefix(f"index {alias}-000001 is up to date")
+        )
+        assert settings_of(client, alias)["number_of_shards"] == "1"
+        (warning,) = check_index(client, alias, wanted).warnings
+        assert warning == f"index {alias}-000001: " + str(done).split("; ")[1]
+        assert check_index(client, alias).warnings == ()
 
 
 class TestOlderIndex:

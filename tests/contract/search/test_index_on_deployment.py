@@ -112,6 +112,22 @@ def test_a_deployment_makes_the_index_and_the_next_one_leaves_it(
     assert cloudformation.content_types == ["", ""]
 
 
+def test_shards_and_replicas_come_from_the_parameters(
+    cloudformation: CloudFormation, alias: str, opensearch_endpoint: str
+) -> None:
+    """CloudFormation sends each number as a text."""
+    wanted = {"Shards": "2", "Replicas": "auto", "RefreshInterval": "700ms"}
+    answer = cloudformation.ask("Create", ResourceProperties=wanted)
+    assert answer["Status"] == "SUCCESS"
+    client = OpenSearch([opensearch_endpoint])
+    its = client.indices.get_settings(index=alias)[f"{alias}-000001"]["settings"]["index"]
+    chosen = ("number_of_shards", "auto_expand_replicas", "refresh_interval")
+    assert [its[name] for name in chosen] == ["2", "0-1", "700ms"]
+    other = cloudformation.ask("Update", ResourceProperties=wanted | {"Shards": "3"})
+    assert other["Status"] == "SUCCESS"
+    assert "has 2 shards, and the stack wants 3: run `lockstep rebuild --apply`" in other["Reason"]
+
+
 @pytest.fixture
 def gate(opensearch_endpoint: str, monkeypatch: pytest.MonkeyPatch, alias: str) -> Iterator[Gate]:
     """What stands before the engine, and refuses everything with 403 at first."""

@@ -56,7 +56,7 @@ def test_a_long_difference_of_the_mapping_does_not_fill_the_screen(
     pattern = f"settings.analysis.char_filter.file is null, expected {'x' * 5_000}"
     said = shown(msgspec.structs.replace(PLAN, differences=(pattern,)), capsys)
     (line,) = [one for one in said.splitlines() if "differs" in one]
-    assert line.startswith("index mapping differs: settings.analysis.char_filter.file is null, ")
+    assert line.startswith("index differs: settings.analysis.char_filter.file is null, ")
     assert len(line) < 200
 
 

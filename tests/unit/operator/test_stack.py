@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from moto import mock_aws
 
+from functions.write_to_es.settings import IndexSettings
 from lockstep.stack.clients import Clients
 from lockstep.stack.sam import env_vars
 from lockstep.stack.stack import (
@@ -35,6 +36,9 @@ OUTPUTS = {
     "TableMappingId": "the-uuid",
     "MappingSha256": "ab12",
     "MetricsNamespace": "Lockstep/the-stack",
+    "IndexShards": "5",
+    "IndexReplicas": "auto",
+    "RefreshInterval": "500ms",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -77,6 +81,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         metrics_namespace="Lockstep/the-stack",
         # A release without this output signed requests to each domain.
         opensearch_signing="yes",
+        index_settings=IndexSettings(5, "auto", "500ms"),
     )
     assert found.live == "images-live"
 
@@ -84,9 +89,11 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
 @mock_aws
 def test_a_stack_of_an_earlier_release_has_its_index_fed_from_kinesis() -> None:
     later = {"IndexFrom", "TableChangesStreamName", "HorizonDays"}
+    later |= {"IndexShards", "IndexReplicas", "RefreshInterval"}
     deploy("lockstep", {name: value for name, value in OUTPUTS.items() if name not in later})
     found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
     assert (found.index_from, found.changes_stream, found.horizon_days) == ("Kinesis", "", 0)
+    assert found.index_settings == IndexSettings()
 
 
 @mock_aws

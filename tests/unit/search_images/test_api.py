@@ -26,6 +26,7 @@ from tests.builders import change, image
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC).timestamp()
 NOTHING = {
     "timed_out": False,
+    "_shards": {"total": 1},
     "hits": {"total": {"value": 0}, "hits": []},
     "suggest": {"everything": [], "everything.backwards": []},
     "aggregations": {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from functions.search_images.ranking import Alternatives
 from functions.search_images.spelling import (
     MOST_LETTERS,
     alternatives,
@@ -32,6 +33,15 @@ def _answer(*entries: tuple[str, int, Options], backwards: Options = ()) -> Mapp
     }
 
 
+def found_by(words: Sequence[str], answer: Mapping[str, Any]) -> Alternatives:
+    """The alternatives of words, by the answer of an index with a single shard."""
+
+    def ask(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise AssertionError("a single shard knows all words")
+
+    return alternatives(words, {"_shards": {"total": 1}, **answer}, ask)
+
+
 def test_the_dictionary_is_asked_for_all_words_at_once() -> None:
     asked = dictionary_query(["richmnd", "tames"])["suggest"]
     assert asked.pop("text") == "richmnd tames"
@@ -40,7 +50,7 @@ def test_the_dictionary_is_asked_for_all_words_at_once() -> None:
 
 def test_without_words_nothing_is_asked() -> None:
     assert dictionary_query([]) == {}
-    assert alternatives([], {}) == {}
+    assert found_by([], {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +69,7 @@ def test_without_words_nothing_is_asked() -> None:
 def test_a_word_is_meant_for_the_nearest_others(
     word: str, options: Options, others: Sequence[str] | None
 ) -> None:
-    found = alternatives([word], _answer((word, 0, options)))
+    found = found_by([word], _answer((word, 0, options)))
     assert found == ({} if others is None else {word: others})
 
 
@@ -70,27 +80,44 @@ def test_a_word_is_mended_where_it_is_wrong() -> None:
         ("burne", 7, []),
         ("jnes", 13, [("jones", 0.75), ("jens", 0.75)]),
     )
-    assert alternatives(words, answer) == {"burne-jnes": ("burne-jones", "burne-jens")}
+    assert found_by(words, answer) == {"burne-jnes": ("burne-jones", "burne-jens")}
 
 
 def test_a_word_is_mended_in_several_places() -> None:
     answer = _answer(("bune", 0, [("burne", 0.75)]), ("jnes", 5, [("jones", 0.75), ("jens", 0.75)]))
-    assert alternatives(["bune-jnes"], answer) == {"bune-jnes": ("burne-jones", "burne-jens")}
+    assert found_by(["bune-jnes"], answer) == {"bune-jnes": ("burne-jones", "burne-jens")}
 
 
 def test_positions_are_those_of_java_where_a_character_may_count_twice() -> None:
     words = ["𝒳🎨a", "tames"]
-    assert alternatives(words, _answer(("tames", 6, [("thames", 0.8)]))) == {"tames": ("thames",)}
+    assert found_by(words, _answer(("tames", 6, [("thames", 0.8)]))) == {"tames": ("thames",)}
 
 
 def test_a_word_that_is_wrong_from_its_first_letter_on_is_found_from_its_end() -> None:
     answer = _answer(("irpalne", 0, []), backwards=[("enalpria", 0.71)])
-    assert alternatives(["irpalne"], answer) == {"irpalne": ("airplane",)}
+    assert found_by(["irpalne"], answer) == {"irpalne": ("airplane",)}
 
 
 def test_what_is_like_a_word_from_both_ends_counts_once() -> None:
     answer = _answer(("turnr", 0, [("turner", 0.8)]), backwards=[("renrut", 0.8), ("nrut", 0.75)])
-    assert alternatives(["turnr"], answer) == {"turnr": ("turner", "turn")}
+    assert found_by(["turnr"], answer) == {"turnr": ("turner", "turn")}
+
+
+def test_a_word_that_only_another_shard_has_is_not_misspelled() -> None:
+    """Each shard offers alternatives of the words that it does not have itself."""
+    asked: list[Mapping[str, Any]] = []
+
+    def ask(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked.append(body)
+        return {"aggregations": {"0": {"doc_count": 1}, "1": {"doc_count": 0}}}
+
+    answer = {
+        "_shards": {"total": 5},
+        **_answer(("james", 0, [("tames", 0.8)]), ("turnr", 6, [("turner", 0.8)]), ("sea", 12, [])),
+    }
+    assert alternatives(["james", "turnr", "sea"], answer, ask) == {"turnr": ("turner",)}
+    (body,) = asked
+    assert body["query"] == {"terms": {"everything": ["james", "turnr"]}}
 
 
 @pytest.mark.parametrize(
@@ -137,14 +164,14 @@ def test_what_is_looked_up_is_bounded() -> None:
     assert words[:2] == ["a" * 30, "c" * 10]
     assert len("".join(words)) <= MOST_LETTERS
     assert dictionary_query(["d" * 31]) == {}
-    assert alternatives(["d" * 31], {}) == {}
+    assert found_by(["d" * 31], {}) == {}
 
 
 def test_what_is_not_looked_up_shifts_no_place() -> None:
     words = ["tames", "x" * 31, "tames", "turnr"]
     answer = _answer(("tames", 0, [("thames", 0.8)]), ("turnr", 6, [("turner", 0.8)]))
     assert dictionary_query(words)["suggest"]["text"] == "tames turnr"
-    assert alternatives(words, answer) == {"tames": ("thames",), "turnr": ("turner",)}
+    assert found_by(words, answer) == {"tames": ("thames",), "turnr": ("turner",)}
 
 
 def test_without_hits_or_misspelled_words_nothing_is_meant() -> None:
