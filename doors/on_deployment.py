@@ -25,7 +25,11 @@ _RETRIES = urllib3.Retry(
 
 
 def answer(
-    event: Mapping[str, Any], context: LambdaContext, done: Callable[[], str], logger: Logger
+    event: Mapping[str, Any],
+    context: LambdaContext,
+    done: Callable[[], str],
+    logger: Logger,
+    data: Mapping[str, str] | None = None,
 ) -> None:
     """Do what CloudFormation asks, and answer whatever happens: otherwise it waits an hour.
 
@@ -34,16 +38,18 @@ def answer(
         context: the invocation's.
         done: does it; returns what was done. Any exception is answered as a failure.
         logger: gets the reason, and the traceback of a failure.
+        data: what `Fn::GetAtt` gets of the resource, unless it failed.
     """
     try:
         status, reason = "SUCCESS", done()
+        got = data or {}
     except Exception as error:  # noqa: BLE001 - CloudFormation is told of every one
         traceback = "".join(format_exception(error))
         logger.error(  # noqa: TRY400 - `exception` writes the traceback whole
             "the deployment's request failed",
             extra={"traceback": shortened(traceback, LONGEST_TRACEBACK)},
         )
-        status = "FAILED"
+        status, got = "FAILED", {}
         reason = f"{type(error).__name__}: {error} (log: {context.log_group_name})"
     reason = shortened(reason, LONGEST_REASON)
     logger.info(reason)
@@ -51,14 +57,14 @@ def answer(
     urllib3.request(
         "PUT",
         event["ResponseURL"],
-        body=_body(event, status, reason),
+        body=_body(event, status, reason, got),
         headers={"Content-Type": ""},
         timeout=5,
         retries=_RETRIES,
     )
 
 
-def _body(event: Mapping[str, Any], status: str, reason: str) -> bytes:
+def _body(event: Mapping[str, Any], status: str, reason: str, data: Mapping[str, str]) -> bytes:
     """The answer to a request of CloudFormation, with as much of the reason as it accepts."""
     said = {
         "Status": status,
@@ -68,8 +74,10 @@ def _body(event: Mapping[str, Any], status: str, reason: str) -> bytes:
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],
         "LogicalResourceId": event["LogicalResourceId"],
+        **({"Data": data} if data else {}),
     }
     body = msgspec.json.encode(said)
     if len(body) <= MOST_BYTES or len(reason) <= SHORTEST_REASON:
         return body
-    return _body(event, status, shortened(reason, max(SHORTEST_REASON, len(reason) // 2)))
+    brief = shortened(reason, max(SHORTEST_REASON, len(reason) // 2))
+    return _body(event, status, brief, data)

@@ -24,6 +24,10 @@ COMMANDS = {
     "quarantine": ("quarantine:quarantine_group", "List and show quarantined records."),
     "redrive": ("redrive:redrive_command", "Put quarantined records back onto the stream."),
     "replay": ("replay:replay_command", "Deliver records of the stream again, to both stores."),
+    "prepare": (
+        "prepare:prepare_command",
+        "Give a restored table the settings it needs.",
+    ),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }
 

@@ -5,13 +5,16 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import STATE, StackNotFoundError, read_deployed, read_local
+
+if TYPE_CHECKING:
+    import boto3
 
 # Printed at the end of a dry run that found something to do.
 APPLY_HINT = "nothing is changed yet: add --apply"
@@ -127,11 +130,21 @@ def connected(name: str | None, state: Path) -> Clients:
     """The clients of the deployed stack with this name or, without a name, of the local stack."""
     if name is None:
         return Clients(read_local(state))
+    found = aws_session()
+    return Clients(read_deployed(found.client("cloudformation"), name, found.region_name))
+
+
+def aws_session() -> "boto3.Session":
+    """A session for AWS, with a region.
+
+    Raises:
+        StackNotFoundError: no region is set.
+    """
     import boto3  # noqa: PLC0415 - slow, and not needed for a local stack that does not run
 
     # boto3 knows only the older name of this variable.
-    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
-    if not session.region_name:
+    found = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    if not found.region_name:
         message = "no region: set AWS_REGION, or a region in your AWS profile"
         raise StackNotFoundError(message)
-    return Clients(read_deployed(session.client("cloudformation"), name, session.region_name))
+    return found

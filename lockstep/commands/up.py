@@ -80,6 +80,11 @@ index_from_option = click.option(
 @index_shards_option
 @index_from_option
 @click.option(
+    "--table",
+    metavar="TABLE",
+    help="Use this existing table, for example a restored one. `lockstep prepare` prepares it.",
+)
+@click.option(
     "--limits",
     is_flag=True,
     help="Throttle each shard as AWS does: 1,000 records and 1 MiB per second.",
@@ -91,6 +96,7 @@ def up_command(
     index_shards: int,
     index_from: str,
     *,
+    table: str | None,
     fresh: bool,
     detach: bool,
     limits: bool,
@@ -105,6 +111,7 @@ def up_command(
         words = ["--listen", host, "--shards", str(shards), "--index-from", index_from]
         words += ["--index-shards", str(index_shards)]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
+        words += ["--table", table] if table else []
         start_in_background(state, words, console=answers)
         return
     route = ROUTES[index_from]
@@ -116,12 +123,15 @@ def up_command(
             stack,
             Clients(stack),
             shards=shards,
+            makes_table=table is None,
             tell=lambda said: answers.print(printable(said)),
         ),
         consumers=lambda folder: [*mappings(folder), *search_api(host)(folder)],
         console=answers,
         fresh=fresh,
-        names=ResourceNames(index_from=route, index_shards=index_shards),
+        names=ResourceNames(
+            index_from=route, index_shards=index_shards, **({"table": table} if table else {})
+        ),
     )
 
 

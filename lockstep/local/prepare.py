@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from functions.write_to_dynamodb.table import ensure_table
+from functions.write_to_dynamodb.table_settings import TableSettings, Wanted
 from functions.write_to_es.index import (
     Created,
     OutdatedIndexError,
@@ -27,17 +28,25 @@ def prepare(
     clients: "Clients",
     *,
     shards: int,
+    makes_table: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Create missing resources; leave existing ones unchanged.
 
+    Unless `makes_table`, the table must exist and be prepared, as for a deployment with TableName.
     `tell` gets a message if the index was created by another release or has another number of
     shards, or if an alias is wrong; to rebuild it, the stack must run.
+
+    Raises:
+        MisconfiguredError: the table does not exist, has another key, or is not prepared.
     """
     _ensure_stream(clients.kinesis, stack.stream, shards)
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
         _ensure_stream(clients.kinesis, stack.changes_stream, shards)
-    ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
+    if makes_table:
+        ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
+    else:
+        TableSettings(clients.dynamodb, stack.table, Wanted(stack=None)).check()
     try:
         done = ensure_index(clients.opensearch, stack.index, stack.index_settings)
     except (OutdatedIndexError, WrongAliasesError) as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from opensearchpy import OpenSearch, Transport
     from opensearchpy.serializer import Deserializer
+    from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_kinesis import KinesisClient
@@ -93,6 +94,12 @@ class Clients:
         """The client of a deployed stack's metrics; a local stack has none."""
         with _MAKING_CLIENTS:
             return self.session.client("cloudwatch", config=_config())
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """The client of CloudFormation, for a deployed stack; a local stack has none."""
+        with _MAKING_CLIENTS:
+            return self.session.client("cloudformation", config=_config())
 
     @cached_property
     def lambda_(self) -> Any:

@@ -108,7 +108,11 @@ class HorizonTooShortError(UserError):
 
 
 class StackNotFoundError(UserError):
-    """There is no such stack; the message says what to do."""
+    """A stack cannot be used; the message says what to do."""
+
+
+class NoSuchStackError(StackNotFoundError):
+    """The account and region have no stack of this name."""
 
 
 def command_for(words: str, name: str | None, state: Path) -> str:
@@ -150,13 +154,17 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
     """The stack that `sam deploy` created, by its CloudFormation outputs.
 
     Raises:
-        StackNotFoundError: the account and region have no such stack, or it is not Lockstep.
+        NoSuchStackError: the account and region have no such stack.
+        StackNotFoundError: it cannot be read, or it is not Lockstep.
     """
     try:
         (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except cloudformation.exceptions.ClientError as error:
-        message = f"no stack {name!r} in {region}: {error.response['Error']['Message']}"
-        raise StackNotFoundError(message) from error
+        said = error.response["Error"]
+        message = f"no stack {name!r} in {region}: {said['Message']}"
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+        is_missing = said["Code"] == "ValidationError"
+        raise (NoSuchStackError if is_missing else StackNotFoundError)(message) from error
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
     try:
         return Stack(

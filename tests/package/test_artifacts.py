@@ -7,12 +7,19 @@ import pytest
 from tests.package.tools import FUNCTIONS, ROOT, imports
 
 # Lambda takes 250 MB; a small artifact starts fast.
-LARGEST_MB = {"WriteToDynamodb": 5, "WriteToEs": 10, "IndexOnDeployment": 10, "SearchImages": 11}
+LARGEST_MB = {
+    "WriteToDynamodb": 5,
+    "WriteToEs": 10,
+    "IndexOnDeployment": 10,
+    "SearchImages": 11,
+    "TableOnDeployment": 5,
+}
 HANDLERS = {
     "WriteToDynamodb": "functions.write_to_dynamodb.handler.handle",
     "WriteToEs": "functions.write_to_es.handler.handle",
     "IndexOnDeployment": "functions.write_to_es.index_on_deployment.handle",
     "SearchImages": "functions.search_images.handler.handle",
+    "TableOnDeployment": "functions.write_to_dynamodb.table_on_deployment.handle",
 }
 # By its name in template.yaml: its folder.
 FOLDERS = {**FUNCTIONS, "SearchImages": "search_images"}

@@ -47,6 +47,7 @@ NAMED_INSIDE_ANOTHER = {
     "AWS::ApiGatewayV2::Authorizer",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
+    "Custom::PreparedTable",
 }
 # What each function that uses the index needs.
 INDEX = {"OPENSEARCH_ENDPOINT", "OPENSEARCH_SIGNING"}
@@ -92,7 +93,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 # A stack with a key of its own and Dashboards, whose index is fed in the first way.
-USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis"})
+USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis", "MakesTable"})
 
 
 def _allowed(
@@ -171,6 +172,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
         "IndexOnDeploymentRole": [],
         "SearchImagesRole": [],
+        "TableOnDeploymentRole": [],
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
     }
@@ -259,7 +261,7 @@ def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
     template: Template, condition: str, reads: set[tuple[str, str]]
 ) -> None:
     assert _permissions(
-        template, "WriteToEs", {"HasKey", "HasDashboards", condition}
+        template, "WriteToEs", {"HasKey", "HasDashboards", "MakesTable", condition}
     ) == CONSUMER | reads | {
         ("es:ESHttpGet", "domain:${IndexAlias}"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_bulk"),
@@ -431,7 +433,8 @@ A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAg
 def test_a_mapping_loses_nothing_and_waits_for_nobody(
     template: Template, *, mapping: str, function: str, stream: str, batch_size: int, age: Any
 ) -> None:
-    assert _properties(template, mapping) == {
+    found = _properties(template, mapping)
+    assert {**found, "EventSourceArn": _chosen(found["EventSourceArn"], USUAL)} == {
         "FunctionName": {"Ref": function},
         "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
@@ -602,6 +605,7 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
         "WriteToEs",
         "IndexOnDeployment",
         "SearchImages",
+        "TableOnDeployment",
     }
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
@@ -620,9 +624,11 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         "WriteToEs": 60,
         "IndexOnDeployment": 300,
         "SearchImages": 15,
+        "TableOnDeployment": 90,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
     assert _properties(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
+    assert _properties(template, "PreparedTable")["ServiceTimeout"] > timeouts["TableOnDeployment"]
 
 
 def test_the_stream_is_encrypted_and_keeps_as_long_as_it_is_told(template: Template) -> None:

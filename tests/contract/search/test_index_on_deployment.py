@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -32,7 +33,8 @@ class Context(LambdaContext):
 class CloudFormation:
     """The end of the wire where CloudFormation waits: `url` takes one answer after another."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, handler: Callable[[dict[str, Any], LambdaContext], None]) -> None:
+        self.handler = handler
         self.url = f"http://127.0.0.1:{port}/answer?Signature=x%2By"
         self.answers: list[dict[str, Any]] = []
         self.content_types: list[str | None] = []
@@ -50,12 +52,22 @@ class CloudFormation:
             "LogicalResourceId": "Index",
             "ResourceProperties": {},
         }
-        handle(event | more, context or Context())
+        self.handler(event | more, context or Context())
         return self.answers[-1]
 
 
 @pytest.fixture
 def cloudformation() -> Iterator[CloudFormation]:
+    with answering(handle) as waiting:
+        yield waiting
+
+
+@contextmanager
+def answering(
+    handler: Callable[[dict[str, Any], LambdaContext], None],
+) -> Iterator[CloudFormation]:
+    """What waits for the answers of this handler."""
+
     class Door(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             size = int(self.headers["Content-Length"])
@@ -75,7 +87,7 @@ def cloudformation() -> Iterator[CloudFormation]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Door) as server:
-        waiting = CloudFormation(server.server_port)
+        waiting = CloudFormation(server.server_port, handler)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield waiting
