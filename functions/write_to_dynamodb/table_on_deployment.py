@@ -13,7 +13,7 @@ from doors.on_deployment import answer
 from functions.write_to_dynamodb.table_settings import (
     TableSettings,
     UnpreparedTableError,
-    Wanted,
+    WantedSettings,
 )
 from shared.sink import RequestFailedError, SinkError
 
@@ -83,7 +83,9 @@ def accept(client: "DynamoDBClient", properties: Mapping[str, Any]) -> str:
         MisconfiguredError: the table does not exist, or has another key.
     """
     table, stack = properties["TableName"], properties["StackName"]
-    settings = TableSettings(client, table, Wanted(stack, properties.get("ChangesStreamArn")))
+    settings = TableSettings(
+        client, table, WantedSettings(stack, properties.get("ChangesStreamArn"))
+    )
     lacking = settings.check()
     stream = settings.stream_arn()
     if stream != properties["TableStreamArn"]:

@@ -41,7 +41,7 @@ class UnpreparedTableError(MisconfiguredError):
     """A table may not be used as it is; the message says why, and what to do."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class WantedSettings(msgspec.Struct, frozen=True):
     """What a stack needs of its table.
 
     `stack` is the name of the stack; None for a local one, whose engine knows no point-in-time
@@ -75,7 +75,7 @@ class Setting(msgspec.Struct, frozen=True):
 class TableSettings:
     """The settings of one table, for one stack."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, wanted: Wanted) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, wanted: WantedSettings) -> None:
         self._client = client
         self._table = table
         self._wanted = wanted

@@ -21,14 +21,17 @@ from lockstep.commands.options import (
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.machine.files import write_json
-from lockstep.producing.backfill import Backfilled, Point, RefusedLine, sources
+from lockstep.producing.backfill import Backfilled, Point, RefusedLine
+from lockstep.producing.table_source import TABLE
 from lockstep.source_files.converters import load_mapping
 from lockstep.source_files.text import SourceError
 from lockstep.stack.use_cases.put import backfill as prepare
+from lockstep.stack.use_cases.put import import_sources
 
 _WORDS = {
     "there": "in the table (--replace puts it again)",
-    "deleted": "deleted (--replace restores it)",
+    "same": "in the table with the same content",
+    "deleted": "deleted (--undelete restores it)",
     "newer_there": "the table has a newer version",
 }
 
@@ -44,6 +47,7 @@ _AGAIN = (
     epilog=examples(
         "lockstep import --from tate data/tate-2000.ndjson",
         "lockstep import --apply s3://my-bucket/images/ --refused rejected.ndjson",
+        "lockstep import --undelete dynamodb://images-restored",
     ),
 )
 @click.argument("source")
@@ -58,6 +62,7 @@ _AGAIN = (
 @click.option(
     "--replace", is_flag=True, help="Also put images that are in the table or that were deleted."
 )
+@click.option("--undelete", is_flag=True, help="Also put images that were deleted.")
 @click.option(
     "--refused",
     "refused_file",
@@ -79,6 +84,7 @@ def import_command(
     *,
     mapping: str | None,
     replace: bool,
+    undelete: bool,
     refused_file: Path | None,
     resume: Path | None,
     applies: bool,
@@ -88,11 +94,16 @@ def import_command(
 
     SOURCE is a file, `-` for standard input, s3://BUCKET/KEY, or s3://BUCKET/FOLDER/ for all files
     in it. A file has one image per line (NDJSON), or is a JSON array, CSV or TSV. It may be
-    compressed (gzip, zstd, bzip2, xz). The import skips images that are in the table.
+    compressed (gzip, zstd, bzip2, xz). SOURCE may also be dynamodb://TABLE, a restored copy of the
+    table. The import skips images that are in the table.
 
     Exit code 1: some images were rejected; all others are put.
     """
     _keep_apart(refused_file, (source, mapping, resume))
+    if mapping and source.startswith(TABLE):
+        raise click.UsageError(f"{source} has images already: leave out --from")
+    if replace and undelete:
+        raise click.UsageError("--replace includes --undelete: give one of them")
     converter = load_mapping(mapping) if mapping else None
     clients = connected(name, state)
     after = _resumed(resume) if resume else None
@@ -102,13 +113,13 @@ def import_command(
         backfill = prepare(
             clients,
             mapping=converter,
-            replace=replace,
+            replaces="all" if replace else "deleted" if undelete else "nothing",
             apply=applies,
             on_refused=told.refuse,
             on_step=told.step,
         )
         try:
-            done = backfill.run(sources(source, lambda: clients.s3), after)
+            done = backfill.run(import_sources(clients, source), after)
         except BaseException as error:
             told.refused.end()
             so_far = told.so_far

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from functions.write_to_dynamodb.table_settings import Wanted
+from functions.write_to_dynamodb.table_settings import WantedSettings
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -86,11 +86,11 @@ def show_prepared(prepared: Prepared, name: str | None, state: Path) -> None:
     answers.print(printable(f"TableStreamArn={prepared.stream_arn}"))
 
 
-def _needs(name: str | None, state: Path) -> "tuple[DynamoDBClient, Wanted]":
+def _needs(name: str | None, state: Path) -> "tuple[DynamoDBClient, WantedSettings]":
     """The client, and what the stack needs. A stack that does not exist yet needs its tag."""
     try:
         clients = connected(name, state)
     except NoSuchStackError as error:
         notes.print(printable(f"{error}: the table is prepared for a new stack of this name"))
-        return aws_session().client("dynamodb"), Wanted(stack=name)
+        return aws_session().client("dynamodb"), WantedSettings(stack=name)
     return clients.dynamodb, wanted_by(clients, name)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from functions.write_to_dynamodb.table import ensure_table
-from functions.write_to_dynamodb.table_settings import TableSettings, Wanted
+from functions.write_to_dynamodb.table_settings import TableSettings, WantedSettings
 from functions.write_to_es.index import (
     Created,
     OutdatedIndexError,
@@ -46,7 +46,7 @@ def prepare(
     if makes_table:
         ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
     else:
-        TableSettings(clients.dynamodb, stack.table, Wanted(stack=None)).check()
+        TableSettings(clients.dynamodb, stack.table, WantedSettings(stack=None)).check()
     try:
         done = ensure_index(clients.opensearch, stack.index, stack.index_settings)
     except (OutdatedIndexError, WrongAliasesError) as error:

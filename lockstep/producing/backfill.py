@@ -1,4 +1,4 @@
-"""The import: put images onto the stream that were never there, without overwriting anything.
+"""The import: put images onto the stream that were never there, or that a copy of the table has.
 
 An image that is in the table is skipped. For an image that is not in the table, an event may still
 be on the stream: an imported image gets a version that is lower than that of every such event.
@@ -9,12 +9,14 @@ import io
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import batched, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, Converter, filled, read_events
@@ -24,7 +26,7 @@ from lockstep.source_files.unreadable import UnreadableRecord
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import LOOKUP, EntryLookup
-from shared.event import Event
+from shared.event import Event, digest
 from shared.horizon import HORIZON
 from shared.stamps import is_stamp, stamp_at
 
@@ -37,11 +39,14 @@ LINES_A_STEP = 1_000
 _S3 = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
-Fate = Literal["new", "replaced", "there", "deleted", "newer_there", "counted"]
+Fate = Literal["new", "replaced", "there", "same", "deleted", "newer_there", "counted"]
 """What happens to a line: `new` and `replaced` are put, `counted` is rejected, others skipped."""
 
 
-_SKIPPED: Sequence[Fate] = ("there", "deleted", "newer_there")
+_SKIPPED: Sequence[Fate] = ("there", "same", "deleted", "newer_there")
+
+Replaces = Literal["nothing", "deleted", "all"]
+"""Which images of the table an import puts again: those that were deleted, or all."""
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -69,7 +74,8 @@ class Backfilled(msgspec.Struct, frozen=True):
     Attributes:
         new: images that are put and were not in the table.
         replaced: images that are put and were in the table.
-        left: images that are skipped: they are `there`, `deleted` or `newer_there`.
+        left: images that are skipped: they are `there`, there with the `same` content, `deleted`
+            or `newer_there`.
         refused: rejected lines.
     """
 
@@ -79,11 +85,37 @@ class Backfilled(msgspec.Struct, frozen=True):
     refused: int
 
 
+class RecordSource(Protocol):
+    """Something that holds images."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as it is typed."""
+        ...
+
+    def records(
+        self, *, are_events: bool
+    ) -> AbstractContextManager[Iterator[bytes | UnreadableRecord]]:
+        """Open it; its records, one after another.
+
+        Args:
+            are_events: the records are events, not converted by a mapping file.
+        """
+        ...
+
+
 class Source(msgspec.Struct, frozen=True):
     """A file or an object that holds records; `open` opens it."""
 
     name: str
     open: Callable[[], io.BufferedReader]
+
+    @contextmanager
+    def records(self, *, are_events: bool) -> Iterator[Iterator[bytes | UnreadableRecord]]:
+        """See `RecordSource.records`."""
+        with self.open() as file:
+            named = "standard input" if self.name == "-" else self.name
+            yield records(file, named, are_events=are_events).found
 
 
 def sources(name: str, s3: Callable[[], "S3Client"]) -> Iterator[Source]:
@@ -143,7 +175,7 @@ class Backfill:
         stamp: Stamp,
         now: Callable[[], float],
         mapping: Converter | None = None,
-        replace: bool = False,
+        replaces: Replaces = "nothing",
         on_refused: Callable[[RefusedLine, bytes], None] = lambda _, __: None,
         on_step: Callable[[Point, Backfilled], None] = lambda _, __: None,
     ) -> None:
@@ -155,7 +187,7 @@ class Backfill:
             stamp: gives versions: a `PastStamp`, or a `Stamp` in order to replace images.
             now: the time in seconds since 1970.
             mapping: converts lines of another shape.
-            replace: also put images that are in the table.
+            replaces: which images of the table to put again.
             on_refused: called with each rejected line and its bytes.
             on_step: called with a point that an import can resume from.
         """
@@ -165,13 +197,13 @@ class Backfill:
         self._now = now
         self._is_mapped = mapping is not None
         self._converter = _Completing(mapping, now)
-        self._replace = replace
+        self._replaces = replaces
         self._on_refused = on_refused
         self._on_step = on_step
         self._fates: Counter[Fate] = Counter()
         self._refused = 0
 
-    def run(self, given: Iterable[Source], after: Point | None = None) -> Backfilled:
+    def run(self, given: Iterable[RecordSource], after: Point | None = None) -> Backfilled:
         """Put the images of these sources onto the stream.
 
         Args:
@@ -200,11 +232,9 @@ class Backfill:
         left = {fate: fates[fate] for fate in _SKIPPED if fates[fate]}
         return Backfilled(fates["new"], fates["replaced"], left, self._refused)
 
-    def _run(self, source: Source, after: int) -> None:
-        with source.open() as file:
-            named = "standard input" if source.name == "-" else source.name
-            found = records(file, named, are_events=not self._is_mapped)
-            numbered = _Numbered(found.found)
+    def _run(self, source: RecordSource, after: int) -> None:
+        with source.records(are_events=not self._is_mapped) as found:
+            numbered = _Numbered(found)
             deque(islice(numbered, after), maxlen=0)
             read = self._images(source, numbered)
             for step in batched(read, LINES_A_STEP):
@@ -212,7 +242,7 @@ class Backfill:
                 self._put(one for images in some for one in self._chosen(source, images))
                 self._on_step(Point(source.name, numbered.line), self.so_far)
 
-    def _images(self, source: Source, numbered: "_Numbered") -> Iterator["_Read"]:
+    def _images(self, source: RecordSource, numbered: "_Numbered") -> Iterator["_Read"]:
         """Yield the images; report every other line."""
         for read in read_events(numbered, self._stamp, self._converter):
             if isinstance(read, BadLine):
@@ -223,7 +253,7 @@ class Backfill:
             else:
                 yield _Read(numbered.line, numbered.text, read)
 
-    def _chosen(self, source: Source, some: Sequence["_Read"]) -> Iterator[Event]:
+    def _chosen(self, source: RecordSource, some: Sequence["_Read"]) -> Iterator[Event]:
         """Choose the images to put."""
         stored = self._table.lookup(list(dict.fromkeys(one.event.image_id for one in some)))
         for one in some:
@@ -241,15 +271,23 @@ class Backfill:
     def _fate(self, event: Event, stored: Entry | None) -> Fate:
         if stored is None or stored.expired(self._now()):
             return "new"
-        if not self._replace:
-            return "deleted" if stored.deleted else "there"
+        if stored.deleted and self._replaces == "nothing":
+            return "deleted"
+        if not stored.deleted:
+            if self._replaces != "all":
+                return "there"
+            is_same = event.image is not UNSET and digest(event.image) == stored.digest
+            if is_same and stored.malformed is None:
+                return "same"
         if event.version <= stored.version:
             return "newer_there"
         if is_stamp(event.version) and not is_stamp(stored.version) and not stored.malformed:
             return "counted"
         return "replaced"
 
-    def _refuse(self, source: Source, line: int, text: bytes, reason: str, detail: str) -> None:
+    def _refuse(
+        self, source: RecordSource, line: int, text: bytes, reason: str, detail: str
+    ) -> None:
         self._refused += 1
         self._on_refused(RefusedLine(source.name, line, reason, detail), text)
 

@@ -24,11 +24,14 @@ from shared.record import Record
 from shared.sink import Sink, outcomes_of
 from tests.builders import decoded, image_event, record
 from tests.flow.shell import Shell
-from tests.nights.first_state import Items, items_now, restore_items
+from tests.nights.first_state import WRITES, Items, items_now, restore_items
 
 DAY = 24 * 3600
 LOST = 200
 CHANGED, MADE, REMOVED = 600, 200, 200
+DELETED = 300
+# The restored table of docs/guides/restore.md.
+COPY = "images-restored"
 
 
 class Night:
@@ -74,6 +77,36 @@ class Night:
     def table_is_restored(self) -> None:
         """The table is as in its backup."""
         restore_items(self.clients, self._backup)
+
+    def table_is_deleted(self) -> None:
+        """Somebody deleted the table."""
+        self.clients.dynamodb.delete_table(TableName=self.stack.table)
+
+    def copy_is_restored(self) -> None:
+        """DynamoDB restored the backup to a new table, which has its items and its key only."""
+        self.clients.dynamodb.create_table(
+            TableName=COPY,
+            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        puts: list[Any] = [{"PutRequest": {"Item": item}} for item in self._backup.values()]
+        for some in batched(puts, WRITES):
+            self.clients.dynamodb.batch_write_item(RequestItems={COPY: list(some)})
+
+    def three_hundred_images_are_deleted_by_mistake(self) -> None:
+        """A producer put deletions that nobody wanted."""
+        self._put([self._event(one, "image.deleted") for one in self._some_ids(DELETED)])
+
+    def fifty_images_change(self) -> None:
+        """A producer changed 50 of the images that are there."""
+        there = [one for one, item in items_now(self.clients).items() if "image" in item]
+        self._put(
+            [
+                self._event(one, "image.updated", name=f"{one}, cleaned")
+                for one in sorted(there)[:50]
+            ]
+        )
 
     def a_month_of_changes(self) -> None:
         """Of the images, 600 are changed, 200 are removed, and 200 are new."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from functions.write_to_dynamodb.table_settings import Setting, TableSettings, Wanted
+from functions.write_to_dynamodb.table_settings import Setting, TableSettings, WantedSettings
 from lockstep.stack.clients import Clients
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare_table(
     client: "DynamoDBClient",
     table: str,
-    wanted: Wanted,
+    wanted: WantedSettings,
     *,
     apply: bool,
     on_set: Callable[[Setting], None] = lambda _: None,
@@ -59,7 +59,7 @@ def prepare_table(
     return Prepared(table, found, settings.stream_arn(), applied=apply)
 
 
-def wanted_by(clients: Clients, name: str | None) -> Wanted:
+def wanted_by(clients: Clients, name: str | None) -> WantedSettings:
     """What a stack needs of its table.
 
     Args:
@@ -68,7 +68,7 @@ def wanted_by(clients: Clients, name: str | None) -> Wanted:
     """
     stack = clients.stack
     if name is None:
-        return Wanted(stack=None)
+        return WantedSettings(stack=None)
     (described,) = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]
     # CloudFormation puts the tags of a stack on each resource, so also on a table of its own.
     tags = {one["Key"]: one["Value"] for one in described.get("Tags", ())}
@@ -76,4 +76,4 @@ def wanted_by(clients: Clients, name: str | None) -> Wanted:
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
         summary = clients.kinesis.describe_stream_summary(StreamName=stack.changes_stream)
         arn = summary["StreamDescriptionSummary"]["StreamARN"]
-    return Wanted(stack=name, changes_stream=arn, tags=tags)
+    return WantedSettings(stack=name, changes_stream=arn, tags=tags)

@@ -3,12 +3,24 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from lockstep.producing.backfill import Backfill, Backfilled, PastStamp, Point, RefusedLine
+from lockstep.producing.backfill import (
+    Backfill,
+    Backfilled,
+    PastStamp,
+    Point,
+    RecordSource,
+    RefusedLine,
+    Replaces,
+    sources,
+)
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Pause, Producer, PutProgress, PutReport, Stamp
 from lockstep.producing.sources import Converter
+from lockstep.producing.table_source import TABLE, TableSource
+from lockstep.source_files.text import SourceError
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.stores import table_reader
+from lockstep.stores.table import TableReader
 from shared.clock import Clock
 from shared.event import Event
 
@@ -41,7 +53,7 @@ def backfill(
     clients: Clients,
     *,
     mapping: Converter | None,
-    replace: bool,
+    replaces: Replaces,
     apply: bool,
     on_refused: Callable[[RefusedLine, bytes], None],
     on_step: Callable[[Point, Backfilled], None],
@@ -52,10 +64,24 @@ def backfill(
     return Backfill(
         table_reader(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),
-        stamp=Stamp(clock.now) if replace else PastStamp(clock.now),
+        stamp=PastStamp(clock.now) if replaces == "nothing" else Stamp(clock.now),
         now=clock.now,
         mapping=mapping,
-        replace=replace,
+        replaces=replaces,
         on_refused=on_refused,
         on_step=on_step,
     )
+
+
+def import_sources(clients: Clients, name: str) -> Iterable[RecordSource]:
+    """The sources of an import: a table, or as `lockstep.producing.backfill.sources` says.
+
+    Raises:
+        SourceError: there is no such object or bucket name, or it is the table of this stack.
+    """
+    if not name.startswith(TABLE):
+        return sources(name, lambda: clients.s3)
+    table = name.removeprefix(TABLE)
+    if table == clients.stack.table:
+        raise SourceError(f"{name} is the table of this stack: name a restored copy of it")
+    return [TableSource(name, TableReader(clients.dynamodb, table).pages(None))]

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from functions.write_to_dynamodb import table_on_deployment
 from functions.write_to_dynamodb.table_on_deployment import handle
-from functions.write_to_dynamodb.table_settings import TableSettings, Wanted
+from functions.write_to_dynamodb.table_settings import TableSettings, WantedSettings
 from tests.contract.search.test_index_on_deployment import CloudFormation, Context, answering
 
 TABLE, STACK, REGION = "restored", "lockstep-prod", "eu-central-1"
@@ -38,7 +38,7 @@ def table(cloudformation: CloudFormation) -> Any:
 
 
 def _prepared(client: Any) -> str:
-    settings = TableSettings(client, TABLE, Wanted(STACK))
+    settings = TableSettings(client, TABLE, WantedSettings(STACK))
     for one in settings.read():
         settings.set(one)
     return str(settings.stream_arn())

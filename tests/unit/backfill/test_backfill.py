@@ -24,7 +24,7 @@ from lockstep.simulation.fakes.s3 import S3
 from lockstep.source_files.converters import load_mapping
 from lockstep.source_files.text import SourceError
 from lockstep.stores.entry import Entry
-from shared.event import Event
+from shared.event import Event, Image, digest
 from shared.horizon import HORIZON
 from tests.builders import image
 
@@ -59,7 +59,7 @@ class Run:
         self.refused: list[RefusedLine] = []
         self.kept: list[bytes] = []
         self.steps: list[Point] = []
-        stamp = Stamp(lambda: NOW) if how.get("replace") else PastStamp(lambda: NOW)
+        stamp = Stamp(lambda: NOW) if how.get("replaces") else PastStamp(lambda: NOW)
         self.backfill = Backfill(
             self.table,
             self._put,
@@ -131,7 +131,7 @@ def test_replace_puts_newer_images_and_no_stamp_over_a_counter(
 ) -> None:
     now = int(NOW * 1_000_000)
     run = Run(
-        there("a"), there("counted", 3), there("counting", 3), there("c", now + 9), replace=True
+        there("a"), there("counted", 3), there("counting", 3), there("c", now + 9), replaces="all"
     )
     done = run.file(file, line("a"), line("counted"), line("counting", version=4), line("c"))
     assert [(one.image_id, one.version) for one in run.put] == [("a", now), ("counting", 4)]
@@ -140,11 +140,33 @@ def test_replace_puts_newer_images_and_no_stamp_over_a_counter(
     assert (refused.line, refused.reason) == (2, "version")
 
 
+def test_undelete_puts_what_was_deleted_and_leaves_what_is_there(file: Path) -> None:
+    now = int(NOW * 1_000_000)
+    gone = Entry("gone", now - 5, deleted=True, expires_at=int(NOW) + 1)
+    counted = Entry("counted", 3, deleted=True, expires_at=int(NOW) + 1)
+    run = Run(there("there"), gone, counted, replaces="deleted")
+    done = run.file(file, line("there"), line("gone"), line("counted"), line("new"))
+    assert [(one.image_id, one.version) for one in run.put] == [("gone", now + 1), ("new", now + 3)]
+    assert (done.new, done.replaced, done.left, done.refused) == (1, 1, {"there": 1}, 1)
+    assert "set the next version" in run.refused[0].detail
+
+
+def test_replace_leaves_what_is_the_same(file: Path) -> None:
+    """Otherwise a whole table would be put again to undo a change of ten images."""
+    content = digest(msgspec.convert(image("same"), Image))
+    same = Entry("same", PAST, digest=content)
+    broken = Entry("broken", PAST, digest=content, malformed="an unexpected attribute")
+    run = Run(same, broken, there("other"), replaces="all")
+    done = run.file(file, line("same"), line("other"), line("broken", image=image("same")))
+    assert [one.image_id for one in run.put] == ["other", "broken"]
+    assert (done.replaced, done.left) == (2, {"same": 1})
+
+
 def test_a_foreign_item_is_skipped_and_is_replaced_only_by_replace(file: Path) -> None:
     broken = Entry("a", malformed="no version")
     run = Run(broken)
     assert run.file(file, line("a")).left == {"there": 1}
-    assert Run(broken, replace=True).file(file, line("a")).replaced == 1
+    assert Run(broken, replaces="all").file(file, line("a")).replaced == 1
 
 
 def test_a_rejected_line_is_reported_and_kept_unchanged(file: Path) -> None:

@@ -56,7 +56,7 @@ def test_what_an_import_has_accepted_is_put(clients: Clients, tmp_path: Path) ->
     done = backfill(
         clients,
         mapping=None,
-        replace=True,
+        replaces="all",
         apply=True,
         on_refused=lambda one, _: pytest.fail(one.detail),
         on_step=lambda *_: None,

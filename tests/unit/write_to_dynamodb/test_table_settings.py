@@ -14,7 +14,7 @@ from functions.write_to_dynamodb.table_settings import (
     SettingName,
     TableSettings,
     UnpreparedTableError,
-    Wanted,
+    WantedSettings,
 )
 from shared.sink import MisconfiguredError
 
@@ -76,15 +76,15 @@ def create(client: Any, table: str, key: str = "image_id") -> None:
     )
 
 
-def settings(client: Any, wanted: Wanted, table: str = TABLE) -> TableSettings:
+def settings(client: Any, wanted: WantedSettings, table: str = TABLE) -> TableSettings:
     return TableSettings(client, table, wanted)
 
 
-def lacking(client: Any, wanted: Wanted) -> set[SettingName]:
+def lacking(client: Any, wanted: WantedSettings) -> set[SettingName]:
     return {one.name for one in settings(client, wanted).read() if not one.is_set}
 
 
-def prepare(client: Any, wanted: Wanted, *, but: SettingName | None = None) -> None:
+def prepare(client: Any, wanted: WantedSettings, *, but: SettingName | None = None) -> None:
     of_table = settings(client, wanted)
     for one in of_table.read():
         if not one.is_set and one.name != but:
@@ -92,7 +92,7 @@ def prepare(client: Any, wanted: Wanted, *, but: SettingName | None = None) -> N
 
 
 def test_a_restored_table_lacks_every_setting_until_each_is_set(client: Any) -> None:
-    wanted = Wanted(STACK, STREAM, {"team": "images"})
+    wanted = WantedSettings(STACK, STREAM, {"team": "images"})
     assert lacking(client, wanted) == ALL
     prepare(client, wanted)
     assert lacking(client, wanted) == set()
@@ -107,18 +107,22 @@ def test_a_tag_of_another_value_is_not_set_and_a_foreign_tag_does_not_matter(cli
     client.tag_resource(ResourceArn=arn, Tags=foreign)
     (tags,) = [
         one
-        for one in settings(client, Wanted(STACK, tags={"team": "images"})).read()
+        for one in settings(client, WantedSettings(STACK, tags={"team": "images"})).read()
         if one.name == "tags"
     ]
     assert tags == Setting("tags", "team=maps", "lockstep:stack=lockstep-prod, team=images")
 
 
 def test_a_stack_without_a_second_stream_needs_no_destination(client: Any) -> None:
-    assert lacking(client, Wanted(STACK)) == ALL - {"Kinesis destination"}
+    assert lacking(client, WantedSettings(STACK)) == ALL - {"Kinesis destination"}
 
 
 def test_the_local_engine_is_asked_only_for_what_it_knows(client: Any) -> None:
-    assert lacking(client, Wanted(None)) == {"stream", "time to live", "deletion protection"}
+    assert lacking(client, WantedSettings(None)) == {
+        "stream",
+        "time to live",
+        "deletion protection",
+    }
 
 
 def test_a_destination_of_another_stream_or_one_that_failed_does_not_count(client: Any) -> None:
@@ -126,32 +130,32 @@ def test_a_destination_of_another_stream_or_one_that_failed_does_not_count(clien
         {"StreamArn": f"{STREAM}-2", "DestinationStatus": "ACTIVE"},
         {"StreamArn": STREAM, "DestinationStatus": "ENABLE_FAILED"},
     ]
-    assert "Kinesis destination" in lacking(client, Wanted(STACK, STREAM))
+    assert "Kinesis destination" in lacking(client, WantedSettings(STACK, STREAM))
     client.destinations.append({"StreamArn": STREAM, "DestinationStatus": "ACTIVE"})
-    assert "Kinesis destination" not in lacking(client, Wanted(STACK, STREAM))
+    assert "Kinesis destination" not in lacking(client, WantedSettings(STACK, STREAM))
 
 
 def test_a_stream_of_another_kind_is_named_with_the_command_that_turns_it_off(client: Any) -> None:
     keys_only = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
     client.update_table(TableName=TABLE, StreamSpecification=keys_only)
     with pytest.raises(UnpreparedTableError, match=r"KEYS_ONLY.*StreamEnabled=false"):
-        prepare(client, Wanted(STACK))
+        prepare(client, WantedSettings(STACK))
 
 
 def test_no_stack_takes_the_table_of_another(client: Any) -> None:
-    prepare(client, Wanted("lockstep-dev"))
+    prepare(client, WantedSettings("lockstep-dev"))
     with pytest.raises(
         UnpreparedTableError, match=r"belongs to stack lockstep-dev.*untag-resource"
     ):
-        settings(client, Wanted(STACK)).read()
+        settings(client, WantedSettings(STACK)).read()
 
 
 def test_a_table_with_another_key_or_none_at_all_is_named(client: Any) -> None:
     create(client, "other", key="id")
     with pytest.raises(MisconfiguredError, match="table other: the key is id S HASH"):
-        settings(client, Wanted(STACK), "other").read()
+        settings(client, WantedSettings(STACK), "other").read()
     with pytest.raises(MisconfiguredError, match="table none"):
-        settings(client, Wanted(STACK), "none").read()
+        settings(client, WantedSettings(STACK), "none").read()
 
 
 def properties(client: Any, **more: str) -> dict[str, str]:
@@ -164,19 +168,19 @@ def properties(client: Any, **more: str) -> dict[str, str]:
 def test_a_deployment_refuses_a_table_that_lacks_one_setting(
     client: Any, missing: SettingName
 ) -> None:
-    prepare(client, Wanted(STACK), but=missing)
+    prepare(client, WantedSettings(STACK), but=missing)
     with pytest.raises(UnpreparedTableError) as refused:
         accept(client, properties(client))
     assert str(refused.value) == (
         f"table {TABLE} is not prepared ({missing}): run `lockstep prepare {TABLE} --stack {STACK} "
         "--apply`, then deploy again"
     )
-    prepare(client, Wanted(STACK))
+    prepare(client, WantedSettings(STACK))
     assert accept(client, properties(client)) == f"table {TABLE} is prepared"
 
 
 def test_a_deployment_refuses_the_stream_of_another_table(client: Any) -> None:
-    prepare(client, Wanted(STACK))
+    prepare(client, WantedSettings(STACK))
     actual = properties(client)["TableStreamArn"]
     with pytest.raises(UnpreparedTableError) as refused:
         accept(client, properties(client, TableStreamArn=actual.replace(TABLE, "images")))
@@ -186,15 +190,15 @@ def test_a_deployment_refuses_the_stream_of_another_table(client: Any) -> None:
 def test_a_deployment_that_made_the_second_stream_sends_the_tables_changes_to_it(
     client: Any,
 ) -> None:
-    prepare(client, Wanted(STACK))
+    prepare(client, WantedSettings(STACK))
     for _ in range(2):
         accept(client, properties(client, ChangesStreamArn=STREAM))
         assert [one["StreamArn"] for one in client.destinations] == [STREAM]
 
 
 def test_a_deployment_that_refuses_a_table_changes_nothing(client: Any) -> None:
-    prepare(client, Wanted(STACK), but="stream")
+    prepare(client, WantedSettings(STACK), but="stream")
     with pytest.raises(UnpreparedTableError):
         accept(client, properties(client, ChangesStreamArn=STREAM))
     assert client.destinations == []
-    assert lacking(client, Wanted(STACK, STREAM)) == {"stream", "Kinesis destination"}
+    assert lacking(client, WantedSettings(STACK, STREAM)) == {"stream", "Kinesis destination"}
