@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import override
 
 from functions.write_to_es.bulk import BulkItem
-from lockstep.producing.backfill import Backfill, Backfilled, Point, Source
+from lockstep.producing.backfill import Backfill, Backfilled, Point, RecordSource
 from lockstep.simulation.components import Components
 from lockstep.stores.corrections import Corrections
 from shared.outcome import Failed, Outcome
@@ -14,9 +14,9 @@ class SavesItsProgressFirst(Backfill):
     """The progress is saved before the images of a file are put."""
 
     @override
-    def _run(self, source: Source, after: int) -> None:
-        with source.open() as file:
-            lines = sum(1 for _ in file)
+    def _run(self, source: RecordSource, after: int) -> None:
+        with source.records(are_events=True) as found:
+            lines = sum(1 for _ in found)
         self._on_step(Point(source.name, lines), self.so_far)
         super()._run(source, after)
 
@@ -25,7 +25,7 @@ class BeginsAgain(Backfill):
     """An import that is resumed begins at the first file."""
 
     @override
-    def run(self, given: Iterable[Source], after: Point | None = None) -> Backfilled:
+    def run(self, given: Iterable[RecordSource], after: Point | None = None) -> Backfilled:
         return super().run(given)
 
 
@@ -33,7 +33,7 @@ class SkipsAFile(Backfill):
     """An import that is resumed leaves out the file after the one where it ended."""
 
     @override
-    def run(self, given: Iterable[Source], after: Point | None = None) -> Backfilled:
+    def run(self, given: Iterable[RecordSource], after: Point | None = None) -> Backfilled:
         sources = list(given)
         if after is not None:
             at = [one.name for one in sources].index(after.source)
