@@ -1,47 +1,31 @@
 """A history: run the steps of a plan on the whole system in virtual time, then drain it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from lockstep.local.mapping.settings import Settings
 from lockstep.simulation import invariants, poison, table_changes_check
 from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.discards import DiscardWriter
-from lockstep.simulation.faults import Fault, PoisonKind, Tally
-from lockstep.simulation.faulty_network import TIMEOUT_SECONDS, StoreName
-from lockstep.simulation.interpretation import Poison
+from lockstep.simulation.disturbances import HOUR, Disturbances
+from lockstep.simulation.faults import Fault, Tally
 from lockstep.simulation.invocation import Invocations
 from lockstep.simulation.operators.operators import Operators
 from lockstep.simulation.operators.purges import Expiry
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.tools import Surroundings
-from lockstep.simulation.oracle import Meaning
-from lockstep.simulation.plan import HistoryPlan, Route, StepKind, seeded_random
+from lockstep.simulation.plan import HistoryPlan, Route, StepKind
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
+from lockstep.simulation.programs import IMAGE, IMAGES, TYPES, Programs
 from lockstep.simulation.routes import ReadStream, Routes
-from lockstep.simulation.system import STORES, Function, System
-from lockstep.simulation.uploader import CountingUploader, Uploader
+from lockstep.simulation.system import Function, System
 from lockstep.simulation.violation import ViolationError
-from shared.event import EventType
-from shared.horizon import QUARANTINE_AGE
 from shared.quarantine import INDEX_CONSUMER
 
-# The events of other images are old on purpose (operators/ages.py).
-IMAGE, COUNTED = "T", "C"
-IMAGES = 3
-MOST_EVENTS = 3
 MOST_INVOCATIONS = 4
-HOUR = 3_600.0
 DAY = 24 * HOUR
 # More than twice the horizon.
 MOST_DAYS = 260
 MOST_REDRIVES = 3
-MOST_OF_AN_IMAGE = 4
-SLOW_STORES: Sequence[StoreName] = ("table", "index")
-# The share of the puts of a source that counts that are about images of its own.
-OWN_SHARE = 0.8
-# Together over 5 MiB. The largest event has 256 KiB.
-LARGE_EVENTS, LARGE_TEXTS, LARGE_TEXT = 22, 61, 4_000
-TYPES: Sequence[EventType] = ("image.uploaded", "image.updated", "image.updated", "image.deleted")
 
 
 class History:
@@ -55,12 +39,8 @@ class History:
         self._plan = planned
         self._conditions, self._time = self.system.conditions, self.system.time
         self._stream = self.system.stream
-        self._uploader = Uploader(self.system, lambda: self.system.skew)
-        self._counting = CountingUploader(self.system, lambda: 0.0)
-        self.uploaders = [self._uploader, self._counting]
-        if (other := planned.other_skew) is not None:
-            self.uploaders.append(Uploader(self.system, lambda: other, "other "))
-            self._count("second producer with another clock", other != 0.0)
+        self._programs = Programs(self.system, planned.other_skew, poll=self._poll)
+        self._uploader, self.uploaders = self._programs.stamping, self._programs.all
         self._invocations = Invocations(self.system, timeout=planned.function_seconds)
         self._expiry = Expiry(self.system)
         self._redrives = Redrives(self.system, self._work)
@@ -81,26 +61,18 @@ class History:
         ]
         self._routes = self._index_from(planned.index_from, mapped.count("write_to_es"))
         self._steps: dict[StepKind, Callable[[], None]] = {
-            "put": self._put_any,
+            "put": self._programs.put_any,
             "poll": self._poll,
-            "poison": self._put_any_poison,
+            "poison": self._programs.put_any_poison,
             "duplicate": lambda: self._rewind("duplicate delivery", most=1),
             "replay": lambda: self._rewind("replay of a prefix"),
             "full replay": self._rewind_all,
             "late replay": self._replay_after_deletion,
             "restart poller": self._restart_poller,
-            "split": self._split,
-            "merge": self._merge,
-            "reshard storm": self._reshard,
-            "store down": self._stop_store,
-            "store slow": self._slow_store,
-            "alias missing": self._remove_alias,
-            "restart OpenSearch": self._restart_index,
-            "clock": self._move_clocks,
-            "wait": self._wait,
             "days pass": self._let_days_pass,
             "redrive": self._redrives.redrive,
-            "large batch": self._put_large_batch,
+            "large batch": self._programs.put_large_batch,
+            **Disturbances(self.system, self._programs, poll=self._poll).steps,
         }
         self._operators: Operators | None = None
         if self._routes is not None:
@@ -183,7 +155,7 @@ class History:
             oldest_unread=self._oldest_unread,
             put=lambda image_id: self._uploader.put([(image_id, "image.updated")]),
             delete=lambda image_id: self._uploader.put([(image_id, "image.deleted")]),
-            put_refused=lambda: self._put_poison("refused by the index"),
+            put_refused=lambda: self._programs.put_poison("refused by the index"),
             replay=self._replay_everything,
             replays=not self._plan.discards and self._routes is None,
             resume=self._resume,
@@ -192,7 +164,7 @@ class History:
             redrive_pointers=self._redrives.redrive_pointers,
             choose=self._redrives.choose,
             stamping=self._uploader,
-            counting=self._counting,
+            counting=self._programs.counting,
             rewind=self._read_all_again,
             reads_events=self._plan.index_from is None,
             pollers=self._pollers,
@@ -217,7 +189,7 @@ class History:
         if image_id is not None and chance.random() < 0.9:  # noqa: PLR2004 - mostly
             self._uploader.put([(image_id, chance.choice(TYPES))])
         elif chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._put_any()
+            self._programs.put_any()
         poller = chance.choice([self._pollers[1], *self._pollers])
         poller.run(invocations=MOST_INVOCATIONS, seconds=60.0)
 
@@ -241,48 +213,6 @@ class History:
     def _restart_poller(self) -> None:
         self._any_poller().restart()
 
-    def _stop_store(self) -> None:
-        """Stop a random store for minutes or hours."""
-        connection = self.system.connections[self._conditions.chance.choice(STORES)]
-        connection.down_until = self._time.now + self._conditions.chance.random() ** 2 * 6 * HOUR
-
-    def _stop_quarantine(self) -> None:
-        """Stop the quarantine for some seconds, in the middle of the records of a batch."""
-        if self._conditions.fault_rate:  # the system is not drained yet
-            connection = self.system.connections["quarantine"]
-            connection.down_until = self._time.now + self._conditions.chance.random() * 60.0
-
-    def _slow_store(self) -> None:
-        """For up to an hour, requests of a store take as long as they are large.
-
-        One change is in time, and several are not.
-        """
-        chance = self._conditions.chance
-        connection = self.system.connections[chance.choice(SLOW_STORES)]
-        longest = TIMEOUT_SECONDS[connection.store]
-        connection.slow_down(chance.random() * HOUR, each=chance.uniform(0.3, 0.9) * longest)
-        self._uploader.put([(f"{IMAGE}{one}", "image.updated") for one in range(IMAGES)])
-        self._poll()
-
-    def _remove_alias(self) -> None:
-        """Remove the alias for up to an hour, as a broken deployment does."""
-        self.system.index.missing = True
-        self._time.later(self._conditions.chance.random() * HOUR, self._restore_alias)
-
-    def _restore_alias(self) -> None:
-        self.system.index.missing = False
-
-    def _restart_index(self) -> None:
-        self._count("OpenSearch restart")
-        self.system.index.restart()
-
-    def _move_clocks(self) -> None:
-        self.system.skew = (self._conditions.chance.random() - 0.5) * 4 * HOUR
-        self._count("clock back" if self.system.skew < 0 else "clock ahead")
-
-    def _wait(self) -> None:
-        self._time.advance(self._conditions.chance.random() ** 2 * 2 * HOUR)
-
     def _let_days_pass(self) -> None:
         """Consume everything, wait for days or months, then purge and redrive.
 
@@ -290,7 +220,7 @@ class History:
         need not reject events that are older than the sum of retention and quarantine age.
         """
         chance = self._conditions.chance
-        image_id = self._put_poison(chance.choice(poison.REDRIVABLE))
+        image_id = self._programs.put_poison(chance.choice(poison.REDRIVABLE))
         if chance.random() < 0.5:  # noqa: PLR2004 - a coin
             self._uploader.put([(image_id, "image.deleted")])
         self._drain_all()
@@ -317,81 +247,6 @@ class History:
     def _count(self, fault: Fault, really: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well
         """Count a fault that is not a fault of a request."""
         self._conditions.tally[fault] += really
-
-    def _put_any(self) -> None:
-        """Let a producer put some events.
-
-        The images of the source that counts are its own, except for a few.
-        """
-        chance = self._conditions.chance
-        uploader = chance.choice((self._uploader, *self.uploaders))
-        if uploader.is_busy:
-            return
-        counts = uploader is self._counting
-        self._count("source that counts", counts)
-        own = COUNTED if counts and chance.random() < OWN_SHARE else IMAGE
-        uploader.put(
-            [
-                (f"{own}{chance.randrange(IMAGES)}", chance.choice(TYPES))
-                for _ in range(chance.randint(1, MOST_EVENTS))
-            ]
-        )
-
-    def _put_large_batch(self) -> None:
-        """Put so much at once that the index's consumer needs more than one request for it."""
-        image = {"tags": ["x" * LARGE_TEXT] * LARGE_TEXTS}
-        kinds: EventType = "image.uploaded"
-        self._uploader.put_images(
-            [(f"L{at}", kinds, {"name": f"large {at}", **image}) for at in range(LARGE_EVENTS)]
-        )
-
-    def _put_any_poison(self) -> None:
-        chance = self._conditions.chance
-        kind = chance.choice(poison.KINDS)
-        if kind == "poison too_large" and chance.random() < 0.9:  # noqa: PLR2004 - a big one costs time
-            kind = "poison schema"
-        before = len(self._stream.accepted)
-        self._put_poison(kind)
-        if len(self._stream.accepted) > before + 1 and chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._time.later(chance.random() * MEANWHILE_SECONDS, self._stop_quarantine)
-            self._poll()
-
-    def _put_poison(self, kind: PoisonKind) -> str:
-        """Put poison records without the producer; return the image id that they claim.
-
-        Several of one image may be in one batch: other versions, other contents of one version, or
-        the same record again.
-        """
-        chance = self._conditions.chance
-        taken = self._any_event() if kind == "poison conflict" else None
-        image_id = f"{IMAGE}{chance.randrange(IMAGES)}"
-        records: list[poison.PoisonRecord] = []
-        most = MOST_OF_AN_IMAGE if kind in poison.REACHES_THE_STORE else 1
-        for _ in range(chance.randint(1, most)):
-            if records and chance.random() < 0.5:  # noqa: PLR2004 - a coin
-                records.append(records[-1])
-                continue
-            version = self._uploader.stamp()
-            records.append(
-                poison.poison_record(kind, chance, image_id=image_id, version=version, taken=taken)
-            )
-        for key, data, meant in records:
-            self._count(kind)
-            self.system.ledger.note(data, meant)
-            self._stream.accept(key, data)
-        return image_id
-
-    def _any_event(self) -> Meaning | None:
-        """An event on the stream that is young enough to be redriven."""
-        since = self._time.now - QUARANTINE_AGE.total_seconds()
-        events = [
-            meaning
-            for accepted in self._stream.accepted
-            if accepted.arrived_at > since
-            and accepted.partition_key.startswith((IMAGE, COUNTED))
-            and not isinstance(meaning := self.system.interpret(accepted), Poison)
-        ]
-        return self._conditions.chance.choice(events) if events else None
 
     def _poll(self) -> None:
         chance = self._conditions.chance
@@ -438,30 +293,6 @@ class History:
             poller.rewind_all()
         self._poll()
 
-    def _split(self) -> None:
-        chance = self._conditions.chance
-        shard = chance.choice(self._stream.open_shards)
-        self._stream.split(shard, chance.randint(shard.hashes.start + 1, shard.hashes.end))
-        self._count("shard split")
-
-    def _merge(self) -> None:
-        shards = self._stream.open_shards
-        if len(shards) > 1:
-            at = self._conditions.chance.randrange(len(shards) - 1)
-            self._stream.merge(shards[at], shards[at + 1])
-            self._count("shard merge")
-
-    def _reshard(self) -> None:
-        """Split and merge shards several times, including new ones, with events in between."""
-        chance = self._conditions.chance
-        # Each round has its own seed, because a put uses more random numbers if it has faults.
-        for seed in [chance.getrandbits(32) for _ in range(chance.randint(3, 6))]:
-            self._conditions.chance = seeded_random(seed)
-            image_id = f"{IMAGE}{self._conditions.chance.randrange(IMAGES)}"
-            self._conditions.chance.choice((self._split, self._merge))()
-            self._uploader.put([(image_id, "image.updated")])
-        self._count("reshard storm")
-
     def _index_from(self, route: Route | None, mappings: int) -> Routes | None:
         if route is None:
             return None
@@ -494,7 +325,7 @@ class History:
             self._conditions.fault_rate = self._plan.fault_rate
         routes.change(waited=waits)
         if self._conditions.chance.random() < 0.5:  # noqa: PLR2004 - old and new mappings deliver
-            self._put_any()
+            self._programs.put_any()
             self._poll()
 
     def _put_by_hand(self, routes: Routes) -> None:
@@ -506,7 +337,7 @@ class History:
             self._poll()
 
     def _stop_index_for_a_day(self, routes: Routes) -> None:
-        self._put_any()
+        self._programs.put_any()
         self._run_poller(self._pollers[0])
         routes.stop_index_for_a_day()
 

@@ -65,7 +65,8 @@ StepKind = Literal[
 # The values of `IndexFrom` (docs/guides/index-from.md).
 Route = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
 
-# These weights and ranges, and the constants of history.py, find the most seeded bugs per second
+# These weights and ranges, and the constants of history.py and programs.py, find the most seeded
+# bugs per second
 # (docs/decisions/2026-11-21-histories-are-short-and-dense.md).
 _PLAIN: dict[StepKind, float] = {
     "put": 6,

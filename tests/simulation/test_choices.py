@@ -62,7 +62,7 @@ def test_a_redrive_that_breaks_a_promise_is_seen(
     history._drain_all()  # noqa: SLF001 - as a step does
     system = history.system
     system.time.advance(8 * 86_400)  # the stream has forgotten all
-    history._put_poison("refused by the table")  # noqa: SLF001 - so that there is a case
+    history._programs.put_poison("refused by the table")  # noqa: SLF001 - so that there is a case
     history._drain_all()  # noqa: SLF001 - the same
     items, documents = system.table.items, system.index.documents
     image_id = min(items)
