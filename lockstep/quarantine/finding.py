@@ -1,14 +1,20 @@
 """Finds the cases in the bucket: reads objects and failure documents, many at a time.
 
 What is read at a time is bounded, so that large payloads do not fill the memory.
+
+The notes of redrives are read once, after all records. A redrive notes an event before it puts it,
+so the notes are complete for each record that was read: also if it was redriven meanwhile, and then
+quarantined again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from itertools import batched
 
 import msgspec
+from msgspec import UNSET
 
 from lockstep.quarantine.bucket import (
     AT_ONCE,
@@ -37,19 +43,42 @@ from lockstep.quarantine.records import (
     read_record,
 )
 from lockstep.stores.objects import Objects
-from shared.event import Event
+from shared.event import Event, InvalidEventError
 from shared.quarantine import PREFIX, QuarantinedRecord
 
 # A failure document has at most 6 MB, the size of an invocation.
 DOCUMENTS_AT_ONCE = 16
 
 
-class _Placed(msgspec.Struct, frozen=True):
-    """A record, the key of its object, and the failure document that it comes from."""
+class _Seen(msgspec.Struct, frozen=True):
+    """A record that was read, without its payload and without the image of its event.
+
+    `key` is that of its object, and `documents` the failure document that it comes from.
+    """
 
     record: QuarantinedRecord
+    identity: Identity
+    bytes: int
+    event: Event | InvalidEventError
     key: str
-    documents: tuple[str, ...] = ()
+    documents: tuple[str, ...]
+
+
+def _seen(held: QuarantinedRecord, key: str, documents: tuple[str, ...] = ()) -> _Seen:
+    event = event_or_flaw(held)
+    if isinstance(event, Event):
+        event = msgspec.structs.replace(event, image=UNSET)
+    else:
+        # Without the traceback, which holds the payload.
+        event = InvalidEventError(event.reason, event.detail)
+    return _Seen(
+        record=msgspec.structs.replace(held, payload=""),
+        identity=identity_of(held),
+        bytes=len(payload(held)),
+        event=event,
+        key=key,
+        documents=documents,
+    )
 
 
 def find(
@@ -83,10 +112,11 @@ def find(
     gathering.read_documents(table_mapping, changes_stream)
     if fetch is not None:
         gathering.follow(pointers, fetch)
+    gathering.judge()
     cases = sorted(gathering.cases.values(), key=lambda case: (case.arrived_at, case.id))
     return FoundCases(
         cases=[case for case in cases if wanted is None or case in wanted],
-        unreadable=[*gathering.unreadable, *gathering.damaged_notes()],
+        unreadable=gathering.unreadable,
         gone=gathering.gone,
         fetched=gathering.fetched,
     )
@@ -99,31 +129,27 @@ class _Gathering:
         self._objects = objects
         self._now = now
         self._executor = executor
+        self._notes = Notes(objects, executor)
+        self._in_objects: list[_Seen] = []
+        self._elsewhere: list[_Seen] = []
         self.cases: dict[Identity, Case] = {}
         self.unreadable: list[Unreadable] = []
         self.gone: list[Gone] = []
         self.fetched: dict[str, QuarantinedRecord] = {}
-        self._notes = Notes(objects, executor)
-
-    def damaged_notes(self) -> list[Unreadable]:
-        """The notes of redrives that cannot be read."""
-        return [Unreadable(one.key, one.why) for one in self._notes.damaged]
 
     def read_objects(self) -> None:
         """Read what the consumers quarantined."""
         for keys in batched(self._objects.keys(PREFIX), AT_ONCE):
-            there = []
             for key, read in zip(keys, self._executor.map(self._read_object, keys), strict=True):
                 match read:
                     case QuarantinedRecord():
                         # The actual key, even if somebody moved the object: a settlement moves it
                         # from there.
-                        there.append(_Placed(read, key))
+                        self._in_objects.append(_seen(read, key))
                     case Unreadable():
                         self.unreadable.append(read)
                     case None:  # redriven after it was listed
                         pass
-            self._add_all(there)
 
     def _read_object(self, key: str) -> QuarantinedRecord | Unreadable | None:
         body = self._objects.read(key)
@@ -137,7 +163,6 @@ class _Gathering:
     def read_documents(self, table_mapping: str, changes_stream: str) -> None:
         """Read failure documents that hold their records."""
         for keys in batched(self._objects.keys(FAILURE_DOCUMENTS), DOCUMENTS_AT_ONCE):
-            there = []
             bodies = self._executor.map(self._objects.read, keys)
             for key, body in zip(keys, bodies, strict=True):
                 if body is None:
@@ -150,8 +175,7 @@ class _Gathering:
                 except (NotADocumentError, ForeignObjectError) as error:
                     self.unreadable.append(Unreadable(key, str(error)))
                     continue
-                there += [_Placed(one, one.key, (key,)) for one in held]
-            self._add_if_not_redriven(there)
+                self._elsewhere += [_seen(one, one.key, (key,)) for one in held]
 
     def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
         """Read the records that failure documents point at."""
@@ -165,41 +189,45 @@ class _Gathering:
                 continue
             if fetched.gone is not None:
                 self.gone.append(fetched.gone)
-            added = self._add_if_not_redriven([_Placed(one, one.key) for one in fetched.records])
-            self.fetched |= {one.key: one.record for one in added}
+            self._elsewhere += [_seen(one, one.key) for one in fetched.records]
+            self.fetched |= {one.key: one for one in fetched.records}
 
-    def _add_if_not_redriven(self, there: Sequence[_Placed]) -> list[_Placed]:
-        """Add the records that were not redriven; a record that is still in quarantine was not."""
-        added = []
-        for some in batched(there, AT_ONCE):
+    def judge(self) -> None:
+        """Make the cases of all records that were read and not redriven. Call this last."""
+        if self._in_objects or self._elsewhere:
             self._notes.refresh()
-            uncertain = [one.key for one in some if self._notes.may_be_moved(one.key)]
-            were = zip(uncertain, self._executor.map(self._was_redriven, uncertain), strict=True)
-            redriven = {key for key, was in were if was}
-            left = [one for one in some if one.key not in redriven]
-            self._add_all(left)
-            added += left
-        return added
+        self.unreadable += [Unreadable(one.key, one.why) for one in self._notes.damaged]
+        redriven = self._redriven_elsewhere()
+        for one in self._in_objects:
+            self._add(self._case(one))
+        for one in self._elsewhere:
+            if one.key in redriven:
+                self.fetched.pop(one.key, None)
+            else:
+                self._add(self._case(one))
+
+    def _redriven_elsewhere(self) -> AbstractSet[str]:
+        """The keys of redriven records: of these, failure documents and the stream still tell."""
+        keys = dict.fromkeys(one.key for one in self._elsewhere)
+        uncertain = filter(self._notes.may_be_moved, keys)
+        redriven = set()
+        for some in batched(uncertain, AT_ONCE):
+            were = zip(some, self._executor.map(self._was_redriven, some), strict=True)
+            redriven |= {key for key, was in were if was}
+        return redriven
 
     def _was_redriven(self, key: str) -> bool:
+        """Whether it was redriven; a record that is still in quarantine was not."""
         filed = self._objects.read(redriven_key(key))
         return filed is not None and self._objects.read(key) is None
-
-    def _add_all(self, there: Iterable[_Placed]) -> None:
-        for some in batched(there, AT_ONCE):
-            self._notes.refresh()
-            for one in some:
-                self._add(self._case(one))
 
     def _add(self, case: Case) -> None:
         identity = (case.stream, case.shard_id, case.sequence_number, case.payload_sha256)
         known = self.cases.get(identity)
         self.cases[identity] = case if known is None else _merged(known, case)
 
-    def _case(self, one: _Placed) -> Case:
-        held = one.record
-        identity = identity_of(held)
-        event = event_or_flaw(held)
+    def _case(self, one: _Seen) -> Case:
+        held, event = one.record, one.event
         first: int | None
         image_id: str | None
         version: int | None
@@ -209,7 +237,7 @@ class _Gathering:
         else:
             first, image_id, version = held.arrived_at, held.image_id, held.version
         return Case(
-            id=case_id(identity),
+            id=case_id(one.identity),
             stream=held.stream,
             shard_id=held.shard_id,
             sequence_number=held.sequence_number,
@@ -221,8 +249,8 @@ class _Gathering:
             reasons=(held.reason,),
             detail=held.detail,
             quarantined_at=held.quarantined_at,
-            bytes=len(payload(held)),
-            payload_sha256=identity[-1],
+            bytes=one.bytes,
+            payload_sha256=one.identity[-1],
             verdict=judge_event(held, event, first, now=self._now),
             keys=(one.key,),
             documents=one.documents,

@@ -11,7 +11,7 @@ and nothing that it writes reaches the table by itself.
 
 import datetime as dt
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import batched
 from typing import Any
@@ -41,6 +41,7 @@ from shared.quarantine import TABLE_CONSUMER, QuarantinedRecord
 from shared.rfc3339 import rfc3339
 
 type _Bodies = Mapping[str, bytes]
+type _There = tuple[QuarantinedRecord | None, dict[str, bytes]] | None
 # AWS refuses the requests of a machine whose clock is wrong by more.
 MOST_BEHIND = dt.timedelta(minutes=15)
 
@@ -142,12 +143,9 @@ class Redrive:
         self._save_records(cases, fetched)
         kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
         redriven = moved_meanwhile = objects = put = 0
-        at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
-        for chunk in batched(ready, at_once):
-            if rate is not None:
-                self._wait_until(began + redriven / rate)
+        for chunk in self._in_chunks(ready, rate):
             present = []
-            for case, there in zip(chunk, self._executor.map(self._there, chunk), strict=True):
+            for case, there in chunk:
                 if there is None:
                     moved_meanwhile += 1
                     continue
@@ -312,7 +310,26 @@ class Redrive:
         consumer = consumer_of_document(document, self._table_mapping)
         return records_of(body, consumer, self._changes_stream)
 
-    def _there(self, case: Case) -> tuple[QuarantinedRecord | None, dict[str, bytes]] | None:
+    def _in_chunks(
+        self, cases: Sequence[Case], rate: float | None
+    ) -> Iterator[Iterator[tuple[Case, _There]]]:
+        """The cases as they are now, some at a time; meanwhile the next ones are read.
+
+        With a rate, nothing is read in advance: it could change until its turn.
+        """
+        at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
+        began = self._clock.elapsed()
+        reading: deque[Iterator[tuple[Case, _There]]] = deque()
+        for number, chunk in enumerate(batched(cases, at_once)):
+            if rate is not None:
+                self._wait_until(began + number * at_once / rate)
+            # The executor begins to read them all.
+            reading.append(zip(chunk, self._executor.map(self._there, chunk), strict=True))
+            if rate is not None or len(reading) > 1:
+                yield reading.popleft()
+        yield from reading
+
+    def _there(self, case: Case) -> _There:
         """The case as it is now: its record, and its objects.
 
         Objects that somebody has replaced since the case was found are left out: they stay. So the

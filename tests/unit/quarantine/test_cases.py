@@ -2,11 +2,13 @@
 
 import datetime as dt
 import hashlib
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 
+from lockstep.quarantine.bucket import AT_ONCE
 from lockstep.quarantine.cases import NeedsChoice, Ready, TooOld, Verdict, Waits
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
@@ -100,6 +102,46 @@ def test_a_case_has_the_size_of_its_payload_and_the_first_arrival_of_its_event()
     case = stand.only()
     assert case.bytes == len(msgspec.json.encode(EVENT))
     assert case.arrived_at == ARRIVED_AT - 9
+
+
+def test_a_note_that_is_written_while_the_quarantine_is_read_counts() -> None:
+    stand = Stand()
+    keys = stand.set_aside(EVENT)
+    read = stand.objects.read
+
+    def read_later(key: str) -> bytes | None:
+        if key in keys:  # another redrive has put it, and it was quarantined again just before
+            noted = NotedRecord((), NotedEvent("T1", 7, ARRIVED_AT - 9))
+            Notes(stand.objects, stand.executor).write([noted])
+        return read(key)
+
+    stand.objects.read = read_later  # type: ignore[method-assign]  # of this stand
+    assert stand.only().arrived_at == ARRIVED_AT - 9
+
+
+TEXT = " ".join(["canvas"] * 3_000)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [image_event("T1", image={"name": "x", "description": TEXT}), b"{" + TEXT.encode()],
+    ids=["valid", "flawed"],
+)
+def test_no_payload_stays_in_memory_after_its_record_was_read(
+    event: dict[str, object] | bytes,
+) -> None:
+    stand = Stand()
+    for position in range(1, 4 * AT_ONCE + 1):
+        stand.set_aside(event, functions=[TABLE_CONSUMER], position=position)
+    tracemalloc.start()
+    try:
+        found = stand.find()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.cases) == 4 * AT_ONCE
+    assert {one.image_id for one in found.cases} == {None if isinstance(event, bytes) else "T1"}
+    assert most < 3 * AT_ONCE * len(TEXT)
 
 
 def test_a_document_that_cannot_be_read_or_is_gone_hides_no_other() -> None:
