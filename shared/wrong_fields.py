@@ -115,25 +115,26 @@ def _refusal(data: bytes, place: str | None, finding: str) -> InvalidEventError:
 
 
 def _images_inside(data: bytes) -> str | None:
-    """The refusal of an object around an array of images, as many web services answer."""
+    """The refusal of an object around images, as many web services answer; None if it is none."""
     if not data.lstrip().startswith(b"{"):
         return None
-    members = _members(data)
-    if "image_id" in members or "image" in members:
+    members = {name: bytes(raw) for name, raw in _members(data).items()}
+    if not members or "image_id" in members or "image" in members:
         return None
-    for name, value in members.items():
-        if bytes(value).startswith(b"[") and any(bytes(item)[:1] == b"{" for item in _items(value)):
-            return objects_inside(name)
-    return None
-
-
-def objects_inside(name: str) -> str:
-    """The refusal of a record whose field of this name is an array of the records."""
-    name = shortened(name, _LONGEST_QUOTE)
+    inside = [name for name, raw in members.items() if raw.startswith(b"{")]
+    if len(inside) < len(members):
+        inside = [name for name, raw in members.items() if _has_objects(raw)]
+    if not inside:
+        return None
+    name = shortened(inside[0], _LONGEST_QUOTE)
     return (
-        f"the record has no image itself, but an array of objects in `{name}`: send each object as "
-        "a record; a file may also have the array alone"
+        f"no `image_id`: if the images are the objects inside `{name}`, send "
+        "each object as a record (a file may have an array of them); otherwise, use a mapping file"
     )
+
+
+def _has_objects(value: bytes) -> bool:
+    return value.startswith(b"[") and any(bytes(item).startswith(b"{") for item in _items(value))
 
 
 def _instead_of_field(place: str | None, name: str) -> str:

@@ -16,8 +16,8 @@ _WORDS = (
     ("expected '\"'", "a name is not in double quotes", 'write "name"'),
     ("expected ':'", "a name has no colon after it", "add the colon"),
     ("expected ','", "a comma or a closing bracket is missing", "add it"),
-    ("escape", "a backslash begins nothing that JSON knows", r"write \\ for a backslash"),
-    ("invalid number", "JSON does not write numbers so", "write 1024 or 0.5"),
+    ("escape", "JSON does not allow this character after a backslash", r"write \\ for a backslash"),
+    ("invalid number", "this number does not have the form of JSON", "write it as 1024 or 0.5"),
 )
 _CONTROL = ("a string has a control character", r"write \n for a line break, \t for a tab")
 _NO_VALUE = (

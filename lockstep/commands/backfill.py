@@ -20,6 +20,7 @@ from lockstep.commands.options import (
 )
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import printable
 from lockstep.machine.files import write_json
 from lockstep.producing.backfill import Backfilled, Point, RefusedLine
 from lockstep.producing.table_source import TABLE
@@ -34,6 +35,8 @@ _WORDS = {
     "deleted": "deleted (--undelete restores it)",
     "newer_there": "the table has a newer version",
 }
+
+_NOTHING = Backfilled(0, 0, {}, 0)
 
 # Nobody knows which lines of the last request are on the stream.
 _AGAIN = (
@@ -125,11 +128,13 @@ def import_command(
             so_far = told.so_far
             if as_json:
                 print_json(_as_json(so_far, told.refused.listed) | {"ended": _why(error)})
-            elif so_far != Backfilled(0, 0, {}, 0) or isinstance(error, KeyboardInterrupt):
+            elif so_far != _NOTHING or isinstance(error, KeyboardInterrupt):
                 counted = _counted(so_far, applies=applies)
                 notes.print(f"not finished: {counted}{_AGAIN if applies else ''}")
             raise
     told.refused.end()
+    if done == _NOTHING and after is None:
+        notes.print(f"{printable(source)} has no records")
     if resume is not None and applies:
         resume.unlink(missing_ok=True)
     if as_json:
@@ -154,7 +159,7 @@ class _Told:
         self._kept = kept
         self._point = point
         self._tell = tell
-        self._on_stream = Backfilled(0, 0, {}, 0)
+        self._on_stream = _NOTHING
 
     def refuse(self, one: RefusedLine, text: bytes) -> None:
         self.refused.add(f"{one.source}:{one.line}", one)

@@ -19,6 +19,7 @@ from lockstep.producing.producer import Pause, PutProgress, Stamp
 from lockstep.producing.sources import BadLine, read_ahead, read_events
 from lockstep.source_files.converters import load_mapping
 from lockstep.source_files.records import records
+from lockstep.source_files.text import not_opened
 from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
 from shared.horizon import QUARANTINE_AGE
@@ -35,8 +36,7 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
     try:
         return context.with_resource(Path(name).open("rb"))
     except OSError as error:
-        message = f"{name}: {error.strerror}"
-        raise click.BadParameter(message) from None
+        raise click.BadParameter(not_opened(name, error)) from None
 
 
 @click.command(
@@ -106,6 +106,8 @@ def put_command(
     late.end()
     if images:
         notes.print("records without a `type` are not events: use `lockstep import` for them")
+    if not report.put and not refused.count:
+        notes.print(f"{printable(source)} has no records")
     seconds = round(report.seconds, 3)
     if as_json:
         counts = {"put": report.put, "refused": refused.listed, "resent": report.resent}

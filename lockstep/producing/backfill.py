@@ -21,7 +21,7 @@ from msgspec import UNSET
 from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, Converter, filled, read_events
 from lockstep.source_files.records import records
-from lockstep.source_files.text import SourceError
+from lockstep.source_files.text import SourceError, not_opened
 from lockstep.source_files.unreadable import UnreadableRecord
 from lockstep.stores.entry import Entry
 from lockstep.stores.objects import BucketObjects
@@ -151,7 +151,7 @@ def _file(name: str) -> io.BufferedReader:
         # Standard input gets a buffer of our own.
         return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
     except OSError as error:
-        raise SourceError(f"{name}: {error.strerror}") from None
+        raise SourceError(not_opened(name, error)) from None
 
 
 def _object(s3: "S3Client", bucket: str, key: str) -> io.BufferedReader:

@@ -34,7 +34,6 @@ from shared.event import (
     InvalidEventError,
     decode,
 )
-from shared.wrong_fields import objects_inside
 
 _BUILT_IN = resources.files("lockstep.source_files") / "mappings"
 
@@ -75,6 +74,8 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
     """Source fields to drop, also with all that is inside them."""
     rest: Rest = "refuse"
     """What to do with source fields that neither `fields` nor `ignore` names."""
+    absent: list[str] = []
+    """Texts that mean that a record has no value, such as `NULL`."""
     normalize_names: bool = False
     """Whether a field of the rest gets a valid attribute name: `Height (cm)` is `Height_cm`."""
     more_tags: str | None = None
@@ -123,7 +124,7 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
         self._check_mapped(source)
         found = _Found()
         for name, rule in self._rules:
-            if (raw := source.values.get(name)) is not None:
+            if (raw := source.values.get(name)) is not None and not self._is_absent(raw):
                 found.set(rule, name, raw)
         if self.rest == "ignore":
             self._check_objects(source)
@@ -139,7 +140,11 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
         for name in source.values:
             around, is_list, _ = name.partition("[].")
             if is_list:
-                raise InvalidEventError("schema", objects_inside(around))
+                detail = (
+                    "the record has no field of the mapping file: if the records are the objects "
+                    f"inside `{around}`, give each object as a record, or an array of them"
+                )
+                raise InvalidEventError("schema", detail)
 
     def _check_objects(self, source: SourceFields) -> None:
         """Check that no mapped field is an object, or a list of objects, that would be dropped."""
@@ -187,11 +192,16 @@ class FieldMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict
             found.set(rule_of(_ATTRIBUTE + attribute), name, raw)
 
     def _has_nothing(self, name: str, raw: Raw) -> bool:
-        """Whether it is null, or a list without the objects whose fields are mapped."""
-        written = bytes(raw)
-        return written == b"null" or (
-            written == b"[]" and any(is_in(one, name) for one in self.fields)
+        """Whether it is absent, or a list without the objects whose fields are mapped."""
+        return self._is_absent(raw) or (
+            bytes(raw) == b"[]" and any(is_in(one, name) for one in self.fields)
         )
+
+    def _is_absent(self, raw: Raw) -> bool:
+        written = bytes(raw)
+        if written.startswith(b'"') and self.absent:
+            return msgspec.json.decode(written) in self.absent
+        return written == b"null"
 
     def _cut_tags(self, found: "_Found") -> None:
         tags = found.values.get("tags")
@@ -209,9 +219,7 @@ class _Found:
         self.names: dict[str, str] = {}
 
     def set(self, rule: FieldRule, name: str, raw: Raw) -> None:
-        """Set an event field from a source field, unless that is null."""
-        if bytes(raw) == b"null":
-            return
+        """Set an event field from a source field."""
         for target in rule.targets:
             if target in self.values:
                 detail = (

@@ -65,8 +65,8 @@ def number(name: str, raw: Raw) -> Raw:
     written = msgspec.json.decode(raw, type=str)
     if (found := _WHOLE_NUMBER.fullmatch(written)) is None:
         detail = (
-            f"field `{name}`: `{written}` is not a whole number: write only its digits, without "
-            "separators, unit or fraction, or no value at all"
+            f"field `{name}`: `{written}` is not a whole number: write only digits, without "
+            "separators, unit or fraction (1024); if there is no number, write nothing"
         )
         raise InvalidEventError("schema", detail)
     return Raw(str(int(found[1])).encode())

@@ -30,6 +30,13 @@ class SourceError(UserError):
     """A source cannot be read; the message says where and why."""
 
 
+def not_opened(name: str, error: OSError) -> str:
+    """Why a file cannot be opened, and what to do."""
+    if isinstance(error, IsADirectoryError):
+        return f"{name} is a folder: give the files in it, one after the other"
+    return f"{name}: {error.strerror}"
+
+
 def utf8(file: BinaryIO, name: str) -> io.BufferedReader:
     """The text of a file in UTF-8 without byte order mark, decompressed.
 

@@ -46,7 +46,16 @@ def test_a_file_that_is_not_there_is_named(state: Path) -> None:
 
 
 def test_a_folder_is_no_file_of_events(state: Path) -> None:
-    assert_one_line(lockstep("put", state, "--state", state), "Is a directory")
+    result = lockstep("put", state, "--state", state)
+    assert_one_line(result, f"{state} is a folder: give the files in it, one after the other")
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"[]", b"image_id,name\n"])
+def test_a_file_of_events_without_records_is_told(state: Path, data: bytes) -> None:
+    file = state / "images.txt"
+    file.write_bytes(data)
+    result = lockstep("put", file, "--state", state)
+    assert (result.exit_code, result.stderr) == (0, f"{file} has no records\n")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"fields": {"a": "nowhere"}}'])
@@ -71,7 +80,7 @@ def test_bad_lines_are_listed_for_programs(state: Path) -> None:
     report = msgspec.json.decode(result.stdout)
     (third, fourth) = report["refused"]
     assert (third["line"], third["reason"]) == (3, "not_json")
-    assert "malformed" in third["detail"]
+    assert "the record is not JSON, it begins with `no event`" in third["detail"]
     assert (fourth["line"], fourth["reason"]) == (4, "not_utf8")
     assert "encode the JSON as UTF-8" in fourth["detail"]
     assert (report["put"], report["resent"], result.exit_code) == (0, 0, 1)

@@ -102,6 +102,19 @@ def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(state: Path) -> None:
     assert "Run it again" in result.stderr
 
 
+def test_a_folder_and_a_file_without_records_are_told(state: Path) -> None:
+    result = lockstep(*imported(state, state))
+    assert_one_line(result, f"{state} is a folder: give the files in it, one after the other")
+    file = state / "works.csv"
+    file.write_bytes(b"image_id,name\n")
+    result = lockstep(*imported(state, file))
+    assert (result.exit_code, result.stderr) == (0, f"{file} has no records\n")
+    file.write_bytes(b"image_id,name\nx,y\n")
+    point = state / "point"
+    point.write_bytes(msgspec.json.encode({"source": str(file), "line": 1}))
+    assert lockstep(*imported(state, file, "--resume", point)).stderr == ""
+
+
 def test_a_source_that_is_not_there_is_one_line(state: Path) -> None:
     result = lockstep(*imported(state, state / "nowhere.ndjson"))
     assert_one_line(result, "nowhere.ndjson")

@@ -61,4 +61,4 @@ def test_a_line_of_a_file_is_not_repeated_whole(state: Path, tmp_path: Path) -> 
     result = lockstep("put", file, "--state", state)
     (line,) = [one for one in result.stderr.splitlines() if "unknown field" in one]
     assert len(line) <= MOST + AROUND
-    assert line.endswith("remove it, or make it a string in image.attributes")
+    assert line.endswith("image.attributes (a mapping file does this)")

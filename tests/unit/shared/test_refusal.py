@@ -192,8 +192,8 @@ MISTAKES = {
     "an object around the events": Mistake(
         b'{"total":1,"images":[' + JSON + b"]}",
         "schema",
-        "the record has no image itself, but an array of objects in `images`: send each object as "
-        "a record; a file may also have the array alone",
+        "no `image_id`: if the images are the objects inside `images`, send each object as a "
+        "record (a file may have an array of them); otherwise, use a mapping file",
     ),
     "an empty id": of_event("schema", "$.image_id: empty: write the ID of the image", image_id=""),
 }
@@ -228,10 +228,10 @@ NOT_JSON = [
     (b'{"a" 1}', "a name has no colon after it (byte 5, near"),
     (b'{"a":1 "b":2}', "a comma or a closing bracket is missing (byte 7, near"),
     (b'["a";"b"]', "a comma or a closing bracket is missing"),
-    (rb'{"a":"C:\works"}', r"a backslash begins nothing that JSON knows (byte 9, near"),
-    (rb'{"a":"\u12g4"}', "a backslash begins nothing that JSON knows"),
-    (b'{"a":01}', "JSON does not write numbers so (byte 6, near"),
-    (b'{"a":1.}', "JSON does not write numbers so"),
+    (rb'{"a":"C:\works"}', r"JSON does not allow this character after a backslash (byte 9, near"),
+    (rb'{"a":"\u12g4"}', "JSON does not allow this character after a backslash"),
+    (b'{"a":01}', "this number does not have the form of JSON (byte 6, near"),
+    (b'{"a":1.}', "this number does not have the form of JSON"),
     (b'{"a":"x\ty"}', r"a string has a control character (byte 7, near `{"),
     (b'{"a":NaN}', 'this is not a value of JSON (byte 5, near `{"a":NaN}`): write a string in d'),
     (b'{"a":True}', "this is not a value of JSON"),
@@ -265,9 +265,27 @@ def test_no_refusal_has_the_words_of_the_decoder(noise: bytes, begin: bytes) -> 
     assert "Input data" not in detail
 
 
-def test_an_object_around_the_images_is_named_whatever_else_is_wrong() -> None:
-    geo = b'{"type":"FeatureCollection","features":[{"type":"Feature","properties":{}}]}'
-    assert "but an array of objects in `features`: " in refusal(geo).detail
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b'{"type":"FeatureCollection","features":[{"type":"Feature"}]}', "features"),
+        (b'{"Item":{"image_id":{"S":"T1"},"name":{"S":"x"}}}', "Item"),
+        (b'{"T1":{"name":"x"},"T2":{"name":"y"}}', "T1"),
+        (b'{"id":7,"people":[{"name":"Ann"}]}', "people"),
+    ],
+)
+def test_an_object_around_the_images_is_named_whatever_else_is_wrong(
+    data: bytes, name: str
+) -> None:
+    said = f"no `image_id`: if the images are the objects inside `{name}`, send each object as a"
+    assert refusal(data).detail.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "data", [b"{}", b'{"id":7,"camera":{"maker":"Z"}}', b'{"image":{},"people":[{}]}', b'{"x":[1]}']
+)
+def test_an_object_in_a_record_alone_does_not_make_it_one_around_images(data: bytes) -> None:
+    assert "the objects inside" not in refusal(data).detail
 
 
 @pytest.mark.parametrize(

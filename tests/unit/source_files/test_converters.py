@@ -146,8 +146,8 @@ def test_a_string_that_is_no_whole_number_is_refused_by_its_field(written: str) 
     said = refusal(SIZED, {"id": "A", "title": "T", "w": written})
     assert said.startswith(f"schema: field `w`: `{written[:20]}")
     assert said.endswith(
-        "is not a whole number: write only its digits, without separators, unit or fraction, or no "
-        "value at all"
+        "is not a whole number: write only digits, without separators, unit or fraction (1024); if "
+        "there is no number, write nothing"
     )
 
 
@@ -163,8 +163,8 @@ def test_an_object_around_the_records_is_named(rest: str) -> None:
     whole = {"total": 1, "data": {"images": [{"id": "A", "title": "T"}]}}
     said = refusal(mapping(rest=rest), whole)
     assert said == (
-        "schema: the record has no image itself, but an array of objects in `data.images`: send "
-        "each object as a record; a file may also have the array alone"
+        "schema: the record has no field of the mapping file: if the records are the objects "
+        "inside `data.images`, give each object as a record, or an array of them"
     )
     constant = mapping(rest="ignore", defaults={"image_id": "A", "name": "T"})
     assert isinstance(converted(constant, whole), Event)

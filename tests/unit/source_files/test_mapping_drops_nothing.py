@@ -177,6 +177,22 @@ def test_null_in_a_field_that_is_not_mapped_is_absent() -> None:
     assert image_of(mapping(), colour=None) == {"name": "Thames"}
 
 
+def test_a_text_that_means_no_value_is_absent_on_wish() -> None:
+    r"""Databases write `\N` (MySQL, PostgreSQL) or `NULL`."""
+    record = {"w": "NULL", "at": "\\N", "words": "NULL", "note": "null", "other": "\\N"}
+    fields = {"w": "width", "at": "taken_at", "words": "tags", "note": "attributes.note"}
+    by = mapping(fields, absent=["NULL", "\\N"], defaults={"width": 3})
+    assert image_of(by, **record) == {
+        "name": "Thames",
+        "width": 3,
+        "attributes": {"note": "null"},
+    }
+    rest = mapping({"w": "width"}, absent=["NULL", "\\N"], rest="attributes")
+    assert image_of(rest, **record)["attributes"] == {"note": "null"}
+    kept = mapping(rest="attributes")
+    assert image_of(kept, **record)["attributes"] == record
+
+
 def test_lists_of_objects_have_the_same_limit_of_depth() -> None:
     deep: Any = {"x": 1}
     for _ in range(20):
