@@ -9,11 +9,13 @@ import click
 from lockstep.commands.losses import show_unread
 from lockstep.commands.options import connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, notes, print_json, print_table
-from lockstep.console.text import printable
+from lockstep.console.text import counted, printable
 from lockstep.stack import sam
+from lockstep.stack.probe import Probed
 from lockstep.stack.stack import command_for
 from lockstep.stack.status import Status
 from lockstep.stream.losses import typed
+from shared.quarantine import CONSUMERS
 
 
 @click.command(
@@ -21,6 +23,7 @@ from lockstep.stream.losses import typed
     epilog=examples(
         "lockstep status",
         "lockstep status --wait 120",
+        "lockstep status --stack lockstep --wait 120 --probe",
         "lockstep status --stack lockstep --json",
         "lockstep status --env-vars > env.json",
     ),
@@ -34,28 +37,53 @@ from lockstep.stream.losses import typed
     help="Wait at most this long until both consumers have caught up.",
 )
 @click.option(
+    "--probe",
+    "probes",
+    is_flag=True,
+    help="With --wait: put a marker on each shard, and wait for it in both stores.",
+)
+@click.option(
     "--env-vars", is_flag=True, help="Print the JSON file for `sam local invoke --env-vars`."
 )
 def status_command(
-    name: str | None, state: Path, wait: float | None, *, env_vars: bool, as_json: bool
+    name: str | None,
+    state: Path,
+    wait: float | None,
+    *,
+    probes: bool,
+    env_vars: bool,
+    as_json: bool,
 ) -> None:
     """Show the backlog of each consumer.
 
     Exit code 0: both consumers have caught up; 1: not yet, or the index or an alias is wrong; 2:
     the stores may lack events.
     """
+    if probes and wait is None:
+        raise click.UsageError("use --probe with --wait SECONDS")
     clients = connected(name, state)
     if env_vars:
         print_json(sam.env_vars(clients.stack))
         return
     from lockstep.stack.use_cases import consumers  # noqa: PLC0415 - slow; not without a stack
 
-    found = consumers.status(clients) if wait is None else consumers.wait(clients, wait)
+    if wait is None:
+        found = consumers.status(clients)
+    else:
+        found = consumers.wait(clients, wait, probes=probes)
     if as_json:
         print_json(found)
     else:
         show_status(found, lambda command: command_for(command, name, state))
     sys.exit(found.exit_code)
+
+
+def _probed(probe: Probed) -> str:
+    markers = f"markers on {counted(probe.shards, 'shard')}"
+    missing = [name for name in CONSUMERS if name not in probe.in_store_of]
+    if missing:
+        return f"{markers}: not written by {' and '.join(missing)} after {probe.seconds:,.1f} s"
+    return f"{markers}: in both stores after {probe.seconds:,.1f} s"
 
 
 def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
@@ -77,6 +105,8 @@ def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
+    if found.probe is not None:
+        answers.print(_probed(found.probe))
     more = f" ({as_typed('quarantine list')} lists them)" if found.quarantined else ""
     answers.print(f"in quarantine: {found.quarantined_records:,}{more}")
     if any(found.discarded.values()):

@@ -31,12 +31,16 @@ type Series = Mapping[int, float]
 
 
 class DeployedMapping(msgspec.Struct, frozen=True):
-    """The event source mapping of a consumer; `uuid` is None if there is none."""
+    """The event source mapping of a consumer; `uuid` is None if there is none.
+
+    `lanes`: how many batches of a shard it delivers at the same time (`ParallelizationFactor`).
+    """
 
     function: str
     uuid: str | None
     state: str
     modified_at: dt.datetime | None
+    lanes: int = 1
 
     @property
     def reads(self) -> bool:
@@ -79,7 +83,8 @@ def read_mapping(lambda_: Any, function: str, source: str) -> DeployedMapping:
     ]
     # If there are several, one that reads is enough.
     for one in sorted(found, key=lambda each: each["State"] not in _READS):
-        return DeployedMapping(function, one["UUID"], one["State"], one.get("LastModified"))
+        modified, lanes = one.get("LastModified"), one.get("ParallelizationFactor", 1)
+        return DeployedMapping(function, one["UUID"], one["State"], modified, lanes)
     return DeployedMapping(function, None, "missing", None)
 
 

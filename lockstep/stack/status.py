@@ -9,6 +9,7 @@ import msgspec
 
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.local_losses import feeding
+from lockstep.stack.probe import Probed
 from lockstep.stack.progress import Progress
 from lockstep.stack.stack import FORWARDER, Endpoints, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
@@ -56,7 +57,7 @@ class Status(msgspec.Struct, frozen=True):
     the consumers that do not read. Where there is any of them, the stores may lack events that
     arrived since `unknown_since`; None: unknown, or nothing is missing.
     `warnings` are about the stack, one sentence each. `wrong` is what is wrong with the aliases of
-    the index or with its mapping.
+    the index or with its mapping. `probe` is what a probe found, if there was one.
     """
 
     endpoints: Endpoints
@@ -76,6 +77,7 @@ class Status(msgspec.Struct, frozen=True):
     warnings: Sequence[str] = ()
     wrong: Sequence[str] = ()
     late_events: int = 0
+    probe: Probed | None = None
 
     @property
     def exit_code(self) -> int:

@@ -36,6 +36,13 @@ class StreamSummary(msgspec.Struct, frozen=True):
     retention: float
 
 
+class OpenShard(msgspec.Struct, frozen=True):
+    """A shard that accepts records, and the lowest hash key of its range."""
+
+    shard_id: str
+    starting_hash_key: str
+
+
 class KinesisStream:
     """A Kinesis stream, read with a boto3 client.
 
@@ -77,6 +84,28 @@ class KinesisStream:
                     parents = frozenset(parent for parent in above if parent)
                     number = shard["SequenceNumberRange"]["StartingSequenceNumber"]
                     found.append(ListedShard(shard["ShardId"], parents, number))
+            token = answer.get("NextToken")
+            request = {"NextToken": token} if token else {}
+        return found
+
+    def open_shards(self) -> Sequence[OpenShard]:
+        """The shards that accept records.
+
+        Raises:
+            StreamUnavailableError: the stream is unavailable.
+        """
+        found: list[OpenShard] = []
+        request: dict[str, Any] = {
+            "StreamName": self._name,
+            "ShardFilter": {"Type": "AT_LATEST"},
+        }
+        while request:
+            with answering():
+                answer = self._client.list_shards(**request)
+            found += [
+                OpenShard(shard["ShardId"], shard["HashKeyRange"]["StartingHashKey"])
+                for shard in answer["Shards"]
+            ]
             token = answer.get("NextToken")
             request = {"NextToken": token} if token else {}
         return found

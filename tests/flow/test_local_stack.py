@@ -46,6 +46,14 @@ def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: S
     assert "<em>" in found["hits"][0]["name_html"]
 
 
+def test_markers_show_that_all_is_in_both_stores_and_no_audit_minds(shell: Shell) -> None:
+    shell.run("put", "-", stdin=ndjson(image_event("marked-1")))
+    status = shell.json("status", "--wait", "60", "--probe")
+    assert (status["caught_up"], status["probe"]["shards"]) == (True, 2)
+    assert status["probe"]["in_store_of"] == ["write_to_dynamodb", "write_to_es"]
+    assert shell.json("audit", "--values")["result"] == "equal"
+
+
 def test_what_is_put_is_found_by_a_search_a_moment_later(shell: Shell) -> None:
     stack, client = read_local(shell.state), clients(shell).opensearch
     settings = client.indices.get_settings(index=stack.index, include_defaults=True)

@@ -12,6 +12,7 @@ from lockstep import quarantine
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import DeployedMapping, Metric, incoming_records, polled_events
 from lockstep.stack.late_events import deployed_late_events, local_late_events
+from lockstep.stack.probe import Probe
 from lockstep.stack.progress import deployed_progress
 from lockstep.stack.stack import Stack, read_local
 from lockstep.stack.status import (
@@ -26,10 +27,12 @@ from lockstep.stack.use_cases.aliases import checked_index, empty_index
 from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
 from lockstep.stack.use_cases.protection import protection_warnings
 from lockstep.stack.use_cases.retention import retention_warnings
+from lockstep.stack.use_cases.stores import index_reader, table_reader
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.checkpoints import CheckpointsError
+from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 from shared.sink import SinkError
@@ -40,25 +43,71 @@ def status(clients: Clients) -> Status:
     return _status(clients, consumers(clients))
 
 
-def wait(clients: Clients, seconds: float) -> Status:
+def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
     """The status when both consumers have caught up, or after this number of seconds.
 
     When they have caught up, a search finds everything that was put before the call. AWS shows
     that some minutes later (`METRICS_DELAY`).
+
+    Args:
+        clients: the stack's.
+        seconds: how long to wait.
+        probes: put markers on the stream. They show it at once, if the consumer reads the image
+            stream, one batch of a shard at a time.
+
+    Raises:
+        ProbeError: the markers cannot be put.
+        StoreUnreadableError: a store could not be read for the markers.
     """
     started = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
+    ends = clients.clock.elapsed() + seconds
+    deployed = clients.stack.state is None
+    probed = _probe(clients).run(seconds, 2.0 if deployed else 0.2) if probes else None
+    shown = set() if probed is None else {*probed.in_store_of} & _shown_by_markers(clients)
     seen = wait_until(
         lambda: consumers(clients),
-        lambda found: all(_has_processed(one, started) for one in found.values()),
-        seconds=seconds,
-        every=10 if clients.stack.state is None else 0.2,
+        lambda found: all(
+            name in shown or _has_processed(one, started) for name, one in found.items()
+        ),
+        seconds=max(0.0, ends - clients.clock.elapsed()),
+        every=10 if deployed else 0.2,
         elapsed=clients.clock.elapsed,
         sleep=clients.clock.sleep,
     )
-    found = _status(clients, seen)
+    if probed is not None:
+        seen = {
+            name: msgspec.structs.replace(
+                one,
+                caught_up=name in shown or (one.caught_up and name in probed.in_store_of),
+                processed_until=started if name in shown else one.processed_until,
+            )
+            for name, one in seen.items()
+        }
+    found = msgspec.structs.replace(_status(clients, seen), probe=probed)
     if found.caught_up and not found.wrong:
         clients.opensearch.indices.refresh(index=clients.stack.index)
     return found
+
+
+def _probe(clients: Clients) -> Probe:
+    stream = clients.stack.stream
+    return Probe(
+        clients.kinesis,
+        stream,
+        shards=KinesisStream(clients.kinesis, stream).open_shards,
+        stores={TABLE_CONSUMER: table_reader(clients), INDEX_CONSUMER: index_reader(clients)},
+        clock=clients.clock,
+    )
+
+
+def _shown_by_markers(clients: Clients) -> set[str]:
+    """The consumers of which markers show that they have processed what came before."""
+    stack = clients.stack
+    reading = {TABLE_CONSUMER} | ({INDEX_CONSUMER} if stack.index_from == "Kinesis" else set())
+    if stack.state is not None:
+        return reading
+    mappings = deployed_mappings(clients)
+    return {name for name in reading if mappings[name].reads and mappings[name].lanes == 1}
 
 
 def _has_processed(consumer: Behind, started: dt.datetime) -> bool:

@@ -41,7 +41,12 @@ class Stage:
     """A stack whose consumers run on request, and the `lockstep` command on it."""
 
     def __init__(
-        self, endpoints: Endpoints, state: Path, index_from: IndexFrom = "Kinesis"
+        self,
+        endpoints: Endpoints,
+        state: Path,
+        index_from: IndexFrom = "Kinesis",
+        *,
+        shards: int = 2,
     ) -> None:
         name = f"redrive-{uuid.uuid4().hex[:12]}"
         self.stack = Stack(
@@ -60,7 +65,7 @@ class Stage:
         self.state = state
         write_local(self.stack, state)
         self.clients = Clients(self.stack)
-        prepare(self.stack, self.clients, shards=2)
+        prepare(self.stack, self.clients, shards=shards)
         self.stream = KinesisStream(self.clients.kinesis, name)
         self.consumers: Mapping[Name, Consumer] = {
             "write_to_dynamodb": self._consumer(
