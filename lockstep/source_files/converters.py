@@ -23,7 +23,7 @@ from lockstep.source_files.field_rules import TIMES, FieldRule, check_rule, rule
 from lockstep.source_files.mapped_ids import id_of
 from lockstep.source_files.mapped_times import ISO, read_time
 from lockstep.source_files.mapped_values import SEPARATOR, number, text, texts
-from lockstep.source_files.mapping_shape import Rest, check_shape
+from lockstep.source_files.mapping_shape import Rest, check_shape, toml_fault
 from lockstep.source_files.source_fields import SourceFields, is_in, repeated_names, source_fields
 from lockstep.source_files.text import utf8
 from shared.event import (
@@ -282,15 +282,11 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
     """
     try:
         tree = _json(data, name) if is_json else tomllib.loads(data.decode())
-        if isinstance(tree, dict):
-            check_shape(tree, FieldMapping.__struct_fields__)
+        check_shape(tree, FieldMapping.__struct_fields__)
         mapping = msgspec.convert(tree, FieldMapping)
-    except (
-        msgspec.MsgspecError,
-        tomllib.TOMLDecodeError,
-        UnicodeDecodeError,
-        RecursionError,
-    ) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"mapping {name}: {toml_fault(error)}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         message = f"mapping {name}: {error} (docs/guides/producing.md shows an example)"
         raise MappingError(message) from None
     except ValueError as error:
@@ -302,7 +298,9 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
 def _json(data: bytes, name: str) -> Any:
     """Decode JSON, in which no name may be there twice, as in TOML."""
     tree = msgspec.json.decode(data)
-    parts = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(tree, dict) else {}
+    if not isinstance(tree, dict):
+        raise MappingError(f"mapping {name} is no JSON object: write {{...}}")
+    parts = msgspec.json.decode(data, type=dict[str, Raw])
     for part in (data, *map(bytes, parts.values())):
         for repeated in repeated_names(part):
             raise MappingError(f"mapping {name}: `{repeated}` is there twice: keep one of them")

@@ -228,8 +228,27 @@ def test_the_error_says_why_a_record_cannot_be_converted(record: bytes, says: st
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"", "missing required field `fields`"),
+        (b"", "there is no table [fields]: add it"),
         (b"[fields", "mapping mine.toml: "),
+        (b'fields = "x"', "`fields` must be a table"),
+        (b'ignore = "etag"\n[fields]\n', '`ignore` must be a list of texts: ["a", "b"]'),
+        (b"absent = [1]\n[fields]\n", '`absent` must be a list of texts: ["a", "b"]'),
+        (b'normalize_names = "yes"\n[fields]\n', "`normalize_names` must be true or false"),
+        (b"more_tags = 1\n[fields]\n", "`more_tags` must be a text in quotes"),
+        (b'[fields]\nt={to="taken_at",formats="iso"}', "field `t`: `formats` must be a list of te"),
+        (b'[fields]\nt={to="taken_at",zone=1}', "field `t`: `zone` must be a text in quotes"),
+        (b"[fields]\nt={to=1}", "field `t`: `to` must be a text in quotes or a list of texts"),
+        (b"[fields]\nt = name\n", 'line 2, column 5: write a text in double quotes: "name"'),
+        (b'[fields]\nt="a"\nt="b"\n', "a name is there twice: keep one of them"),
+        (b"[fields]\n[fields]\n", "a table is there twice: keep one of them"),
+        ('[fields]\nGröße="width"\n'.encode(), "with quotes around a name that has other signs"),
+        (b'[fields]\nHeight (cm)="height"\n', "line 2, column 8: write NAME = "),
+        (b'[fields]\nNo. = "image_id"\n', "with quotes around a name"),
+        (b'[fields]\n= "image_id"\n', "write NAME = "),
+        (b'absent = ["\\N"]\n', "write a text with a backslash in single quotes: '\\N'"),
+        (b'[fields]\nt="name', "end of the file: a text has no quotation mark at its end"),
+        (b'ignore = ["a"', "a bracket is not closed: close it"),
+        (b'[fields]\nt="name",\n', "line 2, column 9: write one setting per line"),
         (b"\xff", "mapping mine.toml: "),
         (b'[fields]\nid="image_id"\n', "nothing sets `name`"),
         (b'[fields]\nt="name"\n', "nothing sets `image_id`"),
@@ -292,6 +311,12 @@ def test_a_default_that_no_event_can_have_is_refused_with_the_mapping_file(
     with pytest.raises(MappingError, match=r"^mapping mine\.toml: \[defaults\]: ") as caught:
         parse_mapping(text.encode(), "mine.toml", is_json=False)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"[]", b'"x"', b"1"])
+def test_a_mapping_file_in_json_is_an_object(text: bytes) -> None:
+    with pytest.raises(MappingError, match=r"^mapping mine is no JSON object: write \{\.\.\.\}"):
+        parse_mapping(text, "mine", is_json=True)
 
 
 def test_a_mapping_file_is_built_in_or_a_path(tmp_path: Path) -> None:
