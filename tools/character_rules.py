@@ -10,7 +10,9 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import permutations
+from itertools import permutations, product
+
+from functions.search_images.scripts import APOSTROPHES
 
 type Rules = Mapping[str, str]
 """What replaces what."""
@@ -89,8 +91,15 @@ _VARIANTS: Rules = {
     "\u0671": "\u0627",  # alef wasla: alef
     "\u0640": "",  # the Arabic line that lengthens words
     "\u0901": "\u0902",  # the two dots for a nasal vowel in Hindi
-    "\u05f4": '"',  # Hebrew, Armenian and other apostrophes and quotes inside words
-    **dict.fromkeys("\u05f3\u055a\u02b9\u02bb\u02bc\u02bd\u02be\u02bf", "'"),
+    "\u05f4": '"',  # the Hebrew sign inside abbreviations
+    **dict.fromkeys(APOSTROPHES.removeprefix("'"), "'"),
+    **dict.fromkeys("\u2010\u2011\ufe63\uff0d", "-"),
+    "\uff0b": "+",
+    "\uff0e": ".",
+}
+# An escaped blank or other sign of ASCII, as in a URL.
+_ESCAPES: Rules = {
+    f"%{first}{second}": "___" for first in "234567" for second in "0123456789ABCDEFabcdef"
 }
 
 # Hindi writes a nasal consonant before another one of its class also as a dot (हिन्दी, हिंदी).
@@ -177,26 +186,56 @@ def hangul() -> Rules:
 
 
 def folded() -> Rules:
-    """Remove marks that people leave out, and replace variants of letters.
+    """Remove marks that people leave out, and replace variants of letters and signs.
 
-    Latin letters keep what is composed with them: the filter `asciifolding` knows them all.
+    One filter for words, so that each text passes few filters: it also does what `plain` does, and
+    composes letters with the marks that stay, except the last letters of Hangul syllables. Escaped
+    characters become low lines.
     """
+    forms = plain()
     optional = {chr(code) for several in _OPTIONAL_MARKS for code in several} | {*_NUKTAS}
-    rules = {**dict.fromkeys(optional, ""), **_VARIANTS, **_NASALS}
+    singles = {**dict.fromkeys(optional, ""), **_VARIANTS}
+
+    def usual(char: str) -> str:
+        """The letter with the marks that stay."""
+        if char in _OWN_LETTERS:
+            return char
+        parts = unicodedata.normalize("NFD", char)
+        kept = "".join(singles.get(one, forms.get(one, one)) for one in parts)
+        return unicodedata.normalize("NFC", kept)
+
     for char in every_character():
-        apart = unicodedata.normalize("NFD", char)
-        is_latin = apart[0].isascii() or unicodedata.name(apart[0], "").startswith("LATIN")
-        if len(apart) > 1 and not is_latin and char not in _OWN_LETTERS:
-            kept = "".join(one for one in apart if one not in optional)
-            usual = unicodedata.normalize("NFC", "".join(_VARIANTS.get(one, one) for one in kept))
-            if usual != unicodedata.normalize("NFC", char):
-                rules[char] = usual
-    return rules
+        if unicodedata.normalize("NFD", char) != char and (new := usual(char)) != char:
+            singles.setdefault(char, new)
+    together = {
+        old: new
+        for old, char in composed().items()
+        if len(old) > 1 and (new := usual(char)) != "".join(map(usual, old))
+    }
+    return {
+        **{old: "".join(map(usual, new)) for old, new in forms.items()},
+        **singles,
+        **dict(_in_other_forms(together, forms)),
+        **together,
+        **_NASALS,
+        **_ESCAPES,
+    }
+
+
+def _in_other_forms(together: Rules, forms: Rules) -> Iterator[tuple[str, str]]:
+    """The sequences with one or more letters in another form: half-width kana, for example."""
+    others: dict[str, list[str]] = {}
+    for form, char in forms.items():
+        others.setdefault(char, []).append(form)
+    for old, new in together.items():
+        if ord(new[0]) not in _HANGUL_SYLLABLES:
+            for written in product(*([char, *others.get(char, ())] for char in old)):
+                yield "".join(written), new
 
 
 def generated() -> str:
     """The file: the rules of each filter, a rule a line."""
-    filters = {"plain": plain(), "composed": composed(), "hangul": hangul(), "folded": folded()}
+    filters = {"composed": composed(), "hangul": hangul(), "folded": folded()}
     return json.dumps(
         {
             name: [f"{_written(old)}=>{_written(new)}" for old, new in sorted(rules.items())]

@@ -53,6 +53,13 @@ def correctable_words(query: Query) -> Sequence[str]:
 
 def matching(query: Query, alternatives: Alternatives = NO_ALTERNATIVES) -> Clause:
     """The clause for the images that a query asks for. `alternatives` of its words also match."""
+    # A name, id or URL may look like the query language ("Rome: -the Forum") or have no word ("?").
+    whole: list[Clause] = [
+        {"term": {path: {"value": query.text, "boost": 100}}}
+        for path in ("name.keyword", "image_id", "url")
+    ]
+    if query.empty:
+        return {"bool": {"should": whole}}
     if not query.required and not query.excluded:
         return ranking_clause(query.text, query.words, alternatives)
     must = [ranking_clause(" ".join(query.words), query.words, alternatives)] if query.words else []
@@ -63,11 +70,6 @@ def matching(query: Query, alternatives: Alternatives = NO_ALTERNATIVES) -> Clau
             "must_not": [_term_clause(term, _within(term)) for term in query.excluded],
         }
     }
-    # A name, id or URL may look like the query language: "Rome: -the Forum".
-    whole: list[Clause] = [
-        {"term": {path: {"value": query.text, "boost": 100}}}
-        for path in ("name.keyword", "image_id", "url")
-    ]
     return {"bool": {"should": [asked, *whole]}}
 
 

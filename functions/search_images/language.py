@@ -31,7 +31,7 @@ _LETTERS_A_TOKEN = 4
 _WORD = re.compile(rf"[^\W_]|[{IDEOGRAPHS}]")
 
 # Characters that show nothing: soft hyphen, zero-width characters, direction marks, fillers,
-# variation selectors. The index removes them, too (`plain` in characters.json).
+# variation selectors. The index removes them, too (`folded` in characters.json).
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0100-\U000e01ef]"
@@ -76,7 +76,7 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """Whether the text has no letter and no digit, so that it asks for nothing."""
+        """Whether the text has no letter and no digit, so that it can only be a whole name."""
         return not (self.words or self.required or self.excluded)
 
 

@@ -4,6 +4,7 @@ Each word of the query may match in any field of the image, because the catch-al
 of them. A match in the name ranks highest. Fields and analysis: docs/guides/search.md.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from functions.search_images.scripts import (
     is_pairs,
     is_single,
     is_syllable,
+    joined,
     subfields,
 )
 
@@ -25,6 +27,11 @@ MOST_WORDS = "2<-25%"
 
 # If the last part of a typed word may go on ("1982-17"), the index tries this many words.
 MOST_ENDINGS = 1_000
+
+# A typed number with letters before or after it: "KV62", "35mm".
+_NUMBERED = re.compile(r"([a-z]{1,20})([0-9]{1,20})|([0-9]{1,20})([a-z]{1,20})", re.IGNORECASE)
+# More letters are no initials.
+_MOST_INITIALS = 4
 
 CATCH_ALL = "everything"
 
@@ -73,8 +80,30 @@ def word_clauses(
         _phrase(field, word, boost=2),
         _phrase(f"{field}.stem", word),
         *in_running_text(field, word),
+        *with_a_blank(field, word),
         *misspelled(field, word, alternatives),
     ]
+
+
+def with_a_blank(field: str, word: str) -> list[dict[str, Any]]:
+    """The clauses for a number with letters that are written apart: "KV62" is "KV 62" or "K.V. 62".
+
+    The index has the initials "K.V." as two words, with the joined word `_kv` at the first one.
+    """
+    numbered = _NUMBERED.fullmatch(joined(word))
+    if numbered is None:
+        return []
+    stems = f"{field}.stem"
+    apart = [_phrase(stems, " ".join(part for part in numbered.groups() if part))]
+    letters, number = numbered[1], numbered[2]
+    if letters and 1 < len(letters) <= _MOST_INITIALS:
+        initials = {
+            "query": f"_{letters.lower()} {number}",
+            "analyzer": "whitespace",
+            "slop": len(letters) - 1,
+        }
+        apart.append({"match_phrase": {stems: initials}})
+    return apart
 
 
 def beginnings(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
@@ -141,6 +170,7 @@ def highlight_clause(
             _phrase(f"{field}.stem", word),
             *last_word_begins(field, word),
             *in_running_text(field, word),
+            *with_a_blank(field, word),
             *misspelled(field, word, alternatives),
         )
     ]

@@ -27,7 +27,15 @@ UNSPACED = f"{_PAIRED}{_THAI}{_LETTERS}"
 _HAS_PAIRS, _IS_PAIRS = re.compile(f"[{_PAIRED}]"), re.compile(f"[{_PAIRED}]+")
 _SYLLABLE = re.compile("[\uac00-\ud7a3]")
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]+")
-# What separates the parts of a file name (`escapes` and `separators` in mapping.json).
+# Signs that people write for an apostrophe, as their keyboard or their font has them. The index
+# makes `'` of all of them (`folded` in characters.json).
+APOSTROPHES = (
+    "'`\u00b4\u2018\u2019\u201b\u2032\uff07"  # quotes, accents, prime, full width
+    "\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\ua78b\ua78c"  # letters of transcriptions
+    "\u055a\u05f3\u1fbd\u1fbf"  # Armenian, Hebrew, Greek
+)
+# What separates the parts of a file name (`folded` in characters.json, `separators` in
+# mapping.json).
 _SEPARATOR = re.compile(r"%[2-7][0-9A-Fa-f]|[-_.+\u2010\u2011\uff0b\uff0d\uff0e\ufe63]")
 _SUBFIELDS = {"thai": re.compile(f"[{_THAI}]"), "letters": re.compile(f"[{_LETTERS}]")}
 
@@ -64,13 +72,18 @@ def is_one_token(word: str) -> bool:
     """
     inner = word.strip("".join({char for char in word if not _is_of_word(char)}))
     return not _HAS_PAIRS.search(inner) and all(
-        _is_of_word(char) or char in "'\u2019" for char in inner
+        _is_of_word(char) or char in APOSTROPHES for char in inner
     )
 
 
 def is_one_token_joined(word: str) -> bool:
     """Whether the analyzer `prefix_query`, which joins parts, makes one token of the word."""
-    return is_one_token(_SEPARATOR.sub("", word))
+    return is_one_token(joined(word))
+
+
+def joined(word: str) -> str:
+    """The word without what separates the parts of a file name."""
+    return _SEPARATOR.sub("", word)
 
 
 def _is_of_word(char: str) -> bool:

@@ -17,6 +17,7 @@ from functions.search_images.filters import Filters
 from functions.search_images.language import Query, parse_query
 from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives, matched_fields
 from functions.search_images.spelling import Ask
+from functions.search_images.visible import shows
 
 Sort = Literal["relevance", "newest"]
 
@@ -137,8 +138,8 @@ class TooSlowError(Exception):
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A search: text, filters and order.
 
-    `text` is in the query language (`language.parse_query`). None finds all images, and a text
-    without any word finds none.
+    `text` is in the query language (`language.parse_query`). None finds all images. A text
+    without any word finds the images with this name, and a text that shows nothing finds none.
     """
 
     text: str | None
@@ -178,7 +179,7 @@ def page(
     """
     place = None if after is None else cursor.decode_cursor(after, request)
     query = None if request.text is None else parse_query(request.text)
-    if query is not None and query.empty:
+    if query is not None and not shows(query.text):
         return SearchResult(0, [], Facets([], [], [], []), None, None)
     words = correctable_words(query) if query else ()
     dictionary = spelling.dictionary_query(words)

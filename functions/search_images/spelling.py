@@ -11,6 +11,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from functions.search_images.ranking import CATCH_ALL, Alternatives
+from functions.search_images.scripts import APOSTROPHES
 
 # With at least this many hits, spelling is not corrected.
 ENOUGH_HITS = 10
@@ -26,6 +27,7 @@ _LEAST_LIKE = 0.49
 # If two letters are wrong, the suggester requires a correct first letter. So a second field with
 # reversed words finds words with a wrong first letter.
 _FORWARDS, _BACKWARDS = CATCH_ALL, f"{CATCH_ALL}.backwards"
+_APOSTROPHES = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 
 type Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Sends a request to the index, and returns its answer."""
@@ -190,7 +192,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _is_of_word(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN" or char in "'’"  # noqa: RUF001 - a common apostrophe
+    return unicodedata.category(char)[0] in "LMN" or char in APOSTROPHES
 
 
 def _is_boundary(word: str, at: int) -> bool:
@@ -203,5 +205,5 @@ def _is_boundary(word: str, at: int) -> bool:
 
 def _folded(word: str) -> str:
     """The word in lower case without accents, to compare it with a word of the index."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold().replace("’", "'"))  # noqa: RUF001 - a common apostrophe
+    decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_APOSTROPHES))
     return "".join(char for char in decomposed if not unicodedata.combining(char))

@@ -19,9 +19,10 @@ from functions.search_images.ranking import (
     in_running_text,
     matched_fields,
     misspelled,
+    with_a_blank,
 )
 from functions.search_images.search import run_query
-from functions.search_images.visible import shown
+from functions.search_images.visible import shown, shows
 
 NAME = "name"
 
@@ -53,15 +54,17 @@ class Suggestions(msgspec.Struct, frozen=True):
 def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> Suggestions:
     """Find names with all words of the text. Each word may be a prefix.
 
+    A text without any word finds the names that begin with it.
+
     Raises:
         TooSlowError: the index did not finish in time.
         OpenSearchException: the index did not answer, or the alias does not exist.
     """
     query = parse_query(typed)
     words = [*query.words, *(term.text for term in query.required)]
-    if not words:
-        return Suggestions([])
     text = query.text
+    if not shows(text):
+        return Suggestions([])
     body = _names_query(text, words, NO_ALTERNATIVES, size) | spelling.dictionary_query(words)
     ask = partial(run_query, client, alias_live)
     answer = ask(body)
@@ -76,16 +79,18 @@ def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> S
 def _names_query(
     text: str, words: Sequence[str], alternatives: Alternatives, size: int
 ) -> dict[str, Any]:
+    begins = {"prefix": {"name.keyword": {"value": text, "boost": 5}}}
     return {
         "size": size,
         "_source": ["name"],
         "query": {
             "bool": {
-                "must": [_name_word(word, alternatives) for word in words],
+                "must": [_name_word(word, alternatives) for word in words] or [begins],
                 "filter": [NOT_DELETED],
                 "should": [
                     *({"match_phrase": {NAME: word}} for word in words),
-                    {"prefix": {"name.keyword": {"value": text, "boost": 5}}},
+                    begins,
+                    {"term": {"name.keyword": {"value": text, "boost": 5}}},
                 ],
             }
         },
@@ -111,6 +116,7 @@ def _name_word(word: str, alternatives: Alternatives) -> dict[str, Any]:
     clauses = [
         *beginnings(NAME, word),
         *in_running_text(NAME, word),
+        *with_a_blank(NAME, word),
         *misspelled(NAME, word, alternatives),
     ]
     return {"dis_max": {"queries": clauses}}

@@ -17,12 +17,17 @@ _SIGNS = frozenset(
 _MOST_NAMED = 3
 
 
+def shows(text: str) -> bool:
+    """Whether the text shows something."""
+    return any(map(_shows, text))
+
+
 def shown(text: str) -> str:
     """The text, or if it shows nothing: a label that names its characters.
 
     The empty text has a label, too.
     """
-    if any(_shows(char) for char in text):
+    if shows(text):
         return text
     named = [f"U+{ord(char):04X}" for char in text[:_MOST_NAMED]]
     rest = ["…"] if len(text) > _MOST_NAMED else []

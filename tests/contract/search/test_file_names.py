@@ -37,6 +37,9 @@ NAMES = {
     "capitals": "PLOUGHED_FIELD_02.JPG",
     "sized": "640px-Olive_Trees.jpg",
     "mixed": "Sunday-Walk_PineWood.v2.jpg",
+    "initials": "Entrance of K.V. 62",
+    "blank": "Quartz Film 47 mm",
+    "apart": "K.V. and 62 more",
 }
 OTHERS: Sequence[Change] = [
     change("tagged", 1, image=image("Plain one", tags=["night_sky", "fireWorks"])),
@@ -174,6 +177,8 @@ def files(opensearch_endpoint: str) -> Iterator[Images]:
                 "Sunday_Walk",
             ],
         ),
+        ("initials", ["kv62", "KV62", "K.V. 62", "k.v.62", "KV-62", "kv_62", "name:kv62"]),
+        ("blank", ["47mm", "47 mm", "47-mm", "film47", "FILM-47", "name:47mm"]),
         (
             "tagged",
             ["night sky", "night_sky", "nightsky", "night-sky", "sky", "works", "fireworks"],
@@ -211,6 +216,11 @@ def test_what_is_no_word_of_a_name_does_not_find_it(files: Images, text: str) ->
     assert files.ids(text) == []
 
 
+@pytest.mark.parametrize("text", ["kv62", "KV62", "name:kv62"])
+def test_initials_and_their_number_are_side_by_side(files: Images, text: str) -> None:
+    assert files.ids(text) == ["initials"]
+
+
 def test_an_accession_number_comes_before_its_parts_in_another_order(files: Images) -> None:
     assert files.ids("1982-1705") == ["accession", "accession-part"]
     assert files.ids("1705-1982")[0] == "accession-other"
@@ -231,6 +241,8 @@ def test_an_accession_number_comes_before_its_parts_in_another_order(files: Imag
         ("noon", "<em>CanalAtNoon</em>.png"),
         ("0042", "<em>DSC0042</em>.NEF"),
         ("harbuor", "<em>Harbour</em>_at_dusk.jpg"),
+        ("kv62", "Entrance of <em>K.V</em>. <em>62</em>"),
+        ("47mm", "Quartz Film <em>47</em> <em>mm</em>"),
     ],
 )
 def test_the_words_that_matched_are_marked(files: Images, text: str, marked: str) -> None:
@@ -267,6 +279,7 @@ def test_typing_errors_in_a_part_of_a_name_are_corrected(
         ("obri", "Portrait of Mr O’Brien"),
         ("lantren", "lantern-by-gate.heic"),
         ("IMG_2024", "IMG_20240512_183045.jpg"),
+        ("kv62", "Entrance of K.V. 62"),
     ],
 )
 def test_suggestions_know_the_parts_of_a_name(files: Images, typed: str, name: str) -> None:
@@ -281,6 +294,7 @@ def test_suggestions_know_the_parts_of_a_name(files: Images, typed: str, name: s
         " ".join(["a_b_c-d.e"] * 60),
         " ".join(["DSC0042/IMG_0001"] * 40),
         "A1b2C3" * 40,
+        " ".join(f"kv{number}" for number in range(40)),
         "'".join("ab" * 100),
         f"name:{'_'.join('ab' * 100)}",
         f'"{"_".join("ab" * 200)}"',

@@ -1,11 +1,13 @@
 """One text is found however it is encoded, in any case, with or without marks, in any script."""
 
+import html
 import unicodedata
 from collections.abc import Sequence
 
 import pytest
 
 from functions.search_images.filters import Filters
+from functions.search_images.scripts import APOSTROPHES
 from functions.search_images.search import SearchRequest, page
 from functions.search_images.suggest import suggest
 from functions.write_to_es.aliases import live_alias
@@ -116,6 +118,18 @@ def test_the_right_letters_are_highlighted(forms: Images, text: str, marked: str
         assert {unicodedata.normalize(form, marked) for form in ("NFC", "NFD")} <= {*shown}
 
 
+def test_a_word_is_found_by_each_sign_for_its_apostrophe_and_without_it(images: Images) -> None:
+    names = {f"sign-{ord(sign):x}": f"Zo{sign}hara" for sign in APOSTROPHES}
+    images.put(*(change(one, 1, image=image(name)) for one, name in names.items()))
+    assert {*images.ids("zoha", 50)} == names.keys()
+    for text in (*names.values(), "zohara", "ZO’HARA", "zo'ha"):
+        found = images.found(text, 50)
+        assert {hit.image_id for hit in found} == names.keys(), ascii(text)
+        assert {hit.name_html for hit in found} == {
+            f"<em>{html.escape(name)}</em>" for name in names.values()
+        }
+
+
 @pytest.mark.parametrize("own", ["Café zum Löwen", "경복궁", "Нижний", "ガラス", "Đà Nẵng"])
 def test_a_facet_shows_a_value_once_and_its_filter_finds_both(images: Images, own: str) -> None:
     apart = unicodedata.normalize("NFD", own)
@@ -151,11 +165,23 @@ def test_a_facet_shows_a_value_once_and_its_filter_finds_both(images: Images, ow
             assert len(images.ids(f'"{named}" uploaded_by:{begins}*')) == 2
 
 
-@pytest.mark.parametrize(
-    "text", ["\u200b", "\ufeff", "\u00ad\u200e", "\u3164", '"\u200b"', "-\u2060"]
-)
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff", "\u00ad\u200e", "\u3164", "\u0301", "\x00"])
 def test_what_shows_nothing_asks_for_nothing(images: Images, text: str) -> None:
-    assert images.found(text) == []
+    image_id = f"shows-nothing-{text.encode().hex()}"
+    images.put(change(image_id, 1, image=image(text)))
+    for typed in (text, f" {text}", f'"{text}"', f"-{text}"):
+        assert images.found(typed) == []
+        assert suggest(images.client, live_alias(images.alias), text).suggestions == []
+    assert images.ids(f"id:{image_id}") == [image_id]
+
+
+@pytest.mark.parametrize("name", ["?", "!!!", "❤️", "…", "— —", "(*)", "-", "*", '""', ":", "+"])
+def test_a_name_without_letters_is_found_by_itself_and_suggested(images: Images, name: str) -> None:
+    image_id = f"no-letters-{name.encode().hex()}"
+    images.put(change(image_id, 1, image=image(name)))
+    assert images.ids(name) == [image_id]
+    suggestion = suggest(images.client, live_alias(images.alias), name).suggestions[0]
+    assert (suggestion.name, images.ids(suggestion.text)) == (name, [image_id])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import functions.write_to_es
 from functions.search_images.language import INVISIBLE
+from functions.search_images.scripts import APOSTROPHES
 from functions.write_to_es.index import Differs, definition, definition_sha256
 from tools import character_rules
 
@@ -121,15 +122,50 @@ def test_nothing_grows_beyond_what_a_keyword_may_have() -> None:
 
 
 def test_what_shows_nothing_is_the_same_for_a_query() -> None:
-    removed = {char for char, new in RULES["plain"].items() if not new}
     every = character_rules.every_character()
-    assert {char for char in every if INVISIBLE.fullmatch(char)} == removed
-    assert {"\u00ad", "\u200b", "\u200d", "\u200e", "\u202e", "\ufeff", "\u2060"} <= removed
+    shows_nothing = {char for char in every if INVISIBLE.fullmatch(char)}
+    assert shows_nothing == {char for char, new in character_rules.plain().items() if not new}
+    assert {char for char in shows_nothing if RULES["folded"].get(char) == ""} == shows_nothing
+    assert {"\u00ad", "\u200b", "\u200d", "\u200e", "\u202e", "\ufeff", "\u2060"} <= shows_nothing
 
 
 def test_letters_with_a_place_of_their_own_stay() -> None:
-    for text in ("йЙїўѓќ", "がパ", "각", "แก้วน้ำ", "ы", "ñöå"):
-        assert filtered(text, *RULES) == text
+    for text in ("йЙїўѓќ", "がパ", "각", "แก้วน้ำ", "ы"):
+        assert filtered(text, "composed", "hangul") == text
+        assert filtered(text, "folded", "hangul") == text
+
+
+def test_every_spelling_of_a_character_is_folded_in_the_same_way() -> None:
+    spellings = {
+        (written, char)
+        for written, char in RULES["composed"].items()
+        if unicodedata.normalize("NFC", written) == char
+    }
+    wrong = [
+        (written, char)
+        for written, char in spellings
+        if filtered(written, "folded", "hangul") != filtered(char, "folded", "hangul")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        *(("ガ", "ガ"), ("ｶﾞ", "ガ"), ("ｶ\u3099", "ガ"), ("カﾞ", "ガ"), ("㋕\u3099", "ガ")),
+        *(("Café", "Cafe"), ("𝓔\u0301", "E"), ("ﬁ", "fi"), ("ＴＯ", "TO"), ("ŉ", "'n")),
+        *(("ё", "е"), ("и\u0306", "й"), ("Ἀθῆναι", "Αθηναι"), ("שּׁ", "ש"), ("ﻵ", "لا")),
+        *(("\u1112\u1161\u11ab", "한"), ("नि\u0928\u094d\u0926", "निंद"), ("น\u0e4d\u0e49า", "น้ำ")),
+        *(("a%20b%2Fc%c3", "a___b___c%c3"), ("1‐2－3．4＋5", "1-2-3.4+5")),
+    ],
+)
+def test_a_text_for_words_is_folded_by_two_filters(text: str, usual: str) -> None:
+    assert filtered(text, "folded", "hangul") == usual
+
+
+def test_every_sign_for_an_apostrophe_is_one() -> None:
+    assert {filtered(sign, "folded") for sign in APOSTROPHES} == {"'"}
+    assert len({*APOSTROPHES}) == len(APOSTROPHES)
 
 
 def test_a_difference_of_rules_is_told_in_one_short_line() -> None:
