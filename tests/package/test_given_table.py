@@ -112,8 +112,9 @@ def test_a_table_of_the_template_has_what_a_given_one_must_have(template: Templa
     table = _properties(template, "ImageTable")
     assert table["StreamSpecification"]["StreamViewType"] == STREAM_VIEW
     assert table["TimeToLiveSpecification"] == {"AttributeName": PURGED_BY, "Enabled": True}
-    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert {"Key": STACK_TAG, "Value": {"Ref": "AWS::StackName"}} in table["Tags"]
+    home = table["Replicas"][0]
+    assert home["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert {"Key": STACK_TAG, "Value": {"Ref": "AWS::StackName"}} in home["Tags"]
 
 
 @pytest.mark.parametrize("missing", ["TableName", "TableStreamArn"])

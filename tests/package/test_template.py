@@ -173,6 +173,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "IndexOnDeploymentRole": [],
         "SearchImagesRole": [],
         "TableOnDeploymentRole": [],
+        "BackupRole": [],
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
     }
@@ -475,8 +476,9 @@ def test_the_tables_changes_are_told_whole_and_to_one_stream_more_where_it_is_re
     table = _properties(template, "ImageTable")
     assert table["StreamSpecification"] == {"StreamViewType": STREAM_VIEW}
     arn = {"Fn::GetAtt": ["TableChangesStream", "Arn"]}
-    assert _chosen(table["KinesisStreamSpecification"], {"FromChangesStream"})["StreamArn"] == arn
-    assert _chosen(table["KinesisStreamSpecification"], USUAL) == NO_VALUE
+    told = table["Replicas"][0]["KinesisStreamSpecification"]
+    assert _chosen(told, {"FromChangesStream"})["StreamArn"] == arn
+    assert _chosen(told, USUAL) == NO_VALUE
     changes = template["Resources"]["TableChangesStream"]
     assert changes["Condition"] == "FromChangesStream"
     name = {"Name": CHANGES_STREAM_NAME}
@@ -649,10 +651,13 @@ def test_the_table_is_guarded_against_loss(template: Template) -> None:
     table = _properties(template, "ImageTable")
     assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "image_id", "AttributeType": "S"}]
-    assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["BillingMode"] == {"Fn::If": ["HasUnits", "PROVISIONED", "PAY_PER_REQUEST"]}
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    for replica in table["Replicas"]:
+        found = _chosen(replica, {"HasReplica", "HasReplica2"})
+        assert found["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert found["DeletionProtectionEnabled"] == {"Fn::If": ["ProtectsTable", True, False]}
 
 
 @pytest.mark.parametrize("store", ["ImageTable", "QuarantineBucket", "QuarantineBucketPolicy"])
@@ -666,8 +671,6 @@ def test_what_holds_the_only_copy_outlives_the_stack(template: Template, store: 
 def test_the_table_is_protected_from_the_second_deployment_on(template: Template) -> None:
     # A protected table could not be deleted when the first deployment is rolled back.
     assert template["Parameters"]["TableDeletionProtection"]["Default"] == "no"
-    protected = _properties(template, "ImageTable")["DeletionProtectionEnabled"]
-    assert protected == {"Fn::If": ["ProtectsTable", True, False]}
     condition = {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "yes"]}
     assert template["Conditions"]["ProtectsTable"] == condition
 
@@ -804,7 +807,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
-    for_people = {"AuditPolicyArn", "DashboardsUrl"}
+    for_people = {"AuditPolicyArn", "BackupVaultName", "DashboardsUrl", "ImageReaderPolicyArn"}
     assert named | told.keys() | for_people == template["Outputs"].keys()
 
 

@@ -198,7 +198,7 @@ class Resolver:
             case "AWS::Kinesis::Stream":
                 name = stack.changes_stream if target == _CHANGES_STREAM else stack.stream
                 return {"Ref": name, "Arn": invocation.stream_arn(name, region)}
-            case "AWS::DynamoDB::Table":
+            case "AWS::DynamoDB::GlobalTable" | "AWS::DynamoDB::Table":
                 arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{stack.table}"
                 return {"Ref": stack.table, "Arn": arn, "StreamArn": f"{arn}/stream/{_LATEST}"}
             case "AWS::S3::Bucket":
