@@ -1,8 +1,11 @@
 """The mutants that docs/internals/mutation.md explains are of the code as it is."""
 
+import ast
 import importlib
 import inspect
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +50,27 @@ def test_each_change_of_a_hunk_is_a_mutant_of_its_own() -> None:
         Mutant("a.module function", ("- one", "- two")),
         Mutant("a.module Class.method", ("- three", "+ four")),
     ]
+
+
+def imported_by(tests: Path) -> Iterator[str]:
+    """The top-level packages that these tests import."""
+    for file in sorted(tests.rglob("*.py")) if tests.is_dir() else [tests]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.ImportFrom(module=str(name)):
+                    yield name.partition(".")[0]
+                case ast.Import(names=names):
+                    yield from (one.name.partition(".")[0] for one in names)
+
+
+def test_the_tests_of_a_mutant_find_what_they_import() -> None:
+    mutmut = tomllib.loads((mutation.ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    copied = {*mutmut["source_paths"], *mutmut["also_copy"], "tests"}
+    tests = ["tests/conftest.py", *mutmut["pytest_add_cli_args_test_selection"]]
+    imported = {name for one in tests for name in imported_by(mutation.ROOT / one)}
+    ours = {one for one in imported if (mutation.ROOT / one).is_dir()}
+    assert {"tools", "shared"} <= ours
+    assert ours <= copied
 
 
 DECIDER = "lockstep.repair.decide.x_decide__mutmut_1"
