@@ -9,8 +9,12 @@ _AROUND = 16  # bytes before and after a fault that are quoted
 _ONE = "send one JSON object per record"
 # By a part of the message of msgspec's decoder: what is wrong, and what to do.
 _WORDS = (
-    ("truncated", "the JSON ends too early", "send one whole JSON object per record"),
-    ("trailing characters", "something follows the JSON", f"{_ONE}, and nothing after it"),
+    ("truncated", "the JSON ends too early", "complete it"),
+    (
+        "trailing characters",
+        "something follows the JSON",
+        "remove it, or make a record of its own of it",
+    ),
     ("trailing comma", "a comma has nothing after it", "remove it"),
     ("keys must be strings", "a name is not in double quotes", 'write "name"'),
     ("expected '\"'", "a name is not in double quotes", 'write "name"'),

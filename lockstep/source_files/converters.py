@@ -34,6 +34,7 @@ from shared.event import (
     InvalidEventError,
     decode,
 )
+from shared.refusal import why_refused
 
 _BUILT_IN = resources.files("lockstep.source_files") / "mappings"
 
@@ -297,7 +298,10 @@ def parse_mapping(data: bytes, name: str, *, is_json: bool) -> FieldMapping:
 
 def _json(data: bytes, name: str) -> Any:
     """Decode JSON, in which no name may be there twice, as in TOML."""
-    tree = msgspec.json.decode(data)
+    try:
+        tree = msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise MappingError(f"mapping {name}: {why_refused(data, error).detail}") from None
     if not isinstance(tree, dict):
         raise MappingError(f"mapping {name} is no JSON object: write {{...}}")
     parts = msgspec.json.decode(data, type=dict[str, Raw])

@@ -313,9 +313,18 @@ def test_a_default_that_no_event_can_have_is_refused_with_the_mapping_file(
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [b"[]", b'"x"', b"1"])
-def test_a_mapping_file_in_json_is_an_object(text: bytes) -> None:
-    with pytest.raises(MappingError, match=r"^mapping mine is no JSON object: write \{\.\.\.\}"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"[]", r" is no JSON object: write \{\.\.\.\}"),
+        (b'"x"', r" is no JSON object: write \{\.\.\.\}"),
+        (b'{"fields": {', r": the JSON ends too early \(byte 12, near .*\): complete it"),
+        (b'{"fields": {"a": "name",}}', ": a comma has nothing after it"),
+        (b"{'fields': {}}", ": a name is not in double quotes"),
+    ],
+)
+def test_a_mapping_file_in_json_is_an_object(text: bytes, says: str) -> None:
+    with pytest.raises(MappingError, match=f"^mapping mine{says}"):
         parse_mapping(text, "mine", is_json=True)
 
 
