@@ -20,6 +20,6 @@ def protection_warnings(clients: Clients) -> Sequence[str]:
         return []
     line = (
         f"table {stack.table} has no deletion protection: set TableDeletionProtection=yes, and "
-        "deploy again"
+        f"deploy again; if it is a given table (TableName), run `lockstep prepare {stack.table}`"
     )
     return [line]

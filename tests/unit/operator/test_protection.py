@@ -43,10 +43,11 @@ def test_a_table_that_can_be_deleted_is_named(
     with Stubber(clients.dynamodb) as stub:
         stub.add_response("describe_table", {"Table": table}, {"TableName": "t"})
         found = protection_warnings(clients)
-    said = (
-        "table t has no deletion protection: set TableDeletionProtection=yes, and deploy again",
+    line = (
+        "table t has no deletion protection: set TableDeletionProtection=yes, and deploy again; "
+        "if it is a given table (TableName), run `lockstep prepare t`"
     )
-    assert tuple(found) == (said if is_warned else ())
+    assert list(found) == ([line] if is_warned else [])
 
 
 def test_a_table_that_does_not_say_is_named(clients: Clients) -> None:
