@@ -27,7 +27,7 @@ class Shell:
 
     def run(self, *words: str, stdin: bytes = b"", code: int = 0) -> str:
         process = self.start(*words)
-        out, err = process.communicate(stdin, timeout=240)
+        out, err = process.communicate(stdin, timeout=900)
         assert process.returncode == code, (words, out.decode(), err.decode())
         assert b"Traceback" not in err
         return out.decode()

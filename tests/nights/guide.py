@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SECONDS = 300
+SECONDS = 600
 COLUMNS = 80
 
 # What differs in each run. The order matters: a longer form comes before a form that it contains.

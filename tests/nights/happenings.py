@@ -27,6 +27,8 @@ from tests.flow.shell import Shell
 from tests.nights.first_state import WRITES, Items, items_now, restore_items
 
 DAY = 24 * 3600
+# In seconds. The consumers take long on a busy machine.
+PATIENCE = "600"
 LOST = 200
 CHANGED, MADE, REMOVED = 600, 200, 200
 DELETED = 300
@@ -208,7 +210,7 @@ class Night:
     def _put(self, events: Sequence[Mapping[str, Any]]) -> None:
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in events)
         self.shell.run("put", "-", stdin=lines)
-        self.shell.run("status", "--wait", "120")
+        self.shell.run("status", "--wait", PATIENCE)
 
     def _records_are_older_by(self, days: int) -> None:
         connection = sqlite3.connect(self.shell.state / "kinesis.db", timeout=60)

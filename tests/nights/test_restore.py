@@ -31,7 +31,7 @@ def test_the_guide_plays_both_cases() -> None:
 
 
 # Most of it waits for engines that start, and for the consumers.
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("title", SECTIONS)
 def test_a_restore_goes_as_the_guide_says(
     without_copy: Night, title: str, request: pytest.FixtureRequest
