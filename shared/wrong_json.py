@@ -13,7 +13,7 @@ _WORDS = (
     (
         "trailing characters",
         "something follows the JSON",
-        "remove it, or make a record of its own of it",
+        "remove it, or send it as another record",
     ),
     ("trailing comma", "a comma has nothing after it", "remove it"),
     ("keys must be strings", "a name is not in double quotes", 'write "name"'),
