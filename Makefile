@@ -65,9 +65,9 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 	$(bin)/lockstep demo
 
 # Four groups run at a time, because groups on real engines often wait: the longest first, short ones
-# last. Each starts its own engines. The output of a group appears when it ends.
+# last. They share one set of engines. The output of a group appears when it ends.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 15 minutes on two cores after the first download.
-	$(MAKE) --no-print-directory --jobs=4 --output-sync=target \
+	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  nights contract package simulation rebuild faults search proofs crashes local-stack wire scenarios
 
 # The fast part

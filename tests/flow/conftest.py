@@ -113,8 +113,10 @@ class World:
 @pytest.fixture
 def world(
     kinesis_endpoint: str, dynamodb_endpoint: str, opensearch_endpoint: str, s3_endpoint: str
-) -> World:
-    return World(Endpoints(kinesis_endpoint, dynamodb_endpoint, opensearch_endpoint, s3_endpoint))
+) -> Iterator[World]:
+    made = World(Endpoints(kinesis_endpoint, dynamodb_endpoint, opensearch_endpoint, s3_endpoint))
+    yield made
+    made.clients.opensearch.indices.delete(index=f"{made.stack.index}-*")
 
 
 @pytest.fixture(scope="session")

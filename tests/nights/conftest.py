@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
 from tests.flow.shell import Shell, first_lines
-from tests.nights.first_state import FirstState
+from tests.nights.first_state import FirstState, PatientClients
 from tests.nights.happenings import PATIENCE, Night
 
 IMAGES = 2_000
@@ -23,7 +22,7 @@ class Stage:
         self.shell.run("up", "--detach", "--shards", "1")
         self.shell.run("put", "-", "--from", "tate", stdin=first_lines(IMAGES))
         self.shell.run("status", "--wait", PATIENCE)
-        self._clients = Clients(read_local(self.shell.state))
+        self._clients = PatientClients(read_local(self.shell.state))
         self._first = FirstState(self._clients)
         self.night = Night(folder, self.shell, self._clients)
 

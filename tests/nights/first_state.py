@@ -1,20 +1,31 @@
 """What both stores of a stack held at first, so that the stack can serve another night."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cached_property
 from itertools import batched
 from typing import Any
 
-from lockstep.local.prepare import prepare
+from opensearchpy import OpenSearch
+
+from functions.write_to_es.aliases import alias_definitions
 from lockstep.stack.clients import Clients
 from shared.item import KEY
 
 WRITES = 25  # in a request to the table
-DOCUMENTS = 200  # in a request to the index
-# On a busy machine, the first request to a new index takes long.
-PATIENCE = {"request_timeout": 120}
+KEPT = "first-state"  # an index with the first documents
+PATIENCE_SECONDS = 120  # a busy machine is slow, not broken
 
 
 type Items = Mapping[str, Any]
+
+
+class PatientClients(Clients):
+    """The clients of a stack, for who changes its index by hand."""
+
+    @cached_property
+    def opensearch(self) -> OpenSearch:
+        """A client that waits for long: the first request to a new index is slow."""
+        return OpenSearch([self.stack.endpoints.opensearch], timeout=PATIENCE_SECONDS)
 
 
 def items_now(clients: Clients) -> Items:
@@ -49,11 +60,15 @@ class FirstState:
         self._clients = clients
         self._stack = clients.stack
         self._items = items_now(clients)
-        found = clients.opensearch.search(
-            index=self._stack.index, body={"size": 10_000, "version": True}
-        )
-        self._documents: Sequence[Mapping[str, Any]] = found["hits"]["hits"]
-        assert self._items.keys() == {one["_id"] for one in self._documents}
+        client, alias = clients.opensearch, self._stack.index
+        (index,) = client.indices.get_alias(name=alias)
+        client.indices.refresh(index=index)
+        found = client.search(index=index, body={"size": 10_000, "_source": False})["hits"]["hits"]
+        assert self._items.keys() == {one["_id"] for one in found}
+        # OpenSearch copies only an index that nobody can write to. The copy stays like that.
+        client.indices.put_settings(index=index, body={"index.blocks.write": True})
+        client.indices.clone(index=index, target=KEPT)
+        client.indices.put_settings(index=index, body={"index.blocks.write": None})
 
     def restore(self) -> None:
         """Restore both stores. The index is a new one, which remembers no deleted document."""
@@ -67,13 +82,8 @@ class FirstState:
                 self._clients.s3.delete_object(Bucket=self._stack.bucket, Key=its["Key"])
 
     def _restore_documents(self) -> None:
-        client, index = self._clients.opensearch, self._stack.index
-        client.indices.delete(index=f"{index}-*", params=PATIENCE)
-        prepare(self._stack, self._clients, shards=1)
-        for some in batched(self._documents, DOCUMENTS):
-            lines: list[Any] = []
-            for one in some:
-                version = {"version": one["_version"], "version_type": "external"}
-                lines += [{"index": {"_id": one["_id"], **version}}, one["_source"]]
-            assert not client.bulk(body=lines, index=index, params=PATIENCE)["errors"]
-        client.indices.refresh(index=index, params=PATIENCE)
+        """Copy files, which is faster than to index documents again. It keeps their versions."""
+        client, alias = self._clients.opensearch, self._stack.index
+        client.indices.delete(index=f"{alias}-*")
+        body = {"settings": {"index.blocks.write": None}, "aliases": alias_definitions(alias)}
+        client.indices.clone(index=KEPT, target=f"{alias}-000001", body=body)

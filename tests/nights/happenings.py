@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.aliases import live_alias
+from functions.write_to_es.index import definition
 from functions.write_to_es.sink import ImageIndex
 from lockstep.stack.clients import Clients
 from shared.change import Change, change_from
@@ -140,14 +141,8 @@ class Night:
         """Both aliases point to an index with 1,900 images as they were, without the filter."""
         client, alias = self.clients.opensearch, self.stack.index
         (index,) = client.indices.get_alias(name=alias)
-        body = client.indices.get(index=index)[index]
-        settings = body["settings"]["index"]
         restored = f"{alias}-restored"
-        for name in ("uuid", "version", "creation_date", "provided_name"):
-            del settings[name]
-        client.indices.create(
-            index=restored, body={"mappings": body["mappings"], "settings": settings}
-        )
+        client.indices.create(index=restored, body=definition())
         lacks = {"ids": {"values": self._some_ids(100)}}
         others = {"query": {"bool": {"must_not": lacks}}, "size": 1_900, "version": True}
         hits = client.search(index=index, body=others)["hits"]["hits"]

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, sy
 
 type Scheme = Literal["dark", "light"]
 
+PATIENCE_SECONDS = 60  # a busy machine is slow, not broken
 WIDE, PHONE = (1280, 900), (360, 740)
 MISSING = "no Chromium on this machine; on Debian, `apt-get install chromium`"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -76,7 +77,7 @@ class Visit:
             java_script_enabled=circumstances.get("script", "runs") == "runs",
             reduced_motion="reduce",
         )
-        self._context.set_default_timeout(10_000)
+        self._context.set_default_timeout(PATIENCE_SECONDS * 1_000)
         self._context.route("**/*", self._answer)
         self.page = self._context.new_page()
         self.page.on("console", self._listen)

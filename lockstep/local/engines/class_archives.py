@@ -67,13 +67,16 @@ def archive_classes(homes: Mapping[EngineName, Path]) -> None:
 
 
 def engine_on_free_ports(
-    name: EngineName, home: Path, state: Path, *, in_memory: bool = True
+    name: EngineName, home: Path, state: Path, *, in_memory: bool = True, heap: str = "512m"
 ) -> Service:
-    """An engine alone. Its data is under `state`; that of DynamoDB may be in memory."""
+    """An engine alone. Its data is under `state`; that of DynamoDB may be in memory.
+
+    `heap` is the memory for the objects of OpenSearch.
+    """
     ports = free_ports(("http", "transport"), {})
     match name:
         case "opensearch":
-            return opensearch(home, state, ports["http"], ports["transport"])
+            return opensearch(home, state, ports["http"], ports["transport"], heap=heap)
         case "dynamodb":
             return dynamodb(home, state, ports["http"], in_memory=in_memory)
         case "s3":

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -179,12 +180,22 @@ def endpoints(kinesis_endpoint: str, engine: Callable[[EngineName], str]) -> End
     return Endpoints(kinesis_endpoint, engine("dynamodb"), engine("opensearch"), engine("s3"))
 
 
+@contextmanager
+def staged(endpoints: Endpoints, state: Path, index_from: IndexFrom = "Kinesis") -> Iterator[Stage]:
+    """A stage whose indices are deleted at the end: each costs the engine memory and time."""
+    stage = Stage(endpoints, state, index_from)
+    yield stage
+    stage.clients.opensearch.indices.delete(index=f"{stage.stack.index}-*")
+
+
 @pytest.fixture
-def stage(endpoints: Endpoints, tmp_path: Path) -> Stage:
-    return Stage(endpoints, tmp_path)
+def stage(endpoints: Endpoints, tmp_path: Path) -> Iterator[Stage]:
+    with staged(endpoints, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(params=get_args(IndexFrom))
-def routed(request: pytest.FixtureRequest, endpoints: Endpoints, tmp_path: Path) -> Stage:
+def routed(request: pytest.FixtureRequest, endpoints: Endpoints, tmp_path: Path) -> Iterator[Stage]:
     """A stage for each source of the index."""
-    return Stage(endpoints, tmp_path, request.param)
+    with staged(endpoints, tmp_path, request.param) as made:
+        yield made

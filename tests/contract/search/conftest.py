@@ -37,7 +37,7 @@ def own_images(opensearch_endpoint: str, index_shards: int) -> Iterator[Images]:
 
 @contextmanager
 def _empty_index(endpoint: str, shards: int) -> Iterator[Images]:
-    client = OpenSearch([endpoint], timeout=30, max_retries=0)
+    client = OpenSearch([endpoint], timeout=120, max_retries=0)
     these = Images(client, f"images-{uuid.uuid4()}")
     ensure_index(client, these.alias, IndexSettings(shards=shards))
     yield these

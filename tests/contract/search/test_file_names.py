@@ -59,7 +59,7 @@ OTHERS: Sequence[Change] = [
 
 @pytest.fixture(scope="module")
 def files(opensearch_endpoint: str) -> Iterator[Images]:
-    client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
+    client = OpenSearch([opensearch_endpoint], timeout=120, max_retries=0)
     these = Images(client, f"images-{uuid.uuid4()}")
     ensure_index(client, these.alias)
     these.put(*(change(one, 1, image=image(name)) for one, name in NAMES.items()), *OTHERS)

@@ -33,7 +33,7 @@ UNRELATED = {"poets": "Two pots", "hens": "A hem", "planes": "A plan", "palais":
 
 @pytest.fixture(scope="module")
 def languages(opensearch_endpoint: str) -> Iterator[Images]:
-    client = OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
+    client = OpenSearch([opensearch_endpoint], timeout=120, max_retries=0)
     these = Images(client, f"images-{uuid.uuid4()}")
     ensure_index(client, these.alias)
     these.put(
