@@ -85,7 +85,7 @@ class Rebuilding:
         if process.returncode == 2 and (b"still processes older records" in err or b"lags" in out):
             flow.finish()
             self.flow = "until a consumer was too far behind"
-            self._shell.run("status", "--wait", "200")
+            self._shell.run("status", "--wait", "600")
             process = self._start()
             out, err = process.communicate(timeout=2 * PATIENCE_SECONDS)
         assert process.returncode == 0, (out, err)

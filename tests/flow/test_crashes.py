@@ -16,7 +16,7 @@ def test_a_rebuild_killed_twice_while_events_flow_misses_nothing_and_shows_no_ha
     shell: Shell, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shell.run("put", "-", "--from", "tate", stdin=first_lines(600, "still-"))
-    shell.run("status", "--wait", "120")
+    shell.run("status", "--wait", "600")
     chance = random.Random(pytestconfig.getoption("--kills-seed"))
     stack = read_local(shell.state)
     flow = Flow(
@@ -36,7 +36,7 @@ def test_a_rebuild_killed_twice_while_events_flow_misses_nothing_and_shows_no_ha
     finally:
         flow.finish()
         reader.finish()
-    assert shell.json("status", "--wait", "120")["caught_up"] is True
+    assert shell.json("status", "--wait", "600")["caught_up"] is True
     assert shell.json("audit", "--values")["result"] == "equal"
     assert in_table(stack, "moving-") == flow.acknowledged
     assert in_index(stack, "moving-") == flow.acknowledged
@@ -59,7 +59,7 @@ def test_sigkill_of_any_process_while_events_flow_loses_nothing(
     before = storm.set_aside()
     try:
         storm.rage(pytestconfig.getoption("--kills"))
-        assert shell.json("status", "--wait", "200")["caught_up"] is True
+        assert shell.json("status", "--wait", "600")["caught_up"] is True
         audit = shell.json("audit")
         assert (audit["result"], audit["differences"]) == ("equal", {})
         assert storm.in_table() == storm.acknowledged

@@ -32,7 +32,7 @@ def ndjson(*events: dict[str, Any]) -> bytes:
 
 def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: Shell) -> None:
     assert shell.json("put", "-", "--from", "tate", stdin=first_lines(200))["put"] == 200
-    status = shell.json("status", "--wait", "60")
+    status = shell.json("status", "--wait", "240")
     assert status["caught_up"] is True
     assert set(status["endpoints"]) == {"kinesis", "dynamodb", "opensearch", "s3", "search"}
     assert set(status["consumers"]) == {"write_to_dynamodb", "write_to_es"}
@@ -78,7 +78,7 @@ def test_a_late_event_is_taken_and_the_producer_and_the_status_say_so(shell: She
     )
     said = shell.start("put", "-").communicate(ndjson(late))[1].decode()
     assert "late: 1 event over 90 days old, the first of image late-1" in said
-    assert shell.json("status", "--wait", "60")["late_events"] == 1
+    assert shell.json("status", "--wait", "240")["late_events"] == 1
     assert shell.json("audit")["result"] == "equal"
 
 
@@ -98,7 +98,7 @@ def test_a_deleted_image_is_found_no_more_and_both_stores_agree(shell: Shell) ->
     uploaded = image_event("gone", 1, image=image("Quodlibet"))
     shell.run("put", "-", stdin=ndjson(uploaded, image_event("gone", 2, "image.deleted")))
     shell.run("put", "-", stdin=ndjson(uploaded))
-    shell.run("status", "--wait", "60")
+    shell.run("status", "--wait", "240")
     assert shell.json("search", "Quodlibet")["total"] == 0
     assert shell.json("audit")["result"] == "equal"
 
@@ -117,7 +117,7 @@ def test_over_http_an_image_is_right_at_once_whatever_was_done_to_it(shell: Shel
         kind, more = ("image.updated", {"image": image(name)}) if name else ("image.deleted", {})
         event = image_event("http-1", version, kind, **more)
         shell.run("put", "-", stdin=ndjson(event))
-        shell.run("status", "--wait", "60")
+        shell.run("status", "--wait", "240")
 
     put(1, "Xylographica")
     assert found("xylographica") == [("Xylographica", 1)]
@@ -143,7 +143,7 @@ def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_th
 
     def shown_after(*event: Any, **fields: Any) -> tuple[str, int]:
         shell.run("put", "-", stdin=ndjson(image_event("page-1", *event, **fields)))
-        shell.run("status", "--wait", "60")
+        shell.run("status", "--wait", "240")
         found = requests.get(address, {"q": "zwieback"}, timeout=30)
         kept = requests.get(address, {"q": "zwieback", "image": "page-1"}, timeout=30)
         assert found.status_code == 200
@@ -160,20 +160,20 @@ def test_the_page_shows_what_was_put_changed_deleted_and_put_again_once_it_is_th
 
 
 def test_poison_on_the_stream_is_counted_in_quarantine(shell: Shell) -> None:
-    before = shell.json("status", "--wait", "60")
+    before = shell.json("status", "--wait", "240")
     clients(shell).kinesis.put_record(
         StreamName=before["stream"], PartitionKey="p", Data=b"no event"
     )
-    assert shell.json("status", "--wait", "60")["quarantined"] == before["quarantined"] + 2
+    assert shell.json("status", "--wait", "240")["quarantined"] == before["quarantined"] + 2
 
 
 def test_a_hand_made_difference_is_found(shell: Shell) -> None:
-    status = shell.json("status", "--wait", "60")
+    status = shell.json("status", "--wait", "240")
     clients(shell).opensearch.delete(index=status["index"], id="T02680")
     audit = shell.json("audit", code=1)
     assert (audit["result"], audit["differences"]) == ("different", {"missing_in_index": 1})
     shell.run("put", "-", "--from", "tate", stdin=first_lines(1))
-    shell.run("status", "--wait", "60")
+    shell.run("status", "--wait", "240")
     assert shell.json("audit")["result"] == "equal"
 
 

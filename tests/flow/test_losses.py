@@ -17,7 +17,7 @@ from tests.trimming import outlive_retention
 
 def test_what_both_consumers_lost_is_unknown_until_it_is_acknowledged(shell: Shell) -> None:
     put(shell, "L1", "L2")
-    assert shell.json("status", "--wait", "60")["losses"] == []
+    assert shell.json("status", "--wait", "240")["losses"] == []
     first = shell.json("audit")
     assert first["result"] == "equal"
     images = first["table"] + 1  # L4 arrives
@@ -33,7 +33,7 @@ def test_what_both_consumers_lost_is_unknown_until_it_is_acknowledged(shell: She
     since = waiting["unknown_since"]
 
     put(shell, "L4")
-    status = shell.json("status", "--wait", "60", code=2)
+    status = shell.json("status", "--wait", "240", code=2)
     assert status["caught_up"] is True
     assert (status["unknown_since"], lost(status)) == (since, lost(waiting))
     for name in CONSUMERS:
@@ -61,14 +61,14 @@ def test_what_both_consumers_lost_is_unknown_until_it_is_acknowledged(shell: She
     told = shell.run("audit", "--acknowledge", since, "--reason", "L3 is put again")
     assert told == "2 losses acknowledged\n"
     put(shell, "L3")
-    assert shell.json("status", "--wait", "60")["unknown_since"] is None
+    assert shell.json("status", "--wait", "240")["unknown_since"] is None
     assert shell.json("audit")["result"] == "equal"
 
     with both_mappings_stopped(shell):
         put(shell, "L5")
         too_old(shell)
     put(shell, "L6")
-    again = shell.json("status", "--wait", "60", code=2)
+    again = shell.json("status", "--wait", "240", code=2)
     assert sorted(loss["records"] for loss in again["losses"]) == [1, 1]
     assert not {*lost(again)} & {*lost(waiting)}
     assert shell.json("audit", code=2)["unknown_since"] == again["unknown_since"]

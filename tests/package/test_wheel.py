@@ -172,7 +172,7 @@ def test_a_bare_installation_serves_a_running_stack(
         return run(bare / "lockstep", *words, folder=project, given=given).stdout
 
     lockstep("put", "-", given=msgspec.json.encode(image_event("T1")).decode())
-    lockstep("status", "--wait", "120")
+    lockstep("status", "--wait", "600")
     assert msgspec.json.decode(lockstep("audit", "--json"))["result"] == "equal"
     assert "T1" in lockstep("search", image_event("T1")["image"]["name"])
     lockstep("purge")

@@ -61,7 +61,7 @@ def client_of(url: str) -> Iterator["KinesisClient"]:
         region_name="us-east-1",
         aws_access_key_id="local",
         aws_secret_access_key="local",
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=30, max_pool_connections=20),
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=20),
     )
     with closing(client):
         yield client

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-OUT = Path(os.environ["OUT"])
+OUT = Path(__file__).parents[2] / os.environ["OUT"]
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

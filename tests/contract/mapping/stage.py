@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RECORDER = Path(__file__).with_name("recorder.py")
 STREAM = "images"
 BUCKET = "set-aside"
-SECONDS = 90.0  # a busy machine is slow, not broken
+SECONDS = 240.0  # a busy machine is slow, not broken
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -38,7 +38,7 @@ Resources:
       Role: !GetAtt Role.Arn
       MemorySize: 256
       Timeout: {timeout}
-      Environment: {{Variables: {{OUT: "{out}", TABLE_NAME: table}}}}
+      Environment: {{Variables: {{OUT: out.ndjson, TABLE_NAME: table}}}}
       Events:
         Records:
           Type: Kinesis
@@ -72,7 +72,8 @@ class Stage:
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             **properties,
         }
-        text = TEMPLATE.format(timeout=timeout, out=self.out, properties=json.dumps(said))
+        # It names no folder of this test: Lockstep keeps translations, and to make one is slow.
+        text = TEMPLATE.format(timeout=timeout, properties=json.dumps(said))
         (self.folder / "template.yaml").write_text(text)
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -144,4 +145,4 @@ def staged(folder: Path, *, s3: str = "http://127.0.0.1:1", shards: int = 1) -> 
 
 def stopped(process: subprocess.Popen[bytes]) -> int:
     process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=30)
+    return process.wait(timeout=120)

@@ -444,7 +444,7 @@ def test_a_disabled_mapping_says_so(stage: Stage) -> None:
     stage.template(Enabled=False)
 
     with stage.mapping() as process:
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
     assert "disabled" in stage.log.read_text()
 
@@ -462,7 +462,7 @@ def test_a_mapping_that_is_disabled_goes_on_at_the_last_processed_record(stage: 
     stage.put("meanwhile")
     stage.template(Enabled=False)
     with stage.mapping() as process:
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     stage.template(Enabled=True)
 
     with stage.mapping():
@@ -479,7 +479,7 @@ def _gaps(stage: Stage) -> tuple[Gap, ...]:
 def _fails(stage: Stage, *said: str) -> None:
     stage.log.write_text("")
     with stage.mapping() as process:
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=120) == 1
     (line,) = stage.log.read_text().splitlines()
     assert all(word in line for word in said), line
 

@@ -156,20 +156,20 @@ class RealPlace(Place):
         self.stack = Stack(endpoints, alias, alias, alias, alias, LOCAL_REGION, {}, "none")
         self.clients = Clients(self.stack)
         self._url = opensearch
-        client = OpenSearch([opensearch], timeout=30, max_retries=0)
+        client = OpenSearch([opensearch], timeout=120, max_retries=0)
         super().__init__(alias, self.clients.dynamodb, client)
         ensure_table(self.dynamodb, self.alias)
         ensure_index(self.client, self.alias)
 
     def reading(self, read: list[str]) -> OpenSearch:
         return OpenSearch(
-            [self._url], timeout=30, max_retries=0, transport_class=ReadingTransport, read=read
+            [self._url], timeout=120, max_retries=0, transport_class=ReadingTransport, read=read
         )
 
     def mortal(self, changes: int) -> OpenSearch:
         return OpenSearch(
             [self._url],
-            timeout=30,
+            timeout=120,
             max_retries=0,
             transport_class=MortalTransport,
             changes=changes,

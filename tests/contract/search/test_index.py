@@ -26,7 +26,7 @@ from shared.sink import MisconfiguredError
 
 @pytest.fixture
 def client(opensearch_endpoint: str) -> OpenSearch:
-    return OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
+    return OpenSearch([opensearch_endpoint], timeout=120, max_retries=0)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ IMAGES = 7
 
 @pytest.fixture
 def client(opensearch_endpoint: str) -> OpenSearch:
-    return OpenSearch([opensearch_endpoint], timeout=30, max_retries=0)
+    return OpenSearch([opensearch_endpoint], timeout=120, max_retries=0)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def client_of(endpoint: str) -> Client:
         aws_secret_access_key="local",
         config=Config(
             connect_timeout=1,
-            read_timeout=30,
+            read_timeout=120,
             retries={"total_max_attempts": 1},
             parameter_validation=False,
         ),

@@ -71,7 +71,7 @@ class IndexStore:
                 [endpoint],
                 connection_class=Listening,
                 noted=self.requests,
-                timeout=30,
+                timeout=120,
                 max_retries=0,
             ),
             self.alias,
@@ -100,7 +100,7 @@ class IndexStore:
 
 
 def client_of(endpoint: str) -> OpenSearch:
-    return OpenSearch([endpoint], timeout=30, max_retries=0)
+    return OpenSearch([endpoint], timeout=120, max_retries=0)
 
 
 def stored_in(found: Mapping[str, Any], image_id: str) -> Stored:
