@@ -67,7 +67,7 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # Four groups run at a time, because groups on real engines often wait: the longest first. They share
 # one set of engines. The histories of `simulation` use all processors, so they fill the end. The
 # output of a group appears when it ends.
-test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 15 minutes on two cores after the first download.
+test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in about 10 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  nights contract search rebuild package faults crashes local-stack proofs simulation wire scenarios
 
@@ -92,9 +92,9 @@ unit: $(venv)/dev.done ## Run the unit tests on all cores.
 
 # The other groups
 
-simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual time: its tests, then 50,000 histories.
+simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual time: its tests, then 30,000 histories.
 	$(pytest) $(simulation)
-	$(bin)/lockstep simulate --histories 50000
+	$(bin)/lockstep simulate --histories 30000
 
 proofs: $(venv)/dev.done ## Check all states of the model, arbitrary bytes, and the producer against a faulty stream.
 	$(pytest) $(proofs)

@@ -1,5 +1,6 @@
 """The artifacts of `sam build` hold what a function needs to run, and nothing of its neighbours."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,10 @@ def test_the_table_and_the_index_are_built_with_the_same_pinned_versions(built: 
             for path in (built / function).glob("*.dist-info")
         }
         assert installed - {"lockstep_shared==0.1.0", "lockstep_doors==0.1.0"} <= pinned
+
+
+@pytest.mark.parametrize("package", ["doors", "shared"])
+def test_a_package_is_built_here_with_the_version_that_it_requires(package: str) -> None:
+    required = tomllib.loads((ROOT / package / "pyproject.toml").read_text())["build-system"]
+    ours = (ROOT / "requirements" / "sam.in").read_text().splitlines()
+    assert set(required["requires"]) <= set(ours)
