@@ -85,8 +85,7 @@ def engine_on_free_ports(
 
 def _missing(homes: Mapping[EngineName, Path]) -> set[Path]:
     """The archives to make."""
-    wanted = {archive(home) for name, home in homes.items() if name != "dynamodb"}
-    wanted |= {base_archive(home.parent) for home in homes.values()}
+    wanted = {one for home in homes.values() for one in (archive(home), base_archive(home.parent))}
     return {file for file in wanted if not file.exists()}
 
 
