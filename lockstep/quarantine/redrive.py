@@ -291,17 +291,15 @@ class Redrive:
         if moved:
             self._objects.delete_all(moved)
 
-    def _not_redriven(self, some: Iterable[QuarantinedRecord]) -> list[QuarantinedRecord]:
+    def _not_redriven(self, some: Collection[QuarantinedRecord]) -> list[QuarantinedRecord]:
         self._notes.refresh()
-        left = []
-        for chunk in batched(some, AT_ONCE):
-            moved = self._executor.map(self._is_redriven, chunk)
-            left += [one for one, is_moved in zip(chunk, moved, strict=True) if not is_moved]
-        return left
+        uncertain = [one.key for one in some if self._notes.may_be_moved(one.key)]
+        are_moved = zip(uncertain, self._executor.map(self._is_filed, uncertain), strict=True)
+        moved = {key for key, is_moved in are_moved if is_moved}
+        return [one for one in some if one.key not in moved]
 
-    def _is_redriven(self, held: QuarantinedRecord) -> bool:
-        may_be = self._notes.may_be_moved(held.key)
-        return may_be and self._objects.read(redriven_key(held.key)) is not None
+    def _is_filed(self, key: str) -> bool:
+        return self._objects.read(redriven_key(key)) is not None
 
     def _save(self, held: QuarantinedRecord) -> None:
         self._objects.write_new(held.key, msgspec.json.encode(held))
@@ -395,8 +393,7 @@ class Redrive:
 
     def _all[T](self, act: Callable[[T], None], some: Iterable[T]) -> None:
         """Do this to each of them, in any order; return when all is done."""
-        for chunk in batched(some, AT_ONCE):
-            deque(self._executor.map(act, chunk), maxlen=0)
+        deque(self._executor.map(act, some), maxlen=0)
 
     def _wait_until(self, moment: float) -> None:
         pause = moment - self._clock.elapsed()
