@@ -7,6 +7,7 @@ strictly: only text that `encode_cursor` returns is a cursor.
 import base64
 import binascii
 import hashlib
+import json
 import math
 from typing import Annotated, Any
 
@@ -69,4 +70,6 @@ def decode_cursor(cursor: str, asked: Any) -> HitPosition:
 
 def digest(asked: Any) -> str:
     """A short digest of a search. It is in the cursors that belong to the search."""
-    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:16]
+    # In ASCII: a typed text may have half of a surrogate pair, which UTF-8 cannot encode.
+    text = json.dumps(msgspec.to_builtins(asked, order="sorted"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

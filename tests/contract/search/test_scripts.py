@@ -176,12 +176,14 @@ def test_what_shows_nothing_asks_for_nothing(images: Images, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["?", "!!!", "❤️", "…", "— —", "(*)", "-", "*", '""', ":", "+"])
-def test_a_name_without_letters_is_found_by_itself_and_suggested(images: Images, name: str) -> None:
+def test_a_name_without_letters_is_found_by_itself_and_suggested(
+    own_images: Images, name: str
+) -> None:
     image_id = f"no-letters-{name.encode().hex()}"
-    images.put(change(image_id, 1, image=image(name)))
-    assert images.ids(name) == [image_id]
-    suggestion = suggest(images.client, live_alias(images.alias), name).suggestions[0]
-    assert (suggestion.name, images.ids(suggestion.text)) == (name, [image_id])
+    own_images.put(change(image_id, 1, image=image(name)))
+    assert own_images.ids(name) == [image_id]
+    suggestion = suggest(own_images.client, live_alias(own_images.alias), name).suggestions[0]
+    assert (suggestion.name, own_images.ids(suggestion.text)) == (name, [image_id])
 
 
 @pytest.mark.parametrize(
