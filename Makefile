@@ -14,7 +14,7 @@ search := tests/contract/search tests/relevance tests/page
 wire := $(addprefix tests/contract/, clients kinesis mapping producer)
 faults := $(addprefix tests/contract/, engines toxics)
 rebuild := tests/contract/rebuild
-contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults) $(rebuild))
+contract := tests/contract tests/gate $(addprefix --ignore=, $(search) $(wire) $(faults) $(rebuild))
 crashes := tests/flow/test_crashes.py
 local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py)
 scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))

@@ -293,12 +293,7 @@ def test_the_indexs_role_may_not_write_documents_of_the_tables_mapping(template:
 
 def test_no_role_of_the_stack_may_acknowledge_a_loss(template: Template) -> None:
     """An acknowledgement ends an audit's `unknown`: only an operator may make one."""
-    policies = {
-        **_of_type(template, "AWS::IAM::Role"),
-        **_of_type(template, "AWS::IAM::ManagedPolicy"),
-        **_of_type(template, "AWS::IAM::Policy"),
-    }
-    written = [one for found in _writes(policies) for one in _listed(found)]
+    written = [one for found in _writes(_of_the_stack(template)) for one in _listed(found)]
     assert written, "they write quarantined records and failure documents"
     own = ("${QuarantineBucket.Arn}/quarantine/", "${QuarantineBucket.Arn}/aws/lambda/")
     assert all(_plain(resource).startswith(own) for resource in written)
@@ -308,12 +303,25 @@ def test_no_role_of_the_stack_may_write_where_replaced_documents_are_kept(
     template: Template,
 ) -> None:
     """They are the only copy of what an answer removed from the index."""
-    roles = _of_type(template, "AWS::IAM::Role") | _of_type(template, "AWS::IAM::ManagedPolicy")
-    for resource in [one for found in _writes(roles) for one in _listed(found)]:
+    for resource in [one for found in _writes(_of_the_stack(template)) for one in _listed(found)]:
         prefix = _plain(resource).removeprefix("${QuarantineBucket.Arn}/").rstrip("*")
         assert prefix
         assert not REPLACED.startswith(prefix)
         assert not prefix.startswith(REPLACED)
+
+
+def _of_the_stack(template: Template) -> Mapping[str, Any]:
+    """The roles of the stack, and all policies that they have: those of people are not there."""
+    roles = _of_type(template, "AWS::IAM::Role")
+    attached = {
+        managed["Ref"] for role in roles.values() for managed in _attached(role, USUAL | {"InVpc"})
+    }
+    managed = _of_type(template, "AWS::IAM::ManagedPolicy")
+    return {
+        **roles,
+        **{name: its for name, its in managed.items() if name in attached},
+        **_of_type(template, "AWS::IAM::Policy"),
+    }
 
 
 def _writes(value: Any) -> list[Any]:
@@ -807,7 +815,8 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
-    for_people = {"AuditPolicyArn", "BackupVaultName", "DashboardsUrl", "ImageReaderPolicyArn"}
+    policies = ("Producer", "Reader", "Auditor", "Operator", "ImageReader")
+    for_people = {"BackupVaultName", "DashboardsUrl", *(f"{one}PolicyArn" for one in policies)}
     assert named | told.keys() | for_people == template["Outputs"].keys()
 
 

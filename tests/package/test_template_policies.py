@@ -40,13 +40,17 @@ def services() -> Mapping[str, _Service]:
 
 
 def _statements(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every statement with resources; that of a trust policy has none."""
+    """Every statement with resources. That of a trust policy has none.
+
+    A statement with a principal is of a resource's own policy, where `*` is this resource.
+    """
     if isinstance(value, list):
         for one in value:
             yield from _statements(one)
     elif isinstance(value, dict):
         if "Effect" in value and "Resource" in value:
-            yield value
+            if "Principal" not in value:
+                yield value
         else:
             yield from _statements(list(value.values()))
 

@@ -13,7 +13,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
 from functions.write_to_es.index_on_deployment import handle
-from tests.contract.gate import Call, Gate
+from tests.gate.gate import Gate
+from tests.gate.policies import EXAMPLE
 
 
 class Context(LambdaContext):
@@ -145,7 +146,7 @@ def gate(opensearch_endpoint: str, monkeypatch: pytest.MonkeyPatch, alias: str) 
     """What stands before the engine, and refuses everything with 403 at first."""
     monkeypatch.setattr("functions.write_to_es.index_on_deployment.PAUSE_SECONDS", 0)
     assert alias
-    gate = Gate([])
+    gate = Gate(EXAMPLE)
     with gate.before_one("opensearch", opensearch_endpoint) as url:
         monkeypatch.setenv("OPENSEARCH_ENDPOINT", url)
         yield gate
@@ -156,9 +157,11 @@ def test_a_permission_that_takes_a_while_is_waited_for(
 ) -> None:
     def let_through() -> None:
         """First the version, then also the index."""
-        gate.lets = [*gate.lets, Call("es:ESHttpGet", "*" if gate.lets else "*/")]
-        if len(gate.lets) > 1:
-            gate.lets = [*gate.lets, Call("es:ESHttpPut", "*")]
+        root = "arn:aws:es:*:*:domain/*/"
+        actions, where = ("es:ESHttpGet", root)
+        if gate.policies:
+            actions, where = ("es:*", f"{root}*")
+        gate.policies = [{"Statement": [{"Effect": "Allow", "Action": actions, "Resource": where}]}]
 
     answer = cloudformation.ask("Create", Context(then=let_through))
     assert (answer["Status"], gate.refused != set()) == ("SUCCESS", True)

@@ -1,0 +1,324 @@
+"""Each command of an operator on a deployed stack, with a state of the stack in which it acts."""
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from lockstep.web.addresses import HOST
+from shared.change import Change
+from tests.builders import image, image_event
+from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
+from tests.gate.conftest import GatedStack
+from tests.gate.evaluator import EVERYTHING
+from tests.gate.requests import DOMAIN, Asked
+
+# What a person has who may run a command: managed policies of template.yaml.
+PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
+PROBER = ("AuditorPolicy", "ProducerPolicy")
+OPERATOR = ("AuditorPolicy", "OperatorPolicy")
+
+ALL_EQUAL, DIFFERENT, UNKNOWN = 0, 1, 2
+
+
+class Command(NamedTuple):
+    """A command as its page names it, and a run of it. Several may have one name.
+
+    `policies` are the managed policies with which it runs. `prepare` brings a new stack into a
+    state in which the command uses each of its rights. `run` runs it, and returns what went wrong;
+    None if nothing did. `repeats`: it leaves that state as it was, so it can run again on the same
+    stack.
+    """
+
+    name: str
+    policies: Sequence[str]
+    run: Callable[[GatedStack], str | None]
+    prepare: Callable[[GatedStack], None] = lambda _: None
+    repeats: bool = False
+
+
+def _failure(gated: GatedStack, *words: object, code: int = 0) -> str | None:
+    result = gated.lockstep(*words)
+    ended = result.exception is None or isinstance(result.exception, SystemExit)
+    if ended and result.exit_code == code:
+        return None
+    return f"{words}: {result.exit_code} {result.output[-500:]} {result.exception!r}"
+
+
+def _printed(gated: GatedStack, *words: object, code: int = 0) -> Any:
+    """What a command prints, which must not fail."""
+    result = gated.lockstep(*words, "--json")
+    if result.exit_code != code:
+        raise CommandFailedError(f"{words}: {result.exit_code} {result.output[-500:]}")
+    return msgspec.json.decode(result.stdout)
+
+
+class CommandFailedError(Exception):
+    """A command ended with another exit code than expected."""
+
+
+def _file(gated: GatedStack, *lines: Any) -> Path:
+    path = gated.folder / "lines.ndjson"
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
+    return path
+
+
+# How each state comes about.
+
+
+def _images(count: int) -> list[Change]:
+    return [a_change(f"T{at}", stamp(DAY), f"image {at}") for at in range(count)]
+
+
+def _written(gated: GatedStack) -> None:
+    Hand(gated.stage).write_both(*_images(3))
+
+
+def _differing(gated: GatedStack) -> None:
+    """Different images, some ahead in the index; quarantined records; acknowledged losses."""
+    hand, images = Hand(gated.stage), _images(4)
+    hand.write_both(*images)
+    hand.delete_document(images[0])
+    hand.newer_in_index(images[1])
+    hand.delete_item(images[2])
+    hand.version_moved(images[3])
+    _quarantined(gated)
+    gated.stage.give_up("write_to_es")
+    _acknowledged(gated)
+
+
+def _quarantined(gated: GatedStack) -> None:
+    """An event with a wrong partition key, which both consumers have quarantined."""
+    gated.stage.put_raw(image_event("Q1", stamp()), "Q2")
+    gated.stage.drain()
+
+
+def _losing(gated: GatedStack) -> None:
+    gated.recorded.incoming = 5
+
+
+def _acknowledged(gated: GatedStack) -> None:
+    _losing(gated)
+    with gated.everything_allowed():
+        since = _printed(gated, "status", code=UNKNOWN)["unknown_since"]
+        assert _failure(gated, "audit", "--acknowledge", since, "--reason", "imported") is None
+
+
+def _consuming(gated: GatedStack) -> None:
+    """The consumers read whenever somebody looks for a document."""
+    _written(gated)
+
+    def look(asked: Asked) -> None:
+        if "/_mget" in asked.path:
+            gated.stage.drain()
+
+    gated.gate.meanwhile = look
+
+
+def _index_lost(gated: GatedStack) -> None:
+    """The table has images, the index none; losses are acknowledged."""
+    hand = Hand(gated.stage)
+    hand.write(hand.table_sink, *_images(2))
+    _acknowledged(gated)
+
+
+def _reported(gated: GatedStack) -> None:
+    _differing(gated)
+    with gated.everything_allowed():
+        report = gated.folder / "report.ndjson"
+        assert _failure(gated, "audit", "--report", report, code=DIFFERENT) is None
+
+
+def _purgeable(gated: GatedStack) -> None:
+    Hand(gated.stage).write_both(over_since_yesterday("T9", stamp(200 * DAY)), *_images(1))
+
+
+def _to_redrive(gated: GatedStack) -> None:
+    """A conflict, a wrong key, a discarded batch, and what only the index's consumer has."""
+    stage = gated.stage
+    version = stamp()
+    for name in ("first", "second"):
+        stage.put_raw(image_event("C1", version, image=image(name)), "C1")
+        stage.drain()
+    _quarantined(gated)
+    stage.put_raw(image_event("D1", stamp()), "D1")
+    pointer = stage.give_up("write_to_dynamodb")
+    del pointer["payload"]
+    (gated.folder / "pointers.ndjson").write_bytes(msgspec.json.encode(pointer))
+    hand = Hand(stage)
+    hand.write(hand.table_sink, a_change("X1", stamp(), "in the table"))
+    stage.put_raw(b"{", "X1")
+    stage.consumers["write_to_es"].drain(now=0.0)
+    stage.write("redriven/notes/1.json", {"records": []})
+
+
+def _to_rebuild(gated: GatedStack) -> None:
+    """While the new index is made, events arrive; the consumers are off until it is live."""
+    hand = Hand(gated.stage)
+    hand.write_both(*_images(2))
+    gated.recorded.disabled = 2
+
+    def arrives(asked: Asked) -> None:
+        if asked.method == "PUT" and asked.path.endswith("/_settings"):
+            hand.write_both(a_change("M1", stamp(), "meanwhile"))
+        if asked.path.endswith("/_aliases"):
+            hand.write(hand.table_sink, a_change("M2", stamp(), "in the table only"))
+
+    gated.gate.meanwhile = arrives
+
+
+def _interrupted(gated: GatedStack) -> None:
+    """A process was not allowed to switch to the new index, and ended."""
+    hand = Hand(gated.stage)
+    hand.write_both(*_images(2))
+    allowed = gated.gate.policies
+    aliases = f"arn:aws:es:*:*:domain/{DOMAIN}/_aliases"
+    switch = {"Effect": "Deny", "Action": "es:ESHttpPost", "Resource": aliases}
+    gated.gate.policies = [EVERYTHING, {"Statement": [switch]}]
+    ended = gated.in_a_process("rebuild", "--apply", "--settle", 0)
+    gated.gate.policies = allowed
+    assert ended.returncode == UNKNOWN, ended.stderr
+    gated.recorded.disabled = 2
+
+
+def _to_replay(gated: GatedStack) -> None:
+    """An upload, an update, what both stores have already, and what is no event."""
+    stage, hand = gated.stage, Hand(gated.stage)
+    hand.write_both(a_change("R1", stamp(DAY), "before"))
+    again = stamp()
+    stage.put_raw(image_event("R2", again), "R2")
+    stage.drain()
+    for event in (
+        image_event("R1", stamp(), "image.updated", image=image("after")),
+        image_event("R3", stamp(), "image.uploaded", image=image("new")),
+    ):
+        stage.put_raw(event, event["image_id"])
+    stage.put_raw(b"{", "R4")
+    stage.write("replays/20260101-000000-001.json", {"stream": stage.stack.stream, "since": 0})
+
+
+# How each command runs.
+
+
+def _status(gated: GatedStack) -> str | None:
+    """What could not be read is a line, too: there must be one of each kind."""
+    found = _printed(gated, "status", code=DIFFERENT)
+    (wrong,), (warning,) = found["wrong"], found["warnings"]
+    if "is empty, and table" not in wrong or "has no deletion protection" not in warning:
+        return f"{wrong}, {warning}"
+    return None
+
+
+def _put(gated: GatedStack) -> str | None:
+    return _failure(gated, "put", _file(gated, image_event("P1", stamp())))
+
+
+def _import(gated: GatedStack) -> str | None:
+    source = _file(gated, {"image_id": "P1", "image": image("imported")})
+    return _failure(gated, "import", "--apply", source)
+
+
+def _page(gated: GatedStack) -> str | None:
+    """It asks for the page, and then finds that its port is taken."""
+    with socket.create_server((HOST, 0)) as taken:
+        said = gated.lockstep("page", "--port", taken.getsockname()[1]).output
+    return None if "choose another --port" in said else said
+
+
+def _audit(gated: GatedStack) -> str | None:
+    return _failure(gated, "audit", "--sample", 2, code=DIFFERENT) or _failure(
+        gated, "audit", code=DIFFERENT
+    )
+
+
+def _repair(gated: GatedStack) -> str | None:
+    # What the index is ahead with stays different.
+    words = ("audit", "--repair", "--apply", "--at-most", 90)
+    return _failure(gated, *words, code=DIFFERENT)
+
+
+def _answer(winner: str) -> Callable[[GatedStack], str | None]:
+    def run(gated: GatedStack) -> str | None:
+        report = gated.folder / "report.ndjson"
+        words = ("audit", "--repair", f"--{winner}-wins", report, "--apply", "--at-most", 90)
+        # One image is still missing in the index.
+        return _failure(gated, *words, code=DIFFERENT)
+
+    return run
+
+
+def _acknowledge(gated: GatedStack) -> str | None:
+    with gated.everything_allowed():
+        since = _printed(gated, "status", code=UNKNOWN)["unknown_since"]
+    return _failure(gated, "audit", "--acknowledge", since, "--reason", "imported")
+
+
+def _purge(gated: GatedStack) -> str | None:
+    return None if _printed(gated, "purge", "--apply")["purged"] == 1 else "nothing was purged"
+
+
+def _quarantine(gated: GatedStack) -> str | None:
+    pointers = gated.folder / "pointers.ndjson"
+    found = _printed(gated, "quarantine", "list", "--pointers", pointers)["cases"]
+    return _failure(gated, "quarantine", "show", found[0]["id"]) if found else "no case"
+
+
+def _redrive(gated: GatedStack) -> str | None:
+    done = _printed(gated, "redrive", "--apply")["report"]
+    if not done["redriven"]:
+        return f"{done}"
+    with gated.everything_allowed():
+        left = _printed(gated, "quarantine", "list")["cases"]
+    for case in left:
+        choice = "this" if case["image_id"] == "C1" else "stored"
+        said = _failure(gated, "redrive", "--choose", choice, case["id"], "--apply")
+        if said is not None:
+            return said
+    return "something is left" if gated.stage.keys("quarantine/") else None
+
+
+def _rebuild(gated: GatedStack) -> str | None:
+    done = _printed(gated, "rebuild", "--apply", "--drop-old", "--settle", 0)
+    return None if done["dropped"] and not done["told"] else f"{done}"
+
+
+def _replay(gated: GatedStack) -> str | None:
+    # A replay waits until a store answers. So the operator ends it after some refusals.
+    gated.gate.refusals_before_interrupt = 3
+    return _failure(gated, "replay", "--since", "1h", "--apply") or _failure(
+        gated, "replay", "--resume", "20260101-000000-001", "--apply", code=1
+    )
+
+
+def runs(*words: object, code: int = 0) -> Callable[[GatedStack], str | None]:
+    return lambda gated: _failure(gated, *words, code=code)
+
+
+COMMANDS: Sequence[Command] = (
+    Command("put", PRODUCER, _put, repeats=True),
+    Command("search", READER, runs("search", "image"), _written, repeats=True),
+    Command("search", AUDITOR, runs("search", "image"), _written, repeats=True),
+    Command("page", READER, _page, repeats=True),
+    Command("status", AUDITOR, _status, _index_lost, repeats=True),
+    Command("status --wait", AUDITOR, runs("status", "--wait", 0), _written, repeats=True),
+    Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
+    Command("audit", AUDITOR, runs("audit"), _written, repeats=True),
+    Command("audit", AUDITOR, _audit, _differing, repeats=True),
+    Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),
+    Command("quarantine show", AUDITOR, _quarantine, _to_redrive, repeats=True),
+    Command("redrive", AUDITOR, runs("redrive"), _to_redrive, repeats=True),
+    Command("rebuild", AUDITOR, runs("rebuild"), _written, repeats=True),
+    Command("replay", AUDITOR, runs("replay", "--since", "1h"), _to_replay, repeats=True),
+    Command("import --apply", OPERATOR, _import, repeats=True),
+    Command("audit --repair --apply", OPERATOR, _repair, _differing),
+    Command("audit --repair --index-wins", OPERATOR, _answer("index"), _reported),
+    Command("audit --repair --table-wins", OPERATOR, _answer("table"), _reported),
+    Command("audit --acknowledge", OPERATOR, _acknowledge, _losing),
+    Command("purge --apply", OPERATOR, _purge, _purgeable),
+    Command("redrive --apply", OPERATOR, _redrive, _to_redrive),
+    Command("rebuild --apply", OPERATOR, _rebuild, _to_rebuild),
+    Command("rebuild --apply", OPERATOR, _rebuild, _interrupted),
+    Command("replay --apply", OPERATOR, _replay, _to_replay),
+)

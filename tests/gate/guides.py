@@ -1,0 +1,102 @@
+"""The rights of each command, as the tables of the guides list them."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
+from lockstep.stack.stack import Stack
+from tests.gate.policies import KEY
+from tests.gate.requests import API, DOMAIN, stack_arn
+
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+_TABLE = re.compile(
+    r"^\| rights of `lockstep (?P<name>[^`]+)` \| on \|\n\| --- \| --- \|\n(?P<rows>(?:\|.*\|\n)+)",
+    re.MULTILINE,
+)
+_ALL_OF = re.compile(r"all rights of `lockstep ([^`]+)`")
+_QUOTED = re.compile(r"`([^`]+)`")
+_ALIAS = re.compile(r"\bimages\b")
+
+
+class Right(NamedTuple):
+    """An action, and where it is allowed: `kind` is that of a table's cell, `name` is inside it."""
+
+    action: str
+    kind: str
+    name: str = ""
+
+    def resource(self, stack: Stack) -> str:
+        """The pattern of ARNs."""
+        region = f"{stack.region}:{ACCOUNT}"
+        name = _ALIAS.sub(stack.index, self.name)
+        match self.kind:
+            case "the stack":
+                return stack_arn(stack)
+            case "the stream":
+                return stream_arn(stack.stream, stack.region)
+            case "the table":
+                return f"arn:aws:dynamodb:{region}:table/{stack.table}"
+            case "the key, if you set `KmsKeyArn`":
+                return KEY
+            case "all (AWS has no resources for it)":
+                return "*"
+            case "the bucket":
+                return f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}")
+            case "the domain":
+                return f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}"
+            case "the search API":
+                return f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}"
+            case _:
+                raise NotImplementedError(self.kind)
+
+
+class Rights(NamedTuple):
+    """The rights of a command. `own` are those that its table lists itself."""
+
+    own: frozenset[Right]
+    whole: frozenset[Right]
+
+
+def policy_of(rights: Collection[Right], stack: Stack) -> Mapping[str, Any]:
+    """The policy that allows these rights on a stack, and nothing else."""
+    allowed = [
+        {"Effect": "Allow", "Action": one.action, "Resource": one.resource(stack)} for one in rights
+    ]
+    return {"Version": "2012-10-17", "Statement": allowed}
+
+
+def rights_in_guides() -> Mapping[str, Rights]:
+    """The rights of each command, by its name without `lockstep`."""
+    found: dict[str, Rights] = {}
+    for table in _tables():
+        name, rows = table["name"], table["rows"].splitlines()
+        assert name not in found, f"two tables for {name}"
+        inherited: frozenset[Right] = frozenset()
+        own: set[Right] = set()
+        for row in rows:
+            rights, where = (cell.strip() for cell in row.strip("|").split("|"))
+            if other := _ALL_OF.fullmatch(rights):
+                inherited |= found[other[1]].whole
+            else:
+                own.update(_rights(_QUOTED.findall(rights), where))
+        found[name] = Rights(frozenset(own), frozenset(own) | inherited)
+    return found
+
+
+def _tables() -> Sequence[re.Match[str]]:
+    """Each table; those that are referred to come first."""
+    texts = [guide.read_text("utf-8") for guide in sorted(GUIDES.glob("*.md"))]
+    tables = [table for text in texts for table in _TABLE.finditer(text)]
+    return sorted(tables, key=lambda table: "all rights of" in table["rows"])
+
+
+def _rights(actions: Sequence[str], where: str) -> Iterator[Right]:
+    kind, colon, names = where.partition(":")
+    for action in actions:
+        if colon:
+            for name in _QUOTED.findall(names):
+                yield Right(action, kind, name)
+        else:
+            yield Right(action, kind)

@@ -1,0 +1,105 @@
+"""What AWS answers where no engine stands for it: CloudFormation, Lambda, CloudWatch, API Gateway.
+
+The forms of the answers are those of botocore's service models.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from lockstep.local.mapping.invocation import stream_arn
+from lockstep.stack.stack import Stack
+from shared.quarantine import TABLE_CONSUMER
+from tests.gate.requests import Asked, stack_arn
+
+HOUR = 3600
+# The stream is so old, in hours: losses are searched from its creation on.
+AGE_HOURS = 60 * 24
+JSON = "application/json"
+_NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
+
+type Answered = tuple[int, Mapping[str, str], bytes]
+
+
+class Recorded:
+    """The answers about one deployed stack.
+
+    Attributes:
+        outputs: the outputs of the stack.
+        disabled: so many times more, an event source mapping is told to be disabled.
+        incoming: how many records arrived in each hour of the last ten days; none of them was read.
+    """
+
+    def __init__(self, stack: Stack, outputs: Mapping[str, str]) -> None:
+        self.stack = stack
+        self.outputs = outputs
+        self.disabled = 0
+        self.incoming = 0
+
+    def answer(self, asked: Asked) -> Answered:
+        """The answer to a request that is allowed."""
+        match asked.service:
+            case "cloudformation":
+                return 200, {"content-type": "text/xml"}, self._stacks().encode()
+            case "lambda":
+                return _json(self._mappings(asked))
+            case "cloudwatch":
+                return _json(self._metrics(msgspec.json.decode(asked.body)))
+            case "api":
+                return _json({"status": "ok"})
+            case _:
+                raise NotImplementedError(asked.service)
+
+    def aged(self, body: bytes) -> bytes:
+        """The answer of the Kinesis endpoint about the stream, but of an older one."""
+        answer = msgspec.json.decode(body)
+        created = time.time() - AGE_HOURS * HOUR
+        answer["StreamDescriptionSummary"]["StreamCreationTimestamp"] = created
+        return msgspec.json.encode(answer)
+
+    def _stacks(self) -> str:
+        outputs = "".join(
+            f"<member><OutputKey>{key}</OutputKey><OutputValue>{escape(value)}</OutputValue></member>"
+            for key, value in self.outputs.items()
+        )
+        return (
+            f'<DescribeStacksResponse xmlns="{_NAMESPACE}"><DescribeStacksResult><Stacks><member>'
+            f"<StackName>lockstep</StackName><StackId>{stack_arn(self.stack)}</StackId>"
+            "<CreationTime>2026-11-01T00:00:00Z</CreationTime>"
+            f"<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{outputs}</Outputs>"
+            "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+        )
+
+    def _mappings(self, asked: Asked) -> Any:
+        (function,) = parse_qs(urlsplit(asked.path).query)["FunctionName"]
+        is_disabled = self.disabled > 0
+        self.disabled -= is_disabled
+        of_table = function == self.stack.functions[TABLE_CONSUMER]
+        mapping = {
+            "UUID": self.stack.table_mapping if of_table else "of-the-index",
+            "State": "Disabled" if is_disabled else "Enabled",
+            "EventSourceArn": stream_arn(self.stack.stream, self.stack.region),
+            "LastModified": time.time() - AGE_HOURS * HOUR,
+        }
+        return {"EventSourceMappings": [mapping]}
+
+    def _metrics(self, body: Any) -> Any:
+        results = []
+        for query in body["MetricDataQueries"]:
+            found: dict[str, Any] = {"Id": query["Id"], "Timestamps": [], "Values": []}
+            stat = query["MetricStat"]
+            hourly = stat["Metric"]["MetricName"] == "IncomingRecords" and stat["Period"] == HOUR
+            if hourly and self.incoming:
+                last = int(body["EndTime"]) // HOUR * HOUR
+                found["Timestamps"] = [last - HOUR * ago for ago in range(240, 0, -1)]
+                found["Values"] = [float(self.incoming)] * 240
+            results.append(found)
+        return {"MetricDataResults": results}
+
+
+def _json(answer: Any) -> Answered:
+    return 200, {"content-type": JSON}, msgspec.json.encode(answer)

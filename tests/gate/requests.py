@@ -1,0 +1,165 @@
+"""Which actions on which resources a request to a service needs.
+
+The actions, resources and condition keys are those of
+https://docs.aws.amazon.com/service-authorization/latest/reference/.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
+from lockstep.stack.stack import Stack
+from tests.gate.evaluator import Call
+
+_TABLE = re.compile(r'(?:FROM|INTO|UPDATE)\s+"([^"]+)"', re.IGNORECASE)
+_PARTIQL = {
+    "SELECT": "PartiQLSelect",
+    "INSERT": "PartiQLInsert",
+    "UPDATE": "PartiQLUpdate",
+    "DELETE": "PartiQLDelete",
+}
+_S3 = {
+    "GET": "s3:GetObject",
+    "HEAD": "s3:GetObject",
+    "PUT": "s3:PutObject",
+    "DELETE": "s3:DeleteObject",
+}
+
+
+class Asked(NamedTuple):
+    """A request to one service."""
+
+    service: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Call]:
+    """What a request needs.
+
+    Args:
+        asked: the request.
+        stack: the stack that it is to.
+        key: the ARN of the customer's key of the stream and the bucket, if they have one.
+    """
+    match asked.service:
+        case "dynamodb":
+            return list(_dynamodb(asked, stack))
+        case "kinesis":
+            return list(_kinesis(asked, stack, key))
+        case "s3":
+            return list(_s3(asked, key))
+        case "opensearch":
+            path = urlsplit(asked.path).path.removeprefix("/")
+            domain = f"arn:aws:es:{stack.region}:{ACCOUNT}:domain/{DOMAIN}"
+            return [Call(f"es:ESHttp{asked.method.capitalize()}", f"{domain}/{unquote(path)}")]
+        case "cloudformation":
+            (action,) = parse_qs(asked.body.decode())["Action"]
+            return [Call(f"cloudformation:{action}", stack_arn(stack))]
+        case "lambda":
+            assert urlsplit(asked.path).path.rstrip("/").endswith("/event-source-mappings")
+            return [Call("lambda:ListEventSourceMappings", "*")]
+        case "cloudwatch":
+            return [Call(f"cloudwatch:{_operation(asked)}", "*")]
+        case "api":
+            api = f"arn:aws:execute-api:{stack.region}:{ACCOUNT}:{API}"
+            return [Call("execute-api:Invoke", f"{api}/$default/{asked.method}{asked.path}")]
+        case _:
+            raise NotImplementedError(asked.service)
+
+
+# The name of the domain and the ID of the search API, in the rendered policies.
+DOMAIN = "lockstep-images"
+API = "SearchApi"
+
+
+def stack_arn(stack: Stack) -> str:
+    """The ID of the CloudFormation stack."""
+    return f"arn:aws:cloudformation:{stack.region}:{ACCOUNT}:stack/lockstep/local"
+
+
+def _operation(asked: Asked) -> str:
+    return asked.headers["x-amz-target"].rpartition(".")[2]
+
+
+def _dynamodb(asked: Asked, stack: Stack) -> Iterator[Call]:
+    operation, body = _operation(asked), msgspec.json.decode(asked.body)
+    tables = f"arn:aws:dynamodb:{stack.region}:{ACCOUNT}:table"
+    if asked.headers["x-amz-target"].startswith("DynamoDBStreams"):
+        yield Call(f"dynamodb:{operation}", body.get("StreamArn", f"{tables}/{stack.table}"))
+        return
+    match operation:
+        case "BatchExecuteStatement":
+            for one in body["Statements"]:
+                yield _statement(one["Statement"], tables)
+        case "ExecuteStatement":
+            yield _statement(body["Statement"], tables)
+        case "BatchGetItem":
+            for table, wanted in body["RequestItems"].items():
+                keys = tuple(str(*key["image_id"].values()) for key in wanted["Keys"])
+                context = (("dynamodb:LeadingKeys", keys), *_attributes(wanted))
+                yield Call("dynamodb:BatchGetItem", f"{tables}/{table}", context)
+        case "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem":
+            key = (body.get("Key") or body["Item"])["image_id"]
+            context = (("dynamodb:LeadingKeys", tuple(key.values())), *_attributes(body))
+            yield Call(f"dynamodb:{operation}", f"{tables}/{body['TableName']}", context)
+        case _:
+            yield Call(f"dynamodb:{operation}", f"{tables}/{body['TableName']}", _attributes(body))
+
+
+def _statement(statement: str, tables: str) -> Call:
+    (table,) = _TABLE.findall(statement)
+    verb = statement.split(maxsplit=1)[0].upper()
+    return Call(f"dynamodb:{_PARTIQL[verb]}", f"{tables}/{table}")
+
+
+def _attributes(body: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The attributes that a request names in its projection."""
+    names = body.get("ExpressionAttributeNames", {})
+    named = [one.strip() for one in body.get("ProjectionExpression", "").split(",") if one]
+    found = tuple(sorted(names.get(one, one) for one in named))
+    return (("dynamodb:Attributes", found),) if found else ()
+
+
+def _kinesis(asked: Asked, stack: Stack, key: str | None) -> Iterator[Call]:
+    """A customer's key: https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html."""
+    operation, body = _operation(asked), msgspec.json.decode(asked.body)
+    # What only names an iterator or a token is about the stream from which that is.
+    arn = body.get("StreamARN") or stream_arn(body.get("StreamName", stack.stream), stack.region)
+    yield Call(f"kinesis:{operation}", arn)
+    if key and operation.startswith("PutRecord"):
+        yield Call("kms:GenerateDataKey", key)
+    if key and operation == "GetRecords":
+        yield Call("kms:Decrypt", key)
+
+
+def _s3(asked: Asked, key: str | None) -> Iterator[Call]:
+    """A customer's key: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html."""
+    parts = urlsplit(asked.path)
+    bucket, _, name = unquote(parts.path).removeprefix("/").partition("/")
+    query = parse_qs(parts.query, keep_blank_values=True)
+    arn = f"arn:aws:s3:::{bucket}"
+    if name:
+        if "x-amz-copy-source" in asked.headers or "uploads" in query:
+            raise NotImplementedError(f"{asked.method} {asked.path}")
+        yield Call(_S3[asked.method], f"{arn}/{name}")
+        if key and asked.method in {"GET", "HEAD"}:
+            yield Call("kms:Decrypt", key)
+        if key and asked.method == "PUT":
+            yield Call("kms:GenerateDataKey", key)
+    elif "delete" in query:
+        for found in ET.fromstring(asked.body).iter():  # noqa: S314 - of our own command
+            if found.tag.endswith("Key"):
+                yield Call("s3:DeleteObject", f"{arn}/{found.text}")
+    elif asked.method == "GET":
+        prefix = query.get("prefix", [""])[0]
+        yield Call("s3:ListBucket", arn, (("s3:prefix", prefix),))
+    else:
+        raise NotImplementedError(f"{asked.method} {asked.path}")

@@ -1,0 +1,142 @@
+"""Each command needs exactly the rights that its page lists, and the policies of people have them.
+
+With its rights a command succeeds on the real engines; without any one of them it fails.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from lockstep.cli import main
+from lockstep.stack.stack import Endpoints, Stack
+from tests.gate.commands import COMMANDS, Command, CommandFailedError
+from tests.gate.conftest import GatedStack
+from tests.gate.evaluator import allows, listed
+from tests.gate.guides import Right, policy_of, rights_in_guides
+from tests.gate.policies import KEY, rendered
+from tests.unit.operator.command import commands_of
+
+# IAM's limit, without white space:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+LONGEST_POLICY = 6_144
+# Each name as long as its service allows.
+LONG = Stack(
+    Endpoints(None, None, "https://domain", None),
+    stream="s" * 128,
+    table="t" * 255,
+    index="i" * 64,
+    bucket="b" * 63,
+    region="ap-southeast-1",
+    functions={},
+    changes_stream="c" * 128,
+)
+NAMES = sorted({one.name for one in COMMANDS})
+PEOPLES = ("ProducerPolicy", "ReaderPolicy", "AuditorPolicy", "OperatorPolicy")
+# Of a stack on this machine, or of no stack.
+LOCAL = {"demo", "down", "simulate", "up"}
+# Its rights are on a table that is not of the stack (docs/guides/restore.md).
+OF_ANOTHER_TABLE = {"prepare"}
+
+RIGHTS = rights_in_guides()
+
+type NewGated = Callable[[], GatedStack]
+
+
+class Stacks:
+    """A stack in the state that a command needs; another one after a run has changed it."""
+
+    def __init__(self, new: NewGated, command: Command) -> None:
+        self._new = new
+        self._command = command
+        self._ready: GatedStack | None = None
+
+    def wrong(self, rights: frozenset[Right]) -> tuple[str | None, GatedStack]:
+        """What is wrong with a run that has these rights only, and its stack."""
+        gated = self._ready
+        if gated is None or (gated.gate.has_changed and not self._command.repeats):
+            gated = self._ready = self._new()
+            self._command.prepare(gated)
+        gated.gate.policies = [policy_of(rights, gated.stage.stack)]
+        gated.gate.forget()
+        try:
+            return self._command.run(gated), gated
+        except CommandFailedError as error:
+            return str(error), gated
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_needs_exactly_the_rights_on_its_page(new_gated: NewGated, name: str) -> None:
+    rights = RIGHTS[name]
+    untried = set(rights.own)
+    for command in COMMANDS:
+        if command.name != name:
+            continue
+        stacks = Stacks(new_gated, command)
+        wrong, gated = stacks.wrong(rights.whole)
+        assert wrong is None, (wrong, gated.gate.refused)
+        asked, stack = set(gated.gate.asked), gated.stage.stack
+        for right in sorted(untried):
+            if any(allows([policy_of([right], stack)], call) for call in asked):
+                untried.remove(right)
+                wrong, gated = stacks.wrong(rights.whole - {right})
+                assert wrong is not None, f"lockstep {name} does not need {right}"
+                assert gated.gate.refused, wrong
+    assert untried == set(), f"lockstep {name} does not use this"
+
+
+def _pairs(document: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (action, resource)
+        for statement in document["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+
+
+def test_the_policies_have_the_rights_of_the_commands_and_no_others(
+    template: Mapping[str, Any],
+) -> None:
+    policies = rendered(template, LONG, KmsKeyArn=KEY)
+    has = {name: _pairs(policies.managed(name)) for name in PEOPLES}
+    used: dict[str, set[tuple[str, str]]] = {name: set() for name in PEOPLES}
+    for command in COMMANDS:
+        needs = _pairs(policy_of(RIGHTS[command.name].whole, LONG))
+        assert needs <= set().union(*(has[one] for one in command.policies)), command.name
+        for one in command.policies:
+            used[one] |= needs & has[one]
+    assert used == has
+
+
+def test_what_changes_nothing_is_not_allowed_to_change_anything(
+    template: Mapping[str, Any],
+) -> None:
+    allowed = _pairs(rendered(template, LONG, KmsKeyArn=KEY).managed("AuditorPolicy"))
+    names = {action.partition(":")[2] for action, _ in allowed}
+    assert {one for one in names if not one.startswith(("Describe", "Get", "List"))} == {
+        "BatchGetItem",
+        "Decrypt",
+        "ESHttpDelete",
+        "ESHttpGet",
+        "ESHttpPost",
+        "Scan",
+    }
+    posts = {resource.rpartition("/")[2] for action, resource in allowed if "Post" in action}
+    assert posts == {"_count", "_mget", "_refresh", "_search", "point_in_time"}
+    (deletes,) = [resource for action, resource in allowed if "Delete" in action]
+    assert deletes.endswith("/_search/point_in_time")
+
+
+def test_each_command_has_a_table_of_its_rights() -> None:
+    assert {*NAMES} == RIGHTS.keys()
+    assert {name.split()[0] for name in NAMES} == commands_of(
+        main
+    ).keys() - LOCAL - OF_ANOTHER_TABLE
+
+
+def test_each_policy_fits_into_the_limit_of_iam(template: Mapping[str, Any]) -> None:
+    policies = rendered(template, LONG, KmsKeyArn=KEY, OpenSearchDomainName="d" * 28)
+    for name in PEOPLES:
+        document = json.dumps(policies.managed(name), separators=(",", ":"))
+        assert len(document) <= LONGEST_POLICY, name

@@ -1,0 +1,274 @@
+"""Each function needs exactly the rights of its role; what Lambda itself uses is AWS's own list."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from doors import stream
+from functions.search_images import handler as search
+from functions.write_to_dynamodb import handler as table
+from functions.write_to_es import handler as index
+from functions.write_to_es.connect import connect
+from functions.write_to_es.engine import check_engine
+from functions.write_to_es.index import definition, ensure_index
+from functions.write_to_es.settings import IndexSettings
+from lockstep.stack.stack import IndexFrom
+from tests.builders import image, image_event, kinesis_records
+from tests.contract.repair.hand import Hand, a_change
+from tests.gate.conftest import GatedStack
+from tests.gate.evaluator import Call, allows, listed
+from tests.gate.policies import EXAMPLE, KEY, rendered
+from tools.sample_events import requests
+
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html
+# without ListStreams, which names no stream, and SubscribeToShard, which is for enhanced fan-out.
+KINESIS_READS = {
+    "kinesis:DescribeStream",
+    "kinesis:DescribeStreamSummary",
+    "kinesis:GetRecords",
+    "kinesis:GetShardIterator",
+    "kinesis:ListShards",
+}
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaDynamoDBExecutionRole.html
+TABLE_STREAM_READS = {
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+}
+# https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+DESTINATION = {"s3:ListBucket", "s3:PutObject"}
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaBasicExecutionRole.html
+# without CreateLogGroup: the stack has the groups.
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSXRayDaemonWriteAccess.html
+# without the rights to read rules of sampling.
+TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+# The customer's key: reading the stream, and writing failure documents.
+WITH_KEY = {"kms:Decrypt"}
+
+type Pair = tuple[str, str]
+type Documents = Sequence[Mapping[str, Any]]
+
+
+_VERSIONS = count(2)
+
+
+class Invocation(LambdaContext):
+    """An invocation that has a minute left."""
+
+    _function_name = "function"
+    _memory_limit_in_mb = 512
+    _invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:function"
+    _aws_request_id = "request"
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + 60
+
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]  # static there
+        return round((self._ends - time.monotonic()) * 1000)
+
+
+class Function(NamedTuple):
+    """The role of a function, and a run of its code that raises if it fails.
+
+    `not_its_own`: actions of the role that only Lambda uses, to read the stream, to write failure
+    documents, logs and traces.
+    """
+
+    role: str
+    run: Callable[[GatedStack], None]
+    not_its_own: AbstractSet[str]
+
+
+def _consume(handle: Callable[..., Any], check: Callable[[], None], _: GatedStack) -> None:
+    """An upload, an update, what can never be applied; then all of it again."""
+    events = (
+        image_event(f"N{next(_VERSIONS)}", 1, "image.uploaded"),
+        image_event("T0", next(_VERSIONS), "image.updated", image=image("updated")),
+        b"{",
+    )
+    for _again in range(2):
+        answer = handle({"Records": kinesis_records(*events)}, Invocation())
+        assert answer == {"batchItemFailures": []}, answer
+    # Before a refusal of the store counts, the function looks at the store's definition.
+    check()
+
+
+def _search(_: GatedStack) -> None:
+    samples = requests()
+    for name, status in (("search.json", 200), ("no-such-image.json", 404)):
+        answer = search.handle(msgspec.to_builtins(samples[name]), Invocation())
+        assert answer["statusCode"] == status, answer
+
+
+def _deploy(gated: GatedStack) -> None:
+    """It makes an index, changes a setting, and completes an index of an earlier release."""
+    alias, engine = gated.stage.stack.index, gated.stage.clients.opensearch
+    client = connect(gated.urls["opensearch"], None, None)
+    engine.indices.delete(index=f"{alias}-*")
+    check_engine(client.transport)
+    ensure_index(client, alias, IndexSettings(1, "auto", "1s"))
+    ensure_index(client, alias, IndexSettings(5, "1", "2s"))
+    engine.indices.delete(index=f"{alias}-*")
+    whole = definition()
+    fields = {name: its for name, its in whole["mappings"]["properties"].items() if name != "tags"}
+    engine.indices.create(
+        index=f"{alias}-000007",
+        body={
+            "mappings": whole["mappings"] | {"properties": fields},
+            "settings": whole["settings"],
+            "aliases": {alias: {"is_write_index": True}},
+        },
+    )
+    ensure_index(client, alias)
+
+
+OF_A_CONSUMER = KINESIS_READS | DESTINATION | LOGS | TRACES | WITH_KEY
+FUNCTIONS = {
+    "WriteToDynamodb": Function(
+        "WriteToDynamodbRole",
+        partial(_consume, table.handle, lambda: table.table().check()),
+        OF_A_CONSUMER,
+    ),
+    "WriteToEs": Function(
+        "WriteToEsRole",
+        partial(_consume, index.handle, lambda: index.index().check()),
+        OF_A_CONSUMER,
+    ),
+    "SearchImages": Function("SearchImagesRole", _search, LOGS | TRACES),
+    "IndexOnDeployment": Function("IndexOnDeploymentRole", _deploy, LOGS | TRACES),
+}
+
+
+@contextmanager
+def environment(gated: GatedStack, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The variables that the template gives the functions, and clients that see them."""
+    stack = gated.stage.stack
+    variables = {
+        "TABLE_NAME": stack.table,
+        "QUARANTINE_BUCKET": stack.bucket,
+        "OPENSEARCH_ENDPOINT": gated.urls["opensearch"],
+        "OPENSEARCH_SIGNING": "no",
+        "INDEX_ALIAS": stack.index,
+        "LIVE_ALIAS": stack.live,
+        "POWERTOOLS_SERVICE_NAME": "gate",
+        "POWERTOOLS_METRICS_NAMESPACE": "Lockstep/gate",
+        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+        "AWS_DEFAULT_REGION": stack.region,
+    }
+    # It reads its variables at the import.
+    patch.setattr(stream.metrics.provider, "namespace", "Lockstep/gate")
+    with patch.context() as patched:
+        for name, value in (gated.environment | variables).items():
+            patched.setenv(name, value)
+        clients = (stream.quarantine, table.table, index.index, search.stores)
+        for made in clients:
+            made.cache_clear()
+        yield
+        for made in clients:
+            made.cache_clear()
+
+
+def _pairs(documents: Documents) -> set[Pair]:
+    return {
+        (action, resource)
+        for document in documents
+        for statement in document["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+
+
+def _without(documents: Documents, pair: Pair) -> Documents:
+    """The same policies but for one action on one resource; what is denied stays."""
+    denied = [one for it in documents for one in it["Statement"] if one["Effect"] == "Deny"]
+    allowed = [
+        {"Effect": "Allow", "Action": action, "Resource": resource}
+        for action, resource in _pairs(documents) - {pair}
+    ]
+    return [{"Statement": [*denied, *allowed]}]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_needs_exactly_the_rights_of_its_role(
+    new_gated: Callable[[], GatedStack],
+    template: Mapping[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    function, gated = FUNCTIONS[name], new_gated()
+    Hand(gated.stage).write_both(a_change("T0", 1, "first"))
+    documents = rendered(template, gated.stage.stack, KmsKeyArn=KEY).of_role(function.role)
+    assert _wrong(function, documents, gated, monkeypatch) is None
+    assert gated.gate.refused == set()
+    asked = set(gated.gate.asked)
+    lambdas = set()
+    for pair in sorted(_pairs(documents)):
+        if any(allows(_only(pair), call) for call in asked):
+            wrong = _wrong(function, _without(documents, pair), gated, monkeypatch)
+            assert wrong is not None, f"{name} does not need {pair}"
+            assert gated.gate.refused, wrong
+        else:
+            lambdas.add(pair[0])
+    assert lambdas <= function.not_its_own
+    assert {one for one, _ in _pairs(documents)} >= function.not_its_own
+
+
+def test_lambda_may_do_for_each_source_of_the_index_what_aws_lists(
+    template: Mapping[str, Any],
+) -> None:
+    """What the event source mapping does with the role of the function."""
+    changes = "arn:aws:kinesis:us-east-1:000000000000:stream/changes"
+    table_streams = "arn:aws:dynamodb:us-east-1:000000000000:table/table/stream/*"
+    sources: Sequence[tuple[IndexFrom, set[Pair]]] = (
+        ("KinesisDataStreamsForDynamoDB", {(one, changes) for one in KINESIS_READS}),
+        (
+            "DynamoDBStreams",
+            {
+                (one, "*" if one == "dynamodb:ListStreams" else table_streams)
+                for one in TABLE_STREAM_READS
+            },
+        ),
+    )
+    for source, reads in sources:
+        stack = msgspec.structs.replace(EXAMPLE, index_from=source)
+        allowed = _pairs(rendered(template, stack).of_role("WriteToEsRole"))
+        assert {one for one in allowed if one[0].startswith(("kinesis:", "dynamodb:"))} == reads
+
+
+def test_a_failure_document_is_written_where_only_its_mapping_may(
+    template: Mapping[str, Any],
+) -> None:
+    policies = rendered(template, EXAMPLE)
+    for role, may in (("WriteToDynamodbRole", True), ("WriteToEsRole", False)):
+        for mapping, is_allowed in (("WriteToDynamodbStream", may), ("another", True)):
+            document = Call("s3:PutObject", f"arn:aws:s3:::bucket/aws/lambda/{mapping}/a/b")
+            assert allows(policies.of_role(role), document) == is_allowed
+
+
+def _wrong(
+    function: Function, documents: Documents, gated: GatedStack, patch: pytest.MonkeyPatch
+) -> Exception | None:
+    """How a run with these policies fails; None if it does not."""
+    gated.gate.policies = documents
+    gated.gate.forget()
+    with environment(gated, patch):
+        try:
+            function.run(gated)
+        except Exception as error:  # noqa: BLE001 - whichever way it fails
+            return error
+    return None
+
+
+def _only(pair: Pair) -> Documents:
+    return [{"Statement": [{"Effect": "Allow", "Action": pair[0], "Resource": pair[1]}]}]
