@@ -17,4 +17,4 @@ def test_base64_is_read_whatever_the_number_of_its_equals_signs(end: bytes) -> N
 
 
 def test_what_has_other_characters_is_not_base64() -> None:
-    assert readable_fields(ENCODED[:4] + b"!" + ENCODED[4:]) == {}
+    assert readable_fields(ENCODED[:4] + b"!!!!" + ENCODED[4:]) == {}
