@@ -11,9 +11,8 @@ from lockstep.commands.options import connected, examples, json_option, stack_op
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
-from lockstep.stack.probe import Probed
 from lockstep.stack.stack import command_for
-from lockstep.stack.status import Status
+from lockstep.stack.status import Probed, Status
 from lockstep.stream.losses import typed
 from shared.quarantine import CONSUMERS
 

@@ -10,15 +10,15 @@ That holds for a consumer that reads the image stream itself, one batch of a sha
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import batched
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
+from lockstep.stack.status import Probed
 from lockstep.stores.readers import LOOKUP, EntryLookup
 from lockstep.stream.kinesis import OpenShard
 from shared.clock import Clock
@@ -36,14 +36,6 @@ _PERMANENT = frozenset({"AccessDeniedException", "ResourceNotFoundException"})
 
 class ProbeError(UserError):
     """The markers cannot be put."""
-
-
-class Probed(msgspec.Struct, frozen=True):
-    """What a probe found: the number of shards, the seconds, and whose store has all markers."""
-
-    shards: int
-    seconds: float
-    in_store_of: Collection[str]
 
 
 class Probe:

@@ -1,7 +1,7 @@
 """The status of a stack: the backlog and lag of each consumer, and what they cannot read."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,6 @@ import msgspec
 
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.local_losses import feeding
-from lockstep.stack.probe import Probed
 from lockstep.stack.progress import Progress
 from lockstep.stack.stack import FORWARDER, Endpoints, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
@@ -42,6 +41,14 @@ class Behind(msgspec.Struct, frozen=True):
     caught_up: bool
     reads: bool = True
     processed_until: dt.datetime | None = None
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """What a probe found: the number of shards, the seconds, and whose store has all markers."""
+
+    shards: int
+    seconds: float
+    in_store_of: Collection[str]
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.engines.pins import EngineName
-from lockstep.stack.probe import Probe, Probed, ProbeError, marker_id
+from lockstep.stack.probe import Probe, ProbeError, marker_id
 from lockstep.stack.stack import Endpoints
+from lockstep.stack.status import Probed
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 from lockstep.stream.kinesis import OpenShard
 from shared.quarantine import CONSUMERS

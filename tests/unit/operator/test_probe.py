@@ -14,9 +14,9 @@ from botocore.stub import ANY
 from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import DeployedMapping
-from lockstep.stack.probe import Probe, Probed, ProbeError, marker_id
+from lockstep.stack.probe import Probe, ProbeError, marker_id
 from lockstep.stack.stack import IndexFrom
-from lockstep.stack.status import Behind, Status, status_of
+from lockstep.stack.status import Behind, Probed, Status, status_of
 from lockstep.stack.use_cases import consumers as progress
 from lockstep.stores.entry import Entry
 from lockstep.stream.kinesis import OpenShard
