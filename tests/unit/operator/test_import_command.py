@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lockstep.stack.stack import read_local
 from tests.unit.operator.command import assert_one_line, lockstep
 
 BAD = b"no image\n"
@@ -119,3 +120,20 @@ def test_a_source_that_is_not_there_is_one_line(state: Path) -> None:
     result = lockstep(*imported(state, state / "nowhere.ndjson"))
     assert_one_line(result, "nowhere.ndjson")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_copy_of_the_table_is_read_as_it_is(state: Path) -> None:
+    source = "dynamodb://images-restored"
+    result = lockstep("import", source, "--undelete", "--from", "tate", "--state", state)
+    assert_one_line(result, source, "leave out --from")
+
+
+def test_replace_and_undelete_are_not_given_together(state: Path) -> None:
+    result = lockstep("import", "-", "--replace", "--undelete", "--state", state)
+    assert_one_line(result, "--replace includes --undelete")
+
+
+def test_the_table_of_the_stack_is_no_source(state: Path) -> None:
+    table = read_local(state).table
+    result = lockstep("import", f"dynamodb://{table}", "--replace", "--state", state)
+    assert_one_line(result, table, "restored copy")
