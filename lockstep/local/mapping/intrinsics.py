@@ -60,6 +60,11 @@ class Resolver:
             name: overrides.get(name, declared.get("Default"))
             for name, declared in template.get("Parameters", {}).items()
         }
+        self._lists = {
+            name
+            for name, declared in template.get("Parameters", {}).items()
+            if declared.get("Type") == "CommaDelimitedList"
+        }
         self._pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::NoValue": _NoValue(),
@@ -180,7 +185,7 @@ class Resolver:
             value = self._parameters[target]
             if value is None:
                 raise TemplateError(f"{where}: parameter {target} has no default")
-            return value
+            return str(value).split(",") if target in self._lists else value
         return self._local(target, where)["Ref"]
 
     def _attribute(self, target: str, attribute: str, where: str) -> str:
