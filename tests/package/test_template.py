@@ -92,8 +92,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-# A stack with a key of its own and Dashboards, whose index is fed in the first way.
-USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis", "MakesTable"})
+# A stack with a key of its own, Dashboards and tracing, whose index is fed in the first way.
+USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis", "MakesTable", "Traces"})
 
 
 def _allowed(
@@ -262,7 +262,7 @@ def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
     template: Template, condition: str, reads: set[tuple[str, str]]
 ) -> None:
     assert _permissions(
-        template, "WriteToEs", {"HasKey", "HasDashboards", "MakesTable", condition}
+        template, "WriteToEs", {"HasKey", "HasDashboards", "MakesTable", "Traces", condition}
     ) == CONSUMER | reads | {
         ("es:ESHttpGet", "domain:${IndexAlias}"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_bulk"),
@@ -427,30 +427,31 @@ def test_the_gateway_waits_longer_than_the_function_and_the_function_than_the_st
     assert function > 3 * (handler.CONNECT_SECONDS + handler.READ_SECONDS)
 
 
+BATCH_SIZES = {"WriteToDynamodb": "TableBatchSize", "WriteToEs": "IndexBatchSize"}
 A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAge"]}
 
 
 @pytest.mark.parametrize(
-    ("mapping", "function", "stream", "batch_size", "age"),
+    ("mapping", "function", "stream", "age"),
     [
-        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", 100, A_DAY_LESS),
-        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", 500, A_DAY_LESS),
-        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 500, 20 * 3600),
-        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", 500, A_DAY_LESS),
+        ("WriteToDynamodbStream", "WriteToDynamodb", "ImageStream.Arn", A_DAY_LESS),
+        ("WriteToEsStream", "WriteToEs", "ImageStream.Arn", A_DAY_LESS),
+        ("WriteToEsTableStream", "WriteToEs", "ImageTable.StreamArn", 20 * 3600),
+        ("WriteToEsTableChanges", "WriteToEs", "TableChangesStream.Arn", A_DAY_LESS),
     ],
 )
 def test_a_mapping_loses_nothing_and_waits_for_nobody(
-    template: Template, *, mapping: str, function: str, stream: str, batch_size: int, age: Any
+    template: Template, *, mapping: str, function: str, stream: str, age: Any
 ) -> None:
     found = _properties(template, mapping)
     assert {**found, "EventSourceArn": _chosen(found["EventSourceArn"], USUAL)} == {
         "FunctionName": {"Ref": function},
         "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
-        "BatchSize": batch_size,
+        "BatchSize": {"Ref": BATCH_SIZES[function]},
         # What is put is found within two seconds: Lambda asks a shard once a second by itself.
         "MaximumBatchingWindowInSeconds": 1 if function == "WriteToDynamodb" else 0,
-        "ParallelizationFactor": 1,
+        "ParallelizationFactor": {"Ref": "ParallelizationFactor"},
         "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": age,
         "BisectBatchOnFunctionError": True,
@@ -620,7 +621,8 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
         assert properties["Architectures"] == ["x86_64"]
-        assert properties["TracingConfig"] == {"Mode": "Active"}
+        mode = {"Fn::If": ["Traces", "Active", "PassThrough"]}
+        assert properties["TracingConfig"] == {"Mode": mode}
         assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Log"}}
 
 
@@ -660,7 +662,7 @@ def test_the_table_is_guarded_against_loss(template: Template) -> None:
     assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "image_id", "AttributeType": "S"}]
     assert table["BillingMode"] == {"Fn::If": ["HasUnits", "PROVISIONED", "PAY_PER_REQUEST"]}
-    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["SSESpecification"]["SSEEnabled"] is True
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     for replica in table["Replicas"]:
         found = _chosen(replica, {"HasReplica", "HasReplica2"})
@@ -708,7 +710,7 @@ def test_the_quarantine_is_private_encrypted_and_speaks_tls_only(template: Templ
 def test_the_domain_is_encrypted_and_closed(template: Template) -> None:
     domain = _properties(template, "ImageDomain")
     assert domain["EngineVersion"] == "OpenSearch_3.3"
-    assert domain["EncryptionAtRestOptions"] == {"Enabled": True}
+    assert domain["EncryptionAtRestOptions"]["Enabled"] is True
     assert domain["NodeToNodeEncryptionOptions"] == {"Enabled": True}
     assert domain["DomainEndpointOptions"] == {
         "EnforceHTTPS": True,
@@ -815,7 +817,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
-    policies = ("Producer", "Reader", "Auditor", "Operator", "ImageReader")
+    policies = ("Producer", "Reader", "Auditor", "Operator", "ImageReader", "TableKey")
     for_people = {"BackupVaultName", "DashboardsUrl", *(f"{one}PolicyArn" for one in policies)}
     assert named | told.keys() | for_people == template["Outputs"].keys()
 

@@ -12,18 +12,34 @@ import pytest
 type Template = Mapping[str, Any]
 
 
-def _value(said: Any, parameters: Mapping[str, str]) -> Any:
+def value_of(  # noqa: C901 - one case for each function
+    said: Any, parameters: Mapping[str, str], conditions: Mapping[str, Any] | None = None
+) -> Any:
+    """What a rule or a condition says with these parameters."""
+
+    def value(part: Any) -> Any:
+        return value_of(part, parameters, conditions)
+
     match said:
         case {"Ref": str(name)}:
             return parameters[name]
+        case {"Condition": str(name)} if conditions is not None:
+            return value(conditions[name])
         case {"Fn::Equals": [first, second]}:
-            return _value(first, parameters) == _value(second, parameters)
-        case {"Fn::And": conditions}:
-            return all(_value(one, parameters) for one in conditions)
-        case {"Fn::Not": [condition]}:
-            return not _value(condition, parameters)
+            return value(first) == value(second)
+        case {"Fn::And": parts}:
+            return all(value(one) for one in parts)
+        case {"Fn::Or": parts}:
+            return any(value(one) for one in parts)
+        case {"Fn::Not": [part]}:
+            return not value(part)
         case {"Fn::Contains": [values, one]}:
-            return _value(one, parameters) in values
+            return value(one) in values
+        case {"Fn::Join": [str(between), parts]}:
+            made = value(parts)
+            return made if isinstance(made, str) else between.join(map(value, made))
+        case int():
+            return str(said)
         case str():
             return said
         case _:
@@ -37,9 +53,9 @@ def refusals(template: Template, **chosen: str) -> list[str]:
     return [
         assertion["AssertDescription"]
         for rule in template["Rules"].values()
-        if _value(rule["RuleCondition"], parameters)
+        if value_of(rule["RuleCondition"], parameters)
         for assertion in rule["Assertions"]
-        if not _value(assertion["Assert"], parameters)
+        if not value_of(assertion["Assert"], parameters)
     ]
 
 
