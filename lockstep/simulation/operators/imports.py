@@ -171,7 +171,9 @@ class Imports:
         done += files[after.source][: after.line]
         again = {line["image"]["name"] for line in done} & set(given)
         if again:
-            raise ViolationError("O4", f"an import that goes on after {after} puts {again} again")
+            raise ViolationError(
+                "O4", f"an import that goes on after {after} puts {sorted(again)} again"
+            )
 
     def _check_whole(
         self,
