@@ -52,7 +52,6 @@ def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) 
     consume = rewired(
         inspect.unwrap(stream.consume),
         quarantine=Shelf,
-        os=SimpleNamespace(environ={}),
         SYSTEM_CLOCK=Clock(
             now=lambda: 1_795_248_001.0,
             elapsed=lambda: 0.0,
