@@ -48,7 +48,6 @@ class Shelf:
 
 
 def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) -> BatchResponse:
-    told = {"logger": log, "metrics": log}
     consume = rewired(
         inspect.unwrap(stream.consume),
         quarantine=Shelf,
@@ -58,8 +57,8 @@ def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) 
             sleep=lambda _: None,
             chance=lambda: 0.5,
         ),
-        report=rewired(stream.report, **told),
-        **told,
+        report=rewired(stream.report, logger=log, metrics=log),
+        logger=log,
     )
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     response: BatchResponse = consume(
