@@ -8,6 +8,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from functions.write_to_es.aliases import alias_definitions
+from lockstep.audit.acknowledgements import ACKNOWLEDGED
 from lockstep.stack.clients import Clients
 from shared.item import KEY
 
@@ -54,7 +55,7 @@ def restore_items(clients: Clients, items: Items) -> None:
 
 
 class FirstState:
-    """The items and documents of a stack, and an empty quarantine bucket."""
+    """The items and documents of a stack, and a bucket without quarantined records."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -79,7 +80,9 @@ class FirstState:
         )
         for page in pages:
             for its in page.get("Contents", ()):
-                self._clients.s3.delete_object(Bucket=self._stack.bucket, Key=its["Key"])
+                # The event source mappings remember a loss, so its acknowledgement stays, too.
+                if not its["Key"].startswith(ACKNOWLEDGED):
+                    self._clients.s3.delete_object(Bucket=self._stack.bucket, Key=its["Key"])
 
     def _restore_documents(self) -> None:
         """Copy files, which is faster than to index documents again. It keeps their versions."""
