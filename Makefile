@@ -4,7 +4,7 @@
 .PHONY: help demo test nightly check lint types layers unit simulation proofs contract rebuild wire \
   faults search flow crashes local-stack scenarios nights package lambda-image roles client-library pythons \
   nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale model bugs \
-  fuzz mutation relevance screenshots generated format pins clean
+  fuzz mutation relevance screenshots template generated format pins clean
 
 # The groups of tests. `make test` runs all of them but the last two.
 unit := tests/unit
@@ -200,6 +200,9 @@ relevance: $(venv)/dev.done ## Measure how well the search finds the expected im
 screenshots: $(venv)/dev.done ## Take the screenshots of the search page for the documentation.
 	$(bin)/python -m tools.screenshots
 
+template: $(venv)/dev.done ## Lint the template in each combination of parameters that matters, in some minutes, and print a table.
+	$(bin)/python -m tools.template
+
 generated: $(venv)/dev.done ## Generate files from the code; tests fail if these files are out of date.
 	$(bin)/python -m tools.event_schema > docs/event.schema.json
 	$(bin)/python -m tools.sample_events
@@ -207,6 +210,7 @@ generated: $(venv)/dev.done ## Generate files from the code; tests fail if these
 	$(bin)/python -m tools.search_api > docs/search-api.openapi.json
 	$(bin)/python -m tools.character_rules > functions/write_to_es/characters.json
 	$(bin)/python -m tools.local_names
+	$(bin)/python -m tools.template.updates > docs/guides/updates.md
 
 format: $(venv)/dev.done ## Format the code, and correct what the linter can correct.
 	$(bin)/ruff check --fix .

@@ -1,0 +1,144 @@
+"""The changes of parameters that matter, and combinations of them.
+
+Each parameter has at least one change. Where AWS treats values differently, it has several.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from tests.package.test_template_rules import refusals
+
+_KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
+_ROLE = "arn:aws:iam::123456789012:role/"
+_TABLE_STREAM = (
+    "arn:aws:dynamodb:eu-central-1:123456789012:table/restored/stream/2026-11-29T00:00:00.000"
+)
+_VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:copies"
+_OWN_DOMAIN = {"OpenSearchEndpoint": "https://own.example", "OpenSearchDomainName": "own-domain"}
+_NETWORK = {
+    "SubnetIds": "subnet-0a1b2c3d4e5f60718,subnet-1b2c3d4e5f6071829",
+    "SecurityGroupIds": "sg-0a1b2c3d4e5f60718",
+}
+_THREE_NODES = {"OpenSearchInstanceCount": "3"}
+_DASHBOARDS = {"Dashboards": "yes"}
+_UNITS = {"TableCapacity": "provisioned"}
+_REPLICA = {"TableReplicaRegion": "eu-west-1"}
+_READERS = {"ReaderImages": "image-1,album-*"}
+_BACKUPS = {"BackupSchedule": "cron(0 5 * * ? *)"}
+_UPDATES = {"OpenSearchAutoUpdate": "yes"}
+_TOKENS = {
+    "SearchAuth": "JWT",
+    "SearchIssuer": "https://issuer.example",
+    "SearchAudience": "client-1",
+}
+_CHANGES_STREAM = {"IndexFrom": "KinesisDataStreamsForDynamoDB"}
+
+
+class Choice(NamedTuple):
+    """A change of one parameter, or of several that belong together."""
+
+    changed: Mapping[str, str]
+    """The new values. Before, these parameters have their defaults."""
+    beside: Mapping[str, str] = {}
+    """What else must be set, before and after."""
+
+    @property
+    def after(self) -> Mapping[str, str]:
+        """The parameters after the change."""
+        return {**self.beside, **self.changed}
+
+
+def _alone(**changed: str) -> Iterator[Choice]:
+    for name, value in changed.items():
+        yield Choice({name: value})
+
+
+CHOICES = (
+    Choice({"RetentionDays": "2"}),
+    Choice({"RetentionDays": "30"}),
+    Choice({"IndexFrom": "DynamoDBStreams"}),
+    Choice(_CHANGES_STREAM),
+    *_alone(ShardCount="4", KmsKeyArn=_KEY, TableKmsKeyArn=_KEY),
+    Choice({"TableName": "restored", "TableStreamArn": _TABLE_STREAM}),
+    *_alone(TableDeletionProtection="yes", TableClass="STANDARD_INFREQUENT_ACCESS"),
+    Choice(_UNITS),
+    Choice({"TableReadUnits": "50"}, _UNITS),
+    Choice({"TableWriteUnits": "20"}, _UNITS),
+    *_alone(TableMaxReadUnits="1000", TableMaxWriteUnits="500"),
+    Choice(_REPLICA),
+    Choice({"TableReplicaRegion2": "us-west-2"}, _REPLICA),
+    *_alone(TablePolicyReaders=f"{_ROLE}first,{_ROLE}second"),
+    Choice(_READERS),
+    Choice({"ReaderFields": "image_id,version"}, _READERS),
+    Choice(_BACKUPS),
+    Choice({"BackupDays": "14"}, _BACKUPS),
+    Choice({"BackupCopyVaultArn": _VAULT}, _BACKUPS),
+    Choice(_OWN_DOMAIN),
+    Choice({"OpenSearchDomainName": "another-name"}),
+    Choice({"OpenSearchSigning": "no"}, _OWN_DOMAIN),
+    Choice(_NETWORK, _OWN_DOMAIN),
+    *_alone(OpenSearchInstanceType="r7g.large.search", OpenSearchInstanceCount="2"),
+    Choice(_THREE_NODES),
+    *_alone(OpenSearchKmsKeyArn=_KEY),
+    Choice(
+        {"OpenSearchKmsKeyArn": _KEY, "OpenSearchDomainName": "another-name"},
+    ),
+    Choice({"OpenSearchMasterType": "m7g.medium.search"}, _THREE_NODES),
+    *_alone(OpenSearchLogs="yes"),
+    Choice({"OpenSearchAuditLog": "yes"}, _DASHBOARDS),
+    Choice(_UPDATES),
+    Choice({"OpenSearchOffPeakHour": "1"}, _UPDATES),
+    *_alone(OpenSearchVolumeGiB="100", IndexAlias="photos", IndexShards="5"),
+    Choice({"IndexReplicas": "1"}, _THREE_NODES),
+    *_alone(RefreshInterval="1s"),
+    Choice(_TOKENS),
+    Choice({"SearchIssuer": "https://other.example"}, _TOKENS),
+    Choice({"SearchAudience": "client-1,client-2"}, _TOKENS),
+    *_alone(SearchOrigins="https://one.example,https://two.example"),
+    *_alone(SearchRatePerSecond="100", SearchBurst="200"),
+    Choice(_DASHBOARDS),
+    Choice({"OperatorRoleArn": f"{_ROLE}operator"}, _DASHBOARDS),
+    Choice({"AuditorRoleArn": f"{_ROLE}auditor"}, _DASHBOARDS),
+    *_alone(ParallelizationFactor="4", TableBatchSize="50", IndexBatchSize="1000"),
+    *_alone(EnhancedFanOut="yes"),
+    Choice({"EnhancedFanOut": "yes"}, _CHANGES_STREAM),
+    *_alone(ConsumerMemoryMiB="1024", SearchMemoryMiB="1024", SearchReservedConcurrency="50"),
+    *_alone(Tracing="yes", LogLevel="DEBUG", LogKmsKeyArn=_KEY, LogRetentionDays="90"),
+)
+"""Each change is accepted by the rules of the template, before and after."""
+
+
+def together(template: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Few combinations of parameters, in which each pair of choices that agree is there once.
+
+    The first one has the defaults only.
+    """
+    allowed = {
+        pair
+        for pair in combinations(range(len(CHOICES)), 2)
+        if (both := _merged(CHOICES[pair[0]].after, CHOICES[pair[1]].after)) is not None
+        and not refusals(template, **both)
+    }
+    found: list[Mapping[str, str]] = [{}]
+    left = set(allowed)
+    while left:
+        first, second = min(left)
+        members = [first, second]
+        chosen = {**CHOICES[first].after, **CHOICES[second].after}
+        for more, choice in enumerate(CHOICES):
+            if more in members or not all(tuple(sorted((more, one))) in allowed for one in members):
+                continue
+            merged = _merged(chosen, choice.after)
+            if merged is not None and not refusals(template, **merged):
+                members.append(more)
+                chosen = merged
+        found.append(chosen)
+        left -= set(combinations(sorted(members), 2))
+    return found
+
+
+def _merged(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str] | None:
+    """Both together; None if they contradict each other."""
+    merged = {**one, **other}
+    return merged if {**merged, **one} == merged else None
