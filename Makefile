@@ -1,10 +1,10 @@
 # Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
 # the targets.
 .DEFAULT_GOAL := test
-.PHONY: help demo test nightly check lint types layers unit simulation proofs contract rebuild wire \
-  faults search flow crashes local-stack scenarios nights package lambda-image roles client-library pythons \
-  nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale model bugs \
-  fuzz mutation relevance screenshots template generated format pins clean
+.PHONY: help demo test nightly check lint types layers unit simulation proofs contract gate rebuild \
+  wire faults search flow crashes local-stack scenarios nights package lambda-image roles \
+  client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
+  model bugs fuzz mutation relevance screenshots template generated format pins clean
 
 # The groups of tests. `make test` runs all of them but the last two.
 unit := tests/unit
@@ -14,7 +14,8 @@ search := tests/contract/search tests/relevance tests/page
 wire := $(addprefix tests/contract/, clients kinesis mapping producer)
 faults := $(addprefix tests/contract/, engines toxics)
 rebuild := tests/contract/rebuild
-contract := tests/contract tests/gate $(addprefix --ignore=, $(search) $(wire) $(faults) $(rebuild))
+contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults) $(rebuild))
+gate := tests/gate
 crashes := tests/flow/test_crashes.py
 local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py)
 scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
@@ -69,7 +70,7 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # output of a group appears when it ends.
 test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in about 10 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  nights contract search rebuild package faults crashes local-stack proofs simulation wire scenarios
+	  nights gate contract search rebuild package faults crashes local-stack proofs simulation wire scenarios
 
 # The fast part
 
@@ -101,6 +102,9 @@ proofs: $(venv)/dev.done ## Check all states of the model, arbitrary bytes, and 
 
 contract: $(venv)/dev.done ## Test on real engines what is written, compared and repaired.
 	$(pytest) $(contract)
+
+gate: $(venv)/dev.done ## Test on real engines that each command and function needs exactly its rights.
+	$(pytest) $(gate)
 
 rebuild: $(venv)/dev.done ## Test on real engines how an index is rebuilt.
 	$(pytest) $(rebuild)

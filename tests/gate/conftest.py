@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
 from click.testing import CliRunner, Result
 
@@ -103,6 +105,14 @@ def _outputs(stack: Stack, urls: Mapping[str, str]) -> Mapping[str, str]:
         "TableChangesStreamName": stack.changes_stream,
         "SearchApi": urls["api"],
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_read_once() -> Iterator[None]:
+    """Let all commands share what botocore has read of its models: 200 commands run here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

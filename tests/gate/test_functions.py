@@ -208,7 +208,8 @@ def test_a_function_needs_exactly_the_rights_of_its_role(
 ) -> None:
     function, gated = FUNCTIONS[name], new_gated()
     Hand(gated.stage).write_both(a_change("T0", 1, "first"))
-    documents = rendered(template, gated.stage.stack, KmsKeyArn=KEY).of_role(function.role)
+    policies = rendered(template, gated.stage.stack, KmsKeyArn=KEY, Tracing="yes")
+    documents = policies.of_role(function.role)
     assert _wrong(function, documents, gated, monkeypatch) is None
     assert gated.gate.refused == set()
     asked = set(gated.gate.asked)

@@ -1,15 +1,17 @@
 """A reader of some images sees these images and attributes, by their ids, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lockstep.local.mapping.translation import translated
 from lockstep.stack.stack import LOCAL_REGION
 from tests.gate.evaluator import Call, allows
 from tests.gate.policies import EXAMPLE, rendered
+from tests.gate.requests import Asked, calls_of
 from tests.package.tools import TEMPLATE
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/table"
@@ -65,3 +67,56 @@ def test_nothing_but_reading_by_id_is_allowed(policy: Mapping[str, Any], action:
 
 def test_a_request_without_an_id_is_denied(policy: Mapping[str, Any]) -> None:
     assert not _may(policy, "Query", Attributes=FIELDS)
+
+
+CHOSEN = ["image_id", "version"]
+
+
+@pytest.fixture(scope="module")
+def of_chosen_fields(template: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    chosen = {"ReaderImages": "mine-*,A1", "ReaderFields": ",".join(CHOSEN)}
+    return [rendered(template, EXAMPLE, **chosen).managed("ImageReaderPolicy")]
+
+
+def asked(operation: str, **body: Any) -> Asked:
+    headers = {"x-amz-target": f"DynamoDB_20120810.{operation}"}
+    return Asked("dynamodb", "POST", "/", headers, msgspec.json.encode(body))
+
+
+def get(image_id: str, *fields: str) -> Asked:
+    more = {"ProjectionExpression": ", ".join(fields)} if fields else {}
+    return asked("GetItem", TableName=EXAMPLE.table, Key={"image_id": {"S": image_id}}, **more)
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_allowed"),
+    [
+        (get("mine-1", *CHOSEN), True),
+        (get("mine-1", "version"), True),
+        (get("A1", "version"), True),
+        (get("others-1", *CHOSEN), False),
+        (get("A10", *CHOSEN), False),
+        (get("mine-1", "image_id", "image"), False),
+        # Without a projection, it would return all fields.
+        (get("mine-1"), False),
+        (asked("Scan", TableName=EXAMPLE.table, ProjectionExpression="version"), False),
+        (asked("DeleteItem", TableName=EXAMPLE.table, Key={"image_id": {"S": "mine-1"}}), False),
+        (
+            asked(
+                "BatchGetItem",
+                RequestItems={
+                    EXAMPLE.table: {
+                        "Keys": [{"image_id": {"S": "mine-1"}}, {"image_id": {"S": "others-1"}}],
+                        "ProjectionExpression": "version",
+                    }
+                },
+            ),
+            False,
+        ),
+    ],
+)
+def test_a_reader_of_some_images_sees_these_fields_of_these_images(
+    of_chosen_fields: Sequence[Mapping[str, Any]], request_: Asked, *, is_allowed: bool
+) -> None:
+    (call,) = calls_of(request_, EXAMPLE)
+    assert allows(of_chosen_fields, call) == is_allowed

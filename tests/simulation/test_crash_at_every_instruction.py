@@ -227,21 +227,16 @@ class Stage:
         for cached in caches_of((*RULES, self.its_sink)):
             cached.cache_clear()
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
-        environment = SimpleNamespace(environ={})
-        silent = {
-            "logger": SimpleNamespace(warning=lambda *_, **__: None),
-            "metrics": SimpleNamespace(add_metric=lambda *_: None),
-        }
-        given = silent | {
-            "quarantine": lambda: quarantine,
-            "os": environment,
-            "SYSTEM_CLOCK": clock(now=lambda: 1_795_248_001.0, chance=lambda: 0.5),
-            "report": rewired(doors.stream.report, **silent),
-        }
-        consume = rewired(inspect.unwrap(doors.stream.consume), **given)
-        handle = rewired(
-            self.handler.handle, consume=consume, os=environment, **{self.client: lambda: sink}
+        logger = SimpleNamespace(warning=lambda *_, **__: None)
+        metrics = SimpleNamespace(add_metric=lambda *_: None)
+        consume = rewired(
+            inspect.unwrap(doors.stream.consume),
+            logger=logger,
+            quarantine=lambda: quarantine,
+            SYSTEM_CLOCK=clock(now=lambda: 1_795_248_001.0, chance=lambda: 0.5),
+            report=rewired(doors.stream.report, logger=logger, metrics=metrics),
         )
+        handle = rewired(self.handler.handle, consume=consume, **{self.client: lambda: sink})
         context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
         response: BatchResponse = handle({"Records": records}, context)
         return response
