@@ -40,6 +40,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME_HEADER_BYTES = 9
 _TYPE_AT = 3
 _GOAWAY = 7
+# Seconds that the client has to close the connection after the last answer. If the endpoint closed
+# it at once, bytes that the client still sends would reset it, and the answer might be lost.
+_LINGER_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +109,7 @@ class Http2(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._closing = False
+        self._is_done = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the settings."""
@@ -124,6 +128,8 @@ class Http2(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client sent. If it is not HTTP/2, say so and close the connection."""
+        if self._is_done:
+            return
         self._received += data
         try:
             while frame := self._next_frame():
@@ -225,10 +231,14 @@ class Http2(asyncio.Protocol):
         self._close_if_done()
 
     def _close_if_done(self) -> None:
-        if self._closing and not self._streams:
+        if self._closing and not self._streams and not self._is_done:
+            self._is_done = True
             self.h2.close_connection()
             self.flush()
-            self._transport.close()
+            if self._transport.is_closing():
+                return
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
 
 
 class _Stream:

@@ -1,6 +1,7 @@
 """HTTP/2 without TLS, as the SDKs for Java and JavaScript speak it: many requests on one line."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -20,6 +21,7 @@ MIB = 1024 * 1024
 WINDOW = 65_535  # RFC 9113, 6.9.2: of each stream at the beginning
 # RFC 9113, 6.8: the last stream that was received, and no error.
 GOAWAY = b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + bytes(8)
+PING = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + bytes(8)  # RFC 9113, 6.7
 
 type MakeStream = Callable[[int], str]
 
@@ -214,6 +216,11 @@ def test_requests_before_a_goaway_are_answered(kinesis_endpoint: str, stream: Ma
         number = line.request("PutRecord", length=len(body))
         line.socket.sendall(GOAWAY)
         line.send(number, body)
+        # These bytes come after the answer. They must not reset the connection before it is read.
+        time.sleep(0.3)
+        for _ in range(3):
+            line.socket.sendall(PING)
+            time.sleep(0.05)
         line.answer(number)
         while not line.closed:
             line.receive()
