@@ -37,6 +37,7 @@ PYTHON :=
 versions := 3.13 3.12 3.14
 # The Python of the functions: the runtime in template.yaml.
 functions_version := 3.13
+function_names := write_to_dynamodb write_to_es search_images
 
 # An environment keeps the Python that created it.
 version_of = $(shell $(1) -c 'import platform; print(platform.python_version())')
@@ -53,6 +54,9 @@ export UV_SYSTEM_CERTS := true
 uv := $(shell uv --system-certs --version >/dev/null 2>&1 && echo uv || echo $(tools)/uv/bin/uv)
 uv_from_pypi := $(filter $(tools)/%,$(uv))
 sync = VIRTUAL_ENV=$(1) $(uv) pip sync --quiet --require-hashes $(2)
+# What builds our package is pinned by hash, too.
+install_lockstep = VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps \
+  --build-constraints requirements/dev.txt --editable .
 # PYTEST=... adds options. Only the tests of search use the plugin of schemathesis, which each process
 # would import.
 pytest = $(bin)/pytest $(plugins) $(PYTEST)
@@ -224,7 +228,9 @@ compile = $(uv) pip compile --quiet --upgrade --universal
 pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requirements/*.in allow, with hashes.
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
-	$(compile) --python-version $(functions_version) requirements/functions.in -c requirements/run.txt -o requirements/functions.txt
+	for name in $(function_names); do \
+	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -c requirements/run.txt -o requirements/$$name.txt; \
+	done
 	for name in async-kinesis awscli go lambda-runtime node sam; do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
 	done
@@ -243,12 +249,12 @@ $(tools)/uv/bin/uv: requirements/uv.txt
 
 $(venv)/run.done: requirements/run.txt pyproject.toml | $(venv)/bin/python $(uv_from_pypi)
 	test -e $(venv)/dev.done || $(call sync,$(venv),requirements/run.txt)
-	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
+	$(install_lockstep)
 	touch $@
 
 $(venv)/dev.done: requirements/dev.txt pyproject.toml | $(venv)/bin/python $(uv_from_pypi)
 	$(call sync,$(venv),requirements/dev.txt)
-	VIRTUAL_ENV=$(venv) $(uv) pip install --quiet --no-deps --editable .
+	$(install_lockstep)
 	touch $@ $(venv)/run.done
 
 # Clients of Kinesis, which its tests run. Node.js and Go are packages of PyPI. The Go program is not

@@ -1,6 +1,5 @@
 """What is deployed: the template as CloudFormation, and the artifacts that `sam build` makes."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.quarantine import CONSUMERS
 from tests.builders import CHANGES_STREAM
-from tests.package.tools import SAM, TEMPLATE, sam
+from tests.package.tools import TEMPLATE, sam
 from tests.tombstones import keep_tombstones
 
 
@@ -28,11 +27,7 @@ def template() -> Mapping[str, Any]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `sam build` makes: the built template, and each function's artifact."""
     folder = tmp_path_factory.mktemp("sam")
-    # `sam build` takes the first Python of the functions' version on PATH that has pip.
-    path = os.pathsep.join([str(SAM / "bin"), os.environ["PATH"]])
-    # pip would make an environment for each of our packages, twice for each function, to build it.
-    # Programs of SAM's own environment do the same: requirements/sam.in. To pip, 0 means "without".
-    sam("build", "--build-dir", folder / "build", PATH=path, PIP_NO_BUILD_ISOLATION="0")
+    sam("build", "--build-dir", folder / "build")
     return folder / "build"
 
 

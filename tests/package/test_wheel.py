@@ -81,7 +81,8 @@ def environment(folder: Path, wheel: Path, extras: str) -> Path:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    uv("build", "--python", sys.executable, "--wheel", "--out-dir", folder, ROOT)
+    pins = ("--build-constraint", ROOT / "requirements" / "dev.txt", "--require-hashes")
+    uv("build", "--python", sys.executable, "--wheel", *pins, "--out-dir", folder, ROOT)
     (wheel,) = folder.glob("*.whl")
     return wheel
 

@@ -36,16 +36,22 @@ _CREDENTIALS = {
 
 def sam(*arguments: str | Path, **environment: str) -> str:
     """What SAM CLI prints; its own messages are in the error when it fails."""
-    run = subprocess.run(
+    run = run_sam(*arguments, **environment)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def run_sam(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run SAM CLI in the repository, with the `python3` of its own environment first on PATH."""
+    path = os.pathsep.join([str(SAM / "bin"), os.environ["PATH"]])
+    return subprocess.run(
         [SAM / "bin" / "sam", *arguments],
         cwd=ROOT,
-        env={**os.environ, **_CREDENTIALS, "SAM_CLI_TELEMETRY": "0", **environment},
+        env={**os.environ, **_CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "PATH": path, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
 
 
 def imports(artifact: Path, handler: str) -> set[str]:
