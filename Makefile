@@ -4,7 +4,7 @@
 .PHONY: help demo test nightly check lint types layers unit simulation proofs contract gate rebuild \
   wire faults search flow crashes local-stack scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
-  model bugs fuzz mutation relevance screenshots template generated format pins clean
+  model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
 
 # The groups of tests. `make test` runs all of them but the last two.
 unit := tests/unit
@@ -146,7 +146,7 @@ lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local inv
 
 nightly: ## Run all tests that take hours; commit the line that the run adds to the simulation record.
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
-	  nightly-search audit-at-scale roles client-library pythons
+	  nightly-search audit-at-scale roles client-library pythons vulnerabilities sbom
 
 nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records; search all seeded bugs.
 	$(bin)/python -m tools.seeded_bugs | diff docs/internals/seeded-bugs.md -
@@ -197,6 +197,18 @@ mutation: $(venv)/dev.done ## Check that a test fails for each small change to t
 	$(bin)/mutmut run
 	$(bin)/python -m tools.mutation
 
+# With --strict, a package that PyPI does not know is a failure: mirrors do not answer this question.
+vulnerabilities: $(tools)/supply-chain.done ## Ask PyPI for known vulnerabilities of the packages that are deployed, or installed with Lockstep.
+	$(tools)/supply-chain/bin/pip-audit --strict --disable-pip --require-hashes \
+	  $(foreach name,run $(function_names),--requirement requirements/$(name).txt)
+
+sbom: $(tools)/supply-chain.done $(function_names:%=$(tools)/%.done) ## Write into dist/ what each function contains, as CycloneDX.
+	mkdir -p dist
+	for name in $(function_names); do \
+	  $(tools)/supply-chain/bin/cyclonedx-py environment --output-reproducible --validate \
+	    --output-file dist/$$name.cdx.json $(tools)/$$name || exit 1; \
+	done
+
 # Tools
 
 bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history that catches it.
@@ -231,7 +243,7 @@ pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requir
 	for name in $(function_names); do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -c requirements/run.txt -o requirements/$$name.txt; \
 	done
-	for name in async-kinesis awscli go lambda-runtime node sam; do \
+	for name in async-kinesis awscli go lambda-runtime node sam supply-chain; do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
 	done
 	$(compile) --python-version 3.8 --generate-hashes requirements/uv.in -o requirements/uv.txt
