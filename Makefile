@@ -220,8 +220,9 @@ relevance: $(venv)/dev.done ## Measure how well the search finds the expected im
 screenshots: $(venv)/dev.done ## Take the screenshots of the search page for the documentation.
 	$(bin)/python -m tools.screenshots
 
-template: $(venv)/dev.done ## Lint the template in each combination of parameters that matters, in some minutes, and print a table.
+template: $(venv)/dev.done $(tools)/checkov.done ## Lint the template in each combination of parameters that matters, in some minutes, and print a table; run checkov (190 MB).
 	$(bin)/python -m tools.template
+	$(bin)/python -m tools.template.checkov
 
 generated: $(venv)/dev.done ## Generate files from the code; tests fail if these files are out of date.
 	$(bin)/python -m tools.event_schema > docs/event.schema.json
@@ -243,7 +244,7 @@ pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requir
 	for name in $(function_names); do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -c requirements/run.txt -o requirements/$$name.txt; \
 	done
-	for name in async-kinesis awscli go lambda-runtime node sam supply-chain; do \
+	for name in async-kinesis awscli checkov go lambda-runtime node sam supply-chain; do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
 	done
 	$(compile) --python-version 3.8 --generate-hashes requirements/uv.in -o requirements/uv.txt
