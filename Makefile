@@ -146,7 +146,7 @@ lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local inv
 
 nightly: ## Run all tests that take hours; commit the line that the run adds to the simulation record.
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
-	  nightly-search audit-at-scale roles client-library pythons vulnerabilities sbom
+	  nightly-search audit-at-scale template roles client-library pythons vulnerabilities sbom
 
 nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records; search all seeded bugs.
 	$(bin)/python -m tools.seeded_bugs | diff docs/internals/seeded-bugs.md -
