@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,21 @@ _CREDENTIALS = {
     "AWS_REGION": LOCAL_REGION,
     "AWS_DEFAULT_REGION": LOCAL_REGION,
 }
+
+
+def cfn_lint(template: Mapping[str, Any], folder: Path) -> str:
+    """What cfn-lint prints of a template, with its informational rules; empty if all is well."""
+    rendered = folder / "rendered.json"
+    rendered.write_bytes(msgspec.json.encode(template))
+    run = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--", rendered],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    printed = run.stdout + run.stderr
+    assert printed or run.returncode == 0
+    return printed
 
 
 def sam(*arguments: str | Path, **environment: str) -> str:
