@@ -72,7 +72,7 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # Four groups run at a time, because groups on real engines often wait: the longest first. They share
 # one set of engines. The histories of `simulation` use all processors, so they fill the end. The
 # output of a group appears when it ends.
-test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in about 10 minutes on two cores after the first download.
+test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 20 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  nights gate contract search rebuild package faults crashes local-stack proofs simulation wire scenarios
 

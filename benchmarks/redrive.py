@@ -244,6 +244,8 @@ def main() -> None:
             clients = Clients(stack)
             write(stack, clients, objects(stack, count))
             measure(state, "objects", count)
+            # Else the consumers would work off the records of the objects meanwhile.
+            run(state, "status", "--wait", "300")
             write(stack, clients, documents(stack, count, options.batch))
             measure(state, discarded, count)
         finally:
