@@ -3,6 +3,7 @@
 Protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
 """
 
+import time
 from collections.abc import Callable, Mapping
 from traceback import format_exception
 from typing import Any
@@ -22,6 +23,10 @@ LONGEST_TRACEBACK = 10_000
 _RETRIES = urllib3.Retry(
     total=5, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods={"PUT"}
 )
+
+
+# Between two attempts.
+PAUSE_SECONDS = 5
 
 
 def answer(
@@ -62,6 +67,38 @@ def answer(
         timeout=5,
         retries=_RETRIES,
     )
+
+
+def retried[T](
+    attempt: Callable[[], T],
+    *,
+    may_pass: Callable[[Exception], bool],
+    context: LambdaContext,
+    attempt_seconds: float,
+    logger: Logger,
+) -> T:
+    """Try again while there is time, if what failed may pass: new policies and roles take a while.
+
+    Args:
+        attempt: what to try.
+        may_pass: whether the same attempt may succeed soon, given its exception.
+        context: the invocation's.
+        attempt_seconds: an attempt begins again only while this much time is left, because
+            CloudFormation must still get its answer.
+        logger: gets the cause of each attempt that failed.
+
+    Raises:
+        Exception: the last attempt's.
+    """
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            left = context.get_remaining_time_in_millis() / 1000 - PAUSE_SECONDS
+            if left < attempt_seconds or not may_pass(error):
+                raise
+            logger.info("the store does not answer yet", extra={"cause": str(error)})
+            time.sleep(PAUSE_SECONDS)
 
 
 def _body(event: Mapping[str, Any], status: str, reason: str, data: Mapping[str, str]) -> bytes:

@@ -212,3 +212,13 @@ def without_held(outcomes: Iterable[Outcome]) -> list[Outcome]:
         else one
         for one in outcomes
     ]
+
+
+def restored_table(client: Any, name: str, key: str = KEY) -> None:
+    """Create a table as DynamoDB restores one: with its key, and without other settings."""
+    client.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )

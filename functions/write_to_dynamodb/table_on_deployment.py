@@ -1,6 +1,5 @@
 """The Lambda handler of the custom resource that refuses a given table without its settings."""
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,21 +8,20 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from doors.on_deployment import answer
+from doors.on_deployment import answer, retried
 from functions.write_to_dynamodb.table_settings import (
     TableSettings,
     UnpreparedTableError,
     WantedSettings,
 )
-from shared.sink import RequestFailedError, SinkError
+from shared.sink import RequestFailedError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
 
-PAUSE_SECONDS = 5
-# An attempt begins only while this much time is left: CloudFormation must still get its answer.
+# An attempt makes a few requests, and CloudFormation must still get its answer.
 ATTEMPT_SECONDS = 40
 
 
@@ -47,15 +45,13 @@ def _done(request_type: str, properties: Mapping[str, Any], context: LambdaConte
     if request_type == "Delete":
         return "the table is kept: a deployment never deletes data"
     client = boto3.client("dynamodb")
-    while True:
-        try:
-            return accept(client, properties)
-        except (SinkError, ClientError) as error:
-            left = context.get_remaining_time_in_millis() / 1000 - PAUSE_SECONDS
-            if left < ATTEMPT_SECONDS or not _may_pass(error):
-                raise
-            logger.info("the table does not answer yet", extra={"cause": str(error)})
-            time.sleep(PAUSE_SECONDS)
+    return retried(
+        lambda: accept(client, properties),
+        may_pass=_may_pass,
+        context=context,
+        attempt_seconds=ATTEMPT_SECONDS,
+        logger=logger,
+    )
 
 
 def _may_pass(error: Exception) -> bool:

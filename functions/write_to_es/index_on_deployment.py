@@ -1,7 +1,6 @@
 """The Lambda handler of the custom resource that creates the index on deployment."""
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
-from doors.on_deployment import answer
+from doors.on_deployment import answer, retried
 from doors.opensearch import signing_credentials
 from functions.write_to_es.connect import AccessDeniedError, connect, sink_errors
 from functions.write_to_es.engine import VersionDeniedError, check_engine
@@ -22,9 +21,8 @@ from shared.sink import RequestFailedError
 logger = Logger()
 
 # The DNS name of a new domain may not exist yet, and new policies and roles take a while.
-PAUSE_SECONDS = 5
-# An attempt begins only while this much time is left: it makes a few requests, and CloudFormation
-# must still get its answer.
+_MAY_PASS = (RequestFailedError, AccessDeniedError, VersionDeniedError)
+# An attempt makes a few requests, and CloudFormation must still get its answer.
 ATTEMPT_SECONDS = 90
 _EMPTY = (
     "it is empty, and its consumer goes on where it was: run `lockstep rebuild --apply`, which "
@@ -55,17 +53,13 @@ def _done(request_type: str, properties: Mapping[str, Any], context: LambdaConte
         session.region_name,
         signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
     )
-    while True:
-        try:
-            done = _ensured(client, request_type, properties)
-        except (RequestFailedError, AccessDeniedError, VersionDeniedError) as error:
-            left = context.get_remaining_time_in_millis() / 1000 - PAUSE_SECONDS
-            if left < ATTEMPT_SECONDS:
-                raise
-            logger.info("the index does not answer yet", extra={"cause": str(error)})
-            time.sleep(PAUSE_SECONDS)
-        else:
-            return done
+    return retried(
+        lambda: _ensured(client, request_type, properties),
+        may_pass=lambda error: isinstance(error, _MAY_PASS),
+        context=context,
+        attempt_seconds=ATTEMPT_SECONDS,
+        logger=logger,
+    )
 
 
 def _settings(properties: Mapping[str, Any]) -> IndexSettings:

@@ -23,7 +23,7 @@ from shared.outcome import Applied
 from shared.quarantine import CONSUMERS, TABLE_CONSUMER, quarantined
 from shared.record import Record
 from shared.sink import Sink, outcomes_of
-from tests.builders import decoded, image_event, record
+from tests.builders import decoded, image_event, record, restored_table
 from tests.flow.shell import Shell
 from tests.nights.first_state import WRITES, Items, items_now, restore_items
 
@@ -87,12 +87,7 @@ class Night:
 
     def copy_is_restored(self) -> None:
         """DynamoDB restored the backup to a new table, which has its items and its key only."""
-        self.clients.dynamodb.create_table(
-            TableName=COPY,
-            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        restored_table(self.clients.dynamodb, COPY)
         puts: list[Any] = [{"PutRequest": {"Item": item}} for item in self._backup.values()]
         for some in batched(puts, WRITES):
             self.clients.dynamodb.batch_write_item(RequestItems={COPY: list(some)})

@@ -11,6 +11,7 @@ from moto import mock_aws
 from functions.write_to_dynamodb import table_on_deployment
 from functions.write_to_dynamodb.table_on_deployment import handle
 from functions.write_to_dynamodb.table_settings import TableSettings, WantedSettings
+from tests.builders import restored_table
 from tests.contract.search.test_index_on_deployment import CloudFormation, Context, answering
 
 TABLE, STACK, REGION = "restored", "lockstep-prod", "eu-central-1"
@@ -28,12 +29,7 @@ def table(cloudformation: CloudFormation) -> Any:
     """A client of DynamoDB, after the restore of the table."""
     assert cloudformation.answers == []
     client = boto3.client("dynamodb", REGION)
-    client.create_table(
-        TableName=TABLE,
-        AttributeDefinitions=[{"AttributeName": "image_id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    restored_table(client, TABLE)
     return client
 
 
@@ -87,7 +83,7 @@ def test_a_caller_whose_policy_is_new_is_accepted_on_a_later_attempt(
     cloudformation: CloudFormation, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """IAM takes a while. Only what may pass is tried again: a lacking setting does not pass."""
-    monkeypatch.setattr(table_on_deployment, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr("doors.on_deployment.PAUSE_SECONDS", 0)
     stream = _prepared(table)
     refusals = [_denied(), _denied()]
     accept = table_on_deployment.accept

@@ -14,6 +14,7 @@ from functions.write_to_dynamodb.table_settings import (
     WantedSettings,
 )
 from lockstep.stack.use_cases.prepare import prepare_table
+from tests.builders import restored_table
 
 LOCAL = WantedSettings(stack=None)
 
@@ -32,12 +33,7 @@ def client(dynamodb_endpoint: str) -> Any:
 @pytest.fixture
 def restored(client: Any) -> Iterator[str]:
     name = f"restored-{uuid.uuid4()}"
-    client.create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "image_id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    restored_table(client, name)
     yield name
     client.update_table(TableName=name, DeletionProtectionEnabled=False)
     client.delete_table(TableName=name)

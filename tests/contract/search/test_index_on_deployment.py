@@ -144,7 +144,7 @@ def test_shards_and_replicas_come_from_the_parameters(
 @pytest.fixture
 def gate(opensearch_endpoint: str, monkeypatch: pytest.MonkeyPatch, alias: str) -> Iterator[Gate]:
     """What stands before the engine, and refuses everything with 403 at first."""
-    monkeypatch.setattr("functions.write_to_es.index_on_deployment.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("doors.on_deployment.PAUSE_SECONDS", 0)
     assert alias
     gate = Gate(EXAMPLE)
     with gate.before_one("opensearch", opensearch_endpoint) as url:

@@ -17,7 +17,7 @@ from lockstep.stack.use_cases.put import import_sources
 from lockstep.stores.table import TableReader
 from shared.event import Image
 from shared.item import item_from
-from tests.builders import change, image
+from tests.builders import change, image, restored_table
 
 COPY, OWN = "images-restored", "images"
 
@@ -37,12 +37,7 @@ def clients() -> Iterator[Clients]:
         clients = Clients(stack)
         clients.dynamodb = boto3.client("dynamodb", "eu-central-1")
         for table in (COPY, OWN):
-            clients.dynamodb.create_table(
-                TableName=table,
-                AttributeDefinitions=[{"AttributeName": "image_id", "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            restored_table(clients.dynamodb, table)
         yield clients
 
 

@@ -9,6 +9,7 @@ import pytest
 from moto import mock_aws
 
 from functions.write_to_dynamodb.table_settings import STACK_TAG
+from tests.builders import restored_table
 from tests.unit.operator.command import assert_one_line, lockstep
 from tests.unit.operator.test_stack import OUTPUTS, REGION, deploy
 
@@ -21,12 +22,7 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_REGION", REGION)
     with mock_aws():
         client = boto3.client("dynamodb", REGION)
-        client.create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": "image_id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "image_id", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        restored_table(client, TABLE)
         yield client
 
 

@@ -17,6 +17,7 @@ from functions.write_to_dynamodb.table_settings import (
     WantedSettings,
 )
 from shared.sink import MisconfiguredError
+from tests.builders import restored_table
 
 TABLE, STACK = "restored", "lockstep-prod"
 STREAM = "arn:aws:kinesis:eu-central-1:123456789012:stream/lockstep-prod-table-changes"
@@ -63,17 +64,8 @@ def client() -> Iterator[Any]:
     """A client, and a table as DynamoDB restores it: with its key and its items only."""
     with mock_aws():
         made = WithDestinations(boto3.client("dynamodb", "eu-central-1"))
-        create(made, TABLE)
+        restored_table(made, TABLE)
         yield made
-
-
-def create(client: Any, table: str, key: str = "image_id") -> None:
-    client.create_table(
-        TableName=table,
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
 
 
 def settings(client: Any, wanted: WantedSettings, table: str = TABLE) -> TableSettings:
@@ -151,7 +143,7 @@ def test_no_stack_takes_the_table_of_another(client: Any) -> None:
 
 
 def test_a_table_with_another_key_or_none_at_all_is_named(client: Any) -> None:
-    create(client, "other", key="id")
+    restored_table(client, "other", key="id")
     with pytest.raises(MisconfiguredError, match="table other: the key is id S HASH"):
         settings(client, WantedSettings(STACK), "other").read()
     with pytest.raises(MisconfiguredError, match="table none"):
