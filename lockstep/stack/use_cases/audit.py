@@ -187,6 +187,8 @@ def _audit(
         wrong = ()
         if found.result == "equal":
             found = msgspec.structs.replace(found, result="unknown", reason=str(error))
+        else:
+            warnings = [*warnings, f"the aliases of the index could not be read: {error}"]
     found = msgspec.structs.replace(
         found,
         wrong=wrong,

@@ -119,6 +119,20 @@ def test_an_audit_that_may_not_refresh_sees_what_the_last_refresh_saw(
     assert refused.resource.endswith("/_refresh")
 
 
+@pytest.mark.parametrize("words", [(), ("--sample", "1000"), ("--repair",)])
+def test_an_audit_that_cannot_read_the_aliases_says_so_beside_the_differences(
+    stage: Stage, hand: Hand, gate: Gate, words: tuple[str, ...]
+) -> None:
+    aliases = f"arn:aws:es:*:*:domain/*/{hand.index},{hand.index}-live"
+    denied = {"Effect": "Deny", "Action": "es:ESHttpGet", "Resource": aliases}
+    gate.policies = [*gate.policies, {"Statement": [denied]}]
+    result = stage.lockstep("audit", *words)
+    assert result.exit_code == 1, result.output
+    assert gate.refused
+    said = " ".join(result.stderr.split())
+    assert "warning: the aliases of the index could not be read: " in said
+
+
 def test_a_repair_without_write_access_is_refused_in_one_line_and_writes_nothing(
     stage: Stage, hand: Hand, gate: Gate
 ) -> None:
