@@ -134,8 +134,6 @@ def _reported(gated: GatedStack) -> None:
 def _purgeable(gated: GatedStack) -> None:
     hand = Hand(gated.stage)
     hand.write_both(over_since_yesterday("T9", stamp(200 * DAY)), *_images(1))
-    # Without the right to refresh the index, a command sees what the last refresh saw.
-    hand.opensearch.indices.refresh(index=hand.index)
 
 
 def _to_redrive(gated: GatedStack) -> None:

@@ -58,6 +58,8 @@ class Stacks:
         if gated is None or (gated.gate.has_changed and not self._command.repeats):
             gated = self._ready = self._new()
             self._command.prepare(gated)
+            # Or what a command needs would depend on when the index last refreshed itself.
+            gated.stage.clients.opensearch.indices.refresh(index=gated.stage.stack.index)
         gated.gate.policies = [policy_of(rights, gated.stage.stack)]
         gated.gate.forget()
         try:
