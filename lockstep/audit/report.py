@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.audit import Difference
 from lockstep.audit.compare import DifferenceKind
+from lockstep.audit.recheck import Difference
 from lockstep.console.errors import UserError
 from lockstep.stores.entry import Entry
 

@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.audit import WATERMARK, Audit, Difference
+from lockstep.audit.audit import WATERMARK, Audit
+from lockstep.audit.recheck import Difference
 from lockstep.audit.report import as_line
 from lockstep.commands.answering import Answering, answer_options
 from lockstep.commands.answering import run as answer

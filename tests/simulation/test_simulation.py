@@ -9,7 +9,8 @@ import opensearchpy
 import pytest
 
 from lockstep import quarantine
-from lockstep.audit.audit import EXPLAINED, Audit, audit
+from lockstep.audit.audit import Audit, audit
+from lockstep.audit.recheck import EXPLAINED
 from lockstep.simulation.components import BUCKET, INDEX, TABLE, Components
 from lockstep.simulation.faults import FAULTS, FLOORS_PER_THOUSAND, Tally, missed
 from lockstep.simulation.history import History

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.audit import Difference
+from lockstep.audit.recheck import Difference
 from lockstep.audit.report import ReportLine, as_line
 from lockstep.repair.answers import Answered, AnswerPlan, Answers
 from lockstep.repair.repair import OverLimitError

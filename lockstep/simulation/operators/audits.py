@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockstep.audit.acknowledgements import read_acknowledgements
-from lockstep.audit.audit import Audit, Difference
+from lockstep.audit.audit import Audit
+from lockstep.audit.recheck import Difference
 from lockstep.simulation.operators.broken_index import trouble
 from lockstep.simulation.operators.comparison import (
     Verdict,

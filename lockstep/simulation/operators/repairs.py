@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lockstep.audit.audit import Difference
+from lockstep.audit.recheck import Difference
 from lockstep.repair.repair import DifferingImage, OverLimitError, Repair, Repaired
 from lockstep.simulation.operators.audits import AT_A_LIMIT_SHARE, Audits
 from lockstep.simulation.operators.harm import Harm

@@ -11,8 +11,9 @@ from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
 from lockstep import quarantine
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.audit import WATERMARK, Audit, Difference, Sample, with_unread
+from lockstep.audit.audit import WATERMARK, Audit, Sample, with_unread
 from lockstep.audit.audit import audit as compare
+from lockstep.audit.recheck import Difference
 from lockstep.audit.restored import restored
 from lockstep.audit.sample import CONFIDENCE, share_at_most
 from lockstep.repair.answers import Answers

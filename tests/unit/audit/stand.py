@@ -9,7 +9,8 @@ import opensearchpy
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex
-from lockstep.audit.audit import Audit, Difference, audit
+from lockstep.audit.audit import Audit, audit
+from lockstep.audit.recheck import Difference
 from lockstep.repair.decide import Decision, decide
 from lockstep.repair.repair import DifferingImage, Repair
 from lockstep.simulation.fakes.dynamodb import DynamoDB

@@ -14,8 +14,9 @@ import pytest
 
 from functions.write_to_es.document import document_from
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.audit import Audit, Difference, audit
+from lockstep.audit.audit import Audit, audit
 from lockstep.audit.compare import DifferenceKind
+from lockstep.audit.recheck import Difference
 from lockstep.audit.report import ReportLine, as_line
 from lockstep.repair.answers import Answers
 from lockstep.repair.decide_answer import Winner

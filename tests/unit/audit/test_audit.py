@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.audit.audit import SECOND_LOOK_AFTER, Audit, Difference, audit
+from lockstep.audit.audit import Audit, audit
 from lockstep.audit.compare import difference
+from lockstep.audit.recheck import SECOND_LOOK_AFTER, Difference
 from lockstep.audit.sample import share_at_most
 from lockstep.stores.entry import Entry, from_document, from_item
 from lockstep.stores.pace import Pace

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from lockstep.audit.audit import Audit, Difference
+from lockstep.audit.audit import Audit
+from lockstep.audit.recheck import Difference
 from lockstep.commands.answering import Answering, show
 from lockstep.commands.audit import Differences
 from lockstep.commands.endings import OneLine

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from lockstep.audit.ahead import AheadKind, ahead
-from lockstep.audit.audit import Difference
 from lockstep.audit.compare import difference
+from lockstep.audit.recheck import Difference
 from lockstep.audit.report import NotAReportError, ReportLine, as_line, report_lines
 from lockstep.commands.answering import KINDS
 from lockstep.repair.answers import Answered, Answers
