@@ -25,7 +25,7 @@ from lockstep.simulation.operators.answering import KINDS, AnswerSteps
 from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.forgeries import Forgeries
 from lockstep.simulation.operators.harm import Harm
-from lockstep.simulation.operators.limits import AgeLimits
+from lockstep.simulation.operators.limits import DAY, HORIZON_DAYS, AgeLimits
 from lockstep.simulation.operators.new_index import NewIndexChecks
 from lockstep.simulation.operators.promises import Promise, Promises
 from lockstep.simulation.operators.purges import Purges
@@ -495,3 +495,28 @@ def test_a_second_purge_writes_only_if_the_table_has_lost_an_item_meanwhile(
     expected = nullcontext() if expires_meanwhile else pytest.raises(ViolationError, match="O4")
     with expected:
         purges.purge(faulty=False)
+
+
+def test_a_request_of_a_purge_may_arrive_after_the_purge_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = History(quiet())
+    system, tools = history.system, Tools(history.system)
+    history.uploaders[0].put([("T0", "image.deleted")])
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    system.time.advance(HORIZON_DAYS * DAY)
+    promises = Promises(tools)
+    unused: Any = None
+    purges = Purges(tools, promises, commands(history, tools, promises)[0], *[unused] * 4)
+
+    def unanswered() -> Purged:
+        version = system.index.documents["T0"].version
+        system.time.later(1.0, partial(REAL.purge, cast("Any", system.index), "T0", version))
+        raise ConnectionTimeout
+
+    monkeypatch.setattr(purges, "_apply", unanswered)
+    purges.purge(faulty=True)
+    system.time.advance(2.0)
+    assert system.index.documents["T0"].source is None
+    history.finish()

@@ -186,6 +186,8 @@ class Purges:
             if not faulty and not system.index.missing:
                 raise
         self._note(before, wrote)
+        if not is_whole:
+            self._note_late(before)
         if promises.others_wrote() > others:
             return
         self._check(before, is_whole=is_whole)
@@ -216,6 +218,13 @@ class Purges:
                 raise ViolationError("O2", f"a purge wrote {one}")
             self._system.purged["write_to_es"].add((one.image_id, document.version))
             self._system.conditions.tally["purged by an operator"] += 1
+
+    def _note_late(self, before: Raw) -> None:
+        """Note what a request of a purge may still remove after the purge has ended."""
+        for image_id, document in before.documents.items():
+            said = said_by_document(document, whole=True)
+            if said is not None and said.is_over(before.now):
+                self._system.purged["write_to_es"].add((image_id, said.version))
 
     def _apply(self) -> Purged:
         tools = self._tools
