@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "prepare",
     epilog=examples(
         "lockstep prepare images-restored",
-        "lockstep prepare images-restored --stack lockstep-prod --apply",
+        "lockstep prepare lockstep-prod-restored --stack lockstep-prod --apply",
     ),
 )
 @click.argument("table")

@@ -1,6 +1,7 @@
 """Each command of an operator on a deployed stack, with a state of the stack in which it acts."""
 
 import socket
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,16 +10,18 @@ import msgspec
 
 from lockstep.web.addresses import HOST
 from shared.change import Change
-from tests.builders import image, image_event
+from shared.item import item_from
+from tests.builders import image, image_event, restored_table
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import EVERYTHING
-from tests.gate.requests import DOMAIN, Asked
+from tests.gate.requests import DOMAIN, RESTORED, Asked
 
 # What a person has who may run a command: managed policies of template.yaml.
 PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
 PROBER = ("AuditorPolicy", "ProducerPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
+RESTORER = ("AuditorPolicy", "RestorePolicy")
 
 ALL_EQUAL, DIFFERENT, UNKNOWN = 0, 1, 2
 
@@ -57,6 +60,11 @@ def _printed(gated: GatedStack, *words: object, code: int = 0) -> Any:
 
 class CommandFailedError(Exception):
     """A command ended with another exit code than expected."""
+
+
+def restored_name() -> str:
+    """A name for a table that somebody restores for the stack."""
+    return f"{RESTORED}-{uuid.uuid4().hex[:12]}"
 
 
 def _file(gated: GatedStack, *lines: Any) -> Path:
@@ -200,6 +208,14 @@ def _to_replay(gated: GatedStack) -> None:
     stage.write("replays/20260101-000000-001.json", {"stream": stage.stack.stream, "since": 0})
 
 
+def _to_prepare(gated: GatedStack) -> None:
+    """The index reads a Kinesis stream of the table's changes, so there is each setting."""
+    gated.recorded.outputs |= {"IndexFrom": "KinesisDataStreamsForDynamoDB"}
+    kinesis, stream = gated.stage.clients.kinesis, gated.stage.stack.changes_stream
+    if stream not in kinesis.list_streams()["StreamNames"]:
+        kinesis.create_stream(StreamName=stream, ShardCount=1)
+
+
 # How each command runs.
 
 
@@ -293,6 +309,31 @@ def _replay(gated: GatedStack) -> str | None:
     )
 
 
+def _prepare(*words: str, code: int) -> Callable[[GatedStack], str | None]:
+    """Prepare a table that was just restored: what an earlier run did must not help."""
+
+    def run(gated: GatedStack) -> str | None:
+        table = restored_name()
+        restored_table(gated.stage.clients.dynamodb, table)
+        return _failure(gated, "prepare", table, *words, code=code)
+
+    return run
+
+
+def _import_copy(*words: str) -> Callable[[GatedStack], str | None]:
+    def run(gated: GatedStack) -> str | None:
+        """Of the copy's images, the table has one with other content, and one not at all."""
+        dynamodb, table = gated.stage.clients.dynamodb, restored_name()
+        restored_table(dynamodb, table)
+        for image_id, content in (("T0", "as it was"), ("T9", "lost")):
+            item = item_from(a_change(image_id, stamp(2 * DAY), content))
+            dynamodb.put_item(TableName=table, Item=item)
+        found = _printed(gated, "import", "--replace", f"dynamodb://{table}", *words)
+        return None if (found["new"], found["replaced"]) == (1, 1) else f"{found}"
+
+    return run
+
+
 def runs(*words: object, code: int = 0) -> Callable[[GatedStack], str | None]:
     return lambda gated: _failure(gated, *words, code=code)
 
@@ -313,6 +354,16 @@ COMMANDS: Sequence[Command] = (
     Command("rebuild", AUDITOR, runs("rebuild"), _written, repeats=True),
     Command("replay", AUDITOR, runs("replay", "--since", "1h"), _to_replay, repeats=True),
     Command("import --apply", OPERATOR, _import, repeats=True),
+    Command("prepare", RESTORER, _prepare(code=1), _to_prepare, repeats=True),
+    Command("prepare --apply", RESTORER, _prepare("--apply", code=0), _to_prepare, repeats=True),
+    Command("import dynamodb://TABLE", RESTORER, _import_copy(), _written, repeats=True),
+    Command(
+        "import dynamodb://TABLE --apply",
+        (*OPERATOR, "RestorePolicy"),
+        _import_copy("--apply"),
+        _written,
+        repeats=True,
+    ),
     Command("audit --repair --apply", OPERATOR, _repair, _differing),
     Command("audit --repair --index-wins", OPERATOR, _answer("index"), _reported),
     Command("audit --repair --table-wins", OPERATOR, _answer("table"), _reported),

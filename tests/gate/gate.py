@@ -17,7 +17,7 @@ import urllib3
 from lockstep.stack.stack import Stack
 from lockstep.web.addresses import HOST
 from tests.gate.evaluator import Call, allows
-from tests.gate.recorded import JSON, Answered, Recorded
+from tests.gate.recorded import JSON, SETTINGS, Answered, Recorded, answered
 from tests.gate.requests import Asked, calls_of
 
 ENGINES = ("dynamodb", "kinesis", "opensearch", "s3")
@@ -115,6 +115,10 @@ class Gate:
         if asked.service in RECORDED:
             assert self.recorded is not None
             return self.recorded.answer(asked)
+        operation = asked.headers.get("x-amz-target", "").rpartition(".")[2]
+        if self.recorded and operation in SETTINGS:
+            setting = self.recorded.of_a_setting(operation, msgspec.json.decode(asked.body))
+            return answered(setting)
         status, headers, body = forward(asked)
         if asked.service == "s3" and asked.method == "GET" and status == _NOT_FOUND:
             # Who may not list a bucket does not learn that an object does not exist:
@@ -123,7 +127,7 @@ class Gate:
             listing = [Call("s3:ListBucket", bucket, (("s3:prefix", ""),))]
             if self.refuses(listing):
                 return _refusal(asked.service, listing)
-        if self.recorded and asked.headers.get("x-amz-target", "").endswith("StreamSummary"):
+        if self.recorded and operation == "DescribeStreamSummary":
             body = self.recorded.aged(body)
         return status, headers, body
 
@@ -133,7 +137,9 @@ def _changes(call: Call) -> bool:
     _, _, name = call.action.partition(":")
     if name in {"ESHttpPost", "ESHttpDelete"}:
         return not call.resource.endswith(_READING)
-    return name.startswith(("Put", "Delete", "PartiQLInsert", "PartiQLUpdate", "ESHttpPut"))
+    return name.startswith(
+        ("Put", "Delete", "PartiQLInsert", "PartiQLUpdate", "ESHttpPut", "Update", "Tag", "Enable")
+    )
 
 
 def _refusal(service: str, calls: Sequence[Call]) -> Answered:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
 from lockstep.stack.stack import Stack
 from tests.gate.policies import KEY
-from tests.gate.requests import API, DOMAIN, stack_arn
+from tests.gate.requests import API, DOMAIN, RESTORED, stack_arn
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 _TABLE = re.compile(
@@ -31,25 +31,20 @@ class Right(NamedTuple):
         """The pattern of ARNs."""
         region = f"{stack.region}:{ACCOUNT}"
         name = _ALIAS.sub(stack.index, self.name)
-        match self.kind:
-            case "the stack":
-                return stack_arn(stack)
-            case "the stream":
-                return stream_arn(stack.stream, stack.region)
-            case "the table":
-                return f"arn:aws:dynamodb:{region}:table/{stack.table}"
-            case "the key, if you set `KmsKeyArn`":
-                return KEY
-            case "all (AWS has no resources for it)":
-                return "*"
-            case "the bucket":
-                return f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}")
-            case "the domain":
-                return f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}"
-            case "the search API":
-                return f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}"
-            case _:
-                raise NotImplementedError(self.kind)
+        tables = f"arn:aws:dynamodb:{region}:table"
+        by_kind = {
+            "the stack": stack_arn(stack),
+            "the stream": stream_arn(stack.stream, stack.region),
+            "the stream of the table's changes": stream_arn(stack.changes_stream, stack.region),
+            "the table": f"{tables}/{stack.table}",
+            "the restored table": f"{tables}/{RESTORED}*",
+            "the key, if you set `KmsKeyArn`": KEY,
+            "all (AWS has no resources for it)": "*",
+            "the bucket": f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}"),
+            "the domain": f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}",
+            "the search API": f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}",
+        }
+        return by_kind[self.kind]
 
 
 class Rights(NamedTuple):

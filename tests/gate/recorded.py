@@ -1,9 +1,10 @@
-"""What AWS answers where no engine stands for it: CloudFormation, Lambda, CloudWatch, API Gateway.
+"""What AWS answers where no engine does: CloudFormation, Lambda, CloudWatch, API Gateway, tables.
 
 The forms of the answers are those of botocore's service models.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +23,18 @@ AGE_HOURS = 60 * 24
 JSON = "application/json"
 _NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
+# What a table has in AWS, and not in DynamoDB Local.
+SETTINGS = frozenset(
+    {
+        "DescribeContinuousBackups",
+        "DescribeKinesisStreamingDestination",
+        "EnableKinesisStreamingDestination",
+        "ListTagsOfResource",
+        "TagResource",
+        "UpdateContinuousBackups",
+    }
+)
+
 type Answered = tuple[int, Mapping[str, str], bytes]
 
 
@@ -31,14 +44,16 @@ class Recorded:
     Attributes:
         outputs: the outputs of the stack.
         disabled: so many times more, an event source mapping is told to be disabled.
+        settings: of each table, the settings that DynamoDB Local does not know.
         incoming: how many records arrived in each hour of the last ten days; none of them was read.
     """
 
     def __init__(self, stack: Stack, outputs: Mapping[str, str]) -> None:
         self.stack = stack
-        self.outputs = outputs
+        self.outputs = dict(outputs)
         self.disabled = 0
         self.incoming = 0
+        self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
 
     def answer(self, asked: Asked) -> Answered:
         """The answer to a request that is allowed."""
@@ -46,13 +61,32 @@ class Recorded:
             case "cloudformation":
                 return 200, {"content-type": "text/xml"}, self._stacks().encode()
             case "lambda":
-                return _json(self._mappings(asked))
+                return answered(self._mappings(asked))
             case "cloudwatch":
-                return _json(self._metrics(msgspec.json.decode(asked.body)))
+                return answered(self._metrics(msgspec.json.decode(asked.body)))
             case "api":
-                return _json({"status": "ok"})
+                return answered({"status": "ok"})
             case _:
                 raise NotImplementedError(asked.service)
+
+    def of_a_setting(self, operation: str, body: Any) -> Any:
+        """The answer to a request for one of `SETTINGS`."""
+        arn = body.get("ResourceArn", "")
+        own = self.settings[arn.rpartition("/")[2] or body["TableName"]]
+        match operation:
+            case "TagResource":
+                own["tags"] = body["Tags"]
+            case "UpdateContinuousBackups":
+                own["recovery"] = "ENABLED"
+            case "EnableKinesisStreamingDestination":
+                own["destinations"] = [body | {"DestinationStatus": "ACTIVE"}]
+        recovery = {"PointInTimeRecoveryStatus": own.get("recovery", "DISABLED")}
+        # One answer for all: a client reads what it asked for.
+        return {
+            "Tags": own.get("tags", []),
+            "KinesisDataStreamDestinations": own.get("destinations", []),
+            "ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": recovery},
+        }
 
     def aged(self, body: bytes) -> bytes:
         """The answer of the Kinesis endpoint about the stream, but of an older one."""
@@ -101,5 +135,6 @@ class Recorded:
         return {"MetricDataResults": results}
 
 
-def _json(answer: Any) -> Answered:
+def answered(answer: Any) -> Answered:
+    """An answer of a service that speaks JSON."""
     return 200, {"content-type": JSON}, msgspec.json.encode(answer)

@@ -75,8 +75,10 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             raise NotImplementedError(asked.service)
 
 
-# The name of the domain and the ID of the search API, in the rendered policies.
+# The name of the domain, how the name of a table begins that somebody restores for the stack, and
+# the ID of the search API, in the rendered policies.
 DOMAIN = "lockstep-images"
+RESTORED = "lockstep-restored"
 API = "SearchApi"
 
 
@@ -110,8 +112,29 @@ def _dynamodb(asked: Asked, stack: Stack) -> Iterator[Call]:
             key = (body.get("Key") or body["Item"])["image_id"]
             context = (("dynamodb:LeadingKeys", tuple(key.values())), *_attributes(body))
             yield Call(f"dynamodb:{operation}", f"{tables}/{body['TableName']}", context)
+        case "TagResource" | "ListTagsOfResource":
+            # DynamoDB Local has a region of its own in the ARN of a table.
+            table = body["ResourceArn"].rpartition("/")[2]
+            yield Call(f"dynamodb:{operation}", f"{tables}/{table}")
+        case "DescribeKinesisStreamingDestination" | "EnableKinesisStreamingDestination":
+            yield Call(f"dynamodb:{operation}", f"{tables}/{body['TableName']}")
+            yield from _destination(operation, stack)
         case _:
             yield Call(f"dynamodb:{operation}", f"{tables}/{body['TableName']}", _attributes(body))
+
+
+def _destination(operation: str, stack: Stack) -> Iterator[Call]:
+    """What the caller needs of the stream that gets the table's changes.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds_iam.html
+    """
+    arn = stream_arn(stack.changes_stream, stack.region)
+    yield Call("kinesis:DescribeStream", arn)
+    if operation.startswith("Enable"):
+        yield Call("kinesis:PutRecords", arn)
+        yield Call("kinesis:ListStreams", "*")
+    else:
+        yield Call("kinesis:DescribeStreamSummary", arn)
 
 
 def _statement(statement: str, tables: str) -> Call:

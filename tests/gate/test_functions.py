@@ -8,6 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
+import boto3
 import msgspec
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -15,17 +16,20 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from doors import stream
 from functions.search_images import handler as search
 from functions.write_to_dynamodb import handler as table
+from functions.write_to_dynamodb.table_on_deployment import accept
 from functions.write_to_es import handler as index
 from functions.write_to_es.connect import connect
 from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import definition, ensure_index
 from functions.write_to_es.settings import IndexSettings
+from lockstep.local.mapping.invocation import stream_arn
 from lockstep.stack.stack import IndexFrom
-from tests.builders import image, image_event, kinesis_records
+from tests.builders import CHANGES_STREAM, image, image_event, kinesis_records, restored_table
 from tests.contract.repair.hand import Hand, a_change
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import Call, allows, listed
 from tests.gate.policies import EXAMPLE, KEY, rendered
+from tests.gate.requests import RESTORED
 from tools.sample_events import requests
 
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html
@@ -81,12 +85,14 @@ class Function(NamedTuple):
     """The role of a function, and a run of its code that raises if it fails.
 
     `not_its_own`: actions of the role that only Lambda uses, to read the stream, to write failure
-    documents, logs and traces.
+    documents, logs and traces. `index_from` and `parameters` are those of the stack.
     """
 
     role: str
     run: Callable[[GatedStack], None]
     not_its_own: AbstractSet[str]
+    index_from: IndexFrom = "Kinesis"
+    parameters: Mapping[str, str] = {}
 
 
 def _consume(handle: Callable[..., Any], check: Callable[[], None], _: GatedStack) -> None:
@@ -132,6 +138,30 @@ def _deploy(gated: GatedStack) -> None:
     ensure_index(client, alias)
 
 
+# A given table of the stack.
+GIVEN = f"{RESTORED}-and-given"
+
+
+def _accept(gated: GatedStack) -> None:
+    """It accepts a prepared table, and sends the table's changes to the stream it just made."""
+    with gated.everything_allowed():
+        dynamodb = gated.stage.clients.dynamodb
+        if GIVEN in dynamodb.list_tables()["TableNames"]:
+            dynamodb.update_table(TableName=GIVEN, DeletionProtectionEnabled=False)
+            dynamodb.delete_table(TableName=GIVEN)
+        restored_table(dynamodb, GIVEN)
+        gated.recorded.settings.clear()
+        assert gated.lockstep("prepare", GIVEN, "--apply").exit_code == 0
+        stream = dynamodb.describe_table(TableName=GIVEN)["Table"]["LatestStreamArn"]
+    told = {
+        "TableName": GIVEN,
+        "TableStreamArn": stream,
+        "StackName": "lockstep",
+        "ChangesStreamArn": stream_arn(CHANGES_STREAM, gated.stage.stack.region),
+    }
+    assert accept(boto3.client("dynamodb"), told) == f"table {GIVEN} is prepared"
+
+
 OF_A_CONSUMER = KINESIS_READS | DESTINATION | LOGS | TRACES | WITH_KEY
 FUNCTIONS = {
     "WriteToDynamodb": Function(
@@ -146,6 +176,13 @@ FUNCTIONS = {
     ),
     "SearchImages": Function("SearchImagesRole", _search, LOGS | TRACES),
     "IndexOnDeployment": Function("IndexOnDeploymentRole", _deploy, LOGS | TRACES),
+    "TableOnDeployment": Function(
+        "TableOnDeploymentRole",
+        _accept,
+        LOGS | TRACES,
+        "KinesisDataStreamsForDynamoDB",
+        {"TableName": GIVEN},
+    ),
 }
 
 
@@ -208,7 +245,9 @@ def test_a_function_needs_exactly_the_rights_of_its_role(
 ) -> None:
     function, gated = FUNCTIONS[name], new_gated()
     Hand(gated.stage).write_both(a_change("T0", 1, "first"))
-    policies = rendered(template, gated.stage.stack, KmsKeyArn=KEY, Tracing="yes")
+    stack = msgspec.structs.replace(gated.stage.stack, index_from=function.index_from)
+    more = {"KmsKeyArn": KEY, "Tracing": "yes", **function.parameters}
+    policies = rendered(template, stack, **more)
     documents = policies.of_role(function.role)
     assert _wrong(function, documents, gated, monkeypatch) is None
     assert gated.gate.refused == set()

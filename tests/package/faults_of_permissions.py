@@ -10,6 +10,7 @@ from tests.package import test_template as whole
 from tests.package.faults import Fault, allow, drop, on, put, without_condition
 
 _BUCKET = "${QuarantineBucket.Arn}/"
+_TABLES = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/"
 _AWS_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaKinesisExecutionRole"
 
 
@@ -106,6 +107,32 @@ TOO_MUCH = [
         "a reader of some images may scan all",
         drop("Resources.ImageReaderPolicy.Properties.PolicyDocument.Statement.0.Condition.Null"),
         table_options.test_a_reader_sees_some_images_and_some_attributes_and_only_by_their_ids,
+    ),
+    *(
+        Fault(
+            f"who restores may read and change {what}",
+            on("RestorePolicy", sid, {"Fn::Sub": f"{_TABLES}{name}"}),
+            partial(
+                table_options.test_who_restores_may_change_and_read_the_tables_that_were_restored_for_this_stack,
+                table=table,
+                is_allowed=False,
+            ),
+        )
+        for what, sid, name, table in (
+            ("every table", "ReadTheRestoredTable", "*", "customers"),
+            (
+                "the tables of the stack",
+                "PrepareTheRestoredTable",
+                "${AWS::StackName}-*",
+                "lockstep-ImageTable-1ABC",
+            ),
+            (
+                "restored tables of other stacks",
+                "SendTheTablesChanges",
+                "*-restored*",
+                "lockstep-prod-restored",
+            ),
+        )
     ),
     Fault(
         "the service may change every pool of users",

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.horizon import RESTORABLE
 from shared.item import ATTRIBUTE_TYPES, KEY
+from tests.gate.evaluator import Call, allows, listed
+from tests.gate.policies import EXAMPLE, rendered
 from tests.package.test_template import NO_VALUE, _chosen, _listed, _permissions_of, _properties
 from tests.package.test_template_rules import refusals
 
@@ -104,6 +107,28 @@ def test_a_reader_sees_some_images_and_some_attributes_and_only_by_their_ids(
     fields = template["Parameters"]["ReaderFields"]["Default"].split(",")
     assert KEY in fields
     assert set(fields) <= ATTRIBUTE_TYPES.keys()
+
+
+@pytest.mark.parametrize(
+    ("table", "is_allowed"),
+    [
+        ("lockstep-restored", True),
+        ("lockstep-restored-20261128", True),
+        ("lockstep-ImageTable-1ABC", False),
+        # Of another stack, and of nobody here.
+        ("lockstep-prod-restored", False),
+        ("customers", False),
+    ],
+)
+def test_who_restores_may_change_and_read_the_tables_that_were_restored_for_this_stack(
+    template: Template, table: str, *, is_allowed: bool
+) -> None:
+    stack = msgspec.structs.replace(EXAMPLE, index_from="KinesisDataStreamsForDynamoDB")
+    policy = rendered(template, stack).managed("RestorePolicy")
+    for action in {one for it in policy["Statement"] for one in listed(it["Action"])}:
+        if action.startswith("dynamodb:"):
+            call = Call(action, f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}")
+            assert allows([policy], call) is is_allowed, action
 
 
 def test_a_backup_is_not_kept_longer_than_a_table_may_be_restored_back(template: Template) -> None:

@@ -807,7 +807,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
-    policies = ("Producer", "Reader", "Auditor", "Operator", "ImageReader", "TableKey")
+    policies = ("Producer", "Reader", "Auditor", "Operator", "Restore", "ImageReader", "TableKey")
     for_people = {"BackupVaultName", "DashboardsUrl", *(f"{one}PolicyArn" for one in policies)}
     assert named | told.keys() | for_people == template["Outputs"].keys()
 
