@@ -1,5 +1,6 @@
 """Choices between two contents of one version, and the promises of a redrive."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +52,21 @@ def test_only_a_stamp_of_this_microsecond_may_be_that_of_another_program_too(
     settled: Any = SimpleNamespace(event=event, case=SimpleNamespace(image="T0", version=5))
     Settling(system, stores, lambda: system.time.now)._check_version(settled)  # noqa: SLF001 - as its steps do
     assert system.chosen == ({("T0", version)} if is_noted else set())
+
+
+@pytest.mark.parametrize(("seconds_ahead", "is_seen"), [(0.0, True), (7_200.0, False)])
+def test_a_tombstone_is_over_by_the_clock_of_the_operator(
+    seconds_ahead: float,
+    is_seen: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    system = History(quiet()).system
+    ends = int(system.time.now) + 3_600
+    system.table.items["T0"] = {"version": {"N": "2"}, "expires_at": {"N": str(ends)}}
+    stores: Any = None
+    settling = Settling(system, stores, lambda: system.time.now + seconds_ahead)
+    mended: Any = SimpleNamespace(event=object(), case=SimpleNamespace(image="T0", version=1))
+    with pytest.raises(ViolationError, match="O5") if is_seen else nullcontext():
+        settling._check_undoes_nothing(mended, None)  # noqa: SLF001 - as its steps do
 
 
 @pytest.mark.parametrize("promise", ["O1", "O2"])

@@ -119,11 +119,11 @@ class Settling:
         return max(1, chance.choice((near, near - 1, near + 1, near + 1_000, now)))
 
     def _in_table(self, image_id: str) -> int:
-        """The version that the table holds of an image; 0 if there is none."""
+        """The version that the table holds of an image by the operator's clock; 0: none."""
         item = self._system.table.items.get(image_id)
         if item is None:
             return 0
-        expired = "expires_at" in item and int(item["expires_at"]["N"]) <= self._system.time.now
+        expired = "expires_at" in item and int(item["expires_at"]["N"]) <= self._now()
         return 0 if expired else int(item.get("version", {}).get("N", "0"))
 
     def _check_version(self, settled: Settlement, named: int | None = None) -> None:
