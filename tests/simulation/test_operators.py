@@ -35,6 +35,7 @@ from lockstep.simulation.operators.repairs import Repairs
 from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.oracle import DELETED, Meaning, item
 from lockstep.simulation.plan import HistoryPlan, Step, plain, plan
+from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.table_changes import TableChanges
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.corrections import Removal
@@ -471,6 +472,21 @@ def test_a_new_index_may_lack_only_what_it_refuses(
     expected = pytest.raises(ViolationError, match="T0") if is_seen else nullcontext()
     with expected:
         NewIndexChecks(system).has_the_table()
+
+
+@pytest.mark.parametrize("other", ["the same", "another"])
+def test_two_contents_of_one_version_in_the_old_and_the_new_index_are_a_conflict(
+    other: str,
+) -> None:
+    system = History(quiet()).system
+    nodes, now = system.index.nodes, system.time.now
+    old = nodes.live
+    old.keep("T0", 1, {"version": 1, "digest": "the same"}, now)
+    nodes.live = nodes.add("images-000002", {}, {"number_of_shards": 1})
+    nodes.live.keep("T0", 1, {"version": 1, "digest": other}, now)
+    NewIndexChecks(system).note_conflicts()
+    held = ("T0", StoredVersion(1, other))
+    assert system.given_index == (set() if other == "the same" else {held})
 
 
 @pytest.mark.parametrize("expires_meanwhile", [False, True])

@@ -59,6 +59,20 @@ class NewIndexChecks:
                 "O6", f"after a rebuild to {done.index}, the aliases are {aliases}"
             )
 
+    def note_conflicts(self) -> None:
+        """Note where the old index and the new one hold two contents of one version.
+
+        A consumer wrote the second one to the new index before the first one was copied. Then the
+        second one stays there, and the audit of the rebuild names the conflict.
+        """
+        store = self._system.consumers["write_to_es"].store
+        for one in self._nodes.indices.values():
+            for image_id in one.documents if one is not self._nodes.live else ():
+                was = store.stored_version(image_id, among=one.documents)
+                held = store.stored_version(image_id)
+                if was and held and was.version == held.version and was != held:
+                    self._system.given_index.add((image_id, held))
+
     def has_the_table(self) -> None:
         """O6: the index has each image of the table, in that version or a higher one.
 

@@ -285,6 +285,7 @@ class Rebuilds:
             done = self._rebuild(worker).run(options, lambda _step, _count, _total: None)
             if worker in self._overtaken:
                 raise ViolationError("O4", "a rebuild ended, although another one took over")
+        self._checks.note_conflicts()
         self._nodes.followed = None
         self._is_unchecked = True
         self._conditions.tally["rebuilt"] += 1
