@@ -232,6 +232,7 @@ generated: $(venv)/dev.done ## Generate files from the code; tests fail if these
 	$(bin)/python -m tools.character_rules > functions/write_to_es/characters.json
 	$(bin)/python -m tools.local_names
 	$(bin)/python -m tools.template.updates > docs/guides/updates.md
+	$(bin)/python -m tools.template.alarms > docs/runbook/README.md
 
 format: $(venv)/dev.done ## Format the code, and correct what the linter can correct.
 	$(bin)/ruff check --fix .

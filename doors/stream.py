@@ -108,6 +108,9 @@ def report(delivery: Delivery) -> None:
                 "detail": record.detail,
             },
         )
+    outrun = sum(record.reason == "outrun" for record in delivery.quarantined)
+    if outrun:
+        metrics.add_metric("Outrun", "Count", outrun)
     if delivery.late:
         metrics.add_metric("Late", "Count", len(delivery.late))
     for change in delivery.late:

@@ -503,8 +503,9 @@ def test_records_are_given_up_a_day_before_the_stream_forgets_them(template: Tem
     days_allowed = template["Parameters"]["RetentionDays"]["AllowedValues"]
     a_day, longest = 86_400, 604_800
     assert template["Mappings"]["Retention"] == {
-        str(days): {"Hours": days * 24, "RecordAge": min((days - 1) * a_day, longest)}
+        str(days): {"Hours": days * 24, "RecordAge": age, "HalfAgeMs": age * 500}
         for days in days_allowed
+        for age in [min((days - 1) * a_day, longest)]
     }
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from lockstep.stack.stack import StackNotFoundError
 from tests.package.faults import Fault
+from tests.package.faults_of_alarms import SILENT
 from tests.package.faults_of_permissions import TOO_MUCH
 from tests.package.faults_of_properties import LOST
 from tests.package.faults_of_values import WRONG
 
-FAULTS = [*TOO_MUCH, *LOST, *WRONG]
+FAULTS = [*TOO_MUCH, *LOST, *WRONG, *SILENT]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

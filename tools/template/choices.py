@@ -32,6 +32,8 @@ _TOKENS = {
     "SearchIssuer": "https://issuer.example",
     "SearchAudience": "client-1",
 }
+_TOPIC = "arn:aws:sns:eu-central-1:123456789012:"
+_MAIL = {"AlarmEmail": "on-call@example.com"}
 _CHANGES_STREAM = {"IndexFrom": "KinesisDataStreamsForDynamoDB"}
 
 
@@ -104,6 +106,10 @@ CHOICES = (
     *_alone(EnhancedFanOut="yes"),
     Choice({"EnhancedFanOut": "yes"}, _CHANGES_STREAM),
     *_alone(ConsumerMemoryMiB="1024", SearchMemoryMiB="1024", SearchReservedConcurrency="50"),
+    Choice(_MAIL),
+    Choice({"PageTopicArn": f"{_TOPIC}pages"}, _MAIL),
+    Choice({"TicketTopicArn": f"{_TOPIC}tickets"}, _MAIL),
+    Choice({"PageTopicArn": f"{_TOPIC}pages", "TicketTopicArn": f"{_TOPIC}tickets"}),
     *_alone(Tracing="yes", LogLevel="DEBUG", LogKmsKeyArn=_KEY, LogRetentionDays="90"),
 )
 """Each change is accepted by the rules of the template, before and after."""

@@ -25,4 +25,6 @@ def test_the_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     pages = {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/*/*.md")}
     listed = {page for page in pages if f"({page})" in index}
-    assert {page for page in pages - listed if not page.startswith("decisions/")} == set()
+    # The decisions are listed in a page of their own, and the pages of the alarms, too.
+    own = ("decisions/", "runbook/")
+    assert {page for page in pages - listed if not page.startswith(own)} == set()

@@ -16,7 +16,7 @@ from shared.outcome import Failed
 from shared.shortened import shortened
 from shared.sink import MisconfiguredError, Sink
 from shared.stamps import LATE_EVENT
-from tests.builders import ARRIVED_AT, image_event, kinesis_records, sequence_number
+from tests.builders import ARRIVED_AT, image_event, kinesis_record, kinesis_records, sequence_number
 from tests.memory_sink import MemorySink
 from tests.simulation.rewired import rewired
 
@@ -80,6 +80,16 @@ def test_a_late_event_is_a_metric_and_a_line_that_names_the_image() -> None:
         "occurred_at": "2026-08-17T20:00:00Z",
         "arrived_at": ARRIVED_AT,
     }
+
+
+def test_an_outrun_event_is_counted_besides_the_quarantined_ones() -> None:
+    log, sink = Log(), MemorySink()
+    stamped = kinesis_record(image_event("a", 1_795_000_000_000_000))
+    counted = kinesis_record(image_event("a", 7), position=2, arrived_at=ARRIVED_AT + 1)
+    consumed([stamped], lambda: sink, log)
+    log.metrics.clear()
+    consumed([counted, kinesis_record(b"\xff", position=3)], lambda: sink, log)
+    assert log.metrics == {"Quarantined": ("Count", 2), "Outrun": ("Count", 1)}
 
 
 def test_counts_and_lag_are_metrics_and_each_quarantined_record_is_a_line() -> None:

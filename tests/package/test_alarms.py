@@ -1,0 +1,336 @@
+"""The alarms of the template: what they read, whom they tell, and the page of each."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
+    AmazonCloudWatchEMFProvider,
+)
+
+from doors import stream
+from shared.deliver import Delivery
+from shared.quarantine import quarantined
+from tests.builders import change, record
+from tests.package.test_template_rules import refusals
+from tests.simulation.rewired import rewired
+from tools.template.alarms import (
+    DOCUMENT,
+    EVERY_ALARM,
+    RUNBOOK,
+    TemplateAlarm,
+    alarms,
+    described,
+    document,
+    pages,
+    short_name,
+)
+from tools.template.choices import together
+from tools.template.metrics import METRICS, OWN_NAMESPACE
+from tools.template.rendering import Resources, render
+
+type Template = Mapping[str, Any]
+
+PAGES = "arn:aws:sns:eu-central-1:123456789012:pages"
+TICKETS = "arn:aws:sns:eu-central-1:123456789012:tickets"
+OWN_DOMAIN = {"OpenSearchEndpoint": "https://own.example", "OpenSearchDomainName": "own-domain"}
+NO_METRIC_OF_A_FUNCTION = {"PlannedWork"}
+
+
+def every_alarm(template: Template, **chosen: str) -> Resources:
+    return render(template, EVERY_ALARM | chosen)
+
+
+def by_name(resources: Resources) -> dict[str, TemplateAlarm]:
+    return {one.name: one for one in alarms(resources)}
+
+
+def composite(resources: Resources) -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = resources["Outage"]["Properties"]
+    return properties
+
+
+def combinations_with_alarms(template: Template) -> list[Resources]:
+    found = [render(template, chosen) for chosen in together(template)]
+    return [one for one in found if "Outage" in one]
+
+
+def test_each_alarm_has_a_page_and_each_page_an_alarm(template: Template) -> None:
+    resources = every_alarm(template)
+    named = {one.page for one in alarms(resources)} | {described(composite(resources))[2]}
+    assert named == pages()
+
+
+def test_each_page_says_what_to_look_at_what_to_do_and_when_to_wake_somebody() -> None:
+    headings = ["What it means", "What to look at", "What to do", "When to wake somebody"]
+    for name in pages():
+        text = (RUNBOOK / name).read_text()
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == headings, name
+        assert text.startswith(f"# {name.removesuffix('.md')}\n\n")
+
+
+def test_the_list_is_up_to_date(template: Template) -> None:
+    assert DOCUMENT.read_text("utf-8") == document(template), "run make generated"
+
+
+def test_each_alarm_is_on_the_list(template: Template) -> None:
+    """Whatever the parameters are: the list has the alarms of one combination."""
+    listed = {f"`{one.name}`" for one in alarms(every_alarm(template))}
+    for resources in combinations_with_alarms(template):
+        assert {f"`{one.name}`" for one in alarms(resources)} <= listed
+    assert all(one in DOCUMENT.read_text() for one in listed)
+
+
+def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: Template) -> None:
+    read = [
+        metric
+        for resources in combinations_with_alarms(template)
+        for alarm in alarms(resources)
+        for metric in alarm.metrics.values()
+    ]
+    for metric in read:
+        known = METRICS[metric.namespace, metric.name]
+        assert tuple(name for name, _ in metric.dimensions) == known.dimensions
+        assert metric.unit in {None, known.unit}
+    assert {(one.namespace, one.name) for one in read} == METRICS.keys()
+
+
+def test_our_own_metrics_are_those_that_the_consumers_emit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    emitted = _emitted_by_a_consumer(capsys)
+    ours = {
+        name: (known.unit, known.dimensions)
+        for (namespace, name), known in METRICS.items()
+        if namespace == OWN_NAMESPACE and name not in NO_METRIC_OF_A_FUNCTION
+    }
+    assert ours.items() <= emitted.items()
+
+
+def _emitted_by_a_consumer(
+    capsys: pytest.CaptureFixture[str],
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The unit and dimensions of each metric, in CloudWatch's embedded metric format."""
+    metrics = AmazonCloudWatchEMFProvider(namespace="Lockstep/tests", service="write_to_es")
+    report = rewired(stream.report, metrics=metrics)
+    report(_everything())
+    metrics.flush_metrics()
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in one]
+    (said,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
+    (dimensions,) = said["Dimensions"]
+    return {one["Name"]: (one["Unit"], tuple(dimensions)) for one in said["Metrics"]}
+
+
+def _everything() -> Delivery:
+    """A batch in which each fate occurs, with a late and an outrun event."""
+    outrun = quarantined(
+        record(),
+        function="write_to_es",
+        change=None,
+        reason="outrun",
+        detail="",
+        at="2026-11-29T00:00:00Z",
+    )
+    return Delivery(
+        counts={"Applied": 1, "Duplicate": 1, "Stale": 1, "Quarantined": 1, "Failed": 1},
+        lag_ms=1,
+        checkpoint=None,
+        quarantined=[outrun],
+        failures={},
+        late=[change()],
+    )
+
+
+def test_without_anybody_to_tell_there_are_no_alarms(template: Template) -> None:
+    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::SNS")
+    resources = render(template, {"OpenSearchInstanceCount": "3"})
+    assert [name for name, its in resources.items() if its["Type"].startswith(kinds)] == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "paged", "ticketed"),
+    [
+        ({"AlarmEmail": "a@example.com"}, {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopic"}),
+        ({"PageTopicArn": PAGES, "TicketTopicArn": TICKETS}, PAGES, TICKETS),
+        (
+            {"PageTopicArn": PAGES, "AlarmEmail": "a@example.com"},
+            PAGES,
+            {"Ref": "AlarmTopic"},
+        ),
+        (
+            {"TicketTopicArn": TICKETS, "AlarmEmail": "a@example.com"},
+            {"Ref": "AlarmTopic"},
+            TICKETS,
+        ),
+    ],
+)
+def test_each_severity_tells_its_own_and_tells_when_it_is_over(
+    template: Template, chosen: Mapping[str, str], paged: Any, ticketed: Any
+) -> None:
+    assert refusals(template, **chosen) == []
+    resources = render(template, chosen)
+    outage = composite(resources)
+    assert outage["AlarmActions"] == outage["OKActions"] == [paged]
+    for alarm in alarms(resources):
+        tells = (ticketed,) if alarm.severity == "ticket" else ()
+        assert alarm.actions == alarm.ok_actions == tells, alarm.name
+    assert ("AlarmTopic" in resources) == ("AlarmEmail" in chosen)
+
+
+def test_an_address_that_would_get_nothing_is_refused(template: Template) -> None:
+    both = {"PageTopicArn": PAGES, "TicketTopicArn": TICKETS}
+    (refused,) = refusals(template, AlarmEmail="a@example.com", **both)
+    assert "AlarmEmail" in refused
+
+
+@pytest.mark.parametrize("topic", ["PageTopicArn", "TicketTopicArn"])
+def test_a_severity_that_would_tell_nobody_is_refused(template: Template, topic: str) -> None:
+    (refused,) = refusals(template, **{topic: PAGES})
+    assert refused.startswith(f"If {topic} is set")
+
+
+def test_an_outage_is_one_page(template: Template) -> None:
+    """The composite alarm has each alarm of severity page, and no other."""
+    for resources in combinations_with_alarms(template):
+        rule = json.dumps(composite(resources)["AlarmRule"])
+        said = re.findall(r"ALARM\(\\\\?\"\$\{(\w+)\}", rule)
+        paging = {one.logical_id for one in alarms(resources) if one.severity == "page"}
+        assert set(said) == paging
+        assert len(said) == len(paging) <= 100
+
+
+def test_planned_work_ends_by_itself(template: Template) -> None:
+    resources = every_alarm(template)
+    assert composite(resources)["ActionsSuppressor"] == {"Fn::GetAtt": ["PlannedWork", "Arn"]}
+    (metric,) = by_name(resources)["planned-work"].metrics.values()
+    assert metric.period == 3600
+    assert by_name(resources)["planned-work"].missing == "notBreaching"
+
+
+def test_an_alarm_has_the_name_of_its_stack(template: Template) -> None:
+    for resource in every_alarm(template).values():
+        if resource["Type"].startswith("AWS::CloudWatch::") and "AlarmName" in str(resource):
+            name = resource["Properties"]["AlarmName"]["Fn::Sub"]
+            assert name == "${AWS::StackName}-" + short_name(resource["Properties"])
+
+
+def test_a_replica_without_a_node_is_an_alarm_only_where_there_is_a_node_for_it(
+    template: Template,
+) -> None:
+    assert "domain-yellow" in by_name(every_alarm(template, OpenSearchInstanceCount="2"))
+    assert "domain-yellow" not in by_name(every_alarm(template, OpenSearchInstanceCount="1"))
+    own = by_name(every_alarm(template, **OWN_DOMAIN))
+    assert {"domain-yellow", "domain-storage"} & own.keys() == set()
+    (metric,) = own["domain-red"].metrics.values()
+    assert dict(metric.dimensions)["DomainName"] == "own-domain"
+
+
+def test_an_engine_that_is_no_domain_of_aws_has_no_metrics_there(template: Template) -> None:
+    found = by_name(every_alarm(template, OpenSearchSigning="no", **OWN_DOMAIN))
+    assert not [one for one in found if one.startswith("domain-")]
+
+
+@pytest.mark.parametrize("gib", [10, 100, 1000])
+def test_the_disk_is_nearly_full_at_a_quarter(template: Template, gib: int) -> None:
+    sizes = {"OpenSearchInstanceType": "r7g.large.search", "OpenSearchVolumeGiB": str(gib)}
+    # MiB: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html
+    assert by_name(every_alarm(template, **sizes))["domain-storage"].threshold == gib * 1024 / 4
+    allowed = template["Parameters"]["OpenSearchVolumeGiB"]["AllowedValues"]
+    assert template["Mappings"]["Volume"].keys() == {str(one) for one in allowed}
+
+
+@pytest.mark.parametrize("consumer", ["table", "index"])
+@pytest.mark.parametrize("days", ["2", "7", "30"])
+def test_a_loss_is_near_at_half_of_the_age_at_which_records_are_discarded(
+    template: Template, consumer: str, days: str
+) -> None:
+    resources = every_alarm(template, RetentionDays=days)
+    age = resources["WriteToDynamodbStream"]["Properties"]["MaximumRecordAgeInSeconds"]
+    assert by_name(resources)[f"loss-is-near-{consumer}"].threshold == age * 1000 / 2
+
+
+def test_of_the_tables_stream_a_loss_is_near_sooner(template: Template) -> None:
+    resources = every_alarm(template, IndexFrom="DynamoDBStreams")
+    age = resources["WriteToEsTableStream"]["Properties"]["MaximumRecordAgeInSeconds"]
+    assert by_name(resources)["loss-is-near-index"].threshold == age * 1000 / 2
+    assert by_name(resources)["loss-is-near-table"].threshold > age * 1000 / 2
+
+
+@pytest.mark.parametrize(
+    ("index_from", "mapping"),
+    [
+        ("Kinesis", "WriteToEsStream"),
+        ("DynamoDBStreams", "WriteToEsTableStream"),
+        ("KinesisDataStreamsForDynamoDB", "WriteToEsTableChanges"),
+    ],
+)
+def test_a_mapping_is_watched_whichever_it_is(
+    template: Template, index_from: str, mapping: str
+) -> None:
+    resources = every_alarm(template, IndexFrom=index_from)
+    for name in ("not-reading", "dropped", "discarded"):
+        (metric,) = by_name(resources)[f"{name}-index"].metrics.values()
+        assert metric.dimensions == (("EventSourceMappingUUID", {"Ref": mapping}),)
+        (metric,) = by_name(resources)[f"{name}-table"].metrics.values()
+        assert metric.dimensions == (("EventSourceMappingUUID", {"Ref": "WriteToDynamodbStream"}),)
+
+
+@pytest.mark.parametrize("consumer", ["table", "index"])
+def test_only_a_missing_value_says_that_a_mapping_is_off(template: Template, consumer: str) -> None:
+    """An idle mapping reports 0, a mapping that is off nothing."""
+    alarm = by_name(every_alarm(template))[f"not-reading-{consumer}"]
+    assert (alarm.comparison, alarm.threshold) == ("LessThanThreshold", 0)
+    assert alarm.missing == "breaching"
+    (metric,) = alarm.metrics.values()
+    assert alarm.periods * metric.period == 15 * 60
+
+
+def test_missing_data_of_dynamodb_is_filled(template: Template) -> None:
+    """Its alarms ignore missing data: they would stay on after the last throttled request."""
+    reading = [
+        alarm
+        for alarm in alarms(every_alarm(template))
+        if any(one.namespace == "AWS/DynamoDB" for one in alarm.metrics.values())
+    ]
+    assert reading
+    for alarm in reading:
+        assert alarm.expression is not None
+        assert all(f"FILL({one}, 0)" in alarm.expression for one in alarm.metrics)
+
+
+def test_only_alarms_of_this_stack_may_tell_and_with_its_key(template: Template) -> None:
+    resources = every_alarm(template)
+    (statement,) = resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Action"] == "sns:Publish"
+    named = statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
+    assert named.endswith(":${AWS::AccountId}:alarm:${AWS::StackName}-*")
+    key = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
+    own = every_alarm(template, KmsKeyArn=key)["AlarmTopic"]["Properties"]
+    assert own == {"KmsMasterKeyId": key}
+    # CloudWatch cannot use alias/aws/sns.
+    assert resources["AlarmTopic"].get("Properties", {}) == {}
+
+
+def test_each_consumer_is_watched_in_the_same_way(template: Template) -> None:
+    """But for what only the consumer of the table says, and for the names."""
+    found = by_name(every_alarm(template))
+    pairs = [name.removesuffix("-table") for name in found if name.endswith("-table")]
+    assert len(pairs) == 10
+    for name in pairs:
+        one, other = found[f"{name}-table"], found[f"{name}-index"]
+        assert _without_names(one) == _without_names(other)
+
+
+def _without_names(alarm: TemplateAlarm) -> TemplateAlarm:
+    metrics = {key: one._replace(dimensions=()) for key, one in alarm.metrics.items()}
+    return alarm._replace(logical_id="", name="", says="", metrics=metrics)
+
+
+def test_the_template_is_within_the_limits_of_cloudformation(template: Template) -> None:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    assert len(json.dumps(template)) < 1_000_000
+    assert len(template["Resources"]) < 500
+    assert len(template["Parameters"]) < 200

@@ -1,0 +1,201 @@
+"""The alarms of template.yaml, as data and as the table of docs/runbook/README.md.
+
+`make generated` writes the table.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lockstep.local.mapping.translation import translated
+from lockstep.stack.stack import LOCAL_REGION
+from tools.template.metrics import METRICS
+from tools.template.rendering import Resources, Template, render
+from tools.template.updates import TEMPLATE
+
+RUNBOOK = TEMPLATE.parent / "docs" / "runbook"
+DOCUMENT = RUNBOOK / "README.md"
+
+# With these parameters, the stack has each alarm.
+EVERY_ALARM = {"AlarmEmail": "somebody@example.com", "OpenSearchInstanceCount": "3"}
+
+_DESCRIPTION = re.compile(r"(page|ticket|none): (.+\.) docs/runbook/([a-z-]+\.md)")
+_SIGNS = {
+    "GreaterThanThreshold": ">",
+    "GreaterThanOrEqualToThreshold": ">=",
+    "LessThanThreshold": "<",
+    "LessThanOrEqualToThreshold": "<=",
+}
+_GUIDES = "../guides"
+_INTRODUCTION = f"""\
+# The alarms, and what to do
+
+Each alarm of a deployed stack, with its page. [The guide]({_GUIDES}/alarms.md) says how to turn
+them on, how to plan work, and what they cost. `make generated` writes this list from
+`template.yaml`, with the default values of all parameters.
+
+- *page*: somebody must get up. These alarms tell nobody by themselves: [outage](outage.md) does.
+- *ticket*: it can wait until the morning.
+- *missing*: what a period without a data point counts as.
+- The name of an alarm begins with the name of its stack: `STACK-lags-table`.
+
+| alarm | severity | what it says | it is on if | missing | page |
+| --- | --- | --- | --- | --- | --- |"""
+
+
+class MetricOfAlarm(NamedTuple):
+    """A metric that an alarm reads; `dimensions` are name and value, as the template has them."""
+
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, Any], ...]
+    statistic: str
+    period: int
+    unit: str | None = None
+
+
+class TemplateAlarm(NamedTuple):
+    """An alarm on metrics.
+
+    `metrics` are by id; with a plain metric, the id is `value` and there is no `expression`.
+    `name` is without the name of the stack.
+    """
+
+    logical_id: str
+    name: str
+    severity: str
+    says: str
+    page: str
+    metrics: Mapping[str, MetricOfAlarm]
+    expression: str | None
+    periods: int
+    to_alarm: int
+    comparison: str
+    threshold: float
+    missing: str
+    actions: tuple[Any, ...]
+    ok_actions: tuple[Any, ...]
+
+
+def alarms(resources: Resources) -> list[TemplateAlarm]:
+    """The alarms on metrics among rendered resources."""
+    return [
+        _alarm(logical_id, resource["Properties"])
+        for logical_id, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+
+
+def described(properties: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Severity, meaning and page of an alarm.
+
+    Raises:
+        ValueError: the description does not have this form.
+    """
+    found = _DESCRIPTION.fullmatch(properties["AlarmDescription"])
+    if found is None:
+        raise ValueError(properties["AlarmDescription"])
+    return found[1], found[2], found[3]
+
+
+def short_name(properties: Mapping[str, Any]) -> str:
+    """The name of an alarm without the name of its stack."""
+    said = properties["AlarmName"]
+    text: str = said["Fn::Sub"] if isinstance(said, dict) else said
+    return text.removeprefix("${AWS::StackName}-")
+
+
+def _alarm(logical_id: str, its: Mapping[str, Any]) -> TemplateAlarm:
+    severity, says, page = described(its)
+    expressions = [one["Expression"] for one in its.get("Metrics", []) if "Expression" in one]
+    return TemplateAlarm(
+        logical_id=logical_id,
+        name=short_name(its),
+        severity=severity,
+        says=says,
+        page=page,
+        metrics=dict(_metrics(its)),
+        expression=expressions[0] if expressions else None,
+        periods=its["EvaluationPeriods"],
+        to_alarm=its.get("DatapointsToAlarm", its["EvaluationPeriods"]),
+        comparison=its["ComparisonOperator"],
+        threshold=float(its["Threshold"]),
+        missing=its.get("TreatMissingData", "missing"),
+        actions=tuple(its.get("AlarmActions", ())),
+        ok_actions=tuple(its.get("OKActions", ())),
+    )
+
+
+def _metrics(its: Mapping[str, Any]) -> Iterator[tuple[str, MetricOfAlarm]]:
+    if "MetricName" in its:
+        statistic = its.get("Statistic") or its["ExtendedStatistic"]
+        yield "value", _metric(its, statistic, its["Period"], its.get("Unit"))
+    for one in its.get("Metrics", []):
+        if "MetricStat" in one:
+            said = one["MetricStat"]
+            yield (
+                one["Id"],
+                _metric(said["Metric"], said["Stat"], said["Period"], said.get("Unit")),
+            )
+
+
+def _metric(
+    said: Mapping[str, Any], statistic: str, period: int, unit: str | None
+) -> MetricOfAlarm:
+    namespace = said["Namespace"]
+    return MetricOfAlarm(
+        namespace["Fn::Sub"] if isinstance(namespace, dict) else namespace,
+        said["MetricName"],
+        tuple((one["Name"], one["Value"]) for one in said.get("Dimensions", [])),
+        statistic,
+        period,
+        unit,
+    )
+
+
+def document(template: Template) -> str:
+    """The text of docs/runbook/README.md."""
+    resources = render(template, EVERY_ALARM)
+    composites = (
+        (short_name(its), described(its), "any of them is in the state ALARM", "")
+        for resource in resources.values()
+        if resource["Type"] == "AWS::CloudWatch::CompositeAlarm"
+        for its in [resource["Properties"]]
+    )
+    plain = (
+        (one.name, (one.severity, one.says, one.page), _condition(one), one.missing)
+        for one in alarms(resources)
+    )
+    rows = [
+        f"| `{name}` | {severity} | {says} | {condition} | {missing} | "
+        f"[{page.removesuffix('.md')}]({page}) |"
+        for name, (severity, says, page), condition, missing in (*composites, *plain)
+    ]
+    return "\n".join([_INTRODUCTION, *rows, ""])
+
+
+def _condition(alarm: TemplateAlarm) -> str:
+    """When the alarm is on, for people."""
+    first = next(iter(alarm.metrics.values()))
+    if alarm.expression is None:
+        what, unit = f"`{first.name}`", METRICS[first.namespace, first.name].unit
+    else:
+        what = alarm.expression
+        for identifier, metric in alarm.metrics.items():
+            what = re.sub(rf"\b{identifier}\b", metric.name, what)
+        what, unit = f"`{what}`", "Percent" if "100" in alarm.expression else "Count"
+    said = "" if unit in {"Count", "None"} else f" {unit.lower()}"
+    return (
+        f"{what} ({first.statistic} of {first.period // 60} min) {_SIGNS[alarm.comparison]} "
+        f"{alarm.threshold:,.0f}{said}, {alarm.to_alarm} of {alarm.periods}"
+    )
+
+
+def pages(folder: Path = RUNBOOK) -> set[str]:
+    """The pages of the runbook."""
+    return {file.name for file in folder.glob("*.md")} - {DOCUMENT.name}
+
+
+if __name__ == "__main__":
+    print(document(translated(TEMPLATE, LOCAL_REGION)), end="")
