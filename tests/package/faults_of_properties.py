@@ -31,6 +31,26 @@ def _fan_out(template: Mapping[str, Any]) -> None:
 
 
 LOST = [
+    *(
+        Fault(
+            f"with a network, {what}",
+            put(f"Resources.ImageDomain.Properties.VPCOptions.Fn::If.{path}", wrong),
+            partial(
+                whole.test_a_new_domain_in_a_vpc_has_a_subnet_for_each_zone_and_the_functions_groups,
+                instances=3,
+            ),
+        )
+        for what, path, wrong in (
+            ("a new domain has a public endpoint", "1", {"Ref": "AWS::NoValue"}),
+            ("a new domain has the default security group", "1.SecurityGroupIds", []),
+            ("two of three zones are in one subnet", "1.SubnetIds.Fn::If.1.2", "subnet-0b"),
+        )
+    ),
+    Fault(
+        "a domain is always in a VPC",
+        put("Conditions.InVpc", {"Fn::Equals": ["", ""]}),
+        whole.test_a_domain_is_not_in_a_vpc_unless_a_network_is_given,
+    ),
     Fault(
         "the table cannot be restored",
         drop("Resources.ImageTable.Properties.Replicas.0.PointInTimeRecoverySpecification"),

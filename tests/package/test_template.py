@@ -23,6 +23,7 @@ from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
 from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
 from shared.item import STREAM_VIEW
 from tests.package.tools import ROOT, cfn_lint, sam
+from tools.template.rendering import render
 
 type Template = Mapping[str, Any]
 
@@ -185,6 +186,37 @@ def test_in_a_vpc_are_the_functions_that_use_the_index_and_no_others(template: T
                 "SecurityGroupIds": {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]},
             }
             assert _chosen(properties["VpcConfig"], USUAL) == NO_VALUE
+
+
+@pytest.mark.parametrize("instances", [1, 2, 3])
+def test_a_new_domain_in_a_vpc_has_a_subnet_for_each_zone_and_the_functions_groups(
+    template: Template, instances: int
+) -> None:
+    """https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#vpc-architecture"""
+    network = {
+        "SubnetIds": "subnet-0a,subnet-0b,subnet-0c",
+        "SecurityGroupIds": "sg-0d,sg-0e",
+        "OpenSearchInstanceCount": str(instances),
+    }
+    resources = render(template, network)
+    domain = resources["ImageDomain"]["Properties"]
+    zones = domain["ClusterConfig"].get("ZoneAwarenessConfig", {"AvailabilityZoneCount": 1})
+    groups = ["sg-0d", "sg-0e"]
+    subnets = ["subnet-0a", "subnet-0b", "subnet-0c"]
+    assert domain["VPCOptions"] == {"SubnetIds": subnets[:instances], "SecurityGroupIds": groups}
+    assert zones["AvailabilityZoneCount"] == instances
+    for function in IN_VPC:
+        its = resources[function]["Properties"]["VpcConfig"]
+        assert its == {"SubnetIds": subnets, "SecurityGroupIds": groups}
+    # What does not use the index needs no network.
+    assert "VpcConfig" not in resources["WriteToDynamodb"]["Properties"]
+
+
+def test_a_domain_is_not_in_a_vpc_unless_a_network_is_given(template: Template) -> None:
+    assert "VPCOptions" not in render(template, {})["ImageDomain"]["Properties"]
+    too_few = {"SubnetIds": "subnet-0a", "SecurityGroupIds": "sg-0d"}
+    with pytest.raises(IndexError):  # CloudFormation refuses such a `Fn::Select`, too
+        render(template, {**too_few, "OpenSearchInstanceCount": "2"})
 
 
 def test_the_code_of_a_function_may_not_change_the_network(template: Template) -> None:

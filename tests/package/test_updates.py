@@ -66,6 +66,27 @@ def test_another_key_of_the_domain_needs_another_name(template: Template) -> Non
     assert effect_of(template, renamed).same_name == set()
 
 
+def test_a_domain_moves_into_a_vpc_only_as_another_domain(template: Template) -> None:
+    (alone, renamed) = (
+        one
+        for one in CHOICES
+        if "SubnetIds" in one.changed and "OpenSearchEndpoint" not in one.beside
+    )
+    assert effect_of(template, alone).refused == {"ImageDomain"}
+    found = effect_of(template, renamed)
+    assert found.replaced == {"ImageDomain"}
+    assert found.refused == found.same_name == set()
+    # Its index is empty, and all functions learn its address.
+    assert found.called == {"ImageIndex"}
+    assert {"IndexOnDeployment", "SearchImages", "WriteToEs"} <= found.updated
+    # And out of it.
+    inside, outside = render(template, alone.after), render(template, {})
+    assert effect(inside, outside).refused == {"ImageDomain"}
+    # Other groups, and other subnets of the same VPC, change in place.
+    (other,) = (one for one in CHOICES if "SubnetIds" in one.beside)
+    assert effect_of(template, other).refused == set()
+
+
 def test_a_given_table_leaves_the_old_one_in_the_account(template: Template) -> None:
     (choice,) = (one for one in CHOICES if "TableName" in one.changed)
     found = effect_of(template, choice)

@@ -17,7 +17,7 @@ _TABLE_STREAM = (
 _VAULT = "arn:aws:backup:eu-west-1:123456789012:backup-vault:copies"
 _OWN_DOMAIN = {"OpenSearchEndpoint": "https://own.example", "OpenSearchDomainName": "own-domain"}
 _NETWORK = {
-    "SubnetIds": "subnet-0a1b2c3d4e5f60718,subnet-1b2c3d4e5f6071829",
+    "SubnetIds": "subnet-0a1b2c3d4e5f60718,subnet-1b2c3d4e5f6071829,subnet-2c3d4e5f60718293a",
     "SecurityGroupIds": "sg-0a1b2c3d4e5f60718",
 }
 _THREE_NODES = {"OpenSearchInstanceCount": "3"}
@@ -80,6 +80,9 @@ CHOICES = (
     Choice({"OpenSearchDomainName": "another-name"}),
     Choice({"OpenSearchSigning": "no"}, _OWN_DOMAIN),
     Choice(_NETWORK, _OWN_DOMAIN),
+    Choice(_NETWORK),
+    Choice({**_NETWORK, "OpenSearchDomainName": "another-name"}),
+    Choice({"SecurityGroupIds": "sg-1b2c3d4e5f6071829"}, _NETWORK),
     *_alone(OpenSearchInstanceType="r7g.large.search", OpenSearchInstanceCount="2"),
     Choice(_THREE_NODES),
     *_alone(OpenSearchKmsKeyArn=_KEY),

@@ -22,6 +22,9 @@ from tools.template.rendering import Resources, Template, render
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 DOCUMENT = TEMPLATE.parent / "docs" / "guides" / "updates.md"
 
+# What AWS neither gives to an existing resource nor takes from it, which the schema does not say:
+# https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#vpc-limitations
+_FROM_THE_START = {"AWS::OpenSearchService::Domain": ("VPCOptions",)}
 _REFERENCE = re.compile(r'\{"Ref": "(\w+)"|\{"Fn::GetAtt": \["(\w+)"|\$\{(\w+)[.}]')
 _LONGEST_VALUE = 32
 _INTRODUCTION = """\
@@ -41,6 +44,8 @@ AWS decides in the end: look at the change set of your stack before you confirm 
 - *Kept*: the old resource stays in the account, outside the stack.
 - *Conditional*: the schema says that AWS replaces the resource in some cases only. Another key
   replaces the domain. Dashboards are turned on in place, and are never turned off.
+- *Refused*: AWS never moves a domain into a VPC or out of it, and the update fails. Change
+  `OpenSearchDomainName` in the same deployment, so that there is a new domain.
 - *Same name*: if the resource is replaced, CloudFormation makes the new one first, and refuses
   because of the name. Change the name in the same deployment.
 
@@ -66,6 +71,8 @@ class Effect(NamedTuple):
     """Of the replaced ones: the new one has the same name, which CloudFormation refuses."""
     conditional: AbstractSet[str]
     """Of the replaced ones: AWS replaces them in some cases only."""
+    refused: AbstractSet[str]
+    """Of the updated ones: AWS refuses the change, though the schema does not say so."""
 
 
 def effect(before: Resources, after: Resources) -> Effect:
@@ -104,6 +111,12 @@ def effect(before: Resources, after: Resources) -> Effect:
         called=(created | changed | removed) & custom,
         same_name={one for one in replaced if _has_same_name(before[one], after[one], replaced)},
         conditional=replaced - always,
+        refused={
+            name
+            for name in changed
+            for path in _FROM_THE_START.get(after[name]["Type"], ())
+            if (_at(before[name], (path,)) is None) != (_at(after[name], (path,)) is None)
+        },
     )
 
 
@@ -195,7 +208,7 @@ def _row(template: Template, choice: Choice) -> str:
         _names(found.created),
         _names(found.removed, {"kept": found.kept}),
         _names(found.called),
-        _names(found.updated),
+        _names(found.updated, {"refused": found.refused}),
     ]
     return f"| {' | '.join(cells)} |"
 
