@@ -206,10 +206,10 @@ def _check_versions_rise(
     """I2, I4: each write of an image has a higher version than all writes before it.
 
     Only an expired tombstone may be removed, and no lower version may follow it but one that may
-    return. Only what an operator gave the index may have the version that is stored. For a
-    `touched` image, all begins again at that position of the journal. If the index reads the
-    table's changes, `ended` has the images whose tombstones were purged, and the highest version of
-    each. Each of these tombstones may come again, and is purged again.
+    return, or that an operator gave the index (`replaced`). Only the latter may have the version
+    that is stored. For a `touched` image, all begins again at that position of the journal. If the
+    index reads the table's changes, `ended` has the images whose tombstones were purged, and the
+    highest version of each. Each of these tombstones may come again, and is purged again.
     """
     function = consumer.function
     purged, touched = system.purged[function], system.touched[function]
@@ -236,7 +236,10 @@ def _check_versions_rise(
             before is not None
             and before.version is not None
             and (before.image_id, before.version) in purged
-            and _may_follow(system, written.image_id, held_by(written), held_by(before))
+            and (
+                (written.image_id, written.version) in replaced
+                or _may_follow(system, written.image_id, held_by(written), held_by(before))
+            )
         ):
             highest[written.shards, written.image_id] = written
             continue

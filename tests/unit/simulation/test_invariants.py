@@ -1,16 +1,19 @@
 """What may follow an expired tombstone, and what counts as applied."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from lockstep.simulation.components import REAL
 from lockstep.simulation.fakes.dynamodb import Written
 from lockstep.simulation.fakes.opensearch_cluster import StoredDocument
 from lockstep.simulation.faults import Tally
-from lockstep.simulation.invariants import _may_follow, _was_applied
+from lockstep.simulation.invariants import _check_versions_rise, _may_follow, _was_applied
 from lockstep.simulation.oracle import DELETED, FIRST_STAMP, Meaning
 from lockstep.simulation.plan import plan
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import System
+from lockstep.simulation.violation import ViolationError
 
 
 def upload(version: int) -> Meaning:
@@ -58,3 +61,24 @@ def test_a_lower_version_of_the_same_batch_counts_as_applied(
     source = {"version": 5, "arrived_at": 7_000, "occurred_at": "2026-11-21T08:00:00Z"}
     system.index.journal.append(Written("T1", 5, deleted=False, entry=StoredDocument(5, source, 0)))
     assert _was_applied(system.consumers["write_to_es"], upload(version), arrived_at) is expected
+
+
+@pytest.mark.parametrize(
+    ("is_purged", "is_given", "is_allowed"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+)
+def test_an_operator_may_give_the_index_a_lower_version_after_the_end_of_a_tombstone(
+    *, is_purged: bool, is_given: bool, is_allowed: bool
+) -> None:
+    system = System(plan(1), REAL, Tally())
+    lower, higher = FIRST_STAMP, FIRST_STAMP + 1
+    journal = system.index.journal
+    journal.append(Written("T1", higher, deleted=True))
+    if is_purged:
+        journal.append(Written("T1", None, deleted=True))
+    journal.append(Written("T1", lower, deleted=False))
+    purged = {("T1", higher)} if is_purged else set()
+    system.purged["write_to_es"].update(purged)
+    replaced = {("T1", lower)} if is_given else set()
+    with nullcontext() if is_allowed else pytest.raises(ViolationError, match="I4"):
+        _check_versions_rise(system, system.consumers["write_to_es"], replaced, ended={})
