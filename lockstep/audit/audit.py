@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.recheck import Difference, Findings, OverBudgetError, Recheck
+from lockstep.audit.recheck import Difference, Findings, OverBudgetError, Recheck, StoreName
 from lockstep.audit.restored import Restored
 from lockstep.audit.spill import Spill
 from lockstep.audit.suspects import Suspect, Suspects
@@ -153,7 +153,7 @@ def audit_of(findings: Findings, *, seconds: float, reason: str | None) -> Audit
         seconds: how long it took.
         reason: why the stores could not be compared completely; None if they were.
     """
-    found = +findings.found
+    found = findings.found
     result: Literal["equal", "different", "unknown"] = "different" if found else "equal"
     return Audit(
         result="unknown" if reason else result,
@@ -193,7 +193,7 @@ def _gather(
     progress: Callable[[str, int], None],
 ) -> None:
     """Read both stores to disk."""
-    stores: tuple[tuple[Literal["table", "index"], EntryReader], ...] = (
+    stores: tuple[tuple[StoreName, EntryReader], ...] = (
         ("table", table),
         ("index", index),
     )

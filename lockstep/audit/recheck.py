@@ -1,7 +1,7 @@
 """Looks up again what seems to differ, until it is equal or proved different."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -19,6 +19,8 @@ from shared.quarantine import TABLE_CONSUMER
 SECOND_LOOK_AFTER = 2.0
 
 EXPLAINED = "explained_by_quarantine"
+
+type StoreName = Literal["table", "index"]
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -44,11 +46,17 @@ class Findings(msgspec.Struct):
     still hold. `under_way`: images that differ, perhaps only because a consumer lags.
     """
 
-    counts: Counter[str] = msgspec.field(default_factory=Counter)
-    found: Counter[str] = msgspec.field(default_factory=Counter)
-    ahead: Counter[AheadKind] = msgspec.field(default_factory=Counter)
+    counts: dict[StoreName, int] = msgspec.field(default_factory=lambda: {"table": 0, "index": 0})
+    found: dict[str, int] = msgspec.field(default_factory=dict)
+    ahead: dict[AheadKind, int] = msgspec.field(default_factory=dict)
     replay_since: int | None = None
     under_way: int = 0
+
+    def copy(self) -> "Findings":
+        """A copy that can change by itself."""
+        return msgspec.structs.replace(
+            self, counts=self.counts.copy(), found=self.found.copy(), ahead=self.ahead.copy()
+        )
 
 
 class OverBudgetError(Exception):
@@ -132,10 +140,12 @@ class Recheck:
     ) -> None:
         consumers, now = self._consumers(image_id), self._clock.now()
         ahead_with = ahead(table, index, now=now, explained=TABLE_CONSUMER in consumers)
-        self.findings.found[kind] += 1
-        self.findings.found[EXPLAINED] += bool(consumers)
+        found, ahead_of = self.findings.found, self.findings.ahead
+        found[kind] = found.get(kind, 0) + 1
+        if consumers:
+            found[EXPLAINED] = found.get(EXPLAINED, 0) + 1
         if ahead_with is not None and index is not None:
-            self.findings.ahead[ahead_with] += 1
+            ahead_of[ahead_with] = ahead_of.get(ahead_with, 0) + 1
             self._note_arrival(index.arrived_at, now)
         self._on_difference(Difference(image_id, kind, ahead_with, bool(consumers), table, index))
 

@@ -12,14 +12,13 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Literal
 
 from lockstep.audit.partition import Chunk, encoded, joined, suspects_of
+from lockstep.audit.recheck import StoreName
 from lockstep.audit.suspects import Suspect
 from lockstep.stores.entry import Entry
 
-type Store = Literal["table", "index"]
-_STORES: Sequence[Store] = ("table", "index")
+_STORES: Sequence[StoreName] = ("table", "index")
 
 # With ten million entries, a partition has about twenty thousand.
 _PARTITIONS = 512
@@ -65,10 +64,10 @@ class Spill:
     def __init__(self) -> None:
         self._chunks: defaultdict[int, Chunk] = defaultdict(lambda: Chunk([], []))
         self._count = 0
-        self._store: Store = "table"
+        self._store: StoreName = "table"
         self._files = {store: _PartitionFile() for store in _STORES}
 
-    def add(self, store: Store, entries: Sequence[Entry]) -> None:
+    def add(self, store: StoreName, entries: Sequence[Entry]) -> None:
         """Add entries of a store."""
         if store != self._store:
             self._flush()

@@ -117,6 +117,16 @@ def past(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime
     return moment
 
 
+def interval(_: click.Context, __: click.Parameter, text: str | None) -> dt.timedelta | None:
+    """The callback of an option that takes a duration."""
+    if text is None:
+        return None
+    found = _AGE.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise click.BadParameter("write 1d, 12h or 30m")
+    return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
 def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     """`--since`: an age or a time.
 

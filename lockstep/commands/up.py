@@ -1,5 +1,6 @@
 """`lockstep up` and `lockstep down`: start and stop the whole system on this machine."""
 
+import datetime as dt
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 from platformdirs import user_cache_path
 from rich.console import Console
 
-from lockstep.commands.options import examples, state_option
+from lockstep.commands.options import examples, interval, state_option
 from lockstep.console.terminal import answers, notes
 from lockstep.console.text import printable
 from lockstep.local.engines.download import install, progress_on
@@ -17,6 +18,7 @@ from lockstep.local.prepare import prepare
 from lockstep.local.processes import dying_with_parent
 from lockstep.local.services import (
     ResourceNames,
+    audits,
     event_source_mappings,
     search_api,
     servers,
@@ -54,7 +56,13 @@ index_from_option = click.option(
 
 
 @click.command(
-    "up", epilog=examples("lockstep up", "lockstep up --detach", "lockstep up --fresh --shards 4")
+    "up",
+    epilog=examples(
+        "lockstep up",
+        "lockstep up --detach",
+        "lockstep up --fresh --shards 4",
+        "lockstep up --audit-every 1d",
+    ),
 )
 @state_option
 @click.option("--fresh", is_flag=True, help="First delete all data in the folder.")
@@ -85,6 +93,13 @@ index_from_option = click.option(
     help="Use this existing table, for example a restored one. `lockstep prepare` prepares it.",
 )
 @click.option(
+    "--audit-every",
+    metavar="INTERVAL",
+    callback=interval,
+    help="Audit the stack by itself at this interval: 1d, 12h, 30m. Reports are in the bucket of "
+    "the quarantine.",
+)
+@click.option(
     "--limits",
     is_flag=True,
     help="Throttle each shard as AWS does: 1,000 records and 1 MiB per second.",
@@ -97,6 +112,7 @@ def up_command(
     index_from: str,
     *,
     table: str | None,
+    audit_every: dt.timedelta | None,
     fresh: bool,
     detach: bool,
     limits: bool,
@@ -112,10 +128,13 @@ def up_command(
         words += ["--index-shards", str(index_shards)]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
         words += ["--table", table] if table else []
+        if audit_every is not None:
+            words += ["--audit-every", f"{audit_every // dt.timedelta(minutes=1)}m"]
         start_in_background(state, words, console=answers)
         return
     route = ROUTES[index_from]
     mappings = event_source_mappings(forwards=route == "KinesisDataStreamsForDynamoDB")
+    by_itself = audits(audit_every)
     up(
         state,
         servers=servers(user_cache_path("lockstep"), progress_on(answers), host, limits=limits),
@@ -126,7 +145,11 @@ def up_command(
             makes_table=table is None,
             tell=lambda said: answers.print(printable(said)),
         ),
-        consumers=lambda folder: [*mappings(folder), *search_api(host)(folder)],
+        consumers=lambda folder: [
+            *mappings(folder),
+            *search_api(host)(folder),
+            *by_itself(folder),
+        ],
         console=answers,
         fresh=fresh,
         names=ResourceNames(

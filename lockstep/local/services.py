@@ -1,5 +1,6 @@
 """The services of a local stack: the programs, how they start, and their addresses."""
 
+import datetime as dt
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,18 @@ def search_api(host: str = HOST) -> Services:
         words = ["lockstep.local.gateway", "--state", str(state), "--function", SEARCH]
         words += ["--host", host, "--port", str(port)]
         return [python_service(GATEWAY, state, words, port=port, host=host, health="/health")]
+
+    return services
+
+
+def audits(every: dt.timedelta | None) -> Services:
+    """The audit that runs by itself at this interval; nothing without one."""
+
+    def services(state: Path) -> Sequence[Service]:
+        if every is None:
+            return []
+        words = ["--state", str(state), "--every", f"{every.total_seconds():g}"]
+        return [python_service("nightly-audit", state, ["lockstep.nightly.local", *words])]
 
     return services
 

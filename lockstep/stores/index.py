@@ -1,10 +1,11 @@
 """The reader of the index: a scan of all documents, searches, and lookups."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import (
     AuthorizationException,
@@ -21,6 +22,25 @@ from lockstep.stores.readers import StoreUnreadableError, milliseconds
 DOCUMENTS_PER_PAGE = 2_000
 WHOLE_DOCUMENTS_PER_PAGE = 200
 KEEP_ALIVE = "2m"
+
+
+class IndexPoint(msgspec.Struct, frozen=True):
+    """How far the index was read, as of one point in time.
+
+    `keep_alive`: OpenSearch keeps the point for so long after each page. `after` is the sort value
+    of the last document that was read, and `count` how many were. `total` is known from the first
+    page on.
+    """
+
+    pit_id: str
+    keep_alive: str = KEEP_ALIVE
+    after: Any = None
+    count: int = 0
+    total: int | None = None
+
+
+class PointLostError(StoreUnreadableError):
+    """The index must be read from the beginning, at another point in time."""
 
 
 class IndexReader:
@@ -63,10 +83,38 @@ class IndexReader:
             unknown = {"bool": {"must_not": {"exists": {"field": "arrived_at"}}}}
             query = {"query": {"bool": {"should": [since, unknown]}}}
         for page in self._pages(self._searcher, self._fields, query):
-            if isinstance(page, SearchPage):
-                yield from page.entries()
-            else:
-                yield from map(self._entry, page["hits"]["hits"])
+            yield from self._entries(page)
+
+    def open_point(self, keep_alive: str = KEEP_ALIVE) -> IndexPoint:
+        """A point in time of the index, to read with `entry_pages`; see `scan`."""
+        try:
+            with suppress(AuthorizationException):
+                self._client.indices.refresh(index=self._alias)
+            pit = self._client.create_pit(index=self._alias, params={"keep_alive": keep_alive})
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+        return IndexPoint(pit["pit_id"], keep_alive)
+
+    def entry_pages(self, point: IndexPoint) -> Iterator[tuple[Sequence[Entry], IndexPoint]]:
+        """The documents as of a point in time, page by page, each with the point after it.
+
+        Raises:
+            PointLostError: OpenSearch has forgotten the point, or not all documents came.
+            StoreUnreadableError: a page could not be read. The point may still be good.
+        """
+        try:
+            for answer, at in self._pages_from(point, self._searcher, self._fields, {}):
+                yield list(self._entries(answer)), at
+        except NotFoundError as error:
+            message = f"index {self._alias}: the point in time is lost: {error}"
+            raise PointLostError(message) from error
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+
+    def close_point(self, point: IndexPoint) -> None:
+        """Let OpenSearch forget the point. It does so itself, later."""
+        with suppress(OpenSearchException):
+            self._client.delete_pit(body={"pit_id": [point.pit_id]})
 
     def search(
         self, fields: Sequence[str], query: Mapping[str, Any]
@@ -79,14 +127,13 @@ class IndexReader:
         self, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
     ) -> Iterator[Any]:
         """The answers to a search at one point in time, as this client decodes them."""
+        point = self.open_point()
         try:
-            with suppress(AuthorizationException):
-                self._client.indices.refresh(index=self._alias)
-            pit = self._client.create_pit(index=self._alias, params={"keep_alive": KEEP_ALIVE})
             try:
-                yield from self._pages_of(pit["pit_id"], client, fields, query)
+                for answer, _ in self._pages_from(point, client, fields, query):
+                    yield answer
             finally:
-                self._client.delete_pit(body={"pit_id": [pit["pit_id"]]})
+                self._client.delete_pit(body={"pit_id": [point.pit_id]})
         except OpenSearchException as error:
             raise self._unreadable(error) from error
 
@@ -145,24 +192,29 @@ class IndexReader:
             if doc["found"]:
                 yield doc
 
-    def _pages_of(
-        self, pit_id: str, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
-    ) -> Iterator[Any]:
-        after: dict[str, Any] = {}
-        count = 0
+    def _entries(self, page: Any) -> Iterable[Entry]:
+        """The entries of a page, which the client may have decoded."""
+        if isinstance(page, SearchPage):
+            return page.entries()
+        return map(self._entry, page["hits"]["hits"])
+
+    def _pages_from(
+        self, point: IndexPoint, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
+    ) -> Iterator[tuple[Any, IndexPoint]]:
+        """The answers to a search from a point on, each with the point after it."""
         while True:
             answer = client.search(
                 body={
                     "size": self._size,
-                    "pit": {"id": pit_id, "keep_alive": KEEP_ALIVE},
+                    "pit": {"id": point.pit_id, "keep_alive": point.keep_alive},
                     # Not by image ID: a foreign document may lack it or have another image's, and
                     # a page that ends between two equal IDs would hide one of them.
                     "sort": [{"_shard_doc": "asc"}],
-                    "track_total_hits": not after,
+                    "track_total_hits": point.total is None,
                     "version": True,
                     "_source": list(fields),
                     **query,
-                    **after,
+                    **({} if point.after is None else {"search_after": point.after}),
                 },
                 params={"allow_partial_search_results": "false"},
             )
@@ -170,16 +222,21 @@ class IndexReader:
             if not page.complete:
                 message = f"index {self._alias}: a shard did not answer; try again"
                 raise StoreUnreadableError(message)
-            if not after:
-                total = page.total
-            yield answer
-            count += page.hits
+            point = msgspec.structs.replace(
+                point,
+                after=page.last if page.hits else point.after,
+                count=point.count + page.hits,
+                total=page.total if point.total is None else point.total,
+            )
+            yield answer, point
             if page.hits < self._size:
                 break
-            after = {"search_after": page.last}
-        if count != total:
-            message = f"index {self._alias}: {count} documents of {total} could be read; try again"
-            raise StoreUnreadableError(message)
+        if point.count != point.total:
+            message = (
+                f"index {self._alias}: {point.count} documents of {point.total} could be read; "
+                "try again"
+            )
+            raise PointLostError(message)
 
     def _unreadable(self, error: Exception) -> StoreUnreadableError:
         if isinstance(error, NotFoundError) and error.error == "index_not_found_exception":

@@ -1,7 +1,7 @@
 """The objects of an S3 bucket. Reads are complete; an object is durable when a write returns."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,6 +47,26 @@ class Objects(Protocol):
         ...
 
 
+class TaggedObjects(Objects, Protocol):
+    """A bucket whose objects can be replaced conditionally and read in part."""
+
+    def read_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The whole object and its ETag; None if it does not exist."""
+        ...
+
+    def replace(self, key: str, body: bytes, tag: str | None) -> str | None:
+        """Write the object if it still has this ETag (None: if it does not exist).
+
+        Returns:
+            The new ETag; None if the object is another one: nothing was written.
+        """
+        ...
+
+    def read_part(self, key: str, start: int, end: int) -> bytes:
+        """The bytes from `start` up to but not including `end` of an object that exists."""
+        ...
+
+
 class BucketObjects:
     """The objects of an S3 bucket. Raises what boto3 raises."""
 
@@ -74,11 +94,51 @@ class BucketObjects:
 
     def read(self, key: str) -> bytes | None:
         """See `Objects.read`."""
+        found = self._got(key)
+        return None if found is None else found[0]
+
+    def read_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """See `TaggedObjects.read_tagged`."""
+        found = self._got(key)
+        if found is None:
+            return None
+        body, answer = found
+        if "ETag" not in answer:
+            raise UnfinishedReadError(place=f"s3://{self._bucket}/{key}")
+        return body, answer["ETag"]
+
+    def read_part(self, key: str, start: int, end: int) -> bytes:
+        """See `TaggedObjects.read_part`."""
+        found = self._got(key, Range=f"bytes={start}-{end - 1}")
+        if found is None or len(found[0]) != end - start:
+            raise UnfinishedReadError(place=f"s3://{self._bucket}/{key}")
+        return found[0]
+
+    def replace(self, key: str, body: bytes, tag: str | None) -> str | None:
+        """See `TaggedObjects.replace`."""
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        for attempt in range(1, CONFLICTS + 1):
+            try:
+                return self._put(key, body, condition)
+            except ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "PreconditionFailed" | "NoSuchKey":
+                        break
+                    case "ConditionalRequestConflict" if attempt < CONFLICTS:
+                        continue
+                    case _:
+                        raise
+        # boto3 sends a request again if its answer is lost: perhaps the first one succeeded.
+        there = self.read_tagged(key)
+        return there[1] if there is not None and there[0] == body else None
+
+    def _got(self, key: str, **part: Any) -> tuple[bytes, Mapping[str, Any]] | None:
+        """An object, or a part of it, and the answer that brought it; None if it does not exist."""
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            answer: Any = self._client.get_object(Bucket=self._bucket, Key=key, **part)
             # botocore returns a truncated response as an empty object, or as one without a length.
             if "ContentLength" in answer:
-                return answer["Body"].read()
+                return answer["Body"].read(), answer
         except self._client.exceptions.NoSuchKey:
             return None
         except ValueError as error:
@@ -125,7 +185,8 @@ class BucketObjects:
                 why = errors[0] if errors else "the response was truncated"
                 raise UnfinishedDeleteError(place=f"s3://{self._bucket}/{left}", why=why)
 
-    def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> None:
+    def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> str:
+        """Write an object; return its ETag."""
         answer = self._client.put_object(
             Bucket=self._bucket,
             Key=key,
@@ -137,6 +198,7 @@ class BucketObjects:
         # the only copy.
         if "ETag" not in answer:
             raise UnfinishedWriteError(place=f"s3://{self._bucket}/{key}")
+        return answer["ETag"]
 
 
 class UnfinishedReadError(BotoCoreError):

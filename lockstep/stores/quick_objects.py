@@ -83,14 +83,18 @@ class QuickObjects(BucketObjects):
                 return None
         return super().read(key)
 
-    def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> None:
+    def _put(self, key: str, body: bytes, condition: dict[str, Any]) -> str:
         checksum = base64.b64encode(zlib.crc32(body).to_bytes(4)).decode()
         headers = {"Content-Type": "application/json", "x-amz-checksum-crc32": checksum}
+        if "IfMatch" in condition:
+            return super()._put(key, body, condition)
         if condition:
             headers["If-None-Match"] = condition["IfNoneMatch"]
         answer = self._ask("PUT", key, body, headers)
         if answer is None or answer.status_code != _OK or "ETag" not in answer.headers:
-            super()._put(key, body, condition)
+            return super()._put(key, body, condition)
+        tag: str = answer.headers["ETag"]
+        return tag
 
     def _ask(
         self, method: str, key: str, body: bytes, headers: Mapping[str, str]

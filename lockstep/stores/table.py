@@ -31,6 +31,13 @@ class WholePage(msgspec.Struct, frozen=True):
     position: str | None
 
 
+class EntryPage(msgspec.Struct, frozen=True):
+    """Some entries. `position` is where reading continues; None: this is the last page."""
+
+    entries: Sequence[Entry]
+    position: str | None
+
+
 class TableReader:
     """The system of record, read consistently."""
 
@@ -69,11 +76,7 @@ class TableReader:
 
     def scan(self) -> Iterator[Entry]:
         """Every item, in no particular order."""
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "ConsistentRead": True,
-            **self._projection(self._fields),
-        }
+        request = self._scan_request()
         if self._since is not None:
             request["FilterExpression"] = (
                 "#arrived_at >= :since OR attribute_not_exists(#arrived_at)"
@@ -83,11 +86,33 @@ class TableReader:
             request["PaginationConfig"] = {"PageSize": ITEMS_PER_PACED_PAGE}
         try:
             for page in self._scanner.get_paginator("scan").paginate(**request):
-                decoded: Any = page.get("Entries")
-                yield from map(self._entry, page["Items"]) if decoded is None else decoded
+                yield from self._entries(page)
                 self._spend([page.get("ConsumedCapacity")])
         except _UNREADABLE as error:
             raise self._unreadable(error) from error
+
+    def entry_pages(self, position: str | None) -> Iterator[EntryPage]:
+        """The same in pages, from this position on; None: from the first.
+
+        A position is the last key of the previous page.
+        """
+        request = self._scan_request()
+        if self._pace is not None:
+            request["Limit"] = ITEMS_PER_PACED_PAGE
+        while True:
+            if position is not None:
+                request["ExclusiveStartKey"] = msgspec.json.decode(position)
+            try:
+                answer = self._scanner.scan(**request)
+                entries = list(self._entries(answer))
+            except _UNREADABLE as error:
+                raise self._unreadable(error) from error
+            end = answer.get("LastEvaluatedKey")
+            position = msgspec.json.encode(end).decode() if end else None
+            yield EntryPage(entries, position)
+            self._spend([answer.get("ConsumedCapacity")])
+            if position is None:
+                return
 
     def some(self, count: int) -> Sequence[Entry]:
         """At most this many items, by one request: whether there are any, and which, for example.
@@ -174,6 +199,18 @@ class TableReader:
         except _UNREADABLE as error:
             raise self._unreadable(error) from error
         return list(found)[:count]
+
+    def _scan_request(self) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            **self._projection(self._fields),
+        }
+
+    def _entries(self, page: Any) -> Iterable[Entry]:
+        """The entries of a page of a scan, which the client may have decoded."""
+        decoded: Iterable[Entry] | None = page.get("Entries")
+        return map(self._entry, page["Items"]) if decoded is None else decoded
 
     def _items(
         self, image_ids: Sequence[str], fields: Sequence[str]

@@ -38,6 +38,7 @@ from lockstep.stack.use_cases.stores import (
 from lockstep.stores.corrections import Corrections, TableCorrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
+from lockstep.stores.pace import Pace
 from lockstep.stores.table import TableReader
 from shared.quarantine import TABLE_CONSUMER
 from shared.sink import SinkError
@@ -122,7 +123,9 @@ def answers(clients: Clients, winner: Winner, kinds: frozenset[AheadKind]) -> An
         repair=repair(clients),
         replaced=Replaced(BucketObjects(clients.s3, stack.bucket), f"{run:%Y-%m-%dT%H%M%S.%fZ}"),
         explained=lambda: frozenset(
-            image_id for consumer, image_id in _set_aside(clients) if consumer == TABLE_CONSUMER
+            image_id
+            for consumer, image_id in quarantined_images(clients)
+            if consumer == TABLE_CONSUMER
         ),
         clock=clients.clock,
     )
@@ -140,8 +143,15 @@ def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) 
     )
 
 
-def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, IndexReader]:
-    stack, values, since = clients.stack, options.values, options.since
+def stores_of(
+    clients: Clients,
+    *,
+    values: bool,
+    pace: Pace | None,
+    since: dt.datetime | None = None,
+) -> tuple[TableReader, IndexReader]:
+    """The readers of an audit: of every field, or of version, digest and deletion only."""
+    stack = clients.stack
     return (
         TableReader(
             clients.dynamodb,
@@ -149,7 +159,7 @@ def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, Index
             scanner=scanner(clients),
             whole=values,
             since=since,
-            pace=pace(options.rate),
+            pace=pace,
         ),
         IndexReader(
             clients.opensearch,
@@ -161,6 +171,10 @@ def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, Index
     )
 
 
+def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, IndexReader]:
+    return stores_of(clients, values=options.values, since=options.since, pace=pace(options.rate))
+
+
 def _audit(
     clients: Clients,
     options: AuditOptions,
@@ -169,16 +183,21 @@ def _audit(
 ) -> Audit:
     found = compare(
         *stores,
-        quarantined_images=lambda: _set_aside(clients),
+        quarantined_images=lambda: quarantined_images(clients),
         clock=clients.clock,
         settled=lambda: settled_until(clients, options.watermark),
         watermark=options.watermark,
         budget=options.within,
         **more,
     )
+    return completed(clients, found)
+
+
+def completed(clients: Clients, found: Audit) -> Audit:
+    """The result of a comparison, with all that an audit says besides: see `Audit`."""
     stack, now = clients.stack, dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     counts = quarantine.count(BucketObjects(clients.s3, stack.bucket), stack.table_mapping, now)
-    restore = restored(stores[0].description())
+    restore = restored(table_reader(clients).description())
     warnings = retention_warnings(clients)
     if restore is not None and restore.too_late:
         warnings = [*warnings, restore.warning]
@@ -200,7 +219,8 @@ def _audit(
     return with_unread(found, unread(clients))
 
 
-def _set_aside(clients: Clients) -> Iterator[tuple[str, str]]:
+def quarantined_images(clients: Clients) -> Iterator[tuple[str, str]]:
+    """Which consumer has a record of which image in quarantine."""
     stack = clients.stack
     objects = BucketObjects(clients.s3, stack.bucket)
     return quarantine.images(objects, stack.table_mapping, stack.changes_stream)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,16 @@ def tate(count: int) -> Iterator[Change]:
 
 
 class Traffic:
-    """A producer that keeps writing, and both consumers, each in a thread."""
+    """A producer that keeps writing, and both consumers, each in a thread.
 
-    def __init__(self, stage: Stage, touched: Sequence[str]) -> None:
+    `in_turn`: all three in one thread, so that no consumer lags for long on a busy machine.
+    """
+
+    def __init__(self, stage: Stage, touched: Sequence[str], *, in_turn: bool = False) -> None:
         self.put = 0
         self._stage = stage
         self._touched = touched
+        self._in_turn = in_turn
         self._done = threading.Event()
         self._broken: list[Exception] = []
 
@@ -70,6 +75,8 @@ class Traffic:
         """New, changed and deleted images, as long as the block lasts."""
         consumers = self._stage.consumers.values()
         work = [self._produce, *(lambda one=one: one.drain(now=time.time()) for one in consumers)]
+        if self._in_turn:
+            work = [partial(_each, work)]
         threads = [threading.Thread(target=self._repeat, args=(one,)) for one in work]
         for thread in threads:
             thread.start()
@@ -98,6 +105,11 @@ class Traffic:
         new = kind == "image.uploaded"
         image_id = f"live-{stamp()}" if new else random.choice(self._touched)
         return decoded(image_event(image_id, stamp(), kind))
+
+
+def _each(work: Sequence[Callable[[], object]]) -> None:
+    for one in work:
+        one()
 
 
 def answer(stage: Stage, *words: object, code: int) -> Any:
