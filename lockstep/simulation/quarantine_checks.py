@@ -183,12 +183,22 @@ def may_be_refused(
         case "refused_by_store":
             return is_refused(meaning, consumer)
         case "outrun":
+            # Records of one batch that have version and content in common are settled together.
             return any(
-                outrun(meaning, accepted.arrived_ms, held)
+                outrun(one, arrived_at, held)
+                for one, arrived_at in [(meaning, accepted.arrived_ms), *_twins(system, meaning)]
                 for held in _ever_held(system, meaning.image_id)
             )
         case _:
             return False
+
+
+def _twins(system: System, meaning: Meaning) -> Iterator[tuple[Meaning, int]]:
+    """The events on the stream with this version and content, each with its arrival."""
+    for accepted in system.stream.accepted:
+        one = system.interpret(accepted)
+        if not isinstance(one, Poison) and _is_among(one, iter([meaning])):
+            yield one, accepted.arrived_ms
 
 
 def _first_content(system: System, meaning: Meaning) -> str | None:

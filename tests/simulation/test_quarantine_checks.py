@@ -6,6 +6,7 @@ import pytest
 
 from lockstep.simulation.history import History
 from lockstep.simulation.interpretation import REFUSED_BY_TABLE, Poison
+from lockstep.simulation.oracle import DELETED, Meaning, time_of
 from lockstep.simulation.quarantine_checks import may_be_refused
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Function
@@ -35,6 +36,23 @@ def test_a_repair_with_the_tables_content_excuses_a_conflict_in_the_index_only()
     system.given_index.add(("T0", StoredVersion(first.version, other.digest)))
     assert is_right("write_to_es")
     assert not is_right("write_to_dynamodb")
+
+
+@pytest.mark.parametrize("has_twin", [False, True])
+def test_a_record_is_outrun_with_the_record_of_its_batch_that_has_its_content(
+    has_twin: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    system = History(quiet()).system
+    at_the_same_time = Meaning("C0", 8, DELETED, time_of(1_000_000), None)
+    later = replace(at_the_same_time, occurred_at=time_of(1_000_001))
+    stored = replace(at_the_same_time, version=9)
+    for one in (stored, *([later] if has_twin else []), at_the_same_time):
+        system.ledger.note(one.data, one)
+        system.stream.accept("C0", one.data)
+        system.time.advance(1.0)
+    accepted = system.stream.accepted[-1]
+    consumer = system.consumers["write_to_dynamodb"]
+    assert may_be_refused(system, at_the_same_time, accepted, "outrun", consumer) is has_twin
 
 
 def rebuilt(*, lags: bool, history: History) -> None:
