@@ -245,8 +245,11 @@ class System:
             held = consumer.store.stored_version(
                 meaning.image_id, None if then is None else then.entries
             )
-            if isinstance(meaning, Indexed):
-                if self.changes is not None and self.changes.is_in(meaning, held):
+            if isinstance(meaning, Indexed) and self.changes is not None:
+                if self.changes.is_in(meaning, held):
+                    return True
+                is_purge = meaning.document is None
+                if is_purge and held is not None and self.changes.came_after(accepted, held):
                     return True
                 if then is None and self._is_purged_from_live(meaning):
                     return True

@@ -155,6 +155,17 @@ class TableChanges:
             return self.copied or self.has_operators
         return held.digest == meaning.digest
 
+    def came_after(self, record: AcceptedRecord, held: StoredVersion) -> bool:
+        """Whether the table took this after the change in the record, as a lower version may be."""
+        change = self.told[record.sequence_number]
+        return any(
+            one.image_id == change.image_id
+            and one.number > change.number
+            and (said := said_by_item(one.new, whole=False)) is not None
+            and said.version == held.version
+            for one in self.told.values()
+        )
+
     def ended(self) -> Mapping[str, int]:
         """The highest version of each image whose tombstone was purged, from either store.
 

@@ -18,6 +18,7 @@ from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.invariants import check
 from lockstep.simulation.plan import HistoryPlan, Route, Step, StepKind, plan
 from lockstep.simulation.run import broken_by
+from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.table_changes import Indexed, TableChanges
 from lockstep.simulation.table_changes_check import _check_against_table
 from lockstep.simulation.violation import ViolationError
@@ -57,6 +58,18 @@ class Told:
 
     def meanings(self, records: Sequence[AcceptedRecord]) -> list[Indexed | Poison | None]:
         return [self.changes.meaning(one) for one in records]
+
+
+def test_a_lower_version_that_came_after_a_purge_is_no_sign_that_the_purge_is_missing() -> None:
+    told = Told()
+    told.put("T1", 7)
+    told.changes.put_by_hand("T1", item("T1", 9, None), is_ours=True)
+    assert told.table.purge("T1", START + 200 * DAY)
+    told.put("T1", 8)
+    purge = told.changes.records[2]
+    assert told.changes.meaning(purge) == Indexed("T1", 9, None)
+    after = {at: told.changes.came_after(purge, StoredVersion(at, None)) for at in (7, 8, 9)}
+    assert after == {7: False, 8: True, 9: False}
 
 
 def test_the_highest_version_of_an_image_is_known_after_its_item_has_gone() -> None:
