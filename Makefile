@@ -1,20 +1,22 @@
 # Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
 # the targets.
 .DEFAULT_GOAL := test
-.PHONY: help demo test nightly check lint types layers unit simulation proofs contract gate rebuild \
-  wire faults search flow crashes local-stack scenarios nights package lambda-image roles \
+.PHONY: help demo test test-all nightly check lint types layers unit simulation proofs contract gate rebuild \
+  wire engines faults search page flow crashes local-stack scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
 
-# The groups of tests. `make test` runs all of them but the last two.
+# The groups of tests. `make test-all` runs all of them but the last two.
 unit := tests/unit
 simulation := tests/simulation
 proofs := tests/model tests/fuzz tests/under_fire
-search := tests/contract/search tests/relevance tests/page
+search := tests/contract/search tests/relevance
+page := tests/page
 wire := $(addprefix tests/contract/, clients kinesis mapping producer)
-faults := $(addprefix tests/contract/, engines toxics)
+engines := tests/contract/engines
+faults := tests/contract/toxics
 rebuild := tests/contract/rebuild
-contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(faults) $(rebuild))
+contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(engines) $(faults) $(rebuild))
 gate := tests/gate
 crashes := tests/flow/test_crashes.py
 local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py)
@@ -69,12 +71,18 @@ help: ## Print all targets.
 demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in a temporary folder.
 	$(bin)/lockstep demo
 
+# `test` leaves out the groups that take long and that few changes break. `.ci/run` runs `test-all`.
 # Four groups run at a time, because groups on real engines often wait: the longest first. They share
 # one set of engines. The histories of `simulation` use all processors, so they fill the end. The
 # output of a group appears when it ends.
-test: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all checks and tests, in under 20 minutes on two cores after the first download.
+test: check $(tools)/awscli.done ## Run the tests that a change is most likely to break, in under 10 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  nights gate contract search rebuild package faults crashes local-stack proofs simulation wire scenarios
+	  contract search faults local-stack rebuild wire proofs simulation scenarios
+
+test-all: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in under 20 minutes on two cores.
+	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
+	  nights gate contract search package rebuild page faults engines crashes local-stack proofs \
+	  simulation wire scenarios
 
 # The fast part
 
@@ -116,11 +124,17 @@ rebuild: $(venv)/dev.done ## Test on real engines how an index is rebuilt.
 wire: $(venv)/dev.done $(tools)/awscli.done $(tools)/kinesis-javascript.done $(tools)/kinesis-go.done ## Test the clients, the local Kinesis endpoint and the local event source mapping.
 	$(pytest) $(wire)
 
-faults: $(venv)/dev.done ## Test engines that die and connections that are cut.
+engines: $(venv)/dev.done ## Test how the local engines are installed and started, and that they die without losses.
+	$(pytest) $(engines)
+
+faults: $(venv)/dev.done ## Test stores that are slow, and connections that are cut.
 	$(pytest) $(faults)
 
-search: $(venv)/dev.done ## Test the search: its answers, its quality, and its page in Chromium if it is installed.
+search: $(venv)/dev.done ## Test the search: its answers and its quality.
 	$(pytest) $(search)
+
+page: $(venv)/dev.done ## Test the page of the search in Chromium, if it is installed.
+	$(pytest) $(page)
 
 flow: crashes local-stack scenarios ## Test the path from the producer to both stores; --jobs=3 runs its three groups together.
 

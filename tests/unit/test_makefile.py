@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 RECIPES = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
+DECISION = (ROOT / "docs/decisions/2026-11-29-make-test-is-a-part.md").read_text("utf-8")
 GROUPS = re.findall(r"\$\(pytest\).* \$\(([a-z-]+)\)$", MAKEFILE, re.MULTILINE)
 
 
@@ -50,6 +51,19 @@ def test_each_test_file_is_in_one_group() -> None:
         assert sum(in_group(file, paths) for paths in groups) == 1, file
 
 
-def test_make_test_runs_every_group_but_two_of_the_night() -> None:
-    run = set(f"{RECIPES['test']} {RECIPES['check']}".split())
-    assert set(GROUPS) - run == {"roles", "client-library"}
+def run_by(target: str) -> set[str]:
+    """The groups that a target runs, with those of the fast part."""
+    return {*f"{RECIPES[target]} {RECIPES['check']}".split()} & {*GROUPS}
+
+
+def test_every_group_runs_before_a_change_is_merged_but_two_of_the_night() -> None:
+    assert {*GROUPS} - run_by("test-all") == {"roles", "client-library"}
+    merged = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert merged[-1] == "make test-all PYTEST=--no-skips"
+
+
+def test_the_shorter_run_leaves_out_the_groups_that_its_decision_names() -> None:
+    named = re.search(r"(?ms)^- \*\*`make test` leaves out (.*?)\.\*\*", DECISION)
+    assert named
+    left_out = run_by("test-all") - run_by("test")
+    assert left_out == {*re.findall(r"`([a-z-]+)`", named[1])}

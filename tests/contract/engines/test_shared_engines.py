@@ -1,4 +1,4 @@
-"""All groups of `make test` use one set of engines."""
+"""All groups of `make test` and `make test-all` use one set of engines."""
 
 import sys
 from pathlib import Path
