@@ -6,6 +6,7 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,9 @@ from pytest_socket import disable_socket, enable_socket
 
 from lockstep.local.engines.pins import EngineName
 from tools.engines import engines_for_tests
+
+if TYPE_CHECKING:
+    from tests.real_images import RealImages
 
 # Failed assertions in what several test modules share are explained like those of any test.
 pytest.register_assert_rewrite("tests.contract.sinks.suite", "tests.package.samples")
@@ -134,3 +138,18 @@ def dynamodb_endpoint(engine: Callable[[EngineName], str]) -> str:
 @pytest.fixture(scope="session")
 def s3_endpoint(engine: Callable[[EngineName], str]) -> str:
     return engine("s3")
+
+
+@pytest.fixture(scope="session")
+def index_shards(pytestconfig: pytest.Config) -> int:
+    shards: int = pytestconfig.getoption("--index-shards")
+    return shards
+
+
+@pytest.fixture(scope="session")
+def real_images(opensearch_endpoint: str, index_shards: int) -> "Iterator[RealImages]":
+    """An index of the 2,000 real images, to be copied."""
+    from tests.real_images import indexed  # noqa: PLC0415 - most tests need none of what it imports
+
+    with indexed(opensearch_endpoint, index_shards) as made:
+        yield made

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.page.browser import MISSING, PHONE, Circumstances, Visit, chromium, started
 from tests.page.museum import Museum, query_side
+from tests.real_images import indexed
 from tests.serving import serving
 from tools.engines import engines_for_tests
 
@@ -24,8 +25,8 @@ def main() -> None:
     program = chromium()
     if program is None:
         sys.exit(MISSING)
-    with engines_for_tests() as engine:
-        museum = Museum.of_tate(engine("opensearch"), engine("dynamodb"))
+    with engines_for_tests() as engine, indexed(engine("opensearch"), shards=1) as real:
+        museum = Museum(engine("opensearch"), engine("dynamodb"), real)
         with serving(query_side(museum)) as site, started(program) as browser:
             for name, (circumstances, path) in SHOWN.items():
                 visit = Visit(browser, site, **circumstances)

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser
 
 from tests.page.browser import MISSING, Circumstances, Visit, Visiting, chromium, started
 from tests.page.museum import Museum, query_side
+from tests.real_images import RealImages
 from tests.serving import serving
 
 
@@ -20,8 +21,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def museum(opensearch_endpoint: str, dynamodb_endpoint: str) -> Museum:
-    return Museum.of_tate(opensearch_endpoint, dynamodb_endpoint)
+def museum(
+    opensearch_endpoint: str, dynamodb_endpoint: str, real_images: RealImages
+) -> Iterator[Museum]:
+    made = Museum(opensearch_endpoint, dynamodb_endpoint, real_images)
+    yield made
+    made.delete_index()
 
 
 @pytest.fixture(scope="session")

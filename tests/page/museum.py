@@ -14,30 +14,24 @@ from functions.search_images.api import Api, Stores
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.aliases import live_alias
-from functions.write_to_es.index import ensure_index
 from functions.write_to_es.sink import ImageIndex
 from lockstep.local.gateway.server import application
 from lockstep.local.mapping.response import Returned
-from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import read_events
-from lockstep.source_files.converters import load_mapping
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
-from shared.change import Change, change_from
-from shared.event import Event
+from shared.change import Change
 from shared.outcome import Applied
-from tests.builders import record
-from tests.contract.search.museum import RECORDS
 from tests.contract.sinks.suite import write
+from tests.real_images import AT_ONCE, RealImages, real_changes
 
 REQUEST_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0  # a busy machine is slow, not broken
 
 
 class Museum:
-    """Images in a table and an index of their own."""
+    """The 2,000 real images in a table and an index of their own."""
 
-    def __init__(self, opensearch: str, dynamodb: str) -> None:
+    def __init__(self, opensearch: str, dynamodb: str, real: RealImages) -> None:
         name = f"museum-{uuid.uuid4().hex[:12]}"
         endpoints = Endpoints(kinesis="", dynamodb=dynamodb, opensearch=opensearch, s3="")
         clients = Clients(
@@ -54,28 +48,22 @@ class Museum:
         )
         self._index, self._name = OpenSearch([opensearch], timeout=PATIENCE_SECONDS), name
         ensure_table(clients.dynamodb, name)
-        ensure_index(self._index, name)
-        self._sinks = (
-            ImageTable(clients.dynamodb, name, longest_request=REQUEST_SECONDS),
-            ImageIndex(self._index, name, longest_request=REQUEST_SECONDS),
-        )
+        real.copy_to(name)
+        table = ImageTable(clients.dynamodb, name, longest_request=REQUEST_SECONDS)
+        for several in batched(real_changes(), AT_ONCE):
+            assert write(table, *several) == [Applied()] * len(several)
+        self._sinks = (table, ImageIndex(self._index, name, longest_request=REQUEST_SECONDS))
         self.stores = Stores(clients.opensearch, live_alias(name), clients.dynamodb, name)
-
-    @classmethod
-    def of_tate(cls, opensearch: str, dynamodb: str) -> "Museum":
-        """With 2,000 real images, converted as `lockstep put` does it."""
-        made = cls(opensearch, dynamodb)
-        with RECORDS.open("rb") as file:
-            events = [*read_events(file, Stamp(), load_mapping("tate"))]
-        for several in batched(events, 500):
-            made.put(*(change_from(one, record()) for one in several if isinstance(one, Event)))
-        return made
 
     def put(self, *several: Change) -> None:
         """Write these into both stores; they are found at once."""
         for sink in self._sinks:
             assert write(sink, *several) == [Applied()] * len(several)
         self._index.indices.refresh(index=self._name)
+
+    def delete_index(self) -> None:
+        """Free the memory that the index takes of the engine."""
+        self._index.indices.delete(index=f"{self._name}-000001")
 
 
 def query_side(museum: Museum) -> ASGIApp:

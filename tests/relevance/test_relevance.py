@@ -1,11 +1,12 @@
 """The search finds relevant images at least as well as when the figures were last accepted."""
 
+import uuid
 from collections import Counter
 
 import pytest
 from opensearchpy import OpenSearch
 
-from tools.relevance.collection import events
+from tests.real_images import RealImages
 from tools.relevance.figures import (
     Figures,
     Measured,
@@ -16,14 +17,19 @@ from tools.relevance.figures import (
     wrong,
 )
 from tools.relevance.generated import Judged
-from tools.relevance.index import measured_in
+from tools.relevance.index import measured_behind, measured_in
 from tools.relevance.judged import judged
 from tools.relevance.made_up import judged_names, made_up_events, own_words
 
 
-def test_what_must_be_found_is_found_as_well_as_it_was(opensearch_endpoint: str) -> None:
+def test_what_must_be_found_is_found_as_well_as_it_was(
+    opensearch_endpoint: str, real_images: RealImages
+) -> None:
     client = OpenSearch([opensearch_endpoint], timeout=120, max_retries=0)
-    real = measured_in(client, events(), judged())
+    alias = f"judged-{uuid.uuid4()}"
+    real_images.copy_to(alias)
+    real = measured_behind(client, alias, judged())
+    client.indices.delete(index=f"{alias}-000001")
     names = measured_in(client, made_up_events(), judged_names())
     # Shown by `make contract` when this fails.
     print("\n".join([*table(real), *table(names)]))  # noqa: T201

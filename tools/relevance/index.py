@@ -65,7 +65,10 @@ def measured_in(
 ) -> list[Measured]:
     """The queries with their figures, in an index of these images with this number of shards."""
     with indexed(client, collection, shards=shards) as alias:
-        live = live_alias(alias)
-        return measure(
-            queries, lambda text: [one.image_id for one in search(client, live, text).hits]
-        )
+        return measured_behind(client, alias, queries)
+
+
+def measured_behind(client: OpenSearch, alias: str, queries: Iterable[Judged]) -> list[Measured]:
+    """The queries with their figures, in the index with this alias."""
+    live = live_alias(alias)
+    return measure(queries, lambda text: [one.image_id for one in search(client, live, text).hits])

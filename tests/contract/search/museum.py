@@ -1,10 +1,8 @@
 """The searched images: 2,000 real records, as the function writes them, and some of our own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from opensearchpy import OpenSearch
 
 from functions.search_images.search import Hit, search
@@ -16,17 +14,6 @@ from tests.builders import change, image
 from tests.contract.sinks.suite import write
 
 RECORDS = Path(__file__).parents[3] / "data" / "tate-2000.ndjson"
-RENAMED = {"accession": "image_id", "title": "name", "subjects": "tags", "thumbnail": "url"}
-
-
-def changes() -> Iterator[Change]:
-    for line in RECORDS.read_bytes().splitlines():
-        record: dict[str, Any] = msgspec.json.decode(line)
-        fields = {RENAMED[name]: record[name] for name in record.keys() & RENAMED.keys()}
-        others = {name: str(record[name]) for name in record.keys() - RENAMED.keys()}
-        fields["tags"] = fields.get("tags", [])[:64]
-        yield change(fields.pop("image_id"), 1, image=image(**fields, attributes=others))
-
 
 # Beside the museum's: what it has none of, or too much of.
 OURS: Sequence[Change] = [

@@ -23,7 +23,8 @@ from functions.write_to_es.index import ensure_index
 from functions.write_to_es.settings import IndexSettings
 from shared.change import Put
 from tests.builders import change, image
-from tests.contract.search.museum import OURS, Images, changes
+from tests.contract.search.museum import OURS, Images
+from tests.real_images import real_changes
 
 IMAGES = 1_000
 SHARDS = 5
@@ -42,7 +43,7 @@ def single(opensearch_endpoint: str) -> Iterator[Images]:
 def _indexed(endpoint: str, shards: int) -> Iterator[Images]:
     these = Images(OpenSearch([endpoint], timeout=30, max_retries=0), f"images-{uuid.uuid4()}")
     ensure_index(these.client, these.alias, IndexSettings(shards=shards))
-    for some in batched(islice(changes(), IMAGES), 500):
+    for some in batched(islice(real_changes(), IMAGES), 500):
         these.put(*some)
     these.put(*OURS)
     yield these
@@ -52,7 +53,7 @@ def _indexed(endpoint: str, shards: int) -> Iterator[Images]:
 def _queries() -> Sequence[str]:
     """Words of the images, two words, and words with one letter left out."""
     chosen = random.Random(5)
-    names = [one.image.name for one in islice(changes(), IMAGES) if isinstance(one, Put)]
+    names = [one.image.name for one in islice(real_changes(), IMAGES) if isinstance(one, Put)]
     words = sorted({word for name in names for word in name.split() if word.isalpha()})
     frequent = [word for word, _ in Counter(" ".join(names).split()).most_common(20)]
     long = [word for word in words if len(word) > 5]
