@@ -114,6 +114,10 @@ def test_a_packed_file_that_is_cut_off_is_told_with_how_much_of_it_is_put(
     assert (again["new"], again["left"]) == (1000, {"there": 1000})
 
 
+# More than one block of 1,000.
+TROUBLED = 1_200
+
+
 @pytest.mark.parametrize("form", ["NDJSON", "CSV, as a spreadsheet saves it"])
 def test_a_collection_with_the_troubles_of_real_ones_goes_in_by_a_mapping_file(
     stage: Stage, tmp_path: Path, form: str
@@ -121,18 +125,18 @@ def test_a_collection_with_the_troubles_of_real_ones_goes_in_by_a_mapping_file(
     mapping, file = tmp_path / "museum.toml", tmp_path / "records"
     if form == "NDJSON":
         mapping.write_bytes(MAPPING)
-        file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in records(3000)))
+        file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in records(TROUBLED)))
     else:
         mapping.write_bytes(TABLE_MAPPING)
-        file.write_bytes(bz2.compress(table(3000)))
+        file.write_bytes(bz2.compress(table(TROUBLED)))
     done = stage.answer("import", "--from", mapping, file, "--apply")
-    assert (done["new"], done["refused"]) == (3000, [])
+    assert (done["new"], done["refused"]) == (TROUBLED, [])
     stage.drain()
     assert stage.keys("quarantine/") == []
     assert stage.names("1982:2F0") == {"Low tide, \u201cNorth Sea\u201d 0"}
     audit = stage.lockstep("audit", "--values", "--watermark", "1", "--json")
     assert audit.exit_code == 0, audit.output
     told = msgspec.json.decode(audit.stdout)
-    assert (told["result"], told["table"]) == ("equal", 3000)
+    assert (told["result"], told["table"]) == ("equal", TROUBLED)
     found = {query: stage.answer("search", query)["total"] for query in QUERIES}
-    assert found == {query: titled(3000, place) for query, place in QUERIES.items()}
+    assert found == {query: titled(TROUBLED, place) for query, place in QUERIES.items()}
