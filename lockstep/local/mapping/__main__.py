@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.process import Process
 from lockstep.local.mapping.settings import OnFailure, S3Bucket, SnsTopic, SqsQueue
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
+from lockstep.local.metrics import MetricRecorder
 from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import TEMPLATE, shipped
 from lockstep.stack.stack import Stack, StackNotFoundError, read_local
@@ -79,15 +81,27 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
             arn = latest_stream(clients.dynamodb, stack.table)
             found = msgspec.structs.replace(found, stream_arn=arn)
         destination = _destination(found, clients, sqs=sqs, sns=sns)
+        measures = MetricRecorder(
+            state.resolve(),
+            mapping_uuid=invocation.mapping_uuid(found.function.name, found.stream_arn),
+            function=found.function.deployed_name,
+        )
         process = _process(
-            found, stack, clients, destination, state=state.resolve(), root=template.parent
+            found,
+            stack,
+            clients,
+            destination,
+            measures,
+            state=state.resolve(),
+            root=template.parent,
         )
     except (CheckpointsError, NoTableStreamError, TemplateError) as error:
         sys.exit(f"mapping: {error}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: process.stop())
     log.info("%s: from %s with %s", name, found.stream_arn, found.settings)
-    process.run()
+    with closing(measures):
+        process.run()
     log.info("%s: stopped", name)
 
 
@@ -127,6 +141,7 @@ def _process(
     stack: Stack,
     clients: Clients,
     destination: Destination | None,
+    measures: MetricRecorder,
     *,
     state: Path,
     root: Path,
@@ -163,6 +178,7 @@ def _process(
         ),
         destination=destination,
         entry=invocation.table_entry if of_table else invocation.entry,
+        measures=measures,
     )
     source = EventSource(
         stream_arn=invocation.table_stream_arn(found.stream_arn, stack.region)

@@ -27,8 +27,9 @@ from lockstep.local.mapping.failure import (
 )
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.lane import pause_after
+from lockstep.local.mapping.measures import Measures, Unmeasured
 from lockstep.local.mapping.pool import StoppedError
-from lockstep.local.mapping.response import Errored, InvocationResult
+from lockstep.local.mapping.response import Errored, InvocationResult, Throttled
 from lockstep.local.mapping.steps import (
     Advance,
     Discard,
@@ -80,10 +81,10 @@ class Invoker(Protocol):
 
 
 class Collaborators(msgspec.Struct, frozen=True):
-    """What a mapping uses: stream, function, checkpoints, on-failure destination.
+    """What a mapping uses: stream, function, checkpoints, on-failure destination, metrics.
 
     `destination` is None if there is none. `entry` turns a record of the stream into a record of
-    a batch.
+    a batch. Without `measures`, nothing is measured.
     """
 
     stream: Stream
@@ -91,6 +92,7 @@ class Collaborators(msgspec.Struct, frozen=True):
     checkpoints: Checkpoints
     destination: Destination | None
     entry: Callable[[StreamRecord, EventSource], BatchRecord] = invocation.entry
+    measures: Measures = Unmeasured()
 
 
 class Outage:
@@ -238,6 +240,7 @@ class ShardDriver:
             return
         self._outage.ended()
         self._failed_reads = 0
+        self._collaborators.measures.of_mapping("PolledEventCount", len(read.records))
         if read.records:
             self._note_gap(read.records)
         entries = [self._collaborators.entry(record, self._source) for record in read.records]
@@ -293,9 +296,16 @@ class ShardDriver:
         if len(event) > PAYLOAD_BYTES:
             message = f"{len(event)} bytes, at most {PAYLOAD_BYTES}"
             return _InvocationEnded(step, request_id, Errored("RequestEntityTooLarge", message))
-        return _InvocationEnded(
-            step, request_id, self._collaborators.invoker.invoke(event, request_id)
-        )
+        measures = self._collaborators.measures
+        if step.entries:
+            age = time.time() - step.entries[-1].arrived_at
+            measures.of_function("IteratorAge", max(0, round(age * 1000)))
+        answer = self._collaborators.invoker.invoke(event, request_id)
+        if isinstance(answer, Throttled):
+            measures.of_function("Throttles", 1)
+        else:
+            measures.of_function("Errors", int(isinstance(answer, Errored)))
+        return _InvocationEnded(step, request_id, answer)
 
     def _event(self, step: Invoke) -> bytes:
         if step.view is None:
@@ -323,6 +333,7 @@ class ShardDriver:
                 )
                 self._log(turn, step.entries)
             case _DocumentWritten(step, DestinationError() as error):
+                self._collaborators.measures.of_function("DestinationDeliveryFailures", 1)
                 log.warning(
                     "%s: the failure document was not written: %s", self._source.shard_id, error
                 )
@@ -331,6 +342,9 @@ class ShardDriver:
                 self._failed_writes += 1
             case _DocumentWritten(step, str() as address):
                 self._failed_writes = 0
+                self._collaborators.measures.of_mapping(
+                    "OnFailureDestinationDeliveredEventCount", len(step.entries)
+                )
                 self._discarded(step, address)
             case _ThreadFailed(StoppedError()):
                 pass  # the result is unknown: the batch is invoked again after the next start
@@ -343,6 +357,7 @@ class ShardDriver:
             self._shard.discarded(lane=discard.lane)
             log.warning("%s: discarded the final invocation of a window", self._source.shard_id)
         elif destination is None:
+            self._collaborators.measures.of_mapping("DroppedEventCount", len(discard.entries))
             self._discarded(discard, "no on-failure destination")
         else:
             self._start_thread(discard, partial(self._write_document, discard, destination))
