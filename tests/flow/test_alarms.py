@@ -32,10 +32,8 @@ def test_a_record_that_can_never_be_applied_is_a_ticket(shell: Shell) -> None:
     shell.run("status", "--wait", "240")
     seen = time.time()
     assert both(shell, "quarantined", at=seen + FIVE_MINUTES) == {"ALARM"}
-    (found,) = [
-        one for one in shell.json("quarantine", "list")["cases"] if one["reason"] == "not_utf8"
-    ]
-    for command in commands("quarantined", key=found["id"]):
+    (found,) = shell.json("quarantine", "list", "--reason", "not_utf8")["cases"]
+    for command in commands("quarantined", case=found["id"]):
         shell.run(*command)
     # No other record came, so the alarm ends by itself.
     assert both(shell, "quarantined", at=seen + 4 * FIVE_MINUTES) == {"OK"}
@@ -88,10 +86,10 @@ def names_of(state: Path) -> Names:
     )
 
 
-def commands(page: str, key: str = "") -> Iterator[list[str]]:
+def commands(page: str, case: str = "") -> Iterator[list[str]]:
     """The commands of a page, for the local stack: without `--stack NAME`."""
     for block in BLOCK.findall((RUNBOOK / f"{page}.md").read_text()):
         for line in block.splitlines():
             if line.startswith("lockstep "):
                 words = line.replace(" --stack NAME", "").split()
-                yield [key if word == "KEY" else word for word in words[1:]]
+                yield [case if word == "ID" else word for word in words[1:]]
