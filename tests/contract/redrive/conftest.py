@@ -48,12 +48,14 @@ class Stage:
         index_from: IndexFrom = "Kinesis",
         *,
         shards: int = 2,
+        table: str | None = None,
     ) -> None:
+        """`table`: an existing one that is prepared; None: one of its own."""
         name = f"redrive-{uuid.uuid4().hex[:12]}"
         self.stack = Stack(
             endpoints,
             stream=name,
-            table=name,
+            table=table or name,
             index=name,
             bucket=name,
             region=LOCAL_REGION,
@@ -66,18 +68,19 @@ class Stage:
         self.state = state
         write_local(self.stack, state)
         self.clients = Clients(self.stack)
-        prepare(self.stack, self.clients, shards=shards)
+        prepare(self.stack, self.clients, shards=shards, makes_table=table is None)
         self.stream = KinesisStream(self.clients.kinesis, name)
         self.consumers: Mapping[Name, Consumer] = {
             "write_to_dynamodb": self._consumer(
-                "write_to_dynamodb", ImageTable(self.clients.dynamodb, name, longest_request=0.1)
+                "write_to_dynamodb",
+                ImageTable(self.clients.dynamodb, self.stack.table, longest_request=0.1),
             ),
             "write_to_es": self._consumer(
                 "write_to_es", ImageIndex(self.clients.opensearch, name, longest_request=0.1)
             ),
         }
         self.stores = ContentReader(
-            table_lookup(self.clients.dynamodb, name, lambda: 0.0),
+            table_lookup(self.clients.dynamodb, self.stack.table, lambda: 0.0),
             index_lookup(self.clients.opensearch, name, lambda: 0.0),
         )
 
@@ -181,9 +184,15 @@ def endpoints(kinesis_endpoint: str, engine: Callable[[EngineName], str]) -> End
 
 
 @contextmanager
-def staged(endpoints: Endpoints, state: Path, index_from: IndexFrom = "Kinesis") -> Iterator[Stage]:
+def staged(
+    endpoints: Endpoints,
+    state: Path,
+    index_from: IndexFrom = "Kinesis",
+    *,
+    table: str | None = None,
+) -> Iterator[Stage]:
     """A stage whose indices are deleted at the end: each costs the engine memory and time."""
-    stage = Stage(endpoints, state, index_from)
+    stage = Stage(endpoints, state, index_from, table=table)
     yield stage
     stage.clients.opensearch.indices.delete(index=f"{stage.stack.index}-*")
 
