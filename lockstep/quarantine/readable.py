@@ -121,8 +121,7 @@ def _string(text: str) -> str | None:
     if text.startswith('"'):
         for whole in (text, f'{text}"'):
             try:
-                said = json.loads(whole)
+                return str(json.loads(whole))
             except ValueError:
                 continue
-            return said if isinstance(said, str) else None
     return None

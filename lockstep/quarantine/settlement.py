@@ -263,8 +263,9 @@ def correct(
     if case.of_index_only:
         raise CannotSettleError(f"{case.id}: {ONLY_STORED}")
     fields = _plain(event)
-    _check_image(case, record, fields.get("image_id"))
-    old = _old_version(case, record)
+    readable = readable_fields(record)
+    _check_image(case, readable.get("image_id"), fields.get("image_id"))
+    old = version_in(readable)
     asked = "version" in fields
     fields.setdefault("version", old or 1)
     fields.setdefault("occurred_at", dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC))
@@ -343,12 +344,11 @@ def _why(data: bytes, error: Exception, other: str) -> str:
     return other if isinstance(error, msgspec.ValidationError) else why_refused(data, error).detail
 
 
-def _check_image(case: Case, record: bytes, image_id: object) -> None:
+def _check_image(case: Case, said: object, image_id: object) -> None:
     """Check that the image ID is the record's: a typing error must not change another image.
 
-    If the record has another text as its ID, the operator says which image it is.
+    If the record said a text that is not a valid ID, the operator says which image it is.
     """
-    said = readable_fields(record).get("image_id")
     known = [case.image_id, case.partition_key, said]
     if image_id not in known and not (isinstance(said, str) and not _is_valid(said)):
         names = " or ".join(sorted({repr(one) for one in known if one is not None}))
@@ -363,8 +363,3 @@ def _is_valid(image_id: object) -> bool:
     except msgspec.ValidationError:
         return False
     return True
-
-
-def _old_version(case: Case, record: bytes) -> int | None:
-    """The version of the record, also if the record is not a valid event; None if unknown."""
-    return version_in(readable_fields(record)) if case.version is None else case.version

@@ -23,11 +23,11 @@ def chosen(stand: Stand, what: Any) -> Settlement:
     return choose(what, case, stand.payload_of(case), stand.stores, now=stand.now)
 
 
-def mended(stand: Stand, event: dict[str, Any], *, stamp: bool = False) -> Settlement:
+def mended(stand: Stand, event: dict[str, Any], **options: Any) -> Settlement:
     case = stand.only()
     raw = msgspec.Raw(msgspec.json.encode(event))
     data = stand.payload_of(case)
-    return correct(case, data, raw, stand.stores, now=stand.now, stamp=stamp)
+    return correct(case, data, raw, stand.stores, now=stand.now, **options)
 
 
 def settle(stand: Stand, settlement: Settlement) -> None:

@@ -331,6 +331,7 @@ PACKED: tuple[Callable[[bytes], bytes], ...] = (
         b'"' + base64.b64encode(SEVEN).rstrip(b"=") + b'"\n',
         json.dumps(SEVEN.decode()).encode(),
         json.dumps(json.dumps(SEVEN.decode())).encode("utf-16"),
+        json.dumps(SEVEN.decode().replace("x", "\ud800")).encode(),
         base64.b64encode(gzip.compress(json.dumps(SEVEN.decode()).encode(), mtime=0)),
         SEVEN[:-1],
         SEVEN[:-15],
@@ -340,6 +341,7 @@ PACKED: tuple[Callable[[bytes], bytes], ...] = (
         gzip.compress(SEVEN, mtime=0)[:-9],
         gzip.compress(SEVEN[:-16] + b" " * 9 * MAX_EVENT_BYTES + SEVEN[-16:], mtime=0),
         b'{"image_id":"T1","version":7,"image":{"name":"x",}}',
+        b'{"image_id":"T1","version":7,"image" {"name":"x"}}',
         b'{ "image_id" : "T1" , "version" : 7 , name: "x" }',
     ],
 )
