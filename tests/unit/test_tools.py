@@ -63,7 +63,9 @@ def test_an_import_of_tests_is_found_through_another_module() -> None:
 
 @pytest.mark.parametrize("package", ["shared", "doors", "functions", "lockstep"])
 def test_the_product_imports_no_development_program(package: str) -> None:
-    for path in ROOT.glob(f"{package}/**/*.py"):
+    paths = list(ROOT.glob(f"{package}/**/*.py"))
+    assert paths
+    for path in paths:
         assert packages(imported_by(path)).isdisjoint({"benchmarks", "tests", "tools"}), path
 
 

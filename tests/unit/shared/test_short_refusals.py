@@ -167,6 +167,6 @@ def test_a_line_of_a_file(place: Place, letter: str) -> None:
     line = msgspec.json.encode(put_at(place, whole(), lambda inner: inner | {name: 1}))
     mapping = FieldMapping({"image_id": "image_id"})
     for converter in (None, mapping):
-        for found in read_events([line], Stamp(lambda: 1.0), converter):
-            assert isinstance(found, BadLine)
-            check(found.detail)
+        (found,) = read_events([line], Stamp(lambda: 1.0), converter)
+        assert isinstance(found, BadLine)
+        check(found.detail)
