@@ -1,10 +1,12 @@
-"""Report the results of mutation testing: `python -m tools.mutation`.
+"""Report the results of mutation testing: `python -m tools.mutation [--write]`.
 
 `make mutation` runs mutmut first. The exit code is 1 if a mutant survived that
-docs/internals/mutation.md does not explain, or if a mutant was not tried. In the modules of
+docs/internals/mutation.md does not explain, if a mutant was not tried, or if the figures of the
+deciders on that page are not those of this run; `--write` corrects the figures. In the modules of
 `COUNTED`, survivors are only counted.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -40,6 +42,20 @@ COUNTED = frozenset(
         "shared.stamps",
     }
 )
+# Modules that decide what a store must hold, or what becomes of a record: the document has their
+# figures.
+DECIDERS = frozenset(
+    {
+        "functions.write_to_es.table_changes",
+        "lockstep.audit.ahead",
+        "lockstep.audit.compare",
+        "lockstep.quarantine.cases",
+        "lockstep.quarantine.readable",
+        "lockstep.quarantine.settlement",
+        "lockstep.rebuild.copying",
+        "lockstep.repair.decide",
+    }
+)
 
 # "module.xǁClassǁmethod__mutmut_7" or "module.x_function__mutmut_7": the names that mutmut gives.
 _NAME = re.compile(r"(?P<module>[\w.]+)\.x(?:ǁ(?P<of>\w+)ǁ|_)(?P<function>\w+)__mutmut_\d+")
@@ -58,39 +74,86 @@ class Mutant(msgspec.Struct, frozen=True):
 
 
 KILLED = frozenset({"killed", "timeout", "segfault", "suspicious"})
+_HEADER = "| module | mutants | killed | explained |"
+_FIGURES = re.compile(rf"^{re.escape(_HEADER)}\n(?:\|.*\n)+", re.MULTILINE)
+
+
+class Results(msgspec.Struct, frozen=True):
+    """The status of each mutant, by its name, and what changed in those that survived."""
+
+    statuses: Mapping[str, str]
+    survivors: Mapping[str, Mutant]
 
 
 def main() -> int:
     """Print the results of mutmut; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.mutation", description=__doc__)
+    parser.add_argument(
+        "--write", action="store_true", help=f"write the figures of this run into {DOCUMENT.name}"
+    )
+    asked = parser.parse_args()
     statuses = _statuses()
-    explained = set(mutants_in(DOCUMENT.read_text()))
     survived = [name for name, status in statuses.items() if status == "survived"]
-    counted = [name for name in survived if _where(name)[0] in COUNTED]
-    survivors = {_mutant(name) for name in survived if name not in counted}
+    results = Results(
+        statuses, {name: _mutant(name) for name in survived if _where(name)[0] not in COUNTED}
+    )
+    document = DOCUMENT.read_text()
+    if asked.write:
+        document = _FIGURES.sub(figures(document, results), document)
+        DOCUMENT.write_text(document)
+    lines, is_good = report(document, results)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return 0 if is_good else 1
+
+
+def report(document: str, results: Results) -> tuple[Sequence[str], bool]:
+    """What to print about a run, and whether all is killed, explained, or only counted."""
+    explained = set(mutants_in(document))
+    survivors = set(results.survivors.values())
     missing = sorted(survivors - explained, key=str)
     unknown = [
         name
-        for name, status in statuses.items()
+        for name, status in results.statuses.items()
         if status not in {*KILLED, "survived"} and _where(name)[0] not in COUNTED
     ]
+    now = figures(document, results)
+    right = [found[0] for found in _FIGURES.finditer(document)] == [now]
+    counted = list(results.statuses.values()).count("survived") - len(results.survivors)
     lines = [
-        *table(statuses),
+        *table(results.statuses),
         *(
             f"No test fails for this mutant, and {DOCUMENT.name} does not explain why:\n{one}"
             for one in missing
         ),
-        *(f"{name} was not tried: {statuses[name]}" for name in unknown),
+        *(f"{name} was not tried: {results.statuses[name]}" for name in unknown),
         *(
             f"{DOCUMENT.name} explains a mutant that a test kills, or that no longer exists:\n{one}"
             for one in sorted(explained - survivors, key=str)
         ),
+        *([] if right else [f"{DOCUMENT.name} has other figures; --write corrects them:\n{now}"]),
         (
             f"survivors explained: {len(survivors & explained)}, not explained: {len(missing)}, "
-            f"only counted: {len(counted)}"
+            f"only counted: {counted}"
         ),
     ]
-    print("\n".join(lines))
-    return 1 if missing or unknown else 0
+    return lines, right and not (missing or unknown)
+
+
+def figures(document: str, results: Results) -> str:
+    """The figures of the deciders, as a table of Markdown."""
+    explained = set(mutants_in(document))
+    counts: dict[str, Counter[str]] = {module: Counter() for module in sorted(DECIDERS)}
+    for name, status in results.statuses.items():
+        its = counts.get(_where(name)[0], Counter())
+        its["mutants"] += 1
+        its["killed"] += status in KILLED
+        its["explained"] += results.survivors.get(name) in explained
+    counts["all"] = sum(counts.values(), Counter())
+    rows = [
+        f"| {module} | {its['mutants']} | {its['killed']} | {its['explained']} |"
+        for module, its in counts.items()
+    ]
+    return "".join(f"{line}\n" for line in [_HEADER, "| --- | --- | --- | --- |", *rows])
 
 
 def table(statuses: Mapping[str, str]) -> Iterator[str]:

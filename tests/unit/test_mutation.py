@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,16 @@ from typing import Any
 import pytest
 
 from tools import mutation
-from tools.mutation import COUNTED, DOCUMENT, Mutant, mutants_in
+from tools.mutation import (
+    COUNTED,
+    DECIDERS,
+    DOCUMENT,
+    Mutant,
+    Results,
+    figures,
+    mutants_in,
+    report,
+)
 
 EXPLAINED = list(mutants_in(DOCUMENT.read_text()))
 
@@ -75,33 +85,65 @@ def test_the_tests_of_a_mutant_find_what_they_import() -> None:
 
 DECIDER = "lockstep.repair.decide.x_decide__mutmut_1"
 OTHER = "lockstep.repair.purge.x_verdict__mutmut_1"
+UNEXPLAINED = Mutant("lockstep.repair.decide decide", ("- a", "+ b"))
+
+
+def page(results: Results) -> str:
+    """A page with the figures of these results, and without explanations."""
+    return f"Text.\n\n{figures('', results)}\nMore text.\n"
 
 
 @pytest.mark.parametrize(
-    ("statuses", "code", "said"),
+    ("statuses", "is_good", "said"),
     [
-        ({DECIDER: "killed", OTHER: "survived"}, 0, "not explained: 0, only counted: 1"),
-        ({DECIDER: "killed", OTHER: "no tests"}, 0, "not explained: 0, only counted: 0"),
-        ({DECIDER: "survived", OTHER: "killed"}, 1, "not explained: 1, only counted: 0"),
-        ({DECIDER: "no tests", OTHER: "killed"}, 1, f"{DECIDER} was not tried: no tests"),
+        ({DECIDER: "killed", OTHER: "survived"}, True, "not explained: 0, only counted: 1"),
+        ({DECIDER: "killed", OTHER: "no tests"}, True, "not explained: 0, only counted: 0"),
+        ({DECIDER: "survived", OTHER: "killed"}, False, "not explained: 1, only counted: 0"),
+        ({DECIDER: "no tests", OTHER: "killed"}, False, f"{DECIDER} was not tried: no tests"),
     ],
 )
 def test_a_survivor_of_a_decider_fails_the_run_and_others_are_counted(
-    statuses: dict[str, str],
-    code: int,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    statuses: dict[str, str], *, is_good: bool, said: str
 ) -> None:
-    monkeypatch.setattr(mutation, "_statuses", lambda: statuses)
-    monkeypatch.setattr(mutation, "_mutant", lambda name: Mutant(name, ("- a", "+ b")))
-    assert mutation.main() == code
-    printed = capsys.readouterr().out
+    survived = {DECIDER: UNEXPLAINED} if statuses[DECIDER] == "survived" else {}
+    results = Results(statuses, survived)
+    lines, good = report(page(results), results)
+    assert good is is_good
+    printed = "\n".join(lines)
     assert said in printed
     assert "lockstep.repair.purge *" in printed
+
+
+def test_other_figures_than_those_of_the_page_fail_the_run() -> None:
+    now = Results({DECIDER: "killed"}, {})
+    before = Results({DECIDER: "killed", DECIDER.replace("_1", "_2"): "timeout"}, {})
+    assert report(page(now), now)[1]
+    for other in (page(before), "A page without figures."):
+        lines, is_good = report(other, now)
+        assert not is_good
+        assert any("| lockstep.repair.decide | 1 | 1 | 0 |" in line for line in lines)
+
+
+def test_the_figures_count_an_explained_mutant_of_its_module() -> None:
+    explanation = "```diff\n@@ lockstep.repair.decide decide\n-a\n+b\n```\n"
+    results = Results({DECIDER: "survived", OTHER: "killed"}, {DECIDER: UNEXPLAINED})
+    rows = figures(explanation, results).splitlines()
+    assert "| lockstep.repair.decide | 1 | 0 | 1 |" in rows
+    assert rows[-1] == "| all | 1 | 0 | 1 |"
+
+
+def test_the_page_has_figures_of_each_decider_and_explains_what_is_not_killed() -> None:
+    row = re.compile(r"^\| ([\w.]+) \| (\d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
+    rows = row.findall(DOCUMENT.read_text())
+    assert {module for module, *_ in rows} == DECIDERS | {"all"}
+    for module, mutants, killed, explained in rows:
+        assert int(mutants) == int(killed) + int(explained), module
+        hunks = [one for one in EXPLAINED if module in {one.where.split()[0], "all"}]
+        assert module == "all" or len(hunks) <= int(explained), module
 
 
 def test_each_module_that_is_changed_fails_the_run_or_is_counted() -> None:
     settings = tomllib.loads((mutation.ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
     modules = {name.removesuffix(".py").replace("/", ".") for name in settings["only_mutate"]}
-    assert modules > COUNTED
+    assert modules > COUNTED | DECIDERS
+    assert not COUNTED & DECIDERS

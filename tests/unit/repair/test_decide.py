@@ -10,7 +10,13 @@ from lockstep.audit.compare import difference
 from lockstep.repair.decide import Agree, Ahead, Decision, NeedsOperator, RecreateDocument, decide
 from lockstep.repair.repair import DifferingImage, action_of, in_words
 from lockstep.simulation.fakes.opensearch import StoredDocument
-from lockstep.stores.image_state import Absent, state_of_document
+from lockstep.stores.image_state import (
+    Absent,
+    ImageState,
+    Malformed,
+    state_of_document,
+    state_of_item,
+)
 from shared.event import MAX_VERSION
 from shared.horizon import HORIZON
 from tests.unit.audit.stand import (
@@ -290,6 +296,15 @@ def newest_claim(stand: Stand) -> int:
     """The highest version that either store states; an expired tombstone counts, too."""
     found = (getattr(one, "version", None) for one in stand.held())
     return max((one for one in found if one is not None), default=0)
+
+
+@pytest.mark.parametrize("index", [Absent(), Malformed("not ours", STAMP, STAMP)])
+def test_an_operator_is_told_what_to_do_about_a_malformed_item(index: ImageState) -> None:
+    item = state_of_item(LYING_ITEM)
+    assert isinstance(item, Malformed)
+    assert decide(item, index, now=NOW) == NeedsOperator(
+        f"the item is malformed: {item.why}; the index cannot replace it: put the image again"
+    )
 
 
 def test_the_horizon_is_counted_from_the_arrival_in_the_index() -> None:
