@@ -13,14 +13,14 @@ proofs := tests/model tests/fuzz tests/under_fire
 search := tests/contract/search tests/relevance
 page := tests/page
 wire := $(addprefix tests/contract/, clients kinesis mapping producer)
-engines := tests/contract/engines
+engines := tests/contract/engines tests/flow/test_demo.py
 faults := tests/contract/toxics
 rebuild := tests/contract/rebuild
 contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(engines) $(faults) $(rebuild))
 gate := tests/gate
 crashes := tests/flow/test_crashes.py
 local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py test_alarms.py)
-scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack))
+scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack) $(engines))
 nights := tests/nights
 package := tests/package
 roles := tests/roles
@@ -124,7 +124,7 @@ rebuild: $(venv)/dev.done ## Test on real engines how an index is rebuilt.
 wire: $(venv)/dev.done $(tools)/awscli.done $(tools)/kinesis-javascript.done $(tools)/kinesis-go.done ## Test the clients, the local Kinesis endpoint and the local event source mapping.
 	$(pytest) $(wire)
 
-engines: $(venv)/dev.done ## Test how the local engines are installed and started, and that they die without losses.
+engines: $(venv)/dev.done ## Test how the local engines are installed and started, that they die without losses, and the demo.
 	$(pytest) $(engines)
 
 faults: $(venv)/dev.done ## Test stores that are slow, and connections that are cut.

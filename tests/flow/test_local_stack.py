@@ -2,8 +2,6 @@
 
 import datetime as dt
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -184,17 +182,6 @@ def test_state_survives_down_and_up(shell: Shell) -> None:
     after = shell.json("audit")
     assert (after["result"], after["table"]) == ("equal", before["table"])
     assert shell.json("status")["caught_up"] is True
-
-
-def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:
-    data = tmp_path / "data.ndjson"
-    data.write_bytes(first_lines(300))
-    command = [sys.executable, "-m", "lockstep", "demo", "--json", "--data", str(data)]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=240)
-    found = msgspec.json.decode(done.stdout)
-    assert (found["put"], found["table"], found["index"]) == (300, 300, 300)
-    assert found["audit"] == "equal"
-    assert found["seconds"].keys() == {"up", "put", "catch_up", "audit", "search", "down"}
 
 
 @pytest.mark.parametrize("command", ["status", "audit", "search x", "put -"])
