@@ -93,13 +93,12 @@ class TableSettings:
         described = self._describe()
         found = [
             Setting("stream", _view(described), STREAM_VIEW),
-            Setting("time to live", self._purged_by(), PURGED_BY),
-            Setting(
-                "deletion protection", _on_or_off(described.get("DeletionProtectionEnabled")), "on"
-            ),
+            Setting("time to live", self.purged_by(), PURGED_BY),
+            Setting("deletion protection", _on_or_off(_protected(described)), "on"),
         ]
         if self._wanted.stack is not None:
-            found.append(Setting("point-in-time recovery", self._recovery(), "on"))
+            recovery = _on_or_off(self.is_recoverable())
+            found.append(Setting("point-in-time recovery", recovery, "on"))
             found.append(self._tags(described["TableArn"]))
         if self._wanted.changes_stream is not None:
             found.append(self._destination(self._wanted.changes_stream))
@@ -188,16 +187,34 @@ class TableSettings:
     def _describe(self) -> "TableDescriptionTypeDef":
         return self._client.describe_table(TableName=self._table)["Table"]
 
-    def _purged_by(self) -> str:
+    def is_protected(self) -> bool:
+        """Whether the table has deletion protection.
+
+        Raises:
+            ClientError, BotoCoreError: it could not be read.
+        """
+        return _protected(self._describe())
+
+    def purged_by(self) -> str:
+        """The attribute by which DynamoDB purges items; `off` if it purges none.
+
+        Raises:
+            ClientError, BotoCoreError: it could not be read.
+        """
         answer = self._client.describe_time_to_live(TableName=self._table)
         found = answer["TimeToLiveDescription"]
         on = found.get("TimeToLiveStatus") in _ON
         return found.get("AttributeName", "off") if on else "off"
 
-    def _recovery(self) -> str:
+    def is_recoverable(self) -> bool:
+        """Whether the table has point-in-time recovery.
+
+        Raises:
+            ClientError, BotoCoreError: it could not be read.
+        """
         answer = self._client.describe_continuous_backups(TableName=self._table)
         found = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
-        return _on_or_off(found.get("PointInTimeRecoveryStatus") in _ON)
+        return found.get("PointInTimeRecoveryStatus") in _ON
 
     def _destination(self, stream: str) -> Setting:
         answer = self._client.describe_kinesis_streaming_destination(TableName=self._table)
@@ -228,6 +245,10 @@ class TableSettings:
         return Setting("tags", _listed(now), _listed(wanted))
 
 
+def _protected(described: "TableDescriptionTypeDef") -> bool:
+    return described.get("DeletionProtectionEnabled", False)
+
+
 def _view(described: "TableDescriptionTypeDef") -> str:
     specification = described.get("StreamSpecification")
     if specification is None or not specification["StreamEnabled"]:
@@ -235,7 +256,7 @@ def _view(described: "TableDescriptionTypeDef") -> str:
     return specification.get("StreamViewType", "off")
 
 
-def _on_or_off(value: object) -> str:
+def _on_or_off(value: bool) -> str:  # noqa: FBT001 - one value to one word
     return "on" if value else "off"
 
 

@@ -222,9 +222,13 @@ def _to_prepare(gated: GatedStack) -> None:
 def _status(gated: GatedStack) -> str | None:
     """What could not be read is a line, too: there must be one of each kind."""
     found = _printed(gated, "status", code=DIFFERENT)
-    (wrong,), (warning,) = found["wrong"], found["warnings"]
-    if "is empty, and table" not in wrong or "has no deletion protection" not in warning:
-        return f"{wrong}, {warning}"
+    (wrong,), warnings = found["wrong"], found["warnings"]
+    guards = [one.partition(" has no ")[2].partition(":")[0] for one in warnings]
+    if "is empty, and table" not in wrong or guards != [
+        "deletion protection",
+        "point-in-time recovery",
+    ]:
+        return f"{wrong}, {warnings}"
     return None
 
 

@@ -1,4 +1,7 @@
-"""The warning about a table without deletion protection."""
+"""The warnings about a table that could be lost, or that grows for ever."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import boto3
 import msgspec
@@ -29,32 +32,79 @@ def clients() -> Clients:
     return clients
 
 
-@pytest.mark.parametrize(
-    ("table", "is_warned"),
-    [
-        ({"DeletionProtectionEnabled": True}, False),
-        ({"DeletionProtectionEnabled": False}, True),
-        ({}, True),
-    ],
+GIVEN = "run `lockstep prepare t`"
+ON = (
+    {"Table": {"DeletionProtectionEnabled": True}},
+    {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}},
+    {
+        "ContinuousBackupsDescription": {
+            "ContinuousBackupsStatus": "ENABLED",
+            "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"},
+        }
+    },
 )
-def test_a_table_that_can_be_deleted_is_named(
-    clients: Clients, *, table: dict[str, bool], is_warned: bool
+OPERATIONS = ("describe_table", "describe_time_to_live", "describe_continuous_backups")
+UNPROTECTED = (
+    "table t has no deletion protection: set TableDeletionProtection=yes, and deploy again; "
+    f"if it is a given table (TableName), {GIVEN}"
+)
+ENDLESS = f"table t has no time to live: tombstones stay for ever; {GIVEN}"
+UNRECOVERABLE = (
+    f"table t has no point-in-time recovery: DynamoDB cannot restore it to a time; {GIVEN}"
+)
+NAMES = ("deletion protection", "time to live", "point-in-time recovery")
+
+
+def _purged(status: str, attribute: str) -> Mapping[str, Any]:
+    return {"TimeToLiveDescription": {"TimeToLiveStatus": status, "AttributeName": attribute}}
+
+
+def _recovery(**found: Any) -> Mapping[str, Any]:
+    return {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED", **found}}
+
+
+NOT_ON: Sequence[tuple[int, Mapping[str, Any], str]] = (
+    (0, {"Table": {}}, UNPROTECTED),
+    (0, {"Table": {"DeletionProtectionEnabled": False}}, UNPROTECTED),
+    (1, {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}, ENDLESS),
+    (1, _purged("ENABLED", "other"), ENDLESS),
+    (1, _purged("DISABLING", "expires_at"), ENDLESS),
+    (2, _recovery(), UNRECOVERABLE),
+    (
+        2,
+        _recovery(PointInTimeRecoveryDescription={"PointInTimeRecoveryStatus": "DISABLED"}),
+        UNRECOVERABLE,
+    ),
+)
+
+
+def _warnings(clients: Clients, answers: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    with Stubber(clients.dynamodb) as stub:
+        for operation, answer in zip(OPERATIONS, answers, strict=True):
+            if answer:
+                stub.add_response(operation, answer, {"TableName": "t"})
+            else:
+                stub.add_client_error(operation, "AccessDeniedException", "not you")
+        return protection_warnings(clients)
+
+
+def test_a_table_with_all_of_it_is_not_named(clients: Clients) -> None:
+    assert _warnings(clients, ON) == []
+
+
+@pytest.mark.parametrize(("at", "answer", "line"), NOT_ON)
+def test_what_is_off_is_named(
+    clients: Clients, at: int, answer: Mapping[str, Any], line: str
 ) -> None:
-    with Stubber(clients.dynamodb) as stub:
-        stub.add_response("describe_table", {"Table": table}, {"TableName": "t"})
-        found = protection_warnings(clients)
-    line = (
-        "table t has no deletion protection: set TableDeletionProtection=yes, and deploy again; "
-        "if it is a given table (TableName), run `lockstep prepare t`"
-    )
-    assert list(found) == ([line] if is_warned else [])
+    answers = [*ON[:at], answer, *ON[at + 1 :]]
+    assert _warnings(clients, answers) == [line]
 
 
-def test_a_table_that_does_not_say_is_named(clients: Clients) -> None:
-    with Stubber(clients.dynamodb) as stub:
-        stub.add_client_error("describe_table", "AccessDeniedException", "not you")
-        (found,) = protection_warnings(clients)
-    assert found.startswith("the deletion protection of table t is unknown: ")
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_read_is_named(clients: Clients, name: str) -> None:
+    at = NAMES.index(name)
+    (found,) = _warnings(clients, [*ON[:at], {}, *ON[at + 1 :]])
+    assert found.startswith(f"the {name} of table t is unknown: ")
     assert "not you" in found
 
 
