@@ -264,6 +264,25 @@ def test_a_function_needs_exactly_the_rights_of_its_role(
     assert {one for one, _ in _pairs(documents)} >= function.not_its_own
 
 
+def test_the_search_uses_nothing_that_the_key_of_stream_and_quarantine_encrypts(
+    new_gated: Callable[[], GatedStack],
+    template: Mapping[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So its role has no right to use `KmsKeyArn`.
+
+    The key of the table comes with `TableKeyPolicy`. OpenSearch Service and CloudWatch Logs use
+    theirs by themselves.
+    """
+    search_images, gated = FUNCTIONS["SearchImages"], new_gated()
+    Hand(gated.stage).write_both(a_change("T0", 1, "first"))
+    policies = rendered(template, gated.stage.stack, KmsKeyArn=KEY)
+    documents = policies.of_role(search_images.role)
+    assert _wrong(search_images, documents, gated, monkeypatch) is None
+    assert {call.action.partition(":")[0] for call in gated.gate.asked} == {"dynamodb", "es"}
+    assert not any(action.startswith("kms:") for action, _ in _pairs(documents))
+
+
 def test_lambda_may_do_for_each_source_of_the_index_what_aws_lists(
     template: Mapping[str, Any],
 ) -> None:
