@@ -1,5 +1,6 @@
 """Each function needs exactly the rights of its role; what Lambda itself uses is AWS's own list."""
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -18,6 +19,7 @@ from functions.search_images import handler as search
 from functions.write_to_dynamodb import handler as table
 from functions.write_to_dynamodb.table_on_deployment import accept
 from functions.write_to_es import handler as index
+from functions.write_to_es import watcher
 from functions.write_to_es.connect import connect
 from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import definition, ensure_index
@@ -138,6 +140,18 @@ def _deploy(gated: GatedStack) -> None:
     ensure_index(client, alias)
 
 
+def _watch(gated: GatedStack) -> None:
+    """The index is empty, so that it looks at the table, too."""
+    engine, alias = gated.stage.clients.opensearch, gated.stage.stack.index
+    engine.delete(index=alias, id="T0", params={"refresh": "true"}, ignore=404)
+    session, stack = boto3.Session(), gated.stage.stack
+    client = connect(gated.urls["opensearch"], None, None)
+    dynamodb, now = session.client("dynamodb"), dt.datetime.now(dt.UTC)
+    found = watcher.index_metrics(client, dynamodb, stack.index, stack.table, now.timestamp())
+    assert found == {"AliasProblems": ("Count", 0), "IndexEmpty": ("Count", 1)}
+    watcher.bucket_metrics(session.client("s3"), stack.bucket, now)
+
+
 # A given table of the stack.
 GIVEN = f"{RESTORED}-and-given"
 
@@ -176,6 +190,9 @@ FUNCTIONS = {
     ),
     "SearchImages": Function("SearchImagesRole", _search, LOGS | TRACES),
     "IndexOnDeployment": Function("IndexOnDeploymentRole", _deploy, LOGS | TRACES),
+    "StackWatcher": Function(
+        "StackWatcherRole", _watch, LOGS | TRACES, parameters={"AlarmEmail": "a@example.com"}
+    ),
     "TableOnDeployment": Function(
         "TableOnDeploymentRole",
         _accept,

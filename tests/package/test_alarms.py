@@ -1,8 +1,10 @@
 """The alarms of the template: what they read, whom they tell, and the page of each."""
 
+import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 )
 
 from doors import stream
+from functions.write_to_es import watcher
 from shared.deliver import Delivery
 from shared.quarantine import quarantined
 from tests.builders import change, record
@@ -97,10 +100,11 @@ def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: 
     assert {(one.namespace, one.name) for one in read} == METRICS.keys()
 
 
-def test_our_own_metrics_are_those_that_the_consumers_emit(
+def test_our_own_metrics_are_those_that_the_functions_emit(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    emitted = _emitted_by_a_consumer(capsys)
+    emitted = _emitted(capsys, stream.report, _everything())
+    emitted |= _emitted(capsys, watcher.publish, *_looks())
     ours = {
         name: (known.unit, known.dimensions)
         for (namespace, name), known in METRICS.items()
@@ -109,18 +113,34 @@ def test_our_own_metrics_are_those_that_the_consumers_emit(
     assert ours.items() <= emitted.items()
 
 
-def _emitted_by_a_consumer(
-    capsys: pytest.CaptureFixture[str],
+def _emitted(
+    capsys: pytest.CaptureFixture[str], reports: Callable[..., None], *what: object
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     """The unit and dimensions of each metric, in CloudWatch's embedded metric format."""
     metrics = AmazonCloudWatchEMFProvider(namespace="Lockstep/tests", service="write_to_es")
-    report = rewired(stream.report, metrics=metrics)
-    report(_everything())
+    rewired(reports, metrics=metrics)(*what)
     metrics.flush_metrics()
     (line,) = [one for one in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in one]
     (said,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
     (dimensions,) = said["Dimensions"]
     return {one["Name"]: (one["Unit"], tuple(dimensions)) for one in said["Metrics"]}
+
+
+class _Engines:
+    """An index whose aliases nobody has made, a filled table, and an empty bucket."""
+
+    indices = SimpleNamespace(get=lambda **_: {})
+
+    def get_paginator(self, _: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [])
+
+
+def _looks() -> tuple[Callable[[], watcher.Looked], ...]:
+    engines: Any = _Engines()
+    return (
+        lambda: watcher.index_metrics(engines, engines, "images", "images", 0.0),
+        lambda: watcher.bucket_metrics(engines, "bucket", dt.datetime.now(dt.UTC)),
+    )
 
 
 def _everything() -> Delivery:

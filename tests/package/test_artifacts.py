@@ -12,6 +12,7 @@ LARGEST_MB = {
     "WriteToDynamodb": 5,
     "WriteToEs": 10,
     "IndexOnDeployment": 10,
+    "StackWatcher": 10,
     "SearchImages": 11,
     "TableOnDeployment": 5,
 }
@@ -19,6 +20,7 @@ HANDLERS = {
     "WriteToDynamodb": "functions.write_to_dynamodb.handler.handle",
     "WriteToEs": "functions.write_to_es.handler.handle",
     "IndexOnDeployment": "functions.write_to_es.index_on_deployment.handle",
+    "StackWatcher": "functions.write_to_es.watcher.handle",
     "SearchImages": "functions.search_images.handler.handle",
     "TableOnDeployment": "functions.write_to_dynamodb.table_on_deployment.handle",
 }
@@ -26,6 +28,7 @@ HANDLERS = {
 FOLDERS = {
     **FUNCTIONS,
     "IndexOnDeployment": "write_to_es",
+    "StackWatcher": "write_to_es",
     "SearchImages": "search_images",
     "TableOnDeployment": "write_to_dynamodb",
 }

@@ -61,7 +61,7 @@ def test_each_store_and_the_logs_take_a_key_of_your_own(template: Template) -> N
     domain = resolved(template, "ImageDomain", OpenSearchKmsKeyArn=KEY)
     assert domain["EncryptionAtRestOptions"] == {"Enabled": True, "KmsKeyId": KEY}
     logs = _of_type(template, "AWS::Logs::LogGroup")
-    assert len(logs) == 7
+    assert len(logs) == 8
     for name in logs:
         assert "KmsKeyId" not in resolved(template, name)
         assert resolved(template, name, LogKmsKeyArn=KEY)["KmsKeyId"] == KEY

@@ -44,6 +44,7 @@ PHYSICAL_NAMES |= {"TableName", "UserPoolName"}
 # They name another resource, or are a part of one.
 NAMED_INSIDE_ANOTHER = {
     "AWS::ApiGatewayV2::Authorizer",
+    "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
     "Custom::PreparedTable",
@@ -163,6 +164,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "WriteToEsRole": [{"Ref": "ConsumerPolicy"}],
         "IndexOnDeploymentRole": [],
         "SearchImagesRole": [],
+        "StackWatcherRole": [],
         "TableOnDeploymentRole": [],
         "BackupRole": [],
         "DashboardsReaderRole": [],
@@ -170,7 +172,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
     }
 
 
-IN_VPC = frozenset({"WriteToEs", "IndexOnDeployment", "SearchImages"})
+IN_VPC = frozenset({"WriteToEs", "IndexOnDeployment", "SearchImages", "StackWatcher"})
 
 
 def test_in_a_vpc_are_the_functions_that_use_the_index_and_no_others(template: Template) -> None:
@@ -197,6 +199,7 @@ def test_a_new_domain_in_a_vpc_has_a_subnet_for_each_zone_and_the_functions_grou
         "SubnetIds": "subnet-0a,subnet-0b,subnet-0c",
         "SecurityGroupIds": "sg-0d,sg-0e",
         "OpenSearchInstanceCount": str(instances),
+        "AlarmEmail": "somebody@example.com",
     }
     resources = render(template, network)
     domain = resources["ImageDomain"]["Properties"]
@@ -390,6 +393,17 @@ def test_the_search_may_read_what_is_not_deleted_and_one_item_and_write_nothing(
     }
 
 
+def test_the_watcher_may_look_and_change_nothing(template: Template) -> None:
+    assert _permissions(template, "StackWatcher") == TRACE | {
+        ("dynamodb:Scan", "ImageTable.Arn"),
+        ("es:ESHttpGet", "domain:${IndexAlias},${IndexAlias}-live"),
+        ("es:ESHttpPost", "domain:${IndexAlias}/_count"),
+        ("logs:CreateLogStream", "StackWatcherLog.Arn"),
+        ("logs:PutLogEvents", "StackWatcherLog.Arn"),
+        ("s3:ListBucket", "QuarantineBucket.Arn"),
+    }
+
+
 def test_nobody_searches_without_signing_or_a_token(template: Template) -> None:
     assert template["Parameters"]["SearchAuth"]["AllowedValues"] == ["IAM", "JWT"]
     assert template["Parameters"]["SearchAuth"]["Default"] == "IAM"
@@ -425,7 +439,9 @@ def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
 
 
 def test_only_this_api_may_invoke_the_search(template: Template) -> None:
-    assert _of_type(template, "AWS::Lambda::Permission") == {
+    permissions = _of_type(template, "AWS::Lambda::Permission")
+    of_search = {"Ref": "SearchImages"}
+    assert {name: one for name, one in permissions.items() if one["FunctionName"] == of_search} == {
         "SearchApiMayInvoke": {
             "FunctionName": {"Ref": "SearchImages"},
             "Action": "lambda:InvokeFunction",
@@ -616,13 +632,13 @@ def test_functions_and_commands_sign_requests_to_the_index_as_the_parameter_says
         for name, properties in _of_type(template, "AWS::Lambda::Function").items()
     }
     users = {name for name, said in variables.items() if "OPENSEARCH_ENDPOINT" in said}
-    assert users == {"WriteToEs", "IndexOnDeployment", "SearchImages"}
-    assert [variables[name]["OPENSEARCH_SIGNING"] for name in users] == [signing] * 3
+    assert users == {"WriteToEs", "IndexOnDeployment", "SearchImages", "StackWatcher"}
+    assert [variables[name]["OPENSEARCH_SIGNING"] for name in users] == [signing] * 4
     assert template["Outputs"]["OpenSearchSigning"]["Value"] == signing
     assert template["Parameters"]["OpenSearchSigning"]["Default"] == "yes"
 
 
-@pytest.mark.parametrize("function", ["WriteToDynamodb", "WriteToEs"])
+@pytest.mark.parametrize("function", ["WriteToDynamodb", "WriteToEs", "StackWatcher"])
 def test_stacks_of_one_account_and_region_do_not_share_metrics(
     template: Template, function: str
 ) -> None:
@@ -639,6 +655,7 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
         "WriteToEs",
         "IndexOnDeployment",
         "SearchImages",
+        "StackWatcher",
         "TableOnDeployment",
     }
     for name, properties in functions.items():
@@ -659,6 +676,7 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         "WriteToEs": 60,
         "IndexOnDeployment": 300,
         "SearchImages": 15,
+        "StackWatcher": 60,
         "TableOnDeployment": 90,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
@@ -783,6 +801,7 @@ def test_with_dashboards_the_domain_itself_asks_for_roles(template: Template) ->
     assert tuple(members) == ROLE_NAMES
     # Each function that asks the index has a role there, or is the master.
     known = [_arn("IndexOnDeploymentRole"), *members["writers"], *members["readers"]]
+    known += [_chosen(one, {"HasAlarms"}) for one in members["auditors"]]
     for role in _of_type(template, "AWS::IAM::Role"):
         if any(one.startswith("es:") for one, _ in _permissions_of(template, role)):
             assert _arn(role) in known

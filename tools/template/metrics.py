@@ -37,6 +37,7 @@ _OF_TABLE = KnownMetric("Count", ("TableName",), _DYNAMODB)
 _OF_STREAM = KnownMetric("Count", ("StreamName",), _KINESIS)
 _OF_DOMAIN = ("ClientId", "DomainName")
 _OF_API = ("ApiId", "Stage")
+_OF_WATCHER = KnownMetric("Count", ("service",), "functions/write_to_es/watcher.py")
 _OWN = KnownMetric("Count", ("service",), _FUNCTIONS)
 
 METRICS: Mapping[tuple[str, str], KnownMetric] = {
@@ -64,6 +65,12 @@ METRICS: Mapping[tuple[str, str], KnownMetric] = {
     (OWN_NAMESPACE, "Outrun"): _OWN,
     (OWN_NAMESPACE, "Late"): _OWN,
     (OWN_NAMESPACE, "Lag"): _OWN._replace(unit="Milliseconds"),
+    (OWN_NAMESPACE, "AliasProblems"): _OF_WATCHER,
+    (OWN_NAMESPACE, "IndexEmpty"): _OF_WATCHER,
+    (OWN_NAMESPACE, "QuarantinedObjects"): _OF_WATCHER,
+    (OWN_NAMESPACE, "FailureDocuments"): _OF_WATCHER,
+    (OWN_NAMESPACE, "OldestQuarantined"): _OF_WATCHER._replace(unit="Seconds"),
+    (OWN_NAMESPACE, "Watched"): _OF_WATCHER,
     (OWN_NAMESPACE, "PlannedWork"): KnownMetric("None", (), _PLANNED),
 }
 """By namespace and name."""
