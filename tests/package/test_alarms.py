@@ -97,7 +97,43 @@ def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: 
         known = METRICS[metric.namespace, metric.name]
         assert tuple(name for name, _ in metric.dimensions) == known.dimensions
         assert metric.unit in {None, known.unit}
-    assert {(one.namespace, one.name) for one in read} == METRICS.keys()
+    shown = {(one[0], one[1]) for one in _shown(template)}
+    assert {(one.namespace, one.name) for one in read} | shown == METRICS.keys()
+
+
+def _shown(template: Template, **chosen: str) -> list[list[Any]]:
+    """The metrics on the dashboard: namespace, name, and the names and values of dimensions."""
+    said = every_alarm(template, **chosen)["StackDashboard"]["Properties"]["DashboardBody"]
+    widgets = json.loads(said["Fn::Sub"])["widgets"]
+    return [
+        [part for part in metric if isinstance(part, str)]
+        for widget in widgets
+        for metric in widget["properties"]["metrics"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("index_from", "mapping"),
+    [("Kinesis", "WriteToEsStream"), ("DynamoDBStreams", "WriteToEsTableStream")],
+)
+def test_the_dashboard_shows_only_metrics_that_are_emitted(
+    template: Template, index_from: str, mapping: str
+) -> None:
+    shown = _shown(template, IndexFrom=index_from)
+    for namespace, name, *dimensions in shown:
+        assert tuple(dimensions[::2]) == METRICS[namespace, name].dimensions
+    uuids = {one[3] for one in shown if one[2] == "EventSourceMappingUUID"}
+    assert uuids == {"${WriteToDynamodbStream}", f"${{{mapping}}}"}
+
+
+def test_no_two_charts_of_the_dashboard_overlap(template: Template) -> None:
+    said = every_alarm(template)["StackDashboard"]["Properties"]["DashboardBody"]
+    widgets = json.loads(said["Fn::Sub"])["widgets"]
+    places = [(one["x"], one["y"]) for one in widgets]
+    assert len(set(places)) == len(places)
+    assert all(one["x"] + one["width"] <= 24 for one in widgets)
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html
+    assert len({one["properties"]["title"] for one in widgets}) == len(widgets)
 
 
 def test_our_own_metrics_are_those_that_the_functions_emit(
@@ -111,6 +147,7 @@ def test_our_own_metrics_are_those_that_the_functions_emit(
         if namespace == OWN_NAMESPACE and name not in NO_METRIC_OF_A_FUNCTION
     }
     assert ours.items() <= emitted.items()
+    assert emitted.keys() == ours.keys()
 
 
 def _emitted(
