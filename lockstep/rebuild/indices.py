@@ -69,14 +69,16 @@ class StackIndices(msgspec.Struct, frozen=True):
 
     `live`: the index that the consumers write to; None if there is none. `problems`: what is wrong
     with the aliases. `numbered`: all indices that are named by alias and number, each with the
-    state of its rebuild, if it has one. `next`: the name of the next one. `kept`: the existing
-    indices that the live one has replaced, the latest first. `differences`: how the live index
-    differs from this release's definition, and from what the stack wants.
+    state of its rebuild, if it has one. `created`: when each of them was created, in seconds since
+    1970. `next`: the name of the next one. `kept`: the existing indices that the live one has
+    replaced, the latest first. `differences`: how the live index differs from this release's
+    definition, and from what the stack wants.
     """
 
     live: str | None
     problems: tuple[str, ...]
     numbered: Mapping[str, RebuildState | None]
+    created: Mapping[str, float]
     next: str
     kept: tuple[str, ...]
     differences: tuple[str, ...]
@@ -152,6 +154,7 @@ class Indices:
             live=live,
             problems=check.problems,
             numbered=states,
+            created={name: _creation_of(found[name]) for name in numbers},
             next=f"{self._alias}-{max(numbers.values(), default=0) + 1:06d}",
             kept=tuple(self._replaced(its_state, states)),
             differences=tuple(differences),
@@ -321,6 +324,11 @@ class Indices:
         yield from map(str, index_differences(its))
         if (shards := self._settings.other_shards(its)) is not None:
             yield shards
+
+
+def _creation_of(its: Mapping[str, Any]) -> float:
+    """When an index was created, in seconds since 1970; OpenSearch keeps milliseconds as text."""
+    return int(its["settings"]["index"]["creation_date"]) / 1000
 
 
 def _as_meta(state: RebuildState) -> Mapping[str, Any]:

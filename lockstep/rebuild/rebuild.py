@@ -31,6 +31,7 @@ from lockstep.rebuild.run import (
 )
 from lockstep.rebuild.worker import WorkerState
 from lockstep.repair.repair import Example
+from shared.horizon import RESTORABLE
 from shared.sink import MisconfiguredError, SinkError
 
 Stage = Literal["aliases", "begin", "go_on", "finish", "repeat"]
@@ -163,7 +164,13 @@ class Rebuild:
             with self._nothing_left(stage, index) as copying:
                 lease = self._lease(stage, index, old)
                 self._correct_aliases(view, stage, options)
-                run = RebuildRun(self._parts, lease, progress, copying)
+                run = RebuildRun(
+                    self._parts,
+                    lease,
+                    progress,
+                    copying,
+                    may_read_old=not self._is_too_old(view, index),
+                )
                 if stage in _BUILDING:
                     run.build(options)
             if stage != "repeat":
@@ -233,6 +240,11 @@ class Rebuild:
                 f"{' and '.join(view.unfinished)} are all unfinished: {ABANDON}"
             )
         for index in view.unfinished:
+            if self._is_too_old(view, index):
+                raise MisconfiguredError(
+                    f"{index} was begun over {RESTORABLE.days} days ago, and may contain images "
+                    f"that were deleted since: {ABANDON}"
+                )
             old = self._indices.state(index).replaces
             if view.live not in {None, old} and self._indices.exists(old):
                 raise MisconfiguredError(
@@ -248,12 +260,28 @@ class Rebuild:
             return "begin", view.next, None
         if view.live_state is not None and not view.live_state.done:
             stage: Stage = "finish" if view.live_state.filled else "go_on"
-            return stage, view.live, view.live_state.replaces
+            return stage, view.live, self._still_of_use(view, view.live_state.replaces)
         if view.problems and not view.differences:
             return "aliases", view.live, None
-        if view.kept and not view.differences:
-            return "repeat", view.live, view.kept[0]
+        kept = self._still_of_use(view, view.kept[0]) if view.kept else None
+        if kept is not None and not view.differences:
+            return "repeat", view.live, kept
         return "begin", view.next, view.live
+
+    def _still_of_use(self, view: StackIndices, old: str | None) -> str | None:
+        """The index that the live one has replaced, if images may still be copied from it."""
+        return None if view.live is None or self._is_too_old(view, view.live) else old
+
+    def _is_too_old(self, view: StackIndices, index: str) -> bool:
+        """Whether a deletion may have left no tombstone since this index was created.
+
+        Then the image that was deleted would come back from an index that did not get the deletion.
+        A deletion may reach the index a whole retention after its arrival, as it may the table:
+        so the time is that of a restore.
+        """
+        created = view.created.get(index)  # None: it is created now
+        since = 0.0 if created is None else self._parts.clock.now() - created
+        return since > RESTORABLE.total_seconds()
 
     def _lease(self, stage: Stage, index: str, old: str | None) -> Lease:
         parts = self._parts

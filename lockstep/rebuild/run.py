@@ -60,9 +60,16 @@ class RebuildRun:
     """One run of one rebuild: its steps."""
 
     def __init__(
-        self, parts: RebuildParts, lease: Lease, progress: RebuildProgress, copying: Copying
+        self,
+        parts: RebuildParts,
+        lease: Lease,
+        progress: RebuildProgress,
+        copying: Copying,
+        *,
+        may_read_old: bool,
     ) -> None:
         self._parts = parts
+        self._may_read_old = may_read_old
         self._copying = copying
         self._indices = parts.indices
         self._clock = parts.clock
@@ -75,8 +82,11 @@ class RebuildRun:
 
     @property
     def _old_name(self) -> str | None:
-        """The old index. It may not exist, and a deployment may create one during the rebuild."""
-        return self._lease.state.replaces
+        """The old index, if images may be copied from it.
+
+        It may not exist, and a deployment may create one during the rebuild.
+        """
+        return self._lease.state.replaces if self._may_read_old else None
 
     def build(self, options: RebuildOptions) -> None:
         """Fill the new index, follow the old one, and switch the aliases.

@@ -1,5 +1,6 @@
 """The fakes of OpenSearch and DynamoDB pass the contract tests of the rebuild."""
 
+import time
 from typing import Any, cast, override
 
 import opensearchpy
@@ -61,7 +62,8 @@ class FakePlace(Place):
     fake: OpenSearch
 
     def __init__(self) -> None:
-        self.fake = OpenSearch(ALIAS)
+        began = time.time()
+        self.fake = OpenSearch(ALIAS, now=lambda: began)
         super().__init__(ALIAS, DynamoDB(ALIAS), cast("opensearchpy.OpenSearch", self.fake))
 
     @override

@@ -536,3 +536,15 @@ def test_a_request_of_a_purge_may_arrive_after_the_purge_has_ended(
     system.time.advance(2.0)
     assert system.index.documents["T0"].source is None
     history.finish()
+
+
+def test_a_rebuild_that_was_killed_after_its_end_copies_nothing_more() -> None:
+    history = History(quiet("put", "rebuild"))
+    history.play()
+    history._drain_all()  # noqa: SLF001 - as a step does
+    operators, nodes = history._operators, history.system.index.nodes  # noqa: SLF001 - the same
+    assert operators is not None
+    operators.rebuilds.finish()
+    nodes.followed = nodes.add("images-000900", {}, {"number_of_shards": 1})
+    operators.rebuilds.finish()
+    assert nodes.followed is None

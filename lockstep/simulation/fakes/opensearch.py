@@ -80,7 +80,7 @@ class OpenSearch(Searches):
             cluster: that of another client; by default a new one with an empty index.
             shards: the shards of that index.
         """
-        self.nodes = Cluster(alias, shards=shards) if cluster is None else cluster
+        self.nodes = Cluster(alias, shards=shards, now=now) if cluster is None else cluster
         self.conflicts = 0
         self.indices = IndicesClient(self)
         self.cluster = ClusterClient(self)

@@ -52,8 +52,8 @@ class FakeIndex:
 
     `documents` by id. `numbers` has the number of the last write to each shard, and `looked_at`
     what they were when somebody asked for the statistics last. Until `busy_until`, each write is
-    rejected with 429. `is_foreign`: another release made it. `is_lost`: it stands for one that was
-    deleted, and holds nothing.
+    rejected with 429. `created`, in seconds since 1970. `is_foreign`: another release made it.
+    `is_lost`: it stands for one that was deleted, and holds nothing.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class FakeIndex:
         self.history = f"{name}-{born}"
         self.looked_at = list(self.numbers)
         self.busy_until = 0.0
+        self.created = 0.0
         self.is_foreign = False
         self.is_lost = False
         self._written_at: float | None = None  # None: nothing since the last refresh
@@ -171,8 +172,11 @@ class Cluster:
     the present change of aliases knew when it sent it.
     """
 
-    def __init__(self, alias: str, *, shards: int = 1) -> None:
+    def __init__(
+        self, alias: str, *, shards: int = 1, now: Callable[[], float] = lambda: 0.0
+    ) -> None:
         """Create the first index, by our definition and behind both aliases."""
+        self._now = now
         self.indices: dict[str, FakeIndex] = {}
         self.journal: list[Written] = []
         self.moved: Callable[[FakeIndex, FakeIndex], None] = lambda _was, _is: None
@@ -192,8 +196,10 @@ class Cluster:
 
     def add(self, name: str, mappings: Mapping[str, Any], settings: Mapping[str, Any]) -> FakeIndex:
         """Create an index."""
-        self.indices[name] = FakeIndex(name, mappings, settings, born=next(self._born))
-        return self.indices[name]
+        made = FakeIndex(name, mappings, settings, born=next(self._born))
+        made.created = self._now()
+        self.indices[name] = made
+        return made
 
     def remove(self, name: str) -> None:
         """Delete an index, with its aliases."""

@@ -17,6 +17,10 @@ from lockstep.simulation.fakes.opensearch_cluster import (
 _ACKNOWLEDGED = {"acknowledged": True}
 
 
+def _creation(index: FakeIndex) -> Mapping[str, str]:
+    return {"creation_date": str(round(index.created * 1000))}
+
+
 class Sender(Protocol):
     """Sends the requests of one client."""
 
@@ -46,7 +50,7 @@ class IndicesClient:
                 one.name: {
                     "aliases": dict(one.aliases),
                     "mappings": one.mappings,
-                    "settings": {"index": one.settings},
+                    "settings": {"index": {**one.settings, **_creation(one)}},
                 }
                 for one in self._cluster.read(index, unavailable=unavailable)
             }

@@ -154,6 +154,7 @@ class Rebuilds:
         for _ in range(_MOST_ATTEMPTS):
             try:
                 if not self._is_wrong():
+                    self._nodes.followed = None  # also if the last one was killed after its end
                     return True
                 self._checks.aliases(self._run(self._options(0.0, settle=0.0)))
             except NotFinishedError:

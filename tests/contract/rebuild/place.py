@@ -30,6 +30,8 @@ from shared.outcome import Applied
 from shared.sink import Sink
 from tests.builders import clock, decoded, image, image_event, record
 
+_DAY = 86_400.0
+
 
 def a_change(
     image_id: str, version: int, name: str | None = "a", *, arrived: float | None = None
@@ -81,6 +83,7 @@ class Place:
         sleep: Callable[[float], None] = lambda _: None,
         worker: RebuildWorker | None = None,
         settings: IndexSettings = IndexSettings(),  # noqa: B008 - frozen
+        days_later: float = 0.0,
     ) -> RebuildParts:
         client = self.client if client is None else client
         waited = 0.0
@@ -90,7 +93,10 @@ class Place:
             waited += seconds
             sleep(seconds)
 
-        here = clock(now=time.time, elapsed=lambda: time.monotonic() + waited, sleep=slept)
+        later = days_later * _DAY
+        here = clock(
+            now=lambda: time.time() + later, elapsed=lambda: time.monotonic() + waited, sleep=slept
+        )
         indices = Indices(client, self.alias, settings)
         return RebuildParts(
             indices=indices,

@@ -31,7 +31,7 @@ from lockstep.rebuild.worker import RebuildWorker, this_worker
 from lockstep.stack.clients import Clients
 from lockstep.stores.table import WholePage
 from shared.change import Change
-from shared.horizon import HORIZON
+from shared.horizon import HORIZON, RESTORABLE
 from shared.item import item_from
 from shared.outcome import Outcome, Refused
 from shared.sink import MisconfiguredError, RequestFailedError, Sink
@@ -407,6 +407,65 @@ def test_a_rebuild_ends_for_now_if_a_consumer_lags_and_is_finished_later(place: 
     assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
     assert Rebuild(place.parts()).plan().stage == "finish"
     assert place.rebuild(drop_old=True).dropped == (place.old,)
+
+
+def _delete(place: Place, *, purges: bool) -> None:
+    """Delete an image; sometimes its tombstone is purged from the table and the new index."""
+    place.write(a_change("T1", 2, None))
+    if not purges:
+        return
+    params = {"version": "3", "version_type": "external"}
+    place.client.delete(index=place.new, id="T1", params=params)
+    place.dynamodb.delete_item(TableName=place.alias, Key={"image_id": {"S": "T1"}})
+
+
+@pytest.mark.parametrize(
+    ("days", "stage", "is_read"),
+    [(RESTORABLE.days - 1, "repeat", True), (RESTORABLE.days + 1, "begin", False)],
+)
+def test_an_old_index_is_read_again_only_while_each_deletion_since_has_a_tombstone(
+    place: Place,
+    days: int,
+    stage: str,
+    is_read: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    place.write(a_change("T1", 1), a_change("T2", 1))
+    assert place.rebuild().kept == (place.old,)
+    _delete(place, purges=not is_read)
+    read: list[str] = []
+    later = place.parts(client=place.reading(read), days_later=days)
+    assert Rebuild(later).plan().stage == stage
+    place.run(later)
+    assert ("T1" in read) is is_read
+
+
+@pytest.mark.parametrize("days", [RESTORABLE.days - 1, RESTORABLE.days + 1])
+def test_a_rebuild_that_ends_long_after_the_switch_does_not_read_the_old_index(
+    place: Place, days: int
+) -> None:
+    place.write(a_change("T1", 1), a_change("T2", 1))
+    with pytest.raises(NotFinishedError):
+        place.run(place.parts(settled=lambda: 0.0))
+    _delete(place, purges=days > RESTORABLE.days)
+    read: list[str] = []
+    later = place.parts(client=place.reading(read), days_later=days)
+    plan = Rebuild(later).plan()
+    assert (plan.stage, plan.replaces) == ("finish", place.old if days < RESTORABLE.days else None)
+    done = place.run(later)
+    assert (done.index, done.kept) == (place.new, (place.old,))
+    assert ("T1" in read) is (days < RESTORABLE.days)
+
+
+def test_a_new_index_that_was_not_switched_to_for_long_is_not_completed(place: Place) -> None:
+    place.write(a_change("T1", 1))
+    with pytest.raises(NotSwitchedError):
+        place.rebuild(at_most=-1.0)
+    later = place.parts(days_later=RESTORABLE.days + 1)
+    message = f"{place.new} was begun over 91 days ago, .*`lockstep rebuild --abandon --apply`"
+    with pytest.raises(MisconfiguredError, match=message):
+        place.run(later)
+    assert Rebuild(later).abandon(apply=True) == (place.new,)
+    assert place.run(later).audit.result == "equal"
 
 
 def test_an_old_index_that_is_written_too_fast_stays_live(place: Place) -> None:
