@@ -77,12 +77,12 @@ demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in 
 # output of a group appears when it ends.
 test: check $(tools)/awscli.done ## Run the tests that a change is most likely to break, in under 10 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  contract search faults local-stack rebuild wire proofs simulation scenarios
+	  contract search local-stack wire rebuild faults proofs simulation scenarios
 
 test-all: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in under 20 minutes on two cores.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  nights gate contract search package rebuild page faults engines crashes local-stack proofs \
-	  simulation wire scenarios
+	  nights contract search package gate page local-stack crashes engines wire rebuild faults proofs \
+	  simulation scenarios
 
 # The fast part
 

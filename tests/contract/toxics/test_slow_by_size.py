@@ -27,18 +27,19 @@ from shared.deliver import deliver
 from shared.event import encode
 from shared.outcome import Applied, Duplicate, Failed
 from shared.sink import Sink, write_all
-from tests.builders import change, kinesis_record
+from tests.builders import change, decoded, image, image_event, kinesis_record
 from tests.contract.kinesis.server import client_of
 from tests.contract.toxics.puts import arrivals, new_stream
 from tests.toxics import Bandwidth, Proxy, before
-from tools.large_events import large_events
 
 # All events together take two and a half times as long on the line as one request may.
 COUNT, LINE, CONNECT_SECONDS, READ_SECONDS = 21, Bandwidth(1_000_000), 1.0, 1.0
 REQUEST_SECONDS = CONNECT_SECONDS + READ_SECONDS
 # A busy engine may take much longer for one event than the line.
 INVOCATION_SECONDS, MOST_INVOCATIONS = 60.0, 20
-EVENTS = large_events(COUNT)
+# 240 KB each, most of it white space: long on the line, but an engine indexes it in no time.
+IMAGE = image("Large", attributes={f"a{number}": "x".ljust(8_000) for number in range(30)})
+EVENTS = [decoded(image_event(f"large-{number}", image=IMAGE)) for number in range(COUNT)]
 RECORDS = [
     kinesis_record(encode(event), position=at, partition_key=event.image_id)
     for at, event in enumerate(EVENTS, start=1)
