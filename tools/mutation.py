@@ -30,7 +30,6 @@ COUNTED = frozenset(
         "lockstep.quarantine.records",
         "lockstep.quarantine.redrive",
         "lockstep.repair.answers",
-        "lockstep.repair.decide_answer",
         "lockstep.repair.purge",
         "lockstep.repair.repair",
         "lockstep.repair.replaced",
@@ -54,6 +53,7 @@ DECIDERS = frozenset(
         "lockstep.quarantine.settlement",
         "lockstep.rebuild.copying",
         "lockstep.repair.decide",
+        "lockstep.repair.decide_answer",
     }
 )
 

@@ -113,7 +113,7 @@ def answer(
     *,
     now: float,
     kinds: frozenset[AheadKind],
-    explained: bool = False,
+    explained: bool,
 ) -> Answer:
     """What this answer does about one image of a report.
 
@@ -154,15 +154,14 @@ def _index_wins(held: BothEntries, now: float) -> Answer:
         return Leave(f"the document is not a valid event: {error.detail}")
     if isinstance(table, Intact) and table.version >= change.version:
         return Leave(f"the table has an expired tombstone of version {table.version}")
-    if not isinstance(table, Malformed):
+    if held.item is None or not isinstance(table, Malformed):
         return WriteItem(change)
     if table.version is not None and change.version < table.version <= MAX_VERSION:
         return Leave(
             f"the malformed item has version {table.version}, above the document's "
             f"{change.version}: put the image again"
         )
-    version = None if held.item is None else held.item.get("version")
-    return OverwriteItem(ItemCorrection(change, version))
+    return OverwriteItem(ItemCorrection(change, held.item.get("version")))
 
 
 def _table_wins(held: BothEntries, now: float) -> Answer:
