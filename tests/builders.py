@@ -1,4 +1,4 @@
-"""Builders: an event, a record, a change, with everything said that a test does not say."""
+"""Builders: an event, a record, a change, a stack, with all said that a test does not say."""
 
 import base64
 import hashlib
@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lockstep.stack.stack import Endpoints, Stack
 from shared.change import Change, Purge, change_from
 from shared.clock import Clock
 from shared.event import MAX_EVENT_BYTES, Event, decode
@@ -222,3 +223,17 @@ def restored_table(client: Any, name: str, key: str = KEY) -> None:
         KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
+
+
+def deployed_stack(**said: Any) -> Stack:
+    """A deployed stack, of which a test says only what it is about."""
+    usual: dict[str, Any] = {
+        "endpoints": Endpoints(None, None, "https://o", None),
+        "stream": "s",
+        "table": "t",
+        "index": "i",
+        "bucket": "b",
+        "region": "eu-central-1",
+        "functions": {},
+    }
+    return Stack(**usual | said)

@@ -12,29 +12,19 @@ from lockstep.producing.table_source import TableSource
 from lockstep.source_files.text import SourceError
 from lockstep.source_files.unreadable import UnreadableRecord
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.use_cases.put import import_sources
 from lockstep.stores.table import TableReader
 from shared.event import Image
 from shared.item import item_from
-from tests.builders import change, image, restored_table
+from tests.builders import change, deployed_stack, image, restored_table
 
 COPY, OWN = "images-restored", "images"
 
 
 @pytest.fixture
 def clients() -> Iterator[Clients]:
-    stack = Stack(
-        endpoints=Endpoints(None, None, "https://o", None),
-        stream="s",
-        table=OWN,
-        index="i",
-        bucket="b",
-        region="eu-central-1",
-        functions={},
-    )
     with mock_aws():
-        clients = Clients(stack)
+        clients = Clients(deployed_stack(table=OWN))
         clients.dynamodb = boto3.client("dynamodb", "eu-central-1")
         for table in (COPY, OWN):
             restored_table(clients.dynamodb, table)

@@ -11,9 +11,10 @@ import pytest
 
 from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
 from lockstep.stack.local_losses import feeding, local_losses, stopped_consumers
-from lockstep.stack.stack import Endpoints, IndexFrom, Stack, write_local
+from lockstep.stack.stack import IndexFrom, Stack, write_local
 from lockstep.stream.checkpoints import Checkpoints, Gap, MappingProgress, read_mappings
 from lockstep.stream.losses import Loss
+from tests.builders import deployed_stack
 from tests.unit.kinesis.client import SECOND, START, Kinesis
 
 SHARD = "shardId-000000000000"
@@ -21,16 +22,8 @@ BEGAN = dt.datetime.fromtimestamp(START // 1000, dt.UTC)
 
 
 def stack_of(index_from: IndexFrom = "Kinesis") -> Stack:
-    return Stack(
-        endpoints=Endpoints(None, None, "https://o", None),
-        stream="pictures",
-        table="t",
-        index="i",
-        bucket="b",
-        region="us-east-1",
-        functions={},
-        index_from=index_from,
-        changes_stream="changes",
+    return deployed_stack(
+        stream="pictures", region="us-east-1", index_from=index_from, changes_stream="changes"
     )
 
 

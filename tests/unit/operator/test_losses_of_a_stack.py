@@ -20,10 +20,11 @@ from lockstep.audit.acknowledgements import AcknowledgementError
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import HOUR
 from lockstep.stack.progress import METRICS_DELAY
-from lockstep.stack.stack import Endpoints, IndexFrom, Stack
+from lockstep.stack.stack import IndexFrom
 from lockstep.stack.use_cases.consumers import consumers, settled_until, written_until
 from lockstep.stack.use_cases.losses import acknowledge, unread
 from lockstep.stream.losses import Acknowledgement, Loss, StoppedConsumer
+from tests.builders import deployed_stack
 
 DAY = 24 * HOUR
 NOW = dt.datetime.fromtimestamp(time.time() // HOUR * HOUR, dt.UTC)
@@ -35,13 +36,8 @@ class Account:
     """One deployed stack, and what its account answers."""
 
     def __init__(self, stubs: ExitStack, index_from: IndexFrom = "Kinesis") -> None:
-        self.stack = Stack(
-            endpoints=Endpoints(None, None, "https://o", None),
+        self.stack = deployed_stack(
             stream="images",
-            table="t",
-            index="i",
-            bucket="b",
-            region="eu-central-1",
             functions={"write_to_dynamodb": "table", "write_to_es": "index"},
             index_from=index_from,
             changes_stream="changes",

@@ -9,18 +9,10 @@ import pytest
 from botocore.stub import Stubber
 
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.use_cases.protection import protection_warnings
+from tests.builders import deployed_stack
 
-STACK = Stack(
-    endpoints=Endpoints(None, None, "https://o", None),
-    stream="s",
-    table="t",
-    index="i",
-    bucket="b",
-    region="eu-central-1",
-    functions={},
-)
+STACK = deployed_stack()
 
 
 @pytest.fixture

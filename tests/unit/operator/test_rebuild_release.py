@@ -3,13 +3,13 @@
 import pytest
 
 from functions.write_to_es.index import definition_sha256
-from lockstep.stack.stack import Endpoints, Stack
+from lockstep.stack.stack import Stack
 from lockstep.stack.use_cases.rebuild import OTHER_RELEASE, refusal
+from tests.builders import deployed_stack
 
 
 def stack(deployed: str | None) -> Stack:
-    endpoints = Endpoints(None, None, "https://search", None)
-    return Stack(endpoints, "s", "t", "i", "b", "r", {}, definition_sha256=deployed)
+    return deployed_stack(definition_sha256=deployed)
 
 
 @pytest.mark.parametrize("deployed", [None, definition_sha256()])

@@ -15,7 +15,6 @@ from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.late_events import deployed_late_events, local_late_events
 from lockstep.stack.progress import Progress
-from lockstep.stack.stack import Endpoints, Stack
 from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
@@ -28,19 +27,10 @@ from lockstep.stream.stream import (
     StreamUnavailableError,
 )
 from shared.stamps import LATE_EVENT
+from tests.builders import deployed_stack
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
-STACK = Stack(
-    endpoints=Endpoints(None, None, "https://o", None),
-    stream="s",
-    table="t",
-    index="i",
-    bucket="b",
-    region="eu-central-1",
-    functions={"write_to_es": "f"},
-)
-
-
+STACK = deployed_stack(functions={"write_to_es": "f"})
 NOTHING = QuarantineCounts(0, 0, {}, over_60_days=0)
 AS_TYPED = "`lockstep {}`".format
 
