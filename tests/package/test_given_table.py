@@ -8,7 +8,7 @@ import pytest
 from functions.write_to_dynamodb.table import PURGED_BY
 from functions.write_to_dynamodb.table_settings import STACK_TAG
 from shared.item import STREAM_VIEW
-from tests.package.test_template import NO_VALUE, _chosen, _permissions_of, _properties
+from tests.package.resources import NO_VALUE, permissions_of_role, properties_of, value_under
 from tests.package.test_template_rules import refusals
 
 type Template = Mapping[str, Any]
@@ -20,7 +20,7 @@ FROM_ANSWER = {"Fn::GetAtt": ["PreparedTable", "TableName"]}
 
 def _references(value: Any, conditions: set[str]) -> set[str]:
     """The resources that a value names where these conditions hold."""
-    match _chosen(value, conditions):
+    match value_under(value, conditions):
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
             return {name}
         case {"Fn::Sub": [str(text), dict(names)]}:
@@ -60,10 +60,10 @@ def test_without_a_given_table_nothing_waits_for_one(template: Template) -> None
 def test_what_uses_the_table_waits_until_it_is_accepted(template: Template) -> None:
     """A value of the answer is the order: the functions and the mapping change only then."""
     for function in ("WriteToDynamodb", "SearchImages"):
-        variables = _properties(template, function)["Environment"]["Variables"]
-        assert _chosen(variables["TABLE_NAME"], GIVEN) == FROM_ANSWER
-    mapping = _properties(template, "WriteToEsTableStream")
-    stream = _chosen(mapping["EventSourceArn"], GIVEN)
+        variables = properties_of(template, function)["Environment"]["Variables"]
+        assert value_under(variables["TABLE_NAME"], GIVEN) == FROM_ANSWER
+    mapping = properties_of(template, "WriteToEsTableStream")
+    stream = value_under(mapping["EventSourceArn"], GIVEN)
     assert stream == {"Fn::GetAtt": ["PreparedTable", "StreamArn"]}
 
 
@@ -83,7 +83,7 @@ def test_the_deployment_may_look_at_the_given_table_and_send_its_changes(
     }
 
     def of_dynamodb(source: str) -> set[tuple[str, str]]:
-        allowed = _permissions_of(template, role, {"HasTable", source})
+        allowed = permissions_of_role(template, role, {"HasTable", source})
         return {one for one in allowed if not one[0].startswith(("logs:", "xray:"))}
 
     assert of_dynamodb("FromKinesis") == of_dynamodb("FromTableStream") == looks
@@ -98,18 +98,20 @@ def test_the_deployment_may_look_at_the_given_table_and_send_its_changes(
 
 
 def test_the_deployment_is_told_all_that_it_checks(template: Template) -> None:
-    told = _properties(template, "PreparedTable")
+    told = properties_of(template, "PreparedTable")
     assert told["TableName"] == {"Ref": "TableName"}
     assert told["TableStreamArn"] == {"Ref": "TableStreamArn"}
     assert told["StackName"] == {"Ref": "AWS::StackName"}
     changes = told["ChangesStreamArn"]
-    assert _chosen(changes, {"FromChangesStream"}) == {"Fn::GetAtt": ["TableChangesStream", "Arn"]}
-    assert _chosen(changes, {"FromKinesis"}) == NO_VALUE
+    assert value_under(changes, {"FromChangesStream"}) == {
+        "Fn::GetAtt": ["TableChangesStream", "Arn"]
+    }
+    assert value_under(changes, {"FromKinesis"}) == NO_VALUE
 
 
 def test_a_table_of_the_template_has_what_a_given_one_must_have(template: Template) -> None:
     """Otherwise a redeployed stack would refuse the table that an earlier one kept."""
-    table = _properties(template, "ImageTable")
+    table = properties_of(template, "ImageTable")
     assert table["StreamSpecification"]["StreamViewType"] == STREAM_VIEW
     assert table["TimeToLiveSpecification"] == {"AttributeName": PURGED_BY, "Enabled": True}
     home = table["Replicas"][0]

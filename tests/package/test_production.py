@@ -3,14 +3,18 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-from tests.package.test_template import NO_VALUE, _chosen, _of_type, _permissions, _properties
+from tests.package.resources import (
+    permissions_of,
+    properties_of,
+    resolved_under,
+    resources_of,
+)
 from tests.package.test_template_rules import refusals, value_of
 from tests.package.tools import ROOT, cfn_lint
 
@@ -30,25 +34,7 @@ def resolved(template: Template, logical_id: str, **chosen: str) -> Any:
         for name in template["Conditions"]
         if value_of({"Condition": name}, parameters, template["Conditions"])
     }
-    return _resolved(_properties(template, logical_id), conditions, parameters)
-
-
-def _resolved(value: Any, conditions: AbstractSet[str], parameters: Mapping[str, str]) -> Any:
-    value = _chosen(value, conditions)
-    match value:
-        case {"Ref": str(name)} if name in parameters:
-            return parameters[name]
-        case dict():
-            return {
-                key: made
-                for key, one in value.items()
-                if (made := _resolved(one, conditions, parameters)) != NO_VALUE
-            }
-        case list():
-            made = [_resolved(one, conditions, parameters) for one in value]
-            return [one for one in made if one != NO_VALUE]
-        case _:
-            return value
+    return resolved_under(properties_of(template, logical_id), conditions, parameters)
 
 
 def test_each_store_and_the_logs_take_a_key_of_your_own(template: Template) -> None:
@@ -60,7 +46,7 @@ def test_each_store_and_the_logs_take_a_key_of_your_own(template: Template) -> N
     assert resolved(template, "ImageDomain")["EncryptionAtRestOptions"] == {"Enabled": True}
     domain = resolved(template, "ImageDomain", OpenSearchKmsKeyArn=KEY)
     assert domain["EncryptionAtRestOptions"] == {"Enabled": True, "KmsKeyId": KEY}
-    logs = _of_type(template, "AWS::Logs::LogGroup")
+    logs = resources_of(template, "AWS::Logs::LogGroup")
     assert len(logs) == 8
     for name in logs:
         assert "KmsKeyId" not in resolved(template, name)
@@ -72,10 +58,10 @@ def test_who_reads_the_table_may_use_its_key_through_dynamodb_only(
     template: Template, function: str
 ) -> None:
     with_key = {"HasTableKey", "FromKinesis", "MakesTable"}
-    assert ("kms:Decrypt", "TableKmsKeyArn") in _permissions(template, function, with_key)
-    without = _permissions(template, function, with_key - {"HasTableKey"})
+    assert ("kms:Decrypt", "TableKmsKeyArn") in permissions_of(template, function, with_key)
+    without = permissions_of(template, function, with_key - {"HasTableKey"})
     assert "kms:Decrypt" not in {action for action, _ in without}
-    (statement,) = _properties(template, "TableKeyPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = properties_of(template, "TableKeyPolicy")["PolicyDocument"]["Statement"]
     service = {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"kms:ViaService": service}}
 
@@ -113,9 +99,9 @@ def test_with_fan_out_each_consumer_reads_with_its_own_throughput(
     assert off == {"Fn::GetAtt": [stream, "Arn"]}
     function = mapping.removesuffix("Stream").removesuffix("TableChanges")
     conditions = {"FansOut", "FromKinesis", "MakesTable"}
-    allowed = _permissions(template, function, conditions)
+    allowed = permissions_of(template, function, conditions)
     assert {(action, reader) for action in FAN_OUT} <= allowed
-    assert not FAN_OUT & {one for one, _ in _permissions(template, function)}
+    assert not FAN_OUT & {one for one, _ in permissions_of(template, function)}
 
 
 def test_memory_and_concurrency_are_parameters(template: Template) -> None:
@@ -128,14 +114,14 @@ def test_memory_and_concurrency_are_parameters(template: Template) -> None:
 
 
 def test_tracing_is_off_and_the_level_of_the_logs_is_a_parameter(template: Template) -> None:
-    for name in _of_type(template, "AWS::Lambda::Function"):
+    for name in resources_of(template, "AWS::Lambda::Function"):
         usual = resolved(template, name)
         assert usual["TracingConfig"] == {"Mode": "PassThrough"}
         assert usual["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == "INFO"
         changed = resolved(template, name, Tracing="yes", LogLevel="DEBUG")
         assert changed["TracingConfig"] == {"Mode": "Active"}
         assert changed["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
-    untraced = _permissions(template, "WriteToEs", {"FromKinesis", "MakesTable"})
+    untraced = permissions_of(template, "WriteToEs", {"FromKinesis", "MakesTable"})
     assert not [action for action, _ in untraced if action.startswith("xray:")]
 
 
@@ -149,7 +135,7 @@ def test_the_domain_writes_logs_and_may(template: Template) -> None:
     assert domain["LogPublishingOptions"] == slow
     audited = resolved(template, "ImageDomain", OpenSearchAuditLog="yes", Dashboards="yes")
     assert audited["LogPublishingOptions"] == {"AUDIT_LOGS": log}
-    text, _ = _properties(template, "DomainMayLog")["PolicyDocument"]["Fn::Sub"]
+    text, _ = properties_of(template, "DomainMayLog")["PolicyDocument"]["Fn::Sub"]
     (statement,) = json.loads(text)["Statement"]
     assert statement["Principal"] == {"Service": "es.amazonaws.com"}
     assert statement["Resource"] == "${DomainLog.Arn}"

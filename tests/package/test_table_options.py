@@ -10,28 +10,19 @@ from shared.horizon import RESTORABLE
 from shared.item import ATTRIBUTE_TYPES, KEY
 from tests.gate.evaluator import Call, allows, listed
 from tests.gate.policies import EXAMPLE, rendered
-from tests.package.test_template import NO_VALUE, _chosen, _listed, _permissions_of, _properties
+from tests.package.resources import (
+    permissions_of_role,
+    properties_of,
+    resolved_under,
+    value_under,
+)
 from tests.package.test_template_rules import refusals
 
 type Template = Mapping[str, Any]
 
 
-def _resolved(value: Any, conditions: set[str]) -> Any:
-    """A value where these conditions hold, without what is not there."""
-    match _chosen(value, conditions):
-        case dict(named):
-            found = {name: _resolved(one, conditions) for name, one in named.items()}
-            return {name: one for name, one in found.items() if one != NO_VALUE}
-        case list(listed):
-            return [
-                one for one in (_resolved(each, conditions) for each in listed) if one != NO_VALUE
-            ]
-        case plain:
-            return plain
-
-
 def _table(template: Template, *conditions: str) -> Any:
-    return _resolved(_properties(template, "ImageTable"), set(conditions))
+    return resolved_under(properties_of(template, "ImageTable"), set(conditions))
 
 
 def test_the_table_is_a_global_one_from_the_start_with_one_region(template: Template) -> None:
@@ -94,7 +85,7 @@ def test_a_reader_sees_some_images_and_some_attributes_and_only_by_their_ids(
     template: Template,
 ) -> None:
     assert template["Resources"]["ImageReaderPolicy"]["Condition"] == "HasImageReaders"
-    (statement,) = _properties(template, "ImageReaderPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = properties_of(template, "ImageReaderPolicy")["PolicyDocument"]["Statement"]
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
     assert statement["Condition"] == {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": {"Ref": "ReaderImages"}},
@@ -133,13 +124,15 @@ def test_who_restores_may_change_and_read_the_tables_that_were_restored_for_this
 
 def test_a_backup_is_not_kept_longer_than_a_table_may_be_restored_back(template: Template) -> None:
     assert template["Parameters"]["BackupDays"]["MaxValue"] == RESTORABLE.days
-    plan = _resolved(_properties(template, "BackupPlan"), {"CopiesBackups"})["BackupPlan"]
+    plan = resolved_under(properties_of(template, "BackupPlan"), {"CopiesBackups"})["BackupPlan"]
     (rule,) = plan["BackupPlanRule"]
     (copy,) = rule["CopyActions"]
     days = {"DeleteAfterDays": {"Ref": "BackupDays"}}
     assert rule["Lifecycle"] == copy["Lifecycle"] == days
     assert copy["DestinationBackupVaultArn"] == {"Ref": "BackupCopyVaultArn"}
-    (alone,) = _resolved(_properties(template, "BackupPlan"), set())["BackupPlan"]["BackupPlanRule"]
+    (alone,) = resolved_under(properties_of(template, "BackupPlan"), set())["BackupPlan"][
+        "BackupPlanRule"
+    ]
     assert "CopyActions" not in alone
 
 
@@ -147,9 +140,9 @@ def test_backups_outlive_the_stack_and_are_of_the_table_alone(template: Template
     vault = template["Resources"]["BackupVault"]
     policies = vault["DeletionPolicy"], vault["UpdateReplacePolicy"]
     assert policies == ("RetainExceptOnCreate", "Retain")
-    selection = _properties(template, "BackupSelection")["BackupSelection"]
+    selection = properties_of(template, "BackupSelection")["BackupSelection"]
     (selected,) = selection["Resources"]
-    assert _chosen(selected, {"MakesTable"}) == {"Fn::GetAtt": ["ImageTable", "Arn"]}
+    assert value_under(selected, {"MakesTable"}) == {"Fn::GetAtt": ["ImageTable", "Arn"]}
     for name in ("BackupVault", "BackupPlan", "BackupSelection", "BackupRole"):
         assert template["Resources"][name]["Condition"] == "HasBackups"
 
@@ -157,7 +150,7 @@ def test_backups_outlive_the_stack_and_are_of_the_table_alone(template: Template
 def test_aws_backup_may_back_up_the_table_and_never_read_an_item_or_restore(
     template: Template,
 ) -> None:
-    allowed = _permissions_of(template, "BackupRole", {"MakesTable", "CopiesBackups"})
+    allowed = permissions_of_role(template, "BackupRole", {"MakesTable", "CopiesBackups"})
     on_table = {action for action, resource in allowed if resource == "ImageTable.Arn"}
     assert on_table == {
         "dynamodb:CreateBackup",
@@ -224,7 +217,7 @@ def test_what_the_stack_cannot_set_on_a_given_table_is_refused(
 
 def test_each_region_of_the_table_is_listed_once(template: Template) -> None:
     regions = [
-        str(_chosen(one, {"HasReplica", "HasReplica2"})["Region"])
-        for one in _listed(_properties(template, "ImageTable")["Replicas"])
+        str(value_under(one, {"HasReplica", "HasReplica2"})["Region"])
+        for one in listed(properties_of(template, "ImageTable")["Replicas"])
     ]
     assert len(set(regions)) == len(regions) == 3

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,24 @@ from lockstep.repair.replaced import REPLACED
 from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
 from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
 from shared.item import STREAM_VIEW
+from tests.gate.evaluator import listed
+from tests.package.resources import (
+    NO_VALUE,
+    USUAL,
+    arn_of,
+    attached_to,
+    permissions_of,
+    permissions_of_role,
+    plain,
+    properties_of,
+    resources_of,
+    value_under,
+)
 from tests.package.tools import ROOT, cfn_lint, sam
 from tools.template.rendering import render
 
 type Template = Mapping[str, Any]
 
-_ARN = "arn:${AWS::Partition}:es:${AWS::Region}:${AWS::AccountId}:domain/"
-DOMAIN = {
-    "Domain": {
-        "Fn::If": [
-            "HasDomainName",
-            {"Fn::Sub": _ARN + "${OpenSearchDomainName}"},
-            {"Fn::Sub": _ARN + "${AWS::StackName}-images"},
-        ]
-    }
-}
 # The properties that set the name of a resource of its account and region, or of all of AWS.
 PHYSICAL_NAMES = {"BucketName", "Domain", "DomainName", "FunctionName", "GroupName", "LogGroupName"}
 PHYSICAL_NAMES |= {"IdentityPoolName", "ManagedPolicyName", "Name", "RoleName", "StreamName"}
@@ -51,98 +53,8 @@ NAMED_INSIDE_ANOTHER = {
 }
 # What each function that uses the index needs.
 INDEX = {"OPENSEARCH_ENDPOINT", "OPENSEARCH_SIGNING"}
-NO_VALUE = {"Ref": "AWS::NoValue"}
 CHANGES_STREAM_NAME = {"Fn::Sub": "${AWS::StackName}-table-changes"}
 TRACE = {("xray:PutTelemetryRecords", "*"), ("xray:PutTraceSegments", "*")}
-
-
-def _properties(template: Template, logical_id: str) -> Any:
-    return template["Resources"][logical_id]["Properties"]
-
-
-def _of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {
-        logical_id: resource["Properties"]
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"] == kind
-    }
-
-
-def _plain(resource: Any) -> str:
-    """A policy's Resource, short: `ImageTable.Arn`, `${QuarantineBucket.Arn}/x`, `es:images/x`."""
-    match resource:
-        case {"Fn::GetAtt": [str(name), str(attribute)]}:
-            return f"{name}.{attribute}"
-        case {"Fn::Sub": str(text)}:
-            return text
-        case {"Fn::Sub": [str(text), names]}:
-            assert names == DOMAIN
-            return text.replace("${Domain}/", "domain:")
-        case {"Ref": str(name)}:
-            return name
-        case _:
-            return str(resource)
-
-
-def _arn(logical_id: str) -> Any:
-    return {"Fn::GetAtt": [logical_id, "Arn"]}
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-# A stack with a key of its own, Dashboards and tracing, whose index is fed in the first way.
-USUAL = frozenset({"HasKey", "HasDashboards", "FromKinesis", "MakesTable", "Traces"})
-
-
-def _allowed(
-    document: Mapping[str, Any], conditions: AbstractSet[str]
-) -> Iterator[tuple[str, str]]:
-    for statement in document["Statement"]:
-        said = _chosen(statement, conditions)
-        if said == NO_VALUE:
-            continue
-        assert said["Effect"] == "Allow"
-        for action in _listed(said["Action"]):
-            for resource in _listed(_chosen(said["Resource"], conditions)):
-                yield action, _plain(resource)
-
-
-def _chosen(value: Any, conditions: AbstractSet[str]) -> Any:
-    """What a value is where these conditions hold."""
-    while isinstance(value, dict) and "Fn::If" in value:
-        condition, then, otherwise = value["Fn::If"]
-        value = then if condition in conditions else otherwise
-    return value
-
-
-def _permissions(
-    template: Template, function: str, conditions: AbstractSet[str] = USUAL
-) -> set[tuple[str, str]]:
-    """Action and resource of all that a function may do."""
-    role = _plain(_properties(template, function)["Role"])[: -len(".Arn")]
-    return _permissions_of(template, role, conditions)
-
-
-def _attached(role: Mapping[str, Any], conditions: AbstractSet[str]) -> list[Any]:
-    """The managed policies of a role."""
-    listed = _chosen(role.get("ManagedPolicyArns", []), conditions)
-    chosen = [] if listed == NO_VALUE else [_chosen(one, conditions) for one in listed]
-    return [one for one in chosen if one != NO_VALUE]
-
-
-def _permissions_of(
-    template: Template, role_name: str, conditions: AbstractSet[str] = USUAL
-) -> set[tuple[str, str]]:
-    """Action and resource of all that a role may do."""
-    role = _properties(template, role_name)
-    documents = [policy["PolicyDocument"] for policy in role["Policies"]]
-    documents += [
-        _properties(template, managed["Ref"])["PolicyDocument"]
-        for managed in _attached(role, conditions)
-    ]
-    return {permission for document in documents for permission in _allowed(document, conditions)}
 
 
 def test_cfn_lint_finds_nothing_in_what_is_rendered(template: Template, tmp_path: Path) -> None:
@@ -156,8 +68,8 @@ def test_sam_finds_nothing_in_the_template() -> None:
 def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
     assert "AWSLambdaKinesisExecutionRole" not in json.dumps(template)
     attached = {
-        role: _attached(role_properties, USUAL)
-        for role, role_properties in _of_type(template, "AWS::IAM::Role").items()
+        role: attached_to(role_properties, USUAL)
+        for role, role_properties in resources_of(template, "AWS::IAM::Role").items()
     }
     assert attached == {
         "WriteToDynamodbRole": [{"Ref": "ConsumerPolicy"}],
@@ -177,17 +89,17 @@ IN_VPC = frozenset({"WriteToEs", "IndexOnDeployment", "SearchImages", "StackWatc
 
 def test_in_a_vpc_are_the_functions_that_use_the_index_and_no_others(template: Template) -> None:
     chosen = {"InVpc", "FromKinesis"}
-    for name, properties in _of_type(template, "AWS::Lambda::Function").items():
-        network = _chosen(properties.get("VpcConfig", NO_VALUE), chosen)
-        role = _properties(template, f"{name}Role")
-        reaches = {"Ref": "NetworkPolicy"} in _attached(role, chosen)
+    for name, properties in resources_of(template, "AWS::Lambda::Function").items():
+        network = value_under(properties.get("VpcConfig", NO_VALUE), chosen)
+        role = properties_of(template, f"{name}Role")
+        reaches = {"Ref": "NetworkPolicy"} in attached_to(role, chosen)
         assert reaches == (name in IN_VPC) == (network != NO_VALUE)
         if network != NO_VALUE:
             assert network == {
                 "SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]},
                 "SecurityGroupIds": {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]},
             }
-            assert _chosen(properties["VpcConfig"], USUAL) == NO_VALUE
+            assert value_under(properties["VpcConfig"], USUAL) == NO_VALUE
 
 
 @pytest.mark.parametrize("instances", [1, 2, 3])
@@ -224,7 +136,7 @@ def test_a_domain_is_not_in_a_vpc_unless_a_network_is_given(template: Template) 
 
 def test_the_code_of_a_function_may_not_change_the_network(template: Template) -> None:
     """As https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html advises."""
-    (statement,) = _properties(template, "NetworkPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = properties_of(template, "NetworkPolicy")["PolicyDocument"]["Statement"]
     assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}
     # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaVPCAccessExecutionRole.html
     assert {action.removeprefix("ec2:") for action in statement["Action"]} == {
@@ -261,7 +173,7 @@ CONSUMER = TRACE | {
 
 
 def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template) -> None:
-    assert _permissions(template, "WriteToDynamodb") == CONSUMER | READ_IMAGE_STREAM | {
+    assert permissions_of(template, "WriteToDynamodb") == CONSUMER | READ_IMAGE_STREAM | {
         ("dynamodb:DescribeTable", "ImageTable.Arn"),
         ("dynamodb:PartiQLInsert", "ImageTable.Arn"),
         ("dynamodb:PartiQLUpdate", "ImageTable.Arn"),
@@ -286,7 +198,7 @@ def test_the_tables_consumer_may_do_what_it_does_and_no_more(template: Template)
 def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
     template: Template, condition: str, reads: set[tuple[str, str]]
 ) -> None:
-    assert _permissions(
+    assert permissions_of(
         template, "WriteToEs", {"HasKey", "HasDashboards", "MakesTable", "Traces", condition}
     ) == CONSUMER | reads | {
         ("es:ESHttpGet", "domain:${IndexAlias}"),
@@ -300,7 +212,7 @@ def test_the_indexs_consumer_reads_its_one_stream_and_may_do_no_more(
 
 def test_the_indexs_role_may_not_write_documents_of_the_tables_mapping(template: Template) -> None:
     """Not even through the policy that both consumers share; no role may overwrite a Deny."""
-    (denied,) = _of_type(template, "AWS::IAM::Policy").values()
+    (denied,) = resources_of(template, "AWS::IAM::Policy").values()
     assert denied["Roles"] == [{"Ref": "WriteToEsRole"}]
     (statement,) = denied["PolicyDocument"]["Statement"]
     documents = "${QuarantineBucket.Arn}/aws/lambda/${WriteToDynamodbStream}/*"
@@ -318,18 +230,18 @@ def test_the_indexs_role_may_not_write_documents_of_the_tables_mapping(template:
 
 def test_no_role_of_the_stack_may_acknowledge_a_loss(template: Template) -> None:
     """An acknowledgement ends an audit's `unknown`: only an operator may make one."""
-    written = [one for found in _writes(_of_the_stack(template)) for one in _listed(found)]
+    written = [one for found in _writes(_of_the_stack(template)) for one in listed(found)]
     assert written, "they write quarantined records and failure documents"
     own = ("${QuarantineBucket.Arn}/quarantine/", "${QuarantineBucket.Arn}/aws/lambda/")
-    assert all(_plain(resource).startswith(own) for resource in written)
+    assert all(plain(resource).startswith(own) for resource in written)
 
 
 def test_no_role_of_the_stack_may_write_where_replaced_documents_are_kept(
     template: Template,
 ) -> None:
     """They are the only copy of what an answer removed from the index."""
-    for resource in [one for found in _writes(_of_the_stack(template)) for one in _listed(found)]:
-        prefix = _plain(resource).removeprefix("${QuarantineBucket.Arn}/").rstrip("*")
+    for resource in [one for found in _writes(_of_the_stack(template)) for one in listed(found)]:
+        prefix = plain(resource).removeprefix("${QuarantineBucket.Arn}/").rstrip("*")
         assert prefix
         assert not REPLACED.startswith(prefix)
         assert not prefix.startswith(REPLACED)
@@ -337,15 +249,17 @@ def test_no_role_of_the_stack_may_write_where_replaced_documents_are_kept(
 
 def _of_the_stack(template: Template) -> Mapping[str, Any]:
     """The roles of the stack, and all policies that they have: those of people are not there."""
-    roles = _of_type(template, "AWS::IAM::Role")
+    roles = resources_of(template, "AWS::IAM::Role")
     attached = {
-        managed["Ref"] for role in roles.values() for managed in _attached(role, USUAL | {"InVpc"})
+        managed["Ref"]
+        for role in roles.values()
+        for managed in attached_to(role, USUAL | {"InVpc"})
     }
-    managed = _of_type(template, "AWS::IAM::ManagedPolicy")
+    managed = resources_of(template, "AWS::IAM::ManagedPolicy")
     return {
         **roles,
         **{name: its for name, its in managed.items() if name in attached},
-        **_of_type(template, "AWS::IAM::Policy"),
+        **resources_of(template, "AWS::IAM::Policy"),
     }
 
 
@@ -368,7 +282,7 @@ def _writes(value: Any) -> list[Any]:
 def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
     template: Template,
 ) -> None:
-    assert _permissions(template, "IndexOnDeployment") == TRACE | {
+    assert permissions_of(template, "IndexOnDeployment") == TRACE | {
         ("es:ESHttpGet", "domain:"),
         ("es:ESHttpGet", "domain:${IndexAlias},${IndexAlias}-live"),
         ("es:ESHttpPut", "domain:${IndexAlias}-000001"),
@@ -385,7 +299,7 @@ def test_the_deployment_may_make_the_index_and_add_to_it_but_never_delete(
 def test_the_search_may_read_what_is_not_deleted_and_one_item_and_write_nothing(
     template: Template,
 ) -> None:
-    assert _permissions(template, "SearchImages") == TRACE | {
+    assert permissions_of(template, "SearchImages") == TRACE | {
         ("es:ESHttpPost", "domain:${IndexAlias}-live/_search"),
         ("dynamodb:GetItem", "ImageTable.Arn"),
         ("logs:CreateLogStream", "SearchImagesLog.Arn"),
@@ -394,7 +308,7 @@ def test_the_search_may_read_what_is_not_deleted_and_one_item_and_write_nothing(
 
 
 def test_the_watcher_may_look_and_change_nothing(template: Template) -> None:
-    assert _permissions(template, "StackWatcher") == TRACE | {
+    assert permissions_of(template, "StackWatcher") == TRACE | {
         ("dynamodb:Scan", "ImageTable.Arn"),
         ("es:ESHttpGet", "domain:${IndexAlias},${IndexAlias}-live"),
         ("es:ESHttpPost", "domain:${IndexAlias}/_count"),
@@ -407,20 +321,20 @@ def test_the_watcher_may_look_and_change_nothing(template: Template) -> None:
 def test_nobody_searches_without_signing_or_a_token(template: Template) -> None:
     assert template["Parameters"]["SearchAuth"]["AllowedValues"] == ["IAM", "JWT"]
     assert template["Parameters"]["SearchAuth"]["Default"] == "IAM"
-    routes = _of_type(template, "AWS::ApiGatewayV2::Route")
+    routes = resources_of(template, "AWS::ApiGatewayV2::Route")
     assert sorted(route["RouteKey"] for route in routes.values()) == ["GET /", "GET /{proxy+}"]
     for route in routes.values():
         assert route["AuthorizationType"] == {"Fn::If": ["TakesTokens", "JWT", "AWS_IAM"]}
         assert route["AuthorizerId"]["Fn::If"][1] == {"Ref": "SearchAuthorizer"}
     assert template["Resources"]["SearchAuthorizer"]["Condition"] == "TakesTokens"
-    assert _properties(template, "SearchAuthorizer")["JwtConfiguration"] == {
+    assert properties_of(template, "SearchAuthorizer")["JwtConfiguration"] == {
         "Issuer": {"Ref": "SearchIssuer"},
         "Audience": {"Fn::Split": [",", {"Ref": "SearchAudience"}]},
     }
 
 
 def test_searches_are_throttled_and_logged_without_what_was_searched(template: Template) -> None:
-    stage = _properties(template, "SearchStage")
+    stage = properties_of(template, "SearchStage")
     assert stage["DefaultRouteSettings"] == {
         "DetailedMetricsEnabled": True,
         "ThrottlingRateLimit": {"Ref": "SearchRatePerSecond"},
@@ -431,7 +345,7 @@ def test_searches_are_throttled_and_logged_without_what_was_searched(template: T
 
 
 def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
-    cors = _properties(template, "SearchApi")["CorsConfiguration"]["Fn::If"]
+    cors = properties_of(template, "SearchApi")["CorsConfiguration"]["Fn::If"]
     assert cors[0] == "HasOrigins"
     assert cors[1]["AllowOrigins"] == {"Ref": "SearchOrigins"}
     assert cors[2] == {"Ref": "AWS::NoValue"}
@@ -439,7 +353,7 @@ def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
 
 
 def test_only_this_api_may_invoke_the_search(template: Template) -> None:
-    permissions = _of_type(template, "AWS::Lambda::Permission")
+    permissions = resources_of(template, "AWS::Lambda::Permission")
     of_search = {"Ref": "SearchImages"}
     assert {name: one for name, one in permissions.items() if one["FunctionName"] == of_search} == {
         "SearchApiMayInvoke": {
@@ -457,8 +371,8 @@ def test_only_this_api_may_invoke_the_search(template: Template) -> None:
 def test_the_gateway_waits_longer_than_the_function_and_the_function_than_the_stores(
     template: Template,
 ) -> None:
-    function = _properties(template, "SearchImages")["Timeout"]
-    integration = _properties(template, "SearchIntegration")
+    function = properties_of(template, "SearchImages")["Timeout"]
+    integration = properties_of(template, "SearchIntegration")
     assert integration["TimeoutInMillis"] > function * 1000
     assert integration["PayloadFormatVersion"] == "2.0"
     # Three requests, for a page behind a page of what was meant.
@@ -481,8 +395,8 @@ A_DAY_LESS = {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "RecordAg
 def test_a_mapping_loses_nothing_and_waits_for_nobody(
     template: Template, *, mapping: str, function: str, stream: str, age: Any
 ) -> None:
-    found = _properties(template, mapping)
-    assert {**found, "EventSourceArn": _chosen(found["EventSourceArn"], USUAL)} == {
+    found = properties_of(template, mapping)
+    assert {**found, "EventSourceArn": value_under(found["EventSourceArn"], USUAL)} == {
         "FunctionName": {"Ref": function},
         "EventSourceArn": {"Fn::GetAtt": stream.split(".")},
         "StartingPosition": "TRIM_HORIZON",
@@ -503,7 +417,7 @@ def test_a_mapping_loses_nothing_and_waits_for_nobody(
 
 
 def test_each_consumer_has_one_mapping_and_no_function_another(template: Template) -> None:
-    mappings = _of_type(template, "AWS::Lambda::EventSourceMapping")
+    mappings = resources_of(template, "AWS::Lambda::EventSourceMapping")
     conditions = {name: template["Resources"][name].get("Condition") for name in mappings}
     assert conditions == {
         "WriteToDynamodbStream": None,
@@ -520,31 +434,31 @@ def test_each_consumer_has_one_mapping_and_no_function_another(template: Templat
 def test_the_tables_changes_are_told_whole_and_to_one_stream_more_where_it_is_read(
     template: Template,
 ) -> None:
-    table = _properties(template, "ImageTable")
+    table = properties_of(template, "ImageTable")
     assert table["StreamSpecification"] == {"StreamViewType": STREAM_VIEW}
     arn = {"Fn::GetAtt": ["TableChangesStream", "Arn"]}
     told = table["Replicas"][0]["KinesisStreamSpecification"]
-    assert _chosen(told, {"FromChangesStream"})["StreamArn"] == arn
-    assert _chosen(told, USUAL) == NO_VALUE
+    assert value_under(told, {"FromChangesStream"})["StreamArn"] == arn
+    assert value_under(told, USUAL) == NO_VALUE
     changes = template["Resources"]["TableChangesStream"]
     assert changes["Condition"] == "FromChangesStream"
     name = {"Name": CHANGES_STREAM_NAME}
-    assert changes["Properties"] == _properties(template, "ImageStream") | name
+    assert changes["Properties"] == properties_of(template, "ImageStream") | name
 
 
 def test_the_index_knows_the_stream_of_changes_by_name(template: Template) -> None:
-    named = _properties(template, "WriteToEs")["Environment"]["Variables"]["TABLE_CHANGES_STREAM"]
-    assert _chosen(named, {"FromChangesStream"}) == {"Ref": "TableChangesStream"}
+    named = properties_of(template, "WriteToEs")["Environment"]["Variables"]["TABLE_CHANGES_STREAM"]
+    assert value_under(named, {"FromChangesStream"}) == {"Ref": "TableChangesStream"}
     # The old mapping still delivers after the deployment that changes IndexFrom, and a redrive
     # reads its failure documents later.
-    assert _chosen(named, USUAL) == CHANGES_STREAM_NAME
+    assert value_under(named, USUAL) == CHANGES_STREAM_NAME
     assert template["Outputs"]["TableChangesStreamName"]["Value"] == CHANGES_STREAM_NAME
     assert "Condition" not in template["Outputs"]["TableChangesStreamName"]
 
 
 def test_no_record_reaches_the_index_before_the_index_is_there(template: Template) -> None:
     # The mapping names the function, and so waits for it.
-    assert "ImageIndex" in _listed(template["Resources"]["WriteToEs"]["DependsOn"])
+    assert "ImageIndex" in listed(template["Resources"]["WriteToEs"]["DependsOn"])
 
 
 def test_records_are_given_up_a_day_before_the_stream_forgets_them(template: Template) -> None:
@@ -567,7 +481,7 @@ def test_the_horizon_is_told_and_no_setting_changes_it(template: Template) -> No
 
 
 def test_a_deleted_object_can_be_restored_while_it_may_be_redriven(template: Template) -> None:
-    (rule,) = _properties(template, "QuarantineBucket")["LifecycleConfiguration"]["Rules"]
+    (rule,) = properties_of(template, "QuarantineBucket")["LifecycleConfiguration"]["Rules"]
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": QUARANTINE_AGE.days}
     assert rule["ExpiredObjectDeleteMarker"] is True
 
@@ -575,14 +489,14 @@ def test_a_deleted_object_can_be_restored_while_it_may_be_redriven(template: Tem
 def test_what_is_written_is_found_as_soon_as_a_parameter_says_and_here_as_there(
     template: Template,
 ) -> None:
-    assert _properties(template, "ImageIndex")["RefreshInterval"] == {"Ref": "RefreshInterval"}
+    assert properties_of(template, "ImageIndex")["RefreshInterval"] == {"Ref": "RefreshInterval"}
     assert template["Parameters"]["RefreshInterval"]["Default"] == REFRESH_INTERVAL
 
 
 def test_shards_and_replicas_are_parameters_and_the_same_as_on_one_machine(
     template: Template, tmp_path: Path
 ) -> None:
-    index = _properties(template, "ImageIndex")
+    index = properties_of(template, "ImageIndex")
     assert (index["Shards"], index["Replicas"]) == (
         {"Ref": "IndexShards"},
         {"Ref": "IndexReplicas"},
@@ -596,7 +510,7 @@ def test_shards_and_replicas_are_parameters_and_the_same_as_on_one_machine(
 
 def test_a_changed_definition_makes_the_deployment_call_again(template: Template) -> None:
     files = [ROOT / "functions/write_to_es" / name for name in ("mapping.json", "characters.json")]
-    said = _properties(template, "ImageIndex")["MappingSha256"]
+    said = properties_of(template, "ImageIndex")["MappingSha256"]
     assert template["Outputs"]["MappingSha256"]["Value"] == said
     sha256 = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     assert said == sha256, "put it into template.yaml, MappingSha256"
@@ -610,7 +524,7 @@ def test_a_changed_definition_makes_the_deployment_call_again(template: Template
     ],
 )
 def test_a_function_sees_what_it_needs(template: Template, function: str, own: set[str]) -> None:
-    variables = _properties(template, function)["Environment"]["Variables"]
+    variables = properties_of(template, function)["Environment"]["Variables"]
     assert variables.keys() == own | {
         "QUARANTINE_BUCKET",
         "POWERTOOLS_SERVICE_NAME",
@@ -629,7 +543,7 @@ def test_functions_and_commands_sign_requests_to_the_index_as_the_parameter_says
     signing = {"Ref": "OpenSearchSigning"}
     variables = {
         name: properties["Environment"]["Variables"]
-        for name, properties in _of_type(template, "AWS::Lambda::Function").items()
+        for name, properties in resources_of(template, "AWS::Lambda::Function").items()
     }
     users = {name for name, said in variables.items() if "OPENSEARCH_ENDPOINT" in said}
     assert users == {"WriteToEs", "IndexOnDeployment", "SearchImages", "StackWatcher"}
@@ -642,14 +556,14 @@ def test_functions_and_commands_sign_requests_to_the_index_as_the_parameter_says
 def test_stacks_of_one_account_and_region_do_not_share_metrics(
     template: Template, function: str
 ) -> None:
-    variables = _properties(template, function)["Environment"]["Variables"]
+    variables = properties_of(template, function)["Environment"]["Variables"]
     namespace = {"Fn::Sub": "Lockstep/${AWS::StackName}"}
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == namespace
     assert template["Outputs"]["MetricsNamespace"]["Value"] == namespace
 
 
 def test_every_function_has_the_same_runtime_and_its_own_log(template: Template) -> None:
-    functions = _of_type(template, "AWS::Lambda::Function")
+    functions = resources_of(template, "AWS::Lambda::Function")
     assert functions.keys() == {
         "WriteToDynamodb",
         "WriteToEs",
@@ -669,7 +583,7 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
 def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> None:
     timeouts = {
         name: properties["Timeout"]
-        for name, properties in _of_type(template, "AWS::Lambda::Function").items()
+        for name, properties in resources_of(template, "AWS::Lambda::Function").items()
     }
     assert timeouts == {
         "WriteToDynamodb": 60,
@@ -680,12 +594,14 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         "TableOnDeployment": 90,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
-    assert _properties(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
-    assert _properties(template, "PreparedTable")["ServiceTimeout"] > timeouts["TableOnDeployment"]
+    assert properties_of(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
+    assert (
+        properties_of(template, "PreparedTable")["ServiceTimeout"] > timeouts["TableOnDeployment"]
+    )
 
 
 def test_the_stream_is_encrypted_and_keeps_as_long_as_it_is_told(template: Template) -> None:
-    assert _properties(template, "ImageStream") == {
+    assert properties_of(template, "ImageStream") == {
         "RetentionPeriodHours": {"Fn::FindInMap": ["Retention", {"Ref": "RetentionDays"}, "Hours"]},
         "StreamModeDetails": {
             "StreamMode": {"Fn::If": ["HasShardCount", "PROVISIONED", "ON_DEMAND"]}
@@ -699,14 +615,14 @@ def test_the_stream_is_encrypted_and_keeps_as_long_as_it_is_told(template: Templ
 
 
 def test_the_table_is_guarded_against_loss(template: Template) -> None:
-    table = _properties(template, "ImageTable")
+    table = properties_of(template, "ImageTable")
     assert table["KeySchema"] == [{"AttributeName": "image_id", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "image_id", "AttributeType": "S"}]
     assert table["BillingMode"] == {"Fn::If": ["HasUnits", "PROVISIONED", "PAY_PER_REQUEST"]}
     assert table["SSESpecification"]["SSEEnabled"] is True
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     for replica in table["Replicas"]:
-        found = _chosen(replica, {"HasReplica", "HasReplica2"})
+        found = value_under(replica, {"HasReplica", "HasReplica2"})
         assert found["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert found["DeletionProtectionEnabled"] == {"Fn::If": ["ProtectsTable", True, False]}
 
@@ -727,7 +643,7 @@ def test_the_table_is_protected_from_the_second_deployment_on(template: Template
 
 
 def test_nothing_in_quarantine_expires(template: Template) -> None:
-    bucket = _properties(template, "QuarantineBucket")
+    bucket = properties_of(template, "QuarantineBucket")
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     (rule,) = bucket["LifecycleConfiguration"]["Rules"]
     assert rule.keys() == {
@@ -739,17 +655,17 @@ def test_nothing_in_quarantine_expires(template: Template) -> None:
 
 
 def test_the_quarantine_is_private_encrypted_and_speaks_tls_only(template: Template) -> None:
-    bucket = _properties(template, "QuarantineBucket")
+    bucket = properties_of(template, "QuarantineBucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     assert bucket["BucketEncryption"]
-    (statement,) = _properties(template, "QuarantineBucketPolicy")["PolicyDocument"]["Statement"]
+    (statement,) = properties_of(template, "QuarantineBucketPolicy")["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_the_domain_is_encrypted_and_closed(template: Template) -> None:
-    domain = _properties(template, "ImageDomain")
+    domain = properties_of(template, "ImageDomain")
     assert domain["EngineVersion"] == "OpenSearch_3.3"
     assert domain["EncryptionAtRestOptions"]["Enabled"] is True
     assert domain["NodeToNodeEncryptionOptions"] == {"Enabled": True}
@@ -782,37 +698,37 @@ def test_dashboards_are_off_until_somebody_wants_them(template: Template) -> Non
 
 
 def test_with_dashboards_the_domain_itself_asks_for_roles(template: Template) -> None:
-    domain = _properties(template, "ImageDomain")
+    domain = properties_of(template, "ImageDomain")
     _, security, _ = domain["AdvancedSecurityOptions"]["Fn::If"]
     assert security == {
         "Enabled": True,
         "InternalUserDatabaseEnabled": False,
-        "MasterUserOptions": {"MasterUserARN": _arn("IndexOnDeploymentRole")},
+        "MasterUserOptions": {"MasterUserARN": arn_of("IndexOnDeploymentRole")},
     }
     assert domain["CognitoOptions"] == _with_dashboards(
         {
             "Enabled": True,
             "UserPoolId": {"Ref": "DashboardsUsers"},
             "IdentityPoolId": {"Ref": "DashboardsIdentities"},
-            "RoleArn": _arn("DashboardsSignInRole"),
+            "RoleArn": arn_of("DashboardsSignInRole"),
         }
     )
-    _, members, _ = _properties(template, "ImageIndex")["Roles"]["Fn::If"]
+    _, members, _ = properties_of(template, "ImageIndex")["Roles"]["Fn::If"]
     assert tuple(members) == ROLE_NAMES
     # Each function that asks the index has a role there, or is the master.
-    known = [_arn("IndexOnDeploymentRole"), *members["writers"], *members["readers"]]
-    known += [_chosen(one, {"HasAlarms"}) for one in members["auditors"]]
-    for role in _of_type(template, "AWS::IAM::Role"):
-        if any(one.startswith("es:") for one, _ in _permissions_of(template, role)):
-            assert _arn(role) in known
+    known = [arn_of("IndexOnDeploymentRole"), *members["writers"], *members["readers"]]
+    known += [value_under(one, {"HasAlarms"}) for one in members["auditors"]]
+    for role in resources_of(template, "AWS::IAM::Role"):
+        if any(one.startswith("es:") for one, _ in permissions_of_role(template, role)):
+            assert arn_of(role) in known
 
 
 def test_only_people_who_were_invited_and_signed_in_become_readers(template: Template) -> None:
-    users = _properties(template, "DashboardsUsers")
+    users = properties_of(template, "DashboardsUsers")
     assert users["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
-    identities = _properties(template, "DashboardsIdentities")
+    identities = properties_of(template, "DashboardsIdentities")
     assert identities["AllowUnauthenticatedIdentities"] is False
-    (trust,) = _properties(template, "DashboardsReaderRole")["AssumeRolePolicyDocument"][
+    (trust,) = properties_of(template, "DashboardsReaderRole")["AssumeRolePolicyDocument"][
         "Statement"
     ]
     assert trust["Condition"] == {
@@ -822,7 +738,7 @@ def test_only_people_who_were_invited_and_signed_in_become_readers(template: Tem
 
 
 def test_the_service_may_tie_these_two_pools_and_no_others(template: Template) -> None:
-    allowed = _permissions_of(template, "DashboardsSignInRole")
+    allowed = permissions_of_role(template, "DashboardsSignInRole")
     assert {resource for action, resource in allowed if action.startswith("cognito-idp:")} == {
         "DashboardsUsers.Arn"
     }
@@ -865,7 +781,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
 
 
 def test_a_rebuild_waits_as_long_as_an_invocation_may_write(template: Template) -> None:
-    assert _properties(template, "WriteToEs")["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
+    assert properties_of(template, "WriteToEs")["Timeout"] == FUNCTION_TIMEOUT.total_seconds()
 
 
 def test_the_build_is_never_cached() -> None:
@@ -881,7 +797,7 @@ def test_stacks_of_one_account_and_region_do_not_share_a_name(template: Template
         for key, value in resource.get("Properties", {}).items()
         if key in PHYSICAL_NAMES and resource["Type"] not in NAMED_INSIDE_ANOTHER
     }
-    assert _chosen(names.pop("ImageDomain.DomainName"), set()) == {
+    assert value_under(names.pop("ImageDomain.DomainName"), set()) == {
         "Fn::Sub": "${AWS::StackName}-images"
     }
     assert names.pop("TableChangesStream.Name") == CHANGES_STREAM_NAME
@@ -892,8 +808,8 @@ def test_stacks_of_one_account_and_region_do_not_share_a_name(template: Template
 
 
 def test_the_domain_has_the_name_that_the_policies_say(template: Template) -> None:
-    name = _properties(template, "ImageDomain")["DomainName"]
+    name = properties_of(template, "ImageDomain")["DomainName"]
     stacks = {"Fn::Sub": "${AWS::StackName}-images"}
     assert name == {"Fn::If": ["HasDomainName", {"Ref": "OpenSearchDomainName"}, stacks]}
-    (closed,) = _properties(template, "ImageDomain")["AccessPolicies"]["Statement"]
-    assert _plain(closed["Resource"]) == "domain:*"
+    (closed,) = properties_of(template, "ImageDomain")["AccessPolicies"]["Statement"]
+    assert plain(closed["Resource"]) == "domain:*"

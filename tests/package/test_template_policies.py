@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.gate.evaluator import listed
+
 # These actions have resources in AWS's list, but a statement must name all.
 NEED_ALL = {
     # The resource `dataset` is not a metric: reading metrics has none
@@ -55,16 +57,12 @@ def _statements(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _statements(list(value.values()))
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def test_an_action_without_resources_is_allowed_for_all_and_any_other_for_some(
     template: Mapping[str, Any], services: Mapping[str, _Service]
 ) -> None:
     wrong = []
     for statement in _statements(template["Resources"]):
-        for action in _listed(statement["Action"]):
+        for action in listed(statement["Action"]):
             service, _, name = action.partition(":")
             if name == "*":
                 continue
