@@ -67,3 +67,45 @@ def test_the_shorter_run_leaves_out_the_groups_that_its_decision_names() -> None
     assert named
     left_out = run_by("test-all") - run_by("test")
     assert left_out == {*re.findall(r"`([a-z-]+)`", named[1])}
+
+
+def test_make_test_runs_every_group_but_two_of_the_night() -> None:
+    run = set(f"{RECIPES['test']} {RECIPES['check']}".split())
+    assert set(GROUPS) - run == {"roles", "client-library"}
+
+
+def _python(folder: Path, *, has_pip: bool) -> Path:
+    """A folder whose `python3` has pip, or not."""
+    folder.mkdir()
+    (folder / "python3").write_text(f"#!/bin/sh\nexit {0 if has_pip else 1}\n")
+    (folder / "python3").chmod(0o700)
+    return folder
+
+
+def _would_build(*path: Path) -> subprocess.CompletedProcess[str]:
+    make = shutil.which("make")
+    assert make is not None
+    command = [make, "-n", "-f", "functions/Makefile", "build-WriteToEs", "ARTIFACTS_DIR=x"]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": os.pathsep.join(map(str, path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_functions_are_built_by_the_first_python_that_has_pip(tmp_path: Path) -> None:
+    """An active environment that uv made has none."""
+    without = _python(tmp_path / "environment", has_pip=False)
+    pips = [_python(tmp_path / name, has_pip=True) for name in ("first", "second")]
+    built = _would_build(without, *pips)
+    assert built.stdout.startswith(f'"{pips[0]}/python3" -m pip install')
+
+
+def test_without_any_pip_one_line_says_what_to_do(tmp_path: Path) -> None:
+    refused = _would_build(_python(tmp_path / "environment", has_pip=False))
+    assert refused.returncode != 0
+    assert "No python3 on PATH has pip. Install pip" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
