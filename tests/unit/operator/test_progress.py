@@ -152,3 +152,16 @@ def test_both_consumers_are_asked_for_at_once_and_by_their_own_arrivals() -> Non
 def test_a_consumer_that_does_not_read_is_not_asked_for() -> None:
     images = incoming_records("images")
     assert _asked({"write_to_es": OFF}, {"write_to_es": images}) == {}
+
+
+def test_a_minute_that_ended_less_than_three_minutes_ago_does_not_count() -> None:
+    """Its metrics may lack a record (docs/guides/deploying.md)."""
+    images = incoming_records("images")
+    minute = NOW.replace(hour=7, minute=57, second=0)
+    found = _asked(
+        {"write_to_dynamodb": READS},
+        {"write_to_dynamodb": images},
+        (iterator_age("f1"), [(minute, 0.0)]),
+        (images, [(minute, 1.0)]),
+    )
+    assert found["write_to_dynamodb"].processed_until == minute.timestamp()
