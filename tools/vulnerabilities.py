@@ -45,6 +45,8 @@ def main() -> None:
     unanswered: set[str] = set()
 
     class Service(PyPIService):  # type: ignore[misc]  # it is Any here
+        session: Any
+
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             self.session = Pages(self.session)
