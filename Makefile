@@ -1,7 +1,7 @@
 # Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
 # the targets.
 .DEFAULT_GOAL := test
-.PHONY: help demo test test-all nightly check lint types layers unit simulation proofs contract gate rebuild \
+.PHONY: help demo tool test test-all nightly check lint types layers unit simulation proofs contract gate rebuild \
   wire engines faults search page flow crashes local-stack scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
@@ -70,6 +70,9 @@ help: ## Print all targets.
 
 demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in a temporary folder.
 	$(bin)/lockstep demo
+
+tool: $(venv)/run.done ## Install the command `lockstep` into .venv; activate it with `. .venv/bin/activate`.
+	@:
 
 # `test` leaves out the groups that take long and that few changes break. `.ci/run` runs `test-all`.
 # Four groups run at a time, because groups on real engines often wait: the longest first. They share
@@ -150,7 +153,7 @@ scenarios: $(venv)/dev.done ## Test failures between the stream and the stores, 
 nights: $(venv)/dev.done ## Type the commands of docs/guides/seven-nights.md, and compare what they print.
 	$(pytest) $(nights)
 
-package: $(venv)/dev.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Test the wheel, and the built functions on Lambda's runtime.
+package: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Type the commands of docs/guides/deploying.md; test the wheel, and the built functions on Lambda's runtime.
 	$(pytest) $(package)
 
 lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local invoke` in `make package`, on Debian as root.

@@ -3,7 +3,8 @@
 In a block that begins with "```console", a line that begins with `$ ` is a command, and the lines
 below it are its output. A comment `<!-- happens: NAME -->` says what happens before the next
 command. Values that differ in each run (times, durations, IDs) are placeholders: if the guide
-repeats such a value in a command, the run's own value takes its place.
+repeats such a value in a command, the run's own value takes its place. An output line `...` stands
+for any lines.
 """
 
 import os
@@ -17,10 +18,11 @@ from pathlib import Path
 
 SECONDS = 600
 COLUMNS = 80
+ANY_LINES = "..."
 
 # What differs in each run. The order matters: a longer form comes before a form that it contains.
 _VARYING = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:?\d\d:?\d\d(?:\.\d+)?(?:Z|\+00:00))"
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:?\d\d:?\d\d(?:\.\d+)?(?:Z|\+00:00)?)"
     r"|(?P<replay>\b\d{8}-\d{6}-\d{3}\b)"
     r"|(?P<stamp>\b\d{16}\b)"
     r"|(?P<duration>\d[\d,]*(?:\.\d+)? s\b)"
@@ -87,6 +89,12 @@ class Player:
 
     folder: Path
     happenings: Mapping[str, Callable[[], None]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the commands see, besides those of this process."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the guide's words in capital letters stand for, in commands and in what they print."""
+    typed: str = ""
+    """What the person types when a command asks."""
     accepts: bool = False
     """Whether to collect what the commands print, instead of comparing it."""
     printed: dict[int, list[str]] = field(default_factory=dict)
@@ -111,12 +119,18 @@ class Player:
                     self._run(step)
 
     def _run(self, step: Typed) -> None:
+        if step.command.startswith("cd "):
+            self.folder /= step.command.removeprefix("cd ")
+            return
         command = _VARYING.sub(self._value, step.command)
+        for name, value in self.names.items():
+            command = re.sub(rf"\b{name}\b", value, command)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             [_BASH, "-c", f"(exit {self._exit_code}); {command}"],
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "COLUMNS": str(COLUMNS)},
+            env={**os.environ, "PATH": path, "COLUMNS": str(COLUMNS), **self.environment},
+            input=self.typed,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=SECONDS,
@@ -124,18 +138,32 @@ class Player:
             text=True,
         )
         self._exit_code = done.returncode
-        printed = [line.rstrip() for line in done.stdout.splitlines()]
-        self.printed[step.line] = [f"$ {command}", *printed]
+        printed = [self._named(line.rstrip()) for line in done.stdout.splitlines()]
+        has_gaps = ANY_LINES in step.output
+        if not has_gaps:
+            self.printed[step.line] = [f"$ {self._named(command)}", *printed]
         self._latest |= {one.lastgroup: one[0] for one in _VARYING.finditer(done.stdout)}
         actual = _squeezed(printed)
         expected = _squeezed(step.output)
         if not self.accepts:
             where = f"line {step.line} of the guide: {command}\n{done.stdout}"
             plain = [_without_values(line) for line in expected]
-            assert [_without_values(line) for line in actual] == plain, where
+            same = [_without_values(line) for line in actual]
+            if has_gaps:
+                assert _fits(same, plain), where
+            else:
+                assert same == plain, where
+        if has_gaps:
+            return
         for line, there in zip(expected, actual, strict=not self.accepts):
             if _without_values(line) == _without_values(there):
                 self._values.update(_values_in(line, there))
+
+    def _named(self, line: str) -> str:
+        """A printed line with the words of the guide."""
+        for name, value in self.names.items():
+            line = line.replace(value, name)
+        return line
 
     def _value(self, guides: re.Match[str]) -> str:
         """The value of this run for a value in a command of the guide."""
@@ -163,6 +191,12 @@ def rewrite(path: Path, printed: Mapping[int, Sequence[str]]) -> None:
 def _squeezed(lines: Sequence[str]) -> list[str]:
     """Lines with single spaces, because the width of a column depends on the durations in it."""
     return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def _fits(lines: Sequence[str], expected: Sequence[str]) -> bool:
+    """Whether these are the expected lines, of which some stand for any lines."""
+    wanted = "".join("(?:.*\n)*" if one == ANY_LINES else re.escape(one) + "\n" for one in expected)
+    return re.fullmatch(wanted, "".join(f"{one}\n" for one in lines)) is not None
 
 
 def _without_values(line: str) -> str:

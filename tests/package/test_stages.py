@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.package.recorder import recording
+from tests.package.recorder import Recorder, recording
 from tests.package.test_template_rules import refusals
 from tests.package.tools import ROOT, TEMPLATE, sam
 
@@ -47,15 +47,16 @@ def test_production_survives_an_instance_and_a_mistake() -> None:
 
 
 def test_a_parameter_is_changed_in_the_file_because_the_command_line_is_undone(
-    tmp_path: Path,
+    tmp_path: Path, built: Path
 ) -> None:
     config = tmp_path / "samconfig.toml"
     config.write_text(CONFIG.read_text())
-    arguments: list[str | Path] = ["deploy", "--template-file", TEMPLATE, "--config-file", config]
+    arguments: list[str | Path] = ["deploy", "--template-file", built / "template.yaml"]
+    arguments += ["--config-file", config]
     arguments += ["--config-env", "prod", "--no-execute-changeset", "--no-confirm-changeset"]
     # The bucket of SAM CLI needs a stack of its own.
     arguments += ["--no-resolve-s3", "--s3-bucket", "code"]
-    with recording() as (recorder, url):
+    with recording(Recorder()) as (recorder, url):
 
         def deployed(*more: str) -> tuple[str, str]:
             sam(*arguments, *more, AWS_ENDPOINT_URL=url)

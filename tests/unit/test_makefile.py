@@ -69,11 +69,6 @@ def test_the_shorter_run_leaves_out_the_groups_that_its_decision_names() -> None
     assert left_out == {*re.findall(r"`([a-z-]+)`", named[1])}
 
 
-def test_make_test_runs_every_group_but_two_of_the_night() -> None:
-    run = set(f"{RECIPES['test']} {RECIPES['check']}".split())
-    assert set(GROUPS) - run == {"roles", "client-library"}
-
-
 def _python(folder: Path, *, has_pip: bool) -> Path:
     """A folder whose `python3` has pip, or not."""
     folder.mkdir()

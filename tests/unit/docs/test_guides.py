@@ -21,10 +21,20 @@ COMMAND = re.compile(r"(?:^|[\s(&|;`])lockstep ((?:(?:\"[^\"]*\"|'[^']*'|[^\s`#|
 PLACEHOLDER = re.compile(r"[A-Z|.…\[\]]+")
 
 
+def typed(code: str) -> str:
+    """What is not printed: of a console, the lines after `$ `, and the commands that it quotes."""
+    if not code.startswith("```console"):
+        return code.strip("`")
+    lines = code.splitlines()
+    return "\n".join(
+        line if line.startswith("$ ") else " ".join(re.findall("`[^`]+`", line)) for line in lines
+    )
+
+
 def commands() -> Iterator[tuple[Path, list[str]]]:
     for guide in GUIDES:
         for code in CODE.findall(guide.read_text()):
-            for line in COMMAND.findall(code.strip("`")):
+            for line in COMMAND.findall(typed(code)):
                 yield guide, shlex.split(line)
 
 
