@@ -313,3 +313,15 @@ def test_a_long_text_of_separators_is_indexed_in_linear_time(files: Images, text
     image_id = f"separators-{sum(map(ord, text))}"
     files.put(change(image_id, 1, image=image(text, description=text, tags=[text] * 2)))
     files.put(change(image_id, 2, "image.deleted"))
+
+
+def test_many_separators_reach_the_tokenizer_as_a_few(files: Images) -> None:
+    # The tokenizer looks at up to 255 characters after each `_` for a letter.
+    text = f"sunrise{'_' * 8000}lagoon"
+    kept = {"tokenizer": "keyword", "char_filter": ["between_scripts"], "text": text}
+    words = {"analyzer": "exact", "text": text}
+    index = f"{files.alias}-000001"
+    (whole,) = files.client.indices.analyze(index=index, body=kept)["tokens"]
+    assert whole["token"] == "sunrise_________ lagoon"
+    found = files.client.indices.analyze(index=index, body=words)["tokens"]
+    assert [one["token"] for one in found] == ["sunrise", "lagoon"]

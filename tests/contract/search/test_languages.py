@@ -24,11 +24,29 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "Greek": {"γέφυρα": "Οι γέφυρες", "ανεμόμυλος": "Ανεμόμυλοι", "πόλεις": "Πόλη"},
     "Arabic": {"متحف": "المتحف الكبير", "المدينة": "مدينة", "معلم": "المعلمون"},
     "Hindi": {"लड़की": "लड़कियों का समूह"},
+    "Turkish": {
+        "köprüler": "Yıkık köprü",
+        "sokakta": "Dar sokaklar",
+        "teknelerin": "Kıyıda bir tekne",
+        "Ankara'da": "Ankara'nın kışı",
+        "Boğaz’ın": "Boğaz",
+    },
+    "Dutch": {"muur": "Oude muren", "straten": "Lange Straat", "tranen": "Een traan"},
     "English": {"breeze": "Breezes", "ladies": "The Lady"},
 }
 ALL = [(language, typed) for language, forms in FORMS.items() for typed in forms]
 # A typed word, and a name with a word that has nearly the same letters.
-UNRELATED = {"poets": "Two pots", "hens": "A hem", "planes": "A plan", "palais": "Palaces"}
+UNRELATED = {
+    "poets": "Two pots",
+    "hens": "A hem",
+    "planes": "A plan",
+    "palais": "Palaces",
+    # Their ends look like those of Turkish or Dutch words.
+    "kitten": "First aid kit",
+    "garden": "Garpike",
+    "brook": "Broken column",
+    "stool": "Stolen",
+}
 
 
 @pytest.fixture(scope="module")
