@@ -325,3 +325,13 @@ def test_many_separators_reach_the_tokenizer_as_a_few(files: Images) -> None:
     assert whole["token"] == "sunrise_________ lagoon"
     found = files.client.indices.analyze(index=index, body=words)["tokens"]
     assert [one["token"] for one in found] == ["sunrise", "lagoon"]
+
+
+@pytest.mark.parametrize("name", ["(\x0b", "\u2028? \t !\x1f", "( )"])
+def test_a_name_without_letters_is_found_with_other_blanks(files: Images, name: str) -> None:
+    image_id = f"blanks-{name.encode().hex()}"
+    files.put(change(image_id, 1, image=image(name)))
+    typed = " ".join(name.split())  # as a search box and a suggestion have it
+    found = search(files.client, live_alias(files.alias), typed)
+    assert [hit.image_id for hit in found.hits] == [image_id]
+    files.put(change(image_id, 2, "image.deleted"))
