@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lockstep.local.mapping.batch import PAYLOAD_BYTES, WINDOW_BYTES, BatchRecord, Buffer, payload
@@ -100,6 +100,7 @@ def test_a_record_that_is_too_big_for_any_batch_goes_alone() -> None:
 
 
 @given(sizes=st.lists(st.integers(0, 3_000_000), max_size=12), batch_size=st.integers(1, 5))
+@example(sizes=[3_000_000] * 4, batch_size=5)  # too many bytes; few random lists have them
 def test_cutting_loses_nothing_and_never_cuts_too_early(sizes: list[int], batch_size: int) -> None:
     found = [entry(str(at), size=size) for at, size in enumerate(sizes)]
     buffer = buffer_of(*found, batch_size=batch_size)
