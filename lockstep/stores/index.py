@@ -85,15 +85,16 @@ class IndexReader:
         for page in self._pages(self._searcher, self._fields, query):
             yield from self._entries(page)
 
-    def open_point(self, keep_alive: str = KEEP_ALIVE) -> IndexPoint:
-        """A point in time of the index, to read with `entry_pages`; see `scan`."""
+    def open_point(self, keep_alive: str) -> IndexPoint:
+        """A point in time of the index, as it is now, to read with `entry_pages`.
+
+        Unlike a scan, it needs the right to refresh the index.
+        """
         try:
-            with suppress(AuthorizationException):
-                self._client.indices.refresh(index=self._alias)
-            pit = self._client.create_pit(index=self._alias, params={"keep_alive": keep_alive})
+            self._client.indices.refresh(index=self._alias)
+            return self._point(keep_alive)
         except OpenSearchException as error:
             raise self._unreadable(error) from error
-        return IndexPoint(pit["pit_id"], keep_alive)
 
     def entry_pages(self, point: IndexPoint) -> Iterator[tuple[Sequence[Entry], IndexPoint]]:
         """The documents as of a point in time, page by page, each with the point after it.
@@ -112,9 +113,16 @@ class IndexReader:
             raise self._unreadable(error) from error
 
     def close_point(self, point: IndexPoint) -> None:
-        """Let OpenSearch forget the point. It does so itself, later."""
-        with suppress(OpenSearchException):
-            self._client.delete_pit(body={"pit_id": [point.pit_id]})
+        """Let OpenSearch forget the point, if it has not. It does so itself, later.
+
+        Raises:
+            StoreUnreadableError: OpenSearch refused it, or did not answer.
+        """
+        try:
+            with suppress(NotFoundError):
+                self._client.delete_pit(body={"pit_id": [point.pit_id]})
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
 
     def search(
         self, fields: Sequence[str], query: Mapping[str, Any]
@@ -127,8 +135,10 @@ class IndexReader:
         self, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]
     ) -> Iterator[Any]:
         """The answers to a search at one point in time, as this client decodes them."""
-        point = self.open_point()
         try:
+            with suppress(AuthorizationException):
+                self._client.indices.refresh(index=self._alias)
+            point = self._point(KEEP_ALIVE)
             try:
                 for answer, _ in self._pages_from(point, client, fields, query):
                     yield answer
@@ -197,6 +207,10 @@ class IndexReader:
         if isinstance(page, SearchPage):
             return page.entries()
         return map(self._entry, page["hits"]["hits"])
+
+    def _point(self, keep_alive: str) -> IndexPoint:
+        pit = self._client.create_pit(index=self._alias, params={"keep_alive": keep_alive})
+        return IndexPoint(pit["pit_id"], keep_alive)
 
     def _pages_from(
         self, point: IndexPoint, client: OpenSearch, fields: Sequence[str], query: Mapping[str, Any]

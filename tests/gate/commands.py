@@ -84,7 +84,7 @@ def _written(gated: GatedStack) -> None:
     Hand(gated.stage).write_both(*_images(3))
 
 
-def _differing(gated: GatedStack) -> None:
+def differing(gated: GatedStack) -> None:
     """Different images, some ahead in the index; quarantined records; acknowledged losses."""
     hand, images = Hand(gated.stage), _images(4)
     hand.write_both(*images)
@@ -133,7 +133,7 @@ def _index_lost(gated: GatedStack) -> None:
 
 
 def _reported(gated: GatedStack) -> None:
-    _differing(gated)
+    differing(gated)
     with gated.everything_allowed():
         report = gated.folder / "report.ndjson"
         assert _failure(gated, "audit", "--report", report, code=DIFFERENT) is None
@@ -351,7 +351,7 @@ COMMANDS: Sequence[Command] = (
     Command("status --wait", AUDITOR, runs("status", "--wait", 0), _written, repeats=True),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
     Command("audit", AUDITOR, runs("audit"), _written, repeats=True),
-    Command("audit", AUDITOR, _audit, _differing, repeats=True),
+    Command("audit", AUDITOR, _audit, differing, repeats=True),
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),
     Command("quarantine show", AUDITOR, _quarantine, _to_redrive, repeats=True),
     Command("redrive", AUDITOR, runs("redrive"), _to_redrive, repeats=True),
@@ -368,7 +368,7 @@ COMMANDS: Sequence[Command] = (
         _written,
         repeats=True,
     ),
-    Command("audit --repair --apply", OPERATOR, _repair, _differing),
+    Command("audit --repair --apply", OPERATOR, _repair, differing),
     Command("audit --repair --index-wins", OPERATOR, _answer("index"), _reported),
     Command("audit --repair --table-wins", OPERATOR, _answer("table"), _reported),
     Command("audit --acknowledge", OPERATOR, _acknowledge, _losing),

@@ -25,9 +25,11 @@ from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import definition, ensure_index
 from functions.write_to_es.settings import IndexSettings
 from lockstep.local.mapping.invocation import stream_arn
+from lockstep.nightly import handler as nightly
 from lockstep.stack.stack import IndexFrom
 from tests.builders import CHANGES_STREAM, image, image_event, kinesis_records, restored_table
 from tests.contract.repair.hand import Hand, a_change
+from tests.gate.commands import differing
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import Call, allows, listed
 from tests.gate.policies import EXAMPLE, KEY, rendered
@@ -69,15 +71,15 @@ _VERSIONS = count(2)
 
 
 class Invocation(LambdaContext):
-    """An invocation that has a minute left."""
+    """An invocation that has a minute left, unless said otherwise."""
 
     _function_name = "function"
     _memory_limit_in_mb = 512
     _invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:function"
     _aws_request_id = "request"
 
-    def __init__(self) -> None:
-        self._ends = time.monotonic() + 60
+    def __init__(self, seconds: float = 60) -> None:
+        self._ends = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]  # static there
         return round((self._ends - time.monotonic()) * 1000)
@@ -88,6 +90,7 @@ class Function(NamedTuple):
 
     `not_its_own`: actions of the role that only Lambda uses, to read the stream, to write failure
     documents, logs and traces. `index_from` and `parameters` are those of the stack.
+    `prepare` brings a stack into a state in which the function uses each of its rights.
     """
 
     role: str
@@ -95,6 +98,7 @@ class Function(NamedTuple):
     not_its_own: AbstractSet[str]
     index_from: IndexFrom = "Kinesis"
     parameters: Mapping[str, str] = {}
+    prepare: Callable[[GatedStack], None] = lambda _: None
 
 
 def _consume(handle: Callable[..., Any], check: Callable[[], None], _: GatedStack) -> None:
@@ -176,6 +180,19 @@ def _accept(gated: GatedStack) -> None:
     assert accept(boto3.client("dynamodb"), told) == f"table {GIVEN} is prepared"
 
 
+def _audit(gated: GatedStack) -> None:
+    """A whole audit, from its beginning: differences, quarantined records, acknowledged losses."""
+    stage = gated.stage
+    for key in stage.keys("audits/"):
+        stage.clients.s3.delete_object(Bucket=stage.stack.bucket, Key=key)
+    answer = nightly.handle({}, Invocation(600))
+    assert answer["done"] == "ended", answer
+    report = stage.body(f"audits/reports/{answer['run']}.json")
+    assert report["audit"]["result"] == "different", report
+    # What could not be read besides is a warning.
+    assert report["audit"]["warnings"] == [], report
+
+
 OF_A_CONSUMER = KINESIS_READS | DESTINATION | LOGS | TRACES | WITH_KEY
 FUNCTIONS = {
     "WriteToDynamodb": Function(
@@ -193,6 +210,7 @@ FUNCTIONS = {
     "StackWatcher": Function(
         "StackWatcherRole", _watch, LOGS | TRACES, parameters={"AlarmEmail": "a@example.com"}
     ),
+    "NightlyAudit": Function("NightlyAuditRole", _audit, LOGS | TRACES, prepare=differing),
     "TableOnDeployment": Function(
         "TableOnDeploymentRole",
         _accept,
@@ -214,13 +232,17 @@ def environment(gated: GatedStack, patch: pytest.MonkeyPatch) -> Iterator[None]:
         "OPENSEARCH_SIGNING": "no",
         "INDEX_ALIAS": stack.index,
         "LIVE_ALIAS": stack.live,
+        "STACK_NAME": "lockstep",
+        "AUDIT_HOUR": "2",
+        "AUDIT_READ_UNITS": "100000",
         "POWERTOOLS_SERVICE_NAME": "gate",
         "POWERTOOLS_METRICS_NAMESPACE": "Lockstep/gate",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
         "AWS_DEFAULT_REGION": stack.region,
     }
     # It reads its variables at the import.
-    patch.setattr(stream.metrics.provider, "namespace", "Lockstep/gate")
+    for metrics in (stream.metrics, nightly.metrics):
+        patch.setattr(metrics.provider, "namespace", "Lockstep/gate")
     with patch.context() as patched:
         for name, value in (gated.environment | variables).items():
             patched.setenv(name, value)
@@ -265,6 +287,7 @@ def test_a_function_needs_exactly_the_rights_of_its_role(
     stack = msgspec.structs.replace(gated.stage.stack, index_from=function.index_from)
     more = {"KmsKeyArn": KEY, "Tracing": "yes", **function.parameters}
     policies = rendered(template, stack, **more)
+    function.prepare(gated)
     documents = policies.of_role(function.role)
     assert _wrong(function, documents, gated, monkeypatch) is None
     assert gated.gate.refused == set()

@@ -15,6 +15,7 @@ LARGEST_MB = {
     "StackWatcher": 10,
     "SearchImages": 11,
     "TableOnDeployment": 5,
+    "NightlyAudit": 12,
 }
 HANDLERS = {
     "WriteToDynamodb": "functions.write_to_dynamodb.handler.handle",
@@ -23,6 +24,7 @@ HANDLERS = {
     "StackWatcher": "functions.write_to_es.watcher.handle",
     "SearchImages": "functions.search_images.handler.handle",
     "TableOnDeployment": "functions.write_to_dynamodb.table_on_deployment.handle",
+    "NightlyAudit": "lockstep.nightly.handler.handle",
 }
 # By its name in template.yaml: its folder.
 FOLDERS = {
@@ -60,6 +62,18 @@ def test_an_artifact_holds_nothing_else_of_ours_and_no_boto3(
     top = {path.name for path in (built / function).iterdir()}
     assert top.isdisjoint({"tests", "lockstep", "benchmarks", "boto3", "botocore", "bin"})
     assert {path.name for path in (built / function / "functions").iterdir()} == {folder}
+
+
+def test_the_audits_artifact_holds_the_tool_as_far_as_it_needs_it(built: Path) -> None:
+    artifact = built / "NightlyAudit"
+    tool = _files(artifact / "lockstep")
+    whole = _files(ROOT / "lockstep")
+    assert tool.items() <= whole.items()
+    assert not [one for one in tool if one.startswith(("local/", "simulation/", "commands/"))]
+    for package in ("doors", "shared", "functions/write_to_es", "functions/write_to_dynamodb"):
+        assert _files(artifact / package) == _files(ROOT / package)
+    top = {path.name for path in artifact.iterdir()}
+    assert top.isdisjoint({"tests", "benchmarks", "boto3", "botocore", "bin", "click", "rich"})
 
 
 def test_the_tables_artifact_has_no_package_of_the_index(built: Path) -> None:

@@ -47,13 +47,15 @@ def test_each_store_and_the_logs_take_a_key_of_your_own(template: Template) -> N
     domain = resolved(template, "ImageDomain", OpenSearchKmsKeyArn=KEY)
     assert domain["EncryptionAtRestOptions"] == {"Enabled": True, "KmsKeyId": KEY}
     logs = resources_of(template, "AWS::Logs::LogGroup")
-    assert len(logs) == 8
+    assert len(logs) == 9
     for name in logs:
         assert "KmsKeyId" not in resolved(template, name)
         assert resolved(template, name, LogKmsKeyArn=KEY)["KmsKeyId"] == KEY
 
 
-@pytest.mark.parametrize("function", ["WriteToDynamodb", "WriteToEs", "SearchImages"])
+@pytest.mark.parametrize(
+    "function", ["WriteToDynamodb", "WriteToEs", "SearchImages", "NightlyAudit"]
+)
 def test_who_reads_the_table_may_use_its_key_through_dynamodb_only(
     template: Template, function: str
 ) -> None:

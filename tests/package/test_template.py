@@ -11,17 +11,22 @@ import pytest
 from functions.search_images import handler
 from functions.write_to_es.roles import ROLE_NAMES
 from functions.write_to_es.settings import IndexSettings
+from lockstep.audit.audit import WATERMARK
+from lockstep.audit.pieces.pieces import KEEP_ALIVE
+from lockstep.audit.pieces.state import REPORTS, STATE, WORK
 from lockstep.local.services import (
     REFRESH_INTERVAL,
     ResourceNames,
     python_service,
     stack_of,
 )
+from lockstep.nightly.handler import MARGIN_SECONDS
 from lockstep.repair.replaced import REPLACED
 from lockstep.stack.stack import FUNCTION_TIMEOUT, read_deployed
 from shared.horizon import HORIZON, LONGEST_RETENTION, QUARANTINE_AGE
 from shared.item import STREAM_VIEW
-from tests.gate.evaluator import listed
+from tests.gate.evaluator import Call, allows, listed
+from tests.gate.policies import EXAMPLE, rendered
 from tests.package.resources import (
     NO_VALUE,
     USUAL,
@@ -78,13 +83,16 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "SearchImagesRole": [],
         "StackWatcherRole": [],
         "TableOnDeploymentRole": [],
+        "NightlyAuditRole": [],
         "BackupRole": [],
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
     }
 
 
-IN_VPC = frozenset({"WriteToEs", "IndexOnDeployment", "SearchImages", "StackWatcher"})
+IN_VPC = frozenset(
+    {"WriteToEs", "IndexOnDeployment", "SearchImages", "StackWatcher", "NightlyAudit"}
+)
 
 
 def test_in_a_vpc_are_the_functions_that_use_the_index_and_no_others(template: Template) -> None:
@@ -232,8 +240,9 @@ def test_no_role_of_the_stack_may_acknowledge_a_loss(template: Template) -> None
     """An acknowledgement ends an audit's `unknown`: only an operator may make one."""
     written = [one for found in _writes(_of_the_stack(template)) for one in listed(found)]
     assert written, "they write quarantined records and failure documents"
-    own = ("${QuarantineBucket.Arn}/quarantine/", "${QuarantineBucket.Arn}/aws/lambda/")
-    assert all(plain(resource).startswith(own) for resource in written)
+    own = ("quarantine/", "aws/lambda/", "audits/")
+    prefixes = tuple(f"${{QuarantineBucket.Arn}}/{one}" for one in own)
+    assert all(plain(resource).startswith(prefixes) for resource in written)
 
 
 def test_no_role_of_the_stack_may_write_where_replaced_documents_are_kept(
@@ -481,7 +490,7 @@ def test_the_horizon_is_told_and_no_setting_changes_it(template: Template) -> No
 
 
 def test_a_deleted_object_can_be_restored_while_it_may_be_redriven(template: Template) -> None:
-    (rule,) = properties_of(template, "QuarantineBucket")["LifecycleConfiguration"]["Rules"]
+    rule, *_ = properties_of(template, "QuarantineBucket")["LifecycleConfiguration"]["Rules"]
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": QUARANTINE_AGE.days}
     assert rule["ExpiredObjectDeleteMarker"] is True
 
@@ -571,6 +580,7 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
         "SearchImages",
         "StackWatcher",
         "TableOnDeployment",
+        "NightlyAudit",
     }
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
@@ -592,6 +602,7 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         "SearchImages": 15,
         "StackWatcher": 60,
         "TableOnDeployment": 90,
+        "NightlyAudit": 600,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
     assert properties_of(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
@@ -645,13 +656,47 @@ def test_the_table_is_protected_from_the_second_deployment_on(template: Template
 def test_nothing_in_quarantine_expires(template: Template) -> None:
     bucket = properties_of(template, "QuarantineBucket")
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
-    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    rule, *of_audits = bucket["LifecycleConfiguration"]["Rules"]
     assert rule.keys() == {
         "Id",
         "Status",
         "NoncurrentVersionExpiration",
         "ExpiredObjectDeleteMarker",
     }
+    # No consumer may write there, and no redrive reads it.
+    assert [one["Prefix"] for one in of_audits] == [WORK, STATE]
+
+
+def test_the_audit_of_the_night_runs_until_it_is_done_and_one_at_a_time(
+    template: Template,
+) -> None:
+    schedule = properties_of(template, "NightlyAuditEveryFiveMinutes")
+    assert schedule["ScheduleExpression"] == "rate(5 minutes)"
+    resources = template["Resources"]
+    mine = [name for name in resources if name.startswith("NightlyAudit")]
+    assert {resources[name]["Condition"] for name in mine} == {"RunsAudit"}
+    assert template["Parameters"]["AuditEveryNight"]["Default"] == "yes"
+    timeout = properties_of(template, "NightlyAudit")["Timeout"]
+    # Two invocations and the pause between them: then OpenSearch still has the point in time.
+    assert KEEP_ALIVE == "1h"
+    assert 2 * timeout + 300 < 3600
+    assert timeout > MARGIN_SECONDS + WATERMARK
+    retries = properties_of(template, "NightlyAuditEventInvokeConfig")
+    assert retries["MaximumRetryAttempts"] == 0
+
+
+def test_no_consumer_may_write_where_the_audit_keeps_its_state(template: Template) -> None:
+    policies = rendered(template, EXAMPLE)
+    for key in (STATE, f"{WORK}run/table-000000", f"{REPORTS}run.json"):
+        put = Call("s3:PutObject", f"arn:aws:s3:::bucket/{key}")
+        assert allows(policies.of_role("NightlyAuditRole"), put)
+        for role in ("WriteToDynamodbRole", "WriteToEsRole", "SearchImagesRole"):
+            assert not allows(policies.of_role(role), put)
+    # And it writes nothing else.
+    for key in ("quarantine/write_to_es/x", "aws/lambda/x/y", "acknowledged/x", "redriven/x"):
+        for action in ("s3:PutObject", "s3:DeleteObject"):
+            other = Call(action, f"arn:aws:s3:::bucket/{key}")
+            assert not allows(policies.of_role("NightlyAuditRole"), other)
 
 
 def test_the_quarantine_is_private_encrypted_and_speaks_tls_only(template: Template) -> None:
@@ -717,7 +762,7 @@ def test_with_dashboards_the_domain_itself_asks_for_roles(template: Template) ->
     assert tuple(members) == ROLE_NAMES
     # Each function that asks the index has a role there, or is the master.
     known = [arn_of("IndexOnDeploymentRole"), *members["writers"], *members["readers"]]
-    known += [value_under(one, {"HasAlarms"}) for one in members["auditors"]]
+    known += [value_under(one, {"HasAlarms", "RunsAudit"}) for one in members["auditors"]]
     for role in resources_of(template, "AWS::IAM::Role"):
         if any(one.startswith("es:") for one, _ in permissions_of_role(template, role)):
             assert arn_of(role) in known

@@ -105,6 +105,7 @@ CHOICES = (
     Choice(_DASHBOARDS),
     Choice({"OperatorRoleArn": f"{_ROLE}operator"}, _DASHBOARDS),
     Choice({"AuditorRoleArn": f"{_ROLE}auditor"}, _DASHBOARDS),
+    *_alone(AuditEveryNight="no", AuditHour="5", AuditReadUnits="50"),
     *_alone(ParallelizationFactor="4", TableBatchSize="50", IndexBatchSize="1000"),
     *_alone(EnhancedFanOut="yes"),
     Choice({"EnhancedFanOut": "yes"}, _CHANGES_STREAM),

@@ -40,6 +40,8 @@ WAITS = 12
 LONGEST_SECONDS = 48 * 3600.0
 # So many images are looked up again at once: they must fit one invocation.
 LOOKED_UP = 1_000
+# Seconds of comparing without a difference after which the state is saved.
+SAVED_AFTER = 5.0
 # The report lists so many differences. All are counted.
 LISTED = 100_000
 # A partition of that many entries needs about 30 MB of memory.
@@ -257,23 +259,30 @@ class Pieces:
             return
         segments = Segments(self._held.objects, state.parts)
         for part in range(state.part, state.parts):
-            self._check_time()
+            if self._remaining() <= 0:
+                self._save(part=part, after=self._after(part))
+                raise OutOfTimeError
             found = suspects_of(
                 segments.partition(state.table, part),
                 segments.partition(state.index, part),
                 self._clock.now(),
             )
-            after = self._state.after
+            after = self._after(part)
             suspects = sorted(
                 (one for one in found if one.image_id > after), key=attrgetter("image_id")
             )
             for some in batched(suspects, LOOKED_UP):
-                self._look_again(some)
+                self._look_again(part, some)
                 if self._state.reason is not None:
                     return
-            self._save(part=part + 1, after="", failures=0, waits=0)
+            if suspects or self._clock.elapsed() - self._counted_at >= SAVED_AFTER:
+                self._save(part=part + 1, after="", failures=0, waits=0)
 
-    def _look_again(self, some: Sequence[Suspect]) -> None:
+    def _after(self, part: int) -> str:
+        """The last image of a partition that is settled; "" if none is."""
+        return self._state.after if self._state.part == part else ""
+
+    def _look_again(self, part: int, some: Sequence[Suspect]) -> None:
         """Look up suspects until each is equal or proved different; save what was found."""
         self._check_time(self._watermark)
         state, lines = self._state, []
@@ -302,7 +311,7 @@ class Pieces:
         changes: dict[str, Any] = {}
         if findings.under_way:
             if state.waits + 1 < WAITS:
-                self._save(waits=state.waits + 1)
+                self._save(part=part, after=self._after(part), waits=state.waits + 1)
                 raise OutOfTimeError
             changes["reason"] = (
                 f"{findings.under_way:,} images differ, but a consumer lagged in "
@@ -316,4 +325,5 @@ class Pieces:
                 "differences": (*state.differences, key),
                 "listed": state.listed + len(listed),
             }
-        self._save(after=some[-1].image_id, findings=findings, failures=0, waits=0, **changes)
+        changes |= {"findings": findings, "failures": 0, "waits": 0}
+        self._save(part=part, after=some[-1].image_id, **changes)
