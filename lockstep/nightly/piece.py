@@ -16,6 +16,13 @@ from lockstep.stack.use_cases.pieces import Worked, work
 DIFFERENT, UNKNOWN, AUDITED_IMAGES = "Different", "Unknown", "AuditedImages"
 
 
+def add_metrics(metrics: Metrics, report: PiecesReport) -> None:
+    """Add what an audit has found that has ended."""
+    metrics.add_metric(DIFFERENT, "Count", report.different)
+    metrics.add_metric(UNKNOWN, "Count", int(report.audit.result == "unknown"))
+    metrics.add_metric(AUDITED_IMAGES, "Count", report.audit.table)
+
+
 def do_piece(
     clients: Clients,
     schedule: Schedule,
@@ -41,9 +48,7 @@ def do_piece(
     """
 
     def publish(report: PiecesReport) -> None:
-        metrics.add_metric(DIFFERENT, "Count", report.different)
-        metrics.add_metric(UNKNOWN, "Count", int(report.audit.result == "unknown"))
-        metrics.add_metric(AUDITED_IMAGES, "Count", report.audit.table)
+        add_metrics(metrics, report)
         metrics.flush_metrics()
 
     try:

@@ -14,6 +14,9 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 
 from doors import stream
 from functions.write_to_es import watcher
+from lockstep.audit.audit import Audit
+from lockstep.audit.pieces.ending import PiecesReport
+from lockstep.nightly.piece import add_metrics
 from shared.deliver import Delivery
 from shared.quarantine import quarantined
 from tests.builders import change, record
@@ -89,7 +92,7 @@ def test_each_alarm_is_on_the_list(template: Template) -> None:
 def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: Template) -> None:
     read = [
         metric
-        for resources in combinations_with_alarms(template)
+        for resources in [every_alarm(template), *combinations_with_alarms(template)]
         for alarm in alarms(resources)
         for metric in alarm.metrics.values()
     ]
@@ -141,6 +144,7 @@ def test_our_own_metrics_are_those_that_the_functions_emit(
 ) -> None:
     emitted = _emitted(capsys, stream.report, _everything())
     emitted |= _emitted(capsys, watcher.publish, *_looks())
+    emitted |= _emitted(capsys, _add_audit)
     ours = {
         name: (known.unit, known.dimensions)
         for (namespace, name), known in METRICS.items()
@@ -170,6 +174,28 @@ class _Engines:
 
     def get_paginator(self, _: str) -> Any:
         return SimpleNamespace(paginate=lambda **_: [])
+
+
+metrics: Any = None  # each function gets its own
+
+
+def _add_audit() -> None:
+    """The metrics of an audit that has ended."""
+    moment = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
+    audit = Audit("equal", table=2, index=2, differences={}, seconds=1.0)
+    add_metrics(
+        metrics,
+        PiecesReport(
+            "run",
+            values=False,
+            begun=moment,
+            ended=moment,
+            audit=audit,
+            invocations=1,
+            seconds=1.0,
+            read_units=1.0,
+        ),
+    )
 
 
 def _looks() -> tuple[Callable[[], watcher.Looked], ...]:

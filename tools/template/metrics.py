@@ -38,6 +38,7 @@ _OF_STREAM = KnownMetric("Count", ("StreamName",), _KINESIS)
 _OF_DOMAIN = ("ClientId", "DomainName")
 _OF_API = ("ApiId", "Stage")
 _OF_WATCHER = KnownMetric("Count", ("service",), "functions/write_to_es/watcher.py")
+_OF_AUDIT = KnownMetric("Count", ("service",), "lockstep/nightly/piece.py")
 _OWN = KnownMetric("Count", ("service",), _FUNCTIONS)
 
 METRICS: Mapping[tuple[str, str], KnownMetric] = {
@@ -76,6 +77,9 @@ METRICS: Mapping[tuple[str, str], KnownMetric] = {
     (OWN_NAMESPACE, "FailureDocuments"): _OF_WATCHER,
     (OWN_NAMESPACE, "OldestQuarantined"): _OF_WATCHER._replace(unit="Seconds"),
     (OWN_NAMESPACE, "Watched"): _OF_WATCHER,
+    (OWN_NAMESPACE, "Different"): _OF_AUDIT,
+    (OWN_NAMESPACE, "Unknown"): _OF_AUDIT,
+    (OWN_NAMESPACE, "AuditedImages"): _OF_AUDIT,
     (OWN_NAMESPACE, "PlannedWork"): KnownMetric("None", (), _PLANNED),
 }
 """By namespace and name."""
