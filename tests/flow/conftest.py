@@ -119,10 +119,15 @@ def world(
     made.clients.opensearch.indices.delete(index=f"{made.stack.index}-*")
 
 
-@pytest.fixture(scope="session")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """The command on one running stack. Tests that need it empty are the first of their group."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """The command on a stack that runs meanwhile."""
     made = Shell(tmp_path_factory.mktemp("stack") / "state")
     made.up()
     yield made
     made.run("down")
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """The command on one running stack. Tests that need it empty are the first of their group."""
+    yield from running(tmp_path_factory)

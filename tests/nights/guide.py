@@ -83,6 +83,18 @@ def read_guide(path: Path) -> Mapping[str, Sequence[Step]]:
     return sections
 
 
+def _outside_make() -> dict[str, str]:
+    """The variables of this process without those of `make`, which may have started the tests.
+
+    With them, a `make` that is typed would be a part of that one, and print so.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAKE") and name != "MFLAGS"
+    }
+
+
 @dataclass
 class Player:
     """Does what a section says, in one folder."""
@@ -129,7 +141,7 @@ class Player:
         done = subprocess.run(
             [_BASH, "-c", f"(exit {self._exit_code}); {command}"],
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "COLUMNS": str(COLUMNS), **self.environment},
+            env={**_outside_make(), "PATH": path, "COLUMNS": str(COLUMNS), **self.environment},
             input=self.typed,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

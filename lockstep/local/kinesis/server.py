@@ -112,7 +112,7 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
         yield
         task.cancel()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/health", health, methods=["GET"]),
             Route("/{path:path}", _Operations(endpoint, turn_seconds), methods=["POST"]),
@@ -121,6 +121,9 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
         exception_handlers={Exception: internal_failure},
         lifespan=trimming,
     )
+    # Starlette would redirect a request with an empty path, and fails if its query is not UTF-8.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Operations:

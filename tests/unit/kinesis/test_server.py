@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import pytest
+
 from lockstep.local.kinesis.server import application
 from tests.unit.kinesis.client import Kinesis
 
@@ -81,6 +83,18 @@ def test_a_client_that_disconnects_breaks_nothing(kinesis: Kinesis) -> None:
     assert answers == []
     asyncio.run(app(scope("ListStreams", 2), sends(b"{}"), send))
     assert answers[0]["status"] == 200
+
+
+@pytest.mark.parametrize("query", [b"", b"\xf5"])
+def test_a_request_with_an_empty_path_is_not_found(kinesis: Kinesis, query: bytes) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    empty = scope("ListStreams", 2) | {"path": "", "query_string": query}
+    asyncio.run(application(kinesis.endpoint)(empty, sends(b"{}"), send))
+    assert sent[0]["status"] == 404
 
 
 def test_an_answer_carries_a_request_id_and_its_length(kinesis: Kinesis) -> None:
