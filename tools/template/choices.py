@@ -33,6 +33,7 @@ _TOKENS = {
     "SearchAudience": "client-1",
 }
 _TOPIC = "arn:aws:sns:eu-central-1:123456789012:"
+_AUDIT = {"AuditEveryNight": "yes"}
 _MAIL = {"AlarmEmail": "on-call@example.com"}
 _CHANGES_STREAM = {"IndexFrom": "KinesisDataStreamsForDynamoDB"}
 
@@ -105,7 +106,9 @@ CHOICES = (
     Choice(_DASHBOARDS),
     Choice({"OperatorRoleArn": f"{_ROLE}operator"}, _DASHBOARDS),
     Choice({"AuditorRoleArn": f"{_ROLE}auditor"}, _DASHBOARDS),
-    *_alone(AuditEveryNight="no", AuditHour="5", AuditReadUnits="50"),
+    *_alone(AuditEveryNight="no"),
+    Choice({"AuditHour": "5"}, _AUDIT),
+    Choice({"AuditReadUnits": "50"}, _AUDIT),
     *_alone(ParallelizationFactor="4", TableBatchSize="50", IndexBatchSize="1000"),
     *_alone(EnhancedFanOut="yes"),
     Choice({"EnhancedFanOut": "yes"}, _CHANGES_STREAM),
