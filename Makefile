@@ -78,11 +78,11 @@ tool: $(venv)/run.done ## Install the command `lockstep` into .venv; activate it
 # Four groups run at a time, because groups on real engines often wait: the longest first. They share
 # one set of engines. The histories of `simulation` use all processors, so they fill the end. The
 # output of a group appears when it ends.
-test: check $(tools)/awscli.done ## Run the tests that a change is most likely to break, in under 10 minutes on two cores after the first download.
+test: check $(tools)/awscli.done ## Run the tests that a change is most likely to break, in about 10 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  contract search local-stack wire rebuild faults proofs simulation scenarios
 
-test-all: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in under 20 minutes on two cores.
+test-all: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in about 20 minutes on two cores.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  nights contract search package gate page local-stack crashes engines wire rebuild faults proofs \
 	  simulation scenarios
