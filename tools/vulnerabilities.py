@@ -1,16 +1,15 @@
 """pip-audit, also where a mirror of PyPI has no pages of versions.
 
 PyPI says on a page of each version which vulnerabilities that version has, and on the page of the
-project those of its newest version (https://docs.pypi.org/api/json/). pip-audit asks for the pages
-of versions. Some mirrors have only those of projects; they answer for each package whose newest
-version is pinned. `make vulnerabilities` runs this with the Python of pip-audit.
+project those of its newest version (PyPI's JSON API). pip-audit asks for the pages of versions.
+Some mirrors have only those of projects; they answer for each package whose newest version is
+pinned. `make vulnerabilities` runs this with the Python of pip-audit.
 """
 
 import sys
 from typing import Any, Protocol
 
 _NOT_FOUND = 404
-_PROJECT = "https://pypi.org/pypi/{project}/json"
 
 
 class _Session(Protocol):
@@ -30,8 +29,8 @@ class Pages:
         answer = self._session.get(url=url, timeout=timeout)
         if answer.status_code != _NOT_FOUND:
             return answer
-        project, version = url.split("/")[-3:-1]
-        page = self._session.get(url=_PROJECT.format(project=project), timeout=timeout)
+        project, version, last = url.rsplit("/", 2)
+        page = self._session.get(url=f"{project}/{last}", timeout=timeout)
         is_newest = page.ok and page.json()["info"]["version"] == version
         return page if is_newest else answer
 

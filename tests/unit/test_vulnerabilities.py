@@ -6,8 +6,8 @@ import pytest
 
 from tools.vulnerabilities import Pages
 
-VERSION = "https://pypi.org/pypi/six/1.17.0/json"
-PROJECT = "https://pypi.org/pypi/six/json"
+VERSION = "https://index.example/pypi/six/1.17.0/json"
+PROJECT = "https://index.example/pypi/six/json"
 
 
 class Page:
