@@ -11,6 +11,8 @@ from shared.record import Holds, Record
 from shared.shortened import BriefError, shortened
 
 PREFIX = "quarantine/"
+# Where Lambda writes failure documents (docs/internals/facts.md, Failure document).
+FAILURE_DOCUMENTS = "aws/lambda/"
 # The consumers: their folders under functions/, and their prefixes in quarantine.
 CONSUMERS = TABLE_CONSUMER, INDEX_CONSUMER = "write_to_dynamodb", "write_to_es"
 

@@ -19,12 +19,12 @@ from opensearchpy import OpenSearch
 from doors.opensearch import signing_credentials
 from functions.write_to_es.connect import connect, sink_errors
 from functions.write_to_es.index import check_index
+from shared.quarantine import FAILURE_DOCUMENTS, PREFIX
 from shared.sink import SinkError
 
 logger = Logger()
 metrics = Metrics()
 
-QUARANTINE, FAILURE_DOCUMENTS = "quarantine/", "aws/lambda/"
 # So many items of the table may be expired tombstones, which the index need not have.
 _LOOKED_AT = 100
 
@@ -109,7 +109,7 @@ def is_filled(dynamodb: Any, table: str, now: float) -> bool:
 
 def bucket_metrics(s3: Any, bucket: str, now: dt.datetime) -> Looked:
     """How many objects and failure documents wait, and the age of the oldest, in seconds."""
-    objects = list(_stored_at(s3, bucket, QUARANTINE))
+    objects = list(_stored_at(s3, bucket, PREFIX))
     documents = list(_stored_at(s3, bucket, FAILURE_DOCUMENTS))
     oldest = min([*objects, *documents], default=now)
     return {

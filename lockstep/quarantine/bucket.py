@@ -16,6 +16,7 @@ from lockstep.quarantine.failure_documents import NotADocumentError, records_of
 from lockstep.stores.objects import BucketObjects, Objects
 from shared.quarantine import (
     CONSUMERS,
+    FAILURE_DOCUMENTS,
     INDEX_CONSUMER,
     PREFIX,
     TABLE_CONSUMER,
@@ -25,8 +26,6 @@ from shared.quarantine import (
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# Where Lambda writes failure documents (docs/internals/facts.md, Failure document).
-FAILURE_DOCUMENTS = "aws/lambda/"
 REDRIVEN = "redriven/"
 # So many records are in memory at a time: an event has at most 400 KB.
 AT_ONCE = 100

@@ -18,7 +18,6 @@ from msgspec import UNSET
 
 from lockstep.quarantine.bucket import (
     AT_ONCE,
-    FAILURE_DOCUMENTS,
     consumer_of_document,
     redriven_key,
 )
@@ -44,7 +43,7 @@ from lockstep.quarantine.records import (
 )
 from lockstep.stores.objects import Objects
 from shared.event import Event, InvalidEventError
-from shared.quarantine import PREFIX, QuarantinedRecord
+from shared.quarantine import FAILURE_DOCUMENTS, PREFIX, QuarantinedRecord
 
 # A failure document has at most 6 MB, the size of an invocation.
 DOCUMENTS_AT_ONCE = 16

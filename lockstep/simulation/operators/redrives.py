@@ -10,7 +10,6 @@ import opensearchpy
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.producing.producer import PutError
-from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.quarantine.cases import Case, FoundCases, Ready, TooOld
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import Fetched
@@ -44,7 +43,7 @@ from lockstep.stores.corrections import Corrections
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
 from lockstep.stream.kinesis import KinesisStream
-from shared.quarantine import PREFIX, TABLE_CONSUMER, QuarantinedRecord
+from shared.quarantine import FAILURE_DOCUMENTS, PREFIX, TABLE_CONSUMER, QuarantinedRecord
 from shared.sink import SinkError
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ import opensearchpy
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep import quarantine
-from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.quarantine.cases import FoundCases
 from lockstep.simulation.clock import START
 from lockstep.simulation.components import BUCKET, INDEX, STREAM_ARN, TABLE
@@ -35,7 +34,7 @@ from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stores.table import TableReader
 from shared.clock import Clock
-from shared.quarantine import TABLE_CONSUMER
+from shared.quarantine import FAILURE_DOCUMENTS, TABLE_CONSUMER
 from shared.sink import Sink, SinkError
 
 if TYPE_CHECKING:

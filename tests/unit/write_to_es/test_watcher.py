@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 
 from functions.write_to_es import watcher
 from functions.write_to_es.watcher import bucket_metrics
+from shared.quarantine import FAILURE_DOCUMENTS, PREFIX
 from shared.sink import RequestFailedError
 from tests.simulation.rewired import rewired
 
@@ -23,8 +24,8 @@ class Bucket:
 
     def __init__(self, **days: Sequence[float]) -> None:
         self.days = {
-            watcher.QUARANTINE: days.get("objects", ()),
-            watcher.FAILURE_DOCUMENTS: days.get("documents", ()),
+            PREFIX: days.get("objects", ()),
+            FAILURE_DOCUMENTS: days.get("documents", ()),
         }
 
     def get_paginator(self, operation: str) -> "Bucket":
