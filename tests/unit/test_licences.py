@@ -26,7 +26,7 @@ PERMISSIVE = {
     "Unlicense",
 }
 EXCEPTIONS = {
-    # Only the extra `tablestore` installs it: Alibaba's SDK imports it. It stays a separate package,
+    # Only the extra `tablestore` installs it, for Alibaba's SDK. It stays a package of its own,
     # which a user can replace, as the LGPL asks.
     "crc32c": {"GNU Lesser General Public License v2 or later (LGPLv2+)"},
     # A Java runtime. The local stack starts it as a program of its own; no function contains it.
