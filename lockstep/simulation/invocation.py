@@ -19,7 +19,7 @@ from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.table_changes import Indexed
 from lockstep.simulation.violation import ViolationError
 from shared.clock import Clock
-from shared.deliver import Delivery
+from shared.deliver import NO_TIME, REPORTING_SECONDS, Delivery
 from shared.envelope import IMAGE_EVENTS
 from shared.quarantine import INDEX_CONSUMER
 from shared.sink import MisconfiguredError
@@ -85,7 +85,9 @@ class Invocations:
             consumer,
             batch,
             delivery,
-            had_faults=running.hits > 0 or self._is_harmed(consumer, batch),
+            had_faults=running.hits > 0
+            or self._is_harmed(consumer, batch)
+            or self._used_its_time(consumer, delivery, running),
         )
         if conditions.hidden_effects == unknown:
             self._check_lowest(consumer, batch, delivery, before)
@@ -203,6 +205,22 @@ class Invocations:
                 raise ViolationError("I8", said)
         if delivery.checkpoint is not None:
             raise ViolationError("I8", f"{delivery.checkpoint} is not in this batch")
+
+    def _used_its_time(
+        self, consumer: Consumer, delivery: Delivery, running: RunningInvocation
+    ) -> bool:
+        """Whether the invocation settled records until no time was left for one more request.
+
+        The stores refuse one record of an image at a time. So a function with a short timeout needs
+        several invocations for many refused records.
+        """
+        left = running.deadline - self._system.time.now - REPORTING_SECONDS
+        longest = max(consumer.sink.longest_send, self._system.quarantine.longest_put)
+        return (
+            len(delivery.quarantined) > 0
+            and left < longest
+            and set(delivery.failures) == {NO_TIME.detail}
+        )
 
     def _is_remembered(self, consumer: Consumer, accepted: AcceptedRecord) -> bool:
         """Whether the index remembered the version of a document that an operator deleted.
