@@ -6,7 +6,7 @@ import pytest
 
 from lockstep.simulation.history import History
 from lockstep.simulation.interpretation import REFUSED_BY_TABLE, Poison
-from lockstep.simulation.oracle import DELETED, Meaning, time_of
+from lockstep.simulation.oracle import DELETED, REFUSED_AHEAD_US, Meaning, time_of
 from lockstep.simulation.quarantine_checks import may_be_refused
 from lockstep.simulation.store_views import StoredVersion
 from lockstep.simulation.system import Function
@@ -103,4 +103,33 @@ def test_without_the_rebuilds_gift_the_conflict_is_a_violation() -> None:
     rebuilt(lags=True, history=history)
     history.system.given_index.clear()
     with pytest.raises(ViolationError, match=r"I1: write_to_es: .* in quarantine: conflict"):
+        history.finish()
+
+
+def put_back_what_was_ahead(history: History, *, operator_is_ahead_by: float) -> None:
+    """Put back an event as soon as the operator's clock has its version."""
+    system, redrives = history.system, history._redrives  # noqa: SLF001 - as a step does
+    history._programs.put_poison("poison version_ahead")  # noqa: SLF001 - so that there is a case
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    system.time.advance(REFUSED_AHEAD_US / 1_000_000 - operator_is_ahead_by)
+    system.skew = operator_is_ahead_by
+    redrives._put_back(redrives._redriver(), redrives.found())  # noqa: SLF001 - as a step does
+    system.skew = 0.0
+
+
+def test_an_event_put_back_by_a_clock_that_is_ahead_may_be_ahead_of_the_stream_again() -> None:
+    history = History(quiet())
+    put_back_what_was_ahead(history, operator_is_ahead_by=100.0)
+    system = history.system
+    meanings = [system.interpret(one) for one in system.stream.accepted]
+    assert meanings == [Poison("version_ahead")] * 2
+    history.finish()
+
+
+def test_an_event_that_was_put_back_must_be_on_the_stream_once_more() -> None:
+    history = History(quiet())
+    put_back_what_was_ahead(history, operator_is_ahead_by=0.0)
+    del history.system.stream.accepted[-1]
+    with pytest.raises(ViolationError, match="I1: redriven, but not on the stream"):
         history.finish()
