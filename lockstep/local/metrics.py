@@ -1,7 +1,8 @@
 """The metrics that AWS has of a deployed stack, for a local one: by AWS's names and dimensions.
 
-The event source mappings write them into a file of the stack's folder, minute by minute. The
-functions write theirs into their logs, in CloudWatch's embedded metric format, as in Lambda.
+The event source mappings, the Kinesis endpoint and the API Gateway write them into a file of the
+stack's folder, minute by minute. The functions write theirs into their logs, in CloudWatch's
+embedded metric format, as in Lambda.
 """
 
 import logging
@@ -44,6 +45,19 @@ class EmittedMetric(msgspec.Struct, frozen=True, array_like=True):
     dimensions: tuple[tuple[str, str], ...]
 
 
+type Emit = Callable[[EmittedMetric, float], None]
+"""Emits a value of a metric."""
+
+
+def emit_nothing(_metric: EmittedMetric, _value: float) -> None:
+    """Ignore the value."""
+
+
+def of_function(name: str, function: str) -> EmittedMetric:
+    """A metric of a function."""
+    return EmittedMetric("AWS/Lambda", name, (("FunctionName", function),))
+
+
 class MetricPoint(NamedTuple):
     """A value that was emitted `times` times in the minute that begins at `at` (Unix seconds)."""
 
@@ -61,47 +75,28 @@ class MetricRecorder:
 
     Args:
         state: the stack's folder.
-        mapping_uuid: the value of the dimension `EventSourceMappingUUID`.
-        function: the value of the dimension `FunctionName`.
         now: the time, in seconds since 1970.
     """
 
-    def __init__(
-        self,
-        state: Path,
-        *,
-        mapping_uuid: str,
-        function: str,
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, state: Path, *, now: Callable[[], float] = time.time) -> None:
         self._file = state / FILE
         self._now = now
-        self._of_mapping = (("EventSourceMappingUUID", mapping_uuid),)
-        self._of_function = (("FunctionName", function),)
         self._lock = threading.Lock()
-        self._waiting: Counter[tuple[int, str, float]] = Counter()
+        self._waiting: Counter[tuple[int, EmittedMetric, float]] = Counter()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
 
-    def of_mapping(self, name: str, value: float) -> None:
-        """Emit a metric of the event source mapping."""
-        self._add(EmittedMetric("AWS/Lambda", name, self._of_mapping), value)
-
-    def of_function(self, name: str, value: float) -> None:
-        """Emit a metric of the function."""
-        self._add(EmittedMetric("AWS/Lambda", name, self._of_function), value)
+    def emit(self, metric: EmittedMetric, value: float) -> None:
+        """Emit a value of a metric."""
+        minute = int(self._now()) // MINUTE * MINUTE
+        with self._lock:
+            self._waiting[minute, metric, float(value)] += 1
 
     def close(self) -> None:
         """Write what is left, and stop."""
         self._closing.set()
         self._thread.join()
-
-    def _add(self, metric: EmittedMetric, value: float) -> None:
-        minute = int(self._now()) // MINUTE * MINUTE
-        key = (minute, msgspec.json.encode(metric).decode(), float(value))
-        with self._lock:
-            self._waiting[key] += 1
 
     def _run(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):
@@ -113,7 +108,10 @@ class MetricRecorder:
             waiting, self._waiting = self._waiting, Counter()
         if not waiting:
             return
-        rows = [(*key, count) for key, count in waiting.items()]
+        rows = [
+            (minute, msgspec.json.encode(metric).decode(), value, count)
+            for (minute, metric, value), count in waiting.items()
+        ]
         try:
             with closing(sqlite3.connect(self._file)) as database, database:
                 database.execute(_TABLE)

@@ -62,6 +62,7 @@ def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = Fal
             "lockstep.local.kinesis",
             *("--database", str(state / "kinesis.db")),
             *("--host", host, "--port", str(ports["kinesis"])),
+            *("--metrics", str(state)),
             *(["--limits"] if limits else []),
         ]
         return [

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger, Metrics
 from lockstep.audit.pieces.schedule import Every
 from lockstep.nightly.piece import do_piece
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import read_local
+from lockstep.stack.stack import LOCAL_NAMESPACE, read_local
 
 PIECE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "nightly_audit")
     clients = Clients(read_local(arguments.state))
-    logger, metrics = Logger(), Metrics(namespace="Lockstep/local")
+    logger, metrics = Logger(), Metrics(namespace=LOCAL_NAMESPACE)
     schedule = Every(arguments.every)
     while True:
         try:

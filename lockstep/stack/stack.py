@@ -32,6 +32,9 @@ STATE = Path(".lockstep")
 # The description of a running local stack, in its folder.
 STACK = "stack.json"
 LOCAL_REGION = "us-east-1"
+# What a local stack is called where a template says the name of its stack.
+LOCAL_NAME = "lockstep"
+LOCAL_NAMESPACE = f"Lockstep/{LOCAL_NAME}"
 # As in template.yaml: an invocation may write that long after a switch of the aliases.
 FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from lockstep.local.gateway.server import application
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.template import function_named
+from lockstep.local.metrics import MetricRecorder
 from lockstep.stack.shipped import TEMPLATE, shipped
 from lockstep.stack.stack import StackNotFoundError, read_local
 from lockstep.web.addresses import HOST
@@ -52,8 +54,9 @@ def main(*, state: Path, name: str, host: str, port: int, template: Path) -> Non
     )
     log = state / "logs" / f"{name}.log"
     pool = Pool(function, stack.region, environment, root=template.parent, log=log)
-    with listen(host, port) as listener:
-        serve(application(pool.invoke, host), listener)
+    with listen(host, port) as listener, closing(MetricRecorder(state)) as recorder:
+        served = application(pool.invoke, host, emit=recorder.emit, function=function.deployed_name)
+        serve(served, listener)
     pool.close(grace=0)
 
 

@@ -17,7 +17,8 @@ from lockstep.local.mapping.invocation import ACCOUNT
 from lockstep.web.server import Answer, Request
 from shared.shortened import BriefError
 
-_STAGE = "$default"
+STAGE = "$default"
+API_ID = "local"
 
 
 class MalformedAnswerError(BriefError):
@@ -46,13 +47,13 @@ def event(request: Request, request_id: str, at: float) -> dict[str, Any]:
     moment = dt.datetime.fromtimestamp(at, dt.UTC)
     made: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": _STAGE,
+        "routeKey": STAGE,
         "rawPath": path,
         "rawQueryString": request.query,
         "headers": {name: value for name, value in headers.items() if name != "cookie"},
         "requestContext": {
             "accountId": ACCOUNT,
-            "apiId": "local",
+            "apiId": API_ID,
             "domainName": headers.get("host", "localhost"),
             "domainPrefix": "local",
             "http": {
@@ -63,8 +64,8 @@ def event(request: Request, request_id: str, at: float) -> dict[str, Any]:
                 "userAgent": headers.get("user-agent", ""),
             },
             "requestId": request_id,
-            "routeKey": _STAGE,
-            "stage": _STAGE,
+            "routeKey": STAGE,
+            "stage": STAGE,
             "time": f"{moment:%d/%b/%Y:%H:%M:%S %z}",
             "timeEpoch": round(at * 1000),
         },

@@ -3,6 +3,8 @@
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from lockstep.local.kinesis.http2 import Http1Or2
 from lockstep.local.kinesis.limits import PerShard, Unlimited
 from lockstep.local.kinesis.server import application
 from lockstep.local.kinesis.store import Store
+from lockstep.local.metrics import Emit, MetricRecorder, emit_nothing
 from lockstep.stream.kinesis_file import UnusableDatabaseError
 from lockstep.web.addresses import HOST
 from lockstep.web.local_names import LocalNamesOnly
@@ -29,17 +32,32 @@ def _now() -> int:
 @click.option("--host", default=HOST, show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default="a free one", help="Port to listen on.")
 @click.option("--limits", is_flag=True, help="Throttle each shard as Kinesis does.")
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder for the metrics of the streams, as CloudWatch has them. None without it.",
+)
 @click.option("--region", default="us-east-1", show_default=True, help="Region in the ARNs.")
 @click.option("--account", default="000000000000", show_default=True, help="Account in the ARNs.")
-def main(*, database: Path, host: str, port: int, limits: bool, region: str, account: str) -> None:
+def main(
+    *,
+    database: Path,
+    host: str,
+    port: int,
+    limits: bool,
+    metrics: Path | None,
+    region: str,
+    account: str,
+) -> None:
     """Serve Kinesis on this machine until SIGTERM or SIGINT."""
     listener = _listen(host, port)
     try:
         store = Store.open(database)
     except UnusableDatabaseError as error:
         sys.exit(f"kinesis: cannot use the database: {error}")
-    with store, listener:
-        endpoint = Endpoint(store, _now, PerShard() if limits else Unlimited(), region, account)
+    with store, listener, _emitting(metrics) as emit:
+        throttle = PerShard() if limits else Unlimited()
+        endpoint = Endpoint(store, _now, throttle, region, account, emit=emit)
         at = f"http://{host}:{listener.getsockname()[1]}"
         serve(
             LocalNamesOnly(application(endpoint), host),
@@ -49,6 +67,15 @@ def main(*, database: Path, host: str, port: int, limits: bool, region: str, acc
             announcement=f"kinesis: listening on {at}",
             stopping=endpoint.subscriptions.stop,
         )
+
+
+@contextmanager
+def _emitting(folder: Path | None) -> Iterator[Emit]:
+    if folder is None:
+        yield emit_nothing
+        return
+    with closing(MetricRecorder(folder)) as recorder:
+        yield recorder.emit
 
 
 def _listen(host: str, port: int) -> socket.socket:

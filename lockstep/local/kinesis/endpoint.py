@@ -18,6 +18,7 @@ from lockstep.local.kinesis.tokens import (
     StreamPage,
     unseal,
 )
+from lockstep.local.metrics import Emit, EmittedMetric, emit_nothing
 from lockstep.stream.kinesis_file import StoredShard, StoredStream
 from lockstep.stream.shards import shard_id, shard_number
 
@@ -30,7 +31,10 @@ _CONSUMER_ARN = re.compile(r"(?P<stream>.+)/consumer/(?P<name>[^/:]+):(?P<second
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A store, a clock in milliseconds since 1970, limits, and the region and account of ARNs."""
+    """A store, a clock in milliseconds since 1970, limits, and the region and account of ARNs.
+
+    `emit` gets the metrics of streams, as CloudWatch has them.
+    """
 
     store: Store
     now: Callable[[], int]
@@ -38,10 +42,15 @@ class Endpoint:
     region: str
     account: str
     subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    emit: Emit = emit_nothing
 
     def arn(self, stream_name: str) -> str:
         """The Amazon resource name of a stream."""
         return f"arn:aws:kinesis:{self.region}:{self.account}:stream/{stream_name}"
+
+    def measure(self, stream: StoredStream, name: str, value: float) -> None:
+        """Emit a metric of a stream."""
+        self.emit(EmittedMetric("AWS/Kinesis", name, (("StreamName", stream.name),)), value)
 
     def stream(self, request: Request) -> StoredStream:
         """The stream that a request names by `StreamName`, `StreamARN` or both.

@@ -21,6 +21,7 @@ from lockstep.local.mapping.failure import (
 )
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.invocation import EventSource
+from lockstep.local.mapping.measures import EmittedMeasures, Measures
 from lockstep.local.mapping.pool import Pool, lambda_environment
 from lockstep.local.mapping.process import Process
 from lockstep.local.mapping.settings import OnFailure, S3Bucket, SnsTopic, SqsQueue
@@ -81,8 +82,9 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
             arn = latest_stream(clients.dynamodb, stack.table)
             found = msgspec.structs.replace(found, stream_arn=arn)
         destination = _destination(found, clients, sqs=sqs, sns=sns)
-        measures = MetricRecorder(
-            state.resolve(),
+        recorder = MetricRecorder(state.resolve())
+        measures = EmittedMeasures(
+            recorder.emit,
             mapping_uuid=invocation.mapping_uuid(found.function.name, found.stream_arn),
             function=found.function.deployed_name,
         )
@@ -100,7 +102,7 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: process.stop())
     log.info("%s: from %s with %s", name, found.stream_arn, found.settings)
-    with closing(measures):
+    with closing(recorder):
         process.run()
     log.info("%s: stopped", name)
 
@@ -141,7 +143,7 @@ def _process(
     stack: Stack,
     clients: Clients,
     destination: Destination | None,
-    measures: MetricRecorder,
+    measures: Measures,
     *,
     state: Path,
     root: Path,

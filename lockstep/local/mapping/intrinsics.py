@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.local.mapping import invocation
 from lockstep.local.mapping.invocation import ACCOUNT
-from lockstep.stack.stack import Stack
+from lockstep.stack.stack import LOCAL_NAME, Stack
 from shared.shortened import BriefError
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
@@ -70,8 +70,10 @@ class Resolver:
             "AWS::NoValue": _NoValue(),
             "AWS::Partition": "aws",
             "AWS::Region": stack.region,
-            "AWS::StackId": f"arn:aws:cloudformation:{stack.region}:{ACCOUNT}:stack/lockstep/local",
-            "AWS::StackName": "lockstep",
+            "AWS::StackId": (
+                f"arn:aws:cloudformation:{stack.region}:{ACCOUNT}:stack/{LOCAL_NAME}/local"
+            ),
+            "AWS::StackName": LOCAL_NAME,
             "AWS::URLSuffix": "amazonaws.com",
         }
 

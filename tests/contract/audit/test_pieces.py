@@ -23,6 +23,7 @@ from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.schedule import Every
 from lockstep.audit.pieces.state import WORK
 from lockstep.audit.report import report_lines
+from lockstep.stack.stack import LOCAL_NAMESPACE
 from lockstep.stack.use_cases.pieces import work
 from lockstep.stores import index as index_reader
 from lockstep.stores.objects import BucketObjects, UnfinishedReadError
@@ -244,7 +245,7 @@ def test_a_local_stack_audits_itself_again_and_again(stage: Stage) -> None:
     assert [(one["AuditedImages"], one["Different"], one["Unknown"]) for one in metrics] == [
         ([5.0], [1.0], [0.0])
     ] * 2
-    assert metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Lockstep/local"
+    assert metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == LOCAL_NAMESPACE
     ended = [one for one in lines if one.get("message") == "ended"]
     assert ended[0]["audit"]["report"]["audit"]["differences"] == {"missing_in_index": 1}
     texts = [key for key in stage.keys("audits/reports/") if key.endswith(".txt")]

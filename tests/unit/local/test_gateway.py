@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +12,8 @@ from starlette.types import ASGIApp
 
 from lockstep.local.gateway.event import MalformedAnswerError, answer, event
 from lockstep.local.gateway.server import application
-from lockstep.local.mapping.response import Errored, Returned, Throttled
+from lockstep.local.mapping.response import Errored, InvocationResult, Returned, Throttled
+from lockstep.local.metrics import EmittedMetric
 from lockstep.web.server import MOST_BYTES, Answer, Request
 
 AT = 1_795_248_000.5
@@ -130,6 +132,35 @@ def test_every_result_of_the_function_gets_an_http_response(invoked: Any, status
     got, body = exchanged(app, "GET", "/images?q=a")
     assert got == status
     assert b"secret" not in body
+
+
+def test_a_request_is_measured_as_aws_does() -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html."""
+    emitted: list[tuple[EmittedMetric, float]] = []
+    answers: Iterator[InvocationResult] = iter(
+        [Returned(b'{"statusCode":404}'), Errored("ValueError", ""), Throttled()]
+    )
+
+    def emit(metric: EmittedMetric, value: float) -> None:
+        emitted.append((metric, value))
+
+    app = application(lambda _event, _id: next(answers), emit=emit, function="search_images")
+    for _ in range(3):
+        exchanged(app, "GET", "/")
+    values: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
+    for metric, value in emitted:
+        values.setdefault((metric.name, metric.dimensions), []).append(value)
+    api, function = (
+        (("ApiId", "local"), ("Stage", "$default")),
+        (("FunctionName", "search_images"),),
+    )
+    assert len(values.pop(("Latency", api))) == 3
+    assert values == {
+        ("Count", api): [1, 1, 1],
+        ("5xx", api): [0, 1, 1],
+        ("Errors", function): [0, 1],
+        ("Throttles", function): [1],
+    }
 
 
 def test_every_method_and_path_reaches_the_function() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lockstep.local.mapping.driver import Collaborators
 from lockstep.local.mapping.failure import Destination as AnyDestination
+from lockstep.local.mapping.measures import EmittedMeasures
 from lockstep.local.mapping.response import Errored, Throttled
 from lockstep.local.mapping.translation import translated
 from lockstep.local.metrics import FILE, EmittedMetric, MetricRecorder, read_points
@@ -22,6 +23,7 @@ from tools.template.alarms import EVERY_ALARM, TemplateAlarm, alarms
 from tools.template.rendering import render
 from tools.template.updates import TEMPLATE
 
+METRIC = EmittedMetric("AWS/Lambda", "PolledEventCount", (("EventSourceMappingUUID", "u"),))
 NAMES = Names({"WriteToDynamodb": "f", "WriteToDynamodbStream": "u"})
 # A whole number of each period, so that what is emitted now is in the last one before NEXT.
 NOW = 1_795_248_000
@@ -53,12 +55,13 @@ class Measured:
     ) -> None:
         self._runs += 1
         path = self.folder / f"checkpoints-{self._runs}.db"
-        recorder = MetricRecorder(self.folder, mapping_uuid="u", function="f", now=lambda: at)
+        recorder = MetricRecorder(self.folder, now=lambda: at)
         with (
             closing(Checkpoints(path, uuid="u", function="f", stream_arn="arn:stream")) as kept,
             closing(recorder),
         ):
-            world = Collaborators(stream, function, kept, destination, measures=recorder)
+            measures = EmittedMeasures(recorder.emit, mapping_uuid="u", function="f")
+            world = Collaborators(stream, function, kept, destination, measures=measures)
             run(world, until=None, **settings)
 
     def state(self, alarm: str, *, at: float) -> State:
@@ -152,23 +155,21 @@ def test_a_mapping_that_is_off_is_a_page_after_fifteen_minutes(measured: Measure
 
 def test_equal_values_of_a_minute_are_kept_once(tmp_path: Path) -> None:
     for _ in range(2):
-        recorder = MetricRecorder(tmp_path, mapping_uuid="u", function="f", now=lambda: NOW + 59)
+        recorder = MetricRecorder(tmp_path, now=lambda: NOW + 59)
         with closing(recorder):
             for _ in range(1000):
-                recorder.of_mapping("PolledEventCount", 0)
+                recorder.emit(METRIC, 0)
     (point,) = read_points(tmp_path)
-    assert point.metric == EmittedMetric(
-        "AWS/Lambda", "PolledEventCount", (("EventSourceMappingUUID", "u"),)
-    )
+    assert point.metric == METRIC
     assert (point.at, point.value, point.times) == (NOW, 0.0, 2000)
 
 
 def test_points_are_kept_for_fifteen_days(tmp_path: Path) -> None:
     for days in (0, 14, 16):
         now = partial(float, NOW + days * 86_400)
-        recorder = MetricRecorder(tmp_path, mapping_uuid="u", function="f", now=now)
+        recorder = MetricRecorder(tmp_path, now=now)
         with closing(recorder):
-            recorder.of_function("Errors", 1)
+            recorder.emit(METRIC, 1)
     assert [point.at - NOW for point in read_points(tmp_path)] == [14 * 86_400, 16 * 86_400]
 
 
@@ -176,8 +177,8 @@ def test_a_file_that_cannot_be_written_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / FILE).mkdir()
-    with closing(MetricRecorder(tmp_path, mapping_uuid="u", function="f")) as recorder:
-        recorder.of_function("Errors", 1)
+    with closing(MetricRecorder(tmp_path)) as recorder:
+        recorder.emit(METRIC, 1)
     assert "cannot be written" in caplog.text
 
 

@@ -72,7 +72,9 @@ def get_records(endpoint: Endpoint, request: Request) -> Answer:
     if request.get("StreamARN", endpoint.arn(stream.name)) != endpoint.arn(stream.name):
         raise invalid(f"The ShardIterator is of {stream.name}, not of {request['StreamARN']}.")
     stop_dry_run(request)
-    if not endpoint.limits.admits_read(shard.key, now):
+    admitted = endpoint.limits.admits_read(shard.key, now)
+    endpoint.measure(stream, "ReadProvisionedThroughputExceeded", int(not admitted))
+    if not admitted:
         message = rate_exceeded(endpoint, stream, shard.number)
         raise KinesisError("ProvisionedThroughputExceededException", message)
     page = endpoint.store.read(

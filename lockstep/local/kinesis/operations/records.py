@@ -110,7 +110,12 @@ def _append(
     endpoint: Endpoint, stream: StoredStream, entries: list[NewRecord]
 ) -> list[Stored | ThroughputExceeded]:
     admits: Callable[[int, int, int], bool] = endpoint.limits.admits_write
-    return endpoint.store.append(stream, entries, admits=admits, now=endpoint.now())
+    outcomes = endpoint.store.append(stream, entries, admits=admits, now=endpoint.now())
+    stored = sum(isinstance(outcome, Stored) for outcome in outcomes)
+    endpoint.measure(stream, "IncomingRecords", stored)
+    # 0 if no record was refused: so a period without trouble has a value, too.
+    endpoint.measure(stream, "WriteProvisionedThroughputExceeded", len(outcomes) - stored)
+    return outcomes
 
 
 def _issued(endpoint: Endpoint, stream: StoredStream, number: str) -> int:
