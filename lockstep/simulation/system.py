@@ -248,8 +248,10 @@ class System:
             if isinstance(meaning, Indexed) and self.changes is not None:
                 if self.changes.is_in(meaning, held):
                     return True
-                is_purge = meaning.document is None
-                if is_purge and held is not None and self.changes.came_after(accepted, held):
+                ends = meaning.document is None or self.changes.is_over(
+                    meaning.image_id, meaning.version
+                )
+                if ends and held is not None and self.changes.came_after(accepted, held):
                     return True
                 if then is None and self._is_purged_from_live(meaning):
                     return True

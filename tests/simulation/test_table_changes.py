@@ -1,6 +1,7 @@
 """The streams of the table's changes in a history, and the check of an index that reads them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -429,6 +430,48 @@ def test_the_table_may_take_below_an_expired_tombstone_what_the_index_does_not(
     else:
         with pytest.raises(ViolationError, match="I3: index: A1"):
             _check_against_table(system, routes, set())
+
+
+@pytest.mark.parametrize(
+    ("route", "is_repeated", "is_right"),
+    [("Kinesis", True, True), ("Kinesis", False, False), ("DynamoDBStreams", True, False)],
+)
+def test_each_store_may_have_another_event_of_one_version_with_the_same_content(
+    *, route: Route, is_repeated: bool, is_right: bool
+) -> None:
+    run = History(history(route))
+    system, routes = run.system, run._routes  # noqa: SLF001 - as `finish` does
+    assert routes is not None
+    first = oracle.Meaning("C1", 8, "image.deleted", "2026-11-21T08:00:00Z", None)
+    later = replace(first, occurred_at="2026-11-21T09:00:00Z")
+    for event in (first, later)[: 1 + is_repeated]:
+        system.ledger.note(event.data, event)
+        system.stream.accept("C1", event.data)
+    accepted = system.stream.accepted[0]
+    system.table.items["C1"] = oracle.item(
+        first, arrived_at=accepted.arrived_ms, shard_id="s", sequence_number="1"
+    )
+    source = oracle.document(later, arrived_at=accepted.arrived_ms + 3_600_000)
+    system.index.nodes.live.keep("C1", 8, source, system.time.now)
+    if is_right:
+        _check_against_table(system, routes, set())
+    else:
+        with pytest.raises(ViolationError, match="I3: index: C1"):
+            _check_against_table(system, routes, set())
+
+
+@pytest.mark.parametrize(("held", "is_right"), [(10**15 + 8, True), (10**15 + 7, False)])
+def test_a_purged_tombstone_is_settled_if_the_index_has_what_the_table_took_after_it(
+    *, held: int, is_right: bool
+) -> None:
+    run = history_of_an_image_below_a_purged_tombstone(late=False, is_named=True)
+    system = run.system
+    assert system.changes is not None
+    event = oracle.Meaning("E1", held, "image.updated", "2026-11-21T08:00:00Z", {"name": "n"})
+    source = oracle.document(event, arrived_at=int(system.time.now * 1000))
+    system.index.nodes.live.keep("E1", held, source, system.time.now)
+    tombstone = system.changes.records[0]
+    assert system.is_durable(system.consumers["write_to_es"], tombstone) is is_right
 
 
 def test_an_image_is_uploaded_again_above_what_an_answer_made_of_its_tombstone() -> None:
