@@ -27,6 +27,7 @@ COUNTED = frozenset(
         "lockstep.audit.audit",
         "lockstep.quarantine.direct_indexing",
         "lockstep.quarantine.failure_documents",
+        "lockstep.quarantine.own_objects",
         "lockstep.quarantine.records",
         "lockstep.quarantine.redrive",
         "lockstep.repair.answers",

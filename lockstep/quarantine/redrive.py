@@ -11,7 +11,7 @@ and nothing that it writes reaches the table by itself.
 
 import datetime as dt
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import batched
 from typing import Any
@@ -20,17 +20,11 @@ import msgspec
 
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import (
-    AT_ONCE,
-    consumer_of_document,
-    consumer_of_object,
-    redriven_key,
-)
+from lockstep.quarantine.bucket import AT_ONCE, consumer_of_object, redriven_key
 from lockstep.quarantine.cases import Case, Ready, judge, state_of
 from lockstep.quarantine.direct_indexing import DirectIndexing
-from lockstep.quarantine.failure_documents import records_of
-from lockstep.quarantine.finding import DOCUMENTS_AT_ONCE
 from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
+from lockstep.quarantine.own_objects import OwnObjects
 from lockstep.quarantine.records import ForeignObjectError, event_bytes, event_in, read_record
 from lockstep.quarantine.settlement import How, Settlement
 from lockstep.stores.objects import Objects
@@ -108,10 +102,11 @@ class Redrive:
         self._executor = executor
         self._objects = objects
         self._notes = Notes(objects, executor)
-        self._table_mapping = table_mapping
+        self._own_objects = OwnObjects(
+            objects, self._notes, table_mapping, executor=executor, changes_stream=changes_stream
+        )
         self._clock = own = clock.steady()
         self._put: Callable[[Iterable[Event | Outgoing]], object] = lambda some: put(some, own)
-        self._changes_stream = changes_stream
 
     def put_back(
         self,
@@ -140,7 +135,7 @@ class Redrive:
             # Lower versions first, so that each image changes in order.
             key=lambda case: (case.version or 0, case.id),
         )
-        self._save_records(cases, fetched)
+        self._own_objects.save(cases, fetched)
         kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
         redriven = moved_meanwhile = objects = put = 0
         for chunk in self._in_chunks(ready, rate):
@@ -196,7 +191,7 @@ class Redrive:
         """
         self._check_clock(one.case for one in settlements)
         began = self._clock.elapsed()
-        self._save_records([one.case for one in settlements], fetched)
+        self._own_objects.save([one.case for one in settlements], fetched)
         put = indexed = objects = moved_meanwhile = 0
         kept: Counter[str] = Counter()
         for one in settlements:
@@ -232,8 +227,7 @@ class Redrive:
 
     def records_of(self, document: str) -> list[QuarantinedRecord]:
         """The records of a failure document; none if another redrive has split it."""
-        body = self._objects.read(document)
-        return [] if body is None else self._records(document, body)
+        return self._own_objects.records_of(document)
 
     def _check_clock(self, cases: Iterable[Case]) -> None:
         """Check that no record of the table's consumer arrived in the future of this machine.
@@ -248,65 +242,6 @@ class Redrive:
                 f"it is {rfc3339(now, 'seconds')} on this machine, but a record arrived at "
                 f"{rfc3339(arrived, 'seconds')}: correct the clock, then run the command again"
             )
-
-    def _save_records(
-        self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]
-    ) -> None:
-        """Give every record of these cases its own object. Call this first.
-
-        A failure document is split into the objects of all its records, and then moved.
-        """
-        keys, documents = dict[str, None](), dict[str, None]()
-        for case in cases:
-            keys.update(dict.fromkeys(case.keys))
-            documents.update(dict.fromkeys(case.documents))
-        self._save_all([fetched[key] for key in keys if key in fetched])
-        for some in batched(documents, DOCUMENTS_AT_ONCE):
-            self._split(some)
-
-    def _split(self, documents: Sequence[str]) -> None:
-        read = zip(documents, self._executor.map(self._objects.read, documents), strict=True)
-        bodies = {document: body for document, body in read if body is not None}
-        records: dict[str, QuarantinedRecord] = {}
-        for document, body in bodies.items():
-            for held in self._records(document, body):
-                records.setdefault(held.key, held)
-        self._save_all(records.values())
-        self._all(self._file_document, bodies.items())
-        self._objects.delete_all(list(bodies))
-
-    def _file_document(self, moving: tuple[str, bytes]) -> None:
-        document, body = moving
-        self._objects.write(redriven_key(document), body)
-
-    def _save_all(self, records: Collection[QuarantinedRecord]) -> None:
-        """Write the objects of the records that were not redriven, also not meanwhile."""
-        if not records:
-            return
-        saved = self._not_redriven(records)
-        self._all(self._save, saved)
-        # Another redrive may have moved a record just before its object was written again.
-        left = {one.key for one in self._not_redriven(saved)}
-        moved = [one.key for one in saved if one.key not in left]
-        if moved:
-            self._objects.delete_all(moved)
-
-    def _not_redriven(self, some: Collection[QuarantinedRecord]) -> list[QuarantinedRecord]:
-        self._notes.refresh()
-        uncertain = [one.key for one in some if self._notes.may_be_moved(one.key)]
-        are_moved = zip(uncertain, self._executor.map(self._is_filed, uncertain), strict=True)
-        moved = {key for key, is_moved in are_moved if is_moved}
-        return [one for one in some if one.key not in moved]
-
-    def _is_filed(self, key: str) -> bool:
-        return self._objects.read(redriven_key(key)) is not None
-
-    def _save(self, held: QuarantinedRecord) -> None:
-        self._objects.write_new(held.key, msgspec.json.encode(held))
-
-    def _records(self, document: str, body: bytes) -> list[QuarantinedRecord]:
-        consumer = consumer_of_document(document, self._table_mapping)
-        return records_of(body, consumer, self._changes_stream)
 
     def _in_chunks(
         self, cases: Sequence[Case], rate: float | None

@@ -12,8 +12,9 @@ from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, DestinationError, FailureDocument
 from lockstep.quarantine.bucket import redriven_key
 from lockstep.quarantine.finding import _Gathering, find
-from lockstep.quarantine.redrive import Redrive
+from lockstep.quarantine.own_objects import OwnObjects
 from lockstep.simulation.components import Components
+from tests.simulation.redrive_with import redrive_with
 from tests.simulation.rewired import rewired
 
 
@@ -51,7 +52,7 @@ class WithoutDocuments(_Gathering):
         pass
 
 
-class DeletesTheDocumentFirst(Redrive):
+class DeletesTheDocumentFirst(OwnObjects):
     """Before its records are written one by one: an error in between loses them."""
 
     @override
@@ -64,13 +65,13 @@ class DeletesTheDocumentFirst(Redrive):
                     self._save(held)
 
 
-class TakesOnlyTheFirstRecord(Redrive):
+class TakesOnlyTheFirstRecord(OwnObjects):
     @override
     def _records(self, document: str, body: bytes) -> Any:
         return super()._records(document, body)[:1]
 
 
-class CountsAsTakenApart(Redrive):
+class CountsAsTakenApart(OwnObjects):
     """One object of a document's records says that all were written before."""
 
     @override
@@ -86,7 +87,7 @@ class CountsAsTakenApart(Redrive):
             self._objects.delete(document)
 
 
-class EndsAtTheFirstThatWentBack(Redrive):
+class EndsAtTheFirstThatWentBack(OwnObjects):
     """Taking a document apart ends at the first record that went back before."""
 
     @override
@@ -113,16 +114,16 @@ WRONG: Mapping[str, Components] = {
         find=rewired(find, _Gathering=WithoutDocuments)
     ),
     "redrive: deletes a document before its records are written": Components(
-        redrive=DeletesTheDocumentFirst
+        redrive=redrive_with(DeletesTheDocumentFirst)
     ),
     "redrive: a document counts as taken apart when one object is written": Components(
-        redrive=CountsAsTakenApart
+        redrive=redrive_with(CountsAsTakenApart)
     ),
     "redrive: a document is taken apart up to the first record that went back": Components(
-        redrive=EndsAtTheFirstThatWentBack
+        redrive=redrive_with(EndsAtTheFirstThatWentBack)
     ),
     "discard: a document keeps 100 records at most": Components(destination=KeepsAHundred),
     "redrive: takes only the first record of a document": Components(
-        redrive=TakesOnlyTheFirstRecord
+        redrive=redrive_with(TakesOnlyTheFirstRecord)
     ),
 }

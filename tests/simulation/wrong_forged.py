@@ -9,12 +9,14 @@ from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import consumer_of_object
 from lockstep.quarantine.cases import Case, Ready
 from lockstep.quarantine.finding import _Gathering, find
+from lockstep.quarantine.own_objects import OwnObjects
 from lockstep.quarantine.records import event_bytes, event_in, read_record
 from lockstep.quarantine.redrive import Redrive, RedriveReport
 from lockstep.quarantine.settlement import correct
 from lockstep.simulation.components import Components
 from lockstep.simulation.discards import CONSUMERS
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER, QuarantinedRecord
+from tests.simulation.redrive_with import redrive_with
 from tests.simulation.rewired import rewired
 
 
@@ -53,7 +55,7 @@ class BelievesDocuments(_Gathering):
         read(self, table_mapping, changes_stream)
 
 
-class SplitsByContent(Redrive):
+class SplitsByContent(OwnObjects):
     @override
     def _records(self, document: str, body: bytes) -> list[QuarantinedRecord]:
         consumer = consumer_in_document(body)
@@ -96,7 +98,7 @@ WRONG: Mapping[str, Components] = {
         find=rewired(find, _Gathering=BelievesContents), redrive=MovesByContent
     ),
     "redrive: a failure document says whose it is": Components(
-        find=rewired(find, _Gathering=BelievesDocuments), redrive=SplitsByContent
+        find=rewired(find, _Gathering=BelievesDocuments), redrive=redrive_with(SplitsByContent)
     ),
     "redrive: puts what only the index's consumer has quarantined": Components(
         redrive=PutsIndexOnlyCases

@@ -8,10 +8,11 @@ import msgspec
 from lockstep.quarantine.cases import Case
 from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.finding import _Gathering, find
-from lockstep.quarantine.redrive import Redrive
+from lockstep.quarantine.own_objects import OwnObjects
 from lockstep.simulation.components import Components
 from lockstep.stream.stream import AtTimestamp
 from shared.quarantine import QuarantinedRecord
+from tests.simulation.redrive_with import redrive_with
 from tests.simulation.rewired import rewired
 
 
@@ -30,14 +31,12 @@ def without_what_is_gone(*args: Any) -> Fetched:
 from_a_second_later = rewired(fetch, AtTimestamp=lambda since: AtTimestamp(since + 2))
 
 
-class KeepsNothing(Redrive):
+class KeepsNothing(OwnObjects):
     """The records are not written to the bucket first."""
 
     @override
-    def _save_records(
-        self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]
-    ) -> None:
-        super()._save_records(cases, {})
+    def save(self, cases: Iterable[Case], fetched: Mapping[str, QuarantinedRecord]) -> None:
+        super().save(cases, {})
 
 
 class ForgetsWhatWentBack(_Gathering):
@@ -48,7 +47,7 @@ class ForgetsWhatWentBack(_Gathering):
         return False
 
 
-class SavesWhatWentBack(Redrive):
+class SavesWhatWentBack(OwnObjects):
     """A record that was redriven before is written to the bucket again, and redriven again."""
 
     @override
@@ -64,9 +63,13 @@ WRONG: Mapping[str, Components] = {
     "pointers: the last record of a batch is left out": using(without_the_last_record),
     "pointers: what is gone is not named": using(without_what_is_gone),
     "pointers: the first records of a batch are left out": using(from_a_second_later),
-    "pointers: records are not in the bucket before they go back": Components(redrive=KeepsNothing),
+    "pointers: records are not in the bucket before they go back": Components(
+        redrive=redrive_with(KeepsNothing)
+    ),
     "pointers: a record that went back is found again": Components(
         find=rewired(find, _Gathering=ForgetsWhatWentBack)
     ),
-    "pointers: a record that went back goes back again": Components(redrive=SavesWhatWentBack),
+    "pointers: a record that went back goes back again": Components(
+        redrive=redrive_with(SavesWhatWentBack)
+    ),
 }
