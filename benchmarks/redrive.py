@@ -1,6 +1,6 @@
 """Measure how many quarantined records a second the local stack reads, and puts back.
 
-    python -m benchmarks.redrive [--records 5000] [--batch 100] [--latency MILLISECONDS]
+    python -m benchmarks.redrive [--records 5000] [--batch 100] [--runs 1] [--latency MILLISECONDS]
 
 The records are quarantined by the table's consumer: first as objects, then in failure documents,
 each of a discarded batch. The consumers run meanwhile, and get what is put back.
@@ -8,18 +8,21 @@ each of a discarded batch. The consumers run meanwhile, and get what is put back
 With a latency there is no stack: a bucket in memory answers each request after that time, as S3
 does, and the stream accepts 100 records after that time.
 
+With several runs, the table has the median, the lowest and the highest figure.
+
 The last results are in docs/guides/quarantine.md.
 """
 
 import argparse
 import datetime as dt
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 from pathlib import Path
@@ -124,8 +127,14 @@ def run(state: Path, *words: str) -> tuple[float, bytes]:
     return time.monotonic() - began, done.stdout
 
 
-def measure(state: Path, name: str, count: int) -> None:
-    """Read the quarantine, then redrive it; print a line of the table.
+type Seconds = tuple[float, float, float]
+
+
+def measure(state: Path, count: int) -> Seconds:
+    """Read the quarantine, then redrive it.
+
+    Returns:
+        The seconds of the reading, of the redrive alone, and of the whole command.
 
     Raises:
         RuntimeError: not all records were redriven.
@@ -135,7 +144,9 @@ def measure(state: Path, name: str, count: int) -> None:
     report = msgspec.json.decode(printed)["report"]
     if report["redriven"] != count:
         raise RuntimeError(str(report))
-    show(name, count, reading, report["seconds"], whole)
+    # Else the consumers would work off these records during the next measurement.
+    run(state, "status", "--wait", "300")
+    return reading, report["seconds"], whole
 
 
 class NoSink:
@@ -190,8 +201,8 @@ class SlowBucket:
             self._kept.pop(key, None)
 
 
-def measure_slow(stack: Stack, seconds: float, name: str, written: Written) -> None:
-    """Read and redrive what is in a slow bucket; print a line of the table."""
+def measure_slow(stack: Stack, seconds: float, count: int, written: Written) -> Seconds:
+    """As `measure`, with a slow bucket that has this."""
     bucket = SlowBucket(seconds, written)
 
     def put(events: Iterable[Event | Outgoing], _: Clock) -> None:
@@ -209,13 +220,19 @@ def measure_slow(stack: Stack, seconds: float, name: str, written: Written) -> N
         found = find(bucket, stack.table_mapping, now=now, executor=pool)
         reading = time.monotonic() - began
         report = redrive.put_back(found.cases, found.fetched)
-    show(name, report.redriven, reading, report.seconds, time.monotonic() - began)
+    if report.redriven != count:
+        raise RuntimeError(str(report))
+    return reading, report.seconds, time.monotonic() - began
 
 
-def show(name: str, count: int, *seconds: float) -> None:
+def show(name: str, count: int, runs: Sequence[Seconds]) -> None:
     """Print a line of the table: records per second."""
-    cells = " | ".join(f"{count / took:,.0f}" for took in seconds)
-    print(f"| {name} | {cells} |", flush=True)
+    cells = []
+    for took in zip(*runs, strict=True):
+        rates = [count / one for one in took]
+        spread = f" ({min(rates):,.0f} to {max(rates):,.0f})" if len(runs) > 1 else ""
+        cells.append(f"{statistics.median(rates):,.0f}{spread}")
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -223,33 +240,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redrive", description=__doc__)
     parser.add_argument("--records", type=int, default=5_000)
     parser.add_argument("--batch", type=int, default=100, help="records of a failure document")
+    parser.add_argument("--runs", type=int, default=1, help="of each form, in turn")
     parser.add_argument("--latency", type=float, help="milliseconds of each request")
     options = parser.parse_args()
     count: int = options.records
-    print("| quarantined as | reading | the redrive alone | `redrive --apply` |")
-    print("| --- | ---: | ---: | ---: |", flush=True)
-    discarded = f"failure documents of {options.batch}"
+    forms: Mapping[str, Callable[[Stack], Written]] = {
+        "objects": lambda stack: objects(stack, count),
+        f"failure documents of {options.batch}": (
+            lambda stack: documents(stack, count, options.batch)
+        ),
+    }
+    found: dict[str, list[Seconds]] = {name: [] for name in forms}
     if options.latency is not None:
         nowhere = Endpoints("", "", "", "")
         stack = Stack(nowhere, "s", "t", "i", "b", "us-east-1", {}, table_mapping="uuid")
-        seconds = options.latency / 1000
-        measure_slow(stack, seconds, "objects", objects(stack, count))
-        measure_slow(stack, seconds, discarded, documents(stack, count, options.batch))
-        return
-    with tempfile.TemporaryDirectory(prefix="lockstep-redrive-") as folder:
-        state = Path(folder) / "state"
-        run(state, "up", "--detach")
-        try:
-            stack = read_local(state)
-            clients = Clients(stack)
-            write(stack, clients, objects(stack, count))
-            measure(state, "objects", count)
-            # Else the consumers would work off the records of the objects meanwhile.
-            run(state, "status", "--wait", "300")
-            write(stack, clients, documents(stack, count, options.batch))
-            measure(state, discarded, count)
-        finally:
-            run(state, "down")
+        for name in list(forms) * options.runs:
+            seconds = options.latency / 1000
+            found[name].append(measure_slow(stack, seconds, count, forms[name](stack)))
+    else:
+        with tempfile.TemporaryDirectory(prefix="lockstep-redrive-") as folder:
+            state = Path(folder) / "state"
+            run(state, "up", "--detach")
+            try:
+                stack = read_local(state)
+                clients = Clients(stack)
+                for name in list(forms) * options.runs:
+                    write(stack, clients, forms[name](stack))
+                    found[name].append(measure(state, count))
+            finally:
+                run(state, "down")
+    print("| quarantined as | reading | the redrive alone | `redrive --apply` |")
+    print("| --- | ---: | ---: | ---: |")
+    for name, runs in found.items():
+        show(name, count, runs)
 
 
 if __name__ == "__main__":
