@@ -12,7 +12,8 @@ from botocore.config import Config
 
 from doors.clock import SYSTEM_CLOCK
 from doors.quarantine import BucketQuarantine, disable_expect_header
-from shared.deliver import BatchResponse, Delivery, deliver
+from shared.batch import BatchResponse, Delivery
+from shared.deliver import deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.sink import MisconfiguredError, Sink
 from shared.stamps import LATE_EVENT

@@ -1,6 +1,7 @@
-"""The fold: of the changes to one image in a batch, the highest version is written first."""
+"""The fold: of the changes to one key in a batch, the highest version is written first."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -8,11 +9,15 @@ from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.record import Record
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """One version and content of an image, and the records with it, in the order of the batch."""
+class CandidateOf[C](msgspec.Struct, frozen=True):
+    """One change, and the records that contain it, in the order of the batch."""
 
-    change: Change
+    change: C
     records: tuple[Record, ...]
+
+
+# A version and content of an image.
+Candidate = CandidateOf[Change]
 
 
 def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]:
@@ -22,16 +27,40 @@ def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]
     different content stay separate, because at most one of them can be right. A purge comes before
     the tombstone that it removes, whatever their order in the batch.
     """
-    images: dict[str, dict[tuple[int, type[Change], str | None], Candidate]] = {}
+    return fold_by(
+        changes,
+        key=lambda change: change.image_id,
+        same=lambda change: (change.version, type(change), digest_of(change)),
+        order=_first_to_write,
+    )
+
+
+def fold_by[C](
+    changes: Iterable[tuple[C, Record]],
+    *,
+    key: Callable[[C], str],
+    same: Callable[[C], Hashable],
+    order: Callable[[CandidateOf[C]], Any],
+) -> dict[str, list[CandidateOf[C]]]:
+    """Sort the candidates of each key.
+
+    Args:
+        changes: the changes of a batch, in its order.
+        key: what a change is about.
+        same: changes of one key for which this is equal share one candidate.
+        order: candidates with a lower value of this are written first.
+    """
+    keys: dict[str, dict[Hashable, CandidateOf[C]]] = {}
     for change, record in changes:
-        versions = images.setdefault(change.image_id, {})
-        content = (change.version, type(change), digest_of(change))
-        seen = versions.get(content, Candidate(change, ()))
-        versions[content] = Candidate(seen.change, (*seen.records, record))
-    return {
-        image_id: sorted(versions.values(), key=_first_to_write)
-        for image_id, versions in images.items()
-    }
+        candidates = keys.setdefault(key(change), {})
+        content = same(change)
+        seen = candidates.get(content)
+        candidates[content] = (
+            CandidateOf(change, (record,))
+            if seen is None
+            else CandidateOf(seen.change, (*seen.records, record))
+        )
+    return {its: sorted(candidates.values(), key=order) for its, candidates in keys.items()}
 
 
 def _first_to_write(candidate: Candidate) -> tuple[int, int]:

@@ -38,10 +38,12 @@ class Duplicate(msgspec.Struct, frozen=True):
 class Stale(msgspec.Struct, frozen=True):
     """The store holds a higher version, so nothing is written.
 
-    `held` is None if what the store holds is malformed.
+    `held` is None if what the store holds is malformed, or no image. `out_of_order`: the change
+    happened later than what the store holds, although its version is lower.
     """
 
     held: Held | None = None
+    out_of_order: bool = False
 
 
 class Conflict(msgspec.Struct, frozen=True):

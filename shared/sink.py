@@ -44,22 +44,25 @@ class MisconfiguredError(SinkError):
     """
 
 
-class Sink(Protocol):
-    """One store, written with a version check: a strictly higher version wins."""
+class SinkOf[C](Protocol):
+    """One store, written with a version check: a strictly higher version wins.
+
+    `C` is the type of its changes.
+    """
 
     @property
     def longest_send(self) -> float:
         """The longest time of one `send` or `check` in seconds, with its retries and reads."""
         ...
 
-    def requests(self, changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
+    def requests(self, changes: Sequence[C]) -> Iterable[Sequence[C]]:
         """Split the changes, in order, into requests.
 
         Each request is cut when the iterator gets to it: smaller after a timeout.
         """
         ...
 
-    def send(self, changes: Sequence[Change], within: float | None = None) -> Sequence[Outcome]:
+    def send(self, changes: Sequence[C], within: float | None = None) -> Sequence[Outcome]:
         """Write one request: changes of different images. Returns one outcome for each.
 
         Args:
@@ -84,6 +87,10 @@ class Sink(Protocol):
             RequestFailedError: the schema could not be read this time.
         """
         ...
+
+
+type Sink = SinkOf[Change]
+"""A store of images."""
 
 
 def outcomes_of[T](

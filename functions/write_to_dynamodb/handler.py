@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from doors.stream import consume
 from functions.write_to_dynamodb.sink import ImageTable
-from shared.deliver import BatchResponse
+from shared.batch import BatchResponse
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -12,7 +12,7 @@ from doors.stream import consume
 from functions.write_to_es.connect import REQUEST_SECONDS, connect
 from functions.write_to_es.sink import ImageIndex
 from functions.write_to_es.table_changes import envelope_of
-from shared.deliver import BatchResponse
+from shared.batch import BatchResponse
 
 
 @cache

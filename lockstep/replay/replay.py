@@ -24,8 +24,9 @@ from lockstep.stores.pace import Pace
 from lockstep.stream.kinesis import StreamSummary
 from lockstep.stream.lambda_record import lambda_record
 from lockstep.stream.stream import Stream, StreamRecord, StreamUnavailableError
+from shared.batch import Delivery
 from shared.clock import Clock
-from shared.deliver import Delivery, deliver
+from shared.deliver import deliver
 from shared.horizon import LONGEST_RETENTION
 from shared.rfc3339 import rfc3339
 from shared.sink import Sink

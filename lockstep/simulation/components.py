@@ -39,7 +39,8 @@ from lockstep.stores.table import TableReader
 from lockstep.stream.gaps import GapFinder, loss_of
 from lockstep.stream.losses import Acknowledgement, Loss, unacknowledged
 from lockstep.stream.order import startable
-from shared.deliver import Delivery, deliver
+from shared.batch import Delivery
+from shared.deliver import deliver
 from shared.envelope import Envelope
 from shared.event import Event
 from shared.sink import Sink

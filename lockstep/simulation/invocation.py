@@ -18,8 +18,8 @@ from lockstep.simulation.oracle import outrun
 from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.table_changes import Indexed
 from lockstep.simulation.violation import ViolationError
+from shared.batch import NO_TIME, REPORTING_SECONDS, Delivery
 from shared.clock import Clock
-from shared.deliver import NO_TIME, REPORTING_SECONDS, Delivery
 from shared.envelope import IMAGE_EVENTS
 from shared.quarantine import INDEX_CONSUMER
 from shared.sink import MisconfiguredError

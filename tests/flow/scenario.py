@@ -23,8 +23,9 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.steps import Advance, Discard, Finished, Invoke, Read, Wait
 from lockstep.producing.producer import Producer
 from lockstep.stream.stream import AfterSequenceNumber, Stream, StreamRecord, TrimHorizon
+from shared.batch import Delivery
 from shared.change import Change
-from shared.deliver import Delivery, deliver
+from shared.deliver import deliver
 from shared.outcome import Failed, Outcome
 from shared.quarantine import Quarantine
 from shared.sink import MisconfiguredError, RequestFailedError, Sink

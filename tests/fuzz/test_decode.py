@@ -15,8 +15,9 @@ from lockstep.simulation.components import INDEX, TABLE, image_index, image_tabl
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.stores.entry import from_document
+from shared.batch import Delivery
 from shared.change import Put, change_from
-from shared.deliver import Delivery, deliver
+from shared.deliver import deliver
 from shared.event import (
     MAX_EVENT_BYTES,
     MAX_VERSION,

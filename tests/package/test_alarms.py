@@ -17,7 +17,7 @@ from functions.write_to_es import watcher
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.nightly.piece import add_metrics
-from shared.deliver import Delivery
+from shared.batch import Delivery
 from shared.quarantine import quarantined
 from tests.builders import change, record
 from tests.package.test_template_rules import refusals

@@ -25,6 +25,7 @@ import functions.write_to_es.bulk
 import functions.write_to_es.document
 import functions.write_to_es.handler
 import functions.write_to_es.sink
+import shared.batch
 import shared.change
 import shared.deliver
 import shared.envelope
@@ -58,8 +59,8 @@ from lockstep.simulation.interpretation import (
 )
 from lockstep.simulation.oracle import Meaning
 from lockstep.simulation.store_views import IndexView, StoreView, TableView
+from shared.batch import BatchResponse
 from shared.change import Change
-from shared.deliver import BatchResponse
 from shared.outcome import Outcome
 from shared.sink import Sink
 from tests.builders import ARRIVED_AT, clock, image, image_event, kinesis_record, kinesis_records
@@ -75,6 +76,7 @@ RULES = (
     doors.quarantine,
     doors.stream,
     shared.change,
+    shared.batch,
     shared.deliver,
     shared.envelope,
     shared.event,
@@ -125,10 +127,20 @@ def refused(name: str) -> Records:
     )
 
 
-# Every function of the delivery must be crashed in, except for protocols, names of types, and what
-# the client of the handler uses.
-DELIVERY = (doors.quarantine, shared.deliver, shared.fold, shared.quarantine, shared.record)
+# Every function of the delivery must be crashed in, except for protocols, names of types, what the
+# client of the handler uses, and what images do in their own way.
+DELIVERY = (
+    doors.quarantine,
+    shared.batch,
+    shared.deliver,
+    shared.fold,
+    shared.quarantine,
+    shared.record,
+)
 NEVER_RUN = {
+    "BatchOf._entry",
+    "BatchOf._seconds_of",
+    "BatchOf._settled_late",
     "Quarantine.put",
     "Quarantine.longest_put",
     "Sink.longest_send",

@@ -9,7 +9,8 @@ import pytest
 from lockstep.simulation.components import REAL, Components
 from lockstep.simulation.history import History
 from lockstep.simulation.violation import ViolationError
-from shared.deliver import NO_TIME, Delivery, deliver
+from shared.batch import NO_TIME, Delivery
+from shared.deliver import deliver
 from tests.simulation.test_operators import quiet
 
 # The longest request to the index takes 22 s, and 1 s is reserved for the response.

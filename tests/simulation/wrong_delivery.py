@@ -6,8 +6,9 @@ from typing import Any, override
 import msgspec
 
 from lockstep.simulation.components import Components
+from shared.batch import Delivery
 from shared.change import Change
-from shared.deliver import Delivery, _Batch, deliver
+from shared.deliver import _Batch, deliver
 from shared.fold import Candidate, fold
 from shared.outcome import Failed, Outcome, Refused
 from shared.record import Record

@@ -15,9 +15,10 @@ from lockstep.quarantine.notes import NotedRecord
 from lockstep.quarantine.redrive import Redrive
 from lockstep.quarantine.settlement import Settlement, correct, new_version
 from lockstep.simulation.components import INDEX, Components
+from shared.batch import Delivery
 from shared.change import Change, Remove
 from shared.clock import Clock
-from shared.deliver import Delivery, deliver
+from shared.deliver import deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import Event, decode
 from shared.quarantine import QuarantinedRecord

@@ -27,8 +27,9 @@ from lockstep.simulation.components import (
     TABLE_SECONDS,
     Components,
 )
+from shared.batch import Delivery
 from shared.change import Change, Put, Remove, change_from
-from shared.deliver import Delivery, _Batch, deliver
+from shared.deliver import _Batch, deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import Event, Image, Time, decode, digest
 from shared.fold import Candidate, fold
@@ -250,7 +251,7 @@ def expiry_in_milliseconds(change: Change) -> Item:
 
 
 class NothingIsOutrun(_Batch):
-    _supersede = rewired(_Batch._supersede, outrun=lambda *_: None)  # noqa: SLF001 - a wrong variant
+    _supersede: Any = rewired(_Batch._supersede, outrun=lambda *_: None)  # noqa: SLF001 - a wrong variant
 
 
 def fold_by_text(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]:

@@ -151,7 +151,7 @@ def tombstone_before_its_purge(candidate: Candidate) -> tuple[int, int]:
 class PurgeHidesWhatFollows(_Batch):
     """A lower version that the table took after the purge counts as superseded."""
 
-    _settle_all = rewired(_Batch._settle_all, _outlives=lambda *_: False)  # noqa: SLF001
+    _settle_rest: Any = rewired(_Batch._settle_rest, _outlives=lambda *_: False)  # noqa: SLF001
 
 
 def finds_no_changes(*args: Any, **kwargs: Any) -> FoundCases:

@@ -24,8 +24,9 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
+from shared.batch import Delivery
 from shared.change import Change, Put, digest_of
-from shared.deliver import Delivery, deliver
+from shared.deliver import deliver
 from shared.event import (
     MAX_DESCRIPTION_BYTES,
     MAX_EVENT_BYTES,

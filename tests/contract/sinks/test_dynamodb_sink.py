@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError
 
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
+from shared.batch import Delivery
 from shared.change import Change, Put
-from shared.deliver import Delivery, deliver
+from shared.deliver import deliver
 from shared.item import KEY, change_in_item
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import MisconfiguredError, RequestFailedError, RequestRefusedError

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from doors import stream
+from shared.batch import BatchResponse
 from shared.clock import Clock
-from shared.deliver import BatchResponse
 from shared.outcome import Failed
 from shared.shortened import shortened
 from shared.sink import MisconfiguredError, Sink

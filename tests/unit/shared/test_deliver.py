@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from functions.write_to_es.table_changes import TABLE_STREAM
+from shared.batch import REPORTING_SECONDS, Delivery
 from shared.change import Change, Purge, digest_of
 from shared.clock import Clock
-from shared.deliver import REPORTING_SECONDS, Delivery, deliver
+from shared.deliver import deliver
 from shared.event import Image, digest
 from shared.item import item_from
 from shared.outcome import Failed, Outcome, Refused

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.write_to_es.table_changes import TABLE_STREAM
+from shared.batch import ATTEMPTS, Delivery
 from shared.change import Change, change_from, expiry_of
-from shared.deliver import ATTEMPTS, Delivery, deliver
+from shared.deliver import deliver
 from shared.horizon import HORIZON, QUARANTINE_AGE
 from shared.outcome import Held, held
 from shared.outrun import outrun

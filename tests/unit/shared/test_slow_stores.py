@@ -18,7 +18,8 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch
 from lockstep.stores.corrections import Corrections
-from shared.deliver import REPORTING_SECONDS, deliver
+from shared.batch import REPORTING_SECONDS
+from shared.deliver import deliver
 from shared.outcome import Applied, Failed
 from shared.sink import PATIENCE_SECONDS, Sink, write_all
 from tests.builders import change, clock, kinesis_records, largest
