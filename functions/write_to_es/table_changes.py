@@ -10,10 +10,10 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/kds.html
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from shared.change import Change, Purge, Put, Remove, StoredChange, flaw_in
 from shared.envelope import IMAGE_EVENTS, Envelope
@@ -22,50 +22,10 @@ from shared.horizon import end_of_tombstone
 from shared.item import KEY, STREAM_VIEW, MalformedItemError, change_in_item
 from shared.record import Record, from_lambda
 from shared.sink import MisconfiguredError
+from shared.table_stream import SOURCE, TableChange, TypedItem, record_of, table_change_in
 
-_DYNAMODB = "aws:dynamodb"
 # The identity that removes expired items (time to live). The Streams API capitalizes the names.
 _TIME_TO_LIVE = {"type": "Service", "principalid": "dynamodb.amazonaws.com"}
-
-
-class _Value(TypedDict):
-    """The value of an attribute, with exactly one of these keys. Binary data is in base64."""
-
-    S: NotRequired[str]
-    N: NotRequired[str]
-    B: NotRequired[str]
-    BOOL: NotRequired[bool]
-    NULL: NotRequired[bool]
-    SS: NotRequired[list[str]]
-    NS: NotRequired[list[str]]
-    BS: NotRequired[list[str]]
-    L: NotRequired[list["_Value"]]
-    M: NotRequired[dict[str, "_Value"]]
-
-
-type _TableItem = dict[str, _Value]
-
-
-class _Images(msgspec.Struct, frozen=True):
-    keys: _TableItem = msgspec.field(name="Keys")
-    new: _TableItem | UnsetType = msgspec.field(name="NewImage", default=UNSET)
-    old: _TableItem | UnsetType = msgspec.field(name="OldImage", default=UNSET)
-
-
-class _TableChange(msgspec.Struct, frozen=True):
-    name: Literal["INSERT", "MODIFY", "REMOVE"] = msgspec.field(name="eventName")
-    images: _Images = msgspec.field(name="dynamodb")
-    by: dict[str, Any] | None = msgspec.field(name="userIdentity", default=None)
-
-    @property
-    def by_time_to_live(self) -> bool:
-        """Whether DynamoDB removed the item because of its time to live."""
-        identity = {name.lower(): value for name, value in (self.by or {}).items()}
-        return identity.items() >= _TIME_TO_LIVE.items()
-
-
-_decode = msgspec.json.Decoder(_TableChange).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None) -> Envelope:
@@ -78,7 +38,7 @@ def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None
         changes_stream: the name of the Kinesis stream that carries the table's changes, if any.
     """
     for record in records:
-        if record["eventSource"] == _DYNAMODB:
+        if record["eventSource"] == SOURCE:
             return TABLE_STREAM
         if changes_stream and record["eventSourceARN"].rpartition("/")[2] == changes_stream:
             return TABLE_CHANGES_ON_KINESIS
@@ -89,8 +49,6 @@ def envelope_of(records: Sequence[Mapping[str, Any]], changes_stream: str | None
 def _from_table_stream(record: Mapping[str, Any]) -> Record:
     """Read one entry of a DynamoDB event's `Records`.
 
-    The entry does not contain its shard id, so the unique id of the change takes its place.
-
     Raises:
         MisconfiguredError: the table's stream has another view.
     """
@@ -98,15 +56,7 @@ def _from_table_stream(record: Mapping[str, Any]) -> Record:
     view = change.get("StreamViewType")
     if view != STREAM_VIEW:
         raise MisconfiguredError(f"the table's stream has view {view}: set it to {STREAM_VIEW}")
-    return Record(
-        stream=record["eventSourceARN"].partition(":table/")[2],
-        shard_id=record["eventID"],
-        sequence_number=change["SequenceNumber"],
-        partition_key=_image_id_in(change["Keys"]),
-        arrived_at=round(change["ApproximateCreationDateTime"] * 1000),
-        data=_encode(record),
-        holds="table_change",
-    )
+    return record_of(record, _image_id_in(change["Keys"]))
 
 
 def _from_kinesis(record: Mapping[str, Any]) -> Record:
@@ -127,13 +77,13 @@ def change_of(record: Record) -> Change:
         InvalidEventError: the data is not a change of the table, or no sink wrote the item.
     """
     try:
-        found = _decode(record.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(f"not a change of a table: {error}") from None
+        found = table_change_in(record)
+    except ValueError as error:
+        raise _malformed(str(error)) from None
     if found.name != "REMOVE":
         return _change_in("NewImage", found.images.new, found.images.keys)
     before = _change_in("OldImage", found.images.old, found.images.keys)
-    if found.by_time_to_live:
+    if _by_time_to_live(found):
         match before:
             case Put():
                 raise _malformed(
@@ -154,11 +104,17 @@ def change_of(record: Record) -> Change:
     )
 
 
+def _by_time_to_live(change: TableChange) -> bool:
+    """Whether DynamoDB removed the item because of its time to live."""
+    identity = {name.lower(): value for name, value in (change.by or {}).items()}
+    return identity.items() >= _TIME_TO_LIVE.items()
+
+
 TABLE_STREAM = Envelope(_from_table_stream, change_of)
 TABLE_CHANGES_ON_KINESIS = Envelope(_from_kinesis, change_of)
 
 
-def _change_in(where: str, item: _TableItem | UnsetType, keys: _TableItem) -> StoredChange:
+def _change_in(where: str, item: TypedItem | UnsetType, keys: TypedItem) -> StoredChange:
     """The change in this item; its key must be that of the record."""
     if isinstance(item, UnsetType):
         raise _malformed(f"{where} is missing")
@@ -188,4 +144,4 @@ def _image_id_in(keys: Mapping[str, Any]) -> str:
         case {"image_id": {"S": str(image_id)}}:
             return image_id
         case _:
-            return _encode(keys).decode()
+            return msgspec.json.encode(keys).decode()
