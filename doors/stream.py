@@ -1,9 +1,9 @@
-"""The steps that both consumers share, from an invocation to its batch response."""
+"""The steps that all consumers share, from an invocation to its batch response."""
 
 import os
-from collections.abc import Callable
-from functools import cache
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from typing import Any, Protocol, cast
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -13,9 +13,11 @@ from botocore.config import Config
 from doors.clock import SYSTEM_CLOCK
 from doors.quarantine import BucketQuarantine, disable_expect_header
 from shared.batch import BatchResponse, Delivery
+from shared.clock import Clock
 from shared.deliver import deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
-from shared.sink import MisconfiguredError, Sink
+from shared.quarantine import Quarantine
+from shared.sink import MisconfiguredError, Sink, SinkOf
 from shared.stamps import LATE_EVENT
 
 logger = Logger()
@@ -52,7 +54,23 @@ def _observed[**P](handle: Callable[P, BatchResponse]) -> Callable[P, BatchRespo
     )
 
 
-@_observed
+class Delivers[C](Protocol):
+    """A function that writes a batch to a store, such as `shared.deliver.deliver`."""
+
+    def __call__(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        *,
+        to: SinkOf[C],
+        quarantine: Quarantine,
+        function: str,
+        clock: Clock,
+        remaining: Callable[[], float],
+    ) -> Delivery:
+        """Write the batch, and say what happened to it."""
+        ...
+
+
 def consume(
     event: dict[str, Any],
     context: LambdaContext,
@@ -61,7 +79,7 @@ def consume(
     function: str,
     envelope: Envelope = IMAGE_EVENTS,
 ) -> BatchResponse:
-    """Write one batch to a store; write logs and metrics of the result.
+    """Write one batch to a store of images; write logs and metrics of the result.
 
     Args:
         event: the event of the invocation: `Records` has a batch of one shard.
@@ -69,6 +87,31 @@ def consume(
         sink: returns the sink of the store; the first call creates it.
         function: this consumer's name in the quarantine.
         envelope: the form of the records.
+
+    Raises:
+        MisconfiguredError: the deployment is broken; no record of the batch is acknowledged.
+    """
+    deliver_images = partial(deliver, envelope=envelope)
+    return consume_with(event, context, sink=sink, function=function, deliver=deliver_images)
+
+
+@_observed
+def consume_with[C](
+    event: dict[str, Any],
+    context: LambdaContext,
+    *,
+    sink: Callable[[], SinkOf[C]],
+    function: str,
+    deliver: Delivers[C],
+) -> BatchResponse:
+    """Write one batch to any store; write logs and metrics of the result.
+
+    Args:
+        event: the event of the invocation: `Records` has a batch of one shard.
+        context: the context of the invocation.
+        sink: returns the sink of the store; the first call creates it.
+        function: this consumer's name in the quarantine.
+        deliver: writes the batch.
 
     Raises:
         MisconfiguredError: the deployment is broken; no record of the batch is acknowledged.
@@ -81,7 +124,6 @@ def consume(
             function=function,
             clock=SYSTEM_CLOCK,
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
-            envelope=envelope,
         )
     except MisconfiguredError as error:
         logger.error(  # noqa: TRY400 - the traceback would repeat what the store has answered
@@ -112,6 +154,8 @@ def report(delivery: Delivery) -> None:
     outrun = sum(record.reason == "outrun" for record in delivery.quarantined)
     if outrun:
         metrics.add_metric("Outrun", "Count", outrun)
+    if delivery.out_of_order:
+        metrics.add_metric("OutOfOrder", "Count", delivery.out_of_order)
     if delivery.late:
         metrics.add_metric("Late", "Count", len(delivery.late))
     for change in delivery.late:

@@ -12,6 +12,7 @@ import pytest
 from doors import stream
 from shared.batch import BatchResponse
 from shared.clock import Clock
+from shared.deliver import deliver
 from shared.outcome import Failed
 from shared.shortened import shortened
 from shared.sink import MisconfiguredError, Sink
@@ -49,7 +50,7 @@ class Shelf:
 
 def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) -> BatchResponse:
     consume = rewired(
-        inspect.unwrap(stream.consume),
+        inspect.unwrap(stream.consume_with),
         quarantine=Shelf,
         SYSTEM_CLOCK=Clock(
             now=lambda: 1_795_248_001.0,
@@ -62,7 +63,7 @@ def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) 
     )
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     response: BatchResponse = consume(
-        {"Records": records}, context, sink=sink, function="write_to_es"
+        {"Records": records}, context, sink=sink, function="write_to_es", deliver=deliver
     )
     return response
 
