@@ -3,16 +3,18 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from doors.batch import age_ms_of, image_ids_of, place_of
 from doors.clock import SYSTEM_CLOCK
+from doors.log import LoggedIds, logged_ids, new_logger
 from doors.quarantine import BucketQuarantine, disable_expect_header
-from shared.batch import BatchResponse, Delivery
+from shared.batch import BatchResponse, Delivery, Fate
 from shared.clock import Clock
 from shared.deliver import deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
@@ -20,7 +22,7 @@ from shared.quarantine import Quarantine
 from shared.sink import MisconfiguredError, Sink, SinkOf
 from shared.stamps import LATE_EVENT
 
-logger = Logger()
+logger = new_logger()
 metrics = Metrics()
 
 # The timeouts are short: after a slow answer, time must remain for the other records of a batch.
@@ -28,6 +30,8 @@ CONNECT_SECONDS, READ_SECONDS = 1, 4
 ATTEMPTS = 2
 # The longest wait of botocore between two attempts.
 PAUSE_SECONDS = 1
+# A line names at most so many records that are not settled.
+MOST_NAMED = 50
 
 
 @cache
@@ -116,9 +120,14 @@ def consume_with[C](
     Raises:
         MisconfiguredError: the deployment is broken; no record of the batch is acknowledged.
     """
+    records = event["Records"]
+    # Every line of this invocation has them.
+    logger.append_keys(**place_of(records))
+    ids = logged_ids(image_ids_of(records))
+    began = SYSTEM_CLOCK.elapsed()
     try:
         delivery = deliver(
-            event["Records"],
+            records,
             to=sink(),
             quarantine=quarantine(),
             function=function,
@@ -127,28 +136,42 @@ def consume_with[C](
         )
     except MisconfiguredError as error:
         logger.error(  # noqa: TRY400 - the traceback would repeat what the store has answered
-            "misconfigured: no record of this batch is acknowledged", extra={"cause": str(error)}
+            "misconfigured: no record of this batch is acknowledged",
+            extra={"cause": ids.text(str(error))},
         )
         raise
-    report(delivery)
+    report(delivery, ids)
+    log_batch(
+        delivery,
+        age_ms=age_ms_of(records, SYSTEM_CLOCK.now()),
+        duration_ms=round((SYSTEM_CLOCK.elapsed() - began) * 1000),
+    )
     return delivery.response()
 
 
-def report(delivery: Delivery) -> None:
-    """Write metrics of counts and lag; log each quarantined record, late event and cause."""
+def report(delivery: Delivery, ids: LoggedIds) -> None:
+    """Write metrics of counts and lag; log each quarantined record, late event and cause.
+
+    Args:
+        delivery: what happened.
+        ids: how the lines show the ids of images.
+    """
     for fate, count in delivery.counts.items():
         metrics.add_metric(fate, "Count", count)
     if delivery.lag_ms is not None:
         metrics.add_metric("Lag", "Milliseconds", delivery.lag_ms)
     for record in delivery.quarantined:
+        image_id = record.image_id
         logger.warning(
             "quarantined",
             extra={
                 "quarantine_key": record.key,
-                "image_id": record.image_id,
+                "image_id": None if image_id is None else ids.shown(image_id),
                 "image_version": record.version,
+                "sequence_number": record.sequence_number,
                 "reason": record.reason,
-                "detail": record.detail,
+                # A record that is no valid event may contain any id.
+                "detail": ids.text(record.detail, known=image_id is not None),
             },
         )
     outrun = sum(record.reason == "outrun" for record in delivery.quarantined)
@@ -162,8 +185,9 @@ def report(delivery: Delivery) -> None:
         logger.warning(
             LATE_EVENT,
             extra={
-                "image_id": change.image_id,
+                "image_id": ids.shown(change.image_id),
                 "image_version": change.version,
+                "sequence_number": change.sequence_number,
                 "occurred_at": change.occurred_at,
                 "arrived_at": change.arrived_at,
             },
@@ -171,5 +195,30 @@ def report(delivery: Delivery) -> None:
     for cause, count in delivery.failures.items():
         logger.warning(
             "not settled, Lambda retries",
-            extra={"cause": cause, "records": count, "checkpoint": delivery.checkpoint},
+            extra={
+                "cause": ids.text(cause),
+                "unsettled_records": count,
+                "checkpoint": delivery.checkpoint,
+            },
         )
+
+
+def log_batch(delivery: Delivery, *, age_ms: int | None, duration_ms: int) -> None:
+    """Log what happened to a batch: one line, also if all is well.
+
+    Args:
+        delivery: what happened.
+        age_ms: how long ago the first record of the batch arrived.
+        duration_ms: how long the delivery took.
+    """
+    logger.info(
+        "batch",
+        extra={
+            **{fate.lower(): delivery.counts.get(fate, 0) for fate in get_args(Fate)},
+            "checkpoint": delivery.checkpoint,
+            "unsettled": delivery.unsettled[:MOST_NAMED] or None,
+            "age_ms": age_ms,
+            "lag_ms": delivery.lag_ms,
+            "duration_ms": duration_ms,
+        },
+    )

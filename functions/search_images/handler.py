@@ -5,16 +5,16 @@ from functools import cache
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from urllib3 import Timeout
 
 from doors import opensearch
+from doors.log import new_logger
 from functions.search_images.api import Api, Stores
 from functions.search_images.search import SECONDS
 
-logger = Logger()
+logger = new_logger()
 
 # A person waits for the answer, so the timeouts are short.
 CONNECT_SECONDS, READ_SECONDS = 1, SECONDS + 1

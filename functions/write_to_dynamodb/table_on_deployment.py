@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
+from doors.log import new_logger
 from doors.on_deployment import answer, retried
 from functions.write_to_dynamodb.table_settings import (
     TableSettings,
@@ -19,7 +19,7 @@ from shared.sink import RequestFailedError
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-logger = Logger()
+logger = new_logger()
 
 # An attempt makes a few requests, and CloudFormation must still get its answer.
 ATTEMPT_SECONDS = 40

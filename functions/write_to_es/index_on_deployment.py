@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
+from doors.log import new_logger
 from doors.on_deployment import answer, retried
 from doors.opensearch import signing_credentials
 from functions.write_to_es.connect import AccessDeniedError, connect, sink_errors
@@ -18,7 +18,7 @@ from functions.write_to_es.roles import ensure_roles
 from functions.write_to_es.settings import IndexSettings
 from shared.sink import RequestFailedError
 
-logger = Logger()
+logger = new_logger()
 
 # The DNS name of a new domain may not exist yet, and new policies and roles take a while.
 _MAY_PASS = (RequestFailedError, AccessDeniedError, VersionDeniedError)

@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from opensearchpy import OpenSearch
 
+from doors.log import new_logger
 from doors.opensearch import signing_credentials
 from functions.write_to_es.connect import connect, sink_errors
 from functions.write_to_es.index import check_index
 from shared.quarantine import FAILURE_DOCUMENTS, PREFIX
 from shared.sink import SinkError
 
-logger = Logger()
+logger = new_logger()
 metrics = Metrics()
 
 # So many items of the table may be expired tombstones, which the index need not have.

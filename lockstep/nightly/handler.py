@@ -4,15 +4,16 @@ import os
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from doors.log import new_logger
 from lockstep.audit.pieces.schedule import Nightly
 from lockstep.nightly.piece import do_piece
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_deployed
 
-logger = Logger()
+logger = new_logger()
 metrics = Metrics()
 
 # The last page, its segment and the state need less.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger, Metrics
 
+from doors.log import STACK_NAME, new_logger
 from lockstep.audit.pieces.schedule import Every
 from lockstep.nightly.piece import do_piece
 from lockstep.stack.clients import Clients
@@ -32,8 +33,9 @@ def main() -> None:
     parser.add_argument("--every", type=float, required=True)
     arguments = parser.parse_args()
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "nightly_audit")
+    os.environ.setdefault(STACK_NAME, "lockstep")
     clients = Clients(read_local(arguments.state))
-    logger, metrics = Logger(), Metrics(namespace=LOCAL_NAMESPACE)
+    logger, metrics = new_logger(), Metrics(namespace=LOCAL_NAMESPACE)
     schedule = Every(arguments.every)
     while True:
         try:

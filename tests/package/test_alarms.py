@@ -13,6 +13,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 )
 
 from doors import stream
+from doors.log import PlainIds
 from functions.write_to_es import watcher
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
@@ -142,7 +143,7 @@ def test_no_two_charts_of_the_dashboard_overlap(template: Template) -> None:
 def test_our_own_metrics_are_those_that_the_functions_emit(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    emitted = _emitted(capsys, stream.report, _everything())
+    emitted = _emitted(capsys, stream.report, _everything(), PlainIds())
     emitted |= _emitted(capsys, watcher.publish, *_looks())
     emitted |= _emitted(capsys, _add_audit)
     ours = {

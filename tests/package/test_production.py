@@ -258,3 +258,21 @@ def test_cfn_lint_finds_nothing_in_the_template_with_all_parameters_set(
     for name, default in (chosen | numbers).items():
         defaults["Parameters"][name]["Default"] = default
     assert cfn_lint(defaults, tmp_path) == ""
+
+
+def test_with_a_secret_no_log_shows_the_id_of_an_image(template: Template) -> None:
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:log-hash-0a1b2c"
+    reference = {"Fn::Sub": "{{resolve:secretsmanager:${LogHashSecretArn}:SecretString}}"}
+    for function in ("WriteToDynamodb", "WriteToEs"):
+        usual = resolved(template, function)["Environment"]["Variables"]
+        hashing = resolved(template, function, LogHashSecretArn=secret)["Environment"]["Variables"]
+        assert "LOG_HASH_KEY" not in usual
+        assert hashing == usual | {"LOG_HASH_KEY": reference}
+    lines = []
+    for values in ({}, {"LogHashSecretArn": secret}):
+        access = resolved(template, "SearchStage", **values)["AccessLogSettings"]["Format"]
+        text, its = access["Fn::Sub"]
+        lines.append(json.loads(text.replace("${Path}", its["Path"])))
+    whole, without = lines
+    assert whole.pop("path") == "$context.path"
+    assert without == whole

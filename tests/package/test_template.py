@@ -350,7 +350,7 @@ def test_searches_are_throttled_and_logged_without_what_was_searched(template: T
         "ThrottlingBurstLimit": {"Ref": "SearchBurst"},
     }
     assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["SearchApiLog", "Arn"]}
-    assert "uery" not in stage["AccessLogSettings"]["Format"]
+    assert "uery" not in json.dumps(stage["AccessLogSettings"]["Format"])
 
 
 def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
@@ -539,6 +539,8 @@ def test_a_function_sees_what_it_needs(template: Template, function: str, own: s
         "POWERTOOLS_SERVICE_NAME",
         "POWERTOOLS_METRICS_NAMESPACE",
         "POWERTOOLS_LOG_LEVEL",
+        "STACK_NAME",
+        "LOG_HASH_KEY",
         "AWS_ENDPOINT_URL_S3",
     }
     # Named for `sam local invoke` alone.
@@ -588,6 +590,15 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
         mode = {"Fn::If": ["Traces", "Active", "PassThrough"]}
         assert properties["TracingConfig"] == {"Mode": mode}
         assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Log"}}
+        variables = properties["Environment"]["Variables"]
+        assert variables["STACK_NAME"] == {"Ref": "AWS::StackName"}
+
+
+def test_one_parameter_says_how_long_every_log_is_kept(template: Template) -> None:
+    logs = resources_of(template, "AWS::Logs::LogGroup")
+    assert {f"{name}Log" for name in resources_of(template, "AWS::Lambda::Function")} < logs.keys()
+    kept = [properties["RetentionInDays"] for properties in logs.values()]
+    assert kept == [{"Ref": "LogRetentionDays"}] * len(logs)
 
 
 def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> None:

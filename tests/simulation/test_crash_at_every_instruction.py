@@ -239,15 +239,19 @@ class Stage:
         for cached in caches_of((*RULES, self.its_sink)):
             cached.cache_clear()
         sink, quarantine = self.sink(), bucket_quarantine(self.bucket.put_object)
-        logger = SimpleNamespace(warning=lambda *_, **__: None)
+        logger = SimpleNamespace(
+            **dict.fromkeys(("append_keys", "info", "warning"), lambda *_, **__: None)
+        )
         metrics = SimpleNamespace(add_metric=lambda *_: None)
-        consume = rewired(
-            inspect.unwrap(doors.stream.consume),
+        consume_with = rewired(
+            inspect.unwrap(doors.stream.consume_with),
             logger=logger,
             quarantine=lambda: quarantine,
             SYSTEM_CLOCK=clock(now=lambda: 1_795_248_001.0, chance=lambda: 0.5),
             report=rewired(doors.stream.report, logger=logger, metrics=metrics),
+            log_batch=rewired(doors.stream.log_batch, logger=logger),
         )
+        consume = rewired(doors.stream.consume, consume_with=consume_with)
         handle = rewired(self.handler.handle, consume=consume, **{self.client: lambda: sink})
         context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
         response: BatchResponse = handle({"Records": records}, context)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tests.package.test_template_rules import refusals
 
 _KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
+_HASHES = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:log-hash-0a1b2c"
 _ROLE = "arn:aws:iam::123456789012:role/"
 _TABLE_STREAM = (
     "arn:aws:dynamodb:eu-central-1:123456789012:table/restored/stream/2026-11-29T00:00:00.000"
@@ -118,6 +119,7 @@ CHOICES = (
     Choice({"TicketTopicArn": f"{_TOPIC}tickets"}, _MAIL),
     Choice({"PageTopicArn": f"{_TOPIC}pages", "TicketTopicArn": f"{_TOPIC}tickets"}),
     *_alone(Tracing="yes", LogLevel="DEBUG", LogKmsKeyArn=_KEY, LogRetentionDays="90"),
+    *_alone(LogHashSecretArn=_HASHES),
 )
 """Each change is accepted by the rules of the template, before and after."""
 

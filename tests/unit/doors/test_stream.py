@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from doors import stream
+from doors.batch import image_ids_of, place_of
 from shared.batch import BatchResponse
 from shared.clock import Clock
 from shared.deliver import deliver
@@ -17,7 +18,17 @@ from shared.outcome import Failed
 from shared.shortened import shortened
 from shared.sink import MisconfiguredError, Sink
 from shared.stamps import LATE_EVENT
-from tests.builders import ARRIVED_AT, image_event, kinesis_record, kinesis_records, sequence_number
+from tests.builders import (
+    ARRIVED_AT,
+    SHARD_ID,
+    TABLE_STREAM_ARN,
+    change,
+    image_event,
+    kinesis_record,
+    kinesis_records,
+    sequence_number,
+    table_record,
+)
 from tests.memory_sink import MemorySink
 from tests.simulation.rewired import rewired
 
@@ -27,7 +38,16 @@ class Log:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
+        self.batches: list[dict[str, Any]] = []
+        self.keys: dict[str, Any] = {}
         self.metrics: dict[str, tuple[str, float]] = {}
+
+    def append_keys(self, **keys: Any) -> None:
+        self.keys |= keys
+
+    def info(self, message: str, *, extra: dict[str, Any]) -> None:
+        assert message == "batch"
+        self.batches.append(extra)
 
     def warning(self, message: str, *, extra: dict[str, Any]) -> None:
         self.lines.append((message, extra))
@@ -59,6 +79,7 @@ def consumed(records: list[dict[str, Any]], sink: Callable[[], Sink], log: Log) 
             chance=lambda: 0.5,
         ),
         report=rewired(stream.report, logger=log, metrics=log),
+        log_batch=rewired(stream.log_batch, logger=log),
         logger=log,
     )
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
@@ -78,6 +99,7 @@ def test_a_late_event_is_a_metric_and_a_line_that_names_the_image() -> None:
     assert fields == {
         "image_id": "a",
         "image_version": 1_787_000_000_000_000,
+        "sequence_number": sequence_number(1),
         "occurred_at": "2026-08-17T20:00:00Z",
         "arrived_at": ARRIVED_AT,
     }
@@ -115,7 +137,67 @@ def test_each_cause_of_failure_is_a_line_with_the_checkpoint() -> None:
     response = consumed(kinesis_records(image_event("a")), lambda: sink, log)
     assert response == {"batchItemFailures": [{"itemIdentifier": sequence_number(1)}]}
     ((_, fields),) = log.lines
-    assert fields == {"cause": "throttled", "records": 1, "checkpoint": sequence_number(1)}
+    assert fields == {
+        "cause": "throttled",
+        "unsettled_records": 1,
+        "checkpoint": sequence_number(1),
+    }
+
+
+def test_a_batch_is_one_line_whatever_its_size() -> None:
+    log = Log()
+    records = [
+        kinesis_record(image_event(f"T{at}"), position=at, arrived_at=ARRIVED_AT + at)
+        for at in range(1, 101)
+    ]
+    consumed(records, MemorySink, log)
+    assert log.lines == []
+    (line,) = log.batches
+    assert line == {
+        "applied": 100,
+        "duplicate": 0,
+        "stale": 0,
+        "quarantined": 0,
+        "failed": 0,
+        "checkpoint": None,
+        "unsettled": None,
+        "age_ms": 499,  # of the first record; it is 500 ms after ARRIVED_AT
+        "lag_ms": 877,
+        "duration_ms": 0,
+    }
+    assert log.keys == {
+        "stream": "lockstep-images",
+        "shard_id": SHARD_ID,
+        "first_sequence_number": sequence_number(1),
+        "last_sequence_number": sequence_number(100),
+        "records": 100,
+    }
+
+
+def test_the_line_of_a_batch_names_the_first_records_that_are_not_settled() -> None:
+    log = Log()
+    images = [f"T{at}" for at in range(stream.MOST_NAMED + 2)]
+    sink = MemorySink(always=dict.fromkeys(images[1:], Failed("throttled")))
+    consumed(kinesis_records(*map(image_event, images)), lambda: sink, log)
+    (line,) = log.batches
+    assert (line["applied"], line["failed"]) == (1, stream.MOST_NAMED + 1)
+    assert line["checkpoint"] == sequence_number(2)
+    first = [sequence_number(at) for at in range(2, stream.MOST_NAMED + 2)]
+    assert list(line["unsettled"]) == first
+
+
+def test_a_batch_of_a_tables_stream_has_no_shard_and_an_empty_one_no_place() -> None:
+    records = [table_record(change("a"), position=at) for at in (1, 2)]
+    assert place_of(records) == {
+        "stream": TABLE_STREAM_ARN.partition(":table/")[2],
+        "shard_id": None,
+        "first_sequence_number": records[0]["dynamodb"]["SequenceNumber"],
+        "last_sequence_number": records[1]["dynamodb"]["SequenceNumber"],
+        "records": 2,
+    }
+    assert set(place_of([]).values()) == {None}
+    assert place_of([]).keys() == place_of(records).keys()
+    assert list(image_ids_of(records)) == ["a", "a"]
 
 
 def test_a_misconfiguration_found_while_a_client_is_made_is_logged_and_raised() -> None:
