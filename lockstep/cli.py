@@ -15,6 +15,10 @@ COMMANDS = {
     "put": ("put:put_command", "Put events from a file onto the stream."),
     "import": ("backfill:import_command", "Put images that were never on the stream onto it."),
     "status": ("status:status_command", "Show the backlog of each consumer."),
+    "watch": (
+        "watch:watch_command",
+        "See the shards, the consumers and the alarms of a stack, live.",
+    ),
     "audit": ("audit:audit_command", "Compare the table with the index; repair differences."),
     "purge": ("purge:purge_command", "Remove expired tombstones from the index."),
     "rebuild": ("rebuild:rebuild_command", "Build a new index and switch to it."),

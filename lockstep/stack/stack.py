@@ -65,7 +65,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     local stack, which runs this release. `metrics_namespace` is the CloudWatch namespace of the
     functions' metrics; None for a local stack, whose functions write metrics into their logs only.
     `opensearch_signing` tells whether requests to the index are signed. `index_settings` is what
-    the stack chooses for its index; stacks of earlier releases do not say it.
+    the stack chooses for its index; stacks of earlier releases do not say it. `shard_rule` is the
+    name of the rule in CloudWatch that counts the records of each shard; None if there is none.
     """
 
     endpoints: Endpoints
@@ -84,6 +85,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_namespace: str | None = None
     opensearch_signing: Signing = "no"
     index_settings: IndexSettings = IndexSettings()
+    shard_rule: str | None = None
 
     @property
     def live(self) -> str:
@@ -205,6 +207,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 replicas=outputs.get("IndexReplicas"),
                 refresh_interval=outputs.get("RefreshInterval"),
             ),
+            shard_rule=outputs.get("ShardRule"),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

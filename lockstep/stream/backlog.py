@@ -1,4 +1,4 @@
-"""What a consumer has not processed, read from the endpoint's file: its backlog and its gaps."""
+"""What consumers have processed and have not, read from the file of the endpoint."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -49,6 +49,44 @@ def backlog(database: Path, stream: str, after: Mapping[str, str]) -> Backlog:
         return _backlog(file, found, after)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamCounts:
+    """How many records there were since a stream was made.
+
+    `arrived`: by shard, of all shards that the stream ever had. `open_shards`: those that accept
+    records. `processed`: by consumer; records that were removed before it read them count, too.
+    """
+
+    arrived: Mapping[str, int]
+    open_shards: tuple[str, ...]
+    processed: Mapping[str, int]
+
+
+def counts(database: Path, stream: str, after: Mapping[str, Mapping[str, str]]) -> StreamCounts:
+    """Count what has arrived on a stream, and what consumers have processed of it.
+
+    It reads no record: positions are subtracted.
+
+    Args:
+        database: the endpoint's file.
+        stream: the name of the stream.
+        after: of each consumer, the last settled sequence number of each shard, see `backlog`.
+
+    Raises:
+        UnknownBacklogError: see `backlog`.
+    """
+    with _opened(database, stream) as (file, found):
+        shards = file.shards(found)
+        return StreamCounts(
+            arrived={shard_id(shard.number): shard.next - 1 for shard in shards},
+            open_shards=tuple(shard_id(one.number) for one in shards if one.closed_at is None),
+            processed={
+                consumer: sum(_position(shard, done) - 1 for shard in shards)
+                for consumer, done in after.items()
+            },
+        )
+
+
 def gaps(database: Path, stream: str, after: Mapping[str, str], *, now: float) -> list[Gap]:
     """The records after the sequence numbers in `after` that the stream has removed by now.
 
@@ -90,12 +128,17 @@ def _opened(database: Path, stream: str) -> Iterator[tuple[KinesisFile, StoredSt
 def _backlog(file: KinesisFile, stream: StoredStream, after: Mapping[str, str]) -> Backlog:
     records, arrivals = 0, []
     for shard in file.shards(stream):
-        done = after.get(shard_id(shard.number))
-        position = shard.first if done is None else position_after(shard, sequence.parse(done))
+        position = _position(shard, after)
         if position < shard.next:
             records += shard.next - position
             arrivals.append(file.arrival(shard, position))
     return Backlog(records, min(arrivals, default=None))
+
+
+def _position(shard: StoredShard, after: Mapping[str, str]) -> int:
+    """The position of the first record that is not processed."""
+    done = after.get(shard_id(shard.number))
+    return shard.first if done is None else position_after(shard, sequence.parse(done))
 
 
 def _gap(

@@ -1,5 +1,6 @@
 """Each command of an operator on a deployed stack, with a state of the stack in which it acts."""
 
+import datetime as dt
 import socket
 import uuid
 from collections.abc import Callable, Sequence
@@ -8,6 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from lockstep.audit.audit import Audit
+from lockstep.audit.pieces.ending import PiecesReport
+from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
 from lockstep.web.addresses import HOST
 from shared.change import Change
 from shared.item import item_from
@@ -22,6 +26,8 @@ PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPol
 PROBER = ("AuditorPolicy", "ProducerPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
+
+MOMENT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
 ALL_EQUAL, DIFFERENT, UNKNOWN = 0, 1, 2
 
@@ -216,6 +222,23 @@ def _to_prepare(gated: GatedStack) -> None:
         kinesis.create_stream(StreamName=stream, ShardCount=1)
 
 
+def _audited(gated: GatedStack) -> None:
+    """A nightly audit has ended, and another one is under way."""
+    report = PiecesReport(
+        run="20261130T030000Z",
+        values=False,
+        begun=MOMENT,
+        ended=MOMENT,
+        audit=Audit("equal", table=1, index=1, differences={}, seconds=1.0),
+        invocations=1,
+        seconds=1.0,
+        read_units=1.0,
+    )
+    gated.stage.write(f"{REPORTS}{report.run}.json", msgspec.to_builtins(report))
+    state = AuditState("20261201T030000Z", values=False, started=0.0, parts=1)
+    gated.stage.write(STATE, msgspec.to_builtins(state))
+
+
 # How each command runs.
 
 
@@ -230,6 +253,15 @@ def _status(gated: GatedStack) -> str | None:
     ]:
         return f"{wrong}, {warnings}"
     return None
+
+
+def _watch(gated: GatedStack) -> str | None:
+    """What may not be read is a reason in its line, not the end."""
+    found = _printed(gated, "watch", "--count", 1)
+    wrong = dict(found["errors"])
+    if not wrong and (found["audit"]["images"], found["alarms"]["off"]) != (1, 1):
+        return f"{found}"
+    return f"{wrong}" if wrong else None
 
 
 def _put(gated: GatedStack) -> str | None:
@@ -350,6 +382,7 @@ COMMANDS: Sequence[Command] = (
     Command("status", AUDITOR, _status, _index_lost, repeats=True),
     Command("status --wait", AUDITOR, runs("status", "--wait", 0), _written, repeats=True),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
+    Command("watch", AUDITOR, _watch, _audited, repeats=True),
     Command("audit", AUDITOR, runs("audit"), _written, repeats=True),
     Command("audit", AUDITOR, _audit, differing, repeats=True),
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),

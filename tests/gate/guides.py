@@ -40,6 +40,7 @@ class Right(NamedTuple):
             "the restored table": f"{tables}/{RESTORED}*",
             "the key, if you set `KmsKeyArn`": KEY,
             "all (AWS has no resources for it)": "*",
+            "all (composite alarms need that)": "*",
             "the bucket": f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}"),
             "the domain": f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}",
             "the search API": f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}",

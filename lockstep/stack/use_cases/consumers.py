@@ -170,7 +170,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
         found = deployed_progress(
             clients.cloudwatch,
             mappings,
-            _arrivals(stack, mappings),
+            arrivals_for(stack, mappings),
             retention=image_stream(clients).retention,
             now=dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC),
         )
@@ -187,7 +187,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
     return local_consumers(state, stack, now=clients.clock.now(), table=table)
 
 
-def _arrivals(stack: Stack, mappings: Mapping[str, DeployedMapping]) -> Mapping[str, Metric]:
+def arrivals_for(stack: Stack, mappings: Mapping[str, DeployedMapping]) -> Mapping[str, Metric]:
     """How many records arrived for each deployed consumer."""
     images = incoming_records(stack.stream)
     match stack.index_from:

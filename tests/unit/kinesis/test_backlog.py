@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from lockstep.local.kinesis.store import Store
-from lockstep.stream.backlog import Backlog, UnknownBacklogError, backlog, gaps
+from lockstep.stream.backlog import (
+    Backlog,
+    StreamCounts,
+    UnknownBacklogError,
+    backlog,
+    counts,
+    gaps,
+)
 from lockstep.stream.checkpoints import Gap
 from tests.unit.kinesis.client import HOUR, SECOND, START, Kinesis
 
@@ -178,3 +185,34 @@ def test_an_unknown_backlog_is_an_error_of_one_line(
     assert not (tmp_path / "missing.db").exists()
     with pytest.raises(UnknownBacklogError, match="not a sequence number"):
         backlog(database, "pictures", {SHARD: "12"})
+
+
+def test_what_arrived_and_what_was_processed_is_counted_by_shard(
+    kinesis: Kinesis, store: Store, database: Path
+) -> None:
+    kinesis.stream()
+    [first] = kinesis.put(b"one")
+    kinesis.put(b"two", b"three")
+    after = {"none": {}, "one": {SHARD: first}}
+    found = counts(database, "pictures", after)
+    assert found == StreamCounts({SHARD: 3}, (SHARD,), {"none": 0, "one": 1})
+    # What was removed before somebody read it counts as processed: nobody will read it.
+    kinesis.clock.now += 25 * HOUR
+    kinesis.put(b"new")
+    list(store.trim(kinesis.clock.now))
+    found = counts(database, "pictures", after)
+    assert found == StreamCounts({SHARD: 4}, (SHARD,), {"none": 3, "one": 3})
+
+
+def test_a_closed_shard_still_counts_and_is_not_open(kinesis: Kinesis, database: Path) -> None:
+    kinesis.stream()
+    kinesis.put(b"one")
+    kinesis(
+        "UpdateShardCount",
+        StreamName="pictures",
+        TargetShardCount=2,
+        ScalingType="UNIFORM_SCALING",
+    )
+    found = counts(database, "pictures", {})
+    assert found.open_shards == ("shardId-000000000001", "shardId-000000000002")
+    assert found.arrived == {SHARD: 1, **dict.fromkeys(found.open_shards, 0)}
