@@ -19,7 +19,8 @@ rebuild := tests/contract/rebuild
 contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(engines) $(faults) $(rebuild))
 gate := tests/gate
 crashes := tests/flow/test_crashes.py
-local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py test_alarms.py)
+local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py test_watch.py \
+  test_alarms.py)
 scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack) $(engines))
 nights := tests/nights
 package := tests/package

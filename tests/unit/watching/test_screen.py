@@ -1,6 +1,8 @@
 """The screen: it fits each width, and says everything without colour."""
 
 import io
+import re
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -67,12 +69,15 @@ def test_without_colour_the_words_are_the_same() -> None:
     alarm = seen(stream=stream(consumers={"write_to_es": consumer(reads=False)}))
     told = draw(alarm, "s", width=80, height=24)
     coloured, plain = io.StringIO(), io.StringIO()
-    Console(file=coloured, force_terminal=True, color_system="256", width=80).print(told)
-    Console(file=plain, force_terminal=False, no_color=True, width=80).print(told)
-    assert "\x1b[" in coloured.getvalue()
-    assert "\x1b" not in plain.getvalue()
-    for words in ("ALARM quarantine-waiting", "does not read"):
-        assert words in plain.getvalue()
+    for file, environment in ((coloured, {}), (plain, {"NO_COLOR": "1"})):
+        terminal: dict[str, Any] = {"force_terminal": True, "color_system": "256", "width": 80}
+        Console(file=file, _environ=environment, **terminal).print(told)
+    # Bold is no colour.
+    assert "\x1b[1;31m" in coloured.getvalue()
+    assert not re.search(r"\x1b\[[0-9;]*3\dm", plain.getvalue())
+    words = [re.sub(r"\x1b\[[0-9;]*m", "", one.getvalue()) for one in (coloured, plain)]
+    assert words[0] == words[1]
+    assert "does not read" in words[0]
 
 
 def test_what_does_not_fit_the_height_is_counted() -> None:
