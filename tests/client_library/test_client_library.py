@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.kinesis.server import client_of, running
-from tools.kinesis_java import JAVA, compile_into
+from tools.java_client import JAVA
+from tools.kinesis_java import KINESIS
 
 FIRST, LATER = "shardId-000000000000", "shardId-000000000002"
 
@@ -19,7 +20,7 @@ def test_it_reads_through_a_split(tmp_path: Path, dynamodb_endpoint: str, how: s
     """With "push" it uses SubscribeToShard, with "poll" GetRecords."""
     stream = f"pictures-{how}"
     (tmp_path / "classes").mkdir()
-    program = [*JAVA, "-cp", compile_into(tmp_path / "classes"), "Consumer"]
+    program = [*JAVA, "-cp", KINESIS.compile_into(tmp_path / "classes"), "Consumer"]
     with running(tmp_path / "kinesis.db") as server, client_of(server.url) as client:
         client.create_stream(StreamName=stream, ShardCount=1)
         for data in (b"one", b"two"):

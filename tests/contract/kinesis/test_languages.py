@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tools.kinesis_java import JAVA, compile_into
+from tools.java_client import JAVA
+from tools.kinesis_java import KINESIS
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ def go(_: Path) -> Sequence[str | Path]:
 
 
 def java(tmp_path: Path) -> Sequence[str | Path]:
-    return [*JAVA, "-cp", compile_into(tmp_path), "Story"]
+    return [*JAVA, "-cp", KINESIS.compile_into(tmp_path), "Story"]
 
 
 @pytest.mark.parametrize("client", [javascript, go, java], ids=lambda client: client.__name__)
