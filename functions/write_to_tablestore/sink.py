@@ -45,6 +45,7 @@ ROWS_PER_READ: Final = 100
 REQUESTS_PER_SEND: Final = 5
 _NO_EXPIRY: Final = -1
 _FAILED_CONDITION: Final = "OTSConditionCheckFail"
+_UNSTEADY: Final = Failed(f"the row appears and disappears, or it has no {VERSION}")
 _KINDS: Final[Mapping[type, str]] = {str: "STRING", int: "INTEGER", bytes: "BINARY"}
 
 
@@ -267,10 +268,6 @@ class ReplicaTable:
         )
         for at, answer in zip(missing, again, strict=True):
             answers[at] = answer
-        for at in _where(answers, _FailedCondition):
-            answers[at] = Failed(
-                f"table {self._table}: the row appears and disappears, or it has no {VERSION}"
-            )
 
     def _compared(
         self, client: OTSClient, changes: Sequence[RowChange]
@@ -321,7 +318,4 @@ def _where(answers: Sequence[Outcome | _FailedCondition | _Missing], kind: type)
 
 
 def _decided(answers: Iterable[Outcome | _FailedCondition | _Missing]) -> Sequence[Outcome]:
-    return [
-        Failed("undecided") if isinstance(one, _FailedCondition | _Missing) else one
-        for one in answers
-    ]
+    return [_UNSTEADY if isinstance(one, _FailedCondition | _Missing) else one for one in answers]

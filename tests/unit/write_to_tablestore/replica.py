@@ -71,12 +71,14 @@ class CountingConnection(Direct):
     def __init__(self, endpoint: Any) -> None:
         super().__init__(endpoint)
         self.sent: list[str] = []
+        self.body = b""
         self.instead: Callable[[str], None] = lambda _: None
 
-    def send_receive(self, url: str, *words: Any) -> Any:
+    def send_receive(self, url: str, headers: Any, body: bytes) -> Any:
         self.sent.append(url.removeprefix("/"))
+        self.body = body
         self.instead(self.sent[-1])
-        return super().send_receive(url, *words)
+        return super().send_receive(url, headers, body)
 
 
 class Replica:

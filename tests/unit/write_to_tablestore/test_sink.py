@@ -15,6 +15,7 @@ from tablestore import (
     SingleColumnCondition,
     TableOptions,
 )
+from tablestore.protobuf import table_store_pb2 as pb
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProtocolError, ReadTimeoutError
 
 from functions.write_to_tablestore.connect import MISCONFIGURED, REFUSED
@@ -140,6 +141,8 @@ def test_a_stale_change_that_happened_later_is_told(replica: Replica) -> None:
     odd["dynamodb"]["ApproximateCreationDateTime"] = float(ARRIVED_AT // 1000 + 6)
     assert replica.write(odd) == [Stale(out_of_order=True)]
     assert replica.deliver(odd).out_of_order == 1
+    odd["dynamodb"]["ApproximateCreationDateTime"] = float(ARRIVED_AT // 1000 + 5)
+    assert replica.write(odd) == [Stale()]
 
 
 def test_a_version_of_another_type_is_refused_and_nothing_is_lost(replica: Replica) -> None:
@@ -292,6 +295,8 @@ def test_a_failed_condition_on_a_missing_row_is_tried_without_a_column(replica: 
     assert outcomes == [Applied(), Applied()]
     assert replica.sent == ["DescribeTable", "BatchWriteRow", "BatchGetRow", "BatchWriteRow"]
     # The second write did not overwrite blindly: it expected no row.
+    last = pb.BatchWriteRowRequest.FromString(replica.connection.body)
+    assert last.tables[0].rows[0].condition.row_existence == pb.EXPECT_NOT_EXIST
     with replica.failing("PutRow", condition_failed, row="a"):
         (again,) = replica.write(row_record(1, "a", ONE))
     assert again == Duplicate()
