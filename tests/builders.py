@@ -4,7 +4,7 @@ import base64
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -99,18 +99,19 @@ def table_record(
     position: int = 1,
     by_time_to_live: bool = False,
     arrived_at: int = ARRIVED_AT,
+    key: Sequence[str] = (KEY,),
     **fields: Any,
 ) -> dict[str, Any]:
     """One entry of `Records` from a table's stream: its items before and after, as Lambda does.
 
-    `fields` replace or add, also what is not allowed.
+    `key` names the attributes of the key. `fields` replace or add, also what is not allowed.
     """
     images = {
         name: one if isinstance(one, dict) else item_from(one)
         for name, one in (("NewImage", new), ("OldImage", old))
         if one is not None
     }
-    keys = {KEY: next(iter(images.values()))[KEY]}
+    keys = {name: next(iter(images.values()))[name] for name in key}
     identity = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
     return {
         "eventID": f"{position:032x}",

@@ -191,6 +191,46 @@ def table_invocations() -> Mapping[str, list[dict[str, Any]]]:
     }
 
 
+def replica_invocations() -> Mapping[str, list[dict[str, Any]]]:
+    """The `Records` of sample invocations with changes of any table, by file name.
+
+    An order is put, changed and removed. The item has a value of every type.
+    """
+    keys: Any = {"customer": {"S": "Ada"}, "order": {"N": "1842"}}
+    new: Any = {
+        **keys,
+        "total": {"N": "99.95"},
+        "items": {"L": [{"M": {"name": {"S": "ink"}, "count": {"N": "2"}}}]},
+        "paid": {"BOOL": False},
+        "note": {"NULL": True},
+        "tags": {"SS": ["urgent", "gift"]},
+        "sizes": {"NS": ["10", "-2.5"]},
+        "label": {"B": base64.b64encode(b"\x89PNG").decode()},
+        "parts": {"BS": [base64.b64encode(one).decode() for one in (b"\x02", b"\x00\x01")]},
+        "price in EUR": {"N": "1234567890123456789"},
+    }
+    changed: Any = {**new, "paid": {"BOOL": True}, "note": {"S": "thank you"}}
+    del changed["tags"]
+    changes = {
+        "put": {"new": new},
+        "update": {"new": changed, "old": new},
+        "delete": {"old": changed},
+    }
+    return {
+        f"tablestore-{name}.json": [_change_of_an_order(keys, position=position, **change)]
+        for position, (name, change) in enumerate(changes.items(), start=11_000)
+    }
+
+
+def _change_of_an_order(keys: Any, *, position: int, **images: Any) -> dict[str, Any]:
+    record = table_record(
+        **images, key=[*keys], position=position, arrived_at=ARRIVED_AT + position
+    )
+    label = "2026-11-20T08:00:00.000"
+    arn = f"arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/{label}"
+    return record | {"eventSourceARN": arn}
+
+
 def _table_changes(artwork: int, position: int) -> list[dict[str, Any]]:
     """Every kind of change of an item: new, changed, deleted, purged, malformed."""
     new = _change(event(artwork, 1))
@@ -264,7 +304,7 @@ def requests() -> Mapping[str, dict[str, Any]]:
 
 def files() -> Mapping[Path, bytes]:
     """The path in `events/` and the content of every sample file."""
-    batches = {**invocations(), **table_invocations()}
+    batches = {**invocations(), **table_invocations(), **replica_invocations()}
     found: dict[Path, Any] = {Path(name): {"Records": it} for name, it in batches.items()}
     found |= {Path("put-record") / name: it for name, it in put_records().items()}
     found |= {Path("http") / name: it for name, it in requests().items()}

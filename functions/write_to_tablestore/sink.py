@@ -26,8 +26,9 @@ from tablestore import (
 from functions.write_to_tablestore.connect import MISCONFIGURED, REFUSED, meaning, sink_errors
 from functions.write_to_tablestore.conversion import MAX_REQUEST_BYTES, size_of
 from functions.write_to_tablestore.names import AT, VERSION
-from functions.write_to_tablestore.rows import RowChange, RowPut, RowRemoval, columns_of
+from functions.write_to_tablestore.rows import Column, RowChange, RowPut, RowRemoval, columns_of
 from functions.write_to_tablestore.settings import Deletions
+from functions.write_to_tablestore.values import Cell
 from shared.outcome import Applied, Duplicate, Failed, Outcome, Refused, Stale
 from shared.shortened import shortened
 from shared.sink import (
@@ -230,12 +231,12 @@ class ReplicaTable:
             condition = Condition(expected, lower)
         else:
             condition = Condition(expected)
-        key = [*change.key]
+        key = _as_sent(change.key)
         match change:
             case RowRemoval() if self._deletions == "row":
                 return DeleteRowItem(Row(key), condition)
             case RowPut() | RowRemoval():
-                return PutRowItem(Row(key, [*columns_of(change)]), condition)
+                return PutRowItem(Row(key, _as_sent(columns_of(change))), condition)
 
     def _read_error(self, code: str, message: str | None) -> Outcome | _FailedCondition:
         """What the error of one row means."""
@@ -276,7 +277,10 @@ class ReplicaTable:
         request = BatchGetRowRequest()
         request.add(
             TableInBatchGetRowItem(
-                self._table, [[*change.key] for change in changes], [VERSION, AT], max_version=1
+                self._table,
+                [_as_sent(change.key) for change in changes],
+                [VERSION, AT],
+                max_version=1,
             )
         )
         with sink_errors(self._table):
@@ -311,6 +315,11 @@ class ReplicaTable:
         if version > change.version:
             return Stale(out_of_order=isinstance(at, int) and change.at > at)
         return Failed(f"table {self._table}: the row has the lower version {version} meanwhile")
+
+
+def _as_sent(columns: Iterable[Column]) -> list[tuple[str, Cell | bytearray]]:
+    """The columns for the SDK, which sends bytes as a String, and only a bytearray as a Binary."""
+    return [(name, bytearray(cell) if isinstance(cell, bytes) else cell) for name, cell in columns]
 
 
 def _where(answers: Sequence[Outcome | _FailedCondition | _Missing], kind: type) -> Sequence[int]:

@@ -60,6 +60,38 @@ def test_a_new_item_becomes_a_whole_row(replica: Replica) -> None:
     }
 
 
+def test_each_type_is_stored_as_its_own(replica: Replica) -> None:
+    item = {
+        "s": {"S": "ä"},
+        "i": {"N": "-9223372036854775808"},
+        "d": {"N": "0.1"},
+        "b": {"B": "iQ=="},
+        "e": {"B": ""},
+        "t": {"BOOL": True},
+    }
+    replica.write(row_record(1, item=item))
+    row = replica.row()
+    assert row is not None
+    assert {name: (type(row[name]), row[name]) for name in item} == {
+        "s": (str, "ä"),
+        "i": (int, -(2**63)),
+        "d": (float, 0.1),
+        "b": (bytearray, b"\x89"),
+        "e": (bytearray, b""),
+        "t": (bool, True),
+    }
+
+
+def test_a_binary_key_is_a_binary(file: TableFile) -> None:
+    replica = Replica(file, key=[("id", "BINARY")])
+    record = row_record(1, item={})
+    for where in "Keys", "NewImage":
+        record["dynamodb"][where]["id"] = {"B": "iQ=="}
+    assert replica.write(record) == [Applied()]
+    assert replica.write(record) == [Duplicate()]
+    assert replica.row([("id", bytearray(b"\x89"))]) is not None
+
+
 def test_a_change_replaces_the_row_so_columns_of_the_old_item_go(replica: Replica) -> None:
     replica.write(row_record(1, item={"old": {"S": "x"}, **ONE}))
     replica.write(row_record(2, item=TWO))
