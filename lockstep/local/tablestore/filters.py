@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from lockstep.local.tablestore.checks import check_column_name
 from lockstep.local.tablestore.errors import invalid, unsupported
+from lockstep.local.tablestore.messages import NotAMessageError, parsed
 from lockstep.local.tablestore.messages import filters as pb
 from lockstep.local.tablestore.plain_buffer import decode_value
 from lockstep.local.tablestore.values import Bound, TableRow, Value
@@ -175,8 +174,8 @@ def _count(found: RowFilter) -> int:
 
 def _message(kind: Any, data: bytes, what: str) -> Any:
     try:
-        return kind.FromString(data)
-    except DecodeError:
+        return parsed(kind, data)
+    except NotAMessageError:
         raise invalid(f"Deserialize {what} failed.") from None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,8 +19,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lockstep.local.tablestore.endpoint import TableStoreEndpoint
-from lockstep.local.tablestore.errors import TableStoreError, invalid
+from lockstep.local.tablestore.errors import TableStoreError, invalid, unsupported
 from lockstep.local.tablestore.faults import INTERNAL_ERROR, Attempt, Faults, no_faults
+from lockstep.local.tablestore.messages import NotAMessageError, parsed
 from lockstep.local.tablestore.messages import tables as pb
 from lockstep.local.tablestore.operations import OPERATIONS
 from lockstep.local.tablestore.signatures import Account, check_signed, content_md5, signer_for
@@ -64,9 +65,12 @@ def _answer(endpoint: TableStoreEndpoint, operation: str, body: bytes) -> Any:
         raise fault.error
     kind, perform = OPERATIONS[operation]
     try:
-        request = kind.FromString(body)
-    except DecodeError:
+        request = parsed(kind, body)
+    except NotAMessageError:
         raise invalid("Parse PBMessage from RawString failed.") from None
+    for field in UnknownFieldSet(request):
+        # Such as `is_atomic` of BatchWriteRow, which only the SDK for Java has.
+        raise unsupported(f"field {field.field_number} of {operation}")
     answer = perform(endpoint, request)
     if fault is not None:
         raise fault.error
@@ -101,7 +105,7 @@ def application(endpoint: TableStoreEndpoint, host: str = HOST) -> ASGIApp:
     async def internal_error(request: Request, _error: Exception) -> Response:
         # Starlette raises the error again after this response, so it is logged with its traceback.
         message = pb.Error(code=INTERNAL_ERROR.code, message="see the endpoint's log")
-        path = request.url.path
+        path = request.scope["path"]
         return _response(_signed(endpoint, path, request.headers, 500, message.SerializeToString()))
 
     app = Starlette(
@@ -129,7 +133,7 @@ class _TableStoreOperations:
             await _response(answer)(scope, receive, send)
 
     async def _exchange(self, request: Request) -> SignedReply:
-        path = request.url.path
+        path = request.scope["path"]
         if request.method != "POST":
             return self._refused(request, "OTSMethodNotAllowed", "Only POST method is supported.")
         body = bytearray()
@@ -144,7 +148,7 @@ class _TableStoreOperations:
     def _refused(self, request: Request, code: str, message: str) -> SignedReply:
         error = TableStoreError(code, message)
         body = pb.Error(code=code, message=message).SerializeToString()
-        return _signed(self._endpoint, request.url.path, request.headers, error.status, body)
+        return _signed(self._endpoint, request.scope["path"], request.headers, error.status, body)
 
 
 def _response(answer: SignedReply) -> Response:

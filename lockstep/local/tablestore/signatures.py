@@ -15,7 +15,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lockstep.local.tablestore.errors import denied, invalid
+from lockstep.local.tablestore.errors import denied, invalid, unsupported
 
 _PREFIX = "x-ots-"
 _SIGNATURE = "x-ots-signature"
@@ -93,13 +93,15 @@ def check_signed(
 
     Raises:
         TableStoreError: OTSParameterInvalid if a header is missing or is no date, OTSAuthFailed if
-            the request is not what the account signed.
+            the request is not what the account signed, OTSUnsupportOperation if it is compressed.
     """
     for name in _NEEDED:
         if name not in headers:
             raise invalid(f"Missing header: '{name}'.")
     if _SIGNATURES.isdisjoint(headers):
         raise invalid(f"Missing header: '{_SIGNATURE}'.")
+    if "x-ots-request-compress-type" in headers:
+        raise unsupported("compressed requests")
     if headers["x-ots-contentmd5"] != content_md5(body):
         raise denied("Mismatch between MD5 value of request body and x-ots-contentmd5 in header.")
     _check_date(headers["x-ots-date"], now)

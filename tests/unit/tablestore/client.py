@@ -1,10 +1,12 @@
 """The SDK for Python without a network: its requests and the endpoint's answers as bytes."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.types import ASGIApp
 from tablestore import (
     CapacityUnit,
     Condition,
@@ -15,6 +17,7 @@ from tablestore import (
     TableMeta,
     TableOptions,
 )
+from tablestore.auth import RequestContext
 from tablestore.retry import NoRetryPolicy
 
 from lockstep.local.tablestore.endpoint import TableStoreEndpoint
@@ -34,6 +37,57 @@ class Clock:
 
     def __call__(self) -> int:
         return self.now
+
+
+def signed(endpoint: TableStoreEndpoint, path: str, body: bytes) -> dict[str, str]:
+    """The headers of a request with any body, signed as it must be."""
+    client = sdk(endpoint)
+    context = RequestContext(client.credentials_provider.get_credentials())
+    made = client.protocol._make_request_headers  # noqa: SLF001 - the SDK signs only its own bodies
+    headers: dict[str, str] = made(body, path, client._signer, context)  # noqa: SLF001
+    return headers
+
+
+def called(
+    app: ASGIApp,
+    method: str,
+    path: str,
+    headers: list[tuple[bytes, bytes]],
+    body: Sequence[bytes] = (b"",),
+    *,
+    query: bytes = b"",
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body of what an application answers to a request, sent in parts."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "root_path": "",
+        "query_string": query,
+        "headers": headers,
+    }
+    rest = list(body)
+    answers: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        part = rest.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(rest)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        answers.append(message)
+
+    async def answer() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(answer())
+    start, *parts = answers
+    return (
+        start["status"],
+        dict(start["headers"]),
+        b"".join(part.get("body", b"") for part in parts),
+    )
 
 
 class Direct:

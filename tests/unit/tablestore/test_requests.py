@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 from tablestore import OTSClientError
-from tablestore.auth import RequestContext
 
 from lockstep.local.tablestore.messages import tables as pb
 from lockstep.local.tablestore.server import reply
 from lockstep.local.tablestore.signatures import content_md5
-from tests.unit.tablestore.client import Direct, TableStore, refusal, sdk
+from tests.unit.tablestore.client import Direct, TableStore, refusal, sdk, signed
 
 
 @pytest.mark.parametrize("region", [None, "cn-hangzhou"], ids=["version 2", "version 4"])
@@ -82,6 +81,14 @@ WRONG = (400, "OTSParameterInvalid")
         ({"x_ots_signature": None}, (*WRONG, "Missing header: 'x-ots-signature'.")),
         ({"x_ots_contentmd5": None}, (*WRONG, "Missing header: 'x-ots-contentmd5'.")),
         ({"x_ots_apiversion": "2014-08-08"}, (*DENIED, "Signature mismatch.")),
+        (
+            {"x_ots_request_compress_type": "deflate"},
+            (
+                400,
+                "OTSUnsupportOperation",
+                "the Table Store of this machine does not support compressed requests.",
+            ),
+        ),
     ],
     ids=str,
 )
@@ -98,17 +105,9 @@ def test_version_4_signs_the_region(tablestore: TableStore) -> None:
 
 def sent(tablestore: TableStore, operation: str, body: bytes) -> tuple[str, str]:
     """Code and message of what the endpoint answers to a body, signed as it must be."""
-    client = sdk(tablestore.endpoint)
-    context = RequestContext(client.credentials_provider.get_credentials())
     path = f"/{operation}"
-    headers = client.protocol._make_request_headers(  # noqa: SLF001 - it signs any body
-        body,
-        path,
-        client._signer,  # noqa: SLF001
-        context,
-    )
-    answer = reply(tablestore.endpoint, path, headers, body)
-    error = pb.Error.FromString(answer.body)
+    headers = signed(tablestore.endpoint, path, body)
+    error = pb.Error.FromString(reply(tablestore.endpoint, path, headers, body).body)
     return error.code, error.message
 
 
@@ -116,6 +115,21 @@ def test_a_body_that_is_no_message_is_refused(tablestore: TableStore) -> None:
     assert sent(tablestore, "PutRow", b"\xff\xff") == (
         "OTSParameterInvalid",
         "Parse PBMessage from RawString failed.",
+    )
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tablestore: TableStore) -> None:
+    assert sent(tablestore, "DescribeTable", b"\x0a\x01\xff") == (
+        "OTSParameterInvalid",
+        "Parse PBMessage from RawString failed.",
+    )
+
+
+def test_a_field_that_the_endpoint_does_not_know_is_refused(tablestore: TableStore) -> None:
+    """Field 3 of BatchWriteRow is `is_atomic`: all rows or none."""
+    assert sent(tablestore, "BatchWriteRow", b"\x18\x01") == (
+        "OTSUnsupportOperation",
+        "the Table Store of this machine does not support field 3 of BatchWriteRow.",
     )
 
 
