@@ -6,8 +6,10 @@ from lockstep.local.tablestore.store import StoredTable
 from lockstep.local.tablestore.values import Cell, CellOperation, TableRow, Value, type_name
 
 
-def updated(table: StoredTable, change: TableRow, before: TableRow | None, now: int) -> TableRow:
-    """The row after an update; a missing row is created.
+def updated(
+    table: StoredTable, change: TableRow, before: TableRow | None, now: int
+) -> TableRow | None:
+    """The row after an update. A missing row is created, unless nothing is written into it.
 
     Raises:
         TableStoreError: OTSParameterInvalid, if a column to increment is not an Integer, or as
@@ -16,6 +18,8 @@ def updated(table: StoredTable, change: TableRow, before: TableRow | None, now: 
     cells = () if before is None else before.cells
     for cell in change.cells:
         cells = _changed(table, cells, cell, now)
+    if before is None and not cells:
+        return None
     return TableRow(change.key, newest_first(table, cells))
 
 

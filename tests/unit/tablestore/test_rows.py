@@ -377,6 +377,24 @@ def test_a_page_ends_after_4_mib(tablestore: TableStore) -> None:
     assert span(tablestore, INF_MIN, INF_MAX) == (["a", "b"], "c")
 
 
+def test_an_update_that_only_deletes_creates_no_row(tablestore: TableStore) -> None:
+    """row_op_test.test_all_delete_in_update of the SDK for Python."""
+    delete = Row(tablestore.key("a"), {"delete_all": ["one", "two"]})
+    tablestore.client.update_row("rows", delete, IGNORE)
+    assert tablestore.get("a") is None
+    tablestore.put("a", one=1)
+    tablestore.client.update_row("rows", delete, IGNORE)
+    assert tablestore.get("a") == {}
+
+
+def test_reading_counts_no_timestamps(tablestore: TableStore) -> None:
+    """The key has 3 bytes, the name of a column 4."""
+    columns = {f"c{number:03}": number for number in range(340)}
+    tablestore.put("a", **columns, last="v" * (4096 - 3 - 340 * 12 - 4))
+    consumed, _, _ = tablestore.client.get_row("rows", tablestore.key("a"), max_version=1)
+    assert consumed.read == 1
+
+
 def test_a_table_keeps_so_many_versions_as_it_says(tablestore: TableStore) -> None:
     now = tablestore.clock.now
     row = Row(tablestore.key("a"), [("c", "old", now - 1), ("c", "new", now), ("c", "newer", now)])

@@ -187,7 +187,8 @@ def _read(
 
 
 def _size(row: TableRow) -> int:
-    return key_size(row.key) + cells_size(row.cells)
+    # Each stored cell has a timestamp, and reads do not count it.
+    return key_size(row.key) + cells_size(row.cells) - 8 * len(row.cells)
 
 
 def _selection(message: Any, no_version: str) -> Selection:
