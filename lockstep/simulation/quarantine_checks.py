@@ -181,12 +181,17 @@ def may_be_refused(
             # Both stores keep the first of two contents with one version. If that one was
             # refused or discarded, the other one may be stored when it arrives again. An operator
             # may have written other content to the index before: by a redrive, or what the table
-            # holds. A replay since a moment between the two delivers only the second.
+            # holds. A replay since a moment between the two delivers only the second, so that the
+            # first one is in conflict, and so is each later record of it.
             return (
                 _first_content(system, meaning) != meaning.digest
                 or is_refused(meaning, consumer)
                 or _is_among(meaning, discarded(system, consumer))
-                or any(accepted.arrived_at < since for since in system.replayed_since)
+                or any(
+                    arrived_ms < since * 1000
+                    for _, arrived_ms in _twins(system, meaning)
+                    for since in system.replayed_since
+                )
                 or (consumer.function == INDEX_CONSUMER and _was_written_otherwise(system, meaning))
             )
         case "refused_by_store":

@@ -55,6 +55,23 @@ def test_a_record_is_outrun_with_the_record_of_its_batch_that_has_its_content(
     assert may_be_refused(system, at_the_same_time, accepted, "outrun", consumer) is has_twin
 
 
+@pytest.mark.parametrize("since", [0.5, 1.5])
+def test_a_replay_from_between_two_contents_excuses_each_record_of_the_first(since: float) -> None:
+    system = History(quiet()).system
+    first = Meaning("C0", 8, "image.uploaded", time_of(1_000_000), {"name": "first"})
+    second = replace(first, image={"name": "second"})
+    begin = system.time.now
+    for one in (first, second, first):
+        system.time.advance(1.0)
+        system.ledger.note(one.data, one)
+        system.stream.accept("C0", one.data)
+    again = system.stream.accepted[-1]
+    consumer = system.consumers["write_to_dynamodb"]
+    assert not may_be_refused(system, first, again, "conflict", consumer)
+    system.replayed_since.append(begin + since)
+    assert may_be_refused(system, first, again, "conflict", consumer) is (since > 1)
+
+
 def rebuilt(*, lags: bool, history: History) -> None:
     """The table refuses one content of a version, and takes another; the index is rebuilt.
 
