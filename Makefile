@@ -41,6 +41,9 @@ versions := 3.13 3.12 3.14
 # The Python of the functions: the runtime in template.yaml.
 functions_version := 3.13
 function_names := write_to_dynamodb write_to_es search_images
+# What the SDK of Table Store requires and the function does not run: see functions/Makefile.
+without := $(addprefix --no-emit-package=,numpy future aiohttp aiohappyeyeballs aiosignal attrs \
+  frozenlist idna multidict propcache yarl)
 
 # An environment keeps the Python that created it.
 version_of = $(shell $(1) -c 'import platform; print(platform.python_version())')
@@ -262,6 +265,7 @@ pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requir
 	for name in $(function_names); do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -c requirements/run.txt -o requirements/$$name.txt; \
 	done
+	$(compile) --python-version $(functions_version) --generate-hashes $(without) requirements/write_to_tablestore.in -c requirements/run.txt -o requirements/write_to_tablestore.txt
 	for name in async-kinesis awscli checkov go lambda-runtime node sam supply-chain; do \
 	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -o requirements/$$name.txt; \
 	done

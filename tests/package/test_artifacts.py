@@ -37,7 +37,7 @@ FOLDERS = {
 PINNED = re.compile(r"^([a-z0-9-]+)==(\S+) ", re.MULTILINE)
 
 
-def _files(folder: Path) -> dict[str, bytes]:
+def files_of(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -49,10 +49,10 @@ def _files(folder: Path) -> dict[str, bytes]:
 def test_an_artifact_holds_its_function_and_all_that_functions_share_unchanged(
     built: Path, function: str, folder: str
 ) -> None:
-    ours = _files(ROOT / "functions" / folder)
-    assert _files(built / function / "functions" / folder) == ours
+    ours = files_of(ROOT / "functions" / folder)
+    assert files_of(built / function / "functions" / folder) == ours
     for package in ("doors", "shared"):
-        assert _files(built / function / package) == _files(ROOT / package)
+        assert files_of(built / function / package) == files_of(ROOT / package)
 
 
 @pytest.mark.parametrize(("function", "folder"), FOLDERS.items())
@@ -66,12 +66,12 @@ def test_an_artifact_holds_nothing_else_of_ours_and_no_boto3(
 
 def test_the_audits_artifact_holds_the_tool_as_far_as_it_needs_it(built: Path) -> None:
     artifact = built / "NightlyAudit"
-    tool = _files(artifact / "lockstep")
-    whole = _files(ROOT / "lockstep")
+    tool = files_of(artifact / "lockstep")
+    whole = files_of(ROOT / "lockstep")
     assert tool.items() <= whole.items()
     assert not [one for one in tool if one.startswith(("local/", "simulation/", "commands/"))]
     for package in ("doors", "shared", "functions/write_to_es", "functions/write_to_dynamodb"):
-        assert _files(artifact / package) == _files(ROOT / package)
+        assert files_of(artifact / package) == files_of(ROOT / package)
     top = {path.name for path in artifact.iterdir()}
     assert top.isdisjoint({"tests", "benchmarks", "boto3", "botocore", "bin", "click", "rich"})
 
@@ -98,7 +98,7 @@ def test_a_handler_imports_from_the_artifact_alone(
 
 @pytest.mark.parametrize("function", HANDLERS)
 def test_an_artifact_is_small(built: Path, function: str) -> None:
-    size = sum(map(len, _files(built / function).values()))
+    size = sum(map(len, files_of(built / function).values()))
     assert size < LARGEST_MB[function] * 1_000_000
 
 

@@ -15,6 +15,7 @@ import lockstep
 import shared
 from functions.search_images.problem import InvalidParametersError, ParameterProblem
 from lockstep.local.kinesis.errors import KinesisError
+from lockstep.local.tablestore.errors import TableStoreError
 from lockstep.producing.producer import GaveUpError, PutError, PutReport, StreamRefusedError
 from lockstep.simulation.fakes.network import AnswerError, CutOffError
 from lockstep.simulation.fakes.s3 import _NoSuchKeyError
@@ -43,6 +44,7 @@ ARGUMENTS: dict[type[BaseException], tuple[Any, ...]] = {
     KinesisError: ("ValidationException", "no such shard"),
     PutError: NOT_PUT,
     StreamRefusedError: NOT_PUT,
+    TableStoreError: ("OTSServerBusy", "Server is busy."),
     ViolationError: ("I4", "image T1 went back"),
     _NoSuchKeyError: ({"Error": {"Code": "NoSuchKey", "Message": "no such key"}}, "GetObject"),
 }

@@ -1,0 +1,186 @@
+"""The artifact and the template of the function that writes to Table Store."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tablestore import (
+    CapacityUnit,
+    OTSClient,
+    ReservedThroughput,
+    TableMeta,
+    TableOptions,
+)
+
+from lockstep.local.mapping.translation import translated
+from lockstep.local.tablestore.server import LocalTableStore
+from lockstep.stack.stack import LOCAL_REGION
+from tests.package.test_artifacts import PINNED, files_of
+from tests.package.tools import ROOT, RUNTIME, cfn_lint
+
+TEMPLATE = ROOT / "template-tablestore.yaml"
+LARGEST_MB = 10
+# What the SDK requires, and the artifact leaves out.
+LEFT_OUT = {
+    "numpy",
+    "numpy.libs",
+    "future",
+    "past",
+    "libfuturize",
+    "aiohttp",
+    "aiohappyeyeballs",
+    "aiosignal",
+    "attr",
+    "attrs",
+    "frozenlist",
+    "idna",
+    "multidict",
+    "propcache",
+    "yarl",
+}
+PROGRAM = """
+import json, sys
+from types import SimpleNamespace
+
+sys.path.insert(0, sys.argv[1])
+from functions.write_to_tablestore import handler
+
+context = SimpleNamespace(
+    get_remaining_time_in_millis=lambda: 60_000,
+    function_name="f",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn",
+    aws_request_id="1",
+)
+for path in sys.argv[2:]:
+    answer = handler.handle(json.load(open(path)), context)
+    assert answer == {"batchItemFailures": []}, answer
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact as `sam build -t template-tablestore.yaml` makes it: by the same target."""
+    folder = tmp_path_factory.mktemp("artifact")
+    make = shutil.which("make")
+    assert make is not None
+    made = subprocess.run(
+        [
+            make,
+            "--file=functions/Makefile",
+            "build-WriteToTablestore",
+            f"ARTIFACTS_DIR={folder}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def template() -> Mapping[str, Any]:
+    return translated(TEMPLATE, LOCAL_REGION)
+
+
+def test_the_artifact_holds_the_function_and_what_functions_share_unchanged(
+    artifact: Path,
+) -> None:
+    for package in "doors", "shared", "functions/write_to_tablestore":
+        assert files_of(artifact / package) == files_of(ROOT / package)
+    assert {one.name for one in (artifact / "functions").iterdir()} == {"write_to_tablestore"}
+
+
+def test_the_artifact_is_small_and_leaves_out_what_does_not_run(artifact: Path) -> None:
+    found = files_of(artifact)
+    assert sum(map(len, found.values())) < LARGEST_MB * 1_000_000
+    assert LEFT_OUT.isdisjoint(one.name for one in artifact.iterdir() if one.is_dir())
+    assert not [name for name in found if name.startswith("tablestore/") and name.endswith(".so")]
+    top = {one.name for one in artifact.iterdir()}
+    assert top.isdisjoint({"tests", "lockstep", "benchmarks", "boto3", "botocore", "bin"})
+
+
+def test_the_artifact_holds_the_packages_that_are_pinned_and_no_other(artifact: Path) -> None:
+    listed = (ROOT / "requirements" / "write_to_tablestore.txt").read_text()
+    pinned = {f"{name}-{version}" for name, version in PINNED.findall(listed)}
+    installed = {
+        one.name.removesuffix(".dist-info").replace("_", "-").lower()
+        for one in artifact.glob("*.dist-info")
+    }
+    assert installed == pinned
+
+
+def test_the_artifact_writes_and_removes_a_row_on_the_runtime_of_lambda(artifact: Path) -> None:
+    with LocalTableStore() as store:
+        account = store.account
+        client = OTSClient(store.address, account.key_id, account.secret, account.instance)
+        meta = TableMeta("orders", [("customer", "STRING"), ("order", "INTEGER")])
+        client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
+        events = [ROOT / "events" / f"tablestore-{name}.json" for name in ("put", "update")]
+        run = subprocess.run(
+            [RUNTIME / "bin" / "python", "-I", "-c", PROGRAM, artifact, *events],
+            env={
+                "PATH": os.defpath,
+                "AWS_DEFAULT_REGION": LOCAL_REGION,
+                "POWERTOOLS_METRICS_NAMESPACE": "Lockstep/test",
+                "QUARANTINE_BUCKET": "unused",
+                "OTS_ID": account.key_id,
+                "OTS_SECRET": account.secret,
+                "OTS_INSTANCE": account.instance,
+                "OTS_ENDPOINT": store.address,
+                "OTS_REGION": "eu-central-1",
+                "TABLE_NAME": "orders",
+                "PRIMARY_KEY": "customer,order",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        # Nothing is logged that is no line of JSON.
+        assert run.stderr == ""
+        *lines, loaded = run.stdout.splitlines()
+        for line in lines:
+            msgspec.json.decode(line)
+        assert {"numpy", "yarl", "future"}.isdisjoint(loaded.split())
+        key = [("customer", "Ada"), ("order", 1842)]
+        _, row, _ = client.get_row("orders", key, max_version=1)
+        assert ("paid", True) in [(name, cell) for name, cell, *_ in row.attribute_columns]
+
+
+def test_the_template_has_no_finding_of_cfn_lint(tmp_path: Path) -> None:
+    assert cfn_lint(translated(TEMPLATE, LOCAL_REGION), tmp_path) == ""
+
+
+def test_the_mapping_is_as_the_guide_says(template: Mapping[str, Any]) -> None:
+    mapping = template["Resources"]["WriteToTablestoreStream"]["Properties"]
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["MaximumRecordAgeInSeconds"] == 72_000
+    assert mapping["MaximumRetryAttempts"] == -1
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    batches = template["Parameters"]["BatchSize"]
+    assert (batches["Default"], batches["MaxValue"]) == (100, 200)
+    assert template["Resources"]["WriteToTablestore"]["Properties"]["Timeout"] >= 60
+
+
+def test_each_variable_of_the_function_is_in_the_guide_and_each_setting_in_the_template(
+    template: Mapping[str, Any],
+) -> None:
+    function = template["Resources"]["WriteToTablestore"]["Properties"]
+    variables = {*function["Environment"]["Variables"]}
+    ours = {one for one in variables if not one.startswith(("AWS_", "POWERTOOLS_", "STACK_"))}
+    settings = (ROOT / "functions" / "write_to_tablestore" / "settings.py").read_text()
+    handler = (ROOT / "functions" / "write_to_tablestore" / "handler.py").read_text()
+    guide = (ROOT / "docs" / "guides" / "tablestore.md").read_text()
+    for name in ours - {"QUARANTINE_BUCKET"}:
+        assert f"`{name}`" in guide
+        assert f'"{name}"' in settings + handler
