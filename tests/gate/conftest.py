@@ -96,6 +96,7 @@ def _outputs(stack: Stack, urls: Mapping[str, str]) -> Mapping[str, str]:
         "IndexAlias": stack.index,
         "QuarantineBucket": stack.bucket,
         "MetricsNamespace": "Lockstep/lockstep",
+        "ShardRule": "lockstep-shards",
         "HorizonDays": str(HORIZON.days),
         "WriteToDynamodbName": stack.functions[TABLE_CONSUMER],
         "WriteToEsName": stack.functions[INDEX_CONSUMER],

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
 from lockstep.stack.stack import Stack
 from tests.gate.policies import KEY
-from tests.gate.requests import API, DOMAIN, RESTORED, stack_arn
+from tests.gate.requests import API, DOMAIN, RESTORED, shard_rule_arn, stack_arn
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 _TABLE = re.compile(
@@ -41,6 +41,7 @@ class Right(NamedTuple):
             "the key, if you set `KmsKeyArn`": KEY,
             "all (AWS has no resources for it)": "*",
             "all (composite alarms need that)": "*",
+            "the rule `STACK-shards`, with alarms": shard_rule_arn(stack),
             "the bucket": f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}"),
             "the domain": f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}",
             "the search API": f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}",

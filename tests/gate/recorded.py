@@ -122,8 +122,12 @@ class Recorded:
         return {"EventSourceMappings": [mapping]}
 
     def _watched(self, asked: Asked) -> Any:
-        """What CloudWatch answers: metrics, or the alarms of the stack."""
-        if asked.headers["x-amz-target"].endswith(".DescribeAlarms"):
+        """What CloudWatch answers: metrics, the alarms of the stack, or its busiest shard."""
+        operation = asked.headers["x-amz-target"].rpartition(".")[2]
+        if operation == "GetInsightRuleReport":
+            busiest = {"Keys": ["shardId-000000000001"], "ApproximateAggregateValue": 3.0}
+            return {"AggregateValue": 4.0, "Contributors": [busiest | {"Datapoints": []}]}
+        if operation == "DescribeAlarms":
             says = "page: The consumer of the table lags. docs/runbook/lags.md"
             name = "lockstep-lags-table"
             alarm = {"AlarmName": name, "StateValue": "OK", "AlarmDescription": says}

@@ -67,7 +67,9 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             assert urlsplit(asked.path).path.rstrip("/").endswith("/event-source-mappings")
             return [Call("lambda:ListEventSourceMappings", "*")]
         case "cloudwatch":
-            return [Call(f"cloudwatch:{_operation(asked)}", "*")]
+            operation = _operation(asked)
+            on = shard_rule_arn(stack) if operation == "GetInsightRuleReport" else "*"
+            return [Call(f"cloudwatch:{operation}", on)]
         case "api":
             api = f"arn:aws:execute-api:{stack.region}:{ACCOUNT}:{API}"
             return [Call("execute-api:Invoke", f"{api}/$default/{asked.method}{asked.path}")]
@@ -85,6 +87,11 @@ API = "SearchApi"
 def stack_arn(stack: Stack) -> str:
     """The ID of the CloudFormation stack."""
     return f"arn:aws:cloudformation:{stack.region}:{ACCOUNT}:stack/lockstep/local"
+
+
+def shard_rule_arn(stack: Stack) -> str:
+    """The rule of CloudWatch that counts the records of each shard."""
+    return f"arn:aws:cloudwatch:{stack.region}:{ACCOUNT}:insight-rule/lockstep-shards"
 
 
 def _operation(asked: Asked) -> str:

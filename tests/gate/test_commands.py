@@ -100,7 +100,7 @@ def _pairs(document: Mapping[str, Any]) -> set[tuple[str, str]]:
 def test_the_policies_have_the_rights_of_the_commands_and_no_others(
     template: Mapping[str, Any],
 ) -> None:
-    policies = rendered(template, LONG, KmsKeyArn=KEY)
+    policies = rendered(template, LONG, KmsKeyArn=KEY, AlarmEmail="a@example.com")
     has = {name: _pairs(policies.managed(name)) for name in PEOPLES}
     used: dict[str, set[tuple[str, str]]] = {name: set() for name in PEOPLES}
     for command in COMMANDS:
@@ -136,7 +136,13 @@ def test_each_command_has_a_table_of_its_rights() -> None:
 
 
 def test_each_policy_fits_into_the_limit_of_iam(template: Mapping[str, Any]) -> None:
-    policies = rendered(template, LONG, KmsKeyArn=KEY, OpenSearchDomainName="d" * 28)
+    policies = rendered(
+        template,
+        LONG,
+        KmsKeyArn=KEY,
+        OpenSearchDomainName="d" * 28,
+        AlarmEmail="a@example.com",
+    )
     for name in PEOPLES:
         document = json.dumps(policies.managed(name), separators=(",", ":"))
         assert len(document) <= LONGEST_POLICY, name

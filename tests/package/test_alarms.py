@@ -17,10 +17,12 @@ from doors.log import PlainIds
 from functions.write_to_es import watcher
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
-from lockstep.nightly.piece import add_metrics
+from lockstep.nightly.piece import AUDITED_IMAGES, DIFFERENT, UNKNOWN, add_metrics
 from shared.batch import Delivery
 from shared.quarantine import quarantined
-from tests.builders import change, record
+from tests.builders import change, image_event, kinesis_records, record
+from tests.emitted import consumed, logging_as
+from tests.memory_sink import MemorySink
 from tests.package.test_template_rules import refusals
 from tests.simulation.rewired import rewired
 from tools.template.alarms import (
@@ -105,15 +107,69 @@ def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: 
     assert {(one.namespace, one.name) for one in read} | shown == METRICS.keys()
 
 
-def _shown(template: Template, **chosen: str) -> list[list[Any]]:
-    """The metrics on the dashboard: namespace, name, and the names and values of dimensions."""
+def _on_the_dashboard(template: Template, **chosen: str) -> list[list[Any]]:
+    """The metrics and expressions on the dashboard, each as it is written there."""
     said = every_alarm(template, **chosen)["StackDashboard"]["Properties"]["DashboardBody"]
     widgets = json.loads(said["Fn::Sub"])["widgets"]
+    return [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+
+
+def _shown(template: Template, **chosen: str) -> list[list[Any]]:
+    """The metrics on the dashboard: namespace, name, and the names and values of dimensions."""
     return [
         [part for part in metric if isinstance(part, str)]
-        for widget in widgets
-        for metric in widget["properties"]["metrics"]
+        for metric in _on_the_dashboard(template, **chosen)
+        if isinstance(metric[0], str)
     ]
+
+
+def test_the_dashboard_shows_the_share_of_the_busiest_shard(template: Template) -> None:
+    """By the rule of the stack: an expression may name no other one, and only its values.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/ContributorInsights-GraphReportData.html
+    """
+    expressions = [
+        metric[0]["expression"]
+        for metric in _on_the_dashboard(template)
+        if isinstance(metric[0], dict)
+    ]
+    called = re.findall(r"INSIGHT_RULE_METRIC\('([^']+)', '([^']+)'\)", " ".join(expressions))
+    assert {rule for rule, _ in called} == {"${AWS::StackName}-shards"}
+    assert [value for _, value in called] == ["MaxContributorValue", "Sum", "UniqueContributors"]
+    assert expressions[0] == (
+        "100 * INSIGHT_RULE_METRIC('${AWS::StackName}-shards', 'MaxContributorValue') / "
+        "INSIGHT_RULE_METRIC('${AWS::StackName}-shards', 'Sum')"
+    )
+    its = every_alarm(template)["ShardRule"]["Properties"]
+    assert its["RuleName"] == {"Fn::Sub": "${AWS::StackName}-shards"}
+
+
+def test_the_rule_of_the_shards_reads_fields_of_the_line_of_each_batch(template: Template) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/ContributorInsights-RuleSyntax.html."""
+    rule = json.loads(every_alarm(template)["ShardRule"]["Properties"]["RuleBody"]["Fn::Sub"])
+    assert rule["LogGroupNames"] == ["${WriteToDynamodbLog}"]
+    counts = rule["Contribution"]
+    with logging_as("write_to_dynamodb") as (logger, written):
+        records = kinesis_records(image_event("A1"), image_event("A2"), b"no event")
+        consumed(records, MemorySink, logger)
+    (match,) = counts["Filters"]
+    (line,) = [one for one in written.lines if one[match["Match"][2:]] in match["In"]]
+    (shard,) = counts["Keys"]
+    assert line[shard.removeprefix("$.")] == "shardId-000000000000"
+    assert line[counts["ValueOf"].removeprefix("$.")] == 3
+
+
+def test_the_chart_of_the_last_audit_reaches_back_to_it(template: Template) -> None:
+    """An audit runs once a night, and a dashboard opens with some hours."""
+    said = every_alarm(template)["StackDashboard"]["Properties"]["DashboardBody"]
+    charts = [
+        widget["properties"]
+        for widget in json.loads(said["Fn::Sub"])["widgets"]
+        if widget["properties"]["title"].startswith("Last audit")
+    ]
+    assert [(one["start"], one["end"]) for one in charts] == [("-P7D", "P0D")] * 2
+    named = {metric[1] for one in charts for metric in one["metrics"]}
+    assert named == {DIFFERENT, UNKNOWN, AUDITED_IMAGES}
 
 
 @pytest.mark.parametrize(
