@@ -77,7 +77,7 @@ def text_line(seen: Seen) -> str:
     if seen.alarms is not None:
         on = "".join(f" {one.name}" for one in seen.alarms.on)
         parts.append(f"alarms {words.alarms(seen.alarms)}{on and ':'}{on}")
-    parts += [f"{name} unknown: {why}" for name, why in seen.errors.items()]
+    parts += [f"{names} unknown: {why}" for why, names in words.causes(seen.errors).items()]
     return printable(f"{words.moment(seen.at)} {'; '.join(parts)}")
 
 

@@ -114,13 +114,9 @@ def _alarms(seen: Seen) -> Sequence[Text]:
 
 
 def _errors(seen: Seen) -> Sequence[Text]:
-    """One line for each cause: a stack that has stopped is told once."""
-    by_cause: dict[str, list[str]] = {}
-    for part, why in seen.errors.items():
-        by_cause.setdefault(why, []).append(part)
     return [
-        Text.assemble(("unknown ", "bold yellow"), printable(f"{', '.join(parts)}: {why}"))
-        for why, parts in by_cause.items()
+        Text.assemble(("unknown ", "bold yellow"), printable(f"{parts}: {why}"))
+        for why, parts in words.causes(seen.errors).items()
     ]
 
 

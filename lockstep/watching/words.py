@@ -1,6 +1,7 @@
 """What is seen, in words and figures: the screen and the plain lines share them."""
 
 import datetime as dt
+from collections.abc import Mapping
 
 from lockstep.watching.seen import SeenAlarms, SeenAudit, SeenQuarantine, SeenShards
 from shared.rfc3339 import rfc3339
@@ -50,6 +51,14 @@ def audit(seen: SeenAudit) -> str:
         return f"none has run by itself{running}"
     what = f"{seen.result}, {seen.different:,} images" if seen.different else seen.result
     return f"{what}, {seen.images:,} entries, {rfc3339(seen.ended, 'seconds')}{running}"
+
+
+def causes(errors: Mapping[str, str]) -> Mapping[str, str]:
+    """The parts of each cause: a stack that has stopped is told once."""
+    found: dict[str, list[str]] = {}
+    for part, why in errors.items():
+        found.setdefault(why, []).append(part)
+    return {why: ", ".join(parts) for why, parts in found.items()}
 
 
 def alarms(seen: SeenAlarms) -> str:

@@ -5,6 +5,17 @@ from functools import partial
 from tests.package import test_alarms as alarms
 from tests.package.faults import Fault, drop, put
 
+_RULE = """
+{
+  "LogGroupNames": ["${%s}"],
+  "Contribution": {
+    "Keys": ["$.%s"],
+    "ValueOf": "$.records",
+    "Filters": [{"Match": "$.message", "In": ["batch"]}]
+  }
+}
+"""
+
 SILENT = [
     Fault(
         "an alarm of severity page is not in the composite alarm",
@@ -40,6 +51,22 @@ SILENT = [
         "an alarm reads a metric that nobody emits",
         put("Resources.TableSlow.Properties.MetricName", "Lateness"),
         alarms.test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit,
+    ),
+    Fault(
+        "the rule of the shards reads the log of the other consumer",
+        put(
+            "Resources.ShardRule.Properties.RuleBody.Fn::Sub",
+            _RULE % ("WriteToEsLog", "shard_id"),
+        ),
+        alarms.test_the_rule_of_the_shards_reads_fields_of_the_line_of_each_batch,
+    ),
+    Fault(
+        "the rule of the shards counts by a field that no line has",
+        put(
+            "Resources.ShardRule.Properties.RuleBody.Fn::Sub",
+            _RULE % ("WriteToDynamodbLog", "shard"),
+        ),
+        alarms.test_the_rule_of_the_shards_reads_fields_of_the_line_of_each_batch,
     ),
     Fault(
         "an alarm demands another unit than the metric has",

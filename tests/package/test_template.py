@@ -828,6 +828,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named = {found.stream, found.table, found.index, found.bucket, found.endpoints.opensearch}
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
     named |= {found.table_mapping, str(found.definition_sha256), str(found.metrics_namespace)}
+    named |= {str(found.shard_rule)}
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")

@@ -63,8 +63,10 @@ def test_without_a_terminal_a_look_is_one_line() -> None:
         "alarms 1 of 13 on: quarantine-waiting"
     )
     stopped = stream(consumers={"write_to_es": consumer(reads=False, behind_ms=None)})
-    told = text_line(Seen(NOW, stream=stopped, errors={"audit": "a\nb"}))
-    assert "write_to_es 118/s, lag unknown, does not read; audit unknown: a\\nb" in told
+    told = text_line(Seen(NOW, stream=stopped, errors={"index": "a\nb", "audit": "a\nb"}))
+    assert told.endswith(
+        "write_to_es 118/s, lag unknown, does not read; index, audit unknown: a\\nb"
+    )
 
 
 def test_figures_are_short() -> None:
