@@ -39,7 +39,6 @@ class StackQuarantine:
             clients.s3,
             stack.bucket,
             clients.session,
-            connections=S3_CONNECTIONS,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
         )
         self.stores = ContentReader(

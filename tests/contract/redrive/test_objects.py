@@ -51,7 +51,7 @@ def real(bucket: str, clients: Clients) -> "S3Client":
 
 
 def quick_objects(clients: Clients, bucket: str) -> QuickObjects:
-    return QuickObjects(clients.s3, bucket, clients.session, connections=1, timeout=(1, 5))
+    return QuickObjects(clients.s3, bucket, clients.session, timeout=(1, 5))
 
 
 @pytest.fixture(params=["fake", "s3"])
