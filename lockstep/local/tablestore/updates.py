@@ -3,7 +3,10 @@
 from lockstep.local.tablestore.errors import invalid
 from lockstep.local.tablestore.schema import newest_first, stamped
 from lockstep.local.tablestore.store import StoredTable
-from lockstep.local.tablestore.values import Cell, CellOperation, TableRow, Value, type_name
+from lockstep.local.tablestore.values import Cell, CellOperation, TableRow, type_name
+
+type Columns = dict[str, dict[int, Cell]]
+"""The cells of each column, by timestamp."""
 
 
 def updated(
@@ -15,36 +18,36 @@ def updated(
         TableStoreError: OTSParameterInvalid, if a column to increment is not an Integer, or as
             `stamped`.
     """
-    cells = () if before is None else before.cells
+    columns: Columns = {}
+    for cell in () if before is None else before.cells:
+        columns.setdefault(cell.name, {})[cell.timestamp or 0] = cell
     for cell in change.cells:
-        cells = _changed(table, cells, cell, now)
+        _change(table, columns, cell, now)
+    cells = tuple(cell for column in columns.values() for cell in column.values())
     if before is None and not cells:
         return None
     return TableRow(change.key, newest_first(table, cells))
 
 
-def _changed(
-    table: StoredTable, cells: tuple[Cell, ...], change: Cell, now: int
-) -> tuple[Cell, ...]:
-    value: Value | None
+def _change(table: StoredTable, columns: Columns, change: Cell, now: int) -> None:
+    column = columns.setdefault(change.name, {})
     match change.operation:
         case CellOperation.DELETE_ALL_VERSIONS:
-            return tuple(cell for cell in cells if cell.name != change.name)
+            column.clear()
+            return
         case CellOperation.DELETE_ONE_VERSION:
-            gone = (change.name, change.timestamp)
-            return tuple(cell for cell in cells if (cell.name, cell.timestamp) != gone)
+            column.pop(change.timestamp or 0, None)
+            return
         case CellOperation.INCREMENT:
-            value = _sum(cells, change)
+            written = Cell(change.name, _sum(column, change), change.timestamp)
         case None:
-            value = change.value
-    (written,) = stamped(table, (Cell(change.name, value, change.timestamp),), now)
-    place = (written.name, written.timestamp)
-    return (*(cell for cell in cells if (cell.name, cell.timestamp) != place), written)
+            written = Cell(change.name, change.value, change.timestamp)
+    for cell in stamped(table, (written,), now):
+        column[cell.timestamp or 0] = cell
 
 
-def _sum(cells: tuple[Cell, ...], change: Cell) -> int:
-    found = [cell for cell in cells if cell.name == change.name]
-    newest = max(found, key=lambda cell: cell.timestamp or 0).value if found else 0
+def _sum(column: dict[int, Cell], change: Cell) -> int:
+    newest = column[max(column)].value if column else 0
     if isinstance(newest, bool) or not isinstance(newest, int):
         raise invalid(
             f"Invalid column type for column {change.name} expect VT_INTEGER"

@@ -21,6 +21,7 @@ from tablestore import (
     SingleColumnCondition,
     TableInBatchGetRowItem,
     TableInBatchWriteRowItem,
+    TableOptions,
 )
 
 from tests.unit.tablestore.client import IGNORE, TableStore, refusal
@@ -305,6 +306,17 @@ def test_a_read_names_columns(tablestore: TableStore) -> None:
     )
 
 
+def test_a_read_that_goes_on_within_a_row_is_refused(tablestore: TableStore) -> None:
+    tablestore.put("a", one=1)
+    expected = (
+        400,
+        "OTSUnsupportOperation",
+        "the Table Store of this machine does not support tokens of wide columns.",
+    )
+    assert refusal(tablestore.get, "a", token=b"x") == expected
+    assert refusal(span, tablestore, INF_MIN, INF_MAX, token=b"x") == expected
+
+
 def test_a_read_must_say_which_versions(tablestore: TableStore) -> None:
     assert refusal(tablestore.get, "a", max_version=None) == (
         400,
@@ -405,3 +417,36 @@ def test_a_table_keeps_so_many_versions_as_it_says(tablestore: TableStore) -> No
     assert refusal(tablestore.client.put_row, "rows", late, IGNORE)[2] == (
         "Invalid timestamp. Cell:c."
     )
+
+
+def update(tablestore: TableStore, **changes: Any) -> None:
+    row = Row(tablestore.key("a"), changes)
+    tablestore.client.update_row("rows", row, IGNORE)
+
+
+def test_an_update_changes_only_what_it_names(tablestore: TableStore) -> None:
+    tablestore.put("a", one=1, two=2, three=3)
+    update(tablestore, put=[("one", "new")], delete_all=["two"], increment=[("n", 5)])
+    assert tablestore.get("a") == {"n": 5, "one": "new", "three": 3}
+    update(tablestore, increment=[("n", -7), ("three", 1)])
+    assert tablestore.get("a") == {"n": -2, "one": "new", "three": 4}
+    wrong = refusal(update, tablestore, increment=[("one", 1)])
+    assert wrong == (
+        400,
+        "OTSParameterInvalid",
+        "Invalid column type for column one expect VT_INTEGER actual VT_STRING",
+    )
+
+
+def test_an_update_deletes_one_version(tablestore: TableStore) -> None:
+    now = tablestore.clock.now
+    tablestore.client.update_table("rows", TableOptions(-1, 2, 86_400))
+    update(tablestore, put=[("c", "old", now - 1), ("c", "new", now)])
+    update(tablestore, delete=[("c", None, now)])
+    assert tablestore.get("a") == {"c": "old"}
+
+
+def test_an_increment_beyond_64_bits_wraps_around(tablestore: TableStore) -> None:
+    tablestore.put("a", n=2**63 - 1)
+    update(tablestore, increment=[("n", 1)])
+    assert tablestore.get("a") == {"n": -(2**63)}

@@ -84,6 +84,7 @@ class Selection:
 def get_row(endpoint: TableStoreEndpoint, request: Any) -> Any:
     """Read one row."""
     check_no_transaction(request)
+    _check_no_token(request.token)
     check_table_name(request.table_name)
     selection = _selection(request, "No version condition is specified.")
     key = check_read_key(decode_row(request.primary_key))
@@ -101,8 +102,7 @@ def batch_get_row(endpoint: TableStoreEndpoint, request: Any) -> Any:
     for one in request.tables:
         check_table_name(one.table_name)
         selection = _selection(one, "No version condition is specified while querying row.")
-        if any(one.token):
-            raise unsupported("tokens of wide columns")
+        _check_no_token(*one.token)
         keys = [check_read_key(decode_row(data)) for data in one.primary_key]
         reads.append((one.table_name, selection, keys))
     answer = pb.BatchGetRowResponse()
@@ -124,6 +124,7 @@ def batch_get_row(endpoint: TableStoreEndpoint, request: Any) -> Any:
 def get_range(endpoint: TableStoreEndpoint, request: Any) -> Any:
     """Read a page of a range of rows, and say where the next page begins."""
     check_no_transaction(request)
+    _check_no_token(request.token)
     check_table_name(request.table_name)
     selection = _selection(request, "No version condition is specified.")
     if request.HasField("limit") and request.limit <= 0:
@@ -184,6 +185,12 @@ def _read(
     if row is None or selected is None:
         return b"", 0
     return encode_row(selected), _size(selected)
+
+
+def _check_no_token(*tokens: bytes) -> None:
+    # A token says at which column a read of a wide row goes on.
+    if any(tokens):
+        raise unsupported("tokens of wide columns")
 
 
 def _size(row: TableRow) -> int:
