@@ -11,6 +11,7 @@ from lockstep.local.tablestore.values import (
     CellOperation,
     Key,
     TableRow,
+    Value,
     size_of,
     type_name,
 )
@@ -197,13 +198,23 @@ def _check_cells(row: TableRow) -> None:
             raise invalid(f"Duplicated attribute column name with primary key column: {cell.name}.")
 
 
-def _check_cell(cell: Cell) -> None:
-    check_column_name(cell.name)
-    if cell.value is not None and (size := size_of(cell.value)) > MOST_VALUE_BYTES:
+def check_value(name: str, value: Value) -> None:
+    """Check the size of a value of an attribute column.
+
+    Raises:
+        TableStoreError: OTSParameterInvalid.
+    """
+    if (size := size_of(value)) > MOST_VALUE_BYTES:
         raise invalid(
-            f"The length of attribute column: '{cell.name}' exceeds the"
+            f"The length of attribute column: '{name}' exceeds the"
             f" MaxLength:{MOST_VALUE_BYTES} with CurrentLength:{size}."
         )
+
+
+def _check_cell(cell: Cell) -> None:
+    check_column_name(cell.name)
+    if cell.value is not None:
+        check_value(cell.name, cell.value)
     if cell.timestamp is not None and not 0 <= cell.timestamp < MOST_TIMESTAMP:
         raise invalid("Timestamp must be in range [0, INT64_MAX/1000).")
 

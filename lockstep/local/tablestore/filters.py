@@ -5,11 +5,11 @@ missing, so the row does not pass.
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.local.tablestore.checks import check_column_name
+from lockstep.local.tablestore.checks import check_column_name, check_value
 from lockstep.local.tablestore.errors import invalid, unsupported
 from lockstep.local.tablestore.messages import NotAMessageError, parsed
 from lockstep.local.tablestore.messages import filters as pb
@@ -109,14 +109,15 @@ def decode_filter(data: bytes) -> RowFilter | None:
     """
     if not data:
         return None
-    found = _decode(data)
-    if _count(found) > MOST_FILTERS:
-        raise invalid(f"The count of filter exceeds the max: {MOST_FILTERS}.")
+    # Composites count, too. Table Store counts all filters before it checks one of them.
+    counting = iter(range(MOST_FILTERS))
+    found = _decode(data, counting)
+    _check_parts(found)
     return found
 
 
-def _decode(data: bytes, depth: int = 0) -> RowFilter:
-    if depth > MOST_FILTERS:
+def _decode(data: bytes, counting: Iterator[int]) -> RowFilter:
+    if next(counting, None) is None:
         raise invalid(f"The count of filter exceeds the max: {MOST_FILTERS}.")
     outer = _message(pb.Filter, data, "filter")
     match outer.type:
@@ -126,7 +127,10 @@ def _decode(data: bytes, depth: int = 0) -> RowFilter:
             )
         case pb.FT_COMPOSITE_COLUMN_VALUE:
             inner = _message(pb.CompositeColumnValueFilter, outer.filter, "composite filter")
-            return _composite(inner, depth)
+            parts = [part.SerializeToString() for part in inner.sub_filters]
+            return CompositeFilter(
+                inner.combinator, tuple(_decode(part, counting) for part in parts)
+            )
         case _:
             inner = _message(pb.ColumnPaginationFilter, outer.filter, "column pagination filter")
             if inner.offset < 0:
@@ -138,37 +142,32 @@ def _decode(data: bytes, depth: int = 0) -> RowFilter:
             return Pagination(inner.offset, inner.limit)
 
 
+def _check_parts(found: RowFilter) -> None:
+    if not isinstance(found, CompositeFilter):
+        return
+    if found.combinator == pb.LO_NOT:
+        if len(found.parts) != 1:
+            raise invalid("Invalid NOT operator: the number of sub-filters must be 1.")
+    elif len(found.parts) <= 1:
+        raise invalid("Invalid AND/OR operator: the number of sub-filters must be more than 1.")
+    for part in found.parts:
+        _check_parts(part)
+
+
 def _column_filter(message: Any) -> ColumnFilter:
     check_column_name(message.column_name)
     if message.HasField("value_trans_rule"):
         raise unsupported("filters with a regular expression")
     if message.comparator not in _COMPARISONS:
         raise unsupported("the comparators EXIST and NOT_EXIST")
+    value = decode_value(message.column_value)
+    check_value(message.column_name, value)
     return ColumnFilter(
         message.comparator,
         message.column_name,
-        decode_value(message.column_value),
+        value,
         passes_if_missing=not message.filter_if_missing,
         latest_only=message.latest_version_only,
-    )
-
-
-def _composite(message: Any, depth: int) -> CompositeFilter:
-    parts = message.sub_filters
-    if message.combinator == pb.LO_NOT:
-        if len(parts) != 1:
-            raise invalid("Invalid NOT operator: the number of sub-filters must be 1.")
-    elif len(parts) <= 1:
-        raise invalid("Invalid AND/OR operator: the number of sub-filters must be more than 1.")
-    return CompositeFilter(
-        message.combinator, tuple(_decode(part.SerializeToString(), depth + 1) for part in parts)
-    )
-
-
-def _count(found: RowFilter) -> int:
-    # Table Store counts the composites, too.
-    return 1 + (
-        sum(_count(part) for part in found.parts) if isinstance(found, CompositeFilter) else 0
     )
 
 

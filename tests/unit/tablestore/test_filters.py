@@ -127,6 +127,24 @@ def test_composites_have_the_right_number_of_parts(
     assert refusal(tablestore.get, "a", column_filter=composite)[2] == message
 
 
+def test_all_filters_are_counted_before_one_is_checked(tablestore: TableStore) -> None:
+    """UnifiedFilterRestrictionAndParamCheckingTest of the SDK for Java."""
+    wide = CompositeColumnCondition(LogicalOperator.NOT)
+    for _ in range(32):
+        wide.add_sub_condition(SingleColumnCondition("c", 1, ComparatorType.EQUAL))
+    assert refusal(tablestore.get, "a", column_filter=wide)[2] == (
+        "The count of filter exceeds the max: 32."
+    )
+
+
+def test_the_value_of_a_filter_is_limited(tablestore: TableStore) -> None:
+    large = SingleColumnCondition("c", "v" * (2 * 1024 * 1024 + 1), ComparatorType.EQUAL)
+    assert refusal(tablestore.get, "a", column_filter=large)[2] == (
+        "The length of attribute column: 'c' exceeds the MaxLength:2097152"
+        " with CurrentLength:2097153."
+    )
+
+
 def test_a_page_of_columns() -> None:
     """The SDK for Python has no such filter, but that for Java has one."""
     inner = pb.ColumnPaginationFilter(offset=1, limit=2).SerializeToString()
