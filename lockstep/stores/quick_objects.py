@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _OK, _NOT_FOUND = 200, 404
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _ObjectAnswer(msgspec.Struct, frozen=True):
     status: int
     headers: Message
     body: bytes
@@ -53,7 +53,7 @@ class _Connection:
         )
         self._read_seconds = timeout[1]
 
-    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
+    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> _ObjectAnswer:
         """Send a request, and read the whole answer.
 
         Raises:
@@ -65,7 +65,7 @@ class _Connection:
                 self._connect()
             self._http.request(method, path, body, headers)
             with self._http.getresponse() as response:
-                return _Answer(response.status, response.headers, response.read())
+                return _ObjectAnswer(response.status, response.headers, response.read())
         except BaseException:
             self._http.close()  # else the next request could get the answer to this one
             raise
@@ -144,7 +144,7 @@ class QuickObjects(BucketObjects):
 
     def _ask(
         self, method: str, key: str, body: bytes, headers: Mapping[str, str]
-    ) -> _Answer | None:
+    ) -> _ObjectAnswer | None:
         """The answer to one attempt; None if there is none."""
         if self._credentials is None or not (self._is_usable and _PLAIN.fullmatch(key)):
             return None
