@@ -32,6 +32,11 @@ COMMANDS = {
         "prepare:prepare_command",
         "Give a restored table the settings it needs.",
     ),
+    "smoke": ("smoke:smoke_command", "Put an image, find it, compare both stores, and delete it."),
+    "alarms": (
+        "alarms:alarms_group",
+        "See that somebody hears the alarms of a deployed stack.",
+    ),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }
 

@@ -102,6 +102,12 @@ class Clients:
             return self.session.client("cloudformation", config=_config())
 
     @cached_property
+    def sns(self) -> Any:
+        """The client of a deployed stack's topics; a local stack has none."""
+        with _MAKING_CLIENTS:
+            return self.session.client("sns", config=_config())
+
+    @cached_property
     def lambda_(self) -> Any:
         """The client of a deployed stack's functions; a local stack has none."""
         with _MAKING_CLIENTS:

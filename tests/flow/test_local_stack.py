@@ -52,6 +52,12 @@ def test_markers_show_that_all_is_in_both_stores_and_no_audit_minds(shell: Shell
     assert shell.json("audit", "--values")["result"] == "equal"
 
 
+def test_a_smoke_test_takes_an_image_the_whole_way_and_back(shell: Shell) -> None:
+    found = shell.json("smoke")
+    assert len(found["steps"]) == 6
+    assert shell.json("search", found["image_id"].removeprefix("lockstep-smoke-"))["hits"] == []
+
+
 def test_what_is_put_is_found_by_a_search_a_moment_later(shell: Shell) -> None:
     stack, client = read_local(shell.state), clients(shell).opensearch
     settings = client.indices.get_settings(index=stack.index, include_defaults=True)

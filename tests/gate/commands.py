@@ -12,6 +12,7 @@ import msgspec
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
+from lockstep.stack.use_cases.search import search
 from lockstep.web.addresses import HOST
 from shared.change import Change
 from shared.item import item_from
@@ -24,6 +25,7 @@ from tests.gate.requests import DOMAIN, RESTORED, Asked
 # What a person has who may run a command: managed policies of template.yaml.
 PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
 PROBER = ("AuditorPolicy", "ProducerPolicy")
+SMOKER = ("AuditorPolicy", "ProducerPolicy", "ReaderPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
 
@@ -129,6 +131,18 @@ def _consuming(gated: GatedStack) -> None:
             gated.stage.drain()
 
     gated.gate.meanwhile = look
+
+
+def _smoking(gated: GatedStack) -> None:
+    """The consumers read whenever somebody looks for a document, and the search finds it."""
+    _consuming(gated)
+
+    def finds(text: str) -> list[str]:
+        clients = gated.stage.clients
+        clients.opensearch.indices.refresh(index=gated.stage.stack.index)
+        return [one.image_id for one in search(clients, text).hits]
+
+    gated.recorded.finds = finds
 
 
 def _index_lost(gated: GatedStack) -> None:
@@ -375,12 +389,16 @@ def runs(*words: object, code: int = 0) -> Callable[[GatedStack], str | None]:
 
 
 COMMANDS: Sequence[Command] = (
+    Command("alarms check", AUDITOR, runs("alarms", "check"), repeats=True),
+    Command("alarms drill", AUDITOR, runs("alarms", "drill"), repeats=True),
+    Command("alarms drill --apply", OPERATOR, runs("alarms", "drill", "--apply", "--wait", 0)),
     Command("put", PRODUCER, _put, repeats=True),
     Command("search", READER, runs("search", "image"), _written, repeats=True),
     Command("search", AUDITOR, runs("search", "image"), _written, repeats=True),
     Command("page", READER, _page, repeats=True),
     Command("status", AUDITOR, _status, _index_lost, repeats=True),
     Command("status --wait", AUDITOR, runs("status", "--wait", 0), _written, repeats=True),
+    Command("smoke", SMOKER, runs("smoke", "--wait", 60), _smoking),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
     Command("watch", AUDITOR, _watch, _audited, repeats=True),
     Command("audit", AUDITOR, runs("audit"), _written, repeats=True),

@@ -35,6 +35,7 @@ _VARIABLES = {
     "cloudformation": ("CLOUDFORMATION",),
     "lambda": ("LAMBDA",),
     "cloudwatch": ("CLOUDWATCH",),
+    "sns": ("SNS",),
 }
 
 

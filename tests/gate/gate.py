@@ -21,7 +21,7 @@ from tests.gate.recorded import JSON, SETTINGS, Answered, Recorded, answered
 from tests.gate.requests import Asked, calls_of
 
 ENGINES = ("dynamodb", "kinesis", "opensearch", "s3")
-RECORDED = ("cloudformation", "lambda", "cloudwatch", "api")
+RECORDED = ("cloudformation", "lambda", "cloudwatch", "api", "sns")
 _HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _NOT_FOUND = 404
 # The last part of the path of a request to OpenSearch that changes nothing.
@@ -138,7 +138,17 @@ def _changes(call: Call) -> bool:
     if name in {"ESHttpPost", "ESHttpDelete"}:
         return not call.resource.endswith(_READING)
     return name.startswith(
-        ("Put", "Delete", "PartiQLInsert", "PartiQLUpdate", "ESHttpPut", "Update", "Tag", "Enable")
+        (
+            "Put",
+            "Delete",
+            "PartiQLInsert",
+            "PartiQLUpdate",
+            "ESHttpPut",
+            "Update",
+            "Tag",
+            "Enable",
+            "Set",
+        )
     )
 
 
@@ -149,7 +159,7 @@ def _refusal(service: str, calls: Sequence[Call]) -> Answered:
         case "s3":
             body = f"<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>"
             return 403, {"content-type": "application/xml"}, body.encode()
-        case "cloudformation":
+        case "cloudformation" | "sns":
             error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{said}</Message>"
             body = f"<ErrorResponse>{error}</Error></ErrorResponse>"
             return 403, {"content-type": "text/xml"}, body.encode()

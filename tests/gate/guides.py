@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
 from lockstep.stack.stack import Stack
 from tests.gate.policies import KEY
-from tests.gate.requests import API, DOMAIN, RESTORED, shard_rule_arn, stack_arn
+from tests.gate.requests import (
+    API,
+    DOMAIN,
+    RESTORED,
+    alarms_arn,
+    shard_rule_arn,
+    stack_arn,
+    topic_arn,
+)
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 _TABLE = re.compile(
@@ -27,12 +35,14 @@ class Right(NamedTuple):
     kind: str
     name: str = ""
 
-    def resource(self, stack: Stack) -> str:
-        """The pattern of ARNs."""
+    def resource(self, stack: Stack) -> str | list[str]:
+        """The pattern of ARNs, or several."""
         region = f"{stack.region}:{ACCOUNT}"
         name = _ALIAS.sub(stack.index, self.name)
         tables = f"arn:aws:dynamodb:{region}:table"
-        by_kind = {
+        by_kind: dict[str, str | list[str]] = {
+            "the alarms of the stack": f"{alarms_arn(stack)}*",
+            "the topics of the alarms": [topic_arn(stack, "page"), topic_arn(stack, "ticket")],
             "the stack": stack_arn(stack),
             "the stream": stream_arn(stack.stream, stack.region),
             "the stream of the table's changes": stream_arn(stack.changes_stream, stack.region),

@@ -5,7 +5,7 @@ The forms of the answers are those of botocore's service models.
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
@@ -15,7 +15,7 @@ import msgspec
 from lockstep.local.mapping.invocation import stream_arn
 from lockstep.stack.stack import Stack
 from shared.quarantine import TABLE_CONSUMER
-from tests.gate.requests import Asked, stack_arn
+from tests.gate.requests import Asked, stack_arn, topic_arn
 
 HOUR = 3600
 # The stream is so old, in hours: losses are searched from its creation on.
@@ -46,6 +46,9 @@ class Recorded:
         disabled: so many times more, an event source mapping is told to be disabled.
         settings: of each table, the settings that DynamoDB Local does not know.
         incoming: how many records arrived in each hour of the last ten days; none of them was read.
+        finds: the ids of the images that the search API finds for a text.
+        alarms: the alarms of the stack, in the form of CloudWatch, by their name. One that goes on
+            tells its topics at once.
     """
 
     def __init__(self, stack: Stack, outputs: Mapping[str, str]) -> None:
@@ -54,18 +57,26 @@ class Recorded:
         self.disabled = 0
         self.incoming = 0
         self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self.finds: Callable[[str], Sequence[str]] = lambda _: []
+        self.alarms = {one["AlarmName"]: one for one in _alarms(stack)}
+        self._told: list[dict[str, Any]] = []
 
     def answer(self, asked: Asked) -> Answered:
         """The answer to a request that is allowed."""
         match asked.service:
             case "cloudformation":
-                return 200, {"content-type": "text/xml"}, self._stacks().encode()
+                return 200, {"content-type": "text/xml"}, self._of_the_stack(asked).encode()
             case "lambda":
                 return answered(self._mappings(asked))
             case "cloudwatch":
-                return answered(self._watched(asked))
+                operation = asked.headers["x-amz-target"].rpartition(".")[2]
+                return answered(self._watched(operation, msgspec.json.decode(asked.body)))
+            case "sns":
+                return 200, {"content-type": "text/xml"}, _subscriptions(asked).encode()
             case "api":
-                return answered({"status": "ok"})
+                (text,) = parse_qs(urlsplit(asked.path).query).get("q", [""])
+                hits = [{"image_id": one} for one in self.finds(text)]
+                return answered({"status": "ok", "hits": hits})
             case _:
                 raise NotImplementedError(asked.service)
 
@@ -95,6 +106,47 @@ class Recorded:
         answer["StreamDescriptionSummary"]["StreamCreationTimestamp"] = created
         return msgspec.json.encode(answer)
 
+    def _of_the_stack(self, asked: Asked) -> str:
+        (action,) = parse_qs(asked.body.decode())["Action"]
+        return self._stacks() if action == "DescribeStacks" else self._resources()
+
+    def _resources(self) -> str:
+        members = "".join(
+            f"<member><LogicalResourceId>One</LogicalResourceId>"
+            f"<PhysicalResourceId>{name}</PhysicalResourceId>"
+            "<ResourceType>AWS::CloudWatch::Alarm</ResourceType></member>"
+            for name in self.alarms
+        )
+        return (
+            f'<ListStackResourcesResponse xmlns="{_NAMESPACE}"><ListStackResourcesResult>'
+            f"<StackResourceSummaries>{members}</StackResourceSummaries>"
+            "</ListStackResourcesResult></ListStackResourcesResponse>"
+        )
+
+    def _watched(self, operation: str, body: Any) -> Any:
+        """What CloudWatch answers: metrics, the alarms of the stack, or its busiest shard."""
+        match operation:
+            case "DescribeAlarms":
+                return {
+                    "MetricAlarms": [
+                        self.alarms[one] for one in body.get("AlarmNames", self.alarms)
+                    ]
+                }
+            case "SetAlarmState":
+                alarm = self.alarms[body["AlarmName"]]
+                alarm |= {key: body[key] for key in ("StateValue", "StateReason")}
+                for topic in alarm["AlarmActions"]:
+                    said = f"Successfully executed action {topic}"
+                    self._told.append({"Timestamp": time.time(), "HistorySummary": said})
+                return {}
+            case "GetInsightRuleReport":
+                busiest = {"Keys": ["shardId-000000000001"], "ApproximateAggregateValue": 3.0}
+                return {"AggregateValue": 4.0, "Contributors": [busiest | {"Datapoints": []}]}
+            case "DescribeAlarmHistory":
+                return {"AlarmHistoryItems": self._told}
+            case _:
+                return self._metrics(body)
+
     def _stacks(self) -> str:
         outputs = "".join(
             f"<member><OutputKey>{key}</OutputKey><OutputValue>{escape(value)}</OutputValue></member>"
@@ -121,19 +173,6 @@ class Recorded:
         }
         return {"EventSourceMappings": [mapping]}
 
-    def _watched(self, asked: Asked) -> Any:
-        """What CloudWatch answers: metrics, the alarms of the stack, or its busiest shard."""
-        operation = asked.headers["x-amz-target"].rpartition(".")[2]
-        if operation == "GetInsightRuleReport":
-            busiest = {"Keys": ["shardId-000000000001"], "ApproximateAggregateValue": 3.0}
-            return {"AggregateValue": 4.0, "Contributors": [busiest | {"Datapoints": []}]}
-        if operation == "DescribeAlarms":
-            says = "page: The consumer of the table lags. docs/runbook/lags.md"
-            name = "lockstep-lags-table"
-            alarm = {"AlarmName": name, "StateValue": "OK", "AlarmDescription": says}
-            return {"MetricAlarms": [alarm], "CompositeAlarms": []}
-        return self._metrics(msgspec.json.decode(asked.body))
-
     def _metrics(self, body: Any) -> Any:
         results = []
         for query in body["MetricDataQueries"]:
@@ -146,6 +185,32 @@ class Recorded:
                 found["Values"] = [float(self.incoming)] * 240
             results.append(found)
         return {"MetricDataResults": results}
+
+
+def _alarms(stack: Stack) -> list[dict[str, Any]]:
+    return [
+        {
+            "AlarmName": f"lockstep-{name}",
+            "AlarmDescription": f"{severity}: It is on. docs/runbook/errors.md",
+            "StateValue": "OK",
+            "StateReason": "All is well.",
+            "AlarmActions": [topic_arn(stack, severity)],
+            "ActionsEnabled": True,
+        }
+        for name, severity in (("errors-table", "ticket"), ("outage", "page"))
+    ]
+
+
+def _subscriptions(asked: Asked) -> str:
+    (topic,) = parse_qs(asked.body.decode())["TopicArn"]
+    return (
+        '<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">'
+        "<ListSubscriptionsByTopicResult><Subscriptions><member>"
+        f"<TopicArn>{topic}</TopicArn><Protocol>email</Protocol>"
+        f"<SubscriptionArn>{topic}:1</SubscriptionArn><Endpoint>somebody@example.com</Endpoint>"
+        "</member></Subscriptions>"
+        "</ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>"
+    )
 
 
 def answered(answer: Any) -> Answered:

@@ -67,9 +67,10 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             assert urlsplit(asked.path).path.rstrip("/").endswith("/event-source-mappings")
             return [Call("lambda:ListEventSourceMappings", "*")]
         case "cloudwatch":
-            operation = _operation(asked)
-            on = shard_rule_arn(stack) if operation == "GetInsightRuleReport" else "*"
-            return [Call(f"cloudwatch:{operation}", on)]
+            return [_cloudwatch(asked, stack)]
+        case "sns":
+            form = parse_qs(asked.body.decode())
+            return [Call(f"sns:{form['Action'][0]}", form["TopicArn"][0])]
         case "api":
             api = f"arn:aws:execute-api:{stack.region}:{ACCOUNT}:{API}"
             return [Call("execute-api:Invoke", f"{api}/$default/{asked.method}{asked.path}")]
@@ -94,8 +95,28 @@ def shard_rule_arn(stack: Stack) -> str:
     return f"arn:aws:cloudwatch:{stack.region}:{ACCOUNT}:insight-rule/lockstep-shards"
 
 
+def alarms_arn(stack: Stack) -> str:
+    """How the ARN of each alarm of the stack begins."""
+    return f"arn:aws:cloudwatch:{stack.region}:{ACCOUNT}:alarm:lockstep-"
+
+
+def topic_arn(stack: Stack, severity: str) -> str:
+    """The ARN of the customer's topic for alarms of this severity."""
+    return f"arn:aws:sns:{stack.region}:{ACCOUNT}:{severity}s"
+
+
 def _operation(asked: Asked) -> str:
     return asked.headers["x-amz-target"].rpartition(".")[2]
+
+
+def _cloudwatch(asked: Asked, stack: Stack) -> Call:
+    operation = _operation(asked)
+    if operation == "GetInsightRuleReport":
+        return Call(f"cloudwatch:{operation}", shard_rule_arn(stack))
+    if operation != "SetAlarmState":
+        return Call(f"cloudwatch:{operation}", "*")
+    name = msgspec.json.decode(asked.body)["AlarmName"]
+    return Call(f"cloudwatch:{operation}", alarms_arn(stack) + name.removeprefix("lockstep-"))
 
 
 def _dynamodb(asked: Asked, stack: Stack) -> Iterator[Call]:

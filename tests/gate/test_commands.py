@@ -16,6 +16,7 @@ from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import allows, listed
 from tests.gate.guides import Right, policy_of, rights_in_guides
 from tests.gate.policies import KEY, rendered
+from tests.gate.requests import topic_arn
 from tests.unit.operator.command import commands_of
 
 # IAM's limit, without white space:
@@ -38,6 +39,13 @@ NAMES = sorted({one.name for one in COMMANDS})
 PEOPLES = ("ProducerPolicy", "ReaderPolicy", "AuditorPolicy", "OperatorPolicy", "RestorePolicy")
 # Of a stack on this machine, or of no stack.
 LOCAL = {"demo", "down", "simulate", "up"}
+
+# With each policy statement that there is.
+WHOLE = {
+    "KmsKeyArn": KEY,
+    "PageTopicArn": topic_arn(LONG, "page"),
+    "TicketTopicArn": topic_arn(LONG, "ticket"),
+}
 
 RIGHTS = rights_in_guides()
 
@@ -100,7 +108,7 @@ def _pairs(document: Mapping[str, Any]) -> set[tuple[str, str]]:
 def test_the_policies_have_the_rights_of_the_commands_and_no_others(
     template: Mapping[str, Any],
 ) -> None:
-    policies = rendered(template, LONG, KmsKeyArn=KEY, AlarmEmail="a@example.com")
+    policies = rendered(template, LONG, **WHOLE)
     has = {name: _pairs(policies.managed(name)) for name in PEOPLES}
     used: dict[str, set[tuple[str, str]]] = {name: set() for name in PEOPLES}
     for command in COMMANDS:
@@ -114,7 +122,7 @@ def test_the_policies_have_the_rights_of_the_commands_and_no_others(
 def test_what_changes_nothing_is_not_allowed_to_change_anything(
     template: Mapping[str, Any],
 ) -> None:
-    allowed = _pairs(rendered(template, LONG, KmsKeyArn=KEY).managed("AuditorPolicy"))
+    allowed = _pairs(rendered(template, LONG, **WHOLE).managed("AuditorPolicy"))
     names = {action.partition(":")[2] for action, _ in allowed}
     assert {one for one in names if not one.startswith(("Describe", "Get", "List"))} == {
         "BatchGetItem",
@@ -136,13 +144,7 @@ def test_each_command_has_a_table_of_its_rights() -> None:
 
 
 def test_each_policy_fits_into_the_limit_of_iam(template: Mapping[str, Any]) -> None:
-    policies = rendered(
-        template,
-        LONG,
-        KmsKeyArn=KEY,
-        OpenSearchDomainName="d" * 28,
-        AlarmEmail="a@example.com",
-    )
+    policies = rendered(template, LONG, **WHOLE, OpenSearchDomainName="d" * 28)
     for name in PEOPLES:
         document = json.dumps(policies.managed(name), separators=(",", ":"))
         assert len(document) <= LONGEST_POLICY, name

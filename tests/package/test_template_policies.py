@@ -15,6 +15,10 @@ from tests.gate.evaluator import listed
 
 # These actions have resources in AWS's list, but a statement must name all.
 NEED_ALL = {
+    # Of composite alarms, they tell a caller whose policy names `*` only
+    # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html).
+    "cloudwatch:DescribeAlarmHistory",
+    "cloudwatch:DescribeAlarms",
     # The resource `dataset` is not a metric: reading metrics has none
     # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html).
     "cloudwatch:GetMetricData",
