@@ -1,7 +1,7 @@
 # Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
 # the targets.
 .DEFAULT_GOAL := test
-.PHONY: help demo tool test test-all nightly check lint types layers unit simulation proofs contract gate rebuild \
+.PHONY: help demo tool test test-all nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
   wire engines faults search page flow crashes local-stack scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
@@ -86,7 +86,7 @@ test: check $(tools)/awscli.done ## Run the tests that a change is most likely t
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  contract search local-stack wire rebuild faults proofs simulation scenarios
 
-test-all: check $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in about 20 minutes on two cores.
+test-all: check $(tools)/actionlint.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in about 20 minutes on two cores.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  nights contract search package gate page local-stack crashes engines wire rebuild faults proofs \
 	  simulation scenarios
@@ -106,6 +106,10 @@ types: $(venv)/dev.done ## Check types.
 layers: $(venv)/dev.done ## Check the imports between packages, and that pyproject.toml lists each imported library.
 	$(bin)/lint-imports
 	$(bin)/deptry .
+
+# Without the linters of other languages, which only some machines have.
+workflows: $(tools)/actionlint.done ## Check the workflows of GitHub Actions.
+	$(tools)/actionlint -shellcheck= -pyflakes= -color=false
 
 unit: $(venv)/dev.done ## Run the unit tests on all cores.
 	$(pytest) --numprocesses logical --dist worksteal $(unit)
@@ -157,7 +161,7 @@ scenarios: $(venv)/dev.done ## Test failures between the stream and the stores, 
 nights: $(venv)/dev.done ## Type the commands of docs/guides/seven-nights.md, and compare what they print.
 	$(pytest) $(nights)
 
-package: $(venv)/dev.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Type the commands of docs/guides/deploying.md; test the wheel, and the built functions on Lambda's runtime.
+package: $(venv)/dev.done $(tools)/actionlint.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Type the commands of docs/guides/deploying.md; run the steps of the pipeline; test the wheel, and the built functions on Lambda's runtime.
 	$(pytest) $(package)
 
 lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local invoke` in `make package`, on Debian as root.
@@ -309,6 +313,12 @@ $(tools)/kinesis-go.done: $(wildcard $(kinesis_clients)/go/*) $(tools)/go.done
 	cd $(kinesis_clients)/go && GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
 	  $(abspath $(tools))/go/bin/go build -ldflags='-s -w' -gcflags='all=-N -l' \
 	  -o $(abspath $(tools))/kinesis-go .
+	touch $@
+
+$(tools)/actionlint.done: tools/workflows/go.mod tools/workflows/go.sum $(tools)/go.done
+	cd tools/workflows && GOTOOLCHAIN=local GOFLAGS=-mod=readonly \
+	  $(abspath $(tools))/go/bin/go build -ldflags='-s -w' \
+	  -o $(abspath $(tools))/actionlint github.com/rhysd/actionlint/cmd/actionlint
 	touch $@
 
 $(tools)/%.done: requirements/%.txt | $(venv)/bin/python $(uv_from_pypi)

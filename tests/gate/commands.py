@@ -134,14 +134,18 @@ def _consuming(gated: GatedStack) -> None:
 
 
 def _smoking(gated: GatedStack) -> None:
-    """The consumers read whenever somebody looks for a document, and the search finds it."""
-    _consuming(gated)
+    """The consumers read whenever somebody looks into the table, and the search finds all."""
+
+    def look(asked: Asked) -> None:
+        if asked.headers.get("x-amz-target", "").endswith(".BatchGetItem"):
+            gated.stage.drain()
 
     def finds(text: str) -> list[str]:
         clients = gated.stage.clients
         clients.opensearch.indices.refresh(index=gated.stage.stack.index)
         return [one.image_id for one in search(clients, text).hits]
 
+    gated.gate.meanwhile = look
     gated.recorded.finds = finds
 
 
@@ -398,7 +402,7 @@ COMMANDS: Sequence[Command] = (
     Command("page", READER, _page, repeats=True),
     Command("status", AUDITOR, _status, _index_lost, repeats=True),
     Command("status --wait", AUDITOR, runs("status", "--wait", 0), _written, repeats=True),
-    Command("smoke", SMOKER, runs("smoke", "--wait", 60), _smoking),
+    Command("smoke", SMOKER, runs("smoke", "--wait", 60), _smoking, repeats=True),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
     Command("watch", AUDITOR, _watch, _audited, repeats=True),
     Command("audit", AUDITOR, runs("audit"), _written, repeats=True),

@@ -1,10 +1,12 @@
 """Stands for CloudFormation and S3 in a test of SAM CLI, and records what they are asked."""
 
 import datetime as dt
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
@@ -22,12 +24,14 @@ _SAMS_TAG = "<member><Key>ManagedStackSource</Key><Value>AwsSamCli</Value></memb
 class Recorder:
     """Each change set counts as executed: its stack exists afterwards.
 
-    `template` is the latest template that was uploaded. The answers are those of
+    `template` is the latest template that was uploaded, `uploaded` the path of each object. The
+    answers are those of
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Operations.html
     """
 
     def __init__(self) -> None:
         self.template = ""
+        self.uploaded: list[str] = []
         self._stacks: dict[str, dict[str, str]] = {}
         # The latest first, as CloudFormation lists them.
         self._events: dict[str, list[str]] = {}
@@ -52,6 +56,10 @@ class Recorder:
         result = f"<{action}Result>{inside}</{action}Result>"
         return 200, f'<{action}Response xmlns="{_NAMESPACE}">{result}</{action}Response>'
 
+    def answer_json(self, operation: str, body: Any) -> Any:
+        """The answer of another service, which speaks JSON."""
+        raise NotImplementedError(operation, body)
+
     def _inside(self, action: str, stack: str, form: Mapping[str, str]) -> str:
         """The result of a request about a stack that exists, or that a change set creates."""
         match action:
@@ -69,13 +77,13 @@ class Recorder:
                 inside = f"<Parameters>{members}</Parameters>"
             case "CreateChangeSet":
                 if stack not in self._stacks:
-                    self._events[stack] = [_event(stack, "REVIEW_IN_PROGRESS")]
+                    self._events[stack] = [event(stack, "REVIEW_IN_PROGRESS")]
                 self._stacks[stack] = self._after(stack, form)
                 inside = f"<Id>{_ARN}:changeSet/one</Id><StackId>{_ARN}:stack/one</StackId>"
             case "DescribeChangeSet":
                 inside = "<Status>CREATE_COMPLETE</Status><Changes/>"
             case "ExecuteChangeSet":
-                self._events[stack].insert(0, _event(stack, self._status(stack)))
+                self._events[stack].insert(0, event(stack, self._status(stack)))
                 inside = ""
             case "DeleteStack":
                 del self._stacks[stack], self._events[stack]
@@ -124,7 +132,7 @@ class Recorder:
         return after
 
 
-def _event(stack: str, status: str) -> str:
+def event(stack: str, status: str) -> str:
     now = dt.datetime.now(dt.UTC).isoformat()
     return (
         f"<member><StackId>{_ARN}:stack/{stack}/one</StackId><EventId>{now}</EventId>"
@@ -154,12 +162,18 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            form = parse_qs(self._body().decode())
+            body = self._body()
+            if operation := self.headers.get("x-amz-target"):
+                answer = recorder.answer_json(operation.rpartition(".")[2], json.loads(body))
+                self._send(200, json.dumps(answer).encode())
+                return
+            form = parse_qs(body.decode(), keep_blank_values=True)
             status, answer = recorder.answer({name: values[0] for name, values in form.items()})
             self._send(status, answer.encode())
 
         def do_PUT(self) -> None:
             body = self._body()
+            recorder.uploaded.append(urlsplit(self.path).path)
             if urlsplit(self.path).path.endswith(".template"):
                 recorder.template = body.decode()
             self._send(200, b"")

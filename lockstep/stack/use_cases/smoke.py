@@ -14,12 +14,12 @@ from lockstep.stack.use_cases.search import search_api
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 
 
-class _Hit(msgspec.Struct):
+class _SmokeHit(msgspec.Struct):
     image_id: str
 
 
-class _Found(msgspec.Struct):
-    hits: list[_Hit]
+class _SmokeHits(msgspec.Struct):
+    hits: list[_SmokeHit]
 
 
 def smoke(clients: Clients, seconds: float, token_file: Path | None) -> Smoke:
@@ -41,7 +41,7 @@ def smoke(clients: Clients, seconds: float, token_file: Path | None) -> Smoke:
     def find(word: str) -> Iterable[str]:
         answer = api.ask("/images", urlencode({"q": word}))
         try:
-            return [hit.image_id for hit in msgspec.json.decode(answer.body, type=_Found).hits]
+            return [hit.image_id for hit in msgspec.json.decode(answer.body, type=_SmokeHits).hits]
         except msgspec.MsgspecError as error:
             said = answer.body[:200].decode("utf-8", "replace")
             raise PageError(f"the search API answers {answer.status}: {said}") from error
