@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "internals" / "architecture.md").read_text()
 PARTS = ("lockstep", "functions", "doors", "shared", "tests", "docs", "events", "tools")
-NAMED = re.compile(rf"(?:{'|'.join(PARTS)})/[\w./*-]*|\b[\w.]+\.(?:toml|yaml)\b")
+NAMED = re.compile(rf"(?:{'|'.join(PARTS)})/[\w./*-]*|\b[\w.-]+\.(?:toml|yaml)\b")
 
 
 def test_every_file_that_it_names_exists() -> None:

@@ -93,8 +93,19 @@ class Replica:
         options: TableOptions | None = None,
         conversion: Conversion = BY_ID,
     ) -> None:
-        self.place = TableStore(store)
-        self.place.table("orders", *key, options=options)
+        place = TableStore(store)
+        place.table("orders", *key, options=options)
+        self._open(place, conversion, deletions)
+
+    @classmethod
+    def beside(cls, other: "Replica") -> "Replica":
+        """The sink of a second invocation, before the same table."""
+        made = cls.__new__(cls)
+        made._open(other.place, other.conversion, "tombstone")  # noqa: SLF001 - its own class
+        return made
+
+    def _open(self, place: TableStore, conversion: Conversion, deletions: Deletions) -> None:
+        self.place = place
         self.conversion = conversion
         self.shelf = Shelf()
         settings = settings_in(
