@@ -20,6 +20,7 @@ from doors.log import HashedIds, LoggedIds, PlainIds, new_logger
 from shared.clock import Clock
 from shared.deliver import deliver
 from shared.envelope import IMAGE_EVENTS, Envelope
+from shared.quarantine import Quarantine
 from shared.sink import MisconfiguredError, Sink
 from tests.simulation.rewired import rewired
 
@@ -48,11 +49,11 @@ class Written:
 
 
 @contextmanager
-def logging_as(service: str) -> Iterator[tuple[Logger, Written]]:
+def logging_as(service: str, into: io.StringIO | None = None) -> Iterator[tuple[Logger, Written]]:
     """The logger of a function, and what it writes."""
     registered = logging.Logger.manager.loggerDict
     before = registered.pop(service, None)
-    into = io.StringIO()
+    into = io.StringIO() if into is None else into
     try:
         yield new_logger(service, into), Written(into)
     finally:
@@ -90,6 +91,7 @@ def consumed(
     key: str | None = None,
     envelope: Envelope = IMAGE_EVENTS,
     now: float = NOW,
+    quarantine: Callable[[], Quarantine] = Shelf,
 ) -> None:
     """Run the handler's steps on a batch; a misconfiguration ends them, as in Lambda.
 
@@ -101,6 +103,7 @@ def consumed(
         key: hashes the ids of images.
         envelope: the form of the records.
         now: the time, in seconds since 1970.
+        quarantine: returns the quarantine.
     """
 
     def ids(batch: Iterator[str]) -> LoggedIds:
@@ -109,7 +112,7 @@ def consumed(
     metrics = Metrics(namespace="Lockstep/tests", service=function)
     consume = rewired(
         inspect.unwrap(stream.consume_with),
-        quarantine=Shelf,
+        quarantine=quarantine,
         SYSTEM_CLOCK=Clock(
             now=lambda: now, elapsed=CLOCK.elapsed, sleep=CLOCK.sleep, chance=CLOCK.chance
         ),

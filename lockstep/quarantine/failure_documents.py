@@ -27,6 +27,8 @@ from shared.shortened import BriefError
 # A message of SQS may hold one of SNS, which holds the document.
 _MOST_WRAPPINGS = 3
 _WRAPPINGS = ("Body", "body", "Message")
+# What the detail of each record of a discarded batch says.
+DISCARDED = "the event source mapping discarded its batch"
 # All standard consumers of a shard share five reads a second.
 PAUSE_SECONDS = 0.5
 PATIENCE_READS = 20
@@ -118,7 +120,7 @@ def quarantined_records(
     document: ParsedDocument, records: Iterable[Record], envelope: Envelope, function: str
 ) -> list[QuarantinedRecord]:
     """Each record of a discarded batch, as the function itself would have quarantined it."""
-    detail = f"the event source mapping discarded its batch: {document.request.condition}"
+    detail = f"{DISCARDED}: {document.request.condition}"
     at = document.timestamp.isoformat()
     return [_quarantined(one, envelope, function, detail, at) for one in records]
 

@@ -113,6 +113,18 @@ class Clients:
         with _MAKING_CLIENTS:
             return self.session.client("lambda", config=_config())
 
+    @cached_property
+    def logs(self) -> Any:
+        """The client of a deployed stack's logs; a local stack has files."""
+        with _MAKING_CLIENTS:
+            return self.session.client("logs", config=_config())
+
+    @cached_property
+    def secrets(self) -> Any:
+        """The client of Secrets Manager, for a deployed stack; a local stack has no secrets."""
+        with _MAKING_CLIENTS:
+            return self.session.client("secretsmanager", config=_config())
+
     def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
         """A client of SQS or SNS at this endpoint: a stack has no queue or topic of its own."""
         with _MAKING_CLIENTS:

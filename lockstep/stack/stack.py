@@ -32,6 +32,8 @@ STATE = Path(".lockstep")
 # The description of a running local stack, in its folder.
 STACK = "stack.json"
 LOCAL_REGION = "us-east-1"
+# The outputs with the log group of each consumer.
+_LOG_OUTPUTS = ("WriteToDynamodbLogName", "WriteToEsLogName")
 # What a local stack is called where a template says the name of its stack.
 LOCAL_NAME = "lockstep"
 LOCAL_NAMESPACE = f"Lockstep/{LOCAL_NAME}"
@@ -67,6 +69,9 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `opensearch_signing` tells whether requests to the index are signed. `index_settings` is what
     the stack chooses for its index; stacks of earlier releases do not say it. `shard_rule` is the
     name of the rule in CloudWatch that counts the records of each shard; None if there is none.
+    `log_groups` maps each consumer to its log group; a local stack, and stacks of earlier releases,
+    have none. `log_hash_secret` is the ARN of the secret with which the logs hash the ids of
+    images; empty: the logs have the ids.
     """
 
     endpoints: Endpoints
@@ -86,6 +91,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opensearch_signing: Signing = "no"
     index_settings: IndexSettings = IndexSettings()
     shard_rule: str | None = None
+    log_groups: dict[str, str] = {}
+    log_hash_secret: str = ""
 
     @property
     def live(self) -> str:
@@ -208,6 +215,12 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 refresh_interval=outputs.get("RefreshInterval"),
             ),
             shard_rule=outputs.get("ShardRule"),
+            log_groups={
+                name: outputs[output]
+                for name, output in zip(CONSUMERS, _LOG_OUTPUTS, strict=True)
+                if output in outputs
+            },
+            log_hash_secret=outputs.get("LogHashSecretArn", ""),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

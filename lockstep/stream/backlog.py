@@ -1,7 +1,7 @@
 """What consumers have processed and have not, read from the file of the endpoint."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +108,32 @@ def gaps(database: Path, stream: str, after: Mapping[str, str], *, now: float) -
             for shard in file.shards(found)
         ]
     return [gap for gap in each if gap is not None]
+
+
+def stored(
+    database: Path, stream: str, shards: Collection[str], *, since: float | None, now: float
+) -> tuple[int, int]:
+    """How many records some shards hold, and their bytes.
+
+    Args:
+        database: the endpoint's file.
+        stream: the name of the stream.
+        shards: the IDs of the shards.
+        since: count what arrived then or later, in seconds since 1970; None: all.
+        now: in seconds since 1970.
+
+    Raises:
+        UnknownBacklogError: see `backlog`.
+    """
+    records = size = 0
+    with _opened(database, stream) as (file, found):
+        oldest = found.horizon(round(now * 1000))
+        oldest = oldest if since is None else max(oldest, round(since * 1000))
+        for shard in file.shards(found):
+            if shard_id(shard.number) in shards:
+                counted = file.size(shard, file.position_at(shard, oldest))
+                records, size = records + counted[0], size + counted[1]
+    return records, size
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Read a Kinesis stream at AWS or at a local endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import ClientError
 
 from lockstep.stream.answers import answering
+from lockstep.stream.shards import HASH_KEYS, hash_key
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
@@ -43,6 +44,16 @@ class OpenShard(msgspec.Struct, frozen=True):
     starting_hash_key: str
 
 
+class KeyShards(msgspec.Struct, frozen=True):
+    """The shards of one partition key, the oldest first.
+
+    `share` is the share of all hash keys that the newest of them has.
+    """
+
+    chain: Sequence[ListedShard]
+    share: float
+
+
 class KinesisStream:
     """A Kinesis stream, read with a boto3 client.
 
@@ -74,19 +85,34 @@ class KinesisStream:
 
     def shards(self) -> Sequence[ListedShard]:
         """See `Stream.shards`."""
-        found: list[ListedShard] = []
+        return [_listed(shard) for shard in self._descriptions()]
+
+    def shards_of(self, partition_key: str) -> KeyShards:
+        """The shards that have, or had, the records of this partition key; parents first.
+
+        Raises:
+            StreamUnavailableError: the stream is unavailable.
+        """
+        key = int.from_bytes(hash_key(partition_key))
+        found: list[tuple[ListedShard, float]] = []
+        for shard in self._descriptions():
+            start, end = (
+                int(shard["HashKeyRange"][name]) for name in ("StartingHashKey", "EndingHashKey")
+            )
+            if start <= key <= end:
+                found.append((_listed(shard), (end - start + 1) / HASH_KEYS))
+        # The number of a child is above that of its parents (`lockstep.stream.sequence`).
+        found.sort(key=lambda one: int(one[0].starting_number))
+        return KeyShards([shard for shard, _ in found], found[-1][1] if found else 0.0)
+
+    def _descriptions(self) -> Iterator[Any]:
         request: dict[str, Any] = {"StreamName": self._name}
         while request:
             with answering():
                 answer = self._client.list_shards(**request)
-                for shard in answer["Shards"]:
-                    above = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
-                    parents = frozenset(parent for parent in above if parent)
-                    number = shard["SequenceNumberRange"]["StartingSequenceNumber"]
-                    found.append(ListedShard(shard["ShardId"], parents, number))
+                yield from answer["Shards"]
             token = answer.get("NextToken")
             request = {"NextToken": token} if token else {}
-        return found
 
     def open_shards(self) -> Sequence[OpenShard]:
         """The shards that accept records.
@@ -113,6 +139,14 @@ class KinesisStream:
     def reader(self, shard_id: str, position: Position) -> "KinesisShardReader":
         """See `Stream.reader`."""
         return KinesisShardReader(self._client, self._name, shard_id, position)
+
+
+def _listed(shard: Any) -> ListedShard:
+    above = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
+    parents = frozenset(parent for parent in above if parent)
+    return ListedShard(
+        shard["ShardId"], parents, shard["SequenceNumberRange"]["StartingSequenceNumber"]
+    )
 
 
 class KinesisShardReader:

@@ -338,6 +338,15 @@ class KinesisFile:
             records.append(StoredRecord(number, arrived_at, partition_key, data))
         return RecordPage(records, begin + len(records), None, size)
 
+    def size(self, shard: StoredShard, position: int) -> tuple[int, int]:
+        """The number of records from a position on, and the bytes of their data and keys."""
+        count, size = self._sql.execute(
+            "SELECT count(*), sum(length(data) + length(partition_key)) FROM records"
+            " WHERE place >= ? AND place < ?",
+            (shard.place(position), shard.place(shard.next)),
+        ).fetchone()
+        return count, size or 0
+
     def position_at(self, shard: StoredShard, time: int) -> int:
         """The position of the first record that arrived at `time` or later, else `shard.next`."""
         positions = range(shard.first, shard.next)

@@ -187,6 +187,16 @@ def _to_redrive(gated: GatedStack) -> None:
     stage.write("redriven/notes/1.json", {"records": []})
 
 
+def _traced(gated: GatedStack) -> None:
+    """One record in quarantine, one redriven, and a failure document."""
+    _written(gated)
+    _quarantined(gated)
+    with gated.everything_allowed():
+        assert _failure(gated, "redrive", "--apply") is None
+    _quarantined(gated)
+    gated.stage.give_up("write_to_dynamodb")
+
+
 def _to_rebuild(gated: GatedStack) -> None:
     """While the new index is made, events arrive; the consumers are off until it is live."""
     hand = Hand(gated.stage)
@@ -388,6 +398,15 @@ def _import_copy(*words: str) -> Callable[[GatedStack], str | None]:
     return run
 
 
+def _trace(gated: GatedStack) -> str | None:
+    """What could not be read is listed: nothing may be."""
+    found = gated.lockstep("trace", "D1", "--json")
+    if found.exit_code not in (ALL_EQUAL, DIFFERENT):
+        return f"{found.exit_code} {found.output[-500:]}"
+    not_read = msgspec.json.decode(found.stdout)["not_read"]
+    return f"{not_read}" if not_read else None
+
+
 def runs(*words: object, code: int = 0) -> Callable[[GatedStack], str | None]:
     return lambda gated: _failure(gated, *words, code=code)
 
@@ -409,6 +428,7 @@ COMMANDS: Sequence[Command] = (
     Command("audit", AUDITOR, _audit, differing, repeats=True),
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),
     Command("quarantine show", AUDITOR, _quarantine, _to_redrive, repeats=True),
+    Command("trace", AUDITOR, _trace, _traced, repeats=True),
     Command("redrive", AUDITOR, runs("redrive"), _to_redrive, repeats=True),
     Command("rebuild", AUDITOR, runs("rebuild"), _written, repeats=True),
     Command("replay", AUDITOR, runs("replay", "--since", "1h"), _to_replay, repeats=True),

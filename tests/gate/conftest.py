@@ -23,7 +23,7 @@ from tests.contract.kinesis.server import running
 from tests.contract.redrive.conftest import Stage
 from tests.gate.evaluator import EVERYTHING
 from tests.gate.gate import Gate
-from tests.gate.policies import EXAMPLE, KEY
+from tests.gate.policies import EXAMPLE, HASHES, KEY
 from tests.gate.recorded import Recorded
 from tests.package.tools import TEMPLATE
 
@@ -36,6 +36,8 @@ _VARIABLES = {
     "lambda": ("LAMBDA",),
     "cloudwatch": ("CLOUDWATCH",),
     "sns": ("SNS",),
+    "logs": ("CLOUDWATCH_LOGS",),
+    "secretsmanager": ("SECRETS_MANAGER",),
 }
 
 
@@ -102,6 +104,9 @@ def _outputs(stack: Stack, urls: Mapping[str, str]) -> Mapping[str, str]:
         "WriteToDynamodbName": stack.functions[TABLE_CONSUMER],
         "WriteToEsName": stack.functions[INDEX_CONSUMER],
         "MappingSha256": definition_sha256(),
+        "WriteToDynamodbLogName": "WriteToDynamodbLog",
+        "WriteToEsLogName": "WriteToEsLog",
+        "LogHashSecretArn": HASHES,
         "TableMappingId": stack.table_mapping,
         "IndexFrom": stack.index_from,
         "TableChangesStreamName": stack.changes_stream,

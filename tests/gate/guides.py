@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
 from lockstep.stack.stack import Stack
-from tests.gate.policies import KEY
+from tests.gate.policies import HASHES, KEY, log_group
 from tests.gate.requests import (
     API,
     DOMAIN,
@@ -49,6 +49,8 @@ class Right(NamedTuple):
             "the table": f"{tables}/{stack.table}",
             "the restored table": f"{tables}/{RESTORED}*",
             "the key, if you set `KmsKeyArn`": KEY,
+            "the log": log_group(self.name, stack.region),
+            "the secret, if you set `LogHashSecretArn`": HASHES,
             "all (AWS has no resources for it)": "*",
             "all (composite alarms need that)": "*",
             "the rule `STACK-shards`, with alarms": shard_rule_arn(stack),

@@ -21,6 +21,13 @@ EXAMPLE = Stack(
 )
 # The customer's key of the stream and the bucket.
 KEY = "arn:aws:kms:us-east-1:000000000000:key/customers"
+# The secret with which the logs hash the ids of images.
+HASHES = "arn:aws:secretsmanager:us-east-1:000000000000:secret:log-hash-0a1b2c"
+
+
+def log_group(name: str, region: str) -> str:
+    """The ARN of a log group, as `Fn::GetAtt` returns it."""
+    return f"arn:aws:logs:{region}:000000000000:log-group:{name}:*"
 
 
 def rendered(template: Mapping[str, Any], stack: Stack, **parameters: str) -> "Policies":
@@ -43,7 +50,7 @@ def _name_logs(value: Any, stack: Stack) -> None:
     for key, one in value.items() if isinstance(value, dict) else enumerate(value):
         match one:
             case {"Fn::GetAtt": [str(name), "Arn"]} if name.endswith("Log"):
-                value[key] = f"arn:aws:logs:{stack.region}:000000000000:log-group:{name}:*"
+                value[key] = log_group(name, stack.region)
             case dict() | list():
                 _name_logs(one, stack)
 

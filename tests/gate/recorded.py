@@ -73,6 +73,10 @@ class Recorded:
                 return answered(self._watched(operation, msgspec.json.decode(asked.body)))
             case "sns":
                 return 200, {"content-type": "text/xml"}, _subscriptions(asked).encode()
+            case "logs":
+                return answered({"events": [], "searchedLogStreams": []})
+            case "secretsmanager":
+                return answered({"Name": "log-hash", "SecretString": "0123456789abcdef"})
             case "api":
                 (text,) = parse_qs(urlsplit(asked.path).query).get("q", [""])
                 hits = [{"image_id": one} for one in self.finds(text)]

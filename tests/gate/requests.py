@@ -15,6 +15,7 @@ import msgspec
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
 from lockstep.stack.stack import Stack
 from tests.gate.evaluator import Call
+from tests.gate.policies import log_group
 
 _TABLE = re.compile(r'(?:FROM|INTO|UPDATE)\s+"([^"]+)"', re.IGNORECASE)
 _PARTIQL = {
@@ -68,9 +69,8 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             return [Call("lambda:ListEventSourceMappings", "*")]
         case "cloudwatch":
             return [_cloudwatch(asked, stack)]
-        case "sns":
-            form = parse_qs(asked.body.decode())
-            return [Call(f"sns:{form['Action'][0]}", form["TopicArn"][0])]
+        case "logs" | "secretsmanager" | "sns":
+            return [_of_one_resource(asked, stack)]
         case "api":
             api = f"arn:aws:execute-api:{stack.region}:{ACCOUNT}:{API}"
             return [Call("execute-api:Invoke", f"{api}/$default/{asked.method}{asked.path}")]
@@ -117,6 +117,17 @@ def _cloudwatch(asked: Asked, stack: Stack) -> Call:
         return Call(f"cloudwatch:{operation}", "*")
     name = msgspec.json.decode(asked.body)["AlarmName"]
     return Call(f"cloudwatch:{operation}", alarms_arn(stack) + name.removeprefix("lockstep-"))
+
+
+def _of_one_resource(asked: Asked, stack: Stack) -> Call:
+    """What a request needs that names its topic, secret or log group."""
+    if asked.service == "sns":
+        form = parse_qs(asked.body.decode())
+        return Call(f"sns:{form['Action'][0]}", form["TopicArn"][0])
+    operation, body = _operation(asked), msgspec.json.decode(asked.body)
+    if asked.service == "secretsmanager":
+        return Call(f"secretsmanager:{operation}", body["SecretId"])
+    return Call(f"logs:{operation}", log_group(body["logGroupName"], stack.region))
 
 
 def _dynamodb(asked: Asked, stack: Stack) -> Iterator[Call]:

@@ -15,7 +15,7 @@ from tests.gate.commands import COMMANDS, Command, CommandFailedError
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import allows, listed
 from tests.gate.guides import Right, policy_of, rights_in_guides
-from tests.gate.policies import KEY, rendered
+from tests.gate.policies import HASHES, KEY, rendered
 from tests.gate.requests import topic_arn
 from tests.unit.operator.command import commands_of
 
@@ -43,6 +43,7 @@ LOCAL = {"demo", "down", "simulate", "up"}
 # With each policy statement that there is.
 WHOLE = {
     "KmsKeyArn": KEY,
+    "LogHashSecretArn": HASHES,
     "PageTopicArn": topic_arn(LONG, "page"),
     "TicketTopicArn": topic_arn(LONG, "ticket"),
 }
@@ -130,6 +131,7 @@ def test_what_changes_nothing_is_not_allowed_to_change_anything(
         "ESHttpDelete",
         "ESHttpGet",
         "ESHttpPost",
+        "FilterLogEvents",
         "Scan",
     }
     posts = {resource.rpartition("/")[2] for action, resource in allowed if "Post" in action}

@@ -39,6 +39,9 @@ OUTPUTS = {
     "IndexShards": "5",
     "IndexReplicas": "auto",
     "RefreshInterval": "500ms",
+    "WriteToDynamodbLogName": "l1",
+    "WriteToEsLogName": "l2",
+    "LogHashSecretArn": "the-secret",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -82,6 +85,8 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         # A release without this output signed requests to each domain.
         opensearch_signing="yes",
         index_settings=IndexSettings(5, "auto", "500ms"),
+        log_groups={"write_to_dynamodb": "l1", "write_to_es": "l2"},
+        log_hash_secret="the-secret",
     )
     assert found.live == "images-live"
 
@@ -90,10 +95,12 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
 def test_a_stack_of_an_earlier_release_has_its_index_fed_from_kinesis() -> None:
     later = {"IndexFrom", "TableChangesStreamName", "HorizonDays"}
     later |= {"IndexShards", "IndexReplicas", "RefreshInterval"}
+    later |= {"WriteToDynamodbLogName", "WriteToEsLogName", "LogHashSecretArn"}
     deploy("lockstep", {name: value for name, value in OUTPUTS.items() if name not in later})
     found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
     assert (found.index_from, found.changes_stream, found.horizon_days) == ("Kinesis", "", 0)
     assert found.index_settings == IndexSettings()
+    assert (found.log_groups, found.log_hash_secret) == ({}, "")
 
 
 @mock_aws

@@ -1,0 +1,133 @@
+"""`lockstep trace`: show all that is known of one image."""
+
+import datetime as dt
+import sys
+from pathlib import Path
+
+import click
+
+from lockstep.commands.options import (
+    connected,
+    examples,
+    json_option,
+    since_option,
+    stack_options,
+)
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import counted, printable
+from lockstep.stack.use_cases.trace import ImageTrace, StackTrace
+from lockstep.trace.events import TraceEvent
+from lockstep.trace.held import StoreHolds
+from lockstep.trace.shards import ReadingCost
+from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
+
+# At two reads of 1,000 records a second, this takes a minute.
+AT_MOST = 100_000
+# The last digits of a sequence number tell the records of a shard apart.
+_DIGITS = 8
+_BY = {TABLE_CONSUMER: "table", INDEX_CONSUMER: "index"}
+
+
+@click.command(
+    "trace",
+    epilog=examples(
+        "lockstep trace T02680",
+        "lockstep trace T02680 --since 12h --json",
+        "lockstep trace T02680 --stack lockstep --at-most 1000000",
+    ),
+)
+@click.argument("image_id", metavar="ID")
+@stack_options
+@json_option
+@since_option("Leave out what happened before: 7d, 12h, 30m, or 2026-11-21T08:00.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(min=0),
+    metavar="RECORDS",
+    default=AT_MOST,
+    show_default=True,
+    help="Read at most so many records of the stream, of all images.",
+)
+def trace_command(
+    image_id: str,
+    name: str | None,
+    state: Path,
+    *,
+    since: dt.datetime | None,
+    at_most: int,
+    as_json: bool,
+) -> None:
+    """Show all that is known of one image, in order of time.
+
+    It reads the shards of the image, both stores, the quarantine and the logs, and writes nothing.
+    First it says what reading the shards costs.
+
+    Exit code 0: all was read; 1: a source could not be read, or only in part.
+    """
+    if not image_id:
+        raise click.UsageError("the ID must not be empty")
+    trace = StackTrace(connected(name, state), image_id, since)
+    show_cost(trace.cost, trace.objects)
+    found = trace.read(at_most)
+    if as_json:
+        print_json({"cost": trace.cost, "requests": trace.cost.requests, **_fields(found)})
+    else:
+        show_trace(found)
+    sys.exit(1 if found.not_read else 0)
+
+
+def _fields(found: ImageTrace) -> dict[str, object]:
+    return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def show_cost(cost: ReadingCost, objects: int) -> None:
+    """Say what the reading costs, before it begins."""
+    size = (
+        "an unknown number of records"
+        if cost.records is None or cost.bytes is None
+        else f"about {counted(cost.records, 'record')} ({cost.bytes / 1e6:,.1f} MB)"
+    )
+    least = "at least " if cost.records is None else ""
+    notes.print(
+        f"reading {counted(cost.shards, 'shard')}: {size}, {least}"
+        f"{counted(cost.requests, 'request')}, {least}{cost.seconds:,.1f} s; the consumers share "
+        f"the limits of a shard. Also {counted(objects, 'object')} of the bucket"
+    )
+
+
+def show_trace(found: ImageTrace) -> None:
+    """Print a trace as text."""
+    if found.events:
+        print_table(["time (UTC)", "event"], [_row(event) for event in found.events])
+    else:
+        answers.print("no event is known")
+    print_table(["store", "now"], [["table", _held(found.table)], ["index", _held(found.index)]])
+    if found.in_logs != found.image_id:
+        answers.print(printable(f"in the logs: {found.in_logs}"))
+    for limit in found.limits:
+        answers.print(f"limit: {limit}")
+    for one in found.not_read:
+        answers.print(printable(f"NOT read: {one.source}: {one.why}"))
+
+
+def _row(event: TraceEvent) -> list[str]:
+    by = " and ".join(_BY.get(one, one) for one in event.functions)
+    what = f"{event.what.replace('_', ' ')}{by and f' ({by})'}"
+    version = "" if event.version is None else f", version {event.version}"
+    times = "" if event.until is None else f", {event.times:,} times until {_time(event.until)}"
+    where = f"{event.shard_id} ...{event.sequence_number[-_DIGITS:]}"
+    return [_time(event.at), printable(f"{what}{version}{times}: {event.detail} [{where}]")]
+
+
+def _time(moment: str) -> str:
+    return moment.replace("T", " ").removesuffix("Z")
+
+
+def _held(held: StoreHolds | None) -> str:
+    if held is None:
+        return "nothing"
+    if held.malformed is not None:
+        return printable(f"malformed: {held.malformed}")
+    until = "" if held.expires_at is None else f"; its tombstone expires {held.expires_at[:10]}"
+    what = f"deleted{until}" if held.deleted else "an image"
+    return printable(f"version {held.version}, arrived {_time(held.arrived_at)}, {what}")

@@ -1,0 +1,1 @@
+"""All that is known of one image, in order of time. It writes nothing."""
