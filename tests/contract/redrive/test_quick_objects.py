@@ -52,9 +52,12 @@ def answer(status: str, body: bytes = b"", *headers: str, length: int | None = N
 
 @contextmanager
 def served(
-    *answers: bytes, tls: ssl.SSLContext | None = None
+    *answers: bytes, tls: ssl.SSLContext | None = None, proxied: pytest.MonkeyPatch | None = None
 ) -> Iterator[tuple[Objects, list[str]]]:
-    """The objects of a bucket that gives these answers; who asked, and from which port."""
+    """The objects of a bucket that gives these answers; who asked, and from which port.
+
+    With `proxied`, the environment names the server as the proxy, too.
+    """
     agents: list[str] = []
     handler = type("Handler", (Answering,), {"answers": list(answers), "agents": agents})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -62,7 +65,11 @@ def served(
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         scheme = "http" if tls is None else "https"
-        clients = clients_of(f"{scheme}://127.0.0.1:{server.server_port}")
+        endpoint = f"{scheme}://127.0.0.1:{server.server_port}"
+        if proxied is not None:
+            proxied.setenv("http_proxy", endpoint)
+            proxied.setenv("no_proxy", "")
+        clients = clients_of(endpoint)
         yield quick_objects(clients, "b"), agents
         server.shutdown()
 
@@ -164,3 +171,9 @@ def test_only_boto3_is_asked_if_it_alone_trusts_the_certificate(
     with served(WHOLE, tls=tls) as (objects, agents):
         assert [objects.read("k"), objects.read("k")] == [BODY, BODY]
     assert asked_by(agents) == [not is_known] * 2
+
+
+def test_boto3_alone_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(WHOLE, proxied=monkeypatch) as (objects, agents):
+        assert objects.read("k") == BODY
+    assert asked_by(agents) == [True]
