@@ -344,22 +344,30 @@ class Poller:
                 reader.core.checkpoint_saved()
                 return True
             case Discard():
-                self._discard(step, reader)
+                self._discard(step, reader, shard)
                 return True
             case Finished():
                 self._ended.add(shard.shard_id)
                 self._readers.pop(shard.shard_id)
                 return False
 
-    def _discard(self, step: Discard, reader: _Reader) -> None:
-        """Discard a batch. Records that are not durable need a failure document first."""
+    def _discard(self, step: Discard, reader: _Reader, shard: PolledShard) -> None:
+        """Discard a batch. Records that are not durable need a failure document first.
+
+        What was settled before is not lost: somebody changed a store by hand, and then began to
+        read again shortly before the stream removed the records.
+        """
         records = [reader.records[entry.sequence_number] for entry in step.entries]
         if self._write_discarded is not None:
             if not self._write_discarded(step, records):
                 again = self._time.now + UNWRITTEN_SECONDS
                 reader.core.discard_failed(again=again, lane=step.lane)
                 return
-        elif not all(self._is_durable(record) for record in records):
+        elif not all(
+            self._is_durable(record)
+            or shard.position_of(record.sequence_number) <= self._furthest.get(shard.shard_id, 0)
+            for record in records
+        ):
             raise ViolationError("I1", f"{self.function} discards a batch: {step.condition}")
         reader.core.discarded(lane=step.lane)
 

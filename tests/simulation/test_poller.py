@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import override
 
 import msgspec
+import pytest
 
 from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.core import Shard
@@ -17,6 +18,7 @@ from lockstep.simulation.faulty_network import Conditions
 from lockstep.simulation.plan import plan, seeded_random
 from lockstep.simulation.poller import Poller
 from lockstep.simulation.run import broken_by, simulate
+from lockstep.simulation.violation import ViolationError
 
 KEYS = [f"T{number}" for number in range(8)]
 ROUNDS = 5
@@ -25,7 +27,9 @@ ROUNDS = 5
 class Run:
     """A poller over one shard, and a log of the batches that its function began and ended."""
 
-    def __init__(self, parallelization_factor: int, seed: int) -> None:
+    def __init__(
+        self, parallelization_factor: int, seed: int, age_seconds: int | None = None
+    ) -> None:
         self.conditions = Conditions(VirtualTime(), Tally(), seeded_random(seed))
         self.stream = Kinesis("s", now=lambda: self.conditions.time.now)
         for _ in range(ROUNDS):
@@ -36,7 +40,11 @@ class Run:
         self.poller = Poller(
             "f",
             stream=self.stream,
-            settings=Settings(batch_size=3, parallelization_factor=parallelization_factor),
+            settings=Settings(
+                batch_size=3,
+                parallelization_factor=parallelization_factor,
+                age_seconds=age_seconds,
+            ),
             conditions=self.conditions,
             components=REAL,
             invoke=self.invoke,
@@ -121,3 +129,20 @@ def test_a_checkpoint_of_only_one_lane_is_found() -> None:
     assert plan(first).parallelization_factor > 1
     one_lane = msgspec.structs.replace(plan(first), parallelization_factor=1)
     assert broken_by(one_lane, wrong) is None
+
+
+@pytest.mark.parametrize("was_settled", [True, False])
+def test_what_is_too_old_may_be_discarded_only_if_it_was_settled_before(
+    was_settled: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    run = Run(1, 1, age_seconds=60)
+    if was_settled:
+        run.poller.drain()
+        run.settled.clear()  # somebody changed the store by hand
+        run.poller.rewind_all()
+    run.conditions.time.advance(3_600.0)
+    if was_settled:
+        run.poller.drain()
+    else:
+        with pytest.raises(ViolationError, match="I1: f discards a batch: RecordAgeExceeded"):
+            run.poller.drain()
