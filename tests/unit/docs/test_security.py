@@ -19,6 +19,7 @@ def test_the_page_is_about_these_attackers() -> None:
         "Hostile searcher",
         "Careless operator",
         "Replaced package",
+        "Hijacked pipeline",
     ]
 
 
