@@ -383,10 +383,14 @@ def test_a_page_ends_after_5000_rows(tablestore: TableStore) -> None:
     assert span(tablestore, "00001", INF_MAX)[1] is None  # 5,000 rows to the end
 
 
-def test_a_page_ends_after_4_mib(tablestore: TableStore) -> None:
-    for key in "abc":
-        tablestore.put(key, c="v" * (2 * 1024 * 1024 - 1))
+def test_a_page_has_at_most_4_mib(tablestore: TableStore) -> None:
+    """RestrictedItemTest.testCase35 of the SDK for Java."""
+    # 2 for the name of the key, 1 for its value, 1 for the name of the column.
+    half = 2 * 1024 * 1024 - 4
+    for key, size in (("a", half), ("b", half), ("c", half + 1)):
+        tablestore.put(key, c="v" * size)
     assert span(tablestore, INF_MIN, INF_MAX) == (["a", "b"], "c")
+    assert span(tablestore, "b", INF_MAX) == (["b"], "c")
 
 
 def test_an_update_that_only_deletes_creates_no_row(tablestore: TableStore) -> None:

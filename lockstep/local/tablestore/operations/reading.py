@@ -139,7 +139,8 @@ def get_range(endpoint: TableStoreEndpoint, request: Any) -> Any:
     size = 0
     next_start = None
     for scanned, row in enumerate(_range(endpoint, table, request.direction, start, end)):
-        if scanned == most or size >= MOST_BYTES_OF_PAGE:
+        # A page has one row at least, and never more bytes for another one.
+        if scanned == most or (scanned and size + _size(row) > MOST_BYTES_OF_PAGE):
             next_start = encode_row(TableRow(row.key))
             break
         size += _size(row)
