@@ -78,7 +78,7 @@ def watch_command(
                 looks=looks,
             )
         elif console.is_terminal and not console.is_dumb_terminal:
-            with _Screen(console, title) as shown:
+            with WatchScreen(console, title) as shown:
                 show_live(watched, shown, clock=clock, looks=looks)
         else:
             write_lines(
@@ -115,10 +115,11 @@ def _ended_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Screen:
+class WatchScreen:
     """The alternate screen of a terminal: what was there before comes back at the end.
 
-    What was seen last is then printed below it.
+    What was seen last is then printed below it. Ctrl-Z does nothing meanwhile: it would leave this
+    screen to the shell.
     """
 
     def __init__(self, console: Console, title: str) -> None:
@@ -134,11 +135,13 @@ class _Screen:
         )
 
     def __enter__(self) -> Self:
+        self._on_ctrl_z = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         self._live.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._live.stop()
+        signal.signal(signal.SIGTSTP, self._on_ctrl_z)
         if self._seen is not None:
             self._console.print(self._drawn(self._seen, height=sys.maxsize))
 

@@ -1,13 +1,18 @@
 """`lockstep watch`: what a user can cause is one line; without a terminal, looks are lines."""
 
+import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from lockstep.commands.watch import WatchScreen
 from tests.unit.operator.command import assert_one_line, lockstep
+from tests.unit.watching.states import seen
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,18 @@ def test_a_stack_that_does_not_answer_is_a_line_with_reasons_and_not_the_end(sta
     assert found["stack"] == str(state)
     assert found["errors"].keys() == {"stream", "quarantine", "index", "audit"}
     assert found["shards"] is found["quarantine"] is found["audit"] is None
+
+
+def test_the_screen_is_left_as_it_was_with_what_was_seen_last() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80, height=24, no_color=True)
+    before = signal.getsignal(signal.SIGTSTP)
+    with WatchScreen(console, "lockstep") as screen:
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
+        screen.show(seen())
+        assert screen.size == (80, 24)
+    assert signal.getsignal(signal.SIGTSTP) == before
+    inside, _, after = file.getvalue().partition("\x1b[?1049l")
+    assert inside.startswith("\x1b[?1049h")
+    assert "ALARM" in inside
+    assert "ALARM" in after
