@@ -5,6 +5,7 @@ Each alarm of template.yaml has a description that begins with its severity: `pa
 alarm `outage` does.
 """
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,7 +34,8 @@ class StackAlarm(msgspec.Struct, frozen=True):
     """An alarm as it is now.
 
     `name` is its whole name, `short` the name without that of its stack. `topics` are the ARNs of
-    those who are told when it goes on. `waits` is how many seconds it waits before it tells.
+    those who are told when it goes on. `waits` is how many seconds it waits before it tells. `says`
+    is what it says if it is on, and `since` when it came into its present state.
     """
 
     name: str
@@ -44,6 +46,8 @@ class StackAlarm(msgspec.Struct, frozen=True):
     topics: Sequence[str]
     is_enabled: bool
     waits: int = 0
+    says: str = ""
+    since: dt.datetime | None = None
 
 
 def read_alarms(
@@ -76,7 +80,7 @@ def read_alarms(
 
 
 def _alarm(said: Any, stack: str) -> StackAlarm:
-    severity = said.get("AlarmDescription", "").partition(":")[0]
+    severity, _, says = said.get("AlarmDescription", "").partition(":")
     return StackAlarm(
         name=said["AlarmName"],
         short=said["AlarmName"].removeprefix(f"{stack}-"),
@@ -86,6 +90,8 @@ def _alarm(said: Any, stack: str) -> StackAlarm:
         topics=said.get("AlarmActions", []),
         is_enabled=said["ActionsEnabled"],
         waits=said.get("ActionsSuppressorWaitPeriod", 0),
+        says=says.partition(" docs/runbook/")[0].strip(),
+        since=said.get("StateTransitionedTimestamp"),
     )
 
 

@@ -4,10 +4,11 @@ Each request costs money (docs/guides/watch.md says how much), so little is aske
 """
 
 import datetime as dt
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lockstep.stack.alarms import read_alarms
 from lockstep.stack.clients import Clients
 from lockstep.stack.deployed import (
     DeployedMapping,
@@ -47,10 +48,6 @@ MINUTE = 60
 SLOW_SECONDS = 300.0
 # The busiest shard is that of so many seconds.
 _SHARE_SECONDS = 300
-# An alarm of the stack names its page, and its own name begins like that of the page. So those of
-# another stack, whose name begins with the name of this one, are left out.
-_PAGE = re.compile(r"(?P<severity>\w+): (?P<says>.+) docs/runbook/(?P<page>[a-z-]+)\.md")
-_NAMED_OTHERWISE = {"documents-waiting": "quarantine-waiting"}
 
 
 class DeployedStack:
@@ -146,17 +143,15 @@ class DeployedStack:
 
     def alarms(self) -> SeenAlarms:
         """The alarms of the stack, also the composite one."""
-        prefix = f"{self._name}-"
-        pages: Any = self._clients.cloudwatch.get_paginator("describe_alarms").paginate(
-            AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        clients = self._clients
+        found = read_alarms(clients.cloudformation, clients.cloudwatch, self._name)
+        states = Counter(one.state for one in found)
+        on = tuple(
+            AlarmOn(one.short, f"{one.severity}: {one.says}", one.since)
+            for one in found
+            if one.state == "ALARM"
         )
-        found = [
-            alarm
-            for page in pages
-            for kind in ("CompositeAlarms", "MetricAlarms")
-            for alarm in page.get(kind, [])
-        ]
-        return alarms_of(found, prefix)
+        return SeenAlarms(on, off=states["OK"], unknown=states["INSUFFICIENT_DATA"])
 
     def quarantine(self) -> SeenQuarantine:
         """What waits in the bucket."""
@@ -197,30 +192,6 @@ def metrics_of(
         if mapping.uuid is not None:
             wanted[polled_events(mapping.uuid)] = None
     return list(wanted)
-
-
-def alarms_of(told: Sequence[Mapping[str, Any]], prefix: str) -> SeenAlarms:
-    """The alarms of one stack among those whose names begin with `prefix`."""
-    on, off, unknown = [], 0, 0
-    for alarm in told:
-        name = alarm["AlarmName"].removeprefix(prefix)
-        page = _PAGE.fullmatch(alarm.get("AlarmDescription", ""))
-        if page is None or not _is_named(name, page["page"]):
-            continue
-        match alarm["StateValue"]:
-            case "ALARM":
-                says = f"{page['severity']}: {page['says']}"
-                on.append(AlarmOn(name, says, alarm.get("StateTransitionedTimestamp")))
-            case "OK":
-                off += 1
-            case _:
-                unknown += 1
-    return SeenAlarms(tuple(on), off, unknown)
-
-
-def _is_named(name: str, page: str) -> bool:
-    """Whether an alarm with this page may have this name in its own stack."""
-    return name == page or name.startswith(f"{page}-") or _NAMED_OTHERWISE.get(name) == page
 
 
 def _consumer(
