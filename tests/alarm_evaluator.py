@@ -7,13 +7,14 @@ Only what the alarms of template.yaml use is known here; anything else is refuse
 import ast
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from lockstep.local.metrics import EmittedMetric, MetricPoint
+from lockstep.local.metrics import MINUTE, EmittedMetric, MetricPoint
 from tools.template.alarms import MetricOfAlarm, TemplateAlarm
 
-type State = Literal["OK", "ALARM"]
+type State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
 # CloudWatch looks at more periods than an alarm has: at two more in the examples of its page.
 MORE_PERIODS = 2
@@ -24,6 +25,7 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
+_TERM = re.compile(r'ALARM\("\$\{(\w+)\}"\)')
 _CALCULATE: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -40,15 +42,23 @@ class Names(NamedTuple):
 
     def emitted(self, metric: MetricOfAlarm) -> EmittedMetric:
         """The metric, as the local stack emits it."""
-        dimensions = (
-            (name, self.resources[value["Ref"]] if isinstance(value, dict) else value)
-            for name, value in metric.dimensions
-        )
+        dimensions = ((name, self._called(value)) for name, value in metric.dimensions)
         return EmittedMetric(
-            metric.namespace.replace("${AWS::StackName}", self.stack),
-            metric.name,
-            tuple(sorted(dimensions)),
+            self._in_stack(metric.namespace), metric.name, tuple(sorted(dimensions))
         )
+
+    def _called(self, value: Any) -> str:
+        match value:
+            case {"Ref": str(resource)}:
+                return self.resources[resource]
+            case {"Fn::Sub": str(pattern)}:
+                return self._in_stack(pattern)
+            case str():
+                return value
+        raise NotImplementedError(value)
+
+    def _in_stack(self, text: str) -> str:
+        return text.replace("${AWS::StackName}", self.stack)
 
 
 def state_of(
@@ -59,22 +69,58 @@ def state_of(
     Data points that are there count first, also from before the periods of the alarm; only the
     rest of its periods counts as `TreatMissingData` says.
     """
-    (period,) = {metric.period for metric in alarm.metrics.values()}
-    ends = int(at) // period * period
-    count = alarm.periods + MORE_PERIODS
     kept = list(points)
-    series = {
-        key: [
-            _statistic(kept, names.emitted(metric), metric.statistic, ends - back * period, period)
-            for back in range(count, 0, -1)
-        ]
-        for key, metric in alarm.metrics.items()
-    }
-    values = _values(alarm, series, count)
+    if alarm.missing == "ignore":
+        return _maintained(alarm, kept, names, at)
+    return _evaluated(alarm, kept, names, _minute(at))
+
+
+def breaches_in(alarm: TemplateAlarm, points: Iterable[MetricPoint], names: Names) -> bool | None:
+    """Whether a period with these points, whenever they are, breaches; None if it has no value."""
+    kept = [one._replace(at=0) for one in points]
+    (value,) = _values(alarm, kept, names, [0])
+    return None if value is None else _COMPARE[alarm.comparison](value, alarm.threshold)
+
+
+def period_of(alarm: TemplateAlarm) -> int:
+    """The seconds of a period."""
+    (period,) = {metric.period for metric in alarm.metrics.values()}
+    return period
+
+
+def _minute(at: float) -> int:
+    """When the last period ends: an alarm is evaluated every minute, over a sliding window.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation-window.html
+    """
+    return int(at) // MINUTE * MINUTE
+
+
+def _maintained(
+    alarm: TemplateAlarm, points: Sequence[MetricPoint], names: Names, at: float
+) -> State:
+    """The state since the last period that has a value."""
+    if alarm.periods != 1 or alarm.expression is not None:
+        raise NotImplementedError("only an alarm of one period and one metric can ignore")
+    (metric,) = alarm.metrics.values()
+    emitted, ends = names.emitted(metric), _minute(at)
+    last = max((one.at for one in points if one.metric == emitted and one.at < ends), default=None)
+    if last is None:
+        return "INSUFFICIENT_DATA"
+    # As of the last minute in which the period has it.
+    return _evaluated(alarm, points, names, min(ends, _minute(last) + period_of(alarm)))
+
+
+def _evaluated(
+    alarm: TemplateAlarm, points: Sequence[MetricPoint], names: Names, ends: int
+) -> State:
+    period, count = period_of(alarm), alarm.periods + MORE_PERIODS
+    values = _values(alarm, points, names, [ends - back * period for back in range(count, 0, -1)])
     there = [value for value in values if value is not None][-alarm.periods :]
     compare = _COMPARE[alarm.comparison]
     breaching = [compare(value, alarm.threshold) for value in there]
-    breaching += [_breaches(alarm)] * (alarm.periods - len(breaching))
+    if len(breaching) < alarm.periods:
+        breaching += [_breaches(alarm)] * (alarm.periods - len(breaching))
     return "ALARM" if sum(breaching) >= alarm.to_alarm else "OK"
 
 
@@ -112,15 +158,24 @@ def _statistic(
 
 
 def _values(
-    alarm: TemplateAlarm, series: Mapping[str, Sequence[float | None]], count: int
+    alarm: TemplateAlarm, points: Sequence[MetricPoint], names: Names, starts: Sequence[int]
 ) -> Sequence[float | None]:
+    """The value of each period that begins at these times."""
+    period = period_of(alarm)
+    series = {
+        key: [
+            _statistic(points, names.emitted(metric), metric.statistic, start, period)
+            for start in starts
+        ]
+        for key, metric in alarm.metrics.items()
+    }
     if alarm.expression is None:
         (only,) = series.values()
         return only
     body = ast.parse(alarm.expression, mode="eval").body
     return [
         _calculated(body, {key: values[at] for key, values in series.items()})
-        for at in range(count)
+        for at in range(len(starts))
     ]
 
 
@@ -144,3 +199,44 @@ def _calculated(node: Any, values: Mapping[str, float | None]) -> float | None:
                 return None
             return _CALCULATE[type(calculation)](first, second)
     raise NotImplementedError(ast.dump(node))
+
+
+class OutageMoment(NamedTuple):
+    """A composite alarm at a time: whether it is on, and whether its suppressor is."""
+
+    at: float
+    on: bool
+    suppressed: bool
+
+
+def composite_state(properties: Mapping[str, Any], on: Collection[str]) -> State:
+    """The state of a composite alarm, while the alarms with these logical IDs are on."""
+    separator, parts = properties["AlarmRule"]["Fn::Join"]
+    rule = separator.join(part["Fn::Sub"] if isinstance(part, dict) else part for part in parts)
+    terms = rule.split(" OR ")
+    found = [_TERM.fullmatch(term) for term in terms if term != "FALSE"]
+    if not all(found):
+        raise NotImplementedError(rule)
+    return "ALARM" if any(one and one[1] in on for one in found) else "OK"
+
+
+def told_at(properties: Mapping[str, Any], history: Iterable[OutageMoment]) -> float | None:
+    """When a composite alarm first tells that it is on; None if it does not.
+
+    It waits for its suppressor to go on, and after it goes off for itself to go off, too:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Create_Composite_Alarm_Suppression.html
+    """
+    waits, extends = (
+        properties[f"ActionsSuppressor{name}Period"] for name in ("Wait", "Extension")
+    )
+    due: float | None = None
+    was_suppressed = False
+    for at, on, suppressed in history:
+        if not on or suppressed:
+            due = None
+        elif due is None:
+            due = at + (extends if was_suppressed else waits)
+        if due is not None and at >= due:
+            return at
+        was_suppressed = suppressed
+    return None

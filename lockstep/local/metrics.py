@@ -100,10 +100,11 @@ class MetricRecorder:
 
     def _run(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):
-            self._flush()
-        self._flush()
+            self.flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write now what waits."""
         with self._lock:
             waiting, self._waiting = self._waiting, Counter()
         if not waiting:
@@ -163,7 +164,8 @@ def _embedded(logs: Path) -> Iterator[MetricPoint]:
     for file in sorted(logs.glob("*.log")):
         with file.open("rb") as lines:
             for line in lines:
-                if line.startswith(_EMBEDDED):
+                # A line without its end is being written.
+                if line.startswith(_EMBEDDED) and line.endswith(b"\n"):
                     yield from _points_of(msgspec.json.decode(line))
 
 

@@ -22,6 +22,8 @@ from shared.batch import Delivery
 from shared.quarantine import quarantined
 from tests.builders import change, image_event, kinesis_records, record
 from tests.emitted import consumed, logging_as
+from tests.flow import test_alarms as played_alarms
+from tests.flow.alarm_stage import PLAYED
 from tests.memory_sink import MemorySink
 from tests.package.test_template_rules import refusals
 from tests.simulation.rewired import rewired
@@ -38,6 +40,7 @@ from tools.template.alarms import (
 )
 from tools.template.choices import together
 from tools.template.metrics import METRICS, OWN_NAMESPACE
+from tools.template.played import BY_NAME_ONLY
 from tools.template.rendering import Resources, render
 
 type Template = Mapping[str, Any]
@@ -90,6 +93,15 @@ def test_each_alarm_is_on_the_list(template: Template) -> None:
     for resources in combinations_with_alarms(template):
         assert {f"`{one.name}`" for one in alarms(resources)} <= listed
     assert all(one in DOCUMENT.read_text() for one in listed)
+
+
+def test_each_alarm_is_played_or_says_why_not(template: Template) -> None:
+    """What plays an alarm is checked to have set it off, and to have seen it go off."""
+    resources = every_alarm(template)
+    names = {one.name for one in alarms(resources)} | {short_name(composite(resources))}
+    assert PLAYED.keys() | BY_NAME_ONLY.keys() == names
+    assert PLAYED.keys().isdisjoint(BY_NAME_ONLY)
+    assert set(PLAYED.values()) <= vars(played_alarms).keys()
 
 
 def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: Template) -> None:

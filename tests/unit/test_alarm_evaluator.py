@@ -3,7 +3,15 @@
 import pytest
 
 from lockstep.local.metrics import EmittedMetric, MetricPoint
-from tests.alarm_evaluator import Names, State, state_of
+from tests.alarm_evaluator import (
+    Names,
+    OutageMoment,
+    State,
+    breaches_in,
+    composite_state,
+    state_of,
+    told_at,
+)
 from tools.template.alarms import MetricOfAlarm, TemplateAlarm
 
 METRIC = EmittedMetric("N", "M", ())
@@ -108,3 +116,58 @@ def test_a_metric_has_the_names_of_the_local_stack() -> None:
     )
     emitted = Names({"F": "write_to_es"}).emitted(template)
     assert emitted == EmittedMetric("Lockstep/lockstep", "M", (("FunctionName", "write_to_es"),))
+
+
+def test_the_window_slides_each_minute() -> None:
+    metrics = {"m": MetricOfAlarm("N", "M", (), "Sum", 300)}
+    one = alarm(to_alarm=1)._replace(metrics=metrics, periods=1)
+    drawn = [MetricPoint(METRIC, NOW - 60, 9.0, 1)]
+    states = [state_of(one, drawn, NOBODY, at=NOW + 60 * minute) for minute in (-1, 0, 4)]
+    assert states == ["OK", "ALARM", "ALARM"]
+
+
+def test_an_alarm_that_ignores_what_is_missing_stays_as_it_is() -> None:
+    one = alarm("ignore", to_alarm=1)._replace(periods=1)
+    assert state_of(one, [], NOBODY, at=NOW) == "INSUFFICIENT_DATA"
+    for drawn, state in (("X - - - -", "ALARM"), ("X 0 - - -", "OK")):
+        for later in (0, 86_400):
+            assert state_of(one, points(drawn), NOBODY, at=NOW + later) == state
+
+
+def test_a_period_alone_breaches_or_has_no_value() -> None:
+    assert breaches_in(alarm(), points("0 - - - X"), NOBODY) is True
+    assert breaches_in(alarm(), points("0 - - - -"), NOBODY) is False
+    assert breaches_in(alarm(), [], NOBODY) is None
+
+
+OUTAGE = {
+    "AlarmRule": {"Fn::Join": [" OR ", [{"Fn::Sub": 'ALARM("${A}") OR ALARM("${B}")'}, "FALSE"]]},
+    "ActionsSuppressorWaitPeriod": 120,
+    "ActionsSuppressorExtensionPeriod": 300,
+}
+
+
+def test_a_composite_alarm_is_on_with_any_of_its_alarms() -> None:
+    assert composite_state(OUTAGE, {"B", "C"}) == "ALARM"
+    assert composite_state(OUTAGE, {"C"}) == "OK"
+    with pytest.raises(NotImplementedError):
+        composite_state({"AlarmRule": {"Fn::Join": [" OR ", ["NOT A"]]}}, {"A"})
+
+
+@pytest.mark.parametrize(
+    ("drawn", "told"),
+    [
+        ("o ! ! !", 180),  # its suppressor had two minutes to go on
+        ("o ! P P P o", None),
+        ("P P ! ! ! ! ! o", None),  # it had five minutes to go off
+        ("P P ! ! ! ! ! !", 420),
+        ("P ! ! o ! ! !", 360),
+    ],
+)
+def test_a_composite_alarm_tells_unless_it_is_suppressed(drawn: str, told: int | None) -> None:
+    """Each minute: `!` is on, `P` is on and suppressed, `o` is neither."""
+    history = [
+        OutageMoment(60 * minute, one in "!P", one == "P")
+        for minute, one in enumerate(drawn.split())
+    ]
+    assert told_at(OUTAGE, history) == told

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from lockstep.local.mapping.translation import translated
 from lockstep.stack.stack import LOCAL_REGION
 from tools.template.metrics import METRICS
+from tools.template.played import BY_NAME_ONLY
 from tools.template.rendering import Resources, Template, render
 from tools.template.updates import TEMPLATE
 
@@ -38,10 +39,14 @@ them on, how to plan work, and what they cost. `make generated` writes this list
 - *page*: somebody must get up. These alarms tell nobody by themselves: [outage](outage.md) does.
 - *ticket*: it can wait until the morning.
 - *missing*: what a period without a data point counts as.
+- *played*: a test causes the trouble on a local stack, sees the alarm go on, plays the commands of
+  its page, and sees the alarm go off (`tests/flow/test_alarms.py`). The other alarms have no
+  counterpart on one machine. A test holds the name, the dimensions and the unit of their metrics
+  against AWS's list, no more.
 - The name of an alarm begins with the name of its stack: `STACK-lags-table`.
 
-| alarm | severity | what it says | it is on if | missing | page |
-| --- | --- | --- | --- | --- | --- |"""
+| alarm | severity | what it says | it is on if | missing | page | played |
+| --- | --- | --- | --- | --- | --- | --- |"""
 
 
 class MetricOfAlarm(NamedTuple):
@@ -169,10 +174,15 @@ def document(template: Template) -> str:
     )
     rows = [
         f"| `{name}` | {severity} | {says} | {condition} | {missing} | "
-        f"[{page.removesuffix('.md')}]({page}) |"
+        f"[{page.removesuffix('.md')}]({page}) | {_played(name)} |"
         for name, (severity, says, page), condition, missing in (*composites, *plain)
     ]
     return "\n".join([_INTRODUCTION, *rows, ""])
+
+
+def _played(name: str) -> str:
+    """Whether a test causes the trouble of this alarm."""
+    return f"no: {BY_NAME_ONLY[name]}" if name in BY_NAME_ONLY else "yes"
 
 
 def _condition(alarm: TemplateAlarm) -> str:

@@ -5,6 +5,7 @@ only. FD is its end of the channel. The function's output goes to its log.
 """
 
 import importlib
+import io
 import json
 import os
 import queue
@@ -133,4 +134,8 @@ def _import_error(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    # The processes of a function share its log. A whole line at a time, so that no two lines mix:
+    # `print` writes the end of a line by itself.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, write_through=False)
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -189,6 +189,8 @@ def test_the_metrics_of_the_functions_are_read_from_their_logs(tmp_path: Path) -
         b'"Dimensions":[["service"]],"Metrics":[{"Name":"Applied","Unit":"Count"}]}]},'
         b'"service":"write_to_es","Applied":[2.0,3.0]}'
     )
-    (tmp_path / "logs" / "write_to_es.log").write_bytes(b"a line\n" + embedded + b"\n")
+    log = tmp_path / "logs" / "write_to_es.log"
+    # The last line is being written.
+    log.write_bytes(b"a line\n" + embedded + b"\n" + embedded[:99])
     metric = EmittedMetric("Lockstep/lockstep", "Applied", (("service", "write_to_es"),))
     assert read_points(tmp_path) == [(metric, NOW, 2.0, 1), (metric, NOW, 3.0, 1)]
