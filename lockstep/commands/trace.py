@@ -90,8 +90,10 @@ def show_cost(cost: ReadingCost, objects: int) -> None:
     least = "at least " if cost.records is None else ""
     notes.print(
         f"reading {counted(cost.shards, 'shard')}: {size}, {least}"
-        f"{counted(cost.requests, 'request')}, {least}{cost.seconds:,.1f} s; the consumers share "
-        f"the limits of a shard. Also {counted(objects, 'object')} of the bucket"
+        f"{counted(cost.requests, 'request')}, {cost.seconds:,.1f} s"
+    )
+    notes.print(
+        f"and {counted(objects, 'object')} of the bucket; the consumers share the limits of a shard"
     )
 
 

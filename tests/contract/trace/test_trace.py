@@ -214,6 +214,7 @@ def test_the_text_fits_80_columns_and_controls_no_terminal(stage: Stage) -> None
     assert " ".join(shown.stdout.split()).count("deleted; its tombstone expires") == 2
     # What it costs is said first, on standard error.
     assert shown.stderr.startswith("reading 1 shard: ")
+    assert max(map(len, shown.stderr.splitlines())) <= 80
 
 
 def test_a_bound_and_a_time_limit_what_is_read(stage: Stage) -> None:
