@@ -11,7 +11,7 @@ from lockstep.commands.options import connected, examples, json_option, stack_op
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
-from lockstep.stack.stack import command_for
+from lockstep.stack.stack import REPLICA_CONSUMER, command_for
 from lockstep.stack.status import Probed, Status
 from lockstep.stream.losses import typed
 from shared.quarantine import CONSUMERS
@@ -33,7 +33,7 @@ from shared.quarantine import CONSUMERS
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait at most this long until both consumers have caught up.",
+    help="Wait at most this long until the consumers have caught up.",
 )
 @click.option(
     "--probe",
@@ -55,7 +55,7 @@ def status_command(
 ) -> None:
     """Show the backlog of each consumer.
 
-    Exit code 0: both consumers have caught up; 1: not yet, or the index or an alias is wrong; 2:
+    Exit code 0: the consumers have caught up; 1: not yet, or the index or an alias is wrong; 2:
     the stores may lack events.
     """
     if probes and wait is None:
@@ -108,6 +108,11 @@ def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
         answers.print(_probed(found.probe))
     more = f" ({as_typed('quarantine list')} lists them)" if found.quarantined else ""
     answers.print(f"in quarantine: {found.quarantined_records:,}{more}")
+    if found.replica is not None and found.replica_quarantined:
+        where = printable(f"the bucket {found.replica.bucket}")
+        answers.print(
+            f"in quarantine of {REPLICA_CONSUMER}: {found.replica_quarantined:,} (in {where})"
+        )
     if any(found.discarded.values()):
         discarded = ", ".join(f"{name} {count:,}" for name, count in found.discarded.items())
         answers.print(f"batches that were discarded: {discarded}")

@@ -10,6 +10,7 @@ from platformdirs import user_cache_path
 from rich.console import Console
 
 from lockstep.commands.options import examples, interval, state_option
+from lockstep.console.extras import check_installed
 from lockstep.console.terminal import answers, notes
 from lockstep.console.text import printable
 from lockstep.local.engines.download import install, progress_on
@@ -25,7 +26,7 @@ from lockstep.local.services import (
 )
 from lockstep.local.up import Ended, detach, down, up
 from lockstep.stack.clients import Clients
-from lockstep.stack.shipped import TEMPLATE, shipped
+from lockstep.stack.shipped import TABLESTORE_TEMPLATE, TEMPLATE, shipped
 from lockstep.stack.stack import IndexFrom, Stack
 from lockstep.web.addresses import HOST, check_address
 
@@ -62,6 +63,7 @@ index_from_option = click.option(
         "lockstep up --detach",
         "lockstep up --fresh --shards 4",
         "lockstep up --audit-every 1d",
+        "lockstep up --replicate-to tablestore",
     ),
 )
 @state_option
@@ -100,6 +102,12 @@ index_from_option = click.option(
     "the quarantine.",
 )
 @click.option(
+    "--replicate-to",
+    type=click.Choice(["tablestore"]),
+    help="Keep a replica of the table in a Table Store on this machine, too. It gets the changes "
+    "from now on.",
+)
+@click.option(
     "--limits",
     is_flag=True,
     help="Throttle each shard as AWS does: 1,000 records and 1 MiB per second.",
@@ -113,6 +121,7 @@ def up_command(
     *,
     table: str | None,
     audit_every: dt.timedelta | None,
+    replicate_to: str | None,
     fresh: bool,
     detach: bool,
     limits: bool,
@@ -121,6 +130,10 @@ def up_command(
 
     It runs until Ctrl-C, or in the background with --detach.
     """
+    replicates = replicate_to is not None
+    if replicates:
+        check_installed("tablestore")
+        shipped(TABLESTORE_TEMPLATE)
     check_address(host)
     shipped(TEMPLATE)  # without it no function starts: say so before anything is started
     if detach:
@@ -128,16 +141,25 @@ def up_command(
         words += ["--index-shards", str(index_shards)]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
         words += ["--table", table] if table else []
+        words += ["--replicate-to", replicate_to] if replicate_to else []
         if audit_every is not None:
             words += ["--audit-every", f"{audit_every // dt.timedelta(minutes=1)}m"]
         start_in_background(state, words, console=answers)
         return
     route = ROUTES[index_from]
-    mappings = event_source_mappings(forwards=route == "KinesisDataStreamsForDynamoDB")
+    mappings = event_source_mappings(
+        forwards=route == "KinesisDataStreamsForDynamoDB", replicates=replicates
+    )
     by_itself = audits(audit_every)
     up(
         state,
-        servers=servers(user_cache_path("lockstep"), progress_on(answers), host, limits=limits),
+        servers=servers(
+            user_cache_path("lockstep"),
+            progress_on(answers),
+            host,
+            limits=limits,
+            replicates=replicates,
+        ),
         prepare=lambda stack: prepare(
             stack,
             Clients(stack),

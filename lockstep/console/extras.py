@@ -1,5 +1,7 @@
 """Which extra of Lockstep installs a package: `pip install "lockstep[EXTRA]"`."""
 
+from importlib.util import find_spec
+
 # By the name that is imported; a test compares it with pyproject.toml.
 EXTRAS = {
     "amazon": "export",
@@ -18,6 +20,16 @@ EXTRAS = {
     "truststore": "local",
     "yaml": "local",
 }
+
+
+def check_installed(module: str) -> None:
+    """Check that a module can be imported, without the time that its import takes.
+
+    Raises:
+        ModuleNotFoundError: it is not installed. The command line says which extra installs it.
+    """
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 def extra_for(module: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Create the resources of a local stack: streams, table, index and aliases, bucket."""
+"""Create the resources of a local stack: streams, table, index and aliases, buckets, replica."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +12,7 @@ from functions.write_to_es.index import (
     WrongAliasesError,
     ensure_index,
 )
+from lockstep.local.replica import ensure_replica
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -44,7 +45,8 @@ def prepare(
     if stack.index_from == "KinesisDataStreamsForDynamoDB":
         _ensure_stream(clients.kinesis, stack.changes_stream, shards)
     if makes_table:
-        ensure_table(clients.dynamodb, stack.table, streams=stack.index_from != "Kinesis")
+        streams = stack.index_from != "Kinesis" or stack.replica is not None
+        ensure_table(clients.dynamodb, stack.table, streams=streams)
     else:
         TableSettings(clients.dynamodb, stack.table, WantedSettings(stack=None)).check()
     try:
@@ -54,10 +56,12 @@ def prepare(
     else:
         if not isinstance(done, Created) and done.other_shards is not None:
             tell(str(done))
-    with suppress(
-        clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
-    ):
-        clients.s3.create_bucket(Bucket=stack.bucket)
+    for bucket in [stack.bucket, *([stack.replica.bucket] if stack.replica else [])]:
+        with suppress(
+            clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
+        ):
+            clients.s3.create_bucket(Bucket=bucket)
+    ensure_replica(stack)
 
 
 def _ensure_stream(client: "KinesisClient", name: str, shards: int) -> None:

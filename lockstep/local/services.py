@@ -16,9 +16,20 @@ from lockstep.local.engines.s3 import s3
 from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
 from lockstep.local.ports import free_ports
 from lockstep.local.processes import Service
+from lockstep.local.replica import TABLESTORE, tablestore_module
 from lockstep.local.state_folder import read_json
 from lockstep.machine.files import write_json
-from lockstep.stack.stack import FORWARDER, LOCAL_REGION, SEARCH, Endpoints, IndexFrom, Stack
+from lockstep.stack.shipped import TABLESTORE_TEMPLATE, shipped
+from lockstep.stack.stack import (
+    FORWARDER,
+    LOCAL_REGION,
+    REPLICA_CONSUMER,
+    SEARCH,
+    Endpoints,
+    IndexFrom,
+    LocalReplica,
+    Stack,
+)
 from lockstep.web.addresses import HOST
 from shared.quarantine import CONSUMERS, TABLE_CONSUMER
 
@@ -33,29 +44,41 @@ type Services = Callable[[Path], Sequence[Service]]
 
 @dataclass(frozen=True, slots=True)
 class ResourceNames:
-    """The names of a local stack's resources, what feeds its index, and its number of shards."""
+    """The names of a local stack's resources, what feeds its index, and its number of shards.
+
+    The names of the replica count only for a stack that has one.
+    """
 
     stream: str = "lockstep-images"
     table: str = "lockstep-images"
     index: str = "images"
     bucket: str = "lockstep-quarantine"
     changes_stream: str = "lockstep-table-changes"
+    replica_table: str = "lockstep_images"
+    replica_bucket: str = "lockstep-replica-quarantine"
     region: str = LOCAL_REGION
     index_from: IndexFrom = "Kinesis"
     index_shards: int = 1
 
 
-def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = False) -> Services:
+def servers(
+    cache: Path,
+    report: Report,
+    host: str = HOST,
+    *,
+    limits: bool = False,
+    replicates: bool = False,
+) -> Services:
     """The Kinesis endpoint and the engines, which are downloaded to `cache` if they are missing.
 
     They listen on `host`, on the same ports as last time if these are free. With `limits` the
-    stream throttles its shards as Kinesis does.
+    stream throttles its shards as Kinesis does. With `replicates` there is a Table Store, too.
     """
 
     def services(state: Path) -> Sequence[Service]:
         homes = install(kits().values(), cache, report)
         archive_classes(homes)
-        names = ("opensearch", "dynamodb", "s3", "kinesis")
+        names = ["opensearch", "dynamodb", "s3", "kinesis", *([TABLESTORE] if replicates else [])]
         ports = _ports(state, [*names, "opensearch-transport"], dict.fromkeys(names, host))
         transport = ports["opensearch-transport"]
         kinesis = [
@@ -70,17 +93,19 @@ def servers(cache: Path, report: Report, host: str = HOST, *, limits: bool = Fal
             dynamodb(homes["dynamodb"], state, ports["dynamodb"], host=host),
             s3(homes["s3"], state, ports["s3"], host=host),
             python_service("kinesis", state, kinesis, port=ports["kinesis"], host=host),
+            *([_tablestore(state, ports[TABLESTORE], host)] if replicates else []),
         ]
 
     return services
 
 
 def event_source_mappings(
-    functions: Sequence[str] = CONSUMERS, *, forwards: bool = False
+    functions: Sequence[str] = CONSUMERS, *, forwards: bool = False, replicates: bool = False
 ) -> Services:
     """One event source mapping for each function, each in its own process.
 
-    With `forwards`, another process copies the table's changes to a Kinesis stream.
+    With `forwards`, another process copies the table's changes to a Kinesis stream. With
+    `replicates`, the consumer of the replica has a mapping, too.
     """
 
     def services(state: Path) -> Sequence[Service]:
@@ -91,6 +116,11 @@ def event_source_mappings(
             python_service(f"mapping-{name}", state, [module, *of_state, "--function", name])
             for name in functions
         ]
+        if replicates:
+            words = ["--function", REPLICA_CONSUMER]
+            words += ["--template", str(shipped(TABLESTORE_TEMPLATE))]
+            name = f"mapping-{REPLICA_CONSUMER}"
+            mappings.append(python_service(name, state, [module, *of_state, *words]))
         return [forwarder, *mappings] if forwards else mappings
 
     return services
@@ -143,11 +173,14 @@ def python_service(
 
 
 def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service]) -> Stack:
-    """The description of the stack that these services form; `GATEWAY` is optional."""
+    """The description of the stack that these services form.
+
+    `GATEWAY` is optional, and so is `TABLESTORE`: with it, the stack has a replica.
+    """
     at = {name: f"http://{one.host}:{one.port}" for name, one in services.items()}
     engines = (at["kinesis"], at["dynamodb"], at["opensearch"], at["s3"])
     return Stack(
-        endpoints=Endpoints(*engines, search=at.get(GATEWAY)),
+        endpoints=Endpoints(*engines, search=at.get(GATEWAY), tablestore=at.get(TABLESTORE)),
         stream=names.stream,
         table=names.table,
         index=names.index,
@@ -159,7 +192,15 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         changes_stream=names.changes_stream,
         table_mapping=mapping_uuid(TABLE_CONSUMER, stream_arn(names.stream, names.region)),
         index_settings=IndexSettings(names.index_shards, AS_MANY_AS_FIT, REFRESH_INTERVAL),
+        replica=LocalReplica(names.replica_table, names.replica_bucket)
+        if TABLESTORE in at
+        else None,
     )
+
+
+def _tablestore(state: Path, port: int, host: str) -> Service:
+    module = tablestore_module(state, port, host)
+    return python_service(TABLESTORE, state, module, port=port, host=host, health="/health")
 
 
 def _ports(state: Path, names: Sequence[str], hosts: Mapping[str, str]) -> Mapping[str, int]:

@@ -56,8 +56,8 @@ def up(
     Args:
         state: the state folder; created if it does not exist. Gets stack.json once all services
             are ready.
-        servers: services named kinesis, dynamodb, opensearch and s3.
-        prepare: creates missing resources: stream, table, index and aliases, bucket.
+        servers: services named kinesis, dynamodb, opensearch and s3; `TABLESTORE` is optional.
+        prepare: creates missing resources: stream, table, index and aliases, bucket, replica.
         consumers: started when the resources exist; one named `GATEWAY` serves the search.
         console: for progress.
         fresh: empty the folder first.
@@ -166,6 +166,8 @@ def endpoints(stack: Stack) -> Table:
     if stack.index_from != "Kinesis":
         table.add_row("", "", "fed from", stack.index_from)
     table.add_row("s3", at.s3, "bucket", stack.bucket)
+    if stack.replica is not None:
+        table.add_row("tablestore", at.tablestore, "table", stack.replica.table)
     if at.search is not None:
         table.add_row("search", at.search, "try", "/?q=thames")
     return table

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lockstep.stack.stack import FORWARDER, STACK, Stack
+from lockstep.stack.stack import FORWARDER, REPLICA_CONSUMER, STACK, Stack
 from lockstep.stream import backlog
 from lockstep.stream.checkpoints import Gap, MappingProgress, covered, read_mappings
 from lockstep.stream.gaps import loss_of
@@ -60,9 +60,11 @@ def stopped_consumers(state: Path, stack: Stack, *, now: float) -> tuple[Stopped
 
 
 def feeding(mappings: Iterable[MappingProgress], stack: Stack) -> dict[str, MappingProgress]:
-    """The mapping of each function that feeds the stores now, of all that ever did."""
+    """The mapping of each function that feeds the stores or the replica, of all that ever did."""
     table = f":table/{stack.table}/stream/"
     sources = {TABLE_CONSUMER: f":stream/{stack.stream}"}
+    if stack.replica is not None:
+        sources[REPLICA_CONSUMER] = table
     match stack.index_from:
         case "Kinesis":
             sources[INDEX_CONSUMER] = f":stream/{stack.stream}"

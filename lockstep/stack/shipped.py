@@ -5,6 +5,7 @@ from pathlib import Path
 from lockstep.console.errors import UserError
 
 TEMPLATE = "template.yaml"
+TABLESTORE_TEMPLATE = "template-tablestore.yaml"
 SAMPLE_DATA = "data/tate-2000.ndjson"
 
 _PACKAGE = Path(__file__).parents[1]

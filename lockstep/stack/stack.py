@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SEARCH = "search_images"
 # The name of the process that copies the table's changes into Kinesis in a local stack.
 FORWARDER = "forwarder"
+# The consumer that writes a replica: its folder under functions/.
+REPLICA_CONSUMER = "write_to_tablestore"
 
 # The source of the index, as template.yaml names it (docs/guides/index-from.md).
 IndexFrom = Literal["Kinesis", "DynamoDBStreams", "KinesisDataStreamsForDynamoDB"]
@@ -44,7 +46,8 @@ FUNCTION_TIMEOUT = dt.timedelta(seconds=60)
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The URLs of the four services; None means the SDK's own address for the region.
 
-    `search` is the URL of the search API, None if the stack has none.
+    `search` is the URL of the search API, and `tablestore` that of a local Table Store; None if the
+    stack has none.
     """
 
     kinesis: str | None
@@ -52,6 +55,14 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opensearch: str
     s3: str | None
     search: str | None = None
+    tablestore: str | None = None
+
+
+class LocalReplica(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The replica of a local stack: a table in its Table Store, and a bucket for its quarantine."""
+
+    table: str
+    bucket: str
 
 
 class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +82,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name of the rule in CloudWatch that counts the records of each shard; None if there is none.
     `log_groups` maps each consumer to its log group; a local stack, and stacks of earlier releases,
     have none. `log_hash_secret` is the ARN of the secret with which the logs hash the ids of
-    images; empty: the logs have the ids.
+    images; empty: the logs have the ids. `replica` is the replica of a local stack; None if it has
+    none. The replica of a deployed stack is a stack of its own.
     """
 
     endpoints: Endpoints
@@ -93,6 +105,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shard_rule: str | None = None
     log_groups: dict[str, str] = {}
     log_hash_secret: str = ""
+    replica: LocalReplica | None = None
 
     @property
     def live(self) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.local_losses import feeding
 from lockstep.stack.progress import Progress
-from lockstep.stack.stack import FORWARDER, Endpoints, Stack
+from lockstep.stack.stack import FORWARDER, REPLICA_CONSUMER, Endpoints, LocalReplica, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
 from lockstep.stream.checkpoints import read_mappings
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
@@ -64,7 +64,9 @@ class Status(msgspec.Struct, frozen=True):
     the consumers that do not read. Where there is any of them, the stores may lack events that
     arrived since `unknown_since`; None: unknown, or nothing is missing.
     `warnings` are about the stack, one sentence each. `wrong` is what is wrong with the aliases of
-    the index or with its mapping. `probe` is what a probe found, if there was one.
+    the index or with its mapping. `probe` is what a probe found, if there was one. `replica` is the
+    replica of a local stack, if it has one; its consumer then is one of `consumers`.
+    `replica_quarantined` counts the objects in its quarantine, which is a bucket of its own.
     """
 
     endpoints: Endpoints
@@ -85,6 +87,8 @@ class Status(msgspec.Struct, frozen=True):
     wrong: Sequence[str] = ()
     late_events: int = 0
     probe: Probed | None = None
+    replica: LocalReplica | None = None
+    replica_quarantined: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -116,6 +120,7 @@ def status_of(
         losses=unread.losses,
         stopped=unread.stopped,
         unknown_since=unread.since,
+        replica=stack.replica,
     )
 
 
@@ -155,6 +160,12 @@ def local_consumers(
         forwarder = of_table(table, FORWARDER)
         by_index = _behind_both(forwarder, of_stream(stack.changes_stream, INDEX_CONSUMER))
     return {TABLE_CONSUMER: by_table, INDEX_CONSUMER: by_index}
+
+
+def local_replica(state: Path, stack: Stack, table: Stream, *, now: float) -> Behind:
+    """The backlog of the consumer that writes the replica. The arguments: see `local_consumers`."""
+    mapping = feeding(read_mappings(state / "checkpoints.db"), stack).get(REPLICA_CONSUMER)
+    return behind_table(table, mapping.checkpoints if mapping else {}, now)
 
 
 def _behind_both(first: Behind, second: Behind) -> Behind:

@@ -70,6 +70,13 @@ class Unread(msgspec.Struct, frozen=True):
         """Whether the stores may lack events."""
         return bool(self.losses or self.stopped)
 
+    def without(self, consumer: str) -> "Unread":
+        """The same without what this consumer has not read."""
+        return Unread(
+            tuple(one for one in self.losses if one.consumer != consumer),
+            tuple(one for one in self.stopped if one.consumer != consumer),
+        )
+
     @property
     def since(self) -> dt.datetime | None:
         """The stores may lack events that arrived since this time; None if it is unknown."""

@@ -45,7 +45,7 @@ def latest_stream(client: "DynamoDBClient", table: str) -> str:
     described = client.describe_table(TableName=table)["Table"]
     if "LatestStreamArn" not in described:
         raise NoTableStreamError(
-            f"table {table} has no stream: run `lockstep up` with --index-from"
+            f"table {table} has no stream: run `lockstep up` with the same options again"
         )
     return described["LatestStreamArn"]
 

@@ -54,7 +54,9 @@ def _of_stream(stream: SeenStream | None) -> Iterator[Told]:
     if stream is None:
         return
     for name, consumer in stream.consumers.items():
-        store = STORES[name]
+        store = STORES.get(name)
+        if store is None:  # the consumer of the replica, which has no alarms here
+            continue
         says = None if consumer.reads else f"{name} does not read"
         yield f"not-reading-{store}", says
         late = consumer.behind_ms is not None and consumer.behind_ms > LAGS_MS

@@ -8,7 +8,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.local_losses import feeding, stopped_consumers
 from lockstep.stack.stack import Stack, read_local
 from lockstep.stack.use_cases.aliases import checked_index, empty_index
-from lockstep.stack.use_cases.consumers import consumers
+from lockstep.stack.use_cases.consumers import all_consumers
 from lockstep.stack.use_cases.losses import unread
 from lockstep.stores.objects import BucketObjects
 from lockstep.stream.backlog import StreamCounts, counts
@@ -85,7 +85,7 @@ class LocalStack:
         """The stream and its consumers."""
         clients = self.clients()
         stack, state = clients.stack, self._state
-        behind = consumers(clients)
+        behind = all_consumers(clients)
         images, processed = _counted(state, stack)
         at, now = clients.clock.elapsed(), clients.clock.now()
         arrived = {f"{_ARRIVED}{shard}": count for shard, count in images.arrived.items()}

@@ -35,8 +35,8 @@ class Shell:
     def json(self, *words: str, stdin: bytes = b"", code: int = 0) -> Any:
         return msgspec.json.decode(self.run(*words, "--json", stdin=stdin, code=code))
 
-    def up(self) -> None:
-        self.run("up", "--detach")
+    def up(self, *words: str) -> None:
+        self.run("up", "--detach", *words)
 
     def processes(self) -> dict[str, psutil.Process]:
         """Everything that runs for this folder, by what it is."""
@@ -61,7 +61,9 @@ def _name(process: psutil.Process) -> str | None:
         "mapping.worker": "worker",
         "--function write_to_dynamodb": "write_to_dynamodb",
         "--function write_to_es": "write_to_es",
+        "--function write_to_tablestore": "write_to_tablestore",
         "lockstep.local.kinesis": "kinesis",
+        "lockstep.local.tablestore": "tablestore",
         "org.opensearch.bootstrap": "opensearch",
         "lockstep.engines.DynamoDb": "dynamodb",
         "lockstep.engines.S3": "s3",

@@ -157,6 +157,7 @@ def test_a_missing_file_is_one_line_before_anything_is_started(
     complete: Path, project: Path
 ) -> None:
     (template,) = complete.parent.glob("lib/*/site-packages/lockstep/_bundle/template.yaml")
+    assert template.with_name("template-tablestore.yaml").is_file()
     aside = template.rename(template.with_suffix(".aside"))
     try:
         up = run(complete / "lockstep", "up", folder=project, code=2, seconds=30)

@@ -27,9 +27,10 @@ from lockstep.local.mapping.process import Process
 from lockstep.local.mapping.settings import OnFailure, S3Bucket, SnsTopic, SqsQueue
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
 from lockstep.local.metrics import MetricRecorder
+from lockstep.local.replica import replica_parameters, with_local_secret
 from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import TEMPLATE, shipped
-from lockstep.stack.stack import Stack, StackNotFoundError, read_local
+from lockstep.stack.stack import REPLICA_CONSUMER, Stack, StackNotFoundError, read_local
 from lockstep.stream.checkpoints import Checkpoints, CheckpointsError
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.table import NoTableStreamError, TableStream, latest_stream
@@ -70,7 +71,10 @@ def main(*, state: Path, name: str, template: Path, sqs: str | None, sns: str | 
     cache = user_cache_path("lockstep") / "templates"
     try:
         stack = read_local(state)
-        found = function_mapping(template, name, stack, cache=cache)
+        replicates = name == REPLICA_CONSUMER
+        parameters = replica_parameters(stack) if replicates else {}
+        found = function_mapping(template, name, stack, cache=cache, parameters=parameters)
+        found = with_local_secret(found) if replicates else found
     except (StackNotFoundError, TemplateError) as error:
         sys.exit(f"mapping: {error}")
     if not found.settings.enabled:

@@ -12,8 +12,9 @@ from shared.shortened import BriefError
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _CHANGES_STREAM = "TableChangesStream"
+_REPLICA_BUCKET = "ReplicaQuarantineBucket"
 # Stands for the label of the table's stream, which only the table knows.
-_LATEST = "latest"
+LATEST = "latest"
 _HANDLER = re.compile(r"functions\.(\w+)\.handler\.handle")
 
 
@@ -40,12 +41,14 @@ class Resolver:
     """Resolves a template's values for a local stack.
 
     Resources are identified by their types: every Kinesis stream is the stack's stream, except
-    `TableChangesStream`, which carries the table's changes. The parameters `OpenSearchEndpoint`,
-    `OpenSearchSigning`, `IndexAlias` and `IndexFrom` are the stack's; all others have their
-    defaults.
+    `TableChangesStream`, which carries the table's changes, and every bucket is the stack's, except
+    that of the replica. The parameters `OpenSearchEndpoint`, `OpenSearchSigning`, `IndexAlias` and
+    `IndexFrom` are the stack's, others have the given values; all others have their defaults.
     """
 
-    def __init__(self, template: Mapping[str, Any], stack: Stack) -> None:
+    def __init__(
+        self, template: Mapping[str, Any], stack: Stack, parameters: Mapping[str, str] = {}
+    ) -> None:
         self._resources: Mapping[str, Any] = template["Resources"]
         self._conditions: Mapping[str, Any] = template.get("Conditions", {})
         self._mappings: Mapping[str, Any] = template.get("Mappings", {})
@@ -55,6 +58,7 @@ class Resolver:
             "OpenSearchSigning": stack.opensearch_signing,
             "IndexAlias": stack.index,
             "IndexFrom": stack.index_from,
+            **parameters,
         }
         self._parameters = {
             name: overrides.get(name, declared.get("Default"))
@@ -207,9 +211,11 @@ class Resolver:
                 return {"Ref": name, "Arn": invocation.stream_arn(name, region)}
             case "AWS::DynamoDB::GlobalTable" | "AWS::DynamoDB::Table":
                 arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{stack.table}"
-                return {"Ref": stack.table, "Arn": arn, "StreamArn": f"{arn}/stream/{_LATEST}"}
+                return {"Ref": stack.table, "Arn": arn, "StreamArn": f"{arn}/stream/{LATEST}"}
             case "AWS::S3::Bucket":
-                return {"Ref": stack.bucket, "Arn": f"arn:aws:s3:::{stack.bucket}"}
+                of_replica = target == _REPLICA_BUCKET and stack.replica
+                bucket = of_replica.bucket if of_replica else stack.bucket
+                return {"Ref": bucket, "Arn": f"arn:aws:s3:::{bucket}"}
             case "AWS::OpenSearchService::Domain":
                 arn = f"arn:aws:es:{region}:{ACCOUNT}:domain/{target.lower()}"
                 return {

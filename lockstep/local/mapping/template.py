@@ -34,15 +34,22 @@ class FunctionMapping(msgspec.Struct, frozen=True):
 
 
 def function_mapping(
-    template: Path, name: str, stack: Stack, *, cache: Path | None = None
+    template: Path,
+    name: str,
+    stack: Stack,
+    *,
+    cache: Path | None = None,
+    parameters: Mapping[str, str] = {},
 ) -> FunctionMapping:
     """The function with this name (see `function_named`) and its event source mapping.
+
+    `parameters` are values of parameters of the template.
 
     Raises:
         TemplateError: the template cannot be read or translated, has no such function, the function
             does not have exactly one stream, or a property of the mapping is invalid.
     """
-    resolver, logical_id, function = _found(template, name, stack, cache)
+    resolver, logical_id, function = _found(template, name, stack, cache, parameters)
     mappings = [
         (f"{template}: {mapping_id}", mapping)
         for mapping_id, raw in resolver.resources_of(_MAPPING)
@@ -70,13 +77,13 @@ def function_named(
     Raises:
         TemplateError: the template cannot be read or translated, or has no such function.
     """
-    return _found(template, name, stack, cache)[2]
+    return _found(template, name, stack, cache, {})[2]
 
 
 def _found(
-    template: Path, name: str, stack: Stack, cache: Path | None
+    template: Path, name: str, stack: Stack, cache: Path | None, parameters: Mapping[str, str]
 ) -> tuple[Resolver, str, Function]:
-    resolver = Resolver(translated(template, stack.region, cache), stack)
+    resolver = Resolver(translated(template, stack.region, cache), stack, parameters)
     for logical_id, properties in resolver.resources_of(_FUNCTION):
         handler = resolver.value(properties.get("Handler", ""), f"{logical_id}.Handler")
         if function_of(handler) == name:

@@ -14,12 +14,13 @@ from lockstep.stack.deployed import DeployedMapping, Metric, incoming_records, p
 from lockstep.stack.late_events import deployed_late_events, local_late_events
 from lockstep.stack.probe import Probe
 from lockstep.stack.progress import deployed_progress
-from lockstep.stack.stack import Stack, read_local
+from lockstep.stack.stack import REPLICA_CONSUMER, Stack, read_local
 from lockstep.stack.status import (
     Behind,
     Status,
     deployed_consumers,
     local_consumers,
+    local_replica,
     status_of,
     wait_until,
 )
@@ -40,11 +41,11 @@ from shared.sink import SinkError
 
 def status(clients: Clients) -> Status:
     """The stack and the backlog of each consumer, now."""
-    return _status(clients, consumers(clients))
+    return _status(clients, all_consumers(clients))
 
 
 def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
-    """The status when both consumers have caught up, or after this number of seconds.
+    """The status when all consumers have caught up, or after this number of seconds.
 
     When they have caught up, a search finds everything that was put before the call. AWS shows
     that some minutes later (`METRICS_DELAY`).
@@ -65,7 +66,7 @@ def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
     probed = _probe(clients).run(seconds, 2.0 if deployed else 0.2) if probes else None
     shown = set() if probed is None else {*probed.in_store_of} & _shown_by_markers(clients)
     seen = wait_until(
-        lambda: consumers(clients),
+        lambda: all_consumers(clients),
         lambda found: all(
             name in shown or _has_processed(one, started) for name, one in found.items()
         ),
@@ -75,14 +76,16 @@ def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
         sleep=clients.clock.sleep,
     )
     if probed is not None:
-        seen = {
+        of_stores = {
             name: msgspec.structs.replace(
                 one,
                 caught_up=name in shown or (one.caught_up and name in probed.in_store_of),
                 processed_until=started if name in shown else one.processed_until,
             )
             for name, one in seen.items()
+            if name != REPLICA_CONSUMER
         }
+        seen = {**seen, **of_stores}
     found = msgspec.structs.replace(_status(clients, seen), probe=probed)
     if found.caught_up and not found.wrong:
         clients.opensearch.indices.refresh(index=clients.stack.index)
@@ -158,7 +161,7 @@ def _settled(clients: Clients, seen: Collection[Behind], now: float) -> float | 
 
 
 def consumers(clients: Clients) -> Mapping[str, Behind]:
-    """The backlog of each consumer.
+    """The backlog of each consumer that feeds the table or the index.
 
     Raises:
         UnknownBacklogError: it cannot be determined now.
@@ -177,14 +180,32 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
         return deployed_consumers(mappings, found)
     state = Path(stack.state)
     read_local(state)  # raises if the stack has stopped: it would never catch up
-    table = None
-    if stack.index_from != "Kinesis":
-        try:
-            arn = latest_stream(clients.dynamodb, stack.table)
-        except NoTableStreamError as error:
-            raise UnknownBacklogError(str(error)) from error
-        table = TableStream(clients.dynamodbstreams, arn, stack.region)
+    table = None if stack.index_from == "Kinesis" else _table_stream(clients)
     return local_consumers(state, stack, now=clients.clock.now(), table=table)
+
+
+def all_consumers(clients: Clients) -> Mapping[str, Behind]:
+    """The backlog of each consumer, also of that of the replica.
+
+    Raises:
+        UnknownBacklogError: it cannot be determined now.
+        CheckpointsError: the local stack's checkpoints cannot be read.
+    """
+    stack, found = clients.stack, consumers(clients)
+    if stack.state is None or stack.replica is None:
+        return found
+    now = clients.clock.now()
+    behind = local_replica(Path(stack.state), stack, _table_stream(clients), now=now)
+    return {**found, REPLICA_CONSUMER: behind}
+
+
+def _table_stream(clients: Clients) -> TableStream:
+    stack = clients.stack
+    try:
+        arn = latest_stream(clients.dynamodb, stack.table)
+    except NoTableStreamError as error:
+        raise UnknownBacklogError(str(error)) from error
+    return TableStream(clients.dynamodbstreams, arn, stack.region)
 
 
 def arrivals_for(stack: Stack, mappings: Mapping[str, DeployedMapping]) -> Mapping[str, Metric]:
@@ -207,7 +228,16 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     counts = quarantine.count(objects, stack.table_mapping, now)
     found = status_of(stack, seen, counts, unread(clients))
-    index = _checked_index(clients, caught_up=found.caught_up)
+    if stack.replica is not None:
+        of_replica = quarantine.count(BucketObjects(clients.s3, stack.replica.bucket), "", now)
+        discarded = sum(of_replica.discarded.values())
+        found = msgspec.structs.replace(
+            found,
+            discarded={**found.discarded, REPLICA_CONSUMER: discarded},
+            replica_quarantined=of_replica.objects,
+        )
+    done = all(one.caught_up for name, one in seen.items() if name != REPLICA_CONSUMER)
+    index = _checked_index(clients, caught_up=done)
     return msgspec.structs.replace(
         found,
         warnings=[*retention_warnings(clients), *protection_warnings(clients), *index.warnings],

@@ -31,6 +31,8 @@ from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 def unread(clients: Clients) -> Unread:
     """Why the stores may lack events: losses that are not acknowledged, and stopped consumers.
 
+    Includes the consumer of the replica.
+
     Raises:
         AcknowledgementError: an acknowledgement in the bucket is damaged.
         CheckpointsError: the local stack's checkpoints cannot be read.

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lockstep.local.mapping.invocation import mapping_uuid, stream_arn
 from lockstep.stack.local_losses import feeding, local_losses, stopped_consumers
-from lockstep.stack.stack import IndexFrom, Stack, write_local
+from lockstep.stack.stack import REPLICA_CONSUMER, IndexFrom, LocalReplica, Stack, write_local
 from lockstep.stream.checkpoints import Checkpoints, Gap, MappingProgress, read_mappings
 from lockstep.stream.losses import Loss
 from tests.builders import deployed_stack
@@ -184,6 +185,15 @@ def test_of_all_mappings_one_of_each_function_feeds_its_store() -> None:
         "write_to_es": changes,
         "forwarder": f"{table}1",
     }
+
+
+def test_the_consumer_of_a_replica_counts_only_if_the_stack_has_one() -> None:
+    arn = "arn:aws:dynamodb:ddblocal:000000000000:table/t/stream/2026-11-2"
+    found = [MappingProgress(arn, REPLICA_CONSUMER, arn, 1.0, 0.0, 0.0, {}, ())]
+    stack = stack_of()
+    assert feeding(found, stack) == {}
+    with_replica = msgspec.structs.replace(stack, replica=LocalReplica("r", "b"))
+    assert feeding(found, with_replica) == {REPLICA_CONSUMER: found[0]}
 
 
 def test_without_a_mapping_there_is_no_loss(kinesis: Kinesis, tmp_path: Path) -> None:

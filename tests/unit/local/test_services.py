@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.local.services import audits
+from lockstep.local.replica import TABLESTORE
+from lockstep.local.services import (
+    ResourceNames,
+    audits,
+    event_source_mappings,
+    python_service,
+    stack_of,
+)
+from lockstep.stack.stack import REPLICA_CONSUMER, LocalReplica
+from shared.quarantine import CONSUMERS
 from tests.unit.operator.command import assert_one_line, lockstep
 
 
@@ -22,3 +31,46 @@ def test_a_stack_audits_itself_only_at_an_interval() -> None:
 def test_an_interval_that_is_none_is_told(tmp_path: Path, interval: str) -> None:
     result = lockstep("up", "--audit-every", interval, "--state", tmp_path)
     assert_one_line(result, "--audit-every", "write 1d, 12h or 30m")
+
+
+def test_the_consumer_of_a_replica_runs_from_its_own_template() -> None:
+    def functions(*, replicates: bool) -> dict[str, list[str]]:
+        services = event_source_mappings(replicates=replicates)(Path("state"))
+        return {one.name.removeprefix("mapping-"): [*one.command] for one in services}
+
+    assert functions(replicates=False).keys() == {*CONSUMERS}
+    found = functions(replicates=True)
+    assert found.keys() == {*CONSUMERS, REPLICA_CONSUMER}
+    words = found[REPLICA_CONSUMER]
+    assert Path(words[words.index("--template") + 1]).name == "template-tablestore.yaml"
+    assert "--template" not in found[CONSUMERS[0]]
+
+
+def test_a_stack_has_a_replica_if_it_has_a_table_store() -> None:
+    state = Path("state")
+    names = ["kinesis", "dynamodb", "opensearch", "s3"]
+    services = {
+        name: python_service(name, state, [name], port=port)
+        for port, name in enumerate([*names, TABLESTORE], start=1)
+    }
+    found = stack_of(state, ResourceNames(), services)
+    assert found.endpoints.tablestore == "http://127.0.0.1:5"
+    assert found.replica == LocalReplica("lockstep_images", "lockstep-replica-quarantine")
+    del services[TABLESTORE]
+    found = stack_of(state, ResourceNames(), services)
+    assert (found.endpoints.tablestore, found.replica) == (None, None)
+
+
+def test_a_replica_needs_the_sdk_and_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockstep.console.extras.find_spec", lambda _: None)
+    state = tmp_path / "state"
+    result = lockstep("up", "--replicate-to", "tablestore", "--state", state)
+    assert_one_line(result, "tablestore is not installed", 'pip install "lockstep[tablestore]"')
+    assert not state.exists()
+
+
+def test_a_replica_of_another_store_is_refused(tmp_path: Path) -> None:
+    result = lockstep("up", "--replicate-to", "elsewhere", "--state", tmp_path)
+    assert_one_line(result, "--replicate-to", "tablestore")

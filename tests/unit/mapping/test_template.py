@@ -5,10 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from functions.write_to_tablestore.settings import Credentials, credentials_in, settings_in
 from lockstep.local.mapping.intrinsics import TemplateError
 from lockstep.local.mapping.settings import S3Bucket
 from lockstep.local.mapping.template import FunctionMapping, function_mapping
-from lockstep.stack.stack import Endpoints, IndexFrom, Stack
+from lockstep.local.replica import replica_parameters, with_local_secret
+from lockstep.stack.stack import REPLICA_CONSUMER, Endpoints, IndexFrom, LocalReplica, Stack
 
 STACK = Stack(
     endpoints=Endpoints(
@@ -212,3 +214,33 @@ def test_the_index_is_fed_from_where_the_stack_says(
     assert mapping.function.environment["TABLE_CHANGES_STREAM"] == named
     other = function_mapping(PROJECT / "template.yaml", "write_to_dynamodb", stack)
     assert other.stream_arn == STREAM_ARN
+
+
+def test_the_consumer_of_the_replica_reads_the_stacks_table_and_has_its_own_bucket() -> None:
+    stack = msgspec.structs.replace(
+        STACK,
+        endpoints=msgspec.structs.replace(STACK.endpoints, tablestore="http://127.0.0.1:5"),
+        replica=LocalReplica("local_replica", "replica-bucket"),
+    )
+    mapping = with_local_secret(
+        function_mapping(
+            PROJECT / "template-tablestore.yaml",
+            REPLICA_CONSUMER,
+            stack,
+            parameters=replica_parameters(stack),
+        )
+    )
+    arn = "arn:aws:dynamodb:eu-west-1:000000000000:table/local-table/stream/latest"
+    assert mapping.stream_arn == arn
+    assert mapping.settings.on_failure == S3Bucket("replica-bucket")
+    assert (mapping.settings.batch_size, mapping.settings.age_seconds) == (100, 72_000)
+    environment = mapping.function.environment
+    assert environment["QUARANTINE_BUCKET"] == "replica-bucket"
+    settings = settings_in(environment)
+    assert (settings.endpoint, settings.table) == ("http://127.0.0.1:5", "local_replica")
+    assert settings.conversion.primary_key == ("image_id",)
+    assert credentials_in(environment, None) == Credentials("local", "local")
+
+
+def test_a_stack_without_a_replica_has_no_parameters_for_one() -> None:
+    assert replica_parameters(STACK) == {}

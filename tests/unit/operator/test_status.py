@@ -15,6 +15,7 @@ from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.late_events import deployed_late_events, local_late_events
 from lockstep.stack.progress import Progress
+from lockstep.stack.stack import REPLICA_CONSUMER, LocalReplica
 from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
@@ -189,6 +190,26 @@ def test_what_the_mappings_discarded_is_counted_by_consumer(
     assert expected in capsys.readouterr().out
     show_status(status_of(STACK, {}, NOTHING, Unread()), AS_TYPED)
     assert "discarded" not in capsys.readouterr().out
+
+
+def test_the_quarantine_of_a_replica_is_told_with_its_bucket(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack = msgspec.structs.replace(STACK, replica=LocalReplica("r", "replica-bucket"))
+    found = status_of(stack, {}, NOTHING, Unread())
+    show_status(found, AS_TYPED)
+    assert "replica-bucket" not in capsys.readouterr().out
+    show_status(msgspec.structs.replace(found, replica_quarantined=2), AS_TYPED)
+    expected = "in quarantine of write_to_tablestore: 2 (in the bucket replica-bucket)"
+    assert expected in capsys.readouterr().out.splitlines()
+
+
+def test_what_the_replica_lacks_is_nothing_that_table_and_index_lack() -> None:
+    of_replica = msgspec.structs.replace(LOSS, consumer=REPLICA_CONSUMER)
+    stopped = StoppedConsumer(REPLICA_CONSUMER, "not running", NOW)
+    assert not Unread((of_replica,), (stopped,)).without(REPLICA_CONSUMER)
+    both = Unread((LOSS, of_replica), (stopped,))
+    assert both.without(REPLICA_CONSUMER) == Unread((LOSS,))
 
 
 def test_late_events_are_told(capsys: pytest.CaptureFixture[str]) -> None:

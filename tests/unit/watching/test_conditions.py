@@ -87,6 +87,12 @@ def test_a_lag_of_fifteen_minutes_is_none_yet_and_an_unknown_lag_is_none() -> No
     assert looked(stream=troubled(behind_ms=None)).on == ()
 
 
+def test_the_consumer_of_a_replica_has_no_alarms_here() -> None:
+    late = consumer(behind_ms=LAGS_MS + 1, reads=False)
+    consumers = {**stream().consumers, "write_to_tablestore": late}
+    assert looked(stream=stream(consumers=consumers)) == looked()
+
+
 @pytest.mark.parametrize("part", ["stream", "losses", "quarantine", "index", "audit"])
 def test_the_state_of_what_could_not_be_read_is_unknown(part: str) -> None:
     quiet, found = looked(), looked(**{part: None})
