@@ -38,6 +38,10 @@ COMMANDS = {
         "alarms:alarms_group",
         "See that somebody hears the alarms of a deployed stack.",
     ),
+    "tablestore": (
+        "tablestore:tablestore_group",
+        "Copy a DynamoDB table into its replica in Table Store.",
+    ),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }
 

@@ -131,8 +131,8 @@ def outcomes_of[T](
     return [outcome for part in parts if part for outcome in outcomes_of(part, send)]
 
 
-def write_all(changes: Sequence[Change], sink: Sink) -> Sequence[Outcome]:
-    """Write changes of different images, for a program without a deadline.
+def write_all[C](changes: Sequence[C], sink: SinkOf[C]) -> Sequence[Outcome]:
+    """Write changes of different keys, for a program without a deadline.
 
     Raises:
         MisconfiguredError: no request can succeed until the deployment is corrected.

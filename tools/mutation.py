@@ -55,6 +55,7 @@ DECIDERS = frozenset(
         "lockstep.rebuild.copying",
         "lockstep.repair.decide",
         "lockstep.repair.decide_answer",
+        "lockstep.stores.writing",
     }
 )
 

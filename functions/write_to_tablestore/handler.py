@@ -6,13 +6,12 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from doors.stream import consume_with
 from functions.write_to_tablestore.changes import changes_by
 from functions.write_to_tablestore.connect import REQUEST_SECONDS, connect
 from functions.write_to_tablestore.deliver_rows import deliver_rows
+from functions.write_to_tablestore.secret import stored_secret
 from functions.write_to_tablestore.settings import (
     ReplicaSettings,
     credentials_in,
@@ -35,7 +34,9 @@ def settings() -> ReplicaSettings:
 def table() -> ReplicaTable:
     """The sink of the table that the environment names."""
     its = settings()
-    credentials = credentials_in(os.environ, stored_secret(os.environ.get("OTS_SECRET_ARN")))
+    credentials = credentials_in(
+        os.environ, stored_secret(os.environ.get("OTS_SECRET_ARN"), boto3.client)
+    )
     return ReplicaTable(
         connect(its, credentials, REQUEST_SECONDS),
         its.table,
@@ -44,31 +45,6 @@ def table() -> ReplicaTable:
         deletions=its.deletions,
         patient=partial(connect, its, credentials),
     )
-
-
-def stored_secret(arn: str | None) -> str | None:
-    """The text of a secret in Secrets Manager, or of a parameter in Systems Manager.
-
-    Args:
-        arn: its ARN; None if the environment has the secret itself.
-
-    Raises:
-        MisconfiguredError: it cannot be read.
-    """
-    if not arn:
-        return None
-    config = Config(connect_timeout=1, read_timeout=4, retries={"total_max_attempts": 2})
-    found: str
-    try:
-        if ":ssm:" in arn:
-            parameters = boto3.client("ssm", config=config)
-            found = parameters.get_parameter(Name=arn, WithDecryption=True)["Parameter"]["Value"]
-        else:
-            secrets = boto3.client("secretsmanager", config=config)
-            found = secrets.get_secret_value(SecretId=arn)["SecretString"]
-    except (BotoCoreError, ClientError, KeyError) as error:
-        raise MisconfiguredError(f"OTS_SECRET_ARN {arn}: {error}") from error
-    return found
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> BatchResponse:

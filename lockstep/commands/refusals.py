@@ -1,27 +1,44 @@
 """Rejected lines: the first ones are printed at once, `--json` lists all."""
 
+from typing import Protocol
+
 from lockstep.console.terminal import notes
 from lockstep.console.text import printable
-from lockstep.producing.backfill import RefusedLine
-from lockstep.producing.sources import BadLine
+
+
+class Rejected(Protocol):
+    """What is rejected, and why."""
+
+    @property
+    def reason(self) -> str:
+        """The reason, in one word."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """What is wrong."""
+        ...
+
 
 # Nobody reads more than this.
 SHOWN = 20
 
 
-class Refusals[Line: (BadLine, RefusedLine)]:
+class Refusals[Line: Rejected]:
     """Counts rejected lines; `listed` holds them all for `--json`."""
 
-    def __init__(self, *, lists: bool) -> None:
+    def __init__(self, *, lists: bool, of: str = "line") -> None:
+        """Count what is called `of`; `lists`: hold them all."""
         self.count = 0
         self.listed: list[Line] = []
         self._lists = lists
+        self._of = of
 
     def add(self, where: str, line: Line) -> None:
         """Add a line.
 
         Args:
-            where: the file and the line number.
+            where: the file and the line number, or what names the item.
             line: what is wrong with it.
         """
         self.count += 1
@@ -33,4 +50,4 @@ class Refusals[Line: (BadLine, RefusedLine)]:
     def end(self) -> None:
         """Say how many lines were not printed."""
         if self.count > SHOWN:
-            notes.print(f"and {self.count - SHOWN:,} more lines (`--json` lists all)")
+            notes.print(f"and {self.count - SHOWN:,} more {self._of}s (`--json` lists all)")

@@ -21,16 +21,14 @@ from lockstep.repair.decide import (
 from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed, StoredImage
 from lockstep.stores.readers import LOOKUP, EntryLookup, WholeLookup
+from lockstep.stores.writing import settled
 from shared.change import Change
 from shared.clock import Clock
-from shared.outcome import Applied, Conflict, Duplicate, Failed, Refused, Stale
-from shared.sink import RequestFailedError, Sink, write_all
+from shared.outcome import Applied, Conflict, Duplicate, Refused, Stale
+from shared.sink import Sink
 
 # The number of entries whose versions are compared in one step.
 COMPARED_AT_ONCE = 500
-# Seconds without a successful write after which the rebuild ends; it can be resumed.
-PATIENCE_SECONDS = 120.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 # The reasons are kept for so many of the images that could not be copied.
 EXAMPLES = 1_000
 
@@ -176,30 +174,12 @@ class Copier:
             RequestFailedError: writes failed for too long.
             MisconfiguredError: no right to write, or no index.
         """
-        since, pause = self._clock.elapsed(), FIRST_PAUSE_SECONDS
         refused: list[Change] = []
-        while changes:
-            later, why = [], ""
-            for change, outcome in self._sent(changes):
-                match outcome:
-                    case Failed(detail):
-                        later.append(change)
-                        why = detail
-                    case Refused():
-                        refused.append(change)
-                self._note(origin, change, outcome)
-            if len(later) < len(changes):
-                since, pause = self._clock.elapsed(), FIRST_PAUSE_SECONDS
-            elif self._clock.elapsed() - since >= PATIENCE_SECONDS:
-                raise RequestFailedError(why)
-            changes = later
-            if changes:
-                self._clock.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        for change, outcome in settled(changes, self._sink, self._clock):
+            if isinstance(outcome, Refused):
+                refused.append(change)
+            self._note(origin, change, outcome)
         return refused
-
-    def _sent(self, changes: Sequence[Change]) -> Iterator[tuple[Change, object]]:
-        return zip(changes, write_all(changes, self._sink), strict=True)
 
     def _note(self, origin: Origin, change: Change, outcome: object) -> None:
         match outcome:

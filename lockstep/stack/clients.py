@@ -169,6 +169,35 @@ class Clients:
         return boto3.Session(region_name=self.stack.region)
 
 
+class ReplicaClients:
+    """The clients of a deployed stack of `template-tablestore.yaml`, and the clock of its use case.
+
+    A source that is scanned in many segments gets as many connections.
+    """
+
+    def __init__(self, session: "boto3.Session", connections: int = _CONNECTIONS) -> None:
+        self.session = session
+        self.region = session.region_name
+        self.clock = SYSTEM_CLOCK.steady()
+        self._connections = connections
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """The client of CloudFormation."""
+        return self.session.client("cloudformation", config=_config())
+
+    @cached_property
+    def lambda_(self) -> Any:
+        """The client of the stack's function."""
+        return self.session.client("lambda", config=_config())
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """The client of the source."""
+        config = _config(connections=self._connections)
+        return self.session.client("dynamodb", config=config)
+
+
 @cache
 def _local_session(region: str) -> "boto3.Session":
     """One session for all local stacks of a process: a new one reads large descriptions again."""

@@ -1,6 +1,7 @@
 """A stack: its endpoints and the names of its resources, and where a command finds them."""
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
@@ -175,12 +176,14 @@ def read_local(state: Path) -> Stack:
         raise StackNotFoundError(message) from None
 
 
-def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str) -> Stack:
-    """The stack that `sam deploy` created, by its CloudFormation outputs.
+def stack_outputs(
+    cloudformation: "CloudFormationClient", name: str, region: str
+) -> Mapping[str, str]:
+    """The outputs of a stack of CloudFormation.
 
     Raises:
         NoSuchStackError: the account and region have no such stack.
-        StackNotFoundError: it cannot be read, or it is not Lockstep.
+        StackNotFoundError: it cannot be read.
     """
     try:
         (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
@@ -190,7 +193,17 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
         is_missing = said["Code"] == "ValidationError"
         raise (NoSuchStackError if is_missing else StackNotFoundError)(message) from error
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
+    return {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
+
+
+def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str) -> Stack:
+    """The stack that `sam deploy` created, by its CloudFormation outputs.
+
+    Raises:
+        NoSuchStackError: the account and region have no such stack.
+        StackNotFoundError: it cannot be read, or it is not Lockstep.
+    """
+    outputs = stack_outputs(cloudformation, name, region)
     try:
         return Stack(
             endpoints=Endpoints(

@@ -17,8 +17,9 @@ from shared.item import KEY, OUR_ATTRIBUTES
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+# What reading a table may raise.
 # KeyError: botocore returns a truncated response as a success in which a member is missing.
-_UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
+UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
 
 
 class WholePage(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ class TableReader:
             for page in self._scanner.get_paginator("scan").paginate(**request):
                 yield from self._entries(page)
                 self._spend([page.get("ConsumedCapacity")])
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from error
 
     def entry_pages(self, position: str | None) -> Iterator[EntryPage]:
@@ -105,7 +106,7 @@ class TableReader:
             try:
                 answer = self._scanner.scan(**request)
                 entries = list(self._entries(answer))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise self._unreadable(error) from error
             end = answer.get("LastEvaluatedKey")
             position = msgspec.json.encode(end).decode() if end else None
@@ -122,7 +123,7 @@ class TableReader:
         request: dict[str, Any] = {"TableName": self._table, "Limit": count}
         try:
             answer = self._client.scan(**request, **self._projection(FIELDS))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from error
         return [from_item(item) for item in answer["Items"]]
 
@@ -141,7 +142,7 @@ class TableReader:
             try:
                 answer = self._client.scan(**request)
                 items, end = answer["Items"], answer.get("LastEvaluatedKey")
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise self._unreadable(error) from error
             self._spend([answer.get("ConsumedCapacity")])
             position = msgspec.json.encode(end).decode() if end else None
@@ -172,7 +173,7 @@ class TableReader:
         """The table's description, as DescribeTable returns it."""
         try:
             return self._client.describe_table(TableName=self._table)["Table"]
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from error
 
     def sample(self, count: int, chance: Callable[[], float]) -> Sequence[str]:
@@ -196,7 +197,7 @@ class TableReader:
                 for page in pages:
                     found.update((item[KEY]["S"], None) for item in page["Items"])
                     self._spend([page.get("ConsumedCapacity")])
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from error
         return list(found)[:count]
 
@@ -229,7 +230,7 @@ class TableReader:
                 yield from answer["Responses"].get(self._table, [])
                 self._spend(answer.get("ConsumedCapacity", []))
                 wanted = answer["UnprocessedKeys"]
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from error
 
     def _projection(self, fields: Sequence[str], *without: str) -> dict[str, Any]:

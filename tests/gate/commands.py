@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from tablestore import CapacityUnit, OTSClient, ReservedThroughput, TableMeta, TableOptions
 
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
+from lockstep.local.tablestore.server import LocalTableStore
 from lockstep.stack.use_cases.search import search
 from lockstep.web.addresses import HOST
 from shared.change import Change
@@ -20,7 +22,8 @@ from tests.builders import image, image_event, restored_table
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import EVERYTHING
-from tests.gate.requests import DOMAIN, RESTORED, Asked
+from tests.gate.policies import ACCESS_KEY
+from tests.gate.requests import DOMAIN, REPLICA, RESTORED, Asked
 
 # What a person has who may run a command: managed policies of template.yaml.
 PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
@@ -28,6 +31,8 @@ PROBER = ("AuditorPolicy", "ProducerPolicy")
 SMOKER = ("AuditorPolicy", "ProducerPolicy", "ReaderPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
+# The stack of a replica has no policies of people.
+REPLICATOR: tuple[str, ...] = ()
 
 MOMENT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
@@ -250,6 +255,15 @@ def _to_prepare(gated: GatedStack) -> None:
         kinesis.create_stream(StreamName=stream, ShardCount=1)
 
 
+def _replicated(gated: GatedStack) -> None:
+    """The table has images and a stream."""
+    _written(gated)
+    gated.stage.clients.dynamodb.update_table(
+        TableName=gated.stage.stack.table,
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+
+
 def _audited(gated: GatedStack) -> None:
     """A nightly audit has ended, and another one is under way."""
     report = PiecesReport(
@@ -398,6 +412,30 @@ def _import_copy(*words: str) -> Callable[[GatedStack], str | None]:
     return run
 
 
+def _load(gated: GatedStack) -> str | None:
+    """Load the table into a Table Store of this run."""
+    clients, stack = gated.stage.clients, gated.stage.stack
+    described = clients.dynamodb.describe_table(TableName=stack.table)["Table"]
+    with LocalTableStore() as store:
+        account = store.account
+        client = OTSClient(store.address, account.key_id, account.secret, account.instance)
+        meta = TableMeta("images", [("image_id", "STRING")])
+        client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
+        gated.recorded.outputs |= {"FunctionName": REPLICA}
+        gated.recorded.replica = {
+            "OTS_ID": account.key_id,
+            "OTS_SECRET_ARN": ACCESS_KEY,
+            "OTS_INSTANCE": account.instance,
+            "OTS_ENDPOINT": store.address,
+            "TABLE_NAME": "images",
+            "PRIMARY_KEY": "image_id",
+            "STREAM": described["LatestStreamLabel"],
+        }
+        done = _printed(gated, "tablestore", "load", "--apply")
+        _, row, _ = client.get_row("images", [("image_id", "T0")], max_version=1)
+    return None if done["written"] == len(_images(3)) and row else f"{done}"
+
+
 def _trace(gated: GatedStack) -> str | None:
     """What could not be read is listed: nothing may be."""
     found = gated.lockstep("trace", "D1", "--json")
@@ -415,6 +453,7 @@ COMMANDS: Sequence[Command] = (
     Command("alarms check", AUDITOR, runs("alarms", "check"), repeats=True),
     Command("alarms drill", AUDITOR, runs("alarms", "drill"), repeats=True),
     Command("alarms drill --apply", OPERATOR, runs("alarms", "drill", "--apply", "--wait", 0)),
+    Command("tablestore load", REPLICATOR, _load, _replicated, repeats=True),
     Command("put", PRODUCER, _put, repeats=True),
     Command("search", READER, runs("search", "image"), _written, repeats=True),
     Command("search", AUDITOR, runs("search", "image"), _written, repeats=True),

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
 from lockstep.stack.stack import Stack
-from tests.gate.policies import HASHES, KEY, log_group
+from tests.gate.policies import ACCESS_KEY, HASHES, KEY, log_group
 from tests.gate.requests import (
     API,
     DOMAIN,
     RESTORED,
     alarms_arn,
+    function_arn,
     shard_rule_arn,
     stack_arn,
     topic_arn,
@@ -49,6 +50,9 @@ class Right(NamedTuple):
             "the table": f"{tables}/{stack.table}",
             "the restored table": f"{tables}/{RESTORED}*",
             "the key, if you set `KmsKeyArn`": KEY,
+            "the function": function_arn(stack),
+            "the source": f"{tables}/{stack.table}",
+            "the secret in `OtsSecretArn`": ACCESS_KEY,
             "the log": log_group(self.name, stack.region),
             "the secret, if you set `LogHashSecretArn`": HASHES,
             "all (AWS has no resources for it)": "*",

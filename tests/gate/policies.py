@@ -21,6 +21,8 @@ EXAMPLE = Stack(
 )
 # The customer's key of the stream and the bucket.
 KEY = "arn:aws:kms:us-east-1:000000000000:key/customers"
+# The secret with the AccessKey of Table Store.
+ACCESS_KEY = "arn:aws:secretsmanager:us-east-1:000000000000:secret:ots-0a1b2c"
 # The secret with which the logs hash the ids of images.
 HASHES = "arn:aws:secretsmanager:us-east-1:000000000000:secret:log-hash-0a1b2c"
 

@@ -13,9 +13,11 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from lockstep.local.mapping.invocation import stream_arn
+from lockstep.local.tablestore.signatures import Account
 from lockstep.stack.stack import Stack
 from shared.quarantine import TABLE_CONSUMER
-from tests.gate.requests import Asked, stack_arn, topic_arn
+from tests.gate.policies import ACCESS_KEY
+from tests.gate.requests import REPLICA, Asked, stack_arn, table_stream_arn, topic_arn
 
 HOUR = 3600
 # The stream is so old, in hours: losses are searched from its creation on.
@@ -47,6 +49,7 @@ class Recorded:
         settings: of each table, the settings that DynamoDB Local does not know.
         incoming: how many records arrived in each hour of the last ten days; none of them was read.
         finds: the ids of the images that the search API finds for a text.
+        replica: the environment of the function of a replica in Table Store.
         alarms: the alarms of the stack, in the form of CloudWatch, by their name. One that goes on
             tells its topics at once.
     """
@@ -56,6 +59,7 @@ class Recorded:
         self.outputs = dict(outputs)
         self.disabled = 0
         self.incoming = 0
+        self.replica: Mapping[str, str] = {}
         self.settings: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.finds: Callable[[str], Sequence[str]] = lambda _: []
         self.alarms = {one["AlarmName"]: one for one in _alarms(stack)}
@@ -67,6 +71,8 @@ class Recorded:
             case "cloudformation":
                 return 200, {"content-type": "text/xml"}, self._of_the_stack(asked).encode()
             case "lambda":
+                if asked.path.endswith("/configuration"):
+                    return answered({"Environment": {"Variables": self.replica}})
                 return answered(self._mappings(asked))
             case "cloudwatch":
                 operation = asked.headers["x-amz-target"].rpartition(".")[2]
@@ -76,7 +82,9 @@ class Recorded:
             case "logs":
                 return answered({"events": [], "searchedLogStreams": []})
             case "secretsmanager":
-                return answered({"Name": "log-hash", "SecretString": "0123456789abcdef"})
+                secret = msgspec.json.decode(asked.body)["SecretId"]
+                text = Account().secret if secret == ACCESS_KEY else "0123456789abcdef"
+                return answered({"Name": "one", "SecretString": text})
             case "api":
                 (text,) = parse_qs(urlsplit(asked.path).query).get("q", [""])
                 hits = [{"image_id": one} for one in self.finds(text)]
@@ -166,6 +174,10 @@ class Recorded:
 
     def _mappings(self, asked: Asked) -> Any:
         (function,) = parse_qs(urlsplit(asked.path).query)["FunctionName"]
+        if function == REPLICA:
+            arn = table_stream_arn(self.stack, self.replica["STREAM"])
+            state = {"State": "Enabled", "LastProcessingResult": "OK"}
+            return {"EventSourceMappings": [{"UUID": "1", "EventSourceArn": arn, **state}]}
         is_disabled = self.disabled > 0
         self.disabled -= is_disabled
         of_table = function == self.stack.functions[TABLE_CONSUMER]

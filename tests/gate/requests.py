@@ -65,8 +65,7 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             (action,) = parse_qs(asked.body.decode())["Action"]
             return [Call(f"cloudformation:{action}", stack_arn(stack))]
         case "lambda":
-            assert urlsplit(asked.path).path.rstrip("/").endswith("/event-source-mappings")
-            return [Call("lambda:ListEventSourceMappings", "*")]
+            return [_lambda(asked, stack)]
         case "cloudwatch":
             return [_cloudwatch(asked, stack)]
         case "logs" | "secretsmanager" | "sns":
@@ -83,6 +82,8 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
 DOMAIN = "lockstep-images"
 RESTORED = "lockstep-restored"
 API = "SearchApi"
+# The function of a replica in Table Store.
+REPLICA = "write-to-tablestore"
 
 
 def stack_arn(stack: Stack) -> str:
@@ -100,6 +101,16 @@ def alarms_arn(stack: Stack) -> str:
     return f"arn:aws:cloudwatch:{stack.region}:{ACCOUNT}:alarm:lockstep-"
 
 
+def function_arn(stack: Stack) -> str:
+    """The function of a replica in Table Store."""
+    return f"arn:aws:lambda:{stack.region}:{ACCOUNT}:function:{REPLICA}"
+
+
+def table_stream_arn(stack: Stack, label: str) -> str:
+    """The stream of the table's changes of this label."""
+    return f"arn:aws:dynamodb:{stack.region}:{ACCOUNT}:table/{stack.table}/stream/{label}"
+
+
 def topic_arn(stack: Stack, severity: str) -> str:
     """The ARN of the customer's topic for alarms of this severity."""
     return f"arn:aws:sns:{stack.region}:{ACCOUNT}:{severity}s"
@@ -107,6 +118,14 @@ def topic_arn(stack: Stack, severity: str) -> str:
 
 def _operation(asked: Asked) -> str:
     return asked.headers["x-amz-target"].rpartition(".")[2]
+
+
+def _lambda(asked: Asked, stack: Stack) -> Call:
+    path = urlsplit(asked.path).path.rstrip("/")
+    if path.endswith("/configuration"):
+        return Call("lambda:GetFunctionConfiguration", function_arn(stack))
+    assert path.endswith("/event-source-mappings")
+    return Call("lambda:ListEventSourceMappings", "*")
 
 
 def _cloudwatch(asked: Asked, stack: Stack) -> Call:

@@ -24,6 +24,7 @@ from lockstep.repair.decide import Ahead, NeedsOperator, decide
 from lockstep.simulation.components import INDEX_SECONDS, Components
 from lockstep.stores.table import TableReader
 from shared.change import Change, Remove
+from shared.sink import write_all
 from tests.simulation.rewired import rewired
 from tests.simulation.wrong_index import WithoutVersionCheck, index
 
@@ -37,7 +38,7 @@ class CarriesNoTombstones(Copier):
 class DropsWhatFailsAtFirst(Copier):
     @override
     def _write(self, origin: Any, changes: Sequence[Change]) -> Sequence[Change]:
-        for change, outcome in self._sent(changes):
+        for change, outcome in zip(changes, write_all(changes, self._sink), strict=True):
             self._note(origin, change, outcome)
         return []
 

@@ -10,7 +10,6 @@ from functions.write_to_es.connect import REQUEST_SECONDS
 from lockstep.rebuild.copying import (
     COMPARED_AT_ONCE,
     EXAMPLES,
-    PATIENCE_SECONDS,
     Copier,
     content_for_new_index,
 )
@@ -18,6 +17,7 @@ from lockstep.repair.decide import NeedsOperator
 from lockstep.stores.entry import Entry, entry_of
 from lockstep.stores.image_state import Absent, ImageState, Intact, Malformed, StoredImage
 from lockstep.stores.readers import LOOKUP
+from lockstep.stores.writing import PATIENCE_SECONDS
 from shared.change import Change
 from shared.horizon import HORIZON
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.write_to_tablestore.handler import stored_secret
+from functions.write_to_tablestore.secret import stored_secret
 from shared.sink import MisconfiguredError
 
 REGION = "us-east-1"
@@ -24,14 +24,14 @@ def _account(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_secret_of_secrets_manager_is_read() -> None:
     client = boto3.client("secretsmanager")
     arn = client.create_secret(Name="ots", SecretString="hidden")["ARN"]
-    assert stored_secret(arn) == "hidden"
+    assert stored_secret(arn, boto3.client) == "hidden"
 
 
 @mock_aws
 def test_a_parameter_of_systems_manager_is_read() -> None:
     boto3.client("ssm").put_parameter(Name="/ots", Value="hidden", Type="SecureString")
     arn = f"arn:aws:ssm:{REGION}:123456789012:parameter/ots"
-    assert stored_secret(arn) == "hidden"
+    assert stored_secret(arn, boto3.client) == "hidden"
 
 
 @mock_aws
@@ -44,10 +44,10 @@ def test_a_parameter_of_systems_manager_is_read() -> None:
 )
 def test_a_secret_that_cannot_be_read_stops_in_one_line(arn: str) -> None:
     with pytest.raises(MisconfiguredError, match=f"OTS_SECRET_ARN {arn}: ") as said:
-        stored_secret(arn)
+        stored_secret(arn, boto3.client)
     assert "\n" not in str(said.value)
 
 
 def test_without_an_arn_the_environment_has_the_secret() -> None:
-    assert stored_secret(None) is None
-    assert stored_secret("") is None
+    assert stored_secret(None, boto3.client) is None
+    assert stored_secret("", boto3.client) is None

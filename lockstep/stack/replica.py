@@ -1,0 +1,161 @@
+"""The stack of `template-tablestore.yaml`: its settings, its source, and the load of it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from functions.write_to_tablestore import guard
+from functions.write_to_tablestore.secret import stored_secret
+from functions.write_to_tablestore.settings import (
+    Credentials,
+    ReplicaSettings,
+    credentials_in,
+    settings_in,
+)
+from lockstep.stack.clients import READ_SECONDS, ReplicaClients
+from lockstep.stack.stack import StackNotFoundError, stack_outputs
+from lockstep.stores.pace import ITEMS_PER_PACED_PAGE, Pace
+from lockstep.stores.segments import TableSegments
+from lockstep.stores.table import TableReader
+from lockstep.tablestore.load import (
+    ROWS_AT_ONCE,
+    Load,
+    LoadParts,
+    ReadsNotYetError,
+    RefusedItem,
+    StreamReader,
+)
+from lockstep.tablestore.progress import LoadProgress
+
+
+class DeployedReplica(msgspec.Struct, frozen=True):
+    """What a stack says of its replica.
+
+    `table` is the name of the source, `label` that of its stream, which the consumer reads.
+    """
+
+    settings: ReplicaSettings
+    credentials: Credentials
+    table: str
+    label: str
+    reader: StreamReader
+
+
+def read_replica(clients: ReplicaClients, name: str) -> DeployedReplica:
+    """What the stack of this name says of its replica.
+
+    Raises:
+        StackNotFoundError: there is no such stack, or it is another one.
+        MisconfiguredError: a setting of its function is wrong, or the secret cannot be read.
+    """
+    outputs = stack_outputs(clients.cloudformation, name, clients.region)
+    if "FunctionName" not in outputs:
+        raise StackNotFoundError(
+            f"stack {name!r} has no output 'FunctionName': give the stack of "
+            "template-tablestore.yaml"
+        )
+    function = outputs["FunctionName"]
+    found = clients.lambda_.get_function_configuration(FunctionName=function)
+    variables = found.get("Environment", {}).get("Variables", {})
+    pages = clients.lambda_.get_paginator("list_event_source_mappings").paginate(
+        FunctionName=function
+    )
+    mappings = [
+        one
+        for page in pages
+        for one in page["EventSourceMappings"]
+        if ":dynamodb:" in one.get("EventSourceArn", "")
+    ]
+    if not mappings:
+        raise ReadsNotYetError(
+            f"function {function} reads no stream of a table: deploy template-tablestore.yaml again"
+        )
+    # If there are several, one that reads is enough.
+    mapping = min(mappings, key=lambda one: one["State"] != "Enabled")
+    _, _, source = mapping["EventSourceArn"].partition(":table/")
+    table, _, label = source.split("/")
+    secret = stored_secret(variables.get("OTS_SECRET_ARN"), clients.session.client)
+    return DeployedReplica(
+        settings=settings_in(variables),
+        credentials=credentials_in(variables, secret),
+        table=table,
+        label=label,
+        reader=StreamReader(mapping["State"], mapping.get("LastProcessingResult", "")),
+    )
+
+
+def replica_load(
+    clients: ReplicaClients,
+    replica: DeployedReplica,
+    *,
+    begun: LoadProgress | None,
+    segments: int,
+    rate: float | None,
+    write_rate: float | None,
+    applies: bool,
+    on_refused: Callable[[RefusedItem], None],
+    on_step: Callable[[LoadProgress], None],
+) -> tuple[Load, LoadProgress]:
+    """The load of a replica, and where it begins.
+
+    Args:
+        clients: the clients of the stack.
+        replica: what the stack says.
+        begun: how far an earlier run came; it decides about the number of segments.
+        segments: the number of segments of a load that begins.
+        rate: at most so many read units of the source a second.
+        write_rate: at most so many rows a second.
+        applies: whether rows are written.
+        on_refused: see `LoadParts`.
+        on_step: see `LoadParts`.
+
+    Raises:
+        ReadsNotYetError: the table has another stream than the consumer reads.
+    """
+    from functions.write_to_tablestore.connect import connect  # noqa: PLC0415 - of an extra
+    from functions.write_to_tablestore.sink import ReplicaTable  # noqa: PLC0415
+
+    settings = replica.settings
+    source: Any = TableReader(clients.dynamodb, replica.table).description()
+    if source.get("LatestStreamLabel") != replica.label or not source.get(
+        "StreamSpecification", {}
+    ).get("StreamEnabled"):
+        raise ReadsNotYetError(
+            f"table {replica.table} does not write to the stream {replica.label}, which the "
+            "consumer reads: deploy the consumer with the table's present stream"
+        )
+    connected = partial(connect, settings, replica.credentials)
+    count = len(begun.segments) if begun else segments
+    load = Load(
+        LoadParts(
+            source=TableSegments(
+                clients.dynamodb,
+                replica.table,
+                count,
+                None if rate is None else ITEMS_PER_PACED_PAGE,
+            ),
+            keys=[one["AttributeName"] for one in source["KeySchema"]],
+            stream=f"{replica.table}/stream/{replica.label}",
+            target=f"{settings.instance}/{settings.table}",
+            conversion=settings.conversion,
+            label=settings.label or guard.normalized_label(replica.label),
+            sink=ReplicaTable(
+                connected(READ_SECONDS),
+                settings.table,
+                settings.conversion.key_columns,
+                longest_request=READ_SECONDS,
+                patient=connected,
+            ),
+            reader=lambda: replica.reader,
+            clock=clients.clock,
+            reads=None if rate is None else Pace(rate, clients.clock),
+            writes=None if write_rate is None else Pace(write_rate, clients.clock),
+            rows_at_once=ROWS_AT_ONCE if write_rate is None else min(ROWS_AT_ONCE, int(write_rate)),
+            on_refused=on_refused,
+            on_step=on_step,
+        ),
+        applies=applies,
+    )
+    return load, begun or load.beginning(segments)
