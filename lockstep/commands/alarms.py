@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from lockstep.commands.endings import NO
-from lockstep.commands.options import APPLY_HINT, apply_option, connected, examples, json_option
+from lockstep.commands.options import (
+    APPLY_HINT,
+    NumberRange,
+    apply_option,
+    connected,
+    examples,
+    json_option,
+)
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack.alarms import (
@@ -91,7 +98,7 @@ def show_check(found: AlarmCheck) -> None:
 @click.option("--all", "every", is_flag=True, help="Let each alarm ring that tells somebody.")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     default=60.0,
     show_default=True,

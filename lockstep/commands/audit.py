@@ -22,6 +22,7 @@ from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.losses import show_acknowledged, show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
+    NumberRange,
     at_most_option,
     connected,
     examples,
@@ -118,14 +119,14 @@ _AHEAD: dict[AheadKind, str] = {
 @rate_option
 @click.option(
     "--within",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     default=math.inf,
     help="Stop after this time, with exit code 2.",
 )
 @click.option(
     "--watermark",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     default=WATERMARK,
     show_default=True,

@@ -1,6 +1,7 @@
 """The options that commands share, and the stack that a command is about."""
 
 import datetime as dt
+import math
 import os
 import re
 from collections.abc import Callable
@@ -20,8 +21,20 @@ if TYPE_CHECKING:
 APPLY_HINT = "nothing is changed yet: add --apply"
 
 AT_MOST_PERCENT = 1.0
+_EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 _AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+class NumberRange(click.FloatRange):
+    """A number in a range. click also takes `nan`, which is in every range, and `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; refuses what is none. A default may be infinite."""
+        number = super().convert(value, param, ctx)
+        if isinstance(value, str) and not math.isfinite(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
 
 
 def examples(*commands: str) -> str:
@@ -72,7 +85,7 @@ def rate_option[F: Callable[..., Any]](command: F) -> F:
     """`--rate`: how much of the table's read capacity a command may use."""
     return click.option(
         "--rate",
-        type=click.FloatRange(min=1),
+        type=NumberRange(min=1),
         metavar="UNITS",
         help="Use at most this many read units of the table per second.",
     )(command)
@@ -86,7 +99,7 @@ def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     """
     return click.option(
         "--at-most",
-        type=click.FloatRange(0, 100),
+        type=NumberRange(0, 100),
         metavar="PERCENT",
         default=AT_MOST_PERCENT,
         show_default=True,
@@ -101,12 +114,15 @@ def is_said(parameter: str) -> bool:
 
 
 def past(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime | None:
-    """The callback of an option that takes an age or a time that is not in the future."""
+    """The callback of an option that takes an age or a time that is not in the future.
+
+    A time before 1970 is 1970: nothing is older, and AWS takes no earlier time.
+    """
     if text is None:
         return None
     now = dt.datetime.now(dt.UTC)  # noqa: TID251 - when the command was typed
     if age := _AGE.fullmatch(text):
-        return now - dt.timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return max(_EPOCH, now - dt.timedelta(**{_UNITS[age[2]]: int(age[1])}))
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -114,7 +130,7 @@ def past(_: click.Context, __: click.Parameter, text: str | None) -> dt.datetime
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     if moment > now:
         raise click.BadParameter(f"{text} is in the future; it is {now:%Y-%m-%dT%H:%M} UTC now")
-    return moment
+    return max(_EPOCH, moment)
 
 
 def interval(_: click.Context, __: click.Parameter, text: str | None) -> dt.timedelta | None:

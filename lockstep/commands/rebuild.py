@@ -9,6 +9,7 @@ from lockstep.commands.audit import ROWS, show_audit
 from lockstep.commands.endings import INTERRUPTED
 from lockstep.commands.options import (
     APPLY_HINT,
+    NumberRange,
     apply_option,
     at_most_option,
     connected,
@@ -63,7 +64,7 @@ _DIFFERENCE = 160
 @at_most_option("Do not switch if searches would lose more than this share of the images.")
 @click.option(
     "--settle",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     default=FUNCTION_TIMEOUT.total_seconds(),
     show_default=True,
@@ -71,7 +72,7 @@ _DIFFERENCE = 160
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     default=PATIENCE_SECONDS,
     show_default=True,

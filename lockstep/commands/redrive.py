@@ -12,6 +12,7 @@ from lockstep.commands.cases import STATES, for_programs, show_cases, show_rest
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
+    NumberRange,
     apply_option,
     connected,
     examples,
@@ -68,7 +69,7 @@ KEPT = STATES | {
 @apply_option
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     metavar="RECORDS",
     help="Put at most this many records per second.",
 )

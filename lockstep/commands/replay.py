@@ -9,6 +9,7 @@ import click
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
+    NumberRange,
     apply_option,
     connected,
     examples,
@@ -44,7 +45,7 @@ _FATES = ("Applied", "Duplicate", "Stale", "Quarantined")
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=1),
+    type=NumberRange(min=1),
     metavar="RECORDS",
     default=DEFAULT_RATE,
     show_default=True,

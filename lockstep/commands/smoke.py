@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.options import connected, examples, json_option, stack_options
+from lockstep.commands.options import NumberRange, connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.stack.use_cases.smoke import smoke
 
@@ -19,7 +19,7 @@ from lockstep.stack.use_cases.smoke import smoke
 @json_option
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     default=120.0,
     show_default=True,

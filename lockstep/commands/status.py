@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lockstep.commands.losses import show_unread
-from lockstep.commands.options import connected, examples, json_option, stack_options
+from lockstep.commands.options import NumberRange, connected, examples, json_option, stack_options
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
@@ -31,7 +31,7 @@ from shared.quarantine import CONSUMERS
 @json_option
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     help="Wait at most this long until the consumers have caught up.",
 )

@@ -28,6 +28,25 @@ _DIGITS = 8
 _BY = {TABLE_CONSUMER: "table", INDEX_CONSUMER: "index"}
 
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_LONGEST_KEY = 2_048
+_SMALL = 100_000
+
+
+def _image_id(_: click.Context, __: click.Parameter, given: str) -> str:
+    """Any text that may be a key of the table: a refused event may have any ID."""
+    if not given:
+        raise click.BadParameter("the ID must not be empty")
+    try:
+        size = len(given.encode())
+    except UnicodeEncodeError:
+        # Bytes of a shell that are not UTF-8 arrive as lone surrogates.
+        raise click.BadParameter("the ID is not UTF-8: no event can have it") from None
+    if size > _LONGEST_KEY:
+        raise click.BadParameter(f"the ID has {size:,} bytes, more than {_LONGEST_KEY:,}")
+    return given
+
+
 @click.command(
     "trace",
     epilog=examples(
@@ -36,7 +55,7 @@ _BY = {TABLE_CONSUMER: "table", INDEX_CONSUMER: "index"}
         "lockstep trace T02680 --stack lockstep --at-most 1000000",
     ),
 )
-@click.argument("image_id", metavar="ID")
+@click.argument("image_id", metavar="ID", callback=_image_id)
 @stack_options
 @json_option
 @since_option("Leave out what happened before: 7d, 12h, 30m, or 2026-11-21T08:00.")
@@ -64,8 +83,6 @@ def trace_command(
 
     Exit code 0: all was read; 1: a source could not be read, or only in part.
     """
-    if not image_id:
-        raise click.UsageError("the ID must not be empty")
     trace = StackTrace(connected(name, state), image_id, since)
     show_cost(trace.cost, trace.objects)
     found = trace.read(at_most)
@@ -85,7 +102,7 @@ def show_cost(cost: ReadingCost, objects: int) -> None:
     size = (
         "an unknown number of records"
         if cost.records is None or cost.bytes is None
-        else f"about {counted(cost.records, 'record')} ({cost.bytes / 1e6:,.1f} MB)"
+        else f"about {counted(cost.records, 'record')} ({_size(cost.bytes)})"
     )
     least = "at least " if cost.records is None else ""
     notes.print(
@@ -95,6 +112,11 @@ def show_cost(cost: ReadingCost, objects: int) -> None:
     notes.print(
         f"and {counted(objects, 'object')} of the bucket; the consumers share the limits of a shard"
     )
+
+
+def _size(size: int) -> str:
+    """In kB below 0.1 MB."""
+    return f"{size / 1e3:,.1f} kB" if size < _SMALL else f"{size / 1e6:,.1f} MB"
 
 
 def show_trace(found: ImageTrace) -> None:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from doors.clock import SYSTEM_CLOCK
-from lockstep.commands.options import connected, examples, stack_options
+from lockstep.commands.options import NumberRange, connected, examples, stack_options
 from lockstep.console.terminal import print_json
 from lockstep.watching.lines import json_line, text_line
 from lockstep.watching.loop import Watched, show_live, write_lines
@@ -38,7 +38,7 @@ LOCAL_EVERY, DEPLOYED_EVERY = 1.0, 60.0
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.5),
+    type=NumberRange(min=0.5),
     metavar="SECONDS",
     help="Time between two looks. Default: 1; of a deployed stack 60, which is the least.",
 )
@@ -62,7 +62,7 @@ def watch_command(
     if name is not None and every < least:
         raise click.BadParameter(
             f"CloudWatch has one value for a minute: use {least:.0f} or more",
-            param_hint="--every",
+            param_hint="'--every'",
         )
     clock = SYSTEM_CLOCK.steady()
     watched = _watched(name, state, every)

@@ -110,6 +110,8 @@ def write_lines(
             written += 1
             if looks is not None and written >= looks:
                 return
+            if written == 1:  # it may have come late
+                due = clock.elapsed()
             due += every
             if due < clock.elapsed():  # it took long: no lines in a hurry
                 due = clock.elapsed() + every

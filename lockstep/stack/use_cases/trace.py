@@ -15,6 +15,7 @@ from lockstep.console.errors import UserError
 from lockstep.console.failures import message_of
 from lockstep.stack.clients import CONNECT_SECONDS, READ_SECONDS, S3_CONNECTIONS, Clients
 from lockstep.stack.deployed import HOUR, Metric, Window, read_series
+from lockstep.stack.stack import IndexFrom
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 from lockstep.stores.quick_objects import QuickObjects
 from lockstep.stores.readers import WholeLookup
@@ -124,7 +125,8 @@ class StackTrace:
                 told, records = [*read.told], read.records
                 if not read.complete:
                     self._leave(
-                        "stream", f"more than {at_most:,} records: use --since or --at-most"
+                        "stream",
+                        f"more than {at_most:,} records: use --since, or a larger --at-most",
                     )
         told += self._tried("quarantine", self._of_bucket) or ()
         table = self._held("table", table_reader(self._clients))
@@ -144,13 +146,13 @@ class StackTrace:
             records,
             self.objects,
             self._not_read,
-            self._limits(),
+            limits_of(self._clients.stack.index_from),
         )
 
     def _may_read(self, at_most: int) -> bool:
         """Whether the stream is read; if not, say why."""
         if at_most == 0:
-            self._leave("stream", "--at-most 0")
+            self._leave("stream", "--at-most is 0")
             return False
         records = self.cost.records or 0
         if records > at_most:
@@ -255,16 +257,6 @@ class StackTrace:
         since = oldest if self._since is None else self._since.timestamp()
         return CloudWatchLogs(self._clients.logs, list(stack.log_groups.values()), since)
 
-    def _limits(self) -> list[str]:
-        source = self._clients.stack.index_from
-        if source == "Kinesis":
-            return []
-        line = (
-            f"the index reads the table's changes (IndexFrom is {source}), and a trace does not: "
-            "it does not tell when the index's consumer settled a change"
-        )
-        return [line]
-
     def _tried[T](self, source: str, read: Callable[[], T]) -> T | None:
         """What a source says; None if it cannot be read, which is then listed."""
         try:
@@ -275,6 +267,17 @@ class StackTrace:
 
     def _leave(self, source: str, why: str) -> None:
         self._not_read.append(NotRead(source, why))
+
+
+def limits_of(index_from: IndexFrom) -> list[str]:
+    """What a trace cannot know about a stack whose index has this source, in sentences."""
+    if index_from == "Kinesis":
+        return []
+    line = (
+        f"the index reads the table's changes (IndexFrom is {index_from}), and a trace does not: "
+        "it does not tell when the index's consumer settled a change"
+    )
+    return [line]
 
 
 class TraceError(UserError):

@@ -16,8 +16,10 @@ import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from doors import on_deployment
 from doors.log import STACK_NAME, HashedIds, PlainIds
-from functions.write_to_es import watcher
+from functions.write_to_dynamodb import table_on_deployment
+from functions.write_to_es import index_on_deployment, watcher
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.nightly.piece import do_piece
@@ -108,6 +110,41 @@ def of_the_watcher() -> list[Line]:
         return written.lines
 
 
+def of_a_deployment(service: str, module: Any) -> list[Line]:
+    """The lines of a custom resource: it tries again, fails, and succeeds."""
+    request = {
+        "RequestType": "Delete",
+        "ResourceProperties": {"TableName": "t", "TableStreamArn": "s"},
+        "ResponseURL": "https://answers.example",
+        **dict.fromkeys(("LogicalResourceId", "StackId", "RequestId"), "x"),
+    }
+    invocation: Any = SimpleNamespace(
+        log_group_name="log", get_remaining_time_in_millis=lambda: 9e5
+    )
+    nobody = SimpleNamespace(request=lambda *_, **__: None)
+    answers = iter((RequestFailedError("no answer"), ValueError("a bug")))
+
+    def fails() -> str:
+        raise next(answers)
+
+    with logging_as(service) as (logger, written):
+        answer = rewired(on_deployment.answer, urllib3=nobody)
+        retried = rewired(on_deployment.retried, time=SimpleNamespace(sleep=lambda _: None))
+        tries = partial(
+            retried,
+            fails,
+            may_pass=lambda error: isinstance(error, RequestFailedError),
+            context=invocation,
+            attempt_seconds=1,
+            logger=logger,
+        )
+        rewired(module.handle, answer=answer, logger=logger, _done=lambda *_: tries())(
+            request, invocation
+        )
+        rewired(module.handle, answer=answer, logger=logger)(request, invocation)
+        return written.lines
+
+
 class Unmeasured:
     """Metrics that go nowhere."""
 
@@ -117,7 +154,12 @@ class Unmeasured:
 
 def every_line() -> list[Line]:
     consumers = of_a_consumer() + of_a_consumer("write_to_es")
-    return consumers + of_the_search() + of_the_audit() + of_the_watcher()
+    deployments = [
+        line
+        for module in (index_on_deployment, table_on_deployment)
+        for line in of_a_deployment(module.__name__.rpartition(".")[2], module)
+    ]
+    return consumers + of_the_search() + of_the_audit() + of_the_watcher() + deployments
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +179,25 @@ def test_each_line_names_stack_and_service_and_has_a_time_in_utc(lines: list[Lin
         "search_images",
         "nightly_audit",
         "stack_watcher",
+        "index_on_deployment",
+        "table_on_deployment",
     }
+
+
+@pytest.mark.parametrize("service", ["index_on_deployment", "table_on_deployment"])
+def test_a_deployment_tells_each_attempt_and_what_it_answers(
+    lines: list[Line], service: str
+) -> None:
+    told = [line for line in lines if line["service"] == service]
+    assert [line["message"] for line in told[:2]] == [
+        "the store does not answer yet",
+        "the deployment's request failed",
+    ]
+    failed, kept = told[2:]
+    assert told[0]["cause"] == "no answer"
+    assert told[1]["traceback"].endswith("ValueError: a bug\n")
+    assert failed["message"] == "ValueError: a bug (log: log)"
+    assert kept["message"].endswith("is kept: a deployment never deletes data")
 
 
 def test_each_line_of_a_consumer_names_invocation_shard_and_sequence_numbers(

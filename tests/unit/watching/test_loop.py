@@ -105,13 +105,13 @@ def test_the_first_line_waits_until_each_part_was_read() -> None:
     )
 
     def answer() -> None:
-        if time.seconds == 7.0:
+        if time.seconds == 7.25:
             waiting.pop()()
 
     time.meanwhile = answer
     made = Watched([*parts(time)[:2], slow], lambda _: None)
     write_lines(made, lines.append, clock=time.clock(), every=1.0, looks=2)
-    assert [line.at for line in lines] == [7.0, 8.0]
+    assert [line.at for line in lines] == [7.25, 8.25]
 
 
 def test_an_error_is_told_and_the_next_look_goes_on() -> None:
