@@ -13,16 +13,23 @@ from lockstep.commands.options import (
     APPLY_HINT,
     apply_option,
     aws_session,
+    connected,
     examples,
     json_option,
     rate_option,
+    stack_options,
 )
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.machine.files import write_json
-from lockstep.stack.clients import ReplicaClients
-from lockstep.stack.replica import read_replica, replica_load
+from lockstep.stack.clients import Clients, ReplicaClients
+from lockstep.stack.replica import (
+    ReplicaStack,
+    read_local_replica,
+    read_replica,
+    replica_load,
+)
 from lockstep.tablestore.load import RefusedItem
 from lockstep.tablestore.progress import LoadProgress, read_progress
 
@@ -48,13 +55,7 @@ def tablestore_group() -> None:
         "lockstep tablestore load --stack orders --rate 500 --write-rate 900 --apply",
     ),
 )
-@click.option(
-    "--stack",
-    "name",
-    metavar="NAME",
-    required=True,
-    help="Use this CloudFormation stack, deployed from template-tablestore.yaml.",
-)
+@stack_options
 @json_option
 @rate_option
 @click.option(
@@ -79,7 +80,8 @@ def tablestore_group() -> None:
 )
 @apply_option
 def load_command(
-    name: str,
+    name: str | None,
+    state: Path,
     *,
     rate: float | None,
     write_rate: float | None,
@@ -90,6 +92,8 @@ def load_command(
 ) -> None:
     """Copy all items of the DynamoDB table into Table Store.
 
+    NAME is the stack that was deployed from template-tablestore.yaml.
+
     The consumer must read the table's stream before the load begins; otherwise the load is refused.
     Then it may take any time, and the table may change meanwhile: what the consumer writes is
     always newer than what the load writes. Rows that the DynamoDB table does not have stay.
@@ -97,8 +101,7 @@ def load_command(
     Exit code 1: Table Store cannot hold some items; all others are written.
     """
     begun = read_progress(resume) if resume else None
-    clients = ReplicaClients(aws_session(), connections=MOST_SEGMENTS)
-    replica = read_replica(clients, name)
+    clients, replica = _replica_of(name, state)
     refused = Refusals[RefusedItem](lists=as_json, of="item")
     so_far = [begun] if begun else []
     with notes.status("loading") as line:
@@ -147,6 +150,14 @@ def load_command(
     else:
         show_load(done, applies=applies)
     sys.exit(NO if done.counts.refused else 0)
+
+
+def _replica_of(name: str | None, state: Path) -> tuple[Clients | ReplicaClients, ReplicaStack]:
+    if name is None:
+        local = connected(None, state)
+        return local, read_local_replica(local, state)
+    clients = ReplicaClients(aws_session(), connections=MOST_SEGMENTS)
+    return clients, read_replica(clients, name)
 
 
 def show_load(done: LoadProgress, *, applies: bool) -> None:

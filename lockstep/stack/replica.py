@@ -1,7 +1,11 @@
-"""The stack of `template-tablestore.yaml`: its settings, its source, and the load of it."""
+"""A replica in Table Store: its settings, its source, and the load of it.
+
+It is that of a stack of `template-tablestore.yaml`, or that of the local stack.
+"""
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,11 +18,19 @@ from functions.write_to_tablestore.settings import (
     credentials_in,
     settings_in,
 )
-from lockstep.stack.clients import READ_SECONDS, ReplicaClients
-from lockstep.stack.stack import StackNotFoundError, stack_outputs
+from lockstep.stack.clients import READ_SECONDS, Clients, ReplicaClients
+from lockstep.stack.local_losses import feeding
+from lockstep.stack.stack import (
+    REPLICA_CONSUMER,
+    Stack,
+    StackNotFoundError,
+    stack_outputs,
+)
 from lockstep.stores.pace import ITEMS_PER_PACED_PAGE, Pace
 from lockstep.stores.segments import TableSegments
 from lockstep.stores.table import TableReader
+from lockstep.stream.checkpoints import read_mappings
+from lockstep.stream.table import latest_stream
 from lockstep.tablestore.load import (
     ROWS_AT_ONCE,
     Load,
@@ -28,10 +40,14 @@ from lockstep.tablestore.load import (
     StreamReader,
 )
 from lockstep.tablestore.progress import LoadProgress
+from shared.item import KEY
+
+# The instance, the AccessKey ID and the AccessKey secret of the Table Store of this machine.
+_LOCAL = "local"
 
 
-class DeployedReplica(msgspec.Struct, frozen=True):
-    """What a stack says of its replica.
+class ReplicaStack(msgspec.Struct, frozen=True):
+    """What a stack, deployed or local, says of its replica.
 
     `table` is the name of the source, `label` that of its stream, which the consumer reads.
     """
@@ -43,7 +59,7 @@ class DeployedReplica(msgspec.Struct, frozen=True):
     reader: StreamReader
 
 
-def read_replica(clients: ReplicaClients, name: str) -> DeployedReplica:
+def read_replica(clients: ReplicaClients, name: str) -> ReplicaStack:
     """What the stack of this name says of its replica.
 
     Raises:
@@ -77,7 +93,7 @@ def read_replica(clients: ReplicaClients, name: str) -> DeployedReplica:
     _, _, source = mapping["EventSourceArn"].partition(":table/")
     table, _, label = source.split("/")
     secret = stored_secret(variables.get("OTS_SECRET_ARN"), clients.session.client)
-    return DeployedReplica(
+    return ReplicaStack(
         settings=settings_in(variables),
         credentials=credentials_in(variables, secret),
         table=table,
@@ -86,9 +102,46 @@ def read_replica(clients: ReplicaClients, name: str) -> DeployedReplica:
     )
 
 
+def read_local_replica(clients: Clients, state: Path) -> ReplicaStack:
+    """The replica of the local stack on this folder.
+
+    Raises:
+        StackNotFoundError: the stack has none.
+        NoTableStreamError: its table has no stream.
+        CheckpointsError: the checkpoints of the stack cannot be read.
+    """
+    stack = clients.stack
+    if stack.replica is None:
+        raise StackNotFoundError(
+            "the local stack has no replica: start it with `lockstep up --replicate-to tablestore`"
+        )
+    table, _, label = (
+        latest_stream(clients.dynamodb, stack.table).partition(":table/")[2].split("/")
+    )
+    return ReplicaStack(
+        settings=settings_in(
+            {
+                "OTS_INSTANCE": _LOCAL,
+                "OTS_ENDPOINT": stack.endpoints.tablestore or "",
+                "TABLE_NAME": stack.replica.table,
+                "PRIMARY_KEY": KEY,
+            }
+        ),
+        credentials=Credentials(_LOCAL, _LOCAL),
+        table=table,
+        label=label,
+        reader=StreamReader("Enabled", _local_result(stack, state)),
+    )
+
+
+def _local_result(stack: Stack, state: Path) -> str:
+    mapping = feeding(read_mappings(state / "checkpoints.db"), stack).get(REPLICA_CONSUMER)
+    return "OK" if mapping and mapping.checkpoints else "No records processed"
+
+
 def replica_load(
-    clients: ReplicaClients,
-    replica: DeployedReplica,
+    clients: Clients | ReplicaClients,
+    replica: ReplicaStack,
     *,
     begun: LoadProgress | None,
     segments: int,

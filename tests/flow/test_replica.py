@@ -110,6 +110,21 @@ def test_rows_follow_the_images_through_a_kill_of_the_mapping(replicating: Shell
     assert (removed["deleted"], removed["lockstep_deleted"]) == (True, False)
 
 
+def test_a_load_copies_what_was_there_before_the_stream(replicating: Shell) -> None:
+    """The stream began with the replica; the images of the runs before have no rows yet."""
+    items = replicating.json("audit")["table"]
+    would = replicating.json("tablestore", "load")
+    assert would["written"] == items
+    kept = row(replicating, "kept")
+    done = replicating.json("tablestore", "load", "--apply")
+    assert done["finished"] is True
+    assert done["newer"] >= 3
+    assert done["written"] + done["newer"] == items
+    assert row(replicating, "kept") == kept
+    again = replicating.json("tablestore", "load", "--apply")
+    assert (again["there"], again["newer"]) == (done["written"], done["newer"])
+
+
 def test_an_item_that_is_removed_from_the_table_leaves_a_tombstone(replicating: Shell) -> None:
     stack = read_local(replicating.state)
     clients = Clients(stack)

@@ -1,13 +1,14 @@
 """What a stack of template-tablestore.yaml says of its replica; wrong stacks are one line."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from functions.write_to_tablestore.settings import Credentials
-from lockstep.stack.replica import read_replica, replica_load
-from lockstep.stack.stack import StackNotFoundError
+from lockstep.stack.replica import read_local_replica, read_replica, replica_load
+from lockstep.stack.stack import Endpoints, LocalReplica, Stack, StackNotFoundError
 from lockstep.tablestore.load import ReadsNotYetError, StreamReader
 from shared.sink import MisconfiguredError
 from tests.builders import clock
@@ -108,3 +109,27 @@ def test_a_consumer_of_an_earlier_stream_is_refused(table: dict[str, Any]) -> No
             on_step=lambda _: None,
         )
     assert "\n" not in str(refused.value)
+
+
+class OnThisMachine:
+    """The clients of a local stack, with a replica or without."""
+
+    def __init__(self, replica: LocalReplica | None) -> None:
+        at = Endpoints("http://k", "http://d", "http://o", "http://s", tablestore="http://t")
+        self.stack = Stack(at, "s", "orders", "i", "b", "us-east-1", {}, state="x", replica=replica)
+        described = {"LatestStreamArn": ARN}
+        self.dynamodb = SimpleNamespace(describe_table=lambda **_: {"Table": described})
+
+
+def test_the_local_stack_says_the_same(tmp_path: Path) -> None:
+    clients: Any = OnThisMachine(LocalReplica("lockstep_images", "bucket"))
+    found = read_local_replica(clients, tmp_path)
+    assert (found.table, found.label) == ("orders", LABEL)
+    assert (found.settings.table, found.settings.endpoint) == ("lockstep_images", "http://t")
+    assert found.reader == StreamReader("Enabled", "No records processed")
+
+
+def test_a_local_stack_without_a_replica_is_one_line(tmp_path: Path) -> None:
+    clients: Any = OnThisMachine(None)
+    with pytest.raises(StackNotFoundError, match="up --replicate-to tablestore"):
+        read_local_replica(clients, tmp_path)
