@@ -18,7 +18,7 @@ from functions.write_to_tablestore.settings import (
     credentials_in,
     settings_in,
 )
-from lockstep.stack.clients import READ_SECONDS, Clients, ReplicaClients
+from lockstep.stack.clients import Clients, ReplicaClients
 from lockstep.stack.local_losses import feeding
 from lockstep.stack.stack import (
     REPLICA_CONSUMER,
@@ -167,7 +167,10 @@ def replica_load(
     Raises:
         ReadsNotYetError: the table has another stream than the consumer reads.
     """
-    from functions.write_to_tablestore.connect import connect  # noqa: PLC0415 - of an extra
+    from functions.write_to_tablestore.connect import (  # noqa: PLC0415 - of an extra
+        REQUEST_SECONDS,
+        connect,
+    )
     from functions.write_to_tablestore.sink import ReplicaTable  # noqa: PLC0415
 
     settings = replica.settings
@@ -195,10 +198,10 @@ def replica_load(
             conversion=settings.conversion,
             label=settings.label or guard.normalized_label(replica.label),
             sink=ReplicaTable(
-                connected(READ_SECONDS),
+                connected(REQUEST_SECONDS),
                 settings.table,
                 settings.conversion.key_columns,
-                longest_request=READ_SECONDS,
+                longest_request=REQUEST_SECONDS,
                 patient=connected,
             ),
             reader=lambda: replica.reader,

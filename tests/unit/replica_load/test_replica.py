@@ -9,8 +9,9 @@ import pytest
 from functions.write_to_tablestore.settings import Credentials
 from lockstep.stack.replica import read_local_replica, read_replica, replica_load
 from lockstep.stack.stack import Endpoints, LocalReplica, Stack, StackNotFoundError
-from lockstep.tablestore.load import ReadsNotYetError, StreamReader
-from shared.sink import MisconfiguredError
+from lockstep.tablestore.load import Load, ReadsNotYetError, StreamReader
+from lockstep.tablestore.progress import LoadProgress
+from shared.sink import PATIENCE_SECONDS, MisconfiguredError
 from tests.builders import clock
 
 LABEL = "2026-11-30T01:23:45.678"
@@ -95,20 +96,52 @@ def test_a_function_without_settings_is_refused() -> None:
     ],
 )
 def test_a_consumer_of_an_earlier_stream_is_refused(table: dict[str, Any]) -> None:
-    account: Any = Account(READS, table=table)
     with pytest.raises(ReadsNotYetError, match="does not write to the stream") as refused:
-        replica_load(
-            account,
-            read(account),
-            begun=None,
-            segments=1,
-            rate=None,
-            write_rate=None,
-            applies=True,
-            on_refused=lambda _: None,
-            on_step=lambda _: None,
-        )
+        load_of(table)
     assert "\n" not in str(refused.value)
+
+
+def load_of(table: dict[str, Any], **given: Any) -> tuple[Load, LoadProgress]:
+    account: Any = Account(READS, table=table)
+    usual: dict[str, Any] = {"begun": None, "segments": 3, "rate": None, "write_rate": None}
+    return replica_load(
+        account,
+        read(account),
+        applies=True,
+        on_refused=lambda _: None,
+        on_step=lambda _: None,
+        **(usual | given),
+    )
+
+
+SOURCE = {
+    "LatestStreamLabel": LABEL,
+    "StreamSpecification": {"StreamEnabled": True},
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+}
+
+
+def test_a_load_begins_or_goes_on_with_the_segments_of_its_progress() -> None:
+    _, new = load_of(SOURCE)
+    assert (len(new.segments), new.stream, new.target) == (
+        3,
+        f"orders/stream/{LABEL}",
+        "local/orders",
+    )
+    _, resumed = load_of(SOURCE, begun=new, segments=5)
+    assert resumed is new
+
+
+def test_a_patient_write_takes_longer_than_a_usual_one() -> None:
+    """Otherwise, a store that is slow for one row would never get the time for it."""
+    load, _ = load_of(SOURCE)
+    assert load._parts.sink.longest_send <= PATIENCE_SECONDS  # noqa: SLF001
+
+
+@pytest.mark.parametrize(("write_rate", "rows"), [(None, 200), (1.5, 1), (50, 50), (5_000, 200)])
+def test_a_slow_load_writes_few_rows_at_once(write_rate: float | None, rows: int) -> None:
+    load, _ = load_of(SOURCE, write_rate=write_rate)
+    assert load._parts.rows_at_once == rows  # noqa: SLF001
 
 
 class OnThisMachine:
