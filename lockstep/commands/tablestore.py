@@ -102,6 +102,11 @@ def load_command(
     """
     begun = read_progress(resume) if resume else None
     clients, replica = _replica_of(name, state)
+    if replica.settings.deletions == "row":
+        notes.print(
+            "DELETIONS=row: an item that is removed while its page is loaded may come back; "
+            "load while nobody removes items"
+        )
     refused = Refusals[RefusedItem](lists=as_json, of="item")
     so_far = [begun] if begun else []
     with notes.status("loading") as line:

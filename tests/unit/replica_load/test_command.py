@@ -18,7 +18,7 @@ from tests.unit.write_to_tablestore.replica import LABEL, Replica
 UNFIT = {"n": {"N": "0.1234567890123456789"}}
 WORDS = ("tablestore", "load", "--stack", "replica")
 
-type Prepare = Callable[[Listed], Replica]
+type Prepare = Callable[..., Replica]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepare]:
     with TableFile.open(None) as store:
         replica = Replica(store)
 
-        def prepare(source: Listed) -> Replica:
+        def prepare(source: Listed, deletions: str = "tombstone") -> Replica:
             def its_load(*_: Any, begun: LoadProgress | None, **given: Any) -> Any:
                 told = {name: given[name] for name in ("applies", "on_refused", "on_step")}
                 load = new_load(replica, source, **told)
@@ -35,7 +35,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepare]:
 
             session = SimpleNamespace(region_name="us-east-1")
             monkeypatch.setattr(command, "aws_session", lambda: session)
-            monkeypatch.setattr(command, "read_replica", lambda *_: None)
+            stack = SimpleNamespace(settings=SimpleNamespace(deletions=deletions))
+            monkeypatch.setattr(command, "read_replica", lambda *_: stack)
             monkeypatch.setattr(command, "replica_load", its_load)
             return replica
 
@@ -100,6 +101,14 @@ def test_an_interrupted_load_keeps_its_progress_and_goes_on(loads: Prepare, tmp_
     assert "3 items of orders read" in done.stdout
     assert source.read == [1, 2]
     assert not file.exists()
+
+
+@pytest.mark.parametrize(("deletions", "is_told"), [("row", True), ("tombstone", False)])
+def test_what_a_load_without_tombstones_can_do_is_told(
+    loads: Prepare, deletions: str, *, is_told: bool
+) -> None:
+    loads(Listed([item("a")]), deletions)
+    assert ("may come back" in lockstep(*WORDS).stderr) == is_told
 
 
 def test_a_file_of_something_else_is_one_line(loads: Prepare, tmp_path: Path) -> None:

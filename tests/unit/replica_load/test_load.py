@@ -103,6 +103,21 @@ def test_a_row_and_a_tombstone_of_this_stream_stay(replica: Replica) -> None:
     assert (replica.row("put"), replica.row("gone")) == before
 
 
+def test_without_tombstones_what_is_removed_while_it_is_loaded_comes_back() -> None:
+    """The guide says so. With tombstones, the row stays removed: see the test above."""
+    with TableFile.open(None) as store:
+        replica = Replica(store, deletions="row")
+
+        class RemovedAfterItIsRead(Listed):
+            def page(self, segment: int, position: str | None) -> SegmentPage:
+                page = super().page(segment, position)
+                replica.deliver(row_record(1, "a"))
+                return page
+
+        load(replica, RemovedAfterItIsRead([item("a")]))
+        assert replica.row("a") is not None
+
+
 def test_rows_of_an_earlier_stream_and_rows_without_a_version_are_taken_over(
     replica: Replica,
 ) -> None:
