@@ -74,3 +74,15 @@ def test_every_target_of_make_in_the_documents_is_one() -> None:
     }
     assert {(guide, target) for guide, target in named if target not in targets} == set()
     assert len(named) > 20
+
+
+def test_no_row_of_a_table_is_joined_with_the_next_one() -> None:
+    """Whoever wraps a table that is indented gets one long sentence with bars."""
+    joined = re.compile(r"\|\s\|\s*:?---")
+    wrong = [
+        f"{guide.relative_to(ROOT)}:{number}"
+        for guide in GUIDES
+        for number, line in enumerate(guide.read_text().splitlines(), 1)
+        if joined.search(line)
+    ]
+    assert wrong == []
