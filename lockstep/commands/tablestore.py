@@ -11,6 +11,7 @@ import msgspec
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
+    NumberRange,
     apply_option,
     aws_session,
     connected,
@@ -60,7 +61,7 @@ def tablestore_group() -> None:
 @rate_option
 @click.option(
     "--write-rate",
-    type=click.FloatRange(min=1),
+    type=NumberRange(min=1),
     metavar="ROWS",
     help="Write at most this many rows per second to Table Store.",
 )
