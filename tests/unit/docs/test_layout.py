@@ -8,7 +8,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*.
 WIDTH = 100
 FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 # A table, an indented example, and a line that is one long link.
-MAY_BE_LONG = re.compile(r"\|.*|    .*|\s*[-(*]?\s*!?\[[^\]]*\]\([^)]*\)\S*")
+MAY_BE_LONG = re.compile(r" *\|.*|    .*|\s*[-(*]?\s*!?\[[^\]]*\]\([^)]*\)\S*")
 
 
 def test_no_line_is_longer_than_the_editor_is_wide() -> None:
