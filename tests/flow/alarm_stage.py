@@ -176,7 +176,7 @@ class Stage:
         ]
         words = line.split()[3:]
         said = dict(zip(words[::2], words[1::2], strict=True))
-        namespace = said["--namespace"].replace("STACK", LOCAL_NAME)
+        namespace = said["--namespace"].replace("NAME", LOCAL_NAME)
         metric = EmittedMetric(namespace, said["--metric-name"], ())
         self.measured.emit(metric, float(said["--value"]))
         self.measured.flush()
