@@ -1,26 +1,18 @@
 """The log of the functions: each line is one JSON object (docs/guides/logs.md)."""
 
-import hmac
 import logging
 import os
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 import msgspec
 from aws_lambda_powertools import Logger
 
-# The stack whose function writes the line, and the key with which its lines hash the ids of images.
-STACK_NAME, LOG_HASH_KEY = "STACK_NAME", "LOG_HASH_KEY"
-# No id of an image begins with it.
-HASH_MARK = "#"
-# 128 bits in hexadecimal digits: two images of a stack do not get the same hash.
-_HASH_LENGTH = 32
+# The stack whose function writes the line.
+STACK_NAME = "STACK_NAME"
 # A function has it. Lambda would write the warnings of these libraries as plain text.
 _LAMBDA = "AWS_LAMBDA_FUNCTION_NAME"
 _LIBRARIES = ("botocore", "opensearch", "urllib3")
-# What an id of an image consists of, in a text.
-_WORD = re.compile(r"[A-Za-z0-9._:-]+")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -50,75 +42,3 @@ def new_logger(service: str | None = None, stream: TextIO | None = None) -> Logg
 
 def _line(fields: Mapping[str, Any]) -> str:
     return _encode(fields).decode()
-
-
-class LoggedIds(Protocol):
-    """How log lines show the ids of images."""
-
-    def shown(self, image_id: str) -> str:
-        """The id as the lines show it."""
-        ...
-
-    def text(self, said: str, *, known: bool = True) -> str | None:
-        """A text that may contain ids, as the lines show it.
-
-        Args:
-            said: the text.
-            known: whether all ids in it are those of the batch.
-
-        Returns:
-            None if it is not shown.
-        """
-        ...
-
-
-class PlainIds:
-    """Log lines show ids as they are."""
-
-    def shown(self, image_id: str) -> str:
-        """See `LoggedIds.shown`."""
-        return image_id
-
-    def text(self, said: str, *, known: bool = True) -> str:  # noqa: ARG002 - hides nothing
-        """See `LoggedIds.text`."""
-        return said
-
-
-class HashedIds:
-    """Log lines show hashes of the ids, with a key. Who has the key finds the lines of an image.
-
-    Args:
-        key: any text; with the same key, an id always has the same hash.
-        batch: the ids that texts may contain: those of the records of a batch.
-    """
-
-    def __init__(self, key: str, batch: Iterable[str] = ()) -> None:
-        self._key = key.encode()
-        self._batch = frozenset(batch)
-
-    def shown(self, image_id: str) -> str:
-        """See `LoggedIds.shown`: HMAC with SHA-256 (RFC 2104), its first 128 bits."""
-        digest = hmac.digest(self._key, image_id.encode(), "sha256").hex()
-        return HASH_MARK + digest[:_HASH_LENGTH]
-
-    def text(self, said: str, *, known: bool = True) -> str | None:
-        """See `LoggedIds.text`."""
-        return _WORD.sub(self._word, said) if known else None
-
-    def _word(self, found: re.Match[str]) -> str:
-        """A word of a text; a stop or a colon after an id is not part of it."""
-        word = found[0]
-        for image_id in (word, word.rstrip(".:")):
-            if image_id in self._batch:
-                return self.shown(image_id) + word[len(image_id) :]
-        return word
-
-
-def logged_ids(batch: Iterable[str]) -> LoggedIds:
-    """How the lines about a batch show ids: hashed if the environment has a key.
-
-    Args:
-        batch: the ids of the images of the batch. They are read only if there is a key.
-    """
-    key = os.environ.get(LOG_HASH_KEY)
-    return HashedIds(key, batch) if key else PlainIds()

@@ -12,7 +12,8 @@ from botocore.config import Config
 
 from doors.batch import age_ms_of, image_ids_of, place_of
 from doors.clock import SYSTEM_CLOCK
-from doors.log import LoggedIds, logged_ids, new_logger
+from doors.log import new_logger
+from doors.logged_ids import LoggedIds, logged_ids
 from doors.quarantine import BucketQuarantine, disable_expect_header
 from shared.batch import BatchResponse, Delivery, Fate
 from shared.clock import Clock

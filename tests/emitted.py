@@ -16,7 +16,8 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 
 from doors import stream
-from doors.log import HashedIds, LoggedIds, PlainIds, new_logger
+from doors.log import new_logger
+from doors.logged_ids import HashedIds, LoggedIds, PlainIds
 from shared.clock import Clock
 from shared.deliver import deliver
 from shared.envelope import IMAGE_EVENTS, Envelope

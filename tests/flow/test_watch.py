@@ -52,7 +52,6 @@ def backlogs(line: Line) -> set[int | None]:
 
 
 def test_arrivals_rates_and_lags_move_with_the_events(shell: Shell) -> None:
-    shell.run("status", "--wait", "240")
     with watching(shell) as lines:
         idle = first(lines, lambda line: backlogs(line) == {0})
         assert (idle["shards"]["open"], idle["errors"]) == (2, {})

@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
 )
 
 from doors import stream
-from doors.log import PlainIds
+from doors.logged_ids import PlainIds
 from functions.write_to_es import watcher
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport

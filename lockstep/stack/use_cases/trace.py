@@ -10,7 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from opensearchpy.exceptions import OpenSearchException
 
-from doors.log import HashedIds, PlainIds
+from doors.logged_ids import HashedIds, PlainIds
 from lockstep.console.errors import UserError
 from lockstep.console.failures import message_of
 from lockstep.stack.clients import CONNECT_SECONDS, READ_SECONDS, S3_CONNECTIONS, Clients

@@ -17,7 +17,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from doors import on_deployment
-from doors.log import STACK_NAME, HashedIds, PlainIds
+from doors.log import STACK_NAME
+from doors.logged_ids import HashedIds, PlainIds
 from functions.write_to_dynamodb import table_on_deployment
 from functions.write_to_es import index_on_deployment, watcher
 from lockstep.audit.audit import Audit

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from botocore.stub import Stubber
 
-from doors.log import HashedIds
+from doors.logged_ids import HashedIds
 from lockstep.trace.events import Place
 from lockstep.trace.logs import (
     MOST_PAGES,
