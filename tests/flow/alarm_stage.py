@@ -247,12 +247,15 @@ class Stage:
             self.run(*command, code=None)
 
     def act(self, page: str, **named: str) -> None:
-        """Play what a page says to do: its last command says that all is well."""
+        """Play what a page says to do, until its last command says that all is well.
+
+        On a busy machine an engine may not answer in time: then people repeat a command, too.
+        """
         self.played.add((page, ACT))
         commands = list(_commands(page, ACT, named))
         for command in commands[:-1]:
             self.run(*command, code=None)
-        self.run(*commands[-1])
+        self.wait_until(lambda: self.run(*commands[-1], code=None).exit_code == 0)
 
     # The alarms.
 
@@ -277,8 +280,10 @@ class Stage:
     def wait_until(self, happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not happened():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+            died = {name: one.died for name, one in self._children.items() if one.died}
+            assert not died, f"see the logs in {self.state}"
+            assert time.monotonic() < deadline, f"see the logs in {self.state}"
+            time.sleep(0.2)
 
     def breaching(self, name: str) -> bool | None:
         """Whether what is fresh breaches this alarm; None if it has no value."""

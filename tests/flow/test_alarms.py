@@ -41,13 +41,18 @@ MINUTE = 60
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """A stack of its own: no trouble of other tests may set off an alarm."""
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """A stack of its own: no trouble of other tests may set off an alarm.
+
+    If a test fails, its folder stays, with the logs.
+    """
+    failed = request.session.testsfailed
     folder = Path(tempfile.mkdtemp(prefix="lockstep-alarms-", dir=quick_folder()))
     made = Stage(folder)
     yield made
     made.close()
-    shutil.rmtree(folder)
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder)
 
 
 @plays(*pair("errors"))

@@ -8,11 +8,9 @@ the speed of the machine. The values are those of the stack; only the times are 
 from collections import Counter
 from pathlib import Path
 
-from lockstep.local.metrics import MetricPoint, read_points
+from lockstep.local.metrics import MINUTE, MetricPoint, read_points
 
 BEGINNING = 1_795_248_000
-# Longer than any alarm but those of the audit looks back.
-PAUSE_SECONDS = 3600
 
 
 class Timeline:
@@ -40,8 +38,9 @@ class Timeline:
         self.now += seconds
 
     def begin(self) -> None:
-        """Begin something new: what is fresh now was emitted an hour ago."""
-        self.let_pass(PAUSE_SECONDS)
+        """Begin something new: forget what was emitted until now."""
+        self.let_pass(MINUTE)
+        self.points.clear()
 
     def _unseen(self) -> Counter[MetricPoint]:
         found: Counter[MetricPoint] = Counter()
