@@ -129,7 +129,9 @@ def test_the_wheel_installs_one_top_level_package(wheel: Path) -> None:
 def test_each_module_of_the_wheel_uses_nothing_of_the_users_project(
     complete: Path, project: Path
 ) -> None:
-    found = run(complete / "python", "-W", "error", "-c", IMPORT_ALL, folder=project).stdout.split()
+    # The native part of the SDK of Table Store is not for each Python; nobody here uses it.
+    filters = ("-W", "error", "-W", "ignore:OTS C++ SDK extension:ImportWarning")
+    found = run(complete / "python", *filters, "-c", IMPORT_ALL, folder=project).stdout.split()
     ours = {
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for folder in ("doors", "functions", "lockstep", "shared")
