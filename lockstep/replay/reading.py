@@ -13,6 +13,8 @@ from lockstep.console.errors import UserError
 from lockstep.stream.kinesis import StreamSummary
 from lockstep.stream.order import startable
 from lockstep.stream.stream import (
+    READ_EVERY_SECONDS,
+    READ_RECORDS,
     SKEW,
     AfterSequenceNumber,
     AtTimestamp,
@@ -30,10 +32,6 @@ from lockstep.stream.stream import (
 )
 from shared.clock import Clock
 
-# As many as the event source mapping reads at a time, and no more often than it does: a shard
-# allows five reads and 2 MiB a second for all its readers together.
-READ_RECORDS = 1_000
-READ_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # So many requests in a row may find that the stream does not have the position.
@@ -218,7 +216,7 @@ class StreamReading:
             self._lose(gone_before)
             return None
         finally:
-            self._not_before[shard_id] = self._clock.elapsed() + READ_SECONDS
+            self._not_before[shard_id] = self._clock.elapsed() + READ_EVERY_SECONDS
         self._lost = 0
         return read
 
@@ -260,7 +258,7 @@ class StreamReading:
                 return read.records[0]
             if read.ended or not read.behind:
                 return None
-            self._clock.sleep(READ_SECONDS)
+            self._clock.sleep(READ_EVERY_SECONDS)
 
     def _check(self, shard_id: str, place: Reached) -> None:
         """Check that an earlier reading read this shard, not that of an earlier stream."""

@@ -11,6 +11,10 @@ from shared.shortened import BriefError
 # AWS refuses requests from a clock that differs by more (docs/internals/facts.md). So a record that
 # arrived this long after a moment of ours certainly arrived after it.
 SKEW: Final = dt.timedelta(minutes=15)
+# A command reads as many records at a time as the event source mapping does, and no more often: a
+# shard allows five reads and 2 MiB a second for all its readers together.
+READ_RECORDS: Final = 1_000
+READ_EVERY_SECONDS: Final = 0.5
 
 
 class StreamRecord(msgspec.Struct, frozen=True, gc=False):

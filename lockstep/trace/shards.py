@@ -9,6 +9,8 @@ import msgspec
 from lockstep.quarantine.readable import readable_fields, version_in
 from lockstep.stream.kinesis import KeyShards
 from lockstep.stream.stream import (
+    READ_EVERY_SECONDS,
+    READ_RECORDS,
     AtTimestamp,
     Position,
     Records,
@@ -25,10 +27,6 @@ from shared.clock import Clock
 from shared.event import InvalidEventError
 from shared.record import Record, event_in
 
-# As many as the event source mapping reads at a time, and no more often than it does: a shard
-# allows five reads and 2 MiB a second for all its readers together.
-READ_RECORDS = 1_000
-READ_SECONDS = 0.5
 # So many reads in a row may fail.
 PATIENCE_READS = 20
 
@@ -52,7 +50,7 @@ class ReadingCost(msgspec.Struct, frozen=True):
     @property
     def seconds(self) -> float:
         """The time: two reads a second, so that the consumers can read, too."""
-        return (self.requests - self.shards) * READ_SECONDS
+        return (self.requests - self.shards) * READ_EVERY_SECONDS
 
 
 class ShardsRead(msgspec.Struct, frozen=True):
@@ -132,14 +130,14 @@ def _reads(reader: ShardReader, until: float, clock: Clock) -> Iterator[Records]
             failures += 1
             if failures == PATIENCE_READS:
                 raise
-            clock.sleep(READ_SECONDS)
+            clock.sleep(READ_EVERY_SECONDS)
             continue
         failures = 0
         yield read
         passed = bool(read.records) and read.records[-1].arrived_at > until
         if passed or read.ended or not read.behind:
             return
-        clock.sleep(READ_SECONDS)
+        clock.sleep(READ_EVERY_SECONDS)
 
 
 def _arrived(one: StreamRecord, place: Place) -> Told:

@@ -7,13 +7,13 @@ import pytest
 
 from lockstep.stream.kinesis import KeyShards
 from lockstep.stream.stream import (
+    READ_EVERY_SECONDS,
     ShardNotFoundError,
     StreamDeniedError,
     StreamUnavailableError,
 )
 from lockstep.trace.shards import (
     PATIENCE_READS,
-    READ_SECONDS,
     ReadingCost,
     ShardsRead,
     is_about,
@@ -75,7 +75,7 @@ def test_it_reads_page_by_page_and_leaves_the_consumers_their_reads() -> None:
         stream.put(IMAGE, version)
     found = read(stream, time)
     assert [told.version for told in found.told] == [1, 2, 3, 4, 5]
-    assert time.slept == [READ_SECONDS] * 2
+    assert time.slept == [READ_EVERY_SECONDS] * 2
 
 
 def test_it_ends_at_its_beginning_although_records_arrive() -> None:
