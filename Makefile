@@ -2,7 +2,7 @@
 # the targets.
 .DEFAULT_GOAL := test
 .PHONY: help demo tool test test-all nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
-  wire engines faults search page flow crashes local-stack scenarios nights package lambda-image roles \
+  wire engines faults search page flow crashes local-stack alarms scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
 
@@ -20,8 +20,9 @@ contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(engines) $
 gate := tests/gate
 crashes := tests/flow/test_crashes.py
 local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py test_watch.py \
-  test_alarms.py test_replica.py)
-scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack) $(engines))
+  test_replica.py)
+alarms := tests/flow/test_alarms.py
+scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack) $(alarms) $(engines))
 nights := tests/nights
 package := tests/package
 roles := tests/roles
@@ -88,7 +89,7 @@ test: check $(tools)/awscli.done ## Run the tests that a change is most likely t
 
 test-all: check $(tools)/actionlint.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in about 20 minutes on two cores.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  nights contract search package gate page local-stack crashes engines wire rebuild faults proofs \
+	  nights contract search package gate page local-stack alarms crashes engines wire rebuild faults proofs \
 	  simulation scenarios
 
 # The fast part
@@ -147,13 +148,16 @@ search: $(venv)/dev.done ## Test the search: its answers and its quality.
 page: $(venv)/dev.done ## Test the page of the search in Chromium, if it is installed.
 	$(pytest) $(page)
 
-flow: crashes local-stack scenarios ## Test the path from the producer to both stores; --jobs=3 runs its three groups together.
+flow: crashes local-stack alarms scenarios ## Test the path from the producer to both stores; --jobs=4 runs its four groups together.
 
 crashes: $(venv)/dev.done ## Kill processes of a local stack.
 	$(pytest) $(crashes)
 
 local-stack: $(venv)/dev.done ## Test a local stack by its commands.
 	$(pytest) $(local-stack)
+
+alarms: $(venv)/dev.done ## Cause the trouble of each alarm on a local stack, and play the commands of its page.
+	$(pytest) $(alarms)
 
 scenarios: $(venv)/dev.done ## Test failures between the stream and the stores, without the processes of a stack.
 	$(pytest) $(scenarios)
