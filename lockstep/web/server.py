@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -93,6 +94,15 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def listen_or_exit(host: str, port: int, *, program: str) -> socket.socket:
+    """As `listen`, for a program that ends with one line on standard error if it cannot listen."""
+    try:
+        return listen(host, port)
+    except OSError as error:
+        message = f"{program}: cannot listen on port {port} of {host}: {error.strerror}"
+        sys.exit(f"{message}: use another --port or --host")
 
 
 def server(

@@ -1,6 +1,5 @@
 """The process of the Kinesis endpoint: `python -m lockstep.local.kinesis --database FILE`."""
 
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from lockstep.local.metrics import Emit, MetricRecorder, emit_nothing
 from lockstep.stream.kinesis_file import UnusableDatabaseError
 from lockstep.web.addresses import HOST
 from lockstep.web.local_names import LocalNamesOnly
-from lockstep.web.server import listen, serve
+from lockstep.web.server import listen_or_exit, serve
 
 
 def _now() -> int:
@@ -50,7 +49,7 @@ def main(
     account: str,
 ) -> None:
     """Serve Kinesis on this machine until SIGTERM or SIGINT."""
-    listener = _listen(host, port)
+    listener = listen_or_exit(host, port, program="kinesis")
     try:
         store = Store.open(database)
     except UnusableDatabaseError as error:
@@ -76,14 +75,6 @@ def _emitting(folder: Path | None) -> Iterator[Emit]:
         return
     with closing(MetricRecorder(folder)) as recorder:
         yield recorder.emit
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return listen(host, port)
-    except OSError as error:
-        message = f"kinesis: cannot listen on port {port} of {host}: {error.strerror}"
-        sys.exit(f"{message}: use another --port or --host")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The process of the Table Store endpoint: `python -m lockstep.local.tablestore`."""
 
-import socket
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from lockstep.local.tablestore.server import application, now
 from lockstep.local.tablestore.signatures import Account
 from lockstep.local.tablestore.store import TableFile, UnusableTableFileError
 from lockstep.web.addresses import HOST
-from lockstep.web.server import listen, serve
+from lockstep.web.server import listen_or_exit, serve
 
 
 @click.command()
@@ -25,7 +24,7 @@ from lockstep.web.server import listen, serve
 @click.option("--secret", default="local", show_default=True, help="AccessKey secret of clients.")
 def main(*, database: Path, host: str, port: int, instance: str, key_id: str, secret: str) -> None:
     """Serve Table Store on this machine until SIGTERM or SIGINT."""
-    listener = _listen(host, port)
+    listener = listen_or_exit(host, port, program="tablestore")
     try:
         store = TableFile.open(database)
     except UnusableTableFileError as error:
@@ -34,14 +33,6 @@ def main(*, database: Path, host: str, port: int, instance: str, key_id: str, se
         endpoint = TableStoreEndpoint(store, now, Account(key_id, secret, instance))
         at = f"http://{host}:{listener.getsockname()[1]}"
         serve(application(endpoint, host), listener, announcement=f"tablestore: listening on {at}")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return listen(host, port)
-    except OSError as error:
-        message = f"tablestore: cannot listen on port {port} of {host}: {error.strerror}"
-        sys.exit(f"{message}: use another --port or --host")
 
 
 if __name__ == "__main__":
