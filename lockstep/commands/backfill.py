@@ -16,6 +16,7 @@ from lockstep.commands.options import (
     connected,
     examples,
     json_option,
+    resume_file_option,
     stack_options,
 )
 from lockstep.commands.refusals import Refusals
@@ -73,12 +74,7 @@ _AGAIN = (
     metavar="FILE",
     help="Write each rejected record to FILE, as a line.",
 )
-@click.option(
-    "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the progress to FILE; if FILE exists, continue from there.",
-)
+@resume_file_option
 @apply_option
 def import_command(
     source: str,

@@ -48,6 +48,16 @@ def json_option[F: Callable[..., Any]](command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
 
 
+def resume_file_option[F: Callable[..., Any]](command: F) -> F:
+    """`--resume`: the file that holds the progress, so that the work can be continued."""
+    return click.option(
+        "--resume",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the progress to FILE; if FILE exists, continue from there.",
+    )(command)
+
+
 def apply_option[F: Callable[..., Any]](command: F) -> F:
     """`--apply`: without it, a command that changes something is a dry run."""
     return click.option(

@@ -48,4 +48,4 @@ def smoke_command(
     print_table(
         ["step", " seconds"], [[step, f"{after:,.1f}"] for step, after in found.steps.items()]
     )
-    answers.print("the whole way works")
+    answers.print("all steps work")

@@ -18,6 +18,7 @@ from lockstep.commands.options import (
     examples,
     json_option,
     rate_option,
+    resume_file_option,
     stack_options,
 )
 from lockstep.commands.refusals import Refusals
@@ -73,12 +74,7 @@ def tablestore_group() -> None:
     show_default=True,
     help="Read so many segments of the table at the same time.",
 )
-@click.option(
-    "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the progress to FILE; if FILE exists, continue from there.",
-)
+@resume_file_option
 @apply_option
 def load_command(
     name: str | None,
