@@ -1,4 +1,4 @@
-"""`lockstep tablestore`: the operator's work on a replica in Table Store."""
+"""`lockstep tablestore load`: copy all items of a DynamoDB table into its replica."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,6 @@ from lockstep.commands.options import (
     APPLY_HINT,
     NumberRange,
     apply_option,
-    aws_session,
-    connected,
     examples,
     json_option,
     rate_option,
@@ -22,16 +20,11 @@ from lockstep.commands.options import (
     stack_options,
 )
 from lockstep.commands.refusals import Refusals
+from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.machine.files import write_json
-from lockstep.stack.clients import Clients, ReplicaClients
-from lockstep.stack.replica import (
-    ReplicaStack,
-    read_local_replica,
-    read_replica,
-    replica_load,
-)
+from lockstep.stack.replica import replica_load
 from lockstep.tablestore.load import RefusedItem
 from lockstep.tablestore.progress import LoadProgress, read_progress
 
@@ -44,12 +37,7 @@ _WORDS = {
 }
 
 
-@click.group("tablestore")
-def tablestore_group() -> None:
-    """Copy a DynamoDB table into its replica in Table Store."""
-
-
-@tablestore_group.command(
+@click.command(
     "load",
     epilog=examples(
         "lockstep tablestore load --stack orders",
@@ -98,7 +86,7 @@ def load_command(
     Exit code 1: Table Store cannot hold some items; all others are written.
     """
     begun = read_progress(resume) if resume else None
-    clients, replica = _replica_of(name, state)
+    clients, replica = replica_of(name, state, connections=MOST_SEGMENTS)
     if replica.settings.deletions == "row":
         notes.print(
             "DELETIONS=row: an item that is removed while its page is loaded may come back; "
@@ -152,14 +140,6 @@ def load_command(
     else:
         show_load(done, applies=applies)
     sys.exit(NO if done.counts.refused else 0)
-
-
-def _replica_of(name: str | None, state: Path) -> tuple[Clients | ReplicaClients, ReplicaStack]:
-    if name is None:
-        local = connected(None, state)
-        return local, read_local_replica(local, state)
-    clients = ReplicaClients(aws_session(), connections=MOST_SEGMENTS)
-    return clients, read_replica(clients, name)
 
 
 def show_load(done: LoadProgress, *, applies: bool) -> None:
