@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstep.commands import tablestore as command
+from lockstep.commands.tablestore import load as command
 from lockstep.local.tablestore.store import TableFile
 from lockstep.tablestore.progress import LoadProgress, read_progress
 from tests.unit.operator.command import assert_one_line, lockstep
@@ -33,10 +33,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepare]:
                 load = new_load(replica, source, **told)
                 return load, begun or load.beginning(1)
 
-            session = SimpleNamespace(region_name="us-east-1")
-            monkeypatch.setattr(command, "aws_session", lambda: session)
             stack = SimpleNamespace(settings=SimpleNamespace(deletions=deletions))
-            monkeypatch.setattr(command, "read_replica", lambda *_: stack)
+            monkeypatch.setattr(command, "replica_of", lambda *_, **__: (None, stack))
             monkeypatch.setattr(command, "replica_load", its_load)
             return replica
 
