@@ -20,7 +20,6 @@ from lockstep.console.errors import UserError
 from lockstep.replay.progress import ProgressFiles, ReplayProgress
 from lockstep.replay.reading import Patience, StreamReading, pause_after
 from lockstep.replay.settled import QuarantineOfTheUnsettled
-from lockstep.stores.pace import Pace
 from lockstep.stream.kinesis import StreamSummary
 from lockstep.stream.lambda_record import lambda_record
 from lockstep.stream.stream import Stream, StreamRecord, StreamUnavailableError
@@ -28,6 +27,7 @@ from shared.batch import Delivery
 from shared.clock import Clock
 from shared.deliver import deliver
 from shared.horizon import LONGEST_RETENTION
+from shared.pace import Pace
 from shared.rfc3339 import rfc3339
 from shared.sink import Sink
 

@@ -26,7 +26,6 @@ from lockstep.stack.stack import (
     StackNotFoundError,
     stack_outputs,
 )
-from lockstep.stores.pace import ITEMS_PER_PACED_PAGE, Pace
 from lockstep.stores.segments import TableSegments
 from lockstep.stores.table import TableReader
 from lockstep.stream.checkpoints import read_mappings
@@ -41,6 +40,7 @@ from lockstep.tablestore.load import (
 )
 from lockstep.tablestore.progress import LoadProgress
 from shared.item import KEY
+from shared.pace import ITEMS_PER_PACED_PAGE, Pace
 
 # The instance, the AccessKey ID and the AccessKey secret of the Table Store of this machine.
 _LOCAL = "local"

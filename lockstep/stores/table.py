@@ -10,9 +10,9 @@ from botocore.parsers import ResponseParserError
 
 from lockstep.stores.entry import FIELDS, Entry, from_item, from_whole_item
 from lockstep.stores.image_state import StoredImage, state_of_item
-from lockstep.stores.pace import ITEMS_PER_PACED_PAGE, Pace
 from lockstep.stores.readers import StoreUnreadableError, milliseconds
 from shared.item import KEY, OUR_ATTRIBUTES
+from shared.pace import ITEMS_PER_PACED_PAGE, Pace
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -17,7 +17,6 @@ from functions.write_to_tablestore.conversion import Conversion, OtherKeyError
 from functions.write_to_tablestore.rows import RowChange, RowPut
 from functions.write_to_tablestore.values import ConversionError
 from lockstep.console.errors import UserError
-from lockstep.stores.pace import Pace
 from lockstep.stores.segments import SegmentPage
 from lockstep.stores.writing import settled
 from lockstep.tablestore.progress import (
@@ -28,6 +27,7 @@ from lockstep.tablestore.progress import (
 )
 from shared.clock import Clock
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
+from shared.pace import Pace
 from shared.sink import MisconfiguredError, SinkOf
 from shared.table_stream import keys_as_text
 

@@ -39,8 +39,8 @@ from lockstep.stack.use_cases.stores import (
 from lockstep.stores.corrections import Corrections, TableCorrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
-from lockstep.stores.pace import Pace
 from lockstep.stores.table import TableReader
+from shared.pace import Pace
 from shared.quarantine import TABLE_CONSUMER
 from shared.sink import SinkError
 

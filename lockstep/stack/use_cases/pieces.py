@@ -16,7 +16,7 @@ from lockstep.stack.use_cases.audit import completed, quarantined_images, stores
 from lockstep.stack.use_cases.consumers import settled_until
 from lockstep.stack.use_cases.stores import table_reader
 from lockstep.stores.objects import BucketObjects
-from lockstep.stores.pace import Pace
+from shared.pace import Pace
 
 # How far the consumers are costs requests to CloudWatch: not before each lookup.
 _SETTLED_SECONDS = 5.0

@@ -8,9 +8,9 @@ from opensearchpy.serializer import Deserializer
 from doors.clock import SYSTEM_CLOCK
 from lockstep.stack.clients import Clients
 from lockstep.stores.index import IndexReader
-from lockstep.stores.pace import Pace
 from lockstep.stores.pages import SearchPages, decode_scan
 from lockstep.stores.table import TableReader
+from shared.pace import Pace
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

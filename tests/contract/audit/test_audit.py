@@ -12,8 +12,8 @@ from lockstep.audit.audit import audit
 from lockstep.stack.use_cases.stores import scanner, searcher
 from lockstep.stores import index as index_reader
 from lockstep.stores.index import IndexReader
-from lockstep.stores.pace import Pace
 from lockstep.stores.table import TableReader
+from shared.pace import Pace
 from tests.builders import clock
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp

@@ -11,10 +11,10 @@ from lockstep.audit.compare import difference
 from lockstep.audit.recheck import SECOND_LOOK_AFTER, Difference
 from lockstep.audit.sample import share_at_most
 from lockstep.stores.entry import Entry, from_document, from_item
-from lockstep.stores.pace import Pace
 from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stream.stream import SKEW
 from shared.clock import Clock
+from shared.pace import Pace
 from tests.builders import clock
 
 NOW = 1_795_248_000.0

@@ -11,7 +11,6 @@ from functions.write_to_tablestore import guard
 from lockstep.local.tablestore.faults import SERVER_BUSY, Fault
 from lockstep.local.tablestore.store import TableFile
 from lockstep.machine.files import write_json
-from lockstep.stores.pace import Pace
 from lockstep.stores.segments import SegmentPage
 from lockstep.stores.writing import PATIENCE_SECONDS
 from lockstep.tablestore.load import (
@@ -27,6 +26,7 @@ from lockstep.tablestore.progress import (
     LoadProgressError,
     read_progress,
 )
+from shared.pace import Pace
 from shared.sink import MisconfiguredError, RequestFailedError
 from tests.builders import clock
 from tests.unit.write_to_tablestore.replica import LABEL, Replica, row_record
