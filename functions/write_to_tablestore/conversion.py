@@ -80,6 +80,10 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
             (self.column(name), _told(name, _key_cell, keys[name])) for name in self.primary_key
         )
 
+    def keys_of(self, key: Iterable[Column]) -> Mapping[str, Any]:
+        """The key of the item whose row has this key, in DynamoDB's typed form, with bytes."""
+        return {name: _typed(cell) for name, (_, cell) in zip(self.primary_key, key, strict=True)}
+
     def columns_of(self, item: Mapping[str, Any]) -> tuple[Column, ...]:
         """The columns of an item's row, without its key.
 
@@ -173,6 +177,16 @@ def _key_cell(value: Mapping[str, Any]) -> str | int | bytes:
             return cell
         case _:
             raise ConversionError("not a value of a key")
+
+
+def _typed(cell: Cell) -> Mapping[str, Any]:
+    match cell:
+        case str():
+            return {"S": cell}
+        case bytes():
+            return {"B": cell}
+        case _:
+            return {"N": str(cell)}
 
 
 def _told[**P, R](name: str, convert: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -14,6 +14,7 @@ from typing import Final
 NUMBER_DIGITS: Final = 40
 _LABEL = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z?")
 _MILLISECOND_DIGITS = 3
+_VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}/\d{40}", re.ASCII)
 
 
 def normalized_label(label: str) -> str:
@@ -58,3 +59,8 @@ def version(label: str, sequence_number: str) -> str:
 def lowest_version(label: str) -> str:
     """A version below each record of this stream, and above each of an earlier one."""
     return version(label, "0")
+
+
+def label_of(found: object) -> str | None:
+    """The label in what a row has as its version; None if that is no version."""
+    return found.partition("/")[0] if isinstance(found, str) and _VERSION.fullmatch(found) else None

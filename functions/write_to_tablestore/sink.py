@@ -9,8 +9,6 @@ from typing import Final
 
 import msgspec
 from tablestore import (
-    BatchGetRowRequest,
-    BatchWriteRowRequest,
     ComparatorType,
     Condition,
     DeleteRowItem,
@@ -19,18 +17,22 @@ from tablestore import (
     Row,
     RowExistenceExpectation,
     SingleColumnCondition,
-    TableInBatchGetRowItem,
-    TableInBatchWriteRowItem,
 )
 
-from functions.write_to_tablestore.connect import MISCONFIGURED, REFUSED, meaning, sink_errors
-from functions.write_to_tablestore.conversion import MAX_REQUEST_BYTES, size_of
+from functions.write_to_tablestore.connect import sink_errors
 from functions.write_to_tablestore.names import AT, VERSION
-from functions.write_to_tablestore.rows import Column, RowChange, RowPut, RowRemoval, columns_of
+from functions.write_to_tablestore.requests import (
+    RowError,
+    as_sent,
+    read_rows,
+    requests_of,
+    size_of_change,
+    write_error,
+    write_rows,
+)
+from functions.write_to_tablestore.rows import RowChange, RowPut, RowRemoval, columns_of
 from functions.write_to_tablestore.settings import Deletions
-from functions.write_to_tablestore.values import Cell
 from shared.outcome import Applied, Duplicate, Failed, Outcome, Refused, Stale
-from shared.shortened import shortened
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -45,7 +47,7 @@ ROWS_PER_READ: Final = 100
 # DescribeTable, BatchWriteRow, two BatchGetRow for its rows, and BatchWriteRow for missing rows.
 REQUESTS_PER_SEND: Final = 5
 _NO_EXPIRY: Final = -1
-_FAILED_CONDITION: Final = "OTSConditionCheckFail"
+FAILED_CONDITION: Final = "OTSConditionCheckFail"
 _UNSTEADY: Final = Failed(f"the row appears and disappears, or it has no {VERSION}")
 _KINDS: Final[Mapping[type, str]] = {str: "STRING", int: "INTEGER", bytes: "BINARY"}
 
@@ -105,17 +107,7 @@ class ReplicaTable:
 
         After a timeout, requests are smaller; with each answer in time, they grow again.
         """
-        request: list[RowChange] = []
-        room = MAX_REQUEST_BYTES
-        for change in changes:
-            size = size_of([*change.key, *columns_of(change)])
-            if request and (len(request) >= self._rows or size > room):
-                yield request
-                request, room = [], MAX_REQUEST_BYTES
-            request.append(change)
-            room -= size
-        if request:
-            yield request
+        return requests_of(changes, size_of_change, lambda: self._rows)
 
     def send(self, changes: Sequence[RowChange], within: float | None = None) -> Sequence[Outcome]:
         """Write changes of different rows; after failed conditions, also read the rows.
@@ -197,30 +189,15 @@ class ReplicaTable:
     ) -> list[Outcome | _FailedCondition | _Missing]:
         """Send one BatchWriteRow. Returns one answer for each change."""
         items = [self._item(change, expected) for change in changes]
-        request = BatchWriteRowRequest()
-        request.add(TableInBatchWriteRowItem(self._table, items))
         try:
-            with sink_errors(self._table):
-                answer = client.batch_write_row(request)
-                rows = [
-                    *answer.table_of_put.get(self._table, ()),
-                    *answer.table_of_delete.get(self._table, ()),
-                ]
+            answers = write_rows(client, self._table, items)
         except RequestTimedOutError:
             if client is self._client and len(changes) > 1:
                 self._rows = len(changes) // 2
             raise
         if client is self._client:
             self._rows = min(ROWS_PER_WRITE, self._rows + 1)
-        rows.sort(key=lambda row: row.index)
-        if [row.index for row in rows] != [*range(len(changes))]:
-            raise RequestFailedError(
-                f"table {self._table}: {len(rows)} answers for {len(changes)} rows"
-            )
-        return [
-            Applied() if row.is_ok else self._read_error(row.error_code, row.error_message)
-            for row in rows
-        ]
+        return [Applied() if error is None else self._read_error(error) for error in answers]
 
     def _item(self, change: RowChange, expected: str) -> PutRowItem | DeleteRowItem:
         # Never without a condition: the SDK sends none as IGNORE, which is no version check.
@@ -231,21 +208,18 @@ class ReplicaTable:
             condition = Condition(expected, lower)
         else:
             condition = Condition(expected)
-        key = _as_sent(change.key)
+        key = as_sent(change.key)
         match change:
             case RowRemoval() if self._deletions == "row":
                 return DeleteRowItem(Row(key), condition)
             case RowPut() | RowRemoval():
-                return PutRowItem(Row(key, _as_sent(columns_of(change))), condition)
+                return PutRowItem(Row(key, as_sent(columns_of(change))), condition)
 
-    def _read_error(self, code: str, message: str | None) -> Outcome | _FailedCondition:
+    def _read_error(self, error: RowError) -> Outcome | _FailedCondition:
         """What the error of one row means."""
-        if code == _FAILED_CONDITION:
+        if error.code == FAILED_CONDITION:
             return _FailedCondition()
-        if code in MISCONFIGURED:
-            raise meaning(self._table, code, message)
-        detail = shortened(f"table {self._table}: {code}: {message or 'no message'}")
-        return Refused(detail) if code in REFUSED else Failed(detail)
+        return write_error(self._table, error)
 
     def _look_up(
         self,
@@ -274,32 +248,15 @@ class ReplicaTable:
         self, client: OTSClient, changes: Sequence[RowChange]
     ) -> Sequence[Outcome | _Missing]:
         """Read rows, and compare the changes with them."""
-        request = BatchGetRowRequest()
-        request.add(
-            TableInBatchGetRowItem(
-                self._table,
-                [_as_sent(change.key) for change in changes],
-                [VERSION, AT],
-                max_version=1,
-            )
-        )
-        with sink_errors(self._table):
-            rows = client.batch_get_row(request).get_result_by_table(self._table) or ()
-        if len(rows) != len(changes):
-            raise RequestFailedError(
-                f"table {self._table}: {len(rows)} rows for {len(changes)} keys"
-            )
+        rows = read_rows(client, self._table, [change.key for change in changes], [VERSION, AT])
         return [
-            self._compare(change, row.row.attribute_columns if row.row else None)
-            if row.is_ok
-            else Failed(shortened(f"table {self._table}: {row.error_code}: {row.error_message}"))
+            Failed(row.in_table(self._table))
+            if isinstance(row, RowError)
+            else self._compare(change, row or {})
             for change, row in zip(changes, rows, strict=True)
         ]
 
-    def _compare(
-        self, change: RowChange, columns: Sequence[Sequence[object]] | None
-    ) -> Outcome | _Missing:
-        stored = {str(name): cell for name, cell, *_ in columns or ()}
+    def _compare(self, change: RowChange, stored: Mapping[str, object]) -> Outcome | _Missing:
         if VERSION not in stored:
             if isinstance(change, RowRemoval) and self._deletions == "row":
                 return Applied()
@@ -315,11 +272,6 @@ class ReplicaTable:
         if version > change.version:
             return Stale(out_of_order=isinstance(at, int) and change.at > at)
         return Failed(f"table {self._table}: the row has the lower version {version} meanwhile")
-
-
-def _as_sent(columns: Iterable[Column]) -> list[tuple[str, Cell | bytearray]]:
-    """The columns for the SDK, which sends bytes as a String, and only a bytearray as a Binary."""
-    return [(name, bytearray(cell) if isinstance(cell, bytes) else cell) for name, cell in columns]
 
 
 def _where(answers: Sequence[Outcome | _FailedCondition | _Missing], kind: type) -> Sequence[int]:

@@ -3,7 +3,7 @@
 It is that of a stack of `template-tablestore.yaml`, or that of the local stack.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from lockstep.stack.stack import (
     StackNotFoundError,
     stack_outputs,
 )
+from lockstep.stores.items import TableItems
 from lockstep.stores.segments import TableSegments
 from lockstep.stores.table import TableReader
 from lockstep.stream.checkpoints import read_mappings
@@ -39,6 +40,7 @@ from lockstep.tablestore.load import (
     StreamReader,
 )
 from lockstep.tablestore.progress import LoadProgress
+from lockstep.tablestore.repair import RowRepair
 from shared.item import KEY
 from shared.pace import ITEMS_PER_PACED_PAGE, Pace
 
@@ -57,6 +59,11 @@ class ReplicaStack(msgspec.Struct, frozen=True):
     table: str
     label: str
     reader: StreamReader
+
+    @property
+    def version_label(self) -> str:
+        """The label of the versions that the consumer writes, normalized."""
+        return self.settings.label or guard.normalized_label(self.label)
 
 
 def read_replica(clients: ReplicaClients, name: str) -> ReplicaStack:
@@ -139,6 +146,71 @@ def _local_result(stack: Stack, state: Path) -> str:
     return "OK" if mapping and mapping.checkpoints else "No records processed"
 
 
+def key_types_of(clients: Clients | ReplicaClients, replica: ReplicaStack) -> Mapping[str, str]:
+    """The type of each attribute of the source's key: S, N or B.
+
+    Raises:
+        ReadsNotYetError: the source has another stream than the consumer reads.
+        StoreUnreadableError: the source cannot be read.
+    """
+    source: Any = TableReader(clients.dynamodb, replica.table).description()
+    if source.get("LatestStreamLabel") != replica.label or not source.get(
+        "StreamSpecification", {}
+    ).get("StreamEnabled"):
+        raise ReadsNotYetError(
+            f"table {replica.table} does not write to the stream {replica.label}, which the "
+            "consumer reads: deploy the consumer with the table's present stream"
+        )
+    types = {one["AttributeName"]: one["AttributeType"] for one in source["AttributeDefinitions"]}
+    return {name: types[name] for name in (one["AttributeName"] for one in source["KeySchema"])}
+
+
+def row_repair(
+    clients: Clients | ReplicaClients, replica: ReplicaStack, pace: Pace | None = None
+) -> RowRepair:
+    """The repair of single keys of a replica, whose table is checked.
+
+    Args:
+        clients: the clients of the stack.
+        replica: what the stack says.
+        pace: limits the read units of the source.
+
+    Raises:
+        ReadsNotYetError: the source has another stream than the consumer reads.
+        MisconfiguredError: the table in Table Store is not right.
+    """
+    from functions.write_to_tablestore.connect import (  # noqa: PLC0415 - of an extra
+        REQUEST_SECONDS,
+        connect,
+    )
+    from functions.write_to_tablestore.sink import ReplicaTable  # noqa: PLC0415
+    from lockstep.tablestore.rows import ReplicaRows  # noqa: PLC0415
+
+    settings = replica.settings
+    connected = partial(connect, settings, replica.credentials)
+    client = connected(REQUEST_SECONDS)
+    sink = ReplicaTable(
+        client, settings.table, settings.conversion.key_columns, longest_request=REQUEST_SECONDS
+    )
+    repair = RowRepair(
+        TableItems(clients.dynamodb, replica.table, pace),
+        ReplicaRows(
+            sink,
+            client,
+            settings.table,
+            longest_request=REQUEST_SECONDS,
+            deletions=settings.deletions,
+            patient=connected,
+        ),
+        conversion=settings.conversion,
+        key_types=key_types_of(clients, replica),
+        label=replica.version_label,
+        clock=clients.clock,
+    )
+    repair.check()
+    return repair
+
+
 def replica_load(
     clients: Clients | ReplicaClients,
     replica: ReplicaStack,
@@ -174,14 +246,7 @@ def replica_load(
     from functions.write_to_tablestore.sink import ReplicaTable  # noqa: PLC0415
 
     settings = replica.settings
-    source: Any = TableReader(clients.dynamodb, replica.table).description()
-    if source.get("LatestStreamLabel") != replica.label or not source.get(
-        "StreamSpecification", {}
-    ).get("StreamEnabled"):
-        raise ReadsNotYetError(
-            f"table {replica.table} does not write to the stream {replica.label}, which the "
-            "consumer reads: deploy the consumer with the table's present stream"
-        )
+    keys = key_types_of(clients, replica)
     connected = partial(connect, settings, replica.credentials)
     count = len(begun.segments) if begun else segments
     load = Load(
@@ -192,11 +257,11 @@ def replica_load(
                 count,
                 None if rate is None else ITEMS_PER_PACED_PAGE,
             ),
-            keys=[one["AttributeName"] for one in source["KeySchema"]],
+            keys=[*keys],
             stream=f"{replica.table}/stream/{replica.label}",
             target=f"{settings.instance}/{settings.table}",
             conversion=settings.conversion,
-            label=settings.label or guard.normalized_label(replica.label),
+            label=replica.version_label,
             sink=ReplicaTable(
                 connected(REQUEST_SECONDS),
                 settings.table,

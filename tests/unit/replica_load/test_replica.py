@@ -118,6 +118,10 @@ SOURCE = {
     "LatestStreamLabel": LABEL,
     "StreamSpecification": {"StreamEnabled": True},
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [
+        {"AttributeName": "by_name", "AttributeType": "N"},
+        {"AttributeName": "id", "AttributeType": "S"},
+    ],
 }
 
 

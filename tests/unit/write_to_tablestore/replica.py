@@ -107,6 +107,7 @@ class Replica:
     def _open(self, place: TableStore, conversion: Conversion, deletions: Deletions) -> None:
         self.place = place
         self.conversion = conversion
+        self.deletions = deletions
         self.shelf = Shelf()
         settings = settings_in(
             {
@@ -118,6 +119,7 @@ class Replica:
         )
         account = self.place.endpoint.account
         client = connect(settings, Credentials(account.key_id, account.secret), 5)
+        self.client = client
         self.connection = client.connection = CountingConnection(self.place.endpoint)
         self.sink = ReplicaTable(
             client,
