@@ -180,7 +180,7 @@ class BatchOf[C]:
                     self._settle_all(candidates, "Duplicate", its)
                 case Stale(its, out_of_order):
                     self._out_of_order += out_of_order
-                    self._supersede(candidates, its)
+                    self._settle_stale(candidates, its)
                 case Conflict(detail, its):
                     self._fall_back(candidates, "conflict", detail, its)
                 case Refused(detail):
@@ -324,6 +324,13 @@ class BatchOf[C]:
             self._oldest_applied = min(self._seconds_of(winner.change), self._oldest_applied)
         if candidates:
             self._settle_rest(candidates, winner, its)
+
+    def _settle_stale(self, candidates: list[CandidateOf[C]], its: Held | None) -> None:
+        """The first candidate is stale: settle all candidates of its key.
+
+        `its` is what the store holds, with a higher version.
+        """
+        self._supersede(candidates, its)
 
     def _supersede(
         self,

@@ -16,7 +16,7 @@ from shared.change import Change, Purge, Put, Remove, digest_of
 from shared.clock import Clock
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import Reason, Time
-from shared.fold import Candidate, fold
+from shared.fold import Candidate, fold, outlives
 from shared.outcome import Held, held
 from shared.outrun import outrun
 from shared.quarantine import Quarantine, QuarantinedRecord, quarantined
@@ -101,10 +101,15 @@ class _Batch(BatchOf[Change]):
         if candidates:
             now = winner.change
             its = its or held(now.version, now.arrived_at, now.occurred_at)
-            outliving = [one for one in candidates if _outlives(one, winner)]
+            outliving = [one for one in candidates if outlives(one, winner)]
             beaten = [one for one in candidates if one not in outliving]
             super()._settle_rest(beaten, winner, its)
             candidates[:] = outliving
+
+    @override
+    def _settle_stale(self, candidates: list[Candidate], its: Held | None) -> None:
+        if not _moves_purge(candidates, its):
+            super()._settle_stale(candidates, its)
 
     @override
     def _supersede(self, candidates: list[Candidate], its: Held | None) -> None:
@@ -127,6 +132,8 @@ class _Batch(BatchOf[Change]):
         self, candidates: list[Candidate], reason: Reason, detail: str, its: Held | None
     ) -> None:
         """Quarantine the first candidate, which can never be applied, so that the next is tried."""
+        if reason == "conflict" and _moves_purge(candidates, its):
+            return
         bad, *_ = candidates
         super()._fall_back(candidates, reason, detail, its)
         if reason == "conflict":
@@ -155,14 +162,27 @@ def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:
             return bool(candidates) and candidates[0].change.version == winner.change.version
 
 
-def _outlives(candidate: Candidate, winner: Candidate) -> bool:
-    """Whether the table took a lower version after it had purged the winner's tombstone."""
-    match winner.change:
+def _moves_purge(candidates: list[Candidate], its: Held | None) -> bool:
+    """Whether a purge is the first candidate now, because it removes what the store holds (`its`).
+
+    What outlives it was tried before, and comes after it now.
+    """
+    first, *others = candidates
+    for one in others:
+        if one.change.version > first.change.version and _removes(one, its):
+            candidates.remove(one)
+            candidates.insert(0, one)
+            return True
+    return False
+
+
+def _removes(candidate: Candidate, its: Held | None) -> bool:
+    """Whether this is a purge that removes what the store holds."""
+    match candidate.change:
         case Put() | Remove():
             return False
         case Purge():
-            after = candidate.records[-1].position > winner.records[0].position
-            return after and candidate.change.version < winner.change.version
+            return its is None or its.version <= candidate.change.version
 
 
 def _differs(change: Change, stored: Change) -> str:

@@ -25,14 +25,16 @@ def fold(changes: Iterable[tuple[Change, Record]]) -> dict[str, list[Candidate]]
 
     Records with the same image, version and digest share one candidate. Equal versions with
     different content stay separate, because at most one of them can be right. A purge comes before
-    the tombstone that it removes, whatever their order in the batch.
+    the tombstone that it removes, whatever their order in the batch, and after the lower versions
+    that the table took after it (`outlives`).
     """
-    return fold_by(
+    images = fold_by(
         changes,
         key=lambda change: change.image_id,
         same=lambda change: (change.version, type(change), digest_of(change)),
         order=_first_to_write,
     )
+    return {image_id: _before_their_purge(its) for image_id, its in images.items()}
 
 
 def fold_by[C](
@@ -61,6 +63,47 @@ def fold_by[C](
             else CandidateOf(seen.change, (*seen.records, record))
         )
     return {its: sorted(candidates.values(), key=order) for its, candidates in keys.items()}
+
+
+def outlives(candidate: Candidate, winner: Candidate) -> bool:
+    """Whether the table took a lower version after it had purged the winner's tombstone."""
+    match winner.change:
+        case Put() | Remove():
+            return False
+        case Purge():
+            after = candidate.records[-1].position > winner.records[0].position
+            return after and candidate.change.version < winner.change.version
+
+
+def _before_their_purge(candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates of an image, those that outlive the first one, a purge, before it.
+
+    A removal is repeated with each delivery of its batch, and each time the index remembers its
+    version for a minute: it would never take what outlives it.
+    """
+    first, *others = candidates
+    outliving = [one for one in others if outlives(one, first)]
+    if not outliving:
+        return candidates
+    removal = [one for one in others if _removes_again(one, first, outliving)]
+    beaten = [one for one in others if one not in [*outliving, *removal]]
+    return [*removal, *_before_their_purge(outliving), first, *beaten]
+
+
+def _removes_again(candidate: Candidate, purge: Candidate, outliving: list[Candidate]) -> bool:
+    """Whether somebody removed by hand what outlives the purge: with the purge's version."""
+    match candidate.change:
+        case Put() | Purge():
+            return False
+        case Remove():
+            came_back = min(
+                record.position
+                for one in outliving
+                for record in one.records
+                if record.position > purge.records[0].position
+            )
+            last = candidate.records[-1].position
+            return candidate.change.version == purge.change.version and last > came_back
 
 
 def _first_to_write(candidate: Candidate) -> tuple[int, int]:

@@ -156,13 +156,15 @@ class TableChanges:
         return held.digest == meaning.digest
 
     def came_after(self, record: AcceptedRecord, held: StoredVersion) -> bool:
-        """Whether the table took this after the change in the record, as a lower version may be."""
+        """Whether the table took this after the change in the record, as a lower version may be.
+
+        Or somebody removed it by hand: of that, the index holds a tombstone of the next version.
+        """
         change = self.told[record.sequence_number]
         return any(
             one.image_id == change.image_id
             and one.number > change.number
-            and (said := said_by_item(one.new, whole=False)) is not None
-            and said.version == held.version
+            and _version_told(one) == held.version
             for one in self.told.values()
         )
 
@@ -245,6 +247,15 @@ class TableChanges:
     def _note(self, record: AcceptedRecord, change: ItemChange) -> None:
         self.told[record.sequence_number] = change
         self.records.append(record)
+
+
+def _version_told(change: ItemChange) -> int | None:
+    """The version that a change gives the index; None of a purge, or of a malformed item."""
+    if change.new is not None or change.by_time_to_live:
+        said = said_by_item(change.new, whole=False)
+        return None if said is None else said.version
+    said = said_by_item(change.old, whole=False)
+    return None if said is None else said.version + 1
 
 
 def meaning_of(change: ItemChange, arrived_at: int) -> Indexed | Poison:

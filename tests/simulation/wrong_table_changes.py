@@ -148,10 +148,14 @@ def tombstone_before_its_purge(candidate: Candidate) -> tuple[int, int]:
     return -candidate.change.version, isinstance(candidate.change, Purge)
 
 
+def as_they_are(candidates: list[Candidate]) -> list[Candidate]:
+    return candidates
+
+
 class PurgeHidesWhatFollows(_Batch):
     """A lower version that the table took after the purge counts as superseded."""
 
-    _settle_rest: Any = rewired(_Batch._settle_rest, _outlives=lambda *_: False)  # noqa: SLF001
+    _settle_rest: Any = rewired(_Batch._settle_rest, outlives=lambda *_: False)  # noqa: SLF001
 
 
 def finds_no_changes(*args: Any, **kwargs: Any) -> FoundCases:
@@ -176,7 +180,11 @@ WRONG: Mapping[str, Components] = {
         rewired(fold, _first_to_write=tombstone_before_its_purge)
     ),
     "table changes: a purge hides the lower version that came back after it": Components(
-        deliver=rewired(deliver, _Batch=PurgeHidesWhatFollows)
+        deliver=rewired(
+            deliver,
+            _Batch=PurgeHidesWhatFollows,
+            fold=rewired(fold, _before_their_purge=as_they_are),
+        )
     ),
     "table changes: the old image is taken for the new one": rewrites(take_the_old_image),
     "table changes: the arrival is that of the change": reads(arrival_of_the_change),
