@@ -127,9 +127,12 @@ class System:
         self.may_return: set[tuple[str, int]] = set()
         """The events that may come after the end of the tombstone above them: an operator named the
         image, or the stamp was over 90 days old when the event arrived first."""
-        self.removed_late: set[str] = set()
-        """The images that a request removed from the index when its sender did not wait any more:
-        a purge may take what the table took after it."""
+        self.is_late = False
+        """Whether a request to the index is applied now, and its sender does not wait any more."""
+        self.removed_late: dict[str, int] = {}
+        """The images that a request removed from the index when its sender did not wait any more,
+        and how many writes were in the journal then: a purge may take what the table took after it,
+        and an answer what was written since."""
         self.connections["index"].around_late = self._note_late_removals
         self.chosen: set[tuple[str, int]] = set()
         """The versions that a redrive took for a choice or a correction: no source may use one."""
@@ -223,11 +226,14 @@ class System:
     @contextmanager
     def _note_late_removals(self) -> Iterator[None]:
         before = len(self.index.journal)
+        self.is_late = True
         try:
             yield
         finally:
-            written = self.index.journal[before:]
-            self.removed_late.update(one.image_id for one in written if one.version is None)
+            self.is_late = False
+            for at, one in enumerate(self.index.journal[before:], before):
+                if one.version is None:
+                    self.removed_late[one.image_id] = at
 
     def snapshot(self, consumer: Consumer) -> Snapshot:
         """What is durable for this consumer now, for a later `is_durable`."""

@@ -1,18 +1,23 @@
 """Late operations: redrives and purges obey the invariants."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, cast, override
 
 import msgspec
+import pytest
 from opensearchpy import OpenSearch
 
 from lockstep.simulation.components import INDEX
 from lockstep.simulation.fakes import opensearch as fakes
 from lockstep.simulation.fakes.network import CutOffError, PartFailure
 from lockstep.simulation.history import History
+from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.purges import Expiry
+from lockstep.simulation.operators.tools import Tools
 from lockstep.simulation.plan import HistoryPlan, Step, plan
 from lockstep.simulation.uploader import CountingUploader
+from lockstep.simulation.violation import ViolationError
 from lockstep.stores.corrections import Corrections, Removal
 from shared.outcome import Failed
 
@@ -110,3 +115,41 @@ def test_a_count_that_deletes_again_after_a_stamp_is_told_from_its_first_event()
     assert stamped is not None
     assert stamped > 10**15
     history.finish()
+
+
+def with_a_document() -> History:
+    """A history without faults, in which both stores have one image."""
+    history = History(msgspec.structs.replace(quiet(), operators=True, index_from=None))
+    history.uploaders[0].put([("T0", "image.uploaded")])
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    return history
+
+
+def remove_late(history: History, tools: Tools) -> None:
+    """A request of an answer of an operator, which is applied when the answer has ended."""
+    system = history.system
+    with system.connections["index"].around_late():
+        tools.corrections.remove([Removal("T0", system.index.documents["T0"].version)])
+    assert system.index.documents["T0"].source is None
+
+
+def test_what_an_answer_removes_late_begins_again_and_ends_as_the_guide_says() -> None:
+    history = with_a_document()
+    remove_late(history, Tools(history.system))
+    history.finish()
+    assert history.system.index.documents["T0"].source
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_only_the_late_request_of_an_answer_may_remove_a_document_during_another_command(
+    *, late: bool
+) -> None:
+    history = with_a_document()
+    tools = Tools(history.system)
+    promised = nullcontext() if late else pytest.raises(ViolationError, match="O2: document T0")
+    with promised, Promises(tools).kept("O2"):
+        if late:
+            remove_late(history, tools)
+        else:
+            tools.corrections.remove([Removal("T0", history.system.index.documents["T0"].version)])

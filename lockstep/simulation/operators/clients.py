@@ -88,6 +88,7 @@ class OperatorsIndex(OpenSearch):
 
     def __init__(self, system: System, connection: Connection, *, may_refuse: bool = False) -> None:
         """Connect to the index of this system; `may_refuse`: as it refuses a consumer."""
+        self._system = system
         self._touched = system.touched["write_to_es"]
         super().__init__(
             INDEX,
@@ -110,16 +111,32 @@ class OperatorsIndex(OpenSearch):
     ) -> None:
         was = index.documents.get(image_id)
         self.own.append(index.keep(image_id, version, source, self._now()))
-        if source is None and was is not None and was.source and version > _stated(was):
-            # Its `_version` had moved when a repair decided to write it again. The removal may come
-            # late, and take what was written again since.
+        if source is None and was is not None and was.source and self._may_be_back(was, version):
+            # It is written again, or the table wins. The removal may come late, and take what was
+            # written again since.
             self._touched[image_id] = len(self.nodes.journal)
+
+    def _may_be_back(self, was: StoredDocument, version: int) -> bool:
+        """Whether this removes what may be written again in a lower version.
+
+        A repair removes what has a moved `_version`, and an answer anything. If that is in time,
+        the answer says what it wrote. A purge removes an expired tombstone.
+        """
+        moved = version > _stated(was)
+        return moved or (self._system.is_late and not _is_over(was, self._now()))
 
 
 def _stated(document: StoredDocument) -> int:
     """The version that a document states; 0 if it states none."""
     version = (document.source or {}).get("version")
     return version if type(version) is int else 0
+
+
+def _is_over(document: StoredDocument, now: float) -> bool:
+    """Whether this is an expired tombstone."""
+    source = document.source or {}
+    end = source.get("expires_at")
+    return source.get("deleted") is True and isinstance(end, int) and end <= now
 
 
 def table_client(

@@ -279,6 +279,8 @@ class Promises:
         for image_id, version in self._by_others(before).items():
             lowest[image_id] = max(lowest.get(image_id, 0), version)
         for image_id, version in lowest.items():
+            if self._is_removed_late(image_id, before):
+                continue
             document = system.index.held(image_id)
             gone = document is None or document.source is None
             if gone and is_broken_off and self._may_be_out(image_id, before, version):
@@ -303,11 +305,17 @@ class Promises:
 
     def _check_others(self, before: Raw) -> None:
         for image_id, version in self._by_others(before).items():
+            if self._is_removed_late(image_id, before):
+                continue
             document = self._system.index.held(image_id)
             if document is None or version_in_document(document) < version:
                 raise ViolationError(
                     "O2", f"others wrote version {version} of {image_id}, and it is {document} now"
                 )
+
+    def _is_removed_late(self, image_id: str, before: Raw) -> bool:
+        """Whether a request of an earlier command removed this document meanwhile."""
+        return self._system.removed_late.get(image_id, -1) >= before.index_journal
 
     def _may_be_out(self, image_id: str, before: Raw, version: int) -> bool:
         """Whether a repair that broke off may have removed this document to write it again."""
