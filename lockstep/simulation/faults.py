@@ -165,6 +165,7 @@ Fault = Literal[
     "purged by an operator",
     "two purges at once",
     "rebuilt",
+    "rebuilt months after an index was created",
     "rebuild killed",
     "rebuild broken off",
     "two rebuilds at once",

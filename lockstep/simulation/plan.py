@@ -27,6 +27,7 @@ OperatorStepKind = Literal[
     "interrupted import",
     "two purges",
     "redrive pointers",
+    "old index",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -109,6 +110,7 @@ _OPERATORS: dict[StepKind, float] = {
 # other histories stay the same.
 _LAST: tuple[OperatorStepKind, ...] = ("interrupted import", "two purges", "redrive pointers")
 _LAST_SHARE = 0.15
+_OLD_INDEX_SHARE = 0.03
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,
     "remove by hand": 3,
@@ -241,6 +243,9 @@ def plan(seed: int) -> HistoryPlan:
         planned = _with_routes(planned, chance)
     if planned.operators and chance.random() < _LAST_SHARE:
         step = Step(chance.choice(_LAST), chance.getrandbits(32))
+        planned = msgspec.structs.replace(planned, steps=(*planned.steps, step))
+    elif planned.operators and chance.random() < _OLD_INDEX_SHARE:
+        step = Step("old index", chance.getrandbits(32))
         planned = msgspec.structs.replace(planned, steps=(*planned.steps, step))
     return planned
 

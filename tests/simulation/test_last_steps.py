@@ -1,4 +1,4 @@
-"""An import that is killed and resumed, two purges at once, a redrive from the stream."""
+"""The last steps: interrupted imports, two purges, redrives from the stream, old indices."""
 
 from collections import Counter
 
@@ -36,6 +36,18 @@ def test_one_of_twenty_histories_ends_with_one_of_these_steps() -> None:
     assert not any(step.kind in LAST for seed in range(1, 3_000) for step in plan(seed).steps[:-1])
 
 
+def test_one_of_a_hundred_histories_ends_with_an_old_index() -> None:
+    ends = [plan(seed).steps[-1].kind for seed in range(1, 3_000)]
+    assert 15 < ends.count("old index") < 45
+
+
+def test_a_rebuild_begins_again_when_its_index_is_old_and_brings_nothing_back() -> None:
+    tally = tally_of("put", "poll", "old index", seeds=20)
+    assert tally["rebuilt months after an index was created"] == 20
+    assert tally["rebuild killed"] > 5
+    assert tally["rebuilt"] > 25
+
+
 def test_an_import_is_killed_and_resumed_until_it_has_put_all_images() -> None:
     tally = tally_of("put", "poll", "interrupted import", seeds=20)
     assert tally["import killed"] > 15
@@ -69,6 +81,7 @@ def test_a_redrive_reads_what_a_document_names_from_the_stream_and_says_what_is_
         ("pointers: records are not in the bucket before they go back", LAST[2], "a redrive left"),
         ("pointers: a record that went back is found again", LAST[2], "a redrive left"),
         ("pointers: a record that went back goes back again", LAST[2], "puts events again"),
+        ("rebuild: an index of any age is read", "old index", "a rebuild brought back"),
     ],
 )
 def test_a_seeded_bug_of_these_steps_is_seen_by_them(name: str, kind: StepKind, said: str) -> None:

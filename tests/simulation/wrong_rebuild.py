@@ -237,6 +237,12 @@ class ThrottledLooksAbsent(TableReader):
         yield from answer["Responses"].get(self._table, [])
 
 
+class ReadsAnIndexOfAnyAge(Rebuild):
+    @override
+    def _is_too_old(self, view: StackIndices, index: str) -> bool:
+        return False
+
+
 class JudgesByAnyIndex(ImageIndex):
     """As before the simulation found it: what an old index refuses is judged by the new one."""
 
@@ -263,6 +269,7 @@ WRONG: Mapping[str, Components] = {
     "rebuild: the copy has no version check": rebuilding(CopiesWithoutVersionCheck),
     "rebuild: the furthest shard's number counts": Components(indices=FurthestShardCounts),
     "rebuild: shards are read without a refresh": Components(indices=ShardsAreNotRefreshed),
+    "rebuild: an index of any age is read": rebuilding(ReadsAnIndexOfAnyAge),
     "rebuild: aliases are not checked": Components(indices=AnyAliasWillDo),
     "rebuild: another release's mapping is taken for ours": Components(indices=AnyMappingWillDo),
     "rebuild: the alias for reading has no filter": Components(indices=ReadersSeeTombstones),

@@ -17,6 +17,7 @@ from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.imports import Imports
 from lockstep.simulation.operators.limits import AgeLimits
 from lockstep.simulation.operators.losses import Losses
+from lockstep.simulation.operators.old_index import OldIndices
 from lockstep.simulation.operators.pointers import Pointers
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.purges import Purges
@@ -56,6 +57,7 @@ class Operators:
         choices = Choices(system, around)
         losses = Losses(self.tools, audits, around)
         pointers = Pointers(system, around)
+        old_indices = OldIndices(system, self.rebuilds, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
             "harm": harm.step,
@@ -76,6 +78,7 @@ class Operators:
             "interrupted import": imports.interrupted,
             "two purges": purges.together,
             "redrive pointers": pointers.step,
+            "old index": old_indices.step,
         }
 
     def finish(self) -> None:

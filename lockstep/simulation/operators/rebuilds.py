@@ -23,6 +23,7 @@ from lockstep.simulation.operators.clients import OwnJournal
 from lockstep.simulation.operators.new_index import NewIndexChecks
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.rebuild_client import RebuildIndex
+from lockstep.simulation.operators.restores import RESTORABLE_SECONDS
 from lockstep.simulation.operators.tools import BREAKS_OFF, Surroundings, Tools
 from lockstep.simulation.store_views import held_by
 from lockstep.simulation.violation import ViolationError
@@ -95,11 +96,20 @@ class Rebuilds:
             self._conditions.kill_in = None
             if done is not None:
                 self._checks.aliases(done)
-                if done.kept and not faulty and chance.random() < _AGAIN_SHARE:
+                again = done.kept and not faulty and chance.random() < _AGAIN_SHARE
+                if again and not self._is_old(done.index):
                     self._check_again(table_writes)
                 return
             if chance.random() < 0.5:  # noqa: PLR2004 - a coin
                 self._around.meanwhile()
+
+    def leave_unfinished(self) -> None:
+        """Begin a rebuild that is killed at any request, or ends."""
+        self._is_concerned = True
+        self._tools.begin(faulty=False)
+        self._conditions.kill_in = self._conditions.chance.randint(1, _MOST_REQUESTS)
+        self._attempt(self._options(0.0, settle=0.0))
+        self._conditions.kill_in = None
 
     def harm(self) -> None:
         """Lose the index, move an alias, or find an index of another release; often rebuild."""
@@ -334,6 +344,11 @@ class Rebuilds:
             for one in self._system.table.journal
         ):
             self._system.given_index.add((written.image_id, held))
+
+    def _is_old(self, index: str) -> bool:
+        """Whether an index was created so long ago that the same rebuild again creates another."""
+        age = self._system.time.now - self._nodes.indices[index].created
+        return age > RESTORABLE_SECONDS
 
     def _check_again(self, table_writes: int) -> None:
         """O4: the same rebuild again at once writes nothing.
