@@ -104,3 +104,20 @@ def test_without_any_pip_one_line_says_what_to_do(tmp_path: Path) -> None:
     assert refused.returncode != 0
     assert "No python3 on PATH has pip. Install pip" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_bytecode_is_made_by_a_python_of_the_runtimes_version(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    # It has pip, and is not 3.13.
+    (other / "python3").write_text('#!/bin/sh\n[ "$1" = -m ]\n')
+    (other / "python3").chmod(0o700)
+    fitting = _python(tmp_path / "fitting", has_pip=True)
+    (fitting / "python3").rename(fitting / "python3.13")
+    built = _would_build(other, fitting)
+    assert built.stdout.startswith(f'"{other}/python3" -m pip install')
+    assert f'"{fitting}/python3.13" -I -m compileall' in built.stdout
+    built = _would_build(other)
+    assert built.returncode == 0
+    assert "compileall" not in built.stdout
+    assert "No python3.13 on PATH: build-WriteToEs has no bytecode" in built.stdout
