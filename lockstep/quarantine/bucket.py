@@ -6,7 +6,7 @@ only, but it may write any text there.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -38,10 +38,10 @@ def keys(client: "S3Client", bucket: str) -> Iterator[str]:
     return BucketObjects(client, bucket).keys(PREFIX)
 
 
-def consumer_of_object(key: str) -> str | None:
-    """The consumer that wrote the object with this key; None if the key names no consumer."""
+def consumer_of_object(key: str, consumers: Sequence[str] = CONSUMERS) -> str | None:
+    """The consumer that wrote the object with this key; None if the key names none of these."""
     name = key.removeprefix(PREFIX).partition("/")[0]
-    return name if key.startswith(PREFIX) and name in CONSUMERS else None
+    return name if key.startswith(PREFIX) and name in consumers else None
 
 
 def consumer_of_document(key: str, table_mapping: str) -> str:

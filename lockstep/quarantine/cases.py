@@ -13,6 +13,7 @@ import msgspec
 
 from lockstep.quarantine.failure_documents import Gone
 from lockstep.quarantine.notes import NOTES
+from lockstep.quarantine.reading import Unreadable
 from lockstep.quarantine.records import (
     event_in,
     parse_time,
@@ -116,13 +117,6 @@ class Case(msgspec.Struct, frozen=True):
     def image(self) -> str:
         """The image ID, or the partition key if the ID is unknown."""
         return self.image_id or self.partition_key
-
-
-class Unreadable(msgspec.Struct, frozen=True):
-    """An object or a pointer's line that cannot be read: it is left unchanged."""
-
-    where: str
-    why: str
 
 
 class FoundCases(msgspec.Struct, frozen=True):

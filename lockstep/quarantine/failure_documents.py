@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -18,11 +19,13 @@ from lockstep.stream.stream import (
     ShardNotFoundError,
     StreamUnavailableError,
 )
+from shared.change import Change
 from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError
 from shared.quarantine import INDEX_CONSUMER, QuarantinedRecord, quarantined
 from shared.record import Record
 from shared.shortened import BriefError
+from shared.table_stream import keys_as_text, record_of
 
 # A message of SQS may hold one of SNS, which holds the document.
 _MOST_WRAPPINGS = 3
@@ -120,13 +123,11 @@ def quarantined_records(
     document: ParsedDocument, records: Iterable[Record], envelope: Envelope, function: str
 ) -> list[QuarantinedRecord]:
     """Each record of a discarded batch, as the function itself would have quarantined it."""
-    detail = f"{DISCARDED}: {document.request.condition}"
-    at = document.timestamp.isoformat()
-    return [_quarantined(one, envelope, function, detail, at) for one in records]
+    return [_quarantined(document, one, envelope, function) for one in records]
 
 
 def _quarantined(
-    record: Record, envelope: Envelope, function: str, detail: str, at: str
+    document: ParsedDocument, record: Record, envelope: Envelope, function: str
 ) -> QuarantinedRecord:
     try:
         # No consumer sees this change: only its image and version are used.
@@ -137,13 +138,29 @@ def _quarantined(
             function=function,
             change=None,
             reason=invalid.reason,
-            detail=f"{invalid.detail} ({detail})",
-            at=at,
+            detail=f"{invalid.detail} ({_detail(document)})",
+            at=document.timestamp.isoformat(),
         )
+    return given_up(document, record, function, change)
+
+
+def given_up(
+    document: ParsedDocument, record: Record, function: str, change: Change | None = None
+) -> QuarantinedRecord:
+    """A record of a discarded batch, as the function would have quarantined it."""
     held = quarantined(
-        record, function=function, change=change, reason="refused_by_store", detail=detail, at=at
+        record,
+        function=function,
+        change=change,
+        reason="refused_by_store",
+        detail=_detail(document),
+        at=document.timestamp.isoformat(),
     )
     return msgspec.structs.replace(held, reason="given_up")
+
+
+def _detail(document: ParsedDocument) -> str:
+    return f"{DISCARDED}: {document.request.condition}"
 
 
 def stream_records_in(
@@ -160,14 +177,44 @@ def stream_records_in(
     """
     if document.payload is UNSET:
         raise NotADocumentError("it has no payload: use `--pointers`")
+    with _forgeries_told():
+        entries = _entries(document.payload)
+        envelope = envelope_of(entries, changes_stream)
+        return _records(entries, envelope.record), envelope
+
+
+def table_records_in(document: ParsedDocument) -> list[Record]:
+    """The records of a document of any table's stream; the partition key is the key as JSON.
+
+    Raises:
+        NotADocumentError: it has no payload, or one without records of a table's stream.
+    """
+    if document.payload is UNSET:
+        raise NotADocumentError("it has no payload, only positions in the stream")
+    with _forgeries_told():
+        return _records(
+            _entries(document.payload),
+            lambda entry: record_of(entry, keys_as_text(entry["dynamodb"]["Keys"])),
+        )
+
+
+def _entries(payload: Raw) -> list[dict[str, Any]]:
+    whole = msgspec.json.decode(payload, type=str | dict[str, Any])
+    text = whole.encode() if isinstance(whole, str) else payload
+    return msgspec.json.decode(text, type=_Payload).records
+
+
+def _records(
+    entries: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Record]
+) -> list[Record]:
+    # A forged document may have fields of any type.
+    return msgspec.convert([msgspec.structs.asdict(read(one)) for one in entries], list[Record])
+
+
+@contextmanager
+def _forgeries_told() -> Iterator[None]:
     try:
-        whole = msgspec.json.decode(document.payload, type=str | dict[str, Any])
-        text = whole.encode() if isinstance(whole, str) else document.payload
-        records = msgspec.json.decode(text, type=_Payload).records
-        envelope = envelope_of(records, changes_stream)
-        # A forged document may have fields of any type.
-        read = [msgspec.structs.asdict(envelope.record(one)) for one in records]
-        return msgspec.convert(read, list[Record]), envelope
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise NotADocumentError(
             f"its payload holds something that is not a record of a stream: {error!r}"

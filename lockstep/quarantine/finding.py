@@ -26,7 +26,6 @@ from lockstep.quarantine.cases import (
     FoundCases,
     Identity,
     NeedsChoice,
-    Unreadable,
     Wanted,
     case_id,
     event_or_flaw,
@@ -35,18 +34,11 @@ from lockstep.quarantine.cases import (
 )
 from lockstep.quarantine.failure_documents import Fetched, Gone, NotADocumentError, records_of
 from lockstep.quarantine.notes import Notes
-from lockstep.quarantine.records import (
-    ForeignObjectError,
-    check_record,
-    payload,
-    read_record,
-)
+from lockstep.quarantine.reading import Unreadable, read_documents, read_objects
+from lockstep.quarantine.records import payload, read_record
 from lockstep.stores.objects import Objects
 from shared.event import Event, InvalidEventError
-from shared.quarantine import FAILURE_DOCUMENTS, PREFIX, QuarantinedRecord
-
-# A failure document has at most 6 MB, the size of an invocation.
-DOCUMENTS_AT_ONCE = 16
+from shared.quarantine import QuarantinedRecord
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -138,43 +130,25 @@ class _Gathering:
 
     def read_objects(self) -> None:
         """Read what the consumers quarantined."""
-        for keys in batched(self._objects.keys(PREFIX), AT_ONCE):
-            for key, read in zip(keys, self._executor.map(self._read_object, keys), strict=True):
-                match read:
-                    case QuarantinedRecord():
-                        # The actual key, even if somebody moved the object: a settlement moves it
-                        # from there.
-                        self._in_objects.append(_seen(read, key))
-                    case Unreadable():
-                        self.unreadable.append(read)
-                    case None:  # redriven after it was listed
-                        pass
-
-    def _read_object(self, key: str) -> QuarantinedRecord | Unreadable | None:
-        body = self._objects.read(key)
-        if body is None:
-            return None
-        try:
-            return read_record(key, body)
-        except ForeignObjectError as error:
-            return Unreadable(key, str(error))
+        for key, read in read_objects(self._objects, self._executor, read_record):
+            if isinstance(read, Unreadable):
+                self.unreadable.append(read)
+            else:
+                # The actual key, even if somebody moved the object: a settlement moves it from
+                # there.
+                self._in_objects.append(_seen(read, key))
 
     def read_documents(self, table_mapping: str, changes_stream: str) -> None:
         """Read failure documents that hold their records."""
-        for keys in batched(self._objects.keys(FAILURE_DOCUMENTS), DOCUMENTS_AT_ONCE):
-            bodies = self._executor.map(self._objects.read, keys)
-            for key, body in zip(keys, bodies, strict=True):
-                if body is None:
-                    continue
-                consumer = consumer_of_document(key, table_mapping)
-                try:
-                    held = records_of(body, consumer, changes_stream)
-                    for one in held:
-                        check_record(one)
-                except (NotADocumentError, ForeignObjectError) as error:
-                    self.unreadable.append(Unreadable(key, str(error)))
-                    continue
-                self._elsewhere += [_seen(one, one.key, (key,)) for one in held]
+
+        def parse(key: str, body: bytes) -> list[QuarantinedRecord]:
+            return records_of(body, consumer_of_document(key, table_mapping), changes_stream)
+
+        for key, read in read_documents(self._objects, self._executor, parse):
+            if isinstance(read, Unreadable):
+                self.unreadable.append(read)
+            else:
+                self._elsewhere += [_seen(one, one.key, (key,)) for one in read]
 
     def follow(self, pointers: Iterable[bytes], fetch: Callable[[bytes], Fetched]) -> None:
         """Read the records that failure documents point at."""

@@ -14,8 +14,8 @@ import msgspec
 from lockstep.quarantine.bucket import consumer_of_document, redriven_key
 from lockstep.quarantine.cases import Case
 from lockstep.quarantine.failure_documents import records_of
-from lockstep.quarantine.finding import DOCUMENTS_AT_ONCE
 from lockstep.quarantine.notes import Notes
+from lockstep.quarantine.reading import DOCUMENTS_AT_ONCE
 from lockstep.stores.objects import Objects
 from shared.quarantine import QuarantinedRecord
 

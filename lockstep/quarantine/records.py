@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -10,7 +11,7 @@ from functions.write_to_es.table_changes import change_of
 from lockstep.quarantine.bucket import consumer_of_object
 from shared.change import Change, Purge, Put, Remove, change_from
 from shared.event import Event, Image, InvalidEventError, Time, decode, encode
-from shared.quarantine import INDEX_CONSUMER, PREFIX, TABLE_CONSUMER, QuarantinedRecord
+from shared.quarantine import CONSUMERS, PREFIX, QuarantinedRecord
 from shared.record import Record
 from shared.shortened import BriefError
 
@@ -22,20 +23,25 @@ class ForeignObjectError(BriefError):
     """An object under `quarantine/` that no consumer wrote; the message says why."""
 
 
-def read_record(key: str, body: bytes) -> QuarantinedRecord:
+def read_record(key: str, body: bytes, consumers: Sequence[str] = CONSUMERS) -> QuarantinedRecord:
     """The record in a quarantine object.
 
     Its `function` is the consumer that the key names, whatever the body says: each consumer may
     write under its own prefix only, but any text.
 
+    Args:
+        key: the key of the object.
+        body: the object.
+        consumers: those that have this bucket.
+
     Raises:
         ForeignObjectError: the key names no consumer, or it holds no quarantined record.
     """
-    consumer = consumer_of_object(key)
+    consumer = consumer_of_object(key, consumers)
     if consumer is None:
+        places = " or ".join(f"{PREFIX}{name}/" for name in consumers)
         raise ForeignObjectError(
-            f"its key names no consumer: move it to {PREFIX}{TABLE_CONSUMER}/ or "
-            f"{PREFIX}{INDEX_CONSUMER}/, according to who quarantined it"
+            f"its key names no consumer: move it to {places}, according to who quarantined it"
         )
     try:
         held = msgspec.json.decode(body, type=QuarantinedRecord)

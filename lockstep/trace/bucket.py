@@ -19,8 +19,8 @@ from lockstep.quarantine.failure_documents import (
     quarantined_records,
     stream_records_in,
 )
-from lockstep.quarantine.finding import DOCUMENTS_AT_ONCE
 from lockstep.quarantine.notes import NOTES
+from lockstep.quarantine.reading import DOCUMENTS_AT_ONCE
 from lockstep.quarantine.records import ForeignObjectError, parse_time, payload, read_record
 from lockstep.quarantine.redrive import Trace
 from lockstep.stores.objects import BucketObjects

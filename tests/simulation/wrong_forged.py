@@ -27,7 +27,7 @@ def read_as_it_says(key: str, body: bytes) -> QuarantinedRecord:
 
 
 class BelievesContents(_Gathering):
-    _read_object = rewired(_Gathering._read_object, read_record=read_as_it_says)  # noqa: SLF001
+    read_objects = rewired(_Gathering.read_objects, read_record=read_as_it_says)
 
 
 class MovesByContent(Redrive):
