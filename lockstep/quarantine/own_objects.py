@@ -14,6 +14,7 @@ import msgspec
 from lockstep.quarantine.bucket import consumer_of_document, redriven_key
 from lockstep.quarantine.cases import Case
 from lockstep.quarantine.failure_documents import records_of
+from lockstep.quarantine.filing import file_away
 from lockstep.quarantine.notes import Notes
 from lockstep.quarantine.reading import DOCUMENTS_AT_ONCE
 from lockstep.stores.objects import Objects
@@ -77,12 +78,8 @@ class OwnObjects:
             for held in self._records(document, body):
                 records.setdefault(held.key, held)
         self._save_all(records.values())
-        deque(self._executor.map(self._file_document, bodies.items()), maxlen=0)
-        self._objects.delete_all(list(bodies))
-
-    def _file_document(self, moving: tuple[str, bytes]) -> None:
-        document, body = moving
-        self._objects.write(redriven_key(document), body)
+        moving = {document: (body, None) for document, body in bodies.items()}
+        file_away(self._objects, self._executor, moving)
 
     def _save_all(self, records: Collection[QuarantinedRecord]) -> None:
         """Write the objects of the records that were not redriven, also not meanwhile."""

@@ -14,15 +14,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import batched
-from typing import Any
 
 import msgspec
 
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import AT_ONCE, consumer_of_object, redriven_key
+from lockstep.quarantine.bucket import AT_ONCE, consumer_of_object
 from lockstep.quarantine.cases import Case, Ready, judge, state_of
 from lockstep.quarantine.direct_indexing import DirectIndexing
+from lockstep.quarantine.filing import file_away
 from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
 from lockstep.quarantine.own_objects import OwnObjects
 from lockstep.quarantine.records import ForeignObjectError, event_bytes, event_in, read_record
@@ -316,19 +316,8 @@ class Redrive:
             for settlement, bodies in settling
             for key, body in bodies.items()
         }
-        self._all(self._file, moving.items())
-        self._objects.delete_all(list(moving))
+        file_away(self._objects, self._executor, moving)
         return len(moving)
-
-    def _file(self, moving: tuple[str, tuple[bytes, Trace]]) -> None:
-        key, (body, trace) = moving
-        whole: dict[str, Any] = msgspec.json.decode(body)
-        whole["redriven"] = trace
-        self._objects.write(redriven_key(key), msgspec.json.encode(whole))
-
-    def _all[T](self, act: Callable[[T], None], some: Iterable[T]) -> None:
-        """Do this to each of them, in any order; return when all is done."""
-        deque(self._executor.map(act, some), maxlen=0)
 
     def _wait_until(self, moment: float) -> None:
         pause = moment - self._clock.elapsed()
