@@ -101,6 +101,15 @@ def rate_option[F: Callable[..., Any]](command: F) -> F:
     )(command)
 
 
+def write_rate_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
+    """`--write-rate`: how many rows of Table Store a command may write in a second.
+
+    Args:
+        words: the help.
+    """
+    return click.option("--write-rate", type=NumberRange(min=1), metavar="ROWS", help=words)
+
+
 def at_most_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
     """`--at-most`: the share of images above which a command refuses to make a change.
 

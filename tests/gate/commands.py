@@ -3,12 +3,21 @@
 import datetime as dt
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from tablestore import CapacityUnit, OTSClient, ReservedThroughput, TableMeta, TableOptions
+from tablestore import (
+    CapacityUnit,
+    Condition,
+    OTSClient,
+    ReservedThroughput,
+    Row,
+    TableMeta,
+    TableOptions,
+)
 
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
@@ -412,8 +421,9 @@ def _import_copy(*words: str) -> Callable[[GatedStack], str | None]:
     return run
 
 
-def _load(gated: GatedStack) -> str | None:
-    """Load the table into a Table Store of this run."""
+@contextmanager
+def _replica(gated: GatedStack) -> Iterator[Any]:
+    """A client of a Table Store of this run, with an empty table, and a stack that writes it."""
     clients, stack = gated.stage.clients, gated.stage.stack
     described = clients.dynamodb.describe_table(TableName=stack.table)["Table"]
     with LocalTableStore() as store:
@@ -431,9 +441,33 @@ def _load(gated: GatedStack) -> str | None:
             "PRIMARY_KEY": "image_id",
             "STREAM": described["LatestStreamLabel"],
         }
+        yield client
+
+
+def _row(client: Any, image_id: str) -> Any:
+    return client.get_row("images", [("image_id", image_id)], max_version=1)[1]
+
+
+def _load(gated: GatedStack) -> str | None:
+    """Load the table into a Table Store of this run."""
+    with _replica(gated) as client:
         done = _printed(gated, "tablestore", "load", "--apply")
-        _, row, _ = client.get_row("images", [("image_id", "T0")], max_version=1)
+        row = _row(client, "T0")
     return None if done["written"] == len(_images(3)) and row else f"{done}"
+
+
+def _purge_replica(gated: GatedStack) -> str | None:
+    with _replica(gated) as client:
+        tombstone = [
+            ("lockstep_version", f"2026-11-30T01:23:45.678/{1:040d}"),
+            ("lockstep_at", 1),
+            ("lockstep_deleted", True),
+            ("lockstep_purge_at", 1),
+        ]
+        client.put_row("images", Row([("image_id", "T0")], tombstone), Condition("IGNORE"))
+        done = _printed(gated, "tablestore", "purge", "--apply")
+        row = _row(client, "T0")
+    return None if done["purged"] == 1 and row is None else f"{done}"
 
 
 def _trace(gated: GatedStack) -> str | None:
@@ -454,6 +488,7 @@ COMMANDS: Sequence[Command] = (
     Command("alarms drill", AUDITOR, runs("alarms", "drill"), repeats=True),
     Command("alarms drill --apply", OPERATOR, runs("alarms", "drill", "--apply", "--wait", 0)),
     Command("tablestore load", REPLICATOR, _load, _replicated, repeats=True),
+    Command("tablestore purge", REPLICATOR, _purge_replica, _replicated, repeats=True),
     Command("put", PRODUCER, _put, repeats=True),
     Command("search", READER, runs("search", "image"), _written, repeats=True),
     Command("search", AUDITOR, runs("search", "image"), _written, repeats=True),

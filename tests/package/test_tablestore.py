@@ -1,18 +1,23 @@
 """The artifact and the template of the function that writes to Table Store."""
 
 import os
+import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import msgspec
 import pytest
 from tablestore import (
     CapacityUnit,
+    Condition,
     OTSClient,
     ReservedThroughput,
+    Row,
     TableMeta,
     TableOptions,
 )
@@ -61,6 +66,22 @@ for path in sys.argv[2:]:
     answer = handler.handle(json.load(open(path)), context)
     assert answer == {"batchItemFailures": []}, answer
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+PURGE = """
+import sys
+from types import SimpleNamespace
+
+sys.path.insert(0, sys.argv[1])
+from functions.write_to_tablestore import purge_handler
+
+purge_handler.handle({}, SimpleNamespace(
+    get_remaining_time_in_millis=lambda: 900_000,
+    function_name="f",
+    memory_limit_in_mb=256,
+    invoked_function_arn="arn",
+    aws_request_id="1",
+))
 """
 
 
@@ -154,6 +175,114 @@ def test_the_artifact_writes_and_removes_a_row_on_the_runtime_of_lambda(artifact
         key = [("customer", "Ada"), ("order", 1842)]
         _, row, _ = client.get_row("orders", key, max_version=1)
         assert ("paid", True) in [(name, cell) for name, cell, *_ in row.attribute_columns]
+
+
+def test_the_artifact_purges_expired_tombstones_on_the_runtime_of_lambda(
+    artifact: Path, s3_endpoint: str
+) -> None:
+    bucket = f"purge-{uuid.uuid4()}"
+    local = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=s3_endpoint,
+        region_name=LOCAL_REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    s3.create_bucket(Bucket=bucket)
+    with LocalTableStore() as store:
+        account = store.account
+        client = OTSClient(store.address, account.key_id, account.secret, account.instance)
+        meta = TableMeta("orders", [("id", "STRING")])
+        client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
+        for key, ends in (("over", 1), ("later", 2**40)):
+            tombstone = [
+                ("lockstep_version", f"2026-11-30T01:23:45.678/{1:040d}"),
+                ("lockstep_at", 1),
+                ("lockstep_deleted", True),
+                ("lockstep_purge_at", ends),
+            ]
+            client.put_row("orders", Row([("id", key)], tombstone), Condition("IGNORE"))
+        run = subprocess.run(
+            [RUNTIME / "bin" / "python", "-I", "-c", PURGE, artifact],
+            env=local
+            | {
+                "PATH": os.defpath,
+                "AWS_DEFAULT_REGION": LOCAL_REGION,
+                "AWS_ENDPOINT_URL_S3": s3_endpoint,
+                "POWERTOOLS_METRICS_NAMESPACE": "Lockstep/test",
+                "PURGE_READ_UNITS": "200",
+                "QUARANTINE_BUCKET": bucket,
+                "OTS_ID": account.key_id,
+                "OTS_SECRET": account.secret,
+                "OTS_INSTANCE": account.instance,
+                "OTS_ENDPOINT": store.address,
+                "OTS_REGION": "eu-central-1",
+                "TABLE_NAME": "orders",
+                "PRIMARY_KEY": "id",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (run.returncode, run.stderr) == (0, "")
+        lines = [msgspec.json.decode(line) for line in run.stdout.splitlines()]
+        (purged,) = [one for one in lines if one.get("message") == "purge"]
+        assert (purged["purged"], purged["finished"]) == (1, True)
+        found = {
+            key: client.get_row("orders", [("id", key)], max_version=1)[1]
+            for key in ("over", "later")
+        }
+        assert [key for key, row in found.items() if row is not None] == ["later"]
+
+
+def test_the_purge_has_the_artifact_of_the_consumer() -> None:
+    make = shutil.which("make")
+    assert make is not None
+    would = [
+        subprocess.run(
+            [make, "--dry-run", "--file=functions/Makefile", f"build-{name}", "ARTIFACTS_DIR=to"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name in ("WriteToTablestore", "ReplicaPurge")
+    ]
+    assert would[0] == would[1]
+
+
+def test_the_purge_runs_on_its_schedule_unless_that_is_empty(template: Mapping[str, Any]) -> None:
+    purge = {name: one for name, one in template["Resources"].items() if "Purge" in name}
+    assert {one["Type"].rpartition("::")[2] for one in purge.values()} == {
+        "Function",
+        "LogGroup",
+        "Permission",
+        "Role",
+        "Rule",
+    }
+    assert {one["Condition"] for one in purge.values()} == {"Purges"}
+    (rule,) = [one for one in purge.values() if one["Type"] == "AWS::Events::Rule"]
+    assert rule["Properties"]["ScheduleExpression"] == {"Ref": "PurgeSchedule"}
+    parameter = template["Parameters"]["PurgeSchedule"]
+    assert parameter["Default"] == "rate(1 day)"
+    allowed = re.compile(parameter["AllowedPattern"])
+    assert all(map(allowed.fullmatch, ("", "rate(1 day)", "cron(0 3 * * ? *)")))
+    assert not any(map(allowed.fullmatch, ("daily", "rate()", "0 3 * * *")))
+    assert template["Conditions"]["Purges"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "PurgeSchedule"}, ""]}]
+    }
+
+
+def test_the_purge_has_the_settings_of_the_consumer_and_its_rate(
+    template: Mapping[str, Any],
+) -> None:
+    consumer, purge = (
+        template["Resources"][name]["Properties"]["Environment"]["Variables"]
+        for name in ("WriteToTablestore", "ReplicaPurge")
+    )
+    its_own = {"PURGE_READ_UNITS", "POWERTOOLS_SERVICE_NAME"}
+    assert {name for name in purge if purge[name] != consumer.get(name)} == its_own
 
 
 def test_the_template_has_no_finding_of_cfn_lint(tmp_path: Path) -> None:

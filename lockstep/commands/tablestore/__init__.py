@@ -3,11 +3,13 @@
 import click
 
 from lockstep.commands.tablestore.load import load_command
+from lockstep.commands.tablestore.purge import purge_command
 
 
 @click.group("tablestore")
 def tablestore_group() -> None:
-    """Copy a DynamoDB table into its replica in Table Store."""
+    """Look after a replica in Table Store: fill it, and remove what has expired."""
 
 
 tablestore_group.add_command(load_command)
+tablestore_group.add_command(purge_command)

@@ -11,13 +11,13 @@ import msgspec
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
-    NumberRange,
     apply_option,
     examples,
     json_option,
     rate_option,
     resume_file_option,
     stack_options,
+    write_rate_option,
 )
 from lockstep.commands.refusals import Refusals
 from lockstep.commands.tablestore.target import replica_of
@@ -48,12 +48,7 @@ _WORDS = {
 @stack_options
 @json_option
 @rate_option
-@click.option(
-    "--write-rate",
-    type=NumberRange(min=1),
-    metavar="ROWS",
-    help="Write at most this many rows per second to Table Store.",
-)
+@write_rate_option("Write at most this many rows per second to Table Store.")
 @click.option(
     "--segments",
     type=click.IntRange(1, MOST_SEGMENTS),
