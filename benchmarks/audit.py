@@ -35,6 +35,7 @@ COUNTED = (2_000, 8_000)
 PAGE = 1_000
 STAMP = 1_795_000_000_000_000
 MEBIBYTE = 1024
+_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 CLOCK = Clock(time.time, time.monotonic, lambda _: None, lambda: 0.5)
 
 
@@ -185,22 +186,24 @@ def timed(name: str, ids: int) -> None:
     )
 
 
-def counted(name: str) -> float:
-    """Instructions per id. The difference of two runs excludes the start of the process."""
-    few, many = COUNTED
-    return (_instructions(name, many) - _instructions(name, few)) / (many - few)
+def counted(module: str, name: str, few: int, many: int) -> float:
+    """Instructions per unit of `WORK[name]` of a module.
+
+    The difference of two runs excludes the start of the process. The first run is not counted: it
+    compiles the modules.
+    """
+    program = [sys.executable, "-c", f"from {module} import WORK; WORK[{name!r}]"]
+    subprocess.run([*program[:2], f"{program[2]}({few})"], check=True, env=_ENVIRONMENT)
+    return (_instructions(program, many) - _instructions(program, few)) / (many - few)
 
 
-def _instructions(name: str, ids: int) -> int:
-    program = f"from benchmarks.audit import WORK; WORK[{name!r}]({ids})"
+def _instructions(program: Sequence[str], units: int) -> int:
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
-        command += ["--cachegrind-out-file=/dev/null"]
+        command += ["--cachegrind-out-file=/dev/null", f"--log-file={log}"]
         subprocess.run(
-            [*command, f"--log-file={log}", sys.executable, "-c", program],
-            check=True,
-            env={"PYTHONHASHSEED": "0"},
+            [*command, *program[:2], f"{program[2]}({units})"], check=True, env=_ENVIRONMENT
         )
         (line,) = [line for line in log.read_text().splitlines() if "refs:" in line]
     return int(line.rpartition(":")[2].replace(",", ""))
@@ -219,9 +222,10 @@ def main() -> None:
     if shutil.which("valgrind") is None:
         print("install valgrind to count instructions")
         return
-    making = counted("nothing")
+    making = counted("benchmarks.audit", "nothing", *COUNTED)
     for name, words in NAMES.items():
-        print(f"{words:<30}{counted(name) - making:>11,.0f} instructions per id", flush=True)
+        found = counted("benchmarks.audit", name, *COUNTED) - making
+        print(f"{words:<30}{found:>11,.0f} instructions per id", flush=True)
 
 
 if __name__ == "__main__":

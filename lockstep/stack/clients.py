@@ -54,9 +54,13 @@ class Clients:
     @cached_property
     def kinesis(self) -> "KinesisClient":
         """The client of the stream. It does not retry: the producer and the readers do."""
-        endpoint = self.stack.endpoints.kinesis
+        from lockstep.stream.pages import decode_kinesis
+
+        endpoint, config = self.stack.endpoints.kinesis, _config(attempts=1)
         with _MAKING_CLIENTS:
-            return self.session.client("kinesis", endpoint_url=endpoint, config=_config(attempts=1))
+            client = self.session.client("kinesis", endpoint_url=endpoint, config=config)
+        client.meta.events.register("before-parse.kinesis.GetRecords", decode_kinesis)
+        return client
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
@@ -72,10 +76,13 @@ class Clients:
     @cached_property
     def dynamodbstreams(self) -> Any:
         """The client of the table's stream. It does not retry: the readers do."""
-        endpoint = self.stack.endpoints.dynamodb
-        config = _config(attempts=1)
+        from lockstep.stream.pages import decode_table
+
+        endpoint, config = self.stack.endpoints.dynamodb, _config(attempts=1)
         with _MAKING_CLIENTS:
-            return self.session.client("dynamodbstreams", endpoint_url=endpoint, config=config)
+            client = self.session.client("dynamodbstreams", endpoint_url=endpoint, config=config)
+        client.meta.events.register("before-parse.dynamodb-streams.GetRecords", decode_table)
+        return client
 
     @cached_property
     def s3(self) -> "S3Client":

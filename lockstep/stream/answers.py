@@ -37,7 +37,7 @@ def answering() -> Iterator[None]:
     except ClientError as error:
         refused = error.response["Error"]["Code"] in _REFUSED
         raise (StreamDeniedError if refused else StreamUnavailableError)(str(error)) from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except (BotoCoreError, ResponseParserError, UnicodeDecodeError) as error:
         raise StreamUnavailableError(str(error)) from error
     except KeyError as error:
         raise StreamUnavailableError(f"the response was truncated: it has no {error}") from error

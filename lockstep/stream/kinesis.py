@@ -7,6 +7,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from lockstep.stream.answers import answering
+from lockstep.stream.pages import decoded_records
 from lockstep.stream.shards import HASH_KEYS, hash_key
 from lockstep.stream.stream import (
     AfterSequenceNumber,
@@ -57,7 +58,8 @@ class KeyShards(msgspec.Struct, frozen=True):
 class KinesisStream:
     """A Kinesis stream, read with a boto3 client.
 
-    The client should not retry: the mapping retries, and logs it.
+    The client should not retry: the mapping retries, and logs it. It may decode records with
+    `lockstep.stream.pages.decode_kinesis`.
     """
 
     def __init__(self, client: "KinesisClient", name: str) -> None:
@@ -141,6 +143,15 @@ class KinesisStream:
         return KinesisShardReader(self._client, self._name, shard_id, position)
 
 
+def _record(record: Any) -> StreamRecord:
+    return StreamRecord(
+        record["SequenceNumber"],
+        record["PartitionKey"],
+        record["Data"],
+        round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
+    )
+
+
 def _listed(shard: Any) -> ListedShard:
     above = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
     parents = frozenset(parent for parent in above if parent)
@@ -176,15 +187,9 @@ class KinesisShardReader:
                 if kept and error.response["Error"]["Code"] in _ITERATOR_LOST:
                     return Records((), behind=True, ended=False)
                 raise
-            records = [
-                StreamRecord(
-                    record["SequenceNumber"],
-                    record["PartitionKey"],
-                    record["Data"],
-                    round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
-                )
-                for record in answer["Records"]
-            ]
+            records = decoded_records(answer)
+            if records is None:
+                records = [_record(one) for one in answer["Records"]]
         if records:
             self._position = AfterSequenceNumber(records[-1].sequence_number)
         self._iterator = answer.get("NextShardIterator")

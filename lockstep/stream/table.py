@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from lockstep.console.errors import UserError
 from lockstep.stream.answers import answering
+from lockstep.stream.pages import decoded_records, identity_in_lambda
 from lockstep.stream.stream import (
     AfterSequenceNumber,
     AtTimestamp,
@@ -51,7 +52,10 @@ def latest_stream(client: "DynamoDBClient", table: str) -> str:
 
 
 class TableStream:
-    """The stream of a table, read with a boto3 client of `dynamodbstreams`."""
+    """The stream of a table, read with a boto3 client of `dynamodbstreams`.
+
+    The client may decode records with `lockstep.stream.pages.decode_table`.
+    """
 
     def __init__(self, client: Any, arn: str, region: str) -> None:
         """Read the stream with this ARN; `region` is the one that its records name."""
@@ -114,7 +118,11 @@ class TableShardReader:
                     case "TrimmedDataAccessException":
                         raise PositionLostError(str(error)) from error
                 raise
-            records = [_record(one, self._region) for one in answer["Records"]]
+            decoded = decoded_records(answer)
+            if decoded is None:
+                records = [_record(one, self._region) for one in answer["Records"]]
+            else:
+                records = [one.in_lambda(self._region) for one in decoded]
         if isinstance(self._position, AtTimestamp):  # which a table's stream does not support
             since = self._position.seconds * 1000
             wanted = [one for one in records if one.arrived_at >= since]
@@ -163,11 +171,7 @@ def _record(record: Mapping[str, Any], region: str) -> StreamRecord:
         "dynamodb": {**change, "ApproximateCreationDateTime": float(at)},
     }
     if "userIdentity" in record:
-        identity = record["userIdentity"]
-        in_lambda["userIdentity"] = {
-            "type": identity["Type"],
-            "principalId": identity["PrincipalId"],
-        }
+        in_lambda["userIdentity"] = identity_in_lambda(record["userIdentity"])
     return StreamRecord(
         sequence_number=change["SequenceNumber"],
         partition_key=_encode(change["Keys"]).decode(),
