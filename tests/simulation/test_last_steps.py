@@ -1,6 +1,7 @@
 """The last steps: interrupted imports, two purges, redrives from the stream, old indices."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from lockstep.simulation.components import REAL
 from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
 from lockstep.simulation.operators.imports import Imports
+from lockstep.simulation.operators.old_index import OldIndices
 from lockstep.simulation.plan import StepKind, plan
 from lockstep.simulation.run import broken_by
 from lockstep.simulation.violation import ViolationError
@@ -46,6 +48,28 @@ def test_a_rebuild_begins_again_when_its_index_is_old_and_brings_nothing_back() 
     assert tally["rebuilt months after an index was created"] == 20
     assert tally["rebuild killed"] > 5
     assert tally["rebuilt"] > 25
+
+
+def test_no_purge_is_due_any_more_when_an_old_index_is_rebuilt() -> None:
+    """It would have the version of a tombstone that the new index does not have."""
+
+    class Rebuilding:
+        due = -1
+
+        def rebuild(self) -> None:
+            self.due = len(history.system.time._due)  # noqa: SLF001 - of the history itself
+
+        leave_unfinished = rebuild
+
+    purged = 0
+    for seed in range(20):
+        history = History(quiet("put", "put", "poll", seed=seed))
+        history.play()
+        rebuilding: Any = Rebuilding()
+        OldIndices(history.system, rebuilding, history._surroundings()).step()  # noqa: SLF001 - the same
+        assert rebuilding.due == 0
+        purged += len(history.system.purged["write_to_es"])
+    assert purged > 5
 
 
 def test_an_import_is_killed_and_resumed_until_it_has_put_all_images() -> None:

@@ -42,6 +42,8 @@ class OldIndices:
         limit = chance.choice((RESTORABLE_DAYS, HORIZON_DAYS, HORIZON_DAYS, _MOST_DAYS)) * DAY
         time.advance(max(0.0, created + limit + chance.choice((-HOUR, HOUR)) - time.now))
         self._around.purge()
+        # A purge that came after the rebuild could take what the new index has of a lower version.
+        time.settle()
         if time.now - created > RESTORABLE_DAYS * DAY:
             self._system.index.nodes.followed = None  # a rebuild copies nothing from it any more
         self._rebuilds.rebuild()
